@@ -1,0 +1,162 @@
+# Seawall: `make help` says what there is to make.
+#
+# One file, no recursion. Every variant builds into its own folder: build/, build/asan/, build/tsan/, build/cov/.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= cc
+PYTHON ?= /usr/bin/python3
+PKG_CONFIG ?= pkg-config
+VARIANT ?=
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
+B := build$(if $(VARIANT),/$(VARIANT))
+
+PACKAGES := sqlite3 zlib libcrypto libxxhash jansson
+WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings \
+            -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result -Werror
+OPTIMIZE := -O2 -g
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+
+ifeq ($(VARIANT),asan)
+OPTIMIZE := -O1 -g -fno-omit-frame-pointer
+HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all
+else ifeq ($(VARIANT),tsan)
+OPTIMIZE := -O1 -g -fno-omit-frame-pointer
+HARDEN := -fsanitize=thread
+else ifeq ($(VARIANT),cov)
+OPTIMIZE := -O0 -g
+HARDEN := --coverage
+endif
+
+CFLAGS ?=
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
+             $(shell $(PKG_CONFIG) --cflags $(PACKAGES)) -pthread -MMD -MP $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm
+
+ROOMS := base wal format vfs storage config pagemap replica replicate restore cli
+SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
+OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
+LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all help demo check check-deps check-unit check-e2e check-full check-asan check-tsan check-fuzz lint format-check format tidy bench \
+        soak coverage install uninstall clean deps
+
+all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
+	@echo
+	@echo "Variables: V=1 (show commands), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov)"
+
+$(B)/seawall: $(OBJECTS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(OPTIMIZE) $(HARDEN) -o $@ $^ $(LIBS)
+
+$(B)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) -std=c11 -DSEAWALL_EXTENSION -Iinclude $(OPTIMIZE) $(WARNINGS) -fPIC -shared -o $@ src/vfs/shim.c src/vfs/extension.c
+
+# ---- tests
+
+$(B)/tests/test_%: tests/unit/test_%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(LIBRARY) $(LIBS) -lcmocka
+
+$(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< tests/fuzz/driver.c $(LIBRARY) $(LIBS)
+
+$(B)/tests/writer: tests/support/app/writer.c
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -o $@ $< -lsqlite3 -lm -pthread
+
+$(B)/tests/slowsync.so: tests/support/app/slowsync.c
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl
+
+deps: ## install what is missing (Debian: apt; elsewhere it says what to install)
+	@etc/install-deps build
+
+check-deps:
+	@etc/install-deps check
+
+check: check-deps ## install what is missing, build, and run every test
+	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-e2e
+	@echo "check: all tests passed"
+
+check-unit: $(UNIT_TESTS) ## unit tests
+	CMOCKA_MESSAGE_OUTPUT=TAP prove $(UNIT_TESTS)
+
+check-fuzz: $(FUZZERS) ## every decoder against damaged input, a few seconds each
+	@for f in $(FUZZERS); do $$f || exit 1; done
+
+check-e2e: all $(B)/tests/writer $(B)/tests/slowsync.so ## real programs, real signals
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e
+
+check-full: all ## the figures of the issue: a minute, 1 GB, every byte (about an hour)
+	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
+
+check-asan: ## unit tests and fuzzers under address and undefined-behaviour sanitizers
+	$(MAKE) --no-print-directory VARIANT=asan all check-unit check-fuzz
+
+check-tsan: ## unit tests under the thread sanitizer
+	$(MAKE) --no-print-directory VARIANT=tsan all check-unit
+
+lint: ## rooms and arrows, formatting, man pages, banned calls
+	@tests/lint/rooms.py
+	@$(MAKE) --no-print-directory format-check
+
+format-check:
+	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(FORMATTED); \
+	 else echo "lint: clang-format is not installed, formatting not checked"; fi
+
+FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format: ## bring all C files into shape
+	clang-format -i $(FORMATTED)
+
+tidy: ## clang-tidy over all sources
+	clang-tidy --quiet $(SOURCES) -- -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"x"' -Isrc -Iinclude
+
+coverage: ## line coverage of the unit tests
+	$(MAKE) --no-print-directory VARIANT=cov all check-unit
+	gcovr -r . build/cov --filter src/ || true
+
+bench: all ## the figures, alone, with Seawall, and with Litestream where it is installed
+	$(PYTHON) tests/bench/bench.py
+
+demo: check-deps ## the main job on a live database: write, kill, restore, compare
+	@$(MAKE) --no-print-directory all $(B)/tests/writer
+	@etc/demo $(B)
+
+install: all ## into DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/seawall \
+	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(B)/seawall $(DESTDIR)$(PREFIX)/bin/seawall
+	install -m 755 $(B)/seawall.so $(DESTDIR)$(PREFIX)/lib/seawall.so
+	install -m 644 include/seawall/vfs.h $(DESTDIR)$(PREFIX)/include/seawall/vfs.h
+	install -m 644 man/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1
+	install -m 644 man/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
+	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
+
+clean: ## everything that was built
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)

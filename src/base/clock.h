@@ -1,0 +1,21 @@
+/* base/clock.h - wall clock for people, monotonic clock for waiting. */
+#ifndef SEAWALL_BASE_CLOCK_H
+#define SEAWALL_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLOCK_TEXT_MAX 40
+
+int64_t clock_wall_ms(void); /* since 1970-01-01 UTC; may step */
+int64_t clock_mono_ns(void); /* never steps, has no date */
+static inline int64_t clock_mono_ms(void)
+{
+    return clock_mono_ns() / 1000000;
+}
+void clock_sleep_us(int64_t us);
+
+/* RFC 3339 in UTC with milliseconds: 2026-03-01T12:00:00.250Z. */
+void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
+
+#endif

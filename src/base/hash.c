@@ -1,0 +1,110 @@
+/* base/hash.c */
+#define XXH_INLINE_ALL
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <string.h>
+#include <xxhash.h>
+
+int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err *e)
+{
+    if (EVP_Digest(bytes, n, ret_digest->bytes, NULL, EVP_sha256(), NULL) != 1)
+        return err_set(e, ERR_NOMEM, 0, "SHA-256 of %zu bytes failed", n);
+    return 0;
+}
+
+bool digest_equal(const struct digest *a, const struct digest *b)
+{
+    return memcmp(a->bytes, b->bytes, DIGEST_BYTES) == 0;
+}
+
+bool digest_is_zero(const struct digest *d)
+{
+    static const struct digest zero;
+    return digest_equal(d, &zero);
+}
+
+int digest_stream_init(struct digest_stream *s, struct err *e)
+{
+    s->ctx = EVP_MD_CTX_new();
+    if (!s->ctx || EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL) != 1)
+        return err_set(e, ERR_NOMEM, 0, "SHA-256 can't start");
+    return 0;
+}
+
+int digest_stream_add(struct digest_stream *s, const void *bytes, size_t n, struct err *e)
+{
+    if (EVP_DigestUpdate(s->ctx, bytes, n) != 1)
+        return err_set(e, ERR_NOMEM, 0, "SHA-256 of %zu bytes failed", n);
+    return 0;
+}
+
+int digest_stream_finish(struct digest_stream *s, struct digest *ret_digest, struct err *e)
+{
+    if (EVP_DigestFinal_ex(s->ctx, ret_digest->bytes, NULL) != 1)
+        return err_set(e, ERR_NOMEM, 0, "SHA-256 can't finish");
+    return 0;
+}
+
+void digest_stream_release(struct digest_stream *s)
+{
+    EVP_MD_CTX_free(s->ctx);
+    s->ctx = NULL;
+}
+
+uint64_t hash64(const void *bytes, size_t n)
+{
+    return XXH3_64bits(bytes, n);
+}
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+    return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+uint64_t page_hash(uint32_t pgno, const uint8_t *page, size_t page_size)
+{
+    if (all_zero(page, page_size))
+        return 0;
+    uint64_t h = XXH3_64bits_withSeed(page, page_size, pgno);
+    return h ? h : 1;
+}
+
+int random_bytes(void *out, size_t n, struct err *e)
+{
+    if (RAND_bytes(out, (int)n) != 1)
+        return err_set(e, ERR_NOMEM, 0, "no random bytes");
+    return 0;
+}
+
+void hex_encode(const uint8_t *bytes, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * n] = 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+bool hex_decode(const char *text, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int hi = hex_value(text[2 * i]);
+        int lo = hi < 0 ? -1 : hex_value(text[2 * i + 1]);
+        if (lo < 0)
+            return false;
+        out[i] = (uint8_t)(hi << 4 | lo);
+    }
+    return text[2 * n] == 0;
+}

@@ -1,0 +1,46 @@
+/* base/hash.h - the hashes of the program, and random bytes. The only door to OpenSSL's digests and to xxHash. */
+#ifndef SEAWALL_BASE_HASH_H
+#define SEAWALL_BASE_HASH_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIGEST_BYTES 32
+
+/* SHA-256 of an object: its name in links between objects. */
+struct digest {
+    uint8_t bytes[DIGEST_BYTES];
+};
+
+int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err *e) MUST_CHECK;
+bool digest_equal(const struct digest *a, const struct digest *b);
+bool digest_is_zero(const struct digest *d);
+
+/* SHA-256 over bytes that come in pieces. */
+struct digest_stream {
+    void *ctx; /* owned */
+};
+int digest_stream_init(struct digest_stream *s, struct err *e) MUST_CHECK;
+int digest_stream_add(struct digest_stream *s, const void *bytes, size_t n, struct err *e) MUST_CHECK;
+int digest_stream_finish(struct digest_stream *s, struct digest *ret_digest, struct err *e) MUST_CHECK;
+void digest_stream_release(struct digest_stream *s);
+
+/* XXH3, 64 bits. Finds damage, proves nothing against an adversary. */
+uint64_t hash64(const void *bytes, size_t n);
+
+/* Hash of a database page: XXH3 seeded with the page number. 0 if and only if the page is all zeros, so that such a page
+ * counts as nothing in the database checksum, which is the XOR of its page hashes. */
+uint64_t page_hash(uint32_t pgno, const uint8_t *page, size_t page_size);
+
+/* Cryptographically random bytes. */
+int random_bytes(void *out, size_t n, struct err *e) MUST_CHECK;
+
+/* Writes 2 * n hex digits and a NUL. */
+void hex_encode(const uint8_t *bytes, size_t n, char *out);
+/* Exactly 2 * n lower-case hex digits. False if they are not. */
+bool hex_decode(const char *text, uint8_t *out, size_t n);
+
+#endif

@@ -1,0 +1,22 @@
+/* base/page.h - what every room knows of a SQLite database page. Source: SQLite "Database File Format", section 1. */
+#ifndef SEAWALL_BASE_PAGE_H
+#define SEAWALL_BASE_PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PAGE_SIZE_MIN 512
+#define PAGE_SIZE_MAX 65536
+#define LOCK_BYTE_OFFSET 0x40000000u /* the page that holds this byte of the database file is never used */
+
+static inline bool page_size_valid(uint32_t page_size)
+{
+    return page_size >= PAGE_SIZE_MIN && page_size <= PAGE_SIZE_MAX && (page_size & (page_size - 1)) == 0;
+}
+
+static inline uint32_t lock_byte_page(uint32_t page_size)
+{
+    return LOCK_BYTE_OFFSET / page_size + 1;
+}
+
+#endif

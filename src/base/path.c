@@ -1,0 +1,68 @@
+/* base/path.c */
+#include "base/path.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int path_format(char out[PATH_TEXT_MAX], struct err *e, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(out, PATH_TEXT_MAX, fmt, args);
+    va_end(args);
+    if (n < 0 || n >= PATH_TEXT_MAX)
+        return err_set(e, ERR_CONFIG, ENAMETOOLONG, "path longer than %d bytes: '%.60s...'", PATH_TEXT_MAX - 1, out);
+    return 0;
+}
+
+int path_parent(const char *path, char out[PATH_TEXT_MAX], struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return path_format(out, e, ".");
+    if (slash == path)
+        return path_format(out, e, "/");
+    return path_format(out, e, "%.*s", (int)(slash - path), path);
+}
+
+const char *path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int make_dir(const char *path, struct err *e)
+{
+    if (mkdir(path, 0777) == 0)
+        return io_fsync_parent(path, e);
+    struct stat st;
+    if (errno != EEXIST)
+        return err_sys(e, errno, "mkdir '%s'", path);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    return err_set(e, ERR_IO, ENOTDIR, "'%s' is in the way: not a folder", path);
+}
+
+int path_make_dirs(const char *path, struct err *e)
+{
+    char part[PATH_TEXT_MAX];
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    if (path_format(part, e, "%s", path))
+        return -1;
+    for (char *p = part + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = 0;
+        if (make_dir(part, e))
+            return -1;
+        *p = '/';
+    }
+    return make_dir(part, e);
+}

@@ -1,0 +1,56 @@
+/* cli/cli.h - one file per subcommand; what they share. */
+#ifndef SEAWALL_CLI_CLI_H
+#define SEAWALL_CLI_CLI_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exit codes, one per class. */
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_SOME_FAILED = 3,
+    EXIT_NOTHING = 4,
+    EXIT_CORRUPT = 5,
+    EXIT_CONFLICT = 6,
+    EXIT_TIMEOUT = 7,
+    EXIT_INTERRUPTED = 130,
+};
+
+int cmd_replicate(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+int cmd_help(int argc, char **argv);
+
+/* Prints "seawall: message" and gives the exit code of its class. */
+int cli_fail(const struct err *e);
+
+/* Prints what is wrong with the command line and gives EXIT_USAGE. */
+int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The text of `seawall help COMMAND`. */
+void cli_print_help(const char *command);
+
+/* Walks over the arguments of a subcommand: options in any order, "--name value" or "--name=value", "--" ends them. */
+struct args {
+    int argc, at;
+    char **argv;
+    char name[64];     /* of the option that was found, without dashes */
+    const char *value; /* after '=', or NULL */
+    bool only_words;
+};
+enum args_kind { ARGS_END, ARGS_OPTION, ARGS_WORD };
+struct args args_of(int argc, char **argv);
+enum args_kind args_next(struct args *a, const char **ret_word);
+const char *args_value(struct args *a); /* of the option just found; NULL: it has none */
+
+bool cli_parse_number(const char *text, uint64_t *ret_value);
+
+/* 1234567 -> "1.2 MB" */
+void cli_format_bytes(uint64_t bytes, char out[32]);
+
+#endif

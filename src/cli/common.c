@@ -1,0 +1,97 @@
+/* cli/common.c */
+#include "cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int cli_fail(const struct err *e)
+{
+    fprintf(stderr, "seawall: %s\n", e->msg);
+    switch (e->code) {
+    case ERR_CONFIG:
+        return EXIT_USAGE;
+    case ERR_NOTFOUND:
+        return EXIT_NOTHING;
+    case ERR_CORRUPT:
+        return EXIT_CORRUPT;
+    case ERR_CONFLICT:
+        return EXIT_CONFLICT;
+    case ERR_TIMEOUT:
+        return EXIT_TIMEOUT;
+    case ERR_CANCELED:
+        return EXIT_INTERRUPTED;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "seawall %s: ", command);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fprintf(stderr, "\n  HINT: 'seawall help %s' shows how it is used\n", command);
+    return EXIT_USAGE;
+}
+
+struct args args_of(int argc, char **argv)
+{
+    return (struct args){.argc = argc, .at = 0, .argv = argv};
+}
+
+enum args_kind args_next(struct args *a, const char **ret_word)
+{
+    while (a->at < a->argc) {
+        const char *arg = a->argv[a->at++];
+        if (!a->only_words && strcmp(arg, "--") == 0) {
+            a->only_words = true;
+            continue;
+        }
+        if (a->only_words || arg[0] != '-' || arg[1] == 0) {
+            *ret_word = arg;
+            return ARGS_WORD;
+        }
+        const char *name = arg + (arg[1] == '-' ? 2 : 1);
+        const char *equals = strchr(name, '=');
+        snprintf(a->name, sizeof a->name, "%.*s", (int)(equals ? (size_t)(equals - name) : strlen(name)), name);
+        a->value = equals ? equals + 1 : NULL;
+        return ARGS_OPTION;
+    }
+    return ARGS_END;
+}
+
+const char *args_value(struct args *a)
+{
+    if (!a->value && a->at < a->argc)
+        a->value = a->argv[a->at++];
+    return a->value;
+}
+
+bool cli_parse_number(const char *text, uint64_t *ret_value)
+{
+    char *end = NULL;
+    if (!text || !isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    *ret_value = strtoull(text, &end, 10);
+    return errno == 0 && *end == 0;
+}
+
+void cli_format_bytes(uint64_t bytes, char out[32])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double v = (double)bytes;
+    size_t i = 0;
+    while (v >= 1000 && i + 1 < sizeof units / sizeof units[0]) {
+        v /= 1000;
+        i++;
+    }
+    snprintf(out, 32, i ? "%.1f %s" : "%.0f %s", v, units[i]);
+}

@@ -1,0 +1,92 @@
+/* cli/help.c - `seawall help` and `seawall version`. */
+#include "cli/cli.h"
+#include "config/options.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifndef SEAWALL_VERSION
+#error "the Makefile defines SEAWALL_VERSION"
+#endif
+
+static const char overview[] =
+    "seawall keeps SQLite databases safe: it ships every transaction to a replica, and restores any of them.\n"
+    "\n"
+    "  seawall replicate DB URL...     run beside the application and ship what it commits\n"
+    "  seawall restore -o PATH URL     rebuild the database as it was after a transaction\n"
+    "  seawall list URL                show the restore points\n"
+    "  seawall version\n"
+    "  seawall help [COMMAND]\n"
+    "\n"
+    "DB is the path of a database. URL is file:///dir or the path of a folder.\n"
+    "Exit codes: 0 done and durable, 1 failed, 2 usage or configuration, 3 some databases failed, 4 nothing to restore,\n"
+    "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 130 interrupted.\n";
+
+static const char replicate_help[] =
+    "seawall replicate [--once] [--take-over] [OPTION...] DB URL...\n"
+    "\n"
+    "Runs in the foreground until SIGTERM or SIGINT; then ships what is captured and exits 0 only if all of it is durable.\n"
+    "SIGUSR1 logs figures. A second signal stops at once.\n"
+    "\n"
+    "  --once                       bring the replicas up to date and exit\n"
+    "  --take-over                  continue a replica that another writer began\n"
+    "  --verbose                    log more\n";
+
+static const char restore_help[] =
+    "seawall restore -o PATH [--txid N] [--force] [--integrity-check] [--dry-run] [--jobs N] URL\n"
+    "\n"
+    "Rebuilds a database beside PATH, proves it, and only then puts it there.\n"
+    "\n"
+    "  -o, --output PATH            where the database goes; it must not exist\n"
+    "  --txid N                     as it was after this transaction; default: the newest\n"
+    "  --force                      replace what is at PATH; it is kept until the new one is proven\n"
+    "  --integrity-check            let SQLite check the new database before it takes its place\n"
+    "  --dry-run                    only say what would be done\n"
+    "  --jobs N                     threads, 1 to 64; default: 4\n";
+
+static const char list_help[] =
+    "seawall list [--json] URL\n"
+    "\n"
+    "Shows the restore points of a replica: txid, time, size of the database.\n"
+    "\n"
+    "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, points\n";
+
+static void print_options(void)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_spec *o = &option_table[i];
+        char left[64], fallback[32];
+        snprintf(left, sizeof left, "--%s %s", o->name, o->value_name);
+        option_format_default(o, fallback);
+        printf("  %-28s %s (%s)\n", left, o->help, fallback);
+    }
+}
+
+void cli_print_help(const char *command)
+{
+    if (command && strcmp(command, "replicate") == 0) {
+        fputs(replicate_help, stdout);
+        print_options();
+    } else if (command && strcmp(command, "restore") == 0) {
+        fputs(restore_help, stdout);
+    } else if (command && strcmp(command, "list") == 0) {
+        fputs(list_help, stdout);
+    } else {
+        fputs(overview, stdout);
+    }
+}
+
+int cmd_help(int argc, char **argv)
+{
+    cli_print_help(argc > 0 ? argv[0] : NULL);
+    return EXIT_DONE;
+}
+
+int cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("seawall %s (SQLite %s)\n", SEAWALL_VERSION, sqlite3_libversion());
+    return EXIT_DONE;
+}

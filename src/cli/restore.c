@@ -1,0 +1,132 @@
+/* cli/restore.c - `seawall restore`. */
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "restore/restore.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define JOBS_DEFAULT 4
+#define JOBS_MAX 64
+#define BAR_AFTER_MS 1000
+#define BAR_WIDTH 30
+
+static atomic_bool interrupted;
+
+static void on_signal(int signo)
+{
+    (void)signo;
+    atomic_store(&interrupted, true);
+}
+
+struct bar {
+    bool wanted, shown;
+    int64_t started_ms;
+};
+
+/* [##########--------------------]  33 %  412.0 MB/s  3 s left */
+static void draw_bar(void *context, uint64_t done, uint64_t total)
+{
+    struct bar *b = context;
+    int64_t ms = clock_mono_ms() - b->started_ms;
+    char rate[32], line[BAR_WIDTH + 1];
+    if (!b->wanted || ms < BAR_AFTER_MS || total == 0)
+        return;
+    if (done > total)
+        done = total;
+    uint64_t per_second = done * 1000 / (uint64_t)ms;
+    size_t filled = (size_t)(done * BAR_WIDTH / total);
+    memset(line, '-', BAR_WIDTH);
+    memset(line, '#', filled);
+    line[BAR_WIDTH] = 0;
+    cli_format_bytes(per_second, rate);
+    uint64_t left = per_second ? (total - done) / per_second : 0;
+    fprintf(stderr, "\r[%s] %3" PRIu64 " %%  %s/s  %" PRIu64 " s left   ", line, done * 100 / total, rate, left);
+    b->shown = true;
+}
+
+static void print_result(const struct restore_options *o, const struct restore_result *r)
+{
+    char when[CLOCK_TEXT_MAX], size[32], fetched[32];
+    clock_format(r->record.time_ms, when);
+    cli_format_bytes((uint64_t)r->record.pages * r->page_size, size);
+    cli_format_bytes(r->bytes, fetched);
+    printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu objects of %s\n",
+           o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects, fetched);
+    if (o->txid == PLAN_NEWEST && r->newest_txid != r->record.txid)
+        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
+}
+
+static int parse(int argc, char **argv, struct restore_options *o, bool *ret_help)
+{
+    struct args args = args_of(argc, argv);
+    const char *word = NULL, *value = NULL;
+    uint64_t number = 0;
+    enum args_kind kind;
+    while ((kind = args_next(&args, &word)) != ARGS_END) {
+        if (kind == ARGS_WORD) {
+            if (o->url)
+                return cli_usage("restore", "one URL only, not '%s' too", word);
+            o->url = word;
+        } else if (strcmp(args.name, "o") == 0 || strcmp(args.name, "output") == 0) {
+            if (!(o->path = args_value(&args)))
+                return cli_usage("restore", "-o needs a path");
+        } else if (strcmp(args.name, "txid") == 0) {
+            value = args_value(&args);
+            if (!cli_parse_number(value, &number) || number == 0 || number > INT64_MAX)
+                return cli_usage("restore", "--txid needs a number from 1 on");
+            o->txid = number;
+        } else if (strcmp(args.name, "jobs") == 0) {
+            value = args_value(&args);
+            if (!cli_parse_number(value, &number) || number == 0 || number > JOBS_MAX)
+                return cli_usage("restore", "--jobs needs a number from 1 to %d", JOBS_MAX);
+            o->jobs = (unsigned)number;
+        } else if (strcmp(args.name, "force") == 0) {
+            o->flags |= RESTORE_FORCE;
+        } else if (strcmp(args.name, "integrity-check") == 0) {
+            o->flags |= RESTORE_INTEGRITY_CHECK;
+        } else if (strcmp(args.name, "dry-run") == 0) {
+            o->flags |= RESTORE_DRY_RUN;
+        } else if (strcmp(args.name, "help") == 0 || strcmp(args.name, "h") == 0) {
+            *ret_help = true;
+            return 0;
+        } else {
+            return cli_usage("restore", "there is no option --%s", args.name);
+        }
+    }
+    if (!o->url)
+        return cli_usage("restore", "it takes the URL of a replica");
+    if (!o->path && !(o->flags & RESTORE_DRY_RUN))
+        return cli_usage("restore", "say with -o where the database goes");
+    return 0;
+}
+
+int cmd_restore(int argc, char **argv)
+{
+    struct bar bar = {.wanted = isatty(STDERR_FILENO) != 0, .started_ms = clock_mono_ms()};
+    struct restore_options o = {
+        .txid = PLAN_NEWEST, .jobs = JOBS_DEFAULT, .cancel = &interrupted, .progress = draw_bar, .context = &bar};
+    struct restore_result result;
+    struct sigaction action = {.sa_handler = on_signal};
+    struct err e;
+    bool help = false;
+    int code = parse(argc, argv, &o, &help);
+    if (code)
+        return code;
+    if (help) {
+        cli_print_help("restore");
+        return EXIT_DONE;
+    }
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    int rc = restore_run(&o, &result, &e);
+    if (bar.shown)
+        fputc('\n', stderr);
+    if (rc)
+        return cli_fail(&e);
+    print_result(&o, &result);
+    return EXIT_DONE;
+}

@@ -1,0 +1,132 @@
+/* config/options.c */
+#include "config/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(struct options, name)
+#define GIB (UINT64_C(1) << 30)
+
+const struct option_spec option_table[] = {
+    {"lock-at", OPTION_FRAMES, FIELD(lock_at), 500, 1, UINT32_MAX, true, "FRAMES|never",
+     "keep the checkpoint lock while the WAL holds more frames than this"},
+    {"wal-target", OPTION_FRAMES, FIELD(wal_target), 4000, 100, 10000000, false, "FRAMES",
+     "checkpoint in a pause when the WAL holds so many frames; without a pause at 2.5 times as many"},
+    {"wal-limit", OPTION_BYTES, FIELD(wal_limit), GIB, 1 << 20, UINT64_C(1) << 40, false, "BYTES",
+     "cut the WAL file even under load when it is longer than this"},
+    {"rest-after", OPTION_MS, FIELD(rest_after_ms), 1000, 10, 3600000, false, "TIME",
+     "complete the database file and empty the WAL so long after the last commit"},
+    {"stop-timeout", OPTION_MS, FIELD(stop_timeout_ms), 60000, 0, 86400000, false, "TIME",
+     "when stopped, try so long to ship what was captured"},
+    {"max-pending", OPTION_BYTES, FIELD(max_pending), 16 << 20, 1 << 20, GIB, false, "BYTES",
+     "memory for captured commits that wait for a replica"},
+    {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},
+};
+const size_t option_count = sizeof option_table / sizeof option_table[0];
+
+static uint64_t *field(struct options *o, const struct option_spec *spec)
+{
+    return (uint64_t *)(void *)((char *)o + spec->offset);
+}
+
+struct options options_default(void)
+{
+    struct options o = {0};
+    for (size_t i = 0; i < option_count; i++)
+        *field(&o, &option_table[i]) = option_table[i].fallback;
+    return o;
+}
+
+static const struct option_spec *find(const char *name)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_table[i].name, name) == 0)
+            return &option_table[i];
+    return NULL;
+}
+
+bool options_known(const char *name)
+{
+    return find(name) != NULL;
+}
+
+/* What a number is multiplied with by its unit; 0: no such unit. */
+static uint64_t unit(enum option_kind kind, const char *text)
+{
+    static const struct {
+        enum option_kind kind;
+        const char *text;
+        uint64_t factor;
+    } units[] = {{OPTION_BYTES, "K", 1 << 10}, {OPTION_BYTES, "M", 1 << 20}, {OPTION_BYTES, "G", 1 << 30},
+                 {OPTION_MS, "ms", 1},         {OPTION_MS, "s", 1000},       {OPTION_MS, "m", 60000}};
+    if (!*text)
+        return 1;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (units[i].kind == kind && strcmp(units[i].text, text) == 0)
+            return units[i].factor;
+    return 0;
+}
+
+static bool parse(const struct option_spec *spec, const char *text, uint64_t *ret_value)
+{
+    char *end = NULL;
+    if (spec->may_never && strcmp(text, "never") == 0) {
+        *ret_value = OPTION_NEVER;
+        return true;
+    }
+    if (spec->kind == OPTION_YES_NO) {
+        *ret_value = strcmp(text, "yes") == 0;
+        return *ret_value || strcmp(text, "no") == 0;
+    }
+    if (!isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    uint64_t factor = unit(spec->kind, end);
+    if (errno || factor == 0 || n > UINT64_MAX / factor)
+        return false;
+    *ret_value = n * factor;
+    return *ret_value >= spec->min && *ret_value <= spec->max;
+}
+
+static void format_value(const struct option_spec *spec, uint64_t v, char out[32])
+{
+    if (spec->kind == OPTION_YES_NO)
+        snprintf(out, 32, "%s", v ? "yes" : "no");
+    else if (spec->kind == OPTION_BYTES && v % (1 << 30) == 0)
+        snprintf(out, 32, "%" PRIu64 "G", v >> 30);
+    else if (spec->kind == OPTION_BYTES && v % (1 << 20) == 0)
+        snprintf(out, 32, "%" PRIu64 "M", v >> 20);
+    else if (spec->kind == OPTION_MS)
+        snprintf(out, 32, "%" PRIu64 "ms", v);
+    else
+        snprintf(out, 32, "%" PRIu64, v);
+}
+
+void option_format_default(const struct option_spec *spec, char out[32])
+{
+    format_value(spec, spec->fallback, out);
+}
+
+int options_set(struct options *o, const char *name, const char *value, struct err *e)
+{
+    const struct option_spec *spec = find(name);
+    uint64_t v = 0;
+    if (!spec)
+        return err_set(e, ERR_CONFIG, 0, "there is no option '%s'", name);
+    if (!parse(spec, value, &v)) {
+        char min[32], max[32];
+        format_value(spec, spec->min, min);
+        format_value(spec, spec->max, max);
+        err_set(e, ERR_CONFIG, 0, "option '%s': '%.60s' is no value for it", name, value);
+        if (spec->kind == OPTION_YES_NO)
+            return err_hint(e, "say yes or no");
+        return err_hint(e, "it takes %s, from %s to %s", spec->value_name, min, max);
+    }
+    *field(o, spec) = v;
+    return 0;
+}

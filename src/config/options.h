@@ -1,0 +1,50 @@
+/* config/options.h - what an operator can set, in one table: parsing, ranges, help and the check of the man page come from it. */
+#ifndef SEAWALL_CONFIG_OPTIONS_H
+#define SEAWALL_CONFIG_OPTIONS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct options {
+    uint64_t lock_at;         /* frames in the WAL from which the checkpoint lock is kept; OPTION_NEVER: never */
+    uint64_t wal_target;      /* frames at which a pause is used to checkpoint; without a pause it is 2.5 times as many */
+    uint64_t wal_limit;       /* bytes beyond which the WAL file is cut even under load */
+    uint64_t rest_after_ms;   /* since the last commit, until the database file is completed */
+    uint64_t stop_timeout_ms; /* for shipping at the end */
+    uint64_t max_pending;     /* bytes of captured versions that wait for a replica */
+    uint64_t set_wal;         /* 0 or 1: switch a database that is not in WAL mode */
+};
+#define OPTION_NEVER UINT64_MAX
+
+enum option_kind {
+    OPTION_FRAMES, /* a count */
+    OPTION_BYTES,  /* a number with K, M or G (powers of 1024) */
+    OPTION_MS,     /* a time: 500ms, 2s, 1m; a bare number is milliseconds */
+    OPTION_YES_NO,
+};
+
+struct option_spec {
+    const char *name; /* --name VALUE on the command line */
+    enum option_kind kind;
+    size_t offset; /* in struct options */
+    uint64_t fallback, min, max;
+    bool may_never; /* the word "never" is a value */
+    const char *value_name, *help;
+};
+
+extern const struct option_spec option_table[];
+extern const size_t option_count;
+
+struct options options_default(void);
+
+/* Sets the option `name`. ERR_CONFIG: no such option, or a value out of range; the message says what is right. */
+int options_set(struct options *o, const char *name, const char *value, struct err *e) MUST_CHECK;
+bool options_known(const char *name);
+
+/* The default as it would be written. */
+void option_format_default(const struct option_spec *spec, char out[32]);
+
+#endif

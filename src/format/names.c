@@ -1,0 +1,108 @@
+/* format/names.c */
+#include "format/names.h"
+
+#include "base/hash.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void name_format(const struct name *name, char out[NAME_MAX_BYTES])
+{
+    char run[2 * UID_BYTES + 1];
+    hex_encode(name->run.bytes, UID_BYTES, run);
+    switch (name->kind) {
+    case NAME_LEVEL0:
+        snprintf(out, NAME_MAX_BYTES, "0/%016" PRIx64, name->min);
+        return;
+    case NAME_LEVEL:
+        snprintf(out, NAME_MAX_BYTES, "%u/%016" PRIx64 "-%016" PRIx64, name->level, name->min, name->max);
+        return;
+    case NAME_CHUNK:
+        snprintf(out, NAME_MAX_BYTES, "base/%016" PRIx64 "-%s/%08" PRIx32, name->start, run, name->first_page);
+        return;
+    case NAME_MARKER:
+        snprintf(out, NAME_MAX_BYTES, "base/%016" PRIx64 "-%s/marker", name->start, run);
+        return;
+    case NAME_PART:
+        snprintf(out, NAME_MAX_BYTES, "part/%s-%016" PRIx64, run, name->number);
+        return;
+    case NAME_OTHER:
+        break;
+    }
+    out[0] = 0;
+}
+
+/* Takes `digits` lower-case hex digits from *text. */
+static bool take_hex(const char **text, int digits, uint64_t *ret_value)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < digits; i++) {
+        char c = (*text)[i];
+        if (c >= '0' && c <= '9')
+            v = v << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            v = v << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    *text += digits;
+    *ret_value = v;
+    return true;
+}
+
+static bool take_text(const char **text, const char *what)
+{
+    size_t n = strlen(what);
+    if (strncmp(*text, what, n) != 0)
+        return false;
+    *text += n;
+    return true;
+}
+
+static bool take_run(const char **text, struct uid *ret_run)
+{
+    char hex[2 * UID_BYTES + 1] = "";
+    strncpy(hex, *text, 2 * UID_BYTES);
+    if (!hex_decode(hex, ret_run->bytes, UID_BYTES))
+        return false;
+    *text += 2 * UID_BYTES;
+    return true;
+}
+
+static bool parse(const char *key, struct name *name)
+{
+    uint64_t v = 0;
+    if (take_text(&key, "0/")) {
+        name->kind = NAME_LEVEL0;
+        return take_hex(&key, 16, &name->min) && *key == 0;
+    }
+    if (take_text(&key, "part/")) {
+        name->kind = NAME_PART;
+        return take_run(&key, &name->run) && take_text(&key, "-") && take_hex(&key, 16, &name->number) && *key == 0;
+    }
+    if (take_text(&key, "base/")) {
+        if (!take_hex(&key, 16, &name->start) || !take_text(&key, "-") || !take_run(&key, &name->run) || !take_text(&key, "/"))
+            return false;
+        name->kind = NAME_MARKER;
+        if (strcmp(key, "marker") == 0)
+            return true;
+        name->kind = NAME_CHUNK;
+        bool ok = take_hex(&key, 8, &v) && *key == 0;
+        name->first_page = (uint32_t)v;
+        return ok;
+    }
+    if (*key < '1' || *key > '9' || key[1] != '/')
+        return false;
+    name->kind = NAME_LEVEL;
+    name->level = (unsigned)(*key - '0');
+    key += 2;
+    return take_hex(&key, 16, &name->min) && take_text(&key, "-") && take_hex(&key, 16, &name->max) && *key == 0;
+}
+
+struct name name_parse(const char *key)
+{
+    struct name name = {0};
+    return parse(key, &name) ? name : (struct name){.kind = NAME_OTHER};
+}

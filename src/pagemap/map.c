@@ -1,0 +1,102 @@
+/* pagemap/map.c */
+#include "pagemap/map.h"
+
+#include "base/endian.h"
+#include "base/hash.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define GROW_ENTRIES 4096u /* 64 KiB: a growing database must not remap the file at each commit */
+
+void map_init_memory(struct map *m, uint32_t page_size)
+{
+    *m = (struct map){.page_size = page_size, .fd = -1};
+}
+
+void map_release(struct map *m)
+{
+    if (m->fd < 0)
+        free(m->mapping);
+    else if (m->mapping)
+        munmap(m->mapping, m->mapped);
+    *m = (struct map){.fd = -1};
+}
+
+uint64_t map_entry_sum(uint32_t pgno, struct map_entry entry)
+{
+    uint8_t b[20];
+    if (entry.txid == 0)
+        return 0;
+    put_be32(b, pgno);
+    put_be64(b + 4, entry.hash);
+    put_be64(b + 12, entry.txid);
+    return hash64(b, sizeof b);
+}
+
+void map_set(struct map *m, uint32_t pgno, struct map_entry entry)
+{
+    assert(pgno >= 1 && pgno <= m->pages);
+    struct map_entry *at = &m->entries[pgno - 1];
+    m->checksum ^= at->hash ^ entry.hash;
+    m->sum ^= map_entry_sum(pgno, *at) ^ map_entry_sum(pgno, entry);
+    *at = entry;
+}
+
+static int grow_file(struct map *m, size_t bytes, struct err *e)
+{
+    int rc = posix_fallocate(m->fd, (off_t)m->offset, (off_t)bytes); /* a full disk is an error here, not a SIGBUS later */
+    if (rc != 0)
+        return err_sys(e, rc, "state file: reserve %zu bytes", bytes);
+    void *at = m->mapping ? mremap(m->mapping, m->mapped, bytes, MREMAP_MAYMOVE)
+                          : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, (off_t)m->offset);
+    if (at == MAP_FAILED)
+        return err_sys(e, errno, "state file: map %zu bytes", bytes);
+    m->mapping = at;
+    return 0;
+}
+
+static int grow(struct map *m, uint32_t pages, struct err *e)
+{
+    uint64_t cap = (uint64_t)m->cap + m->cap / 8;
+    if (cap < pages)
+        cap = pages;
+    cap = (cap + GROW_ENTRIES - 1) / GROW_ENTRIES * GROW_ENTRIES;
+    if (cap > UINT32_MAX)
+        cap = UINT32_MAX;
+    size_t bytes = cap * sizeof(struct map_entry);
+    if (m->fd < 0) {
+        void *grown = realloc(m->mapping, bytes);
+        if (!grown)
+            return err_nomem(e, bytes);
+        m->mapping = grown;
+    } else if (grow_file(m, bytes, e)) {
+        return -1;
+    }
+    m->mapped = bytes;
+    m->entries = (struct map_entry *)(void *)m->mapping;
+    m->cap = (uint32_t)cap;
+    return 0;
+}
+
+int map_resize(struct map *m, uint32_t pages, struct err *e)
+{
+    if (pages > m->cap && grow(m, pages, e))
+        return -1;
+    for (uint32_t pgno = pages + 1; pgno <= m->pages; pgno++)
+        map_set(m, pgno, (struct map_entry){0, 0});
+    if (pages > m->pages)
+        memset(m->entries + m->pages, 0, (size_t)(pages - m->pages) * sizeof *m->entries);
+    m->pages = pages;
+    return 0;
+}
+
+void map_clear(struct map *m)
+{
+    m->pages = 0;
+    m->checksum = m->sum = 0;
+}

@@ -1,0 +1,71 @@
+/* pagemap/state.h - the state file <db>-seawall: identity and page map, mapped, so that kill -9 loses nothing.
+ *
+ *   offset 0       identity slot A            16 KiB, big-endian
+ *   16384          identity slot B
+ *   32768          map header                 4 KiB, byte order of the machine
+ *   36864          map entries                16 bytes a page
+ *
+ * What is found at open, and what follows:
+ *
+ *   identity \ map   intact, of the same txid      torn, stale, other page size, cut off
+ *   intact           continue                      map empty, every earlier run proves nothing: resync against each replica
+ *   older slot       as intact, if the map is of its txid; otherwise as torn
+ *   copied           as gone: bound to another place or inode
+ *   gone             new writer: a replica with objects in it belongs to somebody else (exit 6, or --take-over)
+ *
+ * An flock on the file keeps a second daemon away from the database.
+ *
+ * Two kinds of jobs write it: the local job owns the map and says when a state is complete (state_commit); a ship job owns the entry of
+ * its replica (state_set_replica). A lock in here keeps the identity slots whole; nobody else writes `identity`. */
+#ifndef SEAWALL_PAGEMAP_STATE_H
+#define SEAWALL_PAGEMAP_STATE_H
+
+#include "pagemap/identity.h"
+#include "pagemap/map.h"
+
+#include <pthread.h>
+
+#define STATE_SUFFIX "-seawall"
+
+enum state_found {
+    STATE_NEW,      /* no identity: nothing is known */
+    STATE_MAP_LOST, /* identity, but no map of our past */
+    STATE_INTACT,
+};
+
+struct state {
+    struct identity identity;
+    struct map map;
+    int fd;
+    uint8_t *fixed; /* mapped: slots and map header */
+    uint64_t serial;
+    pthread_mutex_t lock; /* guards identity, serial and the slots */
+    char path[4200];
+};
+
+/* Opens or makes the state file of the database at db_path.
+ * ERR_BUSY: another process has it. ERR_IO. */
+int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
+void state_close(struct state *s);
+
+/* Writes identity and map header: what is in memory now is one whole state. Survives kill -9; a power cut after state_sync only. */
+void state_seal(struct state *s);
+
+/* A new newest state: the map in memory is the database after `txid`, captured up to `pos`. */
+struct state_position {
+    uint64_t txid;
+    struct wal_pos pos, pos_before_reset;
+    int64_t time_ms;
+    uint64_t db_size;
+    int64_t db_mtime_ns;
+};
+void state_commit(struct state *s, const struct state_position *position);
+
+/* Copies one replica's entry in or out. */
+void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
+void state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
+struct identity state_identity(struct state *s);
+
+int state_sync(struct state *s, struct err *e) MUST_CHECK;
+
+#endif

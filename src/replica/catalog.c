@@ -1,0 +1,208 @@
+/* replica/catalog.c */
+#include "replica/catalog.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define IDENTITY_BYTES_MAX 4096
+
+/* ---- listing */
+
+struct list_context {
+    struct catalog *catalog;
+    size_t cap0, cap_levels, cap_markers;
+    bool nomem, identity_seen;
+};
+
+static int push(struct catalog_object **list, size_t *count, size_t *cap, const struct catalog_object *o)
+{
+    if (*count == *cap) {
+        size_t grown_cap = *cap ? 2 * *cap : 64;
+        void *grown = realloc(*list, grown_cap * sizeof **list);
+        if (!grown)
+            return -1;
+        *list = grown;
+        *cap = grown_cap;
+    }
+    (*list)[(*count)++] = *o;
+    return 0;
+}
+
+static int add_entry(void *context, const struct store_entry *entry)
+{
+    struct list_context *l = context;
+    struct catalog *c = l->catalog;
+    struct catalog_object o = {.name = name_parse(entry->key), .size = entry->size, .time_ms = entry->time_ms};
+    int rc = 0;
+    if (strcmp(entry->key, NAME_IDENTITY) == 0)
+        l->identity_seen = true;
+    else if (o.name.kind == NAME_OTHER)
+        return 0; /* not ours */
+    c->objects++;
+    c->bytes += entry->size;
+    if (o.name.kind == NAME_LEVEL0)
+        rc = push(&c->level0, &c->level0_count, &l->cap0, &o);
+    else if (o.name.kind == NAME_LEVEL)
+        rc = push(&c->levels, &c->level_count, &l->cap_levels, &o);
+    else if (o.name.kind == NAME_MARKER)
+        rc = push(&c->markers, &c->marker_count, &l->cap_markers, &o);
+    l->nomem |= rc != 0;
+    return rc;
+}
+
+int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
+{
+    struct list_context l = {.catalog = c};
+    *c = (struct catalog){.store = store, .codec = codec};
+    int rc = store_list(store, "", "", add_entry, &l, e);
+    if (rc == 0 && l.identity_seen)
+        rc = replica_identity_read(store, &c->identity, e);
+    if (rc == 0 && l.nomem)
+        rc = err_nomem(e, (c->level0_count + 1) * sizeof *c->level0);
+    if (rc == 0 && !l.identity_seen)
+        rc = err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", store->url);
+    if (rc)
+        catalog_release(c);
+    return rc;
+}
+
+static void release_objects(struct catalog_object *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].segment) {
+            segment_release(list[i].segment);
+            free(list[i].segment);
+        }
+    free(list);
+}
+
+void catalog_release(struct catalog *c)
+{
+    release_objects(c->level0, c->level0_count);
+    release_objects(c->levels, c->level_count);
+    release_objects(c->markers, c->marker_count);
+    *c = (struct catalog){0};
+}
+
+/* What the trailer says must be what the key says. */
+static int check_name(const struct name *n, const struct segment_info *i, struct err *e)
+{
+    bool ok = false;
+    if (n->kind == NAME_LEVEL0)
+        ok = i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == n->min;
+    else if (n->kind == NAME_LEVEL)
+        ok = i->kind == OBJECT_SEGMENT && i->level == n->level && i->min == n->min && i->max == n->max;
+    else if (n->kind == NAME_MARKER)
+        ok = i->kind == OBJECT_MARKER && i->start == n->start && uid_equal(&i->run, &n->run);
+    return ok ? 0 : err_set(e, ERR_CORRUPT, 0, "holds something else than its key says");
+}
+
+int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    struct segment s;
+    if (o->segment)
+        return 0;
+    name_format(&o->name, key);
+    if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e))
+        return -1;
+    int rc = check_name(&o->name, &s.trailer.info, e);
+    if (rc == 0 && !uid_equal(&s.trailer.info.database, &c->identity.database))
+        rc = err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
+    if (rc) {
+        segment_release(&s);
+        return err_wrap(e, "object '%s'", key);
+    }
+    o->segment = malloc(sizeof *o->segment);
+    if (!o->segment) {
+        segment_release(&s);
+        return err_nomem(e, sizeof *o->segment);
+    }
+    *o->segment = s;
+    return 0;
+}
+
+struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid)
+{
+    size_t low = 0, high = c->level0_count;
+    while (low < high) { /* first with min > txid */
+        size_t mid = low + (high - low) / 2;
+        if (c->level0[mid].name.min > txid)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low ? &c->level0[low - 1] : NULL;
+}
+
+/* ---- seawall.json */
+
+static int parse_identity(const struct buf *text, struct replica_identity *ret_identity, struct err *e)
+{
+    struct json *j = NULL;
+    struct replica_identity id = {.created_ms = 0};
+    int64_t version = 0;
+    if (json_parse(text->data, text->len, &j, e))
+        return err_wrap(e, "object '" NAME_IDENTITY "'");
+    const char *database = json_get_text(j, "database");
+    const char *encryption = json_get_text(j, "encryption");
+    int rc = 0;
+    if (!json_get_number(j, "format", &version) || version != REPLICA_FORMAT_VERSION)
+        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
+                     (long long)version, REPLICA_FORMAT_VERSION);
+    else if (!encryption || strcmp(encryption, "none") != 0)
+        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': encrypted in a way that this program can't read");
+    else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))
+        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': no database id");
+    json_get_number(j, "created", &id.created_ms);
+    json_free(j);
+    if (rc == 0)
+        *ret_identity = id;
+    return rc;
+}
+
+int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e)
+{
+    struct buf text = BUF_INIT(IDENTITY_BYTES_MAX);
+    uint64_t size = 0;
+    int rc = store_read_tail(store, NAME_IDENTITY, IDENTITY_BYTES_MAX, &text, &size, e);
+    if (rc == 0)
+        rc = parse_identity(&text, ret_identity, e);
+    buf_release(&text);
+    return rc;
+}
+
+static int write_identity(struct store *store, struct err *e)
+{
+    struct uid database;
+    char hex[2 * UID_BYTES + 1];
+    if (random_bytes(database.bytes, UID_BYTES, e))
+        return -1;
+    hex_encode(database.bytes, UID_BYTES, hex);
+    struct json *j = json_object_new();
+    if (j) {
+        json_set_number(j, "format", REPLICA_FORMAT_VERSION);
+        json_set_text(j, "database", hex);
+        json_set_text(j, "encryption", "none");
+        json_set_number(j, "created", clock_wall_ms());
+    }
+    char *text = json_print(j);
+    int rc = text ? store_put_new(store, NAME_IDENTITY, text, strlen(text), e) : err_nomem(e, IDENTITY_BYTES_MAX);
+    free(text);
+    json_free(j);
+    return rc;
+}
+
+int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
+{
+    int rc = replica_identity_read(store, ret_identity, e);
+    if (rc == 0 || e->code != ERR_NOTFOUND)
+        return rc;
+    rc = write_identity(store, e);
+    if (rc != 0 && e->code != ERR_EXISTS) /* somebody else was first: read theirs */
+        return rc;
+    return replica_identity_read(store, ret_identity, e);
+}

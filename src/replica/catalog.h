@@ -1,0 +1,54 @@
+/* replica/catalog.h - which objects a replica has: one listing, sorted; records are fetched when somebody asks. */
+#ifndef SEAWALL_REPLICA_CATALOG_H
+#define SEAWALL_REPLICA_CATALOG_H
+
+#include "format/names.h"
+#include "replica/object.h"
+
+/* ---- seawall.json: which database this replica is of */
+
+struct replica_identity {
+    struct uid database;
+    int64_t created_ms;
+};
+#define REPLICA_FORMAT_VERSION 1
+
+/* ERR_NOTFOUND: not there. ERR_CORRUPT: not ours, or of a later version. */
+int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
+
+/* Reads it, or makes it with a new database id. */
+int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
+
+/* ---- the catalog */
+
+struct catalog_object {
+    struct name name;
+    uint64_t size;
+    int64_t time_ms;         /* when the store got it */
+    struct segment *segment; /* records only; NULL until catalog_load */
+};
+
+struct catalog {
+    struct replica_identity identity;
+    struct store *store; /* borrowed */
+    struct codec *codec; /* borrowed */
+    struct catalog_object *level0; /* ascending min */
+    size_t level0_count;
+    struct catalog_object *levels; /* level 1 and up */
+    size_t level_count;
+    struct catalog_object *markers; /* ascending start */
+    size_t marker_count;
+    uint64_t objects, bytes; /* of everything that is ours */
+};
+
+/* Lists the replica. ERR_NOTFOUND: there is no seawall.json, nothing was ever replicated here. */
+int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
+void catalog_release(struct catalog *c);
+
+/* Makes o->segment (trailer, records, list) available. */
+int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
+
+/* The newest level-0 object with min <= txid, or NULL. */
+struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid);
+
+#endif

@@ -1,0 +1,429 @@
+/* replica/plan.c */
+#include "replica/plan.h"
+
+#include "base/page.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void plan_release(struct plan *p)
+{
+    free(p->sources);
+    *p = (struct plan){0};
+}
+
+static int add_source(struct plan *p, const struct plan_source *s, struct err *e)
+{
+    if (p->source_count == p->source_cap) {
+        size_t cap = p->source_cap ? 2 * p->source_cap : 32;
+        void *grown = realloc(p->sources, cap * sizeof *p->sources);
+        if (!grown)
+            return err_nomem(e, cap * sizeof *p->sources);
+        p->sources = grown;
+        p->source_cap = cap;
+    }
+    p->sources[p->source_count++] = *s;
+    p->bytes += s->size;
+    return 0;
+}
+
+/* Parts of a manifest or chunks of a marker. */
+static int add_listed(struct plan *p, const struct segment *s, enum object_kind kind, struct err *e)
+{
+    for (uint32_t i = 0; i < s->trailer.list_count; i++) {
+        const struct listed *l = &s->list[i];
+        struct plan_source source = {.digest = l->digest, .kind = kind, .max = l->max, .size = l->size};
+        enum name_kind want = kind == OBJECT_CHUNK ? NAME_CHUNK : NAME_PART;
+        if (name_parse(l->name).kind != want)
+            return err_set(e, ERR_CORRUPT, 0, "names an object '%s' that can't be one of its own", l->name);
+        snprintf(source.key, sizeof source.key, "%s", l->name);
+        if (add_source(p, &source, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- the target */
+
+static bool is_full(const struct segment_info *i)
+{
+    return i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY);
+}
+
+static struct catalog_object *level_ending_at(struct catalog *c, uint64_t txid)
+{
+    for (size_t i = 0; i < c->level_count; i++)
+        if (c->levels[i].name.max == txid)
+            return &c->levels[i];
+    return NULL;
+}
+
+static int no_such_point(struct catalog *c, uint64_t txid, const struct catalog_object *around, struct err *e)
+{
+    err_set(e, ERR_NOTFOUND, 0, "txid %" PRIu64 " is no restore point of '%s'", txid, c->store->url);
+    if (around && around->segment && around->segment->trailer.info.max < txid)
+        return err_hint(e, "the newest is %" PRIu64, around->segment->trailer.info.max);
+    if (around && around->segment)
+        return err_hint(e, "txids %" PRIu64 " to %" PRIu64 " were stored as one; try %" PRIu64, around->segment->trailer.info.min,
+                        around->segment->trailer.info.max, around->segment->trailer.info.max);
+    return err_hint(e, "'seawall list' shows which there are");
+}
+
+static int find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e)
+{
+    struct catalog_object *o = catalog_level0_at(c, txid);
+    struct catalog_object *level = level_ending_at(c, txid);
+    if (o && catalog_load(c, o, e)) {
+        if (!level)
+            return -1;
+        o = NULL; /* damaged, but a higher level has the record too */
+    }
+    if (o) {
+        const struct segment_trailer *t = &o->segment->trailer;
+        if (txid == t->info.max) {
+            *ret_record = o->segment->records[t->record_count - 1];
+            return 0;
+        }
+        if (txid < t->info.max && is_full(&t->info)) {
+            *ret_record = o->segment->records[txid - t->info.min];
+            return 0;
+        }
+    }
+    if (!level)
+        return no_such_point(c, txid, o, e);
+    if (catalog_load(c, level, e))
+        return -1;
+    *ret_record = level->segment->records[0];
+    return 0;
+}
+
+/* ---- the walk */
+
+struct walk {
+    struct plan *plan;
+    uint64_t target, pos;
+    bool checksum_known; /* of the state at pos */
+    uint64_t checksum;
+};
+
+/* The segment that takes the walk furthest. A damaged one is passed over when another reaches; otherwise its error stands. */
+static int choose(struct catalog *c, const struct walk *w, struct catalog_object **ret_best, struct err *e)
+{
+    struct catalog_object *best = NULL, *o = catalog_level0_at(c, w->pos + 1);
+    uint64_t best_reach = w->pos;
+    int rc = 0;
+    if (o && (rc = catalog_load(c, o, e)) == 0) {
+        const struct segment_info *i = &o->segment->trailer.info;
+        bool usable = i->max > w->pos && !(i->flags & SEGMENT_BASE_ONLY) && (i->max <= w->target || is_full(i));
+        if (usable) {
+            best = o;
+            best_reach = i->max < w->target ? i->max : w->target;
+        }
+    }
+    for (size_t i = 0; i < c->level_count; i++) {
+        const struct name *n = &c->levels[i].name;
+        if (n->min > w->pos + 1 || n->max <= w->pos || n->max > w->target)
+            continue;
+        bool better = n->max > best_reach || (n->max == best_reach && best && n->level > best->name.level);
+        struct err damaged;
+        if (!better)
+            continue;
+        if (catalog_load(c, &c->levels[i], &damaged)) {
+            if (rc == 0)
+                *e = damaged;
+            rc = -1;
+            continue;
+        }
+        best = &c->levels[i];
+        best_reach = n->max;
+    }
+    *ret_best = best;
+    if (best)
+        return 0;
+    return rc ? -1 : err_set(e, ERR_NOTFOUND, 0, "no segment continues the state after txid %" PRIu64, w->pos);
+}
+
+static int take(struct walk *w, const struct catalog_object *o, struct err *e)
+{
+    const struct segment *s = o->segment;
+    const struct segment_info *i = &s->trailer.info;
+    struct plan *p = w->plan;
+    if (i->flags & SEGMENT_FROM_EMPTY) {
+        p->source_count = 0;
+        p->bytes = 0;
+        p->page_size = i->page_size;
+    } else if (i->min - 1 == w->pos && w->checksum_known && i->checksum_before != w->checksum) {
+        return err_set(e, ERR_CORRUPT, 0, "does not continue the state after txid %" PRIu64 ": checksums differ", w->pos);
+    }
+    if (p->page_size == 0)
+        p->page_size = i->page_size;
+    if (p->page_size != i->page_size)
+        return err_set(e, ERR_CORRUPT, 0, "page size %u after %u", i->page_size, p->page_size);
+    struct plan_source source = {.kind = OBJECT_SEGMENT, .max = i->max, .size = o->size};
+    name_format(&o->name, source.key);
+    if (add_listed(p, s, OBJECT_PART, e) || add_source(p, &source, e))
+        return -1;
+    w->checksum_known = i->max <= w->target;
+    w->checksum = s->records[s->trailer.record_count - 1].checksum;
+    w->pos = i->max < w->target ? i->max : w->target;
+    return 0;
+}
+
+static int walk_to(struct catalog *c, struct walk *w, struct err *e)
+{
+    while (w->pos < w->target) {
+        struct catalog_object *o = NULL;
+        char key[NAME_MAX_BYTES];
+        if (choose(c, w, &o, e))
+            return -1;
+        if (take(w, o, e)) {
+            name_format(&o->name, key);
+            return err_wrap(e, "object '%s'", key);
+        }
+    }
+    return 0;
+}
+
+/* `marker` NULL: from the empty state. */
+static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t target, struct plan *p, struct err *e)
+{
+    struct walk w = {.plan = p, .target = target};
+    p->source_count = 0;
+    p->bytes = 0;
+    p->page_size = 0;
+    if (marker) {
+        const struct segment_info *i = &marker->segment->trailer.info;
+        w.pos = i->start;
+        p->page_size = i->page_size;
+        if (add_listed(p, marker->segment, OBJECT_CHUNK, e)) {
+            char key[NAME_MAX_BYTES];
+            name_format(&marker->name, key);
+            return err_wrap(e, "object '%s'", key);
+        }
+    }
+    return walk_to(c, &w, e);
+}
+
+static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+{
+    struct plan p = {.database = c->identity.database};
+    struct err first = {.code = ERR_NONE};
+    if (txid == 0) {
+        *ret_plan = p;
+        return 0;
+    }
+    if (find_record(c, txid, &p.record, e))
+        return -1;
+    for (size_t i = c->marker_count; i-- > 0;) {
+        struct catalog_object *marker = &c->markers[i];
+        if (marker->name.start > txid)
+            continue;
+        int rc = catalog_load(c, marker, e);
+        if (rc == 0 && marker->segment->trailer.info.max > txid)
+            continue;
+        if (rc == 0)
+            rc = plan_from(c, marker, txid, &p, e);
+        if (rc == 0) {
+            *ret_plan = p;
+            return 0;
+        }
+        if (e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND) {
+            plan_release(&p);
+            return -1;
+        }
+        if (first.code == ERR_NONE || (first.code == ERR_NOTFOUND && e->code == ERR_CORRUPT))
+            first = *e;
+    }
+    if (plan_from(c, NULL, txid, &p, e) == 0) {
+        *ret_plan = p;
+        return 0;
+    }
+    plan_release(&p);
+    if (first.code == ERR_CORRUPT) /* damage explains more than a missing start does */
+        *e = first;
+    return err_wrap(e, "txid %" PRIu64, txid);
+}
+
+struct newest {
+    uint64_t txid;
+};
+
+static int note_newest(void *context, const struct commit_record *record)
+{
+    ((struct newest *)context)->txid = record->txid;
+    return 0;
+}
+
+int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+{
+    if (txid != PLAN_NEWEST)
+        return plan_exact(c, txid, ret_plan, e);
+    if (c->level0_count == 0)
+        return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", c->store->url);
+    struct catalog_object *head = &c->level0[c->level0_count - 1];
+    if (catalog_load(c, head, e))
+        return -1;
+    if (plan_exact(c, head->segment->trailer.info.max, ret_plan, e) == 0)
+        return 0;
+    if (e->code != ERR_NOTFOUND)
+        return -1;
+    struct newest newest = {0}; /* a base is under way, or its levels are incomplete: what came before still counts */
+    if (plan_points(c, note_newest, &newest, e))
+        return -1;
+    if (newest.txid == 0)
+        return err_set(e, ERR_NOTFOUND, 0, "'%s' has no complete restore point yet", c->store->url);
+    return plan_exact(c, newest.txid, ret_plan, e);
+}
+
+/* ---- the map of a target */
+
+static int merge_source(struct catalog *c, const struct plan *p, const struct plan_source *source, struct map *m, struct err *e)
+{
+    struct segment s;
+    if (object_load(c->store, source->key, c->codec, SEGMENT_WANT_ALL, &s, e)) {
+        if (e->code == ERR_NOTFOUND)
+            e->code = ERR_CORRUPT; /* the replica names it */
+        return -1;
+    }
+    for (uint32_t i = 0; i < s.trailer.version_count; i++) {
+        const struct version *v = &s.versions[i];
+        if (v->txid <= p->record.txid && v->pgno <= p->record.pages && v->txid >= map_get(m, v->pgno).txid)
+            map_set(m, v->pgno, (struct map_entry){.hash = v->hash, .txid = v->txid});
+    }
+    segment_release(&s);
+    return 0;
+}
+
+int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e)
+{
+    struct map m;
+    map_init_memory(&m, p->page_size);
+    int rc = map_resize(&m, p->record.pages, e);
+    for (size_t i = 0; rc == 0 && i < p->source_count; i++)
+        rc = merge_source(c, p, &p->sources[i], &m, e);
+    if (rc == 0 && m.checksum != p->record.checksum)
+        rc = err_set(e, ERR_CORRUPT, 0, "txid %" PRIu64 ": the indexes give another database checksum than the commit record",
+                     p->record.txid);
+    if (rc == 0)
+        *ret_map = m;
+    else
+        map_release(&m);
+    return rc;
+}
+
+/* ---- all restore points
+ *
+ * From one start, a state p can be reached if it is the end of a segment that begins at or before a reachable state + 1. Taking the segments in
+ * ascending order of their ends makes that one pass: every reachable state below the end is known by then. */
+
+static int by_end(const void *a, const void *b)
+{
+    const struct segment_info *x = &(*(struct catalog_object *const *)a)->segment->trailer.info;
+    const struct segment_info *y = &(*(struct catalog_object *const *)b)->segment->trailer.info;
+    if (x->max != y->max)
+        return x->max < y->max ? -1 : 1;
+    return (x->level > y->level) - (x->level < y->level);
+}
+
+/* Loads all segments; returns them in ascending order of max. Damaged ones are left out: what they alone would give is no restore point. */
+static int load_all(struct catalog *c, struct catalog_object ***ret_all, size_t *ret_count, struct err *e)
+{
+    struct catalog_object **all = calloc(c->level0_count + c->level_count + 1, sizeof(struct catalog_object *));
+    size_t n = 0;
+    if (!all)
+        return err_nomem(e, c->level0_count * sizeof *all);
+    for (size_t i = 0; i < c->level0_count + c->level_count; i++) {
+        struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
+        if (catalog_load(c, o, e) == 0) {
+            all[n++] = o;
+        } else if (e->code != ERR_CORRUPT) {
+            free(all);
+            return -1;
+        }
+    }
+    qsort(all, n, sizeof *all, by_end);
+    *ret_all = all;
+    *ret_count = n;
+    return 0;
+}
+
+struct points {
+    struct commit_record *list; /* ascending by the order of the sweep; sorted and made unique at the end */
+    size_t count, cap;
+};
+
+static int add_point(struct points *p, const struct commit_record *r, struct err *e)
+{
+    if (p->count == p->cap) {
+        size_t cap = p->cap ? 2 * p->cap : 256;
+        void *grown = realloc(p->list, cap * sizeof *p->list);
+        if (!grown)
+            return err_nomem(e, cap * sizeof *p->list);
+        p->list = grown;
+        p->cap = cap;
+    }
+    p->list[p->count++] = *r;
+    return 0;
+}
+
+/* One start: every point not before `from_txid` that the segments reach from the state `start`. */
+static int sweep(struct catalog_object **all, size_t n, uint64_t start, uint64_t from_txid, struct points *points, struct err *e)
+{
+    uint64_t far = start;
+    for (size_t i = 0; i < n; i++) {
+        const struct segment *s = all[i]->segment;
+        const struct segment_info *info = &s->trailer.info;
+        bool restart = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY);
+        if ((info->flags & SEGMENT_BASE_ONLY) || info->max <= start || (info->min > far + 1 && !restart))
+            continue;
+        uint64_t after = far; /* of a full segment, records beyond what was reached before it */
+        for (uint32_t r = 0; r < s->trailer.record_count; r++)
+            if (s->records[r].txid > after && s->records[r].txid >= from_txid && add_point(points, &s->records[r], e))
+                return -1;
+        if (info->max > far)
+            far = info->max;
+    }
+    return 0;
+}
+
+static int by_txid(const void *a, const void *b)
+{
+    uint64_t x = ((const struct commit_record *)a)->txid, y = ((const struct commit_record *)b)->txid;
+    return (x > y) - (x < y);
+}
+
+/* A base alone gives its own newest txid, whose record stands in the segment that ends there. */
+static int sweep_base(struct catalog *c, struct catalog_object **all, size_t n, struct catalog_object *marker, struct points *points,
+                      struct err *e)
+{
+    if (catalog_load(c, marker, e))
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    const struct segment_info *i = &marker->segment->trailer.info;
+    struct commit_record record;
+    if (i->start == i->max && find_record(c, i->max, &record, e) == 0 && add_point(points, &record, e))
+        return -1;
+    return sweep(all, n, i->start, i->max, points, e);
+}
+
+int plan_points(struct catalog *c, plan_point_fn *fn, void *context, struct err *e)
+{
+    struct catalog_object **all = NULL;
+    struct points points = {0};
+    size_t n = 0;
+    int rc = load_all(c, &all, &n, e);
+    if (rc == 0)
+        rc = sweep(all, n, 0, 1, &points, e);
+    for (size_t i = 0; rc == 0 && i < c->marker_count; i++)
+        rc = sweep_base(c, all, n, &c->markers[i], &points, e);
+    if (rc == 0 && points.count > 0)
+        qsort(points.list, points.count, sizeof *points.list, by_txid);
+    for (size_t i = 0; rc == 0 && i < points.count; i++)
+        if ((i == 0 || points.list[i].txid != points.list[i - 1].txid) && fn(context, &points.list[i]))
+            break;
+    free(points.list);
+    free(all);
+    return rc;
+}

@@ -1,0 +1,186 @@
+/* replicate/attach.c - does the replica's head belong to the proven past of our map?
+ *
+ *   linked  what follows our position begins right after it and links to the object that we know as the head
+ *   mine    and each of these objects was an attempt of ours, or was put by a run of ours
+ *   past    and lies in what our map contains
+ *
+ *   past: continue. mine: compare all pages with what the replica holds (resync). Otherwise it is another writer's: stop, unless told to
+ *   take over, which is a resync too. */
+#include "base/clock.h"
+#include "replicate/destination.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct findings {
+    bool mine, past;
+    uint64_t head_txid, head_checksum;
+    int64_t head_time_ms;
+    struct digest head;
+    uint64_t base_owed;
+    unsigned adopted;
+    struct segment_info last; /* of the head */
+};
+
+/* Takes the object after `f->head_txid` into account. */
+static void consider(const struct destination *d, const struct author *a, const struct identity *id, const struct segment *s,
+                     const struct digest *digest, struct findings *f)
+{
+    const struct segment_info *i = &s->trailer.info;
+    bool linked = i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head);
+    bool attempt = identity_replica_tried(&d->entry, digest);
+    f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
+    f->past &= linked && a->map_intact && (attempt || identity_is_past(id, &i->run, i->max));
+    f->head_txid = i->max;
+    f->head = *digest;
+    f->head_checksum = s->records[s->trailer.record_count - 1].checksum;
+    f->head_time_ms = s->records[s->trailer.record_count - 1].time_ms;
+    if (i->flags & SEGMENT_FROM_EMPTY)
+        f->base_owed = i->flags & SEGMENT_BASE_ONLY ? i->max : 0;
+    f->last = *i;
+    f->adopted++;
+}
+
+static int look(const struct destination *d, const struct author *a, struct catalog *c, const struct identity *id, struct findings *f,
+                struct err *e)
+{
+    const struct identity_replica *entry = &d->entry;
+    *f = (struct findings){.mine = true,
+                           .past = a->map_intact,
+                           .head_txid = entry->durable_txid,
+                           .head = entry->head,
+                           .head_checksum = entry->head_checksum,
+                           .base_owed = entry->base_owed};
+    size_t first_newer = 0;
+    while (first_newer < c->level0_count && c->level0[first_newer].name.min <= entry->durable_txid)
+        first_newer++;
+    size_t i = first_newer > 0 ? first_newer - 1 : 0; /* the head that we know, or whatever is there instead */
+    if (first_newer == 0)
+        f->mine = f->past = entry->durable_txid == 0;
+    for (; i < c->level0_count; i++) {
+        struct segment s;
+        struct digest digest;
+        char key[NAME_MAX_BYTES];
+        name_format(&c->level0[i].name, key);
+        if (object_load_whole(c->store, key, a->codec, &s, &digest, e))
+            return -1;
+        if (i < first_newer) { /* must end where we stand, and be what we know */
+            bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
+            f->mine &= known;
+            f->past &= known;
+            f->head_txid = s.trailer.info.max;
+            f->head = digest;
+            f->head_checksum = s.records[s.trailer.record_count - 1].checksum;
+            f->head_time_ms = s.records[s.trailer.record_count - 1].time_ms;
+            f->last = s.trailer.info;
+        } else {
+            consider(d, a, id, &s, &digest, f);
+        }
+        segment_release(&s);
+    }
+    return 0;
+}
+
+/* What the replica holds at its head. Not to be had (its first base is not complete): then nothing in it counts. */
+static int read_head_map(struct destination *d, struct catalog *c, uint64_t head_txid, struct err *e)
+{
+    struct plan p = {0};
+    map_release(&d->head_map);
+    d->from_empty = false;
+    int rc = plan_make(c, head_txid, &p, e);
+    if (rc != 0 && (e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT)) {
+        d->from_empty = true;
+        return 0;
+    }
+    if (rc == 0)
+        rc = plan_map(c, &p, &d->head_map, e);
+    if (rc != 0 && e->code == ERR_CORRUPT) { /* a damaged history can't be continued, only left behind */
+        d->from_empty = true;
+        rc = 0;
+    }
+    plan_release(&p);
+    return rc;
+}
+
+static void set_position(struct destination *d, const struct author *a, const struct findings *f)
+{
+    d->entry.durable_txid = f->head_txid;
+    d->entry.head = f->head;
+    d->entry.head_checksum = f->head_checksum;
+    d->entry.base_owed = f->base_owed;
+    d->entry.attempt_count = 0;
+    d->head_time_ms = f->head_time_ms;
+    d->head_page_size = f->last.page_size;
+    state_set_replica(a->state, d->index, &d->entry);
+}
+
+static int foreign(struct destination *d, const struct findings *f, struct err *e)
+{
+    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
+    hex_encode(f->last.writer.bytes, UID_BYTES, writer);
+    clock_format(f->last.time_ms, when);
+    d->state = DESTINATION_CONFLICT;
+    err_set(e, ERR_CONFLICT, 0, "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " at %s", d->url, writer, f->head_txid,
+            when);
+    return err_hint(e, "use another URL; or, if that writer is gone for good, --take-over continues its history with this database");
+}
+
+static int attach_to(struct destination *d, const struct author *a, struct catalog *c, struct err *e)
+{
+    struct identity id = state_identity(a->state);
+    struct findings f;
+    if (c->level0_count == 0) {
+        d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
+        d->from_empty = true;
+        d->head_time_ms = 0;
+        d->head_page_size = 0;
+        state_set_replica(a->state, d->index, &d->entry);
+        snprintf(d->found, sizeof d->found, "the replica is empty");
+        d->state = DESTINATION_ATTACHED;
+        return 0;
+    }
+    if (look(d, a, c, &id, &f, e))
+        return -1;
+    if (!f.mine && a->take_over == TAKE_OVER_NO)
+        return foreign(d, &f, e);
+    if (f.mine && f.past) {
+        unsigned adopted = f.adopted;
+        set_position(d, a, &f);
+        d->from_empty = false;
+        if (adopted)
+            snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64 ", adopted %u objects", f.head_txid, adopted);
+        else
+            snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f.head_txid);
+        d->state = DESTINATION_ATTACHED;
+        return 0;
+    }
+    if (read_head_map(d, c, f.head_txid, e))
+        return -1;
+    set_position(d, a, &f);
+    snprintf(d->found, sizeof d->found, "%s at txid %" PRIu64 ": comparing all pages with it",
+             f.mine ? "was left" : "takes over a foreign history", f.head_txid);
+    d->state = DESTINATION_RESYNC;
+    return 0;
+}
+
+int destination_attach(struct destination *d, const struct author *a, struct err *e)
+{
+    struct catalog c;
+    struct replica_identity id;
+    if (replica_identity_obtain(d->store, &id, e))
+        return -1;
+    if (!uid_equal(&id.database, &d->entry.database)) { /* new to us, or another replica under the same URL */
+        d->entry = (struct identity_replica){.place = d->entry.place, .database = id.database};
+        state_set_replica(a->state, d->index, &d->entry);
+    }
+    if (catalog_open(&c, d->store, a->codec, e))
+        return -1;
+    int rc = attach_to(d, a, &c, e);
+    catalog_release(&c);
+    if (rc == 0) /* run, position and head are on disk before the first PUT of this run */
+        rc = state_sync(a->state, e);
+    if (rc != 0 && d->state != DESTINATION_CONFLICT)
+        d->state = DESTINATION_DETACHED;
+    return rc;
+}

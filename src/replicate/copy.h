@@ -1,0 +1,61 @@
+/* replicate/copy.h - pages out of the local database, in pieces: a base, or everything that a replica has missed.
+ *
+ * Each piece is read at its own moment, in one go under the watch, then encoded and put while capture goes on. So a copy of any size takes
+ * bounded memory and never pins the WAL for longer than one piece takes to read. Every page is checked against its hash in the map.
+ *
+ *   base      every page of a range, as one chunk. The levels from `start` on bring what changed after a chunk was read.
+ *   catch-up  every page whose last change is after `after`. What changed again after its piece was read comes again, in the last piece. */
+#ifndef SEAWALL_REPLICATE_COPY_H
+#define SEAWALL_REPLICATE_COPY_H
+
+#include "format/segment.h"
+#include "replicate/capture.h"
+
+#define PIECE_BYTES (8u << 20) /* raw; three of them are in memory at most */
+#define COPY_IN_FLIGHT 2       /* pieces being encoded and put at a time */
+
+enum copy_kind { COPY_CATCH_UP, COPY_BASE };
+
+/* Pages in ascending order; owned by whoever holds it. */
+struct piece {
+    struct version *versions;
+    size_t version_count, version_cap;
+    struct buf payload;
+    uint32_t first_page, last_page; /* range that was looked through */
+    struct commit_record record;    /* the state it was read at */
+    uint32_t page_size;
+    bool last;                      /* of a catch-up: with this piece the copy is complete as of record.txid */
+    unsigned index;                 /* position among the pieces of the copy */
+};
+void piece_free(struct piece *p);
+
+struct copy {
+    enum copy_kind kind;
+    uint64_t after;     /* catch-up: pages with a later txid; base: 0 */
+    uint64_t start;     /* base: the txid that fixed the ranges */
+    uint32_t next_page; /* to be looked at */
+    uint32_t end_page;  /* base: the last page; catch-up: grows with the database */
+    bool read_all;      /* nothing is left to be read */
+    struct range_read {
+        uint32_t first_page, last_page;
+        uint64_t txid; /* at which the range was read last */
+    } * ranges;        /* catch-up */
+    size_t range_count, range_cap;
+    struct listed *list; /* objects that were put, by piece index */
+    size_t list_count, list_cap;
+    unsigned pieces; /* handed out */
+    unsigned put;    /* of these, durable */
+    bool failed;     /* start over */
+};
+
+struct copy *copy_new(enum copy_kind kind, uint64_t after, uint64_t start, uint32_t end_page); /* NULL: out of memory */
+void copy_free(struct copy *c);
+
+/* Reads the next piece. Only while the map equals what was captured and nothing is torn.
+ * ERR_CORRUPT: a page is not what the map says; the local database has to be resynced. */
+int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece, struct err *e) MUST_CHECK;
+
+/* Notes an object that a piece became. */
+int copy_note(struct copy *c, unsigned index, const struct listed *object, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,284 @@
+/* replicate/destination.c - opening, and the objects that are built for a replica. attach.c and append.c hold the protocol. */
+#include "replicate/destination.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int destination_open(struct destination *d, const char *url, struct err *e)
+{
+    *d = (struct destination){.state = DESTINATION_DETACHED, .head_map = {.fd = -1}, .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
+    if (store_open(url, STORE_WRITE, &d->store, e))
+        return -1;
+    snprintf(d->url, sizeof d->url, "%s", d->store->url);
+    return 0;
+}
+
+void destination_close(struct destination *d)
+{
+    store_close(d->store);
+    d->store = NULL;
+    map_release(&d->head_map);
+    buf_release(&d->outgoing.bytes);
+}
+
+static int info_of(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
+{
+    struct identity id = state_identity(a->state);
+    *ret_info = (struct segment_info){.kind = OBJECT_SEGMENT,
+                                      .time_ms = clock_wall_ms(),
+                                      .database = d->entry.database,
+                                      .writer = id.writer,
+                                      .run = a->run};
+    return random_bytes(ret_info->nonce.bytes, UID_BYTES, e);
+}
+
+bool destination_starts_anew(const struct destination *d, uint32_t page_size)
+{
+    return d->from_empty || d->entry.durable_txid == 0 || d->head_page_size != page_size;
+}
+
+/* The fields of a level-0 object that continues the head. */
+static void link_to_head(struct segment_info *info, const struct destination *d, uint64_t max, uint32_t page_size)
+{
+    info->page_size = page_size;
+    info->min = d->entry.durable_txid + 1;
+    info->max = max;
+    info->digest_before = d->entry.head;
+    info->checksum_before = d->entry.head_checksum;
+    if (destination_starts_anew(d, page_size))
+        info->flags |= SEGMENT_FROM_EMPTY;
+}
+
+static int finish(struct destination *d, struct segment_writer *w, const struct segment_content *content, uint64_t base_owed,
+                  struct err *e)
+{
+    const struct commit_record *last = &content->records[content->record_count - 1];
+    struct outgoing *o = &d->outgoing;
+    buf_release(&o->bytes);
+    if (segment_writer_finish(w, content, &o->bytes, &o->digest, e))
+        return -1;
+    o->min = content->info->min;
+    o->max = content->info->max;
+    o->page_size = content->info->page_size;
+    o->checksum = last->checksum;
+    o->commits = (unsigned)content->record_count;
+    o->base_owed = base_owed;
+    return 0;
+}
+
+/* ---- commits */
+
+struct sorted {
+    const struct captured *captured;
+    const struct batch *batch;
+};
+
+static int by_page_then_txid(const void *a, const void *b)
+{
+    const struct version *x = &((const struct sorted *)a)->captured->version, *y = &((const struct sorted *)b)->captured->version;
+    if (x->pgno != y->pgno)
+        return x->pgno < y->pgno ? -1 : 1;
+    return (x->txid > y->txid) - (x->txid < y->txid);
+}
+
+/* Versions after the durable position, versions of one page side by side: that is what one deflate window wants. */
+static struct sorted *sort_versions(const struct destination *d, struct batch *const *batches, size_t count, size_t *ret_n)
+{
+    size_t n = 0, total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += batches[i]->version_count;
+    struct sorted *sorted = malloc((total + 1) * sizeof *sorted);
+    for (size_t i = 0; sorted && i < count; i++)
+        for (size_t k = 0; k < batches[i]->version_count; k++) {
+            const struct captured *c = &batches[i]->versions[k];
+            if (!c->dead && c->version.txid > d->entry.durable_txid)
+                sorted[n++] = (struct sorted){.captured = c, .batch = batches[i]};
+        }
+    if (sorted && n > 0)
+        qsort(sorted, n, sizeof *sorted, by_page_then_txid);
+    *ret_n = n;
+    return sorted;
+}
+
+static struct commit_record *collect_records(const struct destination *d, struct batch *const *batches, size_t count, size_t *ret_n)
+{
+    size_t n = 0, total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += batches[i]->record_count;
+    struct commit_record *records = malloc((total + 1) * sizeof *records);
+    for (size_t i = 0; records && i < count; i++)
+        for (size_t k = 0; k < batches[i]->record_count; k++)
+            if (batches[i]->records[k].txid > d->entry.durable_txid)
+                records[n++] = batches[i]->records[k];
+    *ret_n = n;
+    return records;
+}
+
+int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count, struct err *e)
+{
+    struct segment_info info;
+    struct segment_writer w = {0};
+    size_t version_count = 0, record_count = 0;
+    struct sorted *sorted = sort_versions(d, batches, count, &version_count);
+    struct commit_record *records = collect_records(d, batches, count, &record_count);
+    int rc = sorted && records ? info_of(d, a, &info, e) : err_nomem(e, version_count * sizeof *sorted);
+    assert(rc || record_count > 0);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
+    for (size_t i = 0; rc == 0 && i < version_count; i++)
+        rc = segment_writer_add(&w, &sorted[i].captured->version, sorted[i].batch->payload.data + sorted[i].captured->at, e);
+    if (rc == 0) {
+        assert(records[0].txid == d->entry.durable_txid + 1);
+        link_to_head(&info, d, records[record_count - 1].txid, w.page_size);
+        info.first_page = version_count ? sorted[0].captured->version.pgno : 0;
+        info.last_page = version_count ? sorted[version_count - 1].captured->version.pgno : 0;
+        struct segment_content content = {.info = &info, .records = records, .record_count = record_count};
+        rc = finish(d, &w, &content, info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed, e);
+    }
+    segment_writer_release(&w);
+    free(sorted);
+    free(records);
+    return rc;
+}
+
+/* ---- copies */
+
+static int add_piece(struct segment_writer *w, const struct piece *p, struct err *e)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < p->version_count; i++) {
+        if (segment_writer_add(w, &p->versions[i], p->payload.data + at, e))
+            return -1;
+        at += version_size(&p->versions[i], w->page_size);
+    }
+    return 0;
+}
+
+int destination_build_catch_up(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
+                               struct err *e)
+{
+    struct segment_info info;
+    struct segment_writer w = {0};
+    int rc = info_of(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, piece->page_size, e);
+    if (rc == 0)
+        rc = add_piece(&w, piece, e);
+    if (rc == 0) {
+        link_to_head(&info, d, piece->record.txid, w.page_size);
+        info.flags |= SEGMENT_LAST_ONLY | (copy->list_count ? SEGMENT_IN_PARTS : 0);
+        info.first_page = piece->first_page;
+        info.last_page = piece->last_page;
+        struct segment_content content = {
+            .info = &info, .records = &piece->record, .record_count = 1, .list = copy->list, .list_count = copy->list_count};
+        rc = finish(d, &w, &content, info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed, e);
+    }
+    segment_writer_release(&w);
+    return rc;
+}
+
+int destination_build_anchor(struct destination *d, const struct author *a, const struct commit_record *record, uint32_t page_size,
+                             struct err *e)
+{
+    struct segment_info info;
+    struct segment_writer w = {0};
+    int rc = info_of(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, page_size, e);
+    if (rc == 0) {
+        link_to_head(&info, d, record->txid, page_size);
+        info.flags |= SEGMENT_LAST_ONLY | SEGMENT_BASE_ONLY;
+        struct segment_content content = {.info = &info, .records = record, .record_count = 1};
+        rc = finish(d, &w, &content, record->txid, e);
+    }
+    segment_writer_release(&w);
+    return rc;
+}
+
+int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
+                          struct listed *ret_listed, struct err *e)
+{
+    struct segment_info info;
+    struct segment_writer w = {0};
+    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
+    struct digest digest;
+    struct name name = {.run = a->run};
+    char key[NAME_MAX_BYTES];
+    int rc = info_of(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, piece->page_size, e);
+    if (rc == 0)
+        rc = add_piece(&w, piece, e);
+    if (rc == 0) {
+        info.page_size = piece->page_size;
+        info.max = piece->record.txid;
+        info.first_page = piece->first_page;
+        info.last_page = piece->last_page;
+        if (copy->kind == COPY_BASE) {
+            info.kind = OBJECT_CHUNK;
+            info.start = copy->start;
+            name.kind = NAME_CHUNK;
+            name.start = copy->start;
+            name.first_page = piece->first_page;
+        } else {
+            info.kind = OBJECT_PART;
+            info.min = d->entry.durable_txid + 1;
+            name.kind = NAME_PART;
+            memcpy(&name.number, info.nonce.bytes, sizeof name.number);
+        }
+        struct segment_content content = {.info = &info};
+        rc = segment_writer_finish(&w, &content, &object, &digest, e);
+    }
+    segment_writer_release(&w);
+    if (rc == 0) {
+        name_format(&name, key);
+        rc = store_put_new(d->store, key, object.data, object.len, e);
+    }
+    if (rc == 0) {
+        *ret_listed = (struct listed){.size = object.len,
+                                      .digest = digest,
+                                      .first_page = info.first_page,
+                                      .last_page = info.last_page,
+                                      .max = info.max};
+        snprintf(ret_listed->name, sizeof ret_listed->name, "%s", key);
+    }
+    buf_release(&object);
+    return rc;
+}
+
+int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size, struct err *e)
+{
+    struct segment_info info;
+    struct segment_writer w = {0};
+    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
+    struct digest digest;
+    struct name name = {.kind = NAME_MARKER, .start = copy->start, .run = a->run};
+    char key[NAME_MAX_BYTES];
+    int rc = info_of(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, page_size, e);
+    if (rc == 0) {
+        info.kind = OBJECT_MARKER;
+        info.start = info.max = copy->start;
+        info.page_size = page_size;
+        info.first_page = copy->end_page ? 1 : 0;
+        info.last_page = copy->end_page;
+        for (size_t i = 0; i < copy->list_count; i++)
+            if (copy->list[i].max > info.max)
+                info.max = copy->list[i].max;
+        assert(info.max <= d->entry.durable_txid);
+        struct segment_content content = {.info = &info, .list = copy->list, .list_count = copy->list_count};
+        rc = segment_writer_finish(&w, &content, &object, &digest, e);
+    }
+    segment_writer_release(&w);
+    if (rc == 0) {
+        name_format(&name, key);
+        rc = store_put_new(d->store, key, object.data, object.len, e);
+    }
+    buf_release(&object);
+    return rc;
+}

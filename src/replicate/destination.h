@@ -1,0 +1,107 @@
+/* replicate/destination.h - one replica that a database is shipped to: its position, and the protocol that keeps its history one.
+ *
+ *        DETACHED --attach--> ATTACHED ------------> CONFLICT (another writer; final)
+ *           ^                    |  ^                    ^
+ *           |                    |  |                    |
+ *           +---- ask again -----+  +--- resync done ----+-- found while appending
+ *
+ *   DETACHED   nothing is known of the store's side; nothing may be put
+ *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages
+ *   ATTACHED   appends
+ *   CONFLICT   stops, exit code 6
+ *
+ * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head, exclusively.
+ * If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in our past too; an earlier
+ * run's that does not leads back to DETACHED; anything else is another writer's.
+ *
+ * A job owns the destination while it runs; otherwise the scheduler does. */
+#ifndef SEAWALL_REPLICATE_DESTINATION_H
+#define SEAWALL_REPLICATE_DESTINATION_H
+
+#include "pagemap/state.h"
+#include "replica/plan.h"
+#include "replicate/batch.h"
+#include "replicate/copy.h"
+
+enum destination_state { DESTINATION_DETACHED, DESTINATION_RESYNC, DESTINATION_ATTACHED, DESTINATION_CONFLICT };
+
+enum take_over { TAKE_OVER_NO, TAKE_OVER_YES };
+
+/* An object that is built and not yet known to be there. Sent again unchanged until the outcome is known. */
+struct outgoing {
+    struct buf bytes; /* len 0: none */
+    struct digest digest;
+    uint64_t min, max;
+    uint64_t checksum;  /* database checksum of state max */
+    uint64_t base_owed; /* after it */
+    uint32_t page_size;
+    unsigned commits;
+};
+
+struct destination {
+    char url[1024];
+    struct store *store;
+    enum destination_state state;
+    uint32_t index;                /* in the identity */
+    struct identity_replica entry; /* working copy; state_set_replica stores it */
+    struct outgoing outgoing;
+
+    /* after attach, until the resync that it asked for is done */
+    struct map head_map; /* of the replica at its head; page_size 0: not known */
+    int64_t head_time_ms;
+    bool from_empty;     /* the next object starts anew: nothing in the replica is related to what we have */
+    uint32_t head_page_size; /* of the newest object; 0: there is none */
+    uint64_t since;      /* commits captured up to here do not continue the replica's head */
+
+    uint64_t objects, bytes; /* put by this run */
+    char found[160];         /* what attach found, for the log */
+};
+
+int destination_open(struct destination *d, const char *url, struct err *e) MUST_CHECK;
+void destination_close(struct destination *d);
+
+/* Who puts objects, and what for. */
+struct author {
+    struct state *state;
+    struct uid run;
+    struct codec *codec; /* of the worker */
+    enum take_over take_over;
+    bool map_intact; /* false: nothing in the replica can be in the past of our map */
+    void *owner;     /* whoever started the job; not looked at here */
+};
+
+/* Finds out where the replica stands. Leaves it ATTACHED, RESYNC (with head_map) or CONFLICT. Errors leave it DETACHED. */
+int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
+
+/* True if the next object starts a new history inside the replica: an empty replica, an unrelated one, another page size. */
+bool destination_starts_anew(const struct destination *d, uint32_t page_size);
+
+/* ---- building what goes out next; each leaves d->outgoing filled */
+
+/* Commits after the durable position, out of consecutive batches of which the first contains durable_txid + 1. */
+int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
+                              struct err *e) MUST_CHECK;
+
+/* The last piece of a catch-up, with the list of the parts before it. */
+int destination_build_catch_up(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
+                               struct err *e) MUST_CHECK;
+
+/* An empty first object: its pages come as a base. */
+int destination_build_anchor(struct destination *d, const struct author *a, const struct commit_record *record, uint32_t page_size,
+                             struct err *e) MUST_CHECK;
+
+/* ---- sending */
+
+/* Puts d->outgoing. 0: durable_txid moved (or the state changed: look at it). ERR_CONFLICT: another writer. Other errors: outcome unknown,
+ * try again later. */
+int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
+
+/* A part of a catch-up or a chunk of a base, under a name of its own. */
+int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
+                          struct listed *ret_listed, struct err *e) MUST_CHECK;
+
+/* The marker that makes a base count. */
+int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
+                           struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,143 @@
+/* replicate/lane.c */
+#include "replicate/lane.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 30000
+
+int lane_open(struct lane *l, const char *url, struct err *e)
+{
+    memset(l, 0, sizeof *l);
+    return destination_open(&l->d, url, e);
+}
+
+void lane_abandon_copy(struct lane *l)
+{
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++) {
+        piece_free(l->waiting[i]);
+        l->waiting[i] = NULL;
+    }
+    piece_free(l->last_piece);
+    l->last_piece = NULL;
+    copy_free(l->copy);
+    l->copy = NULL;
+    l->read_all = l->copy_failed = false;
+}
+
+void lane_close(struct lane *l)
+{
+    lane_abandon_copy(l);
+    destination_close(&l->d);
+}
+
+struct lane *lane_of_job(struct job *job)
+{
+    return (struct lane *)(void *)((char *)job - offsetof(struct lane, job));
+}
+
+struct piece_job *piece_job_of(struct job *job)
+{
+    return (struct piece_job *)(void *)((char *)job - offsetof(struct piece_job, job));
+}
+
+bool lane_pieces_busy(const struct lane *l)
+{
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        if (l->piece_job[i].busy)
+            return true;
+    return false;
+}
+
+/* One more may be read while fewer than COPY_IN_FLIGHT are on their way. */
+bool lane_wants_piece(const struct lane *l)
+{
+    unsigned n = 0;
+    if (!l->copy || l->read_all || l->copy_failed)
+        return false;
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        n += (l->waiting[i] != NULL) + l->piece_job[i].busy;
+    return n < COPY_IN_FLIGHT;
+}
+
+/* Exponential with full jitter. */
+void lane_failed(struct lane *l, int64_t now_ms)
+{
+    uint32_t random = 0;
+    struct err e;
+    l->backoff_ms = l->backoff_ms ? 2 * l->backoff_ms : BACKOFF_MIN_MS;
+    if (l->backoff_ms > BACKOFF_MAX_MS)
+        l->backoff_ms = BACKOFF_MAX_MS;
+    if (random_bytes(&random, sizeof random, &e))
+        random = 0;
+    l->retry_at_ms = now_ms + BACKOFF_MIN_MS / 2 + (int64_t)(random % (uint32_t)l->backoff_ms);
+}
+
+void lane_succeeded(struct lane *l)
+{
+    l->backoff_ms = 0;
+    l->retry_at_ms = 0;
+    l->complaint[0] = 0;
+}
+
+/* ---- jobs */
+
+static int build(struct lane *l, const struct author *a)
+{
+    switch (l->kind) {
+    case SHIP_COMMITS:
+        return destination_build_commits(&l->d, a, l->batches, l->batch_count, &l->err);
+    case SHIP_CATCH_UP:
+        return destination_build_catch_up(&l->d, a, l->last_piece, l->copy, &l->err);
+    case SHIP_ANCHOR:
+        return destination_build_anchor(&l->d, a, &l->record, l->page_size, &l->err);
+    default:
+        return 0;
+    }
+}
+
+static void run_ship(struct job *job, struct codec *codec)
+{
+    struct lane *l = lane_of_job(job);
+    struct author author = l->author;
+    author.codec = codec;
+    if (l->kind == SHIP_ATTACH) {
+        l->rc = destination_attach(&l->d, &author, &l->err);
+        return;
+    }
+    if (l->kind == SHIP_MARKER) {
+        l->rc = destination_put_marker(&l->d, &author, l->copy, l->page_size, &l->err);
+        if (l->rc == 0) {
+            l->d.entry.base_owed = 0;
+            state_set_replica(l->author.state, l->d.index, &l->d.entry);
+        }
+        return;
+    }
+    l->rc = build(l, &author);
+    if (l->rc == 0)
+        l->rc = destination_append(&l->d, &author, &l->err);
+}
+
+void lane_start(struct lane *l, enum ship_kind kind, struct workers *workers, void (*done)(struct job *))
+{
+    l->kind = kind;
+    l->busy = true;
+    l->job = (struct job){.run = run_ship, .done = done};
+    workers_submit(workers, &l->job);
+}
+
+static void run_piece(struct job *job, struct codec *codec)
+{
+    struct piece_job *pj = piece_job_of(job);
+    struct author author = pj->lane->author;
+    author.codec = codec;
+    pj->rc = destination_put_piece(&pj->lane->d, &author, pj->piece, pj->lane->copy, &pj->listed, &pj->err);
+}
+
+void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers, void (*done)(struct job *))
+{
+    *pj = (struct piece_job){.job = {.run = run_piece, .done = done}, .lane = l, .piece = piece, .busy = true};
+    workers_submit(workers, &pj->job);
+}

@@ -1,0 +1,76 @@
+/* replicate/lane.h - one replica as the scheduler sees it: its destination, the job under way, and what waits. */
+#ifndef SEAWALL_REPLICATE_LANE_H
+#define SEAWALL_REPLICATE_LANE_H
+
+#include "replicate/destination.h"
+#include "replicate/workers.h"
+
+#define LANE_BATCHES_MAX 256
+#define LANE_BYTES_MAX (8u << 20) /* raw bytes of commits in one object; more wait for the next */
+
+enum ship_kind {
+    SHIP_ATTACH,
+    SHIP_AGAIN,    /* send d.outgoing once more */
+    SHIP_COMMITS,  /* build from batches, send */
+    SHIP_CATCH_UP, /* build from the last piece of a copy, send */
+    SHIP_ANCHOR,   /* build an empty first object, send */
+    SHIP_MARKER,   /* complete a base */
+};
+
+struct lane;
+
+struct piece_job {
+    struct job job;
+    struct lane *lane;
+    struct piece *piece; /* owned */
+    struct listed listed;
+    bool busy;
+    int rc;
+    struct err err;
+};
+
+struct lane {
+    struct destination d;
+    struct author author;
+    struct job job; /* attach, append, marker */
+    enum ship_kind kind;
+    bool busy;
+    int rc;
+    struct err err;
+
+    struct batch *batches[LANE_BATCHES_MAX]; /* referenced while the job runs */
+    size_t batch_count;
+    struct commit_record record; /* for an anchor */
+    uint32_t page_size;
+
+    struct copy *copy;                        /* under way; NULL: none */
+    bool read_all, copy_failed;               /* what the local job said of it */
+    struct piece *last_piece;                 /* of a catch-up; waits for the parts before it */
+    struct piece *waiting[COPY_IN_FLIGHT];    /* read, not handed to a job yet */
+    struct piece_job piece_job[COPY_IN_FLIGHT];
+
+    bool asked;          /* attach was tried at least once */
+    int64_t retry_at_ms; /* monotonic; after a failure */
+    int64_t backoff_ms;
+    int64_t shipped_at_ms; /* start of the last append */
+    unsigned shipped_commits;
+    char complaint[ERR_MSG_MAX]; /* last failure that was logged: said once */
+};
+
+int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;
+void lane_close(struct lane *l); /* no job may be under way */
+
+/* Starts a job of this kind; what it needs is set in the lane. `owner_done` is called when it has ended. */
+void lane_start(struct lane *l, enum ship_kind kind, struct workers *workers, void (*done)(struct job *));
+void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers, void (*done)(struct job *));
+
+struct lane *lane_of_job(struct job *job);
+struct piece_job *piece_job_of(struct job *job);
+
+bool lane_pieces_busy(const struct lane *l);
+bool lane_wants_piece(const struct lane *l);
+void lane_abandon_copy(struct lane *l); /* no piece job may be under way */
+void lane_failed(struct lane *l, int64_t now_ms);
+void lane_succeeded(struct lane *l);
+
+#endif

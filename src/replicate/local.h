@@ -1,0 +1,77 @@
+/* replicate/local.h - the local job of one database: owns its SQLite handles and its page map.
+ *
+ * A run reads from top to bottom: open if it is not open; compare all pages if continuity is not proven; capture what was committed; checkpoint
+ * if it is time; read a piece of a copy if one is wanted. Every run works on what it is asked, and reports what it found. */
+#ifndef SEAWALL_REPLICATE_LOCAL_H
+#define SEAWALL_REPLICATE_LOCAL_H
+
+#include "replicate/checkpoint.h"
+#include "replicate/copy.h"
+#include "config/options.h"
+
+#define LOCAL_REFERENCES_MAX IDENTITY_REPLICAS_MAX
+
+struct local {
+    char path[PATH_TEXT_MAX];
+    const struct options *options; /* borrowed */
+    struct state state;
+    enum state_found found; /* at start */
+    bool state_open;
+    struct watch watch;
+    struct capture capture;
+    struct checkpoint checkpoint;
+    bool map_known;          /* the map describes a state that was seen: T means something */
+    int64_t torn_since_ns;   /* the header is torn since then; 0: it is not */
+    int64_t checkpoint_not_before_ns;
+    int64_t checkpoint_retry_ns;
+    int64_t last_commit_ns;  /* when the newest commit was captured */
+    int64_t last_run_ns;
+    bool resting;            /* nothing to do until something is committed */
+    bool distrust;           /* the files were replaced or overwritten: only a comparison of all pages is a proof */
+    struct batch *batches, **batches_tail; /* of this run */
+    size_t room;                           /* bytes of versions that this run may still keep */
+    uint64_t frames_captured, commits_captured, resyncs, gaps;
+};
+
+struct local_request {
+    bool rest;  /* do not wait for rest_after: an application closed, or we stop */
+    bool settle; /* complete and truncate even if that was done already */
+    bool hold;  /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
+    bool drop;  /* when there is no room, go on without versions: no replica is there to take them */
+    size_t room;
+    bool may_resync; /* all that can be known about the replicas is known */
+    struct capture_reference references[LOCAL_REFERENCES_MAX];
+    size_t reference_count; /* > 0: compare all pages with these */
+    struct copy *copy;      /* wants a piece */
+};
+
+struct local_report {
+    struct batch *batches;   /* ownership moves */
+    struct commit_record newest; /* T */
+    uint32_t page_size;
+    bool opened, switched_to_wal;
+    bool commits; /* new ones were captured */
+    bool more;    /* there are more already */
+    bool torn;    /* the header can't be read just now */
+    bool resynced, resync_changed;
+    bool waiting; /* for may_resync */
+    bool moved;   /* the files were replaced; it was let go */
+    bool rested;  /* the log is empty and the database file complete */
+    uint32_t frames; /* in the log */
+    uint32_t frames_new;
+    struct piece *piece; /* ownership moves */
+};
+
+/* Opens the state file. ERR_BUSY: another process has the database. */
+int local_init(struct local *l, const char *path, const struct options *options, struct err *e) MUST_CHECK;
+
+/* Lets go and closes everything. */
+void local_release(struct local *l);
+
+/* After an error the database was let go; the next run opens it anew. */
+int local_run(struct local *l, const struct local_request *request, struct local_report *ret_report, struct err *e) MUST_CHECK;
+
+/* A look at the wal-index without a job: has something been committed? Only while no run is under way. */
+bool local_has_news(const struct local *l);
+
+#endif

@@ -1,0 +1,29 @@
+/* replicate/scheduler.h - one thread that decides what runs, and when. It owns the state; jobs own what they were handed.
+ *
+ *   events (inotify, signals, the end of a job, a deadline)  ->  mark  ->  schedule: which jobs can start now?
+ *
+ * Two kinds of jobs. A local job, at most one: owns the SQLite handles and the page map. Ship jobs, at most one for each replica, and
+ * at most COPY_IN_FLIGHT piece jobs beside it: own objects, touch no handle. So a slow store delays neither capture nor checkpoints.
+ *
+ * Pace: after quiet the first commit is captured and shipped at once. Under load there is a pass every 5 ms (light) to 20 ms (heavy), because a
+ * writer that is looked at after each commit loses a third of its rate. */
+#ifndef SEAWALL_REPLICATE_SCHEDULER_H
+#define SEAWALL_REPLICATE_SCHEDULER_H
+
+#include "replicate/destination.h"
+#include "config/options.h"
+
+struct scheduler_config {
+    const char *db_path;
+    const char *const *urls;
+    size_t url_count;
+    struct options options;
+    enum take_over take_over;
+    bool once; /* bring the replicas up to date and stop */
+};
+
+/* Runs until SIGTERM or SIGINT, or until it can't go on. 0: everything captured is durable. Otherwise *e says why not:
+ * ERR_CONFLICT, ERR_TIMEOUT (could not ship in time), ERR_CONFIG, ... */
+int scheduler_run(const struct scheduler_config *config, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,119 @@
+/* restore/restore.c - the sentence: plan; write beside the target; prove; put in place; note where the history goes on.
+ *
+ * If anything fails before the new file is proven and synced, the target is as it was and nothing is left beside it. */
+#include "restore/restore.h"
+
+#include "base/io.h"
+#include "pagemap/state.h"
+#include "restore/apply.h"
+#include "restore/integrity.h"
+#include "restore/target.h"
+
+#include <string.h>
+
+/* Level-0 object that ends the replica's history, or NULL. */
+static struct catalog_object *head_of(struct catalog *c)
+{
+    return c->level0_count ? &c->level0[c->level0_count - 1] : NULL;
+}
+
+static int describe(struct catalog *c, const struct plan *p, struct restore_result *ret_result, struct err *e)
+{
+    struct catalog_object *head = head_of(c);
+    *ret_result = (struct restore_result){
+        .record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
+    ret_result->newest_txid = p->record.txid;
+    if (head) {
+        if (catalog_load(c, head, e))
+            return -1;
+        ret_result->newest_txid = head->segment->trailer.info.max;
+    }
+    return 0;
+}
+
+/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went on
+ * after the target, the file says so by naming no head, and replicate will ask for --take-over. */
+static int write_state(struct catalog *c, const struct restore_options *o, const struct plan *p, const struct map *map, struct err *e)
+{
+    struct state s;
+    enum state_found found;
+    struct identity_replica *replica = NULL;
+    struct catalog_object *head = head_of(c);
+    struct digest digest = {{0}};
+    if (head && head->segment->trailer.info.max == p->record.txid) {
+        struct segment segment;
+        char key[NAME_MAX_BYTES];
+        name_format(&head->name, key);
+        if (object_load_whole(c->store, key, c->codec, &segment, &digest, e))
+            return -1;
+        segment_release(&segment);
+    }
+    if (state_open(&s, o->path, &found, e))
+        return -1;
+    map_clear(&s.map);
+    s.map.page_size = p->page_size;
+    int rc = map_resize(&s.map, map->pages, e);
+    for (uint32_t pgno = 1; rc == 0 && pgno <= map->pages; pgno++)
+        map_set(&s.map, pgno, map_get(map, pgno));
+    s.identity.txid = p->record.txid;
+    s.identity.time_ms = p->record.time_ms;
+    s.identity.replica_count = 0;
+    if (rc == 0)
+        rc = identity_replica_get(&s.identity, c->store->url, &replica, e);
+    if (rc == 0) {
+        replica->database = p->database;
+        replica->durable_txid = p->record.txid;
+        replica->head = digest;
+        replica->head_checksum = p->record.checksum;
+        state_seal(&s);
+        rc = state_sync(&s, e);
+    }
+    state_close(&s);
+    return rc;
+}
+
+static int restore_to_target(struct catalog *c, const struct restore_options *o, const struct plan *p, struct err *e)
+{
+    struct target target;
+    struct map map = {.fd = -1};
+    struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
+    int rc = target_begin(&target, o->path, o->flags & RESTORE_FORCE ? TARGET_REPLACE : TARGET_REFUSE, e);
+    if (rc == 0)
+        rc = apply_plan(c, p, target.stage.fd, &apply, &map, e);
+    if (rc == 0 && (o->flags & RESTORE_INTEGRITY_CHECK)) {
+        rc = stage_name(&target.stage, target.dir, e);
+        if (rc == 0)
+            rc = integrity_check(target.stage.path, e);
+    }
+    if (rc == 0 && atomic_load(o->cancel))
+        rc = err_set(e, ERR_CANCELED, 0, "interrupted");
+    if (rc == 0)
+        rc = target_commit(&target, e);
+    if (rc == 0 && write_state(c, o, p, &map, e))
+        rc = err_wrap(e, "'%s' is restored, but its state file could not be written", o->path);
+    target_abort(&target);
+    map_release(&map);
+    return rc;
+}
+
+int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e)
+{
+    struct store *store = NULL;
+    struct catalog c = {0};
+    struct plan p = {0};
+    struct codec *codec = codec_new();
+    int rc = codec ? store_open(options->url, STORE_READ, &store, e) : err_nomem(e, 0);
+    if (rc == 0)
+        rc = catalog_open(&c, store, codec, e);
+    if (rc == 0)
+        rc = plan_make(&c, options->txid, &p, e);
+    if (rc == 0)
+        rc = describe(&c, &p, ret_result, e);
+    if (rc == 0 && !(options->flags & RESTORE_DRY_RUN))
+        rc = restore_to_target(&c, options, &p, e);
+    plan_release(&p);
+    catalog_release(&c);
+    store_close(store);
+    codec_free(codec);
+    return rc;
+}

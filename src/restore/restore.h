@@ -1,0 +1,37 @@
+/* restore/restore.h - `seawall restore`: plan, fetch, apply, prove, put in place. */
+#ifndef SEAWALL_RESTORE_RESTORE_H
+#define SEAWALL_RESTORE_RESTORE_H
+
+#include "replica/plan.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum restore_flags {
+    RESTORE_FORCE = 1,           /* replace what is at the target */
+    RESTORE_INTEGRITY_CHECK = 2, /* PRAGMA integrity_check on the new database before it takes its place */
+    RESTORE_DRY_RUN = 4,         /* plan only */
+};
+
+struct restore_options {
+    const char *url;
+    const char *path; /* NULL with RESTORE_DRY_RUN */
+    uint64_t txid;    /* or PLAN_NEWEST */
+    unsigned flags;
+    unsigned jobs;
+    atomic_bool *cancel;
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
+};
+
+struct restore_result {
+    struct commit_record record;
+    uint32_t page_size;
+    uint64_t newest_txid; /* of the replica, restorable or not */
+    size_t objects;
+    uint64_t bytes; /* of these objects */
+};
+
+int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e) MUST_CHECK;
+
+#endif

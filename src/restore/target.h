@@ -1,0 +1,28 @@
+/* restore/target.h - the place where a restored database goes, and the moment it takes it.
+ *
+ * The new database is written to a file beside the target that nobody sees. Only when it is proven and synced:
+ *   1. an old database at the target is linked to <target>.before-restore, its -wal and -journal renamed to go with it,
+ *      so that the old one is whole under that name if the machine dies now;
+ *   2. a stale -wal, -shm or -journal is gone from the target's name: it can't poison the new database;
+ *   3. the new file is renamed over the target, the folder is synced;
+ *   4. the .before-restore files are removed. */
+#ifndef SEAWALL_RESTORE_TARGET_H
+#define SEAWALL_RESTORE_TARGET_H
+
+#include "base/stage.h"
+
+enum target_overwrite { TARGET_REFUSE, TARGET_REPLACE };
+
+struct target {
+    char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
+    enum target_overwrite overwrite;
+    struct stage stage;
+};
+
+/* Checks that the place is free, or may be replaced and is not in use; makes the hidden file.
+ * ERR_EXISTS: something is there. ERR_BUSY: a process has it open. */
+int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e) MUST_CHECK;
+int target_commit(struct target *t, struct err *e) MUST_CHECK;
+void target_abort(struct target *t); /* after commit: does nothing */
+
+#endif

@@ -1,0 +1,62 @@
+/* storage/store.c - picks the store by URL and puts the key in front of errors. */
+#include "storage/store.h"
+
+#include "storage/file.h"
+
+#include <assert.h>
+#include <string.h>
+
+int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+{
+    const char *path = url;
+    if (strncmp(url, "file://", 7) == 0) {
+        path = url + 7;
+        if (path[0] != '/') {
+            err_set(e, ERR_CONFIG, 0, "store '%s': no absolute path after file://", url);
+            return err_hint(e, "write file:///dir, with three slashes, or a plain path");
+        }
+    } else if (strstr(url, "://")) {
+        err_set(e, ERR_CONFIG, 0, "store '%s': this version has no such kind of store", url);
+        return err_hint(e, "use file:///dir or the path of a folder");
+    }
+    if (path[0] == 0)
+        return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
+    return file_store_open(path, mode, ret_store, e);
+}
+
+void store_close(struct store *s)
+{
+    if (s)
+        s->ops->close(s);
+}
+
+int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+{
+    assert(strlen(key) < STORE_KEY_MAX);
+    return s->ops->put_new(s, key, bytes, n, e) ? err_wrap(e, "put '%s'", key) : 0;
+}
+
+int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+{
+    return s->ops->read(s, key, offset, out, n, e) ? err_wrap(e, "object '%s'", key) : 0;
+}
+
+int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+{
+    return s->ops->read_tail(s, key, n, out, ret_size, e) ? err_wrap(e, "object '%s'", key) : 0;
+}
+
+int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
+{
+    return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", prefix) : 0;
+}
+
+int store_remove(struct store *s, const char *key, struct err *e)
+{
+    return s->ops->remove(s, key, e) ? err_wrap(e, "remove '%s'", key) : 0;
+}
+
+int store_time(struct store *s, int64_t *ret_time_ms, struct err *e)
+{
+    return s->ops->time(s, ret_time_ms, e) ? err_wrap(e, "clock of '%s'", s->url) : 0;
+}

@@ -1,0 +1,72 @@
+/* storage/store.h - where a replica lives: immutable objects under keys. Every store keeps the same contract (one test suite for all):
+ *
+ *   - an object appears whole or not at all, and never changes;
+ *   - store_put_new is exclusive: of two writers of one key exactly one succeeds, the other gets ERR_EXISTS;
+ *   - when store_put_new returns 0, the object is durable. Any error but ERR_EXISTS means: the outcome is unknown;
+ *   - an object that was put is seen by reads and listings that start afterwards;
+ *   - a listing that fails is an error, never a short listing.
+ *
+ * A store may be used by several threads at a time. Keys: segments of [0-9a-z.-] joined by '/', at most STORE_KEY_MAX - 1 bytes. */
+#ifndef SEAWALL_STORAGE_STORE_H
+#define SEAWALL_STORAGE_STORE_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+#define STORE_KEY_MAX 128
+
+struct store;
+
+struct store_entry {
+    const char *key; /* valid during the call */
+    uint64_t size;   /* bytes */
+    int64_t time_ms; /* when the store got it, by its own clock */
+};
+/* Returns 0 to go on, anything else to end the listing early (which is no error). */
+typedef int store_entry_fn(void *context, const struct store_entry *entry);
+
+struct store_ops {
+    int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
+    int (*read)(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e);
+    int (*read_tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
+    int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e);
+    int (*remove)(struct store *s, const char *key, struct err *e);
+    int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
+    void (*close)(struct store *s);
+};
+
+/* What every store begins with. */
+struct store {
+    const struct store_ops *ops;
+    char url[1024]; /* as it may be shown: without secrets */
+};
+
+enum store_mode {
+    STORE_READ,  /* ERR_NOTFOUND when there is no such place */
+    STORE_WRITE, /* make the place if that is possible */
+};
+
+/* `url`: file:///dir or a path of a folder. ERR_CONFIG: no store of this kind. */
+int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e) MUST_CHECK;
+void store_close(struct store *s); /* NULL is fine */
+
+int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e) MUST_CHECK;
+
+/* Exactly n bytes at offset. ERR_NOTFOUND: no such object. ERR_CORRUPT: it ends before. */
+int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e) MUST_CHECK;
+
+/* The last n bytes, or all if there are fewer; appended to `out`. ret_size: size of the whole object. */
+int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e) MUST_CHECK;
+
+/* Keys that begin with `prefix` and come after `start_after` ("" for all), in ascending byte order. */
+int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+               struct err *e) MUST_CHECK;
+
+/* An object that is not there counts as removed. */
+int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;
+
+/* The clock of the store, which decides how old an object is. */
+int store_time(struct store *s, int64_t *ret_time_ms, struct err *e) MUST_CHECK;
+
+#endif

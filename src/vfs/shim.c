@@ -1,0 +1,402 @@
+/* vfs/shim.c - the shim VFS. Its contract is in seawall/vfs.h.
+ *
+ * Shape, as in SQLite's own shims: `base` first, the file of the VFS below directly behind our struct in the memory that SQLite gave
+ * for both. The method table lies in each file, because which methods exist is a property of the file below (a file without shared
+ * memory must not seem to have it).
+ *
+ * The -wal of a database is linked to it at xOpen: SQLite passes a name from which sqlite3_database_file_object() finds the file.
+ * If another shim lies on top of us, that file is not ours; then there is no link and everything passes through.
+ *
+ * LIMITATIONS. xFetch'ed pages bypass the shim (nothing looks at reads). The link lasts as long as SQLite keeps its rule to close
+ * the -wal before the database. */
+#include "seawall/vfs.h"
+
+#ifdef SEAWALL_EXTENSION /* inside a loadable extension SQLite is reached through the table that the host hands over */
+#include <sqlite3ext.h>
+SQLITE_EXTENSION_INIT3
+#endif
+
+#include <string.h>
+
+struct seawall_file {
+    sqlite3_file base;
+    sqlite3_io_methods methods; /* ours, where the file below has the method */
+    sqlite3_file *below;        /* behind this struct */
+    seawall_file *database;     /* of a -wal: its database; otherwise NULL */
+    seawall_file *wal;          /* of a database: its -wal, while open */
+    const seawall_hooks *hooks; /* of a database; NULL: none */
+    void *context;
+    void volatile *wal_index; /* region 0 of the wal-index, while mapped */
+};
+
+static sqlite3_vfs shim_vfs;
+
+static seawall_file *ours(sqlite3_file *file)
+{
+    return (seawall_file *)file;
+}
+
+/* ---- file methods: each forwards; the four that do more come first */
+
+static int shim_close(sqlite3_file *file)
+{
+    seawall_file *f = ours(file);
+    int rc = f->below->pMethods->xClose(f->below);
+    if (f->database && f->database->wal == f)
+        f->database->wal = NULL;
+    if (f->wal)
+        f->wal->database = NULL;
+    file->pMethods = NULL;
+    return rc;
+}
+
+static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    seawall_file *f = ours(file), *db = f->database;
+    if (db && db->hooks && db->hooks->before_wal_truncate) {
+        int rc = db->hooks->before_wal_truncate(db->context, size);
+        if (rc != SEAWALL_FORWARD)
+            return rc;
+    }
+    return f->below->pMethods->xTruncate(f->below, size);
+}
+
+static int shim_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **ret_region)
+{
+    seawall_file *f = ours(file);
+    int rc = f->below->pMethods->xShmMap(f->below, region, size, extend, ret_region);
+    if (region == 0 && rc == SQLITE_OK)
+        f->wal_index = *ret_region; /* may be NULL: not there yet, and not asked to extend */
+    return rc;
+}
+
+static int shim_shm_lock(sqlite3_file *file, int offset, int n, int flags)
+{
+    seawall_file *f = ours(file);
+    const seawall_hooks *hooks = f->hooks;
+    if (!hooks)
+        return f->below->pMethods->xShmLock(f->below, offset, n, flags);
+    int rc = hooks->before_shm_lock ? hooks->before_shm_lock(f->context, offset, n, flags) : SEAWALL_FORWARD;
+    if (rc != SEAWALL_FORWARD)
+        return rc;
+    rc = f->below->pMethods->xShmLock(f->below, offset, n, flags);
+    if (hooks->after_shm_lock)
+        hooks->after_shm_lock(f->context, offset, n, flags, rc);
+    return rc;
+}
+
+static int shim_shm_unmap(sqlite3_file *file, int delete_file)
+{
+    seawall_file *f = ours(file);
+    f->wal_index = NULL;
+    return f->below->pMethods->xShmUnmap(f->below, delete_file);
+}
+
+static int shim_file_control(sqlite3_file *file, int op, void *arg)
+{
+    seawall_file *f = ours(file);
+    int rc = f->below->pMethods->xFileControl(f->below, op, arg);
+    if (op == SQLITE_FCNTL_VFSNAME && rc == SQLITE_OK) {
+        char **name = arg;
+        *name = sqlite3_mprintf(SEAWALL_VFS_NAME "/%z", *name);
+    }
+    return rc;
+}
+
+static int shim_read(sqlite3_file *file, void *out, int n, sqlite3_int64 offset)
+{
+    return ours(file)->below->pMethods->xRead(ours(file)->below, out, n, offset);
+}
+
+static int shim_write(sqlite3_file *file, const void *bytes, int n, sqlite3_int64 offset)
+{
+    return ours(file)->below->pMethods->xWrite(ours(file)->below, bytes, n, offset);
+}
+
+static int shim_sync(sqlite3_file *file, int flags)
+{
+    return ours(file)->below->pMethods->xSync(ours(file)->below, flags);
+}
+
+static int shim_file_size(sqlite3_file *file, sqlite3_int64 *ret_size)
+{
+    return ours(file)->below->pMethods->xFileSize(ours(file)->below, ret_size);
+}
+
+static int shim_lock(sqlite3_file *file, int level)
+{
+    return ours(file)->below->pMethods->xLock(ours(file)->below, level);
+}
+
+static int shim_unlock(sqlite3_file *file, int level)
+{
+    return ours(file)->below->pMethods->xUnlock(ours(file)->below, level);
+}
+
+static int shim_check_reserved_lock(sqlite3_file *file, int *ret_reserved)
+{
+    return ours(file)->below->pMethods->xCheckReservedLock(ours(file)->below, ret_reserved);
+}
+
+static int shim_sector_size(sqlite3_file *file)
+{
+    return ours(file)->below->pMethods->xSectorSize(ours(file)->below);
+}
+
+static int shim_device_characteristics(sqlite3_file *file)
+{
+    return ours(file)->below->pMethods->xDeviceCharacteristics(ours(file)->below);
+}
+
+static void shim_shm_barrier(sqlite3_file *file)
+{
+    ours(file)->below->pMethods->xShmBarrier(ours(file)->below);
+}
+
+static int shim_fetch(sqlite3_file *file, sqlite3_int64 offset, int n, void **ret_page)
+{
+    return ours(file)->below->pMethods->xFetch(ours(file)->below, offset, n, ret_page);
+}
+
+static int shim_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *page)
+{
+    return ours(file)->below->pMethods->xUnfetch(ours(file)->below, offset, page);
+}
+
+static const sqlite3_io_methods shim_methods = {
+    .xClose = shim_close,
+    .xRead = shim_read,
+    .xWrite = shim_write,
+    .xTruncate = shim_truncate,
+    .xSync = shim_sync,
+    .xFileSize = shim_file_size,
+    .xLock = shim_lock,
+    .xUnlock = shim_unlock,
+    .xCheckReservedLock = shim_check_reserved_lock,
+    .xFileControl = shim_file_control,
+    .xSectorSize = shim_sector_size,
+    .xDeviceCharacteristics = shim_device_characteristics,
+    .xShmMap = shim_shm_map,
+    .xShmLock = shim_shm_lock,
+    .xShmBarrier = shim_shm_barrier,
+    .xShmUnmap = shim_shm_unmap,
+    .xFetch = shim_fetch,
+    .xUnfetch = shim_unfetch,
+};
+
+/* Our methods, cut down to those that the file below has. A lower version has shorter tables: fields beyond it are not looked at. */
+static void inherit_methods(sqlite3_io_methods *m, const sqlite3_io_methods *below)
+{
+    *m = shim_methods;
+    m->iVersion = below->iVersion < 3 ? below->iVersion : 3;
+    if (m->iVersion < 2 || !below->xShmMap) {
+        m->xShmMap = NULL;
+        m->xShmLock = NULL;
+        m->xShmBarrier = NULL;
+        m->xShmUnmap = NULL;
+    }
+    if (m->iVersion < 3 || !below->xFetch) {
+        m->xFetch = NULL;
+        m->xUnfetch = NULL;
+    }
+    if (!below->xSectorSize)
+        m->xSectorSize = NULL;
+}
+
+/* ---- VFS methods */
+
+static sqlite3_vfs *below_of(sqlite3_vfs *vfs)
+{
+    return vfs->pAppData;
+}
+
+static seawall_file *as_ours(sqlite3_file *file)
+{
+    return file && file->pMethods && file->pMethods->xClose == shim_close ? ours(file) : NULL;
+}
+
+static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+    seawall_file *f = ours(file);
+    memset(f, 0, sizeof *f);
+    f->below = (sqlite3_file *)(f + 1);
+    f->below->pMethods = NULL;
+    int rc = below_of(vfs)->xOpen(below_of(vfs), name, f->below, flags, ret_flags);
+    if (!f->below->pMethods) /* nothing to close: neither below nor here */
+        return rc;
+    inherit_methods(&f->methods, f->below->pMethods);
+    f->base.pMethods = &f->methods;
+    if (rc == SQLITE_OK && name && (flags & SQLITE_OPEN_WAL)) {
+        f->database = as_ours(sqlite3_database_file_object(name));
+        if (f->database)
+            f->database->wal = f;
+    }
+    return rc;
+}
+
+static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
+{
+    return below_of(vfs)->xDelete(below_of(vfs), name, sync_dir);
+}
+
+static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_yes)
+{
+    return below_of(vfs)->xAccess(below_of(vfs), name, flags, ret_yes);
+}
+
+static int shim_full_pathname(sqlite3_vfs *vfs, const char *name, int n, char *out)
+{
+    return below_of(vfs)->xFullPathname(below_of(vfs), name, n, out);
+}
+
+static void *shim_dl_open(sqlite3_vfs *vfs, const char *name)
+{
+    return below_of(vfs)->xDlOpen(below_of(vfs), name);
+}
+
+static void shim_dl_error(sqlite3_vfs *vfs, int n, char *out)
+{
+    below_of(vfs)->xDlError(below_of(vfs), n, out);
+}
+
+static void (*shim_dl_sym(sqlite3_vfs *vfs, void *library, const char *symbol))(void)
+{
+    return below_of(vfs)->xDlSym(below_of(vfs), library, symbol);
+}
+
+static void shim_dl_close(sqlite3_vfs *vfs, void *library)
+{
+    below_of(vfs)->xDlClose(below_of(vfs), library);
+}
+
+static int shim_randomness(sqlite3_vfs *vfs, int n, char *out)
+{
+    return below_of(vfs)->xRandomness(below_of(vfs), n, out);
+}
+
+static int shim_sleep(sqlite3_vfs *vfs, int microseconds)
+{
+    return below_of(vfs)->xSleep(below_of(vfs), microseconds);
+}
+
+static int shim_current_time(sqlite3_vfs *vfs, double *ret_days)
+{
+    return below_of(vfs)->xCurrentTime(below_of(vfs), ret_days);
+}
+
+static int shim_get_last_error(sqlite3_vfs *vfs, int n, char *out)
+{
+    return below_of(vfs)->xGetLastError(below_of(vfs), n, out);
+}
+
+static int shim_current_time_int64(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms)
+{
+    return below_of(vfs)->xCurrentTimeInt64(below_of(vfs), ret_ms);
+}
+
+static int shim_set_system_call(sqlite3_vfs *vfs, const char *name, sqlite3_syscall_ptr call)
+{
+    return below_of(vfs)->xSetSystemCall(below_of(vfs), name, call);
+}
+
+static sqlite3_syscall_ptr shim_get_system_call(sqlite3_vfs *vfs, const char *name)
+{
+    return below_of(vfs)->xGetSystemCall(below_of(vfs), name);
+}
+
+static const char *shim_next_system_call(sqlite3_vfs *vfs, const char *name)
+{
+    return below_of(vfs)->xNextSystemCall(below_of(vfs), name);
+}
+
+int seawall_vfs_register(int make_default)
+{
+    if (sqlite3_vfs_find(SEAWALL_VFS_NAME))
+        return SQLITE_OK;
+    sqlite3_vfs *below = sqlite3_vfs_find(NULL);
+    if (!below)
+        return SQLITE_NOTFOUND;
+    int version = below->iVersion < 3 ? below->iVersion : 3;
+    shim_vfs = (sqlite3_vfs){
+        .iVersion = version,
+        .szOsFile = (int)sizeof(seawall_file) + below->szOsFile,
+        .mxPathname = below->mxPathname,
+        .zName = SEAWALL_VFS_NAME,
+        .pAppData = below,
+        .xOpen = shim_open,
+        .xDelete = shim_delete,
+        .xAccess = shim_access,
+        .xFullPathname = shim_full_pathname,
+        .xDlOpen = below->xDlOpen ? shim_dl_open : NULL,
+        .xDlError = below->xDlError ? shim_dl_error : NULL,
+        .xDlSym = below->xDlSym ? shim_dl_sym : NULL,
+        .xDlClose = below->xDlClose ? shim_dl_close : NULL,
+        .xRandomness = shim_randomness,
+        .xSleep = shim_sleep,
+        .xCurrentTime = shim_current_time,
+        .xGetLastError = below->xGetLastError ? shim_get_last_error : NULL,
+        .xCurrentTimeInt64 = version >= 2 && below->xCurrentTimeInt64 ? shim_current_time_int64 : NULL,
+        .xSetSystemCall = version >= 3 && below->xSetSystemCall ? shim_set_system_call : NULL,
+        .xGetSystemCall = version >= 3 && below->xGetSystemCall ? shim_get_system_call : NULL,
+        .xNextSystemCall = version >= 3 && below->xNextSystemCall ? shim_next_system_call : NULL,
+    };
+    return sqlite3_vfs_register(&shim_vfs, make_default);
+}
+
+/* ---- for the program that asks */
+
+int seawall_file_of(sqlite3 *db, const char *schema, seawall_file **ret_file)
+{
+    sqlite3_file *file = NULL;
+    int rc = sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file);
+    if (rc != SQLITE_OK)
+        return rc;
+    seawall_file *f = as_ours(file);
+    if (!f)
+        return SQLITE_NOTFOUND;
+    *ret_file = f;
+    return SQLITE_OK;
+}
+
+void seawall_set_hooks(seawall_file *file, const seawall_hooks *hooks, void *context)
+{
+    file->hooks = hooks;
+    file->context = context;
+}
+
+int seawall_shm_lock(seawall_file *file, int offset, int n, int flags)
+{
+    if (!file->methods.xShmLock)
+        return SQLITE_IOERR_SHMLOCK;
+    return file->below->pMethods->xShmLock(file->below, offset, n, flags);
+}
+
+const volatile void *seawall_wal_index(seawall_file *file)
+{
+    return file->wal_index;
+}
+
+int seawall_db_read(seawall_file *file, void *out, int n, sqlite3_int64 offset)
+{
+    return file->below->pMethods->xRead(file->below, out, n, offset);
+}
+
+int seawall_db_size(seawall_file *file, sqlite3_int64 *ret_size)
+{
+    return file->below->pMethods->xFileSize(file->below, ret_size);
+}
+
+int seawall_db_sync(seawall_file *file, int flags)
+{
+    return file->below->pMethods->xSync(file->below, flags);
+}
+
+int seawall_wal_read(seawall_file *file, void *out, int n, sqlite3_int64 offset)
+{
+    return file->wal ? file->wal->below->pMethods->xRead(file->wal->below, out, n, offset) : SQLITE_CANTOPEN;
+}
+
+int seawall_wal_size(seawall_file *file, sqlite3_int64 *ret_size)
+{
+    return file->wal ? file->wal->below->pMethods->xFileSize(file->wal->below, ret_size) : SQLITE_CANTOPEN;
+}

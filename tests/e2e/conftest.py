@@ -1,0 +1,165 @@
+"""End-to-end tests: the real program, real applications, real files. Run them with
+
+    make && /usr/bin/python3 -m pytest tests/e2e
+
+SEAWALL=PATH              the program to test (build/seawall)
+SEAWALL_FULL=1            durations, counts and sizes as promised; without it shorter ones, for each change
+SEAWALL_TEST_SCALE=X      stretches or shrinks the shorter ones (1)
+SEAWALL_TEST_PATIENCE=X   stretches deadlines, for sanitizers and slow machines (1)
+
+Each test works in build/tests/e2e/<name>, which stays behind when the test fails, with the daemon's log in it.
+"""
+import itertools
+import re
+import shutil
+
+import pytest
+
+import application
+from application import Writer
+from compare import assert_same_pages, assert_sound, content_of, drop, settled
+from ledger import Ledger
+from seawall import BINARY, DONE, Daemon, last_txid, restore, restore_points, told
+from waiting import wait_until
+
+
+NOTES = pytest.StashKey[list]()
+STAGE = pytest.StashKey[object]()
+
+
+class Stage:
+    """One database, one replica, and the processes around them; all are gone at the end."""
+
+    def __init__(self, folder, notes):
+        self.folder, self.notes = folder, notes
+        self.db, self.replica = folder / "app.db", folder / "replica"
+        self.wal = folder / "app.db-wal"
+        self.daemons, self.writers, self.ledgers = [], [], []
+        self.numbers = itertools.count(1)
+
+    def replicate(self, *options, db=None, replica=None, live=True):
+        daemon = Daemon(db or self.db, replica or self.replica, self.folder / f"seawall-{len(self.daemons) + 1}.log", *options)
+        self.daemons.append(daemon)
+        if live:
+            daemon.wait_live()
+            for ledger in self.ledgers:
+                ledger.start_over()
+        return daemon
+
+    def writer(self, db=None, **options):
+        writer = Writer(db or self.db, self.folder, f"writer-{len(self.writers) + 1}", **options)
+        self.writers.append(writer)
+        return writer
+
+    def prepare(self, **options):
+        """The writer's tables, before anything else happens."""
+        return self.writer(count=0, **options).finish()
+
+    def ledger(self, *setup, db=None):
+        ledger = Ledger(db or self.db, setup)
+        self.ledgers.append(ledger)
+        return ledger
+
+    def restored(self, txid=None, *options):
+        """A new file with the database as it was after `txid`, or as it is."""
+        target = self.folder / f"restored-{next(self.numbers)}.db"
+        result = restore(self.replica, target, *options, *(("--txid", txid) if txid is not None else ()))
+        assert result.returncode == DONE, f"restore of txid {txid}: {told(result)}"
+        return target
+
+    def last_txid(self):
+        return last_txid(self.replica)
+
+    def points(self):
+        return restore_points(self.replica)
+
+    def wal_bytes(self):
+        return self.wal.stat().st_size if self.wal.exists() else 0
+
+    def longest_wal_while(self, condition, seconds=600):
+        """The largest size of the WAL file at any look while `condition()` holds."""
+        sizes = [self.wal_bytes()]
+        wait_until(lambda: sizes.append(self.wal_bytes()) or not condition(), seconds, "the end of the load")
+        return max(sizes)
+
+    def assert_restore_equals_source(self):
+        """Nobody writes any more: the newest state of the replica is the database, page by page."""
+        restored = self.restored()
+        assert_same_pages(settled(self.db, self.folder), restored)
+        assert_sound(restored)
+        return restored
+
+    def assert_ledger_restores(self, ledger, daemon):
+        """Every transaction that the ledger recorded is a restore point, and restores to what the ledger says."""
+        assert daemon.stop() == DONE
+        ledger.close()
+        last = self.last_txid()
+        first = last - len(ledger.states) + 1
+        assert set(range(first, last + 1)) <= set(self.points())
+        for txid, state in zip(range(first, last + 1), ledger.states):
+            restored = self.restored(txid)
+            assert content_of(restored) == state, f"txid {txid} is not what the application had committed"
+            assert_sound(restored)
+            drop(restored)
+        self.assert_restore_equals_source()
+
+    def note(self, text):
+        """A figure to report at the end of the run."""
+        self.notes.append(text)
+
+    def end(self):
+        for ledger in self.ledgers:
+            ledger.close()
+        for process in (*self.writers, *self.daemons):
+            process.kill()
+
+    def logs(self):
+        for daemon in self.daemons:
+            text = daemon.log_path.read_text(errors="replace")
+            yield daemon.log_path.name, text if len(text) < 8000 else f"{text[:2000]}\n[...]\n{text[-6000:]}"
+        for writer in self.writers:
+            yield writer.output.name, writer.log()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs():
+    if not BINARY.exists():
+        pytest.exit(f"{BINARY} is missing: run make first, or name the program in SEAWALL", returncode=2)
+    application.build()
+
+
+@pytest.fixture
+def stage(request):
+    folder = application.BUILD / "e2e" / re.sub(r"\W+", "-", request.node.name).strip("-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    stage = Stage(folder, request.config.stash[NOTES])
+    request.node.stash[STAGE] = stage
+    yield stage
+    stage.end()
+    if not request.node.stash.get(FAILED_KEY, False):
+        shutil.rmtree(folder)
+
+
+FAILED_KEY = pytest.StashKey[bool]()
+
+
+def pytest_configure(config):
+    config.stash[NOTES] = []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        item.stash[FAILED_KEY] = True
+        stage = item.stash.get(STAGE, None)
+        for name, text in stage.logs() if stage and call.when == "call" else ():
+            report.sections.append((name, text))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.stash[NOTES]:
+        terminalreporter.section("figures")
+        for note in config.stash[NOTES]:
+            terminalreporter.write_line(note)

@@ -1,0 +1,137 @@
+"""Seawall from outside: its command line, its exit codes, its daemon as a process, the names in a replica folder."""
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from waiting import PATIENCE, wait_until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("SEAWALL", CHECKOUT / "build" / "seawall"))
+
+DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT = range(8)
+OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
+
+
+def seawall(*arguments, seconds=120):
+    """Runs one command to its end. The result has returncode, stdout and stderr (bytes)."""
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE)
+
+
+def told(result):
+    """What a command said, for messages of failed assertions."""
+    return f"exit code {result.returncode}\n{result.stdout[-2000:].decode(errors='replace')}\n{result.stderr[-4000:].decode(errors='replace')}"
+
+
+def url_of(folder):
+    return f"file://{folder}"
+
+
+def restore(replica, target, *options, seconds=300):
+    return seawall("restore", *options, "-o", target, url_of(replica), seconds=seconds)
+
+
+def listing(replica):
+    """`list --json` as an object; None when there is nothing to restore."""
+    result = seawall("list", "--json", url_of(replica))
+    if result.returncode == NOTHING:
+        return None
+    assert result.returncode == DONE, told(result)
+    return json.loads(result.stdout)
+
+
+def last_txid(replica):
+    """Cheaper than `listing` for long histories; 0 when there is nothing yet."""
+    result = seawall("list", "--json", url_of(replica))
+    found = re.search(rb'"last_txid":\s*(\d+)', result.stdout)
+    return int(found[1]) if result.returncode == DONE and found else 0
+
+
+def restore_points(replica):
+    """The txids of all restore points, in the order in which `list` tells them."""
+    result = seawall("list", "--json", url_of(replica), seconds=600)
+    assert result.returncode == DONE, told(result)
+    return [int(found[1]) for found in re.finditer(rb'"txid":\s*(\d+)', result.stdout)]
+
+
+def objects(replica):
+    """The names of all objects of a replica, as keys ("0/0000000000000001"); no temporary files of the store."""
+    found = sorted(str(path.relative_to(replica)) for path in Path(replica).rglob("*") if path.is_file())
+    return [key for key in found if key == "seawall.json" or not Path(key).name.startswith(".")]
+
+
+def level_zero(replica):
+    folder = Path(replica) / "0"
+    return sorted(name for name in os.listdir(folder) if OBJECT_NAME.fullmatch(name)) if folder.is_dir() else []
+
+
+class Daemon:
+    """`seawall replicate DB URL` as a process. Whoever starts one reaps it: stop(), kill() or wait()."""
+
+    def __init__(self, db, replica, log, *options):
+        self.db, self.replica, self.log_path = Path(db), Path(replica), Path(log)
+        self.command = [str(BINARY), "replicate", *map(str, options), str(db), url_of(replica)]
+        with open(log, "ab") as stderr:
+            stderr.write(f"$ {' '.join(self.command)}\n".encode())
+            stderr.flush()
+            self.log_start = stderr.tell()
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+        self.pid = self.process.pid
+
+    def log(self):
+        """What this run said so far."""
+        with open(self.log_path, "rb") as file:
+            file.seek(self.log_start)
+            return file.read().decode(errors="replace")
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait_live(self, seconds=30):
+        """Until the replica has something to restore."""
+        self.wait_for(lambda: last_txid(self.replica) >= 1, seconds, "the replica has a restore point")
+        return self
+
+    def wait_for(self, condition, seconds, what):
+        """As wait_until, but a daemon that ends meanwhile ends the wait."""
+        def met_or_dead():
+            value = condition()
+            assert value or self.running(), f"the daemon ended with {self.process.returncode} before: {what}\n{self.log()[-4000:]}"
+            return value
+        return wait_until(met_or_dead, seconds, what)
+
+    def wait(self, seconds=60):
+        """Its exit code, once it ends by itself."""
+        return self.process.wait(seconds * PATIENCE)
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM, seconds=120):
+        """Asks it to stop; its exit code."""
+        if self.running():
+            self.send(number)
+        return self.wait(seconds)
+
+    def kill(self):
+        if self.running():
+            self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def memory_kib(self, key="VmHWM"):
+        """VmHWM: the most resident memory it ever had; VmRSS: what it has now."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"^{key}:\s*(\d+) kB", status, re.M)[1])
+
+    def cpu_ticks(self):
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def longest_write_lock_hold_ms(self):
+        """Asks by SIGUSR1 and reads the answer from the log."""
+        before = len(self.log())
+        self.send(signal.SIGUSR1)
+        pattern = re.compile(r"longest write-lock hold\D*([\d.]+)\s*ms")
+        return float(self.wait_for(lambda: pattern.search(self.log(), before), 10, "an answer to SIGUSR1")[1])

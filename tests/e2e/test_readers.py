@@ -1,0 +1,120 @@
+"""Readers and unprotected applications: what the daemon's checkpoints must not do to them."""
+import sqlite3
+
+import pytest
+
+from application import all_errors, busy_errors, check
+from seawall import DONE
+from waiting import figure, stays_true, wait_until
+
+OFTEN = ("--lock-at", 10, "--wal-target", 40, "--rest-after", 20)   # checkpoints and resets as often as can be
+WAL_LIMIT = 24 << 20
+
+
+def reader_of(db):
+    connection = sqlite3.connect(db, isolation_level=None, timeout=0)
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM t").fetchone()
+    return connection
+
+
+def test_a_reader_that_began_when_the_wal_was_copied_back_can_write_later(stage):
+    stage.prepare()
+    daemon = stage.replicate("--rest-after", 100)
+    app = sqlite3.connect(stage.db, isolation_level=None, timeout=5)
+    for _ in range(5):
+        app.execute("INSERT INTO t(txn, payload) VALUES(0, zeroblob(5000))")
+        wait_until(lambda: len(set(app.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1:])) == 1, 5, "the WAL is copied back")
+        reader = reader_of(stage.db)
+        stays_true(daemon.running, 0.5, "the daemon runs while it wants to truncate the WAL and must not")
+        reader.execute("INSERT INTO t(txn, payload) VALUES(0, zeroblob(10))")
+        reader.execute("COMMIT")
+        reader.close()
+    app.close()
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_a_transaction_that_reads_first_never_meets_a_snapshot_conflict_of_our_making(stage, rows):
+    stage.prepare()
+    daemon = stage.replicate(*OFTEN)
+    app = stage.writer(seconds=figure(60, 5), read_first=True, shared=True, hold=3, pause=1, rows=rows, busy_timeout=5000)
+    report = app.finish()
+    assert report["commits"] > 50
+    assert all_errors(report) == 0, report
+    assert daemon.stop() == DONE
+    assert check(stage.assert_restore_equals_source(), rows=rows) == report["last"]
+
+
+@pytest.mark.parametrize("readers, pause_ms", [(1, 0), (3, 3)])
+def test_readers_back_to_back_do_not_keep_the_wal_from_being_reset(stage, readers, pause_ms):
+    stage.prepare()
+    daemon = stage.replicate("--wal-limit", WAL_LIMIT, "--wal-target", 1000)
+    seconds = figure(60, 8)
+    crowd = [stage.writer(mode="read", hold=3, pause=pause_ms, busy_timeout=5000, seconds=seconds + 60) for _ in range(readers)]
+    app = stage.writer(rate=1500, seconds=seconds, busy_timeout=5000)
+    longest = stage.longest_wal_while(app.running)
+    report = app.finish()
+    reports = [reader.stop() for reader in crowd]
+    stage.note(f"{readers} readers back to back, pause {pause_ms} ms: WAL at most {longest / (1 << 20):.1f} MiB after {report['commits']} "
+               f"commits, longest commit {report['latency_us']['max'] / 1000:.1f} ms")
+    assert report["commits"] > seconds * 500
+    assert all_errors(report) == 0, report
+    assert all(all_errors(each) == 0 and each["torn_reads"] == 0 for each in reports), reports
+    assert longest < WAL_LIMIT
+    assert daemon.stop() == DONE
+    assert check(stage.assert_restore_equals_source()) == report["last"]
+
+
+def load_without_timeouts(stage, db, writers):
+    """Unprotected applications and long readers; the writers' reports. `writers` are their options."""
+    readers = [stage.writer(db=db, mode="read", hold=700, seconds=3600) for _ in range(2)]
+    apps = [stage.writer(db=db, shared=True, busy_timeout=0, seconds=figure(60, 6), **options) for options in writers]
+    reports = [app.finish() for app in apps]
+    assert all(all_errors(reader.stop()) == 0 for reader in readers), "a reader met an error"
+    return reports
+
+
+def test_an_application_without_busy_timeout_meets_busy_only_in_the_instants_of_a_wal_restart(stage):
+    stage.prepare()
+    daemon = stage.replicate("--wal-target", 1000)
+    (report,) = load_without_timeouts(stage, stage.db, [{"rate": 2000}])
+    stage.note(f"one writer without busy_timeout, two long readers: {report['episodes']} times SQLITE_BUSY "
+               f"in {report['commits']} commits, longest {report['latency_us']['max'] / 1000:.1f} ms")
+    assert all_errors(report) == busy_errors(report), report
+    assert report["errors"]["busy_snapshot"] == 0
+    assert report["episodes"] <= max(3, report["commits"] // 1000), report
+    assert daemon.stop() == DONE
+    assert check(stage.assert_restore_equals_source()) == report["last"]
+
+
+def test_two_applications_without_busy_timeout_meet_no_more_busy_than_alone(stage):
+    alone_db = stage.folder / "alone.db"
+    two = [{"rate": 500}, {"rate": 500}]
+    stage.writer(db=alone_db, count=0).finish()
+    alone = load_without_timeouts(stage, alone_db, two)
+    stage.prepare()
+    daemon = stage.replicate()
+    beside = load_without_timeouts(stage, stage.db, two)
+    share = [sum(report["episodes"] for report in reports) / sum(report["commits"] for report in reports) for reports in (alone, beside)]
+    stage.note(f"two writers without busy_timeout: SQLITE_BUSY in {share[0]:.3%} of commits alone, {share[1]:.3%} beside the daemon")
+    for report in beside:
+        assert all_errors(report) == busy_errors(report), report
+    assert share[1] <= 2 * share[0] + 0.002
+    assert daemon.stop() == DONE
+    check(stage.assert_restore_equals_source())
+
+
+def test_applications_with_a_busy_timeout_and_long_readers_meet_no_error_at_all(stage):
+    stage.prepare()
+    daemon = stage.replicate("--wal-target", 1000)
+    readers = [stage.writer(mode="read", hold=hold, seconds=3600) for hold in (1500, 400, 30)]
+    apps = [stage.writer(shared=True, busy_timeout=5000, rate=rate, rows=rows, seconds=figure(60, 6)) for rate, rows in ((0, 3), (300, 3))]
+    reports = [app.finish() for app in apps]
+    read = [reader.stop() for reader in readers]
+    assert all(all_errors(report) == 0 for report in reports + read), reports + read
+    assert all(report["torn_reads"] == 0 for report in read)
+    assert daemon.stop() == DONE
+    committed = sum(report["commits"] for report in reports)
+    assert check(stage.assert_restore_equals_source(), rows=3) == committed

@@ -1,0 +1,128 @@
+"""Restore leaves what it finds alone, unless it was told otherwise and has something proven to put in its place."""
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from application import check
+from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, restore, told
+
+
+@pytest.fixture
+def small(stage):
+    """A replica with transactions 1 to 30 of the writer; `first` is the txid before them."""
+    stage.prepare()
+    daemon = stage.replicate()
+    stage.first = stage.last_txid()
+    stage.writer(rate=300, count=30).finish()
+    assert daemon.stop() == DONE
+    stage.home = stage.folder / "home"
+    stage.home.mkdir()
+    stage.target = stage.home / "target.db"
+    return stage
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def stale_database(path):
+    """A foreign database whose commits lie in a valid WAL: an application crashed there."""
+    made = path.with_name("made.db")
+    app = sqlite3.connect(made, isolation_level=None)
+    for statement in ("PRAGMA journal_mode=wal", "CREATE TABLE foreign_table(a)", "INSERT INTO foreign_table VALUES(zeroblob(20000))"):
+        app.execute(statement)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").write_bytes(Path(f"{made}{suffix}").read_bytes())
+    app.close()
+    made.unlink()
+
+
+def test_restore_refuses_to_overwrite_a_file(small):
+    stale_database(small.target)
+    before = files(small.home)
+    result = restore(small.replica, small.target)
+    assert result.returncode in (FAILED, USAGE), told(result)
+    assert b"--force" in result.stderr
+    assert files(small.home) == before
+
+
+def test_with_force_the_stale_wal_of_the_target_does_not_poison_the_result(small):
+    stale_database(small.target)
+    result = restore(small.replica, small.target, "--force")
+    assert result.returncode == DONE, told(result)
+    assert check(small.target) == 30
+    connection = sqlite3.connect(small.target)
+    assert [name for (name,) in connection.execute("SELECT name FROM sqlite_master")] == ["t"]
+    connection.close()
+
+
+def test_a_stale_wal_without_its_database_does_not_poison_the_result(small):
+    stale_database(small.target)
+    small.target.unlink()
+    result = restore(small.replica, small.target)
+    if result.returncode != DONE:   # it may refuse; then --force must do
+        assert result.returncode in (FAILED, USAGE), told(result)
+        result = restore(small.replica, small.target, "--force")
+    assert result.returncode == DONE, told(result)
+    assert check(small.target) == 30
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_failed_restore_leaves_the_folder_as_it_was(small, force):
+    if force:
+        stale_database(small.target)
+    before = files(small.home)
+    newest = small.replica / "0" / level_zero(small.replica)[-1]
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 0x55]) + whole[len(whole) // 2 + 1:])
+    result = restore(small.replica, small.target, *(["--force"] if force else []))
+    if result.returncode != DONE:   # the flipped byte may belong to something that this restore does not need
+        assert result.returncode == CORRUPT, told(result)
+        assert files(small.home) == before
+    os.truncate(newest, 20)
+    result = restore(small.replica, small.target, "--txid", small.first + 30, *(["--force"] if force else []))
+    assert result.returncode == CORRUPT, told(result)
+    assert newest.name.encode() in result.stderr
+    assert files(small.home) == before
+
+
+def test_a_txid_that_is_no_restore_point_is_refused_and_the_nearest_are_named(small):
+    last = small.last_txid()
+    result = restore(small.replica, small.target, "--txid", last + 1000)
+    assert result.returncode not in (DONE, CORRUPT), told(result)
+    assert str(last).encode() in result.stderr
+    assert files(small.home) == {}
+
+
+def test_a_dry_run_writes_nothing(small):
+    result = restore(small.replica, small.target, "--dry-run")
+    assert result.returncode == DONE, told(result)
+    assert files(small.home) == {}
+
+
+def test_any_number_of_jobs_restores_the_same(small):
+    results = []
+    for jobs in (1, 2, 7):
+        target = small.home / f"jobs-{jobs}.db"
+        result = restore(small.replica, target, "--jobs", jobs, "--integrity-check")
+        assert result.returncode == DONE, told(result)
+        results.append(target.read_bytes())
+    assert results[0] == results[1] == results[2]
+
+
+def test_progress_is_not_drawn_where_there_is_no_terminal(small):
+    result = restore(small.replica, small.target)
+    assert result.returncode == DONE, told(result)
+    assert b"\r" not in result.stderr and b"\x1b" not in result.stderr
+
+
+def test_an_empty_place_has_nothing_to_restore(stage):
+    empty = stage.folder / "empty"
+    empty.mkdir()
+    target = stage.folder / "target.db"
+    for replica in (empty, stage.folder / "missing"):
+        result = restore(replica, target)
+        assert result.returncode == NOTHING, told(result)
+    assert not target.exists()

@@ -1,0 +1,37 @@
+"""Waiting for events with a deadline, and the figures of the tests at their two scales."""
+import os
+import time
+
+FULL = os.environ.get("SEAWALL_FULL") == "1"
+SCALE = float(os.environ.get("SEAWALL_TEST_SCALE", "1"))
+PATIENCE = float(os.environ.get("SEAWALL_TEST_PATIENCE", "1"))  # stretches deadlines, for sanitizers and slow machines
+
+
+def figure(full, short):
+    """`full` where SEAWALL_FULL=1 asks for the whole truth, else `short` times SEAWALL_TEST_SCALE, at most `full`."""
+    if FULL:
+        return full
+    scaled = min(full, short * SCALE)
+    return max(1, int(scaled)) if isinstance(short, int) else scaled
+
+
+def wait_until(condition, seconds, what):
+    """Returns the first true value of `condition()`. Looks often at first, then every 20 ms."""
+    end = time.monotonic() + seconds * PATIENCE
+    pause = 0.001
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds * PATIENCE:g} s: {what}")
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
+
+
+def stays_true(condition, seconds, what):
+    """For rules that say something does not happen: `condition()` holds at every look during `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert condition(), f"no longer true: {what}"
+        time.sleep(0.01)

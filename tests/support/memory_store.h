@@ -1,0 +1,179 @@
+/* support/memory_store.h - a store in memory, for tests that need thousands of replicas. Held to the same contract tests as the real ones. */
+#ifndef TESTS_MEMORY_STORE_H
+#define TESTS_MEMORY_STORE_H
+
+#include "storage/store.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct memory_object {
+    char key[STORE_KEY_MAX];
+    uint8_t *bytes; /* owned */
+    size_t size;
+};
+
+struct memory_store {
+    struct store base;
+    pthread_mutex_t lock;
+    struct memory_object *objects; /* ascending keys */
+    size_t count, cap;
+};
+
+/* Index of the first object whose key is not below `key`. With the lock held. */
+static inline size_t memory_store_find(const struct memory_store *m, const char *key)
+{
+    size_t low = 0, high = m->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(m->objects[mid].key, key) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* NULL: not there. For tests that damage an object in place. */
+static inline struct memory_object *memory_store_object(struct memory_store *m, const char *key)
+{
+    size_t i = memory_store_find(m, key);
+    return i < m->count && strcmp(m->objects[i].key, key) == 0 ? &m->objects[i] : NULL;
+}
+
+static inline int memory_store_insert(struct memory_store *m, const char *key, const void *bytes, size_t n, struct err *e)
+{
+    size_t i = memory_store_find(m, key);
+    if (i < m->count && strcmp(m->objects[i].key, key) == 0)
+        return err_set(e, ERR_EXISTS, 0, "it exists already");
+    if (m->count == m->cap) {
+        size_t cap = m->cap ? 2 * m->cap : 64;
+        void *grown = realloc(m->objects, cap * sizeof *m->objects);
+        if (!grown)
+            return err_nomem(e, cap);
+        m->objects = grown;
+        m->cap = cap;
+    }
+    struct memory_object o = {.bytes = malloc(n + 1), .size = n};
+    if (!o.bytes)
+        return err_nomem(e, n);
+    if (n > 0)
+        memcpy(o.bytes, bytes, n);
+    snprintf(o.key, sizeof o.key, "%s", key);
+    memmove(m->objects + i + 1, m->objects + i, (m->count - i) * sizeof *m->objects);
+    m->objects[i] = o;
+    m->count++;
+    return 0;
+}
+
+static inline int memory_store_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    pthread_mutex_lock(&m->lock);
+    int rc = memory_store_insert(m, key, bytes, n, e);
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static inline int memory_store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    int rc = 0;
+    pthread_mutex_lock(&m->lock);
+    const struct memory_object *o = memory_store_object(m, key);
+    if (!o)
+        rc = err_set(e, ERR_NOTFOUND, 0, "no such object");
+    else if (offset > o->size || n > o->size - offset)
+        rc = err_set(e, ERR_CORRUPT, 0, "object ends at %zu", o->size);
+    else if (n > 0)
+        memcpy(out, o->bytes + offset, n);
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static inline int memory_store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    pthread_mutex_lock(&m->lock);
+    const struct memory_object *o = memory_store_object(m, key);
+    int rc = o ? 0 : err_set(e, ERR_NOTFOUND, 0, "no such object");
+    if (o) {
+        size_t want = o->size < n ? o->size : n;
+        rc = buf_append(out, o->bytes + o->size - want, want, e);
+        *ret_size = rc == 0 ? o->size : *ret_size;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static inline int memory_store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                                    struct err *e)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    (void)e;
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = memory_store_find(m, prefix); i < m->count && strncmp(m->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
+        struct store_entry entry = {.key = m->objects[i].key, .size = m->objects[i].size};
+        if (strcmp(entry.key, start_after) > 0 && fn(context, &entry))
+            break;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static inline int memory_store_remove(struct store *s, const char *key, struct err *e)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    (void)e;
+    pthread_mutex_lock(&m->lock);
+    struct memory_object *o = memory_store_object(m, key);
+    if (o) {
+        free(o->bytes);
+        memmove(o, o + 1, (size_t)(m->objects + m->count - (o + 1)) * sizeof *o);
+        m->count--;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static inline int memory_store_time(struct store *s, int64_t *ret_time_ms, struct err *e)
+{
+    (void)s;
+    (void)e;
+    *ret_time_ms = 1;
+    return 0;
+}
+
+static inline void memory_store_close(struct store *s)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    for (size_t i = 0; i < m->count; i++)
+        free(m->objects[i].bytes);
+    free(m->objects);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+static inline struct store *memory_store_new(void) /* store_close frees; NULL: out of memory */
+{
+    static const struct store_ops ops = {
+        .put_new = memory_store_put_new,
+        .read = memory_store_read,
+        .read_tail = memory_store_read_tail,
+        .list = memory_store_list,
+        .remove = memory_store_remove,
+        .time = memory_store_time,
+        .close = memory_store_close,
+    };
+    struct memory_store *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->base.ops = &ops;
+    snprintf(m->base.url, sizeof m->base.url, "memory:");
+    pthread_mutex_init(&m->lock, NULL);
+    return &m->base;
+}
+
+#endif

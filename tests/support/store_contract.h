@@ -1,0 +1,386 @@
+/* support/store_contract.h - what storage/store.h promises, as tests that run over any store.
+ *
+ * A program for one kind of store fills in a `store_under_test` and lists STORE_CONTRACT_TESTS(it) among its tests. */
+#ifndef TESTS_STORE_CONTRACT_H
+#define TESTS_STORE_CONTRACT_H
+
+#include "unit.h"
+
+#include "storage/store.h"
+
+#include <pthread.h>
+
+struct store_under_test {
+    struct store *(*open)(void);  /* another handle of the place; the test closes it */
+    int (*clear)(void **state);   /* before each test: makes the place, empty */
+    int (*forget)(void **state);  /* after it */
+};
+
+struct store_listing {
+    char keys[64][STORE_KEY_MAX];
+    uint64_t sizes[64];
+    size_t count, stop_at;
+};
+
+static inline int store_listing_add(void *context, const struct store_entry *entry)
+{
+    struct store_listing *l = context;
+    assert_true(l->count < COUNT_OF(l->keys));
+    snprintf(l->keys[l->count], STORE_KEY_MAX, "%s", entry->key);
+    l->sizes[l->count++] = entry->size;
+    return l->count == l->stop_at;
+}
+
+/* The listing is exactly `keys`, which are separated by blanks. */
+static inline void assert_listing(struct store *s, const char *prefix, const char *start_after, const char *keys)
+{
+    static struct store_listing l;
+    char found[sizeof l.keys] = "";
+    struct err e;
+    size_t at = 0;
+    l.count = l.stop_at = 0;
+    assert_ok(store_list(s, prefix, start_after, store_listing_add, &l, &e), &e);
+    for (size_t i = 0; i < l.count; i++)
+        at += (size_t)snprintf(found + at, sizeof found - at, "%s%s", i ? " " : "", l.keys[i]);
+    assert_string_equal(found, keys);
+}
+
+static inline void put(struct store *s, const char *key, const char *text)
+{
+    struct err e;
+    assert_ok(store_put_new(s, key, text, strlen(text), &e), &e);
+}
+
+static inline struct store *open_it(void **state)
+{
+    const struct store_under_test *t = *state;
+    struct store *s = t->open();
+    assert_non_null(s);
+    return s;
+}
+
+static inline void an_object_that_was_put_reads_back_from_any_handle(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state), *other = open_it(state);
+    char out[16] = "";
+    put(s, "0/000000000000002a", "hello, world");
+    assert_ok(store_read(other, "0/000000000000002a", 0, out, 12, &e), &e);
+    assert_memory_equal(out, "hello, world", 12);
+    store_close(s);
+    assert_ok(store_read(other, "0/000000000000002a", 7, out, 5, &e), &e);
+    assert_memory_equal(out, "world", 5);
+    store_close(other);
+    store_close(NULL);
+}
+
+static inline void a_second_put_of_a_key_is_refused_and_changes_nothing(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    char out[8] = "";
+    put(s, "a/b", "first");
+    assert_error(store_put_new(s, "a/b", "second", 6, &e), &e, ERR_EXISTS);
+    assert_error(store_put_new(s, "a/b", "first", 5, &e), &e, ERR_EXISTS);
+    assert_ok(store_read(s, "a/b", 0, out, 5, &e), &e);
+    assert_memory_equal(out, "first", 5);
+    assert_listing(s, "", "", "a/b");
+    store_close(s);
+}
+
+static inline void a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    struct buf b = BUF_INIT(100);
+    uint64_t size = 0;
+    char out[8];
+    put(s, "a/b", "12345");
+    assert_error(store_read(s, "a/b", 0, out, 6, &e), &e, ERR_CORRUPT);
+    assert_error(store_read(s, "a/b", 5, out, 1, &e), &e, ERR_CORRUPT);
+    assert_error(store_read(s, "a/b", 1000000, out, 1, &e), &e, ERR_CORRUPT);
+    assert_ok(store_read(s, "a/b", 4, out, 1, &e), &e);
+    assert_error(store_read(s, "a/c", 0, out, 1, &e), &e, ERR_NOTFOUND);
+    assert_contains(e.msg, "a/c");
+    assert_error(store_read_tail(s, "a/c", 1, &b, &size, &e), &e, ERR_NOTFOUND);
+    assert_error(store_read(s, "c/a/b", 0, out, 1, &e), &e, ERR_NOTFOUND);
+    buf_release(&b);
+    store_close(s);
+}
+
+static inline void the_tail_of_an_object_comes_with_its_size(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    struct buf b = BUF_INIT(100);
+    uint64_t size = 0;
+    put(s, "a/b", "0123456789");
+    assert_ok(store_read_tail(s, "a/b", 4, &b, &size, &e), &e);
+    assert_int_equal(size, 10);
+    assert_ok(store_read_tail(s, "a/b", 10, &b, &size, &e), &e); /* appended to what is there */
+    assert_ok(store_read_tail(s, "a/b", 1000, &b, &size, &e), &e);
+    assert_int_equal(size, 10);
+    assert_int_equal(b.len, 24);
+    assert_memory_equal(b.data, "678901234567890123456789", 24);
+    struct buf small = BUF_INIT(5);
+    assert_error(store_read_tail(s, "a/b", 6, &small, &size, &e), &e, ERR_LIMIT);
+    buf_release(&small);
+    buf_release(&b);
+    store_close(s);
+}
+
+static inline void an_empty_object_is_an_object(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    struct buf b = BUF_INIT(10);
+    uint64_t size = 99;
+    put(s, "a/b", "");
+    assert_ok(store_read_tail(s, "a/b", 10, &b, &size, &e), &e);
+    assert_int_equal(size, 0);
+    assert_int_equal(b.len, 0);
+    assert_error(store_put_new(s, "a/b", "", 0, &e), &e, ERR_EXISTS);
+    assert_listing(s, "", "", "a/b");
+    buf_release(&b);
+    store_close(s);
+}
+
+static inline void large_objects_and_ranges_are_exact(void **state)
+{
+    enum { SIZE = 3000000 };
+    struct err e;
+    struct store *s = open_it(state);
+    struct dice d = dice_of(5);
+    uint8_t *bytes = malloc(SIZE), *out = malloc(SIZE);
+    assert_true(bytes && out);
+    dice_fill(&d, bytes, SIZE);
+    assert_ok(store_put_new(s, "large", bytes, SIZE, &e), &e);
+    for (int i = 0; i < 50; i++) {
+        uint32_t at = dice_below(&d, SIZE), n = dice_below(&d, SIZE - at + 1);
+        assert_ok(store_read(s, "large", at, out, n, &e), &e);
+        assert_memory_equal(out, bytes + at, n);
+    }
+    free(bytes);
+    free(out);
+    store_close(s);
+}
+
+static inline void a_listing_is_in_ascending_byte_order_whatever_the_folders(void **state)
+{
+    struct store *s = open_it(state);
+    static const char *const keys[] = {"base/02/marker", "0/0b", "seawall.json", "base/02/0a", "0/0a", "1/0a-0b", "base.x", "base-x", "base/02-a/a", "part/a", "1-x"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        put(s, keys[i], keys[i]);
+    assert_listing(s, "", "", "0/0a 0/0b 1-x 1/0a-0b base-x base.x base/02-a/a base/02/0a base/02/marker part/a seawall.json");
+    store_close(s);
+}
+
+static inline void a_listing_begins_with_its_prefix_and_after_its_start(void **state)
+{
+    struct store *s = open_it(state);
+    static const char *const keys[] = {"0/01", "0/02", "0/03", "00/01", "1/01-02", "base/01/x", "base/02/x", "c"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        put(s, keys[i], "x");
+    assert_listing(s, "0/", "", "0/01 0/02 0/03");
+    assert_listing(s, "0", "", "0/01 0/02 0/03 00/01");
+    assert_listing(s, "0/", "0/01", "0/02 0/03");
+    assert_listing(s, "0/", "0/011", "0/02 0/03");
+    assert_listing(s, "0/", "0/03", "");
+    assert_listing(s, "0/02", "", "0/02");
+    assert_listing(s, "0/0", "0/02", "0/03");
+    assert_listing(s, "", "0/03", "00/01 1/01-02 base/01/x base/02/x c");
+    assert_listing(s, "", "base/01", "base/01/x base/02/x c");
+    assert_listing(s, "base/0", "base/01/x", "base/02/x");
+    assert_listing(s, "base/02/x", "", "base/02/x");
+    assert_listing(s, "base/02/x/", "", "");
+    assert_listing(s, "b", "a", "base/01/x base/02/x");
+    assert_listing(s, "nothing/here/", "", "");
+    store_close(s);
+}
+
+static inline void a_listing_tells_sizes_and_ends_when_the_reader_says_so(void **state)
+{
+    static struct store_listing l;
+    struct err e;
+    struct store *s = open_it(state);
+    l = (struct store_listing){.stop_at = 2};
+    put(s, "a", "1");
+    put(s, "b", "22");
+    put(s, "c", "333");
+    assert_ok(store_list(s, "", "", store_listing_add, &l, &e), &e);
+    assert_int_equal(l.count, 2);
+    assert_int_equal(l.sizes[0], 1);
+    assert_int_equal(l.sizes[1], 2);
+    store_close(s);
+}
+
+static inline void an_empty_place_has_an_empty_listing(void **state)
+{
+    struct store *s = open_it(state);
+    assert_listing(s, "", "", "");
+    store_close(s);
+}
+
+static inline void a_removed_object_is_gone_and_its_key_is_free(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    char out;
+    put(s, "a/b/c", "1");
+    put(s, "a/b/d", "2");
+    assert_ok(store_remove(s, "a/b/c", &e), &e);
+    assert_ok(store_remove(s, "a/b/c", &e), &e); /* not there counts as removed */
+    assert_ok(store_remove(s, "x/y/z", &e), &e);
+    assert_error(store_read(s, "a/b/c", 0, &out, 1, &e), &e, ERR_NOTFOUND);
+    assert_listing(s, "", "", "a/b/d");
+    put(s, "a/b/c", "3");
+    assert_ok(store_read(s, "a/b/c", 0, &out, 1, &e), &e);
+    assert_int_equal(out, '3');
+    store_close(s);
+}
+
+static inline void the_clock_of_the_store_does_not_fall(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    int64_t a = 0, b = 0;
+    assert_ok(store_time(s, &a, &e), &e);
+    assert_ok(store_time(s, &b, &e), &e);
+    assert_true(a > 0 && b >= a);
+    store_close(s);
+}
+
+/* ---- races */
+
+enum { RACERS = 8, RACES = 40 };
+
+static inline void race_key(int round, char out[STORE_KEY_MAX])
+{
+    snprintf(out, STORE_KEY_MAX, "race/%04d", round);
+}
+
+/* Puts each key in turn; returns how many it won, or -1 after anything but success and "it exists". */
+static inline int run_race(struct store *s, uint32_t who)
+{
+    char key[STORE_KEY_MAX];
+    uint32_t bytes[1000];
+    struct err e;
+    int won = 0;
+    for (size_t i = 0; i < COUNT_OF(bytes); i++)
+        bytes[i] = who;
+    for (int round = 0; round < RACES; round++) {
+        race_key(round, key);
+        if (store_put_new(s, key, bytes, sizeof bytes, &e) == 0)
+            won++;
+        else if (e.code != ERR_EXISTS)
+            return -1;
+    }
+    return won;
+}
+
+static inline void assert_races_are_whole(struct store *s, const int won[RACERS])
+{
+    uint32_t bytes[1000];
+    int wins[RACERS] = {0}, total = 0;
+    char key[STORE_KEY_MAX];
+    struct err e;
+    for (int round = 0; round < RACES; round++) {
+        race_key(round, key);
+        assert_ok(store_read(s, key, 0, bytes, sizeof bytes, &e), &e);
+        assert_true(bytes[0] < RACERS);
+        for (size_t i = 1; i < COUNT_OF(bytes); i++)
+            assert_int_equal(bytes[i], bytes[0]);
+        wins[bytes[0]]++;
+    }
+    for (int i = 0; i < RACERS; i++) {
+        assert_int_equal(wins[i], won[i]);
+        total += won[i];
+    }
+    assert_int_equal(total, RACES);
+}
+
+struct racer {
+    struct store *store;
+    pthread_barrier_t *start;
+    uint32_t who;
+    int won;
+};
+
+static inline void *race_thread(void *arg)
+{
+    struct racer *r = arg;
+    pthread_barrier_wait(r->start);
+    r->won = run_race(r->store, r->who);
+    return NULL;
+}
+
+static inline void of_several_threads_that_put_one_key_exactly_one_wins(void **state)
+{
+    struct store *s = open_it(state);
+    struct racer racers[RACERS];
+    pthread_t threads[RACERS];
+    pthread_barrier_t start;
+    int won[RACERS];
+    pthread_barrier_init(&start, NULL, RACERS);
+    for (uint32_t i = 0; i < RACERS; i++) {
+        racers[i] = (struct racer){.store = s, .start = &start, .who = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, race_thread, &racers[i]), 0);
+    }
+    for (int i = 0; i < RACERS; i++) {
+        pthread_join(threads[i], NULL);
+        won[i] = racers[i].won;
+    }
+    pthread_barrier_destroy(&start);
+    assert_races_are_whole(s, won);
+    store_close(s);
+}
+
+static inline void of_several_processes_that_put_one_key_exactly_one_wins(void **state)
+{
+    const struct store_under_test *t = *state;
+    pid_t children[RACERS];
+    int won[RACERS], gate[2];
+    char go;
+    assert_int_equal(pipe(gate), 0);
+    for (uint32_t i = 0; i < RACERS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            struct store *s = t->open();
+            close(gate[1]);
+            ssize_t n = read(gate[0], &go, 1); /* the end of the pipe starts the race */
+            _exit(n == 0 && s ? run_race(s, i) : 255);
+        }
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < RACERS; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_true(WIFEXITED(status));
+        won[i] = WEXITSTATUS(status);
+    }
+    struct store *s = open_it(state);
+    assert_races_are_whole(s, won);
+    store_close(s);
+}
+
+#define STORE_TEST(test, sut) {#test, test, (sut).clear, (sut).forget, &(sut)}
+#define STORE_CONTRACT_TESTS(sut)                                                            \
+    STORE_TEST(an_object_that_was_put_reads_back_from_any_handle, sut),                      \
+    STORE_TEST(a_second_put_of_a_key_is_refused_and_changes_nothing, sut),                   \
+    STORE_TEST(a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found, sut),     \
+    STORE_TEST(the_tail_of_an_object_comes_with_its_size, sut),                              \
+    STORE_TEST(an_empty_object_is_an_object, sut),                                           \
+    STORE_TEST(large_objects_and_ranges_are_exact, sut),                                     \
+    STORE_TEST(a_listing_is_in_ascending_byte_order_whatever_the_folders, sut),              \
+    STORE_TEST(a_listing_begins_with_its_prefix_and_after_its_start, sut),                   \
+    STORE_TEST(a_listing_tells_sizes_and_ends_when_the_reader_says_so, sut),                 \
+    STORE_TEST(an_empty_place_has_an_empty_listing, sut),                                    \
+    STORE_TEST(a_removed_object_is_gone_and_its_key_is_free, sut),                           \
+    STORE_TEST(the_clock_of_the_store_does_not_fall, sut),                                   \
+    STORE_TEST(of_several_threads_that_put_one_key_exactly_one_wins, sut)
+
+/* For a place that several processes can open. */
+#define STORE_CONTRACT_TESTS_OF_PROCESSES(sut) STORE_TEST(of_several_processes_that_put_one_key_exactly_one_wins, sut)
+
+#endif

@@ -1,0 +1,100 @@
+/* base/hash.h: the hashes that the format rests on, and hex. */
+#include "unit.h"
+
+#include "base/hash.h"
+#include "base/page.h"
+
+static void digests_are_sha256(void **state)
+{
+    struct err e;
+    struct digest d, s;
+    struct digest_stream stream;
+    char hex[65];
+    (void)state;
+    assert_ok(digest_of("abc", 3, &d, &e), &e);
+    hex_encode(d.bytes, sizeof d.bytes, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); /* FIPS 180-2, B.1 */
+    assert_ok(digest_stream_init(&stream, &e), &e);
+    assert_ok(digest_stream_add(&stream, "a", 1, &e), &e);
+    assert_ok(digest_stream_add(&stream, "bc", 2, &e), &e);
+    assert_ok(digest_stream_finish(&stream, &s, &e), &e);
+    digest_stream_release(&stream);
+    assert_true(digest_equal(&d, &s));
+    assert_false(digest_is_zero(&d));
+    s = (struct digest){{0}};
+    assert_true(digest_is_zero(&s));
+}
+
+/* The values are part of the format: they must never change. XXH3 of nothing stands in xxHash's own tests. */
+static void hashes_of_bytes_and_pages_are_xxh3(void **state)
+{
+    uint8_t page[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = (uint8_t)i;
+    assert_true(hash64("", 0) == UINT64_C(0x2d06800538d394c2));
+    assert_true(hash64(page, sizeof page) == UINT64_C(0x1059105ad19bfa09));
+    assert_true(page_hash(7, page, sizeof page) == UINT64_C(0x82381142f3703860));
+}
+
+static void the_hash_of_a_page_depends_on_its_number(void **state)
+{
+    uint8_t page[512] = {1};
+    (void)state;
+    assert_true(page_hash(1, page, sizeof page) != page_hash(2, page, sizeof page));
+}
+
+static void the_hash_is_zero_if_and_only_if_the_page_is(void **state)
+{
+    static uint8_t page[PAGE_SIZE_MAX];
+    (void)state;
+    for (uint32_t size = PAGE_SIZE_MIN; size <= PAGE_SIZE_MAX; size *= 2) {
+        assert_true(page_hash(1, page, size) == 0);
+        for (size_t at = 0; at < size; at += at < 16 || at >= size - 16 ? 1 : size / 16 - 2) {
+            page[at] = 1;
+            assert_true(page_hash(1, page, size) != 0);
+            page[at] = 0;
+        }
+    }
+}
+
+static void hex_decodes_exactly_what_hex_encodes(void **state)
+{
+    static const char *const wrong[] = {"", "0", "00112", "0011223", "001122334", "0011223344", "0011223G", "0011 223", "0011223\xff", "AABBCCDD"};
+    const uint8_t bytes[4] = {0x00, 0x1f, 0xa0, 0xff};
+    uint8_t back[4] = {0};
+    char text[9];
+    (void)state;
+    hex_encode(bytes, 4, text);
+    assert_string_equal(text, "001fa0ff");
+    assert_true(hex_decode(text, back, 4));
+    assert_memory_equal(back, bytes, 4);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(hex_decode(wrong[i], back, 4));
+}
+
+static void page_sizes_are_powers_of_two_from_512_to_65536(void **state)
+{
+    (void)state;
+    unsigned valid = 0;
+    for (uint32_t size = 0; size <= 2 * PAGE_SIZE_MAX; size++)
+        valid += page_size_valid(size);
+    assert_int_equal(valid, 8);
+    assert_true(page_size_valid(512) && page_size_valid(65536));
+    assert_int_equal(lock_byte_page(512), 2097153);
+    assert_int_equal(lock_byte_page(4096), 262145);
+    assert_int_equal(lock_byte_page(65536), 16385);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(digests_are_sha256),
+        UNIT(hashes_of_bytes_and_pages_are_xxh3),
+        UNIT(the_hash_of_a_page_depends_on_its_number),
+        UNIT(the_hash_is_zero_if_and_only_if_the_page_is),
+        UNIT(hex_decodes_exactly_what_hex_encodes),
+        UNIT(page_sizes_are_powers_of_two_from_512_to_65536),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

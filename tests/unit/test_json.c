@@ -1,0 +1,82 @@
+/* base/json.h: flat documents, and nothing that is not a JSON object. */
+#include "unit.h"
+
+#include "base/json.h"
+
+static int parse(const char *text, struct json **ret_json, struct err *e)
+{
+    return json_parse(text, strlen(text), ret_json, e);
+}
+
+static void what_is_printed_reads_back(void **state)
+{
+    struct err e;
+    struct json *j = json_object_new(), *list = json_list_new(), *back = NULL, *item = json_object_new();
+    int64_t number = 0;
+    (void)state;
+    json_set_text(j, "text", "a \"b\" \xc3\xa4 \n");
+    json_set_number(j, "least", INT64_MIN);
+    json_set_number(j, "most", INT64_MAX);
+    json_push(list, item);
+    json_set(j, "list", list);
+    char *text = json_print(j);
+    assert_non_null(text);
+    assert_int_equal(text[strlen(text) - 1], '\n');
+    assert_ok(parse(text, &back, &e), &e);
+    assert_string_equal(json_get_text(back, "text"), "a \"b\" \xc3\xa4 \n");
+    assert_true(json_get_number(back, "least", &number) && number == INT64_MIN);
+    assert_true(json_get_number(back, "most", &number) && number == INT64_MAX);
+    assert_null(json_get_text(back, "most"));
+    assert_null(json_get_text(back, "absent"));
+    assert_false(json_get_number(back, "text", &number));
+    assert_false(json_get_number(back, "absent", &number));
+    json_free(back);
+    json_free(j);
+    free(text);
+}
+
+static void anything_but_one_whole_object_is_corrupt(void **state)
+{
+    static const char *const wrong[] = {"",      " ",          "[]",          "[1]",         "1",       "\"x\"",       "null",   "{",
+                                        "{}}",   "{\"a\":1,}", "{\"a\":1} x", "{a:1}",       "{\"a\"}", "{\"a\":1e}",  "\xff",   "{\"a\":\"\xff\"}",
+                                        "{'a':1}", "{\"a\":1,\"a\":2}", "{\"a\":99999999999999999999}", "{\"a\":\"\\u0000\"}"};
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct json *j = NULL;
+        assert_error(parse(wrong[i], &j, &e), &e, ERR_CORRUPT);
+        assert_null(j);
+    }
+}
+
+static void deep_nesting_is_an_error_and_no_crash(void **state)
+{
+    enum { DEPTH = 200000 };
+    struct err e;
+    struct json *j = NULL;
+    char *text = malloc(DEPTH + 8);
+    (void)state;
+    assert_non_null(text);
+    memcpy(text, "{\"a\":", 5);
+    memset(text + 5, '[', DEPTH);
+    assert_error(json_parse(text, DEPTH + 5, &j, &e), &e, ERR_CORRUPT);
+    free(text);
+}
+
+static void a_document_that_could_not_be_built_prints_as_null(void **state)
+{
+    (void)state;
+    assert_null(json_print(NULL));
+    json_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(what_is_printed_reads_back),
+        UNIT(anything_but_one_whole_object_is_corrupt),
+        UNIT(deep_nesting_is_an_error_and_no_crash),
+        UNIT(a_document_that_could_not_be_built_prints_as_null),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
