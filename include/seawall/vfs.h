@@ -56,6 +56,11 @@ int seawall_db_sync(seawall_file *file, int flags);
 int seawall_wal_read(seawall_file *file, void *out, int n, sqlite3_int64 offset);
 int seawall_wal_size(seawall_file *file, sqlite3_int64 *ret_size);
 
+/* Like xWrite, xSync and xTruncate on the -wal, past the hooks. Only under WAL_WRITE_LOCK, while the log holds no frame. */
+int seawall_wal_write(seawall_file *file, const void *bytes, int n, sqlite3_int64 offset);
+int seawall_wal_sync(seawall_file *file, int flags);
+int seawall_wal_truncate(seawall_file *file, sqlite3_int64 size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,6 +7,8 @@
 #define REMAINING_FRAMES 300      /* left to TRUNCATE, under the write lock: a few milliseconds */
 #define WRITE_WAIT_MS 100         /* for a gap between two commits; nobody is blocked meanwhile */
 #define REST_READER_WAIT_MS 5
+#define CUT_AT_ONCE_BYTES (4 << 20)
+#define CUT_STEP_BYTES (4 << 20)
 #define HEADER_TRIES 50           /* of 20 us: a writer needs nanoseconds between the two copies */
 
 bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_header)
@@ -42,6 +44,7 @@ struct truncation {
     int64_t reader_wait_ns; /* once the write lock is held */
     int64_t write_taken_ns;
     bool write_held, slot0_held, give_up, reset;
+    bool cut; /* the file is to be cut when the lock has been dropped */
     bool failed; /* `error` says why the capture failed */
     struct err error;
 };
@@ -173,6 +176,14 @@ static void after_reset(void *context)
     watch_again(t);
 }
 
+static void note_hold(struct checkpoint_stats *stats, int64_t since_ns)
+{
+    int64_t held = clock_mono_ns() - since_ns;
+    stats->total_write_hold_ns += held;
+    if (held > stats->longest_write_hold_ns)
+        stats->longest_write_hold_ns = held;
+}
+
 static void write_ends(void *context)
 {
     struct truncation *t = context;
@@ -181,10 +192,7 @@ static void write_ends(void *context)
         return;
     watch_again(t);
     t->write_held = false;
-    int64_t held = clock_mono_ns() - t->write_taken_ns;
-    stats->total_write_hold_ns += held;
-    if (held > stats->longest_write_hold_ns)
-        stats->longest_write_hold_ns = held;
+    note_hold(stats, t->write_taken_ns);
 }
 
 static int before_truncate(void *context)
@@ -192,11 +200,58 @@ static int before_truncate(void *context)
     struct truncation *t = context;
     sqlite3_int64 size = 0;
     struct checkpoint *k = t->checkpoint;
-    bool too_long = seawall_wal_size(k->watch->checkpointer.file, &size) == SQLITE_OK && (uint64_t)size > k->wal_limit;
-    if (t->kind == CHECKPOINT_LOAD && !too_long)
+    int rc = seawall_wal_size(k->watch->checkpointer.file, &size);
+    t->cut = t->kind == CHECKPOINT_REST || (rc == SQLITE_OK && (uint64_t)size > k->wal_limit);
+    if (!t->cut || (rc == SQLITE_OK && size > CUT_AT_ONCE_BYTES))
         return SQLITE_OK;
     k->stats.truncations++;
+    t->cut = false;
     return SEAWALL_FORWARD;
+}
+
+/* ---- a long file, cut in steps */
+
+/* One step under the write lock. True in *ret_more: there is more to cut. A writer that has begun ends it: the file is its again. */
+static int cut_step(struct checkpoint *k, bool first, bool *ret_more)
+{
+    static const uint8_t no_header[WAL_HEADER_BYTES];
+    seawall_file *file = k->watch->checkpointer.file;
+    struct wal_index_header header;
+    sqlite3_int64 size = 0;
+    *ret_more = false;
+    int64_t since = clock_mono_ns();
+    int rc = seawall_shm_lock(file, LOCK_WRITE, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+    if (rc != SQLITE_OK)
+        return rc;
+    bool empty = watch_header(k->watch, &header) && header.mx_frame == 0 && capture_is_current(k->capture, &header);
+    rc = seawall_wal_size(file, &size);
+    if (rc == SQLITE_OK && empty && size > 0) {
+        sqlite3_int64 left = size > CUT_STEP_BYTES ? size - CUT_STEP_BYTES : 0;
+        if (first)
+            rc = seawall_wal_write(file, no_header, sizeof no_header, 0);
+        if (first && rc == SQLITE_OK)
+            rc = seawall_wal_sync(file, SQLITE_SYNC_NORMAL);
+        if (rc == SQLITE_OK)
+            rc = seawall_wal_truncate(file, left);
+        *ret_more = rc == SQLITE_OK && left > 0;
+    }
+    seawall_shm_lock(file, LOCK_WRITE, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    note_hold(&k->stats, since);
+    return rc;
+}
+
+static int cut_log(struct checkpoint *k, struct err *e)
+{
+    bool more = true;
+    for (bool first = true; more; first = false) {
+        int rc = cut_step(k, first, &more);
+        if ((rc & 0xff) == SQLITE_BUSY)
+            return 0; /* a writer came: the next rest */
+        if (rc != SQLITE_OK)
+            return err_set(e, ERR_SQLITE, rc, "cut the WAL: %s", sqlite3_errstr(rc));
+    }
+    k->stats.truncations++;
+    return 0;
 }
 
 static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
@@ -223,7 +278,7 @@ static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum ch
     if (t.reset) { /* whatever rc is: the log starts anew */
         k->stats.resets++;
         *ret_end = CHECKPOINT_RESET;
-        return 0;
+        return t.cut ? cut_log(k, e) : 0;
     }
     if ((rc & 0xff) == SQLITE_BUSY || rc == SQLITE_OK) {
         k->stats.busy++;

@@ -7,7 +7,11 @@
  *      log: the header must be exactly what was captured, no reader may be left in slot 0; only then the watch lets go. Before the
  *      write lock is dropped the new watch begins.
  *
- * Under load the file is not truncated: that leaves the log as a writer's own restart leaves it. At rest it is, and the lock is given back. */
+ * Under load the file is not truncated: that leaves the log as a writer's own restart leaves it. At rest it is, and the lock is given back.
+ *
+ * A long file is not cut at once, which would hold the write lock for as long as the file system needs to free it (0.7 ms a MiB was measured),
+ * but in steps, the lock dropped between them. A crash half-way must not leave the beginning of an old generation to be recovered, older
+ * pages over newer ones: so the WAL header is zeroed and synced first. */
 #ifndef SEAWALL_REPLICATE_CHECKPOINT_H
 #define SEAWALL_REPLICATE_CHECKPOINT_H
 

@@ -15,7 +15,7 @@
 #define LOAD_FACTOR_NUM 5 /* without a pause the log may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
 #define HOLD_FRAMES_MAX 16384 /* a catch-up may let so many commits wait in the WAL */
-#define ROOM_FACTOR 4         /* waiting for replicas, the log may grow to so many times wal-target; then versions are given up */
+#define ROOM_SHARE 4          /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
 
 int local_init(struct local *l, const char *path, const struct options *options, struct err *e)
 {
@@ -77,7 +77,8 @@ static int add_batch(struct local *l, struct batch *b)
         return 0;
     }
     size_t bytes = batch_bytes(b);
-    l->room = bytes < l->room ? l->room - bytes : 0;
+    size_t *left = l->room > 0 ? &l->room : &l->reserve;
+    *left = bytes < *left ? *left - bytes : 0;
     *l->batches_tail = b;
     l->batches_tail = &b->next;
     return 0;
@@ -93,7 +94,7 @@ static int capture_up_to(struct local *l, const struct wal_index_header *header,
                          struct err *e)
 {
     do {
-        bool keep = l->room > 0;
+        bool keep = l->room > 0 || (urge == CAPTURE_ALL && l->reserve > 0);
         if (!keep && urge == CAPTURE_WITH_VERSIONS && !capture_is_current(&l->capture, header)) {
             *ret_end = CAPTURE_MORE;
             return 0;
@@ -198,7 +199,7 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
         return false;
     if (request->hold && bytes < o->wal_limit)
         return false;
-    if (l->room == 0 && !request->drop && report->frames < o->wal_target * ROOM_FACTOR && bytes < o->wal_limit)
+    if (l->room == 0 && !request->drop && bytes < o->wal_limit / ROOM_SHARE)
         return false; /* versions would be lost: let the log grow instead, while it may */
     if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit)
         return true;
@@ -329,6 +330,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
     bool was_resting = l->resting;
     *ret_report = (struct local_report){0};
     l->room = request->room;
+    l->reserve = request->drop ? 0 : l->options->max_pending;
     int rc = 0;
     if (watch_is_open(&l->watch) && now - l->last_run_ns > QUIET_CHECK_NS && !checkpoint_files_ours(&l->checkpoint)) {
         ret_report->moved = true;

@@ -30,6 +30,7 @@ struct local {
     bool distrust;           /* the files were replaced or overwritten: only a comparison of all pages is a proof */
     struct batch *batches, **batches_tail; /* of this run */
     size_t room;                           /* bytes of versions that this run may still keep */
+    size_t reserve;                        /* beyond it, for what a checkpoint has to capture */
     uint64_t frames_captured, commits_captured, resyncs, gaps;
 };
 

@@ -164,7 +164,7 @@ static void take_batches(struct scheduler *s, struct batch *list)
     bool somebody = false;
     for (size_t i = 0; i < s->lane_count; i++)
         somebody |= lane_healthy(&s->lanes[i]) || !s->lanes[i].asked;
-    while (db->batches && (!somebody || db->batch_bytes > s->config->options.max_pending)) /* an outage costs granularity, never data */
+    while (db->batches && (!somebody || db->batch_bytes > 3 * s->config->options.max_pending)) /* an outage costs granularity, never data */
         unlink_first_batch(db);
 }
 
@@ -890,7 +890,8 @@ static void save_memory(void)
 {
     struct rlimit limit;
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 16 << 20); /* buffers of a megabyte come and go under load: fresh pages each time cost more than memory */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20); /* given back at rest, by malloc_trim */
     sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0); /* an open watch then costs 53 KiB instead of 131 */
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;

@@ -400,3 +400,18 @@ int seawall_wal_size(seawall_file *file, sqlite3_int64 *ret_size)
 {
     return file->wal ? file->wal->below->pMethods->xFileSize(file->wal->below, ret_size) : SQLITE_CANTOPEN;
 }
+
+int seawall_wal_write(seawall_file *file, const void *bytes, int n, sqlite3_int64 offset)
+{
+    return file->wal ? file->wal->below->pMethods->xWrite(file->wal->below, bytes, n, offset) : SQLITE_CANTOPEN;
+}
+
+int seawall_wal_sync(seawall_file *file, int flags)
+{
+    return file->wal ? file->wal->below->pMethods->xSync(file->wal->below, flags) : SQLITE_CANTOPEN;
+}
+
+int seawall_wal_truncate(seawall_file *file, sqlite3_int64 size)
+{
+    return file->wal ? file->wal->below->pMethods->xTruncate(file->wal->below, size) : SQLITE_CANTOPEN;
+}

@@ -71,6 +71,8 @@ static void a_message_that_is_cut_ends_in_dots(void **state)
                 err_set(&e, ERR_LIMIT, 0, "%s", text);
                 err_hint(&e, "bbbb");
                 whole = n + strlen("\n  HINT: bbbb");
+            } else {
+                continue;
             }
             size_t length = strnlen(e.msg, ERR_MSG_MAX);
             assert_true(length < ERR_MSG_MAX);
