@@ -14,6 +14,11 @@ Q := $(if $(filter 0,$(V)),@)
 B := build$(if $(VARIANT),/$(VARIANT))
 
 PACKAGES := sqlite3 zlib libcrypto libxxhash jansson
+ISAL ?= $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo yes)
+ifeq ($(ISAL),yes)
+PACKAGES += libisal
+DEFINES := -DHAVE_ISAL
+endif
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings \
             -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result -Werror
 OPTIMIZE := -O2 -g
@@ -31,7 +36,7 @@ HARDEN := --coverage
 endif
 
 CFLAGS ?=
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
              $(shell $(PKG_CONFIG) --cflags $(PACKAGES)) -pthread -MMD -MP $(CFLAGS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm
 
@@ -51,7 +56,7 @@ all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extensio
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: V=1 (show commands), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov)"
+	@echo "Variables: V=1 (show commands), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov)"
 
 $(B)/seawall: $(OBJECTS)
 	@echo "  LINK  $@"

@@ -73,12 +73,12 @@ static inline int temp_teardown(void **state)
     return nftw(temp_dir, temp_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A path in it; good until the eighth call after this one. */
+/* A path in it; good for the next 31 calls. */
 static inline const char *temp_path(const char *name)
 {
-    static char paths[8][1024];
+    static char paths[32][1024];
     static unsigned next;
-    char *path = paths[next++ % 8];
+    char *path = paths[next++ % 32];
     snprintf(path, sizeof paths[0], "%s/%s", temp_dir, name);
     return path;
 }
