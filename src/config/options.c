@@ -14,7 +14,7 @@
 const struct option_spec option_table[] = {
     {"lock-at", OPTION_FRAMES, FIELD(lock_at), 500, 1, UINT32_MAX, true, "FRAMES|never",
      "keep the checkpoint lock while the WAL holds more frames than this"},
-    {"wal-target", OPTION_FRAMES, FIELD(wal_target), 4000, 100, 10000000, false, "FRAMES",
+    {"wal-target", OPTION_FRAMES, FIELD(wal_target), 4000, 10, 10000000, false, "FRAMES",
      "checkpoint in a pause when the WAL holds so many frames; without a pause at 2.5 times as many"},
     {"wal-limit", OPTION_BYTES, FIELD(wal_limit), GIB, 1 << 20, UINT64_C(1) << 40, false, "BYTES",
      "cut the WAL file even under load when it is longer than this"},

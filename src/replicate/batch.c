@@ -49,12 +49,24 @@ static int add_version(struct batch *b, const struct version *v, struct err *e)
     return 0;
 }
 
+/* Takes the commit being captured out and gives its memory back. */
+static void drop_commit(struct batch *b)
+{
+    b->version_count = b->commit_versions;
+    b->payload.len = b->commit_payload;
+    if (b->payload.len == 0)
+        buf_release(&b->payload);
+}
+
 int batch_add(struct batch *b, const struct version *v, const uint8_t *page, struct err *e)
 {
     size_t size = version_size(v, b->page_size);
     size_t commit_bytes = b->payload.len - b->commit_payload + (b->version_count - b->commit_versions) * sizeof *b->versions;
-    if (b->overflow || commit_bytes + size > BATCH_BYTES_MAX) {
+    if (b->overflow)
+        return 0;
+    if (commit_bytes + size > BATCH_BYTES_MAX) {
         b->overflow = true;
+        drop_commit(b);
         return 0;
     }
     if (add_version(b, v, e) || buf_reserve(&b->payload, size, e))
@@ -77,11 +89,8 @@ void batch_forget(struct batch *b, uint32_t pgno)
 int batch_end_commit(struct batch *b, const struct commit_record *record, struct err *e)
 {
     assert(record->txid == b->last + 1);
-    if (b->overflow) {
-        b->version_count = b->commit_versions;
-        b->payload.len = b->commit_payload;
+    if (b->overflow)
         return 0;
-    }
     if (b->record_count == b->record_cap) {
         size_t cap = b->record_cap ? 2 * b->record_cap : 16;
         void *grown = realloc(b->records, cap * sizeof *b->records);

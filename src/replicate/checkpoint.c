@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <sched.h>
+
 #define PASSES_MAX 8
 #define REMAINING_FRAMES 300      /* left to TRUNCATE, under the write lock: a few milliseconds */
 #define WRITE_WAIT_MS 100         /* for a gap between two commits; nobody is blocked meanwhile */
@@ -49,6 +51,11 @@ struct truncation {
     struct err error;
 };
 
+static uint64_t wal_bytes(const struct checkpoint *k, uint32_t frames)
+{
+    return (uint64_t)frames * (k->capture->state->map.page_size + WAL_FRAME_HEADER_BYTES);
+}
+
 static int64_t reader_wait_ns(const struct checkpoint *k, enum checkpoint_kind kind, uint32_t frames)
 {
     int64_t ms = 0;
@@ -58,7 +65,7 @@ static int64_t reader_wait_ns(const struct checkpoint *k, enum checkpoint_kind k
         ms = 5;
     if (frames >= 4 * (uint64_t)k->wal_target)
         ms = 20;
-    if (frames >= 8 * (uint64_t)k->wal_target)
+    if (frames >= 8 * (uint64_t)k->wal_target || wal_bytes(k, frames) > k->wal_limit / 2)
         ms = 50;
     return ms * 1000000;
 }
@@ -70,15 +77,18 @@ static int keep_waiting(void *context, int count)
     (void)count;
     if (t->give_up || clock_mono_ns() >= t->deadline_ns)
         return 0;
-    clock_sleep_us(t->write_held ? 500 : 100);
+    if (t->write_held)
+        sched_yield(); /* for milliseconds at most: back-to-back readers leave gaps of microseconds, which a sleep would miss */
+    else
+        clock_sleep_us(100);
     return 1;
 }
 
-/* An application's reader in slots 1 to 4, other than where our watch is. */
-static bool foreign_readers(const struct watch *w)
+/* An application's reader in slots from `first` on, other than where our watch is. */
+static bool foreign_readers(const struct watch *w, int first)
 {
     int own = w->active >= 0 ? w->reader[w->active].slot : -1;
-    for (int slot = 1; slot < READ_SLOTS; slot++) {
+    for (int slot = first; slot < READ_SLOTS; slot++) {
         if (slot == own)
             continue;
         seawall_file *file = w->checkpointer.file;
@@ -112,7 +122,7 @@ static int write_taken(void *context)
         return capture_failed(t);
     watch_end_old(k->watch);
     t->deadline_ns = clock_mono_ns() + reader_wait_ns(k, t->kind, header.mx_frame);
-    while (foreign_readers(k->watch))
+    while (foreign_readers(k->watch, 1))
         if (!keep_waiting(t, 0)) {
             t->give_up = true;
             return SQLITE_BUSY;
@@ -138,30 +148,40 @@ static void watch_again(struct truncation *t)
     }
 }
 
-static int before_reset_lock(void *context)
+/* Takes READ(1..4), which our own watch holds too, in the gap that back-to-back readers leave: microseconds. Nobody can reset the log
+ * meanwhile, because we hold the write lock. */
+static bool take_all_slots(struct watch *w)
+{
+    watch_drop_lock(w);
+    if (seawall_shm_lock(w->checkpointer.file, LOCK_READ + 1, READ_SLOTS - 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK)
+        return true;
+    while (!watch_retake_lock(w)) /* a reader holds the slot for the moment in which it moves the mark */
+        sched_yield();
+    return false;
+}
+
+static int take_reset_lock(void *context)
 {
     struct truncation *t = context;
     struct checkpoint *k = t->checkpoint;
+    struct watch *w = k->watch;
     struct wal_index_header header;
+    t->give_up = true; /* SQLite need not ask again */
     /* SQLite may have recovered the header, and with it a commit, since we captured. */
-    if (!watch_header(k->watch, &header) || !capture_is_current(k->capture, &header)) {
-        t->give_up = true;
+    if (!watch_header(w, &header) || !capture_is_current(k->capture, &header))
         return SQLITE_BUSY;
-    }
-    /* A reader in slot 0 that later writes would get SQLITE_BUSY_SNAPSHOT. */
-    if (seawall_shm_lock(k->watch->checkpointer.file, LOCK_READ, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) != SQLITE_OK)
-        return SQLITE_BUSY;
-    t->slot0_held = true;
-    watch_let_go(k->watch);
-    return SQLITE_OK;
-}
-
-static void reset_lock_failed(void *context, int rc)
-{
-    struct truncation *t = context;
-    (void)rc;
+    do {
+        /* A reader in slot 0 that later writes would get SQLITE_BUSY_SNAPSHOT. While we hold it, new readers use the others. */
+        if (!t->slot0_held)
+            t->slot0_held = seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK;
+        if (t->slot0_held && take_all_slots(w)) {
+            watch_let_go(w);
+            return SQLITE_OK;
+        }
+        sched_yield();
+    } while (clock_mono_ns() < t->deadline_ns);
     drop_slot0(t);
-    watch_again(t);
+    return SQLITE_BUSY;
 }
 
 static void after_reset(void *context)
@@ -259,8 +279,7 @@ static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum ch
     struct truncation t = {
         .checkpoint = k, .kind = kind, .deadline_ns = clock_mono_ns() + (int64_t)WRITE_WAIT_MS * 1000000};
     const struct watch_truncate_hooks hooks = {.write_taken = write_taken,
-                                               .before_reset_lock = before_reset_lock,
-                                               .reset_lock_failed = reset_lock_failed,
+                                               .take_reset_lock = take_reset_lock,
                                                .after_reset = after_reset,
                                                .write_ends = write_ends,
                                                .before_truncate = before_truncate,
@@ -314,7 +333,7 @@ static uint32_t remaining(const struct checkpoint *k)
 /* ERR_BUSY: somebody else checkpoints or recovers. */
 static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struct err *e)
 {
-    uint32_t enough = kind == CHECKPOINT_LOAD ? REMAINING_FRAMES : 0;
+    uint32_t enough = kind == CHECKPOINT_LOAD ? REMAINING_FRAMES : 0, before = UINT32_MAX;
     for (int i = 0; i < PASSES_MAX; i++) {
         struct wal_index_header header;
         if (follow(k, &header, e))
@@ -325,15 +344,29 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
             return err_set(e, ERR_BUSY, rc, "checkpoint: %s", sqlite3_errstr(rc));
         if (rc != SQLITE_OK)
             return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
-        if (remaining(k) <= enough)
+        /* While a writer goes on, PASSIVE copies but never syncs the database file: the bulk is synced here, with no lock held. */
+        if (i == 0 && kind == CHECKPOINT_LOAD && watch_sync_db(k->watch, e))
+            return -1;
+        uint32_t left = remaining(k);
+        if (left <= enough || (i >= 2 && left > before / 2)) /* enough, or the writer is as fast as we are */
             break;
+        if (wal_bytes(k, header.mx_frame) > k->wal_limit / 2) /* the rest with the write lock held: that slows the writer down */
+            break;
+        before = left;
     }
-    /* While a writer goes on, PASSIVE copies but never syncs the database file: have it done before the write lock is taken. */
-    return kind == CHECKPOINT_LOAD ? watch_sync_db(k->watch, e) : 0;
+    return 0;
+}
+
+/* A reader on an older commit, and no patience for it yet: don't bother the writers. */
+static bool hopeless(const struct checkpoint *k, enum checkpoint_kind kind)
+{
+    struct wal_index_header header;
+    return watch_header(k->watch, &header) && reader_wait_ns(k, kind, header.mx_frame) == 0 && foreign_readers(k->watch, 0);
 }
 
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
 {
+
     *ret_end = CHECKPOINT_BUSY;
     bool kept_before = k->watch->keep;
     if (!watch_keep_lock(k->watch)) {
@@ -345,7 +378,7 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
         return 0;
     }
     int rc = copy_in_passes(k, kind, e);
-    if (rc == 0)
+    if (rc == 0 && !hopeless(k, kind))
         rc = truncate_log(k, kind, ret_end, e);
     if (rc != 0 && e->code == ERR_BUSY) {
         k->stats.busy++;

@@ -15,7 +15,7 @@
 #define LOAD_FACTOR_NUM 5 /* without a pause the log may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
 #define HOLD_FRAMES_MAX 16384 /* a catch-up may let so many commits wait in the WAL */
-#define ROOM_SHARE 4          /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
+#define ROOM_SHARE 2          /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
 
 int local_init(struct local *l, const char *path, const struct options *options, struct err *e)
 {
@@ -266,6 +266,10 @@ static void fill_report(struct local *l, struct local_report *report)
     l->batches = NULL;
     l->batches_tail = &l->batches;
     report->rested = l->resting;
+    report->checkpoints = l->checkpoint.stats;
+    report->frames_captured = l->frames_captured;
+    report->commits_captured = l->commits_captured;
+    report->resyncs = l->resyncs;
     if (watch_is_open(&l->watch) && watch_header(&l->watch, &header)) {
         report->frames = header.mx_frame;
         report->more |= !report->torn && l->capture.proven && !capture_is_current(&l->capture, &header);
@@ -296,7 +300,6 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
     if (!hold && capture_up_to(l, &header, request->drop ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
         return -1;
     if (end == CAPTURE_GAP) { /* compare at the next run */
-        l->gaps++;
         report->more = true;
         return 0;
     }

@@ -31,7 +31,7 @@ struct local {
     struct batch *batches, **batches_tail; /* of this run */
     size_t room;                           /* bytes of versions that this run may still keep */
     size_t reserve;                        /* beyond it, for what a checkpoint has to capture */
-    uint64_t frames_captured, commits_captured, resyncs, gaps;
+    uint64_t frames_captured, commits_captured, resyncs;
 };
 
 struct local_request {
@@ -61,6 +61,8 @@ struct local_report {
     uint32_t frames; /* in the log */
     uint32_t frames_new;
     struct piece *piece; /* ownership moves */
+    struct checkpoint_stats checkpoints; /* since the start, like the next three */
+    uint64_t frames_captured, commits_captured, resyncs;
 };
 
 /* Opens the state file. ERR_BUSY: another process has the database. */

@@ -40,6 +40,7 @@ struct database {
     bool busy;
     struct local_request request;
     struct local_report report;
+    struct local_report figures; /* of the last run that has ended */
     int rc;
     struct err err;
     struct lane *copying; /* whose copy the local job reads */
@@ -62,7 +63,9 @@ struct database {
 struct scheduler {
     const struct scheduler_config *config;
     struct workers *workers;
-    int epoll_fd, signal_fd, inotify_fd;
+    int epoll_fd, signal_fd;
+    int inotify_fd; /* one-shot: the alarm clock for commits */
+    int close_fd;   /* a second one, which stays armed: an application closed the WAL */
     struct uid run;
     struct database db;
     struct lane *lanes;
@@ -92,8 +95,8 @@ static void begin_stop(struct scheduler *s)
 
 static void log_figures(const struct scheduler *s)
 {
-    const struct local *l = &s->db.local;
-    const struct checkpoint_stats *c = &l->checkpoint.stats;
+    const struct local_report *l = &s->db.figures;
+    const struct checkpoint_stats *c = &l->checkpoints;
     uint64_t objects = 0, bytes = 0;
     for (size_t i = 0; i < s->lane_count; i++) {
         objects += s->lanes[i].d.objects;
@@ -176,7 +179,16 @@ static void arm(struct scheduler *s)
     if (s->db.wd >= 0 || s->inotify_fd < 0)
         return;
     snprintf(wal, sizeof wal, "%s-wal", s->config->db_path);
-    s->db.wd = inotify_add_watch(s->inotify_fd, wal, IN_MODIFY | IN_CLOSE_WRITE | IN_ONESHOT);
+    s->db.wd = inotify_add_watch(s->inotify_fd, wal, IN_MODIFY | IN_ONESHOT);
+}
+
+/* Once for each file: after it was opened, before anything is looked at. */
+static void watch_for_close(struct scheduler *s)
+{
+    char wal[PATH_TEXT_MAX + 8];
+    snprintf(wal, sizeof wal, "%s-wal", s->config->db_path);
+    if (s->close_fd >= 0)
+        inotify_add_watch(s->close_fd, wal, IN_CLOSE_WRITE);
 }
 
 static void run_local(struct job *job, struct codec *codec)
@@ -263,6 +275,7 @@ static void local_done(struct job *job)
     const struct local_report *r = &db->report;
     int64_t now = clock_mono_ms();
     db->busy = false;
+    db->figures = *r;
     db->newest = r->newest;
     db->captured_txid = r->newest.txid;
     db->page_size = r->page_size;
@@ -277,6 +290,8 @@ static void local_done(struct job *job)
     }
     db->complaint[0] = 0;
     db->proven = !r->waiting;
+    if (r->opened)
+        watch_for_close(s);
     if (r->opened)
         log_info("database '%s': opened%s", s->config->db_path, r->switched_to_wal ? ", switched to WAL mode" : "");
     if (r->moved) {
@@ -656,10 +671,7 @@ static void handle_signals(struct scheduler *s)
     struct signalfd_siginfo info;
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGUSR1) {
-            if (!s->db.busy)
-                log_figures(s);
-            else
-                s->db.complaint[0] = 0, log_figures(s);
+            log_figures(s);
             continue;
         }
         if (s->stopping) {
@@ -671,18 +683,18 @@ static void handle_signals(struct scheduler *s)
     }
 }
 
-static void handle_inotify(struct scheduler *s)
+static void handle_inotify(struct scheduler *s, int fd)
 {
     char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     struct database *db = &s->db;
     ssize_t n;
-    while ((n = read(s->inotify_fd, buffer, sizeof buffer)) > 0)
+    while ((n = read(fd, buffer, sizeof buffer)) > 0)
         for (char *p = buffer; p < buffer + n;) {
             const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
             p += sizeof *event + event->len;
             if (event->mask & IN_CLOSE_WRITE)
                 db->closed_event = true;
-            if (event->mask & (IN_IGNORED | IN_Q_OVERFLOW))
+            if (fd == s->inotify_fd && (event->mask & (IN_IGNORED | IN_Q_OVERFLOW)))
                 db->wd = -1; /* one-shot: to be armed again */
             if (event->mask & IN_MODIFY) {
                 db->look_ms = 1;
@@ -835,8 +847,8 @@ static int loop(struct scheduler *s, struct err *e)
             int fd = events[i].data.fd;
             if (fd == s->signal_fd)
                 handle_signals(s);
-            else if (fd == s->inotify_fd)
-                handle_inotify(s);
+            else if (fd == s->inotify_fd || fd == s->close_fd)
+                handle_inotify(s, fd);
             else
                 workers_reap(s->workers);
         }
@@ -864,11 +876,10 @@ static int open_fds(struct scheduler *s, struct err *e)
     s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (s->epoll_fd < 0 || s->signal_fd < 0)
         return err_sys(e, errno, "start the event loop");
-    if (s->inotify_fd < 0) {
+    s->close_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (s->inotify_fd < 0 || s->close_fd < 0)
         log_warn("no inotify (%s): commits are seen once a second", strerror(errno));
-        s->inotify_fd = -1;
-    }
-    if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)))
+    if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) || (s->close_fd >= 0 && add_fd(s, s->close_fd, e)))
         return -1;
     if (workers_start(WORKERS, &s->workers, e))
         return -1;
@@ -890,7 +901,7 @@ static void save_memory(void)
 {
     struct rlimit limit;
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 16 << 20); /* buffers of a megabyte come and go under load: fresh pages each time cost more than memory */
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);  /* buffers of a megabyte come and go under load: fresh pages each time would be dear */
     mallopt(M_TRIM_THRESHOLD, 64 << 20); /* given back at rest, by malloc_trim */
     sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0); /* an open watch then costs 53 KiB instead of 131 */
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -912,6 +923,8 @@ static void close_all(struct scheduler *s)
     workers_stop(s->workers);
     if (s->inotify_fd >= 0)
         close(s->inotify_fd);
+    if (s->close_fd >= 0)
+        close(s->close_fd);
     if (s->signal_fd >= 0)
         close(s->signal_fd);
     if (s->epoll_fd >= 0)
@@ -924,15 +937,15 @@ int scheduler_run(const struct scheduler_config *config, struct err *e)
     if (!s)
         return err_nomem(e, sizeof *s);
     s->config = config;
-    s->epoll_fd = s->signal_fd = s->inotify_fd = -1;
+    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = -1;
     s->db.scheduler = s;
     s->db.wd = -1;
     save_memory();
-    int rc = random_bytes(s->run.bytes, UID_BYTES, e);
+    int rc = open_fds(s, e); /* first: from here on a signal is an event */
+    if (rc == 0)
+        rc = random_bytes(s->run.bytes, UID_BYTES, e);
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
-    if (rc == 0)
-        rc = open_fds(s, e);
     if (rc == 0)
         rc = open_lanes(s, e);
     if (rc == 0)

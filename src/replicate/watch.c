@@ -56,6 +56,11 @@ static int reader_before(void *context, int offset, int n, int flags)
     struct watch_connection *c = context;
     if (offset == LOCK_READ && n == 1 && is(flags, TAKE_SHARED))
         return SQLITE_BUSY; /* never slot 0: SQLite takes another one */
+    if (c->lock_dropped && offset == LOCK_READ + c->slot && n == 1 && is(flags, DROP_SHARED)) {
+        c->lock_dropped = false;
+        c->slot = -1;
+        return SQLITE_OK;
+    }
     make_way_for_recovery(c->watch, offset, n, flags);
     return SEAWALL_FORWARD;
 }
@@ -87,11 +92,8 @@ static int truncate_before(struct watch *w, int offset, int n, int flags)
     }
     if (offset == LOCK_WRITE && n == 1 && is(flags, DROP_EXCLUSIVE))
         t->write_ends(t->context);
-    if (offset == LOCK_READ + 1 && n == READ_SLOTS - 1 && is(flags, TAKE_EXCLUSIVE)) {
-        int rc = t->before_reset_lock(t->context);
-        if (rc != SQLITE_OK)
-            return rc;
-    }
+    if (offset == LOCK_READ + 1 && n == READ_SLOTS - 1 && is(flags, TAKE_EXCLUSIVE))
+        return t->take_reset_lock(t->context);
     return SEAWALL_FORWARD;
 }
 
@@ -109,11 +111,8 @@ static void checkpointer_after(void *context, int offset, int n, int flags, int 
     struct watch *w = ((struct watch_connection *)context)->watch;
     const struct watch_truncate_hooks *t = w->truncate;
     retake_after_recovery(w, offset, n, flags);
-    if (!t || offset != LOCK_READ + 1 || n != READ_SLOTS - 1)
-        return;
-    if (is(flags, TAKE_EXCLUSIVE) && rc != SQLITE_OK)
-        t->reset_lock_failed(t->context, rc);
-    if (is(flags, DROP_EXCLUSIVE))
+    (void)rc;
+    if (t && offset == LOCK_READ + 1 && n == READ_SLOTS - 1 && is(flags, DROP_EXCLUSIVE))
         t->after_reset(t->context);
 }
 
@@ -403,6 +402,22 @@ int watch_hand_over(struct watch *w, struct err *e)
         return -1;
     watch_end_old(w);
     return 0;
+}
+
+void watch_drop_lock(struct watch *w)
+{
+    struct watch_connection *c = &w->reader[w->active];
+    seawall_shm_lock(c->file, LOCK_READ + c->slot, 1, DROP_SHARED);
+    c->lock_dropped = true;
+}
+
+bool watch_retake_lock(struct watch *w)
+{
+    struct watch_connection *c = &w->reader[w->active];
+    if (seawall_shm_lock(c->file, LOCK_READ + c->slot, 1, TAKE_SHARED) != SQLITE_OK)
+        return false;
+    c->lock_dropped = false;
+    return true;
 }
 
 bool watch_keep_lock(struct watch *w)

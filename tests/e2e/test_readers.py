@@ -41,8 +41,12 @@ def test_a_transaction_that_reads_first_never_meets_a_snapshot_conflict_of_our_m
     daemon = stage.replicate(*OFTEN)
     app = stage.writer(seconds=figure(60, 5), read_first=True, shared=True, hold=3, pause=1, rows=rows, busy_timeout=5000)
     report = app.finish()
+    stage.note(f"a transaction that reads first, checkpoints as often as can be: {report['episodes']} times SQLITE_BUSY "
+               f"in {report['commits']} commits, no SQLITE_BUSY_SNAPSHOT")
     assert report["commits"] > 50
-    assert all_errors(report) == 0, report
+    # SQLite calls no busy handler for a transaction that has read: it meets the instants in which the WAL is restarted
+    assert all_errors(report) == report["errors"]["busy"], report
+    assert report["episodes"] <= report["commits"] // 10, report
     assert daemon.stop() == DONE
     assert check(stage.assert_restore_equals_source(), rows=rows) == report["last"]
 
@@ -113,7 +117,7 @@ def test_applications_with_a_busy_timeout_and_long_readers_meet_no_error_at_all(
     apps = [stage.writer(shared=True, busy_timeout=5000, rate=rate, rows=rows, seconds=figure(60, 6)) for rate, rows in ((0, 3), (300, 3))]
     reports = [app.finish() for app in apps]
     read = [reader.stop() for reader in readers]
-    assert all(all_errors(report) == 0 for report in reports + read), reports + read
+    assert [report for report in reports + read if all_errors(report)] == []
     assert all(report["torn_reads"] == 0 for report in read)
     assert daemon.stop() == DONE
     committed = sum(report["commits"] for report in reports)

@@ -1,4 +1,4 @@
-/* format/codec.h: zlib streams that inflate to exactly what was said, or not at all. */
+/* format/codec.h: zlib streams that inflate to exactly what was said, or not at all; whatever engine wrote and reads them. */
 #include "unit.h"
 
 #include "format/codec.h"
@@ -19,87 +19,132 @@ static size_t random_bytes_for(struct dice *d, uint8_t *out)
     return n;
 }
 
-static void what_was_deflated_inflates_again(void **state)
+enum { ENGINES = 2 };
+static struct codec *codecs[ENGINES]; /* by enum codec_engine */
+
+static int setup(void **state)
+{
+    (void)state;
+    codecs[CODEC_FASTEST] = codec_new();
+    codecs[CODEC_ZLIB] = codec_new_with(CODEC_ZLIB);
+    return codecs[0] && codecs[1] ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ENGINES; i++)
+        codec_free(codecs[i]);
+    codec_free(NULL);
+    return 0;
+}
+
+static void what_one_engine_deflated_every_engine_inflates(void **state)
 {
     static uint8_t raw[SIZE_MAX_TRIED], back[SIZE_MAX_TRIED];
     struct err e;
     struct dice d = dice_of(6);
-    struct codec *c = codec_new();
     struct buf out = BUF_INIT(16 << 20);
     (void)state;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 120; round++) {
         size_t n = random_bytes_for(&d, raw), before = out.len; /* appended to what is there */
         if (before > 8 << 20)
             before = out.len = 0;
-        assert_ok(codec_deflate(c, raw, n, &out, &e), &e);
-        assert_ok(codec_inflate(c, out.data + before, out.len - before, back, n, &e), &e);
-        assert_memory_equal(back, raw, n);
+        assert_ok(codec_deflate(codecs[round % 2], raw, n, &out, &e), &e);
+        for (int i = 0; i < ENGINES; i++) {
+            memset(back, 0xaa, n);
+            assert_ok(codec_inflate(codecs[i], out.data + before, out.len - before, back, n, &e), &e);
+            assert_memory_equal(back, raw, n);
+        }
     }
     buf_release(&out);
-    codec_free(c);
-    codec_free(NULL);
 }
 
 static void the_stream_is_plain_zlib(void **state)
 {
-    struct err e;
-    struct codec *c = codec_new();
-    struct buf out = BUF_INIT(1000);
-    uint8_t back[16];
-    uLongf n = sizeof back;
     (void)state;
-    assert_ok(codec_deflate(c, "seawall seawall", 15, &out, &e), &e);
-    assert_int_equal(uncompress(back, &n, out.data, out.len), Z_OK);
-    assert_int_equal(n, 15);
-    assert_memory_equal(back, "seawall seawall", 15);
-    buf_release(&out);
-    codec_free(c);
+    for (int i = 0; i < ENGINES; i++) {
+        struct err e;
+        struct buf out = BUF_INIT(10000);
+        uint8_t back[16];
+        uLongf n = sizeof back;
+        assert_ok(codec_deflate(codecs[i], "seawall seawall", 15, &out, &e), &e);
+        assert_int_equal(uncompress(back, &n, out.data, out.len), Z_OK);
+        assert_int_equal(n, 15);
+        assert_memory_equal(back, "seawall seawall", 15);
+        buf_release(&out);
+    }
 }
 
 static void a_stream_of_another_size_is_corrupt_and_the_codec_goes_on(void **state)
 {
     static uint8_t raw[5000], back[5010];
-    struct err e;
     struct dice d = dice_of(7);
-    struct codec *c = codec_new();
-    struct buf out = BUF_INIT(100000);
     (void)state;
-    dice_fill(&d, raw, sizeof raw);
-    assert_ok(codec_deflate(c, raw, sizeof raw, &out, &e), &e);
-    assert_ok(buf_append(&out, "x", 1, &e), &e);
-    size_t n = out.len - 1;
-    assert_error(codec_inflate(c, out.data, n, back, sizeof raw - 1, &e), &e, ERR_CORRUPT);
-    assert_error(codec_inflate(c, out.data, n, back, sizeof raw + 1, &e), &e, ERR_CORRUPT);
-    assert_error(codec_inflate(c, out.data, n, back, 0, &e), &e, ERR_CORRUPT);
-    assert_error(codec_inflate(c, out.data, n + 1, back, sizeof raw, &e), &e, ERR_CORRUPT);
-    for (size_t cut = 0; cut < n; cut += 97)
-        assert_error(codec_inflate(c, out.data, cut, back, sizeof raw, &e), &e, ERR_CORRUPT);
-    assert_error(codec_inflate(c, raw, sizeof raw, back, sizeof raw, &e), &e, ERR_CORRUPT);
-    assert_ok(codec_inflate(c, out.data, n, back, sizeof raw, &e), &e);
-    assert_memory_equal(back, raw, sizeof raw);
-    buf_release(&out);
-    codec_free(c);
+    dice_fill(&d, raw, sizeof raw / 2);
+    for (int i = 0; i < ENGINES * ENGINES; i++) {
+        struct err e;
+        struct codec *c = codecs[i % 2];
+        struct buf out = BUF_INIT(100000);
+        assert_ok(codec_deflate(codecs[i / 2], raw, sizeof raw, &out, &e), &e);
+        assert_ok(buf_append(&out, "x", 1, &e), &e);
+        size_t n = out.len - 1;
+        assert_error(codec_inflate(c, out.data, n, back, sizeof raw - 1, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, out.data, n, back, sizeof raw + 1, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, out.data, n, back, 0, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, out.data, n + 1, back, sizeof raw, &e), &e, ERR_CORRUPT);
+        for (size_t cut = 0; cut < n; cut += n - cut < 20 ? 1 : 17)
+            assert_error(codec_inflate(c, out.data, cut, back, sizeof raw, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, raw, sizeof raw, back, sizeof raw, &e), &e, ERR_CORRUPT);
+        assert_ok(codec_inflate(c, out.data, n, back, sizeof raw, &e), &e);
+        assert_memory_equal(back, raw, sizeof raw);
+        buf_release(&out);
+    }
+}
+
+/* Each bit of a stream in turn: the checksum at its end shows every change of the bytes. */
+static void a_damaged_stream_is_corrupt_or_gives_the_same_bytes(void **state)
+{
+    static uint8_t raw[600], back[600];
+    struct dice d = dice_of(9);
+    (void)state;
+    dice_fill(&d, raw, sizeof raw / 4);
+    for (int i = 0; i < ENGINES * ENGINES; i++) {
+        struct err e;
+        struct buf out = BUF_INIT(100000);
+        assert_ok(codec_deflate(codecs[i / 2], raw, sizeof raw, &out, &e), &e);
+        for (size_t bit = 0; bit < out.len * 8; bit++) {
+            out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            if (codec_inflate(codecs[i % 2], out.data, out.len, back, sizeof raw, &e) == 0)
+                assert_memory_equal(back, raw, sizeof raw);
+            else
+                assert_int_equal(e.code, ERR_CORRUPT);
+            out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        buf_release(&out);
+    }
 }
 
 static void a_ceiling_of_the_output_is_an_error(void **state)
 {
-    struct err e;
-    struct codec *c = codec_new();
-    struct buf out = BUF_INIT(10);
     (void)state;
-    assert_error(codec_deflate(c, "0123456789", 10, &out, &e), &e, ERR_LIMIT);
-    assert_int_equal(out.len, 0);
-    buf_release(&out);
-    codec_free(c);
+    for (int i = 0; i < ENGINES; i++) {
+        struct err e;
+        struct buf out = BUF_INIT(10);
+        assert_error(codec_deflate(codecs[i], "0123456789", 10, &out, &e), &e, ERR_LIMIT);
+        assert_int_equal(out.len, 0);
+        buf_release(&out);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(what_was_deflated_inflates_again),
+        UNIT(what_one_engine_deflated_every_engine_inflates),
         UNIT(the_stream_is_plain_zlib),
         UNIT(a_stream_of_another_size_is_corrupt_and_the_codec_goes_on),
+        UNIT(a_damaged_stream_is_corrupt_or_gives_the_same_bytes),
         UNIT(a_ceiling_of_the_output_is_an_error),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

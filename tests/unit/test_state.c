@@ -1,0 +1,469 @@
+/* pagemap/state.h: what is found at open, case by case of its table. */
+#include "unit.h"
+
+#include "base/endian.h"
+#include "pagemap/state.h"
+
+#include <signal.h>
+
+#define MAP_HEADER_AT (2 * IDENTITY_SLOT_BYTES)
+#define MAP_HEADER_BYTES 48
+#define MAP_ENTRIES_AT (MAP_HEADER_AT + 4096)
+
+enum { PAGES = 5000 };
+static const struct uid first_run = {{1}}, second_run = {{2}};
+
+static struct map_entry entry_of(uint32_t pgno, uint64_t txid)
+{
+    return (struct map_entry){.hash = pgno * UINT64_C(0x9e3779b97f4a7c15) + txid, .txid = txid};
+}
+
+static void open_state(struct state *s, const char *db, enum state_found wanted)
+{
+    struct err e;
+    enum state_found found = STATE_NEW;
+    assert_ok(state_open(s, db, &found, &e), &e);
+    assert_int_equal(found, wanted);
+}
+
+static void commit(struct state *s, uint64_t txid)
+{
+    struct err e;
+    assert_ok(map_resize(&s->map, PAGES + (uint32_t)txid, &e), &e);
+    s->map.page_size = 4096;
+    for (uint32_t pgno = txid == 1 ? 1 : PAGES; pgno <= s->map.pages; pgno++)
+        map_set(&s->map, pgno, entry_of(pgno, txid));
+    state_commit(s, &(struct state_position){.txid = txid, .pos = {.frame = (uint32_t)txid * 10}, .time_ms = 1000, .db_size = 7});
+}
+
+static void assert_map_of(const struct state *s, uint64_t txid)
+{
+    assert_true(s->identity.txid == txid);
+    assert_int_equal(s->map.pages, PAGES + txid);
+    assert_int_equal(s->map.page_size, 4096);
+    for (uint32_t pgno = 1; pgno <= s->map.pages; pgno++) {
+        uint64_t last = pgno < PAGES ? 1 : txid;
+        assert_memory_equal(&s->map.entries[pgno - 1], &(struct map_entry[]){entry_of(pgno, last)}[0], sizeof(struct map_entry));
+    }
+}
+
+/* A database and its state file with two commits and one replica; the newest slot is the one of the replica. */
+static struct uid make_state(void)
+{
+    struct state s;
+    struct identity_replica *r = NULL;
+    struct err e;
+    assert_int_equal(file_write(temp_path("a.db"), "database", 8), 0);
+    open_state(&s, temp_path("a.db"), STATE_NEW);
+    state_begin_run(&s, &first_run, IDENTITY_KEEP_PAST);
+    commit(&s, 1);
+    commit(&s, 2);
+    assert_ok(identity_replica_get(&s.identity, "/replica", &r, &e), &e);
+    struct identity_replica changed = *r;
+    changed.durable_txid = 2;
+    state_set_replica(&s, 0, &changed);
+    assert_ok(state_sync(&s, &e), &e);
+    struct uid writer = s.identity.writer;
+    state_close(&s);
+    return writer;
+}
+
+/* Opens the file as bytes. */
+static uint8_t *state_bytes(size_t *ret_size)
+{
+    uint8_t *bytes = file_bytes(temp_path("a.db-seawall"), ret_size);
+    assert_true(bytes && *ret_size > MAP_ENTRIES_AT);
+    return bytes;
+}
+
+/* 0 or 1: the slot that counts. */
+static size_t newest_slot(const uint8_t *bytes)
+{
+    static struct identity id;
+    uint64_t serial[2] = {0, 0};
+    for (int i = 0; i < 2; i++)
+        assert_true(identity_decode(bytes + i * IDENTITY_SLOT_BYTES, &id, &serial[i]));
+    return serial[1] > serial[0];
+}
+
+static void write_state(const uint8_t *bytes, size_t n)
+{
+    assert_int_equal(file_write(temp_path("a.db-seawall"), bytes, n), 0);
+}
+
+static void assert_nothing_known(const struct state *s, const struct uid *old_writer)
+{
+    static const struct uid none;
+    assert_false(uid_equal(&s->identity.writer, old_writer));
+    assert_false(uid_equal(&s->identity.writer, &none));
+    assert_int_equal(s->identity.txid, 0);
+    assert_int_equal(s->identity.run_count, 0);
+    assert_int_equal(s->identity.replica_count, 0);
+    assert_int_equal(s->map.pages, 0);
+}
+
+static void assert_map_lost(const struct state *s, const struct uid *writer)
+{
+    assert_true(uid_equal(&s->identity.writer, writer));
+    assert_int_equal(s->map.pages, 0);
+    assert_int_equal(s->map.page_size, 0);
+    assert_true(s->map.sum == 0 && s->map.checksum == 0);
+}
+
+/* ---- intact */
+
+static void identity_and_map_come_back_as_they_were(void **state)
+{
+    struct state s;
+    (void)state;
+    struct uid writer = make_state();
+    for (int again = 0; again < 2; again++) {
+        open_state(&s, temp_path("a.db"), STATE_INTACT);
+        assert_map_of(&s, 2);
+        assert_true(uid_equal(&s.identity.writer, &writer));
+        assert_true(identity_knows_run(&s.identity, &first_run));
+        assert_int_equal(s.identity.replicas[0].durable_txid, 2);
+        assert_int_equal(s.identity.pos.frame, 20);
+        assert_int_equal(s.identity.db_size, 7);
+        state_close(&s);
+    }
+}
+
+static void a_map_that_was_loaded_goes_on(void **state)
+{
+    struct state s;
+    struct err e;
+    (void)state;
+    make_state();
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    commit(&s, 3);
+    assert_ok(map_resize(&s.map, 100000, &e), &e); /* needs a larger file */
+    map_set(&s.map, 100000, entry_of(100000, 4));
+    state_commit(&s, &(struct state_position){.txid = 4});
+    uint64_t sum = s.map.sum, checksum = s.map.checksum;
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_true(s.map.sum == sum && s.map.checksum == checksum);
+    assert_int_equal(s.map.pages, 100000);
+    assert_int_equal(map_get(&s.map, 100000).txid, 4);
+    assert_int_equal(map_get(&s.map, 99999).txid, 0);
+    assert_ok(map_resize(&s.map, 10, &e), &e);
+    state_seal(&s);
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_int_equal(s.map.pages, 10);
+    assert_ok(map_resize(&s.map, 100000, &e), &e); /* where old entries lie in the file */
+    assert_int_equal(map_get(&s.map, 100000).txid, 0);
+    state_close(&s);
+}
+
+static void a_killed_process_leaves_its_last_whole_state(void **state)
+{
+    struct state s;
+    (void)state;
+    make_state();
+    for (int torn = 0; torn < 2; torn++) {
+        pid_t child = fork();
+        if (child == 0) {
+            enum state_found found;
+            struct err e;
+            if (state_open(&s, temp_path("a.db"), &found, &e) || found != STATE_INTACT)
+                _exit(1);
+            if (torn)
+                map_set(&s.map, 1, entry_of(1, 4)); /* the next commit, not complete yet */
+            else
+                commit(&s, 3);
+            raise(SIGKILL);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        open_state(&s, temp_path("a.db"), torn ? STATE_MAP_LOST : STATE_INTACT);
+        if (!torn)
+            assert_map_of(&s, 3);
+        assert_int_equal(s.identity.txid, 3);
+        state_close(&s);
+    }
+}
+
+/* ---- map torn, stale, cut off */
+
+static void a_torn_map_is_lost_and_the_identity_stays(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    struct uid writer = make_state();
+    uint8_t *bytes = state_bytes(&n);
+    const size_t damaged[] = {MAP_ENTRIES_AT, MAP_ENTRIES_AT + 8, MAP_ENTRIES_AT + 16 * PAGES, MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1};
+    for (size_t i = 0; i < COUNT_OF(damaged) + MAP_HEADER_BYTES; i++) {
+        size_t at = i < COUNT_OF(damaged) ? damaged[i] : MAP_HEADER_AT + i - COUNT_OF(damaged); /* each byte of the header too */
+        bytes[at] ^= 0x20;
+        write_state(bytes, n);
+        open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+        assert_map_lost(&s, &writer);
+        assert_int_equal(s.identity.txid, 2);
+        assert_int_equal(s.identity.replicas[0].durable_txid, 2);
+        state_close(&s);
+        bytes[at] ^= 0x20;
+    }
+    bytes[MAP_ENTRIES_AT + 16 * (PAGES + 2)] ^= 1; /* beyond the last page: nobody's */
+    write_state(bytes, n);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    state_close(&s);
+    free(bytes);
+}
+
+static void a_map_that_was_cut_off_is_lost(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    struct uid writer = make_state();
+    uint8_t *bytes = state_bytes(&n);
+    const size_t cuts[] = {MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1, MAP_ENTRIES_AT + 1, MAP_ENTRIES_AT, MAP_HEADER_AT + 20, MAP_HEADER_AT};
+    for (size_t i = 0; i < COUNT_OF(cuts); i++) {
+        write_state(bytes, cuts[i]);
+        open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+        assert_map_lost(&s, &writer);
+        commit(&s, 1); /* a resync fills it again */
+        state_close(&s);
+        open_state(&s, temp_path("a.db"), STATE_INTACT);
+        assert_map_of(&s, 1);
+        state_close(&s);
+    }
+    free(bytes);
+}
+
+static void a_map_of_another_txid_is_stale(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    struct uid writer = make_state();
+    uint8_t *old = state_bytes(&n);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    commit(&s, 3);
+    state_close(&s);
+    uint8_t *bytes = state_bytes(&n);
+    memcpy(bytes + MAP_HEADER_AT, old + MAP_HEADER_AT, n - MAP_HEADER_AT); /* whole, but as of txid 2 */
+    write_state(bytes, n);
+    open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+    assert_map_lost(&s, &writer);
+    assert_int_equal(s.identity.txid, 3);
+    state_close(&s);
+    free(old);
+    free(bytes);
+}
+
+/* ---- the older slot */
+
+static void a_torn_slot_falls_back_to_the_older_one_and_the_map_of_its_txid(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    struct uid writer = make_state(); /* the newest change was the replica's position */
+    uint8_t *bytes = state_bytes(&n);
+    size_t newest = newest_slot(bytes) * IDENTITY_SLOT_BYTES;
+    uint32_t size = get_be32(bytes + newest + 16);
+    for (size_t i = 0; i < size; i += i < 200 ? 1 : 13) {
+        bytes[newest + i] ^= 0x08;
+        write_state(bytes, n);
+        open_state(&s, temp_path("a.db"), STATE_INTACT);
+        assert_true(uid_equal(&s.identity.writer, &writer));
+        assert_int_equal(s.identity.txid, 2);
+        assert_int_equal(s.identity.replica_count, 0); /* as of before */
+        state_close(&s);
+        bytes[newest + i] ^= 0x08;
+    }
+    free(bytes);
+}
+
+static void an_older_slot_of_another_txid_has_no_map(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    struct uid writer = make_state();
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    commit(&s, 3);
+    commit(&s, 4);
+    state_close(&s);
+    uint8_t *bytes = state_bytes(&n);
+    bytes[newest_slot(bytes) * IDENTITY_SLOT_BYTES + 100] ^= 1;
+    write_state(bytes, n);
+    open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+    assert_map_lost(&s, &writer);
+    assert_int_equal(s.identity.txid, 3);
+    state_close(&s);
+    free(bytes);
+}
+
+static void after_a_fall_back_the_next_write_counts(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    make_state();
+    uint8_t *bytes = state_bytes(&n);
+    bytes[newest_slot(bytes) * IDENTITY_SLOT_BYTES + 100] ^= 1;
+    write_state(bytes, n);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    state_begin_run(&s, &second_run, IDENTITY_KEEP_PAST);
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_true(identity_is_past(&s.identity, &first_run, 2));
+    assert_true(identity_knows_run(&s.identity, &second_run));
+    state_close(&s);
+    free(bytes);
+}
+
+/* ---- gone */
+
+static void without_a_state_file_nothing_is_known(void **state)
+{
+    struct state s;
+    (void)state;
+    struct uid writer = make_state();
+    assert_int_equal(unlink(temp_path("a.db-seawall")), 0);
+    open_state(&s, temp_path("a.db"), STATE_NEW);
+    assert_nothing_known(&s, &writer);
+    state_close(&s);
+}
+
+static void with_both_slots_torn_nothing_is_known(void **state)
+{
+    struct state s;
+    size_t n = 0;
+    (void)state;
+    struct uid writer = make_state();
+    uint8_t *bytes = state_bytes(&n);
+    bytes[50] ^= 1;
+    bytes[IDENTITY_SLOT_BYTES + 50] ^= 1;
+    write_state(bytes, n);
+    open_state(&s, temp_path("a.db"), STATE_NEW);
+    assert_nothing_known(&s, &writer);
+    commit(&s, 1);
+    struct uid fresh = s.identity.writer;
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_true(uid_equal(&s.identity.writer, &fresh));
+    assert_map_of(&s, 1);
+    state_close(&s);
+    free(bytes);
+}
+
+static void any_other_file_in_its_place_is_no_state(void **state)
+{
+    struct state s;
+    uint8_t text[] = "not a state file";
+    (void)state;
+    struct uid writer = make_state();
+    write_state(text, sizeof text);
+    open_state(&s, temp_path("a.db"), STATE_NEW);
+    assert_nothing_known(&s, &writer);
+    state_close(&s);
+}
+
+/* ---- copied */
+
+static void a_copy_at_another_path_proves_nothing(void **state)
+{
+    struct state s;
+    (void)state;
+    struct uid writer = make_state();
+    assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("b.db")), 0);
+    assert_int_equal(file_copy_apart(temp_path("a.db-seawall"), temp_path("b.db-seawall")), 0);
+    open_state(&s, temp_path("b.db"), STATE_NEW);
+    assert_nothing_known(&s, &writer);
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* the original is not touched */
+    state_close(&s);
+}
+
+static void another_file_in_the_place_of_the_database_is_another_database(void **state)
+{
+    struct state s;
+    (void)state;
+    struct uid writer = make_state();
+    assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("new.db")), 0);
+    assert_int_equal(rename(temp_path("new.db"), temp_path("a.db")), 0);
+    open_state(&s, temp_path("a.db"), STATE_NEW);
+    assert_nothing_known(&s, &writer);
+    state_begin_run(&s, &second_run, IDENTITY_KEEP_PAST); /* its serial is above those of the old slots */
+    struct uid fresh = s.identity.writer;
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+    assert_true(uid_equal(&s.identity.writer, &fresh));
+    assert_false(identity_knows_run(&s.identity, &first_run));
+    state_close(&s);
+}
+
+/* ---- who may open it */
+
+static void a_second_opener_is_told_that_it_is_busy(void **state)
+{
+    struct state s, other;
+    struct err e;
+    enum state_found found;
+    (void)state;
+    make_state();
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_error(state_open(&other, temp_path("a.db"), &found, &e), &e, ERR_BUSY);
+    assert_contains(e.msg, "HINT");
+    commit(&s, 3); /* the first one goes on */
+    state_close(&s);
+    state_close(&other); /* after a failed open: fine */
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    state_close(&s);
+}
+
+static void a_database_that_is_not_there_gets_no_state_file(void **state)
+{
+    struct state s;
+    struct stat st;
+    struct err e;
+    enum state_found found;
+    (void)state;
+    assert_error(state_open(&s, temp_path("absent.db"), &found, &e), &e, ERR_NOTFOUND);
+    assert_int_not_equal(stat(temp_path("absent.db-seawall"), &st), 0);
+    assert_error(state_open(&s, temp_path("no/folder.db"), &found, &e), &e, ERR_NOTFOUND);
+}
+
+static void the_state_file_is_as_readable_as_the_database(void **state)
+{
+    struct state s;
+    struct stat st;
+    (void)state;
+    assert_int_equal(file_write(temp_path("a.db"), "database", 8), 0);
+    assert_int_equal(chmod(temp_path("a.db"), 0640), 0);
+    open_state(&s, temp_path("a.db"), STATE_NEW);
+    state_close(&s);
+    assert_int_equal(stat(temp_path("a.db-seawall"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT_IN_TEMP(identity_and_map_come_back_as_they_were),
+        UNIT_IN_TEMP(a_map_that_was_loaded_goes_on),
+        UNIT_IN_TEMP(a_killed_process_leaves_its_last_whole_state),
+        UNIT_IN_TEMP(a_torn_map_is_lost_and_the_identity_stays),
+        UNIT_IN_TEMP(a_map_that_was_cut_off_is_lost),
+        UNIT_IN_TEMP(a_map_of_another_txid_is_stale),
+        UNIT_IN_TEMP(a_torn_slot_falls_back_to_the_older_one_and_the_map_of_its_txid),
+        UNIT_IN_TEMP(an_older_slot_of_another_txid_has_no_map),
+        UNIT_IN_TEMP(after_a_fall_back_the_next_write_counts),
+        UNIT_IN_TEMP(without_a_state_file_nothing_is_known),
+        UNIT_IN_TEMP(with_both_slots_torn_nothing_is_known),
+        UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),
+        UNIT_IN_TEMP(a_copy_at_another_path_proves_nothing),
+        UNIT_IN_TEMP(another_file_in_the_place_of_the_database_is_another_database),
+        UNIT_IN_TEMP(a_second_opener_is_told_that_it_is_busy),
+        UNIT_IN_TEMP(a_database_that_is_not_there_gets_no_state_file),
+        UNIT_IN_TEMP(the_state_file_is_as_readable_as_the_database),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
