@@ -124,6 +124,7 @@ check-tsan: ## unit tests under the thread sanitizer
 
 lint: ## rooms and arrows, formatting, man pages, banned calls
 	@tests/lint/rooms.py
+	@tests/lint/docs.py
 	@$(MAKE) --no-print-directory format-check
 
 format-check:

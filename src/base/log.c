@@ -4,29 +4,18 @@
 #include "base/clock.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1200
 
-static atomic_int log_threshold = LOG_INFO;
-
-void log_set_level(enum log_level level)
+static void write_line(const char *level, const char *fmt, va_list args)
 {
-    atomic_store(&log_threshold, (int)level);
-}
-
-static void write_line(enum log_level level, const char *fmt, va_list args)
-{
-    static const char *const names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
     char line[LINE_MAX_BYTES];
     char now[CLOCK_TEXT_MAX];
-    if ((int)level > atomic_load(&log_threshold))
-        return;
     clock_format(clock_wall_ms(), now);
-    size_t len = (size_t)snprintf(line, sizeof line, "%s %-5s ", now, names[level]);
+    size_t len = (size_t)snprintf(line, sizeof line, "%s %-5s ", now, level);
     int n = vsnprintf(line + len, sizeof line - len - 1, fmt, args);
     len += n < 0 ? 0 : (size_t)n;
     if (len > sizeof line - 2)
@@ -44,7 +33,6 @@ static void write_line(enum log_level level, const char *fmt, va_list args)
         write_line(level, fmt, args);   \
         va_end(args);                   \
     }
-DEFINE_LOG(log_error, LOG_ERROR)
-DEFINE_LOG(log_warn, LOG_WARN)
-DEFINE_LOG(log_info, LOG_INFO)
-DEFINE_LOG(log_debug, LOG_DEBUG)
+DEFINE_LOG(log_error, "ERROR")
+DEFINE_LOG(log_warn, "WARN")
+DEFINE_LOG(log_info, "INFO")

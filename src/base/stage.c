@@ -26,7 +26,7 @@ int stage_begin(struct stage *st, const char *dir, unsigned mode, struct err *e)
     if (st->fd >= 0)
         return 0;
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-        return err_sys(e, errno, "create a file in '%s'", dir);
+        return err_sys(e, errno, "create a file in folder '%s'", dir);
     if (temporary_path(dir, st->path, e))
         return -1;
     st->fd = open(st->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);

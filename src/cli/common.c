@@ -74,6 +74,11 @@ const char *args_value(struct args *a)
     return a->value;
 }
 
+bool args_flag(const struct args *a, const char *name)
+{
+    return !a->value && strcmp(a->name, name) == 0;
+}
+
 bool cli_parse_number(const char *text, uint64_t *ret_value)
 {
     char *end = NULL;

@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 #include "config/options.h"
 
+#include "format/codec.h"
+
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +32,7 @@ static const char replicate_help[] =
     "SIGUSR1 logs figures. A second signal stops at once.\n"
     "\n"
     "  --once                       bring the replicas up to date and exit\n"
-    "  --take-over                  continue a replica that another writer began\n"
-    "  --verbose                    log more\n";
+    "  --take-over                  continue a replica that another writer began\n";
 
 static const char restore_help[] =
     "seawall restore -o PATH [--txid N] [--force] [--integrity-check] [--dry-run] [--jobs N] URL\n"
@@ -79,14 +80,20 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
+    static const char *const topics[] = {"replicate", "restore", "list", "version", "help"};
+    bool known = argc == 0;
+    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
+        known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;
+    if (!known)
+        return cli_usage("help", "there is no help on '%s'", argv[0]);
     cli_print_help(argc > 0 ? argv[0] : NULL);
     return EXIT_DONE;
 }
 
 int cmd_version(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    printf("seawall %s (SQLite %s)\n", SEAWALL_VERSION, sqlite3_libversion());
+    if (argc > 0)
+        return cli_usage("version", "it takes no argument, not '%s'", argv[0]);
+    printf("seawall %s (SQLite %s, %s)\n", SEAWALL_VERSION, sqlite3_libversion(), codec_name());
     return EXIT_DONE;
 }

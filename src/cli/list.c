@@ -89,7 +89,7 @@ static int list(const char *url, bool json, struct err *e)
         if (rc == 0) {
             char bytes[32];
             cli_format_bytes(c.bytes, bytes);
-            printf("%" PRIu64 " restore points in %" PRIu64 " objects, %s\n", l.count, c.objects, bytes);
+            printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l.count, l.count == 1 ? "" : "s", c.objects, bytes);
         }
     }
     catalog_release(&c);
@@ -110,13 +110,13 @@ int cmd_list(int argc, char **argv)
             url = word;
         } else if (kind == ARGS_WORD) {
             return cli_usage("list", "one URL only, not '%s' too", word);
-        } else if (strcmp(args.name, "json") == 0) {
+        } else if (args_flag(&args, "json")) {
             json = true;
-        } else if (strcmp(args.name, "help") == 0 || strcmp(args.name, "h") == 0) {
+        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
             cli_print_help("list");
             return EXIT_DONE;
         } else {
-            return cli_usage("list", "there is no option --%s", args.name);
+            return cli_usage("list", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
     if (!url)

@@ -1,5 +1,4 @@
 /* cli/replicate.c - `seawall replicate`. */
-#include "base/log.h"
 #include "cli/cli.h"
 #include "replicate/scheduler.h"
 
@@ -22,13 +21,11 @@ int cmd_replicate(int argc, char **argv)
             if (config.url_count == URLS_MAX)
                 return cli_usage("replicate", "more than %d replicas", URLS_MAX);
             urls[config.url_count++] = word;
-        } else if (strcmp(args.name, "once") == 0) {
+        } else if (args_flag(&args, "once")) {
             config.once = true;
-        } else if (strcmp(args.name, "take-over") == 0) {
+        } else if (args_flag(&args, "take-over")) {
             config.take_over = TAKE_OVER_YES;
-        } else if (strcmp(args.name, "verbose") == 0) {
-            log_set_level(LOG_DEBUG);
-        } else if (strcmp(args.name, "help") == 0 || strcmp(args.name, "h") == 0) {
+        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
             cli_print_help("replicate");
             return EXIT_DONE;
         } else if (options_known(args.name)) {
@@ -38,7 +35,7 @@ int cmd_replicate(int argc, char **argv)
             if (options_set(&config.options, args.name, value, &e))
                 return cli_fail(&e);
         } else {
-            return cli_usage("replicate", "there is no option --%s", args.name);
+            return cli_usage("replicate", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
     if (!config.db_path || config.url_count == 0)

@@ -84,17 +84,17 @@ static int parse(int argc, char **argv, struct restore_options *o, bool *ret_hel
             if (!cli_parse_number(value, &number) || number == 0 || number > JOBS_MAX)
                 return cli_usage("restore", "--jobs needs a number from 1 to %d", JOBS_MAX);
             o->jobs = (unsigned)number;
-        } else if (strcmp(args.name, "force") == 0) {
+        } else if (args_flag(&args, "force")) {
             o->flags |= RESTORE_FORCE;
-        } else if (strcmp(args.name, "integrity-check") == 0) {
+        } else if (args_flag(&args, "integrity-check")) {
             o->flags |= RESTORE_INTEGRITY_CHECK;
-        } else if (strcmp(args.name, "dry-run") == 0) {
+        } else if (args_flag(&args, "dry-run")) {
             o->flags |= RESTORE_DRY_RUN;
-        } else if (strcmp(args.name, "help") == 0 || strcmp(args.name, "h") == 0) {
+        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
             *ret_help = true;
             return 0;
         } else {
-            return cli_usage("restore", "there is no option --%s", args.name);
+            return cli_usage("restore", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
     if (!o->url)

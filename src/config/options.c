@@ -13,15 +13,15 @@
 
 const struct option_spec option_table[] = {
     {"lock-at", OPTION_FRAMES, FIELD(lock_at), 500, 1, UINT32_MAX, true, "FRAMES|never",
-     "keep the checkpoint lock while the WAL holds more frames than this"},
+     "keep the checkpoint lock while the WAL holds at least so many frames"},
     {"wal-target", OPTION_FRAMES, FIELD(wal_target), 4000, 10, 10000000, false, "FRAMES",
      "checkpoint in a pause when the WAL holds so many frames; without a pause at 2.5 times as many"},
     {"wal-limit", OPTION_BYTES, FIELD(wal_limit), GIB, 1 << 20, UINT64_C(1) << 40, false, "BYTES",
      "cut the WAL file even under load when it is longer than this"},
     {"rest-after", OPTION_MS, FIELD(rest_after_ms), 1000, 10, 3600000, false, "TIME",
      "complete the database file and empty the WAL so long after the last commit"},
-    {"stop-timeout", OPTION_MS, FIELD(stop_timeout_ms), 60000, 0, 86400000, false, "TIME",
-     "when stopped, try so long to ship what was captured"},
+    {"stop-timeout", OPTION_MS, FIELD(stop_timeout_ms), 60000, 100, 86400000, false, "TIME",
+     "when stopped, give up after so long without progress in shipping"},
     {"max-pending", OPTION_BYTES, FIELD(max_pending), 16 << 20, 1 << 20, GIB, false, "BYTES",
      "memory for captured commits that wait for a replica"},
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLOT_MAGIC UINT64_C(0x53454157414c4c31) /* "SEAWALL1" */
@@ -27,16 +26,15 @@ static void read_machine_id(char out[64])
     out[n > 0 ? n : 0] = 0;
 }
 
-int binding_of(const char *db_path, struct binding *ret_binding, struct err *e)
+int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_binding, struct err *e)
 {
     char text[64 + 1 + PATH_MAX] = "", real[PATH_MAX];
-    struct stat st;
-    if (!realpath(db_path, real) || stat(real, &st) != 0)
+    if (!realpath(db_path, real))
         return err_sys(e, errno, "'%s'", db_path);
     read_machine_id(text);
     size_t n = strlen(text);
     snprintf(text + n, sizeof text - n, "|%s", real);
-    ret_binding->inode = st.st_ino;
+    ret_binding->inode = state_inode;
     return digest_of(text, strlen(text), &ret_binding->place, e);
 }
 
@@ -89,6 +87,7 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
     put_pos(&w, &id->pos);
     put_pos(&w, &id->pos_before_reset);
     put_u64(&w, (uint64_t)id->time_ms);
+    put_u64(&w, id->db_inode);
     put_u64(&w, id->db_size);
     put_u64(&w, (uint64_t)id->db_mtime_ns);
     put_u32(&w, id->run_count);
@@ -145,6 +144,7 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
     id.pos = take_pos(&c);
     id.pos_before_reset = take_pos(&c);
     id.time_ms = (int64_t)cursor_be64(&c);
+    id.db_inode = cursor_be64(&c);
     id.db_size = cursor_be64(&c);
     id.db_mtime_ns = (int64_t)cursor_be64(&c);
     id.run_count = cursor_be32(&c);

@@ -16,13 +16,14 @@
 #define IDENTITY_REPLICAS_MAX 16 /* destinations of one database */
 #define IDENTITY_ATTEMPTS_MAX 8  /* PUTs of one key whose outcome is unknown; at it the replica waits for an answer */
 
-/* To which file on which machine the state belongs. A copy of the state file elsewhere is no proof of ownership.
+/* Where a state file belongs. A copy of it elsewhere is no proof of ownership. The inode is that of the state file itself: a copy has another one,
+ * while the database beside it may be replaced without its history becoming another's.
  * (No device number: it changes when a machine boots with its disks in another order.) */
 struct binding {
-    struct digest place; /* SHA-256 of machine id and absolute path */
-    uint64_t inode;      /* of the database file */
+    struct digest place; /* SHA-256 of machine id and absolute path of the database */
+    uint64_t inode;      /* of the state file */
 };
-int binding_of(const char *db_path, struct binding *ret_binding, struct err *e) MUST_CHECK;
+int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_binding, struct err *e) MUST_CHECK;
 
 /* A start of the daemon. Of an earlier run only txids up to `upto` are our past: its later ones may be another fate's, after a power
  * cut that took back the state file. */
@@ -50,7 +51,8 @@ struct identity {
     struct wal_pos pos; /* up to which the WAL is captured; that is T */
     struct wal_pos pos_before_reset; /* end of the generation before: after a crash its bytes can come back as the current WAL */
     int64_t time_ms;                 /* of the newest commit record: times never fall */
-    uint64_t db_size;                /* bytes of the database file, and */
+    uint64_t db_inode;               /* of the database file, */
+    uint64_t db_size;                /* its bytes, and */
     int64_t db_mtime_ns;             /* its time of change, as our last checkpoint left them */
     uint32_t run_count, replica_count;
     struct identity_run runs[IDENTITY_RUNS_MAX];

@@ -69,6 +69,7 @@ void state_commit(struct state *s, const struct state_position *position)
     s->identity.pos = position->pos;
     s->identity.pos_before_reset = position->pos_before_reset;
     s->identity.time_ms = position->time_ms;
+    s->identity.db_inode = position->db_inode;
     s->identity.db_size = position->db_size;
     s->identity.db_mtime_ns = position->db_mtime_ns;
     seal(s);
@@ -191,12 +192,18 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
     struct stat st;
     *s = (struct state){.fd = -1, .map = {.fd = -1}, .lock = PTHREAD_MUTEX_INITIALIZER};
     snprintf(s->path, sizeof s->path, "%s" STATE_SUFFIX, db_path);
-    if (binding_of(db_path, &binding, e) || open_file(s, e))
+    if (stat(db_path, &st) != 0) {
+        err_sys(e, errno, "database '%s'", db_path);
+        goto fail;
+    }
+    if (open_file(s, e))
         goto fail;
     if (fstat(s->fd, &st) != 0) {
         err_sys(e, errno, "stat '%s'", s->path);
         goto fail;
     }
+    if (binding_of(db_path, st.st_ino, &binding, e))
+        goto fail;
     s->map.fd = s->fd;
     s->map.offset = MAP_ENTRIES_OFFSET;
     bool known = load_identity(s);

@@ -10,7 +10,7 @@
  *   identity \ map   intact, of the same txid      torn, stale, other page size, cut off
  *   intact           continue                      map empty, every earlier run proves nothing: resync against each replica
  *   older slot       as intact, if the map is of its txid; otherwise as torn
- *   copied           as gone: bound to another place or inode
+ *   copied           as gone: bound to another place, or another inode than its own
  *   gone             new writer: a replica with objects in it belongs to somebody else (exit 6, or --take-over)
  *
  * An flock on the file keeps a second daemon away from the database.
@@ -56,7 +56,7 @@ struct state_position {
     uint64_t txid;
     struct wal_pos pos, pos_before_reset;
     int64_t time_ms;
-    uint64_t db_size;
+    uint64_t db_inode, db_size;
     int64_t db_mtime_ns;
 };
 void state_commit(struct state *s, const struct state_position *position);

@@ -85,6 +85,7 @@ void capture_commit_state(struct capture *c)
                                       .pos = c->pos,
                                       .pos_before_reset = c->pos_before_reset,
                                       .time_ms = c->time_ms,
+                                      .db_inode = c->watch->db_file.inode,
                                       .db_size = (uint64_t)c->watch->db_file.size,
                                       .db_mtime_ns = c->watch->db_file.mtime_ns};
     state_commit(c->state, &position);

@@ -350,7 +350,7 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
         uint32_t left = remaining(k);
         if (left <= enough || (i >= 2 && left > before / 2)) /* enough, or the writer is as fast as we are */
             break;
-        if (wal_bytes(k, header.mx_frame) > k->wal_limit / 2) /* the rest with the write lock held: that slows the writer down */
+        if (wal_bytes(k, header.mx_frame) > k->wal_limit / 3) /* the rest with the write lock held: that slows the writer down */
             break;
         before = left;
     }

@@ -130,11 +130,11 @@ static int capture_for_checkpoint(void *context, const struct wal_index_header *
 
 /* ---- opening */
 
-/* At start: the database file has the size and time that it had when the position was recorded. Somebody may have put another one there. */
+/* At start: the database file is the one, with the size and time, that it was when the position was recorded. Somebody may have put another there. */
 static bool files_as_left(const struct local *l)
 {
     const struct identity *id = &l->state.identity;
-    return (uint64_t)l->watch.db_file.size == id->db_size && l->watch.db_file.mtime_ns == id->db_mtime_ns;
+    return l->watch.db_file.inode == id->db_inode && (uint64_t)l->watch.db_file.size == id->db_size && l->watch.db_file.mtime_ns == id->db_mtime_ns;
 }
 
 static int open_watch(struct local *l, struct local_report *report, struct err *e)
@@ -201,7 +201,7 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
         return false;
     if (l->room == 0 && !request->drop && bytes < o->wal_limit / ROOM_SHARE)
         return false; /* versions would be lost: let the log grow instead, while it may */
-    if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit)
+    if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit / 4)
         return true;
     return report->frames >= o->wal_target && !report->commits;
 }

@@ -7,6 +7,7 @@
 #include "replicate/local.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
@@ -85,12 +86,18 @@ static void fail(struct scheduler *s, const struct err *e)
     s->failed = true;
 }
 
+/* The time to stop counts from the last progress: a large first copy may take as long as it takes. */
+static void note_progress(struct scheduler *s)
+{
+    s->stop_deadline_ms = clock_mono_ms() + (int64_t)s->config->options.stop_timeout_ms;
+}
+
 static void begin_stop(struct scheduler *s)
 {
     if (s->stopping)
         return;
     s->stopping = true;
-    s->stop_deadline_ms = clock_mono_ms() + (int64_t)s->config->options.stop_timeout_ms;
+    note_progress(s);
 }
 
 static void log_figures(const struct scheduler *s)
@@ -230,7 +237,7 @@ static void local_failed(struct scheduler *s)
         fail(s, &db->err);
         return;
     }
-    complain(db->complaint, "let go, will try again", &db->err);
+    complain(db->complaint, "let go of the database, trying again", &db->err);
     db->open_at_ms = clock_mono_ms() + REOPEN_MS;
 }
 
@@ -502,6 +509,9 @@ static void start_copy(struct scheduler *s, struct lane *l, enum copy_kind kind)
     struct commit_record *n = &s->db.newest;
     l->read_all = l->copy_failed = false;
     l->copy = copy_new(kind, kind == COPY_CATCH_UP ? l->d.entry.durable_txid : 0, kind == COPY_BASE ? n->txid : 0, n->pages);
+    if (kind == COPY_CATCH_UP && l->d.entry.durable_txid > 0 && n->txid > l->d.entry.durable_txid + 1)
+        log_info("replica '%s': txid %" PRIu64 " to %" PRIu64 " become one restore point: they could not be shipped one by one",
+                 l->d.url, l->d.entry.durable_txid + 1, n->txid);
     if (kind == COPY_BASE && l->copy)
         log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->d.url, n->pages, n->txid);
 }
@@ -565,14 +575,23 @@ static void lane_log(struct lane *l, enum ship_kind kind)
         log_info("replica '%s': the base is complete", l->d.url);
 }
 
+static void complain_of_replica(struct lane *l, const struct err *e)
+{
+    if (strncmp(l->complaint, e->msg, ERR_MSG_MAX) == 0)
+        return;
+    snprintf(l->complaint, sizeof l->complaint, "%s", e->msg);
+    log_warn("replica '%s': %s; trying again until it works", l->d.url, e->msg);
+}
+
 static void lane_conflict(struct scheduler *s, struct lane *l)
 {
-    log_error("%s", l->err.msg);
     size_t left = 0;
     for (size_t i = 0; i < s->lane_count; i++)
         left += s->lanes[i].d.state != DESTINATION_CONFLICT;
     if (left == 0)
-        fail(s, &l->err);
+        fail(s, &l->err); /* said at the end */
+    else
+        log_error("replica '%s': given up, the others go on: %s", l->d.url, l->err.msg);
 }
 
 static void ship_done(struct job *job)
@@ -590,13 +609,16 @@ static void ship_done(struct job *job)
         if (l->err.code == ERR_CONFLICT) {
             lane_conflict(s, l);
         } else {
-            complain(l->complaint, l->d.url, &l->err);
+            complain_of_replica(l, &l->err);
             if (kind == SHIP_MARKER)
                 lane_abandon_copy(l);
             lane_failed(l, now);
         }
         return;
     }
+    note_progress(s);
+    if (l->complaint[0])
+        log_info("replica '%s': reachable again", l->d.url);
     lane_succeeded(l);
     l->shipped_commits = l->d.outgoing.commits;
     if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
@@ -615,10 +637,13 @@ static void piece_done(struct job *job)
     piece_free(pj->piece);
     pj->piece = NULL;
     if (pj->rc) {
-        complain(l->complaint, l->d.url, &pj->err);
+        complain_of_replica(l, &pj->err);
         l->copy_failed = true; /* starts over; what was put is an orphan under a name of its own */
         lane_failed(l, clock_mono_ms());
     } else {
+        l->d.objects++;
+        l->d.bytes += pj->listed.size;
+        note_progress((struct scheduler *)l->author.owner);
         l->backoff_ms = 0;
     }
 }
@@ -651,8 +676,12 @@ static bool finished(struct scheduler *s, int64_t now)
         return !anything_running(s);
     if (!s->stopping)
         return false;
-    if (s->db.final_done && all_durable(s))
+    if (s->db.final_done && all_durable(s)) {
+        for (size_t i = 0; i < s->lane_count; i++)
+            if (s->lanes[i].d.state == DESTINATION_CONFLICT)
+                fail(s, &s->lanes[i].err); /* the others are up to date; this one is not */
         return !anything_running(s);
+    }
     if (now < s->stop_deadline_ms)
         return false;
     struct err e;
@@ -886,14 +915,36 @@ static int open_fds(struct scheduler *s, struct err *e)
     return add_fd(s, workers_fd(s->workers), e);
 }
 
+/* No SQLite handle of this file is open yet in this process: so a descriptor of our own harms no lock. One that is not there may come. */
+static int check_is_database(const char *path, struct err *e)
+{
+    static const char magic[16] = "SQLite format 3";
+    char bytes[16];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    close(fd);
+    if (n == 0 || (n == (ssize_t)sizeof bytes && memcmp(bytes, magic, sizeof bytes) == 0))
+        return 0;
+    err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
+    return err_hint(e, "the database comes first, then the URLs; an encrypted database can't be replicated");
+}
+
 static int open_lanes(struct scheduler *s, struct err *e)
 {
     s->lanes = calloc(s->config->url_count, sizeof *s->lanes);
     if (!s->lanes)
         return err_nomem(e, s->config->url_count * sizeof *s->lanes);
-    for (; s->lane_count < s->config->url_count; s->lane_count++)
+    for (; s->lane_count < s->config->url_count; s->lane_count++) {
         if (lane_open(&s->lanes[s->lane_count], s->config->urls[s->lane_count], e))
             return -1;
+        for (size_t i = 0; i < s->lane_count; i++)
+            if (strcmp(s->lanes[i].d.url, s->lanes[s->lane_count].d.url) == 0) {
+                lane_close(&s->lanes[s->lane_count]);
+                return err_set(e, ERR_CONFIG, 0, "the replica '%s' is given twice", s->lanes[i].d.url);
+            }
+    }
     return 0;
 }
 
@@ -946,6 +997,8 @@ int scheduler_run(const struct scheduler_config *config, struct err *e)
         rc = random_bytes(s->run.bytes, UID_BYTES, e);
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
+    if (rc == 0) /* before a folder or a state file is made for something that is no database */
+        rc = check_is_database(config->db_path, e);
     if (rc == 0)
         rc = open_lanes(s, e);
     if (rc == 0)

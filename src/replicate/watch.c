@@ -164,6 +164,10 @@ static int open_connection(struct watch *w, struct watch_connection *c, const se
         rc = seawall_file_of(c->db, "main", &c->file);
     if (rc != SQLITE_OK)
         return sqlite_error(e, c->db, rc, "open database");
+    if (sqlite3_db_readonly(c->db, "main") == 1) {
+        err_set(e, ERR_CONFIG, 0, "no permission to write the database file");
+        return err_hint(e, "seawall checkpoints on the application's behalf: run it as the same user");
+    }
     seawall_set_hooks(c->file, hooks, c);
     sqlite3_busy_timeout(c->db, 0);
     sqlite3_wal_autocheckpoint(c->db, 0);

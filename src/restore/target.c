@@ -57,7 +57,14 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
         if (check_not_in_use(path, e))
             return -1;
     }
-    return stage_begin(&t->stage, t->dir, 0644, e);
+    if (stage_begin(&t->stage, t->dir, 0644, e)) {
+        if (e->code == ERR_NOTFOUND) { /* of the target, not of the replica */
+            e->code = ERR_CONFIG;
+            return err_hint(e, "make the folder first");
+        }
+        return -1;
+    }
+    return 0;
 }
 
 static int rename_if_there(const char *from, const char *to, struct err *e)

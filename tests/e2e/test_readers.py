@@ -114,7 +114,7 @@ def test_applications_with_a_busy_timeout_and_long_readers_meet_no_error_at_all(
     stage.prepare()
     daemon = stage.replicate("--wal-target", 1000)
     readers = [stage.writer(mode="read", hold=hold, seconds=3600) for hold in (1500, 400, 30)]
-    apps = [stage.writer(shared=True, busy_timeout=5000, rate=rate, rows=rows, seconds=figure(60, 6)) for rate, rows in ((0, 3), (300, 3))]
+    apps = [stage.writer(shared=True, busy_timeout=5000, rate=rate, rows=rows, seconds=figure(60, 6)) for rate, rows in ((2000, 3), (300, 3))]
     reports = [app.finish() for app in apps]
     read = [reader.stop() for reader in readers]
     assert [report for report in reports + read if all_errors(report)] == []

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,24 @@ static inline uint8_t *file_bytes_apart(const char *path, size_t *ret_size)
 {
     const char *copy = temp_path("copied-apart");
     return file_copy_apart(path, copy) ? NULL : file_bytes(copy, ret_size);
+}
+
+/* ---- a process of its own, for what may crash */
+
+static inline int in_child(int (*fn)(void)) /* what fn returned: 0 to 127; or minus the signal that ended it */
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        static const int caught[] = {SIGFPE, SIGSEGV, SIGBUS, SIGABRT, SIGILL};
+        for (size_t i = 0; i < COUNT_OF(caught); i++)
+            signal(caught[i], SIG_DFL); /* cmocka would go on with the next test */
+        close(STDERR_FILENO);
+        _exit(fn());
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        fail_msg("no child process");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 #endif

@@ -1,0 +1,718 @@
+/* replica/catalog.h and plan.h: what a replica holds, and which objects give the database at a txid. */
+#include "unit.h"
+
+#include "memory_store.h"
+#include "replica.h"
+
+static struct codec *codec;
+static struct store *store;
+static struct replica r;
+static struct catalog catalog;
+
+/* Most tests: 12 commits of page size 512, nothing put yet. */
+static int setup(void **state)
+{
+    (void)state;
+    codec = codec_new();
+    store = memory_store_new();
+    if (!codec || !store)
+        return -1;
+    replica_init(&r, store, codec, 20);
+    replica_commits(&r, 12, 512);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    catalog_release(&catalog);
+    replica_release(&r);
+    store_close(store);
+    codec_free(codec);
+    return 0;
+}
+
+static void list_objects(void)
+{
+    struct err e;
+    catalog_release(&catalog);
+    assert_ok(catalog_open(&catalog, store, codec, &e), &e);
+}
+
+static void assert_no_plan(uint64_t txid, enum err_code code, const char *story)
+{
+    struct plan p = {0};
+    struct err e;
+    assert_error(plan_make(&catalog, txid, &p, &e), &e, code);
+    assert_contains(e.msg, story);
+}
+
+/* The plan for txid consists of these objects, given by their first letters and numbers: "0/1 1/2-5 base/4". */
+static void assert_plan(uint64_t txid, const char *expected)
+{
+    struct plan p = {0};
+    struct err e;
+    char found[2000] = "";
+    uint64_t bytes = 0;
+    assert_ok(plan_make(&catalog, txid, &p, &e), &e);
+    for (size_t i = 0; i < p.source_count; i++) {
+        const struct name n = name_parse(p.sources[i].key);
+        size_t at = strlen(found);
+        if (n.kind == NAME_LEVEL0)
+            snprintf(found + at, sizeof found - at, "%s0/%d", at ? " " : "", (int)n.min);
+        else if (n.kind == NAME_LEVEL)
+            snprintf(found + at, sizeof found - at, "%s%u/%d-%d", at ? " " : "", n.level, (int)n.min, (int)n.max);
+        else if (n.kind == NAME_CHUNK && (i == 0 || p.sources[i - 1].kind != OBJECT_CHUNK))
+            snprintf(found + at, sizeof found - at, "%sbase/%d", at ? " " : "", (int)n.start);
+        else if (n.kind == NAME_PART)
+            snprintf(found + at, sizeof found - at, "%spart", at ? " " : "");
+        bytes += p.sources[i].size;
+    }
+    assert_string_equal(found, expected);
+    assert_true(p.bytes == bytes);
+    assert_true(p.record.txid == txid && p.record.checksum == r.model.at[txid].record.checksum);
+    assert_true(uid_equal(&p.database, &r.database));
+    plan_release(&p);
+}
+
+static int note_point(void *context, const struct commit_record *record)
+{
+    uint64_t *txids = context;
+    assert_true(record->txid > txids[txids[0]]); /* ascending; [0] counts */
+    const struct commit_record *model = &r.model.at[record->txid].record;
+    assert_true(record->time_ms == model->time_ms && record->pages == model->pages && record->checksum == model->checksum);
+    txids[++txids[0]] = record->txid;
+    return 0;
+}
+
+static void assert_points(const char *expected)
+{
+    uint64_t txids[MODEL_TXIDS + 2] = {0};
+    char found[400] = "";
+    struct err e;
+    assert_ok(plan_points(&catalog, note_point, txids, &e), &e);
+    for (uint64_t i = 1; i <= txids[0]; i++)
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%d", i > 1 ? " " : "", (int)txids[i]);
+    assert_string_equal(found, expected);
+}
+
+/* ---- seawall.json and the listing */
+
+static void a_replica_keeps_the_database_id_it_was_made_with(void **state)
+{
+    struct replica_identity a, b;
+    struct err e;
+    (void)state;
+    assert_ok(replica_identity_obtain(store, &a, &e), &e);
+    assert_ok(replica_identity_read(store, &b, &e), &e);
+    assert_true(uid_equal(&a.database, &b.database) && uid_equal(&a.database, &r.database));
+    assert_true(a.created_ms > 0 && a.created_ms == b.created_ms);
+}
+
+static void without_seawall_json_there_is_no_replica(void **state)
+{
+    struct replica_identity id;
+    struct err e;
+    (void)state;
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
+    assert_error(catalog_open(&catalog, store, codec, &e), &e, ERR_NOTFOUND);
+    assert_error(replica_identity_read(store, &id, &e), &e, ERR_NOTFOUND);
+}
+
+static void a_seawall_json_that_is_not_understood_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        enum err_code code;
+    } known[] = {
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"created\":5}", ERR_NONE},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_NONE},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"more\":[1,{}]}", ERR_NONE},
+        {"{\"format\":2,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"format\":\"1\",\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"aes-256-gcm\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeef\",\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff00\",\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":\"00112233445566778899AABBCCDDEEFF\",\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":7,\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"encryption\":\"none\"}", ERR_CORRUPT},
+        {"[]", ERR_CORRUPT},
+        {"", ERR_CORRUPT},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        struct replica_identity id;
+        struct err e;
+        assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
+        assert_ok(store_put_new(store, NAME_IDENTITY, known[i].text, strlen(known[i].text), &e), &e);
+        if (known[i].code == ERR_NONE) {
+            assert_ok(replica_identity_read(store, &id, &e), &e);
+            assert_int_equal(id.database.bytes[15], 0xff);
+        } else {
+            assert_error(replica_identity_read(store, &id, &e), &e, ERR_CORRUPT);
+            assert_contains(e.msg, NAME_IDENTITY);
+        }
+    }
+}
+
+static void the_catalog_sorts_objects_by_kind_and_passes_over_strangers(void **state)
+{
+    struct err e;
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_base(&r, 6, 6);
+    assert_ok(store_put_new(store, "readme.txt", "?", 1, &e), &e);
+    assert_ok(store_put_new(store, "0/zz", "?", 1, &e), &e);
+    list_objects();
+    assert_int_equal(catalog.level0_count, 2);
+    assert_int_equal(catalog.level_count, 1);
+    assert_int_equal(catalog.marker_count, 1);
+    assert_true(catalog.objects >= 6); /* with chunks and seawall.json, without the two strangers */
+    assert_ptr_equal(catalog_level0_at(&catalog, 4), &catalog.level0[0]);
+    assert_ptr_equal(catalog_level0_at(&catalog, 5), &catalog.level0[1]);
+    assert_ptr_equal(catalog_level0_at(&catalog, 1000), &catalog.level0[1]);
+    assert_null(catalog_level0_at(&catalog, 0));
+    uint64_t bytes = 0, objects = 0;
+    for (size_t i = 0; i < ((struct memory_store *)store)->count; i++) {
+        const struct memory_object *o = &((struct memory_store *)store)->objects[i];
+        bool ours = strcmp(o->key, "readme.txt") != 0 && strcmp(o->key, "0/zz") != 0;
+        bytes += ours ? o->size : 0;
+        objects += ours;
+    }
+    assert_true(catalog.bytes == bytes && catalog.objects == objects);
+}
+
+/* Copies an object to another key. */
+static void put_copy(const char *from, const char *to)
+{
+    struct err e;
+    const struct memory_object *o = memory_store_object((struct memory_store *)store, from);
+    assert_non_null(o);
+    assert_ok(store_put_new(store, to, o->bytes, o->size, &e), &e);
+}
+
+static void an_object_under_another_key_is_corrupt(void **state)
+{
+    static const char *const keys[] = {"0/0000000000000005", "1/0000000000000001-0000000000000004", "base/0000000000000004-52000000000000000000000000000000/marker"};
+    static const char *const wrong[] = {"0/0000000000000006", "2/0000000000000001-0000000000000004", "1/0000000000000001-0000000000000005",
+                                        "1/0000000000000002-0000000000000004", "base/0000000000000003-52000000000000000000000000000000/marker",
+                                        "base/0000000000000004-53000000000000000000000000000000/marker"};
+    (void)state;
+    replica_put_full(&r, 5, 5, 0);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_base(&r, 4, 4);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        for (size_t k = 0; k < COUNT_OF(keys); k++) {
+            struct err e;
+            put_copy(keys[k], wrong[i]);
+            list_objects();
+            struct catalog_object *lists[] = {catalog.level0, catalog.levels, catalog.markers};
+            size_t counts[] = {catalog.level0_count, catalog.level_count, catalog.marker_count};
+            for (size_t l = 0; l < 3; l++)
+                for (size_t n = 0; n < counts[l]; n++) {
+                    char key[NAME_MAX_BYTES];
+                    name_format(&lists[l][n].name, key);
+                    if (strcmp(key, wrong[i]) == 0) {
+                        assert_error(catalog_load(&catalog, &lists[l][n], &e), &e, ERR_CORRUPT);
+                        assert_contains(e.msg, key);
+                    } else {
+                        assert_ok(catalog_load(&catalog, &lists[l][n], &e), &e);
+                    }
+                }
+            assert_ok(store_remove(store, wrong[i], &e), &e);
+        }
+}
+
+static void an_object_of_another_database_is_corrupt(void **state)
+{
+    (void)state;
+    r.database.bytes[3] ^= 1;
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    list_objects();
+    assert_no_plan(2, ERR_CORRUPT, "another database");
+}
+
+/* ---- the target */
+
+static void a_target_is_a_commit_record_or_there_is_no_plan(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 0, 4, 7, 0);
+    replica_put_full(&r, 8, 9, 0);
+    list_objects();
+    for (uint64_t t = 1; t <= 9; t++) {
+        if (t < 4 || t > 6)
+            assert_plan(t, t < 4 ? "0/1" : t == 7 ? "0/1 0/4" : "0/1 0/4 0/8");
+        else
+            assert_no_plan(t, ERR_NOTFOUND, "try 7");
+    }
+    assert_no_plan(10, ERR_NOTFOUND, "the newest is 9");
+    assert_no_plan(UINT64_MAX - 1, ERR_NOTFOUND, "no restore point");
+    assert_points("1 2 3 7 8 9");
+}
+
+static void txid_0_is_the_empty_state(void **state)
+{
+    struct plan p = {.source_count = 5};
+    struct err e;
+    (void)state;
+    list_objects();
+    assert_ok(plan_make(&catalog, 0, &p, &e), &e);
+    assert_int_equal(p.source_count, 0);
+    assert_int_equal(p.record.pages, 0);
+    assert_true(p.record.checksum == 0);
+    plan_release(&p);
+}
+
+static void the_newest_is_the_end_of_the_last_segment_that_has_a_plan(void **state)
+{
+    struct plan p = {0};
+    struct err e;
+    (void)state;
+    list_objects();
+    assert_no_plan(PLAN_NEWEST, ERR_NOTFOUND, "no restore point yet");
+    struct placed *anchor = replica_put_anchor(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    list_objects();
+    assert_no_plan(PLAN_NEWEST, ERR_NOTFOUND, "complete");
+    replica_remove(&r, anchor);
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    for (int i = 0; i < 2; i++) {
+        list_objects();
+        assert_ok(plan_make(&catalog, PLAN_NEWEST, &p, &e), &e);
+        assert_true(p.record.txid == 3);
+        plan_release(&p);
+        if (i == 0)
+            replica_put_anchor(&r, 4, 5, 0); /* its base is not there yet: what came before still counts */
+    }
+    replica_put_base(&r, 5, 5);
+    list_objects();
+    assert_plan(5, "base/5");
+    assert_ok(plan_make(&catalog, PLAN_NEWEST, &p, &e), &e);
+    assert_true(p.record.txid == 5);
+    plan_release(&p);
+}
+
+/* ---- the walk */
+
+static void a_chain_is_taken_in_order(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 2, 5, 0);
+    replica_put_last(&r, 0, 6, 8, 0);
+    replica_put_full(&r, 9, 12, 0);
+    list_objects();
+    assert_plan(1, "0/1");
+    assert_plan(3, "0/1 0/2");
+    assert_plan(8, "0/1 0/2 0/6");
+    assert_plan(10, "0/1 0/2 0/6 0/9");
+    assert_points("1 2 3 4 5 8 9 10 11 12");
+}
+
+static void a_higher_level_stands_for_what_it_covers(void **state)
+{
+    (void)state;
+    for (uint64_t t = 1; t <= 12; t += 2)
+        replica_put_full(&r, t, t + 1, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 1, 5, 8, 0);
+    replica_put_last(&r, 2, 1, 8, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 3, 1, 8, SEGMENT_FROM_EMPTY);
+    list_objects();
+    assert_plan(3, "0/1 0/3");
+    assert_plan(4, "1/1-4");
+    assert_plan(7, "1/1-4 0/5 0/7");
+    assert_plan(8, "3/1-8"); /* as far as the others: the highest level */
+    assert_plan(12, "3/1-8 0/9 0/11");
+}
+
+static void a_segment_may_begin_before_the_position(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 3, 6, 0);
+    replica_put_full(&r, 7, 8, 0);
+    replica_put_base(&r, 4, 4);
+    list_objects();
+    assert_plan(5, "base/4 0/3");
+    assert_plan(8, "base/4 0/3 0/7");
+}
+
+static void a_plan_begins_at_the_newest_base_that_is_not_after_the_target(void **state)
+{
+    (void)state;
+    for (uint64_t t = 1; t <= 12; t += 2)
+        replica_put_full(&r, t, t + 1, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_base(&r, 4, 6);
+    replica_put_base(&r, 8, 10);
+    list_objects();
+    assert_plan(3, "0/1 0/3");
+    assert_plan(5, "0/1 0/3 0/5"); /* a chunk of the base was read after 5 */
+    assert_plan(6, "base/4 0/5");
+    assert_plan(9, "base/4 0/5 0/7 0/9");
+    assert_plan(10, "base/8 0/9");
+    assert_plan(12, "base/8 0/9 0/11");
+}
+
+static void a_base_without_its_marker_does_not_count(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 6, SEGMENT_FROM_EMPTY);
+    struct placed *base = replica_put_base(&r, 6, 6);
+    list_objects();
+    assert_plan(6, "base/6");
+    replica_remove(&r, base);
+    list_objects();
+    assert_plan(6, "0/1");
+}
+
+static void where_objects_are_missing_an_older_base_or_nothing_helps(void **state)
+{
+    (void)state;
+    struct placed *first = replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY), *second = replica_put_full(&r, 3, 4, 0);
+    replica_put_full(&r, 5, 6, 0);
+    replica_put_full(&r, 7, 8, 0);
+    replica_put_base(&r, 4, 4);
+    struct placed *newer = replica_put_base(&r, 6, 6);
+    replica_remove(&r, first);
+    list_objects();
+    assert_no_plan(3, ERR_NOTFOUND, "txid 3");
+    assert_plan(4, "base/4");
+    assert_plan(8, "base/6 0/7");
+    replica_remove(&r, newer);
+    list_objects();
+    assert_plan(8, "base/4 0/5 0/7");
+    replica_remove(&r, second);
+    list_objects();
+    assert_no_plan(4, ERR_NOTFOUND, "no restore point"); /* its record is gone, though the base is there */
+    assert_plan(8, "base/4 0/5 0/7");
+    assert_points("5 6 7 8");
+}
+
+static void segments_that_contradict_each_other_are_corrupt(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    r.checksum_before_lie = 1;
+    replica_put_full(&r, 5, 6, 0);
+    r.checksum_before_lie = 0;
+    replica_put_full(&r, 7, 8, 0);
+    list_objects();
+    assert_plan(4, "0/1");
+    assert_no_plan(6, ERR_CORRUPT, "0/0000000000000005");
+    assert_no_plan(8, ERR_CORRUPT, "checksums differ");
+    replica_put_base(&r, 6, 6); /* a start beyond the contradiction */
+    list_objects();
+    assert_plan(8, "base/6 0/7");
+}
+
+static void a_page_size_that_changes_without_a_new_beginning_is_corrupt(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 12, SEGMENT_FROM_EMPTY);
+    replica_commits(&r, 2, 1024);
+    replica_put_full(&r, 13, 14, 0);
+    list_objects();
+    assert_no_plan(14, ERR_CORRUPT, "page size");
+}
+
+static void what_lies_before_a_new_beginning_is_not_fetched(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 12, SEGMENT_FROM_EMPTY);
+    replica_commits(&r, 4, 1024);
+    replica_put_full(&r, 13, 14, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 15, 16, 0);
+    list_objects();
+    assert_plan(12, "0/1");
+    assert_plan(14, "0/13");
+    assert_plan(16, "0/13 0/15");
+    replica_put_base(&r, 12, 12);
+    list_objects();
+    assert_plan(16, "0/13 0/15");
+}
+
+/* "Nothing before it counts": so nothing before it can be missed. list must not show what restore then refuses. */
+static void a_new_beginning_can_be_restored_when_everything_before_it_is_gone(void **state)
+{
+    (void)state;
+    struct placed *old = replica_put_full(&r, 1, 11, SEGMENT_FROM_EMPTY), *gap = replica_put_full(&r, 12, 12, 0);
+    replica_commits(&r, 4, 1024);
+    replica_put_full(&r, 13, 14, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 15, 16, 0);
+    replica_remove(&r, gap);
+    list_objects();
+    assert_points("1 2 3 4 5 6 7 8 9 10 11 13 14 15 16");
+    assert_plan(13, "0/13");
+    assert_plan(16, "0/13 0/15");
+    replica_remove(&r, old);
+    list_objects();
+    assert_plan(16, "0/13 0/15");
+}
+
+static void a_segment_without_pages_is_passed_by_a_base_only(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_anchor(&r, 5, 8, 0);
+    replica_put_full(&r, 9, 10, 0);
+    list_objects();
+    assert_no_plan(8, ERR_NOTFOUND, "txid 8");
+    assert_no_plan(10, ERR_NOTFOUND, "txid 10");
+    assert_points("1 2 3 4");
+    replica_put_base(&r, 4, 4); /* too old */
+    list_objects();
+    assert_no_plan(8, ERR_NOTFOUND, "txid 8");
+    replica_put_base(&r, 8, 10);
+    list_objects();
+    assert_no_plan(8, ERR_NOTFOUND, "txid 8"); /* parts of it are of txid 10 */
+    assert_plan(10, "base/8 0/9");
+    assert_points("1 2 3 4 10");
+}
+
+static void parts_come_before_the_segment_that_names_them(void **state)
+{
+    (void)state;
+    replica_put_last(&r, 0, 1, 6, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
+    replica_put_full(&r, 7, 8, 0);
+    list_objects();
+    assert_plan(8, "part part 0/1 0/7");
+}
+
+/* A marker or manifest comes from a store: what it names must be an object of its own kind, or a reader could be led anywhere. */
+static void names_in_a_list_must_be_of_its_own_kind(void **state)
+{
+    static const char *const names[] = {"", "0/0000000000000001", "../../etc/passwd", "/etc/passwd", "seawall.json",
+                                        "base/0000000000000004-52000000000000000000000000000000/marker", "part/52000000000000000000000000000000-0000000000000001"};
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct listed listed = {.first_page = 1, .last_page = 9, .max = 4};
+        struct name name = {.kind = NAME_MARKER, .start = 4, .run = r.run};
+        struct object_parts marker = {.info = replica_info(&r, OBJECT_MARKER, 0, 4), .list = &listed, .list_count = 1};
+        struct err e;
+        struct plan p = {0};
+        marker.info.start = 4;
+        snprintf(listed.name, sizeof listed.name, "%s", names[i]);
+        replica_put(&r, &name, &marker, packing_new(), NULL);
+        list_objects();
+        assert_ok(plan_make(&catalog, 4, &p, &e), &e); /* the base is passed over */
+        assert_int_equal(p.source_count, 1);
+        plan_release(&p);
+        replica_remove(&r, &(struct placed){.name = name});
+    }
+}
+
+/* ---- damage */
+
+static void damage(const struct placed *o)
+{
+    char key[NAME_MAX_BYTES];
+    name_format(&o->name, key);
+    struct memory_object *m = memory_store_object((struct memory_store *)store, key);
+    assert_non_null(m);
+    m->bytes[m->size - 20] ^= 1;
+}
+
+static void a_damaged_object_is_passed_over_when_another_reaches(void **state)
+{
+    (void)state;
+    struct placed *a = replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 3, 4, 0);
+    struct placed *one = replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    damage(a);
+    list_objects();
+    assert_plan(6, "1/1-4 0/5");
+    assert_no_plan(2, ERR_CORRUPT, "0/0000000000000001");
+    assert_points("4 5 6");
+    damage(a); /* mended */
+    damage(one);
+    list_objects();
+    assert_plan(6, "0/1 0/3 0/5");
+    assert_points("1 2 3 4 5 6");
+}
+
+static void a_damaged_base_leaves_older_ones(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 8, 0);
+    replica_put_base(&r, 4, 4);
+    damage(replica_put_base(&r, 8, 8));
+    list_objects();
+    assert_plan(8, "base/4 0/5");
+}
+
+static void where_damage_leaves_no_way_it_is_named(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    damage(replica_put_full(&r, 5, 6, 0));
+    replica_put_full(&r, 7, 8, 0);
+    list_objects();
+    assert_no_plan(5, ERR_CORRUPT, "0/0000000000000005");
+    assert_no_plan(8, ERR_CORRUPT, "0/0000000000000005");
+    assert_plan(4, "0/1");
+}
+
+/* Of several compacted segments that end at the target, one sound one is enough. */
+static void a_record_is_found_in_any_sound_segment_that_ends_there(void **state)
+{
+    (void)state;
+    struct placed *zero = replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    struct placed *one = replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    struct placed *two = replica_put_last(&r, 2, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    damage(zero);
+    damage(two);
+    list_objects();
+    assert_plan(4, "1/1-4");
+    damage(one);
+    damage(two);
+    list_objects();
+    assert_points("4 5 6");
+    assert_plan(4, "2/1-4");
+}
+
+/* ---- the map of a target */
+
+static void the_map_of_a_plan_is_that_of_the_database(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 0, 5, 8, SEGMENT_IN_PARTS);
+    replica_put_full(&r, 9, 12, 0);
+    replica_put_base(&r, 4, 8);
+    list_objects();
+    for (uint64_t t = 1; t <= 12; t++) {
+        struct plan p = {0};
+        struct map map;
+        struct err e;
+        if (t > 4 && t < 8)
+            continue;
+        assert_ok(plan_make(&catalog, t, &p, &e), &e);
+        assert_ok(plan_map(&catalog, &p, &map, &e), &e);
+        assert_int_equal(map.pages, r.model.at[t].record.pages);
+        assert_true(map.checksum == r.model.at[t].record.checksum);
+        for (uint32_t pgno = 1; pgno <= map.pages; pgno++) {
+            assert_true(map_get(&map, pgno).hash == r.model.at[t].page[pgno].hash);
+            assert_true(map_get(&map, pgno).txid == r.model.at[t].page[pgno].txid);
+        }
+        map_release(&map);
+        plan_release(&p);
+    }
+}
+
+/* ---- any replica */
+
+struct point_set {
+    bool found[MODEL_TXIDS + 2];
+    const struct replica *replica;
+};
+
+static int add_to_set(void *context, const struct commit_record *record)
+{
+    struct point_set *s = context;
+    const struct commit_record *model = &s->replica->model.at[record->txid].record;
+    assert_true(record->txid >= 1 && record->txid <= s->replica->model.newest && !s->found[record->txid]);
+    assert_true(record->time_ms == model->time_ms && record->pages == model->pages && record->checksum == model->checksum);
+    s->found[record->txid] = true;
+    return 0;
+}
+
+/* Three opinions on which txids can be restored: plan_points, plan_make for each, and the rules without cleverness. */
+static void compare_opinions(struct replica *any, unsigned seed)
+{
+    struct point_set points = {.replica = any};
+    struct err e;
+    assert_ok(plan_points(&catalog, add_to_set, &points, &e), &e);
+    for (uint64_t t = 1; t <= any->model.newest + 1; t++) {
+        struct plan p = {0};
+        bool planned = plan_make(&catalog, t, &p, &e) == 0, possible = t <= any->model.newest && replica_can_restore(any, t);
+        if (!planned && e.code != ERR_NOTFOUND && e.code != ERR_CORRUPT)
+            fail_msg("seed %u, txid %d: code %d: %s", seed, (int)t, (int)e.code, e.msg);
+        if (planned != possible || points.found[t] != possible)
+            fail_msg("seed %u, txid %d: plan_make says %d, plan_points %d, the rules %d", seed, (int)t, planned, points.found[t], possible);
+        plan_release(&p);
+    }
+}
+
+static void try_random_replicas(unsigned first_seed, unsigned count, bool with_damage)
+{
+    static struct replica any;
+    for (unsigned seed = first_seed; seed < first_seed + count; seed++) {
+        struct store *s = memory_store_new(), *kept = store;
+        assert_non_null(s);
+        replica_init(&any, s, codec, seed);
+        replica_random(&any);
+        store = s;
+        for (size_t i = 0; with_damage && i < any.placed_count; i++)
+            if (!any.placed[i].gone && dice_below(&any.dice, 5) == 0) {
+                damage(&any.placed[i]);
+                any.placed[i].gone = true;
+            }
+        list_objects();
+        compare_opinions(&any, seed);
+        catalog_release(&catalog);
+        replica_release(&any);
+        store_close(s);
+        store = kept;
+    }
+}
+
+static void list_and_plan_agree_with_the_rules_on_any_replica(void **state)
+{
+    (void)state;
+    try_random_replicas(1000, 1500, false);
+}
+
+static void list_and_plan_agree_with_the_rules_on_any_damaged_replica(void **state)
+{
+    (void)state;
+    try_random_replicas(5000, 1500, true);
+}
+
+#define PLAN_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAN_TEST(a_replica_keeps_the_database_id_it_was_made_with),
+        PLAN_TEST(without_seawall_json_there_is_no_replica),
+        PLAN_TEST(a_seawall_json_that_is_not_understood_is_refused),
+        PLAN_TEST(the_catalog_sorts_objects_by_kind_and_passes_over_strangers),
+        PLAN_TEST(an_object_under_another_key_is_corrupt),
+        PLAN_TEST(an_object_of_another_database_is_corrupt),
+        PLAN_TEST(a_target_is_a_commit_record_or_there_is_no_plan),
+        PLAN_TEST(txid_0_is_the_empty_state),
+        PLAN_TEST(the_newest_is_the_end_of_the_last_segment_that_has_a_plan),
+        PLAN_TEST(a_chain_is_taken_in_order),
+        PLAN_TEST(a_higher_level_stands_for_what_it_covers),
+        PLAN_TEST(a_segment_may_begin_before_the_position),
+        PLAN_TEST(a_plan_begins_at_the_newest_base_that_is_not_after_the_target),
+        PLAN_TEST(a_base_without_its_marker_does_not_count),
+        PLAN_TEST(where_objects_are_missing_an_older_base_or_nothing_helps),
+        PLAN_TEST(segments_that_contradict_each_other_are_corrupt),
+        PLAN_TEST(a_page_size_that_changes_without_a_new_beginning_is_corrupt),
+        PLAN_TEST(what_lies_before_a_new_beginning_is_not_fetched),
+        PLAN_TEST(a_new_beginning_can_be_restored_when_everything_before_it_is_gone),
+        PLAN_TEST(a_segment_without_pages_is_passed_by_a_base_only),
+        PLAN_TEST(parts_come_before_the_segment_that_names_them),
+        PLAN_TEST(names_in_a_list_must_be_of_its_own_kind),
+        PLAN_TEST(a_damaged_object_is_passed_over_when_another_reaches),
+        PLAN_TEST(a_damaged_base_leaves_older_ones),
+        PLAN_TEST(where_damage_leaves_no_way_it_is_named),
+        PLAN_TEST(a_record_is_found_in_any_sound_segment_that_ends_there),
+        PLAN_TEST(the_map_of_a_plan_is_that_of_the_database),
+        PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
+        PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_damaged_replica),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,714 @@
+/* restore/: the database that comes out is the one of the model, or nothing comes out. */
+#include "sql.h"
+
+#include "memory_store.h"
+#include "pagemap/state.h"
+#include "replica.h"
+#include "restore/apply.h"
+#include "restore/integrity.h"
+#include "restore/restore.h"
+#include "restore/target.h"
+
+#include <sys/mman.h>
+
+static struct codec *codec;
+static struct store *store; /* in memory */
+static struct replica r;
+static struct catalog catalog;
+
+static int setup(void **state)
+{
+    codec = codec_new();
+    store = memory_store_new();
+    if (!codec || !store || temp_setup(state))
+        return -1;
+    replica_init(&r, store, codec, 30);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    catalog_release(&catalog);
+    replica_release(&r);
+    store_close(store);
+    codec_free(codec);
+    return temp_teardown(state);
+}
+
+static void list_objects(struct store *s)
+{
+    struct err e;
+    catalog_release(&catalog);
+    assert_ok(catalog_open(&catalog, s, codec, &e), &e);
+}
+
+/* Plans and applies into a file in memory. Returns it, or -1. */
+static int apply_txid(uint64_t txid, unsigned jobs, struct map *ret_map, struct err *e)
+{
+    struct plan p = {0};
+    struct apply_options o = {.jobs = jobs};
+    int fd = memfd_create("restore", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    int rc = plan_make(&catalog, txid, &p, e);
+    if (rc == 0)
+        rc = apply_plan(&catalog, &p, fd, &o, ret_map, e);
+    plan_release(&p);
+    if (rc)
+        close(fd);
+    return rc ? -1 : fd;
+}
+
+static void assert_file_is(int fd, const struct model_state *s)
+{
+    struct stat st;
+    size_t size = (size_t)s->record.pages * s->page_size;
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, size);
+    uint8_t *bytes = malloc(size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(pread(fd, bytes, size, 0), size);
+    assert_memory_equal(bytes, s->bytes, size);
+    free(bytes);
+}
+
+static void assert_map_is(const struct map *m, const struct model_state *s)
+{
+    assert_int_equal(m->pages, s->record.pages);
+    assert_true(m->checksum == s->record.checksum);
+    for (uint32_t pgno = 1; pgno <= m->pages; pgno++)
+        assert_true(map_get(m, pgno).hash == s->page[pgno].hash && map_get(m, pgno).txid == s->page[pgno].txid);
+}
+
+static void assert_restores(const struct replica *any, uint64_t txid, unsigned jobs)
+{
+    struct map map;
+    struct err e;
+    int fd = apply_txid(txid, jobs, &map, &e);
+    if (fd < 0)
+        fail_msg("txid %d: %s", (int)txid, e.msg);
+    assert_file_is(fd, &any->model.at[txid]);
+    assert_map_is(&map, &any->model.at[txid]);
+    map_release(&map);
+    close(fd);
+}
+
+/* ---- apply */
+
+static void every_restore_point_of_any_replica_gives_the_model(void **state)
+{
+    static struct replica any;
+    unsigned restored = 0;
+    (void)state;
+    for (unsigned seed = 0; seed < 300; seed++) {
+        struct store *s = NULL;
+        struct err e;
+        char name[16];
+        snprintf(name, sizeof name, "%u", seed);
+        if (seed % 10 == 0)
+            assert_ok(store_open(temp_path(name), STORE_WRITE, &s, &e), &e);
+        else
+            s = memory_store_new();
+        assert_non_null(s);
+        replica_init(&any, s, codec, seed);
+        replica_random(&any);
+        list_objects(s);
+        for (uint64_t t = 1; t <= any.model.newest; t++) {
+            struct plan p = {0};
+            bool planned = plan_make(&catalog, t, &p, &e) == 0;
+            plan_release(&p);
+            if (planned) {
+                assert_restores(&any, t, 1 + seed % 3);
+                restored++;
+            }
+        }
+        catalog_release(&catalog);
+        replica_release(&any);
+        store_close(s);
+    }
+    assert_true(restored > 1500);
+}
+
+static void the_number_of_threads_makes_no_difference(void **state)
+{
+    static const unsigned jobs[] = {1, 2, 7, 64, 1000};
+    (void)state;
+    replica_commits(&r, 30, 4096);
+    for (uint64_t t = 1; t <= 30; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    list_objects(store);
+    for (size_t i = 0; i < COUNT_OF(jobs); i++)
+        assert_restores(&r, 30, jobs[i]);
+}
+
+static void all_page_sizes_are_restored(void **state)
+{
+    (void)state;
+    for (uint32_t page_size = PAGE_SIZE_MIN; page_size <= PAGE_SIZE_MAX; page_size *= 2) {
+        replica_release(&r);
+        store_close(store);
+        store = memory_store_new();
+        replica_init(&r, store, codec, page_size);
+        replica_commits(&r, 10, page_size);
+        replica_put_full(&r, 1, 6, SEGMENT_FROM_EMPTY);
+        replica_put_last(&r, 0, 7, 8, SEGMENT_IN_PARTS);
+        replica_put_full(&r, 9, 10, 0);
+        replica_put_base(&r, 6, 8);
+        list_objects(store);
+        assert_restores(&r, 5, 2);
+        assert_restores(&r, 8, 2);
+        assert_restores(&r, 10, 2);
+    }
+}
+
+/* The page at 1 GiB holds SQLite's lock bytes: no object has it, nobody misses it, and it counts as nothing. Here all other pages are zeros. */
+static void the_lock_byte_page_is_neither_stored_nor_missed(void **state)
+{
+    enum { PAGES = 16390, PAGE_SIZE = 65536 };
+    uint32_t lock_page = lock_byte_page(PAGE_SIZE);
+    struct version *versions = calloc(PAGES, sizeof *versions);
+    static uint8_t images[3][PAGE_SIZE], page[PAGE_SIZE];
+    const uint32_t written[] = {1, lock_page - 1, lock_page + 1};
+    struct commit_record record = {.txid = 1, .pages = PAGES};
+    struct name name = {.kind = NAME_LEVEL0, .min = 1};
+    struct buf object = {0};
+    struct digest digest;
+    struct err e;
+    struct map map;
+    struct stat st;
+    char key[NAME_MAX_BYTES];
+    size_t n = 0;
+    (void)state;
+    assert_non_null(versions);
+    for (uint32_t pgno = 1; pgno <= PAGES; pgno++)
+        if (pgno != lock_page)
+            versions[n++] = (struct version){.pgno = pgno, .txid = 1};
+    for (size_t i = 0; i < 3; i++) {
+        struct version *v = &versions[written[i] - 1 - (written[i] > lock_page)];
+        assert_int_equal(v->pgno, written[i]);
+        dice_fill(&r.dice, images[i], PAGE_SIZE);
+        v->kind = VERSION_IMAGE;
+        v->hash = page_hash(v->pgno, images[i], PAGE_SIZE);
+        record.checksum ^= v->hash;
+    }
+    struct object_parts parts = {.info = {.kind = OBJECT_SEGMENT,
+                                          .flags = SEGMENT_FROM_EMPTY,
+                                          .min = 1,
+                                          .max = 1,
+                                          .page_size = PAGE_SIZE,
+                                          .first_page = 1,
+                                          .last_page = PAGES,
+                                          .database = r.database},
+                                 .records = &record,
+                                 .record_count = 1,
+                                 .versions = versions,
+                                 .version_count = n,
+                                 .payload = images[0]};
+    assert_ok(object_make(codec, &parts, &object, &digest, &e), &e);
+    name_format(&name, key);
+    assert_ok(store_put_new(store, key, object.data, object.len, &e), &e);
+    list_objects(store);
+    int fd = apply_txid(1, 2, &map, &e);
+    if (fd < 0)
+        fail_msg("%s", e.msg);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, (off_t)PAGES * PAGE_SIZE);
+    assert_true(st.st_blocks * 512 < 1 << 20); /* pages of zeros stay holes */
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pread(fd, page, PAGE_SIZE, (off_t)(written[i] - 1) * PAGE_SIZE), PAGE_SIZE);
+        assert_memory_equal(page, images[i], PAGE_SIZE);
+    }
+    assert_int_equal(map_get(&map, lock_page).txid, 0);
+    assert_true(map.checksum == record.checksum);
+    map_release(&map);
+    close(fd);
+    buf_release(&object);
+    free(versions);
+}
+
+static int apply_nothing(void)
+{
+    struct map map;
+    struct err e;
+    struct stat st;
+    int fd = apply_txid(0, 1, &map, &e);
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0 && map.pages == 0 ? 0 : 1;
+}
+
+static void the_empty_state_is_an_empty_file(void **state)
+{
+    (void)state;
+    replica_commits(&r, 2, 512);
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    list_objects(store);
+    int result = in_child(apply_nothing);
+    if (result < 0)
+        fail_msg("ended by signal %d (%s)", -result, strsignal(-result));
+    assert_int_equal(result, 0);
+}
+
+static void a_canceled_restore_stops(void **state)
+{
+    atomic_bool cancel;
+    struct apply_options o = {.jobs = 1, .cancel = &cancel};
+    struct plan p = {0};
+    struct map map;
+    struct err e;
+    (void)state;
+    replica_commits(&r, 5, 512);
+    replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    list_objects(store);
+    assert_ok(plan_make(&catalog, 5, &p, &e), &e);
+    int fd = memfd_create("restore", MFD_CLOEXEC);
+    atomic_store(&cancel, true);
+    assert_error(apply_plan(&catalog, &p, fd, &o, &map, &e), &e, ERR_CANCELED);
+    atomic_store(&cancel, false);
+    assert_ok(apply_plan(&catalog, &p, fd, &o, &map, &e), &e);
+    map_release(&map);
+    plan_release(&p);
+    close(fd);
+}
+
+/* ---- what must not come out */
+
+static struct memory_object *object_of(const char *key)
+{
+    struct memory_object *o = memory_store_object((struct memory_store *)store, key);
+    assert_non_null(o);
+    return o;
+}
+
+/* Each byte of each object: the restore fails, or what it gives is right all the same. */
+static void damage_anywhere_is_never_restored(void **state)
+{
+    unsigned refused = 0, right = 0;
+    (void)state;
+    replica_commits(&r, 9, 512);
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 0, 4, 6, SEGMENT_IN_PARTS);
+    replica_put_full(&r, 7, 9, 0);
+    replica_put_base(&r, 3, 3);
+    struct memory_store *m = (struct memory_store *)store;
+    for (size_t i = 0; i < m->count; i++) {
+        struct memory_object *o = &m->objects[i];
+        if (strcmp(o->key, NAME_IDENTITY) == 0)
+            continue;
+        for (size_t at = 0; at < o->size; at += at < 300 || at + 500 > o->size ? 3 : 23) {
+            struct map map;
+            struct err e;
+            o->bytes[at] ^= 0x11;
+            list_objects(store);
+            int fd = apply_txid(8, 1, &map, &e);
+            if (fd >= 0) {
+                assert_file_is(fd, &r.model.at[8]);
+                map_release(&map);
+                close(fd);
+                right++;
+            } else {
+                assert_int_equal(e.code, ERR_CORRUPT);
+                assert_contains(e.msg, "object '");
+                refused++;
+            }
+            o->bytes[at] ^= 0x11;
+        }
+    }
+    assert_true(refused > 100 && right > 100); /* a damaged base leaves the levels */
+}
+
+static void a_missing_part_or_chunk_is_damage_and_is_named(void **state)
+{
+    struct map map;
+    struct err e;
+    const char *chunk = "base/0000000000000004-52000000000000000000000000000000/00000001";
+    const char *part = "part/52000000000000000000000000000000-0000000000000060";
+    (void)state;
+    replica_commits(&r, 6, 512);
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 0, 5, 6, SEGMENT_IN_PARTS);
+    list_objects(store);
+    assert_restores(&r, 6, 1);
+    assert_ok(store_remove(store, part, &e), &e);
+    assert_int_equal(apply_txid(6, 1, &map, &e), -1);
+    assert_int_equal(e.code, ERR_CORRUPT);
+    assert_contains(e.msg, part);
+    replica_put_base(&r, 4, 4);
+    assert_ok(store_remove(store, chunk, &e), &e);
+    list_objects(store);
+    assert_int_equal(apply_txid(4, 1, &map, &e), -1);
+    assert_int_equal(e.code, ERR_CORRUPT);
+    assert_contains(e.msg, chunk);
+}
+
+/* Puts object `key` apart, lets `change` have its way, and puts it together so that all its own checksums fit. */
+static void forge(const char *key, void (*change)(struct forgery *f))
+{
+    struct memory_object *o = object_of(key);
+    struct forgery f;
+    struct buf out = BUF_INIT(1 << 28);
+    struct err e;
+    assert_ok(forgery_open(&f, o->bytes, o->size, codec, &e), &e);
+    change(&f);
+    assert_ok(forgery_close(&f, codec, &out, &e), &e);
+    free(o->bytes);
+    o->bytes = out.data;
+    o->size = out.len;
+    forgery_release(&f);
+}
+
+static void lie_about_the_checksum(struct forgery *f)
+{
+    f->records.data[f->records.len - 1] ^= 1;
+}
+
+static void lie_about_a_page_hash(struct forgery *f)
+{
+    f->index.data[f->index.len - 1] ^= 1;
+}
+
+static void lie_about_the_size(struct forgery *f)
+{
+    f->records.data[f->records.len - 9]++; /* one page more than there are */
+}
+
+static void a_forged_object_is_shown_by_the_pages(void **state)
+{
+    static const struct {
+        void (*change)(struct forgery *f);
+        const char *story;
+    } known[] = {{lie_about_the_checksum, "database checksum"}, {lie_about_a_page_hash, "wrong hash"}, {lie_about_the_size, "no object holds page"}};
+    const char *key = "0/0000000000000001";
+    (void)state;
+    replica_commits(&r, 1, 512);
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        struct memory_object *o = object_of(key);
+        size_t size = o->size;
+        uint8_t *kept = malloc(size);
+        struct map map;
+        struct err e;
+        assert_non_null(kept);
+        memcpy(kept, o->bytes, size);
+        list_objects(store);
+        assert_restores(&r, 1, 1);
+        forge(key, known[i].change);
+        list_objects(store);
+        assert_int_equal(apply_txid(1, 1, &map, &e), -1);
+        assert_int_equal(e.code, ERR_CORRUPT);
+        assert_contains(e.msg, known[i].story);
+        free(o->bytes);
+        o->bytes = kept;
+        o->size = size;
+    }
+}
+
+/* A reader that lets page 0 in writes in front of its map: see test_segment.c. Here, what it does to a restore. */
+static void lie_about_a_page_number(struct forgery *f)
+{
+    struct err e;
+    put_be32(f->trailer + TRAILER_FIRST_PAGE, 0);
+    put_be32(f->trailer + TRAILER_LAST_PAGE, 0);
+    put_be32(f->trailer + TRAILER_VERSION_COUNT, 1);
+    put_be32(f->trailer + TRAILER_BLOCK_COUNT, 1);
+    f->blocks.len = 0;
+    f->index.len = 0;
+    if (codec_deflate(codec, "", 0, &f->blocks, &e) || buf_append_varint(&f->index, 1, &e) || buf_append_varint(&f->index, f->blocks.len, &e) ||
+        buf_append_be64(&f->index, hash64(f->blocks.data, f->blocks.len), &e) || buf_append_zeros(&f->index, 3, &e))
+        fail_msg("%s", e.msg);
+}
+
+static int apply_txid_1(void)
+{
+    struct map map;
+    struct err e = {.code = ERR_NONE};
+    return apply_txid(1, 1, &map, &e) < 0 && e.code == ERR_CORRUPT ? 0 : 1;
+}
+
+static void an_object_with_a_page_zero_ends_in_an_error_and_no_crash(void **state)
+{
+    (void)state;
+    replica_commits(&r, 1, 512);
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    forge("0/0000000000000001", lie_about_a_page_number);
+    list_objects(store);
+    int result = in_child(apply_txid_1);
+    if (result < 0)
+        fail_msg("ended by signal %d (%s)", -result, strsignal(-result));
+    assert_int_equal(result, 0);
+}
+
+/* ---- the whole restore, with files */
+
+static atomic_bool no_cancel;
+
+static int run(uint64_t txid, unsigned flags, struct restore_result *ret_result, struct err *e)
+{
+    struct restore_options o = {
+        .url = temp_path("replica"), .path = temp_path("out.db"), .txid = txid, .flags = flags, .jobs = 2, .cancel = &no_cancel};
+    return restore_run(&o, ret_result, e);
+}
+
+/* A real database of SQLite as a replica in a folder: one base-like segment. Returns the bytes, which the caller frees. */
+static uint8_t *make_real_replica(size_t *ret_size)
+{
+    static struct version versions[400];
+    struct store *s = NULL;
+    struct replica_identity id;
+    struct commit_record record = {.txid = 1, .time_ms = 1000};
+    struct buf object = {0};
+    struct digest digest;
+    struct err e;
+    sqlite3 *db = sql_open(temp_path("app.db"), NULL);
+    sql(db, "PRAGMA page_size=1024; CREATE TABLE t(a INTEGER PRIMARY KEY, b); CREATE INDEX i ON t(b);"
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 900) INSERT INTO t(b) SELECT hex(randomblob(50)) FROM c");
+    sqlite3_close(db);
+    uint8_t *bytes = file_bytes(temp_path("app.db"), ret_size);
+    assert_non_null(bytes);
+    record.pages = (uint32_t)(*ret_size / 1024);
+    assert_true(record.pages <= COUNT_OF(versions));
+    for (uint32_t i = 0; i < record.pages; i++) {
+        versions[i] = (struct version){.pgno = i + 1, .kind = VERSION_IMAGE, .txid = 1, .hash = page_hash(i + 1, bytes + i * 1024, 1024)};
+        assert_true(versions[i].hash != 0);
+        record.checksum ^= versions[i].hash;
+    }
+    assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
+    assert_ok(replica_identity_obtain(s, &id, &e), &e);
+    struct object_parts parts = {.info = {.kind = OBJECT_SEGMENT,
+                                          .flags = SEGMENT_FROM_EMPTY,
+                                          .min = 1,
+                                          .max = 1,
+                                          .page_size = 1024,
+                                          .first_page = 1,
+                                          .last_page = record.pages,
+                                          .database = id.database},
+                                 .records = &record,
+                                 .record_count = 1,
+                                 .versions = versions,
+                                 .version_count = record.pages,
+                                 .payload = bytes};
+    assert_ok(object_make(codec, &parts, &object, &digest, &e), &e);
+    assert_ok(store_put_new(s, "0/0000000000000001", object.data, object.len, &e), &e);
+    buf_release(&object);
+    store_close(s);
+    return bytes;
+}
+
+static unsigned files_in_temp(void)
+{
+    unsigned n = 0;
+    FILE *p;
+    char command[600];
+    snprintf(command, sizeof command, "ls -A '%s' | wc -l", temp_dir);
+    p = popen(command, "re");
+    assert_non_null(p);
+    assert_int_equal(fscanf(p, "%u", &n), 1);
+    pclose(p);
+    return n;
+}
+
+static void assert_same_file(const char *name, const void *bytes, size_t size)
+{
+    size_t n = 0;
+    uint8_t *found = file_bytes(temp_path(name), &n);
+    assert_non_null(found);
+    assert_int_equal(n, size);
+    assert_memory_equal(found, bytes, size);
+    free(found);
+}
+
+static void a_real_database_comes_back_and_its_state_file_goes_on(void **state)
+{
+    struct restore_result result;
+    struct state st;
+    enum state_found found;
+    struct err e;
+    size_t size = 0;
+    (void)state;
+    uint8_t *bytes = make_real_replica(&size);
+    assert_ok(run(PLAN_NEWEST, RESTORE_INTEGRITY_CHECK, &result, &e), &e);
+    assert_same_file("out.db", bytes, size);
+    assert_true(result.record.txid == 1 && result.newest_txid == 1 && result.objects == 1 && result.page_size == 1024);
+    assert_int_equal(files_in_temp(), 4); /* app.db, replica, out.db, out.db-seawall */
+    assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
+    assert_int_equal(found, STATE_INTACT);
+    assert_true(st.map.checksum == result.record.checksum && st.identity.txid == 1);
+    assert_int_equal(st.identity.replica_count, 1);
+    assert_int_equal(st.identity.replicas[0].durable_txid, 1);
+    assert_false(digest_is_zero(&st.identity.replicas[0].head));
+    state_close(&st);
+    free(bytes);
+}
+
+static void an_existing_target_stays_unless_it_is_to_be_replaced(void **state)
+{
+    struct restore_result result;
+    struct err e;
+    size_t size = 0;
+    (void)state;
+    uint8_t *bytes = make_real_replica(&size);
+    assert_int_equal(file_write(temp_path("out.db"), "old", 3), 0);
+    assert_int_equal(file_write(temp_path("out.db-wal"), "stale", 5), 0);
+    assert_int_equal(chmod(temp_path("out.db"), 0640), 0);
+    assert_error(run(1, 0, &result, &e), &e, ERR_EXISTS);
+    assert_contains(e.msg, "HINT");
+    assert_same_file("out.db", "old", 3);
+    assert_same_file("out.db-wal", "stale", 5);
+    assert_int_equal(files_in_temp(), 4);
+    assert_ok(run(1, RESTORE_FORCE, &result, &e), &e);
+    assert_same_file("out.db", bytes, size);
+    assert_int_equal(files_in_temp(), 4); /* the stale -wal is gone, the state file has come */
+    struct stat st;
+    assert_int_equal(stat(temp_path("out.db"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    free(bytes);
+}
+
+static void a_target_in_use_is_not_replaced(void **state)
+{
+    struct restore_result result;
+    struct err e;
+    size_t size = 0;
+    int ready[2], done[2];
+    char byte = 0;
+    (void)state;
+    free(make_real_replica(&size));
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(done), 0);
+    pid_t child = fork(); /* an application, in WAL mode, idle */
+    if (child == 0) {
+        sqlite3 *db = NULL;
+        close(done[1]);
+        int rc = sqlite3_open(temp_path("out.db"), &db);
+        rc |= sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE u(x); SELECT * FROM u", NULL, NULL, NULL);
+        if (write(ready[1], rc ? "n" : "y", 1) != 1 || read(done[0], &byte, 1) != 0)
+            _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    int rc = run(1, RESTORE_FORCE, &result, &e);
+    close(done[0]);
+    close(done[1]);
+    close(ready[0]);
+    close(ready[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_not_equal(rc, 0);
+    assert_int_equal(e.code, ERR_BUSY);
+    assert_contains(e.msg, "in use");
+}
+
+static void a_failed_restore_leaves_the_target_and_nothing_beside_it(void **state)
+{
+    static const struct {
+        const char *what;
+        uint64_t txid;
+        enum err_code code;
+    } known[] = {{"damaged block", 1, ERR_CORRUPT}, {"no such txid", 7, ERR_NOTFOUND}};
+    size_t size = 0;
+    (void)state;
+    free(make_real_replica(&size));
+    char object[1100];
+    snprintf(object, sizeof object, "%s", temp_path("replica/0/0000000000000001"));
+    uint8_t *bytes = file_bytes(object, &size);
+    assert_non_null(bytes);
+    bytes[size / 3] ^= 1;
+    assert_int_equal(file_write(object, bytes, size), 0);
+    free(bytes);
+    for (size_t i = 0; i < COUNT_OF(known) * 2; i++) {
+        struct restore_result result;
+        struct err e;
+        bool exists = i % 2;
+        if (exists)
+            assert_int_equal(file_write(temp_path("out.db"), "old", 3), 0);
+        unsigned before = files_in_temp();
+        assert_error(run(known[i / 2].txid, RESTORE_FORCE, &result, &e), &e, known[i / 2].code);
+        assert_int_equal(files_in_temp(), before);
+        if (exists)
+            assert_same_file("out.db", "old", 3);
+        unlink(temp_path("out.db"));
+    }
+}
+
+static void what_sqlite_calls_damaged_is_not_put_in_place_when_asked(void **state)
+{
+    struct store *s = NULL;
+    struct replica any;
+    struct restore_result result;
+    struct err e;
+    (void)state;
+    assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
+    replica_init(&any, s, codec, 7);
+    replica_commits(&any, 3, 512); /* random bytes: a perfect replica of what is no database */
+    replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
+    assert_error(run(3, RESTORE_INTEGRITY_CHECK, &result, &e), &e, ERR_CORRUPT);
+    assert_contains(e.msg, "integrity check");
+    assert_int_equal(files_in_temp(), 1);
+    assert_ok(run(3, 0, &result, &e), &e);
+    assert_same_file("out.db", any.model.at[3].bytes, (size_t)any.model.at[3].record.pages * 512);
+    replica_release(&any);
+    store_close(s);
+}
+
+static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **state)
+{
+    struct store *s = NULL;
+    struct replica any;
+    struct restore_result result;
+    struct state st;
+    enum state_found found;
+    struct err e;
+    (void)state;
+    assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
+    replica_init(&any, s, codec, 8);
+    replica_commits(&any, 6, 512);
+    replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_full(&any, 4, 6, 0);
+    assert_ok(run(5, RESTORE_DRY_RUN, &result, &e), &e);
+    assert_true(result.record.txid == 5 && result.newest_txid == 6 && result.objects == 2 && result.bytes > 0);
+    assert_int_equal(files_in_temp(), 1);
+    assert_ok(run(5, 0, &result, &e), &e);
+    assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
+    assert_int_equal(found, STATE_INTACT);
+    assert_true(digest_is_zero(&st.identity.replicas[0].head)); /* the replica went on: replicate must not go on from here */
+    state_close(&st);
+    replica_release(&any);
+    store_close(s);
+}
+
+static void sqlite_says_which_file_is_a_database(void **state)
+{
+    struct err e;
+    (void)state;
+    sqlite3 *db = sql_open(temp_path("a b%3f?.db"), NULL);
+    sql(db, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
+    sqlite3_close(db);
+    assert_ok(integrity_check(temp_path("a b%3f?.db"), &e), &e);
+    assert_int_equal(file_write(temp_path("no.db"), "This is no database, but it is long enough to have a header of 100 bytes, "
+                                                    "which SQLite reads before it says so.", 111), 0);
+    assert_error(integrity_check(temp_path("no.db"), &e), &e, ERR_CORRUPT);
+    assert_error(integrity_check(temp_path("absent.db"), &e), &e, ERR_SQLITE);
+}
+
+#define RESTORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RESTORE_TEST(every_restore_point_of_any_replica_gives_the_model),
+        RESTORE_TEST(the_number_of_threads_makes_no_difference),
+        RESTORE_TEST(all_page_sizes_are_restored),
+        RESTORE_TEST(the_lock_byte_page_is_neither_stored_nor_missed),
+        RESTORE_TEST(the_empty_state_is_an_empty_file),
+        RESTORE_TEST(a_canceled_restore_stops),
+        RESTORE_TEST(damage_anywhere_is_never_restored),
+        RESTORE_TEST(a_missing_part_or_chunk_is_damage_and_is_named),
+        RESTORE_TEST(a_forged_object_is_shown_by_the_pages),
+        RESTORE_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
+        RESTORE_TEST(a_real_database_comes_back_and_its_state_file_goes_on),
+        RESTORE_TEST(an_existing_target_stays_unless_it_is_to_be_replaced),
+        RESTORE_TEST(a_target_in_use_is_not_replaced),
+        RESTORE_TEST(a_failed_restore_leaves_the_target_and_nothing_beside_it),
+        RESTORE_TEST(what_sqlite_calls_damaged_is_not_put_in_place_when_asked),
+        RESTORE_TEST(a_dry_run_writes_nothing_and_an_older_target_names_no_head),
+        RESTORE_TEST(sqlite_says_which_file_is_a_database),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
