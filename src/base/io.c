@@ -18,8 +18,8 @@ int io_pread(int fd, void *out, size_t n, uint64_t offset, struct err *e)
         if (got < 0)
             return err_sys(e, errno, "pread %zu bytes at %llu", n, (unsigned long long)offset);
         if (got == 0)
-            return err_set(e, ERR_CORRUPT, 0, "file ends at %llu, wanted %zu bytes at %llu",
-                           (unsigned long long)(offset + done), n, (unsigned long long)offset);
+            return err_set(e, ERR_CORRUPT, 0, "file ends at %llu, wanted %zu bytes at %llu", (unsigned long long)(offset + done), n,
+                           (unsigned long long)offset);
         done += (size_t)got;
     }
     return 0;

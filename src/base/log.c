@@ -25,13 +25,13 @@ static void write_line(const char *level, const char *fmt, va_list args)
     (void)written; /* nowhere left to complain */
 }
 
-#define DEFINE_LOG(name, level)         \
-    void name(const char *fmt, ...)     \
-    {                                   \
-        va_list args;                   \
-        va_start(args, fmt);            \
-        write_line(level, fmt, args);   \
-        va_end(args);                   \
+#define DEFINE_LOG(name, level)                                                                                                    \
+    void name(const char *fmt, ...)                                                                                                \
+    {                                                                                                                              \
+        va_list args;                                                                                                              \
+        va_start(args, fmt);                                                                                                       \
+        write_line(level, fmt, args);                                                                                              \
+        va_end(args);                                                                                                              \
     }
 DEFINE_LOG(log_error, "ERROR")
 DEFINE_LOG(log_warn, "WARN")

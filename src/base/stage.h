@@ -1,6 +1,7 @@
 /* base/stage.h - a file that nobody sees until it is whole.
  *
- * Without a name (O_TMPFILE), so that a crash leaves nothing behind; where the file system has no such files, with a hidden temporary name. */
+ * Without a name (O_TMPFILE), so that a crash leaves nothing behind; where the file system has no such files, with a hidden
+ * temporary name. */
 #ifndef SEAWALL_BASE_STAGE_H
 #define SEAWALL_BASE_STAGE_H
 

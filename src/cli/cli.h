@@ -46,7 +46,7 @@ struct args {
 enum args_kind { ARGS_END, ARGS_OPTION, ARGS_WORD };
 struct args args_of(int argc, char **argv);
 enum args_kind args_next(struct args *a, const char **ret_word);
-const char *args_value(struct args *a); /* of the option just found; NULL: it has none */
+const char *args_value(struct args *a);                 /* of the option just found; NULL: it has none */
 bool args_flag(const struct args *a, const char *name); /* the option just found is this one, which takes no value */
 
 bool cli_parse_number(const char *text, uint64_t *ret_value);

@@ -1,7 +1,7 @@
 /* cli/restore.c - `seawall restore`. */
+#include "restore/restore.h"
 #include "base/clock.h"
 #include "cli/cli.h"
-#include "restore/restore.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -55,7 +55,8 @@ static void print_result(const struct restore_options *o, const struct restore_r
     cli_format_bytes((uint64_t)r->record.pages * r->page_size, size);
     cli_format_bytes(r->bytes, fetched);
     printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu objects of %s\n",
-           o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects, fetched);
+           o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects,
+           fetched);
     if (o->txid == PLAN_NEWEST && r->newest_txid != r->record.txid)
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
 }

@@ -16,7 +16,7 @@ struct codec {
     z_stream deflate, inflate;
     bool deflate_ready, inflate_ready;
 #ifdef HAVE_ISAL
-    struct isal_zstream *fast_deflate; /* owned; with room for its level buffer behind it */
+    struct isal_zstream *fast_deflate;  /* owned; with room for its level buffer behind it */
     struct inflate_state *fast_inflate; /* owned */
 #endif
 };
@@ -116,7 +116,6 @@ int codec_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, si
 #else
 
 /* ---- ISA-L */
-
 
 const char *codec_name(void)
 {

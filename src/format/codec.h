@@ -1,9 +1,10 @@
 /* format/codec.h - zlib streams (RFC 1950), the wire format of blocks and sections. The only door to zlib and to ISA-L.
  *
- * zlib is the reference. ISA-L, where it was found when the program was built, reads and writes the same streams at several times the speed.
+ * zlib is the reference. ISA-L, where it was found when the program was built, reads and writes the same streams at several times
+ * the speed.
  *
- * A codec holds the state of one compressor and one decompressor (about 600 KiB once used). It belongs to a worker, not to a database:
- * starting a zlib stream costs 47 us, resetting one 0.6 us. One thread at a time. */
+ * A codec holds the state of one compressor and one decompressor (about 600 KiB once used). It belongs to a worker, not to a
+ * database: starting a zlib stream costs 47 us, resetting one 0.6 us. One thread at a time. */
 #ifndef SEAWALL_FORMAT_CODEC_H
 #define SEAWALL_FORMAT_CODEC_H
 

@@ -48,14 +48,14 @@ struct segment_info {
     enum object_kind kind;
     unsigned level; /* 0 to 9; 0 for chunks and markers */
     uint32_t flags;
-    uint64_t min, max;               /* txids it covers, both included; a chunk or marker: min is 0 */
-    uint64_t start;                  /* chunk and marker: the txid that fixed the ranges of the base; otherwise 0 */
-    uint32_t page_size;              /* bytes */
-    uint32_t first_page, last_page;  /* range of pages it may hold; 0, 0: none */
-    int64_t time_ms;                 /* when it was written */
+    uint64_t min, max;              /* txids it covers, both included; a chunk or marker: min is 0 */
+    uint64_t start;                 /* chunk and marker: the txid that fixed the ranges of the base; otherwise 0 */
+    uint32_t page_size;             /* bytes */
+    uint32_t first_page, last_page; /* range of pages it may hold; 0, 0: none */
+    int64_t time_ms;                /* when it was written */
     struct uid database, writer, run, nonce;
-    uint64_t checksum_before;        /* database checksum of state min - 1 */
-    struct digest digest_before;     /* of the level-0 object before; zeros for the first one and for other kinds */
+    uint64_t checksum_before;    /* database checksum of state min - 1 */
+    struct digest digest_before; /* of the level-0 object before; zeros for the first one and for other kinds */
 };
 
 /* A restore point. */
@@ -94,10 +94,10 @@ struct listed {
 struct segment_writer {
     struct codec *codec; /* borrowed */
     uint32_t page_size;
-    struct buf out;       /* header and finished blocks */
-    struct buf block;     /* raw bytes of the block being filled */
+    struct buf out;   /* header and finished blocks */
+    struct buf block; /* raw bytes of the block being filled */
     uint32_t block_versions;
-    struct buf blocks;    /* index: the block table */
+    struct buf blocks; /* index: the block table */
     uint32_t block_count;
     struct version *versions; /* owned */
     size_t version_count, version_cap;
@@ -159,7 +159,8 @@ void segment_release(struct segment *s);
 
 enum segment_want { SEGMENT_WANT_RECORDS, SEGMENT_WANT_ALL };
 
-/* `tail`: the bytes from trailer.tail_offset up to the trailer. Records and list always, blocks and versions with SEGMENT_WANT_ALL. */
+/* `tail`: the bytes from trailer.tail_offset up to the trailer. Records and list always, blocks and versions with SEGMENT_WANT_ALL.
+ */
 int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec, enum segment_want want,
                    struct segment *ret_segment, struct err *e) MUST_CHECK;
 

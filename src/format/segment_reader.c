@@ -59,8 +59,8 @@ int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t obje
     if (memcmp(b + TRAILER_MAGIC, SEGMENT_TRAILER_MAGIC, 8) != 0)
         return bad(e, "wrong magic number: cut off or no segment");
     if (get_be16(b + TRAILER_VERSION) != SEGMENT_VERSION)
-        return err_set(e, ERR_CORRUPT, 0, "trailer: format version %u, this program reads version %d", get_be16(b + TRAILER_VERSION),
-                       SEGMENT_VERSION);
+        return err_set(e, ERR_CORRUPT, 0, "trailer: format version %u, this program reads version %d",
+                       get_be16(b + TRAILER_VERSION), SEGMENT_VERSION);
     if (get_be64(b + TRAILER_CHECKSUM) != hash64(b, TRAILER_CHECKSUM))
         return bad(e, "wrong checksum");
     t.info.kind = b[TRAILER_KIND];
@@ -189,7 +189,8 @@ static int decode_blocks(struct cursor *c, struct segment *s, struct err *e)
 
 static bool version_valid(const struct version *v, const struct segment_info *info)
 {
-    if (v->kind > VERSION_PATCH || v->pgno < info->first_page || v->pgno > info->last_page || v->pgno == lock_byte_page(info->page_size))
+    if (v->kind > VERSION_PATCH || v->pgno < info->first_page || v->pgno > info->last_page ||
+        v->pgno == lock_byte_page(info->page_size))
         return false;
     if (v->txid == 0 || v->txid > info->max || (v->kind == VERSION_ZERO) != (v->hash == 0))
         return false;
@@ -328,7 +329,8 @@ int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, s
     return rc;
 }
 
-int segment_block_inflate(const struct segment_block *block, const uint8_t *stored, struct codec *codec, uint8_t *raw, struct err *e)
+int segment_block_inflate(const struct segment_block *block, const uint8_t *stored, struct codec *codec, uint8_t *raw,
+                          struct err *e)
 {
     if (hash64(stored, block->stored_size) != block->checksum)
         return err_set(e, ERR_CORRUPT, 0, "block at %llu: wrong checksum", (unsigned long long)block->offset);

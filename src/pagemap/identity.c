@@ -133,7 +133,8 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
 {
     struct identity id = {0};
     uint32_t size = get_be32(slot + 16);
-    if (get_be64(slot) != SLOT_MAGIC || size < 20 || size > IDENTITY_SLOT_BYTES || get_be64(slot + 8) != hash64(slot + 16, size - 16))
+    if (get_be64(slot) != SLOT_MAGIC || size < 20 || size > IDENTITY_SLOT_BYTES ||
+        get_be64(slot + 8) != hash64(slot + 16, size - 16))
         return false;
     struct cursor c = cursor_of(slot + 20, size - 20);
     uint64_t serial = cursor_be64(&c);

@@ -1,7 +1,7 @@
 /* pagemap/identity.h - who we are in a replica's history: the part of the state file whose loss costs the replica.
  *
- * Losing it means that the objects of the replica can't be told from another writer's. So it has two slots, written in turn, each with its own
- * checksum and serial number; the newest intact one counts. */
+ * Losing it means that the objects of the replica can't be told from another writer's. So it has two slots, written in turn, each
+ * with its own checksum and serial number; the newest intact one counts. */
 #ifndef SEAWALL_PAGEMAP_IDENTITY_H
 #define SEAWALL_PAGEMAP_IDENTITY_H
 
@@ -16,17 +16,17 @@
 #define IDENTITY_REPLICAS_MAX 16 /* destinations of one database */
 #define IDENTITY_ATTEMPTS_MAX 8  /* PUTs of one key whose outcome is unknown; at it the replica waits for an answer */
 
-/* Where a state file belongs. A copy of it elsewhere is no proof of ownership. The inode is that of the state file itself: a copy has another one,
- * while the database beside it may be replaced without its history becoming another's.
- * (No device number: it changes when a machine boots with its disks in another order.) */
+/* Where a state file belongs. A copy of it elsewhere is no proof of ownership. The inode is that of the state file itself: a copy
+ * has another one, while the database beside it may be replaced without its history becoming another's. (No device number: it
+ * changes when a machine boots with its disks in another order.) */
 struct binding {
     struct digest place; /* SHA-256 of machine id and absolute path of the database */
     uint64_t inode;      /* of the state file */
 };
 int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_binding, struct err *e) MUST_CHECK;
 
-/* A start of the daemon. Of an earlier run only txids up to `upto` are our past: its later ones may be another fate's, after a power
- * cut that took back the state file. */
+/* A start of the daemon. Of an earlier run only txids up to `upto` are our past: its later ones may be another fate's, after a
+ * power cut that took back the state file. */
 struct identity_run {
     struct uid id;
     uint64_t upto; /* the txid with which the next run began; RUN_OPEN while it is the current one */
@@ -46,9 +46,9 @@ struct identity_replica {
 
 struct identity {
     struct binding binding;
-    struct uid writer;  /* random name of this state file */
-    uint64_t txid;      /* newest captured: T */
-    struct wal_pos pos; /* up to which the WAL is captured; that is T */
+    struct uid writer;               /* random name of this state file */
+    uint64_t txid;                   /* newest captured: T */
+    struct wal_pos pos;              /* up to which the WAL is captured; that is T */
     struct wal_pos pos_before_reset; /* end of the generation before: after a crash its bytes can come back as the current WAL */
     int64_t time_ms;                 /* of the newest commit record: times never fall */
     uint64_t db_inode;               /* of the database file, */

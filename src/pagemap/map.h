@@ -24,10 +24,10 @@ struct map {
     uint32_t cap;              /* entries that have room */
     uint32_t page_size;        /* 0: not known yet */
     uint64_t checksum, sum;
-    int fd;             /* of the state file; -1: memory only */
-    uint64_t offset;    /* of the entries in the file */
-    uint8_t *mapping;   /* owned: mapped memory, or (fd < 0) malloc'ed entries */
-    size_t mapped;      /* bytes */
+    int fd;           /* of the state file; -1: memory only */
+    uint64_t offset;  /* of the entries in the file */
+    uint8_t *mapping; /* owned: mapped memory, or (fd < 0) malloc'ed entries */
+    size_t mapped;    /* bytes */
 };
 
 /* In memory: what a replica's indexes say, or a test. */

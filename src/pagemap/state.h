@@ -15,8 +15,8 @@
  *
  * An flock on the file keeps a second daemon away from the database.
  *
- * Two kinds of jobs write it: the local job owns the map and says when a state is complete (state_commit); a ship job owns the entry of
- * its replica (state_set_replica). A lock in here keeps the identity slots whole; nobody else writes `identity`. */
+ * Two kinds of jobs write it: the local job owns the map and says when a state is complete (state_commit); a ship job owns the
+ * entry of its replica (state_set_replica). A lock in here keeps the identity slots whole; nobody else writes `identity`. */
 #ifndef SEAWALL_PAGEMAP_STATE_H
 #define SEAWALL_PAGEMAP_STATE_H
 

@@ -30,8 +30,8 @@ struct catalog_object {
 
 struct catalog {
     struct replica_identity identity;
-    struct store *store; /* borrowed */
-    struct codec *codec; /* borrowed */
+    struct store *store;           /* borrowed */
+    struct codec *codec;           /* borrowed */
     struct catalog_object *level0; /* ascending min */
     size_t level0_count;
     struct catalog_object *levels; /* level 1 and up */

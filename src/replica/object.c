@@ -11,10 +11,10 @@ static int decode_trailer(const struct buf *tail, uint64_t size, struct segment_
     return segment_trailer_decode(tail->data + tail->len - SEGMENT_TRAILER_BYTES, size, ret_trailer, e);
 }
 
-static int decode(struct store *store, const char *key, struct buf *tail, uint64_t size, struct codec *codec, enum segment_want want,
-                  struct segment *ret_segment, struct err *e)
+static int decode(struct store *store, const char *key, struct buf *tail, uint64_t size, struct codec *codec,
+                  enum segment_want want, struct segment *ret_segment, struct err *e)
 {
-    struct segment_trailer t;
+    struct segment_trailer t = {0};
     if (decode_trailer(tail, size, &t, e))
         return err_wrap(e, "object '%s'", key);
     size_t need = (size_t)(size - t.tail_offset);

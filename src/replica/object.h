@@ -1,5 +1,5 @@
-/* replica/object.h - objects of a replica, fetched and decoded. One read of the last 64 KiB has a small object whole and a large one's
- * records and index; only a larger index takes a second read. */
+/* replica/object.h - objects of a replica, fetched and decoded. One read of the last 64 KiB has a small object whole and a large
+ * one's records and index; only a larger index takes a second read. */
 #ifndef SEAWALL_REPLICA_OBJECT_H
 #define SEAWALL_REPLICA_OBJECT_H
 
@@ -8,7 +8,8 @@
 
 #define OBJECT_TAIL_BYTES 65536
 
-/* ERR_CORRUPT, with the key in the message, for anything that is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE from the store. */
+/* ERR_CORRUPT, with the key in the message, for anything that is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE from the
+ * store. */
 int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want, struct segment *ret_segment,
                 struct err *e) MUST_CHECK;
 

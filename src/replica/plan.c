@@ -177,7 +177,7 @@ static int walk_to(struct catalog *c, struct walk *w, struct err *e)
     while (w->pos < w->target) {
         struct catalog_object *o = NULL;
         char key[NAME_MAX_BYTES];
-        if (choose(c, w, &o, e))
+        if (choose(c, w, &o, e) || !o)
             return -1;
         if (take(w, o, e)) {
             name_format(&o->name, key);
@@ -316,8 +316,8 @@ int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struc
 
 /* ---- all restore points
  *
- * From one start, a state p can be reached if it is the end of a segment that begins at or before a reachable state + 1. Taking the segments in
- * ascending order of their ends makes that one pass: every reachable state below the end is known by then. */
+ * From one start, a state p can be reached if it is the end of a segment that begins at or before a reachable state + 1. Taking the
+ * segments in ascending order of their ends makes that one pass: every reachable state below the end is known by then. */
 
 static int by_end(const void *a, const void *b)
 {
@@ -328,7 +328,8 @@ static int by_end(const void *a, const void *b)
     return (x->level > y->level) - (x->level < y->level);
 }
 
-/* Loads all segments; returns them in ascending order of max. Damaged ones are left out: what they alone would give is no restore point. */
+/* Loads all segments; returns them in ascending order of max. Damaged ones are left out: what they alone would give is no restore
+ * point. */
 static int load_all(struct catalog *c, struct catalog_object ***ret_all, size_t *ret_count, struct err *e)
 {
     struct catalog_object **all = calloc(c->level0_count + c->level_count + 1, sizeof(struct catalog_object *));
@@ -396,8 +397,8 @@ static int by_txid(const void *a, const void *b)
 }
 
 /* A base alone gives its own newest txid, whose record stands in the segment that ends there. */
-static int sweep_base(struct catalog *c, struct catalog_object **all, size_t n, struct catalog_object *marker, struct points *points,
-                      struct err *e)
+static int sweep_base(struct catalog *c, struct catalog_object **all, size_t n, struct catalog_object *marker,
+                      struct points *points, struct err *e)
 {
     if (catalog_load(c, marker, e))
         return e->code == ERR_CORRUPT ? 0 : -1;

@@ -1,4 +1,5 @@
-/* replica/plan.h - the planner: from the names and records of a replica and a target to the objects that give the database at that target.
+/* replica/plan.h - the planner: from the names and records of a replica and a target to the objects that give the database at that
+ * target.
  *
  * One plan for restore, list, attach and verify:
  *   1. The target t must be a commit record.
@@ -6,8 +7,8 @@
  *   3. While pos < t: of the segments with min <= pos + 1, max > pos, and (max <= t, or full level 0 that records t) take the one
  *      that reaches furthest, of these the one of the highest level. None: start at an older base.
  *   4. Where a segment begins right after pos, its checksum_before must be the checksum of the state at pos.
- * A segment that is from_empty makes everything before it count for nothing; one that is base_only can't be passed, only skipped by a base that
- * starts at or after it.
+ * A segment that is from_empty makes everything before it count for nothing; one that is base_only can't be passed, only skipped by
+ * a base that starts at or after it.
  *
  * Of each page then count the newest image or zero version not after t, and the patches after it in ascending order. */
 #ifndef SEAWALL_REPLICA_PLAN_H
@@ -36,7 +37,8 @@ struct plan {
 #define PLAN_NEWEST UINT64_MAX
 
 /* `txid` 0 is the empty state; PLAN_NEWEST the newest restore point.
- * ERR_NOTFOUND: no such restore point, or none at all; the message names the nearest. ERR_CORRUPT: objects contradict each other. */
+ * ERR_NOTFOUND: no such restore point, or none at all; the message names the nearest. ERR_CORRUPT: objects contradict each other.
+ */
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p);
 

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The intent is in the mapped file before the request leaves. At the limit the oldest is forgotten: should it land after all, its run id still
- * shows that it is ours. */
+/* The intent is in the mapped file before the request leaves. At the limit the oldest is forgotten: should it land after all, its
+ * run id still shows that it is ours. */
 static void note_attempt(struct destination *d, const struct author *a)
 {
     struct identity_replica *entry = &d->entry;
@@ -57,7 +57,8 @@ static int resolve(struct destination *d, const struct author *a, const char *ke
     const uint64_t checksum = s.records[s.trailer.record_count - 1].checksum;
     struct identity id = state_identity(a->state);
     int rc = 0;
-    if (identity_replica_tried(&d->entry, &digest) || (!uid_equal(&info.run, &a->run) && identity_is_past(&id, &info.run, info.max))) {
+    if (identity_replica_tried(&d->entry, &digest) ||
+        (!uid_equal(&info.run, &a->run) && identity_is_past(&id, &info.run, info.max))) {
         uint64_t owed = info.flags & SEGMENT_BASE_ONLY ? info.max : info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed;
         adopt(d, a, info.max, &digest, checksum, owed, info.page_size);
     } else if (!uid_equal(&info.run, &a->run) && identity_knows_run(&id, &info.run)) {

@@ -4,8 +4,8 @@
  *   mine    and each of these objects was an attempt of ours, or was put by a run of ours
  *   past    and lies in what our map contains
  *
- *   past: continue. mine: compare all pages with what the replica holds (resync). Otherwise it is another writer's: stop, unless told to
- *   take over, which is a resync too. */
+ *   past: continue. mine: compare all pages with what the replica holds (resync). Otherwise it is another writer's: stop, unless
+ * told to take over, which is a resync too. */
 #include "base/clock.h"
 #include "replicate/destination.h"
 
@@ -42,8 +42,8 @@ static void consider(const struct destination *d, const struct author *a, const 
     f->adopted++;
 }
 
-static int look(const struct destination *d, const struct author *a, struct catalog *c, const struct identity *id, struct findings *f,
-                struct err *e)
+static int look(const struct destination *d, const struct author *a, struct catalog *c, const struct identity *id,
+                struct findings *f, struct err *e)
 {
     const struct identity_replica *entry = &d->entry;
     *f = (struct findings){.mine = true,
@@ -121,9 +121,10 @@ static int foreign(struct destination *d, const struct findings *f, struct err *
     hex_encode(f->last.writer.bytes, UID_BYTES, writer);
     clock_format(f->last.time_ms, when);
     d->state = DESTINATION_CONFLICT;
-    err_set(e, ERR_CONFLICT, 0, "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " at %s", d->url, writer, f->head_txid,
-            when);
-    return err_hint(e, "use another URL; or, if that writer is gone for good, --take-over continues its history with this database");
+    err_set(e, ERR_CONFLICT, 0, "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " at %s", d->url, writer,
+            f->head_txid, when);
+    return err_hint(e,
+                    "use another URL; or, if that writer is gone for good, --take-over continues its history with this database");
 }
 
 static int attach_to(struct destination *d, const struct author *a, struct catalog *c, struct err *e)

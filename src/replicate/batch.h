@@ -13,8 +13,8 @@
 
 struct captured {
     struct version version;
-    size_t at;  /* of its bytes in `payload` */
-    bool dead;  /* a later frame of the same commit holds the same page */
+    size_t at; /* of its bytes in `payload` */
+    bool dead; /* a later frame of the same commit holds the same page */
 };
 
 struct batch {
@@ -26,7 +26,7 @@ struct batch {
     size_t record_count, record_cap;
     struct buf payload;
     size_t commit_versions, commit_payload; /* where the commit being captured began */
-    bool overflow; /* the commit being captured is too large to be kept */
+    bool overflow;                          /* the commit being captured is too large to be kept */
     unsigned references;
     struct batch *next;
 };

@@ -97,7 +97,8 @@ struct commit_record capture_record(const struct capture *c)
         .txid = c->txid, .time_ms = c->time_ms, .pages = c->state->map.pages, .checksum = c->state->map.checksum};
 }
 
-/* The wal-index does not know the page size before the first frame after a recovery; the database header does. 0: no database yet. */
+/* The wal-index does not know the page size before the first frame after a recovery; the database header does. 0: no database yet.
+ */
 static int page_size_of(struct capture *c, const struct wal_index_header *target, uint32_t *ret_page_size, struct err *e)
 {
     uint8_t bytes[2];
@@ -272,8 +273,10 @@ int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *o
     return 0;
 }
 
-/* The version of a page that the map knows, from the cache, the WAL or the database file. NULL in *ret_page: not found there any more. */
-static int old_version(struct capture *c, uint32_t pgno, struct map_entry entry, uint8_t *room, const uint8_t **ret_page, struct err *e)
+/* The version of a page that the map knows, from the cache, the WAL or the database file. NULL in *ret_page: not found there any
+ * more. */
+static int old_version(struct capture *c, uint32_t pgno, struct map_entry entry, uint8_t *room, const uint8_t **ret_page,
+                       struct err *e)
 {
     uint32_t page_size = c->state->map.page_size;
     *ret_page = NULL;
@@ -413,7 +416,8 @@ static int capture_frame(void *context, const struct wal_frame *frame, bool *sto
     return 0;
 }
 
-int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch, enum capture_end *ret_end, struct err *e)
+int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch, enum capture_end *ret_end,
+                 struct err *e)
 {
     *ret_end = CAPTURE_GAP;
     bool other_size = target->mx_frame > 0 && target->page_size != c->state->map.page_size;
@@ -563,8 +567,8 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     return 0;
 }
 
-int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references, size_t count,
-                   bool *ret_changed, struct err *e)
+int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
+                   size_t count, bool *ret_changed, struct err *e)
 {
     struct map fresh;
     struct resync r = {.references = references, .count = count, .txid = c->txid, .fresh = &fresh};

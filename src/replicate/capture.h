@@ -1,7 +1,7 @@
 /* replicate/capture.h - committed frames of the WAL become versions of pages; the page map follows.
  *
- * Nothing is captured beyond the mxFrame of a consistent wal-index header, and only what is proven to continue the position: salts, frame number
- * and cumulative checksum. What continues it:
+ * Nothing is captured beyond the mxFrame of a consistent wal-index header, and only what is proven to continue the position: salts,
+ * frame number and cumulative checksum. What continues it:
  *   - the same generation, further on;
  *   - after a reset of ours, the new generation. Its first writer may draw new salts: while the watch was held without a break
  *     nobody else can have reset the log;
@@ -24,8 +24,8 @@ struct capture {
     uint64_t txid;       /* T: newest captured commit */
     int64_t time_ms;     /* of its record */
     struct wal_pos pos, pos_before_reset;
-    bool proven;               /* pos is known to lead to T; false: resync */
-    struct wal_reader reader;  /* valid with reader_ready */
+    bool proven;              /* pos is known to lead to T; false: resync */
+    struct wal_reader reader; /* valid with reader_ready */
     bool reader_ready;
     struct frame_index frames; /* of the current generation up to pos */
     struct page_cache *cache;
@@ -54,14 +54,14 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
 /* A reference for resync: what a replica holds at its head. */
 struct capture_reference {
     uint64_t head_txid;
-    int64_t head_time_ms; /* commit times never fall within a replica */
+    int64_t head_time_ms;  /* commit times never fall within a replica */
     const struct map *map; /* NULL: not known, or nothing */
 };
 
-/* Reads all pages under the watch and compares hashes with the local map and with the references. ret_changed says whether a new txid was
- * used. Afterwards for each reference: an entry is newer than its head, or is what it has. */
-int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references, size_t count,
-                   bool *ret_changed, struct err *e) MUST_CHECK;
+/* Reads all pages under the watch and compares hashes with the local map and with the references. ret_changed says whether a new
+ * txid was used. Afterwards for each reference: an entry is newer than its head, or is what it has. */
+int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
+                   size_t count, bool *ret_changed, struct err *e) MUST_CHECK;
 
 /* The WAL was reset at the captured position by us. `header` is the one after it. */
 void capture_note_reset(struct capture *c, const struct wal_index_header *header);

@@ -6,12 +6,12 @@
 #include <sched.h>
 
 #define PASSES_MAX 8
-#define REMAINING_FRAMES 300      /* left to TRUNCATE, under the write lock: a few milliseconds */
-#define WRITE_WAIT_MS 100         /* for a gap between two commits; nobody is blocked meanwhile */
+#define REMAINING_FRAMES 300 /* left to TRUNCATE, under the write lock: a few milliseconds */
+#define WRITE_WAIT_MS 100    /* for a gap between two commits; nobody is blocked meanwhile */
 #define REST_READER_WAIT_MS 5
 #define CUT_AT_ONCE_BYTES (4 << 20)
 #define CUT_STEP_BYTES (4 << 20)
-#define HEADER_TRIES 50           /* of 20 us: a writer needs nanoseconds between the two copies */
+#define HEADER_TRIES 50 /* of 20 us: a writer needs nanoseconds between the two copies */
 
 bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_header)
 {
@@ -46,7 +46,7 @@ struct truncation {
     int64_t reader_wait_ns; /* once the write lock is held */
     int64_t write_taken_ns;
     bool write_held, slot0_held, give_up, reset;
-    bool cut; /* the file is to be cut when the lock has been dropped */
+    bool cut;    /* the file is to be cut when the lock has been dropped */
     bool failed; /* `error` says why the capture failed */
     struct err error;
 };
@@ -148,8 +148,8 @@ static void watch_again(struct truncation *t)
     }
 }
 
-/* Takes READ(1..4), which our own watch holds too, in the gap that back-to-back readers leave: microseconds. Nobody can reset the log
- * meanwhile, because we hold the write lock. */
+/* Takes READ(1..4), which our own watch holds too, in the gap that back-to-back readers leave: microseconds. Nobody can reset the
+ * log meanwhile, because we hold the write lock. */
 static bool take_all_slots(struct watch *w)
 {
     watch_drop_lock(w);
@@ -173,7 +173,8 @@ static int take_reset_lock(void *context)
     do {
         /* A reader in slot 0 that later writes would get SQLITE_BUSY_SNAPSHOT. While we hold it, new readers use the others. */
         if (!t->slot0_held)
-            t->slot0_held = seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK;
+            t->slot0_held =
+                seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK;
         if (t->slot0_held && take_all_slots(w)) {
             watch_let_go(w);
             return SQLITE_OK;
@@ -231,7 +232,8 @@ static int before_truncate(void *context)
 
 /* ---- a long file, cut in steps */
 
-/* One step under the write lock. True in *ret_more: there is more to cut. A writer that has begun ends it: the file is its again. */
+/* One step under the write lock. True in *ret_more: there is more to cut. A writer that has begun ends it: the file is its again.
+ */
 static int cut_step(struct checkpoint *k, bool first, bool *ret_more)
 {
     static const uint8_t no_header[WAL_HEADER_BYTES];
@@ -276,8 +278,7 @@ static int cut_log(struct checkpoint *k, struct err *e)
 
 static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
 {
-    struct truncation t = {
-        .checkpoint = k, .kind = kind, .deadline_ns = clock_mono_ns() + (int64_t)WRITE_WAIT_MS * 1000000};
+    struct truncation t = {.checkpoint = k, .kind = kind, .deadline_ns = clock_mono_ns() + (int64_t)WRITE_WAIT_MS * 1000000};
     const struct watch_truncate_hooks hooks = {.write_taken = write_taken,
                                                .take_reset_lock = take_reset_lock,
                                                .after_reset = after_reset,

@@ -1,17 +1,19 @@
-/* replicate/checkpoint.h - checkpointing on the application's behalf, out of its commit path (and never at the price of a lost frame).
+/* replicate/checkpoint.h - checkpointing on the application's behalf, out of its commit path (and never at the price of a lost
+ * frame).
  *
  *   1. keep WAL_CKPT_LOCK; check that the files are the ones that were opened, and that nobody else wrote the database file
- *   2. hand the watch over to the newest commit, capture up to it, PASSIVE: the bulk of the copying and of the fsyncs, no write lock held;
- *      again while much remains
- *   3. TRUNCATE: with WAL_WRITE_LOCK held capture the last frames, hand the watch over, let SQLite copy the rest. Just before it resets the
- *      log: the header must be exactly what was captured, no reader may be left in slot 0; only then the watch lets go. Before the
- *      write lock is dropped the new watch begins.
+ *   2. hand the watch over to the newest commit, capture up to it, PASSIVE: the bulk of the copying and of the fsyncs, no write
+ * lock held; again while much remains
+ *   3. TRUNCATE: with WAL_WRITE_LOCK held capture the last frames, hand the watch over, let SQLite copy the rest. Just before it
+ * resets the log: the header must be exactly what was captured, no reader may be left in slot 0; only then the watch lets go.
+ * Before the write lock is dropped the new watch begins.
  *
- * Under load the file is not truncated: that leaves the log as a writer's own restart leaves it. At rest it is, and the lock is given back.
+ * Under load the file is not truncated: that leaves the log as a writer's own restart leaves it. At rest it is, and the lock is
+ * given back.
  *
- * A long file is not cut at once, which would hold the write lock for as long as the file system needs to free it (0.7 ms a MiB was measured),
- * but in steps, the lock dropped between them. A crash half-way must not leave the beginning of an old generation to be recovered, older
- * pages over newer ones: so the WAL header is zeroed and synced first. */
+ * A long file is not cut at once, which would hold the write lock for as long as the file system needs to free it (0.7 ms a MiB was
+ * measured), but in steps, the lock dropped between them. A crash half-way must not leave the beginning of an old generation to be
+ * recovered, older pages over newer ones: so the WAL header is zeroed and synced first. */
 #ifndef SEAWALL_REPLICATE_CHECKPOINT_H
 #define SEAWALL_REPLICATE_CHECKPOINT_H
 

@@ -1,10 +1,12 @@
 /* replicate/copy.h - pages out of the local database, in pieces: a base, or everything that a replica has missed.
  *
- * Each piece is read at its own moment, in one go under the watch, then encoded and put while capture goes on. So a copy of any size takes
- * bounded memory and never pins the WAL for longer than one piece takes to read. Every page is checked against its hash in the map.
+ * Each piece is read at its own moment, in one go under the watch, then encoded and put while capture goes on. So a copy of any
+ * size takes bounded memory and never pins the WAL for longer than one piece takes to read. Every page is checked against its hash
+ * in the map.
  *
  *   base      every page of a range, as one chunk. The levels from `start` on bring what changed after a chunk was read.
- *   catch-up  every page whose last change is after `after`. What changed again after its piece was read comes again, in the last piece. */
+ *   catch-up  every page whose last change is after `after`. What changed again after its piece was read comes again, in the last
+ * piece. */
 #ifndef SEAWALL_REPLICATE_COPY_H
 #define SEAWALL_REPLICATE_COPY_H
 
@@ -24,8 +26,8 @@ struct piece {
     uint32_t first_page, last_page; /* range that was looked through */
     struct commit_record record;    /* the state it was read at */
     uint32_t page_size;
-    bool last;                      /* of a catch-up: with this piece the copy is complete as of record.txid */
-    unsigned index;                 /* position among the pieces of the copy */
+    bool last;      /* of a catch-up: with this piece the copy is complete as of record.txid */
+    unsigned index; /* position among the pieces of the copy */
 };
 void piece_free(struct piece *p);
 

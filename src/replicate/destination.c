@@ -28,11 +28,8 @@ void destination_close(struct destination *d)
 static int info_of(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
 {
     struct identity id = state_identity(a->state);
-    *ret_info = (struct segment_info){.kind = OBJECT_SEGMENT,
-                                      .time_ms = clock_wall_ms(),
-                                      .database = d->entry.database,
-                                      .writer = id.writer,
-                                      .run = a->run};
+    *ret_info = (struct segment_info){
+        .kind = OBJECT_SEGMENT, .time_ms = clock_wall_ms(), .database = d->entry.database, .writer = id.writer, .run = a->run};
     return random_bytes(ret_info->nonce.bytes, UID_BYTES, e);
 }
 
@@ -118,15 +115,21 @@ static struct commit_record *collect_records(const struct destination *d, struct
     return records;
 }
 
-int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count, struct err *e)
+int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
+                              struct err *e)
 {
-    struct segment_info info;
+    struct segment_info info = {0};
     struct segment_writer w = {0};
     size_t version_count = 0, record_count = 0;
     struct sorted *sorted = sort_versions(d, batches, count, &version_count);
     struct commit_record *records = collect_records(d, batches, count, &record_count);
-    int rc = sorted && records ? info_of(d, a, &info, e) : err_nomem(e, version_count * sizeof *sorted);
-    assert(rc || record_count > 0);
+    int rc = -1;
+    if (!sorted || !records) {
+        err_nomem(e, version_count * sizeof(struct sorted));
+        goto out;
+    }
+    assert(record_count > 0);
+    rc = info_of(d, a, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
     for (size_t i = 0; rc == 0 && i < version_count; i++)
@@ -139,6 +142,7 @@ int destination_build_commits(struct destination *d, const struct author *a, str
         struct segment_content content = {.info = &info, .records = records, .record_count = record_count};
         rc = finish(d, &w, &content, info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed, e);
     }
+out:
     segment_writer_release(&w);
     free(sorted);
     free(records);
@@ -161,7 +165,7 @@ static int add_piece(struct segment_writer *w, const struct piece *p, struct err
 int destination_build_catch_up(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
                                struct err *e)
 {
-    struct segment_info info;
+    struct segment_info info = {0};
     struct segment_writer w = {0};
     int rc = info_of(d, a, &info, e);
     if (rc == 0)
@@ -184,7 +188,7 @@ int destination_build_catch_up(struct destination *d, const struct author *a, co
 int destination_build_anchor(struct destination *d, const struct author *a, const struct commit_record *record, uint32_t page_size,
                              struct err *e)
 {
-    struct segment_info info;
+    struct segment_info info = {0};
     struct segment_writer w = {0};
     int rc = info_of(d, a, &info, e);
     if (rc == 0)
@@ -202,7 +206,7 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
 int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
                           struct listed *ret_listed, struct err *e)
 {
-    struct segment_info info;
+    struct segment_info info = {0};
     struct segment_writer w = {0};
     struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
     struct digest digest;
@@ -239,20 +243,18 @@ int destination_put_piece(struct destination *d, const struct author *a, const s
         rc = store_put_new(d->store, key, object.data, object.len, e);
     }
     if (rc == 0) {
-        *ret_listed = (struct listed){.size = object.len,
-                                      .digest = digest,
-                                      .first_page = info.first_page,
-                                      .last_page = info.last_page,
-                                      .max = info.max};
+        *ret_listed = (struct listed){
+            .size = object.len, .digest = digest, .first_page = info.first_page, .last_page = info.last_page, .max = info.max};
         snprintf(ret_listed->name, sizeof ret_listed->name, "%s", key);
     }
     buf_release(&object);
     return rc;
 }
 
-int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size, struct err *e)
+int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
+                           struct err *e)
 {
-    struct segment_info info;
+    struct segment_info info = {0};
     struct segment_writer w = {0};
     struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
     struct digest digest;

@@ -10,9 +10,9 @@
  *   ATTACHED   appends
  *   CONFLICT   stops, exit code 6
  *
- * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head, exclusively.
- * If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in our past too; an earlier
- * run's that does not leads back to DETACHED; anything else is another writer's.
+ * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head,
+ * exclusively. If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in
+ * our past too; an earlier run's that does not leads back to DETACHED; anything else is another writer's.
  *
  * A job owns the destination while it runs; otherwise the scheduler does. */
 #ifndef SEAWALL_REPLICATE_DESTINATION_H
@@ -49,9 +49,9 @@ struct destination {
     /* after attach, until the resync that it asked for is done */
     struct map head_map; /* of the replica at its head; page_size 0: not known */
     int64_t head_time_ms;
-    bool from_empty;     /* the next object starts anew: nothing in the replica is related to what we have */
+    bool from_empty;         /* the next object starts anew: nothing in the replica is related to what we have */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
-    uint64_t since;      /* commits captured up to here do not continue the replica's head */
+    uint64_t since;          /* commits captured up to here do not continue the replica's head */
 
     uint64_t objects, bytes; /* put by this run */
     char found[160];         /* what attach found, for the log */
@@ -92,8 +92,8 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
 
 /* ---- sending */
 
-/* Puts d->outgoing. 0: durable_txid moved (or the state changed: look at it). ERR_CONFLICT: another writer. Other errors: outcome unknown,
- * try again later. */
+/* Puts d->outgoing. 0: durable_txid moved (or the state changed: look at it). ERR_CONFLICT: another writer. Other errors: outcome
+ * unknown, try again later. */
 int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
 /* A part of a catch-up or a chunk of a base, under a name of its own. */

@@ -136,7 +136,8 @@ static void run_piece(struct job *job, struct codec *codec)
     pj->rc = destination_put_piece(&pj->lane->d, &author, pj->piece, pj->lane->copy, &pj->listed, &pj->err);
 }
 
-void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers, void (*done)(struct job *))
+void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers,
+                      void (*done)(struct job *))
 {
     *pj = (struct piece_job){.job = {.run = run_piece, .done = done}, .lane = l, .piece = piece, .busy = true};
     workers_submit(workers, &pj->job);

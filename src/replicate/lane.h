@@ -43,10 +43,10 @@ struct lane {
     struct commit_record record; /* for an anchor */
     uint32_t page_size;
 
-    struct copy *copy;                        /* under way; NULL: none */
-    bool read_all, copy_failed;               /* what the local job said of it */
-    struct piece *last_piece;                 /* of a catch-up; waits for the parts before it */
-    struct piece *waiting[COPY_IN_FLIGHT];    /* read, not handed to a job yet */
+    struct copy *copy;                     /* under way; NULL: none */
+    bool read_all, copy_failed;            /* what the local job said of it */
+    struct piece *last_piece;              /* of a catch-up; waits for the parts before it */
+    struct piece *waiting[COPY_IN_FLIGHT]; /* read, not handed to a job yet */
     struct piece_job piece_job[COPY_IN_FLIGHT];
 
     bool asked;          /* attach was tried at least once */
@@ -62,7 +62,8 @@ void lane_close(struct lane *l); /* no job may be under way */
 
 /* Starts a job of this kind; what it needs is set in the lane. `owner_done` is called when it has ended. */
 void lane_start(struct lane *l, enum ship_kind kind, struct workers *workers, void (*done)(struct job *));
-void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers, void (*done)(struct job *));
+void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers,
+                      void (*done)(struct job *));
 
 struct lane *lane_of_job(struct job *job);
 struct piece_job *piece_job_of(struct job *job);

@@ -8,8 +8,9 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#define TORN_LOOK_NS (10 * 1000000)           /* two looks so far apart: nobody is writing the header, somebody died */
-#define QUIET_CHECK_NS (500 * INT64_C(1000000)) /* after a pause as long as this the files are looked at before anything is captured */
+#define TORN_LOOK_NS (10 * 1000000) /* two looks so far apart: nobody is writing the header, somebody died */
+#define QUIET_CHECK_NS                                                                                                             \
+    (500 * INT64_C(1000000)) /* after a pause as long as this the files are looked at before anything is captured */
 #define RETRY_MIN_NS (20 * INT64_C(1000000))
 #define RETRY_MAX_NS (1000 * INT64_C(1000000))
 #define LOAD_FACTOR_NUM 5 /* without a pause the log may grow to 5/2 of wal-target */
@@ -130,11 +131,13 @@ static int capture_for_checkpoint(void *context, const struct wal_index_header *
 
 /* ---- opening */
 
-/* At start: the database file is the one, with the size and time, that it was when the position was recorded. Somebody may have put another there. */
+/* At start: the database file is the one, with the size and time, that it was when the position was recorded. Somebody may have put
+ * another there. */
 static bool files_as_left(const struct local *l)
 {
     const struct identity *id = &l->state.identity;
-    return l->watch.db_file.inode == id->db_inode && (uint64_t)l->watch.db_file.size == id->db_size && l->watch.db_file.mtime_ns == id->db_mtime_ns;
+    return l->watch.db_file.inode == id->db_inode && (uint64_t)l->watch.db_file.size == id->db_size &&
+           l->watch.db_file.mtime_ns == id->db_mtime_ns;
 }
 
 static int open_watch(struct local *l, struct local_report *report, struct err *e)
@@ -239,7 +242,8 @@ static void keep_lock_if_long(struct local *l, uint32_t frames)
 
 /* ---- a torn header */
 
-/* Somebody died while writing the header: whoever recovers needs the checkpoint lock. Then one of ours begins a read, which recovers as well. */
+/* Somebody died while writing the header: whoever recovers needs the checkpoint lock. Then one of ours begins a read, which
+ * recovers as well. */
 static int face_torn_header(struct local *l, struct err *e)
 {
     int64_t now = clock_mono_ns();
@@ -296,7 +300,8 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
             return report->resynced ? 0 : -1;
         txid = l->capture.txid;
     }
-    bool hold = request->hold && header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX && header.mx_frame >= l->capture.pos.frame;
+    bool hold =
+        request->hold && header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX && header.mx_frame >= l->capture.pos.frame;
     if (!hold && capture_up_to(l, &header, request->drop ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
         return -1;
     if (end == CAPTURE_GAP) { /* compare at the next run */

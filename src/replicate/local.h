@@ -1,13 +1,14 @@
 /* replicate/local.h - the local job of one database: owns its SQLite handles and its page map.
  *
- * A run reads from top to bottom: open if it is not open; compare all pages if continuity is not proven; capture what was committed; checkpoint
- * if it is time; read a piece of a copy if one is wanted. Every run works on what it is asked, and reports what it found. */
+ * A run reads from top to bottom: open if it is not open; compare all pages if continuity is not proven; capture what was
+ * committed; checkpoint if it is time; read a piece of a copy if one is wanted. Every run works on what it is asked, and reports
+ * what it found. */
 #ifndef SEAWALL_REPLICATE_LOCAL_H
 #define SEAWALL_REPLICATE_LOCAL_H
 
+#include "config/options.h"
 #include "replicate/checkpoint.h"
 #include "replicate/copy.h"
-#include "config/options.h"
 
 #define LOCAL_REFERENCES_MAX IDENTITY_REPLICAS_MAX
 
@@ -20,14 +21,14 @@ struct local {
     struct watch watch;
     struct capture capture;
     struct checkpoint checkpoint;
-    bool map_known;          /* the map describes a state that was seen: T means something */
-    int64_t torn_since_ns;   /* the header is torn since then; 0: it is not */
+    bool map_known;        /* the map describes a state that was seen: T means something */
+    int64_t torn_since_ns; /* the header is torn since then; 0: it is not */
     int64_t checkpoint_not_before_ns;
     int64_t checkpoint_retry_ns;
-    int64_t last_commit_ns;  /* when the newest commit was captured */
+    int64_t last_commit_ns; /* when the newest commit was captured */
     int64_t last_run_ns;
-    bool resting;            /* nothing to do until something is committed */
-    bool distrust;           /* the files were replaced or overwritten: only a comparison of all pages is a proof */
+    bool resting;                          /* nothing to do until something is committed */
+    bool distrust;                         /* the files were replaced or overwritten: only a comparison of all pages is a proof */
     struct batch *batches, **batches_tail; /* of this run */
     size_t room;                           /* bytes of versions that this run may still keep */
     size_t reserve;                        /* beyond it, for what a checkpoint has to capture */
@@ -35,10 +36,10 @@ struct local {
 };
 
 struct local_request {
-    bool rest;  /* do not wait for rest_after: an application closed, or we stop */
+    bool rest;   /* do not wait for rest_after: an application closed, or we stop */
     bool settle; /* complete and truncate even if that was done already */
-    bool hold;  /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
-    bool drop;  /* when there is no room, go on without versions: no replica is there to take them */
+    bool hold;   /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
+    bool drop;   /* when there is no room, go on without versions: no replica is there to take them */
     size_t room;
     bool may_resync; /* all that can be known about the replicas is known */
     struct capture_reference references[LOCAL_REFERENCES_MAX];
@@ -47,7 +48,7 @@ struct local_request {
 };
 
 struct local_report {
-    struct batch *batches;   /* ownership moves */
+    struct batch *batches;       /* ownership moves */
     struct commit_record newest; /* T */
     uint32_t page_size;
     bool opened, switched_to_wal;
@@ -55,12 +56,12 @@ struct local_report {
     bool more;    /* there are more already */
     bool torn;    /* the header can't be read just now */
     bool resynced, resync_changed;
-    bool waiting; /* for may_resync */
-    bool moved;   /* the files were replaced; it was let go */
-    bool rested;  /* the log is empty and the database file complete */
+    bool waiting;    /* for may_resync */
+    bool moved;      /* the files were replaced; it was let go */
+    bool rested;     /* the log is empty and the database file complete */
     uint32_t frames; /* in the log */
     uint32_t frames_new;
-    struct piece *piece; /* ownership moves */
+    struct piece *piece;                 /* ownership moves */
     struct checkpoint_stats checkpoints; /* since the start, like the next three */
     uint64_t frames_captured, commits_captured, resyncs;
 };

@@ -26,9 +26,9 @@
 #define SHIP_LIGHT_MS 10 /* between two objects of one replica, while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
-#define SWEEP_MS 1000    /* covers lost events */
-#define REOPEN_MS 1000   /* after an error of the local job */
-#define LOOK_MS_MAX 64   /* after an event without news: look again after 1, 2, 4, ... ms */
+#define SWEEP_MS 1000  /* covers lost events */
+#define REOPEN_MS 1000 /* after an error of the local job */
+#define LOOK_MS_MAX 64 /* after an event without news: look again after 1, 2, 4, ... ms */
 #define LOCAL_DEADLINE_MS 300000
 #define FIRST_SEGMENT_BYTES (32u << 20) /* a larger database begins with a base instead of one large segment */
 #define WORKERS 4
@@ -55,7 +55,7 @@ struct database {
     bool news;         /* something may have been committed */
     bool closed_event; /* an application closed the WAL: complete the database file */
     bool rested, proven, resynced_once;
-    bool final_done;   /* stopping: the last capture is done */
+    bool final_done; /* stopping: the last capture is done */
     int64_t pass_at_ms, open_at_ms, look_at_ms, look_ms, rest_at_ms, sweep_at_ms;
     int wd; /* inotify watch on the -wal; -1: not armed */
     char complaint[ERR_MSG_MAX];
@@ -174,7 +174,8 @@ static void take_batches(struct scheduler *s, struct batch *list)
     bool somebody = false;
     for (size_t i = 0; i < s->lane_count; i++)
         somebody |= lane_healthy(&s->lanes[i]) || !s->lanes[i].asked;
-    while (db->batches && (!somebody || db->batch_bytes > 3 * s->config->options.max_pending)) /* an outage costs granularity, never data */
+    while (db->batches &&
+           (!somebody || db->batch_bytes > 3 * s->config->options.max_pending)) /* an outage costs granularity, never data */
         unlink_first_batch(db);
 }
 
@@ -302,7 +303,8 @@ static void local_done(struct job *job)
     if (r->opened)
         log_info("database '%s': opened%s", s->config->db_path, r->switched_to_wal ? ", switched to WAL mode" : "");
     if (r->moved) {
-        log_warn("database '%s': its files were replaced or overwritten; opening them anew and comparing all pages", s->config->db_path);
+        log_warn("database '%s': its files were replaced or overwritten; opening them anew and comparing all pages",
+                 s->config->db_path);
         db->wd = -1;
         db->news = true;
         db->open_at_ms = now;
@@ -405,7 +407,8 @@ static bool local_due(struct scheduler *s, int64_t now)
         return true;
     if (db->final_done)
         return false;
-    if (now >= db->pass_at_ms && db->news && !(catching_up(s) && !db->report.commits && !db->report.torn && now < db->pass_at_ms + 50))
+    if (now >= db->pass_at_ms && db->news &&
+        !(catching_up(s) && !db->report.commits && !db->report.torn && now < db->pass_at_ms + 50))
         return true;
     return !db->rested && (now >= db->rest_at_ms || db->closed_event) && now >= db->pass_at_ms;
 }
@@ -465,7 +468,6 @@ static bool paced(const struct scheduler *s, const struct lane *l, int64_t now)
     int64_t gap = l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : SHIP_LIGHT_MS;
     return s->stopping || now >= l->shipped_at_ms + gap;
 }
-
 
 /* A copy that failed, or that the replica's position has left behind, is given up when its jobs are done. */
 static bool abandon_if_useless(struct scheduler *s, struct lane *l)
@@ -656,7 +658,8 @@ static bool all_durable(const struct scheduler *s)
         const struct lane *l = &s->lanes[i];
         if (l->d.state == DESTINATION_CONFLICT)
             continue;
-        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != s->db.captured_txid || l->d.entry.base_owed > 0)
+        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != s->db.captured_txid ||
+            l->d.entry.base_owed > 0)
             return false;
     }
     return true;
@@ -688,7 +691,8 @@ static bool finished(struct scheduler *s, int64_t now)
     err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable");
     for (size_t i = 0; i < s->lane_count; i++)
         if (s->lanes[i].complaint[0])
-            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s': %.300s", s->lanes[i].d.url, s->lanes[i].complaint);
+            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s': %.300s", s->lanes[i].d.url,
+                    s->lanes[i].complaint);
     fail(s, &e);
     return !anything_running(s);
 }
@@ -908,14 +912,16 @@ static int open_fds(struct scheduler *s, struct err *e)
     s->close_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (s->inotify_fd < 0 || s->close_fd < 0)
         log_warn("no inotify (%s): commits are seen once a second", strerror(errno));
-    if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) || (s->close_fd >= 0 && add_fd(s, s->close_fd, e)))
+    if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) ||
+        (s->close_fd >= 0 && add_fd(s, s->close_fd, e)))
         return -1;
     if (workers_start(WORKERS, &s->workers, e))
         return -1;
     return add_fd(s, workers_fd(s->workers), e);
 }
 
-/* No SQLite handle of this file is open yet in this process: so a descriptor of our own harms no lock. One that is not there may come. */
+/* No SQLite handle of this file is open yet in this process: so a descriptor of our own harms no lock. One that is not there may
+ * come. */
 static int check_is_database(const char *path, struct err *e)
 {
     static const char magic[16] = "SQLite format 3";

@@ -2,16 +2,17 @@
  *
  *   events (inotify, signals, the end of a job, a deadline)  ->  mark  ->  schedule: which jobs can start now?
  *
- * Two kinds of jobs. A local job, at most one: owns the SQLite handles and the page map. Ship jobs, at most one for each replica, and
- * at most COPY_IN_FLIGHT piece jobs beside it: own objects, touch no handle. So a slow store delays neither capture nor checkpoints.
+ * Two kinds of jobs. A local job, at most one: owns the SQLite handles and the page map. Ship jobs, at most one for each replica,
+ * and at most COPY_IN_FLIGHT piece jobs beside it: own objects, touch no handle. So a slow store delays neither capture nor
+ * checkpoints.
  *
- * Pace: after quiet the first commit is captured and shipped at once. Under load there is a pass every 5 ms (light) to 20 ms (heavy), because a
- * writer that is looked at after each commit loses a third of its rate. */
+ * Pace: after quiet the first commit is captured and shipped at once. Under load there is a pass every 5 ms (light) to 20 ms
+ * (heavy), because a writer that is looked at after each commit loses a third of its rate. */
 #ifndef SEAWALL_REPLICATE_SCHEDULER_H
 #define SEAWALL_REPLICATE_SCHEDULER_H
 
-#include "replicate/destination.h"
 #include "config/options.h"
+#include "replicate/destination.h"
 
 struct scheduler_config {
     const char *db_path;

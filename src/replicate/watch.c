@@ -37,8 +37,8 @@ static void drop_kept_lock(struct watch *w)
     w->kept = false;
 }
 
-/* Recovery on any connection of ours asks for CKPT and RECOVER in one range. (The checkpoint connection inside a checkpoint asks for RECOVER
- * alone: there the kept lock is the one that SQLite wants to hold.) */
+/* Recovery on any connection of ours asks for CKPT and RECOVER in one range. (The checkpoint connection inside a checkpoint asks
+ * for RECOVER alone: there the kept lock is the one that SQLite wants to hold.) */
 static void make_way_for_recovery(struct watch *w, int offset, int n, int flags)
 {
     if (is(flags, TAKE_EXCLUSIVE) && holds(offset, n, LOCK_CHECKPOINT) && holds(offset, n, LOCK_RECOVER))
@@ -159,7 +159,8 @@ static int open_connection(struct watch *w, struct watch_connection *c, const se
 {
     c->watch = w;
     c->slot = -1;
-    int rc = sqlite3_open_v2(w->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, SEAWALL_VFS_NAME);
+    int rc =
+        sqlite3_open_v2(w->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, SEAWALL_VFS_NAME);
     if (rc == SQLITE_OK)
         rc = seawall_file_of(c->db, "main", &c->file);
     if (rc != SQLITE_OK)
@@ -232,7 +233,8 @@ static bool same_file(const struct file_stamp *a, const char *path, const char *
 
 bool watch_files_are_ours(const struct watch *w)
 {
-    return same_file(&w->db_file, w->path, "") && same_file(&w->wal_file, w->path, "-wal") && same_file(&w->shm_file, w->path, "-shm");
+    return same_file(&w->db_file, w->path, "") && same_file(&w->wal_file, w->path, "-wal") &&
+           same_file(&w->shm_file, w->path, "-shm");
 }
 
 void watch_stamp_db(struct watch *w)

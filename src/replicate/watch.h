@@ -1,8 +1,8 @@
 /* replicate/watch.h - one SQLite database seen from beside: three connections through the shim, and the locks they hold.
  *
- * Two readers take turns in holding the watch, a read transaction in a slot >= 1. While one of them holds it, nobody can reset the WAL, so
- * everything after its snapshot stays readable. The new watch always begins before the old one ends.
- * The third connection checkpoints; it may keep WAL_CKPT_LOCK between its checkpoints.
+ * Two readers take turns in holding the watch, a read transaction in a slot >= 1. While one of them holds it, nobody can reset the
+ * WAL, so everything after its snapshot stays readable. The new watch always begins before the old one ends. The third connection
+ * checkpoints; it may keep WAL_CKPT_LOCK between its checkpoints.
  *
  * Rules, all enforced in xShmLock:
  *   - a reader of ours is refused read slot 0: a slot-0 reader does not stop a writer from resetting the WAL;
@@ -29,7 +29,7 @@ struct watch_connection {
     sqlite3 *db;
     seawall_file *file;
     sqlite3_stmt *begin, *read, *commit;
-    int slot; /* read slot it holds; -1: none */
+    int slot;          /* read slot it holds; -1: none */
     bool lock_dropped; /* SQLite believes that it holds the slot's lock, but it was dropped: only under WAL_WRITE_LOCK */
 };
 
@@ -37,8 +37,8 @@ struct watch_connection {
 struct watch_truncate_hooks {
     /* WRITE was taken: nobody can commit. Returns an SQLite code: OK goes on, BUSY gives up. */
     int (*write_taken)(void *context);
-    /* READ(1..4) is asked for, the last call before the reset. Returns SQLITE_OK if it has taken the lock, and the watch has let go;
-     * otherwise SQLITE_BUSY, and the watch is as it was. */
+    /* READ(1..4) is asked for, the last call before the reset. Returns SQLITE_OK if it has taken the lock, and the watch has let
+     * go; otherwise SQLITE_BUSY, and the watch is as it was. */
     int (*take_reset_lock)(void *context);
     /* READ(1..4) was given back: the WAL is reset (or, after an error, not). */
     void (*after_reset)(void *context);
@@ -60,10 +60,10 @@ struct file_stamp {
 struct watch {
     char path[PATH_TEXT_MAX];
     struct watch_connection reader[2], checkpointer;
-    int active;     /* index of the reader that holds the watch; -1: none does */
-    bool unbroken;  /* a watch was held without a break since this was last set to true */
-    bool keep;      /* WAL_CKPT_LOCK is to be kept */
-    bool kept;      /* it is held just now; false with keep while one of us recovers */
+    int active;                                  /* index of the reader that holds the watch; -1: none does */
+    bool unbroken;                               /* a watch was held without a break since this was last set to true */
+    bool keep;                                   /* WAL_CKPT_LOCK is to be kept */
+    bool kept;                                   /* it is held just now; false with keep while one of us recovers */
     const struct watch_truncate_hooks *truncate; /* set only inside a TRUNCATE checkpoint */
     struct file_stamp db_file, wal_file, shm_file;
 };
@@ -90,11 +90,11 @@ int watch_hand_over(struct watch *w, struct err *e) MUST_CHECK;
 
 /* The two halves of it, for the middle of a TRUNCATE checkpoint. */
 int watch_begin_other(struct watch *w, struct err *e) MUST_CHECK;
-void watch_end_old(struct watch *w);  /* the reader that is not active */
-void watch_let_go(struct watch *w);   /* the active one ends; active becomes -1 */
+void watch_end_old(struct watch *w); /* the reader that is not active */
+void watch_let_go(struct watch *w);  /* the active one ends; active becomes -1 */
 
-/* The active watch drops its lock and takes it again behind SQLite's back, three orders of magnitude faster than by ending a transaction. Only while
- * we hold WAL_WRITE_LOCK, without which nobody can reset the log. */
+/* The active watch drops its lock and takes it again behind SQLite's back, three orders of magnitude faster than by ending a
+ * transaction. Only while we hold WAL_WRITE_LOCK, without which nobody can reset the log. */
 void watch_drop_lock(struct watch *w);
 bool watch_retake_lock(struct watch *w); /* false: somebody is changing the mark of the slot just now */
 
@@ -104,7 +104,8 @@ void watch_give_lock_back(struct watch *w);
 
 /* Reads of the files through SQLite's own handles. */
 int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
-int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e) MUST_CHECK; /* beyond the end: zeros */
+int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset,
+                  struct err *e) MUST_CHECK; /* beyond the end: zeros */
 int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e) MUST_CHECK;
 int watch_sync_db(const struct watch *w, struct err *e) MUST_CHECK;
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_AHEAD_BYTES (1u << 20)   /* adjacent blocks are fetched in one read of up to so many bytes, and at least one block */
+#define READ_AHEAD_BYTES (1u << 20)    /* adjacent blocks are fetched in one read of up to so many bytes, and at least one block */
 #define KEPT_VERSIONS_MAX (256u << 10) /* decoded indexes kept between the passes: 12 MiB; others are fetched again */
 #define PROGRESS_MS 100
 
@@ -23,8 +23,8 @@ struct apply {
     const struct plan *plan;
     const struct apply_options *options;
     int fd;
-    struct map *map;         /* of each page: hash and txid of the version that was chosen so far */
-    struct segment **kept;   /* of each source; NULL: not kept */
+    struct map *map;       /* of each page: hash and txid of the version that was chosen so far */
+    struct segment **kept; /* of each source; NULL: not kept */
     size_t kept_versions;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -51,8 +51,8 @@ struct source_reader {
     struct codec *codec;
     const struct plan_source *source;
     const struct segment *segment;
-    struct segment own;  /* when it is not a kept one */
-    struct buf stored;   /* bytes of the object from stored_at on */
+    struct segment own; /* when it is not a kept one */
+    struct buf stored;  /* bytes of the object from stored_at on */
     uint64_t stored_at;
     uint8_t raw[SEGMENT_BLOCK_BYTES]; /* of the block that was read last */
 };
@@ -166,7 +166,8 @@ static int reader_block(struct source_reader *r, uint32_t index, wants_fn *wants
 
 static int page_damaged(const struct source_reader *r, const struct version *v, struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, 0, "object '%s': page %u of txid %" PRIu64 " has the wrong hash", r->source->key, v->pgno, v->txid);
+    return err_set(e, ERR_CORRUPT, 0, "object '%s': page %u of txid %" PRIu64 " has the wrong hash", r->source->key, v->pgno,
+                   v->txid);
 }
 
 /* ---- pass 1: indexes */
@@ -279,7 +280,7 @@ static void *image_thread(void *arg)
     struct err e;
     size_t index = 0;
     int rc = reader_new(a, &r, &e);
-    while (rc == 0 && next_source(a, &index)) {
+    while (rc == 0 && r && next_source(a, &index)) {
         rc = write_source_images(r, index, &e);
         atomic_fetch_add(&a->done, a->plan->sources[index].size);
     }
@@ -343,7 +344,7 @@ static bool wants_patch(const struct apply *a, const struct version *v)
 
 /* The page that patches are being applied to: consecutive ones of the same page cost one read and one write. */
 struct open_page {
-    uint32_t pgno; /* 0: none */
+    uint32_t pgno;              /* 0: none */
     const struct version *last; /* applied; NULL: unchanged */
     uint8_t bytes[PAGE_SIZE_MAX];
 };
@@ -360,7 +361,8 @@ static int close_page(struct source_reader *r, struct open_page *page, struct er
     return io_pwrite(a->fd, page->bytes, page_size, (uint64_t)(page->pgno - 1) * page_size, e);
 }
 
-static int apply_patch(struct source_reader *r, struct open_page *page, const struct version *v, const uint8_t *bytes, struct err *e)
+static int apply_patch(struct source_reader *r, struct open_page *page, const struct version *v, const uint8_t *bytes,
+                       struct err *e)
 {
     struct apply *a = r->apply;
     uint32_t page_size = a->plan->page_size;
@@ -412,7 +414,7 @@ static int apply_all_patches(struct apply *a, struct err *e)
     struct open_page *page = malloc(sizeof *page);
     int64_t reported = clock_mono_ms();
     int rc = page ? reader_new(a, &r, e) : err_nomem(e, sizeof *page);
-    for (size_t i = 0; rc == 0 && i < a->plan->source_count; i++) {
+    for (size_t i = 0; rc == 0 && r && i < a->plan->source_count; i++) {
         if (a->plan->sources[i].kind != OBJECT_CHUNK) /* chunks hold images only */
             rc = apply_source_patches(r, i, page, e);
         if (clock_mono_ms() - reported >= PROGRESS_MS) {
@@ -435,11 +437,13 @@ static int prove(const struct apply *a, struct err *e)
         if (pgno != lock_page && map_get(a->map, pgno).txid == 0)
             return err_set(e, ERR_CORRUPT, 0, "no object holds page %u as of txid %" PRIu64, pgno, record->txid);
     if (a->map->checksum != record->checksum)
-        return err_set(e, ERR_CORRUPT, 0, "the pages give another database checksum than the commit record of txid %" PRIu64, record->txid);
+        return err_set(e, ERR_CORRUPT, 0, "the pages give another database checksum than the commit record of txid %" PRIu64,
+                       record->txid);
     return 0;
 }
 
-int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options, struct map *ret_map, struct err *e)
+int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options, struct map *ret_map,
+               struct err *e)
 {
     struct map map;
     struct apply a = {.catalog = c,
@@ -454,7 +458,7 @@ int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct app
     int rc = a.kept ? map_resize(&map, p->record.pages, e) : err_nomem(e, p->source_count * sizeof(struct segment *));
     if (rc == 0 && ftruncate(fd, (off_t)p->record.pages * p->page_size) != 0) /* pages of zeros stay holes */
         rc = err_sys(e, errno, "make room for %u pages of %u bytes", p->record.pages, p->page_size);
-    if (rc == 0)
+    if (rc == 0 && a.kept)
         rc = scan_indexes(&a, e);
     if (rc == 0)
         rc = write_all_images(&a, e);

@@ -13,8 +13,8 @@
 #include <stdatomic.h>
 
 struct apply_options {
-    unsigned jobs;             /* threads, at least 1 */
-    atomic_bool *cancel;       /* set by somebody else: stop with ERR_CANCELED */
+    unsigned jobs;                                                  /* threads, at least 1 */
+    atomic_bool *cancel;                                            /* set by somebody else: stop with ERR_CANCELED */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes of sources; from the calling thread; may be NULL */
     void *context;
 };

@@ -20,8 +20,8 @@ static struct catalog_object *head_of(struct catalog *c)
 static int describe(struct catalog *c, const struct plan *p, struct restore_result *ret_result, struct err *e)
 {
     struct catalog_object *head = head_of(c);
-    *ret_result = (struct restore_result){
-        .record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
+    *ret_result =
+        (struct restore_result){.record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
     ret_result->newest_txid = p->record.txid;
     if (head) {
         if (catalog_load(c, head, e))
@@ -31,9 +31,10 @@ static int describe(struct catalog *c, const struct plan *p, struct restore_resu
     return 0;
 }
 
-/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went on
- * after the target, the file says so by naming no head, and replicate will ask for --take-over. */
-static int write_state(struct catalog *c, const struct restore_options *o, const struct plan *p, const struct map *map, struct err *e)
+/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went
+ * on after the target, the file says so by naming no head, and replicate will ask for --take-over. */
+static int write_state(struct catalog *c, const struct restore_options *o, const struct plan *p, const struct map *map,
+                       struct err *e)
 {
     struct state s;
     enum state_found found;

@@ -1,4 +1,5 @@
-/* storage/store.h - where a replica lives: immutable objects under keys. Every store keeps the same contract (one test suite for all):
+/* storage/store.h - where a replica lives: immutable objects under keys. Every store keeps the same contract (one test suite for
+ * all):
  *
  *   - an object appears whole or not at all, and never changes;
  *   - store_put_new is exclusive: of two writers of one key exactly one succeeds, the other gets ERR_EXISTS;

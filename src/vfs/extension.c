@@ -9,7 +9,7 @@ int seawall_vfs_register(int make_default);
 #ifdef _WIN32
 __declspec(dllexport)
 #endif
-int sqlite3_seawall_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
+    int sqlite3_seawall_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
 int sqlite3_seawall_init(sqlite3 *db, char **error, const sqlite3_api_routines *api)
 {

@@ -1,8 +1,8 @@
 /* vfs/shim.c - the shim VFS. Its contract is in seawall/vfs.h.
  *
- * Shape, as in SQLite's own shims: `base` first, the file of the VFS below directly behind our struct in the memory that SQLite gave
- * for both. The method table lies in each file, because which methods exist is a property of the file below (a file without shared
- * memory must not seem to have it).
+ * Shape, as in SQLite's own shims: `base` first, the file of the VFS below directly behind our struct in the memory that SQLite
+ * gave for both. The method table lies in each file, because which methods exist is a property of the file below (a file without
+ * shared memory must not seem to have it).
  *
  * The -wal of a database is linked to it at xOpen: SQLite passes a name from which sqlite3_database_file_object() finds the file.
  * If another shim lies on top of us, that file is not ours; then there is no link and everything passes through.
@@ -184,7 +184,8 @@ static const sqlite3_io_methods shim_methods = {
     .xUnfetch = shim_unfetch,
 };
 
-/* Our methods, cut down to those that the file below has. A lower version has shorter tables: fields beyond it are not looked at. */
+/* Our methods, cut down to those that the file below has. A lower version has shorter tables: fields beyond it are not looked at.
+ */
 static void inherit_methods(sqlite3_io_methods *m, const sqlite3_io_methods *below)
 {
     *m = shim_methods;

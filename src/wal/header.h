@@ -1,6 +1,7 @@
 /* wal/header.h - the fixed parts of a -wal file and of its wal-index, decoded. Bytes in, fields out: knows no file and no SQLite.
  *
- * Source: SQLite "Database File Format" section 4 (the write-ahead log) and "WAL-mode File Format" section 2.1 (the wal-index header).
+ * Source: SQLite "Database File Format" section 4 (the write-ahead log) and "WAL-mode File Format" section 2.1 (the wal-index
+ * header).
  *
  *   -wal:  header of 32 bytes, then frames of 24 + page_size bytes. Frames count from 1. Integers are big-endian.
  *   -shm:  two copies of a 48-byte header in the byte order of the machine, then the checkpoint fields. */
@@ -55,8 +56,8 @@ struct wal_index_header {
     struct wal_sum frame_sum; /* of frame mx_frame */
 };
 
-/* `copy1` and `copy2` were read one after the other, with a barrier in between. False when they differ, are not initialised, or their
- * checksum is wrong: somebody is writing the header just now, or died while doing so. */
+/* `copy1` and `copy2` were read one after the other, with a barrier in between. False when they differ, are not initialised, or
+ * their checksum is wrong: somebody is writing the header just now, or died while doing so. */
 bool wal_index_header_decode(const uint8_t copy1[WAL_INDEX_HEADER_BYTES], const uint8_t copy2[WAL_INDEX_HEADER_BYTES],
                              struct wal_index_header *ret_header);
 

@@ -3,8 +3,8 @@
  * A frame continues the log if and only if (SQLite "Database File Format", section 4.1):
  *   (1) its salts equal those of the WAL header, and
  *   (2) its checksum continues the checksum of the frame before it.
- * A frame is committed if and only if it lies at or below the mxFrame of a consistent wal-index header. A commit frame in the file is
- * no commit: a transaction that spilled its cache and rolled back leaves such frames behind, with valid checksums. */
+ * A frame is committed if and only if it lies at or below the mxFrame of a consistent wal-index header. A commit frame in the file
+ * is no commit: a transaction that spilled its cache and rolled back leaves such frames behind, with valid checksums. */
 #ifndef SEAWALL_WAL_READER_H
 #define SEAWALL_WAL_READER_H
 
@@ -30,8 +30,8 @@ void wal_reader_start(struct wal_reader *r, const struct wal_header *header);
  * ERR_CORRUPT: the header is of another generation. */
 int wal_reader_resume(struct wal_reader *r, const struct wal_header *header, const struct wal_pos *pos, struct err *e) MUST_CHECK;
 
-/* Proves the next frame: `bytes` holds 24 + page_size bytes, those of frame pos.frame + 1. The caller makes sure that it is committed.
- * ERR_CORRUPT: it does not continue the log; the reader did not move, the caller must resync, never skip. */
+/* Proves the next frame: `bytes` holds 24 + page_size bytes, those of frame pos.frame + 1. The caller makes sure that it is
+ * committed. ERR_CORRUPT: it does not continue the log; the reader did not move, the caller must resync, never skip. */
 int wal_reader_next(struct wal_reader *r, const uint8_t *bytes, struct wal_frame *ret_frame, struct err *e) MUST_CHECK;
 
 #endif
