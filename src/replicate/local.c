@@ -13,6 +13,7 @@
     (500 * INT64_C(1000000)) /* after a pause as long as this the files are looked at before anything is captured */
 #define RETRY_MIN_NS (20 * INT64_C(1000000))
 #define RETRY_MAX_NS (1000 * INT64_C(1000000))
+#define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the log is longer than half of wal-limit */
 #define LOAD_FACTOR_NUM 5 /* without a pause the log may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
 #define HOLD_FRAMES_MAX 16384 /* a catch-up may let so many commits wait in the WAL */
@@ -227,8 +228,10 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_r
         return 0;
     }
     l->checkpoint_retry_ns = l->checkpoint_retry_ns ? 2 * l->checkpoint_retry_ns : RETRY_MIN_NS;
-    if (l->checkpoint_retry_ns > RETRY_MAX_NS)
-        l->checkpoint_retry_ns = RETRY_MAX_NS;
+    uint64_t bytes = (uint64_t)report->frames * (l->state.map.page_size + WAL_FRAME_HEADER_BYTES);
+    int64_t most = bytes > l->options->wal_limit / 2 ? RETRY_LONG_LOG_NS : RETRY_MAX_NS;
+    if (l->checkpoint_retry_ns > most)
+        l->checkpoint_retry_ns = most;
     l->checkpoint_not_before_ns = clock_mono_ns() + l->checkpoint_retry_ns;
     return 0;
 }
