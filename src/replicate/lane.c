@@ -131,7 +131,7 @@ void lane_start(struct lane *l, enum ship_kind kind, struct workers *workers, vo
 static void run_piece(struct job *job, struct codec *codec)
 {
     struct piece_job *pj = piece_job_of(job);
-    struct author author = pj->lane->author;
+    struct author author = pj->author;
     author.codec = codec;
     pj->rc = destination_put_piece(&pj->lane->d, &author, pj->piece, pj->lane->copy, &pj->listed, &pj->err);
 }
@@ -139,6 +139,6 @@ static void run_piece(struct job *job, struct codec *codec)
 void lane_start_piece(struct lane *l, struct piece_job *pj, struct piece *piece, struct workers *workers,
                       void (*done)(struct job *))
 {
-    *pj = (struct piece_job){.job = {.run = run_piece, .done = done}, .lane = l, .piece = piece, .busy = true};
+    *pj = (struct piece_job){.job = {.run = run_piece, .done = done}, .lane = l, .author = l->author, .piece = piece, .busy = true};
     workers_submit(workers, &pj->job);
 }

@@ -22,6 +22,7 @@ struct lane;
 struct piece_job {
     struct job job;
     struct lane *lane;
+    struct author author;
     struct piece *piece; /* owned */
     struct listed listed;
     bool busy;
@@ -31,6 +32,7 @@ struct piece_job {
 
 struct lane {
     struct destination d;
+    enum destination_state seen; /* its state when no job had it last: while one runs, `d` is the job's alone */
     struct author author;
     struct job job; /* attach, append, marker */
     enum ship_kind kind;
@@ -54,7 +56,9 @@ struct lane {
     int64_t backoff_ms;
     int64_t shipped_at_ms; /* start of the last append */
     unsigned shipped_commits;
-    char complaint[ERR_MSG_MAX]; /* last failure that was logged: said once */
+    uint64_t appended, appended_bytes; /* level-0 objects of this run */
+    uint64_t pieces, piece_bytes;      /* parts, chunks */
+    char complaint[ERR_MSG_MAX];       /* last failure that was logged: said once */
 };
 
 int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;

@@ -51,6 +51,7 @@ struct database {
     struct commit_record newest;
     uint32_t page_size, frames;
     uint64_t captured_txid;
+    bool map_intact; /* the page map describes our past: what an earlier run shipped can be in it */
 
     bool news;         /* something may have been committed */
     bool closed_event; /* an application closed the WAL: complete the database file */
@@ -106,8 +107,8 @@ static void log_figures(const struct scheduler *s)
     const struct checkpoint_stats *c = &l->checkpoints;
     uint64_t objects = 0, bytes = 0;
     for (size_t i = 0; i < s->lane_count; i++) {
-        objects += s->lanes[i].d.objects;
-        bytes += s->lanes[i].d.bytes;
+        objects += s->lanes[i].appended + s->lanes[i].pieces;
+        bytes += s->lanes[i].appended_bytes + s->lanes[i].piece_bytes;
     }
     log_info("database '%s': longest write-lock hold %.2f ms; commits %" PRIu64 ", frames %" PRIu64 ", checkpoints %" PRIu64
              ", truncated %" PRIu64 ", busy %" PRIu64 ", resyncs %" PRIu64 ", objects %" PRIu64 ", bytes %" PRIu64,
@@ -119,7 +120,7 @@ static void log_figures(const struct scheduler *s)
 
 static bool lane_healthy(const struct lane *l)
 {
-    return l->d.state == DESTINATION_ATTACHED && l->backoff_ms == 0;
+    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0;
 }
 
 static void unlink_first_batch(struct database *db)
@@ -148,11 +149,11 @@ static void trim_batches(struct scheduler *s)
 {
     uint64_t low = s->db.captured_txid;
     for (size_t i = 0; i < s->lane_count; i++)
-        if (s->lanes[i].d.state == DESTINATION_ATTACHED && !s->lanes[i].busy && s->lanes[i].d.entry.durable_txid < low)
-            low = s->lanes[i].d.entry.durable_txid;
-    for (size_t i = 0; i < s->lane_count; i++)
         if (s->lanes[i].busy)
             return; /* its position is the job's just now */
+    for (size_t i = 0; i < s->lane_count; i++)
+        if (s->lanes[i].d.state == DESTINATION_ATTACHED && s->lanes[i].d.entry.durable_txid < low)
+            low = s->lanes[i].d.entry.durable_txid;
     while (s->db.batches && s->db.batches->last <= low)
         unlink_first_batch(&s->db);
 }
@@ -216,16 +217,16 @@ static void complain(char *last, const char *what, const struct err *e)
 
 static void after_resync(struct scheduler *s)
 {
+    s->db.map_intact = true;
     for (size_t i = 0; i < s->lane_count; i++) {
         struct lane *l = &s->lanes[i];
-        l->author.map_intact = true;
-        if (l->d.state != DESTINATION_RESYNC)
+        if (l->busy || l->d.state != DESTINATION_RESYNC)
             continue;
         if (l->d.head_map.page_size != s->db.page_size)
             l->d.from_empty = true;
         map_release(&l->d.head_map);
         l->d.since = s->db.newest.txid;
-        l->d.state = DESTINATION_ATTACHED;
+        l->d.state = l->seen = DESTINATION_ATTACHED;
     }
 }
 
@@ -373,7 +374,7 @@ static void fill_request(struct scheduler *s)
     r->room = db->batch_bytes < s->config->options.max_pending ? s->config->options.max_pending - db->batch_bytes : 0;
     for (size_t i = 0; i < s->lane_count; i++) {
         struct destination *d = &s->lanes[i].d;
-        if (d->state == DESTINATION_RESYNC)
+        if (!s->lanes[i].busy && d->state == DESTINATION_RESYNC)
             r->references[r->reference_count++] = (struct capture_reference){.head_txid = d->entry.durable_txid,
                                                                              .head_time_ms = d->head_time_ms,
                                                                              .map = d->head_map.page_size ? &d->head_map : NULL};
@@ -386,7 +387,7 @@ static void fill_request(struct scheduler *s)
 static bool resync_wanted(const struct scheduler *s)
 {
     for (size_t i = 0; i < s->lane_count; i++)
-        if (s->lanes[i].d.state == DESTINATION_RESYNC && !s->lanes[i].busy)
+        if (!s->lanes[i].busy && s->lanes[i].d.state == DESTINATION_RESYNC)
             return true;
     return false;
 }
@@ -459,6 +460,7 @@ static void start_ship(struct scheduler *s, struct lane *l, enum ship_kind kind)
         l->shipped_at_ms = clock_mono_ms();
     l->page_size = s->db.page_size;
     l->record = s->db.newest;
+    l->author.map_intact = s->db.map_intact;
     lane_start(l, kind, s->workers, ship_done);
 }
 
@@ -589,7 +591,7 @@ static void lane_conflict(struct scheduler *s, struct lane *l)
 {
     size_t left = 0;
     for (size_t i = 0; i < s->lane_count; i++)
-        left += s->lanes[i].d.state != DESTINATION_CONFLICT;
+        left += s->lanes[i].seen != DESTINATION_CONFLICT;
     if (left == 0)
         fail(s, &l->err); /* said at the end */
     else
@@ -603,6 +605,9 @@ static void ship_done(struct job *job)
     int64_t now = clock_mono_ms();
     enum ship_kind kind = l->kind;
     l->busy = false;
+    l->seen = l->d.state;
+    l->appended = l->d.objects;
+    l->appended_bytes = l->d.bytes;
     for (size_t i = 0; i < l->batch_count; i++)
         release_batch(l->batches[i]);
     if (kind == SHIP_ATTACH)
@@ -643,8 +648,8 @@ static void piece_done(struct job *job)
         l->copy_failed = true; /* starts over; what was put is an orphan under a name of its own */
         lane_failed(l, clock_mono_ms());
     } else {
-        l->d.objects++;
-        l->d.bytes += pj->listed.size;
+        l->pieces++;
+        l->piece_bytes += pj->listed.size;
         note_progress((struct scheduler *)l->author.owner);
         l->backoff_ms = 0;
     }
@@ -656,7 +661,7 @@ static bool all_durable(const struct scheduler *s)
 {
     for (size_t i = 0; i < s->lane_count; i++) {
         const struct lane *l = &s->lanes[i];
-        if (l->d.state == DESTINATION_CONFLICT)
+        if (l->seen == DESTINATION_CONFLICT)
             continue;
         if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != s->db.captured_txid ||
             l->d.entry.base_owed > 0)
@@ -681,7 +686,7 @@ static bool finished(struct scheduler *s, int64_t now)
         return false;
     if (s->db.final_done && all_durable(s)) {
         for (size_t i = 0; i < s->lane_count; i++)
-            if (s->lanes[i].d.state == DESTINATION_CONFLICT)
+            if (s->lanes[i].seen == DESTINATION_CONFLICT)
                 fail(s, &s->lanes[i].err); /* the others are up to date; this one is not */
         return !anything_running(s);
     }
@@ -836,10 +841,10 @@ static int open_local(struct scheduler *s)
         l->author = (struct author){.owner = s,
                                     .state = &db->local.state,
                                     .run = s->run,
-                                    .take_over = s->config->take_over,
-                                    .map_intact = db->local.map_known};
+                                    .take_over = s->config->take_over};
     }
     db->captured_txid = db->local.state.identity.txid;
+    db->map_intact = db->local.map_known;
     db->ready = true;
     return 0;
 }

@@ -261,7 +261,7 @@ int file_store_open(const char *path, enum store_mode mode, struct store **ret_s
         free(fs);
         return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
     }
-    snprintf(fs->base.url, sizeof fs->base.url, "%s", fs->root);
+    memcpy(fs->base.url, fs->root, strlen(fs->root) + 1);
     *ret_store = &fs->base;
     return 0;
 }

@@ -8,7 +8,7 @@ from seawall import DONE
 from waiting import figure, stays_true, wait_until
 
 OFTEN = ("--lock-at", 10, "--wal-target", 40, "--rest-after", 20)   # checkpoints and resets as often as can be
-WAL_LIMIT = 24 << 20
+WAL_LIMIT = 64 << 20
 
 
 def reader_of(db):

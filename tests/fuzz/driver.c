@@ -53,7 +53,8 @@ static void load_seeds(void)
 /* Numbers that decoders stumble over, big-endian, in a width of 1 to 8 bytes. */
 static void put_odd_number(struct dice *d, uint8_t *at, size_t left)
 {
-    static const uint64_t odd[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000, 0x7fffffff, 0x80000000, UINT32_MAX, INT64_MAX, UINT64_MAX};
+    static const uint64_t odd[] = {0,      1,       2,          0x7f,       0x80,       0xff,      0x100,
+                                   0xffff, 0x10000, 0x7fffffff, 0x80000000, UINT32_MAX, INT64_MAX, UINT64_MAX};
     uint64_t value = odd[dice_below(d, COUNT_OF(odd))] + (dice_below(d, 4) ? 0 : dice_below(d, 5) - 2u);
     size_t width = (size_t)1 << dice_below(d, 4);
     for (size_t i = 0; i < width && i < left; i++)

@@ -12,7 +12,8 @@ const unsigned fuzz_count = 60000;
 
 enum { OUT_MAX = 65536 };
 
-/* Memory whose last byte lies before a page that may not be touched: the engines are partly in assembly, which no sanitizer sees. */
+/* Memory whose last byte lies before a page that may not be touched: the engines are partly in assembly, which no sanitizer sees.
+ */
 static uint8_t *guarded(size_t n)
 {
     static uint8_t *regions[2];
@@ -93,7 +94,7 @@ static void round_trip(const uint8_t *bytes, size_t n)
         FUZZ_CHECK(codec_deflate(codec_of((enum codec_engine)engine), in, n, &b, &e) == 0);
         uint8_t *out = guarded(n);
         out = out == in ? guarded(n) : out;
-        FUZZ_CHECK(codec_inflate(codec_of((enum codec_engine)!engine), b.data, b.len, out, n, &e) == 0);
+        FUZZ_CHECK(codec_inflate(codec_of((enum codec_engine) !engine), b.data, b.len, out, n, &e) == 0);
         FUZZ_CHECK(n == 0 || memcmp(out, bytes, n) == 0);
         buf_release(&b);
     }

@@ -1,8 +1,8 @@
 /* format/segment.h: any bytes as an object, and any raw sections in an object whose checksums fit.
  *
  * An input is an object (first byte even), or (odd) what an object is made of:
- *   sizes of raw records, index and list (3 * 2 bytes) | the first 224 bytes of the trailer | records | index | list | blocks as stored
- * Bit 1 of the first byte: fields that must fit others are made to fit, so that what lies behind these checks is reached. */
+ *   sizes of raw records, index and list (3 * 2 bytes) | the first 224 bytes of the trailer | records | index | list | blocks as
+ * stored Bit 1 of the first byte: fields that must fit others are made to fit, so that what lies behind these checks is reached. */
 #include "fuzz.h"
 
 #include "base/page.h"
@@ -40,7 +40,8 @@ static void make(unsigned index, struct buf *ret_object)
         {.pgno = 1000, .kind = VERSION_ZERO, .txid = 9},
     };
     const struct commit_record records[] = {{7, 1000, 2, 21}, {8, 1000, 9, 22}, {9, 1500, 1000, 23}};
-    const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8}, {.name = "b", .max = 9}};
+    const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8},
+                                  {.name = "b", .max = 9}};
     enum object_kind kind = (enum object_kind)(OBJECT_SEGMENT + index % 4);
     struct object_parts p = {.info = {.kind = kind,
                                       .flags = kind == OBJECT_SEGMENT ? SEGMENT_IN_PARTS : 0,
@@ -202,7 +203,8 @@ static void decode_sealed(const uint8_t *object, size_t size, bool fitted)
 
 static void decode_pieces(const uint8_t *data, size_t size)
 {
-    struct forgery f = {.blocks = BUF_INIT(1 << 20), .records = BUF_INIT(1 << 20), .index = BUF_INIT(1 << 20), .list = BUF_INIT(1 << 20)};
+    struct forgery f = {
+        .blocks = BUF_INIT(1 << 20), .records = BUF_INIT(1 << 20), .index = BUF_INIT(1 << 20), .list = BUF_INIT(1 << 20)};
     struct buf object = BUF_INIT(1 << 22), *parts[] = {&f.records, &f.index, &f.list, &f.blocks};
     struct err e;
     if (size < 7 + TRAILER_CHECKSUM)

@@ -1,4 +1,5 @@
-/* support/memory_store.h - a store in memory, for tests that need thousands of replicas. Held to the same contract tests as the real ones. */
+/* support/memory_store.h - a store in memory, for tests that need thousands of replicas. Held to the same contract tests as the
+ * real ones. */
 #ifndef TESTS_MEMORY_STORE_H
 #define TESTS_MEMORY_STORE_H
 
@@ -93,7 +94,8 @@ static inline int memory_store_read(struct store *s, const char *key, uint64_t o
     return rc;
 }
 
-static inline int memory_store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static inline int memory_store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                                         struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     pthread_mutex_lock(&m->lock);

@@ -1,7 +1,7 @@
 /* support/object.h - one object of a replica at a time: made in one call, or forged.
  *
- * Forging takes an object apart into its raw sections and puts it together again with sizes and checksums that fit whatever the sections
- * hold by then. So a test reaches what lies behind the checksums. */
+ * Forging takes an object apart into its raw sections and puts it together again with sizes and checksums that fit whatever the
+ * sections hold by then. So a test reaches what lies behind the checksums. */
 #ifndef TESTS_OBJECT_H
 #define TESTS_OBJECT_H
 
@@ -27,11 +27,8 @@ static inline int object_make(struct codec *codec, const struct object_parts *p,
                               struct err *e)
 {
     struct segment_writer w;
-    struct segment_content content = {.info = &p->info,
-                                      .records = p->records,
-                                      .record_count = p->record_count,
-                                      .list = p->list,
-                                      .list_count = p->list_count};
+    struct segment_content content = {
+        .info = &p->info, .records = p->records, .record_count = p->record_count, .list = p->list, .list_count = p->list_count};
     size_t at = 0;
     int rc = segment_writer_init(&w, codec, p->info.page_size, e);
     for (size_t i = 0; rc == 0 && i < p->version_count; i++) {
@@ -74,8 +71,8 @@ static inline void forgery_release(struct forgery *f)
     buf_release(&f->list);
 }
 
-static inline int forgery_section(struct buf *out, const uint8_t **at, const uint8_t *stored, const uint8_t *raw, struct codec *codec,
-                                  struct err *e)
+static inline int forgery_section(struct buf *out, const uint8_t **at, const uint8_t *stored, const uint8_t *raw,
+                                  struct codec *codec, struct err *e)
 {
     size_t n = get_be32(raw), stored_size = get_be32(stored);
     *out = BUF_INIT(1 << 28);
@@ -99,8 +96,8 @@ static inline int forgery_open(struct forgery *f, const uint8_t *object, size_t 
     return forgery_section(&f->list, &at, t + TRAILER_LIST_STORED, t + TRAILER_LIST_RAW, codec, e);
 }
 
-static inline int forgery_put_section(struct buf *out, const struct buf *raw, uint8_t *stored_size, uint8_t *raw_size, struct codec *codec,
-                                      struct err *e)
+static inline int forgery_put_section(struct buf *out, const struct buf *raw, uint8_t *stored_size, uint8_t *raw_size,
+                                      struct codec *codec, struct err *e)
 {
     size_t before = out->len;
     if (raw->len > 0 && codec_deflate(codec, raw->data, raw->len, out, e))

@@ -1,6 +1,7 @@
 /* support/replica.h - replicas made with the real writer, beside a model in memory of what each txid's database is.
  *
- * The model keeps every state whole, so it needs none of the cleverness that it checks. Include unit.h (or fuzz.h) first: both have fail_msg. */
+ * The model keeps every state whole, so it needs none of the cleverness that it checks. Include unit.h (or fuzz.h) first: both have
+ * fail_msg. */
 #ifndef TESTS_REPLICA_H
 #define TESTS_REPLICA_H
 
@@ -301,7 +302,8 @@ static inline struct placed *replica_put_last(struct replica *r, unsigned level,
 {
     struct listed list[2];
     struct name name = {.kind = level ? NAME_LEVEL : NAME_LEVEL0, .level = level, .min = min, .max = level ? max : 0};
-    struct object_parts parts = {.info = replica_info(r, OBJECT_SEGMENT, min, max), .records = &r->model.at[max].record, .record_count = 1, .list = list};
+    struct object_parts parts = {
+        .info = replica_info(r, OBJECT_SEGMENT, min, max), .records = &r->model.at[max].record, .record_count = 1, .list = list};
     uint64_t part_at[2] = {min - 1, min - 1}, epoch = r->model.at[max].epoch;
     parts.info.level = level;
     parts.info.flags = flags | (level ? 0 : SEGMENT_LAST_ONLY);
@@ -330,7 +332,8 @@ static inline struct placed *replica_put_anchor(struct replica *r, uint64_t min,
 {
     struct packing *p = packing_new();
     struct name name = {.kind = NAME_LEVEL0, .min = min};
-    struct object_parts parts = {.info = replica_info(r, OBJECT_SEGMENT, min, max), .records = &r->model.at[max].record, .record_count = 1};
+    struct object_parts parts = {
+        .info = replica_info(r, OBJECT_SEGMENT, min, max), .records = &r->model.at[max].record, .record_count = 1};
     parts.info.flags = flags | SEGMENT_LAST_ONLY | SEGMENT_BASE_ONLY;
     parts.info.digest_before = r->head;
     replica_put(r, &name, &parts, p, NULL);

@@ -1,4 +1,5 @@
-/* base/path.h, io.h, stage.h, clock.h: paths that are never cut, whole reads and writes, files that nobody sees until they are whole. */
+/* base/path.h, io.h, stage.h, clock.h: paths that are never cut, whole reads and writes, files that nobody sees until they are
+ * whole. */
 #include "unit.h"
 
 #include "base/clock.h"

@@ -1,5 +1,5 @@
-/* man/seawall-format.5 and the program say the same: the dump in the page is taken apart with the real reader, every field is what the page
- * says, and the real writer makes the same bytes again. The table of the trailer is compared with format/wire.h.
+/* man/seawall-format.5 and the program say the same: the dump in the page is taken apart with the real reader, every field is what
+ * the page says, and the real writer makes the same bytes again. The table of the trailer is compared with format/wire.h.
  *
  * `test_format_example --print` prints the dump. */
 #include "unit.h"
@@ -184,7 +184,8 @@ static void the_dump_in_the_page_decodes_field_by_field(void **state)
         assert_true(a->pgno == b->pgno && a->kind == b->kind && a->txid == b->txid && a->from == b->from);
         assert_true(a->hash == b->hash && a->mask == b->mask);
     }
-    assert_true(s.blocks[0].offset == SEGMENT_HEADER_BYTES && s.blocks[0].versions == 3 && s.blocks[0].raw_size == sizeof x.payload);
+    assert_true(s.blocks[0].offset == SEGMENT_HEADER_BYTES && s.blocks[0].versions == 3 &&
+                s.blocks[0].raw_size == sizeof x.payload);
     assert_ok(segment_block_inflate(&s.blocks[0], dump.data + SEGMENT_HEADER_BYTES, codec, raw, &e), &e);
     assert_memory_equal(raw, x.payload, sizeof x.payload);
     memcpy(page, raw, PAGE_SIZE);
@@ -237,9 +238,9 @@ static void the_page_shows_the_raw_sections(void **state)
     (void)state;
     assert_ok(forgery_open(&f, dump.data, dump.len, codec, &e), &e);
     assert_int_equal(f.records.len, 26);
-    assert_page_shows(text, f.records.data, 7);       /* record of txid 1: time, pages */
-    assert_page_shows(text, f.records.data + 7, 8);   /* checksum */
-    assert_page_shows(text, f.records.data + 15, 3);  /* of txid 2 */
+    assert_page_shows(text, f.records.data, 7);      /* record of txid 1: time, pages */
+    assert_page_shows(text, f.records.data + 7, 8);  /* checksum */
+    assert_page_shows(text, f.records.data + 15, 3); /* of txid 2 */
     assert_page_shows(text, f.records.data + 18, 8);
     size_t at = 2; /* versions and stored size of the block, one byte each here */
     assert_page_shows(text, f.index.data, 2);
@@ -247,7 +248,7 @@ static void the_page_shows_the_raw_sections(void **state)
     at += 8;
     for (int column = 0; column < 3; column++, at += 3)
         assert_page_shows(text, f.index.data + at, 3);
-    assert_int_equal(f.index.data[at], 1); /* from */
+    assert_int_equal(f.index.data[at], 1);             /* from */
     assert_page_shows(text, f.index.data + at + 1, 8); /* mask */
     assert_page_shows(text, f.index.data + at + 9, 8); /* hashes */
     assert_page_shows(text, f.index.data + at + 17, 8);
@@ -260,21 +261,23 @@ static void the_page_shows_the_raw_sections(void **state)
 /* Rows look so: ".It 44 Ta 4 Ta codec Ta ..." */
 static void the_table_of_the_trailer_is_that_of_the_program(void **state)
 {
-    static const unsigned offsets[] = {TRAILER_VERSION,       TRAILER_KIND,           TRAILER_LEVEL,          TRAILER_FLAGS,
-                                       TRAILER_MIN,           TRAILER_MAX,            TRAILER_START,          TRAILER_PAGE_SIZE,
-                                       TRAILER_FIRST_PAGE,    TRAILER_LAST_PAGE,      TRAILER_CODEC,          TRAILER_VERSION_COUNT,
-                                       TRAILER_BLOCK_COUNT,   TRAILER_RECORD_COUNT,   TRAILER_LIST_COUNT,     TRAILER_TIME,
-                                       TRAILER_DATABASE,      TRAILER_WRITER,         TRAILER_RUN,            TRAILER_NONCE,
-                                       TRAILER_CHECKSUM_BEFORE, TRAILER_DIGEST_BEFORE, TRAILER_TAIL_OFFSET,   TRAILER_RECORDS_STORED,
-                                       TRAILER_INDEX_STORED,  TRAILER_LIST_STORED,    TRAILER_RECORDS_RAW,    TRAILER_INDEX_RAW,
-                                       TRAILER_LIST_RAW,      TRAILER_TAIL_CHECKSUM,  TRAILER_OBJECT_SIZE,    TRAILER_CHECKSUM,
-                                       TRAILER_MAGIC};
-    static const char *const names[] = {"version",      "kind",          "level",          "flags",        "min",           "max",
-                                        "start",        "page_size",     "first_page",     "last_page",    "codec",         "version_count",
-                                        "block_count",  "record_count",  "list_count",     "time",         "database",      "writer",
-                                        "run",          "nonce",         "checksum_before", "digest_before", "tail_offset",  "records_stored",
-                                        "index_stored", "list_stored",   "records_raw",    "index_raw",    "list_raw",      "tail_checksum",
-                                        "object_size",  "checksum",      "magic"};
+    static const unsigned offsets[] = {TRAILER_VERSION,       TRAILER_KIND,         TRAILER_LEVEL,
+                                       TRAILER_FLAGS,         TRAILER_MIN,          TRAILER_MAX,
+                                       TRAILER_START,         TRAILER_PAGE_SIZE,    TRAILER_FIRST_PAGE,
+                                       TRAILER_LAST_PAGE,     TRAILER_CODEC,        TRAILER_VERSION_COUNT,
+                                       TRAILER_BLOCK_COUNT,   TRAILER_RECORD_COUNT, TRAILER_LIST_COUNT,
+                                       TRAILER_TIME,          TRAILER_DATABASE,     TRAILER_WRITER,
+                                       TRAILER_RUN,           TRAILER_NONCE,        TRAILER_CHECKSUM_BEFORE,
+                                       TRAILER_DIGEST_BEFORE, TRAILER_TAIL_OFFSET,  TRAILER_RECORDS_STORED,
+                                       TRAILER_INDEX_STORED,  TRAILER_LIST_STORED,  TRAILER_RECORDS_RAW,
+                                       TRAILER_INDEX_RAW,     TRAILER_LIST_RAW,     TRAILER_TAIL_CHECKSUM,
+                                       TRAILER_OBJECT_SIZE,   TRAILER_CHECKSUM,     TRAILER_MAGIC};
+    static const char *const names[] = {
+        "version",       "kind",          "level",          "flags",        "min",           "max",         "start",
+        "page_size",     "first_page",    "last_page",      "codec",        "version_count", "block_count", "record_count",
+        "list_count",    "time",          "database",       "writer",       "run",           "nonce",       "checksum_before",
+        "digest_before", "tail_offset",   "records_stored", "index_stored", "list_stored",   "records_raw", "index_raw",
+        "list_raw",      "tail_checksum", "object_size",    "checksum",     "magic"};
     char *text = read_page(), *line = strstr(text, ".Sh TRAILER");
     size_t row = 0;
     unsigned next = 0;

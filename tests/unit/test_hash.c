@@ -60,7 +60,8 @@ static void the_hash_is_zero_if_and_only_if_the_page_is(void **state)
 
 static void hex_decodes_exactly_what_hex_encodes(void **state)
 {
-    static const char *const wrong[] = {"", "0", "00112", "0011223", "001122334", "0011223344", "0011223G", "0011 223", "0011223\xff", "AABBCCDD"};
+    static const char *const wrong[] = {"",           "0",        "00112",    "0011223",     "001122334",
+                                        "0011223344", "0011223G", "0011 223", "0011223\xff", "AABBCCDD"};
     const uint8_t bytes[4] = {0x00, 0x1f, 0xa0, 0xff};
     uint8_t back[4] = {0};
     char text[9];

@@ -37,9 +37,26 @@ static void what_is_printed_reads_back(void **state)
 
 static void anything_but_one_whole_object_is_corrupt(void **state)
 {
-    static const char *const wrong[] = {"",      " ",          "[]",          "[1]",         "1",       "\"x\"",       "null",   "{",
-                                        "{}}",   "{\"a\":1,}", "{\"a\":1} x", "{a:1}",       "{\"a\"}", "{\"a\":1e}",  "\xff",   "{\"a\":\"\xff\"}",
-                                        "{'a':1}", "{\"a\":1,\"a\":2}", "{\"a\":99999999999999999999}", "{\"a\":\"\\u0000\"}"};
+    static const char *const wrong[] = {"",
+                                        " ",
+                                        "[]",
+                                        "[1]",
+                                        "1",
+                                        "\"x\"",
+                                        "null",
+                                        "{",
+                                        "{}}",
+                                        "{\"a\":1,}",
+                                        "{\"a\":1} x",
+                                        "{a:1}",
+                                        "{\"a\"}",
+                                        "{\"a\":1e}",
+                                        "\xff",
+                                        "{\"a\":\"\xff\"}",
+                                        "{'a':1}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "{\"a\":99999999999999999999}",
+                                        "{\"a\":\"\\u0000\"}"};
     struct err e;
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {

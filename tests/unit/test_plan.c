@@ -198,9 +198,13 @@ static void put_copy(const char *from, const char *to)
 
 static void an_object_under_another_key_is_corrupt(void **state)
 {
-    static const char *const keys[] = {"0/0000000000000005", "1/0000000000000001-0000000000000004", "base/0000000000000004-52000000000000000000000000000000/marker"};
-    static const char *const wrong[] = {"0/0000000000000006", "2/0000000000000001-0000000000000004", "1/0000000000000001-0000000000000005",
-                                        "1/0000000000000002-0000000000000004", "base/0000000000000003-52000000000000000000000000000000/marker",
+    static const char *const keys[] = {"0/0000000000000005", "1/0000000000000001-0000000000000004",
+                                       "base/0000000000000004-52000000000000000000000000000000/marker"};
+    static const char *const wrong[] = {"0/0000000000000006",
+                                        "2/0000000000000001-0000000000000004",
+                                        "1/0000000000000001-0000000000000005",
+                                        "1/0000000000000002-0000000000000004",
+                                        "base/0000000000000003-52000000000000000000000000000000/marker",
                                         "base/0000000000000004-53000000000000000000000000000000/marker"};
     (void)state;
     replica_put_full(&r, 5, 5, 0);
@@ -488,8 +492,13 @@ static void parts_come_before_the_segment_that_names_them(void **state)
 /* A marker or manifest comes from a store: what it names must be an object of its own kind, or a reader could be led anywhere. */
 static void names_in_a_list_must_be_of_its_own_kind(void **state)
 {
-    static const char *const names[] = {"", "0/0000000000000001", "../../etc/passwd", "/etc/passwd", "seawall.json",
-                                        "base/0000000000000004-52000000000000000000000000000000/marker", "part/52000000000000000000000000000000-0000000000000001"};
+    static const char *const names[] = {"",
+                                        "0/0000000000000001",
+                                        "../../etc/passwd",
+                                        "/etc/passwd",
+                                        "seawall.json",
+                                        "base/0000000000000004-52000000000000000000000000000000/marker",
+                                        "part/52000000000000000000000000000000-0000000000000001"};
     (void)state;
     replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -639,7 +648,8 @@ static void compare_opinions(struct replica *any, unsigned seed)
         if (!planned && e.code != ERR_NOTFOUND && e.code != ERR_CORRUPT)
             fail_msg("seed %u, txid %d: code %d: %s", seed, (int)t, (int)e.code, e.msg);
         if (planned != possible || points.found[t] != possible)
-            fail_msg("seed %u, txid %d: plan_make says %d, plan_points %d, the rules %d", seed, (int)t, planned, points.found[t], possible);
+            fail_msg("seed %u, txid %d: plan_make says %d, plan_points %d, the rules %d", seed, (int)t, planned, points.found[t],
+                     possible);
         plan_release(&p);
     }
 }

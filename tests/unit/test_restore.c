@@ -160,7 +160,8 @@ static void all_page_sizes_are_restored(void **state)
     }
 }
 
-/* The page at 1 GiB holds SQLite's lock bytes: no object has it, nobody misses it, and it counts as nothing. Here all other pages are zeros. */
+/* The page at 1 GiB holds SQLite's lock bytes: no object has it, nobody misses it, and it counts as nothing. Here all other pages
+ * are zeros. */
 static void the_lock_byte_page_is_neither_stored_nor_missed(void **state)
 {
     enum { PAGES = 16390, PAGE_SIZE = 65536 };
@@ -374,7 +375,9 @@ static void a_forged_object_is_shown_by_the_pages(void **state)
     static const struct {
         void (*change)(struct forgery *f);
         const char *story;
-    } known[] = {{lie_about_the_checksum, "database checksum"}, {lie_about_a_page_hash, "wrong hash"}, {lie_about_the_size, "no object holds page"}};
+    } known[] = {{lie_about_the_checksum, "database checksum"},
+                 {lie_about_a_page_hash, "wrong hash"},
+                 {lie_about_the_size, "no object holds page"}};
     const char *key = "0/0000000000000001";
     (void)state;
     replica_commits(&r, 1, 512);
@@ -410,8 +413,9 @@ static void lie_about_a_page_number(struct forgery *f)
     put_be32(f->trailer + TRAILER_BLOCK_COUNT, 1);
     f->blocks.len = 0;
     f->index.len = 0;
-    if (codec_deflate(codec, "", 0, &f->blocks, &e) || buf_append_varint(&f->index, 1, &e) || buf_append_varint(&f->index, f->blocks.len, &e) ||
-        buf_append_be64(&f->index, hash64(f->blocks.data, f->blocks.len), &e) || buf_append_zeros(&f->index, 3, &e))
+    if (codec_deflate(codec, "", 0, &f->blocks, &e) || buf_append_varint(&f->index, 1, &e) ||
+        buf_append_varint(&f->index, f->blocks.len, &e) || buf_append_be64(&f->index, hash64(f->blocks.data, f->blocks.len), &e) ||
+        buf_append_zeros(&f->index, 3, &e))
         fail_msg("%s", e.msg);
 }
 
@@ -458,14 +462,16 @@ static uint8_t *make_real_replica(size_t *ret_size)
     struct err e;
     sqlite3 *db = sql_open(temp_path("app.db"), NULL);
     sql(db, "PRAGMA page_size=1024; CREATE TABLE t(a INTEGER PRIMARY KEY, b); CREATE INDEX i ON t(b);"
-            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 900) INSERT INTO t(b) SELECT hex(randomblob(50)) FROM c");
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 900) INSERT INTO t(b) SELECT "
+            "hex(randomblob(50)) FROM c");
     sqlite3_close(db);
     uint8_t *bytes = file_bytes(temp_path("app.db"), ret_size);
     assert_non_null(bytes);
     record.pages = (uint32_t)(*ret_size / 1024);
     assert_true(record.pages <= COUNT_OF(versions));
     for (uint32_t i = 0; i < record.pages; i++) {
-        versions[i] = (struct version){.pgno = i + 1, .kind = VERSION_IMAGE, .txid = 1, .hash = page_hash(i + 1, bytes + i * 1024, 1024)};
+        versions[i] =
+            (struct version){.pgno = i + 1, .kind = VERSION_IMAGE, .txid = 1, .hash = page_hash(i + 1, bytes + i * 1024, 1024)};
         assert_true(versions[i].hash != 0);
         record.checksum ^= versions[i].hash;
     }
@@ -681,8 +687,11 @@ static void sqlite_says_which_file_is_a_database(void **state)
     sql(db, "CREATE TABLE t(x); INSERT INTO t VALUES(1)");
     sqlite3_close(db);
     assert_ok(integrity_check(temp_path("a b%3f?.db"), &e), &e);
-    assert_int_equal(file_write(temp_path("no.db"), "This is no database, but it is long enough to have a header of 100 bytes, "
-                                                    "which SQLite reads before it says so.", 111), 0);
+    assert_int_equal(file_write(temp_path("no.db"),
+                                "This is no database, but it is long enough to have a header of 100 bytes, "
+                                "which SQLite reads before it says so.",
+                                111),
+                     0);
     assert_error(integrity_check(temp_path("no.db"), &e), &e, ERR_CORRUPT);
     assert_error(integrity_check(temp_path("absent.db"), &e), &e, ERR_SQLITE);
 }

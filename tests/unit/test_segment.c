@@ -205,7 +205,8 @@ static void what_is_written_reads_back(void **state)
 
 static struct segment_info plain_info(uint32_t page_size)
 {
-    return (struct segment_info){.kind = OBJECT_SEGMENT, .min = 7, .max = 7, .page_size = page_size, .first_page = 1, .last_page = 100000};
+    return (struct segment_info){
+        .kind = OBJECT_SEGMENT, .min = 7, .max = 7, .page_size = page_size, .first_page = 1, .last_page = 100000};
 }
 static const struct commit_record plain_record = {.txid = 7, .time_ms = 1000, .pages = 5, .checksum = 99};
 
@@ -289,7 +290,8 @@ static void versions_of_zeros_take_a_block_without_bytes(void **state)
 static void versions_of_zeros_after_a_full_block_share_it(void **state)
 {
     static uint8_t payload[SEGMENT_BLOCK_BYTES];
-    struct version versions[] = {{.pgno = 1, .kind = VERSION_IMAGE, .txid = 7, .hash = 1}, {.pgno = 2, .txid = 7}, {.pgno = 3, .txid = 7}};
+    struct version versions[] = {
+        {.pgno = 1, .kind = VERSION_IMAGE, .txid = 7, .hash = 1}, {.pgno = 2, .txid = 7}, {.pgno = 3, .txid = 7}};
     struct object_parts p = {.info = plain_info(65536),
                              .records = &plain_record,
                              .record_count = 1,
@@ -360,7 +362,8 @@ static void make_rich(struct buf *ret_object)
         {.pgno = 9, .kind = VERSION_ZERO, .txid = 8},
     };
     const struct commit_record records[] = {{7, 1000, 2, 21}, {8, 1000, 9, 22}, {9, 1500, 9, 23}};
-    const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8}, {.name = "part/b", .max = 9}};
+    const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8},
+                                  {.name = "part/b", .max = 9}};
     struct object_parts p = {.info = {.kind = OBJECT_SEGMENT,
                                       .flags = SEGMENT_IN_PARTS,
                                       .min = 7,
@@ -512,7 +515,8 @@ static void sizes_that_only_fit_after_an_overflow_are_corrupt(void **state)
     uint8_t *trailer = object.data + object.len - SEGMENT_TRAILER_BYTES;
     uint64_t stored = UINT64_C(100) << 20;
     put_be32(trailer + TRAILER_INDEX_STORED, (uint32_t)stored);
-    put_be64(trailer + TRAILER_TAIL_OFFSET, object.len - SEGMENT_TRAILER_BYTES - stored - get_be32(trailer + TRAILER_RECORDS_STORED) -
+    put_be64(trailer + TRAILER_TAIL_OFFSET, object.len - SEGMENT_TRAILER_BYTES - stored -
+                                                get_be32(trailer + TRAILER_RECORDS_STORED) -
                                                 get_be32(trailer + TRAILER_LIST_STORED));
     object_seal(object.data, object.len);
     assert_error(segment_trailer_decode(trailer, object.len, &t, &e), &e, ERR_CORRUPT);
@@ -719,7 +723,8 @@ static void names_in_a_list_fit_and_hold_no_nul(void **state)
         assert_ok(forgery_open(&f, object.data, object.len, codec, &e), &e);
         f.list.len = 0;
         put_be32(f.trailer + TRAILER_LIST_COUNT, 1);
-        int rc = buf_append_varint(&f.list, n, &e) || buf_append(&f.list, name, n, &e) || buf_append_zeros(&f.list, 1 + DIGEST_BYTES + 3, &e);
+        int rc = buf_append_varint(&f.list, n, &e) || buf_append(&f.list, name, n, &e) ||
+                 buf_append_zeros(&f.list, 1 + DIGEST_BYTES + 3, &e);
         assert_ok(rc, &e);
         assert_ok(forgery_close(&f, codec, &forged, &e), &e);
         rc = object_decode(forged.data, forged.len, codec, &s, &e);

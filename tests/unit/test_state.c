@@ -195,7 +195,8 @@ static void a_torn_map_is_lost_and_the_identity_stays(void **state)
     (void)state;
     struct uid writer = make_state();
     uint8_t *bytes = state_bytes(&n);
-    const size_t damaged[] = {MAP_ENTRIES_AT, MAP_ENTRIES_AT + 8, MAP_ENTRIES_AT + 16 * PAGES, MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1};
+    const size_t damaged[] = {MAP_ENTRIES_AT, MAP_ENTRIES_AT + 8, MAP_ENTRIES_AT + 16 * PAGES,
+                              MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1};
     for (size_t i = 0; i < COUNT_OF(damaged) + MAP_HEADER_BYTES; i++) {
         size_t at = i < COUNT_OF(damaged) ? damaged[i] : MAP_HEADER_AT + i - COUNT_OF(damaged); /* each byte of the header too */
         bytes[at] ^= 0x20;
@@ -221,7 +222,8 @@ static void a_map_that_was_cut_off_is_lost(void **state)
     (void)state;
     struct uid writer = make_state();
     uint8_t *bytes = state_bytes(&n);
-    const size_t cuts[] = {MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1, MAP_ENTRIES_AT + 1, MAP_ENTRIES_AT, MAP_HEADER_AT + 20, MAP_HEADER_AT};
+    const size_t cuts[] = {MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1, MAP_ENTRIES_AT + 1, MAP_ENTRIES_AT, MAP_HEADER_AT + 20,
+                           MAP_HEADER_AT};
     for (size_t i = 0; i < COUNT_OF(cuts); i++) {
         write_state(bytes, cuts[i]);
         open_state(&s, temp_path("a.db"), STATE_MAP_LOST);

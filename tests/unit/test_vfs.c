@@ -1,7 +1,7 @@
 /* vfs/shim.c: passes everything through unchanged, and does the few things it is asked for; and the shim as a loadable extension.
  *
- * The shim wraps whatever is the default VFS when it is registered, once per process. Here that is a VFS of the test, which hands over to a
- * real one of SQLite's, or to stubs that write down how they were called. */
+ * The shim wraps whatever is the default VFS when it is registered, once per process. Here that is a VFS of the test, which hands
+ * over to a real one of SQLite's, or to stubs that write down how they were called. */
 #include "sql.h"
 
 #include "wal/header.h"
@@ -18,7 +18,7 @@ enum { DROP_EXCLUSIVE = SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE };
 
 static struct {
     const char *method;
-    const void *self;       /* file or VFS that was called */
+    const void *self; /* file or VFS that was called */
     sqlite3_int64 args[4];
 } called;
 enum { STUB_ANSWER = SQLITE_IOERR_VNODE }; /* a code that nothing in the shim would make up */
@@ -189,8 +189,8 @@ static sqlite3_vfs stub_vfs = {.iVersion = 3,
 
 /* ---- the VFS below: hands over */
 
-static sqlite3_vfs *real;  /* to whom */
-static sqlite3_vfs below;  /* a copy of the unix VFS with these methods */
+static sqlite3_vfs *real; /* to whom */
+static sqlite3_vfs below; /* a copy of the unix VFS with these methods */
 
 static int below_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
 {
@@ -425,11 +425,14 @@ static void run_script(const char *vfs, const char *path, const char *journal, c
     snprintf(text, sizeof text, "PRAGMA page_size=1024; PRAGMA auto_vacuum=2; PRAGMA journal_mode=%s; %s", journal, other);
     sql(db, text);
     sql(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX i ON t(b)");
-    sql(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) INSERT INTO t SELECT i, hex(zeroblob(i % 300)) || i FROM c");
+    sql(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) INSERT INTO t SELECT i, hex(zeroblob(i "
+            "% 300)) || i FROM c");
     sql(db, "BEGIN; DELETE FROM t WHERE a % 3 = 0; SAVEPOINT s; UPDATE t SET b = b || 'x'; ROLLBACK TO s; COMMIT");
     sql(db, "BEGIN; UPDATE t SET b = 'gone'; ROLLBACK");
-    sql(db, "PRAGMA temp_store=FILE; PRAGMA cache_size=5; CREATE TEMP TABLE big AS SELECT a, b FROM t ORDER BY b DESC; INSERT INTO t SELECT a + 1000, b FROM big");
-    sql(db, "PRAGMA incremental_vacuum(5); ANALYZE; REINDEX; VACUUM; PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t(b) VALUES('last')");
+    sql(db, "PRAGMA temp_store=FILE; PRAGMA cache_size=5; CREATE TEMP TABLE big AS SELECT a, b FROM t ORDER BY b DESC; INSERT INTO "
+            "t SELECT a + 1000, b FROM big");
+    sql(db,
+        "PRAGMA incremental_vacuum(5); ANALYZE; REINDEX; VACUUM; PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t(b) VALUES('last')");
     assert_sql_text(db, "PRAGMA integrity_check", "ok");
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
@@ -437,7 +440,8 @@ static void run_script(const char *vfs, const char *path, const char *journal, c
 static void databases_come_out_the_same_byte_for_byte(void **state)
 {
     static const char *const journals[] = {"delete", "truncate", "persist", "memory", "off", "wal"};
-    static const char *const others[] = {"", "PRAGMA synchronous=OFF; PRAGMA mmap_size=1000000", "PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE"};
+    static const char *const others[] = {"", "PRAGMA synchronous=OFF; PRAGMA mmap_size=1000000",
+                                         "PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(journals) * COUNT_OF(others); i++) {
         const char *journal = journals[i % COUNT_OF(journals)], *other = others[i / COUNT_OF(journals)];
@@ -468,8 +472,9 @@ static void databases_in_memory_and_temporary_ones_work(void **state)
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         seawall_file *file = NULL;
         sqlite3 *db = sql_open(names[i], SEAWALL_VFS_NAME);
-        sql(db, "PRAGMA cache_size=5; CREATE TABLE t(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) "
-                "INSERT INTO t SELECT hex(zeroblob(500)) FROM c");
+        sql(db,
+            "PRAGMA cache_size=5; CREATE TABLE t(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) "
+            "INSERT INTO t SELECT hex(zeroblob(500)) FROM c");
         assert_int_equal(sql_number(db, "SELECT count(*) FROM t"), 300);
         if (i != 1)
             assert_int_equal(seawall_file_of(db, "main", &file), SQLITE_NOTFOUND);
@@ -620,8 +625,8 @@ static void what_a_hook_answers_is_what_sqlite_gets(void **state)
     seawall_set_hooks(file, &hooks, &l);
     assert_int_equal(sqlite3_exec(db, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), SQLITE_BUSY);
     assert_true(find_call(&l, 0, 'b', WAL_WRITE_LOCK, TAKE_EXCLUSIVE) >= 0);
-    assert_int_equal(find_call(&l, 0, 'a', WAL_WRITE_LOCK, TAKE_EXCLUSIVE), -1); /* nothing went below */
-    sql(other, "INSERT INTO t VALUES(2)"); /* hooks are of one connection */
+    assert_int_equal(find_call(&l, 0, 'a', WAL_WRITE_LOCK, TAKE_EXCLUSIVE), -1);            /* nothing went below */
+    sql(other, "INSERT INTO t VALUES(2)");                                                  /* hooks are of one connection */
     assert_int_equal(seawall_shm_lock(file, WAL_WRITE_LOCK, 1, TAKE_EXCLUSIVE), SQLITE_OK); /* past the hooks */
     assert_int_equal(sqlite3_exec(other, "INSERT INTO t VALUES(3)", NULL, NULL, NULL), SQLITE_BUSY);
     assert_int_equal(seawall_shm_lock(file, WAL_WRITE_LOCK, 1, DROP_EXCLUSIVE), SQLITE_OK);
@@ -834,7 +839,8 @@ static void the_extension_loads_and_becomes_the_default(void **state)
     }
     char statements[2048];
     snprintf(statements, sizeof statements, script, temp_path("w.db"));
-    snprintf(command, sizeof command, "sqlite3 -cmd '.load %s' -cmd '.open %s' -cmd '.vfsname' %s \"%s\" 2>&1", extension, temp_path("a.db"), temp_path("a.db"), statements);
+    snprintf(command, sizeof command, "sqlite3 -cmd '.load %s' -cmd '.open %s' -cmd '.vfsname' %s \"%s\" 2>&1", extension,
+             temp_path("a.db"), temp_path("a.db"), statements);
     FILE *p = popen(command, "re");
     assert_non_null(p);
     while (fgets(line, sizeof line, p))

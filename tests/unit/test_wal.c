@@ -103,7 +103,8 @@ static sqlite3 *wal_database(const char *path, uint32_t page_size)
     return db;
 }
 
-#define SOME_ROWS "SELECT randomblob(300) FROM (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200) SELECT i FROM c)"
+#define SOME_ROWS                                                                                                                  \
+    "SELECT randomblob(300) FROM (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200) SELECT i FROM c)"
 
 /* ---- what SQLite writes */
 
@@ -344,7 +345,8 @@ static void a_frame_of_page_zero_is_refused_even_with_a_fitting_checksum(void **
     uint8_t *at = frame_at(&l, 1);
     (void)state;
     put_be32(at, 0);
-    struct wal_sum sum = wal_sum_add(wal_sum_add(l.header.sum, l.header.order, at, 8), l.header.order, at + WAL_FRAME_HEADER_BYTES, 512);
+    struct wal_sum sum =
+        wal_sum_add(wal_sum_add(l.header.sum, l.header.order, at, 8), l.header.order, at + WAL_FRAME_HEADER_BYTES, 512);
     put_be32(at + 16, sum.s0);
     put_be32(at + 20, sum.s1);
     wal_reader_start(&r, &l.header);
