@@ -63,7 +63,9 @@ static void put_odd_number(struct dice *d, uint8_t *at, size_t left)
 
 static size_t mutate_once(struct dice *d, uint8_t *bytes, size_t n)
 {
-    size_t at = n ? dice_below(d, (uint32_t)n) : 0, left = n - at, run = 1 + dice_below(d, dice_below(d, 4) ? 8 : 300);
+    size_t at = n ? dice_below(d, (uint32_t)n) : 0, run = 1 + dice_below(d, dice_below(d, 4) ? 8 : 300);
+    FUZZ_CHECK(at <= n && n <= FUZZ_INPUT_MAX);
+    size_t left = n - at;
     switch (dice_below(d, n ? 9 : 1)) {
     case 0: /* insert */
         run = run < FUZZ_INPUT_MAX - n ? run : FUZZ_INPUT_MAX - n;

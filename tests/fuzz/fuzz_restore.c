@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const unsigned fuzz_count = 6000;
+const unsigned fuzz_count = 12000;
 
 enum { DAMAGE_BYTES = 6, TXIDS = 16 };
 

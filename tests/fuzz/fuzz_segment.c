@@ -10,7 +10,7 @@
 #include "format/patch.h"
 #include "object.h"
 
-const unsigned fuzz_count = 40000;
+const unsigned fuzz_count = 120000;
 
 enum { IN_PIECES = 1, FITTED = 2 };
 

@@ -42,6 +42,7 @@ static inline void random_identity(struct dice *d, struct identity *id)
     random_pos(d, &id->pos);
     random_pos(d, &id->pos_before_reset);
     id->time_ms = (int64_t)dice_next(d);
+    id->db_inode = dice_next(d);
     id->db_size = dice_next(d);
     id->db_mtime_ns = (int64_t)dice_next(d);
     id->run_count = dice_below(d, IDENTITY_RUNS_MAX + 1);
@@ -74,7 +75,7 @@ static inline void fill_identity(struct dice *d, struct identity *id)
         assert_true(digest_equal(&x_->binding.place, &y_->binding.place) && x_->binding.inode == y_->binding.inode);               \
         assert_true(uid_equal(&x_->writer, &y_->writer) && x_->txid == y_->txid && x_->time_ms == y_->time_ms);                    \
         assert_true(wal_pos_equal(&x_->pos, &y_->pos) && wal_pos_equal(&x_->pos_before_reset, &y_->pos_before_reset));             \
-        assert_true(x_->db_size == y_->db_size && x_->db_mtime_ns == y_->db_mtime_ns);                                             \
+        assert_true(x_->db_inode == y_->db_inode && x_->db_size == y_->db_size && x_->db_mtime_ns == y_->db_mtime_ns);             \
         assert_true(x_->run_count == y_->run_count && x_->replica_count == y_->replica_count);                                     \
         assert_memory_equal(x_->runs, y_->runs, x_->run_count * sizeof x_->runs[0]);                                               \
         for (uint32_t i_ = 0; i_ < x_->replica_count; i_++) {                                                                      \

@@ -186,20 +186,21 @@ static void the_oldest_run_is_forgotten_at_the_limit(void **state)
 
 /* ---- binding */
 
-static void a_binding_names_the_file_and_not_the_way_to_it(void **state)
+static void a_binding_names_the_database_and_not_the_way_to_it(void **state)
 {
     struct binding a, b;
     struct err e;
     (void)state;
     assert_int_equal(file_write(temp_path("a.db"), "x", 1), 0);
     assert_int_equal(symlink(temp_path("a.db"), temp_path("link.db")), 0);
-    assert_ok(binding_of(temp_path("a.db"), &a, &e), &e);
-    assert_ok(binding_of(temp_path("./link.db"), &b, &e), &e);
-    assert_true(digest_equal(&a.place, &b.place) && a.inode == b.inode);
+    assert_ok(binding_of(temp_path("a.db"), 7, &a, &e), &e);
+    assert_ok(binding_of(temp_path("./link.db"), 8, &b, &e), &e);
+    assert_true(digest_equal(&a.place, &b.place));
+    assert_true(a.inode == 7 && b.inode == 8);
     assert_int_equal(link(temp_path("a.db"), temp_path("b.db")), 0);
-    assert_ok(binding_of(temp_path("b.db"), &b, &e), &e);
-    assert_false(digest_equal(&a.place, &b.place)); /* the same inode under another path */
-    assert_error(binding_of(temp_path("absent.db"), &b, &e), &e, ERR_NOTFOUND);
+    assert_ok(binding_of(temp_path("b.db"), 7, &b, &e), &e);
+    assert_false(digest_equal(&a.place, &b.place)); /* the same file under another path */
+    assert_error(binding_of(temp_path("absent.db"), 7, &b, &e), &e, ERR_NOTFOUND);
 }
 
 int main(void)
@@ -214,7 +215,7 @@ int main(void)
         UNIT(of_an_earlier_run_only_what_lies_before_the_next_is_our_past),
         UNIT(when_the_map_is_lost_no_earlier_run_is_our_past),
         UNIT(the_oldest_run_is_forgotten_at_the_limit),
-        UNIT_IN_TEMP(a_binding_names_the_file_and_not_the_way_to_it),
+        UNIT_IN_TEMP(a_binding_names_the_database_and_not_the_way_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -384,13 +384,13 @@ static void a_copy_at_another_path_proves_nothing(void **state)
     state_close(&s);
 }
 
-static void another_file_in_the_place_of_the_database_is_another_database(void **state)
+static void a_copy_that_was_put_back_in_its_place_proves_nothing(void **state)
 {
     struct state s;
     (void)state;
     struct uid writer = make_state();
-    assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("new.db")), 0);
-    assert_int_equal(rename(temp_path("new.db"), temp_path("a.db")), 0);
+    assert_int_equal(file_copy_apart(temp_path("a.db-seawall"), temp_path("backup")), 0);
+    assert_int_equal(rename(temp_path("backup"), temp_path("a.db-seawall")), 0); /* what it says may be long past */
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
     state_begin_run(&s, &second_run, IDENTITY_KEEP_PAST); /* its serial is above those of the old slots */
@@ -399,6 +399,18 @@ static void another_file_in_the_place_of_the_database_is_another_database(void *
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
     assert_true(uid_equal(&s.identity.writer, &fresh));
     assert_false(identity_knows_run(&s.identity, &first_run));
+    state_close(&s);
+}
+
+static void a_database_that_was_replaced_keeps_its_state_file(void **state)
+{
+    struct state s;
+    (void)state;
+    struct uid writer = make_state();
+    assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("new.db")), 0);
+    assert_int_equal(rename(temp_path("new.db"), temp_path("a.db")), 0);
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* whoever looks at db_inode sees it, and compares the pages */
+    assert_true(uid_equal(&s.identity.writer, &writer));
     state_close(&s);
 }
 
@@ -462,7 +474,8 @@ int main(void)
         UNIT_IN_TEMP(with_both_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),
         UNIT_IN_TEMP(a_copy_at_another_path_proves_nothing),
-        UNIT_IN_TEMP(another_file_in_the_place_of_the_database_is_another_database),
+        UNIT_IN_TEMP(a_copy_that_was_put_back_in_its_place_proves_nothing),
+        UNIT_IN_TEMP(a_database_that_was_replaced_keeps_its_state_file),
         UNIT_IN_TEMP(a_second_opener_is_told_that_it_is_busy),
         UNIT_IN_TEMP(a_database_that_is_not_there_gets_no_state_file),
         UNIT_IN_TEMP(the_state_file_is_as_readable_as_the_database),
