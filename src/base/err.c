@@ -40,7 +40,8 @@ int err_sys(struct err *e, int sys, const char *fmt, ...)
     size_t len = append(e->msg, 0, fmt, args);
     va_end(args);
     const char *what = strerror_r(sys, text, sizeof text);
-    snprintf(e->msg + len, ERR_MSG_MAX - len, ": %s", what);
+    if (snprintf(e->msg + len, ERR_MSG_MAX - len, ": %s", what) >= (int)(ERR_MSG_MAX - len))
+        memcpy(e->msg + ERR_MSG_MAX - 4, "...", 4);
     return -1;
 }
 
@@ -64,8 +65,10 @@ int err_hint(struct err *e, const char *fmt, ...)
         return -1;
     size_t len = strlen(e->msg);
     len += (size_t)snprintf(e->msg + len, ERR_MSG_MAX - len, "%s", "\n  HINT: ");
-    if (len >= ERR_MSG_MAX)
+    if (len >= ERR_MSG_MAX) {
+        memcpy(e->msg + ERR_MSG_MAX - 4, "...", 4);
         return -1;
+    }
     va_start(args, fmt);
     append(e->msg, len, fmt, args);
     va_end(args);

@@ -66,8 +66,10 @@ int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err
     json_error_t error;
     json_t *j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
     if (!j || !json_is_object(j)) {
+        bool valid = j != NULL;
         json_decref(j);
-        return err_set(e, ERR_CORRUPT, 0, "no JSON object: line %d: %s", error.line, j ? "something else" : error.text);
+        return valid ? err_set(e, ERR_CORRUPT, 0, "JSON, but no object")
+                     : err_set(e, ERR_CORRUPT, 0, "no JSON: line %d: %s", error.line, error.text);
     }
     *ret_object = (struct json *)j;
     return 0;

@@ -46,7 +46,7 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
         return bad(e, "number of commit records");
     if (t->records_raw > SEGMENT_BYTES_MAX || t->index_raw > SEGMENT_BYTES_MAX || t->list_raw > SEGMENT_BYTES_MAX)
         return bad(e, "sizes out of range");
-    if (t->object_size > SEGMENT_BYTES_MAX || t->tail_offset < SEGMENT_HEADER_BYTES ||
+    if (t->object_size > SEGMENT_BYTES_MAX || t->tail_offset < SEGMENT_HEADER_BYTES || t->tail_offset > t->object_size ||
         t->tail_offset + t->records_stored + t->index_stored + t->list_stored + SEGMENT_TRAILER_BYTES != t->object_size)
         return bad(e, "sections do not fill the object");
     return 0;
@@ -189,7 +189,7 @@ static int decode_blocks(struct cursor *c, struct segment *s, struct err *e)
 
 static bool version_valid(const struct version *v, const struct segment_info *info)
 {
-    if (v->kind > VERSION_PATCH || v->pgno < info->first_page || v->pgno > info->last_page ||
+    if (v->kind > VERSION_PATCH || v->pgno == 0 || v->pgno < info->first_page || v->pgno > info->last_page ||
         v->pgno == lock_byte_page(info->page_size))
         return false;
     if (v->txid == 0 || v->txid > info->max || (v->kind == VERSION_ZERO) != (v->hash == 0))

@@ -200,6 +200,8 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
                                 .record_count = (uint32_t)content->record_count,
                                 .list_count = (uint32_t)content->list_count};
     struct buf raw = BUF_INIT(SEGMENT_BYTES_MAX);
+    if (content->record_count > SEGMENT_RECORDS_MAX || content->list_count > SEGMENT_LIST_MAX)
+        return err_set(e, ERR_LIMIT, 0, "encode segment: more records or objects than one segment takes");
     int rc = close_block(w, e);
     t.block_count = w->block_count;
     t.tail_offset = w->out.len;

@@ -53,14 +53,6 @@ static bool is_full(const struct segment_info *i)
     return i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY);
 }
 
-static struct catalog_object *level_ending_at(struct catalog *c, uint64_t txid)
-{
-    for (size_t i = 0; i < c->level_count; i++)
-        if (c->levels[i].name.max == txid)
-            return &c->levels[i];
-    return NULL;
-}
-
 static int no_such_point(struct catalog *c, uint64_t txid, const struct catalog_object *around, struct err *e)
 {
     err_set(e, ERR_NOTFOUND, 0, "txid %" PRIu64 " is no restore point of '%s'", txid, c->store->url);
@@ -72,32 +64,36 @@ static int no_such_point(struct catalog *c, uint64_t txid, const struct catalog_
     return err_hint(e, "'seawall list' shows which there are");
 }
 
+/* A level-0 object records each of its commits, or its last; a higher one its last. A damaged one is passed over while another has it. */
 static int find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e)
 {
     struct catalog_object *o = catalog_level0_at(c, txid);
-    struct catalog_object *level = level_ending_at(c, txid);
-    if (o && catalog_load(c, o, e)) {
-        if (!level)
-            return -1;
-        o = NULL; /* damaged, but a higher level has the record too */
-    }
-    if (o) {
+    struct err damage = {.code = ERR_NONE};
+    if (o && catalog_load(c, o, &damage)) {
+        o = NULL;
+    } else if (o) {
         const struct segment_trailer *t = &o->segment->trailer;
-        if (txid == t->info.max) {
-            *ret_record = o->segment->records[t->record_count - 1];
-            return 0;
-        }
-        if (txid < t->info.max && is_full(&t->info)) {
-            *ret_record = o->segment->records[txid - t->info.min];
+        bool recorded = txid == t->info.max || (txid < t->info.max && is_full(&t->info));
+        if (recorded) {
+            *ret_record = o->segment->records[txid == t->info.max ? t->record_count - 1 : txid - t->info.min];
             return 0;
         }
     }
-    if (!level)
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct err later;
+        if (c->levels[i].name.max != txid)
+            continue;
+        if (catalog_load(c, &c->levels[i], &later) == 0) {
+            *ret_record = c->levels[i].segment->records[0];
+            return 0;
+        }
+        if (damage.code == ERR_NONE)
+            damage = later;
+    }
+    if (damage.code == ERR_NONE)
         return no_such_point(c, txid, o, e);
-    if (catalog_load(c, level, e))
-        return -1;
-    *ret_record = level->segment->records[0];
-    return 0;
+    *e = damage;
+    return -1;
 }
 
 /* ---- the walk */
@@ -187,13 +183,18 @@ static int walk_to(struct catalog *c, struct walk *w, struct err *e)
     return 0;
 }
 
+static void start_over(struct plan *p)
+{
+    p->source_count = 0;
+    p->bytes = 0;
+    p->page_size = 0;
+}
+
 /* `marker` NULL: from the empty state. */
 static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t target, struct plan *p, struct err *e)
 {
     struct walk w = {.plan = p, .target = target};
-    p->source_count = 0;
-    p->bytes = 0;
-    p->page_size = 0;
+    start_over(p);
     if (marker) {
         const struct segment_info *i = &marker->segment->trailer.info;
         w.pos = i->start;
@@ -205,6 +206,26 @@ static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t 
         }
     }
     return walk_to(c, &w, e);
+}
+
+/* From a segment before which nothing counts, whatever is missing there; the newest first. */
+static int plan_from_new_beginning(struct catalog *c, uint64_t target, struct plan *p)
+{
+    struct err e;
+    for (size_t i = c->level0_count + c->level_count; i-- > 0;) {
+        struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
+        if (o->name.min > target || catalog_load(c, o, &e))
+            continue;
+        const struct segment_info *info = &o->segment->trailer.info;
+        bool begins = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY);
+        if (!begins || (info->max > target && !is_full(info)))
+            continue;
+        struct walk w = {.plan = p, .target = target, .pos = info->min - 1};
+        start_over(p);
+        if (take(&w, o, &e) == 0 && walk_to(c, &w, &e) == 0)
+            return 0;
+    }
+    return -1;
 }
 
 static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
@@ -237,7 +258,7 @@ static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, s
         if (first.code == ERR_NONE || (first.code == ERR_NOTFOUND && e->code == ERR_CORRUPT))
             first = *e;
     }
-    if (plan_from(c, NULL, txid, &p, e) == 0) {
+    if (plan_from(c, NULL, txid, &p, e) == 0 || plan_from_new_beginning(c, txid, &p) == 0) {
         *ret_plan = p;
         return 0;
     }

@@ -432,7 +432,7 @@ static int apply_all_patches(struct apply *a, struct err *e)
 static int prove(const struct apply *a, struct err *e)
 {
     const struct commit_record *record = &a->plan->record;
-    uint32_t lock_page = lock_byte_page(a->plan->page_size);
+    uint32_t lock_page = a->plan->page_size ? lock_byte_page(a->plan->page_size) : 0;
     for (uint32_t pgno = 1; pgno <= record->pages; pgno++)
         if (pgno != lock_page && map_get(a->map, pgno).txid == 0)
             return err_set(e, ERR_CORRUPT, 0, "no object holds page %u as of txid %" PRIu64, pgno, record->txid);

@@ -86,7 +86,7 @@ static int restore_to_target(struct catalog *c, const struct restore_options *o,
         if (rc == 0)
             rc = integrity_check(target.stage.path, e);
     }
-    if (rc == 0 && atomic_load(o->cancel))
+    if (rc == 0 && o->cancel && atomic_load(o->cancel))
         rc = err_set(e, ERR_CANCELED, 0, "interrupted");
     if (rc == 0)
         rc = target_commit(&target, e);
