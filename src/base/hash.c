@@ -1,15 +1,19 @@
 /* base/hash.c */
 #define XXH_INLINE_ALL
+/* SHA-256 by its direct interface: EVP would load OpenSSL's providers, two megabytes of resident memory for one function. */
+#define OPENSSL_API_COMPAT 0x10100000L
 #include "base/hash.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
+#include <errno.h>
+#include <openssl/sha.h>
 #include <string.h>
+#include <sys/random.h>
 #include <xxhash.h>
 
 int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err *e)
 {
-    if (EVP_Digest(bytes, n, ret_digest->bytes, NULL, EVP_sha256(), NULL) != 1)
+    SHA256_CTX ctx;
+    if (SHA256_Init(&ctx) != 1 || SHA256_Update(&ctx, bytes, n) != 1 || SHA256_Final(ret_digest->bytes, &ctx) != 1)
         return err_set(e, ERR_NOMEM, 0, "SHA-256 of %zu bytes failed", n);
     return 0;
 }
@@ -23,34 +27,6 @@ bool digest_is_zero(const struct digest *d)
 {
     static const struct digest zero;
     return digest_equal(d, &zero);
-}
-
-int digest_stream_init(struct digest_stream *s, struct err *e)
-{
-    s->ctx = EVP_MD_CTX_new();
-    if (!s->ctx || EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL) != 1)
-        return err_set(e, ERR_NOMEM, 0, "SHA-256 can't start");
-    return 0;
-}
-
-int digest_stream_add(struct digest_stream *s, const void *bytes, size_t n, struct err *e)
-{
-    if (EVP_DigestUpdate(s->ctx, bytes, n) != 1)
-        return err_set(e, ERR_NOMEM, 0, "SHA-256 of %zu bytes failed", n);
-    return 0;
-}
-
-int digest_stream_finish(struct digest_stream *s, struct digest *ret_digest, struct err *e)
-{
-    if (EVP_DigestFinal_ex(s->ctx, ret_digest->bytes, NULL) != 1)
-        return err_set(e, ERR_NOMEM, 0, "SHA-256 can't finish");
-    return 0;
-}
-
-void digest_stream_release(struct digest_stream *s)
-{
-    EVP_MD_CTX_free(s->ctx);
-    s->ctx = NULL;
 }
 
 uint64_t hash64(const void *bytes, size_t n)
@@ -71,10 +47,19 @@ uint64_t page_hash(uint32_t pgno, const uint8_t *page, size_t page_size)
     return h ? h : 1;
 }
 
+/* From the kernel: OpenSSL's generator would cost a megabyte of resident memory for a few names. */
 int random_bytes(void *out, size_t n, struct err *e)
 {
-    if (RAND_bytes(out, (int)n) != 1)
-        return err_set(e, ERR_NOMEM, 0, "no random bytes");
+    uint8_t *at = out;
+    while (n > 0) {
+        ssize_t got = getrandom(at, n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return err_sys(e, errno, "random bytes");
+        at += got;
+        n -= (size_t)got;
+    }
     return 0;
 }
 

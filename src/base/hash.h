@@ -19,15 +19,6 @@ int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err
 bool digest_equal(const struct digest *a, const struct digest *b);
 bool digest_is_zero(const struct digest *d);
 
-/* SHA-256 over bytes that come in pieces. */
-struct digest_stream {
-    void *ctx; /* owned */
-};
-int digest_stream_init(struct digest_stream *s, struct err *e) MUST_CHECK;
-int digest_stream_add(struct digest_stream *s, const void *bytes, size_t n, struct err *e) MUST_CHECK;
-int digest_stream_finish(struct digest_stream *s, struct digest *ret_digest, struct err *e) MUST_CHECK;
-void digest_stream_release(struct digest_stream *s);
-
 /* XXH3, 64 bits. Finds damage, proves nothing against an adversary. */
 uint64_t hash64(const void *bytes, size_t n);
 

@@ -64,7 +64,8 @@ static int no_such_point(struct catalog *c, uint64_t txid, const struct catalog_
     return err_hint(e, "'seawall list' shows which there are");
 }
 
-/* A level-0 object records each of its commits, or its last; a higher one its last. A damaged one is passed over while another has it. */
+/* A level-0 object records each of its commits, or its last; a higher one its last. A damaged one is passed over while another has
+ * it. */
 static int find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e)
 {
     struct catalog_object *o = catalog_level0_at(c, txid);

@@ -14,7 +14,7 @@
 #define RETRY_MIN_NS (20 * INT64_C(1000000))
 #define RETRY_MAX_NS (1000 * INT64_C(1000000))
 #define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the log is longer than half of wal-limit */
-#define LOAD_FACTOR_NUM 5 /* without a pause the log may grow to 5/2 of wal-target */
+#define LOAD_FACTOR_NUM 5                          /* without a pause the log may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
 #define HOLD_FRAMES_MAX 16384 /* a catch-up may let so many commits wait in the WAL */
 #define ROOM_SHARE 2          /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */

@@ -23,7 +23,8 @@
 #define PASS_LIGHT_MS 5
 #define PASS_HEAVY_MS 20
 #define HEAVY_FRAMES 100 /* new frames in one pass that make it heavy */
-#define SHIP_LIGHT_MS 10 /* between two objects of one replica, while a few commits wait */
+#define SHIP_SINGLE_MS 2 /* between two objects of one replica, while they come one by one */
+#define SHIP_LIGHT_MS 10 /* while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
 #define SWEEP_MS 1000  /* covers lost events */
@@ -464,11 +465,15 @@ static void start_ship(struct scheduler *s, struct lane *l, enum ship_kind kind)
     lane_start(l, kind, s->workers, ship_done);
 }
 
+static int64_t ship_gap_ms(const struct lane *l)
+{
+    return l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : l->shipped_commits > 1 ? SHIP_LIGHT_MS : SHIP_SINGLE_MS;
+}
+
 /* Commits wait a little for each other, so that a writer at full speed does not make an object of each. */
 static bool paced(const struct scheduler *s, const struct lane *l, int64_t now)
 {
-    int64_t gap = l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : SHIP_LIGHT_MS;
-    return s->stopping || now >= l->shipped_at_ms + gap;
+    return s->stopping || now >= l->shipped_at_ms + ship_gap_ms(l);
 }
 
 /* A copy that failed, or that the replica's position has left behind, is given up when its jobs are done. */
@@ -793,7 +798,7 @@ static int next_timeout(struct scheduler *s, int64_t now)
         if (l->retry_at_ms > now)
             at = earliest(at, l->retry_at_ms);
         else if (l->d.state == DESTINATION_ATTACHED && l->d.entry.durable_txid < db->captured_txid)
-            at = earliest(at, l->shipped_at_ms + (l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : SHIP_LIGHT_MS));
+            at = earliest(at, l->shipped_at_ms + ship_gap_ms(l));
     }
     if (s->stopping)
         at = earliest(at, s->stop_deadline_ms);
@@ -838,10 +843,7 @@ static int open_local(struct scheduler *s)
         }
         l->d.index = (uint32_t)(entry - db->local.state.identity.replicas);
         l->d.entry = *entry;
-        l->author = (struct author){.owner = s,
-                                    .state = &db->local.state,
-                                    .run = s->run,
-                                    .take_over = s->config->take_over};
+        l->author = (struct author){.owner = s, .state = &db->local.state, .run = s->run, .take_over = s->config->take_over};
     }
     db->captured_txid = db->local.state.identity.txid;
     db->map_intact = db->local.map_known;

@@ -25,9 +25,9 @@
 
 enum {
     PAYLOAD_MAX = 1 << 20,
-    SUB_BITS = 6,                         /* histogram: 64 buckets for each power of two, so at most 1.6 % off */
+    SUB_BITS = 6, /* histogram: 64 buckets for each power of two, so at most 1.6 % off */
     BUCKETS = (64 - SUB_BITS) << SUB_BITS,
-    HARD_ERRORS_MAX = 100,                /* failures other than BUSY after which the application gives up */
+    HARD_ERRORS_MAX = 100, /* failures other than BUSY after which the application gives up */
     RETRY_US = 1000,
 };
 
@@ -38,9 +38,9 @@ struct options {
     const char *path, *journal, *synchronous;
     enum mode mode;
     enum payload payload;
-    double seconds, rate, hold_ms, pause_ms;     /* seconds 0: no end; rate 0: flat out */
-    int64_t count, table_rows, rows, size;       /* count -1: no end; 0: only create the tables */
-    int busy_timeout_ms, autocheckpoint, page_size, cache_pages;   /* -1 or 0: SQLite's default */
+    double seconds, rate, hold_ms, pause_ms;                     /* seconds 0: no end; rate 0: flat out */
+    int64_t count, table_rows, rows, size;                       /* count -1: no end; 0: only create the tables */
+    int busy_timeout_ms, autocheckpoint, page_size, cache_pages; /* -1 or 0: SQLite's default */
     bool shared, read_first, intents, die_in_header, linger, check, integrity;
 };
 
@@ -63,10 +63,10 @@ struct app {
     sqlite3 *db;
     sqlite3_stmt *begin, *commit, *rollback, *write, *last;
     int journal;
-    uint64_t errors[KINDS], hard_errors, episodes;   /* an episode is a run of failures with no success between */
+    uint64_t errors[KINDS], hard_errors, episodes; /* an episode is a run of failures with no success between */
     uint64_t commits, torn_reads;
-    int64_t n;                                       /* last committed transaction */
-    uint64_t latency[BUCKETS], latency_max;          /* ns, from the first try to success */
+    int64_t n;                              /* last committed transaction */
+    uint64_t latency[BUCKETS], latency_max; /* ns, from the first try to success */
     char first_error[200];
     unsigned char bytes[PAYLOAD_MAX];
 };
@@ -153,12 +153,12 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
 static void payload_fill(struct app *a, int64_t n, int64_t row)
 {
     static const char words[64][8] = {
-        "GET ",   "POST ",  "PUT ",   "users/", "orders/", "items/", "200 ",    "404 ",    "500 ",   "true",    "false",
-        "null",   "id=",    "name=",  "time=",  "host=",   "path=",  "code=",   "size=",   "from ",  "to ",     "error ",
-        "warn ",  "info ",  "debug ", "start ", "stop ",   "open ",  "close ",  "read ",   "write ", "commit ", "retry ",
-        "north ", "south ", "east ",  "west ",  "red ",    "green ", "blue ",   "alpha ",  "beta ",  "gamma ",  "delta ",
-        "one ",   "two ",   "three ", "four ",  "five ",   "six ",   "seven ",  "eight ",  "nine ",  "ten ",    "0",
-        "1",      "2",      "3",      "4",      "5",       "6",      "7",       "8",       "9",
+        "GET ",   "POST ",  "PUT ",   "users/", "orders/", "items/", "200 ",   "404 ",   "500 ",   "true",    "false",
+        "null",   "id=",    "name=",  "time=",  "host=",   "path=",  "code=",  "size=",  "from ",  "to ",     "error ",
+        "warn ",  "info ",  "debug ", "start ", "stop ",   "open ",  "close ", "read ",  "write ", "commit ", "retry ",
+        "north ", "south ", "east ",  "west ",  "red ",    "green ", "blue ",  "alpha ", "beta ",  "gamma ",  "delta ",
+        "one ",   "two ",   "three ", "four ",  "five ",   "six ",   "seven ", "eight ", "nine ",  "ten ",    "0",
+        "1",      "2",      "3",      "4",      "5",       "6",      "7",      "8",      "9",
     };
     size_t size = (size_t)a->opt.size, at = 0;
     uint64_t noise = mix((uint64_t)n << 20 ^ (uint64_t)row);
@@ -228,8 +228,7 @@ static int number(sqlite3_stmt *statement, int64_t *ret_value)
 static bool text_is(struct app *a, const char *sql, const char *wanted)
 {
     sqlite3_stmt *statement = prepare(a, sql);
-    bool same = sqlite3_step(statement) == SQLITE_ROW &&
-                strcmp((const char *)sqlite3_column_text(statement, 0), wanted) == 0;
+    bool same = sqlite3_step(statement) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), wanted) == 0;
     sqlite3_finalize(statement);
     return same;
 }
@@ -254,7 +253,7 @@ static void open_database(struct app *a)
     if (sqlite3_open_v2(o->path, &a->db, flags, NULL) != SQLITE_OK)
         die(o->path, sqlite3_errmsg(a->db));
     sqlite3_extended_result_codes(a->db, 1);
-    sqlite3_busy_timeout(a->db, 10000);   /* for the preparations; the asked one is set at their end */
+    sqlite3_busy_timeout(a->db, 10000); /* for the preparations; the asked one is set at their end */
     if (o->page_size > 0) {
         snprintf(sql, sizeof(sql), "PRAGMA page_size=%d", o->page_size);
         must(a, sql);
@@ -288,9 +287,9 @@ static void fill_items(struct app *a)
 static void prepare_tables(struct app *a)
 {
     bool update = a->opt.mode == MODE_UPDATE;
-    const char *find = update ? "SELECT count(*) FROM sqlite_master WHERE name = 'item'"
-                              : "SELECT count(*) FROM sqlite_master WHERE name = 't'";
-    if (text_is(a, find, "0")) {   /* else not one write: with a replicator attached each would be a transaction */
+    const char *find =
+        update ? "SELECT count(*) FROM sqlite_master WHERE name = 'item'" : "SELECT count(*) FROM sqlite_master WHERE name = 't'";
+    if (text_is(a, find, "0")) { /* else not one write: with a replicator attached each would be a transaction */
         must(a, "BEGIN IMMEDIATE");
         if (update) {
             must(a, "CREATE TABLE item(id INTEGER PRIMARY KEY, txn INTEGER, code INTEGER, payload BLOB)");
@@ -348,7 +347,7 @@ static void arm_death_in_header(struct app *a)
 {
     sqlite3_file *database = NULL, *wal = NULL;
     int64_t ignored;
-    (void)number(a->last, &ignored);   /* a read opens the WAL */
+    (void)number(a->last, &ignored); /* a read opens the WAL */
     if (sqlite3_file_control(a->db, "main", SQLITE_FCNTL_FILE_POINTER, &database) != SQLITE_OK ||
         sqlite3_file_control(a->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || wal->pMethods == NULL)
         die("find the open files", sqlite3_errmsg(a->db));
@@ -477,8 +476,8 @@ static void report(const struct app *a, double seconds)
     printf(", \"errors\": {");
     for (int i = 0; i < KINDS; i++)
         printf("%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", kinds[i].name, a->errors[i]);
-    printf("}, \"episodes\": %" PRIu64 ", \"torn_reads\": %" PRIu64 ", \"first_error\": \"%s\"}\n", a->episodes,
-           a->torn_reads, a->first_error);
+    printf("}, \"episodes\": %" PRIu64 ", \"torn_reads\": %" PRIu64 ", \"first_error\": \"%s\"}\n", a->episodes, a->torn_reads,
+           a->first_error);
     fflush(stdout);
 }
 
@@ -551,8 +550,7 @@ static int check(struct app *a)
         why = "integrity_check complains";
     if (why == NULL)
         why = a->opt.mode == MODE_UPDATE ? check_updates(a, &last) : check_inserts(a, &last);
-    printf("{\"last\": %" PRId64 ", \"ok\": %s, \"why\": \"%s\"}\n", last, why == NULL ? "true" : "false",
-           why == NULL ? "" : why);
+    printf("{\"last\": %" PRId64 ", \"ok\": %s, \"why\": \"%s\"}\n", last, why == NULL ? "true" : "false", why == NULL ? "" : why);
     return why == NULL ? 0 : 1;
 }
 
@@ -605,44 +603,131 @@ static struct options parse(int argc, char **argv)
     static const char *const modes[] = {"insert", "update", "read", NULL};
     static const char *const payloads[] = {"text", "random", "zero", NULL};
     static const char *const synchronous[] = {"off", "normal", "full", "extra", NULL};
-    enum { MODE = 1, SECONDS, COUNT, RATE, ROWS, SIZE, PAYLOAD, TABLE_ROWS, SYNCHRONOUS, BUSY, AUTOCHECKPOINT, CACHE,
-           PAGE_SIZE, HOLD, PAUSE, JOURNAL, SHARED, READ_FIRST, INTENTS, DIE, LINGER, CHECK, INTEGRITY };
+    enum {
+        MODE = 1,
+        SECONDS,
+        COUNT,
+        RATE,
+        ROWS,
+        SIZE,
+        PAYLOAD,
+        TABLE_ROWS,
+        SYNCHRONOUS,
+        BUSY,
+        AUTOCHECKPOINT,
+        CACHE,
+        PAGE_SIZE,
+        HOLD,
+        PAUSE,
+        JOURNAL,
+        SHARED,
+        READ_FIRST,
+        INTENTS,
+        DIE,
+        LINGER,
+        CHECK,
+        INTEGRITY
+    };
     static const struct option longs[] = {
-        {"mode", 1, 0, MODE}, {"seconds", 1, 0, SECONDS}, {"count", 1, 0, COUNT}, {"rate", 1, 0, RATE},
-        {"rows", 1, 0, ROWS}, {"size", 1, 0, SIZE}, {"payload", 1, 0, PAYLOAD}, {"table-rows", 1, 0, TABLE_ROWS},
-        {"synchronous", 1, 0, SYNCHRONOUS}, {"busy-timeout", 1, 0, BUSY}, {"autocheckpoint", 1, 0, AUTOCHECKPOINT},
-        {"cache-pages", 1, 0, CACHE}, {"page-size", 1, 0, PAGE_SIZE}, {"hold", 1, 0, HOLD}, {"pause", 1, 0, PAUSE},
-        {"journal", 1, 0, JOURNAL}, {"shared", 0, 0, SHARED}, {"read-first", 0, 0, READ_FIRST}, {"intents", 0, 0, INTENTS},
-        {"die-in-header", 0, 0, DIE}, {"linger", 0, 0, LINGER}, {"check", 0, 0, CHECK}, {"integrity", 0, 0, INTEGRITY},
+        {"mode", 1, 0, MODE},
+        {"seconds", 1, 0, SECONDS},
+        {"count", 1, 0, COUNT},
+        {"rate", 1, 0, RATE},
+        {"rows", 1, 0, ROWS},
+        {"size", 1, 0, SIZE},
+        {"payload", 1, 0, PAYLOAD},
+        {"table-rows", 1, 0, TABLE_ROWS},
+        {"synchronous", 1, 0, SYNCHRONOUS},
+        {"busy-timeout", 1, 0, BUSY},
+        {"autocheckpoint", 1, 0, AUTOCHECKPOINT},
+        {"cache-pages", 1, 0, CACHE},
+        {"page-size", 1, 0, PAGE_SIZE},
+        {"hold", 1, 0, HOLD},
+        {"pause", 1, 0, PAUSE},
+        {"journal", 1, 0, JOURNAL},
+        {"shared", 0, 0, SHARED},
+        {"read-first", 0, 0, READ_FIRST},
+        {"intents", 0, 0, INTENTS},
+        {"die-in-header", 0, 0, DIE},
+        {"linger", 0, 0, LINGER},
+        {"check", 0, 0, CHECK},
+        {"integrity", 0, 0, INTEGRITY},
         {0, 0, 0, 0},
     };
     struct options o = {.synchronous = "normal", .count = -1, .rows = 1, .size = 200, .table_rows = 400000, .autocheckpoint = -1};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
-        case MODE: o.mode = (enum mode)choice(optarg, modes); break;
-        case SECONDS: o.seconds = figure(optarg); break;
-        case COUNT: o.count = (int64_t)figure(optarg); break;
-        case RATE: o.rate = figure(optarg); break;
-        case ROWS: o.rows = (int64_t)figure(optarg); break;
-        case SIZE: o.size = (int64_t)figure(optarg); break;
-        case PAYLOAD: o.payload = (enum payload)choice(optarg, payloads); break;
-        case TABLE_ROWS: o.table_rows = (int64_t)figure(optarg); break;
-        case SYNCHRONOUS: o.synchronous = synchronous[choice(optarg, synchronous)]; break;
-        case BUSY: o.busy_timeout_ms = (int)figure(optarg); break;
-        case AUTOCHECKPOINT: o.autocheckpoint = (int)figure(optarg); break;
-        case CACHE: o.cache_pages = (int)figure(optarg); break;
-        case PAGE_SIZE: o.page_size = (int)figure(optarg); break;
-        case HOLD: o.hold_ms = figure(optarg); break;
-        case PAUSE: o.pause_ms = figure(optarg); break;
-        case JOURNAL: o.journal = optarg; break;
-        case SHARED: o.shared = true; break;
-        case READ_FIRST: o.read_first = true; break;
-        case INTENTS: o.intents = true; break;
-        case DIE: o.die_in_header = true; break;
-        case LINGER: o.linger = true; break;
-        case CHECK: o.check = true; break;
-        case INTEGRITY: o.integrity = true; break;
-        default: usage();
+        case MODE:
+            o.mode = (enum mode)choice(optarg, modes);
+            break;
+        case SECONDS:
+            o.seconds = figure(optarg);
+            break;
+        case COUNT:
+            o.count = (int64_t)figure(optarg);
+            break;
+        case RATE:
+            o.rate = figure(optarg);
+            break;
+        case ROWS:
+            o.rows = (int64_t)figure(optarg);
+            break;
+        case SIZE:
+            o.size = (int64_t)figure(optarg);
+            break;
+        case PAYLOAD:
+            o.payload = (enum payload)choice(optarg, payloads);
+            break;
+        case TABLE_ROWS:
+            o.table_rows = (int64_t)figure(optarg);
+            break;
+        case SYNCHRONOUS:
+            o.synchronous = synchronous[choice(optarg, synchronous)];
+            break;
+        case BUSY:
+            o.busy_timeout_ms = (int)figure(optarg);
+            break;
+        case AUTOCHECKPOINT:
+            o.autocheckpoint = (int)figure(optarg);
+            break;
+        case CACHE:
+            o.cache_pages = (int)figure(optarg);
+            break;
+        case PAGE_SIZE:
+            o.page_size = (int)figure(optarg);
+            break;
+        case HOLD:
+            o.hold_ms = figure(optarg);
+            break;
+        case PAUSE:
+            o.pause_ms = figure(optarg);
+            break;
+        case JOURNAL:
+            o.journal = optarg;
+            break;
+        case SHARED:
+            o.shared = true;
+            break;
+        case READ_FIRST:
+            o.read_first = true;
+            break;
+        case INTENTS:
+            o.intents = true;
+            break;
+        case DIE:
+            o.die_in_header = true;
+            break;
+        case LINGER:
+            o.linger = true;
+            break;
+        case CHECK:
+            o.check = true;
+            break;
+        case INTEGRITY:
+            o.integrity = true;
+            break;
+        default:
+            usage();
         }
     }
     if (optind + 1 != argc || o.size > PAYLOAD_MAX || o.rows < 1 || o.table_rows < 1)
