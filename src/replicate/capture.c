@@ -527,6 +527,7 @@ static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, st
                 entry = (struct map_entry){.hash = hash, .txid = r->txid};
                 r->changed = true;
             }
+            r->changed |= entry.txid > c->txid; /* of a commit whose capture failed half-way: it counts from here */
             map_set(r->fresh, pgno, entry);
         }
         if (first > UINT32_MAX - step)

@@ -33,6 +33,7 @@ struct piece_job {
 struct lane {
     struct destination d;
     enum destination_state seen; /* its state when no job had it last: while one runs, `d` is the job's alone */
+    uint64_t seen_durable;       /* its position then */
     struct author author;
     struct job job; /* attach, append, marker */
     enum ship_kind kind;
@@ -54,6 +55,7 @@ struct lane {
     bool asked;          /* attach was tried at least once */
     int64_t retry_at_ms; /* monotonic; after a failure */
     int64_t backoff_ms;
+    int64_t started_at_ms; /* of the last job */
     int64_t shipped_at_ms; /* start of the last append */
     unsigned shipped_commits;
     uint64_t appended, appended_bytes; /* level-0 objects of this run */

@@ -357,6 +357,8 @@ int local_run(struct local *l, const struct local_request *request, struct local
         rc = read_piece(l, request, ret_report, e);
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
+    if (l->map_known && !l->capture.proven && !ret_report->waiting) /* the map may be half-way: the position proves nothing */
+        l->distrust = true;
     if (l->resting && !was_resting) {
         capture_shrink(&l->capture);
         malloc_trim(0);

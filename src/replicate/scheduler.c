@@ -31,6 +31,7 @@
 #define REOPEN_MS 1000 /* after an error of the local job */
 #define LOOK_MS_MAX 64 /* after an event without news: look again after 1, 2, 4, ... ms */
 #define LOCAL_DEADLINE_MS 300000
+#define HANG_MS 5000    /* a ship job that takes longer keeps no batches waiting; a stop waits no longer for it */
 #define FIRST_SEGMENT_BYTES (32u << 20) /* a larger database begins with a base instead of one large segment */
 #define WORKERS 4
 
@@ -119,9 +120,11 @@ static void log_figures(const struct scheduler *s)
 
 /* ---- batches: captured commits that some replica still needs */
 
+/* Takes what is captured, now or soon. A store that hangs is as good as gone: what waits for it must not stop the others. */
 static bool lane_healthy(const struct lane *l)
 {
-    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0;
+    bool hangs = l->busy && clock_mono_ms() - l->started_at_ms > HANG_MS;
+    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0 && !hangs;
 }
 
 static void unlink_first_batch(struct database *db)
@@ -145,16 +148,13 @@ static void release_batch(struct batch *b)
         batch_free(b);
 }
 
-/* Lets go of what no replica can use any more: every attached one has it. Those that are not catch up from the database. */
+/* Lets go of what no replica will use any more: every healthy one has it. The others catch up from the database. */
 static void trim_batches(struct scheduler *s)
 {
     uint64_t low = s->db.captured_txid;
     for (size_t i = 0; i < s->lane_count; i++)
-        if (s->lanes[i].busy)
-            return; /* its position is the job's just now */
-    for (size_t i = 0; i < s->lane_count; i++)
-        if (s->lanes[i].d.state == DESTINATION_ATTACHED && s->lanes[i].d.entry.durable_txid < low)
-            low = s->lanes[i].d.entry.durable_txid;
+        if (lane_healthy(&s->lanes[i]) && s->lanes[i].seen_durable < low)
+            low = s->lanes[i].seen_durable;
     while (s->db.batches && s->db.batches->last <= low)
         unlink_first_batch(&s->db);
 }
@@ -228,6 +228,7 @@ static void after_resync(struct scheduler *s)
         map_release(&l->d.head_map);
         l->d.since = s->db.newest.txid;
         l->d.state = l->seen = DESTINATION_ATTACHED;
+        l->seen_durable = l->d.entry.durable_txid;
     }
 }
 
@@ -457,8 +458,9 @@ static void start_ship(struct scheduler *s, struct lane *l, enum ship_kind kind)
             l->batches[i]->references++;
     else
         l->batch_count = 0;
+    l->started_at_ms = clock_mono_ms();
     if (kind != SHIP_ATTACH && kind != SHIP_MARKER)
-        l->shipped_at_ms = clock_mono_ms();
+        l->shipped_at_ms = l->started_at_ms;
     l->page_size = s->db.page_size;
     l->record = s->db.newest;
     l->author.map_intact = s->db.map_intact;
@@ -611,6 +613,7 @@ static void ship_done(struct job *job)
     enum ship_kind kind = l->kind;
     l->busy = false;
     l->seen = l->d.state;
+    l->seen_durable = l->d.entry.durable_txid;
     l->appended = l->d.objects;
     l->appended_bytes = l->d.bytes;
     for (size_t i = 0; i < l->batch_count; i++)
@@ -636,7 +639,6 @@ static void ship_done(struct job *job)
     if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
         lane_abandon_copy(l);
     lane_log(l, kind);
-    trim_batches(s);
 }
 
 static void piece_done(struct job *job)
@@ -685,8 +687,10 @@ static bool anything_running(const struct scheduler *s)
 
 static bool finished(struct scheduler *s, int64_t now)
 {
+    if (s->failed && !anything_running(s))
+        return true;
     if (s->failed)
-        return !anything_running(s);
+        begin_stop(s); /* what runs may take until the deadline of a stop */
     if (!s->stopping)
         return false;
     if (s->db.final_done && all_durable(s)) {
@@ -697,6 +701,10 @@ static bool finished(struct scheduler *s, int64_t now)
     }
     if (now < s->stop_deadline_ms)
         return false;
+    if (now > s->stop_deadline_ms + HANG_MS) { /* a store that neither answers nor fails */
+        log_error("stopped before everything was durable: a store does not answer");
+        _exit(7);
+    }
     struct err e;
     err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable");
     for (size_t i = 0; i < s->lane_count; i++)
@@ -860,6 +868,7 @@ static void schedule(struct scheduler *s)
         return;
     if (!s->db.ready)
         return;
+    trim_batches(s);
     look(s, now);
     if (s->config->once && s->db.proven && all_asked(s))
         begin_stop(s);
