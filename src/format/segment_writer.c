@@ -202,6 +202,9 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
     struct buf raw = BUF_INIT(SEGMENT_BYTES_MAX);
     if (content->record_count > SEGMENT_RECORDS_MAX || content->list_count > SEGMENT_LIST_MAX)
         return err_set(e, ERR_LIMIT, 0, "encode segment: more records or objects than one segment takes");
+    for (size_t i = 0; i < w->version_count; i++)
+        if (w->versions[i].txid > content->info->max)
+            return err_set(e, ERR_LIMIT, 0, "encode segment: a version is newer than the segment");
     int rc = close_block(w, e);
     t.block_count = w->block_count;
     t.tail_offset = w->out.len;

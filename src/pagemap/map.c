@@ -69,10 +69,11 @@ static int grow(struct map *m, uint32_t pages, struct err *e)
     if (cap > UINT32_MAX)
         cap = UINT32_MAX;
     size_t bytes = cap * sizeof(struct map_entry);
-    if (m->fd < 0) {
-        void *grown = realloc(m->mapping, bytes);
+    if (m->fd < 0) { /* calloc: what is never written takes no memory, whatever a replica claims as its size */
+        void *grown = m->mapping ? realloc(m->mapping, bytes) : calloc(1, bytes);
         if (!grown)
             return err_nomem(e, bytes);
+        m->fresh = !m->mapping;
         m->mapping = grown;
     } else if (grow_file(m, bytes, e)) {
         return -1;
@@ -89,9 +90,10 @@ int map_resize(struct map *m, uint32_t pages, struct err *e)
         return -1;
     for (uint32_t pgno = pages + 1; pgno <= m->pages; pgno++)
         map_set(m, pgno, (struct map_entry){0, 0});
-    if (pages > m->pages)
+    if (pages > m->pages && !m->fresh)
         memset(m->entries + m->pages, 0, (size_t)(pages - m->pages) * sizeof *m->entries);
     m->pages = pages;
+    m->fresh = false;
     return 0;
 }
 

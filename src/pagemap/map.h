@@ -28,6 +28,7 @@ struct map {
     uint64_t offset;  /* of the entries in the file */
     uint8_t *mapping; /* owned: mapped memory, or (fd < 0) malloc'ed entries */
     size_t mapped;    /* bytes */
+    bool fresh;       /* the memory is zeros already */
 };
 
 /* In memory: what a replica's indexes say, or a test. */

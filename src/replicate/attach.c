@@ -63,12 +63,16 @@ static int look(const struct destination *d, const struct author *a, struct cata
         struct digest digest;
         char key[NAME_MAX_BYTES];
         name_format(&c->level0[i].name, key);
-        if (object_load_whole(c->store, key, a->codec, &s, &digest, e))
-            return -1;
+        if (object_load_whole(c->store, key, a->codec, &s, &digest, e)) {
+            if (e->code != ERR_CORRUPT || a->take_over == TAKE_OVER_NO || i + 1 == c->level0_count)
+                return -1;
+            f->mine = f->past = false; /* damaged, and not the head: what is taken over goes on behind it */
+            continue;
+        }
         if (i < first_newer) { /* must end where we stand, and be what we know */
             bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
-            f->mine &= known;
-            f->past &= known;
+            f->mine &= known || identity_replica_tried(entry, &digest) || identity_knows_run(id, &s.trailer.info.run);
+            f->past &= known; /* ours, but not where we stand: a store that lost its newest objects */
             f->head_txid = s.trailer.info.max;
             f->head = digest;
             f->head_checksum = s.records[s.trailer.record_count - 1].checksum;

@@ -86,6 +86,11 @@ void batch_forget(struct batch *b, uint32_t pgno)
             b->versions[i].dead = true;
 }
 
+void batch_abort_commit(struct batch *b)
+{
+    drop_commit(b);
+}
+
 int batch_end_commit(struct batch *b, const struct commit_record *record, struct err *e)
 {
     assert(record->txid == b->last + 1);

@@ -44,6 +44,12 @@ void capture_shrink(struct capture *c)
     c->chunk_cap = 0;
 }
 
+static void beat(const struct capture *c)
+{
+    if (c->beat_ms)
+        atomic_store(c->beat_ms, (long long)clock_mono_ms());
+}
+
 static int need_chunk(struct capture *c, size_t bytes, struct err *e)
 {
     if (bytes <= c->chunk_cap)
@@ -213,6 +219,7 @@ static int each_frame(struct capture *c, struct wal_reader *reader, uint32_t to,
     size_t frame_bytes = WAL_FRAME_HEADER_BYTES + page_size;
     bool stop = false;
     while (!stop && reader->pos.frame < to) {
+        beat(c);
         uint32_t first = reader->pos.frame + 1;
         uint32_t n = to - first + 1 < step ? to - first + 1 : step;
         if (need_chunk(c, n * frame_bytes, e) ||
@@ -444,6 +451,8 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
         *ret_end = CAPTURE_LARGE;
     else if (c->pos.frame < target->mx_frame)
         *ret_end = CAPTURE_MORE;
+    if (batch && p->in_commit)
+        batch_abort_commit(batch);
     free(p);
     if (rc) {
         c->proven = false; /* the map may be half-way: only a resync makes it whole */
@@ -516,6 +525,7 @@ static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, st
     int rc = room ? 0 : err_nomem(e, RESYNC_BYTES);
     for (uint32_t first = 1; rc == 0 && first <= pages; first += step) {
         uint32_t n = pages - first + 1 < step ? pages - first + 1 : step;
+        beat(c);
         rc = capture_read_pages(c, first, n, room, e);
         for (uint32_t i = 0; rc == 0 && i < n; i++) {
             uint32_t pgno = first + i;

@@ -16,6 +16,8 @@
 #include "replicate/watch.h"
 #include "wal/reader.h"
 
+#include <stdatomic.h>
+
 struct page_cache; /* newest images of pages that changed lately: what the next version is compared with */
 
 struct capture {
@@ -29,6 +31,7 @@ struct capture {
     bool reader_ready;
     struct frame_index frames; /* of the current generation up to pos */
     struct page_cache *cache;
+    atomic_llong *beat_ms; /* borrowed, may be NULL: the time of the last progress, for a watchdog */
     uint8_t *chunk;   /* of frames being read */
     size_t chunk_cap; /* bytes */
 };

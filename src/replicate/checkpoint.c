@@ -8,6 +8,7 @@
 #define PASSES_MAX 8
 #define REMAINING_FRAMES 300 /* left to TRUNCATE, under the write lock: a few milliseconds */
 #define WRITE_WAIT_MS 100    /* for a gap between two commits; nobody is blocked meanwhile */
+#define RETAKE_NS (20 * INT64_C(1000000))
 #define REST_READER_WAIT_MS 5
 #define CUT_AT_ONCE_BYTES (4 << 20)
 #define CUT_STEP_BYTES (4 << 20)
@@ -155,8 +156,14 @@ static bool take_all_slots(struct watch *w)
     watch_drop_lock(w);
     if (seawall_shm_lock(w->checkpointer.file, LOCK_READ + 1, READ_SLOTS - 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK)
         return true;
-    while (!watch_retake_lock(w)) /* a reader holds the slot for the moment in which it moves the mark */
+    int64_t deadline = clock_mono_ns() + RETAKE_NS;
+    while (!watch_retake_lock(w)) { /* a reader holds the slot for the moment in which it moves the mark */
+        if (clock_mono_ns() > deadline) {
+            watch_let_go(w); /* or it was stopped just then: take another slot, before the write lock is dropped */
+            break;
+        }
         sched_yield();
+    }
     return false;
 }
 
@@ -180,7 +187,7 @@ static int take_reset_lock(void *context)
             return SQLITE_OK;
         }
         sched_yield();
-    } while (clock_mono_ns() < t->deadline_ns);
+    } while (w->active >= 0 && clock_mono_ns() < t->deadline_ns);
     drop_slot0(t);
     return SQLITE_BUSY;
 }
@@ -345,11 +352,11 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
             return err_set(e, ERR_BUSY, rc, "checkpoint: %s", sqlite3_errstr(rc));
         if (rc != SQLITE_OK)
             return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
-        /* While a writer goes on, PASSIVE copies but never syncs the database file: the bulk is synced here, with no lock held. */
-        if (i == 0 && kind == CHECKPOINT_LOAD && watch_sync_db(k->watch, e))
+        /* While a writer goes on, PASSIVE copies but never syncs the database file: it is synced here, with no lock held. */
+        if (kind == CHECKPOINT_LOAD && watch_sync_db(k->watch, e))
             return -1;
         uint32_t left = remaining(k);
-        if (left <= enough || (i >= 2 && left > before / 2)) /* enough, or the writer is as fast as we are */
+        if (left <= enough || (i >= 2 && left > before - before / 4)) /* enough, or the writer is as fast as we are */
             break;
         if (wal_bytes(k, header.mx_frame) > k->wal_limit / 3) /* the rest with the write lock held: that slows the writer down */
             break;
@@ -362,7 +369,10 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
 static bool hopeless(const struct checkpoint *k, enum checkpoint_kind kind)
 {
     struct wal_index_header header;
-    return watch_header(k->watch, &header) && reader_wait_ns(k, kind, header.mx_frame) == 0 && foreign_readers(k->watch, 0);
+    if (!watch_header(k->watch, &header))
+        return true;
+    bool patient = kind == CHECKPOINT_LOAD && reader_wait_ns(k, kind, header.mx_frame) > 0;
+    return !patient && foreign_readers(k->watch, 0);
 }
 
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
@@ -386,7 +396,8 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
         rc = 0;
     }
     checkpoint_stamp(k);
-    capture_commit_state(k->capture);
+    if (k->capture->proven) /* otherwise the map may be half-way */
+        capture_commit_state(k->capture);
     if (!kept_before || *ret_end == CHECKPOINT_RESET) /* a short log needs no lock; it is taken again when it grows */
         watch_give_lock_back(k->watch);
     return rc;

@@ -26,6 +26,13 @@ struct copy *copy_new(enum copy_kind kind, uint64_t after, uint64_t start, uint3
     return c;
 }
 
+void copy_rewind(struct copy *c, unsigned index, uint32_t page)
+{
+    c->pieces = index;
+    c->next_page = page;
+    c->read_all = false;
+}
+
 void copy_free(struct copy *c)
 {
     if (!c)

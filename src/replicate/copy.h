@@ -35,6 +35,7 @@ struct copy {
     enum copy_kind kind;
     uint64_t after;     /* catch-up: pages with a later txid; base: 0 */
     uint64_t start;     /* base: the txid that fixed the ranges */
+    uint32_t page_size;
     uint32_t next_page; /* to be looked at */
     uint32_t end_page;  /* base: the last page; catch-up: grows with the database */
     bool read_all;      /* nothing is left to be read */
@@ -51,6 +52,9 @@ struct copy {
 };
 
 struct copy *copy_new(enum copy_kind kind, uint64_t after, uint64_t start, uint32_t end_page); /* NULL: out of memory */
+
+/* The pieces from `index` on were not put: they are read again, from `page` on. Of a base. */
+void copy_rewind(struct copy *c, unsigned index, uint32_t page);
 void copy_free(struct copy *c);
 
 /* Reads the next piece. Only while the map equals what was captured and nothing is torn.

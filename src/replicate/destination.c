@@ -203,6 +203,23 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
     return rc;
 }
 
+static int name_existing(struct destination *d, const struct author *a, const char *key, const struct piece *piece,
+                         struct listed *ret_listed, struct err *e)
+{
+    struct segment s;
+    struct digest digest;
+    if (object_load_whole(d->store, key, a->codec, &s, &digest, e))
+        return -1;
+    const struct segment_info *i = &s.trailer.info;
+    bool ours = i->kind == OBJECT_CHUNK && uid_equal(&i->run, &a->run) && i->first_page == piece->first_page &&
+                i->last_page == piece->last_page;
+    *ret_listed = (struct listed){
+        .size = s.trailer.object_size, .digest = digest, .first_page = i->first_page, .last_page = i->last_page, .max = i->max};
+    snprintf(ret_listed->name, sizeof ret_listed->name, "%s", key);
+    segment_release(&s);
+    return ours ? 0 : err_set(e, ERR_CONFLICT, 0, "object '%s' is there already, and is not this one", key);
+}
+
 int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
                           struct listed *ret_listed, struct err *e)
 {
@@ -241,6 +258,8 @@ int destination_put_piece(struct destination *d, const struct author *a, const s
     if (rc == 0) {
         name_format(&name, key);
         rc = store_put_new(d->store, key, object.data, object.len, e);
+        if (rc != 0 && e->code == ERR_EXISTS) /* our own, put by a try whose answer was lost: name what is there */
+            return buf_release(&object), name_existing(d, a, key, piece, ret_listed, e);
     }
     if (rc == 0) {
         *ret_listed = (struct listed){

@@ -27,9 +27,36 @@ void lane_abandon_copy(struct lane *l)
     l->read_all = l->copy_failed = false;
 }
 
+void lane_pause_base(struct lane *l)
+{
+    unsigned index = l->copy->pieces;
+    uint32_t page = l->copy->next_page;
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++) {
+        if (l->waiting[i] && l->waiting[i]->index < index) {
+            index = l->waiting[i]->index;
+            page = l->waiting[i]->first_page;
+        }
+        piece_free(l->waiting[i]);
+        l->waiting[i] = NULL;
+    }
+    if (index < l->copy->pieces)
+        copy_rewind(l->copy, index, page);
+    l->paused_base = l->copy;
+    l->copy = NULL;
+    l->read_all = l->copy_failed = false;
+}
+
+void lane_resume_base(struct lane *l)
+{
+    l->copy = l->paused_base;
+    l->paused_base = NULL;
+    l->read_all = l->copy->read_all;
+}
+
 void lane_close(struct lane *l)
 {
     lane_abandon_copy(l);
+    copy_free(l->paused_base);
     destination_close(&l->d);
 }
 

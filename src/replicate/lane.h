@@ -47,11 +47,13 @@ struct lane {
     uint32_t page_size;
 
     struct copy *copy;                     /* under way; NULL: none */
+    struct copy *paused_base; /* goes on after a catch-up: the chunks that were put stay good */
     bool read_all, copy_failed;            /* what the local job said of it */
     struct piece *last_piece;              /* of a catch-up; waits for the parts before it */
     struct piece *waiting[COPY_IN_FLIGHT]; /* read, not handed to a job yet */
     struct piece_job piece_job[COPY_IN_FLIGHT];
 
+    bool compared;       /* the local job under way compares all pages with this replica too */
     bool asked;          /* attach was tried at least once */
     int64_t retry_at_ms; /* monotonic; after a failure */
     int64_t backoff_ms;
@@ -77,6 +79,8 @@ struct piece_job *piece_job_of(struct job *job);
 bool lane_pieces_busy(const struct lane *l);
 bool lane_wants_piece(const struct lane *l);
 void lane_abandon_copy(struct lane *l); /* no piece job may be under way */
+void lane_pause_base(struct lane *l);   /* the same */
+void lane_resume_base(struct lane *l);
 void lane_failed(struct lane *l, int64_t now_ms);
 void lane_succeeded(struct lane *l);
 

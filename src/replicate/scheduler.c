@@ -28,8 +28,10 @@
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
 #define SWEEP_MS 1000  /* covers lost events */
+#define REST_RETRY_MS 250
 #define REOPEN_MS 1000 /* after an error of the local job */
-#define LOOK_MS_MAX 64 /* after an event without news: look again after 1, 2, 4, ... ms */
+#define LOOK_MS_MAX 8    /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
+#define LOOK_FOR_MS 2000 /* for so long: a disk may take its time to sync */
 #define LOCAL_DEADLINE_MS 300000
 #define HANG_MS 5000    /* a ship job that takes longer keeps no batches waiting; a stop waits no longer for it */
 #define FIRST_SEGMENT_BYTES (32u << 20) /* a larger database begins with a base instead of one large segment */
@@ -37,6 +39,7 @@
 
 struct database {
     struct scheduler *scheduler;
+    char path[PATH_TEXT_MAX]; /* without links */
     struct local local;
     bool ready; /* local_init succeeded */
     struct job job;
@@ -59,7 +62,7 @@ struct database {
     bool closed_event; /* an application closed the WAL: complete the database file */
     bool rested, proven, resynced_once;
     bool final_done; /* stopping: the last capture is done */
-    int64_t pass_at_ms, open_at_ms, look_at_ms, look_ms, rest_at_ms, sweep_at_ms;
+    int64_t pass_at_ms, open_at_ms, look_at_ms, look_ms, look_until_ms, rest_at_ms, sweep_at_ms;
     int wd; /* inotify watch on the -wal; -1: not armed */
     char complaint[ERR_MSG_MAX];
 };
@@ -188,7 +191,7 @@ static void arm(struct scheduler *s)
     char wal[PATH_TEXT_MAX + 8];
     if (s->db.wd >= 0 || s->inotify_fd < 0)
         return;
-    snprintf(wal, sizeof wal, "%s-wal", s->config->db_path);
+    snprintf(wal, sizeof wal, "%s-wal", s->db.path);
     s->db.wd = inotify_add_watch(s->inotify_fd, wal, IN_MODIFY | IN_ONESHOT);
 }
 
@@ -196,7 +199,7 @@ static void arm(struct scheduler *s)
 static void watch_for_close(struct scheduler *s)
 {
     char wal[PATH_TEXT_MAX + 8];
-    snprintf(wal, sizeof wal, "%s-wal", s->config->db_path);
+    snprintf(wal, sizeof wal, "%s-wal", s->db.path);
     if (s->close_fd >= 0)
         inotify_add_watch(s->close_fd, wal, IN_CLOSE_WRITE);
 }
@@ -221,8 +224,9 @@ static void after_resync(struct scheduler *s)
     s->db.map_intact = true;
     for (size_t i = 0; i < s->lane_count; i++) {
         struct lane *l = &s->lanes[i];
-        if (l->busy || l->d.state != DESTINATION_RESYNC)
-            continue;
+        if (!l->compared)
+            continue; /* it attached while the pages were compared with the others: its turn comes */
+        l->compared = false;
         if (l->d.head_map.page_size != s->db.page_size)
             l->d.from_empty = true;
         map_release(&l->d.head_map);
@@ -325,7 +329,7 @@ static void local_done(struct job *job)
     if (r->commits)
         db->rest_at_ms = now + (int64_t)s->config->options.rest_after_ms;
     else if (!r->rested && now >= db->rest_at_ms)
-        db->rest_at_ms = now + 20; /* readers were in the way */
+        db->rest_at_ms = now + REST_RETRY_MS; /* readers were in the way */
     pace(db, now);
 }
 
@@ -376,7 +380,8 @@ static void fill_request(struct scheduler *s)
     r->room = db->batch_bytes < s->config->options.max_pending ? s->config->options.max_pending - db->batch_bytes : 0;
     for (size_t i = 0; i < s->lane_count; i++) {
         struct destination *d = &s->lanes[i].d;
-        if (!s->lanes[i].busy && d->state == DESTINATION_RESYNC)
+        s->lanes[i].compared = !s->lanes[i].busy && d->state == DESTINATION_RESYNC;
+        if (s->lanes[i].compared)
             r->references[r->reference_count++] = (struct capture_reference){.head_txid = d->entry.durable_txid,
                                                                              .head_time_ms = d->head_time_ms,
                                                                              .map = d->head_map.page_size ? &d->head_map : NULL};
@@ -423,6 +428,7 @@ static void start_local(struct scheduler *s)
     db->busy = true;
     db->news = false;
     db->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
+    db->local.capture.beat_ms = &db->job.beat_ms;
     workers_submit(s->workers, &db->job);
 }
 
@@ -478,13 +484,19 @@ static bool paced(const struct scheduler *s, const struct lane *l, int64_t now)
     return s->stopping || now >= l->shipped_at_ms + ship_gap_ms(l);
 }
 
-/* A copy that failed, or that the replica's position has left behind, is given up when its jobs are done. */
+/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when its jobs are done. */
 static bool abandon_if_useless(struct scheduler *s, struct lane *l)
 {
-    bool useless = l->copy_failed || l->d.state != DESTINATION_ATTACHED;
-    if (l->copy && l->copy->kind == COPY_BASE && destination_starts_anew(&l->d, s->db.page_size))
-        useless = true;
-    if (!l->copy || !useless)
+    bool anew = destination_starts_anew(&l->d, s->db.page_size);
+    bool attached = l->d.state == DESTINATION_ATTACHED;
+    if (l->paused_base && (!attached || anew)) {
+        copy_free(l->paused_base);
+        l->paused_base = NULL;
+    }
+    if (!l->copy)
+        return false;
+    bool useless = l->copy_failed || !attached || l->copy->page_size != s->db.page_size || (l->copy->kind == COPY_BASE && anew);
+    if (!useless)
         return false;
     if (lane_pieces_busy(l) || (s->db.busy && s->db.copying == l))
         return true;
@@ -492,18 +504,29 @@ static bool abandon_if_useless(struct scheduler *s, struct lane *l)
     return false;
 }
 
+static struct piece *next_waiting(const struct lane *l, unsigned *ret_place)
+{
+    struct piece *first = NULL;
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        if (l->waiting[i] && (!first || l->waiting[i]->index < first->index)) {
+            first = l->waiting[i];
+            *ret_place = i;
+        }
+    return first;
+}
+
+/* In order; nothing is put with a txid that the level-0 objects have not reached. */
 static void start_pieces(struct scheduler *s, struct lane *l)
 {
-    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++) {
-        struct piece *p = l->waiting[i];
+    for (unsigned k = 0; k < COPY_IN_FLIGHT; k++) {
+        unsigned place = 0;
+        struct piece *p = next_waiting(l, &place);
         if (!p || (l->copy->kind == COPY_BASE && l->d.entry.durable_txid < p->record.txid))
-            continue; /* nothing is put with a txid that the level-0 objects have not reached */
-        for (unsigned k = 0; k < COPY_IN_FLIGHT; k++)
-            if (!l->piece_job[k].busy) {
-                l->waiting[i] = NULL;
-                lane_start_piece(l, &l->piece_job[k], p, s->workers, piece_done);
-                break;
-            }
+            return;
+        if (l->piece_job[k].busy)
+            continue;
+        l->waiting[place] = NULL;
+        lane_start_piece(l, &l->piece_job[k], p, s->workers, piece_done);
     }
 }
 
@@ -520,6 +543,8 @@ static void start_copy(struct scheduler *s, struct lane *l, enum copy_kind kind)
     struct commit_record *n = &s->db.newest;
     l->read_all = l->copy_failed = false;
     l->copy = copy_new(kind, kind == COPY_CATCH_UP ? l->d.entry.durable_txid : 0, kind == COPY_BASE ? n->txid : 0, n->pages);
+    if (l->copy)
+        l->copy->page_size = s->db.page_size;
     if (kind == COPY_CATCH_UP && l->d.entry.durable_txid > 0 && n->txid > l->d.entry.durable_txid + 1)
         log_info("replica '%s': txid %" PRIu64 " to %" PRIu64 " become one restore point: they could not be shipped one by one",
                  l->d.url, l->d.entry.durable_txid + 1, n->txid);
@@ -568,11 +593,13 @@ static void schedule_lane(struct scheduler *s, struct lane *l, int64_t now)
             start_ship(s, l, SHIP_ANCHOR);
         else if (!l->copy)
             start_copy(s, l, COPY_CATCH_UP);
-        else if (!lane_pieces_busy(l) && !(db->busy && db->copying == l)) /* a base is under way: it starts over afterwards */
-            lane_abandon_copy(l);
+        else if (!lane_pieces_busy(l) && !(db->busy && db->copying == l)) /* a base is under way: it goes on afterwards */
+            lane_pause_base(l);
         return;
     }
-    if (l->d.entry.base_owed > 0 && !l->copy)
+    if (l->d.entry.base_owed > 0 && !l->copy && l->paused_base)
+        lane_resume_base(l);
+    else if (l->d.entry.base_owed > 0 && !l->copy)
         start_copy(s, l, COPY_BASE);
 }
 
@@ -641,25 +668,44 @@ static void ship_done(struct job *job)
     lane_log(l, kind);
 }
 
+/* A piece that could not be put waits for another try, alone. */
+static void put_back(struct lane *l, struct piece *piece)
+{
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        if (!l->waiting[i]) {
+            l->waiting[i] = piece;
+            return;
+        }
+    abort(); /* it came from there, and what is waiting and what is under way are counted together */
+}
+
 static void piece_done(struct job *job)
 {
     struct piece_job *pj = piece_job_of(job);
     struct lane *l = pj->lane;
+    struct piece *piece = pj->piece;
     pj->busy = false;
-    if (pj->rc == 0)
-        pj->rc = copy_note(l->copy, pj->piece->index, &pj->listed, &pj->err);
-    piece_free(pj->piece);
     pj->piece = NULL;
-    if (pj->rc) {
+    if (pj->rc && pj->err.code != ERR_CONFLICT) {
         complain_of_replica(l, &pj->err);
-        l->copy_failed = true; /* starts over; what was put is an orphan under a name of its own */
         lane_failed(l, clock_mono_ms());
-    } else {
-        l->pieces++;
-        l->piece_bytes += pj->listed.size;
-        note_progress((struct scheduler *)l->author.owner);
-        l->backoff_ms = 0;
+        put_back(l, piece);
+        return;
     }
+    if (pj->rc) { /* its name is taken by another piece of this base: begin a new one */
+        piece_free(piece);
+        l->copy_failed = true;
+        return;
+    }
+    if (copy_note(l->copy, piece->index, &pj->listed, &pj->err)) {
+        complain_of_replica(l, &pj->err);
+        l->copy_failed = true;
+    }
+    piece_free(piece);
+    l->pieces++;
+    l->piece_bytes += pj->listed.size;
+    note_progress((struct scheduler *)l->author.owner);
+    l->backoff_ms = 0;
 }
 
 /* ---- when is it all done? */
@@ -750,6 +796,7 @@ static void handle_inotify(struct scheduler *s, int fd)
             if (event->mask & IN_MODIFY) {
                 db->look_ms = 1;
                 db->look_at_ms = clock_mono_ms();
+                db->look_until_ms = db->look_at_ms + LOOK_FOR_MS;
             }
         }
 }
@@ -776,7 +823,10 @@ static void look(struct scheduler *s, int64_t now)
     }
     if (db->look_ms > 0) {
         db->look_at_ms = now + db->look_ms;
-        db->look_ms = db->look_ms >= LOOK_MS_MAX ? 0 : 2 * db->look_ms;
+        if (db->look_ms < LOOK_MS_MAX)
+            db->look_ms *= 2;
+        if (now > db->look_until_ms)
+            db->look_ms = 0;
     }
 }
 
@@ -831,7 +881,9 @@ static int open_local(struct scheduler *s)
     struct err e;
     if (db->ready)
         return 0;
-    if (local_init(&db->local, s->config->db_path, &s->config->options, &e)) {
+    if (!realpath(s->config->db_path, db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
+        snprintf(db->path, sizeof db->path, "%s", s->config->db_path);
+    if (local_init(&db->local, db->path, &s->config->options, &e)) {
         if (e.code != ERR_NOTFOUND || s->config->once || s->stopping) {
             fail(s, &e);
         } else {

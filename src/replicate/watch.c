@@ -284,6 +284,8 @@ static int begin_in_wal_mode(struct watch *w, enum watch_wal_mode mode, bool *re
         err_set(e, ERR_CONFIG, 0, "the database is not in WAL mode");
         return err_hint(e, "run PRAGMA journal_mode=WAL on it, or allow it with --set-wal=yes");
     }
+    if (w->db_file.size == 0) /* somebody may be about to fill it */
+        return err_set(e, ERR_BUSY, 0, "the database is empty: waiting for its first transaction");
     if (switch_to_wal(w, e) || begin_read(c, e))
         return -1;
     *ret_switched = true;

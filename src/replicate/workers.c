@@ -144,7 +144,10 @@ const struct job *workers_overdue(struct workers *w, int64_t now_ms)
     pthread_mutex_lock(&w->lock);
     for (unsigned i = 0; i < w->count; i++) {
         const struct job *job = w->running[i];
-        if (job && job->deadline_ms > 0 && now_ms - job->started_ms > job->deadline_ms)
+        if (!job || job->deadline_ms == 0)
+            continue;
+        int64_t beat = (int64_t)atomic_load(&job->beat_ms);
+        if (now_ms - (beat > job->started_ms ? beat : job->started_ms) > job->deadline_ms)
             late = job;
     }
     pthread_mutex_unlock(&w->lock);

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "format/codec.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define WORKERS_MAX 8
@@ -16,6 +17,7 @@ struct job {
     void (*done)(struct job *job);
     int64_t deadline_ms; /* it may run so long; 0: no limit. Set by the submitter */
     int64_t started_ms;  /* monotonic; 0: not yet. For the watchdog */
+    atomic_llong beat_ms; /* monotonic; last sign of progress that the job gave, if it gives any */
     struct job *next;
 };
 

@@ -17,6 +17,8 @@
 struct file_store {
     struct store base;
     enum store_mode mode;
+    dev_t device; /* of the root when it was opened */
+    ino_t inode;
     char root[PATH_TEXT_MAX];
 };
 
@@ -32,11 +34,35 @@ static int key_path(struct store *s, const char *key, char out[PATH_TEXT_MAX], s
 
 /* ---- put */
 
+/* The folder that was opened is still there. Without this an unmounted disk would be written to its bare mount point. A disk that was mounted
+ * again may have other numbers: then the replica's identity must be in it. */
+static int check_root(struct file_store *fs, struct err *e)
+{
+    char identity[PATH_TEXT_MAX];
+    struct stat st;
+    if (stat(fs->root, &st) != 0) {
+        err_set(e, ERR_REMOTE, errno, "the folder '%s' is gone: %s", fs->root, strerror(errno));
+        return err_hint(e, "is the disk mounted?");
+    }
+    if (st.st_dev == fs->device && st.st_ino == fs->inode)
+        return 0;
+    if (path_format(identity, e, "%s/seawall.json", fs->root))
+        return -1;
+    if (access(identity, F_OK) != 0) {
+        err_set(e, ERR_REMOTE, errno, "the folder '%s' is another one than at the start, and holds no replica", fs->root);
+        return err_hint(e, "is the disk mounted?");
+    }
+    fs->device = st.st_dev;
+    fs->inode = st.st_ino;
+    return 0;
+}
+
 static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
 {
     char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
     struct stage st = STAGE_NONE;
-    if (key_path(s, key, path, e) || path_parent(path, dir, e) || path_make_dirs(dir, e) || stage_begin(&st, dir, 0666, e))
+    if (check_root(ours(s), e) || key_path(s, key, path, e) || path_parent(path, dir, e) || path_make_dirs(dir, e) ||
+        stage_begin(&st, dir, 0666, e))
         return -1;
     int rc = io_write(st.fd, bytes, n, e);
     if (rc == 0)
@@ -257,6 +283,8 @@ int file_store_open(const char *path, enum store_mode mode, struct store **ret_s
         return err_nomem(e, sizeof *fs);
     fs->base.ops = &file_ops;
     fs->mode = mode;
+    fs->device = st.st_dev;
+    fs->inode = st.st_ino;
     if (!realpath(path, fs->root) || strlen(fs->root) >= sizeof fs->base.url) { /* one place, one name, however it is spelled */
         free(fs);
         return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
