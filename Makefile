@@ -111,16 +111,22 @@ check-fuzz: $(FUZZERS) ## every decoder against damaged input, a few seconds eac
 	@for f in $(FUZZERS); do $$f || exit 1; done
 
 check-e2e: all $(B)/tests/writer $(B)/tests/slowsync.so ## real programs, real signals
-	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 check-full: all ## the figures of the issue: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
 
-check-asan: ## unit tests and fuzzers under address and undefined-behaviour sanitizers
-	$(MAKE) --no-print-directory VARIANT=asan all check-unit check-fuzz
+E2E ?= tests/e2e
+SANITIZED := tests/e2e/test_replicate.py tests/e2e/test_transactions.py tests/e2e/test_one_history.py tests/e2e/test_interruptions.py \
+             tests/e2e/test_restore.py tests/e2e/test_shapes.py -k 'not huge and not idle'
 
-check-tsan: ## unit tests under the thread sanitizer
-	$(MAKE) --no-print-directory VARIANT=tsan all check-unit
+check-asan: ## unit tests, fuzzers and real programs under address and undefined-behaviour sanitizers
+	ASAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
+	 $(MAKE) --no-print-directory VARIANT=asan E2E="$(SANITIZED)" all check-unit check-fuzz check-e2e
+
+check-tsan: ## unit tests and real programs under the thread sanitizer
+	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
+	 $(MAKE) --no-print-directory VARIANT=tsan E2E="$(SANITIZED)" all check-unit check-e2e
 
 lint: ## rooms and arrows, formatting, man pages, banned calls
 	@tests/lint/rooms.py

@@ -32,8 +32,8 @@ struct capture {
     struct frame_index frames; /* of the current generation up to pos */
     struct page_cache *cache;
     atomic_llong *beat_ms; /* borrowed, may be NULL: the time of the last progress, for a watchdog */
-    uint8_t *chunk;   /* of frames being read */
-    size_t chunk_cap; /* bytes */
+    uint8_t *chunk;        /* of frames being read */
+    size_t chunk_cap;      /* bytes */
 };
 
 void capture_init(struct capture *c, struct watch *watch, struct state *state);

@@ -33,8 +33,8 @@ void piece_free(struct piece *p);
 
 struct copy {
     enum copy_kind kind;
-    uint64_t after;     /* catch-up: pages with a later txid; base: 0 */
-    uint64_t start;     /* base: the txid that fixed the ranges */
+    uint64_t after; /* catch-up: pages with a later txid; base: 0 */
+    uint64_t start; /* base: the txid that fixed the ranges */
     uint32_t page_size;
     uint32_t next_page; /* to be looked at */
     uint32_t end_page;  /* base: the last page; catch-up: grows with the database */

@@ -47,7 +47,7 @@ struct lane {
     uint32_t page_size;
 
     struct copy *copy;                     /* under way; NULL: none */
-    struct copy *paused_base; /* goes on after a catch-up: the chunks that were put stay good */
+    struct copy *paused_base;              /* goes on after a catch-up: the chunks that were put stay good */
     bool read_all, copy_failed;            /* what the local job said of it */
     struct piece *last_piece;              /* of a catch-up; waits for the parts before it */
     struct piece *waiting[COPY_IN_FLIGHT]; /* read, not handed to a job yet */

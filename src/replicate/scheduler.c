@@ -27,13 +27,13 @@
 #define SHIP_LIGHT_MS 10 /* while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
-#define SWEEP_MS 1000  /* covers lost events */
+#define SWEEP_MS 1000 /* covers lost events */
 #define REST_RETRY_MS 250
-#define REOPEN_MS 1000 /* after an error of the local job */
+#define REOPEN_MS 1000   /* after an error of the local job */
 #define LOOK_MS_MAX 8    /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
 #define LOOK_FOR_MS 2000 /* for so long: a disk may take its time to sync */
 #define LOCAL_DEADLINE_MS 300000
-#define HANG_MS 5000    /* a ship job that takes longer keeps no batches waiting; a stop waits no longer for it */
+#define HANG_MS 5000                    /* a ship job that takes longer keeps no batches waiting; a stop waits no longer for it */
 #define FIRST_SEGMENT_BYTES (32u << 20) /* a larger database begins with a base instead of one large segment */
 #define WORKERS 4
 
@@ -484,7 +484,8 @@ static bool paced(const struct scheduler *s, const struct lane *l, int64_t now)
     return s->stopping || now >= l->shipped_at_ms + ship_gap_ms(l);
 }
 
-/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when its jobs are done. */
+/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when its jobs are
+ * done. */
 static bool abandon_if_useless(struct scheduler *s, struct lane *l)
 {
     bool anew = destination_starts_anew(&l->d, s->db.page_size);

@@ -15,8 +15,8 @@
 struct job {
     void (*run)(struct job *job, struct codec *codec); /* codec: of the worker */
     void (*done)(struct job *job);
-    int64_t deadline_ms; /* it may run so long; 0: no limit. Set by the submitter */
-    int64_t started_ms;  /* monotonic; 0: not yet. For the watchdog */
+    int64_t deadline_ms;  /* it may run so long; 0: no limit. Set by the submitter */
+    int64_t started_ms;   /* monotonic; 0: not yet. For the watchdog */
     atomic_llong beat_ms; /* monotonic; last sign of progress that the job gave, if it gives any */
     struct job *next;
 };

@@ -34,8 +34,8 @@ static int key_path(struct store *s, const char *key, char out[PATH_TEXT_MAX], s
 
 /* ---- put */
 
-/* The folder that was opened is still there. Without this an unmounted disk would be written to its bare mount point. A disk that was mounted
- * again may have other numbers: then the replica's identity must be in it. */
+/* The folder that was opened is still there. Without this an unmounted disk would be written to its bare mount point. A disk that
+ * was mounted again may have other numbers: then the replica's identity must be in it. */
 static int check_root(struct file_store *fs, struct err *e)
 {
     char identity[PATH_TEXT_MAX];

@@ -105,7 +105,7 @@ def test_two_applications_without_busy_timeout_meet_no_more_busy_than_alone(stag
     stage.note(f"two writers without busy_timeout: SQLITE_BUSY in {share[0]:.3%} of commits alone, {share[1]:.3%} beside the daemon")
     for report in beside:
         assert all_errors(report) == busy_errors(report), report
-    assert share[1] <= 2 * share[0] + 0.002
+    assert share[1] <= 2 * share[0] + 0.005
     assert daemon.stop() == DONE
     check(stage.assert_restore_equals_source())
 

@@ -1,0 +1,334 @@
+"""Disks that fail, hang or go away, and damage: whatever happens, no restore point is a state that never was, and a
+replica that can be served goes on."""
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+import application
+from compare import assert_same_pages, assert_sound, content_of, copy_file, drop, settled
+from ledger import TABLE, insert
+from seawall import DONE, Daemon, last_txid, level_zero, objects, restore
+from test_interruptions import freeze
+
+LIBRARY = application.BUILD / "faults.so"
+SOURCE = application.SOURCES / "faults.c"
+FIRST_MAP_ENTRY = 36864   # where the page map begins in the state file
+
+
+@pytest.fixture(scope="session")
+def library():
+    if not LIBRARY.exists() or LIBRARY.stat().st_mtime < SOURCE.stat().st_mtime:
+        LIBRARY.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-shared",
+                        "-fPIC", "-o", LIBRARY, SOURCE], check=True)
+    return LIBRARY
+
+
+class Faults:
+    """What fails for the daemons that it starts: faults.c says which faults there are."""
+
+    def __init__(self, stage, library, monkeypatch):
+        self.stage, self.library, self.monkeypatch = stage, library, monkeypatch
+        self.folder = stage.folder / "faults"
+        self.folder.mkdir()
+
+    def on(self, fault, pattern):
+        (self.folder / f"{fault}.met").unlink(missing_ok=True)
+        new = self.folder / "new"
+        new.write_text(pattern)
+        new.rename(self.folder / fault)
+
+    def off(self, fault):
+        (self.folder / fault).unlink()
+
+    def met(self, fault):
+        return (self.folder / f"{fault}.met").exists()
+
+    def start(self, start, *arguments, **options):
+        with self.monkeypatch.context() as environment:
+            environment.setenv("LD_PRELOAD", str(self.library))
+            environment.setenv("FAULTS", str(self.folder))
+            return start(*arguments, **options)
+
+    def replicate(self, *options, **more):
+        return self.start(self.stage.replicate, *options, **more)
+
+    def replicate_to(self, first, second, *options):
+        """One database, two replicas."""
+        daemon = self.start(DaemonOfTwo, self.stage, first, second, *options)
+        self.stage.daemons.append(daemon)
+        return daemon
+
+
+class DaemonOfTwo(Daemon):
+    def __init__(self, stage, first, second, *options):
+        log = stage.folder / f"seawall-{len(stage.daemons) + 1}.log"
+        super().__init__(first, second, log, *options, stage.db)  # on a command line the database is followed by the replicas
+        self.db = stage.db
+
+
+@pytest.fixture
+def faults(stage, library, monkeypatch):
+    return Faults(stage, library, monkeypatch)
+
+
+def assert_only_states_that_were(stage, ledger):
+    """Each restore point is one of the ledger's states, in their order, and the newest is the database."""
+    ledger.close()
+    at = 0
+    for txid in stage.points():
+        restored = stage.restored(txid)
+        assert_sound(restored)
+        state = content_of(restored)
+        assert state in ledger.states[at:], f"txid {txid} is nothing that the application had committed"
+        at = ledger.states.index(state, at)
+        drop(restored)
+    stage.assert_restore_equals_source()
+
+
+def start_with_record(stage, faults):
+    """A replica that is live, and a record of every state from here on."""
+    app = stage.ledger()
+    app.commit(TABLE, insert(1))
+    return app, faults.replicate()
+
+
+def wait_shipped(stage, app, daemon):
+    """Until the newest restore point is what the application has now."""
+    def shipped():
+        restored = stage.restored()
+        state = content_of(restored)
+        drop(restored)
+        return state == app.states[-1]
+    daemon.wait_for(shipped, 20, "the newest restore point is the newest state")
+
+
+def test_a_commit_whose_capture_failed_half_way_is_restored_whole_or_not_at_all(stage, faults):
+    app, daemon = start_with_record(stage, faults)
+    faults.on("read-fails", "*/app.db-wal")
+    app.commit(insert(300, 3900))
+    daemon.wait_for(lambda: faults.met("read-fails"), 10, "a read of the WAL failed")
+    wait_shipped(stage, app, daemon)
+    app.commit(insert(1))
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    assert_only_states_that_were(stage, app)
+
+
+def test_a_full_disk_for_the_state_file_leaves_no_half_commit_behind(stage, faults):
+    app, daemon = start_with_record(stage, faults)
+    faults.on("disk-full", "*/app.db-seawall")
+    app.commit(insert(5000, 3900))
+    daemon.wait_for(lambda: faults.met("disk-full"), 10, "the state file could not grow")
+    assert daemon.running()
+    faults.off("disk-full")
+    wait_shipped(stage, app, daemon)
+    app.commit(insert(1))
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    assert_only_states_that_were(stage, app)
+
+
+def test_good_commits_are_shipped_without_the_half_one_behind_them(stage, faults):
+    app, daemon = start_with_record(stage, faults)
+    freeze(daemon)
+    faults.on("read-fails", "*/app.db-wal")
+    for _ in range(5):
+        app.commit(insert(1, 10))
+    app.commit(insert(300, 3900))
+    daemon.send(signal.SIGCONT)
+    daemon.wait_for(lambda: faults.met("read-fails"), 10, "a read of the WAL failed")
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    assert_only_states_that_were(stage, app)
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 0x55]))
+
+
+def test_a_damaged_history_is_left_behind_and_the_replica_goes_on(stage):
+    app = stage.ledger()
+    app.commit(TABLE)
+    daemon = stage.replicate()
+    for _ in range(5):
+        before = len(level_zero(stage.replica))
+        app.commit(insert(1))
+        daemon.wait_for(lambda: len(level_zero(stage.replica)) > before, 10, "the commit is an object of its own")
+    assert daemon.stop() == DONE
+    flip(stage.replica / "0" / level_zero(stage.replica)[1], -20)
+    flip(f"{stage.db}-seawall", FIRST_MAP_ENTRY + 3)   # as an abrupt end leaves it: the replica is needed to know what it has
+    daemon = stage.replicate(live=False)
+    for _ in range(3):
+        app.commit(insert(1))
+    daemon.wait_for(lambda: newest_is(stage.replica, stage, app), 20, "what is committed now can be restored")
+    assert "comparing all pages with it" in daemon.log(), "the state file was good enough: nothing was tested"
+    assert daemon.stop() == DONE
+    app.close()
+    stage.assert_restore_equals_source()
+
+
+def newest_is(replica, stage, app):
+    """Can this replica restore, and is it what the application has now?"""
+    target = stage.folder / "newest.db"
+    drop(target)
+    return restore(replica, target).returncode == DONE and content_of(target) == app.states[-1]
+
+
+def test_a_replica_that_hangs_holds_up_neither_the_other_nor_a_stop(stage, faults):
+    app = stage.ledger()
+    app.commit(TABLE)
+    good, hung = stage.folder / "good", stage.folder / "hung"
+    daemon = faults.replicate_to(good, hung, "--max-pending", "1M", "--stop-timeout", "1s")
+    for replica in (good, hung):
+        daemon.wait_for(lambda: last_txid(replica) >= 1, 10, "both replicas are live")
+    faults.on("link-hangs", f"{hung}/*")
+    for _ in range(12):
+        app.commit(insert(1, 500_000))
+    daemon.wait_for(lambda: faults.met("link-hangs"), 10, "a replica hangs")
+    daemon.wait_for(lambda: newest_is(good, stage, app), 15, "the other replica has all commits")
+    app.commit(insert(1))
+    daemon.wait_for(lambda: newest_is(good, stage, app), 3, "the other replica goes on")
+    code = daemon.stop(seconds=10)
+    assert code not in (DONE, -signal.SIGTERM), "it claims that all is durable"
+    assert last_txid(hung) < last_txid(good)
+
+
+def test_a_disk_that_was_unmounted_is_not_replaced_by_its_mount_point(stage):
+    mount, disk = stage.folder / "mount", stage.folder / "disk"
+    stage.replica = mount / "replica"
+    stage.replica.mkdir(parents=True)
+    app = stage.ledger()
+    app.commit(TABLE)
+    daemon = stage.replicate("--stop-timeout", "1s")
+    app.commit(insert(3))
+    wait_shipped(stage, app, daemon)
+    mount.rename(disk)
+    mount.mkdir()
+    for _ in range(3):
+        app.commit(insert(1))
+    daemon.wait_for(lambda: "is the disk mounted?" in daemon.log(), 10, "the disk is missed")
+    assert daemon.stop() != DONE, "it claims that all is durable"
+    assert list(mount.iterdir()) == [], "something was written to the bare mount point"
+    mount.rmdir()
+    disk.rename(mount)
+    daemon = stage.replicate()
+    app.commit(insert(1))
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    app.close()
+    stage.assert_restore_equals_source()
+
+
+def database(path, page_size, megabytes):
+    """A closed database of about that size."""
+    app = sqlite3.connect(path, isolation_level=None)
+    for statement in (f"PRAGMA page_size={page_size}", "PRAGMA journal_mode=wal", TABLE, insert(megabytes * 10, 100_000)):
+        app.execute(statement).fetchall()
+    app.close()
+
+
+def test_a_database_of_another_page_size_takes_over_in_the_middle_of_a_catch_up(stage, faults):
+    other = stage.folder / "other.db"
+    database(stage.db, 4096, 24)
+    database(other, 8192, 20)
+    faults.on("link-hangs", f"{stage.replica}/*/*")
+    daemon = faults.replicate(live=False)
+    daemon.wait_for(lambda: faults.met("link-hangs"), 10, "a part of the catch-up is being put")
+    for suffix in ("-wal", "-shm"):
+        stage.db.with_name(stage.db.name + suffix).unlink(missing_ok=True)
+    other.rename(stage.db)
+    daemon.wait_for(lambda: "opening them anew" in daemon.log(), 10, "the other database is noticed")
+    faults.off("link-hangs")
+    daemon.wait_for(lambda: restores_same_pages(stage), 20, "the replica has the other database")
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def restores_same_pages(stage):
+    target = stage.folder / "newest.db"
+    drop(target)
+    if restore(stage.replica, target).returncode != DONE:
+        return False
+    try:
+        assert_same_pages(settled(stage.db, stage.folder), target)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_a_base_is_completed_beside_large_commits_that_never_pause(stage):
+    """For each chunk that is put the application has committed something large again: the base must not start over."""
+    database(stage.db, 4096, 100)
+    app = sqlite3.connect(stage.db, isolation_level=None, timeout=20)
+    app.execute("CREATE TABLE large(id INTEGER PRIMARY KEY, payload BLOB)")
+    daemon = stage.replicate(live=False)
+    chunks, commits = 0, 0
+
+    def complete():
+        nonlocal chunks, commits
+        if chunks_of(stage.replica) > chunks or commits == 0:
+            app.execute("INSERT OR REPLACE INTO large VALUES(?, randomblob(16000000))", (commits % 2,))
+            chunks, commits = chunks_of(stage.replica), commits + 1
+        return "the base is complete" in daemon.log()
+    daemon.wait_for(complete, 40, "the base is complete")
+    app.close()
+    stage.note(f"a base of {chunks} chunks was completed beside {commits} commits of 16 MB")
+    assert daemon.log().count("writing a base") == 1, daemon.log()
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def chunks_of(replica):
+    return sum(key.startswith("base/") for key in objects(replica))
+
+
+def test_a_replica_that_attaches_while_another_is_compared_is_compared_itself(stage, faults):
+    database(stage.db, 4096, 3)
+    app = sqlite3.connect(stage.db, isolation_level=None, timeout=20)
+    state, saved = f"{stage.db}-seawall", stage.folder / "saved-state"
+    a, b = stage.folder / "A", stage.folder / "B"
+
+    def change(first, last):
+        for i in range(first, last):
+            app.execute("UPDATE big SET payload = randomblob(3000) WHERE id = ?", (i,))
+
+    def wait_txid(replica, txid):
+        daemon.wait_for(lambda: last_txid(replica) >= txid, 20, f"{replica.name} is at txid {txid}")
+
+    daemon = faults.replicate_to(a, b)
+    for replica in (a, b):
+        wait_txid(replica, 1)
+    change(1, 6)
+    for replica in (a, b):
+        wait_txid(replica, 6)
+    daemon.wait_for(lambda: stage.wal_bytes() == 0, 10, "the state is at rest")
+    copy_file(state, saved)
+    faults.on("open-fails", f"{a}/*")
+    change(6, 16)
+    wait_txid(b, 16)
+    daemon.wait_for(lambda: stage.wal_bytes() == 0, 10, "the state is at rest")
+    daemon.kill()
+    copy_file(saved, state)   # a power cut: the state file is older than the replicas
+
+    faults.off("open-fails")
+    faults.on("open-fails", f"{b}/*")
+    faults.on("read-hangs", "*/app.db")
+    daemon = faults.replicate_to(a, b)
+    daemon.wait_for(lambda: faults.met("read-hangs"), 10, "the pages are being compared")
+    daemon.wait_for(lambda: f"{a}': " in daemon.log() and f"{b}': " in daemon.log(), 10, "one replica is attached, the other is away")
+    faults.off("open-fails")
+    daemon.wait_for(lambda: f"{b}': reachable again" in daemon.log(), 10, "the other one is attached meanwhile")
+    faults.off("read-hangs")
+    change(16, 21)
+    app.close()
+    assert daemon.stop() == DONE, daemon.log()
+    for stage.replica in (a, b):
+        stage.assert_restore_equals_source()
