@@ -224,7 +224,9 @@ int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece,
     p->index = c->pieces;
     p->record = capture_record(capture);
     p->page_size = capture->state->map.page_size;
-    int rc = c->kind == COPY_BASE ? read_base(c, p, capture, e) : read_catch_up(c, p, capture, e);
+    int rc = buf_reserve(&p->payload, PIECE_BYTES, e); /* at once; memory that is not written to costs nothing */
+    if (rc == 0)
+        rc = c->kind == COPY_BASE ? read_base(c, p, capture, e) : read_catch_up(c, p, capture, e);
     if (rc) {
         piece_free(p);
         return err_wrap(e, "copy pages");

@@ -154,6 +154,9 @@ out:
 static int add_piece(struct segment_writer *w, const struct piece *p, struct err *e)
 {
     size_t at = 0;
+    if (buf_reserve(&w->out, p->payload.len + p->payload.len / 8 + SEGMENT_BLOCK_BYTES,
+                    e)) /* at once: growing would leave holes behind */
+        return -1;
     for (size_t i = 0; i < p->version_count; i++) {
         if (segment_writer_add(w, &p->versions[i], p->payload.data + at, e))
             return -1;
