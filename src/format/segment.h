@@ -108,12 +108,6 @@ void segment_writer_release(struct segment_writer *w);
 /* In ascending order of (pgno, txid). `bytes`: version_size(v) bytes; copied. */
 int segment_writer_add(struct segment_writer *w, const struct version *v, const uint8_t *bytes, struct err *e) MUST_CHECK;
 
-/* Compressed and waiting bytes so far: to end an object at a size. */
-static inline size_t segment_writer_size(const struct segment_writer *w)
-{
-    return w->out.len + w->block.len;
-}
-
 struct segment_content {
     const struct segment_info *info;
     const struct commit_record *records;

@@ -49,8 +49,7 @@ static int add_version(struct batch *b, const struct version *v, struct err *e)
     return 0;
 }
 
-/* Takes the commit being captured out and gives its memory back. */
-static void drop_commit(struct batch *b)
+void batch_abort_commit(struct batch *b)
 {
     b->version_count = b->commit_versions;
     b->payload.len = b->commit_payload;
@@ -66,7 +65,7 @@ int batch_add(struct batch *b, const struct version *v, const uint8_t *page, str
         return 0;
     if (commit_bytes + size > BATCH_BYTES_MAX) {
         b->overflow = true;
-        drop_commit(b);
+        batch_abort_commit(b);
         return 0;
     }
     if (add_version(b, v, e) || buf_reserve(&b->payload, size, e))
@@ -84,11 +83,6 @@ void batch_forget(struct batch *b, uint32_t pgno)
     for (size_t i = b->version_count; i-- > b->commit_versions;)
         if (b->versions[i].version.pgno == pgno)
             b->versions[i].dead = true;
-}
-
-void batch_abort_commit(struct batch *b)
-{
-    drop_commit(b);
 }
 
 int batch_end_commit(struct batch *b, const struct commit_record *record, struct err *e)

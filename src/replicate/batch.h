@@ -43,7 +43,7 @@ void batch_begin_commit(struct batch *b);
 /* `page`: whole page. An image or zero version stores or skips it; a patch stores the granules of its mask. */
 int batch_add(struct batch *b, const struct version *v, const uint8_t *page, struct err *e) MUST_CHECK;
 void batch_forget(struct batch *b, uint32_t pgno); /* of the commit being captured: this version of the page is dead */
-void batch_abort_commit(struct batch *b);          /* it could not be captured whole: nothing of it stays */
+void batch_abort_commit(struct batch *b);          /* it is not kept whole: nothing of it stays */
 /* Ends the commit; after an overflow it is taken out, and nothing may follow. */
 int batch_end_commit(struct batch *b, const struct commit_record *record, struct err *e) MUST_CHECK;
 

@@ -207,7 +207,6 @@ static void after_reset(void *context)
 static void note_hold(struct checkpoint_stats *stats, int64_t since_ns)
 {
     int64_t held = clock_mono_ns() - since_ns;
-    stats->total_write_hold_ns += held;
     if (held > stats->longest_write_hold_ns)
         stats->longest_write_hold_ns = held;
 }

@@ -32,7 +32,7 @@ enum checkpoint_end {
 
 struct checkpoint_stats {
     uint64_t passes, resets, truncations, busy;
-    int64_t longest_write_hold_ns, total_write_hold_ns;
+    int64_t longest_write_hold_ns;
 };
 
 struct checkpoint {

@@ -54,13 +54,13 @@ struct database {
     struct batch *batches, *batches_end; /* captured and not needed any more by nobody, ascending */
     size_t batch_bytes;
     struct commit_record newest;
-    uint32_t page_size, frames;
+    uint32_t page_size;
     uint64_t captured_txid;
     bool map_intact; /* the page map describes our past: what an earlier run shipped can be in it */
 
     bool news;         /* something may have been committed */
     bool closed_event; /* an application closed the WAL: complete the database file */
-    bool rested, proven, resynced_once;
+    bool rested, proven;
     bool final_done; /* stopping: the last capture is done */
     int64_t pass_at_ms, open_at_ms, look_at_ms, look_ms, look_until_ms, rest_at_ms, sweep_at_ms;
     int wd; /* inotify watch on the -wal; -1: not armed */
@@ -80,10 +80,7 @@ struct scheduler {
     bool stopping, failed;
     int64_t stop_deadline_ms;
     struct err error; /* why it ends, with failed */
-    int64_t started_ms;
 };
-
-static void schedule(struct scheduler *s);
 
 static void fail(struct scheduler *s, const struct err *e)
 {
@@ -294,7 +291,6 @@ static void local_done(struct job *job)
     db->newest = r->newest;
     db->captured_txid = r->newest.txid;
     db->page_size = r->page_size;
-    db->frames = r->frames;
     take_batches(s, r->batches);
     give_piece(s, r->piece);
     db->copying = NULL;
