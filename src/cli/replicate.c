@@ -9,7 +9,7 @@
 
 int cmd_replicate(int argc, char **argv)
 {
-    struct scheduler_config config = {.options = options_default()};
+    struct replicate_config config = {.options = options_default()};
     const char *urls[URLS_MAX], *word = NULL;
     struct args args = args_of(argc, argv);
     struct err e;

@@ -11,20 +11,10 @@
 #ifndef SEAWALL_REPLICATE_SCHEDULER_H
 #define SEAWALL_REPLICATE_SCHEDULER_H
 
-#include "config/options.h"
-#include "replicate/destination.h"
-
-struct scheduler_config {
-    const char *db_path;
-    const char *const *urls;
-    size_t url_count;
-    struct options options;
-    enum take_over take_over;
-    bool once; /* bring the replicas up to date and stop */
-};
+#include "replicate/database.h"
 
 /* Runs until SIGTERM or SIGINT, or until it can't go on. 0: everything captured is durable. Otherwise *e says why not:
  * ERR_CONFLICT, ERR_TIMEOUT (could not ship in time), ERR_CONFIG, ... */
-int scheduler_run(const struct scheduler_config *config, struct err *e) MUST_CHECK;
+int scheduler_run(const struct replicate_config *config, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,0 +1,96 @@
+/* replicate/database.h - one database of the daemon and its replicas: what it knows, and what can run now.
+ *
+ * database.c  the local side: events mark, the local job captures, checkpoints and reads copies; when to start it, when all is done
+ * ship.c      the replicas' side: what each can do next; at most one ship job for each, and piece jobs beside it
+ *
+ * Everything here runs on the scheduler's thread; jobs run elsewhere and own what they were handed until they are done. Knows no
+ * event loop: time comes in, jobs go to the pool, and `alarm` asks for events. */
+#ifndef SEAWALL_REPLICATE_DATABASE_H
+#define SEAWALL_REPLICATE_DATABASE_H
+
+#include "replicate/backlog.h"
+#include "replicate/lane.h"
+#include "replicate/local.h"
+
+#define HANG_MS 5000 /* a ship job that takes longer keeps no batches waiting; a stop waits no longer for it */
+
+struct replicate_config {
+    const char *db_path;
+    const char *const *urls;
+    size_t url_count;
+    struct options options;
+    enum take_over take_over;
+    bool once; /* bring the replicas up to date and stop */
+};
+
+/* How the database asks to be told of changes of its -wal. */
+struct alarm {
+    void (*commit)(void *context, const char *wal_path); /* the next change of the file, once */
+    void (*close)(void *context, const char *wal_path);  /* each time that somebody who wrote it closes it */
+    void *context;
+};
+
+struct database {
+    const struct replicate_config *config; /* borrowed */
+    struct workers *workers;               /* borrowed */
+    struct alarm alarm;
+    struct uid run;
+    char path[PATH_TEXT_MAX]; /* without links */
+    char wal_path[PATH_TEXT_MAX + 8];
+    struct local local;
+    bool ready; /* local_init succeeded */
+    struct job job;
+    bool busy;
+    struct local_request request;
+    struct local_report report;
+    struct local_report figures; /* of the last run that has ended */
+    int rc;
+    struct err err;
+    struct lane *copying; /* whose copy the local job reads */
+
+    struct lane *lanes; /* the replicas */
+    size_t lane_count;
+    struct backlog backlog;
+    struct commit_record newest;
+    uint32_t page_size;
+    uint64_t captured_txid;
+    bool map_intact; /* the page map describes our past: what an earlier run shipped can be in it */
+
+    bool news;         /* something may have been committed */
+    bool closed_event; /* an application closed the WAL: complete the database file */
+    bool rested, proven;
+    bool final_done; /* stopping: the last capture is done */
+    int64_t pass_at_ms, open_at_ms, look_at_ms, look_ms, look_until_ms, rest_at_ms, sweep_at_ms;
+    char complaint[ERR_MSG_MAX];
+
+    bool stopping, failed;
+    int64_t stop_deadline_ms;
+    struct err error; /* why it ends, with `failed` */
+};
+
+/* Opens the stores. On error nothing is left to be released. */
+int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e) MUST_CHECK;
+void database_release(struct database *db); /* no job may be under way */
+
+/* Starts what can run now. */
+void database_schedule(struct database *db);
+int database_timeout_ms(struct database *db); /* until there may be something to start without an event */
+
+void database_woken(struct database *db);  /* the -wal was changed */
+void database_closed(struct database *db); /* somebody who wrote the -wal closed it */
+
+void database_stop(struct database *db); /* ship what is captured, then end */
+void database_fail(struct database *db, const struct err *e);
+void database_note_progress(struct database *db);
+bool database_finished(struct database *db); /* durable or failed, and no job runs */
+void database_log_figures(const struct database *db);
+
+/* ---- ship.c */
+
+void ship_schedule(struct database *db, struct lane *l, int64_t now_ms);
+int64_t ship_gap_ms(const struct lane *l);
+
+/* Takes what is captured, now or soon. A store that hangs is as good as gone: what waits for it must not stop the others. */
+bool ship_healthy(const struct lane *l);
+
+#endif

@@ -1,0 +1,282 @@
+/* replicate/ship.c - what a replica can do next, and what becomes of it. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "replicate/database.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHIP_SINGLE_MS 2 /* between two objects of one replica, while they come one by one */
+#define SHIP_LIGHT_MS 10 /* while a few commits wait */
+#define SHIP_HEAVY_MS 50 /* while many do */
+#define HEAVY_COMMITS 40
+#define FIRST_SEGMENT_BYTES (32u << 20) /* a larger database begins with a base instead of one large segment */
+
+bool ship_healthy(const struct lane *l)
+{
+    bool hangs = l->busy && clock_mono_ms() - l->started_at_ms > HANG_MS;
+    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0 && !hangs;
+}
+
+static void ship_done(struct job *job);
+static void piece_done(struct job *job);
+
+static bool collect_batches(struct database *db, struct lane *l)
+{
+    uint64_t durable = l->d.entry.durable_txid;
+    l->batch_count = 0;
+    if (durable >= l->d.since)
+        l->batch_count = backlog_find(&db->backlog, durable + 1, db->page_size, LANE_BYTES_MAX, l->batches, LANE_BATCHES_MAX);
+    return l->batch_count > 0;
+}
+
+static void start_ship(struct database *db, struct lane *l, enum ship_kind kind)
+{
+    if (kind == SHIP_COMMITS)
+        backlog_hold(l->batches, l->batch_count);
+    else
+        l->batch_count = 0;
+    l->started_at_ms = clock_mono_ms();
+    if (kind != SHIP_ATTACH && kind != SHIP_MARKER)
+        l->shipped_at_ms = l->started_at_ms;
+    l->page_size = db->page_size;
+    l->record = db->newest;
+    l->author.map_intact = db->map_intact;
+    lane_start(l, kind, db->workers, ship_done);
+}
+
+int64_t ship_gap_ms(const struct lane *l)
+{
+    return l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : l->shipped_commits > 1 ? SHIP_LIGHT_MS : SHIP_SINGLE_MS;
+}
+
+/* Commits wait a little for each other, so that a writer at full speed does not make an object of each. */
+static bool paced(const struct database *db, const struct lane *l, int64_t now)
+{
+    return db->stopping || now >= l->shipped_at_ms + ship_gap_ms(l);
+}
+
+/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when its jobs are
+ * done. */
+static bool abandon_if_useless(struct database *db, struct lane *l)
+{
+    bool anew = destination_starts_anew(&l->d, db->page_size);
+    bool attached = l->d.state == DESTINATION_ATTACHED;
+    if (l->paused_base && (!attached || anew)) {
+        copy_free(l->paused_base);
+        l->paused_base = NULL;
+    }
+    if (!l->copy)
+        return false;
+    bool useless = l->copy_failed || !attached || l->copy->page_size != db->page_size || (l->copy->kind == COPY_BASE && anew);
+    if (!useless)
+        return false;
+    if (lane_pieces_busy(l) || (db->busy && db->copying == l))
+        return true;
+    lane_abandon_copy(l);
+    return false;
+}
+
+static struct piece *next_waiting(const struct lane *l, unsigned *ret_place)
+{
+    struct piece *first = NULL;
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        if (l->waiting[i] && (!first || l->waiting[i]->index < first->index)) {
+            first = l->waiting[i];
+            *ret_place = i;
+        }
+    return first;
+}
+
+/* In order; nothing is put with a txid that the level-0 objects have not reached. */
+static void start_pieces(struct database *db, struct lane *l)
+{
+    for (unsigned k = 0; k < COPY_IN_FLIGHT; k++) {
+        unsigned place = 0;
+        struct piece *p = next_waiting(l, &place);
+        if (!p || (l->copy->kind == COPY_BASE && l->d.entry.durable_txid < p->record.txid))
+            return;
+        if (l->piece_job[k].busy)
+            continue;
+        l->waiting[place] = NULL;
+        lane_start_piece(l, &l->piece_job[k], p, db->workers, piece_done);
+    }
+}
+
+static bool copy_is_put(const struct lane *l)
+{
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        if (l->waiting[i])
+            return false;
+    return l->copy && l->read_all && !lane_pieces_busy(l);
+}
+
+static void start_copy(struct database *db, struct lane *l, enum copy_kind kind)
+{
+    struct commit_record *n = &db->newest;
+    l->read_all = l->copy_failed = false;
+    l->copy = copy_new(kind, kind == COPY_CATCH_UP ? l->d.entry.durable_txid : 0, kind == COPY_BASE ? n->txid : 0, n->pages);
+    if (l->copy)
+        l->copy->page_size = db->page_size;
+    if (kind == COPY_CATCH_UP && l->d.entry.durable_txid > 0 && n->txid > l->d.entry.durable_txid + 1)
+        log_info("replica '%s': txid %" PRIu64 " to %" PRIu64 " become one restore point: they could not be shipped one by one",
+                 l->d.url, l->d.entry.durable_txid + 1, n->txid);
+    if (kind == COPY_BASE && l->copy)
+        log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->d.url, n->pages, n->txid);
+}
+
+/* What can this replica do now? At most one ship job; pieces go beside it. */
+void ship_schedule(struct database *db, struct lane *l, int64_t now)
+{
+    if (l->busy || now < l->retry_at_ms || l->d.state == DESTINATION_CONFLICT || l->d.state == DESTINATION_RESYNC)
+        return;
+    if (l->d.state == DESTINATION_DETACHED) {
+        if (!abandon_if_useless(db, l))
+            start_ship(db, l, SHIP_ATTACH);
+        return;
+    }
+    if (l->d.outgoing.bytes.len > 0) {
+        start_ship(db, l, SHIP_AGAIN);
+        return;
+    }
+    if (abandon_if_useless(db, l) || !db->proven || db->page_size == 0)
+        return;
+    uint64_t durable = l->d.entry.durable_txid;
+    if (l->copy)
+        start_pieces(db, l);
+    if (l->copy && l->copy->kind == COPY_CATCH_UP) {
+        if (l->last_piece && copy_is_put(l))
+            start_ship(db, l, SHIP_CATCH_UP);
+        return;
+    }
+    if (l->copy && copy_is_put(l) && l->copy->put == l->copy->pieces) {
+        start_ship(db, l, SHIP_MARKER);
+        return;
+    }
+    if (durable < db->captured_txid) {
+        if (!paced(db, l, now))
+            return;
+        bool anew = destination_starts_anew(&l->d, db->page_size);
+        if (collect_batches(db, l) && !(anew && durable > 0)) {
+            start_ship(db, l, SHIP_COMMITS);
+            return;
+        }
+        if (anew && (uint64_t)db->newest.pages * db->page_size > FIRST_SEGMENT_BYTES)
+            start_ship(db, l, SHIP_ANCHOR);
+        else if (!l->copy)
+            start_copy(db, l, COPY_CATCH_UP);
+        else if (!lane_pieces_busy(l) && !(db->busy && db->copying == l)) /* a base is under way: it goes on afterwards */
+            lane_pause_base(l);
+        return;
+    }
+    if (l->d.entry.base_owed > 0 && !l->copy && l->paused_base)
+        lane_resume_base(l);
+    else if (l->d.entry.base_owed > 0 && !l->copy)
+        start_copy(db, l, COPY_BASE);
+}
+
+static void lane_log(struct lane *l, enum ship_kind kind)
+{
+    if (kind == SHIP_ATTACH && l->d.state != DESTINATION_CONFLICT)
+        log_info("replica '%s': %s", l->d.url, l->d.found);
+    if (kind == SHIP_CATCH_UP)
+        log_info("replica '%s': up to date at txid %" PRIu64, l->d.url, l->d.entry.durable_txid);
+    if (kind == SHIP_MARKER)
+        log_info("replica '%s': the base is complete", l->d.url);
+}
+
+static void complain_of_replica(struct lane *l, const struct err *e)
+{
+    if (strncmp(l->complaint, e->msg, ERR_MSG_MAX) == 0)
+        return;
+    snprintf(l->complaint, sizeof l->complaint, "%s", e->msg);
+    log_warn("replica '%s': %s; trying again until it works", l->d.url, e->msg);
+}
+
+static void lane_conflict(struct database *db, struct lane *l)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < db->lane_count; i++)
+        left += db->lanes[i].seen != DESTINATION_CONFLICT;
+    if (left == 0)
+        database_fail(db, &l->err); /* said at the end */
+    else
+        log_error("replica '%s': given up, the others go on: %s", l->d.url, l->err.msg);
+}
+
+static void ship_done(struct job *job)
+{
+    struct lane *l = lane_of_job(job);
+    struct database *db = (struct database *)l->author.owner;
+    int64_t now = clock_mono_ms();
+    enum ship_kind kind = l->kind;
+    l->busy = false;
+    l->seen = l->d.state;
+    l->seen_durable = l->d.entry.durable_txid;
+    l->appended = l->d.objects;
+    l->appended_bytes = l->d.bytes;
+    backlog_let_go(l->batches, l->batch_count);
+    if (kind == SHIP_ATTACH)
+        l->asked = true;
+    if (l->rc) {
+        if (l->err.code == ERR_CONFLICT) {
+            lane_conflict(db, l);
+        } else {
+            complain_of_replica(l, &l->err);
+            if (kind == SHIP_MARKER)
+                lane_abandon_copy(l);
+            lane_failed(l, now);
+        }
+        return;
+    }
+    database_note_progress(db);
+    if (l->complaint[0])
+        log_info("replica '%s': reachable again", l->d.url);
+    lane_succeeded(l);
+    l->shipped_commits = l->d.outgoing.commits;
+    if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
+        lane_abandon_copy(l);
+    lane_log(l, kind);
+}
+
+/* A piece that could not be put waits for another try, alone. */
+static void put_back(struct lane *l, struct piece *piece)
+{
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
+        if (!l->waiting[i]) {
+            l->waiting[i] = piece;
+            return;
+        }
+    abort(); /* it came from there, and what is waiting and what is under way are counted together */
+}
+
+static void piece_done(struct job *job)
+{
+    struct piece_job *pj = piece_job_of(job);
+    struct lane *l = pj->lane;
+    struct piece *piece = pj->piece;
+    pj->busy = false;
+    pj->piece = NULL;
+    if (pj->rc && pj->err.code != ERR_CONFLICT) {
+        complain_of_replica(l, &pj->err);
+        lane_failed(l, clock_mono_ms());
+        put_back(l, piece);
+        return;
+    }
+    if (pj->rc) { /* its name is taken by another piece of this base: begin a new one */
+        piece_free(piece);
+        l->copy_failed = true;
+        return;
+    }
+    if (copy_note(l->copy, piece->index, &pj->listed, &pj->err)) {
+        complain_of_replica(l, &pj->err);
+        l->copy_failed = true;
+    }
+    piece_free(piece);
+    l->pieces++;
+    l->piece_bytes += pj->listed.size;
+    database_note_progress((struct database *)l->author.owner);
+    l->backoff_ms = 0;
+}
