@@ -9,6 +9,7 @@
 
 int64_t clock_wall_ms(void); /* since 1970-01-01 UTC; may step */
 int64_t clock_mono_ns(void); /* never steps, has no date */
+int64_t clock_boot_ms(void); /* as the monotonic one, and goes on while the machine is suspended */
 static inline int64_t clock_mono_ms(void)
 {
     return clock_mono_ns() / 1000000;

@@ -24,6 +24,8 @@ const struct option_spec option_table[] = {
      "when stopped, give up after so long without progress in shipping"},
     {"max-pending", OPTION_BYTES, FIELD(max_pending), 16 << 20, 1 << 20, GIB, false, "BYTES",
      "memory for captured commits that wait for a replica"},
+    {"grace", OPTION_MS, FIELD(grace_ms), 3600000, 1000, 2592000000, false, "TIME",
+     "nothing younger is deleted from a replica; a writer that was away for half of it looks before it appends"},
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},
 };
 const size_t option_count = sizeof option_table / sizeof option_table[0];

@@ -15,7 +15,8 @@ struct options {
     uint64_t rest_after_ms;   /* since the last commit, until the database file is completed */
     uint64_t stop_timeout_ms; /* for shipping at the end */
     uint64_t max_pending;     /* bytes of captured versions that wait for a replica */
-    uint64_t set_wal;         /* 0 or 1: switch a database that is not in WAL mode */
+    uint64_t grace_ms; /* nothing younger is deleted from a replica; a head proven longer ago than half of it is proven anew */
+    uint64_t set_wal;  /* 0 or 1: switch a database that is not in WAL mode */
 };
 #define OPTION_NEVER UINT64_MAX
 

@@ -17,6 +17,7 @@
 
 #define NAME_MAX_BYTES 80
 #define NAME_IDENTITY "seawall.json"
+#define NAME_LEVEL0_PREFIX "0/"
 
 enum name_kind { NAME_OTHER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_MARKER, NAME_PART };
 

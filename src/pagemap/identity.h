@@ -50,6 +50,7 @@ struct identity {
     uint64_t txid;                   /* newest captured: T */
     struct wal_pos pos;              /* up to which the WAL is captured; that is T */
     struct wal_pos pos_before_reset; /* end of the generation before: after a crash its bytes can come back as the current WAL */
+    uint64_t map_seal;               /* the map beside it has the same: it is the map of this very state */
     int64_t time_ms;                 /* of the newest commit record: times never fall */
     uint64_t db_inode;               /* of the database file, */
     uint64_t db_size;                /* its bytes, and */

@@ -3,6 +3,7 @@
 
 #include "base/endian.h"
 #include "base/hash.h"
+#include "base/page.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -44,7 +45,14 @@ void map_set(struct map *m, uint32_t pgno, struct map_entry entry)
     struct map_entry *at = &m->entries[pgno - 1];
     m->checksum ^= at->hash ^ entry.hash;
     m->sum ^= map_entry_sum(pgno, *at) ^ map_entry_sum(pgno, entry);
+    m->known += (entry.txid != 0) - (at->txid != 0);
     *at = entry;
+}
+
+bool map_is_complete(const struct map *m)
+{
+    bool lock_page = m->page_size != 0 && m->pages >= lock_byte_page(m->page_size);
+    return m->known == m->pages - (lock_page ? 1 : 0);
 }
 
 static int grow_file(struct map *m, size_t bytes, struct err *e)
@@ -99,6 +107,6 @@ int map_resize(struct map *m, uint32_t pages, struct err *e)
 
 void map_clear(struct map *m)
 {
-    m->pages = 0;
+    m->pages = m->known = 0;
     m->checksum = m->sum = 0;
 }

@@ -22,6 +22,7 @@ struct map {
     struct map_entry *entries; /* of page pgno: entries[pgno - 1] */
     uint32_t pages;            /* size of the database */
     uint32_t cap;              /* entries that have room */
+    uint32_t known;            /* entries that are one: all but the lock-byte page's, when a state is complete */
     uint32_t page_size;        /* 0: not known yet */
     uint64_t checksum, sum;
     int fd;           /* of the state file; -1: memory only */
@@ -40,6 +41,9 @@ static inline struct map_entry map_get(const struct map *m, uint32_t pgno)
     return pgno >= 1 && pgno <= m->pages ? m->entries[pgno - 1] : (struct map_entry){0, 0};
 }
 void map_set(struct map *m, uint32_t pgno, struct map_entry entry); /* 1 <= pgno <= pages */
+
+/* Every page has an entry but for the lock-byte page. */
+bool map_is_complete(const struct map *m);
 
 /* Drops entries beyond `pages`, or adds entries with txid 0. ERR_NOMEM, ERR_IO: disk full. */
 int map_resize(struct map *m, uint32_t pages, struct err *e) MUST_CHECK;

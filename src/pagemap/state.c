@@ -3,6 +3,7 @@
 
 #include "base/endian.h"
 #include "base/io.h"
+#include "base/trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +18,13 @@
 #define MAP_ENTRIES_OFFSET (MAP_HEADER_OFFSET + 4096)
 
 struct map_header {
-    uint64_t magic; /* in the byte order of the machine: a map from another one is not believed */
-    uint64_t txid;
+    uint64_t magic;      /* in the byte order of the machine: a map from another one is not believed */
+    uint64_t txid, seal; /* as the identity has them */
     uint32_t page_size, pages;
     uint64_t checksum, sum;
     uint64_t header_sum; /* of the fields above */
 };
-#define MAP_MAGIC UINT64_C(0x53574d4150303031)
+#define MAP_MAGIC UINT64_C(0x53574d4150303032)
 
 static struct map_header *map_header_of(struct state *s)
 {
@@ -44,7 +45,9 @@ static void write_slot(struct state *s)
 /* With the lock held. */
 static void seal(struct state *s)
 {
+    s->identity.map_seal = ++s->seal;
     struct map_header h = {.magic = MAP_MAGIC,
+                           .seal = s->seal,
                            .txid = s->identity.txid,
                            .page_size = s->map.page_size,
                            .pages = s->map.pages,
@@ -76,6 +79,16 @@ void state_commit(struct state *s, const struct state_position *position)
     pthread_mutex_unlock(&s->lock);
 }
 
+void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms)
+{
+    pthread_mutex_lock(&s->lock);
+    s->identity.txid = txid;
+    s->identity.time_ms = time_ms;
+    s->identity.map_seal = ++s->seal;
+    write_slot(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica)
 {
     pthread_mutex_lock(&s->lock);
@@ -98,6 +111,14 @@ struct identity state_identity(struct state *s)
     struct identity copy = s->identity;
     pthread_mutex_unlock(&s->lock);
     return copy;
+}
+
+uint64_t state_txid(struct state *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t txid = s->identity.txid;
+    pthread_mutex_unlock(&s->lock);
+    return txid;
 }
 
 int state_sync(struct state *s, struct err *e)
@@ -124,7 +145,7 @@ static bool load_identity(struct state *s)
 static bool load_map(struct state *s, uint64_t file_size)
 {
     struct map_header h = *map_header_of(s);
-    if (h.magic != MAP_MAGIC || h.header_sum != header_sum(&h) || h.txid != s->identity.txid)
+    if (h.magic != MAP_MAGIC || h.header_sum != header_sum(&h) || h.txid != s->identity.txid || h.seal != s->identity.map_seal)
         return false;
     if (MAP_ENTRIES_OFFSET + (uint64_t)h.pages * sizeof(struct map_entry) > file_size)
         return false;
@@ -144,8 +165,9 @@ static bool load_map(struct state *s, uint64_t file_size)
         struct map_entry entry = s->map.entries[pgno - 1];
         s->map.checksum ^= entry.hash;
         s->map.sum ^= map_entry_sum(pgno, entry);
+        s->map.known += entry.txid != 0;
     }
-    if (s->map.sum == h.sum && s->map.checksum == h.checksum)
+    if ((s->map.sum == h.sum || !RULE(full_xor)) && s->map.checksum == h.checksum)
         return true;
     map_clear(&s->map);
     s->map.page_size = 0;
@@ -206,8 +228,12 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
         goto fail;
     s->map.fd = s->fd;
     s->map.offset = MAP_ENTRIES_OFFSET;
+    if (random_bytes(&s->seal, sizeof s->seal, e))
+        goto fail;
     bool known = load_identity(s);
-    bool bound = known && digest_equal(&s->identity.binding.place, &binding.place) && s->identity.binding.inode == binding.inode;
+    bool bound =
+        known &&
+        ((digest_equal(&s->identity.binding.place, &binding.place) && s->identity.binding.inode == binding.inode) || !RULE(bind));
     if (!bound) {
         s->identity = (struct identity){.binding = binding};
         if (random_bytes(s->identity.writer.bytes, UID_BYTES, e))
@@ -215,7 +241,13 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
         copy_owner(s, db_path);
         *ret_found = STATE_NEW;
     } else {
+        s->identity.binding = binding;
         *ret_found = load_map(s, (uint64_t)st.st_size) ? STATE_INTACT : STATE_MAP_LOST;
+    }
+    if (*ret_found == STATE_MAP_LOST && !RULE(split_state)) {
+        struct uid writer = s->identity.writer;
+        s->identity = (struct identity){.binding = binding, .writer = writer};
+        *ret_found = STATE_NEW;
     }
     return 0;
 fail:

@@ -5,13 +5,23 @@
  *   32768          map header                 4 KiB, byte order of the machine
  *   36864          map entries                16 bytes a page
  *
- * What is found at open, and what follows:
+ * What is found at open, and what follows. A map counts if it is whole and has the seal of the identity: a random number, counted
+ * on, so that no other file's map, and no map of another fate of this file, can be taken for it.
  *
- *   identity \ map   intact, of the same txid      torn, stale, other page size, cut off
- *   intact           continue                      map empty, every earlier run proves nothing: resync against each replica
- *   older slot       as intact, if the map is of its txid; otherwise as torn
- *   copied           as gone: bound to another place, or another inode than its own
- *   gone             new writer: a replica with objects in it belongs to somebody else (exit 6, or --take-over)
+ *   identity \ map    intact      torn        older       copied from     gone
+ *                                                         elsewhere
+ *   intact            INTACT      MAP_LOST    MAP_LOST    MAP_LOST        MAP_LOST
+ *   newest slot torn  as the older slot says: INTACT if the map has its seal (only a replica's position was newer), else MAP_LOST
+ *   older             MAP_LOST    MAP_LOST    INTACT      MAP_LOST        MAP_LOST
+ *   copied, or gone   NEW         NEW         NEW         NEW             NEW
+ *
+ *   INTACT    continue where the position proves it
+ *   MAP_LOST  the map is empty, and of what earlier runs put nothing is proven to be in our past: compare with each replica's index
+ *   NEW       a new writer: a replica with objects in it belongs to somebody else (exit 6, or --take-over). An identity is copied
+ * if it is bound to another place (machine, path), or to another inode than its file's
+ *
+ * An older identity with its own map (a power cut took both back) is INTACT and proves its own past; what was put after it is
+ * beyond the `upto` of its runs.
  *
  * An flock on the file keeps a second daemon away from the database.
  *
@@ -39,6 +49,7 @@ struct state {
     int fd;
     uint8_t *fixed; /* mapped: slots and map header */
     uint64_t serial;
+    uint64_t seal;        /* of the map: random at open, then counted, so that no two fates of a state share one */
     pthread_mutex_t lock; /* guards identity, serial and the slots */
     char path[4200];
 };
@@ -61,10 +72,14 @@ struct state_position {
 };
 void state_commit(struct state *s, const struct state_position *position);
 
+/* The newest captured commit is `txid`, but the map is half-way beyond it: whoever opens the file finds no map. */
+void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
+
 /* Copies one replica's entry in or out. */
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
 void state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
 struct identity state_identity(struct state *s);
+uint64_t state_txid(struct state *s); /* T */
 
 int state_sync(struct state *s, struct err *e) MUST_CHECK;
 

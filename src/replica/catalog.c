@@ -190,7 +190,7 @@ static int write_identity(struct store *store, struct err *e)
         json_set_number(j, "created", clock_wall_ms());
     }
     char *text = json_print(j);
-    int rc = text ? store_put_new(store, NAME_IDENTITY, text, strlen(text), e) : err_nomem(e, IDENTITY_BYTES_MAX);
+    int rc = text ? store_put_new(store, NAME_IDENTITY, text, strlen(text), NULL, e) : err_nomem(e, IDENTITY_BYTES_MAX);
     free(text);
     json_free(j);
     return rc;

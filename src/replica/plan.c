@@ -2,6 +2,7 @@
 #include "replica/plan.h"
 
 #include "base/page.h"
+#include "base/trial.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -198,7 +199,7 @@ static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t 
     start_over(p);
     if (marker) {
         const struct segment_info *i = &marker->segment->trailer.info;
-        w.pos = i->start;
+        w.pos = RULE(base_start) ? i->start : i->max;
         p->page_size = i->page_size;
         if (add_listed(p, marker->segment, OBJECT_CHUNK, e)) {
             char key[NAME_MAX_BYTES];
@@ -244,7 +245,7 @@ static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, s
         if (marker->name.start > txid)
             continue;
         int rc = catalog_load(c, marker, e);
-        if (rc == 0 && marker->segment->trailer.info.max > txid)
+        if (rc == 0 && marker->segment->trailer.info.max > txid && RULE(base_span))
             continue;
         if (rc == 0)
             rc = plan_from(c, marker, txid, &p, e);

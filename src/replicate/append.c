@@ -1,8 +1,11 @@
 /* replicate/append.c - one PUT, one compare-and-swap. */
 #include "base/clock.h"
+#include "base/invariant.h"
+#include "base/trial.h"
 #include "replicate/destination.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The intent is in the mapped file before the request leaves. At the limit the oldest is forgotten: should it land after all, its
@@ -20,69 +23,161 @@ static void note_attempt(struct destination *d, const struct author *a)
     state_set_replica(a->state, d->index, entry);
 }
 
-/* The object that ends at `max` is there and continues our history: the position moves. */
-static void adopt(struct destination *d, const struct author *a, uint64_t max, const struct digest *digest, uint64_t checksum,
-                  uint64_t base_owed, uint32_t page_size)
+struct landed { /* an object that continues our history */
+    uint64_t max;
+    struct digest digest;
+    uint64_t checksum, base_owed;
+    uint32_t page_size;
+};
+
+/* The position moves. */
+static void adopt(struct destination *d, const struct author *a, const struct landed *o, int64_t store_ms)
 {
-    d->entry.durable_txid = max;
-    d->entry.head = *digest;
-    d->entry.head_checksum = checksum;
-    d->entry.base_owed = base_owed;
+    uint64_t newest = state_txid(a->state);
+    INVARIANT(o->max > d->entry.durable_txid && o->max <= newest, "replica '%s': from txid %" PRIu64 " to %" PRIu64 " of %" PRIu64,
+              d->url, d->entry.durable_txid, o->max, newest);
+    d->entry.durable_txid = o->max;
+    d->entry.head = o->digest;
+    d->entry.head_checksum = o->checksum;
+    d->entry.base_owed = o->base_owed;
     d->entry.attempt_count = 0;
     d->from_empty = false;
-    d->head_page_size = page_size;
+    d->head_page_size = o->page_size;
     d->outgoing.bytes.len = 0;
+    destination_prove(d, store_ms);
     state_set_replica(a->state, d->index, &d->entry);
 }
 
-static int other_writer(struct destination *d, const struct segment_info *info, struct err *e)
+/* ---- proof of the head */
+
+static bool too_old(const struct destination *d, const struct author *a, int64_t store_ms)
 {
-    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
-    hex_encode(info->writer.bytes, UID_BYTES, writer);
-    clock_format(info->time_ms, when);
-    d->state = DESTINATION_CONFLICT;
-    err_set(e, ERR_CONFLICT, 0, "another writer (%.8s) has put txid %" PRIu64 " to %" PRIu64 " into '%s' at %s", writer, info->min,
-            info->max, d->url, when);
-    return err_hint(e, "one replica takes one database; stop the other, use another URL, or say --take-over");
+    int64_t most = a->grace_ms / 2;
+    return llabs(store_ms - d->proof_store_ms) > most || clock_boot_ms() - d->proof_boot_ms > most;
 }
 
+static int note_newer(void *context, const struct store_entry *entry)
+{
+    struct name name = name_parse(entry->key);
+    *(bool *)context |= name.kind == NAME_LEVEL0;
+    return 0;
+}
+
+/* Is there a level-0 object that begins after `txid`? */
+static int is_passed(struct destination *d, uint64_t txid, bool *ret_passed, int64_t *ret_store_ms, struct err *e)
+{
+    struct name name = {.kind = NAME_LEVEL0, .min = txid};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    *ret_passed = false;
+    return store_time(d->store, ret_store_ms, e) || store_list(d->store, NAME_LEVEL0_PREFIX, key, note_newer, ret_passed, e) ? -1
+                                                                                                                             : 0;
+}
+
+/* Before a PUT: a proof that is too old is made anew, or the state becomes DETACHED. */
+static int prove_head(struct destination *d, const struct author *a, struct err *e)
+{
+    bool passed = false;
+    int64_t store_ms = 0;
+    if (!RULE(proof_age) || !too_old(d, a, d->proof_store_ms))
+        return 0;
+    if (is_passed(d, d->entry.durable_txid, &passed, &store_ms, e))
+        return err_wrap(e, "is the head still the head?");
+    if (passed)
+        destination_enter(d, DESTINATION_DETACHED);
+    else
+        destination_prove(d, store_ms);
+    return 0;
+}
+
+/* After a PUT whose answer came late: if others went on behind it, it landed in their past, where retention had made room. Nobody
+ * links to it: it is taken back. */
+static int believe(struct destination *d, const struct author *a, const char *key, int64_t *store_ms, bool *ret_believed,
+                   struct err *e)
+{
+    bool passed = false;
+    *ret_believed = true;
+    if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
+        return 0;
+    if (is_passed(d, d->outgoing.min, &passed, store_ms, e))
+        return err_wrap(e, "did the answer come in time?");
+    if (!passed)
+        return 0;
+    *ret_believed = false;
+    destination_enter(d, DESTINATION_DETACHED);
+    return store_remove(d->store, key, e);
+}
+
+/* ---- the PUT */
+
 /* The key is taken: by whom? */
-static int resolve(struct destination *d, const struct author *a, const char *key, struct err *e)
+static int resolve(struct destination *d, const struct author *a, const char *key, int64_t store_ms, struct err *e)
 {
     struct segment s;
     struct digest digest;
     if (object_load_whole(d->store, key, a->codec, &s, &digest, e))
         return -1;
     const struct segment_info info = s.trailer.info;
-    const uint64_t checksum = s.records[s.trailer.record_count - 1].checksum;
-    struct identity id = state_identity(a->state);
-    int rc = 0;
-    if (identity_replica_tried(&d->entry, &digest) ||
-        (!uid_equal(&info.run, &a->run) && identity_is_past(&id, &info.run, info.max))) {
-        uint64_t owed = info.flags & SEGMENT_BASE_ONLY ? info.max : info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed;
-        adopt(d, a, info.max, &digest, checksum, owed, info.page_size);
-    } else if (!uid_equal(&info.run, &a->run) && identity_knows_run(&id, &info.run)) {
-        d->state = DESTINATION_DETACHED; /* ours, but not our past: compare all pages with the replica */
-        d->outgoing.bytes.len = 0;
-    } else {
-        rc = other_writer(d, &info, e); /* the same run with other bytes: a cloned machine */
+    struct landed landed = {.max = info.max,
+                            .digest = digest,
+                            .checksum = s.records[s.trailer.record_count - 1].checksum,
+                            .base_owed = info.flags & SEGMENT_BASE_ONLY    ? info.max
+                                         : info.flags & SEGMENT_FROM_EMPTY ? 0
+                                                                           : d->entry.base_owed,
+                            .page_size = info.page_size};
+    if (info.min != d->outgoing.min || info.max < info.min) {
+        segment_release(&s);
+        return err_set(e, ERR_CORRUPT, 0, "object '%s' says that it holds txid %" PRIu64 " to %" PRIu64, key, info.min, info.max);
     }
+    struct identity id = state_identity(a->state);
+    bool earlier_run = !uid_equal(&info.run, &a->run); /* in one process only digests count: a cloned machine has both ids */
+    bool last_sent = digest_equal(&digest, &d->outgoing.digest);
+    int rc = 0;
     segment_release(&s);
+    if (RULE(proof_answer) && too_old(d, a, store_ms)) { /* whosever it is: what lies behind it decides */
+        destination_enter(d, DESTINATION_DETACHED);
+        return 0;
+    }
+    if (RULE(attempts) ? identity_replica_tried(&d->entry, &digest) : last_sent)
+        adopt(d, a, &landed, store_ms);
+    else if (earlier_run && identity_is_past(&id, &info.run, info.max))
+        adopt(d, a, &landed, store_ms);
+    else if (earlier_run && identity_knows_run(&id, &info.run)) /* ours, but not our past: attach compares all pages */
+        destination_enter(d, DESTINATION_DETACHED);
+    else
+        rc = destination_conflict(d, &info, e);
     return rc;
 }
 
-int destination_append(struct destination *d, const struct author *a, struct err *e)
+static int put(struct destination *d, const struct author *a, struct err *e)
 {
     struct outgoing *o = &d->outgoing;
     struct name name = {.kind = NAME_LEVEL0, .min = o->min};
     char key[NAME_MAX_BYTES];
+    int64_t store_ms = 0;
+    bool believed = true;
     name_format(&name, key);
     note_attempt(d, a);
-    if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, e) == 0) {
-        d->objects++;
-        d->bytes += o->bytes.len;
-        adopt(d, a, o->max, &o->digest, o->checksum, o->base_owed, o->page_size);
+    if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e))
+        return e->code == ERR_EXISTS ? resolve(d, a, key, store_ms, e) : -1;
+    if (believe(d, a, key, &store_ms, &believed, e))
+        return -1;
+    if (!believed)
         return 0;
-    }
-    return e->code == ERR_EXISTS ? resolve(d, a, key, e) : -1;
+    d->objects++;
+    d->bytes += o->bytes.len;
+    struct landed landed = {
+        .max = o->max, .digest = o->digest, .checksum = o->checksum, .base_owed = o->base_owed, .page_size = o->page_size};
+    adopt(d, a, &landed, store_ms);
+    return 0;
+}
+
+int destination_append(struct destination *d, const struct author *a, struct err *e)
+{
+    INVARIANT(d->state == DESTINATION_ATTACHED && d->outgoing.min == d->entry.durable_txid + 1,
+              "replica '%s': an append at txid %" PRIu64 " after %" PRIu64 " in state %d", d->url, d->outgoing.min,
+              d->entry.durable_txid, d->state);
+    if (prove_head(d, a, e))
+        return -1;
+    return d->state == DESTINATION_ATTACHED ? put(d, a, e) : 0;
 }

@@ -6,7 +6,8 @@
  *
  *   past: continue. mine: compare all pages with what the replica holds (resync). Otherwise it is another writer's: stop, unless
  * told to take over, which is a resync too. */
-#include "base/clock.h"
+#include "base/invariant.h"
+#include "base/trial.h"
 #include "replicate/destination.h"
 
 #include <inttypes.h>
@@ -107,65 +108,58 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
     return rc;
 }
 
+/* An attempt is kept while its key is free and the map goes on as it is: it may still land, and then it is our past. After a
+ * comparison it is not: pages may count as unchanged since the head that it would move. */
 static void set_position(struct destination *d, const struct author *a, const struct findings *f)
 {
+    bool keep_attempts = RULE(keep_attempts) && f->past && f->head_txid == d->entry.durable_txid;
     d->entry.durable_txid = f->head_txid;
     d->entry.head = f->head;
     d->entry.head_checksum = f->head_checksum;
     d->entry.base_owed = f->base_owed;
-    d->entry.attempt_count = 0;
+    if (!keep_attempts)
+        d->entry.attempt_count = 0;
     d->head_time_ms = f->head_time_ms;
     d->head_page_size = f->last.page_size;
     state_set_replica(a->state, d->index, &d->entry);
 }
 
-static int foreign(struct destination *d, const struct findings *f, struct err *e)
-{
-    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
-    hex_encode(f->last.writer.bytes, UID_BYTES, writer);
-    clock_format(f->last.time_ms, when);
-    d->state = DESTINATION_CONFLICT;
-    err_set(e, ERR_CONFLICT, 0, "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " at %s", d->url, writer,
-            f->head_txid, when);
-    return err_hint(e,
-                    "use another URL; or, if that writer is gone for good, --take-over continues its history with this database");
-}
-
-static int attach_to(struct destination *d, const struct author *a, struct catalog *c, struct err *e)
+static int attach_to(struct destination *d, const struct author *a, struct catalog *c, enum destination_state *ret_to,
+                     struct err *e)
 {
     struct identity id = state_identity(a->state);
     struct findings f;
     if (c->level0_count == 0) {
-        d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
+        if (d->entry.durable_txid != 0 || !a->map_intact || !RULE(keep_attempts)) /* otherwise a first put may still land */
+            d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
         d->from_empty = true;
         d->head_time_ms = 0;
         d->head_page_size = 0;
         state_set_replica(a->state, d->index, &d->entry);
-        snprintf(d->found, sizeof d->found, "the replica is empty");
-        d->state = DESTINATION_ATTACHED;
+        snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
+        *ret_to = DESTINATION_ATTACHED;
         return 0;
     }
     if (look(d, a, c, &id, &f, e))
         return -1;
     if (!f.mine && a->take_over == TAKE_OVER_NO)
-        return foreign(d, &f, e);
+        return destination_conflict(d, &f.last, e);
     if (f.mine && f.past) {
-        unsigned adopted = f.adopted;
         set_position(d, a, &f);
         d->from_empty = false;
-        if (adopted)
-            snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64 ", adopted %u objects", f.head_txid, adopted);
-        else
-            snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f.head_txid);
-        d->state = DESTINATION_ATTACHED;
+        int n = snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f.head_txid);
+        if (f.adopted)
+            snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u objects that an earlier run had put", f.adopted);
+        *ret_to = DESTINATION_ATTACHED;
         return 0;
     }
     if (read_head_map(d, c, f.head_txid, e))
         return -1;
     set_position(d, a, &f);
-    snprintf(d->found, sizeof d->found, "%s at txid %" PRIu64 ": comparing all pages with it",
-             f.mine ? "was left" : "takes over a foreign history", f.head_txid);
-    d->state = DESTINATION_RESYNC;
+    snprintf(d->found, sizeof d->found, "%s at txid %" PRIu64 "%s", f.mine ? "was left" : "takes over another writer's history",
+             f.head_txid,
+             d->from_empty ? ": it can't be read, so everything is sent anew" : ": comparing all pages with what it holds");
+    *ret_to = DESTINATION_RESYNC;
     return 0;
 }
 
@@ -173,19 +167,23 @@ int destination_attach(struct destination *d, const struct author *a, struct err
 {
     struct catalog c;
     struct replica_identity id;
-    if (replica_identity_obtain(d->store, &id, e))
+    enum destination_state to = DESTINATION_DETACHED;
+    int64_t store_ms = 0;
+    INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
+    if (replica_identity_obtain(d->store, &id, e) || store_time(d->store, &store_ms, e))
         return -1;
+    destination_prove(d, store_ms);                     /* before the listing that is the proof */
     if (!uid_equal(&id.database, &d->entry.database)) { /* new to us, or another replica under the same URL */
         d->entry = (struct identity_replica){.place = d->entry.place, .database = id.database};
         state_set_replica(a->state, d->index, &d->entry);
     }
     if (catalog_open(&c, d->store, a->codec, e))
         return -1;
-    int rc = attach_to(d, a, &c, e);
+    int rc = attach_to(d, a, &c, &to, e);
     catalog_release(&c);
-    if (rc == 0) /* run, position and head are on disk before the first PUT of this run */
+    if (rc == 0 && RULE(sync_attach)) /* run, position and head are on disk before the first PUT of this run */
         rc = state_sync(a->state, e);
-    if (rc != 0 && d->state != DESTINATION_CONFLICT)
-        d->state = DESTINATION_DETACHED;
+    if (rc == 0)
+        destination_enter(d, to);
     return rc;
 }

@@ -4,12 +4,13 @@
 #ifndef SEAWALL_REPLICATE_BATCH_H
 #define SEAWALL_REPLICATE_BATCH_H
 
+#include "base/trial.h"
 #include "format/segment.h"
 
 /* A pass ends with the commit in which its batch reaches this size, so that it can be shipped while the next is captured. */
-#define BATCH_BYTES_TARGET (2u << 20)
+#define BATCH_BYTES_TARGET SCALE(2u << 20, 1024u)
 /* A commit larger than this is not kept version by version: its pages go out of the local database, in parts. */
-#define BATCH_BYTES_MAX (12u << 20)
+#define BATCH_BYTES_MAX SCALE(12u << 20, 6144u)
 
 struct captured {
     struct version version;

@@ -4,16 +4,18 @@
 #include "base/clock.h"
 #include "base/endian.h"
 #include "base/hash.h"
+#include "base/invariant.h"
 #include "base/page.h"
 #include "format/patch.h"
 #include "replicate/page_cache.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BYTES (512u << 10) /* frames read at a time; at least one */
-#define RESYNC_BYTES (1u << 20)  /* pages read at a time */
+#define CHUNK_BYTES SCALE(512u << 10, 1600u) /* frames read at a time; at least one */
+#define RESYNC_BYTES SCALE(1u << 20, 2048u)  /* pages read at a time */
 
 void capture_init(struct capture *c, struct watch *watch, struct state *state)
 {
@@ -60,6 +62,13 @@ static int need_chunk(struct capture *c, size_t bytes, struct err *e)
     c->chunk = grown;
     c->chunk_cap = bytes;
     return 0;
+}
+
+/* P4 and P5 rest on it: every page has an entry, so the map is the database after T. */
+static void assert_whole(const struct capture *c)
+{
+    INVARIANT(map_is_complete(&c->state->map), "txid %" PRIu64 ": %u of %u pages are known", c->txid, c->state->map.known,
+              c->state->map.pages);
 }
 
 /* ---- position */
@@ -128,7 +137,8 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
     struct wal_pos *pos = &c->pos;
     if (same_salt(pos->salt, target->salt))
         return target->mx_frame > pos->frame ||
-               (target->mx_frame == pos->frame && (pos->frame == 0 || wal_sum_equal(pos->sum, target->frame_sum)));
+               (target->mx_frame == pos->frame &&
+                (pos->frame == 0 || wal_sum_equal(pos->sum, target->frame_sum) || !RULE(frame_sum)));
     if (pos->frame != 0)
         return false;
     const struct wal_pos *before = &c->pos_before_reset;
@@ -139,7 +149,7 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
         c->reader_ready = false;
         return true;
     }
-    if (!c->watch->unbroken)
+    if (!c->watch->unbroken && RULE(unbroken))
         return false;
     memcpy(pos->salt, target->salt, WAL_SALT_BYTES); /* the first writer after a reset drew new ones */
     c->reader_ready = false;
@@ -173,7 +183,7 @@ static int frame_at_pos_is_ours(struct capture *c, bool *ret_ours, struct err *e
     if (watch_read_wal(c->watch, bytes, sizeof bytes, wal_frame_offset(c->pos.frame, c->state->map.page_size), e))
         return -1;
     wal_frame_header_decode(bytes, &frame);
-    *ret_ours = same_salt(frame.salt, c->pos.salt) && wal_sum_equal(frame.sum, c->pos.sum);
+    *ret_ours = same_salt(frame.salt, c->pos.salt) && (wal_sum_equal(frame.sum, c->pos.sum) || !RULE(frame_sum));
     return 0;
 }
 
@@ -377,7 +387,7 @@ static int add_zero_growth(struct pass *p, uint64_t txid, struct err *e)
 {
     struct map *map = &p->capture->state->map;
     uint32_t lock_page = lock_byte_page(map->page_size);
-    for (uint32_t pgno = p->old_pages + 1; pgno <= map->pages; pgno++) {
+    for (uint32_t pgno = p->old_pages + 1; RULE(zero_growth) && pgno <= map->pages; pgno++) {
         if (pgno == lock_page || map_get(map, pgno).txid != 0)
             continue;
         struct version v = {.pgno = pgno, .kind = VERSION_ZERO, .txid = txid};
@@ -396,6 +406,7 @@ static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *p
     if (map_resize(&c->state->map, db_pages, e) || add_zero_growth(p, txid, e))
         return -1;
     p->in_commit = false;
+    assert_whole(c);
     c->txid = txid;
     c->time_ms = now > c->time_ms ? now : c->time_ms;
     c->pos = *pos;
@@ -455,7 +466,8 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
         batch_abort_commit(batch);
     free(p);
     if (rc) {
-        c->proven = false; /* the map may be half-way: only a resync makes it whole */
+        c->proven = false;                             /* the map may be half-way: only a resync makes it whole */
+        state_lose_map(c->state, c->txid, c->time_ms); /* the whole commits before it are being shipped */
         *ret_end = CAPTURE_GAP;
         return e->code == ERR_CORRUPT ? 0 : -1;
     }
@@ -488,17 +500,11 @@ static int database_pages(struct capture *c, const struct wal_index_header *targ
     return 0;
 }
 
-/* What was known of a page before: locally, or (local map lost) at the newest replica. */
-static struct map_entry known_entry(const struct capture *c, const struct map *fallback, uint32_t pgno)
-{
-    return c->state->map.pages > 0 || !fallback ? map_get(&c->state->map, pgno) : map_get(fallback, pgno);
-}
-
 static bool may_keep(struct map_entry entry, uint64_t hash, uint32_t pgno, const struct capture_reference *references, size_t count)
 {
     if (entry.txid == 0 || entry.hash != hash)
         return false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && RULE(attach); i++) {
         struct map_entry theirs = references[i].map ? map_get(references[i].map, pgno) : (struct map_entry){0, 0};
         if (theirs.hash != hash || theirs.txid == 0)
             return false;
@@ -511,12 +517,22 @@ static bool may_keep(struct map_entry entry, uint64_t hash, uint32_t pgno, const
 struct resync {
     const struct capture_reference *references;
     size_t count;
-    const struct map *fallback; /* the newest of the references */
-    uint64_t fallback_txid;
-    uint64_t txid; /* n */
+    const struct map *known; /* what the pages were before: the local map, or (that lost) the one of the newest replica, or NULL */
+    uint64_t txid;           /* n */
     struct map *fresh;
-    bool changed;
+    struct resync_result result;
 };
+
+/* What a comparison has to leave behind for each replica that was compared with. */
+static void assert_sendable(const struct resync *r, uint32_t pgno, struct map_entry entry)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct capture_reference *ref = &r->references[i];
+        struct map_entry theirs = ref->map && ref->map->page_size == r->fresh->page_size ? map_get(ref->map, pgno) : entry;
+        INVARIANT(!RULE(attach) || entry.txid > ref->head_txid || (entry.txid == theirs.txid && entry.hash == theirs.hash),
+                  "page %u: a replica at txid %" PRIu64 " would never get it", pgno, ref->head_txid);
+    }
+}
 
 static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, struct err *e)
 {
@@ -532,12 +548,13 @@ static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, st
             if (pgno == lock_page)
                 continue;
             uint64_t hash = page_hash(pgno, room + (size_t)i * page_size, page_size);
-            struct map_entry entry = known_entry(c, r->fallback, pgno);
+            struct map_entry entry = r->known ? map_get(r->known, pgno) : (struct map_entry){0, 0};
             if (!may_keep(entry, hash, pgno, r->references, r->count)) {
                 entry = (struct map_entry){.hash = hash, .txid = r->txid};
-                r->changed = true;
+                r->result.differing++;
             }
-            r->changed |= entry.txid > c->txid; /* of a commit whose capture failed half-way: it counts from here */
+            assert_sendable(r, pgno, entry);
+            r->result.changed |= entry.txid > c->txid; /* of a commit whose capture failed half-way: it counts from here */
             map_set(r->fresh, pgno, entry);
         }
         if (first > UINT32_MAX - step)
@@ -545,6 +562,17 @@ static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, st
     }
     free(room);
     return rc;
+}
+
+static const struct map *newest_reference(const struct resync *r, uint32_t page_size)
+{
+    const struct capture_reference *newest = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct capture_reference *ref = &r->references[i];
+        if (ref->map && ref->map->page_size == page_size && (!newest || ref->head_txid >= newest->head_txid))
+            newest = ref;
+    }
+    return newest ? newest->map : NULL;
 }
 
 static int resync_under(struct capture *c, const struct wal_index_header *target, struct resync *r, struct err *e)
@@ -559,17 +587,19 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     }
     if (index_frames(c, target->mx_frame, e) || database_pages(c, target, page_size, &pages, e))
         return -1;
-    for (size_t i = 0; i < r->count; i++) {
-        const struct map *theirs = r->references[i].map;
-        if (theirs && theirs->page_size == page_size && (!r->fallback || r->references[i].head_txid >= r->fallback_txid)) {
-            r->fallback = theirs;
-            r->fallback_txid = r->references[i].head_txid;
-        }
-    }
+    r->known = map->pages > 0 ? map : newest_reference(r, page_size);
+    if (map->pages == 0) /* nothing there that could be lost: no second map in memory */
+        r->fresh = map;
     r->fresh->page_size = page_size;
-    if (map_resize(r->fresh, pages, e) || compare_pages(c, r, pages, e))
+    if (map_resize(r->fresh, pages, e) || compare_pages(c, r, pages, e)) {
+        if (r->fresh == map)
+            map_clear(map);
         return -1;
-    r->changed |= pages != old_pages || r->count > 0;
+    }
+    r->result.pages = pages;
+    r->result.changed |= pages != old_pages || r->count > 0;
+    if (r->fresh == map)
+        return 0;
     map_clear(map);
     if (map_resize(map, pages, e))
         return -1;
@@ -579,7 +609,7 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
 }
 
 int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
-                   size_t count, bool *ret_changed, struct err *e)
+                   size_t count, struct resync_result *ret_result, struct err *e)
 {
     struct map fresh;
     struct resync r = {.references = references, .count = count, .txid = c->txid, .fresh = &fresh};
@@ -601,12 +631,13 @@ int capture_resync(struct capture *c, const struct wal_index_header *target, con
     c->pos = wal_index_pos(target);
     c->proven = true;
     c->watch->unbroken = true;
-    if (r.changed) {
+    if (r.result.changed) {
         int64_t now = clock_wall_ms();
         c->txid = r.txid;
         c->time_ms = now > c->time_ms ? now : c->time_ms;
     }
+    assert_whole(c);
     capture_commit_state(c);
-    *ret_changed = r.changed;
+    *ret_result = r.result;
     return 0;
 }

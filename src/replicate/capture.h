@@ -61,10 +61,16 @@ struct capture_reference {
     const struct map *map; /* NULL: not known, or nothing */
 };
 
-/* Reads all pages under the watch and compares hashes with the local map and with the references. ret_changed says whether a new
- * txid was used. Afterwards for each reference: an entry is newer than its head, or is what it has. */
+struct resync_result {
+    bool changed;       /* a new txid was used */
+    uint32_t pages;     /* that were compared */
+    uint32_t differing; /* of these: not what was known locally, or not what each reference holds */
+};
+
+/* Reads all pages under the watch and compares hashes with the local map and with the references. Afterwards for each reference: an
+ * entry is newer than its head, or is what it has. */
 int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
-                   size_t count, bool *ret_changed, struct err *e) MUST_CHECK;
+                   size_t count, struct resync_result *ret_result, struct err *e) MUST_CHECK;
 
 /* The WAL was reset at the captured position by us. `header` is the one after it. */
 void capture_note_reset(struct capture *c, const struct wal_index_header *header);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_BYTES (256u << 10) /* neighbouring pages are read together */
+#define RUN_BYTES SCALE(256u << 10, 1024u) /* neighbouring pages are read together */
 
 void piece_free(struct piece *p)
 {
@@ -90,7 +90,9 @@ static int add_run(struct piece *p, struct capture *capture, uint32_t first, uin
     for (uint32_t i = 0; i < n; i++) {
         struct map_entry entry = map_get(map, first + i);
         struct version v = {.pgno = first + i, .kind = VERSION_IMAGE, .txid = entry.txid, .hash = entry.hash};
-        if (page_hash(first + i, bytes + (size_t)i * page_size, page_size) != entry.hash)
+        if (entry.hash == 0 && !RULE(base_map))
+            v.hash = page_hash(first + i, bytes + (size_t)i * page_size, page_size);
+        else if (page_hash(first + i, bytes + (size_t)i * page_size, page_size) != entry.hash)
             return err_set(e, ERR_CORRUPT, 0, "page %u of the local database is not what the page map says", first + i);
         if (add_version(p, &v, e))
             return -1;
@@ -116,7 +118,7 @@ static int add_range(struct piece *p, struct capture *capture, uint32_t first, u
             pgno++;
             continue;
         }
-        if (entry.hash == 0) {
+        if (entry.hash == 0 && RULE(base_map)) {
             struct version v = {.pgno = pgno, .kind = VERSION_ZERO, .txid = entry.txid};
             if (add_version(p, &v, e))
                 return -1;
@@ -126,7 +128,7 @@ static int add_range(struct piece *p, struct capture *capture, uint32_t first, u
         uint32_t room = (uint32_t)((PIECE_BYTES - p->payload.len) / map->page_size);
         uint32_t max = room < run_max ? room : run_max;
         while (run < max && pgno + run <= last && pgno + run != lock_page && map_get(map, pgno + run).txid > after &&
-               map_get(map, pgno + run).hash != 0)
+               (map_get(map, pgno + run).hash != 0 || !RULE(base_map)))
             run++;
         if (add_run(p, capture, pgno, run, e))
             return -1;

@@ -10,11 +10,12 @@
 #ifndef SEAWALL_REPLICATE_COPY_H
 #define SEAWALL_REPLICATE_COPY_H
 
+#include "base/trial.h"
 #include "format/segment.h"
 #include "replicate/capture.h"
 
-#define PIECE_BYTES (8u << 20) /* raw; three of them are in memory at most */
-#define COPY_IN_FLIGHT 2       /* pieces being encoded and put at a time */
+#define PIECE_BYTES SCALE(8u << 20, 2048u) /* raw; three of them are in memory at most */
+#define COPY_IN_FLIGHT 2                   /* pieces being encoded and put at a time */
 
 enum copy_kind { COPY_CATCH_UP, COPY_BASE };
 

@@ -113,7 +113,8 @@ static void after_resync(struct database *db)
             l->d.from_empty = true;
         map_release(&l->d.head_map);
         l->d.since = db->newest.txid;
-        l->d.state = l->seen = DESTINATION_ATTACHED;
+        destination_enter(&l->d, DESTINATION_ATTACHED);
+        l->seen = l->d.state;
         l->seen_durable = l->d.entry.durable_txid;
     }
 }
@@ -196,8 +197,8 @@ static void local_done(struct job *job)
         return;
     }
     if (r->resynced) {
-        log_info("database '%s': compared all pages: %s", db->config->db_path,
-                 r->resync_changed ? "what differs is shipped as one restore point" : "nothing differs");
+        log_info("database '%s': compared all pages: %u of %u differ%s", db->config->db_path, r->resync.differing, r->resync.pages,
+                 r->resync.changed ? ", shipped as one restore point" : "");
         after_resync(db);
     }
     if (r->rested)
@@ -453,7 +454,11 @@ static int open_local(struct database *db)
         }
         l->d.index = (uint32_t)(entry - db->local.state.identity.replicas);
         l->d.entry = *entry;
-        l->author = (struct author){.owner = db, .state = &db->local.state, .run = db->run, .take_over = db->config->take_over};
+        l->author = (struct author){.owner = db,
+                                    .state = &db->local.state,
+                                    .run = db->run,
+                                    .take_over = db->config->take_over,
+                                    .grace_ms = (int64_t)db->config->options.grace_ms};
     }
     db->captured_txid = db->local.state.identity.txid;
     db->map_intact = db->local.map_known;

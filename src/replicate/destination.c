@@ -2,8 +2,10 @@
 #include "replicate/destination.h"
 
 #include "base/clock.h"
+#include "base/invariant.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,38 @@ void destination_close(struct destination *d)
     buf_release(&d->outgoing.bytes);
 }
 
+void destination_enter(struct destination *d, enum destination_state to)
+{
+    static const bool allowed[4][4] = {
+        [DESTINATION_DETACHED] = {[DESTINATION_RESYNC] = true, [DESTINATION_ATTACHED] = true, [DESTINATION_CONFLICT] = true},
+        [DESTINATION_RESYNC] = {[DESTINATION_ATTACHED] = true},
+        [DESTINATION_ATTACHED] = {[DESTINATION_DETACHED] = true, [DESTINATION_CONFLICT] = true},
+    };
+    INVARIANT(d->state == to || allowed[d->state][to], "replica '%s': no way leads from state %d to %d", d->url, d->state, to);
+    d->state = to;
+    if (to != DESTINATION_ATTACHED) /* built for a head that is not known to be the head any more; what was tried is remembered */
+        d->outgoing.bytes.len = 0;
+}
+
+int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e)
+{
+    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
+    hex_encode(theirs->writer.bytes, UID_BYTES, writer);
+    clock_format(theirs->time_ms, when);
+    destination_enter(d, DESTINATION_CONFLICT);
+    err_set(e, ERR_CONFLICT, 0, "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s", d->url,
+            writer, theirs->min, theirs->max, when);
+    return err_hint(e,
+                    "one replica takes one database: use another URL; or, if that writer is gone for good, --take-over continues "
+                    "its history with this database");
+}
+
+void destination_prove(struct destination *d, int64_t store_ms)
+{
+    d->proof_store_ms = store_ms;
+    d->proof_boot_ms = clock_boot_ms();
+}
+
 static int info_of(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
 {
     struct identity id = state_identity(a->state);
@@ -35,7 +69,7 @@ static int info_of(const struct destination *d, const struct author *a, struct s
 
 bool destination_starts_anew(const struct destination *d, uint32_t page_size)
 {
-    return d->from_empty || d->entry.durable_txid == 0 || d->head_page_size != page_size;
+    return d->from_empty || d->entry.durable_txid == 0 || (d->head_page_size != page_size && RULE(from_empty));
 }
 
 /* The fields of a level-0 object that continues the head. */
@@ -101,6 +135,17 @@ static struct sorted *sort_versions(const struct destination *d, struct batch *c
     return sorted;
 }
 
+/* A patch starts from the version just before: in this object, or not after its beginning. */
+static void assert_patch_continues(const struct sorted *sorted, size_t i, uint64_t durable)
+{
+    const struct version *v = &sorted[i].captured->version;
+    const struct version *before = i > 0 ? &sorted[i - 1].captured->version : NULL;
+    bool first = !before || before->pgno != v->pgno;
+    if (v->kind == VERSION_PATCH)
+        INVARIANT(first ? v->from <= durable : v->from == before->txid, "page %u: patch from txid %" PRIu64 " to %" PRIu64, v->pgno,
+                  v->from, v->txid);
+}
+
 static struct commit_record *collect_records(const struct destination *d, struct batch *const *batches, size_t count, size_t *ret_n)
 {
     size_t n = 0, total = 0;
@@ -132,10 +177,13 @@ int destination_build_commits(struct destination *d, const struct author *a, str
     rc = info_of(d, a, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
-    for (size_t i = 0; rc == 0 && i < version_count; i++)
+    for (size_t i = 0; rc == 0 && i < version_count; i++) {
+        assert_patch_continues(sorted, i, d->entry.durable_txid);
         rc = segment_writer_add(&w, &sorted[i].captured->version, sorted[i].batch->payload.data + sorted[i].captured->at, e);
+    }
     if (rc == 0) {
-        assert(records[0].txid == d->entry.durable_txid + 1);
+        INVARIANT(records[0].txid == d->entry.durable_txid + 1, "commits from txid %" PRIu64 " after %" PRIu64, records[0].txid,
+                  d->entry.durable_txid);
         link_to_head(&info, d, records[record_count - 1].txid, w.page_size);
         info.first_page = version_count ? sorted[0].captured->version.pgno : 0;
         info.last_page = version_count ? sorted[version_count - 1].captured->version.pgno : 0;
@@ -260,7 +308,7 @@ int destination_put_piece(struct destination *d, const struct author *a, const s
     segment_writer_release(&w);
     if (rc == 0) {
         name_format(&name, key);
-        rc = store_put_new(d->store, key, object.data, object.len, e);
+        rc = store_put_new(d->store, key, object.data, object.len, NULL, e);
         if (rc != 0 && e->code == ERR_EXISTS) /* our own, put by a try whose answer was lost: name what is there */
             return buf_release(&object), name_existing(d, a, key, piece, ret_listed, e);
     }
@@ -294,14 +342,15 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
         for (size_t i = 0; i < copy->list_count; i++)
             if (copy->list[i].max > info.max)
                 info.max = copy->list[i].max;
-        assert(info.max <= d->entry.durable_txid);
+        INVARIANT(info.max <= d->entry.durable_txid || !RULE(durable_first),
+                  "a base reaches txid %" PRIu64 ", the replica %" PRIu64, info.max, d->entry.durable_txid);
         struct segment_content content = {.info = &info, .list = copy->list, .list_count = copy->list_count};
         rc = segment_writer_finish(&w, &content, &object, &digest, e);
     }
     segment_writer_release(&w);
     if (rc == 0) {
         name_format(&name, key);
-        rc = store_put_new(d->store, key, object.data, object.len, e);
+        rc = store_put_new(d->store, key, object.data, object.len, NULL, e);
     }
     buf_release(&object);
     return rc;

@@ -1,9 +1,16 @@
 /* replicate/destination.h - one replica that a database is shipped to: its position, and the protocol that keeps its history one.
  *
- *        DETACHED --attach--> ATTACHED ------------> CONFLICT (another writer; final)
- *           ^                    |  ^                    ^
- *           |                    |  |                    |
- *           +---- ask again -----+  +--- resync done ----+-- found while appending
+ *      DETACHED ---attach---> ATTACHED ---------> CONFLICT (another writer; final)
+ *       ^   | |                |   ^                ^  ^
+ *       |   | +---attach-------|---|----------------+  |  found while appending
+ *       |   +--> RESYNC -------|---+ pages compared    |
+ *       +------ ask again -----+-----------------------+
+ *
+ *   from \ to   DETACHED  RESYNC  ATTACHED  CONFLICT
+ *   DETACHED      fails    yes      yes       yes
+ *   RESYNC         -        -       yes        -
+ *   ATTACHED      yes       -        -        yes
+ *   CONFLICT       -        -        -         -
  *
  *   DETACHED   nothing is known of the store's side; nothing may be put
  *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages
@@ -13,6 +20,11 @@
  * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head,
  * exclusively. If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in
  * our past too; an earlier run's that does not leads back to DETACHED; anything else is another writer's.
+ *
+ * Retention deletes old level-0 objects, so a key below a head that others have moved can be free again. A writer that slept could
+ * then append in the past. So the head is proven: by attach, and by each append. If the proof is older than half the grace period
+ * (by the store's clock, or by the machine's), the replica is listed behind the head before the PUT; if the answer comes that late,
+ * before it is believed.
  *
  * A job owns the destination while it runs; otherwise the scheduler does. */
 #ifndef SEAWALL_REPLICATE_DESTINATION_H
@@ -52,6 +64,8 @@ struct destination {
     bool from_empty;         /* the next object starts anew: nothing in the replica is related to what we have */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
     uint64_t since;          /* commits captured up to here do not continue the replica's head */
+    int64_t proof_store_ms;  /* the store's clock when the head was proven to be the head */
+    int64_t proof_boot_ms;   /* and the machine's, which goes on while it is suspended */
 
     uint64_t objects, bytes; /* put by this run */
     char found[160];         /* what attach found, for the log */
@@ -66,9 +80,18 @@ struct author {
     struct uid run;
     struct codec *codec; /* of the worker */
     enum take_over take_over;
+    int64_t grace_ms;
     bool map_intact; /* false: nothing in the replica can be in the past of our map */
     void *owner;     /* whoever started the job; not looked at here */
 };
+
+void destination_enter(struct destination *d, enum destination_state to);
+
+/* Notes that the head is the head, as of this time of the store. */
+void destination_prove(struct destination *d, int64_t store_ms);
+
+/* Another writer's object is where ours should be: the end. */
+int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e);
 
 /* Finds out where the replica stands. Leaves it ATTACHED, RESYNC (with head_map) or CONFLICT. Errors leave it DETACHED. */
 int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
@@ -92,7 +115,7 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
 
 /* ---- sending */
 
-/* Puts d->outgoing. 0: durable_txid moved (or the state changed: look at it). ERR_CONFLICT: another writer. Other errors: outcome
+/* Puts d->outgoing. 0: durable_txid moved, or the state changed: look at it. ERR_CONFLICT: another writer. Other errors: outcome
  * unknown, try again later. */
 int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 

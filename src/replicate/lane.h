@@ -6,7 +6,7 @@
 #include "replicate/workers.h"
 
 #define LANE_BATCHES_MAX 256
-#define LANE_BYTES_MAX (8u << 20) /* raw bytes of commits in one object; more wait for the next */
+#define LANE_BYTES_MAX SCALE(8u << 20, 4096u) /* raw bytes of commits in one object; more wait for the next */
 
 enum ship_kind {
     SHIP_ATTACH,

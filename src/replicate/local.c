@@ -2,7 +2,9 @@
 #include "replicate/local.h"
 
 #include "base/clock.h"
+#include "base/invariant.h"
 #include "base/log.h"
+#include "base/trial.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -16,8 +18,8 @@
 #define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the log is longer than half of wal-limit */
 #define LOAD_FACTOR_NUM 5                          /* without a pause the log may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
-#define HOLD_FRAMES_MAX 16384 /* a catch-up may let so many commits wait in the WAL */
-#define ROOM_SHARE 2          /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
+#define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* a catch-up may let so many commits wait in the WAL */
+#define ROOM_SHARE 2 /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
 
 int local_init(struct local *l, const char *path, const struct options *options, struct err *e)
 {
@@ -33,12 +35,35 @@ int local_init(struct local *l, const char *path, const struct options *options,
     return 0;
 }
 
+static void enter(struct local *l, enum local_state to)
+{
+    static const bool allowed[4][4] = {
+        [LOCAL_CLOSED] = {[LOCAL_UNPROVEN] = true},
+        [LOCAL_UNPROVEN] = {[LOCAL_CLOSED] = true, [LOCAL_FOLLOWING] = true},
+        [LOCAL_FOLLOWING] = {[LOCAL_CLOSED] = true, [LOCAL_UNPROVEN] = true, [LOCAL_RESTING] = true},
+        [LOCAL_RESTING] = {[LOCAL_CLOSED] = true, [LOCAL_UNPROVEN] = true, [LOCAL_FOLLOWING] = true},
+    };
+    if (l->at == to)
+        return;
+    INVARIANT(allowed[l->at][to], "database '%s': no way leads from state %d to %d", l->path, l->at, to);
+    INVARIANT((to >= LOCAL_FOLLOWING) == l->capture.proven, "database '%s': state %d does not fit what is proven", l->path, to);
+    INVARIANT((to == LOCAL_CLOSED) == !watch_is_open(&l->watch), "database '%s': state %d does not fit the watch", l->path, to);
+    l->at = to;
+}
+
+/* What a capture or a checkpoint found may have ended the proof. */
+static void note_proof(struct local *l)
+{
+    if (!l->capture.proven && l->at >= LOCAL_FOLLOWING)
+        enter(l, LOCAL_UNPROVEN);
+}
+
 static void let_go(struct local *l)
 {
     watch_close(&l->watch);
     l->capture.proven = false;
     l->capture.reader_ready = false;
-    l->resting = false;
+    enter(l, LOCAL_CLOSED);
 }
 
 static void drop_batches(struct local *l)
@@ -112,9 +137,11 @@ static int capture_up_to(struct local *l, const struct wal_index_header *header,
         l->commits_captured += l->capture.txid - txid_before;
         if (l->capture.pos.frame > frame_before)
             l->frames_captured += l->capture.pos.frame - frame_before;
+        note_proof(l);
         if (l->capture.txid != txid_before) {
             l->last_commit_ns = clock_mono_ns();
-            l->resting = false;
+            if (l->at == LOCAL_RESTING)
+                enter(l, LOCAL_FOLLOWING);
         }
         if (rc)
             return rc;
@@ -156,9 +183,14 @@ static int open_watch(struct local *l, struct local_report *report, struct err *
                                         .stats = stats};
     checkpoint_stamp(&l->checkpoint);
     report->opened = true;
-    if (!l->map_known || l->distrust || !files_as_left(l))
+    enter(l, LOCAL_UNPROVEN);
+    if (!l->map_known || (l->distrust && RULE(halfway)) || (!files_as_left(l) && RULE(files_as_left)))
         return 0;
-    return capture_resume(&l->capture, e);
+    if (capture_resume(&l->capture, e))
+        return -1;
+    if (l->capture.proven)
+        enter(l, LOCAL_FOLLOWING);
+    return 0;
 }
 
 /* ---- resync */
@@ -174,14 +206,16 @@ static int resync(struct local *l, const struct wal_index_header *header, const 
         return err_set(e, ERR_BUSY, 0, "the wal-index header is torn");
     for (size_t i = 0; i < request->reference_count; i++)
         references[i] = request->references[i];
-    if (capture_resync(&l->capture, &now, references, request->reference_count, &report->resync_changed, e))
+    if (capture_resync(&l->capture, &now, references, request->reference_count, &report->resync, e)) {
+        note_proof(l);
         return -1;
+    }
+    enter(l, LOCAL_FOLLOWING);
     l->map_known = true;
     l->distrust = false;
     l->resyncs++;
     report->resynced = true;
     l->last_commit_ns = clock_mono_ns();
-    l->resting = false;
     return 0;
 }
 
@@ -194,7 +228,7 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
     int64_t now = clock_mono_ns();
     uint64_t bytes = (uint64_t)report->frames * (l->state.map.page_size + WAL_FRAME_HEADER_BYTES);
     bool quiet = now - l->last_commit_ns >= (int64_t)o->rest_after_ms * 1000000;
-    if (request->settle || (!l->resting && (quiet || (request->rest && !report->commits)))) {
+    if (request->settle || (l->at != LOCAL_RESTING && (quiet || (request->rest && !report->commits)))) {
         *ret_kind = CHECKPOINT_REST;
         return request->settle || now >= l->checkpoint_not_before_ns;
     }
@@ -214,7 +248,9 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_r
 {
     enum checkpoint_end end = CHECKPOINT_BUSY;
     uint64_t txid = l->capture.txid;
-    if (checkpoint_run(&l->checkpoint, kind, &end, e))
+    int rc = checkpoint_run(&l->checkpoint, kind, &end, e);
+    note_proof(l);
+    if (rc)
         return -1;
     report->commits |= l->capture.txid != txid;
     if (end == CHECKPOINT_MOVED) {
@@ -224,7 +260,8 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_r
     }
     if (end == CHECKPOINT_RESET) {
         l->checkpoint_retry_ns = RETRY_MIN_NS;
-        l->resting = kind == CHECKPOINT_REST && l->capture.txid == txid;
+        if (kind == CHECKPOINT_REST && l->capture.txid == txid && l->capture.proven)
+            enter(l, LOCAL_RESTING);
         return 0;
     }
     l->checkpoint_retry_ns = l->checkpoint_retry_ns ? 2 * l->checkpoint_retry_ns : RETRY_MIN_NS;
@@ -272,7 +309,7 @@ static void fill_report(struct local *l, struct local_report *report)
     report->batches = l->batches;
     l->batches = NULL;
     l->batches_tail = &l->batches;
-    report->rested = l->resting;
+    report->rested = l->at == LOCAL_RESTING;
     report->checkpoints = l->checkpoint.stats;
     report->frames_captured = l->frames_captured;
     report->commits_captured = l->commits_captured;
@@ -329,6 +366,7 @@ static int read_piece(struct local *l, const struct local_request *request, stru
         log_warn("database '%s': %s; comparing all pages", l->path, e->msg);
         request->copy->failed = true;
         l->capture.proven = false;
+        note_proof(l);
         report->more = true;
         return 0;
     }
@@ -338,7 +376,7 @@ static int read_piece(struct local *l, const struct local_request *request, stru
 int local_run(struct local *l, const struct local_request *request, struct local_report *ret_report, struct err *e)
 {
     int64_t now = clock_mono_ns();
-    bool was_resting = l->resting;
+    bool was_resting = l->at == LOCAL_RESTING;
     *ret_report = (struct local_report){0};
     l->room = request->room;
     l->reserve = request->drop ? 0 : l->options->max_pending;
@@ -359,7 +397,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
         let_go(l);
     if (l->map_known && !l->capture.proven && !ret_report->waiting) /* the map may be half-way: the position proves nothing */
         l->distrust = true;
-    if (l->resting && !was_resting) {
+    if (l->at == LOCAL_RESTING && !was_resting) {
         capture_shrink(&l->capture);
         malloc_trim(0);
     }

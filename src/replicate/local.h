@@ -10,6 +10,25 @@
 #include "replicate/checkpoint.h"
 #include "replicate/copy.h"
 
+/* What is known of the database. Moves are asserted; a capture that fails half-way or meets a gap leads to UNPROVEN.
+ *
+ *   CLOSED --open--> UNPROVEN --position proven, or all pages compared--> FOLLOWING <--commit / log emptied--> RESTING
+ *      ^                |  ^                                                |    |                                |
+ *      |                |  +-------------------- gap, half-way ------------+----|--------------------------------+
+ *      +-- let go: files replaced, error, end --------------------------------- +
+ *
+ *   from \ to    CLOSED  UNPROVEN  FOLLOWING  RESTING
+ *   CLOSED         -        yes       -          -
+ *   UNPROVEN      yes        -       yes         -
+ *   FOLLOWING     yes       yes       -         yes
+ *   RESTING       yes       yes      yes         -                                                                          */
+enum local_state {
+    LOCAL_CLOSED,    /* no handle, no watch: the application may do what it likes */
+    LOCAL_UNPROVEN,  /* under watch, but nothing proves that the map leads to what is there: all pages must be compared */
+    LOCAL_FOLLOWING, /* the map is the database after T, and the log goes on from there */
+    LOCAL_RESTING,   /* and the log is empty, the database file complete: nothing to do until something is committed */
+};
+
 #define LOCAL_REFERENCES_MAX IDENTITY_REPLICAS_MAX
 
 struct local {
@@ -27,7 +46,7 @@ struct local {
     int64_t checkpoint_retry_ns;
     int64_t last_commit_ns; /* when the newest commit was captured */
     int64_t last_run_ns;
-    bool resting;                          /* nothing to do until something is committed */
+    enum local_state at;
     bool distrust;                         /* the files were replaced or overwritten: only a comparison of all pages is a proof */
     struct batch *batches, **batches_tail; /* of this run */
     size_t room;                           /* bytes of versions that this run may still keep */
@@ -55,7 +74,8 @@ struct local_report {
     bool commits; /* new ones were captured */
     bool more;    /* there are more already */
     bool torn;    /* the header can't be read just now */
-    bool resynced, resync_changed;
+    bool resynced;
+    struct resync_result resync;
     bool waiting;    /* for may_resync */
     bool moved;      /* the files were replaced; it was let go */
     bool rested;     /* the log is empty and the database file complete */

@@ -1,6 +1,8 @@
 /* replicate/ship.c - what a replica can do next, and what becomes of it. */
 #include "base/clock.h"
+#include "base/invariant.h"
 #include "base/log.h"
+#include "base/trial.h"
 #include "replicate/database.h"
 
 #include <inttypes.h>
@@ -12,7 +14,7 @@
 #define SHIP_LIGHT_MS 10 /* while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
-#define FIRST_SEGMENT_BYTES (32u << 20) /* a larger database begins with a base instead of one large segment */
+#define FIRST_SEGMENT_BYTES SCALE(32u << 20, 5120u) /* a larger database begins with a base instead of one large segment */
 
 bool ship_healthy(const struct lane *l)
 {
@@ -27,7 +29,7 @@ static bool collect_batches(struct database *db, struct lane *l)
 {
     uint64_t durable = l->d.entry.durable_txid;
     l->batch_count = 0;
-    if (durable >= l->d.since)
+    if (durable >= l->d.since || !RULE(splice))
         l->batch_count = backlog_find(&db->backlog, durable + 1, db->page_size, LANE_BYTES_MAX, l->batches, LANE_BATCHES_MAX);
     return l->batch_count > 0;
 }
@@ -96,7 +98,7 @@ static void start_pieces(struct database *db, struct lane *l)
     for (unsigned k = 0; k < COPY_IN_FLIGHT; k++) {
         unsigned place = 0;
         struct piece *p = next_waiting(l, &place);
-        if (!p || (l->copy->kind == COPY_BASE && l->d.entry.durable_txid < p->record.txid))
+        if (!p || (l->copy->kind == COPY_BASE && l->d.entry.durable_txid < p->record.txid && RULE(durable_first)))
             return;
         if (l->piece_job[k].busy)
             continue;
@@ -144,6 +146,8 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
     if (abandon_if_useless(db, l) || !db->proven || db->page_size == 0)
         return;
     uint64_t durable = l->d.entry.durable_txid;
+    INVARIANT(durable <= db->captured_txid, "replica '%s': durable at txid %" PRIu64 ", captured %" PRIu64, l->d.url, durable,
+              db->captured_txid);
     if (l->copy)
         start_pieces(db, l);
     if (l->copy && l->copy->kind == COPY_CATCH_UP) {

@@ -57,7 +57,17 @@ static int check_root(struct file_store *fs, struct err *e)
     return 0;
 }
 
-static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+/* When the file was last changed, or given a name, by the file system's clock: on a network file system that is the server's. */
+static int time_of(int fd, int64_t *ret_time_ms, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_sys(e, errno, "stat");
+    *ret_time_ms = (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+    return 0;
+}
+
+static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
 {
     char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
     struct stage st = STAGE_NONE;
@@ -69,9 +79,11 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
         rc = io_fsync(st.fd, path, e);
     if (rc == 0) {
         rc = stage_link(&st, path, e);
-        struct err sync_error;
-        if ((rc == 0 || e->code == ERR_EXISTS) && io_fsync_dir(dir, &sync_error)) { /* "it exists" must be durable as well */
-            *e = sync_error;
+        struct err later;
+        bool answered = rc == 0 || e->code == ERR_EXISTS;
+        if (answered &&
+            (io_fsync_dir(dir, &later) || time_of(st.fd, ret_time_ms, &later))) { /* "it exists" must be durable as well */
+            *e = later;
             rc = -1;
         }
     }
@@ -240,17 +252,14 @@ static int file_remove(struct store *s, const char *key, struct err *e)
     return errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
 }
 
-/* The file system's clock, which also stamps the objects: on a network file system it is the server's. */
+/* The clock that also stamps the objects. */
 static int file_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
     struct stage staged = STAGE_NONE;
-    struct stat st;
     if (stage_begin(&staged, ours(s)->root, 0600, e))
         return -1;
-    int rc = fstat(staged.fd, &st) == 0 ? 0 : err_sys(e, errno, "stat");
+    int rc = time_of(staged.fd, ret_time_ms, e);
     stage_end(&staged);
-    if (rc == 0)
-        *ret_time_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     return rc;
 }
 

@@ -30,10 +30,11 @@ void store_close(struct store *s)
         s->ops->close(s);
 }
 
-int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
 {
+    int64_t time_ms = 0;
     assert(strlen(key) < STORE_KEY_MAX);
-    return s->ops->put_new(s, key, bytes, n, e) ? err_wrap(e, "put '%s'", key) : 0;
+    return s->ops->put_new(s, key, bytes, n, ret_time_ms ? ret_time_ms : &time_ms, e) ? err_wrap(e, "put '%s'", key) : 0;
 }
 
 int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)

@@ -4,6 +4,7 @@
  *   - an object appears whole or not at all, and never changes;
  *   - store_put_new is exclusive: of two writers of one key exactly one succeeds, the other gets ERR_EXISTS;
  *   - when store_put_new returns 0, the object is durable. Any error but ERR_EXISTS means: the outcome is unknown;
+ *   - with success and with ERR_EXISTS comes the time of the answer by the store's clock;
  *   - an object that was put is seen by reads and listings that start afterwards;
  *   - a listing that fails is an error, never a short listing.
  *
@@ -28,7 +29,7 @@ struct store_entry {
 typedef int store_entry_fn(void *context, const struct store_entry *entry);
 
 struct store_ops {
-    int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
+    int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e);
     int (*read)(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e);
     int (*read_tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e);
@@ -52,7 +53,8 @@ enum store_mode {
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e) MUST_CHECK;
 void store_close(struct store *s); /* NULL is fine */
 
-int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e) MUST_CHECK;
+/* ret_time_ms: the store's clock when it answered; NULL if nobody wants to know. */
+int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e) MUST_CHECK;
 
 /* Exactly n bytes at offset. ERR_NOTFOUND: no such object. ERR_CORRUPT: it ends before. */
 int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e) MUST_CHECK;

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_free(j);
     }
     struct store *s = memory_store_new();
-    FUZZ_CHECK(s && store_put_new(s, NAME_IDENTITY, data, size, &e) == 0);
+    FUZZ_CHECK(s && store_put_new(s, NAME_IDENTITY, data, size, NULL, &e) == 0);
     bool ours = replica_identity_read(s, &id, &e) == 0;
     FUZZ_CHECK(ours ? parsed || size > 4096 : e.code == ERR_CORRUPT);
     store_close(s);

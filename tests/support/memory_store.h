@@ -69,9 +69,11 @@ static inline int memory_store_insert(struct memory_store *m, const char *key, c
     return 0;
 }
 
-static inline int memory_store_put_new(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+static inline int memory_store_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
+                                       struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
+    *ret_time_ms = 1;
     pthread_mutex_lock(&m->lock);
     int rc = memory_store_insert(m, key, bytes, n, e);
     pthread_mutex_unlock(&m->lock);

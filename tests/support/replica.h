@@ -229,7 +229,7 @@ static inline void replica_put(struct replica *r, const struct name *name, struc
         parts->info.last_page = p->versions[p->count - 1].pgno;
     }
     name_format(name, key);
-    if (object_make(r->codec, parts, &object, &digest, &e) || store_put_new(r->store, key, object.data, object.len, &e))
+    if (object_make(r->codec, parts, &object, &digest, &e) || store_put_new(r->store, key, object.data, object.len, NULL, &e))
         fail_msg("%s", e.msg);
     if (name->kind == NAME_LEVEL0)
         r->head = digest;

@@ -48,7 +48,7 @@ static inline void assert_listing(struct store *s, const char *prefix, const cha
 static inline void put(struct store *s, const char *key, const char *text)
 {
     struct err e;
-    assert_ok(store_put_new(s, key, text, strlen(text), &e), &e);
+    assert_ok(store_put_new(s, key, text, strlen(text), NULL, &e), &e);
 }
 
 static inline struct store *open_it(void **state)
@@ -80,8 +80,8 @@ static inline void a_second_put_of_a_key_is_refused_and_changes_nothing(void **s
     struct store *s = open_it(state);
     char out[8] = "";
     put(s, "a/b", "first");
-    assert_error(store_put_new(s, "a/b", "second", 6, &e), &e, ERR_EXISTS);
-    assert_error(store_put_new(s, "a/b", "first", 5, &e), &e, ERR_EXISTS);
+    assert_error(store_put_new(s, "a/b", "second", 6, NULL, &e), &e, ERR_EXISTS);
+    assert_error(store_put_new(s, "a/b", "first", 5, NULL, &e), &e, ERR_EXISTS);
     assert_ok(store_read(s, "a/b", 0, out, 5, &e), &e);
     assert_memory_equal(out, "first", 5);
     assert_listing(s, "", "", "a/b");
@@ -139,7 +139,7 @@ static inline void an_empty_object_is_an_object(void **state)
     assert_ok(store_read_tail(s, "a/b", 10, &b, &size, &e), &e);
     assert_int_equal(size, 0);
     assert_int_equal(b.len, 0);
-    assert_error(store_put_new(s, "a/b", "", 0, &e), &e, ERR_EXISTS);
+    assert_error(store_put_new(s, "a/b", "", 0, NULL, &e), &e, ERR_EXISTS);
     assert_listing(s, "", "", "a/b");
     buf_release(&b);
     store_close(s);
@@ -154,7 +154,7 @@ static inline void large_objects_and_ranges_are_exact(void **state)
     uint8_t *bytes = malloc(SIZE), *out = malloc(SIZE);
     assert_true(bytes && out);
     dice_fill(&d, bytes, SIZE);
-    assert_ok(store_put_new(s, "large", bytes, SIZE, &e), &e);
+    assert_ok(store_put_new(s, "large", bytes, SIZE, NULL, &e), &e);
     for (int i = 0; i < 50; i++) {
         uint32_t at = dice_below(&d, SIZE), n = dice_below(&d, SIZE - at + 1);
         assert_ok(store_read(s, "large", at, out, n, &e), &e);
@@ -271,7 +271,7 @@ static inline int run_race(struct store *s, uint32_t who)
         bytes[i] = who;
     for (int round = 0; round < RACES; round++) {
         race_key(round, key);
-        if (store_put_new(s, key, bytes, sizeof bytes, &e) == 0)
+        if (store_put_new(s, key, bytes, sizeof bytes, NULL, &e) == 0)
             won++;
         else if (e.code != ERR_EXISTS)
             return -1;

@@ -147,7 +147,7 @@ static void a_seawall_json_that_is_not_understood_is_refused(void **state)
         struct replica_identity id;
         struct err e;
         assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
-        assert_ok(store_put_new(store, NAME_IDENTITY, known[i].text, strlen(known[i].text), &e), &e);
+        assert_ok(store_put_new(store, NAME_IDENTITY, known[i].text, strlen(known[i].text), NULL, &e), &e);
         if (known[i].code == ERR_NONE) {
             assert_ok(replica_identity_read(store, &id, &e), &e);
             assert_int_equal(id.database.bytes[15], 0xff);
@@ -166,8 +166,8 @@ static void the_catalog_sorts_objects_by_kind_and_passes_over_strangers(void **s
     replica_put_full(&r, 5, 6, 0);
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
     replica_put_base(&r, 6, 6);
-    assert_ok(store_put_new(store, "readme.txt", "?", 1, &e), &e);
-    assert_ok(store_put_new(store, "0/zz", "?", 1, &e), &e);
+    assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e);
+    assert_ok(store_put_new(store, "0/zz", "?", 1, NULL, &e), &e);
     list_objects();
     assert_int_equal(catalog.level0_count, 2);
     assert_int_equal(catalog.level_count, 1);
@@ -193,7 +193,7 @@ static void put_copy(const char *from, const char *to)
     struct err e;
     const struct memory_object *o = memory_store_object((struct memory_store *)store, from);
     assert_non_null(o);
-    assert_ok(store_put_new(store, to, o->bytes, o->size, &e), &e);
+    assert_ok(store_put_new(store, to, o->bytes, o->size, NULL, &e), &e);
 }
 
 static void an_object_under_another_key_is_corrupt(void **state)

@@ -206,7 +206,7 @@ static void the_lock_byte_page_is_neither_stored_nor_missed(void **state)
                                  .payload = images[0]};
     assert_ok(object_make(codec, &parts, &object, &digest, &e), &e);
     name_format(&name, key);
-    assert_ok(store_put_new(store, key, object.data, object.len, &e), &e);
+    assert_ok(store_put_new(store, key, object.data, object.len, NULL, &e), &e);
     list_objects(store);
     int fd = apply_txid(1, 2, &map, &e);
     if (fd < 0)
@@ -491,7 +491,7 @@ static uint8_t *make_real_replica(size_t *ret_size)
                                  .version_count = record.pages,
                                  .payload = bytes};
     assert_ok(object_make(codec, &parts, &object, &digest, &e), &e);
-    assert_ok(store_put_new(s, "0/0000000000000001", object.data, object.len, &e), &e);
+    assert_ok(store_put_new(s, "0/0000000000000001", object.data, object.len, NULL, &e), &e);
     buf_release(&object);
     store_close(s);
     return bytes;

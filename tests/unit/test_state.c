@@ -321,6 +321,95 @@ static void after_a_fall_back_the_next_write_counts(void **state)
     free(bytes);
 }
 
+/* ---- every combination of what may have happened to the two parts: the table in state.h */
+
+enum part { PART_INTACT, PART_TORN, PART_OLDER, PART_COPIED, PART_GONE, PARTS };
+
+enum { IDENTITY_BYTES = 2 * IDENTITY_SLOT_BYTES };
+
+static void spoil_identity(enum part how, uint8_t *bytes, const uint8_t *older, const uint8_t *elsewhere)
+{
+    if (how == PART_TORN)
+        bytes[newest_slot(bytes) * IDENTITY_SLOT_BYTES + 100] ^= 1;
+    if (how == PART_OLDER)
+        memcpy(bytes, older, IDENTITY_BYTES);
+    if (how == PART_COPIED)
+        memcpy(bytes, elsewhere, IDENTITY_BYTES);
+    if (how == PART_GONE)
+        memset(bytes, 0, IDENTITY_BYTES);
+}
+
+static void spoil_map(enum part how, uint8_t *bytes, const uint8_t *older, const uint8_t *elsewhere, size_t n)
+{
+    size_t size = n - MAP_HEADER_AT;
+    if (how == PART_TORN)
+        bytes[MAP_ENTRIES_AT + 16] ^= 1;
+    if (how == PART_OLDER)
+        memcpy(bytes + MAP_HEADER_AT, older + MAP_HEADER_AT, size);
+    if (how == PART_COPIED)
+        memcpy(bytes + MAP_HEADER_AT, elsewhere + MAP_HEADER_AT, size);
+    if (how == PART_GONE)
+        memset(bytes + MAP_HEADER_AT, 0, size);
+}
+
+/* A history of four commits, and the file as it was after two of them. */
+static uint8_t *history(const char *db, uint8_t **ret_older, size_t *ret_n)
+{
+    struct state s;
+    char path[sizeof s.path];
+    assert_int_equal(file_write(temp_path(db), "database", 8), 0);
+    open_state(&s, temp_path(db), STATE_NEW);
+    snprintf(path, sizeof path, "%s", s.path);
+    state_begin_run(&s, &first_run, IDENTITY_KEEP_PAST);
+    commit(&s, 1);
+    commit(&s, 2);
+    *ret_older = file_bytes(path, ret_n);
+    commit(&s, 3);
+    commit(&s, 4);
+    state_close(&s);
+    return file_bytes(path, ret_n);
+}
+
+static void every_combination_of_the_two_parts_has_its_outcome(void **state)
+{
+    static const enum state_found expected[PARTS][PARTS] = {
+        [PART_INTACT] = {STATE_INTACT, STATE_MAP_LOST, STATE_MAP_LOST, STATE_MAP_LOST, STATE_MAP_LOST},
+        [PART_TORN] = {STATE_MAP_LOST, STATE_MAP_LOST, STATE_MAP_LOST, STATE_MAP_LOST, STATE_MAP_LOST},
+        [PART_OLDER] = {STATE_MAP_LOST, STATE_MAP_LOST, STATE_INTACT, STATE_MAP_LOST, STATE_MAP_LOST},
+        [PART_COPIED] = {STATE_NEW, STATE_NEW, STATE_NEW, STATE_NEW, STATE_NEW},
+        [PART_GONE] = {STATE_NEW, STATE_NEW, STATE_NEW, STATE_NEW, STATE_NEW},
+    };
+    uint8_t *older = NULL, *unused = NULL;
+    size_t n = 0, m = 0;
+    (void)state;
+    uint8_t *whole = history("a.db", &older, &n), *elsewhere = history("b.db", &unused, &m);
+    uint8_t *bytes = malloc(n);
+    assert_true(whole && older && elsewhere && bytes && n == m);
+    for (enum part id = PART_INTACT; id < PARTS; id++)
+        for (enum part map = PART_INTACT; map < PARTS; map++) {
+            struct state s;
+            struct err e;
+            enum state_found found = STATE_NEW;
+            memcpy(bytes, whole, n);
+            spoil_identity(id, bytes, older, elsewhere);
+            spoil_map(map, bytes, older, elsewhere, n);
+            write_state(bytes, n);
+            assert_ok(state_open(&s, temp_path("a.db"), &found, &e), &e);
+            if (found != expected[id][map])
+                fail_msg("identity %d, map %d: found %d, not %d", id, map, found, expected[id][map]);
+            if (found != STATE_INTACT)
+                assert_int_equal(s.map.pages, 0);
+            if (found != STATE_NEW)
+                assert_int_equal(s.identity.txid, id == PART_OLDER ? 2 : id == PART_TORN ? 3 : 4);
+            state_close(&s);
+        }
+    free(bytes);
+    free(whole);
+    free(elsewhere);
+    free(older);
+    free(unused);
+}
+
 /* ---- gone */
 
 static void without_a_state_file_nothing_is_known(void **state)
@@ -470,6 +559,7 @@ int main(void)
         UNIT_IN_TEMP(a_torn_slot_falls_back_to_the_older_one_and_the_map_of_its_txid),
         UNIT_IN_TEMP(an_older_slot_of_another_txid_has_no_map),
         UNIT_IN_TEMP(after_a_fall_back_the_next_write_counts),
+        UNIT_IN_TEMP(every_combination_of_the_two_parts_has_its_outcome),
         UNIT_IN_TEMP(without_a_state_file_nothing_is_known),
         UNIT_IN_TEMP(with_both_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),

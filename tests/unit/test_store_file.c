@@ -98,7 +98,7 @@ static void a_full_or_missing_place_is_an_error_and_leaves_no_object(void **stat
     (void)state;
     assert_non_null(s);
     assert_int_equal(file_write(temp_path("store/with/parents/0"), "in the way", 10), 0);
-    assert_int_not_equal(store_put_new(s, "0/01", "x", 1, &e), 0);
+    assert_int_not_equal(store_put_new(s, "0/01", "x", 1, NULL, &e), 0);
     assert_int_not_equal(e.code, ERR_EXISTS);
     assert_listing(s, "0/", "", "");
     assert_listing(s, "", "", "0");

@@ -1,0 +1,47 @@
+/* base/trial.h - what the property test (tests/property) may change in the program that it tests: switch off a rule of the
+ * protocol, to see that the test notices, and make things small, so that every path is met with a handful of pages.
+ *
+ * In the program itself both are constants: RULE() is true, SCALE() is its first argument. */
+#ifndef SEAWALL_BASE_TRIAL_H
+#define SEAWALL_BASE_TRIAL_H
+
+#include <stdbool.h>
+
+/* Each closes a hole: with it switched off the property test has to find a wrong or missing restore point, or a false conflict. */
+#define RULES(X)                                                                                                                   \
+    X(zero_growth, "a page grown over but not written gets an explicit zero version")                                              \
+    X(durable_first, "nothing but the level-0 append itself is put with a txid beyond the durable one")                            \
+    X(attempts, "what is found under a key is compared with every attempt for it, not only with the last bytes sent")              \
+    X(keep_attempts, "an attempt is remembered until the key is known to be taken: it may land late")                              \
+    X(runs, "objects that an earlier run of this writer put are recognised after a restart")                                       \
+    X(runs_upto, "of an earlier run only txids up to the one with which the next run began are our past")                          \
+    X(bind, "the state file is bound to its place and inode: a copy is no proof of ownership")                                     \
+    X(proof_age, "an append is believed only while its key can't have been deleted by retention; otherwise list first")            \
+    X(proof_answer, "the answer to an append is believed only if it came while that was so")                                       \
+    X(base_start, "a base needs the levels from the txid that fixed its ranges, not from its newest chunk")                        \
+    X(base_span, "a base serves only targets at or after its newest chunk")                                                        \
+    X(base_map, "a page whose map entry is zero is stored as zeros, not read from the file")                                       \
+    X(attach, "a replica whose head is not in our proven past is compared page by page with what it holds")                        \
+    X(splice, "commits captured before such a comparison are not sent to that replica one by one")                                 \
+    X(split_state, "a torn map does not take identity, runs, attempts and positions with it")                                      \
+    X(sync_attach, "run, position and head are on disk before the first put of a run to a replica")                                \
+    X(full_xor, "the checksum of the map covers the txids, not only the page hashes")                                              \
+    X(from_empty, "another page size begins anew: nothing before counts")                                                          \
+    X(unbroken, "other salts continue the log only while the watch was held without a break")                                      \
+    X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames")             \
+    X(files_as_left, "a database file that is not as the last run left it is compared page by page")                               \
+    X(halfway, "a capture that failed half-way is never resumed from")                                                             \
+    X(patch_range, "reader: a patch (from, to] applies to any version v with from <= v < to, not only to v == from")
+
+#ifdef SEAWALL_TRIAL
+#define RULE_ENUM(name, text) RULE_##name,
+enum rule { RULES(RULE_ENUM) RULE_COUNT };
+extern bool rule_off[RULE_COUNT]; /* defined by the test */
+#define RULE(name) (!rule_off[RULE_##name])
+#define SCALE(real, trial) (trial)
+#else
+#define RULE(name) true
+#define SCALE(real, trial) (real)
+#endif
+
+#endif
