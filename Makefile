@@ -40,6 +40,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) 
              $(shell $(PKG_CONFIG) --cflags $(PACKAGES)) -pthread -MMD -MP $(CFLAGS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm
 
+comma := ,
 ROOMS := base wal format vfs storage config pagemap replica replicate restore cli
 SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
@@ -83,6 +84,25 @@ $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< tests/fuzz/driver.c $(LIBRARY) $(LIBS)
+
+# The property test has objects of its own: rules that can be switched off, everything small (src/base/trial.h). In place of threads,
+# SQLite handles and stores stand tests/property/sim_*.c.
+TRIAL_SOURCES := $(filter-out src/cli/% src/vfs/% $(addprefix src/replicate/,workers.c watch.c checkpoint.c scheduler.c),$(SOURCES))
+TRIAL_OBJECTS := $(TRIAL_SOURCES:src/%.c=$(B)/trial/%.o)
+PROPERTY := $(wildcard tests/property/*.c)
+WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_sleep_us random_bytes map_set state_open state_commit \
+           state_set_replica state_begin_run state_sync
+
+$(B)/trial/%.o: src/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $< (trial)"
+	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -c -o $@ $<
+
+$(B)/tests/property: $(PROPERTY) $(wildcard tests/property/*.h) $(TRIAL_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -Wno-missing-prototypes -Itests/support -o $@ $(PROPERTY) $(TRIAL_OBJECTS) \
+	  $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) $(LIBS)
 
 $(B)/tests/writer: tests/support/app/writer.c
 	@mkdir -p $(@D)

@@ -110,7 +110,7 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
 
 /* An attempt is kept while its key is free and the map goes on as it is: it may still land, and then it is our past. After a
  * comparison it is not: pages may count as unchanged since the head that it would move. */
-static void set_position(struct destination *d, const struct author *a, const struct findings *f)
+static void set_position(struct destination *d, const struct findings *f)
 {
     bool keep_attempts = RULE(keep_attempts) && f->past && f->head_txid == d->entry.durable_txid;
     d->entry.durable_txid = f->head_txid;
@@ -121,7 +121,6 @@ static void set_position(struct destination *d, const struct author *a, const st
         d->entry.attempt_count = 0;
     d->head_time_ms = f->head_time_ms;
     d->head_page_size = f->last.page_size;
-    state_set_replica(a->state, d->index, &d->entry);
 }
 
 static int attach_to(struct destination *d, const struct author *a, struct catalog *c, enum destination_state *ret_to,
@@ -145,7 +144,8 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     if (!f.mine && a->take_over == TAKE_OVER_NO)
         return destination_conflict(d, &f.last, e);
     if (f.mine && f.past) {
-        set_position(d, a, &f);
+        set_position(d, &f);
+        state_set_replica(a->state, d->index, &d->entry);
         d->from_empty = false;
         int n = snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f.head_txid);
         if (f.adopted)
@@ -155,7 +155,7 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     }
     if (read_head_map(d, c, f.head_txid, e))
         return -1;
-    set_position(d, a, &f);
+    set_position(d, &f); /* not in the state file: until the pages are compared this head is not our past */
     snprintf(d->found, sizeof d->found, "%s at txid %" PRIu64 "%s", f.mine ? "was left" : "takes over another writer's history",
              f.head_txid,
              d->from_empty ? ": it can't be read, so everything is sent anew" : ": comparing all pages with what it holds");

@@ -64,6 +64,7 @@ struct database {
     char complaint[ERR_MSG_MAX];
 
     bool stopping, failed;
+    bool hung; /* a store neither answers nor fails: jobs still run, and nothing but the end of the process ends them */
     int64_t stop_deadline_ms;
     struct err error; /* why it ends, with `failed` */
 };

@@ -67,6 +67,18 @@ static int info_of(const struct destination *d, const struct author *a, struct s
     return random_bytes(ret_info->nonce.bytes, UID_BYTES, e);
 }
 
+void destination_compared(struct destination *d, const struct author *a, uint64_t txid, uint32_t page_size)
+{
+    INVARIANT(d->entry.durable_txid < txid, "replica '%s': compared at txid %" PRIu64 ", its head is %" PRIu64, d->url, txid,
+              d->entry.durable_txid);
+    if (d->head_map.page_size != page_size)
+        d->from_empty = true;
+    map_release(&d->head_map);
+    d->since = txid;
+    destination_enter(d, DESTINATION_ATTACHED);
+    state_set_replica(a->state, d->index, &d->entry);
+}
+
 bool destination_starts_anew(const struct destination *d, uint32_t page_size)
 {
     return d->from_empty || d->entry.durable_txid == 0 || (d->head_page_size != page_size && RULE(from_empty));
@@ -89,6 +101,9 @@ static int finish(struct destination *d, struct segment_writer *w, const struct 
 {
     const struct commit_record *last = &content->records[content->record_count - 1];
     struct outgoing *o = &d->outgoing;
+    INVARIANT(content->info->min == d->entry.durable_txid + 1 && content->info->min <= content->info->max,
+              "replica '%s': an object of txid %" PRIu64 " to %" PRIu64 " after %" PRIu64, d->url, content->info->min, content->info->max,
+              d->entry.durable_txid);
     buf_release(&o->bytes);
     if (segment_writer_finish(w, content, &o->bytes, &o->digest, e))
         return -1;

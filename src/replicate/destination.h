@@ -13,7 +13,8 @@
  *   CONFLICT       -        -        -         -
  *
  *   DETACHED   nothing is known of the store's side; nothing may be put
- *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages
+ *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages. The state file still
+ *              has the position of before, so that a restart finds the same
  *   ATTACHED   appends
  *   CONFLICT   stops, exit code 6
  *
@@ -95,6 +96,9 @@ int destination_conflict(struct destination *d, const struct segment_info *their
 
 /* Finds out where the replica stands. Leaves it ATTACHED, RESYNC (with head_map) or CONFLICT. Errors leave it DETACHED. */
 int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
+
+/* All pages were compared with what the replica holds at its head: from here on the map leads on from it. */
+void destination_compared(struct destination *d, const struct author *a, uint64_t txid, uint32_t page_size);
 
 /* True if the next object starts a new history inside the replica: an empty replica, an unrelated one, another page size. */
 bool destination_starts_anew(const struct destination *d, uint32_t page_size);

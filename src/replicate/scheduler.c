@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define WORKERS 4
+#define EXIT_HUNG 7 /* timed out: as documented */
 
 struct scheduler {
     struct workers *workers;
@@ -195,6 +196,10 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
         return -1;
     s->db.alarm = (struct alarm){.commit = alarm_commit, .close = alarm_close, .context = s};
     int rc = loop(s, e);
+    if (s->db.hung) {
+        log_error("%s", s->db.error.msg);
+        _exit(EXIT_HUNG);
+    }
     if (rc == 0 && s->db.failed) {
         *e = s->db.error;
         rc = -1;

@@ -72,7 +72,9 @@ static bool abandon_if_useless(struct database *db, struct lane *l)
     }
     if (!l->copy)
         return false;
-    bool useless = l->copy_failed || !attached || l->copy->page_size != db->page_size || (l->copy->kind == COPY_BASE && anew);
+    bool left_behind = l->copy->kind == COPY_CATCH_UP && l->copy->after != l->d.entry.durable_txid;
+    bool useless = l->copy_failed || !attached || left_behind || l->copy->page_size != db->page_size ||
+                   (l->copy->kind == COPY_BASE && anew);
     if (!useless)
         return false;
     if (lane_pieces_busy(l) || (db->busy && db->copying == l))

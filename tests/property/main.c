@@ -1,0 +1,283 @@
+/* property/main.c - seeds, the search for the smallest failing run, and the test of the test.
+ *
+ *   property [--seeds N] [--first SEED] [--steps N] [--off RULE]... [-v]   every seed has to survive
+ *   property --rules                                                       with any one rule off some run has to fail
+ *
+ * Each run is a process of its own: asserts, crashes and hangs of the program under test are failures like any other. */
+#include "sim.h"
+#include "world.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STEPS_MAX = 5000, RUN_SECONDS_MAX = 60, RULE_SEEDS = 3000, SHRINK_RUNS = 400 };
+
+bool rule_off[RULE_COUNT];
+
+static const struct {
+    const char *name, *text;
+} rules[] = {
+#define RULE_TEXT(name, text) {#name, text},
+    RULES(RULE_TEXT)};
+
+static char folder[300];
+static bool verbose;
+static int report_fd = -1; /* of the child */
+
+void trace(const char *fmt, ...)
+{
+    va_list args;
+    if (!verbose)
+        return;
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
+}
+
+void broken(const char *fmt, ...)
+{
+    char text[1000];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (n > (int)sizeof text - 1)
+        n = (int)sizeof text - 1;
+    ssize_t written = write(report_fd, text, (size_t)n);
+    (void)written;
+    _exit(1);
+}
+
+/* ---- one run */
+
+struct run {
+    void (*scenario)(const char *folder); /* NULL: luck */
+    uint64_t seed;
+    size_t steps;
+    bool skip[STEPS_MAX];
+};
+
+struct outcome {
+    bool failed;
+    char text[1200];
+    struct world_figures figures;
+};
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    return ftw->level > 0 ? remove(path) : 0;
+}
+
+static _Noreturn void child(const struct run *r, int fd)
+{
+    report_fd = fd;
+    int null = open("/dev/null", O_WRONLY);
+    if (!verbose && null >= 0)
+        dup2(null, STDERR_FILENO); /* the log of the program */
+    alarm(RUN_SECONDS_MAX);
+    if (r->scenario)
+        r->scenario(folder);
+    else
+        world_run(folder, r->seed, r->steps, r->skip);
+    ssize_t written = write(fd, &world_figures, sizeof world_figures);
+    (void)written;
+    _exit(0);
+}
+
+static struct outcome run(const struct run *r)
+{
+    struct outcome o = {0};
+    int fds[2], status = 0;
+    if (pipe(fds) != 0)
+        abort();
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        abort();
+    if (pid == 0) {
+        close(fds[0]);
+        child(r, fds[1]);
+    }
+    close(fds[1]);
+    char bytes[sizeof o.text];
+    size_t n = 0;
+    ssize_t got;
+    while (n < sizeof bytes - 1 && (got = read(fds[0], bytes + n, sizeof bytes - 1 - n)) > 0)
+        n += (size_t)got;
+    close(fds[0]);
+    waitpid(pid, &status, 0);
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    bytes[n] = 0;
+    o.failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    if (!o.failed)
+        memcpy(&o.figures, bytes, sizeof o.figures);
+    else if (WIFSIGNALED(status))
+        snprintf(o.text, sizeof o.text, "killed by signal %d (%s)", WTERMSIG(status),
+                 WTERMSIG(status) == SIGABRT   ? "a broken invariant or an assert; -v shows which"
+                 : WTERMSIG(status) == SIGALRM ? "it hangs"
+                                               : "a crash");
+    else
+        snprintf(o.text, sizeof o.text, "%s", bytes);
+    return o;
+}
+
+/* ---- the smallest run that fails */
+
+static void shrink(struct run *r)
+{
+    unsigned tries = 0;
+    for (size_t chunk = r->steps / 2; chunk > 0 && tries < SHRINK_RUNS; chunk /= 2)
+        for (size_t at = 0; at < r->steps && tries < SHRINK_RUNS; at += chunk) {
+            struct run *smaller = malloc(sizeof *smaller);
+            bool any = false;
+            if (!smaller)
+                abort();
+            *smaller = *r;
+            for (size_t i = at; i < at + chunk && i < r->steps; i++) {
+                any |= !r->skip[i];
+                smaller->skip[i] = true;
+            }
+            if (any && ++tries && run(smaller).failed)
+                *r = *smaller;
+            free(smaller);
+        }
+}
+
+static void show(struct run *r, const struct outcome *o)
+{
+    size_t left = 0;
+    printf("\nseed %" PRIu64 ", %zu steps: %s\nlooking for fewer steps ...\n", r->seed, r->steps, o->text);
+    shrink(r);
+    for (size_t i = 0; i < r->steps; i++)
+        left += !r->skip[i];
+    printf("%zu steps are enough:\n", left);
+    verbose = true;
+    struct outcome again = run(r);
+    printf("%s\n", again.text);
+}
+
+/* ---- many runs */
+
+static struct outcome run_scenarios(void)
+{
+    struct outcome o = {0};
+    static struct run r;
+    void (*const scenarios[])(const char *) = {world_scenario_sleeper, world_scenario_slow_answer};
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0] && !o.failed; i++) {
+        r.scenario = scenarios[i];
+        o = run(&r);
+    }
+    return o;
+}
+
+static int survive(uint64_t first, uint64_t seeds, size_t steps)
+{
+    static struct run r;
+    struct world_figures sum = {0};
+    time_t started = time(NULL);
+    struct outcome o = run_scenarios();
+    if (o.failed) {
+        printf("a scenario fails: %s\n", o.text);
+        return 1;
+    }
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        r = (struct run){.seed = seed, .steps = steps};
+        o = run(&r);
+        if (o.failed) {
+            show(&r, &o);
+            return 1;
+        }
+        sum.steps += o.figures.steps;
+        sum.kills += o.figures.kills;
+        sum.power_cuts += o.figures.power_cuts;
+        sum.restores += o.figures.restores;
+        sum.commits += o.figures.commits;
+        sum.objects += o.figures.objects;
+    }
+    printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64 " kills, %" PRIu64
+           " power cuts, %" PRIu64 " restores compared, %ld s\n",
+           seeds, sum.steps, sum.commits, sum.objects, sum.kills, sum.power_cuts, sum.restores, (long)(time(NULL) - started));
+    return 0;
+}
+
+static int test_rules(uint64_t first, size_t steps)
+{
+    static struct run r;
+    int missed = 0;
+    for (size_t i = 0; i < RULE_COUNT; i++) {
+        uint64_t seed = first;
+        rule_off[i] = true;
+        struct outcome o = run_scenarios();
+        while (!o.failed && seed < first + RULE_SEEDS) {
+            r = (struct run){.seed = seed++, .steps = steps};
+            o = run(&r);
+        }
+        rule_off[i] = false;
+        printf("%s %-14s off: %s (after %" PRIu64 " seeds)\n", o.failed ? "ok  " : "MISS", rules[i].name, o.failed ? o.text : rules[i].text,
+               seed - first);
+        fflush(stdout);
+        missed += !o.failed;
+    }
+    return missed > 0;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "property [--seeds N] [--first SEED] [--steps N] [--off RULE]... [--rules] [-v]\nrules:\n");
+    for (size_t i = 0; i < RULE_COUNT; i++)
+        fprintf(stderr, "  %-14s %s\n", rules[i].name, rules[i].text);
+    return 2;
+}
+
+static bool switch_off(const char *name)
+{
+    for (size_t i = 0; i < RULE_COUNT; i++)
+        if (strcmp(rules[i].name, name) == 0)
+            return rule_off[i] = true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seeds = 100, first = 1;
+    size_t steps = 400;
+    bool only_rules = false;
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (more && strcmp(argv[i], "--seeds") == 0)
+            seeds = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--first") == 0)
+            first = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--steps") == 0)
+            steps = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--off") == 0 && switch_off(argv[i + 1]))
+            i++;
+        else if (strcmp(argv[i], "--rules") == 0)
+            only_rules = true;
+        else if (strcmp(argv[i], "-v") == 0)
+            verbose = true;
+        else
+            return usage();
+    }
+    if (steps > STEPS_MAX)
+        return usage();
+    snprintf(folder, sizeof folder, "%s/seawall-property-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    if (!mkdtemp(folder))
+        return usage();
+    int rc = only_rules ? test_rules(first, steps) : survive(first, seeds, steps);
+    rmdir(folder);
+    return rc;
+}

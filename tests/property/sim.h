@@ -1,0 +1,163 @@
+/* property/sim.h - a world in which the daemon runs against databases, stores, clocks and deaths that obey a seed.
+ *
+ * Real: everything in src/ but the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the stores. In
+ * their place stand sim_process.c, sim_database.c and sim_store.c. The database writes a real -wal: header, frames, salts, checksums.
+ * The state file is a real file, mapped. What is atomic here: one job, but for the points (sim_point) at which its process may die.
+ *
+ * Ghosts (what the application committed, what was published) exist for checking only; nothing in src/ can see them. */
+#ifndef PROPERTY_SIM_H
+#define PROPERTY_SIM_H
+
+#include "dice.h"
+
+#include "replicate/database.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+
+enum {
+    PAGES_MAX = 20,
+    PAGE_BYTES_MAX = 1024,
+    HOSTS_MAX = 4,
+    STORES = 2,
+    GRACE_MS = 120000, /* half of it is longer than a put can be late */
+    LATE_MS = 12000,   /* a put whose answer was lost lands so much later, at most */
+};
+
+/* ---- time and luck */
+
+extern int64_t true_ms; /* of the world; the stores' clock */
+extern struct dice luck;
+static inline bool chance(unsigned percent)
+{
+    return dice_below(&luck, 100) < percent;
+}
+
+/* ---- the end of a run: says what broke, and where */
+_Noreturn void broken(const char *fmt, ...) PRINTF_LIKE(1, 2);
+#define NEED(condition, ...)                                                                                                       \
+    do {                                                                                                                           \
+        if (!(condition))                                                                                                          \
+            broken(__VA_ARGS__);                                                                                                   \
+    } while (0)
+void trace(const char *fmt, ...) PRINTF_LIKE(1, 2); /* shown with -v */
+
+/* ---- sim_database.c: an application's database */
+
+/* A state that the application committed. Page 1 holds its serial number, so that a restored database says which state it is. */
+struct truth {
+    unsigned host;
+    size_t before;  /* the state that this one was made from */
+    bool alone;     /* ... not by a commit: the database was made, rebuilt or replaced */
+    uint32_t pages, page_size;
+    uint64_t page1_hash;
+    bool wild[PAGES_MAX + 1]; /* grown over and never written: any bytes are right */
+    uint8_t *bytes;
+};
+extern struct truth *truths; /* by serial number, from 1 */
+extern size_t truth_count;
+size_t truth_find(uint64_t page1_hash); /* 0: no such state */
+bool truth_equal(const struct truth *t, const uint8_t *bytes, uint32_t pages, uint32_t page_size);
+
+/* The files of a database: an open handle keeps them, whatever becomes of the path. */
+struct files {
+    uint64_t inode;
+    int64_t mtime_ns;
+    uint32_t page_size, file_pages;
+    uint8_t file[PAGES_MAX * PAGE_BYTES_MAX];
+    uint8_t *wal;
+    size_t wal_len, wal_cap, wal_synced; /* bytes */
+    bool generation_begun;               /* the header of this generation is in the file */
+    uint32_t checkpoint_seq, backfilled;
+    bool torn; /* a writer died between the two copies of the header: `index` is what recovery would find */
+    struct wal_index_header index;
+};
+
+struct sim_database {
+    unsigned host;
+    struct files *files; /* NULL: deleted */
+    size_t serial;       /* of the newest committed state */
+};
+
+void sim_database_create(struct sim_database *db, unsigned host, uint32_t page_size);
+void sim_database_commit(struct sim_database *db);
+void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and came to nothing */
+void sim_database_backfill(struct files *f);          /* all of the log into the file */
+void sim_database_reset(struct files *f, bool truncate);
+void sim_database_recover(struct sim_database *db);   /* all processes died: the wal-index is made anew from the log */
+void sim_database_power_cut(struct sim_database *db);
+void sim_database_torn(struct sim_database *db);      /* commits, and dies while writing the header */
+void sim_database_rebuild(struct sim_database *db, uint32_t page_size); /* VACUUM into another page size */
+/* Another database is put in its place: the bytes of a committed state. */
+void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size, size_t serial);
+void sim_files_read(const struct files *f, uint32_t pgno, uint8_t *out); /* as SQLite would */
+
+/* ---- sim_store.c: stores that lose, delay and repeat */
+
+struct sim_object {
+    char key[STORE_KEY_MAX];
+    uint8_t *bytes;
+    size_t size;
+    int64_t born_ms;
+};
+
+struct sim_store {
+    const char *url;
+    struct sim_object *objects; /* ascending keys */
+    size_t count, cap;
+    struct flying {
+        int64_t at_ms;
+        struct sim_object object;
+    } flying[64];
+    size_t flying_count;
+    bool down;
+    unsigned loss; /* percent of requests that go wrong */
+    void (*before_put)(void); /* once: what happens while the process sleeps just before its request leaves */
+};
+extern struct sim_store stores[STORES];
+void sim_store_tick(struct sim_store *s);
+const struct sim_object *sim_store_get(const struct sim_store *s, const char *key);
+void sim_store_delete(struct sim_store *s, const char *key);
+/* Told of each object that lands (world.c). */
+void world_landed(struct sim_store *s, const struct sim_object *o);
+
+/* ---- sim_process.c: daemons */
+
+struct sim_process {
+    unsigned host;
+    struct replicate_config config;
+    const char *urls[STORES];
+    struct database *db;
+    struct sim_database *files_of;
+    const char *state_path;
+    struct sim_job {
+        struct job *job;
+        bool ran;
+    } jobs[16];
+    size_t job_count;
+    uint8_t *synced; /* owned by the host: the state file as it is on disk for sure */
+    int64_t clock_offset_ms;
+    jmp_buf death;
+    int points_to_live; /* < 0: does not die by itself */
+    bool dead;
+    struct state *state; /* whose descriptor has to be closed */
+    struct uid db_writer; /* as the state file names it */
+};
+extern struct sim_process *running; /* whose code runs just now; NULL: the test's */
+extern struct codec *sim_codec;
+extern bool sim_calm; /* no faults of the machine, no commits in the middle of a job */
+
+/* A place where the process may die. */
+void sim_point(void);
+
+/* Starts a daemon. Returns false if it ended at once. */
+bool sim_process_start(struct sim_process *p);
+/* Lets it decide and lets one of its jobs go on. False: it has ended or died; *ret_error says why if it ended with an error. */
+bool sim_process_turn(struct sim_process *p, struct err *ret_error);
+void sim_process_kill(struct sim_process *p);
+bool sim_process_watches(const struct sim_process *p, const struct files *f); /* holds the watch */
+
+/* Called when state is synced: world.c keeps the bytes. */
+void world_state_synced(const struct sim_process *p);
+
+#endif

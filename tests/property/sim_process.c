@@ -1,0 +1,429 @@
+/* property/sim_process.c - daemons: the real code, driven turn by turn, in place of threads, SQLite handles and clocks. */
+#include "sim.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+int64_t true_ms;
+struct dice luck;
+struct sim_process *running;
+struct codec *sim_codec;
+bool sim_calm;
+
+/* ---- death */
+
+static _Noreturn void die(struct sim_process *p)
+{
+    p->dead = true;
+    longjmp(p->death, 1);
+}
+
+void sim_point(void)
+{
+    if (running && running->points_to_live >= 0 && running->points_to_live-- == 0)
+        die(running);
+}
+
+/* What the kernel does: descriptors are closed, and with them the lock on the state file. Memory goes with the whole run. */
+void sim_process_kill(struct sim_process *p)
+{
+    if (p->state && p->state->fd >= 0) {
+        flock(p->state->fd, LOCK_UN); /* its mappings stay, and would keep it */
+        close(p->state->fd);
+    }
+    p->state = NULL;
+    p->db = NULL;
+    p->job_count = 0;
+    p->dead = true;
+}
+
+/* ---- in place of workers.c */
+
+struct workers {
+    struct sim_process *process;
+};
+
+void workers_submit(struct workers *w, struct job *job)
+{
+    struct sim_process *p = w->process;
+    NEED(p->job_count < sizeof p->jobs / sizeof p->jobs[0], "too many jobs at a time");
+    p->jobs[p->job_count++] = (struct sim_job){.job = job};
+}
+
+/* ---- in place of watch.c: a handle of the files, whatever lies under the path */
+
+static struct files *open_files(const struct watch *w)
+{
+    return (struct files *)(void *)w->reader[0].file;
+}
+
+int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched, struct err *e)
+{
+    struct files *f = running->files_of->files;
+    (void)mode;
+    sim_point();
+    *w = (struct watch){.active = -1};
+    if (!f)
+        return err_set(e, ERR_NOTFOUND, 0, "there is no database");
+    if (chance(3))
+        return err_set(e, ERR_BUSY, 0, "the database is locked");
+    if (f->torn)
+        sim_database_recover(running->files_of); /* its first reader does */
+    snprintf(w->path, sizeof w->path, "%s", path);
+    w->reader[0].file = (seawall_file *)(void *)f;
+    w->checkpointer.db = (sqlite3 *)(void *)f;
+    w->active = 0;
+    w->db_file = (struct file_stamp){.inode = f->inode, .size = (off_t)f->file_pages * f->page_size, .mtime_ns = f->mtime_ns};
+    *ret_switched = false;
+    return 0;
+}
+
+void watch_close(struct watch *w)
+{
+    w->reader[0].file = NULL;
+    w->checkpointer.db = NULL;
+    w->active = -1;
+    w->unbroken = w->keep = w->kept = false;
+}
+
+bool watch_header(const struct watch *w, struct wal_index_header *ret_header)
+{
+    const struct files *f = open_files(w);
+    if (!f || f->torn)
+        return false;
+    *ret_header = f->index;
+    return true;
+}
+
+uint32_t watch_backfilled(const struct watch *w)
+{
+    return open_files(w)->backfilled;
+}
+
+int watch_hand_over(struct watch *w, struct err *e)
+{
+    sim_point();
+    if (chance(2))
+        return err_set(e, ERR_BUSY, 0, "locked");
+    if (open_files(w)->torn && open_files(w) == running->files_of->files)
+        sim_database_recover(running->files_of);
+    return 0;
+}
+
+bool watch_keep_lock(struct watch *w)
+{
+    w->keep = true;
+    return w->kept = !chance(5);
+}
+
+void watch_give_lock_back(struct watch *w)
+{
+    w->keep = w->kept = false;
+}
+
+int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e)
+{
+    struct files *f = open_files(w);
+    sim_point();
+    if (f == running->files_of->files && !f->torn && !sim_calm && chance(2)) /* while we read, the application writes behind the end */
+        sim_database_commit(running->files_of);
+    if (offset + n > f->wal_len)
+        return err_set(e, ERR_CORRUPT, 0, "the WAL ends before %llu", (unsigned long long)(offset + n));
+    if (!sim_calm && chance(1))
+        return err_set(e, ERR_IO, 5, "disk I/O error");
+    memcpy(out, f->wal + offset, n);
+    return 0;
+}
+
+int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e)
+{
+    const struct files *f = open_files(w);
+    size_t size = (size_t)f->file_pages * f->page_size;
+    sim_point();
+    if (!sim_calm && chance(1))
+        return err_set(e, ERR_IO, 5, "disk I/O error");
+    memset(out, 0, n);
+    if (offset < size)
+        memcpy(out, f->file + offset, n < size - offset ? n : size - offset);
+    return 0;
+}
+
+int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e)
+{
+    (void)e;
+    *ret_size = (uint64_t)open_files(w)->file_pages * open_files(w)->page_size;
+    return 0;
+}
+
+bool sim_process_watches(const struct sim_process *p, const struct files *f)
+{
+    return p->db && p->db->ready && open_files(&p->db->local.watch) == f;
+}
+
+/* ---- in place of checkpoint.c: the same steps, without locks */
+
+static struct file_stamp stamp_of(const struct files *f)
+{
+    return (struct file_stamp){.inode = f->inode, .size = (off_t)f->file_pages * f->page_size, .mtime_ns = f->mtime_ns};
+}
+
+void checkpoint_stamp(struct checkpoint *k)
+{
+    const struct files *f = open_files(k->watch);
+    k->stamped_backfill = f->backfilled;
+    if (running->files_of->files == f)
+        k->watch->db_file = stamp_of(f);
+}
+
+bool checkpoint_files_ours(const struct checkpoint *k)
+{
+    const struct files *f = open_files(k->watch);
+    bool untouched = k->watch->db_file.size == stamp_of(f).size && k->watch->db_file.mtime_ns == f->mtime_ns;
+    return running->files_of->files == f && (untouched || f->backfilled != k->stamped_backfill);
+}
+
+bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_header)
+{
+    return watch_header(w, ret_header);
+}
+
+static int capture_all(struct checkpoint *k, struct err *e)
+{
+    struct wal_index_header header;
+    if (!watch_header(k->watch, &header))
+        return err_set(e, ERR_BUSY, 0, "torn");
+    return k->capture_up_to(k->context, &header, e);
+}
+
+static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
+{
+    struct files *f = open_files(k->watch);
+    struct wal_index_header header;
+    if (capture_all(k, e))
+        return -1;
+    if (chance(50))
+        sim_database_backfill(f); /* PASSIVE */
+    sim_point();
+    if (!sim_calm && chance(20) && running->files_of->files == f)
+        sim_database_commit(running->files_of); /* the application does not wait for us */
+    if (chance(15))
+        return 0; /* a reader was in the way */
+    if (capture_all(k, e)) /* with the write lock held */
+        return -1;
+    if (!watch_header(k->watch, &header) || !capture_is_current(k->capture, &header))
+        return 0;
+    sim_database_reset(f, kind == CHECKPOINT_REST ? chance(90) : chance(10));
+    sim_point();
+    capture_note_reset(k->capture, &f->index);
+    *ret_end = CHECKPOINT_RESET;
+    if (!sim_calm && chance(4)) { /* the new watch could not begin before the write lock was dropped */
+        k->watch->unbroken = false;
+        k->capture->proven = false;
+        if (chance(50) && running->files_of->files == f) {
+            sim_database_commit(running->files_of);
+            sim_database_reset(f, false);
+        }
+    }
+    return 0;
+}
+
+int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
+{
+    *ret_end = CHECKPOINT_BUSY;
+    if (!checkpoint_files_ours(k)) {
+        *ret_end = CHECKPOINT_MOVED;
+        return 0;
+    }
+    int rc = run_checkpoint(k, kind, ret_end, e);
+    if (rc != 0 && e->code == ERR_BUSY)
+        rc = 0;
+    checkpoint_stamp(k);
+    sim_point();
+    if (k->capture->proven)
+        capture_commit_state(k->capture);
+    return rc;
+}
+
+/* ---- clocks, chance, and places to die in */
+
+int64_t __wrap_clock_wall_ms(void);
+int64_t __wrap_clock_mono_ns(void);
+int64_t __wrap_clock_boot_ms(void);
+void __wrap_clock_sleep_us(int64_t us);
+int __wrap_random_bytes(void *out, size_t n, struct err *e);
+int64_t __wrap_clock_wall_ms(void)
+{
+    return true_ms + (running ? running->clock_offset_ms : 0);
+}
+int64_t __wrap_clock_mono_ns(void)
+{
+    return true_ms * 1000000;
+}
+int64_t __wrap_clock_boot_ms(void)
+{
+    return true_ms;
+}
+void __wrap_clock_sleep_us(int64_t us)
+{
+    (void)us;
+}
+int __wrap_random_bytes(void *out, size_t n, struct err *e)
+{
+    (void)e;
+    dice_fill(&luck, out, n);
+    return 0;
+}
+
+void __real_map_set(struct map *m, uint32_t pgno, struct map_entry entry);
+void __wrap_map_set(struct map *m, uint32_t pgno, struct map_entry entry);
+void __wrap_map_set(struct map *m, uint32_t pgno, struct map_entry entry)
+{
+    if (running && m->fd >= 0 && running->points_to_live == 0) { /* it dies between the two halves of an entry */
+        if (dice_below(&luck, 2))
+            m->entries[pgno - 1].hash = entry.hash;
+        else
+            m->entries[pgno - 1].txid = entry.txid;
+    }
+    if (m->fd >= 0)
+        sim_point();
+    __real_map_set(m, pgno, entry);
+}
+
+int __real_state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e);
+int __wrap_state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e);
+int __wrap_state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)
+{
+    if (running)
+        running->state = s;
+    return __real_state_open(s, db_path, ret_found, e);
+}
+
+void __real_state_commit(struct state *s, const struct state_position *position);
+void __wrap_state_commit(struct state *s, const struct state_position *position);
+void __wrap_state_commit(struct state *s, const struct state_position *position)
+{
+    sim_point();
+    __real_state_commit(s, position);
+    sim_point();
+}
+
+void __real_state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
+void __wrap_state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
+void __wrap_state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica)
+{
+    sim_point();
+    __real_state_set_replica(s, index, replica);
+    sim_point();
+}
+
+void __real_state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
+void __wrap_state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
+void __wrap_state_begin_run(struct state *s, const struct uid *run, enum identity_past past)
+{
+    sim_point();
+    __real_state_begin_run(s, run, past);
+    sim_point();
+}
+
+int __wrap_state_sync(struct state *s, struct err *e);
+int __wrap_state_sync(struct state *s, struct err *e)
+{
+    (void)s;
+    (void)e;
+    sim_point();
+    if (running)
+        world_state_synced(running);
+    sim_point();
+    return 0;
+}
+
+/* ---- a daemon's life */
+
+static void no_alarm(void *context, const char *wal_path)
+{
+    (void)context;
+    (void)wal_path;
+}
+
+/* setjmp lives here: whoever calls in can be sure that the process is either where it was or gone. */
+static bool inside(struct sim_process *p, bool (*what)(struct sim_process *p))
+{
+    struct sim_process *outer = running;
+    if (setjmp(p->death)) {
+        running = outer;
+        sim_process_kill(p);
+        return false;
+    }
+    running = p;
+    bool rc = what(p);
+    running = outer;
+    return rc;
+}
+
+static bool start(struct sim_process *p)
+{
+    struct workers *w = calloc(1, sizeof *w);
+    struct err e;
+    p->db = calloc(1, sizeof *p->db);
+    if (!w || !p->db)
+        abort();
+    w->process = p;
+    p->job_count = 0;
+    if (database_init(p->db, &p->config, w, &e))
+        broken("a daemon does not start: %s", e.msg);
+    p->db->alarm = (struct alarm){.commit = no_alarm, .close = no_alarm};
+    return true;
+}
+
+bool sim_process_start(struct sim_process *p)
+{
+    p->dead = false;
+    p->state = NULL;
+    return inside(p, start);
+}
+
+static void go_on(struct sim_process *p)
+{
+    if (p->job_count == 0)
+        return;
+    size_t i = dice_below(&luck, (uint32_t)p->job_count);
+    struct sim_job *j = &p->jobs[i];
+    if (!j->ran) {
+        j->ran = true;
+        j->job->run(j->job, sim_codec);
+        if (chance(30))
+            return; /* its end is noticed later */
+    }
+    struct job *job = p->jobs[i].job;
+    p->jobs[i] = p->jobs[--p->job_count];
+    job->done(job);
+}
+
+static bool turn(struct sim_process *p)
+{
+    if (chance(40))
+        database_woken(p->db);
+    database_schedule(p->db);
+    go_on(p);
+    return !database_finished(p->db);
+}
+
+bool sim_process_turn(struct sim_process *p, struct err *ret_error)
+{
+    ret_error->code = ERR_NONE;
+    if (inside(p, turn))
+        return true;
+    if (p->dead)
+        return false;
+    if (p->db->failed)
+        *ret_error = p->db->error;
+    if (!p->db->hung) /* otherwise its jobs run until the process ends */
+        database_release(p->db);
+    sim_process_kill(p);
+    return false;
+}
