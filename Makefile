@@ -98,7 +98,7 @@ $(B)/trial/%.o: src/%.c
 	@echo "  CC    $< (trial)"
 	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -c -o $@ $<
 
-$(B)/tests/property: $(PROPERTY) $(wildcard tests/property/*.h) $(TRIAL_OBJECTS)
+$(B)/tests/property: $(PROPERTY) $(wildcard tests/property/*.h src/*/*.h) $(TRIAL_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -Wno-missing-prototypes -Itests/support -o $@ $(PROPERTY) $(TRIAL_OBJECTS) \
@@ -191,4 +191,4 @@ uninstall: ## what install put there
 clean: ## everything that was built
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TRIAL_OBJECTS:.o=.d) $(B)/tests/property.d

@@ -22,6 +22,7 @@
     X(base_span, "a base serves only targets at or after its newest chunk")                                                        \
     X(base_map, "a page whose map entry is zero is stored as zeros, not read from the file")                                       \
     X(attach, "a replica whose head is not in our proven past is compared page by page with what it holds")                        \
+    X(lost_map, "a map that was lost is related to no replica until it was compared with it")                                      \
     X(splice, "commits captured before such a comparison are not sent to that replica one by one")                                 \
     X(split_state, "a torn map does not take identity, runs, attempts and positions with it")                                      \
     X(sync_attach, "run, position and head are on disk before the first put of a run to a replica")                                \

@@ -70,7 +70,7 @@ static void put_pos(struct writer *w, const struct wal_pos *pos)
 
 #define FIXED_BYTES 256
 #define RUN_BYTES (UID_BYTES + 8)
-#define REPLICA_BYTES (DIGEST_BYTES + UID_BYTES + 8 + DIGEST_BYTES + 8 + 8 + 4 + IDENTITY_ATTEMPTS_MAX * DIGEST_BYTES)
+#define REPLICA_BYTES (DIGEST_BYTES + UID_BYTES + 8 + DIGEST_BYTES + 8 + 8 + 4 + 4 + IDENTITY_ATTEMPTS_MAX * DIGEST_BYTES)
 _Static_assert(FIXED_BYTES + IDENTITY_RUNS_MAX * RUN_BYTES + IDENTITY_REPLICAS_MAX * REPLICA_BYTES <= IDENTITY_SLOT_BYTES,
                "an identity fits into its slot");
 
@@ -107,6 +107,7 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
         put_bytes(&w, r->head.bytes, DIGEST_BYTES);
         put_u64(&w, r->head_checksum);
         put_u64(&w, r->base_owed);
+        put_u32(&w, r->unrelated);
         put_u32(&w, r->attempt_count);
         put_bytes(&w, r->attempts, r->attempt_count * sizeof r->attempts[0]);
     }
@@ -167,6 +168,10 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
         take_bytes(&c, r->head.bytes, DIGEST_BYTES);
         r->head_checksum = cursor_be64(&c);
         r->base_owed = cursor_be64(&c);
+        uint32_t unrelated = cursor_be32(&c);
+        if (unrelated > 1)
+            return false;
+        r->unrelated = unrelated;
         r->attempt_count = cursor_be32(&c);
         if (r->attempt_count > IDENTITY_ATTEMPTS_MAX)
             return false;
@@ -236,6 +241,8 @@ void identity_begin_run(struct identity *id, const struct uid *run, enum identit
         else if (id->runs[i].upto == RUN_OPEN)
             id->runs[i].upto = id->txid;
     }
+    for (uint32_t i = 0; i < id->replica_count && past == IDENTITY_LOSE_PAST && RULE(lost_map); i++)
+        id->replicas[i].unrelated = true;
     if (id->run_count == IDENTITY_RUNS_MAX) {
         memmove(id->runs, id->runs + 1, (IDENTITY_RUNS_MAX - 1) * sizeof id->runs[0]);
         id->run_count--;

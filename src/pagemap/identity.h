@@ -39,6 +39,7 @@ struct identity_replica {
     uint64_t durable_txid;  /* the store acknowledged everything up to here */
     struct digest head;     /* of the level-0 object that ends there */
     uint64_t head_checksum; /* database checksum there */
+    bool unrelated;         /* the map was lost since: it does not lead on from that head until all pages are compared with it */
     uint64_t base_owed;     /* txid of a base_only segment that waits for its base; 0: none */
     uint32_t attempt_count;
     struct digest attempts[IDENTITY_ATTEMPTS_MAX]; /* objects sent whose outcome is unknown */
@@ -76,7 +77,8 @@ bool identity_replica_tried(const struct identity_replica *replica, const struct
 bool identity_is_past(const struct identity *id, const struct uid *run, uint64_t max);
 bool identity_knows_run(const struct identity *id, const struct uid *run);
 
-/* Begins a run: the ones before end at the newest txid (`keep_past`), or are no proof of our past any more (the map was lost). */
+/* Begins a run: the ones before end at the newest txid, or (the map was lost) are no proof of our past any more. A lost map is made
+ * anew from one replica's numbers, which say nothing of another's: so none of them is related to it before it was compared. */
 enum identity_past { IDENTITY_KEEP_PAST, IDENTITY_LOSE_PAST };
 void identity_begin_run(struct identity *id, const struct uid *run, enum identity_past past);
 

@@ -25,14 +25,14 @@ struct findings {
 };
 
 /* Takes the object after `f->head_txid` into account. */
-static void consider(const struct destination *d, const struct author *a, const struct identity *id, const struct segment *s,
-                     const struct digest *digest, struct findings *f)
+static void consider(const struct destination *d, const struct identity *id, const struct segment *s, const struct digest *digest,
+                     struct findings *f)
 {
     const struct segment_info *i = &s->trailer.info;
     bool linked = i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head);
     bool attempt = identity_replica_tried(&d->entry, digest);
     f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
-    f->past &= linked && a->map_intact && (attempt || identity_is_past(id, &i->run, i->max));
+    f->past &= linked && (attempt || identity_is_past(id, &i->run, i->max));
     f->head_txid = i->max;
     f->head = *digest;
     f->head_checksum = s->records[s->trailer.record_count - 1].checksum;
@@ -48,7 +48,7 @@ static int look(const struct destination *d, const struct author *a, struct cata
 {
     const struct identity_replica *entry = &d->entry;
     *f = (struct findings){.mine = true,
-                           .past = a->map_intact,
+                           .past = !entry->unrelated,
                            .head_txid = entry->durable_txid,
                            .head = entry->head,
                            .head_checksum = entry->head_checksum,
@@ -80,7 +80,7 @@ static int look(const struct destination *d, const struct author *a, struct cata
             f->head_time_ms = s.records[s.trailer.record_count - 1].time_ms;
             f->last = s.trailer.info;
         } else {
-            consider(d, a, id, &s, &digest, f);
+            consider(d, id, &s, &digest, f);
         }
         segment_release(&s);
     }
@@ -129,7 +129,7 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     struct identity id = state_identity(a->state);
     struct findings f;
     if (c->level0_count == 0) {
-        if (d->entry.durable_txid != 0 || !a->map_intact || !RULE(keep_attempts)) /* otherwise a first put may still land */
+        if (d->entry.durable_txid != 0 || d->entry.unrelated || !RULE(keep_attempts)) /* otherwise a first put may still land */
             d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
         d->from_empty = true;
         d->head_time_ms = 0;

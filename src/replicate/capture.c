@@ -581,13 +581,14 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     uint32_t pages = 0, page_size = 0, old_pages = map->pages;
     if (page_size_of(c, target, &page_size, e))
         return -1;
+    bool lost = map->pages == 0;
     if (map->page_size != page_size) { /* nothing that is known means anything */
         map_clear(map);
         map->page_size = page_size;
     }
     if (index_frames(c, target->mx_frame, e) || database_pages(c, target, page_size, &pages, e))
         return -1;
-    r->known = map->pages > 0 ? map : newest_reference(r, page_size);
+    r->known = map->pages > 0 ? map : lost ? newest_reference(r, page_size) : NULL; /* after a loss no other replica relies on it */
     if (map->pages == 0) /* nothing there that could be lost: no second map in memory */
         r->fresh = map;
     r->fresh->page_size = page_size;

@@ -230,6 +230,8 @@ int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece,
     if (rc == 0)
         rc = c->kind == COPY_BASE ? read_base(c, p, capture, e) : read_catch_up(c, p, capture, e);
     if (rc) {
+        c->failed =
+            c->kind == COPY_CATCH_UP; /* ranges may count as read that are in no piece; a base asks for the same range again */
         piece_free(p);
         return err_wrap(e, "copy pages");
     }

@@ -103,7 +103,6 @@ static void complain(char *last, const char *what, const struct err *e)
 
 static void after_resync(struct database *db)
 {
-    db->map_intact = true;
     for (size_t i = 0; i < db->lane_count; i++) {
         struct lane *l = &db->lanes[i];
         if (!l->compared)
@@ -455,7 +454,6 @@ static int open_local(struct database *db)
                                     .grace_ms = (int64_t)db->config->options.grace_ms};
     }
     db->captured_txid = db->local.state.identity.txid;
-    db->map_intact = db->local.map_known;
     db->ready = true;
     return 0;
 }

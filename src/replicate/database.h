@@ -54,7 +54,6 @@ struct database {
     struct commit_record newest;
     uint32_t page_size;
     uint64_t captured_txid;
-    bool map_intact; /* the page map describes our past: what an earlier run shipped can be in it */
 
     bool news;         /* something may have been committed */
     bool closed_event; /* an application closed the WAL: complete the database file */

@@ -75,6 +75,7 @@ void destination_compared(struct destination *d, const struct author *a, uint64_
         d->from_empty = true;
     map_release(&d->head_map);
     d->since = txid;
+    d->entry.unrelated = false;
     destination_enter(d, DESTINATION_ATTACHED);
     state_set_replica(a->state, d->index, &d->entry);
 }
@@ -102,8 +103,8 @@ static int finish(struct destination *d, struct segment_writer *w, const struct 
     const struct commit_record *last = &content->records[content->record_count - 1];
     struct outgoing *o = &d->outgoing;
     INVARIANT(content->info->min == d->entry.durable_txid + 1 && content->info->min <= content->info->max,
-              "replica '%s': an object of txid %" PRIu64 " to %" PRIu64 " after %" PRIu64, d->url, content->info->min, content->info->max,
-              d->entry.durable_txid);
+              "replica '%s': an object of txid %" PRIu64 " to %" PRIu64 " after %" PRIu64, d->url, content->info->min,
+              content->info->max, d->entry.durable_txid);
     buf_release(&o->bytes);
     if (segment_writer_finish(w, content, &o->bytes, &o->digest, e))
         return -1;

@@ -13,10 +13,8 @@
  *   CONFLICT       -        -        -         -
  *
  *   DETACHED   nothing is known of the store's side; nothing may be put
- *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages. The state file still
- *              has the position of before, so that a restart finds the same
- *   ATTACHED   appends
- *   CONFLICT   stops, exit code 6
+ *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages. The state file
+ * still has the position of before, so that a restart finds the same ATTACHED   appends CONFLICT   stops, exit code 6
  *
  * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head,
  * exclusively. If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in
@@ -82,8 +80,7 @@ struct author {
     struct codec *codec; /* of the worker */
     enum take_over take_over;
     int64_t grace_ms;
-    bool map_intact; /* false: nothing in the replica can be in the past of our map */
-    void *owner;     /* whoever started the job; not looked at here */
+    void *owner; /* whoever started the job; not looked at here */
 };
 
 void destination_enter(struct destination *d, enum destination_state to);

@@ -45,7 +45,6 @@ static void start_ship(struct database *db, struct lane *l, enum ship_kind kind)
         l->shipped_at_ms = l->started_at_ms;
     l->page_size = db->page_size;
     l->record = db->newest;
-    l->author.map_intact = db->map_intact;
     lane_start(l, kind, db->workers, ship_done);
 }
 
@@ -73,8 +72,8 @@ static bool abandon_if_useless(struct database *db, struct lane *l)
     if (!l->copy)
         return false;
     bool left_behind = l->copy->kind == COPY_CATCH_UP && l->copy->after != l->d.entry.durable_txid;
-    bool useless = l->copy_failed || !attached || left_behind || l->copy->page_size != db->page_size ||
-                   (l->copy->kind == COPY_BASE && anew);
+    bool useless =
+        l->copy_failed || !attached || left_behind || l->copy->page_size != db->page_size || (l->copy->kind == COPY_BASE && anew);
     if (!useless)
         return false;
     if (lane_pieces_busy(l) || (db->busy && db->copying == l))

@@ -193,8 +193,8 @@ static void compose(const struct sim_database *db, struct transaction *t)
     t->after.page1_hash = page_hash(1, t->after.bytes, f->page_size);
 }
 
-/* Appends the frames of a transaction; the header does not know of them yet. */
-static struct wal_index_header write_frames(struct files *f, const struct transaction *t)
+/* Appends the frames of a transaction; the header does not know of them yet. Spilled: none of them ends a commit. */
+static struct wal_index_header write_frames(struct files *f, const struct transaction *t, bool commits)
 {
     if (f->index.mx_frame == 0 && !f->generation_begun)
         begin_generation(f);
@@ -213,7 +213,7 @@ static struct wal_index_header write_frames(struct files *f, const struct transa
             earlier[BODY_AT] ^= 0x55;
             put_frame(f, ++h.mx_frame, pgno, 0, earlier, &h.frame_sum);
         }
-        put_frame(f, ++h.mx_frame, pgno, pgno == last ? t->after.pages : 0, page, &h.frame_sum);
+        put_frame(f, ++h.mx_frame, pgno, commits && pgno == last ? t->after.pages : 0, page, &h.frame_sum);
     }
     h.db_pages = t->after.pages;
     h.page_size = f->page_size;
@@ -225,7 +225,7 @@ void sim_database_commit(struct sim_database *db)
 {
     struct transaction t;
     compose(db, &t);
-    db->files->index = write_frames(db->files, &t);
+    db->files->index = write_frames(db->files, &t, true);
     db->serial = add_truth(&t.after);
 }
 
@@ -239,7 +239,7 @@ void sim_database_roll_back(struct sim_database *db)
 {
     struct transaction t;
     compose(db, &t);
-    write_frames(db->files, &t);
+    write_frames(db->files, &t, false);
     free(t.after.bytes);
 }
 
