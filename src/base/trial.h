@@ -11,8 +11,7 @@
 #define RULES(X)                                                                                                                   \
     X(zero_growth, "a page grown over but not written gets an explicit zero version")                                              \
     X(durable_first, "nothing but the level-0 append itself is put with a txid beyond the durable one")                            \
-    X(attempts, "what is found under a key is compared with every attempt for it, not only with the last bytes sent")              \
-    X(keep_attempts, "an attempt is remembered until the key is known to be taken: it may land late")                              \
+    X(attempts, "what is found under a key is compared with what was sent there without an answer")                                \
     X(runs, "objects that an earlier run of this writer put are recognised after a restart")                                       \
     X(runs_upto, "of an earlier run only txids up to the one with which the next run began are our past")                          \
     X(bind, "the state file is bound to its place and inode: a copy is no proof of ownership")                                     \
@@ -25,7 +24,7 @@
     X(lost_map, "a map that was lost is related to no replica until it was compared with it")                                      \
     X(splice, "commits captured before such a comparison are not sent to that replica one by one")                                 \
     X(split_state, "a torn map does not take identity, runs, attempts and positions with it")                                      \
-    X(sync_attach, "run, position and head are on disk before the first put of a run to a replica")                                \
+    X(sync_run, "run, position and head are on disk before the first put of a run to a replica")                                   \
     X(full_xor, "the checksum of the map covers the txids, not only the page hashes")                                              \
     X(from_empty, "another page size begins anew: nothing before counts")                                                          \
     X(unbroken, "other salts continue the log only while the watch was held without a break")                                      \

@@ -69,7 +69,7 @@ static void put_pos(struct writer *w, const struct wal_pos *pos)
 }
 
 #define FIXED_BYTES 256
-#define RUN_BYTES (UID_BYTES + 8)
+#define RUN_BYTES (UID_BYTES + 8 + 4)
 #define REPLICA_BYTES (DIGEST_BYTES + UID_BYTES + 8 + DIGEST_BYTES + 8 + 8 + 4 + 4 + IDENTITY_ATTEMPTS_MAX * DIGEST_BYTES)
 _Static_assert(FIXED_BYTES + IDENTITY_RUNS_MAX * RUN_BYTES + IDENTITY_REPLICAS_MAX * REPLICA_BYTES <= IDENTITY_SLOT_BYTES,
                "an identity fits into its slot");
@@ -98,6 +98,7 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
     for (uint32_t i = 0; i < id->run_count; i++) {
         put_bytes(&w, id->runs[i].id.bytes, UID_BYTES);
         put_u64(&w, id->runs[i].upto);
+        put_u32(&w, id->runs[i].unlooked);
     }
     for (uint32_t i = 0; i < id->replica_count; i++) {
         const struct identity_replica *r = &id->replicas[i];
@@ -159,6 +160,7 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
     for (uint32_t i = 0; i < id.run_count; i++) {
         take_bytes(&c, id.runs[i].id.bytes, UID_BYTES);
         id.runs[i].upto = cursor_be64(&c);
+        id.runs[i].unlooked = cursor_be32(&c);
     }
     for (uint32_t i = 0; i < id.replica_count; i++) {
         struct identity_replica *r = &id.replicas[i];
@@ -233,7 +235,7 @@ bool identity_is_past(const struct identity *id, const struct uid *run, uint64_t
     return RULE(runs) && r && r->upto != RUN_OPEN && (max <= r->upto || !RULE(runs_upto));
 }
 
-void identity_begin_run(struct identity *id, const struct uid *run, enum identity_past past)
+void identity_end_runs(struct identity *id, enum identity_past past)
 {
     for (uint32_t i = 0; i < id->run_count; i++) {
         if (past == IDENTITY_LOSE_PAST)
@@ -243,9 +245,40 @@ void identity_begin_run(struct identity *id, const struct uid *run, enum identit
     }
     for (uint32_t i = 0; i < id->replica_count && past == IDENTITY_LOSE_PAST && RULE(lost_map); i++)
         id->replicas[i].unrelated = true;
-    if (id->run_count == IDENTITY_RUNS_MAX) {
-        memmove(id->runs, id->runs + 1, (IDENTITY_RUNS_MAX - 1) * sizeof id->runs[0]);
-        id->run_count--;
+}
+
+/* The oldest that nobody needs. */
+static void forget_a_run(struct identity *id)
+{
+    uint32_t i = 0;
+    while (i < id->run_count && id->runs[i].unlooked != 0)
+        i++;
+    if (i == id->run_count)
+        i = 0;
+    memmove(id->runs + i, id->runs + i + 1, (id->run_count - i - 1) * sizeof id->runs[0]);
+    id->run_count--;
+}
+
+bool identity_note_put(struct identity *id, const struct uid *run, uint32_t replica)
+{
+    uint32_t bit = UINT32_C(1) << replica, i = 0;
+    while (i < id->run_count && !uid_equal(&id->runs[i].id, run))
+        i++;
+    if (i < id->run_count && (id->runs[i].unlooked & bit))
+        return false;
+    if (i == IDENTITY_RUNS_MAX) {
+        forget_a_run(id);
+        i--;
     }
-    id->runs[id->run_count++] = (struct identity_run){.id = *run, .upto = RUN_OPEN};
+    if (i == id->run_count)
+        id->runs[id->run_count++] = (struct identity_run){.id = *run, .upto = RUN_OPEN};
+    id->runs[i].unlooked |= bit;
+    return true;
+}
+
+void identity_note_looked(struct identity *id, const struct uid *run, uint32_t replica)
+{
+    for (uint32_t i = 0; i < id->run_count; i++)
+        if (!uid_equal(&id->runs[i].id, run))
+            id->runs[i].unlooked &= ~(UINT32_C(1) << replica);
 }

@@ -6,15 +6,16 @@
 #define SEAWALL_PAGEMAP_IDENTITY_H
 
 #include "base/hash.h"
+#include "base/trial.h"
 #include "format/segment.h"
 #include "wal/header.h"
 
 #include <stdbool.h>
 
 #define IDENTITY_SLOT_BYTES 16384
-#define IDENTITY_RUNS_MAX 64     /* older runs are forgotten: their objects lie far below any position that counts */
-#define IDENTITY_REPLICAS_MAX 16 /* destinations of one database */
-#define IDENTITY_ATTEMPTS_MAX 8  /* PUTs of one key whose outcome is unknown; at it the replica waits for an answer */
+#define IDENTITY_RUNS_MAX SCALE(64, 6) /* at most two runs are unlooked of each replica: only others are forgotten */
+#define IDENTITY_REPLICAS_MAX 16       /* destinations of one database */
+#define IDENTITY_ATTEMPTS_MAX 8        /* PUTs of one key whose outcome is unknown; at it the replica waits for an answer */
 
 /* Where a state file belongs. A copy of it elsewhere is no proof of ownership. The inode is that of the state file itself: a copy
  * has another one, while the database beside it may be replaced without its history becoming another's. (No device number: it
@@ -25,11 +26,12 @@ struct binding {
 };
 int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_binding, struct err *e) MUST_CHECK;
 
-/* A start of the daemon. Of an earlier run only txids up to `upto` are our past: its later ones may be another fate's, after a
- * power cut that took back the state file. */
+/* A start of the daemon that put something. Of an earlier run only txids up to `upto` are our past: its later ones may be another
+ * fate's, after a power cut that took back the state file. */
 struct identity_run {
     struct uid id;
-    uint64_t upto; /* the txid with which the next run began; RUN_OPEN while it is the current one */
+    uint64_t upto;     /* the txid with which the next run began; RUN_OPEN while it is the current one */
+    uint32_t unlooked; /* bit i: it put objects into replica i, and no later run has looked at them */
 };
 #define RUN_OPEN UINT64_MAX
 
@@ -77,9 +79,15 @@ bool identity_replica_tried(const struct identity_replica *replica, const struct
 bool identity_is_past(const struct identity *id, const struct uid *run, uint64_t max);
 bool identity_knows_run(const struct identity *id, const struct uid *run);
 
-/* Begins a run: the ones before end at the newest txid, or (the map was lost) are no proof of our past any more. A lost map is made
- * anew from one replica's numbers, which say nothing of another's: so none of them is related to it before it was compared. */
+/* At start: earlier runs end at the newest txid, or (the map was lost) are no proof of our past any more. A lost map is made anew
+ * from one replica's numbers, which say nothing of another's: so none of them is related to it before it was compared. */
 enum identity_past { IDENTITY_KEEP_PAST, IDENTITY_LOSE_PAST };
-void identity_begin_run(struct identity *id, const struct uid *run, enum identity_past past);
+void identity_end_runs(struct identity *id, enum identity_past past);
+
+/* The run is about to put level-0 objects into a replica. True: that is new, and has to be on disk before. */
+bool identity_note_put(struct identity *id, const struct uid *run, uint32_t replica);
+
+/* The run has looked at all that is in the replica. */
+void identity_note_looked(struct identity *id, const struct uid *run, uint32_t replica);
 
 #endif

@@ -97,10 +97,28 @@ void state_set_replica(struct state *s, uint32_t index, const struct identity_re
     pthread_mutex_unlock(&s->lock);
 }
 
-void state_begin_run(struct state *s, const struct uid *run, enum identity_past past)
+void state_end_runs(struct state *s, enum identity_past past)
 {
     pthread_mutex_lock(&s->lock);
-    identity_begin_run(&s->identity, run, past);
+    identity_end_runs(&s->identity, past);
+    write_slot(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool state_note_put(struct state *s, const struct uid *run, uint32_t replica)
+{
+    pthread_mutex_lock(&s->lock);
+    bool news = identity_note_put(&s->identity, run, replica);
+    if (news)
+        write_slot(s);
+    pthread_mutex_unlock(&s->lock);
+    return news;
+}
+
+void state_note_looked(struct state *s, const struct uid *run, uint32_t replica)
+{
+    pthread_mutex_lock(&s->lock);
+    identity_note_looked(&s->identity, run, replica);
     write_slot(s);
     pthread_mutex_unlock(&s->lock);
 }

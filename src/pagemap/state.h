@@ -77,7 +77,10 @@ void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
 
 /* Copies one replica's entry in or out. */
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
-void state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
+void state_end_runs(struct state *s, enum identity_past past);
+bool state_note_put(struct state *s, const struct uid *run,
+                    uint32_t replica); /* as identity_note_put: true: state_sync before the put */
+void state_note_looked(struct state *s, const struct uid *run, uint32_t replica);
 struct identity state_identity(struct state *s);
 uint64_t state_txid(struct state *s); /* T */
 

@@ -9,18 +9,21 @@
 #include <string.h>
 
 /* The intent is in the mapped file before the request leaves. At the limit the oldest is forgotten: should it land after all, its
- * run id still shows that it is ours. */
-static void note_attempt(struct destination *d, const struct author *a)
+ * run id still shows that it is ours. Before the first PUT of a run to a replica run, position and head are on disk: after a power
+ * cut what it put is recognised. */
+static int note_attempt(struct destination *d, const struct author *a, struct err *e)
 {
     struct identity_replica *entry = &d->entry;
     if (identity_replica_tried(entry, &d->outgoing.digest))
-        return;
+        return 0;
     if (entry->attempt_count == IDENTITY_ATTEMPTS_MAX) {
         memmove(entry->attempts, entry->attempts + 1, (IDENTITY_ATTEMPTS_MAX - 1) * sizeof entry->attempts[0]);
         entry->attempt_count--;
     }
     entry->attempts[entry->attempt_count++] = d->outgoing.digest;
     state_set_replica(a->state, d->index, entry);
+    bool first = state_note_put(a->state, &a->run, d->index);
+    return first && RULE(sync_run) ? state_sync(a->state, e) : 0;
 }
 
 struct landed { /* an object that continues our history */
@@ -131,14 +134,13 @@ static int resolve(struct destination *d, const struct author *a, const char *ke
     }
     struct identity id = state_identity(a->state);
     bool earlier_run = !uid_equal(&info.run, &a->run); /* in one process only digests count: a cloned machine has both ids */
-    bool last_sent = digest_equal(&digest, &d->outgoing.digest);
     int rc = 0;
     segment_release(&s);
     if (RULE(proof_answer) && too_old(d, a, store_ms)) { /* whosever it is: what lies behind it decides */
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
-    if (RULE(attempts) ? identity_replica_tried(&d->entry, &digest) : last_sent)
+    if (RULE(attempts) && identity_replica_tried(&d->entry, &digest))
         adopt(d, a, &landed, store_ms);
     else if (earlier_run && identity_is_past(&id, &info.run, info.max))
         adopt(d, a, &landed, store_ms);
@@ -157,7 +159,8 @@ static int put(struct destination *d, const struct author *a, struct err *e)
     int64_t store_ms = 0;
     bool believed = true;
     name_format(&name, key);
-    note_attempt(d, a);
+    if (note_attempt(d, a, e))
+        return -1;
     if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e))
         return e->code == ERR_EXISTS ? resolve(d, a, key, store_ms, e) : -1;
     if (believe(d, a, key, &store_ms, &believed, e))

@@ -30,7 +30,7 @@ static void consider(const struct destination *d, const struct identity *id, con
 {
     const struct segment_info *i = &s->trailer.info;
     bool linked = i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head);
-    bool attempt = identity_replica_tried(&d->entry, digest);
+    bool attempt = RULE(attempts) && identity_replica_tried(&d->entry, digest);
     f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
     f->past &= linked && (attempt || identity_is_past(id, &i->run, i->max));
     f->head_txid = i->max;
@@ -108,17 +108,14 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
     return rc;
 }
 
-/* An attempt is kept while its key is free and the map goes on as it is: it may still land, and then it is our past. After a
- * comparison it is not: pages may count as unchanged since the head that it would move. */
+/* What was tried and has not landed is forgotten: should it land yet, its run shows whose it is. */
 static void set_position(struct destination *d, const struct findings *f)
 {
-    bool keep_attempts = RULE(keep_attempts) && f->past && f->head_txid == d->entry.durable_txid;
     d->entry.durable_txid = f->head_txid;
     d->entry.head = f->head;
     d->entry.head_checksum = f->head_checksum;
     d->entry.base_owed = f->base_owed;
-    if (!keep_attempts)
-        d->entry.attempt_count = 0;
+    d->entry.attempt_count = 0;
     d->head_time_ms = f->head_time_ms;
     d->head_page_size = f->last.page_size;
 }
@@ -129,8 +126,7 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     struct identity id = state_identity(a->state);
     struct findings f;
     if (c->level0_count == 0) {
-        if (d->entry.durable_txid != 0 || d->entry.unrelated || !RULE(keep_attempts)) /* otherwise a first put may still land */
-            d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
+        d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
         d->from_empty = true;
         d->head_time_ms = 0;
         d->head_page_size = 0;
@@ -181,9 +177,9 @@ int destination_attach(struct destination *d, const struct author *a, struct err
         return -1;
     int rc = attach_to(d, a, &c, &to, e);
     catalog_release(&c);
-    if (rc == 0 && RULE(sync_attach)) /* run, position and head are on disk before the first PUT of this run */
-        rc = state_sync(a->state, e);
     if (rc == 0)
         destination_enter(d, to);
+    if (rc == 0 && to == DESTINATION_ATTACHED)
+        state_note_looked(a->state, &a->run, d->index);
     return rc;
 }

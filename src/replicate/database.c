@@ -437,7 +437,7 @@ static int open_local(struct database *db)
         return -1;
     }
     enum identity_past past = db->local.map_known ? IDENTITY_KEEP_PAST : IDENTITY_LOSE_PAST;
-    state_begin_run(&db->local.state, &db->run, past);
+    state_end_runs(&db->local.state, past);
     for (size_t i = 0; i < db->lane_count; i++) {
         struct lane *l = &db->lanes[i];
         struct identity_replica *entry;

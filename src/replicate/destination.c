@@ -78,6 +78,7 @@ void destination_compared(struct destination *d, const struct author *a, uint64_
     d->entry.unrelated = false;
     destination_enter(d, DESTINATION_ATTACHED);
     state_set_replica(a->state, d->index, &d->entry);
+    state_note_looked(a->state, &a->run, d->index);
 }
 
 bool destination_starts_anew(const struct destination *d, uint32_t page_size)

@@ -207,8 +207,8 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.commits += o.figures.commits;
         sum.objects += o.figures.objects;
     }
-    printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64 " kills, %" PRIu64
-           " power cuts, %" PRIu64 " restores compared, %ld s\n",
+    printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
+           " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %ld s\n",
            seeds, sum.steps, sum.commits, sum.objects, sum.kills, sum.power_cuts, sum.restores, (long)(time(NULL) - started));
     return 0;
 }
@@ -226,8 +226,8 @@ static int test_rules(uint64_t first, size_t steps)
             o = run(&r);
         }
         rule_off[i] = false;
-        printf("%s %-14s off: %s (after %" PRIu64 " seeds)\n", o.failed ? "ok  " : "MISS", rules[i].name, o.failed ? o.text : rules[i].text,
-               seed - first);
+        printf("%s %-14s off: %s (after %" PRIu64 " seeds)\n", o.failed ? "ok  " : "MISS", rules[i].name,
+               o.failed ? o.text : rules[i].text, seed - first);
         fflush(stdout);
         missed += !o.failed;
     }

@@ -1,8 +1,9 @@
 /* property/sim.h - a world in which the daemon runs against databases, stores, clocks and deaths that obey a seed.
  *
- * Real: everything in src/ but the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the stores. In
- * their place stand sim_process.c, sim_database.c and sim_store.c. The database writes a real -wal: header, frames, salts, checksums.
- * The state file is a real file, mapped. What is atomic here: one job, but for the points (sim_point) at which its process may die.
+ * Real: everything in src/ but the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the stores.
+ * In their place stand sim_process.c, sim_database.c and sim_store.c. The database writes a real -wal: header, frames, salts,
+ * checksums. The state file is a real file, mapped. What is atomic here: one job, but for the points (sim_point) at which its
+ * process may die.
  *
  * Ghosts (what the application committed, what was published) exist for checking only; nothing in src/ can see them. */
 #ifndef PROPERTY_SIM_H
@@ -47,8 +48,8 @@ void trace(const char *fmt, ...) PRINTF_LIKE(1, 2); /* shown with -v */
 /* A state that the application committed. Page 1 holds its serial number, so that a restored database says which state it is. */
 struct truth {
     unsigned host;
-    size_t before;  /* the state that this one was made from */
-    bool alone;     /* ... not by a commit: the database was made, rebuilt or replaced */
+    size_t before; /* the state that this one was made from */
+    bool alone;    /* ... not by a commit: the database was made, rebuilt or replaced */
     uint32_t pages, page_size;
     uint64_t page1_hash;
     bool wild[PAGES_MAX + 1]; /* grown over and never written: any bytes are right */
@@ -84,12 +85,13 @@ void sim_database_commit(struct sim_database *db);
 void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and came to nothing */
 void sim_database_backfill(struct files *f);          /* all of the log into the file */
 void sim_database_reset(struct files *f, bool truncate);
-void sim_database_recover(struct sim_database *db);   /* all processes died: the wal-index is made anew from the log */
+void sim_database_recover(struct sim_database *db); /* all processes died: the wal-index is made anew from the log */
 void sim_database_power_cut(struct sim_database *db);
-void sim_database_torn(struct sim_database *db);      /* commits, and dies while writing the header */
+void sim_database_torn(struct sim_database *db);                        /* commits, and dies while writing the header */
 void sim_database_rebuild(struct sim_database *db, uint32_t page_size); /* VACUUM into another page size */
 /* Another database is put in its place: the bytes of a committed state. */
-void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size, size_t serial);
+void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size,
+                          size_t serial);
 void sim_files_read(const struct files *f, uint32_t pgno, uint8_t *out); /* as SQLite would */
 
 /* ---- sim_store.c: stores that lose, delay and repeat */
@@ -111,7 +113,7 @@ struct sim_store {
     } flying[64];
     size_t flying_count;
     bool down;
-    unsigned loss; /* percent of requests that go wrong */
+    unsigned loss;            /* percent of requests that go wrong */
     void (*before_put)(void); /* once: what happens while the process sleeps just before its request leaves */
 };
 extern struct sim_store stores[STORES];
@@ -140,7 +142,7 @@ struct sim_process {
     jmp_buf death;
     int points_to_live; /* < 0: does not die by itself */
     bool dead;
-    struct state *state; /* whose descriptor has to be closed */
+    struct state *state;  /* whose descriptor has to be closed */
     struct uid db_writer; /* as the state file names it */
 };
 extern struct sim_process *running; /* whose code runs just now; NULL: the test's */

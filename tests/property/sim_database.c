@@ -347,7 +347,8 @@ static struct files *new_files(uint32_t page_size)
     return f;
 }
 
-void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size, size_t serial)
+void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size,
+                          size_t serial)
 {
     struct files *f = new_files(page_size); /* the old ones stay with whoever has them open */
     memcpy(f->file, bytes, (size_t)pages * page_size);

@@ -130,7 +130,8 @@ int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, 
 {
     struct files *f = open_files(w);
     sim_point();
-    if (f == running->files_of->files && !f->torn && !sim_calm && chance(2)) /* while we read, the application writes behind the end */
+    if (f == running->files_of->files && !f->torn && !sim_calm &&
+        chance(2)) /* while we read, the application writes behind the end */
         sim_database_commit(running->files_of);
     if (offset + n > f->wal_len)
         return err_set(e, ERR_CORRUPT, 0, "the WAL ends before %llu", (unsigned long long)(offset + n));
@@ -212,7 +213,7 @@ static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum 
     if (!sim_calm && chance(20) && running->files_of->files == f)
         sim_database_commit(running->files_of); /* the application does not wait for us */
     if (chance(15))
-        return 0; /* a reader was in the way */
+        return 0;          /* a reader was in the way */
     if (capture_all(k, e)) /* with the write lock held */
         return -1;
     if (!watch_header(k->watch, &header) || !capture_is_current(k->capture, &header))
@@ -321,13 +322,14 @@ void __wrap_state_set_replica(struct state *s, uint32_t index, const struct iden
     sim_point();
 }
 
-void __real_state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
-void __wrap_state_begin_run(struct state *s, const struct uid *run, enum identity_past past);
-void __wrap_state_begin_run(struct state *s, const struct uid *run, enum identity_past past)
+bool __real_state_note_put(struct state *s, const struct uid *run, uint32_t replica);
+bool __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t replica);
+bool __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t replica)
 {
     sim_point();
-    __real_state_begin_run(s, run, past);
+    bool rc = __real_state_note_put(s, run, replica);
     sim_point();
+    return rc;
 }
 
 int __wrap_state_sync(struct state *s, struct err *e);

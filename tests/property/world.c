@@ -25,10 +25,10 @@ struct host {
     char path[256], state_path[300];
     struct sim_database db;
     struct sim_process process;
-    bool alive;            /* its daemon runs */
-    bool may_take_over;    /* a run of it was told to: what it attached to then stands in its state file */
-    int64_t paused_until;  /* SIGSTOP, a suspended machine */
-    uint8_t *synced;       /* the state file as a power cut would leave it, if nothing newer reached the disk */
+    bool alive;           /* its daemon runs */
+    bool may_take_over;   /* a run of it was told to: what it attached to then stands in its state file */
+    int64_t paused_until; /* SIGSTOP, a suspended machine */
+    uint8_t *synced;      /* the state file as a power cut would leave it, if nothing newer reached the disk */
     size_t synced_size;
     uint64_t heir[STORES]; /* restored from this txid of that store: may go on there while it is the head */
 };
@@ -38,8 +38,8 @@ static const char *world_folder;
 /* ---- what was published */
 
 struct point {
-    bool is;      /* a restore point */
-    bool retired; /* retention may have taken it */
+    bool is;       /* a restore point */
+    bool retired;  /* retention may have taken it */
     size_t serial; /* the state that it must give; 0: its object had no pages, nobody can know yet */
     uint64_t checksum;
 };
@@ -87,8 +87,7 @@ static void decode(const struct sim_object *o, struct segment *ret_segment)
 {
     struct segment_trailer t;
     struct err e;
-    if (o->size < SEGMENT_TRAILER_BYTES ||
-        segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
+    if (o->size < SEGMENT_TRAILER_BYTES || segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
         segment_decode(&t, o->bytes + t.tail_offset, sim_codec, SEGMENT_WANT_ALL, ret_segment, &e))
         broken("object '%s' is none: %s", o->key, e.msg);
 }
@@ -151,7 +150,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
         return;
     }
     NEED(i->min == p->head + 1, "P7: level 0 of %s forked: txid %" PRIu64 " landed after %" PRIu64, store->url, i->min, p->head);
-    NEED(digest_equal(&i->digest_before, &p->head_digest), "P7: txid %" PRIu64 " of %s does not link to the head", i->min, store->url);
+    NEED(digest_equal(&i->digest_before, &p->head_digest), "P7: txid %" PRIu64 " of %s does not link to the head", i->min,
+         store->url);
     const struct run_of *run = run_of(&i->run);
     NEED(run, "an object of no run");
     bool changes_hands = p->head > 0 && !uid_equal(&i->writer, &p->head_writer);
@@ -174,7 +174,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
             serial = before;
         if (full && before != 0 && (k > 0 || !(i->flags & SEGMENT_FROM_EMPTY)))
             NEED(serial == before || truths[serial].before == before || truths[serial].alone,
-                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url, before, serial);
+                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url, before,
+                 serial);
         *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum};
         before = serial;
     }
@@ -191,10 +192,12 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
     struct segment s;
     decode(o, &s);
     const struct segment_info *i = &s.trailer.info;
-    NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64, i->start, i->max, p->head);
+    NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64, i->start, i->max,
+         p->head);
     for (uint32_t k = 0; k < s.trailer.list_count; k++) {
         NEED(sim_store_get(store, s.list[k].name), "a marker names '%s', which is not there", s.list[k].name);
-        NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64, s.list[k].max, i->max);
+        NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64, s.list[k].max,
+             i->max);
     }
     NEED(p->base_count < 200, "too many bases for the test");
     p->bases[p->base_count++] = (struct base){.start = i->start, .max = i->max, .born_ms = true_ms};
@@ -284,8 +287,8 @@ static void restore_and_compare(struct view *v, uint64_t txid)
     if (point->serial == 0)
         point->serial = truth_find(page_hash(1, bytes, plan.page_size));
     NEED(point->serial != 0, "txid %" PRIu64 " of %s is a state that never was", txid, v->store->url);
-    NEED(truth_equal(&truths[point->serial], bytes, plan.record.pages, plan.page_size), "P4: txid %" PRIu64 " of %s restores wrongly",
-         txid, v->store->url);
+    NEED(truth_equal(&truths[point->serial], bytes, plan.record.pages, plan.page_size),
+         "P4: txid %" PRIu64 " of %s restores wrongly", txid, v->store->url);
     world_figures.restores++;
     map_release(&map);
     plan_release(&plan);
@@ -316,7 +319,8 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
     struct err e;
     if (l->busy || d->state != DESTINATION_ATTACHED || h == 0)
         return;
-    NEED(h <= db->local.state.identity.txid, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url, db->local.state.identity.txid);
+    NEED(h <= db->local.state.identity.txid, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url,
+         db->local.state.identity.txid);
     NEED(h <= p->head && p->points[h].is, "P2: txid %" PRIu64 " is durable in %s, which does not have it", h, s->url);
     NEED(p->points[h].checksum == d->entry.head_checksum, "P2: txid %" PRIu64 " in %s is not what we hold for durable", h, s->url);
     const struct map *map = &db->local.state.map;
@@ -330,7 +334,8 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
         for (uint32_t pgno = 1; pgno <= map->pages; pgno++) {
             struct map_entry a = map_get(map, pgno), b = map_get(&theirs, pgno);
             NEED(a.txid > h || (a.txid == b.txid && a.hash == b.hash),
-                 "page %u would never reach %s: txid %" PRIu64 " here, %" PRIu64 " there, head %" PRIu64, pgno, s->url, a.txid, b.txid, h);
+                 "page %u would never reach %s: txid %" PRIu64 " here, %" PRIu64 " there, head %" PRIu64, pgno, s->url, a.txid,
+                 b.txid, h);
         }
         map_release(&theirs);
         plan_release(&plan);
@@ -452,7 +457,8 @@ static void start_daemon(struct host *h, bool take_over)
 {
     struct sim_process *p = &h->process;
     int64_t offset = p->clock_offset_ms;
-    *p = (struct sim_process){.host = number_of(h), .files_of = &h->db, .state_path = h->state_path, .points_to_live = -1, .clock_offset_ms = offset};
+    *p = (struct sim_process){
+        .host = number_of(h), .files_of = &h->db, .state_path = h->state_path, .points_to_live = -1, .clock_offset_ms = offset};
     for (size_t i = 0; i < STORES; i++)
         p->urls[i] = stores[i].url;
     struct options o = options_default();
@@ -598,7 +604,8 @@ static void restore_elsewhere(struct sim_store *s)
     sync_state(h);
 }
 
-/* What retention may take: objects of earlier beginnings than the newest, all of them older than the grace period. Never the head. */
+/* What retention may take: objects of earlier beginnings than the newest, all of them older than the grace period. Never the head.
+ */
 static void retain(struct sim_store *s)
 {
     struct published *p = published_of(s);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Runs steps first..count-1 of a seed, but for those that `skip` names, then lets everything settle and checks all of it. Each step has
- * its own luck: leaving one out leaves the others what they were. Ends the process when a promise breaks. */
+/* Runs steps first..count-1 of a seed, but for those that `skip` names, then lets everything settle and checks all of it. Each step
+ * has its own luck: leaving one out leaves the others what they were. Ends the process when a promise breaks. */
 void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip);
 
 /* Holes that luck meets too seldom, built by hand. */

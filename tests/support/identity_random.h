@@ -11,6 +11,7 @@ static inline void random_run(struct dice *d, struct identity_run *run)
 {
     dice_fill(d, run->id.bytes, UID_BYTES);
     run->upto = dice_below(d, 2) ? RUN_OPEN : dice_next(d);
+    run->unlooked = (uint32_t)dice_next(d);
 }
 
 static inline void random_replica(struct dice *d, struct identity_replica *r)

@@ -134,16 +134,24 @@ static void an_attempt_is_known_by_its_digest(void **state)
     assert_false(identity_replica_tried(&r, &(struct digest){{1}}));
 }
 
+/* A start of the daemon, which puts something into its first replica. */
+static void begin_run(struct identity *id, const struct uid *run, enum identity_past past)
+{
+    identity_end_runs(id, past);
+    assert_true(identity_note_put(id, run, 0));
+    assert_false(identity_note_put(id, run, 0));
+}
+
 static void of_an_earlier_run_only_what_lies_before_the_next_is_our_past(void **state)
 {
     static struct identity id;
     const struct uid one = {{1}}, two = {{2}}, other = {{3}};
     (void)state;
     id = (struct identity){.txid = 0};
-    identity_begin_run(&id, &one, IDENTITY_KEEP_PAST);
+    begin_run(&id, &one, IDENTITY_KEEP_PAST);
     assert_false(identity_is_past(&id, &one, 0)); /* the current one: digests decide, not run ids */
     id.txid = 10;
-    identity_begin_run(&id, &two, IDENTITY_KEEP_PAST);
+    begin_run(&id, &two, IDENTITY_KEEP_PAST);
     assert_true(identity_is_past(&id, &one, 10));
     assert_false(identity_is_past(&id, &one, 11)); /* another fate's, after a power cut took back the state file */
     assert_false(identity_is_past(&id, &two, 1));
@@ -151,7 +159,7 @@ static void of_an_earlier_run_only_what_lies_before_the_next_is_our_past(void **
     assert_true(identity_knows_run(&id, &one) && identity_knows_run(&id, &two));
     assert_false(identity_knows_run(&id, &other));
     id.txid = 20;
-    identity_begin_run(&id, &other, IDENTITY_KEEP_PAST);
+    begin_run(&id, &other, IDENTITY_KEEP_PAST);
     assert_false(identity_is_past(&id, &one, 11)); /* its end stays where it was */
     assert_true(identity_is_past(&id, &two, 20));
 }
@@ -162,26 +170,44 @@ static void when_the_map_is_lost_no_earlier_run_is_our_past(void **state)
     const struct uid one = {{1}}, two = {{2}}, three = {{3}};
     (void)state;
     id = (struct identity){.txid = 5};
-    identity_begin_run(&id, &one, IDENTITY_KEEP_PAST);
-    identity_begin_run(&id, &two, IDENTITY_KEEP_PAST);
-    identity_begin_run(&id, &three, IDENTITY_LOSE_PAST);
+    begin_run(&id, &one, IDENTITY_KEEP_PAST);
+    begin_run(&id, &two, IDENTITY_KEEP_PAST);
+    begin_run(&id, &three, IDENTITY_LOSE_PAST);
     assert_false(identity_is_past(&id, &one, 1));
     assert_false(identity_is_past(&id, &two, 1));
     assert_true(identity_knows_run(&id, &one) && identity_knows_run(&id, &two)); /* still ours */
 }
 
-static void the_oldest_run_is_forgotten_at_the_limit(void **state)
+static void a_run_is_forgotten_at_the_limit_but_none_whose_objects_nobody_has_looked_at(void **state)
 {
     static struct identity id;
     (void)state;
     id = (struct identity){.txid = 1};
-    for (uint8_t i = 1; i <= IDENTITY_RUNS_MAX + 1; i++)
-        identity_begin_run(&id, &(struct uid){{i}}, IDENTITY_KEEP_PAST);
+    assert_true(identity_note_put(&id, &(struct uid){{1}}, 5)); /* and this replica is away from then on */
+    for (uint8_t i = 1; i <= IDENTITY_RUNS_MAX + 3; i++) {
+        struct uid run = {{i}};
+        identity_end_runs(&id, IDENTITY_KEEP_PAST);
+        identity_note_looked(&id, &run, 0);
+        assert_true(identity_note_put(&id, &run, 0));
+    }
     assert_int_equal(id.run_count, IDENTITY_RUNS_MAX);
-    assert_false(identity_knows_run(&id, &(struct uid){{1}}));
-    assert_true(identity_knows_run(&id, &(struct uid){{2}}));
+    assert_true(identity_knows_run(&id, &(struct uid){{1}}));
+    for (uint8_t i = 2; i <= 4; i++)
+        assert_false(identity_knows_run(&id, &(struct uid){{i}}));
+    assert_true(identity_knows_run(&id, &(struct uid){{5}}));
     assert_true(id.runs[IDENTITY_RUNS_MAX - 1].upto == RUN_OPEN);
     assert_true(id.runs[IDENTITY_RUNS_MAX - 2].upto == 1);
+}
+
+static void a_lost_map_is_related_to_no_replica(void **state)
+{
+    static struct identity id;
+    (void)state;
+    id = (struct identity){.replica_count = 2};
+    identity_end_runs(&id, IDENTITY_KEEP_PAST);
+    assert_false(id.replicas[0].unrelated || id.replicas[1].unrelated);
+    identity_end_runs(&id, IDENTITY_LOSE_PAST);
+    assert_true(id.replicas[0].unrelated && id.replicas[1].unrelated);
 }
 
 /* ---- binding */
@@ -214,7 +240,8 @@ int main(void)
         UNIT(an_attempt_is_known_by_its_digest),
         UNIT(of_an_earlier_run_only_what_lies_before_the_next_is_our_past),
         UNIT(when_the_map_is_lost_no_earlier_run_is_our_past),
-        UNIT(the_oldest_run_is_forgotten_at_the_limit),
+        UNIT(a_run_is_forgotten_at_the_limit_but_none_whose_objects_nobody_has_looked_at),
+        UNIT(a_lost_map_is_related_to_no_replica),
         UNIT_IN_TEMP(a_binding_names_the_database_and_not_the_way_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

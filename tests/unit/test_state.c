@@ -18,6 +18,13 @@ static struct map_entry entry_of(uint32_t pgno, uint64_t txid)
     return (struct map_entry){.hash = pgno * UINT64_C(0x9e3779b97f4a7c15) + txid, .txid = txid};
 }
 
+/* A start of the daemon, which puts something into its first replica. */
+static void begin_run(struct state *s, const struct uid *run)
+{
+    state_end_runs(s, IDENTITY_KEEP_PAST);
+    assert_true(state_note_put(s, run, 0));
+}
+
 static void open_state(struct state *s, const char *db, enum state_found wanted)
 {
     struct err e;
@@ -55,7 +62,7 @@ static struct uid make_state(void)
     struct err e;
     assert_int_equal(file_write(temp_path("a.db"), "database", 8), 0);
     open_state(&s, temp_path("a.db"), STATE_NEW);
-    state_begin_run(&s, &first_run, IDENTITY_KEEP_PAST);
+    begin_run(&s, &first_run);
     commit(&s, 1);
     commit(&s, 2);
     assert_ok(identity_replica_get(&s.identity, "/replica", &r, &e), &e);
@@ -312,7 +319,7 @@ static void after_a_fall_back_the_next_write_counts(void **state)
     bytes[newest_slot(bytes) * IDENTITY_SLOT_BYTES + 100] ^= 1;
     write_state(bytes, n);
     open_state(&s, temp_path("a.db"), STATE_INTACT);
-    state_begin_run(&s, &second_run, IDENTITY_KEEP_PAST);
+    begin_run(&s, &second_run);
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_INTACT);
     assert_true(identity_is_past(&s.identity, &first_run, 2));
@@ -360,7 +367,7 @@ static uint8_t *history(const char *db, uint8_t **ret_older, size_t *ret_n)
     assert_int_equal(file_write(temp_path(db), "database", 8), 0);
     open_state(&s, temp_path(db), STATE_NEW);
     snprintf(path, sizeof path, "%s", s.path);
-    state_begin_run(&s, &first_run, IDENTITY_KEEP_PAST);
+    begin_run(&s, &first_run);
     commit(&s, 1);
     commit(&s, 2);
     *ret_older = file_bytes(path, ret_n);
@@ -482,7 +489,7 @@ static void a_copy_that_was_put_back_in_its_place_proves_nothing(void **state)
     assert_int_equal(rename(temp_path("backup"), temp_path("a.db-seawall")), 0); /* what it says may be long past */
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
-    state_begin_run(&s, &second_run, IDENTITY_KEEP_PAST); /* its serial is above those of the old slots */
+    begin_run(&s, &second_run); /* its serial is above those of the old slots */
     struct uid fresh = s.identity.writer;
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
