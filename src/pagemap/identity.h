@@ -1,7 +1,7 @@
 /* pagemap/identity.h - who we are in a replica's history: the part of the state file whose loss costs the replica.
  *
- * Losing it means that the objects of the replica can't be told from another writer's. So it has two slots, written in turn, each
- * with its own checksum and serial number; the newest intact one counts. */
+ * Losing it means that the objects of the replica can't be told from another writer's. So it has slots, each with its own
+ * checksum and serial number; the newest intact one counts (state.h says in which order they are written). */
 #ifndef SEAWALL_PAGEMAP_IDENTITY_H
 #define SEAWALL_PAGEMAP_IDENTITY_H
 

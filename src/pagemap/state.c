@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAP_HEADER_OFFSET (2 * IDENTITY_SLOT_BYTES)
+#define SLOTS 4
+#define MAP_HEADER_OFFSET (SLOTS * IDENTITY_SLOT_BYTES)
 #define MAP_ENTRIES_OFFSET (MAP_HEADER_OFFSET + 4096)
 
 struct map_header {
@@ -38,8 +39,11 @@ static uint64_t header_sum(const struct map_header *h)
 
 static void write_slot(struct state *s)
 {
-    s->serial++;
-    identity_encode(&s->identity, s->serial, s->fixed + (s->serial & 1) * IDENTITY_SLOT_BYTES);
+    int slot = 0;
+    while (slot == s->current || slot == s->synced || slot == s->syncing)
+        slot++;
+    identity_encode(&s->identity, ++s->serial, s->fixed + slot * IDENTITY_SLOT_BYTES);
+    s->current = slot;
 }
 
 /* With the lock held. */
@@ -141,22 +145,31 @@ uint64_t state_txid(struct state *s)
 
 int state_sync(struct state *s, struct err *e)
 {
-    return io_fsync(s->fd, s->path, e); /* covers what was written through the mappings */
+    pthread_mutex_lock(&s->sync_lock);
+    pthread_mutex_lock(&s->lock);
+    s->syncing = s->current;
+    pthread_mutex_unlock(&s->lock);
+    int rc = io_fsync(s->fd, s->path, e); /* covers what was written through the mappings */
+    pthread_mutex_lock(&s->lock);
+    if (rc == 0)
+        s->synced = s->syncing;
+    s->syncing = -1;
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->sync_lock);
+    return rc;
 }
 
 static bool load_identity(struct state *s)
 {
-    struct identity slot[2];
-    uint64_t serial[2] = {0, 0};
-    bool ok[2];
-    for (int i = 0; i < 2; i++)
-        ok[i] = identity_decode(s->fixed + i * IDENTITY_SLOT_BYTES, &slot[i], &serial[i]);
-    if (!ok[0] && !ok[1])
-        return false;
-    int newest = !ok[0] || (ok[1] && serial[1] > serial[0]);
-    s->identity = slot[newest];
-    s->serial = serial[newest];
-    return true;
+    struct identity found;
+    uint64_t serial = 0;
+    for (int i = 0; i < SLOTS; i++)
+        if (identity_decode(s->fixed + i * IDENTITY_SLOT_BYTES, &found, &serial) && (s->current < 0 || serial > s->serial)) {
+            s->identity = found;
+            s->serial = serial;
+            s->current = i;
+        }
+    return s->current >= 0;
 }
 
 /* True if the map in the file is whole and of the identity's txid; then s->map is it. */
@@ -230,7 +243,13 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
 {
     struct binding binding;
     struct stat st;
-    *s = (struct state){.fd = -1, .map = {.fd = -1}, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *s = (struct state){.fd = -1,
+                        .map = {.fd = -1},
+                        .lock = PTHREAD_MUTEX_INITIALIZER,
+                        .sync_lock = PTHREAD_MUTEX_INITIALIZER,
+                        .current = -1,
+                        .synced = -1,
+                        .syncing = -1};
     snprintf(s->path, sizeof s->path, "%s" STATE_SUFFIX, db_path);
     if (stat(db_path, &st) != 0) {
         err_sys(e, errno, "database '%s'", db_path);
@@ -249,6 +268,8 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
     if (random_bytes(&s->seal, sizeof s->seal, e))
         goto fail;
     bool known = load_identity(s);
+    if (known && state_sync(s, e)) /* what we go on from must not be taken back by a power cut */
+        goto fail;
     bool bound =
         known &&
         ((digest_equal(&s->identity.binding.place, &binding.place) && s->identity.binding.inode == binding.inode) || !RULE(bind));

@@ -1,9 +1,12 @@
 /* pagemap/state.h - the state file <db>-seawall: identity and page map, mapped, so that kill -9 loses nothing.
  *
- *   offset 0       identity slot A            16 KiB, big-endian
- *   16384          identity slot B
- *   32768          map header                 4 KiB, byte order of the machine
- *   36864          map entries                16 bytes a page
+ *   offset 0       4 identity slots           16 KiB each, big-endian
+ *   65536          map header                 4 KiB, byte order of the machine
+ *   69632          map entries                16 bytes a page
+ *
+ * A slot that was synced is not written again before another one is: a kill tears the one being written, a power cut may tear all
+ * that were written since, and the newest synced one is always there. One more is taken while a sync is under way, so that nobody
+ * waits for it.
  *
  * What is found at open, and what follows. A map counts if it is whole and has the seal of the identity: a random number, counted
  * on, so that no other file's map, and no map of another fate of this file, can be taken for it.
@@ -49,8 +52,10 @@ struct state {
     int fd;
     uint8_t *fixed; /* mapped: slots and map header */
     uint64_t serial;
-    uint64_t seal;        /* of the map: random at open, then counted, so that no two fates of a state share one */
-    pthread_mutex_t lock; /* guards identity, serial and the slots */
+    uint64_t seal;                /* of the map: random at open, then counted, so that no two fates of a state share one */
+    pthread_mutex_t lock;         /* guards identity, serial and the slots */
+    pthread_mutex_t sync_lock;    /* one sync at a time */
+    int current, synced, syncing; /* slots; -1: none */
     char path[4200];
 };
 

@@ -16,6 +16,8 @@
 
 struct findings {
     bool mine, past;
+    bool behind; /* the object at our position is gone: retention took it, and a power cut our position. Whose the others are shows
+                    each by itself */
     uint64_t head_txid, head_checksum;
     int64_t head_time_ms;
     struct digest head;
@@ -29,7 +31,8 @@ static void consider(const struct destination *d, const struct identity *id, con
                      struct findings *f)
 {
     const struct segment_info *i = &s->trailer.info;
-    bool linked = i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head);
+    bool linked = f->behind || (i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head));
+    f->behind = false;
     bool attempt = RULE(attempts) && identity_replica_tried(&d->entry, digest);
     f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
     f->past &= linked && (attempt || identity_is_past(id, &i->run, i->max));
@@ -57,8 +60,8 @@ static int look(const struct destination *d, const struct author *a, struct cata
     while (first_newer < c->level0_count && c->level0[first_newer].name.min <= entry->durable_txid)
         first_newer++;
     size_t i = first_newer > 0 ? first_newer - 1 : 0; /* the head that we know, or whatever is there instead */
-    if (first_newer == 0)
-        f->mine = f->past = entry->durable_txid == 0;
+    f->behind = first_newer == 0 && entry->durable_txid > 0;
+    f->past &= !f->behind;
     for (; i < c->level0_count; i++) {
         struct segment s;
         struct digest digest;

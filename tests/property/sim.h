@@ -142,8 +142,7 @@ struct sim_process {
     jmp_buf death;
     int points_to_live; /* < 0: does not die by itself */
     bool dead;
-    struct state *state;  /* whose descriptor has to be closed */
-    struct uid db_writer; /* as the state file names it */
+    struct state *state; /* whose descriptor has to be closed */
 };
 extern struct sim_process *running; /* whose code runs just now; NULL: the test's */
 extern struct codec *sim_codec;

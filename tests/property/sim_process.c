@@ -332,16 +332,16 @@ bool __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t repl
     return rc;
 }
 
+int __real_state_sync(struct state *s, struct err *e);
 int __wrap_state_sync(struct state *s, struct err *e);
 int __wrap_state_sync(struct state *s, struct err *e)
 {
-    (void)s;
-    (void)e;
     sim_point();
+    int rc = __real_state_sync(s, e);
     if (running)
         world_state_synced(running);
     sim_point();
-    return 0;
+    return rc;
 }
 
 /* ---- a daemon's life */

@@ -25,7 +25,11 @@ struct host {
     char path[256], state_path[300];
     struct sim_database db;
     struct sim_process process;
-    bool alive;           /* its daemon runs */
+    bool alive;   /* its daemon runs */
+    bool lost;    /* its state file was deleted, damaged or copied from elsewhere: it may be nobody */
+    bool damaged; /* ... so an older slot may count, which does not know of the newest run */
+    bool has_put; /* `writer` has put something: it must come back */
+    struct uid writer;
     bool may_take_over;   /* a run of it was told to: what it attached to then stands in its state file */
     int64_t paused_until; /* SIGSTOP, a suspended machine */
     uint8_t *synced;      /* the state file as a power cut would leave it, if nothing newer reached the disk */
@@ -182,6 +186,7 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     p->head = i->max;
     p->head_digest = digest;
     p->head_writer = i->writer;
+    hosts[run->host].has_put |= uid_equal(&hosts[run->host].writer, &i->writer);
     world_figures.objects++;
     segment_release(&s);
 }
@@ -355,19 +360,17 @@ static void check_host(const struct host *h)
 /* A daemon may give a replica up only if somebody else has written to it. */
 static void check_conflict(const struct host *h, const struct err *e)
 {
-    const struct database *db = h->process.db;
     bool foreign = false;
-    (void)db;
     for (size_t s = 0; s < STORES; s++)
         for (size_t i = 0; i < stores[s].count; i++) {
             struct segment segment;
             if (name_parse(stores[s].objects[i].key).kind != NAME_LEVEL0)
                 continue;
             decode(&stores[s].objects[i], &segment);
-            foreign |= !uid_equal(&segment.trailer.info.writer, &h->process.db_writer);
+            foreign |= !uid_equal(&segment.trailer.info.writer, &h->writer);
             segment_release(&segment);
         }
-    NEED(foreign, "false conflict: only this writer ever wrote: %s", e->msg);
+    NEED(foreign || h->damaged, "false conflict: only this writer ever wrote: %s", e->msg);
 }
 
 /* ---- the state file */
@@ -438,8 +441,9 @@ static void damage_state(struct host *h)
     uint8_t *now = NULL;
     size_t size = 0;
     read_state(h, &now, &size);
-    if (size > 40000) {
-        size_t at = chance(50) ? 36864 + dice_below(&luck, 320) : dice_below(&luck, 3000) + (chance(50) ? 16384u : 0);
+    h->lost = h->damaged = true;
+    if (size > 72000) {
+        size_t at = chance(50) ? 69632 + dice_below(&luck, 320) : dice_below(&luck, 600) + 16384u * dice_below(&luck, 4);
         now[at] ^= (uint8_t)(1 + dice_below(&luck, 255));
         write_state(h, now, size);
     }
@@ -490,13 +494,26 @@ static void ended(struct host *h, const struct err *e)
         trace("      host %u: the daemon ended: %s", number_of(h), e->msg);
 }
 
+/* A host stays the writer that it was, whatever is killed or loses power. */
+static void note_writer(struct host *h)
+{
+    const struct database *db = h->process.db;
+    if (!db->ready)
+        return;
+    const struct uid *writer = &db->local.state.identity.writer;
+    bool same = uid_equal(&h->writer, writer);
+    NEED(!h->has_put || h->lost || same, "host %u is another writer than before", number_of(h));
+    h->has_put &= same;
+    h->lost = false;
+    h->writer = *writer;
+}
+
 static void turns(struct host *h, unsigned n)
 {
     struct err e;
     while (n-- > 0 && h->alive) {
         true_ms += dice_below(&luck, 12);
-        if (h->process.db->ready)
-            h->process.db_writer = h->process.db->local.state.identity.writer;
+        note_writer(h);
         if (!sim_process_turn(&h->process, &e))
             ended(h, &e);
     }
@@ -514,6 +531,65 @@ static void kill_daemon(struct host *h, bool at_a_point)
     if (h->alive)
         sim_process_kill(&h->process);
     h->alive = false;
+}
+
+/* ---- climate: each seed has more of some things and none of others, so that rare things meet each other */
+
+enum deed {
+    DEED_COMMIT,
+    DEED_ROLL_BACK,
+    DEED_BACKFILL,
+    DEED_RESET,
+    DEED_TORN_HEADER,
+    DEED_PAGE_SIZE,
+    DEED_REPLACE,
+    DEED_DELETE,
+    DEEDS
+};
+enum misfortune {
+    MISFORTUNE_KILL,
+    MISFORTUNE_CRASH,
+    MISFORTUNE_POWER_CUT,
+    MISFORTUNE_OUTAGE,
+    MISFORTUNE_LOSS,
+    MISFORTUNE_CLOCK,
+    MISFORTUNE_STATE_LOST,
+    MISFORTUNE_STATE_DAMAGED,
+    MISFORTUNE_STATE_WRITTEN, /* the system writes it to disk by itself */
+    MISFORTUNE_SUSPENDED,
+    MISFORTUNE_COPY,
+    MISFORTUNE_RESTORE,
+    MISFORTUNE_DECOMMISSIONED,
+    MISFORTUNES
+};
+static const unsigned usual_deeds[DEEDS] = {700, 60, 40, 120, 10, 20, 10, 3};
+static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 2, 5, 8, 2, 2, 4, 3};
+
+static struct climate {
+    unsigned deeds[DEEDS], misfortunes[MISFORTUNES];
+    unsigned application, misfortune; /* percent of the steps */
+} climate;
+
+static unsigned pick(const unsigned *weights, unsigned n)
+{
+    unsigned sum = 0, i = 0;
+    for (unsigned k = 0; k < n; k++)
+        sum += weights[k];
+    unsigned at = dice_below(&luck, sum);
+    while (at >= weights[i])
+        at -= weights[i++];
+    return i;
+}
+
+static void draw_climate(void)
+{
+    static const unsigned factors[] = {0, 1, 1, 2, 2, 3, 12};
+    for (unsigned i = 0; i < DEEDS; i++)
+        climate.deeds[i] = usual_deeds[i] * (i == DEED_COMMIT ? 1 : factors[dice_below(&luck, 7)]);
+    for (unsigned i = 0; i < MISFORTUNES; i++)
+        climate.misfortunes[i] = 1 + usual_misfortunes[i] * factors[dice_below(&luck, 7)];
+    climate.application = dice_between(&luck, 15, 40);
+    climate.misfortune = dice_between(&luck, 3, 18);
 }
 
 /* ---- steps */
@@ -566,6 +642,7 @@ static void copy_host(struct host *from)
     read_state(from, &state, &size);
     if (state)
         write_state(h, state, size);
+    h->lost = true;
     free(state);
 }
 
@@ -641,12 +718,12 @@ static bool watched(const struct host *h)
 static void application(struct host *h)
 {
     struct files *f = h->db.files;
-    unsigned roll = dice_below(&luck, 100);
+    unsigned n = number_of(h);
+    if (!f && (h->alive || chance(50)))
+        return;
     if (!f) {
-        if (chance(50) && !h->alive) {
-            trace("  host %u: a new database", number_of(h));
-            make_database(h, chance(70) ? 512 : 1024);
-        }
+        trace("  host %u: a new database", n);
+        make_database(h, chance(70) ? 512 : 1024);
         return;
     }
     if (f->torn) {
@@ -654,33 +731,49 @@ static void application(struct host *h)
             sim_database_recover(&h->db); /* the next opener */
         return;
     }
-    if (roll < 70) {
+    switch (pick(climate.deeds, DEEDS)) {
+    case DEED_COMMIT:
         sim_database_commit(&h->db);
         world_figures.commits++;
-        trace("  host %u: commit %zu, %u frames", number_of(h), h->db.serial, f->index.mx_frame);
-    } else if (roll < 76) {
+        trace("  host %u: commit %zu, %u frames", n, h->db.serial, f->index.mx_frame);
+        break;
+    case DEED_ROLL_BACK:
         sim_database_roll_back(&h->db);
-    } else if (roll < 80) {
-        trace("  host %u: the application backfills", number_of(h));
+        break;
+    case DEED_BACKFILL:
+        trace("  host %u: the application backfills", n);
         sim_database_backfill(f);
-    } else if (roll < 92 && !watched(h)) { /* a checkpoint of its own, or its last connection closes */
-        trace("  host %u: the application resets the log", number_of(h));
+        break;
+    case DEED_RESET: /* a checkpoint of its own, or its last connection closes */
+        if (watched(h))
+            break;
+        trace("  host %u: the application resets the log", n);
         sim_database_reset(f, chance(50));
-    } else if (roll < 93) {
-        trace("  host %u: a writer dies with a torn header", number_of(h));
+        break;
+    case DEED_TORN_HEADER:
+        trace("  host %u: a writer dies with a torn header", n);
         sim_database_torn(&h->db);
         world_figures.commits++;
-    } else if (roll < 94 && !h->alive) {
-        trace("  host %u: another page size", number_of(h));
+        break;
+    case DEED_PAGE_SIZE:
+        if (h->alive)
+            break;
+        trace("  host %u: another page size", n);
         sim_database_rebuild(&h->db, f->page_size == 512 ? 1024 : 512);
-    } else if (roll < 95 && truth_count > 3) {
+        break;
+    case DEED_REPLACE: {
         size_t serial = 1 + dice_below(&luck, (uint32_t)truth_count);
         const struct truth *t = &truths[serial];
-        trace("  host %u: another database in its place, state %zu", number_of(h), serial);
-        sim_database_replace(&h->db, number_of(h), t->bytes, t->pages, t->page_size, serial);
-    } else if (roll < 96 && chance(30) && !h->alive) {
-        trace("  host %u: the database is deleted", number_of(h));
+        trace("  host %u: another database in its place, state %zu", n, serial);
+        sim_database_replace(&h->db, n, t->bytes, t->pages, t->page_size, serial);
+        break;
+    }
+    default:
+        if (h->alive)
+            break;
+        trace("  host %u: the database is deleted", n);
         remove_database(h);
+        break;
     }
 }
 
@@ -702,73 +795,70 @@ static void crash(struct host *h, bool power_cut)
 static void misfortune(struct host *h)
 {
     struct sim_store *s = &stores[dice_below(&luck, STORES)];
-    switch (dice_below(&luck, 16)) {
-    case 0:
-    case 1:
-    case 2:
-    case 3:
-        trace("  host %u: kill -9", number_of(h));
+    unsigned n = number_of(h);
+    switch (pick(climate.misfortunes, MISFORTUNES)) {
+    case MISFORTUNE_KILL:
+        trace("  host %u: kill -9", n);
         kill_daemon(h, true);
         break;
-    case 4:
-        trace("  host %u: all processes killed", number_of(h));
+    case MISFORTUNE_CRASH:
+        trace("  host %u: all processes killed", n);
         crash(h, false);
         break;
-    case 5:
-        trace("  host %u: power cut", number_of(h));
+    case MISFORTUNE_POWER_CUT:
+        trace("  host %u: power cut", n);
         crash(h, true);
         break;
-    case 6:
+    case MISFORTUNE_OUTAGE:
         trace("  %s: %s", s->url, s->down ? "up again" : "down");
         s->down = !s->down;
         break;
-    case 7:
+    case MISFORTUNE_LOSS:
         s->loss = dice_below(&luck, 30);
         break;
-    case 8:
-        trace("  host %u: the wall clock steps", number_of(h));
+    case MISFORTUNE_CLOCK:
+        trace("  host %u: the wall clock steps", n);
         h->process.clock_offset_ms = ((int64_t)dice_below(&luck, 3) - 1) * 3600000;
         break;
-    case 9:
-        if (chance(25) && !h->alive) {
-            trace("  host %u: the state file is lost", number_of(h));
-            unlink(h->state_path);
-        }
-        break;
-    case 10:
-        if (!h->alive) {
-            trace("  host %u: the state file is damaged", number_of(h));
-            damage_state(h);
-        }
-        break;
-    case 11:
+    case MISFORTUNE_STATE_LOST:
         if (h->alive)
-            sync_state(h); /* the system wrote it back by itself */
+            break;
+        trace("  host %u: the state file is lost", n);
+        unlink(h->state_path);
+        free(h->synced);
+        h->synced = NULL;
+        h->lost = true;
         break;
-    case 12:
-        if (chance(20)) {
-            trace("  host %u: suspended", number_of(h));
-            h->paused_until = true_ms + dice_below(&luck, 3 * GRACE_MS);
-        }
+    case MISFORTUNE_STATE_DAMAGED:
+        if (h->alive)
+            break;
+        trace("  host %u: the state file is damaged", n);
+        damage_state(h);
         break;
-    case 13:
-        if (chance(25)) {
-            trace("  a copy of host %u, with its state file", number_of(h));
-            copy_host(h);
-        }
+    case MISFORTUNE_STATE_WRITTEN:
+        if (h->alive)
+            sync_state(h);
         break;
-    case 14:
-        if (chance(40) && published_of(s)->head > 0) {
-            trace("  a restore of %s elsewhere", s->url);
-            restore_elsewhere(s);
-        }
+    case MISFORTUNE_SUSPENDED:
+        trace("  host %u: suspended", n);
+        h->paused_until = true_ms + dice_below(&luck, chance(50) ? GRACE_MS / 2 : 3 * GRACE_MS);
+        break;
+    case MISFORTUNE_COPY:
+        trace("  a copy of host %u, with its state file", n);
+        copy_host(h);
+        break;
+    case MISFORTUNE_RESTORE:
+        if (published_of(s)->head == 0)
+            break;
+        trace("  a restore of %s elsewhere", s->url);
+        restore_elsewhere(s);
         break;
     default:
-        if (number_of(h) != 0 && chance(30)) {
-            trace("  host %u: decommissioned", number_of(h));
-            kill_daemon(h, false);
-            h->used = false;
-        }
+        if (n == 0)
+            break;
+        trace("  host %u: decommissioned", n);
+        kill_daemon(h, false);
+        h->used = false;
         break;
     }
 }
@@ -808,12 +898,12 @@ static void step(void)
     pass_time();
     if (h->paused_until > true_ms)
         return;
-    if (roll < 30)
+    if (roll < climate.application)
         application(h);
-    else if (roll < 88)
-        daemon_step(h);
-    else if (roll < 97)
+    else if (roll < climate.application + climate.misfortune)
         misfortune(h);
+    else if (roll < 97)
+        daemon_step(h);
     else
         retain(&stores[dice_below(&luck, STORES)]);
     check_host(h);
@@ -857,8 +947,7 @@ static void settle(struct host *h)
         if (i == 100)
             database_stop(h->process.db);
         true_ms += 25;
-        if (h->process.db->ready)
-            h->process.db_writer = h->process.db->local.state.identity.writer;
+        note_writer(h);
         if (!sim_process_turn(&h->process, &e))
             h->alive = false;
     }
@@ -876,6 +965,7 @@ static void settle(struct host *h)
 void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip)
 {
     luck = dice_of(seed);
+    draw_climate();
     create_world(folder, chance(70) ? 512 : 1024);
     for (size_t i = 0; i < count; i++) {
         if (skip && skip[i])

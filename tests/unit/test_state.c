@@ -6,7 +6,8 @@
 
 #include <signal.h>
 
-#define MAP_HEADER_AT (2 * IDENTITY_SLOT_BYTES)
+#define SLOTS 4
+#define MAP_HEADER_AT (SLOTS * IDENTITY_SLOT_BYTES)
 #define MAP_HEADER_BYTES 48
 #define MAP_ENTRIES_AT (MAP_HEADER_AT + 4096)
 
@@ -83,14 +84,19 @@ static uint8_t *state_bytes(size_t *ret_size)
     return bytes;
 }
 
-/* 0 or 1: the slot that counts. */
+/* The slot that counts. */
 static size_t newest_slot(const uint8_t *bytes)
 {
     static struct identity id;
-    uint64_t serial[2] = {0, 0};
-    for (int i = 0; i < 2; i++)
-        assert_true(identity_decode(bytes + i * IDENTITY_SLOT_BYTES, &id, &serial[i]));
-    return serial[1] > serial[0];
+    uint64_t newest = 0, serial = 0;
+    size_t slot = SLOTS;
+    for (size_t i = 0; i < SLOTS; i++)
+        if (identity_decode(bytes + i * IDENTITY_SLOT_BYTES, &id, &serial) && serial > newest) {
+            newest = serial;
+            slot = i;
+        }
+    assert_true(slot < SLOTS);
+    return slot;
 }
 
 static void write_state(const uint8_t *bytes, size_t n)
@@ -332,7 +338,7 @@ static void after_a_fall_back_the_next_write_counts(void **state)
 
 enum part { PART_INTACT, PART_TORN, PART_OLDER, PART_COPIED, PART_GONE, PARTS };
 
-enum { IDENTITY_BYTES = 2 * IDENTITY_SLOT_BYTES };
+enum { IDENTITY_BYTES = SLOTS * IDENTITY_SLOT_BYTES };
 
 static void spoil_identity(enum part how, uint8_t *bytes, const uint8_t *older, const uint8_t *elsewhere)
 {
@@ -430,15 +436,15 @@ static void without_a_state_file_nothing_is_known(void **state)
     state_close(&s);
 }
 
-static void with_both_slots_torn_nothing_is_known(void **state)
+static void with_all_slots_torn_nothing_is_known(void **state)
 {
     struct state s;
     size_t n = 0;
     (void)state;
     struct uid writer = make_state();
     uint8_t *bytes = state_bytes(&n);
-    bytes[50] ^= 1;
-    bytes[IDENTITY_SLOT_BYTES + 50] ^= 1;
+    for (size_t i = 0; i < SLOTS; i++)
+        bytes[i * IDENTITY_SLOT_BYTES + 50] ^= 1;
     write_state(bytes, n);
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
@@ -450,6 +456,38 @@ static void with_both_slots_torn_nothing_is_known(void **state)
     assert_map_of(&s, 1);
     state_close(&s);
     free(bytes);
+}
+
+/* Blocks that were written after the sync: any of them may be torn on the disk. */
+static void what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after(void **state)
+{
+    struct state s;
+    struct err e;
+    size_t n = 0, m = 0;
+    (void)state;
+    struct uid writer = make_state();
+    for (unsigned writes = 1; writes <= 9; writes++) {
+        open_state(&s, temp_path("a.db"), STATE_INTACT);
+        assert_ok(state_sync(&s, &e), &e);
+        uint8_t *synced = state_bytes(&n);
+        uint64_t txid = s.identity.txid;
+        for (unsigned i = 0; i < writes; i++)
+            state_note_looked(&s, &first_run, 0);
+        uint8_t *torn = state_bytes(&m);
+        assert_int_equal(n, m);
+        for (size_t i = 0; i < MAP_HEADER_AT; i++)
+            if (torn[i] != synced[i])
+                torn[i] ^= 0x55;
+        state_close(&s);
+        write_state(torn, n);
+        open_state(&s, temp_path("a.db"), STATE_INTACT);
+        assert_true(uid_equal(&s.identity.writer, &writer));
+        assert_true(s.identity.txid == txid);
+        state_close(&s);
+        write_state(synced, n);
+        free(synced);
+        free(torn);
+    }
 }
 
 static void any_other_file_in_its_place_is_no_state(void **state)
@@ -568,7 +606,8 @@ int main(void)
         UNIT_IN_TEMP(after_a_fall_back_the_next_write_counts),
         UNIT_IN_TEMP(every_combination_of_the_two_parts_has_its_outcome),
         UNIT_IN_TEMP(without_a_state_file_nothing_is_known),
-        UNIT_IN_TEMP(with_both_slots_torn_nothing_is_known),
+        UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
+        UNIT_IN_TEMP(what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),
         UNIT_IN_TEMP(a_copy_at_another_path_proves_nothing),
         UNIT_IN_TEMP(a_copy_that_was_put_back_in_its_place_proves_nothing),
