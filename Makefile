@@ -46,11 +46,12 @@ SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard s
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/writer.c,$(wildcard tests/support/app/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo check check-deps check-unit check-e2e check-full check-asan check-tsan check-fuzz lint format-check format tidy bench \
-        soak coverage install uninstall clean deps
+.PHONY: all help demo check check-deps check-unit check-e2e check-full check-large check-asan check-tsan check-fuzz lint format-check \
+        format tidy bench soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
 
@@ -109,7 +110,7 @@ $(B)/tests/writer: tests/support/app/writer.c
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -o $@ $< -lsqlite3 -lm -pthread
 
-$(B)/tests/slowsync.so: tests/support/app/slowsync.c
+$(B)/tests/%.so: tests/support/app/%.c
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl
@@ -130,11 +131,14 @@ check-unit: $(UNIT_TESTS) ## unit tests
 check-fuzz: $(FUZZERS) ## every decoder against damaged input, a few seconds each
 	@for f in $(FUZZERS); do $$f || exit 1; done
 
-check-e2e: all $(B)/tests/writer $(B)/tests/slowsync.so ## real programs, real signals
+check-e2e: all $(B)/tests/writer $(PRELOADED) ## real programs, real signals
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 check-full: all ## the figures of the issue: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
+
+check-large: all ## gigabytes in one transaction, one database, one catch-up (three minutes, 16 GB of disk)
+	$(MAKE) --no-print-directory E2E=tests/e2e/large check-e2e
 
 E2E ?= tests/e2e
 SANITIZED := tests/e2e/test_replicate.py tests/e2e/test_transactions.py tests/e2e/test_one_history.py tests/e2e/test_interruptions.py \

@@ -36,6 +36,12 @@ const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* Somebody may have died between mkdir and the sync. A folder that we may not read is not one that we made folders in. */
+int path_sync_name(const char *path, struct err *e)
+{
+    return io_fsync_parent(path, e) && e->sys != EACCES && e->sys != EPERM && e->sys != EROFS ? -1 : 0;
+}
+
 static int make_dir(const char *path, struct err *e)
 {
     if (mkdir(path, 0777) == 0)
@@ -44,7 +50,7 @@ static int make_dir(const char *path, struct err *e)
     if (errno != EEXIST)
         return err_sys(e, errno, "mkdir '%s'", path);
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return 0;
+        return path_sync_name(path, e);
     return err_set(e, ERR_IO, ENOTDIR, "'%s' is in the way: not a folder", path);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/endian.h"
 #include "base/io.h"
+#include "base/path.h"
 #include "base/trial.h"
 
 #include <errno.h>
@@ -268,7 +269,7 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
     if (random_bytes(&s->seal, sizeof s->seal, e))
         goto fail;
     bool known = load_identity(s);
-    if (known && state_sync(s, e)) /* what we go on from must not be taken back by a power cut */
+    if (path_sync_name(s->path, e) || (known && state_sync(s, e))) /* what we go on from must not be taken back by a power cut */
         goto fail;
     bool bound =
         known &&

@@ -148,7 +148,7 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         d->from_empty = false;
         int n = snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f.head_txid);
         if (f.adopted)
-            snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u objects that an earlier run had put", f.adopted);
+            snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u object%s", f.adopted, f.adopted == 1 ? "" : "s");
         *ret_to = DESTINATION_ATTACHED;
         return 0;
     }
@@ -169,6 +169,12 @@ int destination_attach(struct destination *d, const struct author *a, struct err
     enum destination_state to = DESTINATION_DETACHED;
     int64_t store_ms = 0;
     INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
+    if (d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO && replica_identity_read(d->store, &id, e)) {
+        if (e->code != ERR_NOTFOUND)
+            return -1;
+        err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it holds no replica", d->url, d->entry.durable_txid);
+        return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
+    }
     if (replica_identity_obtain(d->store, &id, e) || store_time(d->store, &store_ms, e))
         return -1;
     destination_prove(d, store_ms);                     /* before the listing that is the proof */

@@ -408,6 +408,7 @@ static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *p
     p->in_commit = false;
     assert_whole(c);
     c->txid = txid;
+    c->commits++;
     c->time_ms = now > c->time_ms ? now : c->time_ms;
     c->pos = *pos;
     if (!p->batch)

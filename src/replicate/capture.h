@@ -25,6 +25,7 @@ struct capture {
     struct state *state; /* borrowed: the map is written here */
     uint64_t txid;       /* T: newest captured commit */
     int64_t time_ms;     /* of its record */
+    uint32_t commits;    /* captured so far: `change` of the wal-index has grown by as many at least, if nobody recovered it */
     struct wal_pos pos, pos_before_reset;
     bool proven;              /* pos is known to lead to T; false: resync */
     struct wal_reader reader; /* valid with reader_ready */

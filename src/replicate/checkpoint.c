@@ -26,16 +26,29 @@ bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_
 
 void checkpoint_stamp(struct checkpoint *k)
 {
+    struct wal_index_header header = {0};
+    k->stamped_torn = !watch_header(k->watch, &header);
+    k->stamped_change = header.change - k->capture->commits;
     k->stamped_backfill = watch_backfilled(k->watch);
     watch_stamp_db(k->watch);
 }
 
-/* The database file changes only by checkpoints, and each of them moves nBackfill or (at a reset) sets it to 0. */
+/* Since the stamp. A recovery sets nBackfill and the change counter to 0. */
+static bool recovered(const struct checkpoint *k)
+{
+    struct wal_index_header header;
+    if (k->stamped_torn || !watch_header(k->watch, &header))
+        return true;
+    return (int32_t)(header.change - k->capture->commits - k->stamped_change) < 0;
+}
+
+/* The database file changes only by checkpoints, and each of them moves nBackfill or (at a reset) sets it to 0. After a recovery
+ * that tells nothing until the next stamp. */
 bool checkpoint_files_ours(const struct checkpoint *k)
 {
     if (!watch_files_are_ours(k->watch))
         return false;
-    return watch_db_untouched(k->watch) || watch_backfilled(k->watch) != k->stamped_backfill;
+    return watch_db_untouched(k->watch) || watch_backfilled(k->watch) != k->stamped_backfill || recovered(k);
 }
 
 /* ---- TRUNCATE, from inside */

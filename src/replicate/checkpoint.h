@@ -45,6 +45,8 @@ struct checkpoint {
     void *context;
     struct checkpoint_stats stats;
     uint32_t stamped_backfill; /* of the database file when it was stamped */
+    uint32_t stamped_change;   /* of the wal-index, less the commits that were captured */
+    bool stamped_torn;         /* that could not be read */
 };
 
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e) MUST_CHECK;

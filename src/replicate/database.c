@@ -17,6 +17,7 @@
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
 #define REOPEN_MS 1000   /* after an error of the local job */
+#define BUSY_MS 50       /* when somebody only held a lock: meanwhile nothing protects the WAL */
 #define LOOK_MS_MAX 8    /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
 #define LOOK_FOR_MS 2000 /* for so long: a disk may take its time to sync */
 #define LOCAL_DEADLINE_MS 300000
@@ -123,7 +124,7 @@ static void local_failed(struct database *db)
         return;
     }
     complain(db->complaint, "let go of the database, trying again", &db->err);
-    db->open_at_ms = clock_mono_ms() + REOPEN_MS;
+    db->open_at_ms = clock_mono_ms() + (db->err.code == ERR_BUSY ? BUSY_MS : REOPEN_MS);
 }
 
 static void give_piece(struct database *db, struct piece *piece)
@@ -181,7 +182,7 @@ static void local_done(struct job *job)
     db->complaint[0] = 0;
     db->proven = !r->waiting;
     if (r->opened) { /* once for each file, before anything is looked at */
-        db->alarm.close(db->alarm.context, db->wal_path);
+        db->alarm.opened(db->alarm.context, db->path, db->wal_path);
         log_info("database '%s': opened%s", db->config->db_path, r->switched_to_wal ? ", switched to WAL mode" : "");
     }
     if (r->moved) {
@@ -248,6 +249,7 @@ static void fill_request(struct database *db)
     *r = (struct local_request){.rest = db->closed_event || db->stopping,
                                 .settle = db->stopping && !db->final_done,
                                 .hold = (catching_up(db) && !db->stopping) || db->final_done,
+                                .look = db->touched,
                                 .drop = all_asked(db) && !any_healthy(db),
                                 .may_resync = all_asked(db)};
     r->room = db->backlog.bytes < db->config->options.max_pending ? db->config->options.max_pending - db->backlog.bytes : 0;
@@ -297,7 +299,7 @@ static void start_local(struct database *db)
 {
     fill_request(db);
     db->busy = true;
-    db->news = false;
+    db->news = db->touched = false;
     db->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
     db->local.capture.beat_ms = &db->job.beat_ms;
     workers_submit(db->workers, &db->job);
@@ -360,6 +362,10 @@ static void look(struct database *db, int64_t now)
     if (db->busy || !watch_is_open(&db->local.watch) || db->news || db->final_done)
         return;
     db->alarm.commit(db->alarm.context, db->wal_path); /* then one more look: what came in between is not lost */
+    if (db->touched && !checkpoint_files_ours(&db->local.checkpoint))
+        db->news = true;
+    else
+        db->touched = false;
     bool due = now >= db->sweep_at_ms || (db->look_ms > 0 && now >= db->look_at_ms);
     if (local_has_news(&db->local)) {
         db->news = true;
@@ -484,6 +490,11 @@ void database_woken(struct database *db)
     db->look_ms = 1;
     db->look_at_ms = clock_mono_ms();
     db->look_until_ms = db->look_at_ms + LOOK_FOR_MS;
+}
+
+void database_touched(struct database *db)
+{
+    db->touched = true;
 }
 
 void database_closed(struct database *db)

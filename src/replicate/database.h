@@ -26,7 +26,8 @@ struct replicate_config {
 /* How the database asks to be told of changes of its -wal. */
 struct alarm {
     void (*commit)(void *context, const char *wal_path); /* the next change of the file, once */
-    void (*close)(void *context, const char *wal_path);  /* each time that somebody who wrote it closes it */
+    /* Each time that somebody who wrote the -wal closes it, and whenever something happens to the database file. */
+    void (*opened)(void *context, const char *path, const char *wal_path);
     void *context;
 };
 
@@ -56,6 +57,7 @@ struct database {
     uint64_t captured_txid;
 
     bool news;         /* something may have been committed */
+    bool touched;      /* something happened to the database file: it may be another now */
     bool closed_event; /* an application closed the WAL: complete the database file */
     bool rested, proven;
     bool final_done; /* stopping: the last capture is done */
@@ -76,8 +78,9 @@ void database_release(struct database *db); /* no job may be under way */
 void database_schedule(struct database *db);
 int database_timeout_ms(struct database *db); /* until there may be something to start without an event */
 
-void database_woken(struct database *db);  /* the -wal was changed */
-void database_closed(struct database *db); /* somebody who wrote the -wal closed it */
+void database_woken(struct database *db);   /* the -wal was changed */
+void database_touched(struct database *db); /* the database file was closed by a writer, moved or removed */
+void database_closed(struct database *db);  /* somebody who wrote the -wal closed it */
 
 void database_stop(struct database *db); /* ship what is captured, then end */
 void database_fail(struct database *db, const struct err *e);

@@ -49,7 +49,7 @@ static int grow(struct frame_index *x, struct err *e)
 
 int frame_index_set(struct frame_index *x, uint32_t pgno, uint32_t frame, struct err *e)
 {
-    if (2 * (x->count + 1) > x->cap && grow(x, e))
+    if ((uint64_t)4 * (x->count + 1) > (uint64_t)3 * x->cap && grow(x, e))
         return -1;
     struct frame_slot *slot = find(x, pgno);
     if (slot->pgno == 0) {

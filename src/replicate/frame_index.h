@@ -9,7 +9,7 @@
 struct frame_index {
     struct frame_slot {
         uint32_t pgno, frame; /* pgno 0: free */
-    } * slots;                /* owned; open addressing, a power of two, at most half full */
+    } * slots;                /* owned; open addressing, a power of two, at most three quarters full */
     uint32_t count, cap;
 };
 

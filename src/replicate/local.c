@@ -381,7 +381,8 @@ int local_run(struct local *l, const struct local_request *request, struct local
     l->room = request->room;
     l->reserve = request->drop ? 0 : l->options->max_pending;
     int rc = 0;
-    if (watch_is_open(&l->watch) && now - l->last_run_ns > QUIET_CHECK_NS && !checkpoint_files_ours(&l->checkpoint)) {
+    bool look_at_files = request->look || now - l->last_run_ns > QUIET_CHECK_NS;
+    if (watch_is_open(&l->watch) && look_at_files && !checkpoint_files_ours(&l->checkpoint)) {
         ret_report->moved = true;
         l->distrust = true;
         let_go(l);

@@ -58,6 +58,7 @@ struct local_request {
     bool rest;   /* do not wait for rest_after: an application closed, or we stop */
     bool settle; /* complete and truncate even if that was done already */
     bool hold;   /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
+    bool look;   /* something happened to the database file: is it still ours? */
     bool drop;   /* when there is no room, go on without versions: no replica is there to take them */
     size_t room;
     bool may_resync; /* all that can be known about the replicas is known */

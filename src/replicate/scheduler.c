@@ -26,6 +26,7 @@ struct scheduler {
     int inotify_fd; /* one-shot: the alarm clock for commits */
     int close_fd;   /* a second one, which stays armed: an application closed the WAL */
     int wd;         /* inotify watch on the -wal; -1: not armed */
+    int file_wd;    /* on the database file */
     struct database db;
 };
 
@@ -38,12 +39,16 @@ static void alarm_commit(void *context, const char *wal_path)
         s->wd = inotify_add_watch(s->inotify_fd, wal_path, IN_MODIFY | IN_ONESHOT);
 }
 
-static void alarm_close(void *context, const char *wal_path)
+/* A file put in the place of the database: the database is let go at once. As long as the wal-index of the old one is kept alive,
+ * an application that opens the new one believes the old number of pages. */
+static void alarm_opened(void *context, const char *path, const char *wal_path)
 {
     struct scheduler *s = context;
     s->wd = -1; /* it may be another file */
-    if (s->close_fd >= 0)
-        inotify_add_watch(s->close_fd, wal_path, IN_CLOSE_WRITE);
+    if (s->close_fd < 0)
+        return;
+    inotify_add_watch(s->close_fd, wal_path, IN_CLOSE_WRITE);
+    s->file_wd = inotify_add_watch(s->close_fd, path, IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF);
 }
 
 static void handle_signals(struct scheduler *s)
@@ -71,7 +76,9 @@ static void handle_inotify(struct scheduler *s, int fd)
         for (char *p = buffer; p < buffer + n;) {
             const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
             p += sizeof *event + event->len;
-            if (event->mask & IN_CLOSE_WRITE)
+            if (fd == s->close_fd && event->wd == s->file_wd)
+                database_touched(&s->db);
+            else if (event->mask & IN_CLOSE_WRITE)
                 database_closed(&s->db);
             if (fd == s->inotify_fd && (event->mask & (IN_IGNORED | IN_Q_OVERFLOW)))
                 s->wd = -1; /* one-shot: to be armed again */
@@ -194,7 +201,7 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
 {
     if (database_init(&s->db, config, s->workers, e))
         return -1;
-    s->db.alarm = (struct alarm){.commit = alarm_commit, .close = alarm_close, .context = s};
+    s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .context = s};
     int rc = loop(s, e);
     if (s->db.hung) {
         log_error("%s", s->db.error.msg);
@@ -215,7 +222,7 @@ int scheduler_run(const struct replicate_config *config, struct err *e)
     struct scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return err_nomem(e, sizeof *s);
-    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = -1;
+    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = s->file_wd = -1;
     save_memory();
     int rc = open_fds(s, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)

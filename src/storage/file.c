@@ -298,6 +298,10 @@ int file_store_open(const char *path, enum store_mode mode, struct store **ret_s
         free(fs);
         return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
     }
+    if (mode == STORE_WRITE && path_sync_name(fs->root, e)) { /* a run that was killed may have made it, and not synced it */
+        free(fs);
+        return err_wrap(e, "store '%s'", path);
+    }
     memcpy(fs->base.url, fs->root, strlen(fs->root) + 1);
     *ret_store = &fs->base;
     return 0;

@@ -11,7 +11,7 @@ from waiting import PATIENCE, wait_until
 BUILD = CHECKOUT / "build" / "tests"
 SOURCES = CHECKOUT / "tests" / "support" / "app"
 WRITER = BUILD / "writer"
-SLOW_SYNC = BUILD / "slowsync.so"
+SLOW_SYNC, FAULTS, CLOCK_STEP = (BUILD / f"{name}.so" for name in ("slowsync", "faults", "clockstep"))   # for LD_PRELOAD
 LINE = 35  # bytes of a journal line: "c 000000000001 1700000000000000000\n"
 
 
@@ -20,9 +20,20 @@ def build():
     compiler = os.environ.get("CC", "cc").split()
     common = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra"]
     BUILD.mkdir(parents=True, exist_ok=True)
-    for target, source, flags in ((WRITER, "writer.c", ["-lsqlite3"]), (SLOW_SYNC, "slowsync.c", ["-shared", "-fPIC"])):
-        if not target.exists() or target.stat().st_mtime < (SOURCES / source).stat().st_mtime:
-            subprocess.run([*compiler, *common, "-o", target, SOURCES / source, *flags], check=True)
+    source = SOURCES / "writer.c"
+    if not WRITER.exists() or WRITER.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run([*compiler, *common, "-o", WRITER, source, "-lsqlite3"], check=True)
+    for preloaded in (SLOW_SYNC, FAULTS, CLOCK_STEP):
+        library(preloaded.stem)
+
+
+def library(name):
+    """A library for LD_PRELOAD, compiled from tests/support/app/NAME.c if that was not done yet."""
+    target, sources = BUILD / f"{name}.so", [SOURCES / f"{name}.c", *SOURCES.glob("*.h")]
+    if not target.exists() or target.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-shared",
+                        "-fPIC", "-o", target, sources[0], "-pthread"], check=True)
+    return target
 
 
 def arguments_of(options):
@@ -46,7 +57,7 @@ class Writer:
     """One application. Its journal is a record that owes nothing to the database."""
 
     def __init__(self, db, folder, name, slow_sync_ms=0, **options):
-        self.journal_path = Path(folder) / f"{name}.journal"
+        self.db, self.journal_path = Path(db), Path(folder) / f"{name}.journal"
         self.output = Path(folder) / f"{name}.out"
         environment = dict(os.environ)
         if slow_sync_ms:
@@ -56,6 +67,7 @@ class Writer:
         with open(self.output, "wb") as stdout:
             self.process = subprocess.Popen([WRITER, *arguments_of(options), db], stdin=subprocess.DEVNULL, stdout=stdout,
                                             stderr=subprocess.STDOUT, env=environment)
+        self.pid = self.process.pid
 
     def running(self):
         return self.process.poll() is None
@@ -97,14 +109,17 @@ class Writer:
         assert code == 0, f"the application ended with {code}: {self.log()}"
         return self.report()
 
+    def send(self, number):
+        self.process.send_signal(number)
+
     def stop(self):
         if self.running():
-            self.process.send_signal(signal.SIGTERM)
+            self.send(signal.SIGTERM)
         return self.finish()
 
     def kill(self):
         if self.running():
-            self.process.kill()
+            self.send(signal.SIGKILL)
         self.process.wait()
 
 

@@ -18,6 +18,7 @@ import pytest
 import application
 from application import Writer
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
+from faults import Faults
 from ledger import Ledger
 from seawall import BINARY, DONE, Daemon, last_txid, restore, restore_points, told
 from waiting import wait_until
@@ -37,8 +38,9 @@ class Stage:
         self.daemons, self.writers, self.ledgers = [], [], []
         self.numbers = itertools.count(1)
 
-    def replicate(self, *options, db=None, replica=None, live=True):
-        daemon = Daemon(db or self.db, replica or self.replica, self.folder / f"seawall-{len(self.daemons) + 1}.log", *options)
+    def replicate(self, *options, db=None, replica=None, live=True, **more):
+        log = self.folder / f"seawall-{len(self.daemons) + 1}.log"
+        daemon = Daemon(db or self.db, replica or self.replica, log, *options, **more)
         self.daemons.append(daemon)
         if live:
             daemon.wait_live()
@@ -81,6 +83,18 @@ class Stage:
         sizes = [self.wal_bytes()]
         wait_until(lambda: sizes.append(self.wal_bytes()) or not condition(), seconds, "the end of the load")
         return max(sizes)
+
+    def restores_source(self):
+        """Is the newest state of the replica the database, page by page? For waiting: meanwhile it can be anything."""
+        target = self.folder / "newest.db"
+        drop(target)
+        if restore(self.replica, target).returncode != DONE:
+            return False
+        try:
+            assert_same_pages(settled(self.db, self.folder), target)
+        except AssertionError:
+            return False
+        return True
 
     def assert_restore_equals_source(self):
         """Nobody writes any more: the newest state of the replica is the database, page by page."""
@@ -139,6 +153,11 @@ def stage(request):
     stage.end()
     if not request.node.stash.get(FAILED_KEY, False):
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def faults(stage):
+    return Faults(stage)
 
 
 FAILED_KEY = pytest.StashKey[bool]()

@@ -12,12 +12,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SEAWALL", CHECKOUT / "build" / "seawall"))
 
 DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT = range(8)
+COMPARED = "compared all pages|pages differ"   # the log, when it was not certain that the WAL continues what was captured
 OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
 
 
-def seawall(*arguments, seconds=120):
-    """Runs one command to its end. The result has returncode, stdout and stderr (bytes)."""
-    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE)
+def seawall(*arguments, seconds=120, environment=None):
+    """Runs one command to its end. The result has returncode, stdout and stderr (bytes). `environment` is added to ours."""
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE,
+                          env={**os.environ, **(environment or {})})
 
 
 def told(result):
@@ -68,16 +70,18 @@ def level_zero(replica):
 
 
 class Daemon:
-    """`seawall replicate DB URL` as a process. Whoever starts one reaps it: stop(), kill() or wait()."""
+    """`seawall replicate DB URL ...` as a process. Whoever starts one reaps it: stop(), kill() or wait()."""
 
-    def __init__(self, db, replica, log, *options):
+    def __init__(self, db, replica, log, *options, also=(), environment=None):
+        """`also` are more replicas, `environment` is what its environment has besides."""
         self.db, self.replica, self.log_path = Path(db), Path(replica), Path(log)
-        self.command = [str(BINARY), "replicate", *map(str, options), str(db), url_of(replica)]
+        self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
         with open(log, "ab") as stderr:
             stderr.write(f"$ {' '.join(self.command)}\n".encode())
             stderr.flush()
             self.log_start = stderr.tell()
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+                                            env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
 
     def log(self):
@@ -85,6 +89,12 @@ class Daemon:
         with open(self.log_path, "rb") as file:
             file.seek(self.log_start)
             return file.read().decode(errors="replace")
+
+    def told_once(self, words):
+        """The one line of this run's log that matches."""
+        lines = [line for line in self.log().splitlines() if re.search(words, line)]
+        assert len(lines) == 1, f"{len(lines)} lines match {words!r}:\n{self.log()}"
+        return lines[0]
 
     def running(self):
         return self.process.poll() is None

@@ -3,76 +3,13 @@ replica that can be served goes on."""
 import os
 import signal
 import sqlite3
-import subprocess
 
-import pytest
-
-import application
-from compare import assert_same_pages, assert_sound, content_of, copy_file, drop, settled
+from compare import assert_sound, content_of, copy_file, drop
 from ledger import TABLE, insert
-from seawall import DONE, Daemon, last_txid, level_zero, objects, restore
-from test_interruptions import freeze
+from seawall import DONE, last_txid, level_zero, objects, restore
+from walindex import freeze
 
-LIBRARY = application.BUILD / "faults.so"
-SOURCE = application.SOURCES / "faults.c"
-FIRST_MAP_ENTRY = 36864   # where the page map begins in the state file
-
-
-@pytest.fixture(scope="session")
-def library():
-    if not LIBRARY.exists() or LIBRARY.stat().st_mtime < SOURCE.stat().st_mtime:
-        LIBRARY.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-shared",
-                        "-fPIC", "-o", LIBRARY, SOURCE], check=True)
-    return LIBRARY
-
-
-class Faults:
-    """What fails for the daemons that it starts: faults.c says which faults there are."""
-
-    def __init__(self, stage, library, monkeypatch):
-        self.stage, self.library, self.monkeypatch = stage, library, monkeypatch
-        self.folder = stage.folder / "faults"
-        self.folder.mkdir()
-
-    def on(self, fault, pattern):
-        (self.folder / f"{fault}.met").unlink(missing_ok=True)
-        new = self.folder / "new"
-        new.write_text(pattern)
-        new.rename(self.folder / fault)
-
-    def off(self, fault):
-        (self.folder / fault).unlink()
-
-    def met(self, fault):
-        return (self.folder / f"{fault}.met").exists()
-
-    def start(self, start, *arguments, **options):
-        with self.monkeypatch.context() as environment:
-            environment.setenv("LD_PRELOAD", str(self.library))
-            environment.setenv("FAULTS", str(self.folder))
-            return start(*arguments, **options)
-
-    def replicate(self, *options, **more):
-        return self.start(self.stage.replicate, *options, **more)
-
-    def replicate_to(self, first, second, *options):
-        """One database, two replicas."""
-        daemon = self.start(DaemonOfTwo, self.stage, first, second, *options)
-        self.stage.daemons.append(daemon)
-        return daemon
-
-
-class DaemonOfTwo(Daemon):
-    def __init__(self, stage, first, second, *options):
-        log = stage.folder / f"seawall-{len(stage.daemons) + 1}.log"
-        super().__init__(first, second, log, *options, stage.db)  # on a command line the database is followed by the replicas
-        self.db = stage.db
-
-
-@pytest.fixture
-def faults(stage, library, monkeypatch):
-    return Faults(stage, library, monkeypatch)
+FIRST_MAP_ENTRY = 69632   # where the page map begins in the state file
 
 
 def assert_only_states_that_were(stage, ledger):
@@ -186,7 +123,7 @@ def test_a_replica_that_hangs_holds_up_neither_the_other_nor_a_stop(stage, fault
     app = stage.ledger()
     app.commit(TABLE)
     good, hung = stage.folder / "good", stage.folder / "hung"
-    daemon = faults.replicate_to(good, hung, "--max-pending", "1M", "--stop-timeout", "1s")
+    daemon = faults.replicate_to([good, hung], "--max-pending", "1M", "--stop-timeout", "1s")
     for replica in (good, hung):
         daemon.wait_for(lambda: last_txid(replica) >= 1, 10, "both replicas are live")
     faults.on("link-hangs", f"{hung}/*")
@@ -227,6 +164,31 @@ def test_a_disk_that_was_unmounted_is_not_replaced_by_its_mount_point(stage):
     stage.assert_restore_equals_source()
 
 
+def test_a_disk_that_is_not_mounted_at_a_start_is_waited_for(stage):
+    mount, disk = stage.folder / "mount", stage.folder / "disk"
+    stage.replica = mount / "replica"
+    stage.replica.mkdir(parents=True)
+    app = stage.ledger()
+    app.commit(TABLE)
+    daemon = stage.replicate()
+    app.commit(insert(3))
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    mount.rename(disk)
+    mount.mkdir()
+    daemon = stage.replicate("--stop-timeout", "1s", live=False)
+    app.commit(insert(1))
+    daemon.wait_for(lambda: "is the disk mounted?" in daemon.log(), 10, "the disk is missed")
+    assert objects(stage.replica) == [], "something was written to the bare mount point"
+    stage.replica.rmdir()
+    mount.rmdir()
+    disk.rename(mount)
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    app.close()
+    stage.assert_restore_equals_source()
+
+
 def database(path, page_size, megabytes):
     """A closed database of about that size."""
     app = sqlite3.connect(path, isolation_level=None)
@@ -247,21 +209,9 @@ def test_a_database_of_another_page_size_takes_over_in_the_middle_of_a_catch_up(
     other.rename(stage.db)
     daemon.wait_for(lambda: "opening them anew" in daemon.log(), 10, "the other database is noticed")
     faults.off("link-hangs")
-    daemon.wait_for(lambda: restores_same_pages(stage), 20, "the replica has the other database")
+    daemon.wait_for(stage.restores_source, 20, "the replica has the other database")
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
-
-
-def restores_same_pages(stage):
-    target = stage.folder / "newest.db"
-    drop(target)
-    if restore(stage.replica, target).returncode != DONE:
-        return False
-    try:
-        assert_same_pages(settled(stage.db, stage.folder), target)
-    except AssertionError:
-        return False
-    return True
 
 
 def test_a_base_is_completed_beside_large_commits_that_never_pause(stage):
@@ -303,7 +253,7 @@ def test_a_replica_that_attaches_while_another_is_compared_is_compared_itself(st
     def wait_txid(replica, txid):
         daemon.wait_for(lambda: last_txid(replica) >= txid, 20, f"{replica.name} is at txid {txid}")
 
-    daemon = faults.replicate_to(a, b)
+    daemon = faults.replicate_to([a, b])
     for replica in (a, b):
         wait_txid(replica, 1)
     change(1, 6)
@@ -321,7 +271,7 @@ def test_a_replica_that_attaches_while_another_is_compared_is_compared_itself(st
     faults.off("open-fails")
     faults.on("open-fails", f"{b}/*")
     faults.on("read-hangs", "*/app.db")
-    daemon = faults.replicate_to(a, b)
+    daemon = faults.replicate_to([a, b])
     daemon.wait_for(lambda: faults.met("read-hangs"), 10, "the pages are being compared")
     daemon.wait_for(lambda: f"{a}': " in daemon.log() and f"{b}': " in daemon.log(), 10, "one replica is attached, the other is away")
     faults.off("open-fails")

@@ -1,26 +1,13 @@
 """The daemon stopped, killed, cut off from its store: the application goes on, and nothing that was durable is lost."""
-import random
 import signal
-import sqlite3
 
-import walindex
 from application import all_errors, check
 from compare import drop
 from seawall import DONE
-from waiting import figure, stays_true, wait_until
+from waiting import figure, stays_true
+from walindex import freeze
 
 WAL_LIMIT = 64 << 20
-
-
-def freeze(daemon):
-    """SIGSTOP, at a moment when it does not hold the application's write lock (it holds that for milliseconds)."""
-    def frozen():
-        daemon.send(signal.SIGSTOP)
-        if walindex.holder(daemon.db, walindex.WRITE_LOCK) != daemon.pid:
-            return True
-        daemon.send(signal.SIGCONT)
-        return False
-    wait_until(frozen, 10, "the daemon is frozen without the write lock")
 
 
 def test_a_frozen_daemon_delays_nobody_and_captures_everything_afterwards(stage):
@@ -49,43 +36,6 @@ def check_newest(stage, rows=2):
     last = check(restored, rows=rows)
     drop(restored)
     return last
-
-
-def disturb(db, chance):
-    """What applications do to a database while no daemon watches."""
-    app = sqlite3.connect(db, isolation_level=None, timeout=20)
-    for statement in chance.choice([["PRAGMA wal_checkpoint(TRUNCATE)"], ["VACUUM"], ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"],
-                                    ["PRAGMA wal_checkpoint(RESTART)"], []]):
-        app.execute(statement).fetchall()
-    app.close()
-
-
-def test_a_daemon_killed_again_and_again_loses_nothing_durable_and_catches_up(stage):
-    chance = random.Random(9)
-    stage.prepare()
-    daemon = stage.replicate()
-    app = stage.writer(rate=700, rows=2, busy_timeout=20000)
-    for _ in range(figure(30, 10)):
-        app.wait_committed(app.committed() + chance.randrange(20, 500))
-        durable = stage.last_txid()
-        daemon.kill()
-        assert stage.last_txid() >= durable
-        restored = stage.restored(durable)
-        check(restored, rows=2)
-        drop(restored)
-        disturb(stage.db, chance)
-        target = app.committed()
-        daemon = stage.replicate()
-        daemon.wait_for(lambda: check_newest(stage) >= target, 30, f"the replica has transaction {target}")
-    report = app.stop()
-    assert all_errors(report) == 0, report
-    assert daemon.stop() == DONE
-    points = stage.points()
-    for txid in chance.sample(points, min(len(points), figure(50, 12))):
-        restored = stage.restored(txid)
-        check(restored, rows=2)
-        drop(restored)
-    assert check(stage.assert_restore_equals_source(), rows=2) == report["last"]
 
 
 def test_a_stop_under_load_ships_what_was_committed_before_it(stage):

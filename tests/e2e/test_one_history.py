@@ -1,7 +1,13 @@
 """Two writers never interleave in one replica: the loser stops, loudly, and the winner does not notice."""
+import re
+
+import pytest
+
 from application import check
-from compare import copy_file
+from compare import assert_sound, content_of, copy_file, drop
+from ledger import TABLE, Ledger, insert
 from seawall import DONE, OTHER_WRITER
+from waiting import figure, wait_until
 
 
 def assert_unharmed(stage, daemon):
@@ -23,19 +29,41 @@ def test_another_database_is_kept_out_of_a_replica(stage):
     assert_unharmed(stage, first)
 
 
-def test_a_copy_of_the_database_and_of_its_state_is_kept_out_of_the_replica(stage):
-    stage.prepare()
-    first = stage.replicate()
-    stage.writer(count=5).finish()
+def assert_refused(daemon):
+    """It stopped and says whose the replica is, and what to do."""
+    assert daemon.wait(30) == OTHER_WRITER, daemon.log()
+    assert re.search(r"another writer \([0-9a-f]{8}\)", daemon.log()), daemon.log()
+    assert re.search(r"HINT: .*--take-over", daemon.log()), daemon.log()
+
+
+def copy_with_state(stage, daemon):
+    """The database and its state file on another machine; some transactions further there."""
     elsewhere = stage.folder / "elsewhere"
     elsewhere.mkdir()
-    first.wait_for(lambda: stage.wal_bytes() == 0, 5, "the database file is complete")
+    daemon.wait_for(lambda: stage.wal_bytes() == 0, 5, "the database file is complete")
     for name in ("app.db", "app.db-seawall"):
         copy_file(stage.folder / name, elsewhere / name)
     stage.writer(db=elsewhere / "app.db", count=5).finish()
-    second = stage.replicate(db=elsewhere / "app.db", live=False)
-    assert second.wait(30) == OTHER_WRITER, second.log()
-    assert_unharmed(stage, first)
+    return elsewhere / "app.db"
+
+
+@pytest.mark.parametrize("order", ["the original runs", "the original is stopped", "the original comes first", "the copy comes first"])
+def test_a_copy_of_the_database_and_of_its_state_is_kept_out_of_the_replica(stage, order):
+    stage.prepare()
+    original = stage.replicate()
+    stage.writer(count=5).finish()
+    copy = copy_with_state(stage, original)
+    if order != "the original runs":
+        assert original.stop() == DONE
+    if order == "the original comes first":
+        original = stage.replicate()
+    second = stage.replicate(db=copy, live=False)
+    if order == "the copy comes first":
+        original = stage.replicate()
+    assert_refused(second)
+    if order == "the original is stopped":
+        original = stage.replicate()
+    assert_unharmed(stage, original)
 
 
 def test_a_second_daemon_on_the_same_database_stops_and_the_first_goes_on(stage):
@@ -74,3 +102,98 @@ def test_a_restored_database_goes_on_in_its_replica_without_a_flag(stage):
     assert daemon.stop() == DONE
     assert stage.last_txid() > before
     assert check(stage.restored()) == last == 15
+
+
+class Branch:
+    """One of two databases that claim the same history, with a record of what it committed."""
+
+    def __init__(self, stage, db, daemon):
+        self.ledger, self.daemon = Ledger(db), daemon
+        stage.ledgers.append(self.ledger)
+        self.ledger.record()
+        self.going = True
+
+    def commit(self):
+        self.ledger.commit(insert(1))
+
+    def goes_on(self):
+        self.going = self.going and self.daemon.running()
+        return self.going
+
+
+def two_branches(stage):
+    """A database and its restored copy, each with a daemon that is attached to the one replica; and what both have in common."""
+    app = stage.ledger()
+    app.commit(TABLE)
+    original = stage.replicate(live=False).wait_live()
+    app.start_over()
+    for _ in range(5):
+        app.commit(insert(1))
+    original.wait_for(lambda: stage.last_txid() == len(app.states), 10, "the replica has everything")
+    copy = stage.restored()
+    continued = stage.replicate(db=copy, live=False)
+    continued.wait_for(lambda: f"continues at txid {stage.last_txid()}" in continued.log(), 10, "the copy is attached too")
+    common = list(app.states)
+    app.close()
+    return common, Branch(stage, stage.db, original), Branch(stage, copy, continued)
+
+
+def assert_one_chain(stage, common, winner, loser):
+    """Each restore point is a state that the common part or the winner had, in this order."""
+    chain = common + winner.ledger.states
+    at = 0
+    for txid in stage.points():
+        restored = stage.restored(txid)
+        assert_sound(restored)
+        state = content_of(restored)
+        drop(restored)
+        assert state not in loser.ledger.states[1:], f"txid {txid} is of the writer that lost"
+        assert state in chain[at:], f"txid {txid} is nothing that this chain of writers had"
+        at = chain.index(state, at)
+    assert state == chain[-1], "the newest restore point is not the newest state"
+
+
+@pytest.mark.parametrize("first", ["the original", "the copy"])
+def test_of_a_database_and_its_restored_copy_the_first_to_append_wins(stage, first):
+    common, original, copy = two_branches(stage)
+    winner, loser = (original, copy) if first == "the original" else (copy, original)
+    before = stage.last_txid()
+    winner.commit()
+    winner.daemon.wait_for(lambda: stage.last_txid() > before, 10, "the winner has appended")
+    for _ in range(3):
+        loser.commit()
+    assert_refused(loser.daemon)
+    for _ in range(3):
+        winner.commit()
+    assert winner.daemon.stop() == DONE
+    assert_one_chain(stage, common, winner, loser)
+
+
+def test_an_original_that_comes_back_after_its_restored_copy_went_on_is_refused(stage):
+    common, original, copy = two_branches(stage)
+    assert original.daemon.stop() == DONE
+    copy.commit()
+    assert copy.daemon.stop() == DONE
+    for _ in range(3):
+        original.commit()
+    assert_refused(stage.replicate(live=False))
+    assert_one_chain(stage, common, copy, original)
+
+
+def test_two_writers_that_append_at_the_same_moment_never_interleave(stage):
+    for _ in range(figure(20, 3)):
+        common, *branches = two_branches(stage)
+
+        def one_is_left():
+            for branch in branches:
+                branch.commit()
+            return not all([branch.goes_on() for branch in branches])
+        wait_until(one_is_left, 20, "one of the two writers has stopped")
+        loser, winner = sorted(branches, key=Branch.goes_on)
+        assert_refused(loser.daemon)
+        winner.commit()
+        assert winner.daemon.stop() == DONE, winner.daemon.log()
+        assert_one_chain(stage, common, winner, loser)
+        for branch in branches:
+            branch.ledger.close()
+        stage.db, stage.replica = (path.with_name(f"{path.stem}-again{path.suffix}") for path in (stage.db, stage.replica))

@@ -73,21 +73,6 @@ def test_a_rollback_journal_database_is_switched_to_wal_only_where_that_is_allow
     assert content_of(stage.restored()) == content_of(stage.db)
 
 
-def test_a_database_that_is_replaced_under_the_daemon_is_taken_up_anew(stage):
-    stage.writer(count=20).finish()
-    daemon = stage.replicate()
-    daemon.wait_for(lambda: stage.wal_bytes() == 0, 5, "the database is at rest")
-    other = stage.folder / "other.db"
-    last = stage.writer(db=other, count=77).finish()["last"]
-    os.replace(other, stage.db)
-    app = stage.writer(count=3)
-    last = app.finish()["last"]
-    assert last == 80
-    daemon.wait_for(lambda: check(stage.restored()) == last, 30, "the new database is in the replica")
-    assert daemon.stop() == DONE
-    assert check(stage.assert_restore_equals_source()) == last
-
-
 @pytest.mark.parametrize("damage", ["gone", "empty", "noise", "half"])
 def test_a_damaged_state_file_costs_time_but_no_data(stage, damage):
     stage.writer(count=20).finish()

@@ -11,6 +11,8 @@ import struct
 import subprocess
 import sys
 
+from waiting import wait_until
+
 WRITE_LOCK, CHECKPOINT_LOCK = 120, 121  # bytes of the -shm file
 FLOCK = "hhqqi"                         # struct flock: type, whence, start, length, pid
 HEADER = "=IIIBBHII8s8s8s"              # a copy of the wal-index header: ..., last frame, pages, its checksum, salts, own checksum
@@ -36,6 +38,31 @@ def holder(db, lock):
     result = in_own_process("holder", db, lock)
     assert result.returncode == 0, result.stderr
     return int(result.stdout)
+
+
+def freeze(process):
+    """SIGSTOP to a daemon or an application, at a moment when it does not hold the write lock."""
+    def frozen():
+        process.send(signal.SIGSTOP)
+        if holder(process.db, WRITE_LOCK) != process.pid:
+            return True
+        process.send(signal.SIGCONT)
+        return False
+    wait_until(frozen, 10, "it is frozen without the write lock")
+
+
+def generation(db):
+    """(salts, last frame) of the generation that the header of the wal-index is of."""
+    result = in_own_process("generation", db, 0)
+    assert result.returncode == 0, result.stderr
+    salts, frames = result.stdout.split()
+    return bytes.fromhex(salts), int(frames)
+
+
+def salts_in_wal(db):
+    """Salts of the generation whose header the WAL file has; none where it has none."""
+    with open(f"{db}-wal", "rb") as file:
+        return file.read(32)[16:24]
 
 
 def tear(db, copy):
@@ -85,6 +112,10 @@ def main(verb, db, argument):
         asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, int(argument), 1, 0)
         kind, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(shm, fcntl.F_GETLK, asked))
         print(0 if kind == fcntl.F_UNLCK else pid)
+        return
+    if verb == "generation":
+        _, _, _, _, _, _, last_frame, _, _, salts, _ = struct.unpack(HEADER, os.pread(shm, struct.calcsize(HEADER), 0))
+        print(salts.hex(), last_frame)
         return
     fcntl.fcntl(shm, fcntl.F_SETLKW, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, WRITE_LOCK, 1, 0))
     header = mmap.mmap(shm, 4096)

@@ -352,6 +352,13 @@ static void no_alarm(void *context, const char *wal_path)
     (void)wal_path;
 }
 
+static void no_news_of_files(void *context, const char *path, const char *wal_path)
+{
+    (void)context;
+    (void)path;
+    (void)wal_path;
+}
+
 /* setjmp lives here: whoever calls in can be sure that the process is either where it was or gone. */
 static bool inside(struct sim_process *p, bool (*what)(struct sim_process *p))
 {
@@ -378,7 +385,7 @@ static bool start(struct sim_process *p)
     p->job_count = 0;
     if (database_init(p->db, &p->config, w, &e))
         broken("a daemon does not start: %s", e.msg);
-    p->db->alarm = (struct alarm){.commit = no_alarm, .close = no_alarm};
+    p->db->alarm = (struct alarm){.commit = no_alarm, .opened = no_news_of_files};
     return true;
 }
 
@@ -410,6 +417,8 @@ static bool turn(struct sim_process *p)
 {
     if (chance(40))
         database_woken(p->db);
+    if (chance(10))
+        database_touched(p->db);
     database_schedule(p->db);
     go_on(p);
     return !database_finished(p->db);

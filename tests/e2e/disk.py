@@ -1,0 +1,211 @@
+"""A disk as a power cut may leave it. journal.c wrote down what a daemon did to it; here that is done again, up to a moment, and of
+what was not synced by then some is lost: bytes of files, block by block, and names in folders."""
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BLOCKS = (512, 4096)   # what a disk writes whole
+
+
+@dataclass
+class File:
+    synced: bytes = b""
+    since: list = field(default_factory=list)   # what it held after each change since it was synced
+
+    def now(self):
+        return self.since[-1] if self.since else self.synced
+
+    def becomes(self, content):
+        self.since.append(content)
+
+    def sync(self):
+        self.synced, self.since = self.now(), []
+
+
+@dataclass
+class Folder:
+    synced: dict = field(default_factory=dict)   # name -> File or Folder
+    names: dict = field(default_factory=dict)
+
+    def sync(self):
+        self.synced = dict(self.names)
+
+
+@dataclass
+class Entry:
+    kind: str
+    inode: int
+    offset: int
+    path: str
+    to: str
+    content: bytes
+
+
+def read_journal(path):
+    entries = []
+    with open(path, "rb") as file:
+        while line := file.readline():
+            numbers, name, to = line.decode().rstrip("\n").split("\t")
+            kind, inode, offset, length = numbers.split(" ")
+            entries.append(Entry(kind, int(inode), int(offset), name, to, file.read(int(length))))
+    return entries
+
+
+class Luck:
+    """What becomes of that which was not synced."""
+
+    def __init__(self, name, seed=None):
+        self.name, self.random = name, random.Random(seed)
+
+    def __str__(self):
+        return self.name
+
+    def keeps(self):
+        return {"nothing": False, "everything": True}.get(self.name, self.random.random() < 0.5)
+
+    def content(self, file):
+        if self.name == "nothing" or not file.since:
+            return file.synced
+        if self.name == "everything":
+            return file.now()
+        versions = [file.synced, *file.since]
+        size, block = len(self.random.choice(versions)), self.random.choice(BLOCKS)
+        blocks = (self.random.choice(versions)[at:at + block] for at in range(0, size, block))
+        return b"".join(content.ljust(block, b"\0") for content in blocks)[:size]
+
+
+class Disk:
+    """The folder `root` with a replica and the state file in it; the database beside them is not part of it."""
+
+    def __init__(self, root, state):
+        self.root, self.state = Path(root), Path(state)
+        self.inodes, self.told, self.linked = {}, {}, {}
+        self.database_changed = False
+        self.top = self.load(self.root)
+
+    def load(self, folder):
+        """What is there now is safe."""
+        loaded = Folder()
+        for path in folder.iterdir():
+            if path.is_dir():
+                loaded.names[path.name] = self.load(path)
+            elif folder != self.root or path == self.state:
+                loaded.names[path.name] = self.inodes[path.stat().st_ino] = File(path.read_bytes())
+        loaded.sync()
+        return loaded
+
+    def is_taken_over(self):
+        """The process is dead; another goes on with what is there. The files were written anew: they have other inodes."""
+        self.inodes, self.linked, self.database_changed = {}, {}, False
+        self.meet(self.top, self.root)
+
+    def meet(self, folder, path):
+        for name, node in folder.names.items():
+            if isinstance(node, Folder):
+                self.meet(node, path / name)
+            else:
+                self.inodes[(path / name).stat().st_ino] = node
+
+    def folder_of(self, path):
+        node = self.top
+        for part in Path(path).relative_to(self.root).parts[:-1]:
+            node = node.names[part]
+        return node.names
+
+    def find(self, path):
+        return self.top if Path(path) == self.root else self.folder_of(path).get(Path(path).name)
+
+    def does(self, entry):
+        """One more thing happens."""
+        getattr(self, f"on_{entry.kind}")(entry, Path(entry.path).name)
+
+    def on_create(self, entry, name):
+        file = self.inodes[entry.inode] = File()
+        if not isinstance(self.find(entry.path), Folder):   # otherwise it is a file without a name
+            self.folder_of(entry.path)[name] = file
+
+    def on_write(self, entry, _):
+        before = self.inodes[entry.inode].now().ljust(entry.offset, b"\0")
+        self.inodes[entry.inode].becomes(before[:entry.offset] + entry.content + before[entry.offset + len(entry.content):])
+
+    def on_length(self, entry, _):
+        self.inodes[entry.inode].becomes(self.inodes[entry.inode].now()[:entry.offset].ljust(entry.offset, b"\0"))
+
+    def on_grow(self, entry, _):
+        self.inodes[entry.inode].becomes(self.inodes[entry.inode].now().ljust(entry.offset, b"\0"))
+
+    def on_sync(self, entry, _):
+        node = self.find(entry.path)
+        (node if isinstance(node, Folder) else self.inodes[entry.inode]).sync()
+
+    def on_link(self, entry, _):
+        self.folder_of(entry.to)[Path(entry.to).name] = self.inodes[entry.inode]
+        self.linked[entry.inode] = entry.to
+
+    def on_rename(self, entry, name):
+        self.folder_of(entry.to)[Path(entry.to).name] = self.folder_of(entry.path).pop(name)
+
+    def on_unlink(self, entry, name):
+        self.folder_of(entry.path).pop(name, None)
+
+    def on_mkdir(self, entry, name):
+        self.folder_of(entry.path)[name] = Folder()
+
+    def on_close(self, entry, _):
+        """Who closes a file that got its name is told that it is safe: put has returned, or is about to."""
+        if entry.inode in self.linked:
+            path = self.linked.pop(entry.inode)
+            self.told[str(Path(path).relative_to(self.root))] = self.inodes[entry.inode].now()
+
+    def on_database(self, *_):
+        self.database_changed = True
+
+    def on_state(self, entry, _):
+        """Stores to the mapped file were seen."""
+        self.inodes[entry.inode].becomes(entry.content)
+
+    def survives(self, luck, folder=None):
+        """What is found after a power cut now: name -> bytes, or the like of a folder."""
+        folder = folder or self.top
+        found = {}
+        for name in sorted(folder.synced.keys() | folder.names.keys()):
+            before, now = folder.synced.get(name), folder.names.get(name)
+            node = before if before is now or not luck.keeps() else now
+            if isinstance(node, Folder):
+                found[name] = self.survives(luck, node)
+            elif node is not None:
+                found[name] = luck.content(node)
+        return found
+
+
+def write_tree(folder, tree):
+    folder.mkdir()
+    for name, content in tree.items():
+        if isinstance(content, dict):
+            write_tree(folder / name, content)
+        else:
+            (folder / name).write_bytes(content)
+
+
+def write_in_place(path, content):
+    """The file stays the same inode, as on a disk that comes back."""
+    with open(path, "r+b") as file:
+        file.truncate(len(content))
+        file.write(content)
+
+
+class Kept:
+    """A file that may be gone for a while, and comes back as the same inode."""
+
+    def __init__(self, path, folder):
+        self.path = Path(path)
+        self.link = Path(folder) / f"kept-{self.path.stat().st_ino}"
+        if not self.link.exists():
+            self.link.hardlink_to(self.path)
+
+    def put(self, content):
+        """`content` None: it is not there."""
+        self.path.unlink(missing_ok=True)
+        if content is not None:
+            self.path.hardlink_to(self.link)
+            write_in_place(self.path, content)

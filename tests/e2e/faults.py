@@ -1,0 +1,31 @@
+"""Disks that fail or hang, on command, for daemons: tests/support/app/faults.c says which faults there are."""
+from application import FAULTS
+
+
+class Faults:
+    """What fails for the daemons that it starts."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.folder = stage.folder / "faults"
+        self.folder.mkdir()
+
+    def on(self, fault, pattern):
+        (self.folder / f"{fault}.met").unlink(missing_ok=True)
+        new = self.folder / "new"
+        new.write_text(pattern)
+        new.rename(self.folder / fault)
+
+    def off(self, fault):
+        (self.folder / fault).unlink()
+
+    def met(self, fault):
+        return (self.folder / f"{fault}.met").exists()
+
+    def replicate(self, *options, **more):
+        environment = {"LD_PRELOAD": str(FAULTS), "FAULTS": str(self.folder)}
+        return self.stage.replicate(*options, environment=environment, **more)
+
+    def replicate_to(self, replicas, *options):
+        """One database, several replicas."""
+        return self.replicate(*options, replica=replicas[0], also=replicas[1:], live=False)

@@ -1,0 +1,126 @@
+"""Somebody sets the wall clock, by an hour, forward and back: the times of restore points never fall, and nothing waits for
+the clock."""
+import re
+import struct
+
+import pytest
+
+from application import CLOCK_STEP, all_errors, check
+from seawall import DONE, listing, seawall, told, url_of
+
+HOUR = 3600
+STEPS = [[HOUR], [-HOUR], [HOUR, 0, -HOUR, 0]]
+
+
+class Clock:
+    """The wall clock of the daemons that it starts."""
+
+    def __init__(self, stage):
+        self.stage, self.path = stage, stage.folder / "clock"
+        self.path.write_bytes(bytes(8))
+
+    def step(self, seconds):
+        """From now on it is wrong by so much."""
+        with open(self.path, "r+b") as file:
+            file.write(struct.pack("=q", seconds))
+
+    def replicate(self, *options, **more):
+        return self.stage.replicate(*options, environment={"LD_PRELOAD": str(CLOCK_STEP), "CLOCKSTEP": str(self.path)}, **more)
+
+
+@pytest.fixture
+def clock(stage):
+    return Clock(stage)
+
+
+def goes_on(stage, daemon, app, commits=40):
+    """The application commits, and its commits arrive."""
+    goal = app.committed() + commits
+    app.wait_committed(goal)
+    txid = stage.last_txid()
+    daemon.wait_for(lambda: stage.last_txid() >= txid + commits, 10, "commits arrive in the replica")
+    return goal
+
+
+def assert_times_never_fall(stage):
+    points = listing(stage.replica)["points"]
+    txids, times = [point["txid"] for point in points], [point["time"] for point in points]
+    assert txids == sorted(set(txids))
+    assert times == sorted(times), "a later restore point has an earlier time"
+    result = seawall("list", url_of(stage.replica))
+    lines = re.findall(rb"^ *(\d+)  (\S+Z) ", result.stdout, re.M)
+    assert [(int(txid), time.decode()) for txid, time in lines] == list(zip(txids, times)), told(result)
+    return times
+
+
+def assert_all_well(stage, daemon, app, stepped):
+    """`stepped`: the clock was set forward while there were commits."""
+    report = app.stop()
+    assert all_errors(report) == 0, report
+    assert daemon.stop() == DONE
+    hours = {time[:13] for time in assert_times_never_fall(stage)}
+    assert len(hours) > 1 or not stepped, f"all restore points are of {hours}: the clock was not set"
+    assert check(stage.assert_restore_equals_source(), rows=2) == report["last"]
+
+
+def start(stage, clock):
+    stage.prepare()
+    daemon = clock.replicate()
+    app = stage.writer(rate=400, rows=2, busy_timeout=20000)
+    goes_on(stage, daemon, app)
+    return daemon, app
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_clock_that_is_set_under_load_stops_nothing_and_no_time_falls(stage, clock, steps):
+    daemon, app = start(stage, clock)
+    for seconds in steps:
+        clock.step(seconds)
+        goes_on(stage, daemon, app)
+    assert_all_well(stage, daemon, app, HOUR in steps)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_clock_that_is_set_while_the_daemon_is_dead_stops_nothing_and_no_time_falls(stage, clock, steps):
+    daemon, app = start(stage, clock)
+    for seconds in steps:
+        daemon.kill()
+        app.wait_committed(app.committed() + 20)
+        clock.step(seconds)
+        daemon = clock.replicate()
+        goes_on(stage, daemon, app)
+    assert_all_well(stage, daemon, app, HOUR in steps)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_clock_that_is_set_during_an_outage_of_the_store_stops_nothing_and_no_time_falls(stage, clock, steps):
+    daemon, app = start(stage, clock)
+    away = stage.folder / "replica-away"
+    stage.replica.rename(away)
+    stage.replica.write_text("no folder: nothing can be stored here")
+    daemon.wait_for(lambda: "trying again" in daemon.log(), 10, "the outage is noticed")
+    for seconds in steps:
+        app.wait_committed(app.committed() + 40)
+        clock.step(seconds)
+    app.wait_committed(app.committed() + 40)
+    stage.replica.unlink()
+    away.rename(stage.replica)
+    daemon.wait_for(lambda: "reachable again" in daemon.log(), 20, "the store is reachable again")
+    goes_on(stage, daemon, app)
+    assert_all_well(stage, daemon, app, steps == [HOUR])
+
+
+@pytest.mark.parametrize("how", ["takes over", "goes on with a restored copy"])
+def test_a_machine_whose_clock_is_behind_adds_no_earlier_times(stage, clock, how):
+    stage.prepare()
+    assert clock.replicate().stop() == DONE
+    clock.step(-HOUR)
+    stage.db = stage.restored()
+    if how == "takes over":
+        stage.db.with_name(stage.db.name + "-seawall").unlink()
+    stage.writer(count=3).finish()
+    daemon = clock.replicate(*(["--take-over"] if how == "takes over" else []))
+    stage.writer(count=3).finish()
+    assert daemon.stop() == DONE
+    assert len(assert_times_never_fall(stage)) > 1
+    assert check(stage.assert_restore_equals_source()) == 6

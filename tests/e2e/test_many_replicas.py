@@ -1,0 +1,133 @@
+"""Several replicas of one database: each has a position of its own, and none waits for another."""
+import re
+
+import pytest
+
+from application import all_errors, check
+from seawall import DONE, last_txid, restore, restore_points
+from waiting import figure
+
+ROWS = 2
+
+
+def start(stage, faults, count):
+    """That many live replicas of one database that is written to; the first is the healthy one."""
+    stage.prepare()
+    replicas = [stage.folder / f"replica-{i + 1}" for i in range(count)]
+    daemon = faults.replicate_to(replicas)
+    wait_live(daemon, replicas)
+    app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000)
+    wait_shipped(daemon, app, replicas, 50)
+    return replicas, daemon, app
+
+
+def wait_live(daemon, replicas):
+    for replica in replicas:
+        daemon.wait_for(lambda: last_txid(replica) >= 1, 20, f"{replica.name} has a restore point")
+
+
+def wait_shipped(daemon, app, replicas, commits):
+    """The application goes on, and each of the replicas follows."""
+    txids = {replica: last_txid(replica) for replica in replicas}
+    app.wait_committed(app.committed() + commits)
+    for replica, txid in txids.items():
+        daemon.wait_for(lambda: last_txid(replica) >= txid + commits, 20, f"{replica.name} follows")
+
+
+def take_away(faults, daemon, replica):
+    """From here on nothing arrives there. Returns its position."""
+    faults.on("open-fails", f"{replica}/*")
+    wait_missed(daemon, replica)
+    return last_txid(replica)
+
+
+def wait_missed(daemon, replica):
+    daemon.wait_for(lambda: re.search(f"{replica}': .*trying again", daemon.log()), 10, f"{replica.name} is missed")
+
+
+def assert_every_commit(replica, since, until):
+    assert set(range(since, until + 1)) <= set(restore_points(replica)), f"{replica.name} has not every commit one by one"
+
+
+def wait_caught_up(stage, daemon, replica, txid, since):
+    """What it has missed, from `since` on, is one restore point."""
+    daemon.wait_for(lambda: last_txid(replica) >= txid, 30, f"{replica.name} catches up")
+    points = [point for point in restore_points(replica) if point >= since]
+    gaps = [(last, first) for last, first in zip(points, points[1:]) if first > last + 1]
+    assert len(gaps) == 1, f"after {since}: {gaps}"
+    restored = stage.folder / "caught-up.db"
+    assert restore(replica, restored, "--txid", gaps[0][1]).returncode == DONE
+    check(restored, rows=ROWS)
+
+
+def assert_all_equal_source(stage, replicas, daemon, app):
+    report = app.stop()
+    assert all_errors(report) == 0, report
+    assert daemon.stop() == DONE, daemon.log()
+    for stage.replica in replicas:
+        assert check(stage.assert_restore_equals_source(), rows=ROWS) == report["last"]
+
+
+def test_a_replica_that_is_away_for_long_catches_up_with_one_restore_point(stage, faults):
+    (healthy, absent), daemon, app = start(stage, faults, 2)
+    since = take_away(faults, daemon, absent)
+    wait_shipped(daemon, app, [healthy], figure(9_000, 600))
+    assert last_txid(absent) == since
+    faults.off("open-fails")
+    until = last_txid(healthy)
+    wait_caught_up(stage, daemon, absent, until, since)
+    wait_shipped(daemon, app, [healthy, absent], 100)
+    assert_every_commit(healthy, since, last_txid(healthy))
+    assert_all_equal_source(stage, [healthy, absent], daemon, app)
+
+
+def test_a_slow_replica_holds_up_none_of_the_others_and_catches_up(stage, faults):
+    replicas, daemon, app = start(stage, faults, 3)
+    *healthy, slow = replicas
+    since = last_txid(slow)
+    for _ in range(figure(20, 3)):
+        faults.on("link-hangs", f"{slow}/*")
+        daemon.wait_for(lambda: faults.met("link-hangs"), 10, "a replica hangs")
+        wait_shipped(daemon, app, healthy, 200)
+        faults.off("link-hangs")
+        wait_shipped(daemon, app, [slow], 1)
+    until = last_txid(healthy[0])
+    daemon.wait_for(lambda: last_txid(slow) >= until, 20, "the slow replica has caught up")
+    for replica in healthy:
+        assert_every_commit(replica, since, until)
+    assert_all_equal_source(stage, replicas, daemon, app)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_replicas_at_different_positions_survive_kills(stage, faults, count):
+    replicas, daemon, app = start(stage, faults, count)
+    absent = replicas[-1]
+    for _ in range(figure(20, 2)):
+        take_away(faults, daemon, absent)
+        wait_shipped(daemon, app, replicas[:-1], 60)
+        daemon.kill()
+        app.wait_committed(app.committed() + 30)
+        daemon = faults.replicate_to(replicas)
+        wait_missed(daemon, absent)
+        wait_shipped(daemon, app, replicas[:-1], 60)
+        durable = {replica: last_txid(replica) for replica in replicas}
+        assert len(set(durable.values())) > 1, "they are all at one position: nothing is tested"
+        daemon.kill()
+        faults.off("open-fails")
+        for replica, txid in durable.items():
+            assert txid in restore_points(replica)
+        daemon = faults.replicate_to(replicas)
+        wait_shipped(daemon, app, replicas, 60)
+    assert_all_equal_source(stage, replicas, daemon, app)
+
+
+def test_a_replica_that_is_added_at_a_later_start_gets_all(stage, faults):
+    (first,), daemon, app = start(stage, faults, 1)
+    since = last_txid(first)
+    assert daemon.stop() == DONE
+    added = stage.folder / "added"
+    daemon = faults.replicate_to([first, added])
+    wait_live(daemon, [added])
+    wait_shipped(daemon, app, [first, added], 100)
+    assert since in restore_points(first)
+    assert_all_equal_source(stage, [first, added], daemon, app)

@@ -1,0 +1,100 @@
+"""After a reset without truncation the bytes of the generation before are still in the WAL. If all processes die then, the
+next one to open the database recovers them as the current WAL: not one of those commits is new."""
+import re
+import signal
+import sqlite3
+
+import pytest
+
+import walindex
+from application import check
+from compare import copy_file, drop
+from seawall import COMPARED, DONE, level_zero
+from waiting import figure
+
+ROUNDS = figure(20, 3)
+BUSY = ("--wal-target", 10, "--rest-after", 3_600_000)   # resets under load as often as can be, and no truncation
+QUIET = ("--rest-after", 3_600_000)
+
+
+def old_bytes_left(db):
+    """The log has begun anew, and its file shows the generation before."""
+    salts, last_frame = walindex.generation(db)
+    return last_frame == 0 and walindex.salts_in_wal(db) not in (b"", salts)
+
+
+def frozen_after_a_reset(app):
+    """Stops the application; the daemon takes the pause for a reset, if the log was long enough."""
+    walindex.freeze(app)
+    if any(old_bytes_left(app.db) for _ in range(8)):
+        return True
+    app.send(signal.SIGCONT)
+    return False
+
+
+def recovered_frames(stage):
+    """Of the WAL as it lies there, by SQLite itself, in a copy."""
+    copy = stage.folder / "recovered.db"
+    drop(copy)
+    for suffix in ("", "-wal"):
+        copy_file(f"{stage.db}{suffix}", f"{copy}{suffix}")
+    connection = sqlite3.connect(copy)
+    frames = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+    connection.close()
+    return frames
+
+
+def kill_all_after_a_reset(stage):
+    """Load, a reset of the log by the daemon, and the end of all processes. Returns what the replica then has."""
+    daemon = stage.replicate(*BUSY)
+    app = stage.writer(rate=500, busy_timeout=10000)
+    app.wait_committed(app.committed() + 100)
+    daemon.wait_for(lambda: frozen_after_a_reset(app), 20, "the daemon has reset the log without truncating it")
+    daemon.wait_for(stage.restores_source, 20, "the replica has everything")
+    daemon.kill()   # first: it would take the end of the application for a pause, and truncate the log
+    app.kill()
+    assert recovered_frames(stage) > 0, "SQLite does not take the bytes that were left for the current WAL: nothing is tested"
+    return stage.last_txid(), level_zero(stage.replica)
+
+
+def open_database(stage):
+    """An application that opens the database, and with it the WAL."""
+    app = sqlite3.connect(stage.db, isolation_level=None, timeout=20)
+    app.execute("SELECT count(*) FROM t").fetchone()
+    return app
+
+
+@pytest.mark.parametrize("first", ["the daemon", "an application"])
+def test_commits_of_a_generation_that_came_back_are_not_shipped_again(stage, first):
+    stage.prepare()
+    for _ in range(ROUNDS):
+        last, objects = kill_all_after_a_reset(stage)
+        app = open_database(stage) if first == "an application" else None
+        daemon = stage.replicate(*QUIET)
+        daemon.wait_for(lambda: "continues at txid" in daemon.log(), 10, "the daemon knows the replica")
+        daemon.wait_for(lambda: ": opened" in daemon.log(), 10, "the daemon has opened the database")
+        if app:
+            app.close()
+        assert daemon.stop() == DONE
+        assert not re.search(COMPARED, daemon.log()), "the generation was not recognised"
+        assert stage.last_txid() == last, "something was shipped as new"
+        assert level_zero(stage.replica) == objects
+    check(stage.assert_restore_equals_source())
+
+
+def test_commits_behind_a_generation_that_came_back_are_the_only_new_ones(stage):
+    commits = 7
+    stage.prepare()
+    for _ in range(ROUNDS):
+        last, _ = kill_all_after_a_reset(stage)
+        app = open_database(stage)
+        number = app.execute("SELECT txn FROM t ORDER BY id DESC LIMIT 1").fetchone()[0]
+        writer = stage.writer(count=commits, linger=True)   # behind the frames that came back
+        assert writer.report()["last"] == number + commits
+        daemon = stage.replicate(*QUIET)
+        daemon.wait_for(stage.restores_source, 20, "the replica has the new commits")
+        assert stage.last_txid() == last + commits, "it is not seen that they continue what was captured"
+        app.close()
+        writer.stop()
+        assert daemon.stop() == DONE
+    check(stage.assert_restore_equals_source())

@@ -1,0 +1,56 @@
+/* clockstep.c - a wall clock that somebody sets, for LD_PRELOAD: it is wrong by as many seconds as the 8 bytes of the file
+ * CLOCKSTEP say, from the moment on in which they are written. Clocks that only measure time go on as they are. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static const volatile int64_t *offset_s;
+
+__attribute__((constructor)) static void map_offset(void)
+{
+    const char *path = getenv("CLOCKSTEP");
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *offset_s, PROT_READ, MAP_SHARED, fd, 0);
+    if (at != MAP_FAILED)
+        offset_s = at;
+    if (fd >= 0)
+        close(fd);
+}
+
+static int64_t offset(void)
+{
+    return offset_s == NULL ? 0 : *offset_s;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock, out);
+    if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        out->tv_sec += offset();
+    return rc;
+}
+
+int gettimeofday(struct timeval *restrict out, void *restrict zone)
+{
+    int rc = (int)syscall(SYS_gettimeofday, out, zone);
+    if (rc == 0)
+        out->tv_sec += offset();
+    return rc;
+}
+
+time_t time(time_t *out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (out != NULL)
+        *out = now.tv_sec;
+    return now.tv_sec;
+}
