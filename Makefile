@@ -50,7 +50,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo check check-deps check-unit check-e2e check-full check-large check-asan check-tsan check-fuzz lint format-check \
+.PHONY: all help demo check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
         format tidy bench soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
@@ -122,7 +122,7 @@ check-deps:
 	@etc/install-deps check
 
 check: check-deps ## install what is missing, build, and run every test
-	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-e2e
+	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property check-e2e
 	@echo "check: all tests passed"
 
 check-unit: $(UNIT_TESTS) ## unit tests
@@ -130,6 +130,14 @@ check-unit: $(UNIT_TESTS) ## unit tests
 
 check-fuzz: $(FUZZERS) ## every decoder against damaged input, a few seconds each
 	@for f in $(FUZZERS); do $$f || exit 1; done
+
+FIRST ?= 1
+check-property: $(B)/tests/property ## the replica protocol under random failure, and that each of its rules is needed
+	$< --first $(FIRST) --seeds 250 --steps 400
+	$< --rules --steps 400
+
+soak: $(B)/tests/property ## the same for a million steps; FIRST=n begins with another seed
+	$< --first $(FIRST) --seeds 3000 --steps 400
 
 check-e2e: all $(B)/tests/writer $(PRELOADED) ## real programs, real signals
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)

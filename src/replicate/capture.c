@@ -501,20 +501,6 @@ static int database_pages(struct capture *c, const struct wal_index_header *targ
     return 0;
 }
 
-static bool may_keep(struct map_entry entry, uint64_t hash, uint32_t pgno, const struct capture_reference *references, size_t count)
-{
-    if (entry.txid == 0 || entry.hash != hash)
-        return false;
-    for (size_t i = 0; i < count && RULE(attach); i++) {
-        struct map_entry theirs = references[i].map ? map_get(references[i].map, pgno) : (struct map_entry){0, 0};
-        if (theirs.hash != hash || theirs.txid == 0)
-            return false;
-        if (entry.txid <= references[i].head_txid && theirs.txid != entry.txid)
-            return false;
-    }
-    return true;
-}
-
 struct resync {
     const struct capture_reference *references;
     size_t count;
@@ -524,12 +510,32 @@ struct resync {
     struct resync_result result;
 };
 
+/* What a replica holds of a page. Pages of another size are other pages: it holds none of ours. */
+static struct map_entry their_entry(const struct resync *r, const struct capture_reference *ref, uint32_t pgno)
+{
+    return ref->map && ref->map->page_size == r->fresh->page_size ? map_get(ref->map, pgno) : (struct map_entry){0, 0};
+}
+
+static bool may_keep(const struct resync *r, struct map_entry entry, uint64_t hash, uint32_t pgno)
+{
+    if (entry.txid == 0 || entry.hash != hash)
+        return false;
+    for (size_t i = 0; i < r->count && RULE(attach); i++) {
+        struct map_entry theirs = their_entry(r, &r->references[i], pgno);
+        if (theirs.hash != hash || theirs.txid == 0)
+            return false;
+        if (entry.txid <= r->references[i].head_txid && theirs.txid != entry.txid)
+            return false;
+    }
+    return true;
+}
+
 /* What a comparison has to leave behind for each replica that was compared with. */
 static void assert_sendable(const struct resync *r, uint32_t pgno, struct map_entry entry)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct capture_reference *ref = &r->references[i];
-        struct map_entry theirs = ref->map && ref->map->page_size == r->fresh->page_size ? map_get(ref->map, pgno) : entry;
+        struct map_entry theirs = their_entry(r, ref, pgno);
         INVARIANT(!RULE(attach) || entry.txid > ref->head_txid || (entry.txid == theirs.txid && entry.hash == theirs.hash),
                   "page %u: a replica at txid %" PRIu64 " would never get it", pgno, ref->head_txid);
     }
@@ -550,7 +556,7 @@ static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, st
                 continue;
             uint64_t hash = page_hash(pgno, room + (size_t)i * page_size, page_size);
             struct map_entry entry = r->known ? map_get(r->known, pgno) : (struct map_entry){0, 0};
-            if (!may_keep(entry, hash, pgno, r->references, r->count)) {
+            if (!may_keep(r, entry, hash, pgno)) {
                 entry = (struct map_entry){.hash = hash, .txid = r->txid};
                 r->result.differing++;
             }

@@ -29,6 +29,12 @@ static const struct {
 #define RULE_TEXT(name, text) {#name, text},
     RULES(RULE_TEXT)};
 
+/* Seeds that met the hole when it was last looked for: tried first. A change of the program or of the world may make one worthless;
+ * then the search is longer, and says which seed to write here. */
+static const uint64_t known_seeds[RULE_COUNT] = {
+    [RULE_zero_growth] = 1,
+};
+
 static char folder[300];
 static bool verbose;
 static int report_fd = -1; /* of the child */
@@ -213,21 +219,36 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
     return 0;
 }
 
-static int test_rules(uint64_t first, size_t steps)
+/* Looks for a run that fails. Returns its seed; 0: a scenario does; UINT64_MAX: none. */
+static uint64_t find_failure(enum rule rule, uint64_t first, size_t steps, struct outcome *ret_outcome)
 {
     static struct run r;
+    *ret_outcome = run_scenarios();
+    if (ret_outcome->failed)
+        return 0;
+    for (uint64_t i = 0; i <= RULE_SEEDS; i++) {
+        uint64_t seed = i == 0 ? known_seeds[rule] : first + i - 1;
+        r = (struct run){.seed = seed, .steps = steps};
+        *ret_outcome = run(&r);
+        if (ret_outcome->failed)
+            return seed;
+    }
+    return UINT64_MAX;
+}
+
+static int test_rules(uint64_t first, size_t steps)
+{
     int missed = 0;
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        uint64_t seed = first;
+        struct outcome o;
         rule_off[i] = true;
-        struct outcome o = run_scenarios();
-        while (!o.failed && seed < first + RULE_SEEDS) {
-            r = (struct run){.seed = seed++, .steps = steps};
-            o = run(&r);
-        }
+        uint64_t seed = find_failure((enum rule)i, first, steps, &o);
         rule_off[i] = false;
-        printf("%s %-14s off: %s (after %" PRIu64 " seeds)\n", o.failed ? "ok  " : "MISS", rules[i].name,
-               o.failed ? o.text : rules[i].text, seed - first);
+        o.text[strcspn(o.text, "\n")] = 0;
+        if (o.failed)
+            printf("ok   %-14s off, seed %" PRIu64 ": %.110s\n", rules[i].name, seed, o.text);
+        else
+            printf("MISS %-14s off: nothing fails (%s)\n", rules[i].name, rules[i].text);
         fflush(stdout);
         missed += !o.failed;
     }

@@ -84,7 +84,8 @@ static inline void fill_identity(struct dice *d, struct identity *id)
             const struct identity_replica *r_ = &x_->replicas[i_], *s_ = &y_->replicas[i_];                                        \
             assert_true(digest_equal(&r_->place, &s_->place) && uid_equal(&r_->database, &s_->database));                          \
             assert_true(r_->durable_txid == s_->durable_txid && digest_equal(&r_->head, &s_->head));                               \
-            assert_true(r_->head_checksum == s_->head_checksum && r_->base_owed == s_->base_owed && r_->unrelated == s_->unrelated);                                 \
+            assert_true(r_->head_checksum == s_->head_checksum && r_->base_owed == s_->base_owed &&                                \
+                        r_->unrelated == s_->unrelated);                                                                           \
             assert_int_equal(r_->attempt_count, s_->attempt_count);                                                                \
             assert_memory_equal(r_->attempts, s_->attempts, r_->attempt_count * sizeof r_->attempts[0]);                           \
         }                                                                                                                          \
