@@ -94,6 +94,19 @@ void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms)
     pthread_mutex_unlock(&s->lock);
 }
 
+int state_replica(struct state *s, const char *url, uint32_t *ret_index, struct identity_replica *ret_replica, struct err *e)
+{
+    struct identity_replica *replica = NULL;
+    pthread_mutex_lock(&s->lock);
+    int rc = identity_replica_get(&s->identity, url, &replica, e);
+    if (rc == 0) {
+        *ret_index = (uint32_t)(replica - s->identity.replicas);
+        *ret_replica = *replica;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica)
 {
     pthread_mutex_lock(&s->lock);

@@ -80,6 +80,10 @@ void state_commit(struct state *s, const struct state_position *position);
 /* The newest captured commit is `txid`, but the map is half-way beyond it: whoever opens the file finds no map. */
 void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
 
+/* The entry of a replica, made if it is not there. ERR_LIMIT. */
+int state_replica(struct state *s, const char *url, uint32_t *ret_index, struct identity_replica *ret_replica,
+                  struct err *e) MUST_CHECK;
+
 /* Copies one replica's entry in or out. */
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
 void state_end_runs(struct state *s, enum identity_past past);

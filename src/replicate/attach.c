@@ -169,6 +169,8 @@ int destination_attach(struct destination *d, const struct author *a, struct err
     enum destination_state to = DESTINATION_DETACHED;
     int64_t store_ms = 0;
     INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
+    if (destination_open_store(d, e) || destination_look_up(d, a->state, e))
+        return -1;
     if (d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO && replica_identity_read(d->store, &id, e)) {
         if (e->code != ERR_NOTFOUND)
             return -1;

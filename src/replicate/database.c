@@ -446,13 +446,10 @@ static int open_local(struct database *db)
     state_end_runs(&db->local.state, past);
     for (size_t i = 0; i < db->lane_count; i++) {
         struct lane *l = &db->lanes[i];
-        struct identity_replica *entry;
-        if (identity_replica_get(&db->local.state.identity, l->d.url, &entry, &e)) {
+        if (l->d.store && destination_look_up(&l->d, &db->local.state, &e)) {
             database_fail(db, &e);
             return -1;
         }
-        l->d.index = (uint32_t)(entry - db->local.state.identity.replicas);
-        l->d.entry = *entry;
         l->author = (struct author){.owner = db,
                                     .state = &db->local.state,
                                     .run = db->run,
@@ -511,23 +508,30 @@ static void close_lanes(struct database *db)
     db->lane_count = 0;
 }
 
+/* A replica that is away at a start must not keep the others waiting. If none is there, the start fails. */
 static int open_lanes(struct database *db, struct err *e)
 {
+    size_t opened = 0;
     const struct replicate_config *config = db->config;
     db->lanes = calloc(config->url_count, sizeof *db->lanes);
     if (!db->lanes)
         return err_nomem(e, config->url_count * sizeof *db->lanes);
     for (; db->lane_count < config->url_count; db->lane_count++) {
         struct lane *l = &db->lanes[db->lane_count];
-        if (lane_open(l, config->urls[db->lane_count], e))
+        if (lane_open(l, config->urls[db->lane_count], e) && (e->code == ERR_CONFIG || config->url_count == 1)) {
+            lane_close(l);
             return -1;
+        }
+        if (!l->d.store)
+            log_warn("replica '%s': %s; trying again until it works", l->d.url, e->msg);
+        opened += l->d.store != NULL;
         for (size_t i = 0; i < db->lane_count; i++)
             if (strcmp(db->lanes[i].d.url, l->d.url) == 0) {
                 lane_close(l);
                 return err_set(e, ERR_CONFIG, 0, "the replica '%s' is given twice", db->lanes[i].d.url);
             }
     }
-    return 0;
+    return opened > 0 ? 0 : -1;
 }
 
 int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e)

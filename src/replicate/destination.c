@@ -10,12 +10,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+int destination_open_store(struct destination *d, struct err *e)
+{
+    if (d->store)
+        return 0;
+    if (store_open(d->url, STORE_WRITE, &d->store, e))
+        return -1;
+    snprintf(d->url, sizeof d->url, "%s", d->store->url); /* one place, one name */
+    return 0;
+}
+
 int destination_open(struct destination *d, const char *url, struct err *e)
 {
     *d = (struct destination){.state = DESTINATION_DETACHED, .head_map = {.fd = -1}, .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
-    if (store_open(url, STORE_WRITE, &d->store, e))
+    snprintf(d->url, sizeof d->url, "%s", url);
+    return destination_open_store(d, e);
+}
+
+int destination_look_up(struct destination *d, struct state *state, struct err *e)
+{
+    if (!d->known && state_replica(state, d->url, &d->index, &d->entry, e))
         return -1;
-    snprintf(d->url, sizeof d->url, "%s", d->store->url);
+    d->known = true;
     return 0;
 }
 

@@ -51,8 +51,9 @@ struct outgoing {
 
 struct destination {
     char url[1024];
-    struct store *store;
+    struct store *store; /* NULL: could not be opened yet; attach tries again */
     enum destination_state state;
+    bool known;                    /* index and entry are the state file's */
     uint32_t index;                /* in the identity */
     struct identity_replica entry; /* working copy; state_set_replica stores it */
     struct outgoing outgoing;
@@ -70,7 +71,9 @@ struct destination {
     char found[160];         /* what attach found, for the log */
 };
 
+/* After an error it is without a store: attach tries again, under the URL as it was given. */
 int destination_open(struct destination *d, const char *url, struct err *e) MUST_CHECK;
+int destination_open_store(struct destination *d, struct err *e) MUST_CHECK;
 void destination_close(struct destination *d);
 
 /* Who puts objects, and what for. */
@@ -90,6 +93,9 @@ void destination_prove(struct destination *d, int64_t store_ms);
 
 /* Another writer's object is where ours should be: the end. */
 int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e);
+
+/* Finds the replica in the state file. ERR_LIMIT. */
+int destination_look_up(struct destination *d, struct state *state, struct err *e) MUST_CHECK;
 
 /* Finds out where the replica stands. Leaves it ATTACHED, RESYNC (with head_map) or CONFLICT. Errors leave it DETACHED. */
 int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;

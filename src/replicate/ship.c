@@ -211,6 +211,15 @@ static void lane_conflict(struct database *db, struct lane *l)
         log_error("replica '%s': given up, the others go on: %s", l->d.url, l->err.msg);
 }
 
+/* One that was away at the start may turn out to be another that is here. */
+static bool is_given_twice(const struct database *db, const struct lane *l)
+{
+    for (size_t i = 0; i < db->lane_count; i++)
+        if (&db->lanes[i] != l && !db->lanes[i].busy && db->lanes[i].d.known && l->d.known && db->lanes[i].d.index == l->d.index)
+            return true;
+    return false;
+}
+
 static void ship_done(struct job *job)
 {
     struct lane *l = lane_of_job(job);
@@ -225,6 +234,11 @@ static void ship_done(struct job *job)
     backlog_let_go(l->batches, l->batch_count);
     if (kind == SHIP_ATTACH)
         l->asked = true;
+    if (kind == SHIP_ATTACH && is_given_twice(db, l)) {
+        err_set(&l->err, ERR_CONFIG, 0, "the replica '%s' is given twice", l->d.url);
+        database_fail(db, &l->err);
+        return;
+    }
     if (l->rc) {
         if (l->err.code == ERR_CONFLICT) {
             lane_conflict(db, l);

@@ -131,3 +131,26 @@ def test_a_replica_that_is_added_at_a_later_start_gets_all(stage, faults):
     wait_shipped(daemon, app, [first, added], 100)
     assert since in restore_points(first)
     assert_all_equal_source(stage, [first, added], daemon, app)
+
+
+def test_a_replica_that_is_away_at_a_start_keeps_none_of_the_others_waiting(stage, faults):
+    (healthy, absent), daemon, app = start(stage, faults, 2)
+    assert daemon.stop() == DONE
+    away = stage.folder / "away"
+    absent.rename(away)
+    absent.write_text("no folder: nothing can be stored here")
+    daemon = faults.replicate_to([healthy, absent])
+    wait_shipped(daemon, app, [healthy], 100)
+    wait_missed(daemon, absent)
+    absent.unlink()
+    away.rename(absent)
+    wait_shipped(daemon, app, [healthy, absent], 100)
+    assert_all_equal_source(stage, [healthy, absent], daemon, app)
+
+
+def test_without_any_replica_a_start_fails(stage):
+    stage.prepare()
+    stage.replica.write_text("no folder: nothing can be stored here")
+    daemon = stage.replicate(live=False)
+    assert daemon.wait(10) not in (DONE, None), daemon.log()
+    assert "not a folder" in daemon.log()
