@@ -30,8 +30,7 @@
     X(unbroken, "other salts continue the log only while the watch was held without a break")                                      \
     X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames")             \
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                               \
-    X(halfway, "a capture that failed half-way is never resumed from")                                                             \
-    X(patch_range, "reader: a patch (from, to] applies to any version v with from <= v < to, not only to v == from")
+    X(halfway, "a capture that failed half-way is never resumed from")
 
 #ifdef SEAWALL_TRIAL
 #define RULE_ENUM(name, text) RULE_##name,

@@ -370,7 +370,7 @@ static int apply_patch(struct source_reader *r, struct open_page *page, const st
     struct apply *a = r->apply;
     uint32_t page_size = a->plan->page_size;
     uint64_t have = map_get(a->map, v->pgno).txid;
-    if (have == 0 || v->from > have || (v->from != have && !RULE(patch_range)))
+    if (have == 0 || v->from > have)
         return err_set(e, ERR_CORRUPT, 0, "object '%s': patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64,
                        r->source->key, v->pgno, v->from, v->txid, have);
     if (page->pgno != v->pgno) {
