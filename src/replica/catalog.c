@@ -196,11 +196,32 @@ static int write_identity(struct store *store, struct err *e)
     return rc;
 }
 
+static int note_object(void *context, const struct store_entry *entry)
+{
+    struct name name = name_parse(entry->key);
+    *(bool *)context = name.kind != NAME_OTHER;
+    return *(bool *)context;
+}
+
+/* Objects without it are of a database whose id is lost: under another id they could not be restored. */
+static int check_empty(struct store *store, struct err *e)
+{
+    bool objects = false;
+    if (store_list(store, "", "", note_object, &objects, e))
+        return -1;
+    if (!objects)
+        return 0;
+    err_set(e, ERR_CORRUPT, 0, "'%s' has objects of a replica, but no '" NAME_IDENTITY "'", store->url);
+    return err_hint(e, "put that file back from a copy; or move the objects away, and a new replica is begun");
+}
+
 int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
 {
     int rc = replica_identity_read(store, ret_identity, e);
     if (rc == 0 || e->code != ERR_NOTFOUND)
         return rc;
+    if (check_empty(store, e))
+        return -1;
     rc = write_identity(store, e);
     if (rc != 0 && e->code != ERR_EXISTS) /* somebody else was first: read theirs */
         return rc;

@@ -16,7 +16,7 @@ struct replica_identity {
 /* ERR_NOTFOUND: not there. ERR_CORRUPT: not ours, or of a later version. */
 int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
 
-/* Reads it, or makes it with a new database id. */
+/* Reads it, or makes it with a new database id. ERR_CORRUPT: it is missing, but objects are there. */
 int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
 
 /* ---- the catalog */

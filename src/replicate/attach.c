@@ -73,6 +73,10 @@ static int look(const struct destination *d, const struct author *a, struct cata
             f->mine = f->past = false; /* damaged, and not the head: what is taken over goes on behind it */
             continue;
         }
+        if (!uid_equal(&s.trailer.info.database, &entry->database)) {
+            segment_release(&s);
+            return err_set(e, ERR_CORRUPT, 0, "object '%s' belongs to another database than '" NAME_IDENTITY "' says", key);
+        }
         if (i < first_newer) { /* must end where we stand, and be what we know */
             bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
             f->mine &= known || identity_replica_tried(entry, &digest) || identity_knows_run(id, &s.trailer.info.run);

@@ -523,7 +523,7 @@ static int open_lanes(struct database *db, struct err *e)
             return -1;
         }
         if (!l->d.store)
-            log_warn("replica '%s': %s; trying again until it works", l->d.url, e->msg);
+            log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
         opened += l->d.store != NULL;
         for (size_t i = 0; i < db->lane_count; i++)
             if (strcmp(db->lanes[i].d.url, l->d.url) == 0) {

@@ -13,8 +13,13 @@
  *   CONFLICT       -        -        -         -
  *
  *   DETACHED   nothing is known of the store's side; nothing may be put
- *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages. The state file
- * still has the position of before, so that a restart finds the same ATTACHED   appends CONFLICT   stops, exit code 6
+ *
+ *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages.
+ *              The state file still has the position of before, so that a restart finds the same
+ *
+ *   ATTACHED   appends
+ *
+ *   CONFLICT   stops, exit code 6
  *
  * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head,
  * exclusively. If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in

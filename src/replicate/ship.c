@@ -197,7 +197,7 @@ static void complain_of_replica(struct lane *l, const struct err *e)
     if (strncmp(l->complaint, e->msg, ERR_MSG_MAX) == 0)
         return;
     snprintf(l->complaint, sizeof l->complaint, "%s", e->msg);
-    log_warn("replica '%s': %s; trying again until it works", l->d.url, e->msg);
+    log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
 }
 
 static void lane_conflict(struct database *db, struct lane *l)

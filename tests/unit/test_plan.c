@@ -158,6 +158,21 @@ static void a_seawall_json_that_is_not_understood_is_refused(void **state)
     }
 }
 
+static void objects_without_an_identity_get_no_new_one(void **state)
+{
+    struct replica_identity id;
+    struct err e;
+    (void)state;
+    assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e); /* nobody's */
+    assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
+    assert_ok(replica_identity_obtain(store, &id, &e), &e);
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    assert_ok(replica_identity_obtain(store, &id, &e), &e);
+    assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
+    assert_error(replica_identity_obtain(store, &id, &e), &e, ERR_CORRUPT);
+    assert_contains(e.msg, NAME_IDENTITY);
+}
+
 static void the_catalog_sorts_objects_by_kind_and_passes_over_strangers(void **state)
 {
     struct err e;
@@ -697,6 +712,7 @@ int main(void)
         PLAN_TEST(a_replica_keeps_the_database_id_it_was_made_with),
         PLAN_TEST(without_seawall_json_there_is_no_replica),
         PLAN_TEST(a_seawall_json_that_is_not_understood_is_refused),
+        PLAN_TEST(objects_without_an_identity_get_no_new_one),
         PLAN_TEST(the_catalog_sorts_objects_by_kind_and_passes_over_strangers),
         PLAN_TEST(an_object_under_another_key_is_corrupt),
         PLAN_TEST(an_object_of_another_database_is_corrupt),
