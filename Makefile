@@ -92,7 +92,7 @@ TRIAL_SOURCES := $(filter-out src/cli/% src/vfs/% $(addprefix src/replicate/,wor
 TRIAL_OBJECTS := $(TRIAL_SOURCES:src/%.c=$(B)/trial/%.o)
 PROPERTY := $(wildcard tests/property/*.c)
 WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_sleep_us random_bytes map_set state_open state_commit \
-           state_set_replica state_note_put state_sync
+           state_set_replica state_note_put state_sync posix_fallocate
 
 $(B)/trial/%.o: src/%.c
 	@mkdir -p $(@D)

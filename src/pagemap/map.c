@@ -4,6 +4,7 @@
 #include "base/endian.h"
 #include "base/hash.h"
 #include "base/page.h"
+#include "base/trial.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GROW_ENTRIES 4096u /* 64 KiB: a growing database must not remap the file at each commit */
+#define GROW_ENTRIES SCALE(4096u, 4u) /* 64 KiB: a growing database must not remap the file at each commit */
 
 void map_init_memory(struct map *m, uint32_t page_size)
 {

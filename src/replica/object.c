@@ -2,6 +2,7 @@
 #include "replica/object.h"
 
 #include "base/endian.h"
+#include "format/names.h"
 
 /* `tail` holds the last tail->len bytes of an object of `size` bytes. */
 static int decode_trailer(const struct buf *tail, uint64_t size, struct segment_trailer *ret_trailer, struct err *e)
@@ -58,4 +59,19 @@ int object_load_whole(struct store *store, const char *key, struct codec *codec,
     if (rc == 0)
         *ret_digest = digest;
     return rc;
+}
+
+int object_load_level0(struct store *store, uint64_t min, struct codec *codec, struct segment *ret_segment,
+                       struct digest *ret_digest, struct err *e)
+{
+    struct name name = {.kind = NAME_LEVEL0, .min = min};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    if (object_load_whole(store, key, codec, ret_segment, ret_digest, e))
+        return -1;
+    const struct segment_info i = ret_segment->trailer.info;
+    if (i.kind == OBJECT_SEGMENT && i.level == 0 && i.min == min)
+        return 0;
+    segment_release(ret_segment);
+    return err_set(e, ERR_CORRUPT, 0, "object '%s' is not the segment that its name says", key);
 }

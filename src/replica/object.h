@@ -17,4 +17,8 @@ int object_load(struct store *store, const char *key, struct codec *codec, enum 
 int object_load_whole(struct store *store, const char *key, struct codec *codec, struct segment *ret_segment,
                       struct digest *ret_digest, struct err *e) MUST_CHECK;
 
+/* The level-0 object that begins at txid `min`. ERR_CORRUPT: another kind of object lies under its name. */
+int object_load_level0(struct store *store, uint64_t min, struct codec *codec, struct segment *ret_segment,
+                       struct digest *ret_digest, struct err *e) MUST_CHECK;
+
 #endif

@@ -14,16 +14,21 @@
 static int note_attempt(struct destination *d, const struct author *a, struct err *e)
 {
     struct identity_replica *entry = &d->entry;
-    if (identity_replica_tried(entry, &d->outgoing.digest))
-        return 0;
-    if (entry->attempt_count == IDENTITY_ATTEMPTS_MAX) {
+    bool again = identity_replica_tried(entry, &d->outgoing.digest);
+    if (!again && entry->attempt_count == IDENTITY_ATTEMPTS_MAX) {
         memmove(entry->attempts, entry->attempts + 1, (IDENTITY_ATTEMPTS_MAX - 1) * sizeof entry->attempts[0]);
         entry->attempt_count--;
     }
-    entry->attempts[entry->attempt_count++] = d->outgoing.digest;
-    state_set_replica(a->state, d->index, entry);
-    bool first = state_note_put(a->state, &a->run, d->index);
-    return first && RULE(sync_run) ? state_sync(a->state, e) : 0;
+    if (!again)
+        entry->attempts[entry->attempt_count++] = d->outgoing.digest;
+    if (again && d->run_on_disk)
+        return 0;
+    state_set_replica(a->state, d->index, entry); /* after a sync that failed: what it should have written is written anew */
+    state_note_put(a->state, &a->run, d->index);
+    if (!d->run_on_disk && RULE(sync_run) && state_sync(a->state, e))
+        return -1;
+    d->run_on_disk = true;
+    return 0;
 }
 
 struct landed { /* an object that continues our history */
@@ -59,52 +64,68 @@ static bool too_old(const struct destination *d, const struct author *a, int64_t
     return llabs(store_ms - d->proof_store_ms) > most || clock_boot_ms() - d->proof_boot_ms > most;
 }
 
-static int note_newer(void *context, const struct store_entry *entry)
+static int note_first(void *context, const struct store_entry *entry)
 {
     struct name name = name_parse(entry->key);
-    *(bool *)context |= name.kind == NAME_LEVEL0;
-    return 0;
+    if (name.kind == NAME_LEVEL0)
+        *(uint64_t *)context = name.min;
+    return name.kind == NAME_LEVEL0;
 }
 
-/* Is there a level-0 object that begins after `txid`? */
-static int is_passed(struct destination *d, uint64_t txid, bool *ret_passed, int64_t *ret_store_ms, struct err *e)
+/* The level-0 object after the one that begins at `txid`; 0: there is none. */
+static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, int64_t *ret_store_ms, struct err *e)
 {
     struct name name = {.kind = NAME_LEVEL0, .min = txid};
     char key[NAME_MAX_BYTES];
     name_format(&name, key);
-    *ret_passed = false;
-    return store_time(d->store, ret_store_ms, e) || store_list(d->store, NAME_LEVEL0_PREFIX, key, note_newer, ret_passed, e) ? -1
-                                                                                                                             : 0;
+    *ret_next = 0;
+    return store_time(d->store, ret_store_ms, e) || store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
 /* Before a PUT: a proof that is too old is made anew, or the state becomes DETACHED. */
 static int prove_head(struct destination *d, const struct author *a, struct err *e)
 {
-    bool passed = false;
+    uint64_t next = 0;
     int64_t store_ms = 0;
     if (!RULE(proof_age) || !too_old(d, a, d->proof_store_ms))
         return 0;
-    if (is_passed(d, d->entry.durable_txid, &passed, &store_ms, e))
+    if (find_next(d, d->entry.durable_txid, &next, &store_ms, e))
         return err_wrap(e, "is the head still the head?");
-    if (passed)
+    if (next)
         destination_enter(d, DESTINATION_DETACHED);
     else
         destination_prove(d, store_ms);
     return 0;
 }
 
-/* After a PUT whose answer came late: if others went on behind it, it landed in their past, where retention had made room. Nobody
- * links to it: it is taken back. */
+static int links_to_ours(struct destination *d, const struct author *a, uint64_t min, bool *ret_linked, struct err *e)
+{
+    struct segment s;
+    struct digest digest;
+    if (object_load_level0(d->store, min, a->codec, &s, &digest, e))
+        return -1;
+    *ret_linked = min == d->outgoing.max + 1 && digest_equal(&s.trailer.info.digest_before, &d->outgoing.digest);
+    segment_release(&s);
+    return 0;
+}
+
+/* After a PUT whose answer came late, with others' objects behind it. Either it landed in their past, where retention had made
+ * room: nobody links to it, it is taken back. Or it was the head, and somebody who took over went on from it: it is theirs now. */
 static int believe(struct destination *d, const struct author *a, const char *key, int64_t *store_ms, bool *ret_believed,
                    struct err *e)
 {
-    bool passed = false;
+    uint64_t next = 0;
+    bool linked = false;
     *ret_believed = true;
     if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
         return 0;
-    if (is_passed(d, d->outgoing.min, &passed, store_ms, e))
+    if (find_next(d, d->outgoing.min, &next, store_ms, e))
         return err_wrap(e, "did the answer come in time?");
-    if (!passed)
+    if (!next)
+        return 0;
+    if (links_to_ours(d, a, next, &linked, e))
+        return -1;
+    if (linked)
         return 0;
     *ret_believed = false;
     destination_enter(d, DESTINATION_DETACHED);
@@ -114,11 +135,11 @@ static int believe(struct destination *d, const struct author *a, const char *ke
 /* ---- the PUT */
 
 /* The key is taken: by whom? */
-static int resolve(struct destination *d, const struct author *a, const char *key, int64_t store_ms, struct err *e)
+static int resolve(struct destination *d, const struct author *a, int64_t store_ms, struct err *e)
 {
     struct segment s;
     struct digest digest;
-    if (object_load_whole(d->store, key, a->codec, &s, &digest, e))
+    if (object_load_level0(d->store, d->outgoing.min, a->codec, &s, &digest, e))
         return -1;
     const struct segment_info info = s.trailer.info;
     struct landed landed = {.max = info.max,
@@ -128,10 +149,6 @@ static int resolve(struct destination *d, const struct author *a, const char *ke
                                          : info.flags & SEGMENT_FROM_EMPTY ? 0
                                                                            : d->entry.base_owed,
                             .page_size = info.page_size};
-    if (info.min != d->outgoing.min || info.max < info.min) {
-        segment_release(&s);
-        return err_set(e, ERR_CORRUPT, 0, "object '%s' says that it holds txid %" PRIu64 " to %" PRIu64, key, info.min, info.max);
-    }
     struct identity id = state_identity(a->state);
     bool earlier_run = !uid_equal(&info.run, &a->run); /* in one process only digests count: a cloned machine has both ids */
     int rc = 0;
@@ -162,7 +179,7 @@ static int put(struct destination *d, const struct author *a, struct err *e)
     if (note_attempt(d, a, e))
         return -1;
     if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e))
-        return e->code == ERR_EXISTS ? resolve(d, a, key, store_ms, e) : -1;
+        return e->code == ERR_EXISTS ? resolve(d, a, store_ms, e) : -1;
     if (believe(d, a, key, &store_ms, &believed, e))
         return -1;
     if (!believed)

@@ -65,9 +65,7 @@ static int look(const struct destination *d, const struct author *a, struct cata
     for (; i < c->level0_count; i++) {
         struct segment s;
         struct digest digest;
-        char key[NAME_MAX_BYTES];
-        name_format(&c->level0[i].name, key);
-        if (object_load_whole(c->store, key, a->codec, &s, &digest, e)) {
+        if (object_load_level0(c->store, c->level0[i].name.min, a->codec, &s, &digest, e)) {
             if (e->code != ERR_CORRUPT || a->take_over == TAKE_OVER_NO || i + 1 == c->level0_count)
                 return -1;
             f->mine = f->past = false; /* damaged, and not the head: what is taken over goes on behind it */
@@ -75,7 +73,9 @@ static int look(const struct destination *d, const struct author *a, struct cata
         }
         if (!uid_equal(&s.trailer.info.database, &entry->database)) {
             segment_release(&s);
-            return err_set(e, ERR_CORRUPT, 0, "object '%s' belongs to another database than '" NAME_IDENTITY "' says", key);
+            return err_set(e, ERR_CORRUPT, 0,
+                           "the object at txid %" PRIu64 " belongs to another database than '" NAME_IDENTITY "' says",
+                           c->level0[i].name.min);
         }
         if (i < first_newer) { /* must end where we stand, and be what we know */
             bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
@@ -127,11 +127,20 @@ static void set_position(struct destination *d, const struct findings *f)
     d->head_page_size = f->last.page_size;
 }
 
+/* What was shipped is not there: rather wait than begin anew on the bare mount point of a disk. */
+static int is_gone(const struct destination *d, const char *found, struct err *e)
+{
+    err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s", d->url, d->entry.durable_txid, found);
+    return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
+}
+
 static int attach_to(struct destination *d, const struct author *a, struct catalog *c, enum destination_state *ret_to,
                      struct err *e)
 {
     struct identity id = state_identity(a->state);
     struct findings f;
+    if (c->level0_count == 0 && d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO)
+        return is_gone(d, "has no objects", e); /* retention never takes the newest */
     if (c->level0_count == 0) {
         d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
         d->from_empty = true;
@@ -178,8 +187,7 @@ int destination_attach(struct destination *d, const struct author *a, struct err
     if (d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO && replica_identity_read(d->store, &id, e)) {
         if (e->code != ERR_NOTFOUND)
             return -1;
-        err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it holds no replica", d->url, d->entry.durable_txid);
-        return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
+        return is_gone(d, "holds no replica", e);
     }
     if (replica_identity_obtain(d->store, &id, e) || store_time(d->store, &store_ms, e))
         return -1;

@@ -505,6 +505,7 @@ struct resync {
     const struct capture_reference *references;
     size_t count;
     const struct map *known; /* what the pages were before: the local map, or (that lost) the one of the newest replica, or NULL */
+    bool lost;               /* the map was lost before the start: no replica relies on it that is not among the references */
     uint64_t txid;           /* n */
     struct map *fresh;
     struct resync_result result;
@@ -588,14 +589,13 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     uint32_t pages = 0, page_size = 0, old_pages = map->pages;
     if (page_size_of(c, target, &page_size, e))
         return -1;
-    bool lost = map->pages == 0;
     if (map->page_size != page_size) { /* nothing that is known means anything */
         map_clear(map);
         map->page_size = page_size;
     }
     if (index_frames(c, target->mx_frame, e) || database_pages(c, target, page_size, &pages, e))
         return -1;
-    r->known = map->pages > 0 ? map : lost ? newest_reference(r, page_size) : NULL; /* after a loss no other replica relies on it */
+    r->known = map->pages > 0 ? map : r->lost ? newest_reference(r, page_size) : NULL;
     if (map->pages == 0) /* nothing there that could be lost: no second map in memory */
         r->fresh = map;
     r->fresh->page_size = page_size;
@@ -617,10 +617,10 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
 }
 
 int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
-                   size_t count, struct resync_result *ret_result, struct err *e)
+                   size_t count, bool lost, struct resync_result *ret_result, struct err *e)
 {
     struct map fresh;
-    struct resync r = {.references = references, .count = count, .txid = c->txid, .fresh = &fresh};
+    struct resync r = {.references = references, .count = count, .lost = lost, .txid = c->txid, .fresh = &fresh};
     map_init_memory(&fresh, target->page_size);
     for (size_t i = 0; i < count; i++) {
         if (references[i].head_txid > r.txid)

@@ -68,10 +68,11 @@ struct resync_result {
     uint32_t differing; /* of these: not what was known locally, or not what each reference holds */
 };
 
-/* Reads all pages under the watch and compares hashes with the local map and with the references. Afterwards for each reference: an
+/* `lost`: the map was lost before this start, so that no replica relies on it but those that are compared with.
+ * Reads all pages under the watch and compares hashes with the local map and with the references. Afterwards for each reference: an
  * entry is newer than its head, or is what it has. */
 int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
-                   size_t count, struct resync_result *ret_result, struct err *e) MUST_CHECK;
+                   size_t count, bool lost, struct resync_result *ret_result, struct err *e) MUST_CHECK;
 
 /* The WAL was reset at the captured position by us. `header` is the one after it. */
 void capture_note_reset(struct capture *c, const struct wal_index_header *header);

@@ -296,7 +296,7 @@ static int name_existing(struct destination *d, const struct author *a, const ch
         return -1;
     const struct segment_info *i = &s.trailer.info;
     bool ours = i->kind == OBJECT_CHUNK && uid_equal(&i->run, &a->run) && i->first_page == piece->first_page &&
-                i->last_page == piece->last_page;
+                i->last_page == piece->last_page && i->start <= i->max && i->max <= piece->record.txid;
     *ret_listed = (struct listed){
         .size = s.trailer.object_size, .digest = digest, .first_page = i->first_page, .last_page = i->last_page, .max = i->max};
     snprintf(ret_listed->name, sizeof ret_listed->name, "%s", key);

@@ -68,6 +68,7 @@ struct destination {
     int64_t head_time_ms;
     bool from_empty;         /* the next object starts anew: nothing in the replica is related to what we have */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
+    bool run_on_disk;        /* this run, with the position that it went on from: since its first put */
     uint64_t since;          /* commits captured up to here do not continue the replica's head */
     int64_t proof_store_ms;  /* the store's clock when the head was proven to be the head */
     int64_t proof_boot_ms;   /* and the machine's, which goes on while it is suspended */

@@ -206,7 +206,7 @@ static int resync(struct local *l, const struct wal_index_header *header, const 
         return err_set(e, ERR_BUSY, 0, "the wal-index header is torn");
     for (size_t i = 0; i < request->reference_count; i++)
         references[i] = request->references[i];
-    if (capture_resync(&l->capture, &now, references, request->reference_count, &report->resync, e)) {
+    if (capture_resync(&l->capture, &now, references, request->reference_count, !l->map_known, &report->resync, e)) {
         note_proof(l);
         return -1;
     }

@@ -203,6 +203,10 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
         return -1;
     s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .context = s};
     int rc = loop(s, e);
+    if (rc != 0) { /* jobs may run yet */
+        workers_stop(s->workers);
+        s->workers = NULL;
+    }
     if (s->db.hung) {
         log_error("%s", s->db.error.msg);
         _exit(EXIT_HUNG);

@@ -186,7 +186,7 @@ static void lane_log(struct lane *l, enum ship_kind kind)
 {
     if (kind == SHIP_ATTACH && l->d.state != DESTINATION_CONFLICT)
         log_info("replica '%s': %s", l->d.url, l->d.found);
-    if (kind == SHIP_CATCH_UP)
+    if (kind == SHIP_CATCH_UP && l->d.state == DESTINATION_ATTACHED)
         log_info("replica '%s': up to date at txid %" PRIu64, l->d.url, l->d.entry.durable_txid);
     if (kind == SHIP_MARKER)
         log_info("replica '%s': the base is complete", l->d.url);

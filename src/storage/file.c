@@ -223,6 +223,9 @@ static int by_key(const void *a, const void *b)
 
 static int file_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
 {
+    struct stat st;
+    if (ours(s)->mode == STORE_WRITE && stat(ours(s)->root, &st) == 0 && check_root(ours(s), e))
+        return -1; /* an empty mount point is no empty replica */
     struct listing l = {.prefix = prefix, .start_after = start_after};
     char dir_key[STORE_KEY_MAX] = "";
     const char *slash = strrchr(prefix, '/');

@@ -189,6 +189,26 @@ def test_a_disk_that_is_not_mounted_at_a_start_is_waited_for(stage):
     stage.assert_restore_equals_source()
 
 
+def test_a_replica_whose_objects_are_gone_is_not_begun_anew_unasked(stage):
+    app = stage.ledger()
+    app.commit(TABLE)
+    daemon = stage.replicate()
+    app.commit(insert(3))
+    wait_shipped(stage, app, daemon)
+    assert daemon.stop() == DONE
+    for path in (stage.replica / "0").iterdir():
+        path.unlink()
+    daemon = stage.replicate("--stop-timeout", "1s", live=False)
+    app.commit(insert(1))
+    daemon.wait_for(lambda: "and now it has no objects" in daemon.log(), 10, "the objects are missed")
+    assert not [key for key in objects(stage.replica) if key.startswith("0/")]
+    assert daemon.stop() != DONE
+    daemon = stage.replicate("--take-over")
+    assert daemon.stop() == DONE
+    app.close()
+    stage.assert_restore_equals_source()
+
+
 def database(path, page_size, megabytes):
     """A closed database of about that size."""
     app = sqlite3.connect(path, isolation_level=None)

@@ -1,4 +1,5 @@
 """Several replicas of one database: each has a position of its own, and none waits for another."""
+import os
 import re
 
 import pytest
@@ -154,3 +155,15 @@ def test_without_any_replica_a_start_fails(stage):
     daemon = stage.replicate(live=False)
     assert daemon.wait(10) not in (DONE, None), daemon.log()
     assert "not a folder" in daemon.log()
+
+
+def test_a_replica_that_hangs_at_a_start_keeps_none_of_the_others_waiting(stage, faults):
+    stage.prepare()
+    healthy, hanging = stage.folder / "replica-1", stage.folder / "replica-2"
+    hanging.mkdir()
+    os.mkfifo(hanging / "seawall.json")   # whoever opens it waits for a writer
+    daemon = faults.replicate_to([healthy, hanging])
+    wait_live(daemon, [healthy])
+    app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000)
+    wait_shipped(daemon, app, [healthy], 100)
+    app.stop()

@@ -113,8 +113,10 @@ struct sim_store {
     } flying[64];
     size_t flying_count;
     bool down;
-    unsigned loss;            /* percent of requests that go wrong */
+    unsigned loss; /* percent of requests that go wrong */
+    int64_t clock_offset_ms;
     void (*before_put)(void); /* once: what happens while the process sleeps just before its request leaves */
+    void (*after_put)(void);  /* once: ... after a level-0 object landed, before it reads the answer */
 };
 extern struct sim_store stores[STORES];
 void sim_store_tick(struct sim_store *s);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -337,11 +338,23 @@ int __wrap_state_sync(struct state *s, struct err *e);
 int __wrap_state_sync(struct state *s, struct err *e)
 {
     sim_point();
+    if (running && !sim_calm && chance(3))
+        return err_set(e, ERR_IO, 5, "fsync: I/O error");
     int rc = __real_state_sync(s, e);
     if (running)
         world_state_synced(running);
     sim_point();
     return rc;
+}
+
+/* The disk is full now and then, where the map wants to grow. */
+int __real_posix_fallocate(int fd, off_t offset, off_t n);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t n);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t n)
+{
+    if (running && !sim_calm && offset > 0 && chance(3))
+        return ENOSPC;
+    return __real_posix_fallocate(fd, offset, n);
 }
 
 /* ---- a daemon's life */

@@ -99,7 +99,6 @@ static int put_new(struct store *handle, const char *key, const void *bytes, siz
         s->before_put = NULL;
         slept();
     }
-    *ret_time_ms = true_ms;
     unsigned luckless = s->down ? 0 : dice_below(&luck, 100);
     if (s->down)
         return err_set(e, ERR_REMOTE, 0, "no answer");
@@ -110,6 +109,12 @@ static int put_new(struct store *handle, const char *key, const void *bytes, siz
     }
     bool landed = land(s, &o);
     sim_point();
+    if (landed && s->after_put && strncmp(key, "0/", 2) == 0) {
+        void (*slept)(void) = s->after_put;
+        s->after_put = NULL;
+        slept();
+    }
+    *ret_time_ms = true_ms + s->clock_offset_ms;
     if (luckless < s->loss) /* it landed; the answer is lost, or it is that to the request sent twice */
         return chance(50) ? err_set(e, ERR_REMOTE, 0, "no answer") : err_set(e, ERR_EXISTS, 0, "it exists");
     return landed ? 0 : err_set(e, ERR_EXISTS, 0, "it exists");
@@ -169,7 +174,7 @@ static int clock_of(struct store *handle, int64_t *ret_time_ms, struct err *e)
 {
     if (fails(of(handle), e))
         return -1;
-    *ret_time_ms = true_ms;
+    *ret_time_ms = true_ms + of(handle)->clock_offset_ms;
     return 0;
 }
 

@@ -59,6 +59,8 @@ static struct published {
     struct point *points;
     size_t point_cap;
     uint64_t head;
+    struct uid writers[100]; /* who put level-0 objects */
+    size_t writer_count;
     struct digest head_digest;
     struct uid head_writer;
     int64_t head_time_ms;
@@ -139,6 +141,15 @@ static const struct run_of *run_of(const struct uid *run)
     return NULL;
 }
 
+static void note_writer_of(struct published *p, const struct uid *writer)
+{
+    for (size_t i = 0; i < p->writer_count; i++)
+        if (uid_equal(&p->writers[i], writer))
+            return;
+    NEED(p->writer_count < 100, "too many writers for the test");
+    p->writers[p->writer_count++] = *writer;
+}
+
 static void level0_landed(struct sim_store *store, const struct sim_object *o)
 {
     struct published *p = published_of(store);
@@ -186,6 +197,7 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     p->head = i->max;
     p->head_digest = digest;
     p->head_writer = i->writer;
+    note_writer_of(p, &i->writer);
     hosts[run->host].has_put |= uid_equal(&hosts[run->host].writer, &i->writer);
     world_figures.objects++;
     segment_release(&s);
@@ -348,29 +360,26 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
     view_close(&v);
 }
 
+/* A daemon may give a replica up only if somebody else has written to it. */
+static void check_conflict(const struct host *h, const struct lane *l, const struct published *p)
+{
+    bool foreign = false;
+    if (l->seen != DESTINATION_CONFLICT || h->damaged)
+        return;
+    for (size_t i = 0; i < p->writer_count; i++)
+        foreign |= !uid_equal(&p->writers[i], &h->process.db->local.state.identity.writer);
+    NEED(foreign, "false conflict: only this writer ever wrote there: %s", l->err.msg);
+}
+
 static void check_host(const struct host *h)
 {
     const struct database *db = h->process.db;
     if (!h->alive || !db || !db->ready)
         return;
-    for (size_t i = 0; i < db->lane_count; i++)
+    for (size_t i = 0; i < db->lane_count; i++) {
         check_lane(db, &db->lanes[i], &stores[i]);
-}
-
-/* A daemon may give a replica up only if somebody else has written to it. */
-static void check_conflict(const struct host *h, const struct err *e)
-{
-    bool foreign = false;
-    for (size_t s = 0; s < STORES; s++)
-        for (size_t i = 0; i < stores[s].count; i++) {
-            struct segment segment;
-            if (name_parse(stores[s].objects[i].key).kind != NAME_LEVEL0)
-                continue;
-            decode(&stores[s].objects[i], &segment);
-            foreign |= !uid_equal(&segment.trailer.info.writer, &h->writer);
-            segment_release(&segment);
-        }
-    NEED(foreign || h->damaged, "false conflict: only this writer ever wrote: %s", e->msg);
+        check_conflict(h, &db->lanes[i], &published[i]);
+    }
 }
 
 /* ---- the state file */
@@ -488,8 +497,11 @@ static void start_daemon(struct host *h, bool take_over)
 static void ended(struct host *h, const struct err *e)
 {
     h->alive = false;
-    if (e->code == ERR_CONFLICT)
-        check_conflict(h, e);
+    bool foreign = h->damaged;
+    for (size_t s = 0; s < STORES; s++)
+        for (size_t i = 0; i < published[s].writer_count; i++)
+            foreign |= !uid_equal(&published[s].writers[i], &h->writer);
+    NEED(e->code != ERR_CONFLICT || foreign, "false conflict: only this writer ever wrote: %s", e->msg);
     if (e->code != ERR_NONE)
         trace("      host %u: the daemon ended: %s", number_of(h), e->msg);
 }
@@ -553,6 +565,7 @@ enum misfortune {
     MISFORTUNE_OUTAGE,
     MISFORTUNE_LOSS,
     MISFORTUNE_CLOCK,
+    MISFORTUNE_STORE_CLOCK,
     MISFORTUNE_STATE_LOST,
     MISFORTUNE_STATE_DAMAGED,
     MISFORTUNE_STATE_WRITTEN, /* the system writes it to disk by itself */
@@ -563,7 +576,7 @@ enum misfortune {
     MISFORTUNES
 };
 static const unsigned usual_deeds[DEEDS] = {700, 60, 40, 120, 10, 20, 10, 3};
-static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 2, 5, 8, 2, 2, 4, 3};
+static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 4, 2, 5, 8, 2, 2, 4, 3};
 
 static struct climate {
     unsigned deeds[DEEDS], misfortunes[MISFORTUNES];
@@ -820,6 +833,10 @@ static void misfortune(struct host *h)
         trace("  host %u: the wall clock steps", n);
         h->process.clock_offset_ms = ((int64_t)dice_below(&luck, 3) - 1) * 3600000;
         break;
+    case MISFORTUNE_STORE_CLOCK:
+        trace("  %s: its clock steps", s->url);
+        s->clock_offset_ms = ((int64_t)dice_below(&luck, 3) - 1) * 3600000;
+        break;
     case MISFORTUNE_STATE_LOST:
         if (h->alive)
             break;
@@ -1065,4 +1082,31 @@ void world_scenario_slow_answer(const char *folder)
     stores[0].before_put = others_go_on; /* stopped just before its request leaves */
     sim_database_commit(&a->db);
     must_be_kept_out(a, heads);
+}
+
+/* The object landed; before its writer reads the answer the machine is suspended. Somebody else is told to take over, finds that
+ * object as the head, and goes on behind it: it is theirs now. */
+static void taken_over_behind(void)
+{
+    struct host *b = new_host();
+    const struct truth *t = &truths[hosts[0].db.serial];
+    NEED(b, "no room for another host");
+    sim_database_replace(&b->db, number_of(b), t->bytes, t->pages, t->page_size, hosts[0].db.serial);
+    start_daemon(b, true);
+    for (unsigned i = 0; i < 4; i++) {
+        sim_database_commit(&b->db);
+        let_run(b, 60);
+    }
+    kill_daemon(b, false);
+    true_ms += GRACE_MS / 2 + 1000;
+}
+
+void world_scenario_heir(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    stores[0].after_put = taken_over_behind;
+    sim_database_commit(&a->db);
+    let_run(a, 200);
+    NEED(published[0].writer_count == 2, "nobody took over");
+    check_store(&stores[0], 100);
 }

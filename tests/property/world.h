@@ -13,6 +13,7 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
 /* Holes that luck meets too seldom, built by hand. */
 void world_scenario_sleeper(const char *folder);
 void world_scenario_slow_answer(const char *folder);
+void world_scenario_heir(const char *folder);
 
 struct world_figures {
     uint64_t steps, kills, power_cuts, restores, commits, objects;

@@ -158,6 +158,14 @@ static void a_seawall_json_that_is_not_understood_is_refused(void **state)
     }
 }
 
+static void put_copy(const char *from, const char *to)
+{
+    struct err e;
+    const struct memory_object *o = memory_store_object((struct memory_store *)store, from);
+    assert_non_null(o);
+    assert_ok(store_put_new(store, to, o->bytes, o->size, NULL, &e), &e);
+}
+
 static void objects_without_an_identity_get_no_new_one(void **state)
 {
     struct replica_identity id;
@@ -171,6 +179,27 @@ static void objects_without_an_identity_get_no_new_one(void **state)
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
     assert_error(replica_identity_obtain(store, &id, &e), &e, ERR_CORRUPT);
     assert_contains(e.msg, NAME_IDENTITY);
+}
+
+static void another_kind_of_object_under_a_level0_name_is_damage(void **state)
+{
+    struct segment s;
+    struct digest digest;
+    struct err e;
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    replica_put_base(&r, 4, 4);
+    assert_ok(object_load_level0(store, 5, codec, &s, &digest, &e), &e);
+    segment_release(&s);
+    put_copy("0/0000000000000005", "0/0000000000000007"); /* says that it begins at 5 */
+    assert_error(object_load_level0(store, 7, codec, &s, &digest, &e), &e, ERR_CORRUPT);
+    struct name marker = {.kind = NAME_MARKER, .start = 4, .run = r.run};
+    char key[NAME_MAX_BYTES];
+    name_format(&marker, key);
+    put_copy(key, "0/0000000000000008");
+    assert_error(object_load_level0(store, 8, codec, &s, &digest, &e), &e, ERR_CORRUPT);
+    assert_contains(e.msg, "0/0000000000000008");
 }
 
 static void the_catalog_sorts_objects_by_kind_and_passes_over_strangers(void **state)
@@ -203,14 +232,6 @@ static void the_catalog_sorts_objects_by_kind_and_passes_over_strangers(void **s
 }
 
 /* Copies an object to another key. */
-static void put_copy(const char *from, const char *to)
-{
-    struct err e;
-    const struct memory_object *o = memory_store_object((struct memory_store *)store, from);
-    assert_non_null(o);
-    assert_ok(store_put_new(store, to, o->bytes, o->size, NULL, &e), &e);
-}
-
 static void an_object_under_another_key_is_corrupt(void **state)
 {
     static const char *const keys[] = {"0/0000000000000005", "1/0000000000000001-0000000000000004",
@@ -713,6 +734,7 @@ int main(void)
         PLAN_TEST(without_seawall_json_there_is_no_replica),
         PLAN_TEST(a_seawall_json_that_is_not_understood_is_refused),
         PLAN_TEST(objects_without_an_identity_get_no_new_one),
+        PLAN_TEST(another_kind_of_object_under_a_level0_name_is_damage),
         PLAN_TEST(the_catalog_sorts_objects_by_kind_and_passes_over_strangers),
         PLAN_TEST(an_object_under_another_key_is_corrupt),
         PLAN_TEST(an_object_of_another_database_is_corrupt),
