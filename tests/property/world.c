@@ -1006,8 +1006,8 @@ static void let_run(struct host *h, unsigned n)
     }
 }
 
-/* Somebody takes the replicas over, goes on, begins anew, and retention takes what is old: the sleeper's next key is free again. */
-static void others_go_on(void)
+/* Another host, with the same database, is told to take the replicas over; it goes on in them and ends. */
+static struct host *take_over_elsewhere(void)
 {
     struct host *b = new_host();
     const struct truth *t = &truths[hosts[0].db.serial];
@@ -1019,6 +1019,13 @@ static void others_go_on(void)
         let_run(b, 60);
     }
     kill_daemon(b, false);
+    return b;
+}
+
+/* Somebody takes the replicas over, goes on, begins anew, and retention takes what is old: the sleeper's next key is free again. */
+static void others_go_on(void)
+{
+    struct host *b = take_over_elsewhere();
     sim_database_rebuild(&b->db, 1024);
     start_daemon(b, true);
     for (unsigned i = 0; i < 3; i++) {
@@ -1088,16 +1095,7 @@ void world_scenario_slow_answer(const char *folder)
  * object as the head, and goes on behind it: it is theirs now. */
 static void taken_over_behind(void)
 {
-    struct host *b = new_host();
-    const struct truth *t = &truths[hosts[0].db.serial];
-    NEED(b, "no room for another host");
-    sim_database_replace(&b->db, number_of(b), t->bytes, t->pages, t->page_size, hosts[0].db.serial);
-    start_daemon(b, true);
-    for (unsigned i = 0; i < 4; i++) {
-        sim_database_commit(&b->db);
-        let_run(b, 60);
-    }
-    kill_daemon(b, false);
+    take_over_elsewhere();
     true_ms += GRACE_MS / 2 + 1000;
 }
 
