@@ -32,7 +32,8 @@ static int describe(struct catalog *c, const struct plan *p, struct restore_resu
 }
 
 /* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went
- * on after the target, the file says so by naming no head, and replicate will ask for --take-over. */
+ * on after the target, the file says so by naming no head, and replicate will ask for --take-over; in place of the database that
+ * the replica is of, it goes on with what differs. */
 static int write_state(struct catalog *c, const struct restore_options *o, const struct plan *p, const struct map *map,
                        struct err *e)
 {
@@ -56,16 +57,19 @@ static int write_state(struct catalog *c, const struct restore_options *o, const
     int rc = map_resize(&s.map, map->pages, e);
     for (uint32_t pgno = 1; rc == 0 && pgno <= map->pages; pgno++)
         map_set(&s.map, pgno, map_get(map, pgno));
+    identity_end_runs(&s.identity, IDENTITY_LOSE_PAST); /* in place of an old database: its runs went on from what is no more */
     s.identity.txid = p->record.txid;
     s.identity.time_ms = p->record.time_ms;
-    s.identity.replica_count = 0;
     if (rc == 0)
         rc = identity_replica_get(&s.identity, c->store->url, &replica, e);
     if (rc == 0) {
-        replica->database = p->database;
-        replica->durable_txid = p->record.txid;
-        replica->head = digest;
-        replica->head_checksum = p->record.checksum;
+        bool ours = uid_equal(&replica->database, &p->database) && replica->durable_txid > 0;
+        if (!ours || !digest_is_zero(&digest)) /* otherwise it stays where we left it, to be compared at the next start */
+            *replica = (struct identity_replica){.place = replica->place,
+                                                 .database = p->database,
+                                                 .durable_txid = p->record.txid,
+                                                 .head = digest,
+                                                 .head_checksum = p->record.checksum};
         state_seal(&s);
         rc = state_sync(&s, e);
     }

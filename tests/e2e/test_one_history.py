@@ -6,7 +6,7 @@ import pytest
 from application import check
 from compare import assert_sound, content_of, copy_file, drop
 from ledger import TABLE, Ledger, insert
-from seawall import DONE, OTHER_WRITER
+from seawall import DONE, OTHER_WRITER, restore, told
 from waiting import figure, wait_until
 
 
@@ -102,6 +102,21 @@ def test_a_restored_database_goes_on_in_its_replica_without_a_flag(stage):
     assert daemon.stop() == DONE
     assert stage.last_txid() > before
     assert check(stage.restored()) == last == 15
+
+
+def test_an_older_state_restored_in_place_goes_on_as_a_new_restore_point(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    stage.writer(count=10, rate=200).finish()
+    assert daemon.stop() == DONE
+    newest = stage.last_txid()
+    result = restore(stage.replica, stage.db, "--force", "--txid", newest - 4)
+    assert result.returncode == DONE, told(result)
+    daemon = stage.replicate()
+    last = stage.writer(count=3).finish()["last"]
+    assert daemon.stop() == DONE
+    assert check(stage.assert_restore_equals_source()) == last == 9
+    assert check(stage.restored(newest)) == 10   # what was undone can still be had
 
 
 class Branch:

@@ -33,7 +33,7 @@ static const struct {
  * then the search is longer, and says which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 23, [RULE_runs] = 1,          [RULE_bind] = 6,        [RULE_base_start] = 5,  [RULE_base_span] = 57,
-    [RULE_lost_map] = 1435,    [RULE_splice] = 161,      [RULE_split_state] = 1, [RULE_full_xor] = 1767, [RULE_unbroken] = 362,
+    [RULE_lost_map] = 1435,    [RULE_splice] = 199,      [RULE_split_state] = 1, [RULE_full_xor] = 1767, [RULE_unbroken] = 362,
     [RULE_frame_sum] = 6,      [RULE_files_as_left] = 6, [RULE_halfway] = 2,
 };
 

@@ -659,12 +659,12 @@ static void copy_host(struct host *from)
     free(state);
 }
 
-/* A restore point is restored elsewhere, by the real restore, which leaves a state file for going on. */
-static void restore_elsewhere(struct sim_store *s)
+/* A restore point is restored, on another host or in place, by the real restore, which leaves a state file for going on. */
+static void restore_point(struct sim_store *s, struct host *in_place)
 {
     struct published *p = published_of(s);
     uint64_t txid = chance(60) ? p->head : 1 + dice_below(&luck, (uint32_t)p->head + 1);
-    struct host *h = promised(p, txid) ? new_host() : NULL;
+    struct host *h = !promised(p, txid) ? NULL : in_place ? in_place : new_host();
     struct restore_options options = {.url = s->url, .txid = txid, .jobs = 1};
     struct restore_result result;
     struct err e;
@@ -867,8 +867,8 @@ static void misfortune(struct host *h)
     case MISFORTUNE_RESTORE:
         if (published_of(s)->head == 0)
             break;
-        trace("  a restore of %s elsewhere", s->url);
-        restore_elsewhere(s);
+        trace("  a restore of %s %s", s->url, !h->alive && n % 2 == 0 ? "in place" : "elsewhere");
+        restore_point(s, !h->alive && n % 2 == 0 ? h : NULL);
         break;
     default:
         if (n == 0)
