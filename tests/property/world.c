@@ -689,7 +689,8 @@ static void restore_point(struct sim_store *s, struct host *in_place)
     size_t serial = truth_find(page_hash(1, bytes, result.page_size));
     NEED(serial != 0, "restored a state that never was");
     sim_database_replace(&h->db, number_of(h), bytes, result.record.pages, result.page_size, serial);
-    h->heir[s - stores] = txid;
+    if (!in_place || txid == p->head) /* in place of an heir it stays one */
+        h->heir[s - stores] = txid;
     free(bytes);
     sync_state(h);
 }
