@@ -324,6 +324,7 @@ int destination_put_piece(struct destination *d, const struct author *a, const s
         info.first_page = piece->first_page;
         info.last_page = piece->last_page;
         if (copy->kind == COPY_BASE) {
+            INVARIANT(copy->start <= info.max, "a chunk at txid %" PRIu64 " of a base from %" PRIu64, info.max, copy->start);
             info.kind = OBJECT_CHUNK;
             info.start = copy->start;
             name.kind = NAME_CHUNK;
