@@ -123,14 +123,12 @@ void state_end_runs(struct state *s, enum identity_past past)
     pthread_mutex_unlock(&s->lock);
 }
 
-bool state_note_put(struct state *s, const struct uid *run, uint32_t replica)
+void state_note_put(struct state *s, const struct uid *run, uint32_t replica)
 {
     pthread_mutex_lock(&s->lock);
-    bool news = identity_note_put(&s->identity, run, replica);
-    if (news)
+    if (identity_note_put(&s->identity, run, replica))
         write_slot(s);
     pthread_mutex_unlock(&s->lock);
-    return news;
 }
 
 void state_note_looked(struct state *s, const struct uid *run, uint32_t replica)
@@ -294,7 +292,6 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
         copy_owner(s, db_path);
         *ret_found = STATE_NEW;
     } else {
-        s->identity.binding = binding;
         *ret_found = load_map(s, (uint64_t)st.st_size) ? STATE_INTACT : STATE_MAP_LOST;
     }
     if (*ret_found == STATE_MAP_LOST && !RULE(split_state)) {

@@ -87,8 +87,7 @@ int state_replica(struct state *s, const char *url, uint32_t *ret_index, struct 
 /* Copies one replica's entry in or out. */
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
 void state_end_runs(struct state *s, enum identity_past past);
-bool state_note_put(struct state *s, const struct uid *run,
-                    uint32_t replica); /* as identity_note_put: true: state_sync before the put */
+void state_note_put(struct state *s, const struct uid *run, uint32_t replica); /* has to be synced before the put */
 void state_note_looked(struct state *s, const struct uid *run, uint32_t replica);
 struct identity state_identity(struct state *s);
 uint64_t state_txid(struct state *s); /* T */

@@ -24,8 +24,10 @@ static int note_attempt(struct destination *d, const struct author *a, struct er
     if (again && d->run_on_disk)
         return 0;
     state_set_replica(a->state, d->index, entry); /* after a sync that failed: what it should have written is written anew */
+    if (d->run_on_disk)
+        return 0;
     state_note_put(a->state, &a->run, d->index);
-    if (!d->run_on_disk && RULE(sync_run) && state_sync(a->state, e))
+    if (RULE(sync_run) && state_sync(a->state, e))
         return -1;
     d->run_on_disk = true;
     return 0;

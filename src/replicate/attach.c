@@ -26,6 +26,17 @@ struct findings {
     struct segment_info last; /* of the head */
 };
 
+/* The object is the newest so far. */
+static void note_head(struct findings *f, const struct segment *s, const struct digest *digest)
+{
+    const struct commit_record *newest = &s->records[s->trailer.record_count - 1];
+    f->head_txid = s->trailer.info.max;
+    f->head = *digest;
+    f->head_checksum = newest->checksum;
+    f->head_time_ms = newest->time_ms;
+    f->last = s->trailer.info;
+}
+
 /* Takes the object after `f->head_txid` into account. */
 static void consider(const struct destination *d, const struct identity *id, const struct segment *s, const struct digest *digest,
                      struct findings *f)
@@ -36,13 +47,9 @@ static void consider(const struct destination *d, const struct identity *id, con
     bool attempt = RULE(attempts) && identity_replica_tried(&d->entry, digest);
     f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
     f->past &= linked && (attempt || identity_is_past(id, &i->run, i->max));
-    f->head_txid = i->max;
-    f->head = *digest;
-    f->head_checksum = s->records[s->trailer.record_count - 1].checksum;
-    f->head_time_ms = s->records[s->trailer.record_count - 1].time_ms;
+    note_head(f, s, digest);
     if (i->flags & SEGMENT_FROM_EMPTY)
         f->base_owed = i->flags & SEGMENT_BASE_ONLY ? i->max : 0;
-    f->last = *i;
     f->adopted++;
 }
 
@@ -81,11 +88,7 @@ static int look(const struct destination *d, const struct author *a, struct cata
             bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
             f->mine &= known || identity_replica_tried(entry, &digest) || identity_knows_run(id, &s.trailer.info.run);
             f->past &= known; /* ours, but not where we stand: a store that lost its newest objects */
-            f->head_txid = s.trailer.info.max;
-            f->head = digest;
-            f->head_checksum = s.records[s.trailer.record_count - 1].checksum;
-            f->head_time_ms = s.records[s.trailer.record_count - 1].time_ms;
-            f->last = s.trailer.info;
+            note_head(f, &s, &digest);
         } else {
             consider(d, id, &s, &digest, f);
         }
@@ -132,6 +135,17 @@ static int is_gone(const struct destination *d, const char *found, struct err *e
 {
     err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s", d->url, d->entry.durable_txid, found);
     return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
+}
+
+/* Which database the replica is of: read once; made when there is none. */
+static int identify(const struct destination *d, const struct author *a, struct replica_identity *ret_id, struct err *e)
+{
+    int rc = replica_identity_read(d->store, ret_id, e);
+    if (rc == 0 || e->code != ERR_NOTFOUND)
+        return rc;
+    if (d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO)
+        return is_gone(d, "holds no replica", e);
+    return replica_identity_obtain(d->store, ret_id, e);
 }
 
 static int attach_to(struct destination *d, const struct author *a, struct catalog *c, enum destination_state *ret_to,
@@ -184,12 +198,7 @@ int destination_attach(struct destination *d, const struct author *a, struct err
     INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
     if (destination_open_store(d, e) || destination_look_up(d, a->state, e))
         return -1;
-    if (d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO && replica_identity_read(d->store, &id, e)) {
-        if (e->code != ERR_NOTFOUND)
-            return -1;
-        return is_gone(d, "holds no replica", e);
-    }
-    if (replica_identity_obtain(d->store, &id, e) || store_time(d->store, &store_ms, e))
+    if (identify(d, a, &id, e) || store_time(d->store, &store_ms, e))
         return -1;
     destination_prove(d, store_ms);                     /* before the listing that is the proof */
     if (!uid_equal(&id.database, &d->entry.database)) { /* new to us, or another replica under the same URL */

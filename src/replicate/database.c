@@ -208,12 +208,12 @@ static void local_done(struct job *job)
     pace(db, now);
 }
 
+/* One that hangs is compared when it answers: its turn comes. */
 static bool all_asked(const struct database *db)
 {
     for (size_t i = 0; i < db->lane_count; i++) {
         const struct lane *l = &db->lanes[i];
-        bool hangs = l->busy && clock_mono_ms() - l->started_at_ms > HANG_MS; /* compared when it answers: its turn comes */
-        if (!hangs && (!l->asked || (l->busy && l->kind == SHIP_ATTACH)))
+        if (!ship_hangs(l) && (!l->asked || (l->busy && l->kind == SHIP_ATTACH)))
             return false;
     }
     return true;

@@ -93,6 +93,9 @@ void database_log_figures(const struct database *db);
 void ship_schedule(struct database *db, struct lane *l, int64_t now_ms);
 int64_t ship_gap_ms(const struct lane *l);
 
+/* Its job takes so long that nobody waits for it any more. */
+bool ship_hangs(const struct lane *l);
+
 /* Takes what is captured, now or soon. A store that hangs is as good as gone: what waits for it must not stop the others. */
 bool ship_healthy(const struct lane *l);
 

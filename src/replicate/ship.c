@@ -16,10 +16,14 @@
 #define HEAVY_COMMITS 40
 #define FIRST_SEGMENT_BYTES SCALE(32u << 20, 5120u) /* a larger database begins with a base instead of one large segment */
 
+bool ship_hangs(const struct lane *l)
+{
+    return l->busy && clock_mono_ms() - l->started_at_ms > HANG_MS;
+}
+
 bool ship_healthy(const struct lane *l)
 {
-    bool hangs = l->busy && clock_mono_ms() - l->started_at_ms > HANG_MS;
-    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0 && !hangs;
+    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0 && !ship_hangs(l);
 }
 
 static void ship_done(struct job *job);

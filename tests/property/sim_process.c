@@ -323,14 +323,13 @@ void __wrap_state_set_replica(struct state *s, uint32_t index, const struct iden
     sim_point();
 }
 
-bool __real_state_note_put(struct state *s, const struct uid *run, uint32_t replica);
-bool __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t replica);
-bool __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t replica)
+void __real_state_note_put(struct state *s, const struct uid *run, uint32_t replica);
+void __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t replica);
+void __wrap_state_note_put(struct state *s, const struct uid *run, uint32_t replica)
 {
     sim_point();
-    bool rc = __real_state_note_put(s, run, replica);
+    __real_state_note_put(s, run, replica);
     sim_point();
-    return rc;
 }
 
 int __real_state_sync(struct state *s, struct err *e);

@@ -23,7 +23,8 @@ static struct map_entry entry_of(uint32_t pgno, uint64_t txid)
 static void begin_run(struct state *s, const struct uid *run)
 {
     state_end_runs(s, IDENTITY_KEEP_PAST);
-    assert_true(state_note_put(s, run, 0));
+    state_note_put(s, run, 0);
+    assert_true(identity_knows_run(&s->identity, run));
 }
 
 static void open_state(struct state *s, const char *db, enum state_found wanted)
