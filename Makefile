@@ -13,7 +13,7 @@ V ?= 0
 Q := $(if $(filter 0,$(V)),@)
 B := build$(if $(VARIANT),/$(VARIANT))
 
-PACKAGES := sqlite3 zlib libcrypto libxxhash jansson
+PACKAGES := sqlite3 zlib libcrypto libxxhash jansson inih expat libcurl
 ISAL ?= $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo yes)
 ifeq ($(ISAL),yes)
 PACKAGES += libisal
@@ -41,7 +41,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) 
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm
 
 comma := ,
-ROOMS := base wal format vfs storage config pagemap replica replicate restore cli
+ROOMS := base wal format vfs http aws storage config pagemap replica replicate restore cli
 SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))

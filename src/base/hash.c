@@ -5,6 +5,9 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/md5.h>
 #include <openssl/sha.h>
 #include <string.h>
 #include <sys/random.h>
@@ -27,6 +30,22 @@ bool digest_is_zero(const struct digest *d)
 {
     static const struct digest zero;
     return digest_equal(d, &zero);
+}
+
+int digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n, struct digest *ret_digest, struct err *e)
+{
+    unsigned len = 0;
+    if (key_len > INT32_MAX || !HMAC(EVP_sha256(), key, (int)key_len, bytes, n, ret_digest->bytes, &len) || len != DIGEST_BYTES)
+        return err_set(e, ERR_NOMEM, 0, "HMAC of %zu bytes failed", n);
+    return 0;
+}
+
+int md5_of(const void *bytes, size_t n, uint8_t out[MD5_BYTES], struct err *e)
+{
+    MD5_CTX ctx;
+    if (MD5_Init(&ctx) != 1 || MD5_Update(&ctx, bytes, n) != 1 || MD5_Final(out, &ctx) != 1)
+        return err_set(e, ERR_CONFIG, 0, "this OpenSSL has no MD5");
+    return 0;
 }
 
 uint64_t hash64(const void *bytes, size_t n)
@@ -92,4 +111,30 @@ bool hex_decode(const char *text, uint8_t *out, size_t n)
         out[i] = (uint8_t)(hi << 4 | lo);
     }
     return text[2 * n] == 0;
+}
+
+void base64_encode(const uint8_t *bytes, size_t n, char *out)
+{
+    EVP_EncodeBlock((unsigned char *)out, bytes, (int)n);
+}
+
+bool base64_decode(const char *text, uint8_t *out, size_t n)
+{
+    uint8_t whole[68]; /* EVP_DecodeBlock writes multiples of three */
+    size_t groups = (n + 2) / 3, padding = 3 * groups - n, len = strlen(text);
+    if (n > 64 || len != 4 * groups)
+        return false;
+    for (size_t i = 0; i < 2; i++) /* it takes padding for zeros */
+        if ((text[len - 1 - i] == '=') != (i < padding))
+            return false;
+    bool ok = EVP_DecodeBlock(whole, (const unsigned char *)text, (int)len) == (int)(3 * groups);
+    if (ok)
+        memcpy(out, whole, n);
+    wipe(whole, sizeof whole);
+    return ok;
+}
+
+void wipe(void *bytes, size_t n)
+{
+    explicit_bzero(bytes, n);
 }

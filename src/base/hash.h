@@ -19,6 +19,13 @@ int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err
 bool digest_equal(const struct digest *a, const struct digest *b);
 bool digest_is_zero(const struct digest *d);
 
+/* HMAC-SHA-256. */
+int digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n, struct digest *ret_digest, struct err *e) MUST_CHECK;
+
+#define MD5_BYTES 16
+/* Only where a protocol asks for it (Content-MD5, SSE-C). ERR_CONFIG: this OpenSSL has none (FIPS). */
+int md5_of(const void *bytes, size_t n, uint8_t out[MD5_BYTES], struct err *e) MUST_CHECK;
+
 /* XXH3, 64 bits. Finds damage, proves nothing against an adversary. */
 uint64_t hash64(const void *bytes, size_t n);
 
@@ -33,5 +40,13 @@ int random_bytes(void *out, size_t n, struct err *e) MUST_CHECK;
 void hex_encode(const uint8_t *bytes, size_t n, char *out);
 /* Exactly 2 * n lower-case hex digits. False if they are not. */
 bool hex_decode(const char *text, uint8_t *out, size_t n);
+
+/* Base64 with padding; out: 4 * ((n + 2) / 3) + 1 bytes. */
+void base64_encode(const uint8_t *bytes, size_t n, char *out);
+/* Exactly n bytes, at most 64. False if `text` is something else. */
+bool base64_decode(const char *text, uint8_t *out, size_t n);
+
+/* Overwrites what must not stay in memory. */
+void wipe(void *bytes, size_t n);
 
 #endif

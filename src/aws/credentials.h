@@ -1,0 +1,59 @@
+/* aws/credentials.h - whose signature: access key, secret and session token, from wherever AWS programs find them.
+ *
+ * The first of these that is there:
+ *   1. a profile that the configuration names
+ *   2. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with AWS_SESSION_TOKEN if set
+ *   3. AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE: AssumeRoleWithWebIdentity
+ *   4. the profile AWS_PROFILE, or "default", of ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE) and ~/.aws/config
+ * (AWS_CONFIG_FILE): keys, role_arn with source_profile or credential_source, web_identity_token_file, credential_process
+ *   5. AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI: ECS, EKS Pod Identity
+ *   6. IMDSv2, unless AWS_EC2_METADATA_DISABLED is true
+ *
+ * Those that expire are fetched anew five minutes before, by one caller at a time; if that fails, the old ones stay in use until
+ * they really expire, and it is tried again every 30 s. Files are read again when they change, and when a store calls the keys
+ * expired. An empty variable counts as unset. No secret is ever in a message. */
+#ifndef SEAWALL_AWS_CREDENTIALS_H
+#define SEAWALL_AWS_CREDENTIALS_H
+
+#include "http/http.h"
+
+#define CREDENTIALS_KEY_MAX 256
+#define CREDENTIALS_TOKEN_MAX 8192
+
+struct credentials {
+    char access_key[CREDENTIALS_KEY_MAX], secret_key[CREDENTIALS_KEY_MAX];
+    char session_token[CREDENTIALS_TOKEN_MAX]; /* "": none */
+    int64_t expires_ms;                        /* wall clock; 0: never */
+    uint64_t serial;                           /* another one, other credentials */
+};
+
+struct credentials_options {
+    const char *profile; /* NULL: by the environment */
+    const char *region;  /* for STS, when neither profile nor environment names one; may be NULL */
+    const char *ca_file; /* for STS and https endpoints; NULL: the system's */
+};
+
+struct credential_source;
+
+/* Keeps copies of the options. Asks nobody yet. May be used by several threads. */
+int credentials_new(struct http *http, const struct credentials_options *o, struct credential_source **ret_source,
+                    struct err *e) MUST_CHECK;
+void credentials_free(struct credential_source *s); /* NULL is fine; wipes what it holds */
+
+/* `now_ms`: the wall clock, corrected by what the store's clock says. ERR_CONFIG: there are none, with a HINT that names the places
+ * that were looked at; or a file or profile is wrong. ERR_REMOTE, ERR_TIMEOUT: a service did not answer. */
+int credentials_get(struct credential_source *s, int64_t now_ms, struct credentials *ret, struct err *e) MUST_CHECK;
+
+/* The store calls those with this serial expired or unknown: the next credentials_get fetches anew, unless that has happened since.
+ */
+void credentials_reject(struct credential_source *s, uint64_t serial);
+
+/* Where they came from, for the log: "the environment", "profile 'x'", "the instance". Valid after a credentials_get. */
+const char *credentials_origin(const struct credential_source *s);
+
+/* Region by AWS_REGION, AWS_DEFAULT_REGION or the profile; "" when none says. Endpoint by AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or
+ * the profile's endpoint_url; "" when none says. `profile` as in the options. */
+int credentials_region(const char *profile, char out[64], struct err *e) MUST_CHECK;
+int credentials_endpoint(const char *profile, char out[1024], struct err *e) MUST_CHECK;
+
+#endif

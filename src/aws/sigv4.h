@@ -1,0 +1,45 @@
+/* aws/sigv4.h - AWS Signature Version 4 in the Authorization header.
+ *
+ * What is signed is what is sent: path and query come in as they stand in the URL (encoded once, as S3 wants it), the headers as
+ * they will be sent. Headers that proxies change are not signed: content-length, user-agent, accept, accept-encoding, connection,
+ * expect. */
+#ifndef SEAWALL_AWS_SIGV4_H
+#define SEAWALL_AWS_SIGV4_H
+
+#include "base/hash.h"
+#include "http/http.h"
+
+#define SIGV4_EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define SIGV4_UNSIGNED "UNSIGNED-PAYLOAD"
+
+/* The signing key of a day, region and service; kept by the caller, made anew when one of them or the secret changes. One thread.
+ */
+struct sigv4_key {
+    char made_for[512];        /* "day/region/service/access key"; "": none yet */
+    struct digest secret, key; /* secret: digest of it */
+};
+
+struct sigv4_scope {
+    const char *access_key, *secret_key;
+    const char *region;
+    const char *service; /* s3, sts */
+    int64_t time_ms;     /* of the signature, by the server's clock; also sent as x-amz-date */
+};
+
+struct sigv4_target {
+    const char *method;
+    const char *path;           /* encoded, begins with '/' */
+    const char *query;          /* encoded, without '?', in any order; "": none */
+    const char *payload_sha256; /* hex, or SIGV4_UNSIGNED */
+};
+
+/* Adds x-amz-date (unless it or `date` is there) and authorization to `headers`, which must hold host, and every other header that
+ * is to be signed. */
+int sigv4_sign(const struct sigv4_scope *scope, const struct sigv4_target *target, struct sigv4_key *key,
+               struct http_headers *headers, struct err *e) MUST_CHECK;
+
+/* For tests: the canonical request whose hash is signed. */
+int sigv4_canonical_request(const struct sigv4_target *target, const struct http_headers *headers, struct buf *out,
+                            struct buf *signed_names, struct err *e) MUST_CHECK;
+
+#endif
