@@ -11,13 +11,7 @@
 
 #define SIGV4_EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SIGV4_UNSIGNED "UNSIGNED-PAYLOAD"
-
-/* The signing key of a day, region and service; kept by the caller, made anew when one of them or the secret changes. One thread.
- */
-struct sigv4_key {
-    char made_for[512];        /* "day/region/service/access key"; "": none yet */
-    struct digest secret, key; /* secret: digest of it */
-};
+#define SIGV4_HEX (2 * DIGEST_BYTES + 1)
 
 struct sigv4_scope {
     const char *access_key, *secret_key;
@@ -26,20 +20,30 @@ struct sigv4_scope {
     int64_t time_ms;     /* of the signature, by the server's clock; also sent as x-amz-date */
 };
 
+/* The signing key of a day, region, service and secret; made anew when one of them changes. One thread at a time. Zeroed: none yet.
+ */
+struct sigv4_key {
+    struct digest made_of, key;
+};
+
 struct sigv4_target {
     const char *method;
     const char *path;           /* encoded, begins with '/' */
-    const char *query;          /* encoded, without '?', in any order; "": none */
+    const char *query;          /* encoded, without '?', "name=value" joined by '&' in any order; "": none */
     const char *payload_sha256; /* hex, or SIGV4_UNSIGNED */
 };
 
-/* Adds x-amz-date (unless it or `date` is there) and authorization to `headers`, which must hold host, and every other header that
- * is to be signed. */
+/* Adds x-amz-date and authorization to `headers`, which must hold host and every other header that is to be signed. */
 int sigv4_sign(const struct sigv4_scope *scope, const struct sigv4_target *target, struct sigv4_key *key,
                struct http_headers *headers, struct err *e) MUST_CHECK;
 
-/* For tests: the canonical request whose hash is signed. */
+/* ---- its steps, which the published vectors name one by one */
+
+/* Appends the canonical request to `out`, and "a;b;c" to `signed_names`. */
 int sigv4_canonical_request(const struct sigv4_target *target, const struct http_headers *headers, struct buf *out,
                             struct buf *signed_names, struct err *e) MUST_CHECK;
+int sigv4_key_make(const struct sigv4_scope *scope, struct sigv4_key *key, struct err *e) MUST_CHECK;
+int sigv4_signature(const struct sigv4_key *key, const char *string_to_sign, size_t n, char out[SIGV4_HEX],
+                    struct err *e) MUST_CHECK;
 
 #endif

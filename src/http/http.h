@@ -50,7 +50,7 @@ struct http_request {
     int64_t connect_timeout_ms; /* 0: 3 s */
     unsigned flags;             /* enum http_flags */
     const atomic_bool *cancel;  /* NULL, or: give up when it becomes true */
-    void *into;                 /* NULL, or: the body of an answer 200 or 206 goes here instead of into response->body */
+    void *into;                 /* NULL, or: the body of an answer 206 goes here instead of into response->body */
     size_t into_max;
     size_t body_max; /* ceiling of response->body */
 };
