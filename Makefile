@@ -110,6 +110,11 @@ $(B)/tests/writer: tests/support/app/writer.c
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -o $@ $< -lsqlite3 -lm -pthread
 
+$(B)/tests/s3tool: tests/support/s3tool.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY) $(LIBS)
+
 $(B)/tests/%.so: tests/support/app/%.c
 	@mkdir -p $(@D)
 	@echo "  CC    $@"

@@ -53,7 +53,7 @@ const char *credentials_origin(const struct credential_source *s);
 
 /* Region by AWS_REGION, AWS_DEFAULT_REGION or the profile; "" when none says. Endpoint by AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or
  * the profile's endpoint_url; "" when none says. `profile` as in the options. */
-int credentials_region(const char *profile, char out[64], struct err *e) MUST_CHECK;
-int credentials_endpoint(const char *profile, char out[1024], struct err *e) MUST_CHECK;
+int credentials_region(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
+int credentials_endpoint(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,11 +1,9 @@
 /* config/options.c */
 #include "config/options.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <inttypes.h>
+#include "base/units.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FIELD(name) offsetof(struct options, name)
@@ -56,26 +54,15 @@ bool options_known(const char *name)
     return find(name) != NULL;
 }
 
-/* What a number is multiplied with by its unit; 0: no such unit. */
-static uint64_t unit(enum option_kind kind, const char *text)
+static enum units units_of(const struct option_spec *spec)
 {
-    static const struct {
-        enum option_kind kind;
-        const char *text;
-        uint64_t factor;
-    } units[] = {{OPTION_BYTES, "K", 1 << 10}, {OPTION_BYTES, "M", 1 << 20}, {OPTION_BYTES, "G", 1 << 30},
-                 {OPTION_MS, "ms", 1},         {OPTION_MS, "s", 1000},       {OPTION_MS, "m", 60000}};
-    if (!*text)
-        return 1;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (units[i].kind == kind && strcmp(units[i].text, text) == 0)
-            return units[i].factor;
-    return 0;
+    static const enum units units[] = {
+        [OPTION_FRAMES] = UNITS_NONE, [OPTION_BYTES] = UNITS_BYTES, [OPTION_MS] = UNITS_MS, [OPTION_RATE] = UNITS_RATE};
+    return units[spec->kind];
 }
 
 static bool parse(const struct option_spec *spec, const char *text, uint64_t *ret_value)
 {
-    char *end = NULL;
     if (spec->may_never && strcmp(text, "never") == 0) {
         *ret_value = OPTION_NEVER;
         return true;
@@ -84,14 +71,8 @@ static bool parse(const struct option_spec *spec, const char *text, uint64_t *re
         *ret_value = strcmp(text, "yes") == 0;
         return *ret_value || strcmp(text, "no") == 0;
     }
-    if (!isdigit((unsigned char)*text))
+    if (!units_parse(text, units_of(spec), ret_value))
         return false;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    uint64_t factor = unit(spec->kind, end);
-    if (errno || factor == 0 || n > UINT64_MAX / factor)
-        return false;
-    *ret_value = n * factor;
     return *ret_value >= spec->min && *ret_value <= spec->max;
 }
 
@@ -99,14 +80,8 @@ static void format_value(const struct option_spec *spec, uint64_t v, char out[32
 {
     if (spec->kind == OPTION_YES_NO)
         snprintf(out, 32, "%s", v ? "yes" : "no");
-    else if (spec->kind == OPTION_BYTES && v % (1 << 30) == 0)
-        snprintf(out, 32, "%" PRIu64 "G", v >> 30);
-    else if (spec->kind == OPTION_BYTES && v % (1 << 20) == 0)
-        snprintf(out, 32, "%" PRIu64 "M", v >> 20);
-    else if (spec->kind == OPTION_MS)
-        snprintf(out, 32, "%" PRIu64 "ms", v);
     else
-        snprintf(out, 32, "%" PRIu64, v);
+        units_format(v, units_of(spec), out);
 }
 
 void option_format_default(const struct option_spec *spec, char out[32])

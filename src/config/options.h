@@ -23,7 +23,8 @@ struct options {
 enum option_kind {
     OPTION_FRAMES, /* a count */
     OPTION_BYTES,  /* a number with K, M or G (powers of 1024) */
-    OPTION_MS,     /* a time: 500ms, 2s, 1m; a bare number is milliseconds */
+    OPTION_MS,     /* a time: 500ms, 2s, 1m, 1h; a bare number is milliseconds */
+    OPTION_RATE,   /* so many a second, minute or hour: 1/s, 30/m, 600/h; kept as so many an hour */
     OPTION_YES_NO,
 };
 

@@ -2,6 +2,7 @@
 #include "storage/store.h"
 
 #include "storage/file.h"
+#include "storage/s3.h"
 
 #include <assert.h>
 #include <string.h>
@@ -15,9 +16,11 @@ int store_open(const char *url, enum store_mode mode, struct store **ret_store, 
             err_set(e, ERR_CONFIG, 0, "store '%s': no absolute path after file://", url);
             return err_hint(e, "write file:///dir, with three slashes, or a plain path");
         }
+    } else if (strncmp(url, "s3://", 5) == 0) {
+        return s3_store_open(url, mode, ret_store, e);
     } else if (strstr(url, "://")) {
         err_set(e, ERR_CONFIG, 0, "store '%s': this version has no such kind of store", url);
-        return err_hint(e, "use file:///dir or the path of a folder");
+        return err_hint(e, "use s3://bucket/prefix, file:///dir or the path of a folder");
     }
     if (path[0] == 0)
         return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
@@ -52,9 +55,29 @@ int store_list(struct store *s, const char *prefix, const char *start_after, sto
     return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", prefix) : 0;
 }
 
+int store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
+{
+    assert(count <= STORE_REMOVE_MAX);
+    return count && s->ops->remove_all(s, keys, count, e) ? err_wrap(e, "remove") : 0;
+}
+
 int store_remove(struct store *s, const char *key, struct err *e)
 {
-    return s->ops->remove(s, key, e) ? err_wrap(e, "remove '%s'", key) : 0;
+    return store_remove_all(s, &key, 1, e);
+}
+
+int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+{
+    if (s->fencing != STORE_FENCING_UNKNOWN)
+        return 0;
+    int rc = store_put_new(s, key, bytes, n, NULL, e);
+    if (rc != 0 && e->code != ERR_EXISTS)
+        return rc;
+    if (rc == 0 && s->fencing == STORE_FENCING_UNKNOWN) /* the store itself may have found out meanwhile */
+        return s->ops->found_weak(s, e);
+    if (s->fencing == STORE_FENCING_UNKNOWN)
+        s->fencing = STORE_FENCING_STRONG;
+    return 0;
 }
 
 int store_time(struct store *s, int64_t *ret_time_ms, struct err *e)

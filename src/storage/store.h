@@ -14,9 +14,11 @@
 
 #include "base/buf.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define STORE_KEY_MAX 128
+#define STORE_REMOVE_MAX 1000 /* keys in one call of store_remove_all */
 
 struct store;
 
@@ -33,15 +35,30 @@ struct store_ops {
     int (*read)(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e);
     int (*read_tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e);
-    int (*remove)(struct store *s, const char *key, struct err *e);
+    int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
+    int (*found_weak)(struct store *s, struct err *e); /* put_new overwrote an object; NULL: can't be */
     void (*close)(struct store *s);
+};
+
+/* Whether put_new is as exclusive as the contract says. A store that lacks it can't be made safe by us, only watched: whoever
+ * appends must look before and after. */
+enum store_fencing { STORE_FENCING_UNKNOWN, STORE_FENCING_STRONG, STORE_FENCING_WEAK };
+
+/* Requests that cost money, by kind, with those that failed or were repeated. */
+struct store_traffic {
+    atomic_ullong put, get, head, list, remove, failed, sent_bytes, received_bytes;
 };
 
 /* What every store begins with. */
 struct store {
     const struct store_ops *ops;
     char url[1024]; /* as it may be shown: without secrets */
+    char note[160]; /* what an operator should know of it, for the log; "": nothing */
+    _Atomic enum store_fencing fencing;
+    bool remote;                  /* requests take long and cost money: many at a time, each for much */
+    struct store_traffic traffic; /* of a remote one */
+    const atomic_bool *cancel;    /* set by the owner: gives up waiting when it becomes true; NULL: nobody interrupts */
 };
 
 enum store_mode {
@@ -49,7 +66,8 @@ enum store_mode {
     STORE_WRITE, /* make the place if that is possible */
 };
 
-/* `url`: file:///dir or a path of a folder. ERR_CONFIG: no store of this kind. */
+/* `url`: file:///dir or a path of a folder; s3://bucket/prefix?... Of a remote store nothing is asked yet. ERR_CONFIG: no store of
+ * this kind, or something wrong in the URL. */
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e) MUST_CHECK;
 void store_close(struct store *s); /* NULL is fine */
 
@@ -66,7 +84,12 @@ int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out,
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                struct err *e) MUST_CHECK;
 
-/* An object that is not there counts as removed. */
+/* Finds out whether put_new is exclusive, if that is not known, by putting `bytes`, which are those of the object `key`, once more.
+ */
+int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e) MUST_CHECK;
+
+/* An object that is not there counts as removed. Of several, all are tried; the first error is told. */
+int store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e) MUST_CHECK;
 int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;
 
 /* The clock of the store, which decides how old an object is. */

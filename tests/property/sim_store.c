@@ -162,11 +162,12 @@ static int list(struct store *handle, const char *prefix, const char *start_afte
     return 0;
 }
 
-static int remove_object(struct store *handle, const char *key, struct err *e)
+static int remove_all(struct store *handle, const char *const *keys, size_t count, struct err *e)
 {
     if (fails(of(handle), e))
         return -1;
-    sim_store_delete(of(handle), key);
+    for (size_t i = 0; i < count; i++)
+        sim_store_delete(of(handle), keys[i]);
     return 0;
 }
 
@@ -187,7 +188,7 @@ static const struct store_ops ops = {.put_new = put_new,
                                      .read = read_range,
                                      .read_tail = read_tail,
                                      .list = list,
-                                     .remove = remove_object,
+                                     .remove_all = remove_all,
                                      .time = clock_of,
                                      .close = close_handle};
 
@@ -202,6 +203,7 @@ int __wrap_store_open(const char *url, enum store_mode mode, struct store **ret_
             if (!h)
                 abort();
             h->base.ops = &ops;
+            h->base.fencing = STORE_FENCING_STRONG;
             snprintf(h->base.url, sizeof h->base.url, "%s", url);
             h->store = &stores[i];
             *ret_store = &h->base;

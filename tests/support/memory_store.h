@@ -127,16 +127,18 @@ static inline int memory_store_list(struct store *s, const char *prefix, const c
     return 0;
 }
 
-static inline int memory_store_remove(struct store *s, const char *key, struct err *e)
+static inline int memory_store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     (void)e;
     pthread_mutex_lock(&m->lock);
-    struct memory_object *o = memory_store_object(m, key);
-    if (o) {
-        free(o->bytes);
-        memmove(o, o + 1, (size_t)(m->objects + m->count - (o + 1)) * sizeof *o);
-        m->count--;
+    for (size_t i = 0; i < count; i++) {
+        struct memory_object *o = memory_store_object(m, keys[i]);
+        if (o) {
+            free(o->bytes);
+            memmove(o, o + 1, (size_t)(m->objects + m->count - (o + 1)) * sizeof *o);
+            m->count--;
+        }
     }
     pthread_mutex_unlock(&m->lock);
     return 0;
@@ -167,7 +169,7 @@ static inline struct store *memory_store_new(void) /* store_close frees; NULL: o
         .read = memory_store_read,
         .read_tail = memory_store_read_tail,
         .list = memory_store_list,
-        .remove = memory_store_remove,
+        .remove_all = memory_store_remove_all,
         .time = memory_store_time,
         .close = memory_store_close,
     };
@@ -175,6 +177,7 @@ static inline struct store *memory_store_new(void) /* store_close frees; NULL: o
     if (!m)
         return NULL;
     m->base.ops = &ops;
+    m->base.fencing = STORE_FENCING_STRONG;
     snprintf(m->base.url, sizeof m->base.url, "memory:");
     pthread_mutex_init(&m->lock, NULL);
     return &m->base;
