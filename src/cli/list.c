@@ -80,7 +80,7 @@ static int list(const char *url, bool json, struct err *e)
     if (rc == 0)
         rc = plan_points(&c, add_point, &l, e);
     if (rc == 0 && l.count == 0)
-        rc = err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", url);
+        rc = err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", store->url);
     if (rc == 0 && json) {
         if (print_json(&c, &l))
             rc = err_nomem(e, 0);

@@ -22,6 +22,12 @@ const struct option_spec option_table[] = {
      "when stopped, give up after so long without progress in shipping"},
     {"max-pending", OPTION_BYTES, FIELD(max_pending), 16 << 20, 1 << 20, GIB, false, "BYTES",
      "memory for captured commits that wait for a replica"},
+    {"put-rate", OPTION_RATE, FIELD(put_rate), 3600, 1, 3600000, true, "RATE|never",
+     "most PUTs to an S3 replica in the long run, as in 1/s, 30/m, 600/h; never: no limit"},
+    {"put-burst", OPTION_COUNT, FIELD(put_burst), 3600, 1, 1000000, false, "N",
+     "PUTs that may leave at once before the rate holds; saved up while it is quiet"},
+    {"max-batch", OPTION_BYTES, FIELD(max_batch), 4 << 20, 64 << 10, GIB, false, "BYTES",
+     "commits of so many bytes leave at once, whatever the rate"},
     {"grace", OPTION_MS, FIELD(grace_ms), 3600000, 1000, 2592000000, false, "TIME",
      "nothing younger is deleted from a replica; a writer that was away for half of it looks before it appends"},
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},
@@ -56,8 +62,11 @@ bool options_known(const char *name)
 
 static enum units units_of(const struct option_spec *spec)
 {
-    static const enum units units[] = {
-        [OPTION_FRAMES] = UNITS_NONE, [OPTION_BYTES] = UNITS_BYTES, [OPTION_MS] = UNITS_MS, [OPTION_RATE] = UNITS_RATE};
+    static const enum units units[] = {[OPTION_FRAMES] = UNITS_NONE,
+                                       [OPTION_COUNT] = UNITS_NONE,
+                                       [OPTION_BYTES] = UNITS_BYTES,
+                                       [OPTION_MS] = UNITS_MS,
+                                       [OPTION_RATE] = UNITS_RATE};
     return units[spec->kind];
 }
 

@@ -15,16 +15,20 @@ struct options {
     uint64_t rest_after_ms;   /* since the last commit, until the database file is completed */
     uint64_t stop_timeout_ms; /* for shipping at the end */
     uint64_t max_pending;     /* bytes of captured versions that wait for a replica */
-    uint64_t grace_ms; /* nothing younger is deleted from a replica; a head proven longer ago than half of it is proven anew */
-    uint64_t set_wal;  /* 0 or 1: switch a database that is not in WAL mode */
+    uint64_t put_rate;  /* PUTs an hour to a store whose requests cost money, once the burst is used up; OPTION_NEVER: no limit */
+    uint64_t put_burst; /* PUTs that may come at once */
+    uint64_t max_batch; /* bytes of captured versions that wait no longer, whatever the rate */
+    uint64_t grace_ms;  /* nothing younger is deleted from a replica; a head proven longer ago than half of it is proven anew */
+    uint64_t set_wal;   /* 0 or 1: switch a database that is not in WAL mode */
 };
 #define OPTION_NEVER UINT64_MAX
 
 enum option_kind {
-    OPTION_FRAMES, /* a count */
-    OPTION_BYTES,  /* a number with K, M or G (powers of 1024) */
-    OPTION_MS,     /* a time: 500ms, 2s, 1m, 1h; a bare number is milliseconds */
-    OPTION_RATE,   /* so many a second, minute or hour: 1/s, 30/m, 600/h; kept as so many an hour */
+    OPTION_FRAMES, /* a count of frames */
+    OPTION_COUNT,
+    OPTION_BYTES, /* a number with K, M or G (powers of 1024) */
+    OPTION_MS,    /* a time: 500ms, 2s, 1m, 1h; a bare number is milliseconds */
+    OPTION_RATE,  /* so many a second, minute or hour: 1/s, 30/m, 600/h; kept as so many an hour */
     OPTION_YES_NO,
 };
 

@@ -175,6 +175,19 @@ int replica_identity_read(struct store *store, struct replica_identity *ret_iden
     return rc;
 }
 
+int replica_probe(struct store *store, struct err *e)
+{
+    struct buf text = BUF_INIT(IDENTITY_BYTES_MAX);
+    uint64_t size = 0;
+    if (store->fencing != STORE_FENCING_UNKNOWN)
+        return 0;
+    int rc = store_read_tail(store, NAME_IDENTITY, IDENTITY_BYTES_MAX, &text, &size, e);
+    if (rc == 0)
+        rc = store_probe(store, NAME_IDENTITY, text.data, text.len, e);
+    buf_release(&text);
+    return rc;
+}
+
 static int write_identity(struct store *store, struct err *e)
 {
     struct uid database;

@@ -19,6 +19,9 @@ int replica_identity_read(struct store *store, struct replica_identity *ret_iden
 /* Reads it, or makes it with a new database id. ERR_CORRUPT: it is missing, but objects are there. */
 int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
 
+/* Finds out whether the store puts exclusively, if that is not known, by putting this object once more as it is. */
+int replica_probe(struct store *store, struct err *e) MUST_CHECK;
+
 /* ---- the catalog */
 
 struct catalog_object {

@@ -34,7 +34,7 @@ static int note_attempt(struct destination *d, const struct author *a, struct er
 }
 
 struct landed { /* an object that continues our history */
-    uint64_t max;
+    uint64_t min, max;
     struct digest digest;
     uint64_t checksum, base_owed;
     uint32_t page_size;
@@ -53,6 +53,7 @@ static void adopt(struct destination *d, const struct author *a, const struct la
     d->entry.attempt_count = 0;
     d->from_empty = false;
     d->head_page_size = o->page_size;
+    d->head_min = o->min;
     d->outgoing.bytes.len = 0;
     destination_prove(d, store_ms);
     state_set_replica(a->state, d->index, &d->entry);
@@ -60,10 +61,12 @@ static void adopt(struct destination *d, const struct author *a, const struct la
 
 /* ---- proof of the head */
 
+/* Without exclusive PUT each proof is too old by the next time. */
 static bool too_old(const struct destination *d, const struct author *a, int64_t store_ms)
 {
     int64_t most = a->grace_ms / 2;
-    return llabs(store_ms - d->proof_store_ms) > most || clock_boot_ms() - d->proof_boot_ms > most;
+    return d->store->fencing == STORE_FENCING_WEAK || llabs(store_ms - d->proof_store_ms) > most ||
+           clock_boot_ms() - d->proof_boot_ms > most;
 }
 
 static int note_first(void *context, const struct store_entry *entry)
@@ -84,6 +87,24 @@ static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, i
     return store_time(d->store, ret_store_ms, e) || store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
+/* Is the object at `min` the one with this digest? Asked of weak stores only, where it can be overwritten. */
+static int still_there(struct destination *d, const struct author *a, uint64_t min, const struct digest *digest, bool *ret_there,
+                       struct err *e)
+{
+    struct segment s;
+    struct digest found;
+    *ret_there = true;
+    if (d->store->fencing != STORE_FENCING_WEAK || min == 0)
+        return 0;
+    if (object_load_level0(d->store, min, a->codec, &s, &found, e)) {
+        *ret_there = false;
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    }
+    *ret_there = digest_equal(&found, digest);
+    segment_release(&s);
+    return 0;
+}
+
 /* Before a PUT: a proof that is too old is made anew, or the state becomes DETACHED. */
 static int prove_head(struct destination *d, const struct author *a, struct err *e)
 {
@@ -91,9 +112,10 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     int64_t store_ms = 0;
     if (!RULE(proof_age) || !too_old(d, a, d->proof_store_ms))
         return 0;
-    if (find_next(d, d->entry.durable_txid, &next, &store_ms, e))
+    bool there = true;
+    if (find_next(d, d->entry.durable_txid, &next, &store_ms, e) || still_there(d, a, d->head_min, &d->entry.head, &there, e))
         return err_wrap(e, "is the head still the head?");
-    if (next)
+    if (next || !there)
         destination_enter(d, DESTINATION_DETACHED);
     else
         destination_prove(d, store_ms);
@@ -121,6 +143,14 @@ static int believe(struct destination *d, const struct author *a, const char *ke
     *ret_believed = true;
     if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
         return 0;
+    bool there = true;
+    if (still_there(d, a, d->outgoing.min, &d->outgoing.digest, &there, e))
+        return err_wrap(e, "did somebody overwrite it?");
+    if (!there) {
+        *ret_believed = false;
+        destination_enter(d, DESTINATION_DETACHED);
+        return 0;
+    }
     if (find_next(d, d->outgoing.min, &next, store_ms, e))
         return err_wrap(e, "did the answer come in time?");
     if (!next)
@@ -144,7 +174,8 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
     if (object_load_level0(d->store, d->outgoing.min, a->codec, &s, &digest, e))
         return -1;
     const struct segment_info info = s.trailer.info;
-    struct landed landed = {.max = info.max,
+    struct landed landed = {.min = info.min,
+                            .max = info.max,
                             .digest = digest,
                             .checksum = s.records[s.trailer.record_count - 1].checksum,
                             .base_owed = info.flags & SEGMENT_BASE_ONLY    ? info.max
@@ -188,8 +219,12 @@ static int put(struct destination *d, const struct author *a, struct err *e)
         return 0;
     d->objects++;
     d->bytes += o->bytes.len;
-    struct landed landed = {
-        .max = o->max, .digest = o->digest, .checksum = o->checksum, .base_owed = o->base_owed, .page_size = o->page_size};
+    struct landed landed = {.min = o->min,
+                            .max = o->max,
+                            .digest = o->digest,
+                            .checksum = o->checksum,
+                            .base_owed = o->base_owed,
+                            .page_size = o->page_size};
     adopt(d, a, &landed, store_ms);
     return 0;
 }

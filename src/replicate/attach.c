@@ -128,6 +128,7 @@ static void set_position(struct destination *d, const struct findings *f)
     d->entry.attempt_count = 0;
     d->head_time_ms = f->head_time_ms;
     d->head_page_size = f->last.page_size;
+    d->head_min = f->last.min;
 }
 
 /* What was shipped is not there: rather wait than begin anew on the bare mount point of a disk. */
@@ -160,6 +161,7 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         d->from_empty = true;
         d->head_time_ms = 0;
         d->head_page_size = 0;
+        d->head_min = 0;
         state_set_replica(a->state, d->index, &d->entry);
         snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
         *ret_to = DESTINATION_ATTACHED;
@@ -198,7 +200,7 @@ int destination_attach(struct destination *d, const struct author *a, struct err
     INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
     if (destination_open_store(d, e) || destination_look_up(d, a->state, e))
         return -1;
-    if (identify(d, a, &id, e) || store_time(d->store, &store_ms, e))
+    if (identify(d, a, &id, e) || replica_probe(d->store, e) || store_time(d->store, &store_ms, e))
         return -1;
     destination_prove(d, store_ms);                     /* before the listing that is the proof */
     if (!uid_equal(&id.database, &d->entry.database)) { /* new to us, or another replica under the same URL */

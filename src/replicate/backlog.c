@@ -34,6 +34,15 @@ void backlog_trim(struct backlog *b, uint64_t txid)
         backlog_drop_first(b);
 }
 
+size_t backlog_bytes_after(const struct backlog *b, uint64_t txid)
+{
+    size_t sum = 0;
+    for (const struct batch *batch = b->first; batch; batch = batch->next)
+        if (batch->last > txid)
+            sum += batch_bytes(batch);
+    return sum;
+}
+
 void backlog_clear(struct backlog *b)
 {
     while (b->first)

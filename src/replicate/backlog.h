@@ -14,7 +14,8 @@ struct backlog {
 
 void backlog_add(struct backlog *b, struct batch *batch); /* ownership moves */
 void backlog_drop_first(struct backlog *b);
-void backlog_trim(struct backlog *b, uint64_t txid); /* drops what ends at or before */
+void backlog_trim(struct backlog *b, uint64_t txid);                /* drops what ends at or before */
+size_t backlog_bytes_after(const struct backlog *b, uint64_t txid); /* of what ends after it */
 void backlog_clear(struct backlog *b);
 
 /* Consecutive batches of one page size, of which the first holds `txid`: at most `max` of them and, but for the last, at most

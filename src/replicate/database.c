@@ -43,6 +43,15 @@ void database_stop(struct database *db)
     database_note_progress(db);
 }
 
+static void log_requests(const struct store *s)
+{
+    const struct store_traffic *t = &s->traffic;
+    log_info("replica '%s': requests: put %llu, get %llu, head %llu, list %llu, delete %llu, failed %llu; bytes: sent %llu, "
+             "received %llu",
+             s->url, atomic_load(&t->put), atomic_load(&t->get), atomic_load(&t->head), atomic_load(&t->list),
+             atomic_load(&t->remove), atomic_load(&t->failed), atomic_load(&t->sent_bytes), atomic_load(&t->received_bytes));
+}
+
 void database_log_figures(const struct database *db)
 {
     const struct local_report *l = &db->figures;
@@ -56,6 +65,9 @@ void database_log_figures(const struct database *db)
              ", truncated %" PRIu64 ", busy %" PRIu64 ", resyncs %" PRIu64 ", objects %" PRIu64 ", bytes %" PRIu64,
              db->config->db_path, (double)c->longest_write_hold_ns / 1e6, l->commits_captured, l->frames_captured, c->resets,
              c->truncations, c->busy, l->resyncs, objects, bytes);
+    for (size_t i = 0; i < db->lane_count; i++)
+        if (db->lanes[i].store && db->lanes[i].store->remote)
+            log_requests(db->lanes[i].store);
 }
 
 /* ---- captured commits: kept while a healthy replica needs them */
@@ -417,7 +429,7 @@ int database_timeout_ms(struct database *db)
         if (l->retry_at_ms > now)
             at = earliest(at, l->retry_at_ms);
         else if (l->d.state == DESTINATION_ATTACHED && l->d.entry.durable_txid < db->captured_txid)
-            at = earliest(at, l->shipped_at_ms + ship_gap_ms(l));
+            at = earliest(at, ship_due_ms(db, l, now));
     }
     if (db->stopping)
         at = earliest(at, db->stop_deadline_ms);
@@ -528,6 +540,7 @@ static int open_lanes(struct database *db, struct err *e)
         if (!l->d.store)
             log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
         opened += l->d.store != NULL;
+        l->budget = budget_full(config->options.put_rate, config->options.put_burst, clock_mono_ms());
         for (size_t i = 0; i < db->lane_count; i++)
             if (strcmp(db->lanes[i].d.url, l->d.url) == 0) {
                 lane_close(l);

@@ -91,7 +91,7 @@ void database_log_figures(const struct database *db);
 /* ---- ship.c */
 
 void ship_schedule(struct database *db, struct lane *l, int64_t now_ms);
-int64_t ship_gap_ms(const struct lane *l);
+int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now_ms); /* when its commits may leave */
 
 /* Its job takes so long that nobody waits for it any more. */
 bool ship_hangs(const struct lane *l);

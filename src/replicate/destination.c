@@ -14,7 +14,7 @@ int destination_open_store(struct destination *d, struct err *e)
 {
     if (d->store)
         return 0;
-    if (store_open(d->url, STORE_WRITE, &d->store, e))
+    if (store_open(d->given, STORE_WRITE, &d->store, e))
         return -1;
     snprintf(d->url, sizeof d->url, "%s", d->store->url); /* one place, one name */
     return 0;
@@ -22,8 +22,9 @@ int destination_open_store(struct destination *d, struct err *e)
 
 int destination_open(struct destination *d, const char *url, struct err *e)
 {
-    *d = (struct destination){.state = DESTINATION_DETACHED, .head_map = {.fd = -1}, .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
-    snprintf(d->url, sizeof d->url, "%s", url);
+    *d = (struct destination){
+        .given = url, .state = DESTINATION_DETACHED, .head_map = {.fd = -1}, .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
+    snprintf(d->url, sizeof d->url, "%.*s", (int)strcspn(url, "?"), url); /* a query may hold what is nobody's business */
     return destination_open_store(d, e);
 }
 
@@ -355,6 +356,26 @@ int destination_put_piece(struct destination *d, const struct author *a, const s
     return rc;
 }
 
+static bool same_list(const struct segment *s, const struct copy *copy)
+{
+    bool same = s->trailer.list_count == copy->list_count;
+    for (size_t i = 0; same && i < copy->list_count; i++)
+        same = digest_equal(&s->list[i].digest, &copy->list[i].digest) && strcmp(s->list[i].name, copy->list[i].name) == 0;
+    return same;
+}
+
+/* Is the marker that is there already the one of these chunks? */
+static int check_marker(struct destination *d, const struct author *a, const char *key, const struct copy *copy, struct err *e)
+{
+    struct segment s;
+    struct digest digest;
+    if (object_load_whole(d->store, key, a->codec, &s, &digest, e))
+        return -1;
+    bool ours = s.trailer.info.kind == OBJECT_MARKER && uid_equal(&s.trailer.info.run, &a->run) && same_list(&s, copy);
+    segment_release(&s);
+    return ours ? 0 : err_set(e, ERR_CORRUPT, 0, "object '%s' is there already, and is not this one", key);
+}
+
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
                            struct err *e)
 {
@@ -385,6 +406,8 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
     if (rc == 0) {
         name_format(&name, key);
         rc = store_put_new(d->store, key, object.data, object.len, NULL, e);
+        if (rc != 0 && e->code == ERR_EXISTS) /* our own, put by a try whose answer was lost */
+            rc = check_marker(d, a, key, copy, e);
     }
     buf_release(&object);
     return rc;

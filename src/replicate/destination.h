@@ -30,6 +30,11 @@
  * (by the store's clock, or by the machine's), the replica is listed behind the head before the PUT; if the answer comes that late,
  * before it is believed.
  *
+ * A store without exclusive PUT (storage/store.h: weak) can't be made safe, only watched: before each append the head must be the
+ * object that we know, with nothing behind it, and after it the object that is read back must be ours. Another writer is found at
+ * the latest with the next append, and stopped; what the two wrote in between can break the chain, which the next restore then
+ * says.
+ *
  * A job owns the destination while it runs; otherwise the scheduler does. */
 #ifndef SEAWALL_REPLICATE_DESTINATION_H
 #define SEAWALL_REPLICATE_DESTINATION_H
@@ -55,7 +60,8 @@ struct outgoing {
 };
 
 struct destination {
-    char url[1024];
+    const char *given;   /* the URL as it was given; borrowed */
+    char url[1024];      /* as it is shown */
     struct store *store; /* NULL: could not be opened yet; attach tries again */
     enum destination_state state;
     bool known;                    /* index and entry are the state file's */
@@ -68,6 +74,7 @@ struct destination {
     int64_t head_time_ms;
     bool from_empty;         /* the next object starts anew: nothing in the replica is related to what we have */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
+    uint64_t head_min;       /* its first txid */
     bool run_on_disk;        /* this run, with the position that it went on from: since its first put */
     uint64_t since;          /* commits captured up to here do not continue the replica's head */
     int64_t proof_store_ms;  /* the store's clock when the head was proven to be the head */
@@ -77,7 +84,7 @@ struct destination {
     char found[160];         /* what attach found, for the log */
 };
 
-/* After an error it is without a store: attach tries again, under the URL as it was given. */
+/* After an error it is without a store: attach tries again. `url` must outlive it. */
 int destination_open(struct destination *d, const char *url, struct err *e) MUST_CHECK;
 int destination_open_store(struct destination *d, struct err *e) MUST_CHECK;
 void destination_close(struct destination *d);

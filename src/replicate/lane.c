@@ -7,11 +7,15 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 30000
+#define BACKOFF_SLOW_MIN_MS 5000 /* when a person has to act */
+#define BACKOFF_SLOW_MAX_MS 60000
 
 int lane_open(struct lane *l, const char *url, struct err *e)
 {
     memset(l, 0, sizeof *l);
-    return destination_open(&l->d, url, e);
+    int rc = destination_open(&l->d, url, e);
+    l->store = l->d.store;
+    return rc;
 }
 
 void lane_abandon_copy(struct lane *l)
@@ -90,16 +94,18 @@ bool lane_wants_piece(const struct lane *l)
 }
 
 /* Exponential with full jitter. */
-void lane_failed(struct lane *l, int64_t now_ms)
+void lane_failed(struct lane *l, const struct err *failure, int64_t now_ms)
 {
+    bool slow = failure->code == ERR_CONFIG;
+    int64_t least = slow ? BACKOFF_SLOW_MIN_MS : BACKOFF_MIN_MS, most = slow ? BACKOFF_SLOW_MAX_MS : BACKOFF_MAX_MS;
     uint32_t random = 0;
     struct err e;
-    l->backoff_ms = l->backoff_ms ? 2 * l->backoff_ms : BACKOFF_MIN_MS;
-    if (l->backoff_ms > BACKOFF_MAX_MS)
-        l->backoff_ms = BACKOFF_MAX_MS;
+    l->backoff_ms = l->backoff_ms >= least ? 2 * l->backoff_ms : least;
+    if (l->backoff_ms > most)
+        l->backoff_ms = most;
     if (random_bytes(&random, sizeof random, &e))
         random = 0;
-    l->retry_at_ms = now_ms + BACKOFF_MIN_MS / 2 + (int64_t)(random % (uint32_t)l->backoff_ms);
+    l->retry_at_ms = now_ms + least / 2 + (int64_t)(random % (uint32_t)l->backoff_ms);
 }
 
 void lane_succeeded(struct lane *l)

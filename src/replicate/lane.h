@@ -2,10 +2,11 @@
 #ifndef SEAWALL_REPLICATE_LANE_H
 #define SEAWALL_REPLICATE_LANE_H
 
+#include "replicate/budget.h"
 #include "replicate/destination.h"
 #include "replicate/workers.h"
 
-#define LANE_BATCHES_MAX 256
+#define LANE_BATCHES_MAX 4096
 #define LANE_BYTES_MAX SCALE(8u << 20, 4096u) /* raw bytes of commits in one object; more wait for the next */
 
 enum ship_kind {
@@ -34,6 +35,9 @@ struct lane {
     struct destination d;
     enum destination_state seen; /* its state when no job had it last: while one runs, `d` is the job's alone */
     uint64_t seen_durable;       /* its position then */
+    struct store *store;         /* its store then; NULL: not opened yet */
+    struct budget budget;        /* of puts, if the store is remote */
+    bool introduced;             /* the log said what kind of store it is */
     struct author author;
     struct job job; /* attach, append, marker */
     enum ship_kind kind;
@@ -63,6 +67,8 @@ struct lane {
     uint64_t appended, appended_bytes; /* level-0 objects of this run */
     uint64_t pieces, piece_bytes;      /* parts, chunks */
     char complaint[ERR_MSG_MAX];       /* last failure that was logged: said once */
+    enum err_code complaint_code;      /* and what kind it was: texts differ in times and request ids */
+    int complaint_sys;
 };
 
 int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;
@@ -81,7 +87,7 @@ bool lane_wants_piece(const struct lane *l);
 void lane_abandon_copy(struct lane *l); /* no piece job may be under way */
 void lane_pause_base(struct lane *l);   /* the same */
 void lane_resume_base(struct lane *l);
-void lane_failed(struct lane *l, int64_t now_ms);
+void lane_failed(struct lane *l, const struct err *e, int64_t now_ms);
 void lane_succeeded(struct lane *l);
 
 #endif

@@ -17,7 +17,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define WORKERS 4
 #define EXIT_HUNG 7 /* timed out: as documented */
 
 struct scheduler {
@@ -129,7 +128,13 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
     return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? err_sys(e, errno, "epoll_ctl") : 0;
 }
 
-static int open_fds(struct scheduler *s, struct err *e)
+/* One for the local job, and as many as the stores can keep waiting: none that hangs may keep capture waiting. */
+static unsigned workers_wanted(size_t replicas)
+{
+    return 1 + (unsigned)replicas * (1 + COPY_IN_FLIGHT);
+}
+
+static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
 {
     sigset_t signals;
     sigemptyset(&signals);
@@ -148,7 +153,7 @@ static int open_fds(struct scheduler *s, struct err *e)
     if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) ||
         (s->close_fd >= 0 && add_fd(s, s->close_fd, e)))
         return -1;
-    if (workers_start(WORKERS, &s->workers, e))
+    if (workers_start(workers_wanted(replicas), &s->workers, e))
         return -1;
     return add_fd(s, workers_fd(s->workers), e);
 }
@@ -228,7 +233,7 @@ int scheduler_run(const struct replicate_config *config, struct err *e)
         return err_nomem(e, sizeof *s);
     s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = s->file_wd = -1;
     save_memory();
-    int rc = open_fds(s, e); /* first: from here on a signal is an event */
+    int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
     if (rc == 0) /* before a folder or a state file is made for something that is no database */

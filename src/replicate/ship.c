@@ -45,6 +45,8 @@ static void start_ship(struct database *db, struct lane *l, enum ship_kind kind)
     else
         l->batch_count = 0;
     l->started_at_ms = clock_mono_ms();
+    if (kind != SHIP_ATTACH)
+        budget_take(&l->budget, l->started_at_ms);
     if (kind != SHIP_ATTACH && kind != SHIP_MARKER)
         l->shipped_at_ms = l->started_at_ms;
     l->page_size = db->page_size;
@@ -52,15 +54,20 @@ static void start_ship(struct database *db, struct lane *l, enum ship_kind kind)
     lane_start(l, kind, db->workers, ship_done);
 }
 
-int64_t ship_gap_ms(const struct lane *l)
+/* Commits wait a little for each other, so that a writer at full speed does not make an object of each. */
+static int64_t gap_ms(const struct lane *l)
 {
     return l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : l->shipped_commits > 1 ? SHIP_LIGHT_MS : SHIP_SINGLE_MS;
 }
 
-/* Commits wait a little for each other, so that a writer at full speed does not make an object of each. */
-static bool paced(const struct database *db, const struct lane *l, int64_t now)
+int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now)
 {
-    return db->stopping || now >= l->shipped_at_ms + ship_gap_ms(l);
+    int64_t due = l->shipped_at_ms + gap_ms(l);
+    bool free = db->stopping || !l->store || !l->store->remote;
+    if (free || backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) >= db->config->options.max_batch)
+        return due;
+    int64_t ready = budget_ready_at_ms(&l->budget, now);
+    return due > ready ? due : ready;
 }
 
 /* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when its jobs are
@@ -108,6 +115,7 @@ static void start_pieces(struct database *db, struct lane *l)
         if (l->piece_job[k].busy)
             continue;
         l->waiting[place] = NULL;
+        budget_take(&l->budget, clock_mono_ms());
         lane_start_piece(l, &l->piece_job[k], p, db->workers, piece_done);
     }
 }
@@ -165,7 +173,7 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
         return;
     }
     if (durable < db->captured_txid) {
-        if (!paced(db, l, now))
+        if (!db->stopping && now < ship_due_ms(db, l, now))
             return;
         bool anew = destination_starts_anew(&l->d, db->page_size);
         if (collect_batches(db, l) && !(anew && durable > 0)) {
@@ -186,8 +194,29 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
         start_copy(db, l, COPY_BASE);
 }
 
+/* What kind of store it is, once that is known. */
+static void introduce(struct lane *l)
+{
+    struct store *s = l->store;
+    char text[STORE_DESCRIPTION_MAX];
+    if (l->introduced || !s || !s->remote)
+        return;
+    l->introduced = true;
+    store_describe(s, text);
+    log_info("replica '%s': %s; PUT is %s", l->d.url, text, s->fencing == STORE_FENCING_STRONG ? "exclusive" : "not exclusive");
+    if (s->fencing == STORE_FENCING_WEAK)
+        log_warn(
+            "replica '%s': without exclusive PUT a second writer is noticed only afterwards, and each object costs five requests "
+            "more. Make sure that there is none",
+            l->d.url);
+    if (s->note[0])
+        log_warn("replica '%s': %s", l->d.url, s->note);
+}
+
 static void lane_log(struct lane *l, enum ship_kind kind)
 {
+    if (kind == SHIP_ATTACH)
+        introduce(l);
     if (kind == SHIP_ATTACH && l->d.state != DESTINATION_CONFLICT)
         log_info("replica '%s': %s", l->d.url, l->d.found);
     if (kind == SHIP_CATCH_UP && l->d.state == DESTINATION_ATTACHED)
@@ -198,8 +227,10 @@ static void lane_log(struct lane *l, enum ship_kind kind)
 
 static void complain_of_replica(struct lane *l, const struct err *e)
 {
-    if (strncmp(l->complaint, e->msg, ERR_MSG_MAX) == 0)
+    if (l->complaint[0] && l->complaint_code == e->code && l->complaint_sys == e->sys)
         return;
+    l->complaint_code = e->code;
+    l->complaint_sys = e->sys;
     snprintf(l->complaint, sizeof l->complaint, "%s", e->msg);
     log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
 }
@@ -232,6 +263,7 @@ static void ship_done(struct job *job)
     enum ship_kind kind = l->kind;
     l->busy = false;
     l->seen = l->d.state;
+    l->store = l->d.store;
     l->seen_durable = l->d.entry.durable_txid;
     l->appended = l->d.objects;
     l->appended_bytes = l->d.bytes;
@@ -250,7 +282,7 @@ static void ship_done(struct job *job)
             complain_of_replica(l, &l->err);
             if (kind == SHIP_MARKER)
                 lane_abandon_copy(l);
-            lane_failed(l, now);
+            lane_failed(l, &l->err, now);
         }
         return;
     }
@@ -284,7 +316,7 @@ static void piece_done(struct job *job)
     pj->piece = NULL;
     if (pj->rc && pj->err.code != ERR_CONFLICT) {
         complain_of_replica(l, &pj->err);
-        lane_failed(l, clock_mono_ms());
+        lane_failed(l, &pj->err, clock_mono_ms());
         put_back(l, piece);
         return;
     }

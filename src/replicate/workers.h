@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define WORKERS_MAX 8
+#define WORKERS_MAX 64
 
 struct job {
     void (*run)(struct job *job, struct codec *codec); /* codec: of the worker */

@@ -430,6 +430,11 @@ static int s3_time(struct store *s, int64_t *ret_time_ms, struct err *e)
     return 0;
 }
 
+static void s3_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
+{
+    s3_client_describe(client(s), out);
+}
+
 static void s3_close(struct store *s)
 {
     s3_client_free(client(s));
@@ -444,6 +449,7 @@ static const struct store_ops s3_ops = {
     .remove_all = s3_remove_all,
     .time = s3_time,
     .found_weak = s3_found_weak,
+    .describe = s3_describe,
     .close = s3_close,
 };
 

@@ -157,6 +157,15 @@ static const char *host_header(struct place *p)
     return p->host;
 }
 
+void s3_client_describe(struct s3_client *c, char out[STORE_DESCRIPTION_MAX])
+{
+    struct now now = look(c);
+    const char *endpoint = c->config.endpoint;
+    snprintf(out, STORE_DESCRIPTION_MAX, "S3 at %s, region %s, bucket in the %s, credentials from %s",
+             endpoint[0] ? endpoint : "AWS", now.region, uses_vhost(&c->config) ? "host name" : "path",
+             credentials_origin(c->credentials));
+}
+
 /* ---- headers */
 
 static int add_sse_c(struct http_headers *h, const struct s3_config *c, struct err *e)

@@ -25,6 +25,7 @@ struct s3_client;
 int s3_client_new(struct s3_config *config, unsigned attempts, struct store_traffic *traffic, struct s3_client **ret_client,
                   struct err *e) MUST_CHECK;
 void s3_client_free(struct s3_client *c); /* NULL is fine */
+void s3_client_describe(struct s3_client *c, char out[STORE_DESCRIPTION_MAX]);
 const struct s3_config *s3_client_config(const struct s3_client *c);
 
 enum s3_op_flags {

@@ -80,6 +80,13 @@ int store_probe(struct store *s, const char *key, const void *bytes, size_t n, s
     return 0;
 }
 
+void store_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
+{
+    out[0] = 0;
+    if (s->ops->describe)
+        s->ops->describe(s, out);
+}
+
 int store_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
     return s->ops->time(s, ret_time_ms, e) ? err_wrap(e, "clock of '%s'", s->url) : 0;

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define STORE_KEY_MAX 128
+#define STORE_DESCRIPTION_MAX 1024
 #define STORE_REMOVE_MAX 1000 /* keys in one call of store_remove_all */
 
 struct store;
@@ -37,7 +38,8 @@ struct store_ops {
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e);
     int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
-    int (*found_weak)(struct store *s, struct err *e); /* put_new overwrote an object; NULL: can't be */
+    int (*found_weak)(struct store *s, struct err *e);                        /* put_new overwrote an object; NULL: can't be */
+    void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says it all */
     void (*close)(struct store *s);
 };
 
@@ -91,6 +93,9 @@ int store_probe(struct store *s, const char *key, const void *bytes, size_t n, s
 /* An object that is not there counts as removed. Of several, all are tried; the first error is told. */
 int store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e) MUST_CHECK;
 int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;
+
+/* For the log: which server, region, whose credentials. */
+void store_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX]);
 
 /* The clock of the store, which decides how old an object is. */
 int store_time(struct store *s, int64_t *ret_time_ms, struct err *e) MUST_CHECK;

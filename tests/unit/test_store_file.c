@@ -50,7 +50,7 @@ static void what_is_no_folder_is_refused(void **state)
     struct store *s = NULL;
     (void)state;
     assert_int_equal(file_write(temp_path("f"), "x", 1), 0);
-    assert_error(store_open("s3://bucket/prefix", STORE_READ, &s, &e), &e, ERR_CONFIG);
+    assert_error(store_open("sftp://host/prefix", STORE_READ, &s, &e), &e, ERR_CONFIG);
     assert_error(store_open("file://relative/path", STORE_WRITE, &s, &e), &e, ERR_CONFIG);
     assert_contains(e.msg, "HINT");
     assert_error(store_open("", STORE_WRITE, &s, &e), &e, ERR_CONFIG);
