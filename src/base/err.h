@@ -25,6 +25,7 @@ enum err_code {
     ERR_NOTFOUND, /* no such object, no such restore point */
     ERR_EXISTS,   /* exclusive create: it is already there */
     ERR_CANCELED, /* stopped on request */
+    ERR_GONE,     /* an object that a listing named is not there any more: look again */
 };
 
 struct err {

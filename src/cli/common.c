@@ -18,6 +18,7 @@ int cli_fail(const struct err *e)
     case ERR_NOTFOUND:
         return EXIT_NOTHING;
     case ERR_CORRUPT:
+    case ERR_GONE:
         return EXIT_CORRUPT;
     case ERR_CONFLICT:
         return EXIT_CONFLICT;

@@ -78,6 +78,8 @@ static int list(const char *url, bool json, struct err *e)
     if (rc == 0)
         rc = catalog_open(&c, store, codec, e);
     if (rc == 0)
+        catalog_prefetch(&c, 0, UINT64_MAX);
+    if (rc == 0)
         rc = plan_points(&c, add_point, &l, e);
     if (rc == 0 && l.count == 0)
         rc = err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", store->url);

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define JOBS_DEFAULT 4
 #define JOBS_MAX 64
 #define BAR_AFTER_MS 1000
 #define BAR_WIDTH 30
@@ -108,8 +107,7 @@ static int parse(int argc, char **argv, struct restore_options *o, bool *ret_hel
 int cmd_restore(int argc, char **argv)
 {
     struct bar bar = {.wanted = isatty(STDERR_FILENO) != 0, .started_ms = clock_mono_ms()};
-    struct restore_options o = {
-        .txid = PLAN_NEWEST, .jobs = JOBS_DEFAULT, .cancel = &interrupted, .progress = draw_bar, .context = &bar};
+    struct restore_options o = {.txid = PLAN_NEWEST, .cancel = &interrupted, .progress = draw_bar, .context = &bar};
     struct restore_result result;
     struct sigaction action = {.sa_handler = on_signal};
     struct err e;

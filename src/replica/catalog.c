@@ -107,8 +107,11 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     if (o->segment)
         return 0;
     name_format(&o->name, key);
-    if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e))
+    if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e)) {
+        if (e->code == ERR_NOTFOUND)
+            e->code = ERR_GONE;
         return -1;
+    }
     int rc = check_name(&o->name, &s.trailer.info, e);
     if (rc == 0 && !uid_equal(&s.trailer.info.database, &c->identity.database))
         rc = err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
@@ -123,6 +126,23 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     }
     *o->segment = s;
     return 0;
+}
+
+void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)
+{
+    char(*names)[NAME_MAX_BYTES] = malloc((c->level0_count + 1) * sizeof *names);
+    const char **keys = malloc((c->level0_count + 1) * sizeof *keys);
+    size_t count = 0;
+    for (size_t i = 0; names && keys && i < c->level0_count; i++)
+        if (c->level0[i].name.min > after && c->level0[i].name.min <= upto) {
+            name_format(&c->level0[i].name, names[count]);
+            keys[count] = names[count];
+            count++;
+        }
+    if (names && keys)
+        store_prefetch(c->store, keys, count);
+    free(names);
+    free(keys);
 }
 
 struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid)

@@ -48,8 +48,11 @@ struct catalog {
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 void catalog_release(struct catalog *c);
 
-/* Makes o->segment (trailer, records, list) available. */
+/* Makes o->segment (trailer, records, list) available. ERR_GONE: it was listed, and is not there any more. */
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
+
+/* The records of these level-0 objects will be read: those that begin after `after` and not after `upto`. */
+void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);
 
 /* The newest level-0 object with min <= txid, or NULL. */
 struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid);

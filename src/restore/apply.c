@@ -15,9 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_AHEAD_BYTES (1u << 20)    /* adjacent blocks are fetched in one read of up to so many bytes, and at least one block */
+#define READ_AHEAD_BYTES (1u << 20) /* adjacent blocks are fetched in one read of up to so many bytes, and at least one block */
+#define READ_AHEAD_REMOTE (2u << 20)
 #define KEPT_VERSIONS_MAX (256u << 10) /* decoded indexes kept between the passes: 12 MiB; others are fetched again */
 #define PROGRESS_MS 100
+#define JOBS_LOCAL 4
+#define JOBS_REMOTE 12
+#define JOBS_MAX 64
 
 struct apply {
     struct catalog *catalog;
@@ -68,14 +72,19 @@ static int check_source(const struct plan_source *source, const struct segment *
     return 0;
 }
 
+/* The replica named it: it may have been replaced by others since. */
+static int is_gone(struct err *e)
+{
+    if (e->code == ERR_NOTFOUND)
+        e->code = ERR_GONE;
+    return -1;
+}
+
 static int load_source(struct apply *a, const struct plan_source *source, struct codec *codec, struct segment *ret_segment,
                        struct err *e)
 {
-    if (object_load(a->catalog->store, source->key, codec, SEGMENT_WANT_ALL, ret_segment, e)) {
-        if (e->code == ERR_NOTFOUND)
-            e->code = ERR_CORRUPT; /* the replica names it, so it must be there */
-        return -1;
-    }
+    if (object_load(a->catalog->store, source->key, codec, SEGMENT_WANT_ALL, ret_segment, e))
+        return is_gone(e);
     if (check_source(source, ret_segment, a->plan, e)) {
         segment_release(ret_segment);
         return -1;
@@ -144,19 +153,19 @@ static int reader_block(struct source_reader *r, uint32_t index, wants_fn *wants
 {
     const struct segment *s = r->segment;
     const struct segment_block *b = &s->blocks[index];
+    struct store *store = r->apply->catalog->store;
     if (r->stored.len == 0 || b->offset < r->stored_at || b->offset + b->stored_size > r->stored_at + r->stored.len) {
-        uint64_t end = b->offset + b->stored_size;
+        uint64_t end = b->offset + b->stored_size, ahead = store->remote ? READ_AHEAD_REMOTE : READ_AHEAD_BYTES;
         for (uint32_t i = index + 1; i < s->trailer.block_count && block_wanted(r, &s->blocks[i], wants); i++) {
             uint64_t next_end = s->blocks[i].offset + s->blocks[i].stored_size;
-            if (next_end - b->offset > READ_AHEAD_BYTES)
+            if (next_end - b->offset > ahead)
                 break;
             end = next_end;
         }
         size_t n = (size_t)(end - b->offset);
         r->stored.len = 0;
-        if (buf_reserve(&r->stored, n ? n : 1, e) ||
-            store_read(r->apply->catalog->store, r->source->key, b->offset, r->stored.data, n, e))
-            return -1;
+        if (buf_reserve(&r->stored, n ? n : 1, e) || store_read(store, r->source->key, b->offset, r->stored.data, n, e))
+            return is_gone(e);
         r->stored.len = n;
         r->stored_at = b->offset;
     }
@@ -186,8 +195,19 @@ static int scan_index(struct apply *a, const struct segment *s, struct err *e)
     return 0;
 }
 
+static void prefetch_indexes(const struct apply *a)
+{
+    const char **keys = malloc((a->plan->source_count + 1) * sizeof *keys);
+    for (size_t i = 0; keys && i < a->plan->source_count; i++)
+        keys[i] = a->plan->sources[i].key;
+    if (keys)
+        store_prefetch(a->catalog->store, keys, a->plan->source_count);
+    free(keys);
+}
+
 static int scan_indexes(struct apply *a, struct err *e)
 {
+    prefetch_indexes(a);
     for (size_t i = 0; i < a->plan->source_count; i++) {
         struct segment *s = calloc(1, sizeof *s);
         if (!s)
@@ -307,8 +327,11 @@ static void report(const struct apply *a)
 
 static int write_all_images(struct apply *a, struct err *e)
 {
-    pthread_t threads[64];
-    unsigned want = a->options->jobs < 64 ? a->options->jobs : 64, started = 0;
+    pthread_t threads[JOBS_MAX];
+    unsigned usual = a->catalog->store->remote ? JOBS_REMOTE : JOBS_LOCAL, started = 0;
+    unsigned want = a->options->jobs ? a->options->jobs : usual;
+    if (want > JOBS_MAX)
+        want = JOBS_MAX;
     if (want > a->plan->source_count)
         want = (unsigned)a->plan->source_count;
     pthread_mutex_lock(&a->lock);

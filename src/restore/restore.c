@@ -4,12 +4,15 @@
 #include "restore/restore.h"
 
 #include "base/io.h"
+#include "base/log.h"
 #include "pagemap/state.h"
 #include "restore/apply.h"
 #include "restore/integrity.h"
 #include "restore/target.h"
 
 #include <string.h>
+
+#define PLANS_MAX 4
 
 /* Level-0 object that ends the replica's history, or NULL. */
 static struct catalog_object *head_of(struct catalog *c)
@@ -101,23 +104,49 @@ static int restore_to_target(struct catalog *c, const struct restore_options *o,
     return rc;
 }
 
-int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e)
+/* Of a remote replica the records that the plan will probably need: from the newest base that may serve on. */
+static void prefetch(const struct catalog *c, uint64_t txid)
 {
-    struct store *store = NULL;
+    uint64_t start = 0;
+    for (size_t i = 0; i < c->marker_count; i++)
+        if (c->markers[i].name.start <= txid && c->markers[i].name.start > start)
+            start = c->markers[i].name.start;
+    catalog_prefetch(c, start ? start - 1 : 0, txid);
+}
+
+static int restore_once(struct store *store, struct codec *codec, const struct restore_options *options,
+                        struct restore_result *ret_result, struct err *e)
+{
     struct catalog c = {0};
     struct plan p = {0};
-    struct codec *codec = codec_new();
-    int rc = codec ? store_open(options->url, STORE_READ, &store, e) : err_nomem(e, 0);
-    if (rc == 0)
-        rc = catalog_open(&c, store, codec, e);
-    if (rc == 0)
+    int rc = catalog_open(&c, store, codec, e);
+    if (rc == 0) {
+        prefetch(&c, options->txid);
         rc = plan_make(&c, options->txid, &p, e);
+    }
     if (rc == 0)
         rc = describe(&c, &p, ret_result, e);
     if (rc == 0 && !(options->flags & RESTORE_DRY_RUN))
         rc = restore_to_target(&c, options, &p, e);
     plan_release(&p);
     catalog_release(&c);
+    return rc;
+}
+
+int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e)
+{
+    struct store *store = NULL;
+    struct codec *codec = codec_new();
+    int rc = codec ? store_open(options->url, STORE_READ, &store, e) : err_nomem(e, 0);
+    if (rc == 0) {
+        store->cancel = options->cancel;
+        rc = restore_once(store, codec, options, ret_result, e);
+    }
+    for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE;
+         i++) { /* retention works beside us: what replaces it is there */
+        log_info("%s; it was listed before: planning again", e->msg);
+        rc = restore_once(store, codec, options, ret_result, e);
+    }
     store_close(store);
     codec_free(codec);
     return rc;

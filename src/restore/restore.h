@@ -18,7 +18,7 @@ struct restore_options {
     const char *path; /* NULL with RESTORE_DRY_RUN */
     uint64_t txid;    /* or PLAN_NEWEST */
     unsigned flags;
-    unsigned jobs;
+    unsigned jobs; /* threads; 0: by the kind of store */
     atomic_bool *cancel;
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;

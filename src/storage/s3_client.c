@@ -262,17 +262,18 @@ struct attempt {
     uint64_t serial; /* of the credentials that it was signed with */
 };
 
-static int64_t transfer_ms(const struct s3_op *op)
+static int64_t transfer_ms(const struct s3_op *op, size_t bytes_per_second)
 {
     size_t bytes = op->body_len + op->into_max + (op->body_max > S3_ERROR_BYTES_MAX ? op->body_max : 0);
-    return (int64_t)(bytes / BYTES_PER_SECOND) * 1000;
+    return (int64_t)(1000 * (uint64_t)bytes / bytes_per_second);
 }
 
 static int64_t attempt_ms(const struct attempt *a)
 {
     int64_t most = a->op->kind == S3_LIST ? LIST_ATTEMPT_MS : (int64_t)ATTEMPT_MS << (a->number < 3 ? a->number : 3);
     int64_t left = a->deadline_ms - clock_mono_ms();
-    most = (most < ATTEMPT_MAX_MS ? most : ATTEMPT_MAX_MS) + transfer_ms(a->op);
+    size_t pace = BYTES_PER_SECOND << (a->number < 2 ? 2 - a->number : 0); /* one slow connection among fast ones is left early */
+    most = (most < ATTEMPT_MAX_MS ? most : ATTEMPT_MAX_MS) + transfer_ms(a->op, pace);
     return most < left ? most : left;
 }
 
@@ -520,7 +521,7 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
 {
     struct attempt a = {.c = c, .op = op};
     *o = (struct s3_outcome){.verdict = S3_RETRY};
-    a.deadline_ms = clock_mono_ms() + (int64_t)c->config.timeout_ms + transfer_ms(op);
+    a.deadline_ms = clock_mono_ms() + (int64_t)c->config.timeout_ms + transfer_ms(op, BYTES_PER_SECOND);
     if (sign_body(&a, e))
         return -1;
     for (;;) {

@@ -1,6 +1,7 @@
 /* storage/store.c - picks the store by URL and puts the key in front of errors. */
 #include "storage/store.h"
 
+#include "storage/cached.h"
 #include "storage/file.h"
 #include "storage/s3.h"
 
@@ -17,7 +18,13 @@ int store_open(const char *url, enum store_mode mode, struct store **ret_store, 
             return err_hint(e, "write file:///dir, with three slashes, or a plain path");
         }
     } else if (strncmp(url, "s3://", 5) == 0) {
-        return s3_store_open(url, mode, ret_store, e);
+        struct store *s = NULL;
+        if (s3_store_open(url, mode, &s, e))
+            return -1;
+        if (mode == STORE_READ)
+            return cached_store_new(s, ret_store, e);
+        *ret_store = s;
+        return 0;
     } else if (strstr(url, "://")) {
         err_set(e, ERR_CONFIG, 0, "store '%s': this version has no such kind of store", url);
         return err_hint(e, "use s3://bucket/prefix, file:///dir or the path of a folder");
@@ -48,6 +55,12 @@ int store_read(struct store *s, const char *key, uint64_t offset, void *out, siz
 int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
 {
     return s->ops->read_tail(s, key, n, out, ret_size, e) ? err_wrap(e, "object '%s'", key) : 0;
+}
+
+void store_prefetch(struct store *s, const char *const *keys, size_t count)
+{
+    if (s->ops->prefetch && count)
+        s->ops->prefetch(s, keys, count);
 }
 
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)

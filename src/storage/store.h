@@ -38,6 +38,7 @@ struct store_ops {
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e);
     int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
+    void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reading is cheap */
     int (*found_weak)(struct store *s, struct err *e);                        /* put_new overwrote an object; NULL: can't be */
     void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says it all */
     void (*close)(struct store *s);
@@ -81,6 +82,10 @@ int store_read(struct store *s, const char *key, uint64_t offset, void *out, siz
 
 /* The last n bytes, or all if there are fewer; appended to `out`. ret_size: size of the whole object. */
 int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e) MUST_CHECK;
+
+/* These will be read by their tails soon. A hint: of a remote store many are read at a time, as far as there is room to keep them.
+ */
+void store_prefetch(struct store *s, const char *const *keys, size_t count);
 
 /* Keys that begin with `prefix` and come after `start_after` ("" for all), in ascending byte order. */
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,

@@ -20,9 +20,9 @@
 
 #define OBJECT_MAX (256u << 20)
 
-static const char *const codes[] = {"ERR_NONE",     "ERR_IO",       "ERR_NOMEM",   "ERR_CORRUPT", "ERR_BUSY",
-                                    "ERR_SQLITE",   "ERR_REMOTE",   "ERR_TIMEOUT", "ERR_LIMIT",   "ERR_CONFIG",
-                                    "ERR_CONFLICT", "ERR_NOTFOUND", "ERR_EXISTS",  "ERR_CANCELED"};
+static const char *const codes[] = {"ERR_NONE",     "ERR_IO",       "ERR_NOMEM",   "ERR_CORRUPT",  "ERR_BUSY",
+                                    "ERR_SQLITE",   "ERR_REMOTE",   "ERR_TIMEOUT", "ERR_LIMIT",    "ERR_CONFIG",
+                                    "ERR_CONFLICT", "ERR_NOTFOUND", "ERR_EXISTS",  "ERR_CANCELED", "ERR_GONE"};
 
 static int slurp(const char *path, struct buf *out, struct err *e)
 {

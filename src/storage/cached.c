@@ -1,0 +1,228 @@
+/* storage/cached.c */
+#include "storage/cached.h"
+
+#include "base/hash.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_MIN 1024 /* a power of two */
+
+struct entry {
+    char key[STORE_KEY_MAX];
+    uint64_t size; /* of the object */
+    size_t len;
+    uint8_t tail[]; /* its last `len` bytes */
+};
+
+struct cached_store {
+    struct store base;
+    struct store *inner;  /* owned */
+    pthread_mutex_t lock; /* guards what follows; entries are never changed or removed */
+    struct entry **slots;
+    size_t slot_count, count, bytes;
+};
+
+static struct cached_store *of(struct store *s)
+{
+    return (struct cached_store *)(void *)s;
+}
+
+/* Where the key is, or would be. */
+static struct entry **slot_of(struct entry **slots, size_t slot_count, const char *key)
+{
+    size_t i = (size_t)hash64(key, strlen(key)) & (slot_count - 1);
+    while (slots[i] && strcmp(slots[i]->key, key) != 0)
+        i = (i + 1) & (slot_count - 1);
+    return &slots[i];
+}
+
+static const struct entry *find(struct cached_store *c, const char *key)
+{
+    pthread_mutex_lock(&c->lock);
+    const struct entry *found = *slot_of(c->slots, c->slot_count, key);
+    pthread_mutex_unlock(&c->lock);
+    return found;
+}
+
+static bool grow(struct cached_store *c)
+{
+    struct entry **slots = calloc(2 * c->slot_count, sizeof(struct entry *));
+    if (!slots)
+        return false;
+    for (size_t i = 0; i < c->slot_count; i++)
+        if (c->slots[i])
+            *slot_of(slots, 2 * c->slot_count, c->slots[i]->key) = c->slots[i];
+    free(c->slots);
+    c->slots = slots;
+    c->slot_count *= 2;
+    return true;
+}
+
+/* Only a help: what can't be kept is read again. */
+static void keep(struct cached_store *c, const char *key, uint64_t size, const uint8_t *tail, size_t len)
+{
+    struct entry *kept = len <= CACHED_TAIL_MAX ? malloc(sizeof *kept + len) : NULL;
+    if (!kept)
+        return;
+    *kept = (struct entry){.size = size, .len = len};
+    snprintf(kept->key, sizeof kept->key, "%s", key);
+    memcpy(kept->tail, tail, len);
+    pthread_mutex_lock(&c->lock);
+    bool room = c->bytes + sizeof *kept + len <= CACHED_BYTES_MAX && (2 * c->count < c->slot_count || grow(c));
+    struct entry **slot = slot_of(c->slots, c->slot_count, key);
+    if (room && !*slot) {
+        *slot = kept;
+        c->count++;
+        c->bytes += sizeof *kept + len;
+        kept = NULL;
+    }
+    pthread_mutex_unlock(&c->lock);
+    free(kept);
+}
+
+static int cached_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+{
+    struct cached_store *c = of(s);
+    const struct entry *kept = find(c, key);
+    c->inner->cancel = s->cancel;
+    if (!kept || offset < kept->size - kept->len || offset > kept->size || n > kept->size - offset)
+        return c->inner->ops->read(c->inner, key, offset, out, n, e);
+    memcpy(out, kept->tail + (offset - (kept->size - kept->len)), n);
+    return 0;
+}
+
+static int cached_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+{
+    struct cached_store *c = of(s);
+    const struct entry *kept = find(c, key);
+    size_t before = out->len;
+    c->inner->cancel = s->cancel;
+    if (kept && (n <= kept->len || kept->len == kept->size)) {
+        size_t len = n < kept->len ? n : kept->len;
+        *ret_size = kept->size;
+        return buf_append(out, kept->tail + (kept->len - len), len, e);
+    }
+    if (c->inner->ops->read_tail(c->inner, key, n, out, ret_size, e))
+        return -1;
+    keep(c, key, *ret_size, out->data + before, out->len - before);
+    return 0;
+}
+
+/* ---- prefetch */
+
+struct prefetch {
+    struct cached_store *cached;
+    const char *const *keys;
+    size_t count, next; /* next: guarded by the lock of the store */
+};
+
+static void *prefetch_thread(void *arg)
+{
+    struct prefetch *p = arg;
+    struct cached_store *c = p->cached;
+    struct buf tail = BUF_INIT(CACHED_TAIL_MAX);
+    struct err ignored; /* whoever needs the object is told */
+    uint64_t size = 0;
+    for (;;) {
+        pthread_mutex_lock(&c->lock);
+        bool full = c->bytes + CACHED_TAIL_MAX > CACHED_BYTES_MAX;
+        size_t i = full || (c->base.cancel && atomic_load(c->base.cancel)) ? p->count : p->next++;
+        pthread_mutex_unlock(&c->lock);
+        if (i >= p->count)
+            break;
+        tail.len = 0;
+        if (!find(c, p->keys[i]) && cached_read_tail(&c->base, p->keys[i], CACHED_TAIL_MAX, &tail, &size, &ignored))
+            break; /* a store in trouble is not pressed */
+    }
+    buf_release(&tail);
+    return NULL;
+}
+
+static void cached_prefetch(struct store *s, const char *const *keys, size_t count)
+{
+    struct prefetch p = {.cached = of(s), .keys = keys, .count = count};
+    pthread_t threads[CACHED_THREADS];
+    size_t want = count < CACHED_THREADS ? count : CACHED_THREADS, started = 0;
+    of(s)->inner->cancel = s->cancel;
+    while (started < want && pthread_create(&threads[started], NULL, prefetch_thread, &p) == 0)
+        started++;
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* ---- passed through */
+
+static int cached_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
+{
+    return of(s)->inner->ops->put_new(of(s)->inner, key, bytes, n, ret_time_ms, e);
+}
+
+static int cached_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                       struct err *e)
+{
+    of(s)->inner->cancel = s->cancel;
+    return of(s)->inner->ops->list(of(s)->inner, prefix, start_after, fn, context, e);
+}
+
+static int cached_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
+{
+    return of(s)->inner->ops->remove_all(of(s)->inner, keys, count, e);
+}
+
+static int cached_time(struct store *s, int64_t *ret_time_ms, struct err *e)
+{
+    return of(s)->inner->ops->time(of(s)->inner, ret_time_ms, e);
+}
+
+static void cached_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
+{
+    store_describe(((const struct cached_store *)(const void *)s)->inner, out);
+}
+
+static void cached_close(struct store *s)
+{
+    struct cached_store *c = of(s);
+    store_close(c->inner);
+    for (size_t i = 0; c->slots && i < c->slot_count; i++)
+        free(c->slots[i]);
+    free(c->slots);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static const struct store_ops cached_ops = {
+    .put_new = cached_put_new,
+    .read = cached_read,
+    .read_tail = cached_read_tail,
+    .list = cached_list,
+    .remove_all = cached_remove_all,
+    .time = cached_time,
+    .prefetch = cached_prefetch,
+    .describe = cached_describe,
+    .close = cached_close,
+};
+
+int cached_store_new(struct store *inner, struct store **ret_store, struct err *e)
+{
+    struct cached_store *c = calloc(1, sizeof *c);
+    struct entry **slots = calloc(SLOTS_MIN, sizeof(struct entry *));
+    if (!c || !slots) {
+        free(c);
+        free(slots);
+        store_close(inner);
+        return err_nomem(e, SLOTS_MIN * sizeof(struct entry *));
+    }
+    c->base.ops = &cached_ops;
+    c->base.remote = inner->remote;
+    memcpy(c->base.url, inner->url, sizeof c->base.url);
+    memcpy(c->base.note, inner->note, sizeof c->base.note);
+    c->inner = inner;
+    c->slots = slots;
+    c->slot_count = SLOTS_MIN;
+    pthread_mutex_init(&c->lock, NULL);
+    *ret_store = &c->base;
+    return 0;
+}
