@@ -1,74 +1,211 @@
-/* aws/credentials.c */
+/* aws/credentials.c - what was found last, and when to look again.
+ *
+ * One caller at a time fetches, without the lock; the others go on with what there is while it is valid, and wait only when there
+ * is nothing. Every time below is the caller's `now_ms`. */
 #include "aws/credentials.h"
 
+#include "aws/credential_chain.h"
+#include "aws/profile.h"
 #include "base/hash.h"
 
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define EARLY_MS (5 * 60 * INT64_C(1000)) /* before they expire */
+#define PAUSE_MS INT64_C(30000)           /* between attempts while the old ones are valid */
+#define FIRST_PAUSE_MS INT64_C(1000)      /* while there are none; doubles up to PAUSE_MS */
+#define ASK_PAUSE_MS INT64_C(1000)        /* between attempts because a store rejects them, or a file has changed */
 
 struct credential_source {
-    int unused;
+    struct http *http;
+    char *profile, *region, *ca_file;
+    const atomic_bool *cancel;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t fetched;
+    bool fetching, rejected;
+    struct credentials held; /* serial 0: none */
+    char origin[CREDENTIALS_ORIGIN_MAX];
+    struct profile_stamp stamp;   /* of the files, before they were read last */
+    int64_t tried_ms, refresh_ms; /* the last attempt; the next: INT64_MAX is never */
+    unsigned failures;            /* attempts in a row */
+    struct err failure;           /* of the last */
 };
+
+/* ---- life */
+
+static char *copy_of(const char *text)
+{
+    return text && *text ? strdup(text) : NULL;
+}
 
 int credentials_new(struct http *http, const struct credentials_options *o, struct credential_source **ret_source, struct err *e)
 {
-    (void)http;
-    (void)o;
-    *ret_source = calloc(1, sizeof **ret_source);
-    return *ret_source ? 0 : err_nomem(e, sizeof **ret_source);
+    struct credential_source *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_nomem(e, sizeof *s);
+    s->http = http;
+    s->cancel = o->cancel;
+    s->profile = copy_of(o->profile);
+    s->region = copy_of(o->region);
+    s->ca_file = copy_of(o->ca_file);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->fetched, NULL);
+    if ((o->profile && *o->profile && !s->profile) || (o->region && *o->region && !s->region) ||
+        (o->ca_file && *o->ca_file && !s->ca_file)) {
+        credentials_free(s);
+        return err_nomem(e, PATH_TEXT_MAX);
+    }
+    *ret_source = s;
+    return 0;
 }
 
 void credentials_free(struct credential_source *s)
 {
+    if (!s)
+        return;
+    pthread_cond_destroy(&s->fetched);
+    pthread_mutex_destroy(&s->lock);
+    free(s->profile);
+    free(s->region);
+    free(s->ca_file);
+    wipe(s, sizeof *s);
     free(s);
+}
+
+/* ---- when to look again; all with the lock */
+
+static bool is_valid(const struct credential_source *s, int64_t now_ms)
+{
+    return s->held.serial && (s->held.expires_ms == 0 || now_ms < s->held.expires_ms);
+}
+
+/* Less than `pause_ms` since the last attempt. On both sides of it: callers read the clock before they get the lock, and a clock
+ * that was set back far does not count. */
+static bool too_soon(const struct credential_source *s, int64_t now_ms, int64_t pause_ms)
+{
+    return now_ms > s->tried_ms - pause_ms && now_ms < s->tried_ms + pause_ms;
+}
+
+static int64_t pause_after_failure(const struct credential_source *s, int64_t now_ms)
+{
+    if (is_valid(s, now_ms))
+        return PAUSE_MS;
+    unsigned doublings = s->failures < 6 ? s->failures - 1 : 5;
+    int64_t pause_ms = FIRST_PAUSE_MS << doublings;
+    return pause_ms < PAUSE_MS ? pause_ms : PAUSE_MS;
+}
+
+/* Keys that expire are renewed by the clock alone: a helper program may write into these files each time it runs. */
+static bool files_changed(const struct credential_source *s)
+{
+    struct profile_stamp stamp;
+    if (s->failures == 0 && s->held.expires_ms != 0)
+        return false;
+    profile_stamp_take(&stamp);
+    return !profile_stamp_equal(&stamp, &s->stamp);
+}
+
+static bool must_fetch(const struct credential_source *s, int64_t now_ms)
+{
+    if (!s->held.serial && s->failures == 0)
+        return true;
+    if (!too_soon(s, now_ms, ASK_PAUSE_MS) && files_changed(s))
+        return true;
+    if (s->failures)
+        return !too_soon(s, now_ms, pause_after_failure(s, now_ms));
+    if (s->rejected && !too_soon(s, now_ms, ASK_PAUSE_MS))
+        return true;
+    return now_ms >= s->refresh_ms || !is_valid(s, now_ms);
+}
+
+/* A service may give the old ones again shortly before they expire: then it is asked at the pace of failures. */
+static int64_t refresh_time(const struct credentials *c, int64_t now_ms)
+{
+    if (c->expires_ms == 0)
+        return INT64_MAX;
+    int64_t early_ms = c->expires_ms - EARLY_MS, soon_ms = now_ms + PAUSE_MS;
+    return early_ms > soon_ms ? early_ms : soon_ms;
+}
+
+/* ---- looking */
+
+static bool are_same(const struct credentials *a, const struct credentials *b)
+{
+    return strcmp(a->access_key, b->access_key) == 0 && strcmp(a->secret_key, b->secret_key) == 0 &&
+           strcmp(a->session_token, b->session_token) == 0;
+}
+
+static void adopt(struct credential_source *s, const struct credentials *found, const char *origin, int64_t now_ms)
+{
+    uint64_t serial = s->held.serial;
+    if (serial == 0 || !are_same(&s->held, found))
+        serial++;
+    s->rejected = false; /* if these are the same, the store will say so again */
+    s->held = *found;
+    s->held.serial = serial;
+    memcpy(s->origin, origin, sizeof s->origin);
+    s->refresh_ms = refresh_time(found, now_ms);
+    s->failures = 0;
+}
+
+/* With the lock, which it lets go while it asks. */
+static void fetch(struct credential_source *s, int64_t now_ms)
+{
+    const struct credential_chain chain = {
+        .access = {.http = s->http, .ca_file = s->ca_file, .cancel = s->cancel, .now_ms = now_ms},
+        .profile = s->profile,
+        .region = s->region};
+    struct credentials found = {0};
+    char origin[CREDENTIALS_ORIGIN_MAX] = "";
+    struct err e = {.code = ERR_NONE};
+    s->fetching = true;
+    s->tried_ms = now_ms;
+    profile_stamp_take(&s->stamp); /* before they are read: what changes in between shows the next time */
+    pthread_mutex_unlock(&s->lock);
+    int rc = credential_chain_walk(&chain, &found, origin, &e);
+    pthread_mutex_lock(&s->lock);
+    s->fetching = false;
+    if (rc == 0) {
+        adopt(s, &found, origin, now_ms);
+    } else {
+        s->failures++;
+        s->failure = e;
+    }
+    wipe(&found, sizeof found);
+    pthread_cond_broadcast(&s->fetched);
 }
 
 int credentials_get(struct credential_source *s, int64_t now_ms, struct credentials *ret, struct err *e)
 {
-    const char *access = getenv("AWS_ACCESS_KEY_ID"), *secret = getenv("AWS_SECRET_ACCESS_KEY"),
-               *token = getenv("AWS_SESSION_TOKEN");
-    (void)s;
-    (void)now_ms;
-    if (!access || !secret)
-        return err_set(e, ERR_CONFIG, 0, "no credentials");
-    *ret = (struct credentials){.serial = 1};
-    snprintf(ret->access_key, sizeof ret->access_key, "%s", access);
-    snprintf(ret->secret_key, sizeof ret->secret_key, "%s", secret);
-    snprintf(ret->session_token, sizeof ret->session_token, "%s", token ? token : "");
-    return 0;
+    pthread_mutex_lock(&s->lock);
+    while (s->fetching && !is_valid(s, now_ms))
+        pthread_cond_wait(&s->fetched, &s->lock);
+    if (!s->fetching && must_fetch(s, now_ms))
+        fetch(s, now_ms);
+    int rc = is_valid(s, now_ms) ? 0 : -1;
+    if (rc == 0)
+        *ret = s->held;
+    else if (s->failures)
+        *e = s->failure;
+    else
+        err_set(e, ERR_REMOTE, 0, "the credentials have expired");
+    pthread_mutex_unlock(&s->lock);
+    return rc;
 }
 
 void credentials_reject(struct credential_source *s, uint64_t serial)
 {
-    (void)s;
-    (void)serial;
+    pthread_mutex_lock(&s->lock);
+    if (s->held.serial == serial)
+        s->rejected = true;
+    pthread_mutex_unlock(&s->lock);
 }
 
-const char *credentials_origin(const struct credential_source *s)
+void credentials_origin(struct credential_source *s, char out[CREDENTIALS_ORIGIN_MAX])
 {
-    (void)s;
-    return "the environment";
-}
-
-static int variable(const char *name, const char *other, char *out, size_t out_max)
-{
-    const char *value = getenv(name);
-    if (!value || !*value)
-        value = getenv(other);
-    snprintf(out, out_max, "%s", value ? value : "");
-    return 0;
-}
-
-int credentials_region(const char *profile, char *out, size_t out_max, struct err *e)
-{
-    (void)profile;
-    (void)e;
-    return variable("AWS_REGION", "AWS_DEFAULT_REGION", out, out_max);
-}
-
-int credentials_endpoint(const char *profile, char *out, size_t out_max, struct err *e)
-{
-    (void)profile;
-    (void)e;
-    return variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", out, out_max);
+    pthread_mutex_lock(&s->lock);
+    memcpy(out, s->origin, CREDENTIALS_ORIGIN_MAX);
+    pthread_mutex_unlock(&s->lock);
 }

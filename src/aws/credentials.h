@@ -10,8 +10,10 @@
  *   6. IMDSv2, unless AWS_EC2_METADATA_DISABLED is true
  *
  * Those that expire are fetched anew five minutes before, by one caller at a time; if that fails, the old ones stay in use until
- * they really expire, and it is tried again every 30 s. Files are read again when they change, and when a store calls the keys
- * expired. An empty variable counts as unset. No secret is ever in a message. */
+ * they really expire, and it is tried again every 30 s. While there are none, it is tried again after 1, 2, 4, ... 30 s; in between
+ * the last error is repeated. Every attempt begins at the top of the list and reads its files again. Keys that never expire are
+ * fetched anew when one of the two files of profiles changes, any that a store rejects: both once a second at most. An empty
+ * variable counts as unset. No secret is ever in a message. */
 #ifndef SEAWALL_AWS_CREDENTIALS_H
 #define SEAWALL_AWS_CREDENTIALS_H
 
@@ -19,6 +21,7 @@
 
 #define CREDENTIALS_KEY_MAX 256
 #define CREDENTIALS_TOKEN_MAX 8192
+#define CREDENTIALS_ORIGIN_MAX 80
 
 struct credentials {
     char access_key[CREDENTIALS_KEY_MAX], secret_key[CREDENTIALS_KEY_MAX];
@@ -28,9 +31,10 @@ struct credentials {
 };
 
 struct credentials_options {
-    const char *profile; /* NULL: by the environment */
-    const char *region;  /* for STS, when neither profile nor environment names one; may be NULL */
-    const char *ca_file; /* for STS and https endpoints; NULL: the system's */
+    const char *profile;       /* NULL: by the environment */
+    const char *region;        /* for STS, when neither profile nor environment names one; may be NULL */
+    const char *ca_file;       /* for STS and https endpoints; NULL: the system's */
+    const atomic_bool *cancel; /* borrowed; NULL, or: credentials_get gives up when it becomes true */
 };
 
 struct credential_source;
@@ -45,14 +49,16 @@ void credentials_free(struct credential_source *s); /* NULL is fine; wipes what 
 int credentials_get(struct credential_source *s, int64_t now_ms, struct credentials *ret, struct err *e) MUST_CHECK;
 
 /* The store calls those with this serial expired or unknown: the next credentials_get fetches anew, unless that has happened since.
- */
+ * If the same ones come back, their serial stays. */
 void credentials_reject(struct credential_source *s, uint64_t serial);
 
-/* Where they came from, for the log: "the environment", "profile 'x'", "the instance". Valid after a credentials_get. */
-const char *credentials_origin(const struct credential_source *s);
+/* Where they came from, for the log: "the environment", "web identity", "profile 'x'", "the container", "the instance"; "" before
+ * the first credentials_get that succeeded. */
+void credentials_origin(struct credential_source *s, char out[CREDENTIALS_ORIGIN_MAX]);
 
-/* Region by AWS_REGION, AWS_DEFAULT_REGION or the profile; "" when none says. Endpoint by AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or
- * the profile's endpoint_url; "" when none says. `profile` as in the options. */
+/* Region by AWS_REGION, AWS_DEFAULT_REGION or the profile; "" when none says. Endpoint by AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL,
+ * the s3 endpoint_url of the profile's services section, or the profile's endpoint_url; "" when none says. `profile` as in the
+ * options. ERR_CONFIG: also when it does not fit. */
 int credentials_region(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
 int credentials_endpoint(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
 

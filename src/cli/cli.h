@@ -26,6 +26,10 @@ int cmd_list(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
+/* -c FILE of a command. NULL in `ret_config` when `path` is NULL. */
+struct config;
+int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
+
 /* Prints "seawall: message" and gives the exit code of its class. */
 int cli_fail(const struct err *e);
 

@@ -1,5 +1,7 @@
 /* cli/common.c */
 #include "cli/cli.h"
+#include "config/file.h"
+#include "storage/store.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,6 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+int cli_read_config(const char *path, struct config **ret_config, struct err *e)
+{
+    *ret_config = NULL;
+    if (!path || config_read(path, store_parameter_known, ret_config, e) == 0)
+        return 0;
+    if (e->code == ERR_NOTFOUND)
+        e->code = ERR_CONFIG; /* the exit code of "nothing to restore" is for replicas */
+    return -1;
+}
 
 int cli_fail(const struct err *e)
 {

@@ -1,6 +1,7 @@
 /* cli/help.c - `seawall help` and `seawall version`. */
 #include "cli/cli.h"
 #include "config/options.h"
+#include "storage/s3_config.h"
 
 #include "format/codec.h"
 
@@ -21,37 +22,59 @@ static const char overview[] =
     "  seawall version\n"
     "  seawall help [COMMAND]\n"
     "\n"
-    "DB is the path of a database. URL is file:///dir or the path of a folder.\n"
+    "DB is the path of a database. URL is s3://bucket/prefix, file:///dir or the path of a folder; 'seawall help s3' has the "
+    "details.\n"
     "Exit codes: 0 done and durable, 1 failed, 2 usage or configuration, 3 some databases failed, 4 nothing to restore,\n"
     "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 130 interrupted.\n";
 
 static const char replicate_help[] =
-    "seawall replicate [--once] [--take-over] [OPTION...] DB URL...\n"
+    "seawall replicate [-c FILE] [--once] [--take-over] [OPTION...] [DB [URL...]]\n"
     "\n"
     "Runs in the foreground until SIGTERM or SIGINT; then ships what is captured and exits 0 only if all of it is durable.\n"
     "SIGUSR1 logs figures. A second signal stops at once.\n"
     "\n"
+    "  -c, --config FILE            configuration: databases, replicas, options; the command line overrides it\n"
     "  --once                       bring the replicas up to date and exit\n"
     "  --take-over                  continue a replica that another writer began\n";
 
 static const char restore_help[] =
-    "seawall restore -o PATH [--txid N] [--force] [--integrity-check] [--dry-run] [--jobs N] URL\n"
+    "seawall restore [-c FILE] -o PATH [--txid N] [--force] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
     "\n"
     "Rebuilds a database beside PATH, proves it, and only then puts it there.\n"
     "\n"
+    "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  -o, --output PATH            where the database goes; it must not exist\n"
     "  --txid N                     as it was after this transaction; default: the newest\n"
     "  --force                      replace what is at PATH; it is kept until the new one is proven\n"
     "  --integrity-check            let SQLite check the new database before it takes its place\n"
     "  --dry-run                    only say what would be done\n"
-    "  --jobs N                     threads, 1 to 64; default: 4\n";
+    "  --jobs N                     threads, 1 to 64; default: 4, from S3 12\n";
 
 static const char list_help[] =
-    "seawall list [--json] URL\n"
+    "seawall list [-c FILE] [--json] URL|DB\n"
     "\n"
     "Shows the restore points of a replica: txid, time, size of the database.\n"
     "\n"
+    "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, points\n";
+
+static const char s3_help[] =
+    "s3://BUCKET[/PREFIX][?KEY=VALUE&...]\n"
+    "\n"
+    "Credentials come from where other AWS programs find them: the profile that is named; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
+    "and\n"
+    "AWS_SESSION_TOKEN; a web identity; the shared files; a container's or an instance's service. Never from the URL.\n"
+    "Keys; a '%' or '&' in a value is written %25 or %26. In a configuration file they stand in the section of the replica:\n"
+    "\n";
+
+static void print_s3_options(void)
+{
+    for (size_t i = 0; i < s3_option_count; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s=%s", s3_options[i].name, s3_options[i].value_name);
+        printf("  %-40s %s\n", left, s3_options[i].help);
+    }
+}
 
 static void print_options(void)
 {
@@ -73,6 +96,9 @@ void cli_print_help(const char *command)
         fputs(restore_help, stdout);
     } else if (command && strcmp(command, "list") == 0) {
         fputs(list_help, stdout);
+    } else if (command && strcmp(command, "s3") == 0) {
+        fputs(s3_help, stdout);
+        print_s3_options();
     } else {
         fputs(overview, stdout);
     }
@@ -80,7 +106,7 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "restore", "list", "version", "help"};
+    static const char *const topics[] = {"replicate", "restore", "list", "s3", "version", "help"};
     bool known = argc == 0;
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "config/file.h"
 #include "replica/plan.h"
 
 #include <inttypes.h>
@@ -103,7 +104,8 @@ static int list(const char *url, bool json, struct err *e)
 int cmd_list(int argc, char **argv)
 {
     struct args args = args_of(argc, argv);
-    const char *word = NULL, *url = NULL;
+    const char *word = NULL, *url = NULL, *config_path = NULL;
+    struct config *config = NULL;
     bool json = false;
     struct err e;
     enum args_kind kind;
@@ -112,6 +114,9 @@ int cmd_list(int argc, char **argv)
             url = word;
         } else if (kind == ARGS_WORD) {
             return cli_usage("list", "one URL only, not '%s' too", word);
+        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
+            if (!(config_path = args_value(&args)))
+                return cli_usage("list", "-c needs a path");
         } else if (args_flag(&args, "json")) {
             json = true;
         } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
@@ -123,5 +128,9 @@ int cmd_list(int argc, char **argv)
     }
     if (!url)
         return cli_usage("list", "it takes the URL of a replica");
-    return list(url, json, &e) ? cli_fail(&e) : EXIT_DONE;
+    if (cli_read_config(config_path, &config, &e))
+        return cli_fail(&e);
+    int rc = list(config ? config_url_of(config, url) : url, json, &e);
+    config_free(config);
+    return rc ? cli_fail(&e) : EXIT_DONE;
 }

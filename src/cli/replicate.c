@@ -1,49 +1,116 @@
 /* cli/replicate.c - `seawall replicate`. */
 #include "cli/cli.h"
+#include "config/file.h"
 #include "replicate/scheduler.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
+#define OPTIONS_MAX 64
 
-int cmd_replicate(int argc, char **argv)
+_Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "what a file may name must fit");
+
+struct request {
+    struct replicate_config config;
+    const char *config_path;
+    const char *urls[URLS_MAX];
+    struct {
+        const char *name, *value;
+    } options[OPTIONS_MAX]; /* of the command line: they override the file */
+    size_t option_count;
+};
+
+static int note_option(struct request *r, struct args *args)
 {
-    struct replicate_config config = {.options = options_default()};
-    const char *urls[URLS_MAX], *word = NULL;
+    const char *value = args_value(args);
+    if (!value)
+        return cli_usage("replicate", "--%s needs a value", args->name);
+    if (r->option_count == OPTIONS_MAX)
+        return cli_usage("replicate", "more than %d options", OPTIONS_MAX);
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_table[i].name, args->name) == 0)
+            r->options[r->option_count].name = option_table[i].name;
+    r->options[r->option_count++].value = value;
+    return EXIT_DONE;
+}
+
+static int parse(int argc, char **argv, struct request *r, bool *ret_help)
+{
     struct args args = args_of(argc, argv);
-    struct err e;
+    const char *word = NULL;
     enum args_kind kind;
-    while ((kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD && !config.db_path) {
-            config.db_path = word;
+    int code = EXIT_DONE;
+    while (code == EXIT_DONE && (kind = args_next(&args, &word)) != ARGS_END) {
+        if (kind == ARGS_WORD && !r->config.db_path) {
+            r->config.db_path = word;
         } else if (kind == ARGS_WORD) {
-            if (config.url_count == URLS_MAX)
+            if (r->config.url_count == URLS_MAX)
                 return cli_usage("replicate", "more than %d replicas", URLS_MAX);
-            urls[config.url_count++] = word;
+            r->urls[r->config.url_count++] = word;
+        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
+            if (!(r->config_path = args_value(&args)))
+                return cli_usage("replicate", "-c needs a path");
         } else if (args_flag(&args, "once")) {
-            config.once = true;
+            r->config.once = true;
         } else if (args_flag(&args, "take-over")) {
-            config.take_over = TAKE_OVER_YES;
+            r->config.take_over = TAKE_OVER_YES;
         } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            cli_print_help("replicate");
+            *ret_help = true;
             return EXIT_DONE;
         } else if (options_known(args.name)) {
-            const char *value = args_value(&args);
-            if (!value)
-                return cli_usage("replicate", "--%s needs a value", args.name);
-            if (options_set(&config.options, args.name, value, &e))
-                return cli_fail(&e);
+            code = note_option(r, &args);
         } else {
             return cli_usage("replicate", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
-    if (!config.db_path || config.url_count == 0)
-        return cli_usage("replicate", "it takes a database and at least one URL");
-    config.urls = urls;
-    if (scheduler_run(&config, &e)) {
-        int code = cli_fail(&e);
-        return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code; /* these two speak of a replica that is read */
+    return code;
+}
+
+/* What the command line leaves open stands in the file. */
+static int complete(struct request *r, const struct config *file, struct err *e)
+{
+    const struct config_db *db = NULL;
+    r->config.options = file ? file->options : options_default();
+    if (file && r->config.url_count == 0) {
+        if (config_find_db(file, r->config.db_path, &db, e))
+            return -1;
+        r->config.db_path = db->path;
+        r->config.options = db->options;
+        for (size_t i = 0; i < db->replica_count; i++)
+            r->urls[r->config.url_count++] = db->replicas[i];
+    } else if (file) {
+        for (size_t i = 0; i < r->config.url_count; i++)
+            r->urls[i] = config_url_of(file, r->urls[i]);
     }
-    return EXIT_DONE;
+    for (size_t i = 0; i < r->option_count; i++)
+        if (options_set(&r->config.options, r->options[i].name, r->options[i].value, e))
+            return -1;
+    r->config.urls = r->urls;
+    return 0;
+}
+
+int cmd_replicate(int argc, char **argv)
+{
+    struct request r = {.config_path = NULL};
+    struct config *file = NULL;
+    struct err e;
+    bool help = false;
+    int code = parse(argc, argv, &r, &help);
+    if (code)
+        return code;
+    if (help) {
+        cli_print_help("replicate");
+        return EXIT_DONE;
+    }
+    if (cli_read_config(r.config_path, &file, &e) || complete(&r, file, &e)) {
+        config_free(file);
+        return cli_fail(&e);
+    }
+    if (!r.config.db_path || r.config.url_count == 0)
+        code = cli_usage("replicate", "it takes a database and at least one URL, or -c FILE");
+    else if (scheduler_run(&r.config, &e))
+        code = cli_fail(&e);
+    config_free(file);
+    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code; /* these two speak of a replica that is read */
 }

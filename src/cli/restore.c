@@ -2,6 +2,7 @@
 #include "restore/restore.h"
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "config/file.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -60,7 +61,7 @@ static void print_result(const struct restore_options *o, const struct restore_r
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
 }
 
-static int parse(int argc, char **argv, struct restore_options *o, bool *ret_help)
+static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_help)
 {
     struct args args = args_of(argc, argv);
     const char *word = NULL, *value = NULL;
@@ -74,6 +75,9 @@ static int parse(int argc, char **argv, struct restore_options *o, bool *ret_hel
         } else if (strcmp(args.name, "o") == 0 || strcmp(args.name, "output") == 0) {
             if (!(o->path = args_value(&args)))
                 return cli_usage("restore", "-o needs a path");
+        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
+            if (!(*ret_config_path = args_value(&args)))
+                return cli_usage("restore", "-c needs a path");
         } else if (strcmp(args.name, "txid") == 0) {
             value = args_value(&args);
             if (!cli_parse_number(value, &number) || number == 0 || number > INT64_MAX)
@@ -112,16 +116,23 @@ int cmd_restore(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal};
     struct err e;
     bool help = false;
-    int code = parse(argc, argv, &o, &help);
+    const char *config_path = NULL;
+    struct config *config = NULL;
+    int code = parse(argc, argv, &o, &config_path, &help);
     if (code)
         return code;
     if (help) {
         cli_print_help("restore");
         return EXIT_DONE;
     }
+    if (cli_read_config(config_path, &config, &e))
+        return cli_fail(&e);
+    if (config)
+        o.url = config_url_of(config, o.url);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     int rc = restore_run(&o, &result, &e);
+    config_free(config);
     if (bar.shown)
         fputc('\n', stderr);
     if (rc)

@@ -55,8 +55,9 @@ struct http {
 int http_headers_add(struct http_headers *h, const char *name, const char *value, struct err *e)
 {
     size_t n = strlen(name), v = strlen(value);
-    if (n == 0 || strpbrk(name, ": \t\r\n") || strpbrk(value, "\r\n"))
-        return err_set(e, ERR_CONFIG, 0, "header '%.60s': a name has no blank or colon, a value no line break", name);
+    if (n == 0 || n > HTTP_NAME_MAX || strpbrk(name, ": \t\r\n") || strpbrk(value, "\r\n"))
+        return err_set(e, ERR_CONFIG, 0, "header '%.60s': a name has no blank or colon, and up to %d bytes; a value no line break",
+                       name, HTTP_NAME_MAX);
     if (h->count == HTTP_HEADERS_MAX || n + v + 3 > HTTP_HEADER_LINE_MAX)
         return err_set(e, ERR_LIMIT, 0, "header '%.60s': more than %d headers, or longer than %d bytes", name, HTTP_HEADERS_MAX,
                        HTTP_HEADER_LINE_MAX);
@@ -195,11 +196,10 @@ static bool set_headers(struct call *c)
     const char *line = h ? (const char *)h->text.data : NULL, *end = line ? line + h->text.len : NULL;
     for (; line < end; line += strlen(line) + 1) {
         size_t n = strlen(line);
-        char empty[128];
+        char empty[HTTP_NAME_MAX + 2];
         typed |= strncasecmp(line, "content-type:", 13) == 0;
-        if (n >= 2 && n < sizeof empty && memcmp(line + n - 2, ": ", 2) == 0) { /* "name:" would tell curl to leave it out */
+        if (n >= 2 && memcmp(line + n - 2, ": ", 2) == 0) { /* "name:" would tell curl to leave it out */
             snprintf(empty, sizeof empty, "%.*s;", (int)(n - 2), line);
-            line += n - strlen(line);
             if (!add_line(c, empty))
                 return false;
         } else if (!add_line(c, line)) {

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define HTTP_HEADERS_MAX 32               /* of a request */
+#define HTTP_NAME_MAX 100                 /* of a header of a request */
 #define HTTP_HEADER_LINE_MAX 8192         /* of a request; a session token can have 4 KiB */
 #define HTTP_RESPONSE_HEADERS (64u << 10) /* more in an answer is an error */
 

@@ -147,6 +147,8 @@ int restore_run(const struct restore_options *options, struct restore_result *re
         log_info("%s; it was listed before: planning again", e->msg);
         rc = restore_once(store, codec, options, ret_result, e);
     }
+    if (rc != 0 && e->code == ERR_GONE)
+        e->code = ERR_CORRUPT; /* the replica names it again and again: so it must be there */
     store_close(store);
     codec_free(codec);
     return rc;

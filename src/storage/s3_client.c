@@ -161,9 +161,10 @@ void s3_client_describe(struct s3_client *c, char out[STORE_DESCRIPTION_MAX])
 {
     struct now now = look(c);
     const char *endpoint = c->config.endpoint;
+    char origin[CREDENTIALS_ORIGIN_MAX];
+    credentials_origin(c->credentials, origin);
     snprintf(out, STORE_DESCRIPTION_MAX, "S3 at %s, region %s, bucket in the %s, credentials from %s",
-             endpoint[0] ? endpoint : "AWS", now.region, uses_vhost(&c->config) ? "host name" : "path",
-             credentials_origin(c->credentials));
+             endpoint[0] ? endpoint : "AWS", now.region, uses_vhost(&c->config) ? "host name" : "path", origin);
 }
 
 /* ---- headers */
@@ -217,7 +218,7 @@ static int add_extra(struct http_headers *h, const struct http_headers *extra, s
 {
     const char *line = (const char *)extra->text.data, *end = line ? line + extra->text.len : NULL;
     for (; line < end; line += strlen(line) + 1) {
-        char name[128];
+        char name[HTTP_NAME_MAX + 1];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(line, ":"), line);
         if (http_headers_add(h, name, strchr(line, ':') + 2, e))
             return -1;

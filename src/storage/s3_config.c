@@ -82,7 +82,7 @@ static int set_endpoint(struct s3_config *c, const char *value, struct err *e)
     const char *host = c->endpoint + (http ? 7 : 8);
     if (n < 0 || n >= (int)sizeof c->endpoint || (!http && strncmp(c->endpoint, "https://", 8) != 0) ||
         strpbrk(host, "?#@ \t\r\n") || *host == 0 || *host == '/') {
-        err_set(e, ERR_CONFIG, 0, "endpoint '%.100s' is none", value);
+        err_set(e, ERR_CONFIG, 0, "endpoint '%.100s' is none", strchr(value, '@') ? "...@..." : value);
         return err_hint(e, "write https://host, https://host:port or http://127.0.0.1:port; no key, no query");
     }
     for (size_t len = strlen(c->endpoint); c->endpoint[len - 1] == '/'; len--)
@@ -124,7 +124,7 @@ static int add_header(struct s3_config *c, const char *value, struct err *e)
     static const char *const ours[] = {
         "host",  "authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "content-length",
         "range", "if-none-match", "expect",     "transfer-encoding"};
-    char name[128];
+    char name[HTTP_NAME_MAX + 1];
     const char *colon = strchr(value, ':');
     if (!colon || colon == value || (size_t)(colon - value) >= sizeof name)
         return err_set(e, ERR_CONFIG, 0, "header '%.60s': write NAME:VALUE", value);
@@ -221,7 +221,7 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
     if (!percent_decode(prefix) || n + 2 > sizeof c->prefix)
         return err_set(e, ERR_CONFIG, 0, "prefix '%.80s': not decodable, or longer than %d bytes", prefix, S3_PREFIX_MAX - 2);
     if (n > 0)
-        snprintf(c->prefix, sizeof c->prefix, "%s/", prefix);
+        snprintf(c->prefix, sizeof c->prefix, "%.*s/", S3_PREFIX_MAX - 2, prefix);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "storage/cached.h"
 #include "storage/file.h"
 #include "storage/s3.h"
+#include "storage/s3_config.h"
 
 #include <assert.h>
 #include <string.h>
@@ -32,6 +33,14 @@ int store_open(const char *url, enum store_mode mode, struct store **ret_store, 
     if (path[0] == 0)
         return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
     return file_store_open(path, mode, ret_store, e);
+}
+
+bool store_parameter_known(const char *name)
+{
+    for (size_t i = 0; i < s3_option_count; i++)
+        if (strcmp(s3_options[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 void store_close(struct store *s)

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STORE_KEY_MAX 128
@@ -73,6 +74,9 @@ enum store_mode {
  * this kind, or something wrong in the URL. */
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e) MUST_CHECK;
 void store_close(struct store *s); /* NULL is fine */
+
+/* May the query of an s3:// URL say this? */
+bool store_parameter_known(const char *name);
 
 /* ret_time_ms: the store's clock when it answered; NULL if nobody wants to know. */
 int store_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e) MUST_CHECK;

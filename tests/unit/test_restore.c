@@ -315,7 +315,7 @@ static void damage_anywhere_is_never_restored(void **state)
     assert_true(refused > 100 && right > 100); /* a damaged base leaves the levels */
 }
 
-static void a_missing_part_or_chunk_is_damage_and_is_named(void **state)
+static void a_missing_part_or_chunk_is_named_and_calls_for_another_plan(void **state)
 {
     struct map map;
     struct err e;
@@ -329,13 +329,13 @@ static void a_missing_part_or_chunk_is_damage_and_is_named(void **state)
     assert_restores(&r, 6, 1);
     assert_ok(store_remove(store, part, &e), &e);
     assert_int_equal(apply_txid(6, 1, &map, &e), -1);
-    assert_int_equal(e.code, ERR_CORRUPT);
+    assert_int_equal(e.code, ERR_GONE);
     assert_contains(e.msg, part);
     replica_put_base(&r, 4, 4);
     assert_ok(store_remove(store, chunk, &e), &e);
     list_objects(store);
     assert_int_equal(apply_txid(4, 1, &map, &e), -1);
-    assert_int_equal(e.code, ERR_CORRUPT);
+    assert_int_equal(e.code, ERR_GONE);
     assert_contains(e.msg, chunk);
 }
 
@@ -708,7 +708,7 @@ int main(void)
         RESTORE_TEST(the_empty_state_is_an_empty_file),
         RESTORE_TEST(a_canceled_restore_stops),
         RESTORE_TEST(damage_anywhere_is_never_restored),
-        RESTORE_TEST(a_missing_part_or_chunk_is_damage_and_is_named),
+        RESTORE_TEST(a_missing_part_or_chunk_is_named_and_calls_for_another_plan),
         RESTORE_TEST(a_forged_object_is_shown_by_the_pages),
         RESTORE_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
         RESTORE_TEST(a_real_database_comes_back_and_its_state_file_goes_on),

@@ -1,0 +1,13 @@
+/* aws/environment.h - variables; an empty one counts as unset. */
+#ifndef SEAWALL_AWS_ENVIRONMENT_H
+#define SEAWALL_AWS_ENVIRONMENT_H
+
+#include <stdlib.h>
+
+static inline const char *environment(const char *name) /* NULL: unset */
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+#endif

@@ -1,0 +1,12 @@
+/* aws/metadata.h - credentials of the role of an EC2 instance, by its metadata service, version 2. Version 1 is not spoken: it
+ * would answer whoever makes this program send a GET. */
+#ifndef SEAWALL_AWS_METADATA_H
+#define SEAWALL_AWS_METADATA_H
+
+#include "aws/credentials.h"
+#include "aws/service.h"
+
+/* ERR_NOTFOUND: nobody answers there. ERR_CONFIG: the instance has no role, or the service is switched off. ERR_REMOTE. */
+int metadata_credentials(const struct service_access *a, struct credentials *ret, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,24 @@
+/* aws/sts.h - credentials of a role, by the Security Token Service: AWS_ENDPOINT_URL_STS, or the region's. */
+#ifndef SEAWALL_AWS_STS_H
+#define SEAWALL_AWS_STS_H
+
+#include "aws/credentials.h"
+#include "aws/service.h"
+
+struct sts_role {
+    const char *arn;
+    const char *session_name; /* NULL or "": "seawall" */
+    const char *external_id;  /* NULL or "": none */
+    const char *duration_s;   /* decimal; NULL or "": 3600 */
+    const char *region;
+};
+
+/* AssumeRole, signed with `by`. ERR_CONFIG: it is not allowed, or the role is wrong. ERR_REMOTE, ERR_TIMEOUT: worth another try. */
+int sts_assume_role(const struct service_access *a, const struct sts_role *role, const struct credentials *by,
+                    struct credentials *ret, struct err *e) MUST_CHECK;
+
+/* AssumeRoleWithWebIdentity, unsigned: the token in the file is the proof. The file is read anew each time. */
+int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role, const char *token_file,
+                                      struct credentials *ret, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,223 @@
+/* base/ini.c
+ *
+ * inih alone would not read such files as they are. It splits a line of more than 199 bytes into two, cuts a section name after 49
+ * bytes, both without a word, and takes " ;" for a comment, but not " #". Debian's can be told otherwise in part, by global
+ * variables that other builds of it don't have. So it never sees a value: its reader hands it an outline of the file, in which
+ * each section name and each value is the place in the text where it stands,
+ *
+ *   [profile ci]                            [9]
+ *   aws_session_token = IQoJb3JpZ2lu...     aws_session_token = 34
+ *
+ * and what it makes of that is looked up there. No secret is copied into its buffers either. */
+#include "base/ini.h"
+
+#include "base/hash.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct outline {
+    char *text;
+    size_t size, next;     /* next: where the next line begins */
+    unsigned line;         /* that was handed out last, from 1 */
+    char key[INI_KEY_MAX]; /* of the section: what an indented line belongs to; "": none yet */
+    bool inner, bare;      /* that line is indented and belongs to `key`; it has no '=' */
+    ini_fn *fn;
+    void *context;
+    struct err *e;
+    bool failed; /* `e` says why */
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static char *skip_blanks(char *at)
+{
+    while (is_blank(*at))
+        at++;
+    return at;
+}
+
+/* Ends the text at `end`, less the blanks before that. */
+static void cut(char *begin, char *end)
+{
+    while (end > begin && is_blank(end[-1]))
+        end--;
+    *end = 0;
+}
+
+static void cut_comment(char *value)
+{
+    for (char *at = value; *at; at++)
+        if (is_blank(*at) && (at[1] == ';' || at[1] == '#')) {
+            *at = 0;
+            return;
+        }
+}
+
+static char *outline_fail(struct outline *o, const char *what)
+{
+    err_set(o->e, ERR_CONFIG, 0, "line %u: %s", o->line, what);
+    o->failed = true;
+    return NULL;
+}
+
+static char *outline_section(struct outline *o, char *first, char *out, size_t room)
+{
+    char *name = skip_blanks(first + 1), *end = strchr(name, ']');
+    o->key[0] = 0;
+    if (!end)
+        return outline_fail(o, "no ']' behind the '['");
+    cut(name, end);
+    if (!*name)
+        return outline_fail(o, "a section without a name");
+    return snprintf(out, room, "[%zu]\n", (size_t)(name - o->text)) < (int)room ? out : outline_fail(o, "no room for a section");
+}
+
+static char *outline_pair(struct outline *o, char *first, char *out, size_t room)
+{
+    char *equals = strpbrk(first, "=:"), *name = first, *value = equals ? equals + 1 : first;
+    static char bare[] = "-";
+    o->bare = !equals;
+    if (!equals && !o->inner)
+        return outline_fail(o, "neither [section] nor key = value");
+    if (equals)
+        cut(first, equals);
+    else
+        name = bare;
+    if (!*name || strlen(name) >= INI_KEY_MAX)
+        return outline_fail(o, *name ? "the key is too long" : "no key before the '='");
+    cut_comment(value);
+    value = skip_blanks(value);
+    cut(value, value + strlen(value));
+    return snprintf(out, room, "%s = %zu\n", name, (size_t)(value - o->text)) < (int)room ? out
+                                                                                          : outline_fail(o, "the key is too long");
+}
+
+/* inih's reader: one line of the file, as an outline. NULL: the end. */
+static char *outline_next(char *out, int room, void *context)
+{
+    struct outline *o = context;
+    if (o->failed || o->next >= o->size)
+        return NULL;
+    char *line = o->text + o->next, *end = memchr(line, '\n', o->size - o->next);
+    if (!end)
+        end = o->text + o->size;
+    o->next = (size_t)(end - o->text) + 1;
+    o->line++;
+    if (memchr(line, 0, (size_t)(end - line)))
+        return outline_fail(o, "a NUL byte");
+    *end = 0;
+    if (o->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+        line += 3;
+    char *first = skip_blanks(line);
+    o->inner = first > line && o->key[0];
+    if (!*first || *first == ';' || *first == '#')
+        return snprintf(out, (size_t)room, "\n") < room ? out : NULL;
+    return *first == '[' && !o->inner ? outline_section(o, first, out, (size_t)room) : outline_pair(o, first, out, (size_t)room);
+}
+
+static const char *text_at(const struct outline *o, const char *place)
+{
+    size_t at = strtoul(place, NULL, 10);
+    return at <= o->size ? o->text + at : "";
+}
+
+/* inih's handler. Returns 0 for a failure, as inih wants it. */
+static int outline_handle(void *context, const char *section, const char *name, const char *value)
+{
+    struct outline *o = context;
+    char key[2 * INI_KEY_MAX];
+    if (o->failed)
+        return 0;
+    if (o->inner)
+        snprintf(key, sizeof key, "%s.%s", o->key, o->bare ? "" : name);
+    else
+        snprintf(key, sizeof key, "%s", name);
+    if (!o->inner)
+        snprintf(o->key, sizeof o->key, "%s", name);
+    if (o->fn(o->context, *section ? text_at(o, section) : "", key, text_at(o, value), o->e)) {
+        err_wrap(o->e, "line %u", o->line);
+        o->failed = true;
+    }
+    return !o->failed;
+}
+
+int ini_read_text(char *text, size_t size, ini_fn *fn, void *context, struct err *e)
+{
+    struct outline o = {.text = text, .size = size, .fn = fn, .context = context, .e = e};
+    if (size > INI_FILE_MAX)
+        return err_set(e, ERR_CONFIG, 0, "more than %u bytes", INI_FILE_MAX);
+    text[size] = 0;
+    int line = ini_parse_stream(outline_next, &o, outline_handle, &o);
+    if (o.failed)
+        return -1;
+    if (line > 0)
+        return err_set(e, ERR_CONFIG, 0, "line %d: neither [section] nor key = value", line);
+    return line < 0 ? err_nomem(e, 0) : 0;
+}
+
+/* The whole file and room for a NUL; the caller wipes and frees `cap` bytes. */
+static int read_whole(int fd, char **ret_text, size_t *ret_size, size_t *ret_cap, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_sys(e, errno, "stat");
+    if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) /* /dev/null is used to say that there is none */
+        return err_set(e, ERR_CONFIG, 0, "not a file");
+    if (st.st_size > (off_t)INI_FILE_MAX)
+        return err_set(e, ERR_CONFIG, 0, "more than %u bytes", INI_FILE_MAX);
+    size_t cap = (size_t)st.st_size + 2, size = 0; /* one byte more than there is, to see the end; one for the NUL */
+    char *text = malloc(cap);
+    if (!text)
+        return err_nomem(e, cap);
+    while (size < cap - 1) {
+        ssize_t n = read(fd, text + size, cap - 1 - size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            err_sys(e, errno, "read");
+            break;
+        }
+        if (n == 0) {
+            *ret_text = text;
+            *ret_size = size;
+            *ret_cap = cap;
+            return 0;
+        }
+        size += (size_t)n;
+    }
+    if (size == cap - 1)
+        err_set(e, ERR_IO, 0, "it grew while it was read");
+    wipe(text, cap);
+    free(text);
+    return -1;
+}
+
+int ini_read(const char *path, ini_fn *fn, void *context, struct err *e)
+{
+    char *text = NULL;
+    size_t size = 0, cap = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO in its place must not block */
+    if (fd < 0)
+        return err_sys(e, errno, "open '%s'", path);
+    int rc = read_whole(fd, &text, &size, &cap, e);
+    if (rc == 0)
+        rc = ini_read_text(text, size, fn, context, e);
+    if (text)
+        wipe(text, cap);
+    free(text);
+    io_close(&fd);
+    return rc == 0 ? 0 : err_wrap(e, "'%s'", path);
+}

@@ -1,0 +1,237 @@
+/* config/file.c */
+#include "config/file.h"
+
+#include "base/hash.h"
+#include "base/ini.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reading {
+    struct config *c;
+    bool (*parameter_known)(const char *name);
+    bool dbs_began; /* a [db] section was there: it has copied the options of [seawall] */
+};
+
+/* "db /a/b" -> "/a/b"; NULL: not of this kind. */
+static const char *argument(const char *section, const char *kind)
+{
+    size_t n = strlen(kind);
+    if (strncmp(section, kind, n) != 0 || section[n] != ' ')
+        return NULL;
+    return section + n + strspn(section + n, " ");
+}
+
+/* ---- replicas */
+
+static struct config_replica *find_replica(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->replica_count; i++)
+        if (strcmp(c->replicas[i].name, name) == 0)
+            return &c->replicas[i];
+    return NULL;
+}
+
+static int obtain_replica(struct config *c, const char *name, struct config_replica **ret_replica, struct err *e)
+{
+    *ret_replica = find_replica(c, name);
+    if (*ret_replica)
+        return 0;
+    if (*name == 0 || strlen(name) >= CONFIG_NAME_MAX || strpbrk(name, "/:"))
+        return err_set(e, ERR_CONFIG, 0, "'%.80s' is no name for a replica: up to %d characters, no '/' or ':'", name,
+                       CONFIG_NAME_MAX - 1);
+    if (c->replica_count == CONFIG_REPLICAS_MAX)
+        return err_set(e, ERR_CONFIG, 0, "more than %d replicas", CONFIG_REPLICAS_MAX);
+    *ret_replica = &c->replicas[c->replica_count++];
+    snprintf((*ret_replica)->name, CONFIG_NAME_MAX, "%s", name);
+    return 0;
+}
+
+static int append(char *to, size_t max, const char *text, struct err *e)
+{
+    size_t at = strlen(to), n = strlen(text);
+    if (n >= max - at)
+        return err_set(e, ERR_CONFIG, 0, "longer than %zu bytes", max);
+    memcpy(to + at, text, n + 1);
+    return 0;
+}
+
+/* What would end a value in a URL is encoded. */
+static int append_value(char *to, size_t max, const char *value, struct err *e)
+{
+    for (; *value; value++) {
+        char plain[2] = {*value, 0};
+        if (append(to, max, *value == '%' ? "%25" : *value == '&' ? "%26" : plain, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int set_replica(struct reading *r, const char *name, const char *key, const char *value, struct err *e)
+{
+    struct config_replica *replica = NULL;
+    char needle[CONFIG_NAME_MAX + 2];
+    if (obtain_replica(r->c, name, &replica, e))
+        return -1;
+    if (strcmp(key, "url") == 0) {
+        if (replica->url[0])
+            return err_set(e, ERR_CONFIG, 0, "replica '%s' has a url already", name);
+        return append(replica->url, CONFIG_URL_MAX, value, e);
+    }
+    if (!r->parameter_known(key))
+        return err_set(e, ERR_CONFIG, 0, "there is no key '%.60s' for a replica", key);
+    snprintf(needle, sizeof needle, "%s=", key);
+    const char *twice = strstr(replica->parameters, needle);
+    if (twice && (twice == replica->parameters || twice[-1] == '&') && strcmp(key, "header") != 0)
+        return err_set(e, ERR_CONFIG, 0, "'%s' is given twice", key);
+    if (replica->parameters[0] && append(replica->parameters, CONFIG_URL_MAX, "&", e))
+        return -1;
+    return append(replica->parameters, CONFIG_URL_MAX, needle, e) || append_value(replica->parameters, CONFIG_URL_MAX, value, e)
+               ? -1
+               : 0;
+}
+
+/* ---- databases */
+
+static int set_db(struct reading *r, const char *path, const char *key, const char *value, struct err *e)
+{
+    struct config *c = r->c;
+    struct config_db *db = NULL;
+    for (size_t i = 0; i < c->db_count; i++)
+        if (strcmp(c->dbs[i].path, path) == 0)
+            db = &c->dbs[i];
+    if (!db) {
+        if (*path == 0 || strlen(path) >= PATH_TEXT_MAX)
+            return err_set(e, ERR_CONFIG, 0, "write [db PATH]");
+        if (c->db_count == CONFIG_DBS_MAX)
+            return err_set(e, ERR_CONFIG, 0, "more than %d databases", CONFIG_DBS_MAX);
+        db = &c->dbs[c->db_count++];
+        db->options = c->options;
+        snprintf(db->path, sizeof db->path, "%s", path);
+        r->dbs_began = true;
+    }
+    if (strcmp(key, "replica") != 0)
+        return options_set(&db->options, key, value, e);
+    if (db->replica_count == CONFIG_DB_REPLICAS_MAX)
+        return err_set(e, ERR_CONFIG, 0, "more than %d replicas of one database", CONFIG_DB_REPLICAS_MAX);
+    db->replicas[db->replica_count] = strdup(value);
+    return db->replicas[db->replica_count++] ? 0 : err_nomem(e, strlen(value));
+}
+
+static int set(void *context, const char *section, const char *key, const char *value, struct err *e)
+{
+    struct reading *r = context;
+    const char *db = argument(section, "db"), *replica = argument(section, "replica");
+    if (db)
+        return set_db(r, db, key, value, e);
+    if (replica)
+        return set_replica(r, replica, key, value, e);
+    if (strcmp(section, "seawall") != 0) {
+        err_set(e, ERR_CONFIG, 0, "there is no section '%.60s'", section);
+        return err_hint(e, "there are [seawall], [db PATH] and [replica NAME]");
+    }
+    if (r->dbs_began)
+        return err_set(e, ERR_CONFIG, 0, "[seawall] must stand before the databases");
+    return options_set(&r->c->options, key, value, e);
+}
+
+/* ---- after reading: names become URLs */
+
+static int finish_replica(struct config_replica *r, struct err *e)
+{
+    if (!r->url[0])
+        return err_set(e, ERR_CONFIG, 0, "replica '%s' has no url", r->name);
+    if (!r->parameters[0])
+        return 0;
+    if (strncmp(r->url, "s3://", 5) != 0)
+        return err_set(e, ERR_CONFIG, 0, "replica '%s': only an s3:// URL takes more than the url", r->name);
+    return append(r->url, CONFIG_URL_MAX, strchr(r->url, '?') ? "&" : "?", e) || append(r->url, CONFIG_URL_MAX, r->parameters, e)
+               ? -1
+               : 0;
+}
+
+static int finish(struct config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->replica_count; i++)
+        if (finish_replica(&c->replicas[i], e))
+            return -1;
+    for (size_t i = 0; i < c->db_count; i++) {
+        if (c->dbs[i].replica_count == 0)
+            return err_set(e, ERR_CONFIG, 0, "database '%s' has no replica", c->dbs[i].path);
+        for (size_t k = 0; k < c->dbs[i].replica_count; k++) {
+            char **word = &c->dbs[i].replicas[k];
+            const struct config_replica *named = find_replica(c, *word);
+            if (!named && !strpbrk(*word, "/:"))
+                return err_set(e, ERR_CONFIG, 0, "database '%s': there is no [replica %.60s]", c->dbs[i].path, *word);
+            char *url = named ? strdup(named->url) : NULL;
+            if (named && !url)
+                return err_nomem(e, CONFIG_URL_MAX);
+            if (named) {
+                free(*word);
+                *word = url;
+            }
+        }
+    }
+    return 0;
+}
+
+int config_read(const char *path, bool (*parameter_known)(const char *name), struct config **ret_config, struct err *e)
+{
+    struct config *c = calloc(1, sizeof *c);
+    struct reading r = {.c = c, .parameter_known = parameter_known};
+    if (c) {
+        c->options = options_default();
+        c->dbs = calloc(CONFIG_DBS_MAX, sizeof *c->dbs);
+        c->replicas = calloc(CONFIG_REPLICAS_MAX, sizeof *c->replicas);
+    }
+    int rc = c && c->dbs && c->replicas ? ini_read(path, set, &r, e) : err_nomem(e, sizeof *c);
+    if (rc == 0 && finish(c, e))
+        rc = err_wrap(e, "'%s'", path);
+    if (rc) {
+        config_free(c);
+        return -1;
+    }
+    *ret_config = c;
+    return 0;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; c->dbs && i < c->db_count; i++)
+        for (size_t k = 0; k < c->dbs[i].replica_count; k++)
+            free(c->dbs[i].replicas[k]);
+    if (c->replicas)
+        wipe(c->replicas, CONFIG_REPLICAS_MAX * sizeof *c->replicas); /* headers can hold secrets */
+    free(c->dbs);
+    free(c->replicas);
+    free(c);
+}
+
+int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e)
+{
+    *ret_db = NULL;
+    for (size_t i = 0; i < c->db_count; i++)
+        if (!path || strcmp(c->dbs[i].path, path) == 0)
+            *ret_db = &c->dbs[i];
+    if (!path && c->db_count > 1) {
+        err_set(e, ERR_CONFIG, 0, "the configuration has %zu databases", c->db_count);
+        return err_hint(e, "say which: one daemon takes one database");
+    }
+    if (!*ret_db)
+        return err_set(e, ERR_CONFIG, 0, "the configuration has no [db %.200s]", path ? path : "PATH");
+    return 0;
+}
+
+const char *config_url_of(const struct config *c, const char *word)
+{
+    const struct config_replica *replica = find_replica(c, word);
+    if (replica)
+        return replica->url;
+    for (size_t i = 0; i < c->db_count; i++)
+        if (strcmp(c->dbs[i].path, word) == 0)
+            return c->dbs[i].replicas[0];
+    return word;
+}

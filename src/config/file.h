@@ -1,0 +1,58 @@
+/* config/file.h - a configuration file: what could stand on the command line, and what should not.
+ *
+ *   [seawall]                      options for all databases
+ *   put-rate = 30/m
+ *
+ *   [db /var/lib/app/app.db]       one database
+ *   replica = offsite              a name from below, or a URL; several lines for several replicas
+ *   wal-limit = 256M
+ *
+ *   [replica offsite]              one destination
+ *   url = s3://bucket/app
+ *   endpoint = https://s3.example.com      and what else an s3:// URL takes
+ *
+ * Strict: an unknown section or key, a key given twice, a value out of range is an error with file and line. */
+#ifndef SEAWALL_CONFIG_FILE_H
+#define SEAWALL_CONFIG_FILE_H
+
+#include "base/path.h"
+#include "config/options.h"
+
+#define CONFIG_DBS_MAX 64
+#define CONFIG_REPLICAS_MAX 64
+#define CONFIG_DB_REPLICAS_MAX 16
+#define CONFIG_NAME_MAX 64
+#define CONFIG_URL_MAX 8192
+
+struct config_replica {
+    char name[CONFIG_NAME_MAX];
+    char url[CONFIG_URL_MAX];        /* as the file has it; then with its parameters as a query */
+    char parameters[CONFIG_URL_MAX]; /* "key=value&key=value" */
+};
+
+struct config_db {
+    char path[PATH_TEXT_MAX];
+    char *replicas[CONFIG_DB_REPLICAS_MAX]; /* names or URLs; then URLs */
+    size_t replica_count;
+    struct options options;
+};
+
+struct config {
+    struct options options; /* of [seawall] */
+    struct config_db *dbs;
+    size_t db_count;
+    struct config_replica *replicas;
+    size_t replica_count;
+};
+
+/* `parameter_known`: may an s3:// URL say this? ERR_CONFIG, ERR_NOTFOUND, ERR_IO. */
+int config_read(const char *path, bool (*parameter_known)(const char *name), struct config **ret_config, struct err *e) MUST_CHECK;
+void config_free(struct config *c); /* NULL is fine */
+
+/* The database with this path, or the only one if `path` is NULL. ERR_CONFIG: none, or several. */
+int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e) MUST_CHECK;
+
+/* The URL behind a word: the name of a replica, the path of a database (its first replica); else the word itself. */
+const char *config_url_of(const struct config *c, const char *word);
+
+#endif

@@ -1,0 +1,158 @@
+/* base/ini.h: files as they are, whatever inih's limits, and no value in a message. */
+#include "unit.h"
+
+#include "base/ini.h"
+
+static char got[8192];
+
+static int note(void *context, const char *section, const char *key, const char *value, struct err *e)
+{
+    size_t n = strlen(got);
+    if (context && strcmp(key, context) == 0)
+        return err_set(e, ERR_CONFIG, 0, "'%s' is not wanted", key);
+    snprintf(got + n, sizeof got - n, "[%s] %s = '%s'\n", section, key, value);
+    return 0;
+}
+
+static int read_text(const char *text, void *context, struct err *e)
+{
+    char *copy = strdup(text);
+    got[0] = 0;
+    int rc = ini_read_text(copy, strlen(text), note, context, e);
+    free(copy);
+    return rc;
+}
+
+static void sections_keys_and_values_come_in_order(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_ok(read_text("\xef\xbb\xbf"
+                        "before = 1\r\n"
+                        "\n"
+                        "[ a b ] # comment\r\n"
+                        "  first  =  one two  \n"
+                        "empty =\n"
+                        "colon: x\n"
+                        "[c]\n"
+                        "last = 9",
+                        NULL, &e),
+              &e);
+    assert_string_equal(got, "[] before = '1'\n[a b] first = 'one two'\n[a b] empty = ''\n[a b] colon = 'x'\n[c] last = '9'\n");
+}
+
+static void only_a_blank_before_it_makes_a_comment_inside_a_line(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_ok(read_text("# a = 1\n  ; b = 2\n[s]\nc = x;y#z=\nd = x ;y\ne = x #y\nf =#\ng = #\n", NULL, &e), &e);
+    assert_string_equal(got, "[s] c = 'x;y#z='\n[s] d = 'x'\n[s] e = 'x'\n[s] f = '#'\n[s] g = ''\n");
+}
+
+static void an_indented_line_belongs_to_the_key_above_it(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_ok(read_text("[s]\ns3 =\n  a = 1\n\tb=2\n  # comment\n  more\nt = 3\n[u]\n  v = 4\n", NULL, &e), &e);
+    assert_string_equal(got, "[s] s3 = ''\n[s] s3.a = '1'\n[s] s3.b = '2'\n[s] s3. = 'more'\n[s] t = '3'\n[u] v = '4'\n");
+}
+
+static int check_long(void *context, const char *section, const char *key, const char *value, struct err *e)
+{
+    size_t *n = context;
+    (void)e;
+    assert_int_equal(strlen(section), *n);
+    assert_string_equal(key, "k");
+    assert_int_equal(strlen(value), *n);
+    assert_int_equal(strspn(value, "v"), *n);
+    return 0;
+}
+
+static void lines_of_any_length_are_read_whole(void **state)
+{
+    static const size_t lengths[] = {1, 40, 48, 49, 50, 51, 150, 190, 195, 196, 197, 198, 199, 200, 201, 400, 4096, 100000};
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        size_t n = lengths[i], size = 0;
+        char *text = malloc(3 * n + 64), *run = malloc(n + 1);
+        memset(run, 's', n);
+        run[n] = 0;
+        size = (size_t)sprintf(text, "#%s\n[%s]\nk = ", n < 200 ? run : "", run);
+        memset(text + size, 'v', n);
+        text[size + n] = '\n';
+        assert_ok(ini_read_text(text, size + n + 1, check_long, &n, &e), &e);
+        free(text);
+        free(run);
+    }
+}
+
+static void what_is_wrong_is_named_by_line_and_never_quoted(void **state)
+{
+    static const struct {
+        const char *text, *line;
+    } wrong[] = {{"[a]\nSECRET\n", "line 2"},
+                 {"a = SECRET\n[SECRET\n", "line 2"},
+                 {"[]\nx = SECRET\n", "line 1"},
+                 {"\n\n = SECRET\n", "line 3"},
+                 {"[ ]\n", "line 1"},
+                 {"SECRET", "line 1"}};
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        assert_error(read_text(wrong[i].text, NULL, &e), &e, ERR_CONFIG);
+        assert_contains(e.msg, wrong[i].line);
+        assert_null(strstr(e.msg, "SECRET"));
+    }
+    char nul[] = "a = 1\nb = \0SECRET\n";
+    assert_error(ini_read_text(nul, sizeof nul - 1, note, NULL, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, "line 2: a NUL");
+    char key[400];
+    snprintf(key, sizeof key, "%0300d = 1\n", 0);
+    assert_error(read_text(key, NULL, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, "line 1");
+}
+
+static void a_callback_stops_it_and_the_line_is_named(void **state)
+{
+    char stop[] = "stop";
+    struct err e;
+    (void)state;
+    assert_error(read_text("a = 1\n\nstop = 2\nb = 3\n", stop, &e), &e, ERR_CONFIG);
+    assert_string_equal(e.msg, "line 3: 'stop' is not wanted");
+    assert_string_equal(got, "[] a = '1'\n");
+}
+
+static void files_are_read_up_to_their_ceiling(void **state)
+{
+    const char *path = temp_path("file");
+    struct err e;
+    (void)state;
+    assert_error(ini_read(path, note, NULL, &e), &e, ERR_NOTFOUND);
+    assert_ok(ini_read("/dev/null", note, NULL, &e), &e);
+    assert_error(ini_read(temp_dir, note, NULL, &e), &e, ERR_CONFIG);
+    assert_int_equal(mkfifo(temp_path("fifo"), 0600), 0);
+    assert_error(ini_read(temp_path("fifo"), note, NULL, &e), &e, ERR_CONFIG);
+    char *text = malloc(INI_FILE_MAX + 1);
+    memset(text, '\n', INI_FILE_MAX + 1);
+    memcpy(text + INI_FILE_MAX - 5, "a = 1", 5);
+    got[0] = 0;
+    assert_int_equal(file_write(path, text, INI_FILE_MAX), 0);
+    assert_ok(ini_read(path, note, NULL, &e), &e);
+    assert_string_equal(got, "[] a = '1'\n");
+    assert_int_equal(file_write(path, text, INI_FILE_MAX + 1), 0);
+    assert_error(ini_read(path, note, NULL, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, path);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(sections_keys_and_values_come_in_order),          UNIT(only_a_blank_before_it_makes_a_comment_inside_a_line),
+        UNIT(an_indented_line_belongs_to_the_key_above_it),    UNIT(lines_of_any_length_are_read_whole),
+        UNIT(what_is_wrong_is_named_by_line_and_never_quoted), UNIT(a_callback_stops_it_and_the_line_is_named),
+        UNIT_IN_TEMP(files_are_read_up_to_their_ceiling),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
