@@ -210,7 +210,7 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
         err_set(e, ERR_CONFIG, 0, "'%.80s' is no name of a bucket", place);
         return err_hint(e, "write s3://bucket/prefix, and the server as ?endpoint=https://host");
     }
-    snprintf(c->bucket, sizeof c->bucket, "%s", place);
+    memcpy(c->bucket, place, strlen(place) + 1);
     if (!prefix)
         return 0;
     prefix += strspn(prefix, "/");
@@ -220,8 +220,11 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
     prefix[n] = 0;
     if (!percent_decode(prefix) || n + 2 > sizeof c->prefix)
         return err_set(e, ERR_CONFIG, 0, "prefix '%.80s': not decodable, or longer than %d bytes", prefix, S3_PREFIX_MAX - 2);
-    if (n > 0)
-        snprintf(c->prefix, sizeof c->prefix, "%.*s/", S3_PREFIX_MAX - 2, prefix);
+    if (n > 0) {
+        size_t len = strlen(prefix);
+        memcpy(c->prefix, prefix, len);
+        memcpy(c->prefix + len, "/", 2);
+    }
     return 0;
 }
 
