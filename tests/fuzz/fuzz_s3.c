@@ -1,0 +1,111 @@
+/* What an S3 server answers, and what a URL says: any bytes are a page of a listing or an error; any text is a place or an error.
+ */
+#include "fuzz.h"
+
+#include "aws/xml.h"
+#include "storage/s3_config.h"
+#include "storage/s3_listing.h"
+
+#include <string.h>
+
+const unsigned fuzz_count = 500000;
+
+size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
+{
+    static const char *const texts[] = {
+        "<?xml version=\"1.0\"?><ListBucketResult "
+        "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix>p/</Prefix>"
+        "<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>1/2+3==</NextContinuationToken><Contents><Key>"
+        "p/0/0000000000000001</Key><LastModified>2026-11-20T18:46:55.700Z</LastModified><ETag>&quot;x&quot;</ETag><Size>42</Size>"
+        "</Contents><Contents><Key>p/0/0000000000000002&amp;</Key><Size>0</Size></Contents></ListBucketResult>",
+        "<Error><Code>NoSuchKey</Code><Message>no &#x27;key&#x27;</Message><Region>eu-west-1</Region></Error>",
+        "<a:Error xmlns:a=\"x\"><a:Code>SlowDown</a:Code></a:Error>",
+        "s3://my.bucket/a%20b/c?endpoint=https://h:9000/x&region=r-1&timeout=30s&header=a:b%26c&object-lock-mode=GOVERNANCE&object-"
+        "lock-days=5&addressing=vhost&sse=aws:kms&sse-kms-key-id=k",
+        "s3://b/c?sign-payload=no&content-md5=no&conditional=off&bucket-key=no&ca-file=/x&storage-class=Y&profile=nobody",
+    };
+    if (index >= COUNT_OF(texts) || strlen(texts[index]) > cap)
+        return 0;
+    memcpy(out, texts[index], strlen(texts[index]));
+    return strlen(texts[index]);
+}
+
+struct seen {
+    char last[STORE_KEY_MAX];
+    size_t count;
+};
+
+static int check_entry(void *context, const struct store_entry *entry)
+{
+    struct seen *s = context;
+    FUZZ_CHECK(strlen(entry->key) < STORE_KEY_MAX && strcmp(entry->key, s->last) > 0);
+    memcpy(s->last, entry->key, strlen(entry->key) + 1);
+    s->count++;
+    return 0;
+}
+
+static void as_page(const uint8_t *data, size_t size)
+{
+    struct s3_listing l;
+    struct err e = {.code = ERR_NONE};
+    struct http_response r = {.status = 200, .body = BUF_INIT(FUZZ_INPUT_MAX)};
+    struct seen seen = {.last = ""};
+    const char *query = NULL;
+    bool more = false;
+    FUZZ_CHECK(buf_append(&r.body, data, size, &e) == 0 && s3_listing_init(&l, "p/", "", "", &e) == 0);
+    for (int page = 0; page < 2; page++) { /* the same again does not advance */
+        if (s3_listing_read_page(&l, &r, &e)) {
+            FUZZ_CHECK(e.code == ERR_REMOTE);
+            break;
+        }
+        if (s3_listing_deliver(&l, check_entry, &seen, &more, &e)) {
+            FUZZ_CHECK(e.code == ERR_REMOTE);
+            break;
+        }
+        FUZZ_CHECK(page == 0 || !more);
+        FUZZ_CHECK(s3_listing_query(&l, &query, &e) == 0 && strlen(query) > 10);
+    }
+    s3_listing_release(&l);
+    http_response_release(&r);
+}
+
+static void as_error(const uint8_t *data, size_t size)
+{
+    char code[20];
+    memset(code, 'x', sizeof code);
+    xml_find(data, size, "Error/Code", code, sizeof code);
+    FUZZ_CHECK(memchr(code, 0, sizeof code));
+}
+
+static void as_url(const uint8_t *data, size_t size)
+{
+    static const char scheme[] = "s3://";
+    struct s3_config c;
+    struct err e = {.code = ERR_NONE};
+    char shown[1024], *url = malloc(size + sizeof scheme);
+    FUZZ_CHECK(url);
+    bool has_scheme = size >= 5 && memcmp(data, scheme, 5) == 0;
+    size_t at = has_scheme ? 0 : 5;
+    memcpy(url, scheme, 5);
+    if (size)
+        memcpy(url + at, data, size);
+    url[at + size] = 0;
+    if (s3_config_parse(url, &c, &e)) {
+        FUZZ_CHECK(e.code == ERR_CONFIG || e.code == ERR_LIMIT);
+    } else {
+        size_t n = strlen(c.prefix);
+        FUZZ_CHECK(strlen(c.bucket) >= 3 && (n == 0 || c.prefix[n - 1] == '/'));
+        if (s3_config_show(&c, shown, sizeof shown, &e) == 0)
+            FUZZ_CHECK(!strchr(shown, '\n') && strlen(shown) < sizeof shown);
+        s3_config_release(&c);
+    }
+    free(url);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    as_page(data, size);
+    as_error(data, size);
+    as_url(data, size);
+    return 0;
+}
