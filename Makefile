@@ -13,7 +13,8 @@ V ?= 0
 Q := $(if $(filter 0,$(V)),@)
 B := build$(if $(VARIANT),/$(VARIANT))
 
-PACKAGES := sqlite3 zlib libcrypto libxxhash jansson inih expat libcurl
+PACKAGES := sqlite3 zlib libcrypto libxxhash jansson inih expat
+LOADED := libcurl # headers only: src/http/curl.c loads it when it is needed
 ISAL ?= $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo yes)
 ifeq ($(ISAL),yes)
 PACKAGES += libisal
@@ -37,8 +38,8 @@ endif
 
 CFLAGS ?=
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
-             $(shell $(PKG_CONFIG) --cflags $(PACKAGES)) -pthread -MMD -MP $(CFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm
+             $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED)) -pthread -MMD -MP $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm -ldl
 
 comma := ,
 ROOMS := base wal format vfs http aws storage config pagemap replica replicate restore cli

@@ -2,9 +2,9 @@
 #include "http/http.h"
 
 #include "base/hash.h"
+#include "http/curl.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ const char *http_header(const struct http_response *r, const char *name)
 int64_t http_date_ms(const struct http_response *r)
 {
     const char *date = http_header(r, "date");
-    time_t t = date ? curl_getdate(date, NULL) : -1;
+    time_t t = date ? libcurl.getdate(date, NULL) : -1;
     return t < 0 ? -1 : (int64_t)t * 1000;
 }
 
@@ -160,7 +160,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
     struct err e;
     long status = 0;
     (void)size;
-    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    libcurl.easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
     if (c->request->into && status == 206) {
         if (n > c->request->into_max - r->into_len) {
             c->too_much = true;
@@ -181,7 +181,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
 
 static bool add_line(struct call *c, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(c->lines, line);
+    struct curl_slist *longer = libcurl.slist_append(c->lines, line);
     if (longer)
         c->lines = longer;
     return longer != NULL;
@@ -213,17 +213,17 @@ static void set_method(CURL *easy, const struct http_request *q)
 {
     bool has_body = strcmp(q->method, "PUT") == 0 || strcmp(q->method, "POST") == 0;
     if (strcmp(q->method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        libcurl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else if (has_body) { /* as POSTFIELDS a small body leaves with its headers, and can be sent again on another connection */
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, q->body_len ? q->body : "");
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
+        libcurl.easy_setopt(easy, CURLOPT_POST, 1L);
+        libcurl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
+        libcurl.easy_setopt(easy, CURLOPT_POSTFIELDS, q->body_len ? q->body : "");
+        libcurl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
         if (q->body_len >= LARGE_BYTES)
-            curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)LARGE_BYTES);
+            libcurl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)LARGE_BYTES);
     } else {
-        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
+        libcurl.easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        libcurl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
     }
 }
 
@@ -232,43 +232,45 @@ static void set_options(struct call *c)
     const struct http_request *q = c->request;
     CURL *easy = c->easy;
     const char *ca = http_ca_file(q->ca_file);
-    curl_easy_setopt(easy, CURLOPT_URL, q->url);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, c);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->message);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* parallel ranges want connections of their own */
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "seawall/" SEAWALL_VERSION);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* with it curl reads 145 certificates anew for each connection */
+    libcurl.easy_setopt(easy, CURLOPT_URL, q->url);
+    libcurl.easy_setopt(easy, CURLOPT_PRIVATE, c);
+    libcurl.easy_setopt(easy, CURLOPT_ERRORBUFFER, c->message);
+    libcurl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    libcurl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    libcurl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    libcurl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    libcurl.easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                        (long)CURL_HTTP_VERSION_1_1); /* parallel ranges want connections of their own */
+    libcurl.easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "seawall/" SEAWALL_VERSION);
+    libcurl.easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    libcurl.easy_setopt(easy, CURLOPT_CAPATH, NULL); /* with it curl reads 145 certificates anew for each connection */
     if (ca)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, ca);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(q->connect_timeout_ms ? q->connect_timeout_ms : CONNECT_TIMEOUT_MS));
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(q->timeout_ms > 0 ? q->timeout_ms : 1));
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_LIFE_SECONDS);
+        libcurl.easy_setopt(easy, CURLOPT_CAINFO, ca);
+    libcurl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    libcurl.easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+    libcurl.easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
+    libcurl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                        (long)(q->connect_timeout_ms ? q->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+    libcurl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(q->timeout_ms > 0 ? q->timeout_ms : 1));
+    libcurl.easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
+    libcurl.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_SECONDS);
+    libcurl.easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_SECONDS);
+    libcurl.easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_LIFE_SECONDS);
     if (q->flags & HTTP_NEW_CONNECTION) {
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+        libcurl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        libcurl.easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     }
     if (q->flags & HTTP_NO_PROXY)
-        curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        libcurl.easy_setopt(easy, CURLOPT_PROXY, "");
     if (q->into_max >= LARGE_BYTES || q->body_max >= LARGE_BYTES)
-        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)LARGE_BYTES);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, c);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
+        libcurl.easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)LARGE_BYTES);
+    libcurl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, c);
+    libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, c);
     set_method(easy, q);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->lines);
+    libcurl.easy_setopt(easy, CURLOPT_HTTPHEADER, c->lines);
 }
 
 static void finish(struct http *h, struct call *c, CURLcode code)
@@ -276,19 +278,19 @@ static void finish(struct http *h, struct call *c, CURLcode code)
     long status = 0, sent = 0;
     c->code = code;
     if (c->easy) {
-        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
-        curl_multi_remove_handle(h->multi, c->easy);
+        libcurl.easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+        libcurl.easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
+        libcurl.multi_remove_handle(h->multi, c->easy);
         if (h->idle_count < EASIES_KEPT) {
-            curl_easy_reset(c->easy);
+            libcurl.easy_reset(c->easy);
             h->idle[h->idle_count++] = c->easy;
         } else {
-            curl_easy_cleanup(c->easy);
+            libcurl.easy_cleanup(c->easy);
         }
     }
     for (struct curl_slist *l = c->lines; l; l = l->next)
         wipe(l->data, strlen(l->data)); /* session tokens, SSE-C keys */
-    curl_slist_free_all(c->lines);
+    libcurl.slist_free_all(c->lines);
     c->response->status = (int)status;
     c->response->sent = sent > 0;
     pthread_mutex_lock(&h->lock);
@@ -299,13 +301,13 @@ static void finish(struct http *h, struct call *c, CURLcode code)
 
 static void begin(struct http *h, struct call *c)
 {
-    c->easy = h->idle_count ? h->idle[--h->idle_count] : curl_easy_init();
+    c->easy = h->idle_count ? h->idle[--h->idle_count] : libcurl.easy_init();
     if (!c->easy || !set_headers(c)) {
         finish(h, c, CURLE_OUT_OF_MEMORY);
         return;
     }
     set_options(c);
-    if (curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {
+    if (libcurl.multi_add_handle(h->multi, c->easy) != CURLM_OK) {
         finish(h, c, CURLE_OUT_OF_MEMORY);
         return;
     }
@@ -353,16 +355,16 @@ static void *io_thread(void *arg)
     struct http *h = arg;
     while (take_orders(h)) {
         int left = 0;
-        curl_multi_perform(h->multi, &left);
-        for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &left));) {
+        libcurl.multi_perform(h->multi, &left);
+        for (CURLMsg *m; (m = libcurl.multi_info_read(h->multi, &left));) {
             struct call *c = NULL;
             if (m->msg != CURLMSG_DONE)
                 continue;
             CURLcode code = m->data.result;
-            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
+            libcurl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
             end(h, c, code);
         }
-        curl_multi_poll(h->multi, NULL, 0, h->running ? 1000 : IDLE_POLL_MS, NULL);
+        libcurl.multi_poll(h->multi, NULL, 0, h->running ? 1000 : IDLE_POLL_MS, NULL);
     }
     return NULL;
 }
@@ -371,7 +373,7 @@ static void *io_thread(void *arg)
 
 static int failed(const struct call *c, struct err *e)
 {
-    const char *why = c->message[0] ? c->message : curl_easy_strerror(c->code);
+    const char *why = c->message[0] ? c->message : libcurl.easy_strerror(c->code);
     if (c->too_much)
         return err_set(e, ERR_LIMIT, c->response->status, "the answer is larger than it may be");
     switch (c->code) {
@@ -414,7 +416,7 @@ static void wait_for(struct http *h, struct call *c)
         pthread_cond_timedwait(&h->changed, &h->lock, &until);
         if (!c->done && atomic_load(c->request->cancel)) {
             c->canceled = true;
-            curl_multi_wakeup(h->multi);
+            libcurl.multi_wakeup(h->multi);
         }
     }
     pthread_mutex_unlock(&h->lock);
@@ -429,7 +431,7 @@ int http_request(struct http *h, const struct http_request *request, struct http
     c.next = h->queue;
     h->queue = &c;
     pthread_mutex_unlock(&h->lock);
-    curl_multi_wakeup(h->multi);
+    libcurl.multi_wakeup(h->multi);
     wait_for(h, &c);
     return failed(&c, e);
 }
@@ -446,11 +448,16 @@ static int start(struct http **ret_http, struct err *e)
     pthread_condattr_t attributes;
     if (!h)
         return err_nomem(e, sizeof *h);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(h->multi = curl_multi_init())) {
+    if (curl_load(e)) {
+        free(h);
+        return -1;
+    }
+    h->multi = libcurl.multi_init();
+    if (!h->multi) {
         free(h);
         return err_nomem(e, sizeof *h);
     }
-    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
+    libcurl.multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
     pthread_mutex_init(&h->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -458,7 +465,7 @@ static int start(struct http **ret_http, struct err *e)
     pthread_condattr_destroy(&attributes);
     int rc = pthread_create(&h->thread, NULL, io_thread, h);
     if (rc) {
-        curl_multi_cleanup(h->multi);
+        libcurl.multi_cleanup(h->multi);
         free(h);
         return err_sys(e, rc, "start a thread");
     }
@@ -471,11 +478,11 @@ static void stop(struct http *h)
     pthread_mutex_lock(&h->lock);
     h->stopping = true;
     pthread_mutex_unlock(&h->lock);
-    curl_multi_wakeup(h->multi);
+    libcurl.multi_wakeup(h->multi);
     pthread_join(h->thread, NULL);
     for (unsigned i = 0; i < h->idle_count; i++)
-        curl_easy_cleanup(h->idle[i]);
-    curl_multi_cleanup(h->multi);
+        libcurl.easy_cleanup(h->idle[i]);
+    libcurl.multi_cleanup(h->multi);
     pthread_cond_destroy(&h->changed);
     pthread_mutex_destroy(&h->lock);
     free(h);
