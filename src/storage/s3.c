@@ -13,6 +13,7 @@
 #define ATTEMPTS_WRITE 4 /* the daemon waits and comes again by itself; a restore has nobody behind it */
 #define ATTEMPTS_READ 10
 #define CLOCK_KEY "seawall.json" /* asked for to get a Date: there or not */
+#define NO_CONDITION "the server does not know If-None-Match"
 #define DELETE_BYTES_MAX (1u << 20)
 
 struct s3_store {
@@ -231,23 +232,28 @@ static int become_weak(struct store *s, const char *why, struct err *e)
     return 0;
 }
 
+static struct s3_op put_op(const char *key, const void *bytes, size_t n)
+{
+    return (struct s3_op){.kind = S3_PUT,
+                          .method = "PUT",
+                          .key = key,
+                          .body = n ? bytes : "",
+                          .body_len = n,
+                          .flags = S3_OP_NEW_OBJECT | S3_OP_SSE_C | S3_OP_IF_NONE_MATCH,
+                          .check = check_put};
+}
+
 static int s3_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
 {
     struct s3_outcome o;
-    struct s3_op op = {.kind = S3_PUT,
-                       .method = "PUT",
-                       .key = key,
-                       .body = n ? bytes : "",
-                       .body_len = n,
-                       .flags = S3_OP_NEW_OBJECT | S3_OP_SSE_C | S3_OP_IF_NONE_MATCH,
-                       .check = check_put};
+    struct s3_op op = put_op(key, bytes, n);
     bool same = false;
     if (s->fencing == STORE_FENCING_WEAK)
         return put_weakly(s, &op, ret_time_ms, e);
     int rc = perform(s, &op, &o, e);
-    if (rc == 0 && o.verdict == S3_UNSUPPORTED) {
+    if (rc == 0 && o.verdict == S3_UNSUPPORTED && s->fencing == STORE_FENCING_UNKNOWN) {
         s3_outcome_release(&o);
-        return become_weak(s, "the server does not know If-None-Match", e) ? -1 : put_weakly(s, &op, ret_time_ms, e);
+        return become_weak(s, NO_CONDITION, e) ? -1 : put_weakly(s, &op, ret_time_ms, e);
     }
     if (rc == 0)
         *ret_time_ms = o.time_ms;
@@ -261,9 +267,24 @@ static int s3_put_new(struct store *s, const char *key, const void *bytes, size_
     return rc;
 }
 
-static int s3_found_weak(struct store *s, struct err *e)
+/* The key is there. 412 on any attempt: If-None-Match is honoured. 200: it is ignored. */
+static int s3_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
 {
-    return become_weak(s, "the server ignores If-None-Match: it let an object be overwritten", e);
+    struct s3_outcome o;
+    struct s3_op op = put_op(key, bytes, n);
+    int rc = perform(s, &op, &o, e);
+    enum s3_verdict verdict = o.verdict;
+    if (rc == 0 && verdict != S3_DONE && verdict != S3_EXISTS && verdict != S3_UNSUPPORTED)
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    if (rc != 0)
+        return rc;
+    if (verdict == S3_EXISTS)
+        s->fencing = STORE_FENCING_STRONG;
+    else
+        rc = become_weak(s, verdict == S3_DONE ? "the server ignores If-None-Match: it let an object be overwritten" : NO_CONDITION,
+                         e);
+    return rc;
 }
 
 /* ---- list */
@@ -448,7 +469,7 @@ static const struct store_ops s3_ops = {
     .list = s3_list,
     .remove_all = s3_remove_all,
     .time = s3_time,
-    .found_weak = s3_found_weak,
+    .probe = s3_probe,
     .describe = s3_describe,
     .close = s3_close,
 };

@@ -22,7 +22,7 @@
 #define LIST_ATTEMPT_MS 15000
 #define BYTES_PER_SECOND (64u << 10) /* the slowest line that is waited for */
 #define SKEW_MS 300000               /* below it the clock is right enough: signatures hold 15 minutes */
-#define RETRY_AFTER_MAX_MS 3600000
+#define RETRY_AFTER_MAX_MS 300000
 #define SLEEP_SLICE_MS 50 /* between looks at `cancel` */
 #define URL_MAX 4096
 
@@ -404,9 +404,9 @@ static enum s3_verdict judge(struct attempt *a, const struct http_response *r, s
         v = S3_CLOCK;
     else if (v == S3_CLOCK && !adopt_clock(a->c, r, 0))
         v = S3_PERMANENT;
-    else if (http_header(r, "x-amz-bucket-region") && (r->status == 301 || r->status == 307 || r->status == 400))
+    if ((v == S3_REGION || (v == S3_PERMANENT && r->status == 400)) && adopt_region(a->c, r))
         v = S3_REGION;
-    if (v == S3_REGION && !adopt_region(a->c, r))
+    else if (v == S3_REGION)
         v = S3_PERMANENT;
     return v;
 }

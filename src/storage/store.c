@@ -90,16 +90,9 @@ int store_remove(struct store *s, const char *key, struct err *e)
 
 int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
 {
-    if (s->fencing != STORE_FENCING_UNKNOWN)
+    if (s->fencing != STORE_FENCING_UNKNOWN || !s->ops->probe)
         return 0;
-    int rc = store_put_new(s, key, bytes, n, NULL, e);
-    if (rc != 0 && e->code != ERR_EXISTS)
-        return rc;
-    if (rc == 0 && s->fencing == STORE_FENCING_UNKNOWN) /* the store itself may have found out meanwhile */
-        return s->ops->found_weak(s, e);
-    if (s->fencing == STORE_FENCING_UNKNOWN)
-        s->fencing = STORE_FENCING_STRONG;
-    return 0;
+    return s->ops->probe(s, key, bytes, n, e) ? err_wrap(e, "probe '%s'", key) : 0;
 }
 
 void store_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])

@@ -40,7 +40,8 @@ struct store_ops {
     int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
     void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reading is cheap */
-    int (*found_weak)(struct store *s, struct err *e);                        /* put_new overwrote an object; NULL: can't be */
+    /* Puts an object that is there once more as it is, and sets `fencing`. NULL: that is known from the beginning. */
+    int (*probe)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
     void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says it all */
     void (*close)(struct store *s);
 };
