@@ -167,9 +167,9 @@ static int cached_list(struct store *s, const char *prefix, const char *start_af
     return of(s)->inner->ops->list(of(s)->inner, prefix, start_after, fn, context, e);
 }
 
-static int cached_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
+static int cached_remove(struct store *s, const char *key, struct err *e)
 {
-    return of(s)->inner->ops->remove_all(of(s)->inner, keys, count, e);
+    return of(s)->inner->ops->remove(of(s)->inner, key, e);
 }
 
 static int cached_time(struct store *s, int64_t *ret_time_ms, struct err *e)
@@ -198,7 +198,7 @@ static const struct store_ops cached_ops = {
     .read = cached_read,
     .read_tail = cached_read_tail,
     .list = cached_list,
-    .remove_all = cached_remove_all,
+    .remove = cached_remove,
     .time = cached_time,
     .prefetch = cached_prefetch,
     .describe = cached_describe,

@@ -245,7 +245,7 @@ static int file_list(struct store *s, const char *prefix, const char *start_afte
 
 /* ---- remove, time, open */
 
-static int remove_one(struct store *s, const char *key, struct err *e)
+static int file_remove(struct store *s, const char *key, struct err *e)
 {
     char path[PATH_TEXT_MAX];
     if (key_path(s, key, path, e))
@@ -253,16 +253,6 @@ static int remove_one(struct store *s, const char *key, struct err *e)
     if (unlink(path) == 0)
         return io_fsync_parent(path, e);
     return errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
-}
-
-static int file_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
-{
-    struct err later;
-    int rc = 0;
-    for (size_t i = 0; i < count; i++)
-        if (remove_one(s, keys[i], rc ? &later : e))
-            rc = -1;
-    return rc;
 }
 
 /* The clock that also stamps the objects. */
@@ -286,7 +276,7 @@ static const struct store_ops file_ops = {
     .read = file_read,
     .read_tail = file_read_tail,
     .list = file_list,
-    .remove_all = file_remove_all,
+    .remove = file_remove,
     .time = file_time,
     .close = file_close,
 };

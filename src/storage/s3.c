@@ -37,6 +37,14 @@ static int unexpected(const struct s3_outcome *o, struct err *e)
     return err_set(e, ERR_REMOTE, o->response.status, "HTTP %d, which is no answer to this request", o->response.status);
 }
 
+/* The object, or ERR_NOTFOUND. */
+static int found(const struct s3_outcome *o, struct err *e)
+{
+    if (o->verdict == S3_MISSING)
+        return err_set(e, ERR_NOTFOUND, 404, "no such object");
+    return o->verdict == S3_DONE ? 0 : unexpected(o, e);
+}
+
 /* ---- read */
 
 /* "bytes 0-9/100" */
@@ -87,13 +95,11 @@ static int s3_read(struct store *s, const char *key, uint64_t offset, void *out,
         return 0;
     snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + n - 1);
     int rc = perform(s, &op, &o, e);
-    if (rc == 0 && o.verdict == S3_MISSING)
-        rc = err_set(e, ERR_NOTFOUND, 404, "no such object");
-    else if (rc == 0 && (o.verdict == S3_RANGE || (o.verdict == S3_DONE && o.response.status == 206 && o.response.into_len < n)))
+    if (rc == 0 && (o.verdict == S3_RANGE || (o.verdict == S3_DONE && o.response.status == 206 && o.response.into_len < n)))
         rc = err_set(e, ERR_CORRUPT, 0, "it ends before byte %" PRIu64, offset + n);
-    else if (rc == 0 && o.verdict != S3_DONE)
-        rc = unexpected(&o, e);
-    else if (rc == 0 && o.response.status == 200)
+    else if (rc == 0)
+        rc = found(&o, e);
+    if (rc == 0 && o.response.status == 200)
         memcpy(out, o.response.body.data, n);
     s3_outcome_release(&o);
     return rc;
@@ -131,9 +137,9 @@ static int check_empty(struct store *s, const char *key, uint64_t *ret_size, str
     struct s3_op op = {.kind = S3_HEAD, .method = "HEAD", .key = key, .flags = S3_OP_SSE_C};
     int rc = perform(s, &op, &o, e);
     const char *length = rc == 0 ? http_header(&o.response, "content-length") : NULL;
-    if (rc == 0 && o.verdict == S3_MISSING)
-        rc = err_set(e, ERR_NOTFOUND, 404, "no such object");
-    else if (rc == 0 && (o.verdict != S3_DONE || !length || strcmp(length, "0") != 0))
+    if (rc == 0)
+        rc = found(&o, e);
+    if (rc == 0 && (!length || strcmp(length, "0") != 0))
         rc = unexpected(&o, e);
     s3_outcome_release(&o);
     if (rc == 0)
@@ -155,14 +161,10 @@ static int s3_read_tail(struct store *s, const char *key, size_t n, struct buf *
                        .context = &n};
     snprintf(range, sizeof range, "bytes=-%zu", n);
     int rc = perform(s, &op, &o, e);
-    if (rc == 0 && o.verdict == S3_MISSING)
-        rc = err_set(e, ERR_NOTFOUND, 404, "no such object");
-    else if (rc == 0 && o.verdict == S3_RANGE)
+    if (rc == 0 && o.verdict == S3_RANGE)
         rc = check_empty(s, key, ret_size, e);
-    else if (rc == 0 && o.verdict != S3_DONE)
-        rc = unexpected(&o, e);
     else if (rc == 0)
-        rc = take_tail(&o, n, out, ret_size, e);
+        rc = found(&o, e) ? -1 : take_tail(&o, n, out, ret_size, e);
     s3_outcome_release(&o);
     return rc;
 }
@@ -314,7 +316,7 @@ static int s3_list(struct store *s, const char *prefix, const char *start_after,
 
 /* ---- remove */
 
-static int remove_one(struct store *s, const char *key, struct err *e)
+static int s3_remove(struct store *s, const char *key, struct err *e)
 {
     struct s3_outcome o;
     struct s3_op op = {.kind = S3_DELETE, .method = "DELETE", .key = key};
@@ -322,16 +324,6 @@ static int remove_one(struct store *s, const char *key, struct err *e)
     if (rc == 0 && o.verdict != S3_DONE && o.verdict != S3_MISSING)
         rc = unexpected(&o, e);
     s3_outcome_release(&o);
-    return rc ? err_wrap(e, "object '%s'", key) : 0;
-}
-
-static int remove_one_by_one(struct store *s, const char *const *keys, size_t count, struct err *e)
-{
-    struct err later;
-    int rc = 0;
-    for (size_t i = 0; i < count; i++)
-        if (remove_one(s, keys[i], rc ? &later : e))
-            rc = -1;
     return rc;
 }
 
@@ -409,8 +401,6 @@ static int s3_remove_all(struct store *s, const char *const *keys, size_t count,
     struct buf body = BUF_INIT(DELETE_BYTES_MAX);
     struct deletion d = {.failed = 0};
     struct s3_outcome o = {.verdict = S3_DONE};
-    if (count == 1)
-        return remove_one(s, keys[0], e);
     int rc = format_delete(s3_client_config(client(s))->prefix, keys, count, &body, e);
     if (rc == 0) {
         struct s3_op op = {.kind = S3_DELETE,
@@ -427,7 +417,7 @@ static int s3_remove_all(struct store *s, const char *const *keys, size_t count,
     }
     buf_release(&body);
     if (rc == 0 && o.verdict == S3_UNSUPPORTED)
-        return remove_one_by_one(s, keys, count, e);
+        return store_remove_each(s, keys, count, e);
     if (rc == 0 && o.verdict != S3_DONE)
         rc = unexpected(&o, e);
     if (rc == 0 && d.failed)
@@ -467,6 +457,7 @@ static const struct store_ops s3_ops = {
     .read = s3_read,
     .read_tail = s3_read_tail,
     .list = s3_list,
+    .remove = s3_remove,
     .remove_all = s3_remove_all,
     .time = s3_time,
     .probe = s3_probe,

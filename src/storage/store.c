@@ -77,15 +77,27 @@ int store_list(struct store *s, const char *prefix, const char *start_after, sto
     return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", prefix) : 0;
 }
 
+int store_remove(struct store *s, const char *key, struct err *e)
+{
+    return s->ops->remove(s, key, e) ? err_wrap(e, "remove '%s'", key) : 0;
+}
+
+int store_remove_each(struct store *s, const char *const *keys, size_t count, struct err *e)
+{
+    struct err later;
+    int rc = 0;
+    for (size_t i = 0; i < count; i++)
+        if (store_remove(s, keys[i], rc ? &later : e))
+            rc = -1;
+    return rc;
+}
+
 int store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
 {
     assert(count <= STORE_REMOVE_MAX);
-    return count && s->ops->remove_all(s, keys, count, e) ? err_wrap(e, "remove") : 0;
-}
-
-int store_remove(struct store *s, const char *key, struct err *e)
-{
-    return store_remove_all(s, &key, 1, e);
+    if (count < 2 || !s->ops->remove_all)
+        return store_remove_each(s, keys, count, e);
+    return s->ops->remove_all(s, keys, count, e);
 }
 
 int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)

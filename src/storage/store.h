@@ -37,7 +37,8 @@ struct store_ops {
     int (*read)(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e);
     int (*read_tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e);
-    int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
+    int (*remove)(struct store *s, const char *key, struct err *e);
+    int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e); /* NULL: one by one is as good */
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
     void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reading is cheap */
     /* Puts an object that is there once more as it is, and sets `fencing`. NULL: that is known from the beginning. */
@@ -102,6 +103,7 @@ int store_probe(struct store *s, const char *key, const void *bytes, size_t n, s
 
 /* An object that is not there counts as removed. Of several, all are tried; the first error is told. */
 int store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e) MUST_CHECK;
+int store_remove_each(struct store *s, const char *const *keys, size_t count, struct err *e) MUST_CHECK; /* one by one */
 int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;
 
 /* For the log: which server, region, whose credentials. */

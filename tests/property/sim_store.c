@@ -162,12 +162,11 @@ static int list(struct store *handle, const char *prefix, const char *start_afte
     return 0;
 }
 
-static int remove_all(struct store *handle, const char *const *keys, size_t count, struct err *e)
+static int remove_object(struct store *handle, const char *key, struct err *e)
 {
     if (fails(of(handle), e))
         return -1;
-    for (size_t i = 0; i < count; i++)
-        sim_store_delete(of(handle), keys[i]);
+    sim_store_delete(of(handle), key);
     return 0;
 }
 
@@ -188,7 +187,7 @@ static const struct store_ops ops = {.put_new = put_new,
                                      .read = read_range,
                                      .read_tail = read_tail,
                                      .list = list,
-                                     .remove_all = remove_all,
+                                     .remove = remove_object,
                                      .time = clock_of,
                                      .close = close_handle};
 

@@ -127,18 +127,16 @@ static inline int memory_store_list(struct store *s, const char *prefix, const c
     return 0;
 }
 
-static inline int memory_store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
+static inline int memory_store_remove(struct store *s, const char *key, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     (void)e;
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < count; i++) {
-        struct memory_object *o = memory_store_object(m, keys[i]);
-        if (o) {
-            free(o->bytes);
-            memmove(o, o + 1, (size_t)(m->objects + m->count - (o + 1)) * sizeof *o);
-            m->count--;
-        }
+    struct memory_object *o = memory_store_object(m, key);
+    if (o) {
+        free(o->bytes);
+        memmove(o, o + 1, (size_t)(m->objects + m->count - (o + 1)) * sizeof *o);
+        m->count--;
     }
     pthread_mutex_unlock(&m->lock);
     return 0;
@@ -169,7 +167,7 @@ static inline struct store *memory_store_new(void) /* store_close frees; NULL: o
         .read = memory_store_read,
         .read_tail = memory_store_read_tail,
         .list = memory_store_list,
-        .remove_all = memory_store_remove_all,
+        .remove = memory_store_remove,
         .time = memory_store_time,
         .close = memory_store_close,
     };
