@@ -351,8 +351,8 @@ static int by_end(const void *a, const void *b)
     return (x->level > y->level) - (x->level < y->level);
 }
 
-/* Loads all segments; returns them in ascending order of max. Damaged ones are left out: what they alone would give is no restore
- * point. */
+/* Loads all segments; returns them in ascending order of max. Damaged ones, and those that are gone by now, are left out:
+ * what they alone would give is no restore point. */
 static int load_all(struct catalog *c, struct catalog_object ***ret_all, size_t *ret_count, struct err *e)
 {
     struct catalog_object **all = calloc(c->level0_count + c->level_count + 1, sizeof(struct catalog_object *));
@@ -363,7 +363,7 @@ static int load_all(struct catalog *c, struct catalog_object ***ret_all, size_t 
         struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
         if (catalog_load(c, o, e) == 0) {
             all[n++] = o;
-        } else if (e->code != ERR_CORRUPT) {
+        } else if (e->code != ERR_CORRUPT && e->code != ERR_GONE) {
             free(all);
             return -1;
         }
