@@ -38,13 +38,14 @@ static const char replicate_help[] =
     "  --take-over                  continue a replica that another writer began\n";
 
 static const char restore_help[] =
-    "seawall restore [-c FILE] -o PATH [--txid N] [--force] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
+    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
     "\n"
     "Rebuilds a database beside PATH, proves it, and only then puts it there.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  -o, --output PATH            where the database goes; it must not exist\n"
     "  --txid N                     as it was after this transaction; default: the newest\n"
+    "  --time T                     as it was then: 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, '2 hours ago'\n"
     "  --force                      replace what is at PATH; it is kept until the new one is proven\n"
     "  --integrity-check            let SQLite check the new database before it takes its place\n"
     "  --dry-run                    only say what would be done\n"

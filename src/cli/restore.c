@@ -1,6 +1,7 @@
 /* cli/restore.c - `seawall restore`. */
 #include "restore/restore.h"
 #include "base/clock.h"
+#include "base/when.h"
 #include "cli/cli.h"
 #include "config/file.h"
 
@@ -57,7 +58,11 @@ static void print_result(const struct restore_options *o, const struct restore_r
     printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu objects of %s\n",
            o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects,
            fetched);
-    if (o->txid == PLAN_NEWEST && r->newest_txid != r->record.txid)
+    if ((o->flags & RESTORE_BY_TIME) && o->time_ms != r->record.time_ms) {
+        clock_format(o->time_ms, when);
+        printf("that is the newest restore point not after %s\n", when);
+    }
+    if (o->txid == PLAN_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
 }
 
@@ -83,6 +88,12 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             if (!cli_parse_number(value, &number) || number == 0 || number > INT64_MAX)
                 return cli_usage("restore", "--txid needs a number from 1 on");
             o->txid = number;
+        } else if (strcmp(args.name, "time") == 0) {
+            value = args_value(&args);
+            if (!value || !when_parse(value, clock_wall_ms(), &o->time_ms))
+                return cli_usage("restore",
+                                 "--time takes 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, or '2 hours ago'");
+            o->flags |= RESTORE_BY_TIME;
         } else if (strcmp(args.name, "jobs") == 0) {
             value = args_value(&args);
             if (!cli_parse_number(value, &number) || number == 0 || number > JOBS_MAX)
@@ -103,6 +114,8 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
     }
     if (!o->url)
         return cli_usage("restore", "it takes the URL of a replica");
+    if (o->txid != PLAN_NEWEST && (o->flags & RESTORE_BY_TIME))
+        return cli_usage("restore", "either --txid or --time");
     if (!o->path && !(o->flags & RESTORE_DRY_RUN))
         return cli_usage("restore", "say with -o where the database goes");
     return 0;

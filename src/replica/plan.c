@@ -1,6 +1,7 @@
 /* replica/plan.c */
 #include "replica/plan.h"
 
+#include "base/clock.h"
 #include "base/page.h"
 #include "base/trial.h"
 
@@ -450,4 +451,74 @@ int plan_points(struct catalog *c, plan_point_fn *fn, void *context, struct err 
     free(points.list);
     free(all);
     return rc;
+}
+
+/* ---- a moment */
+
+/* The last commit of level 0 not after it, as times never fall: a dozen objects are looked at, whatever the history. 0: none, an
+ * object on the way can't be read, or level 0 has a gap there, which higher levels may bridge. */
+static uint64_t find_in_level0(struct catalog *c, int64_t time_ms)
+{
+    size_t low = 0, high = c->level0_count;
+    struct err ignored;
+    while (low < high) { /* the first object that begins after it */
+        size_t mid = low + (high - low) / 2;
+        if (catalog_load(c, &c->level0[mid], &ignored))
+            return 0;
+        if (c->level0[mid].segment->records[0].time_ms > time_ms)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    if (low == 0)
+        return 0;
+    const struct segment *s = c->level0[low - 1].segment;
+    uint64_t txid = 0;
+    bool gap = low < c->level0_count && s->trailer.info.max + 1 != c->level0[low].name.min;
+    for (size_t i = 0; low == c->level0_count && i < c->level_count; i++)
+        gap |= c->levels[i].name.max > s->trailer.info.max;
+    if (gap)
+        return 0;
+    for (uint32_t i = 0; i < s->trailer.record_count && s->records[i].time_ms <= time_ms; i++)
+        txid = s->records[i].txid;
+    return txid;
+}
+
+struct moment {
+    int64_t time_ms;
+    struct commit_record first, found; /* txid 0: none */
+};
+
+static int note_moment(void *context, const struct commit_record *r)
+{
+    struct moment *m = context;
+    if (m->first.txid == 0)
+        m->first = *r;
+    if (r->time_ms <= m->time_ms)
+        m->found = *r;
+    return r->time_ms > m->time_ms;
+}
+
+int plan_find_time(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struct err *e)
+{
+    struct plan p = {0};
+    struct moment m = {.time_ms = time_ms};
+    uint64_t txid = find_in_level0(c, time_ms);
+    if (txid && plan_exact(c, txid, &p, e) == 0) {
+        plan_release(&p);
+        *ret_txid = txid;
+        return 0;
+    }
+    if (plan_points(c, note_moment, &m, e))
+        return -1;
+    *ret_txid = m.found.txid;
+    if (m.found.txid)
+        return 0;
+    if (m.first.txid == 0)
+        return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", c->store->url);
+    char first[CLOCK_TEXT_MAX], asked[CLOCK_TEXT_MAX];
+    clock_format(m.first.time_ms, first);
+    clock_format(time_ms, asked);
+    err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point at or before %s", c->store->url, asked);
+    return err_hint(e, "the earliest is txid %" PRIu64 " of %s", m.first.txid, first);
 }

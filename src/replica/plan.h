@@ -42,6 +42,10 @@ struct plan {
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p);
 
+/* The newest restore point that has a plan and is not after this moment, by the times of commit records. ERR_NOTFOUND: the first is
+ * later; the message names it. */
+int plan_find_time(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struct err *e) MUST_CHECK;
+
 /* The map of the target: hash and txid of each page, from the indexes alone; checks the database checksum. */
 int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e) MUST_CHECK;
 

@@ -120,9 +120,12 @@ static int restore_once(struct store *store, struct codec *codec, const struct r
     struct catalog c = {0};
     struct plan p = {0};
     int rc = catalog_open(&c, store, codec, e);
+    uint64_t txid = options->txid;
+    if (rc == 0 && (options->flags & RESTORE_BY_TIME))
+        rc = plan_find_time(&c, options->time_ms, &txid, e);
     if (rc == 0) {
-        prefetch(&c, options->txid);
-        rc = plan_make(&c, options->txid, &p, e);
+        prefetch(&c, txid);
+        rc = plan_make(&c, txid, &p, e);
     }
     if (rc == 0)
         rc = describe(&c, &p, ret_result, e);

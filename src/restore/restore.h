@@ -11,12 +11,14 @@ enum restore_flags {
     RESTORE_FORCE = 1,           /* replace what is at the target */
     RESTORE_INTEGRITY_CHECK = 2, /* PRAGMA integrity_check on the new database before it takes its place */
     RESTORE_DRY_RUN = 4,         /* plan only */
+    RESTORE_BY_TIME = 8,
 };
 
 struct restore_options {
     const char *url;
     const char *path; /* NULL with RESTORE_DRY_RUN */
     uint64_t txid;    /* or PLAN_NEWEST */
+    int64_t time_ms;  /* with RESTORE_BY_TIME, instead of txid: the newest restore point not after it */
     unsigned flags;
     unsigned jobs; /* threads; 0: by the kind of store */
     atomic_bool *cancel;

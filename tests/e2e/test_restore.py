@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from application import check
-from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, restore, told
+from compare import assert_same_pages
+from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, listing, restore, told
 
 
 @pytest.fixture
@@ -126,3 +127,28 @@ def test_an_empty_place_has_nothing_to_restore(stage):
         result = restore(replica, target)
         assert result.returncode == NOTHING, told(result)
     assert not target.exists()
+
+
+def test_a_moment_restores_the_newest_point_not_after_it(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    stage.writer(count=40, rate=100).finish()
+    assert daemon.stop() == DONE
+    points = listing(stage.replica)["points"]
+    for point in points[::7]:
+        newest = [other["txid"] for other in points if other["time"] <= point["time"]][-1]
+        target = stage.folder / f"at-{point['txid']}.db"
+        result = restore(stage.replica, target, "--time", point["time"])
+        assert result.returncode == DONE, told(result)
+        assert f"restored txid {newest} of {point['time']}" in result.stdout.decode()
+        assert_same_pages(stage.restored(newest), target)
+    result = restore(stage.replica, stage.folder / "now.db", "--time", "now")
+    assert result.returncode == DONE and f"restored txid {points[-1]['txid']}".encode() in result.stdout, told(result)
+    assert b"newest restore point not after" in result.stdout
+    for early in ("2 hours ago", "2020-01-01", "2020-01-01T00:00:00Z"):
+        result = restore(stage.replica, stage.folder / "none.db", "--time", early)
+        assert result.returncode == NOTHING and points[0]["time"].encode() in result.stderr, told(result)
+    for wrong in ("tomorrow", "2020-02-31", "5"):
+        assert restore(stage.replica, stage.folder / "none.db", "--time", wrong).returncode == USAGE
+    assert restore(stage.replica, stage.folder / "none.db", "--time", "now", "--txid", 1).returncode == USAGE
+    assert not (stage.folder / "none.db").exists()

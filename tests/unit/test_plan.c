@@ -690,6 +690,28 @@ static void compare_opinions(struct replica *any, unsigned seed)
     }
 }
 
+/* At each moment that a txid has, and just before: the newest point not after it. */
+static void compare_moments(struct replica *any, unsigned seed)
+{
+    struct point_set points = {.replica = any};
+    struct err e;
+    assert_ok(plan_points(&catalog, add_to_set, &points, &e), &e);
+    for (uint64_t t = 1; t <= any->model.newest; t++)
+        for (int before = 0; before < 2; before++) {
+            int64_t ms = any->model.at[t].record.time_ms - before;
+            uint64_t wanted = 0, found = 0;
+            for (uint64_t i = 1; i <= any->model.newest; i++)
+                if (points.found[i] && any->model.at[i].record.time_ms <= ms)
+                    wanted = i;
+            list_objects(); /* nothing is loaded yet, as at the start of a restore */
+            int rc = plan_find_time(&catalog, ms, &found, &e);
+            if (wanted == 0 && (rc == 0 || e.code != ERR_NOTFOUND))
+                fail_msg("seed %u: at %d ms there is txid %d, but nothing was restorable then", seed, (int)ms, (int)found);
+            if (wanted && (rc || found != wanted))
+                fail_msg("seed %u: at %d ms txid %d instead of %d: %s", seed, (int)ms, (int)found, (int)wanted, rc ? e.msg : "");
+        }
+}
+
 static void try_random_replicas(unsigned first_seed, unsigned count, bool with_damage)
 {
     static struct replica any;
@@ -706,6 +728,8 @@ static void try_random_replicas(unsigned first_seed, unsigned count, bool with_d
             }
         list_objects();
         compare_opinions(&any, seed);
+        if (seed % 8 == 0)
+            compare_moments(&any, seed);
         catalog_release(&catalog);
         replica_release(&any);
         store_close(s);
