@@ -145,7 +145,7 @@ check-property: $(B)/tests/property ## the replica protocol under random failure
 soak: $(B)/tests/property ## the same for a million steps; FIRST=n begins with another seed
 	$< --first $(FIRST) --seeds 3000 --steps 400
 
-check-e2e: all $(B)/tests/writer $(PRELOADED) ## real programs, real signals
+check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(PRELOADED) ## real programs, real signals
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 check-full: all ## the figures of the issue: a minute, 1 GB, every byte (about an hour)

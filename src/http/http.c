@@ -33,6 +33,7 @@ struct call {
     CURL *easy; /* NULL: not started */
     CURLcode code;
     bool too_much;       /* the answer is over a ceiling */
+    bool cut;            /* it is an error, and its end was not wanted */
     bool canceled, done; /* guarded by the lock */
     char message[CURL_ERROR_SIZE];
     struct call *next; /* in the queue, then among the running */
@@ -169,6 +170,11 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
         memcpy((char *)c->request->into + r->into_len, bytes, n);
         r->into_len += n;
         return n;
+    }
+    size_t room = r->body.max - r->body.len;
+    if (n > room && status >= 300) { /* the status says what to do, the beginning of the document why */
+        c->cut = buf_append(&r->body, bytes, room, &e) == 0;
+        return 0;
     }
     if (buf_append(&r->body, bytes, n, &e)) {
         c->too_much = true;
@@ -376,6 +382,8 @@ static int failed(const struct call *c, struct err *e)
     const char *why = c->message[0] ? c->message : libcurl.easy_strerror(c->code);
     if (c->too_much)
         return err_set(e, ERR_LIMIT, c->response->status, "the answer is larger than it may be");
+    if (c->cut)
+        return 0;
     switch (c->code) {
     case CURLE_OK:
         return 0;

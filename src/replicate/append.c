@@ -77,14 +77,17 @@ static int note_first(void *context, const struct store_entry *entry)
     return name.kind == NAME_LEVEL0;
 }
 
-/* The level-0 object after the one that begins at `txid`; 0: there is none. */
-static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, int64_t *ret_store_ms, struct err *e)
+/* The level-0 object after the one that begins at `txid`; 0: there is none. The store's clock is of no use where each proof is made
+ * anew. */
+static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, int64_t *store_ms, struct err *e)
 {
     struct name name = {.kind = NAME_LEVEL0, .min = txid};
     char key[NAME_MAX_BYTES];
     name_format(&name, key);
     *ret_next = 0;
-    return store_time(d->store, ret_store_ms, e) || store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
+    if (d->store->fencing != STORE_FENCING_WEAK && store_time(d->store, store_ms, e))
+        return -1;
+    return store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
 /* Is the object at `min` the one with this digest? Asked of weak stores only, where it can be overwritten. */

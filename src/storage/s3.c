@@ -66,7 +66,7 @@ static int check_range(void *context, const struct http_response *r, struct err 
 {
     const struct wanted *w = context;
     uint64_t first = 0, size = 0;
-    if (r->status == 200 && w->offset == 0 && r->body.len == w->n)
+    if (r->status == 200 && http_header(r, "etag") && w->offset == 0 && r->body.len == w->n)
         return 0; /* a server without ranges, for once harmless */
     if (r->status != 206 || !content_range(r, &first, &size))
         return err_set(e, ERR_REMOTE, r->status, "the server does not answer to Range");
@@ -110,8 +110,8 @@ static int check_tail(void *context, const struct http_response *r, struct err *
 {
     const size_t *n = context;
     uint64_t first = 0, size = 0;
-    if (r->status == 200)
-        return 0; /* all of it */
+    if (r->status == 200 && http_header(r, "etag"))
+        return 0; /* all of it; without an ETag it is somebody's friendly page */
     if (r->status != 206 || !content_range(r, &first, &size) || size - first != r->body.len ||
         r->body.len != (size < *n ? size : *n))
         return err_set(e, ERR_REMOTE, r->status, "the server sent another range than was asked for");

@@ -265,7 +265,8 @@ struct attempt {
 
 static int64_t transfer_ms(const struct s3_op *op, size_t bytes_per_second)
 {
-    size_t bytes = op->body_len + op->into_max + (op->body_max > S3_ERROR_BYTES_MAX ? op->body_max : 0);
+    size_t wanted = op->kind == S3_GET ? op->body_max : 0; /* of others it is only a ceiling */
+    size_t bytes = op->body_len + op->into_max + wanted;
     return (int64_t)(1000 * (uint64_t)bytes / bytes_per_second);
 }
 

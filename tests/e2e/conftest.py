@@ -16,7 +16,9 @@ import shutil
 import pytest
 
 import application
+import bucket
 from application import Writer
+from bucket import Bucket
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from faults import Faults
 from ledger import Ledger
@@ -158,6 +160,27 @@ def stage(request):
 @pytest.fixture
 def faults(stage):
     return Faults(stage)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One S3 server for all tests of a module; `s3` makes it as new."""
+    with bucket.new_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(stage, server, monkeypatch):
+    """The stage's replica is in S3, and the keys to it in the environment."""
+    server.reset()
+    bucket.plain_environment(monkeypatch, stage.folder)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bucket.SECRET)
+    s3 = Bucket(server, stage.folder)
+    stage.replica = s3.url()
+    yield s3
+    server.no_faults()
+    assert server.complaints == [], "what no client should do"
 
 
 FAILED_KEY = pytest.StashKey[bool]()

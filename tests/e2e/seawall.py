@@ -27,12 +27,17 @@ def told(result):
     return f"exit code {result.returncode}\n{result.stdout[-2000:].decode(errors='replace')}\n{result.stderr[-4000:].decode(errors='replace')}"
 
 
-def url_of(folder):
-    return f"file://{folder}"
+def url_of(replica):
+    """Of a folder, or what is a URL already."""
+    return replica if is_remote(replica) else f"file://{replica}"
 
 
-def restore(replica, target, *options, seconds=300):
-    return seawall("restore", *options, "-o", target, url_of(replica), seconds=seconds)
+def is_remote(replica):
+    return str(replica).startswith("s3://")
+
+
+def restore(replica, target, *options, seconds=300, environment=None):
+    return seawall("restore", *options, "-o", target, url_of(replica), seconds=seconds, environment=environment)
 
 
 def listing(replica):
@@ -74,7 +79,8 @@ class Daemon:
 
     def __init__(self, db, replica, log, *options, also=(), environment=None):
         """`also` are more replicas, `environment` is what its environment has besides."""
-        self.db, self.replica, self.log_path = Path(db), Path(replica), Path(log)
+        self.db, self.log_path = Path(db), Path(log)
+        self.replica = replica if is_remote(replica) else Path(replica)
         self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
         with open(log, "ab") as stderr:
             stderr.write(f"$ {' '.join(self.command)}\n".encode())

@@ -1,0 +1,608 @@
+"""Replicas in S3 while the server fails: whatever becomes durable is right, what can't is told, and in quiet times each batch costs one
+PUT and nothing else does."""
+import re
+import shutil
+import signal
+
+import pytest
+
+from application import all_errors, check
+from bucket import ACCESS, BUCKET, PREFIX, SECRET, Bucket, each_beside_the_others, new_server, plain_environment
+from compare import assert_same_pages, assert_sound, content_of, drop, settled
+from httpd import make_certificate
+from ledger import TABLE, Ledger, insert
+from seawall import CORRUPT, DONE, FAILED, NOTHING, OTHER_WRITER, TIMED_OUT, USAGE, Daemon, restore, seawall, told, url_of
+from waiting import FULL, PATIENCE, figure, stays_true, wait_until
+
+AGAIN = {"slow-down": {}, "internal-error": {}, "internal-error-stored": {}, "bad-gateway": {}, "empty-error": {}, "request-timeout": {},
+         "timeout-408": {}, "too-many": {}, "error-in-200": {}, "close-before-body": {}, "close-unstored": {}, "close-stored": {},
+         "close-in-head": {}, "deep-xml": {"depth": 3000}, "entity-xml": {}, "huge-error": {"bytes": 300_000}, "expired-token": {},
+         "close-quietly": {}, "skewed-date": {}, "latency": {"seconds": 0.3}, "stall": {"seconds": 1.5}}
+OF_PUT = {"no-etag": {}, "conflict": {}, "stall-before-body": {"seconds": 1.5}, "stall-stored": {"seconds": 1.5}}
+OF_GET = {"close-after-head": {}, "close-half-way": {}, "short-body": {}, "wrong-range": {}, "stall-half-way": {"seconds": 1.5}}
+OF_LIST = {"cut-xml": {}, "close-half-way": {}, "short-body": {}, "deep-xml": {"depth": 3000, "status": 200}, "entity-xml": {"status": 200},
+           "page-again": {}, "no-token": {}}
+ROWS = 10   # of a transaction, about 2 KiB
+PERMANENT = {"access-denied": "AccessDenied", "no-such-bucket": "NoSuchBucket", "signature": "SignatureDoesNotMatch"}
+
+
+def start(stage, s3, *options):
+    """A live replica in S3, and a record of every state from here on."""
+    app = stage.ledger()
+    app.commit(TABLE, insert(1))
+    daemon = stage.replicate(*options, live=False)
+    wait_objects(s3, daemon, 1)
+    app.start_over()
+    return app, daemon
+
+
+def wait_objects(s3, daemon, count):
+    """Until the level 0 has so many objects. Asks the server, which costs no request."""
+    daemon.wait_for(lambda: len(s3.level_zero()) >= count, 20, f"{count} objects: {s3.level_zero()}")
+
+
+def wait_durable(daemon, s3, app):
+    """Until the newest restore point is what the application has now."""
+    def durable():
+        target = s3.folder / "newest.db"
+        drop(target)
+        if restore(url_of(s3.url()), target).returncode != DONE:
+            return False
+        return content_of(target) == app.states[-1]
+    daemon.wait_for(durable, 30, "the newest restore point is the newest state")
+
+
+def assert_one_put_for_each_batch(s3, daemon, app, commits=3):
+    """From here on: nothing else is asked of the server."""
+    before = len(s3.level_zero())
+    app.commit(insert(1))
+    wait_objects(s3, daemon, before + 1)   # whatever was to be found out about the puts before is found out now
+    since, before = len(s3.server.records), len(s3.level_zero())
+    for n in range(1, commits + 1):
+        app.commit(insert(1))
+        wait_objects(s3, daemon, before + n)
+    records = s3.server.requests(since=since)
+    assert [record.kind for record in records] == ["put"] * commits, records
+    assert len(s3.level_zero()) == before + commits
+
+
+def assert_history(stage, app):
+    """Each restore point is one of the ledger's states, in their order, and the newest is the database."""
+    at = 0
+    app.close()
+    for txid in stage.points():
+        restored = stage.restored(txid)
+        assert_sound(restored)
+        state = content_of(restored)
+        if state in app.states[at:]:
+            at = app.states.index(state, at)
+        else:
+            assert at == 0, f"txid {txid} is nothing that the application had committed"   # before the record began
+        drop(restored)
+    stage.assert_restore_equals_source()
+
+
+# ---- put
+
+@pytest.mark.parametrize("name", [*AGAIN, *OF_PUT])
+def test_a_put_that_fails_for_a_while_becomes_durable_and_the_next_ones_cost_one_request_each(stage, s3, name):
+    stage.replica = s3.url(timeout="1s")
+    app, daemon = start(stage, s3)
+    with s3.server.fault(name, on="put", key="*/0/*", times=1, **{**AGAIN, **OF_PUT}[name]) as fault:
+        app.commit(insert(2))
+        fault.wait_met(1, 10 * PATIENCE)
+        wait_durable(daemon, s3, app)
+    assert_one_put_for_each_batch(s3, daemon, app)
+    assert daemon.stop() == DONE, daemon.log()
+    assert_history(stage, app)
+
+
+def test_puts_that_fail_for_longer_are_reported_once_and_go_on_when_the_server_is_well(stage, s3):
+    stage.replica = s3.url(timeout="1s")
+    app, daemon = start(stage, s3)
+    with s3.server.fault("internal-error", on="put", key="*/0/*") as fault:
+        app.commit(insert(2))
+        fault.wait_met(10, 30 * PATIENCE)
+        daemon.wait_for(lambda: "trying again" in daemon.log(), 10, "the failure is reported")
+        app.commit(insert(2))
+    wait_durable(daemon, s3, app)
+    assert_one_put_for_each_batch(s3, daemon, app)
+    line = daemon.told_once("trying again")
+    assert "InternalError" in line and f"s3://{BUCKET}/{PREFIX}" in line
+    assert daemon.stop() == DONE, daemon.log()
+    assert_history(stage, app)
+
+
+@pytest.mark.parametrize("name", PERMANENT)
+def test_a_put_that_is_refused_is_told_at_once_and_the_daemon_stays(stage, s3, name):
+    app, daemon = start(stage, s3, "--stop-timeout", "300ms")
+    with s3.server.fault(name, on="put", key="*/0/*") as fault:
+        app.commit(insert(2))
+        fault.wait_met()
+        daemon.wait_for(lambda: PERMANENT[name] in daemon.log(), 2, "the refusal is reported")
+        stays_true(daemon.running, 0.5, "the daemon runs")
+        assert fault.met <= 2, "once, and perhaps again after a while"
+        assert daemon.stop() in (FAILED, TIMED_OUT), daemon.log()
+    daemon = stage.replicate(live=False)
+    wait_durable(daemon, s3, app)
+    assert_one_put_for_each_batch(s3, daemon, app)
+    assert daemon.stop() == DONE
+    assert_history(stage, app)
+
+
+@pytest.mark.parametrize("by", [7200, -7200])
+def test_a_clock_that_is_wrong_costs_one_request_and_a_clock_that_is_put_right_another(stage, s3, by):
+    app, daemon = start(stage, s3)
+    s3.server.set_clock(by)
+    app.commit(insert(2))
+    wait_objects(s3, daemon, 2)
+    assert_one_put_for_each_batch(s3, daemon, app)
+    s3.server.set_clock(0)
+    app.commit(insert(2))
+    wait_objects(s3, daemon, 7)
+    assert_one_put_for_each_batch(s3, daemon, app)
+    assert daemon.stop() == DONE, daemon.log()
+    assert_history(stage, app)
+
+
+def test_a_region_is_learned_once(stage, s3):
+    s3.server.region = "eu-central-1"
+    stage.replica = s3.url(region="us-east-1")
+    app, daemon = start(stage, s3)
+    wrong = [record for record in s3.server.records if record.status == 400]
+    assert len(wrong) == 1
+    assert_one_put_for_each_batch(s3, daemon, app)
+    assert daemon.stop() == DONE
+    assert_history(stage, app)
+
+
+# ---- a start
+
+@pytest.mark.parametrize("kind", ["get", "list", "put"])
+@pytest.mark.parametrize("name", ["slow-down", "internal-error", "close-unstored", "close-stored", "error-in-200", "bad-gateway", "stall", "cut-xml"])
+def test_a_start_that_meets_failures_becomes_live(stage, s3, kind, name):
+    stage.replica = s3.url(timeout="1s")
+    if (name, kind) in (("cut-xml", "get"), ("cut-xml", "put")):
+        pytest.skip("their answers are no XML")
+    app = stage.ledger()
+    app.commit(TABLE, insert(3))
+    with s3.server.fault(name, on=kind, times=2, **AGAIN.get(name, {})) as fault:
+        daemon = stage.replicate(live=False)
+        wait_durable(daemon, s3, app)
+        assert fault.met >= 1
+    assert_one_put_for_each_batch(s3, daemon, app)
+    assert daemon.stop() == DONE, daemon.log()
+    assert stage.replicate("--once", live=False).wait(30) == DONE, "and once more, on what is there"
+    assert_history(stage, app)
+
+
+@pytest.mark.parametrize("name", PERMANENT)
+def test_a_start_without_permission_says_so_and_waits(stage, s3, name):
+    stage.prepare()
+    with s3.server.fault(name):
+        daemon = stage.replicate("--stop-timeout", "300ms", live=False)
+        daemon.wait_for(lambda: PERMANENT[name] in daemon.log(), 5, "the refusal is reported")
+        stays_true(daemon.running, 0.5, "the daemon runs")
+        assert daemon.stop() != DONE
+    once = None
+    with s3.server.fault(name):
+        once = stage.replicate("--once", "--stop-timeout", "1s", live=False)
+        assert once.wait(20) != DONE, once.log()
+    assert PERMANENT[name] in once.log()
+
+
+# ---- restore and list
+
+@pytest.fixture(scope="module")
+def history(server, tmp_path_factory):
+    """A replica with a base in pieces and some commits: (objects, the database)."""
+    folder = tmp_path_factory.mktemp("history")
+    db = folder / "app.db"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        server.reset()
+        plain_environment(monkeypatch, folder)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        s3 = Bucket(server, folder)
+        app = Ledger(db)
+        app.commit(TABLE, insert(600, 3000))
+        daemon = Daemon(db, s3.url(), folder / "log")
+        try:
+            wait_objects(s3, daemon, 1)
+            for n in range(8):
+                app.commit(insert(2))
+                wait_objects(s3, daemon, n + 2)
+            assert daemon.stop() == DONE, daemon.log()
+        finally:
+            daemon.kill()
+        app.close()
+        objects = dict(server.objects)
+    yield objects, settled(db, folder), app.states
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def full(s3, history):
+    """That replica."""
+    s3.server.objects.update(history[0])
+    return s3
+
+
+def get_it_back(stage, s3, *options, **url):
+    target = stage.folder / f"back-{next(stage.numbers)}.db"
+    return target, restore(s3.url(**url), target, *options)
+
+
+def assert_is_source(target, history):
+    assert_same_pages(history[1], target)
+    assert_sound(target)
+
+
+@pytest.mark.parametrize("name", [*AGAIN, *OF_GET])
+def test_a_restore_over_gets_that_fail_is_right(stage, full, history, name):
+    values = {**AGAIN, **OF_GET}[name]
+    if "seconds" in values:
+        values = {"seconds": 0.2}   # late, but not too late
+    with full.server.fault(name, on="get", times=2 if name not in ("expired-token", "slow-down", "too-many") else 1, **values) as fault:
+        target, result = get_it_back(stage, full, timeout="10s")
+    assert result.returncode == DONE, told(result)
+    assert fault.met >= 1
+    assert_is_source(target, history)
+
+
+@pytest.mark.parametrize("name", [*AGAIN, *OF_LIST])
+def test_a_restore_and_a_listing_over_lists_that_fail_are_right_or_say_what_is_wrong(stage, full, history, name):
+    full.server.page_size = 4
+    values = {**AGAIN, **OF_LIST}[name]
+    if "seconds" in values:
+        values = {"seconds": 0.2}
+    expected = seawall("list", "--json", full.url()).stdout
+    for skip in (0, 1):
+        with full.server.fault(name, on="list", times=1, skip=skip, **values) as fault:
+            target, result = get_it_back(stage, full, timeout="10s")
+        assert fault.met == 1
+        assert_right_or_told(target, result, history, name)
+        with full.server.fault(name, on="list", times=1, skip=skip, **values):
+            listing = seawall("list", "--json", full.url(timeout="10s"))
+        assert listing.returncode in ((DONE, FAILED) if name == "page-again" else (DONE,)), told(listing)
+        assert listing.returncode != DONE or listing.stdout == expected
+
+
+def assert_right_or_told(target, result, history, name):
+    if result.returncode == DONE:
+        assert_is_source(target, history)
+        return
+    assert name == "page-again" and result.returncode == FAILED, told(result)
+    assert "advance" in told(result) and not target.exists()
+
+
+LASTING = [*(AGAIN.keys() - {"latency", "skewed-date", "close-quietly", "stall"}), *PERMANENT]
+
+
+def test_a_restore_over_gets_that_never_succeed_ends_with_an_error_and_leaves_nothing(stage, full):
+    def check(name):
+        values = {**AGAIN, **OF_GET, "stall-half-way": {}}.get(name, {})
+        with full.beside() as other, other.server.fault(name, on="get", **values):
+            target, result = get_it_back(stage, other, timeout="1s")
+        assert_failed(result, name)
+        assert not target.exists() and re.search(rb"object '|seawall\.json", result.stderr), told(result)
+    each_beside_the_others(sorted({*LASTING, *OF_GET}), check)
+
+
+def assert_failed(result, name):
+    """With the exit code for this kind of failure, and its name."""
+    wrong_here = name in PERMANENT or name == "expired-token"   # keys, permissions or names: for a person to correct
+    assert result.returncode in ((FAILED, USAGE) if wrong_here else (FAILED, TIMED_OUT)), told(result)
+    assert name not in PERMANENT or PERMANENT[name].encode() in result.stderr, told(result)
+
+
+def test_a_list_that_never_succeeds_is_an_error_and_not_an_empty_replica(full):
+    def check(name):
+        with full.beside() as other:
+            other.server.page_size = 4
+            with other.server.fault(name, on="list", skip=1 if name == "page-again" else 0, **{**AGAIN, **OF_LIST}.get(name, {})):
+                result = seawall("list", other.url(timeout="1s"))
+        assert_failed(result, name)
+        assert result.stderr.strip() and b"restore point" not in result.stdout, told(result)
+    each_beside_the_others(sorted({*LASTING, *OF_LIST} - {"no-token"}), check)
+
+
+@pytest.mark.parametrize("name", ["endless-list", "empty-pages", "huge-error"])
+def test_a_listing_without_end_ends(stage, full, name):
+    values = {"status": 200, "bytes": 30 << 20} if name == "huge-error" else {}
+    full.server.page_size = 4
+    with full.server.fault(name, on="list", **values):
+        result = seawall("list", full.url(timeout="2s"), seconds=20)
+    assert result.returncode == FAILED, told(result)
+    assert full.server.count("list") < 50
+
+
+def test_bytes_that_were_changed_on_the_way_never_become_a_database(stage, full, history):
+    for skip in range(0, 12, 2):
+        with full.server.fault("flipped-byte", on="get", times=1, skip=skip):
+            target, result = get_it_back(stage, full)
+        assert result.returncode in (DONE, CORRUPT), told(result)
+        assert target.exists() == (result.returncode == DONE)
+        if result.returncode == DONE:
+            assert_is_source(target, history)
+    with full.server.fault("flipped-byte", on="get"):
+        target, result = get_it_back(stage, full)
+    assert result.returncode == CORRUPT and not target.exists(), told(result)
+
+
+def test_objects_that_are_gone_or_hidden_by_the_server_are_missed(stage, full, history):
+    with full.server.fault("no-such-key", on="get", key="*/0/*", times=1, skip=1):
+        target, result = get_it_back(stage, full)
+    if result.returncode == DONE:
+        assert_is_source(target, history)
+    else:
+        assert result.returncode in (FAILED, CORRUPT) and not target.exists(), told(result)
+    with full.server.fault("no-such-key", on="get", key="*/0/*"):
+        target, result = get_it_back(stage, full)
+    assert result.returncode in (FAILED, CORRUPT, NOTHING) and not target.exists(), told(result)
+
+
+def test_an_old_listing_gives_an_old_state_and_no_mixture(stage, full, history):
+    """Eventually consistent: the newest object is not listed yet."""
+    newest = f"{PREFIX}/{full.level_zero()[-1]}"
+    kept = full.server.objects.pop(newest)
+    target, result = get_it_back(stage, full)
+    full.server.objects[newest] = kept
+    assert result.returncode == DONE, told(result)
+    assert content_of(target) in history[2][:-1]
+
+
+def test_a_listing_in_tiny_pages_is_the_same(stage, full, history):
+    whole = seawall("list", "--json", full.url()).stdout
+    for size in (1, 2, 3):
+        full.server.page_size = size
+        assert seawall("list", "--json", full.url()).stdout == whole
+    target, result = get_it_back(stage, full)
+    assert result.returncode == DONE, told(result)
+    assert_is_source(target, history)
+
+
+def test_a_server_without_ranges_is_read_or_refused(stage, full, history):
+    with full.server.fault("ignores-range", on="get"):
+        target, result = get_it_back(stage, full, timeout="1s")
+    if result.returncode == DONE:
+        assert_is_source(target, history)
+    else:
+        assert result.returncode == FAILED and not target.exists(), told(result)
+
+
+def test_nothing_there_is_told_apart_from_no_bucket_and_no_permission(stage, s3):
+    nothing = seawall("list", s3.url(prefix="elsewhere"))
+    assert nothing.returncode == NOTHING, told(nothing)
+    no_bucket = seawall("list", s3.url(bucket="no-such-bucket"))
+    assert no_bucket.returncode in (FAILED, USAGE) and b"NoSuchBucket" in no_bucket.stderr, told(no_bucket)
+    s3.server.down()
+    try:
+        down = seawall("list", s3.url(timeout="1s"))
+    finally:
+        s3.server.up()
+    assert down.returncode == FAILED and b"onnect" in down.stderr, told(down)
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://b", "s3:///prefix", "s3://bucket/p?endpiont=https://x", "s3://bucket/p?timeout=soon",
+                                 "s3://bucket/p?conditional=maybe", "s3://bucket/p?endpoint=ftp://x", "s3://bucket/p?header=Authorization:x",
+                                 "s3://bucket/p?sse-c-key-file=/nowhere", "s3://bucket/p?object-lock-mode=GOVERNANCE", "s3://bucket/p%zz"])
+def test_a_wrong_url_is_wrong_usage(stage, s3, url):
+    stage.prepare()
+    for arguments in (["list", url], ["restore", "-o", stage.folder / "x.db", url], ["replicate", "--once", stage.db, url]):
+        result = seawall(*arguments, seconds=20)
+        assert result.returncode == USAGE and result.stderr.strip(), told(result)
+    assert s3.server.count() == 0
+
+
+# ---- two writers
+
+def two_writers(stage, s3, *options, **url):
+    """A daemon with a live replica, and another database beside it."""
+    stage.replica = s3.url(**url)
+    app, daemon = start(stage, s3, *options)
+    other = stage.folder / "other.db"
+    rival = stage.ledger(db=other)
+    rival.commit(TABLE, insert(1, 50))
+    return app, daemon, rival, other
+
+
+@pytest.mark.parametrize("fault", [None, "ignores-condition", "no-condition"])
+def test_of_two_writers_the_one_that_was_taken_over_stops(stage, s3, fault):
+    if fault:
+        s3.server.fault(fault, on="put")
+    app, daemon, rival, other = two_writers(stage, s3)
+    if fault:
+        daemon.wait_for(lambda: re.search("second writer|another writer|If-None-Match", daemon.log()), 5, "the weakness is told")
+    refused = stage.replicate(db=other, live=False)
+    assert refused.wait(30) == OTHER_WRITER, refused.log()
+    heir = stage.replicate("--take-over", db=other, live=False)
+    wait_objects(s3, heir, 2)
+    rival.commit(insert(1))
+    wait_objects(s3, heir, 3)
+    app.commit(insert(1))
+    assert daemon.wait(30) == OTHER_WRITER, daemon.log()
+    rival.commit(insert(1))
+    wait_durable(heir, s3, rival)
+    assert heir.stop() == DONE, heir.log()
+    target = stage.restored()
+    assert content_of(target) == rival.states[-1]
+    assert_sound(target)
+
+
+def test_a_store_that_ignores_the_condition_is_told_at_the_start_and_watched(stage, s3):
+    s3.server.fault("ignores-condition", on="put")
+    app, daemon = start(stage, s3)
+    daemon.wait_for(lambda: re.search("second writer|another writer", daemon.log()), 5, "the weakness is told")
+    since, before = len(s3.server.records), len(s3.level_zero())
+    for n in range(1, 4):
+        app.commit(insert(1))
+        wait_objects(s3, daemon, before + n)
+    assert daemon.stop() == DONE
+    kinds = [record.kind for record in s3.server.requests(since=since)]
+    puts = [at for at, kind in enumerate(kinds) if kind == "put"]
+    assert len(puts) == 3 and len(kinds) <= 3 * 8, kinds
+    for begin, end in zip(puts, [*puts[1:], len(kinds)]):
+        assert {"get", "list"} <= set(kinds[begin:end]), f"after a PUT it looks what is there: {kinds}"
+    assert_history(stage, app)
+
+
+def test_a_store_that_ignores_the_condition_can_be_refused(stage, s3):
+    s3.server.fault("ignores-condition", on="put")
+    stage.replica = s3.url(conditional="require")
+    stage.prepare()
+    daemon = stage.replicate("--stop-timeout", "300ms", live=False)
+    daemon.wait_for(lambda: "conditional=require" in daemon.log() or not daemon.running(), 10, "the refusal is told")
+    assert daemon.stop() != DONE, daemon.log()
+    assert "conditional=require" in daemon.log() and not s3.level_zero()
+
+
+# ---- away for long
+
+def test_while_the_store_is_away_the_application_goes_on_and_nothing_but_the_wal_grows(stage, s3):
+    stage.prepare()
+    stage.replica = s3.url(timeout="2s")
+    limit = figure(64, 4) << 20
+    daemon = stage.replicate("--wal-limit", limit, live=False)
+    wait_objects(s3, daemon, 1)
+    app = stage.writer(rate=400, rows=ROWS, busy_timeout=20000)
+    app.wait_committed(100)
+    memory = daemon.memory_kib("VmRSS")
+    since, points = stage.last_txid(), len(stage.points())
+    s3.server.down()
+    try:
+        commits = app.committed()
+        wal = stage.longest_wal_while(lambda: app.committed() < commits + figure(400 * 600, 1600), 1200)
+    finally:
+        s3.server.up()
+    assert wal <= 2 * limit + (8 << 20), f"the WAL had {wal >> 20} MiB"
+    assert daemon.memory_kib("VmRSS") - memory < (48 << 10) + (64 << 10) * FULL, "it kept what it could not ship"
+    assert sorted(path.name for path in stage.folder.iterdir() if path.name.startswith("app.db")) == [
+        "app.db", "app.db-seawall", "app.db-shm", "app.db-wal"]
+    assert "trying again" in daemon.told_once("trying again")
+    report = app.stop()
+    assert all_errors(report) == 0, report
+    size = stage.db.stat().st_size
+    daemon.wait_for(stage.restores_source, 60 + 600 * FULL, "the replica has caught up")
+    gaps = [(a, b) for a, b in zip(stage.points(), stage.points()[1:]) if b > a + 1 and a >= since]
+    assert len(gaps) == 1, f"after {since}: {gaps}"
+    assert daemon.stop() == DONE, daemon.log()
+    assert check(stage.assert_restore_equals_source(), rows=ROWS) == report["last"]
+    stage.note(f"store away for {report['last'] - commits} commits: longest WAL {wal >> 20} MiB, database {size >> 20} MiB, "
+               f"{points} restore points before, one for all that was missed")
+
+
+# ---- what it costs
+
+def test_an_idle_replica_costs_no_request(stage, s3):
+    app, daemon = start(stage, s3)
+    app.commit(insert(1))
+    wait_objects(s3, daemon, 2)
+    app.close()
+    wait_until(lambda: stage.wal_bytes() == 0, 10, "the database is at rest")
+    before = s3.server.count()
+    stays_true(lambda: s3.server.count() == before and daemon.running(), figure(30, 3), "nothing is asked of the server")
+    assert daemon.stop() == DONE
+    assert s3.server.count() == before, "nor at the end"
+
+
+def test_in_steady_state_a_batch_costs_one_put_and_nothing_else(stage, s3):
+    stage.prepare()
+    daemon = stage.replicate("--put-rate", "never", live=False)
+    wait_objects(s3, daemon, 1)
+    app = stage.writer(rate=200, busy_timeout=20000)
+    app.wait_committed(50)
+    since, before = len(s3.server.records), len(s3.keys())
+    app.wait_committed(app.committed() + figure(12_000, 600), 120)
+    last = app.stop()["last"]
+    assert daemon.stop() == DONE, daemon.log()
+    records = s3.server.requests(since=since)
+    assert {record.kind for record in records} == {"put"} and {record.status for record in records} == {200}
+    assert len({record.key for record in records}) == len(records), "each object was put once"
+    assert abs(len(s3.keys()) - before - len(records)) <= 1
+    assert check(stage.assert_restore_equals_source()) == last
+    stage.note(f"steady state: {figure(12_000, 600)} commits in {len(records)} PUTs")
+
+
+def test_the_daemon_counts_its_requests_as_the_server_does(stage, s3):
+    stage.replica = s3.url(timeout="2s")
+    app, daemon = start(stage, s3)
+    with s3.server.fault("internal-error", on="put", key="*/0/*", times=2):
+        app.commit(insert(1))
+        wait_objects(s3, daemon, 2)
+    for n in range(3):
+        app.commit(insert(1))
+        wait_objects(s3, daemon, 3 + n)
+    s3.server.wait(lambda: all(record.ended for record in s3.server.records))
+    expected = counted(s3.server)
+
+    def asked():
+        before = len(daemon.log())
+        daemon.send(signal.SIGUSR1)
+        return daemon.wait_for(lambda: "requests: put" in daemon.log()[before:] and s3.logged_requests(daemon), 10, "an answer to SIGUSR1")
+    daemon.wait_for(lambda: asked() == expected, 5, f"{asked()}, the server: {expected}")
+    assert daemon.stop() == DONE
+    assert s3.logged_requests(daemon) == counted(s3.server), "the last line too"
+    assert SECRET not in daemon.log()
+
+
+def counted(server):
+    records = server.requests()
+    return {**{kind: server.count(kind) for kind in ("put", "get", "head", "list", "delete")},
+            "failed": sum(record.status == 0 or record.status >= 500 for record in records),
+            "sent": sum(record.received for record in records), "received": sum(record.sent for record in records)}
+
+
+@pytest.mark.parametrize("rate,burst", [(2, 3), (5, 1)])
+def test_a_budget_of_puts_is_kept_and_all_becomes_durable(stage, s3, rate, burst):
+    stage.prepare()
+    daemon = stage.replicate("--put-rate", f"{rate}/s", "--put-burst", burst, live=False)
+    wait_objects(s3, daemon, 1)
+    app = stage.writer(rate=100, busy_timeout=20000)
+    app.wait_committed(figure(3000, 300))
+    last = app.stop()["last"]
+    daemon.wait_for(stage.restores_source, 30, "all is durable")
+    assert daemon.stop() == DONE, daemon.log()
+    times = [record.started for record in s3.server.requests("put") if "/0/" in record.key]
+    for i, first in enumerate(times):
+        for j in range(i, len(times)):
+            allowed = burst + rate * (times[j] - first) + 1
+            assert j - i + 1 <= allowed, f"{j - i + 1} PUTs in {times[j] - first:.2f} s"
+    assert len(times) >= rate * 2, "it ships as it may"
+    assert check(stage.assert_restore_equals_source()) == last
+
+
+# ---- TLS
+
+def test_over_tls_only_a_certificate_that_is_trusted_will_do(stage, s3, monkeypatch, tmp_path):
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    pem, trusted = make_certificate(tmp_path)
+    with new_server(tls=pem) as server:
+        secure = Bucket(server, stage.folder)
+        app = stage.ledger()
+        app.commit(TABLE, insert(2))
+        stage.replica = secure.url(timeout="2s")
+        daemon = stage.replicate("--stop-timeout", "300ms", live=False)
+        daemon.wait_for(lambda: "certificate" in daemon.log() and "ca-file" in daemon.log(), 10, "the certificate is told")
+        assert daemon.stop() != DONE and server.count() == 0
+        refused = seawall("list", secure.url(timeout="2s"))
+        assert refused.returncode in (FAILED, USAGE) and b"certificate" in refused.stderr, told(refused)
+        stage.replica = secure.url(ca_file=trusted)
+        daemon = stage.replicate()
+        app.commit(insert(2))
+        wait_durable_at(daemon, stage, app)
+        assert daemon.stop() == DONE
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(trusted))
+        stage.replica = secure.url()
+        stage.assert_restore_equals_source()
+        assert server.complaints == []
+
+
+def wait_durable_at(daemon, stage, app):
+    def durable():
+        restored = stage.restored()
+        state = content_of(restored)
+        drop(restored)
+        return state == app.states[-1]
+    daemon.wait_for(durable, 20, "the newest restore point is the newest state")
