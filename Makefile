@@ -51,13 +51,13 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
-        format tidy bench soak coverage install uninstall clean deps
+.PHONY: all help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
+        check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "Variables: V=1 (show commands), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov)"
 
@@ -124,15 +124,18 @@ $(B)/tests/%.so: tests/support/app/%.c
 deps: ## install what is missing (Debian: apt; elsewhere it says what to install)
 	@etc/install-deps build
 
+demo-deps:
+	@etc/install-deps demo
+
 check-deps:
 	@etc/install-deps check
 
 check: check-deps ## install what is missing, build, and run every test
-	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property check-e2e
+	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property check-s3-store check-e2e
 	@echo "check: all tests passed"
 
 check-unit: $(UNIT_TESTS) ## unit tests
-	CMOCKA_MESSAGE_OUTPUT=TAP prove $(UNIT_TESTS)
+	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
 
 check-fuzz: $(FUZZERS) ## every decoder against damaged input, a few seconds each
 	@for f in $(FUZZERS); do $$f || exit 1; done
@@ -147,6 +150,30 @@ soak: $(B)/tests/property ## the same for a million steps; FIRST=n begins with a
 
 check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(PRELOADED) ## real programs, real signals
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
+
+# S3: a server that is not ours, started for the one run. Over http, and over TLS with a CA of its own where the server has that.
+STORE_S3 = CMOCKA_MESSAGE_OUTPUT=TAP SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_ENDPOINT" timeout 300 prove $(B)/tests/test_store_s3; \
+           [ -z "$$S3_TLS_ENDPOINT" ] || CMOCKA_MESSAGE_OUTPUT=TAP \
+           SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_TLS_ENDPOINT&ca-file=$$S3_CA_FILE" timeout 300 prove $(B)/tests/test_store_s3
+EVERY_SERVER := tests/e2e/test_s3_servers.py
+
+check-s3-store: $(B)/tests/test_store_s3 ## the contract of stores, on a Ceph object gateway
+	tests/support/rgw with $(B)/tests/rgw sh -ec '$(STORE_S3)'
+
+check-s3: check-s3-store ## everything about S3 alone
+	$(MAKE) --no-print-directory E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
+
+check-swift: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as OpenStack Swift has it: nothing is exclusive there
+	@etc/install-deps check-swift
+	tests/support/swift with $(B)/tests/swift sh -ec '$(STORE_S3)'
+	SEAWALL_TEST_SERVER=swift $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
+
+check-versitygw: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as the Versity gateway has it; needs go to build that
+	@etc/install-deps check
+	@command -v go >/dev/null || { echo "check-versitygw: go is not installed; it builds the gateway" >&2; exit 1; }
+	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@latest
+	tests/support/versitygw with $(B)/tests/versitygw sh -ec '$(STORE_S3)'
+	SEAWALL_TEST_SERVER=versitygw $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
 check-full: all ## the figures of the issue: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
@@ -189,22 +216,29 @@ coverage: ## line coverage of the unit tests
 bench: all ## the figures, alone, with Seawall, and with Litestream where it is installed
 	$(PYTHON) tests/bench/bench.py
 
-demo: check-deps ## the main job on a live database: write, kill, restore, compare
+bench-s3: all $(B)/tests/s3tool ## the figures over S3: requests, latency, loss, memory; on a Ceph object gateway
+	$(PYTHON) tests/bench/s3.py
+
+demo: demo-deps ## the main job on a live database: write, kill, restore, compare
 	@$(MAKE) --no-print-directory all $(B)/tests/writer
 	@etc/demo $(B)
 
 install: all ## into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/seawall \
-	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/seawall
 	install -m 755 $(B)/seawall $(DESTDIR)$(PREFIX)/bin/seawall
 	install -m 755 $(B)/seawall.so $(DESTDIR)$(PREFIX)/lib/seawall.so
 	install -m 644 include/seawall/vfs.h $(DESTDIR)$(PREFIX)/include/seawall/vfs.h
 	install -m 644 man/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1
+	install -m 644 man/seawall.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5
 	install -m 644 man/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
+	install -m 644 etc/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
 
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
-	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
+	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
+	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
+	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
 
 clean: ## everything that was built
 	rm -rf build

@@ -30,6 +30,9 @@ int cmd_help(int argc, char **argv);
 struct config;
 int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
 
+/* Says on stderr that a store is tried again. */
+void cli_tell_retry(const struct err *e);
+
 /* Prints "seawall: message" and gives the exit code of its class. */
 int cli_fail(const struct err *e);
 

@@ -21,6 +21,11 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
     return -1;
 }
 
+void cli_tell_retry(const struct err *e)
+{
+    fprintf(stderr, "seawall: trying again: %s\n", e->msg);
+}
+
 int cli_fail(const struct err *e)
 {
     fprintf(stderr, "seawall: %s\n", e->msg);

@@ -13,6 +13,8 @@
 #error "the Makefile defines SEAWALL_VERSION"
 #endif
 
+#define HELP_COLUMNS 120
+
 static const char overview[] =
     "seawall keeps SQLite databases safe: it ships every transaction to a replica, and restores any of them.\n"
     "\n"
@@ -22,8 +24,8 @@ static const char overview[] =
     "  seawall version\n"
     "  seawall help [COMMAND]\n"
     "\n"
-    "DB is the path of a database. URL is s3://bucket/prefix, file:///dir or the path of a folder; 'seawall help s3' has the "
-    "details.\n"
+    "DB is the path of a database. URL is s3://bucket/prefix, file:///dir or the path of a folder.\n"
+    "'seawall help COMMAND' and 'seawall help s3' have the details; seawall(1) and seawall.conf(5) all of it.\n"
     "Exit codes: 0 done and durable, 1 failed, 2 usage or configuration, 3 some databases failed, 4 nothing to restore,\n"
     "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 130 interrupted.\n";
 
@@ -33,14 +35,15 @@ static const char replicate_help[] =
     "Runs in the foreground until SIGTERM or SIGINT; then ships what is captured and exits 0 only if all of it is durable.\n"
     "SIGUSR1 logs figures. A second signal stops at once.\n"
     "\n"
-    "  -c, --config FILE            configuration: databases, replicas, options; the command line overrides it\n"
+    "  -c, --config FILE            configuration: databases, replicas, options; the command line comes first\n"
     "  --once                       bring the replicas up to date and exit\n"
     "  --take-over                  continue a replica that another writer began\n";
 
 static const char restore_help[] =
     "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
     "\n"
-    "Rebuilds a database beside PATH, proves it, and only then puts it there.\n"
+    "Rebuilds a database beside PATH, proves it, and only then puts it there. With -c, URL can be the name of a replica there, or\n"
+    "the path of a database there: then it is restored from its first replica.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  -o, --output PATH            where the database goes; it must not exist\n"
@@ -54,26 +57,44 @@ static const char restore_help[] =
 static const char list_help[] =
     "seawall list [-c FILE] [--json] URL|DB\n"
     "\n"
-    "Shows the restore points of a replica: txid, time, size of the database.\n"
+    "Shows the restore points of a replica: txid, time, size of the database. With -c, URL can be the name of a replica there,\n"
+    "or the path of a database there, which stands for its first replica.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, points\n";
 
 static const char s3_help[] =
-    "s3://BUCKET[/PREFIX][?KEY=VALUE&...]\n"
+    "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
     "\n"
-    "Credentials come from where other AWS programs find them: the profile that is named; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
-    "and\n"
-    "AWS_SESSION_TOKEN; a web identity; the shared files; a container's or an instance's service. Never from the URL.\n"
+    "The bucket must exist. Credentials come from where other AWS programs find them, never from the URL: the profile that is\n"
+    "named; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a web identity; the shared files; a container's or\n"
+    "an instance's service.\n"
+    "\n"
     "Keys; a '%' or '&' in a value is written %25 or %26. In a configuration file they stand in the section of the replica:\n"
     "\n";
+
+/* `text` beside `left`, in lines that fit. */
+static void print_beside(const char *left, int indent, const char *text)
+{
+    printf("  %-*s ", indent - 3, left);
+    while (*text) {
+        size_t room = (size_t)(HELP_COLUMNS - indent), n = strlen(text);
+        if (n > room)
+            for (n = room; n > 1 && text[n] != ' '; n--)
+                ;
+        printf("%.*s\n", (int)n, text);
+        text += n + strspn(text + n, " ");
+        if (*text)
+            printf("%*s", indent, "");
+    }
+}
 
 static void print_s3_options(void)
 {
     for (size_t i = 0; i < s3_option_count; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s=%s", s3_options[i].name, s3_options[i].value_name);
-        printf("  %-40s %s\n", left, s3_options[i].help);
+        print_beside(left, 43, s3_options[i].help);
     }
 }
 
@@ -81,10 +102,11 @@ static void print_options(void)
 {
     for (size_t i = 0; i < option_count; i++) {
         const struct option_spec *o = &option_table[i];
-        char left[64], fallback[32];
+        char left[64], fallback[32], text[256];
         snprintf(left, sizeof left, "--%s %s", o->name, o->value_name);
         option_format_default(o, fallback);
-        printf("  %-28s %s (%s)\n", left, o->help, fallback);
+        snprintf(text, sizeof text, "%s (%s)", o->help, fallback);
+        print_beside(left, 31, text);
     }
 }
 

@@ -76,8 +76,10 @@ static int list(const char *url, bool json, struct err *e)
     struct catalog c = {0};
     struct codec *codec = codec_new();
     int rc = codec ? store_open(url, STORE_READ, &store, e) : err_nomem(e, 0);
-    if (rc == 0)
+    if (rc == 0) {
+        store->retrying = cli_tell_retry;
         rc = catalog_open(&c, store, codec, e);
+    }
     if (rc == 0)
         catalog_prefetch(&c, 0, UINT64_MAX);
     if (rc == 0)
@@ -126,11 +128,13 @@ int cmd_list(int argc, char **argv)
             return cli_usage("list", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
-    if (!url)
+    if (!url && !config_path)
         return cli_usage("list", "it takes the URL of a replica");
     if (cli_read_config(config_path, &config, &e))
         return cli_fail(&e);
-    int rc = list(config ? config_url_of(config, url) : url, json, &e);
+    int rc = config ? config_find_url(config, url, &url, &e) : 0;
+    if (rc == 0)
+        rc = list(url, json, &e);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
 }

@@ -81,7 +81,8 @@ static int complete(struct request *r, const struct config *file, struct err *e)
             r->urls[r->config.url_count++] = db->replicas[i];
     } else if (file) {
         for (size_t i = 0; i < r->config.url_count; i++)
-            r->urls[i] = config_url_of(file, r->urls[i]);
+            if (config_find_url(file, r->urls[i], &r->urls[i], e))
+                return -1;
     }
     for (size_t i = 0; i < r->option_count; i++)
         if (options_set(&r->config.options, r->options[i].name, r->options[i].value, e))

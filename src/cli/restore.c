@@ -112,7 +112,7 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             return cli_usage("restore", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
-    if (!o->url)
+    if (!o->url && !*ret_config_path)
         return cli_usage("restore", "it takes the URL of a replica");
     if (o->txid != PLAN_NEWEST && (o->flags & RESTORE_BY_TIME))
         return cli_usage("restore", "either --txid or --time");
@@ -124,7 +124,8 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
 int cmd_restore(int argc, char **argv)
 {
     struct bar bar = {.wanted = isatty(STDERR_FILENO) != 0, .started_ms = clock_mono_ms()};
-    struct restore_options o = {.txid = PLAN_NEWEST, .cancel = &interrupted, .progress = draw_bar, .context = &bar};
+    struct restore_options o = {
+        .txid = PLAN_NEWEST, .cancel = &interrupted, .retrying = cli_tell_retry, .progress = draw_bar, .context = &bar};
     struct restore_result result;
     struct sigaction action = {.sa_handler = on_signal};
     struct err e;
@@ -140,8 +141,10 @@ int cmd_restore(int argc, char **argv)
     }
     if (cli_read_config(config_path, &config, &e))
         return cli_fail(&e);
-    if (config)
-        o.url = config_url_of(config, o.url);
+    if (config && config_find_url(config, o.url, &o.url, &e)) {
+        config_free(config);
+        return cli_fail(&e);
+    }
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     int rc = restore_run(&o, &result, &e);

@@ -11,7 +11,8 @@
 struct reading {
     struct config *c;
     bool (*parameter_known)(const char *name);
-    bool dbs_began; /* a [db] section was there: it has copied the options of [seawall] */
+    bool dbs_began;                     /* a [db] section was there: it has copied the options of [seawall] */
+    uint64_t given[1 + CONFIG_DBS_MAX]; /* options that [seawall] and each [db] have set: a bit for each entry of the table */
 };
 
 /* "db /a/b" -> "/a/b"; NULL: not of this kind. */
@@ -94,6 +95,17 @@ static int set_replica(struct reading *r, const char *name, const char *key, con
 
 /* ---- databases */
 
+static int set_option(struct options *o, const char *key, const char *value, uint64_t *given, struct err *e)
+{
+    for (size_t i = 0; i < option_count && i < 64; i++)
+        if (strcmp(option_table[i].name, key) == 0) {
+            if (*given >> i & 1)
+                return err_set(e, ERR_CONFIG, 0, "'%s' is given twice", key);
+            *given |= UINT64_C(1) << i;
+        }
+    return options_set(o, key, value, e);
+}
+
 static int set_db(struct reading *r, const char *path, const char *key, const char *value, struct err *e)
 {
     struct config *c = r->c;
@@ -112,7 +124,7 @@ static int set_db(struct reading *r, const char *path, const char *key, const ch
         r->dbs_began = true;
     }
     if (strcmp(key, "replica") != 0)
-        return options_set(&db->options, key, value, e);
+        return set_option(&db->options, key, value, &r->given[1 + (db - c->dbs)], e);
     if (db->replica_count == CONFIG_DB_REPLICAS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d replicas of one database", CONFIG_DB_REPLICAS_MAX);
     db->replicas[db->replica_count] = strdup(value);
@@ -122,6 +134,10 @@ static int set_db(struct reading *r, const char *path, const char *key, const ch
 static int set(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
     struct reading *r = context;
+    if (strchr(key, '.')) {
+        err_set(e, ERR_CONFIG, 0, "'%.80s' is indented", strchr(key, '.') + 1);
+        return err_hint(e, "keys begin at the beginning of a line");
+    }
     const char *db = argument(section, "db"), *replica = argument(section, "replica");
     if (db)
         return set_db(r, db, key, value, e);
@@ -133,7 +149,7 @@ static int set(void *context, const char *section, const char *key, const char *
     }
     if (r->dbs_began)
         return err_set(e, ERR_CONFIG, 0, "[seawall] must stand before the databases");
-    return options_set(&r->c->options, key, value, e);
+    return set_option(&r->c->options, key, value, &r->given[0], e);
 }
 
 /* ---- after reading: names become URLs */
@@ -225,13 +241,21 @@ int config_find_db(const struct config *c, const char *path, const struct config
     return 0;
 }
 
-const char *config_url_of(const struct config *c, const char *word)
+int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e)
 {
-    const struct config_replica *replica = find_replica(c, word);
-    if (replica)
-        return replica->url;
-    for (size_t i = 0; i < c->db_count; i++)
+    const struct config_db *db = NULL;
+    const struct config_replica *replica = word ? find_replica(c, word) : NULL;
+    if (!word) {
+        if (config_find_db(c, NULL, &db, e))
+            return -1;
+        *ret_url = db->replicas[0];
+        return 0;
+    }
+    *ret_url = replica ? replica->url : word;
+    for (size_t i = 0; !replica && i < c->db_count; i++)
         if (strcmp(c->dbs[i].path, word) == 0)
-            return c->dbs[i].replicas[0];
-    return word;
+            *ret_url = c->dbs[i].replicas[0];
+    if (*ret_url == word && !strpbrk(word, "/:"))
+        return err_set(e, ERR_CONFIG, 0, "the configuration has no [replica %.100s] and no [db %.100s]", word, word);
+    return 0;
 }

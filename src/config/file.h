@@ -52,7 +52,8 @@ void config_free(struct config *c); /* NULL is fine */
 /* The database with this path, or the only one if `path` is NULL. ERR_CONFIG: none, or several. */
 int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e) MUST_CHECK;
 
-/* The URL behind a word: the name of a replica, the path of a database (its first replica); else the word itself. */
-const char *config_url_of(const struct config *c, const char *word);
+/* The URL behind a word: the name of a replica, the path of a database (its first replica), or a URL or path itself; NULL: the only
+ * database. ERR_CONFIG: none of these. */
+int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e) MUST_CHECK;
 
 #endif

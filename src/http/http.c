@@ -40,6 +40,7 @@ struct call {
 };
 
 struct http {
+    pid_t process;
     CURLM *multi;
     pthread_t thread;
     pthread_mutex_t lock; /* guards queue, stopping, and `canceled`, `done` of each call */
@@ -393,8 +394,13 @@ static int failed(const struct call *c, struct err *e)
         return err_nomem(e, sizeof(struct call));
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(e, ERR_TIMEOUT, (int)c->code, "%s", why);
+    case CURLE_SSL_CONNECT_ERROR:
+        err_set(e, ERR_REMOTE, (int)c->code, "%s", why);
+        return strstr(why, "wrong version number") ? err_hint(e, "does the server speak https on this port?") : -1;
     case CURLE_PEER_FAILED_VERIFICATION:
         err_set(e, ERR_CONFIG, (int)c->code, "%s", why);
+        if (strstr(why, "subject name"))
+            return err_hint(e, "the certificate is of another host: use the name that stands in it");
         return err_hint(e, "a private authority is named with ca-file=, AWS_CA_BUNDLE or SSL_CERT_FILE");
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
@@ -433,6 +439,8 @@ static void wait_for(struct http *h, struct call *c)
 int http_request(struct http *h, const struct http_request *request, struct http_response *r, struct err *e)
 {
     struct call c = {.request = request, .response = r};
+    if (getpid() != h->process)
+        return err_set(e, ERR_IO, 0, "HTTP in a forked process: its I/O thread is in the other one");
     r->body = BUF_INIT(request->body_max);
     r->headers = BUF_INIT(HTTP_RESPONSE_HEADERS);
     pthread_mutex_lock(&h->lock);
@@ -460,6 +468,7 @@ static int start(struct http **ret_http, struct err *e)
         free(h);
         return -1;
     }
+    h->process = getpid();
     h->multi = libcurl.multi_init();
     if (!h->multi) {
         free(h);

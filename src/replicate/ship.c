@@ -205,10 +205,9 @@ static void introduce(struct lane *l)
     store_describe(s, text);
     log_info("replica '%s': %s; PUT is %s", l->d.url, text, s->fencing == STORE_FENCING_STRONG ? "exclusive" : "not exclusive");
     if (s->fencing == STORE_FENCING_WEAK)
-        log_warn(
-            "replica '%s': without exclusive PUT a second writer is noticed only afterwards, and each object costs five requests "
-            "more. Make sure that there is none",
-            l->d.url);
+        log_warn("replica '%s': without exclusive PUT a second writer is noticed only afterwards, and each object costs five "
+                 "requests more. Make sure that there is none",
+                 l->d.url);
     if (s->note[0])
         log_warn("replica '%s': %s", l->d.url, s->note);
 }
@@ -279,6 +278,10 @@ static void ship_done(struct job *job)
         if (l->err.code == ERR_CONFLICT) {
             lane_conflict(db, l);
         } else {
+            if (db->config->once && l->err.code == ERR_CONFIG && db->lane_count == 1) {
+                database_fail(db, &l->err); /* somebody waits for the answer, and only a person can help */
+                return;
+            }
             complain_of_replica(l, &l->err);
             if (kind == SHIP_MARKER)
                 lane_abandon_copy(l);

@@ -143,6 +143,7 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     int rc = codec ? store_open(options->url, STORE_READ, &store, e) : err_nomem(e, 0);
     if (rc == 0) {
         store->cancel = options->cancel;
+        store->retrying = options->retrying;
         rc = restore_once(store, codec, options, ret_result, e);
     }
     for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE;

@@ -22,6 +22,7 @@ struct restore_options {
     unsigned flags;
     unsigned jobs; /* threads; 0: by the kind of store */
     atomic_bool *cancel;
+    void (*retrying)(const struct err *e); /* the store takes more than two tries; may be NULL */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
 };

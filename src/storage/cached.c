@@ -83,11 +83,18 @@ static void keep(struct cached_store *c, const char *key, uint64_t size, const u
     free(kept);
 }
 
+/* What the owner wishes. */
+static void pass_on(struct cached_store *c)
+{
+    c->inner->cancel = c->base.cancel;
+    c->inner->retrying = c->base.retrying;
+}
+
 static int cached_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
 {
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
-    c->inner->cancel = s->cancel;
+    pass_on(c);
     if (!kept || offset < kept->size - kept->len || offset > kept->size || n > kept->size - offset)
         return c->inner->ops->read(c->inner, key, offset, out, n, e);
     memcpy(out, kept->tail + (offset - (kept->size - kept->len)), n);
@@ -99,7 +106,7 @@ static int cached_read_tail(struct store *s, const char *key, size_t n, struct b
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
     size_t before = out->len;
-    c->inner->cancel = s->cancel;
+    pass_on(c);
     if (kept && (n <= kept->len || kept->len == kept->size)) {
         size_t len = n < kept->len ? n : kept->len;
         *ret_size = kept->size;
@@ -146,7 +153,7 @@ static void cached_prefetch(struct store *s, const char *const *keys, size_t cou
     struct prefetch p = {.cached = of(s), .keys = keys, .count = count};
     pthread_t threads[CACHED_THREADS];
     size_t want = count < CACHED_THREADS ? count : CACHED_THREADS, started = 0;
-    of(s)->inner->cancel = s->cancel;
+    pass_on(of(s));
     while (started < want && pthread_create(&threads[started], NULL, prefetch_thread, &p) == 0)
         started++;
     for (size_t i = 0; i < started; i++)
@@ -163,7 +170,7 @@ static int cached_put_new(struct store *s, const char *key, const void *bytes, s
 static int cached_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                        struct err *e)
 {
-    of(s)->inner->cancel = s->cancel;
+    pass_on(of(s));
     return of(s)->inner->ops->list(of(s)->inner, prefix, start_after, fn, context, e);
 }
 

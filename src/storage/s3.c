@@ -29,6 +29,7 @@ static struct s3_client *client(const struct store *s)
 static int perform(struct store *s, struct s3_op *op, struct s3_outcome *o, struct err *e)
 {
     op->cancel = s->cancel;
+    op->retrying = s->retrying;
     return s3_perform(client(s), op, o, e);
 }
 
@@ -253,7 +254,7 @@ static int s3_put_new(struct store *s, const char *key, const void *bytes, size_
     if (s->fencing == STORE_FENCING_WEAK)
         return put_weakly(s, &op, ret_time_ms, e);
     int rc = perform(s, &op, &o, e);
-    if (rc == 0 && o.verdict == S3_UNSUPPORTED && s->fencing == STORE_FENCING_UNKNOWN) {
+    if (rc == 0 && o.verdict == S3_UNSUPPORTED && s->fencing != STORE_FENCING_STRONG) { /* another thread may have found out too */
         s3_outcome_release(&o);
         return become_weak(s, NO_CONDITION, e) ? -1 : put_weakly(s, &op, ret_time_ms, e);
     }
@@ -479,9 +480,12 @@ int s3_store_open(const char *url, enum store_mode mode, struct store **ret_stor
     s->base.ops = &s3_ops;
     s->base.remote = true;
     s->base.fencing = config.conditional == S3_CONDITIONAL_OFF ? STORE_FENCING_WEAK : STORE_FENCING_UNKNOWN;
-    if (config.endpoint_http)
-        snprintf(s->base.note, sizeof s->base.note,
-                 "the endpoint is plain http on another machine: anybody on the way can read and change what is sent");
+    snprintf(s->base.note, sizeof s->base.note, "%s%s%s",
+             config.endpoint_http
+                 ? "the endpoint is plain http on another machine: anybody on the way can read and change what is sent"
+                 : "",
+             config.endpoint_http && config.key_file_open ? "; " : "",
+             config.key_file_open ? "others than the owner may read the sse-c-key-file: chmod 600" : "");
     if (s3_client_new(&config, mode == STORE_WRITE ? ATTEMPTS_WRITE : ATTEMPTS_READ, &s->base.traffic, &s->client, e)) {
         free(s);
         return -1;

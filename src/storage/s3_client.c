@@ -279,13 +279,12 @@ static int64_t attempt_ms(const struct attempt *a)
     return most < left ? most : left;
 }
 
-static void count(struct s3_client *c, const struct s3_op *op, const struct http_response *r, bool failed)
+static void count(struct s3_client *c, const struct s3_op *op, const struct http_response *r)
 {
     struct store_traffic *t = c->traffic;
     atomic_ullong *kinds[S3_KINDS] = {
         [S3_PUT] = &t->put, [S3_GET] = &t->get, [S3_HEAD] = &t->head, [S3_LIST] = &t->list, [S3_DELETE] = &t->remove};
     atomic_fetch_add(kinds[op->kind], 1);
-    atomic_fetch_add(&t->failed, failed);
     atomic_fetch_add(&t->sent_bytes, op->body_len);
     atomic_fetch_add(&t->received_bytes, r->body.len + r->into_len);
 }
@@ -330,7 +329,7 @@ static int send_once(struct attempt *a, struct http_response *r, struct err *e)
                                        .into_max = op->into_max,
                                        .body_max = op->body_max > S3_ERROR_BYTES_MAX ? op->body_max : S3_ERROR_BYTES_MAX};
         rc = http_request(c->http, &request, r, e);
-        count(c, op, r, rc != 0 || s3_judge(op->kind, r->status, "") > S3_UNSUPPORTED);
+        count(c, op, r);
     }
     wipe(&who, sizeof who);
     http_headers_release(&headers);
@@ -445,6 +444,11 @@ static void leave_alone(struct s3_client *c, int64_t ms)
     pthread_mutex_unlock(&c->lock);
 }
 
+static bool interrupted(const struct attempt *a)
+{
+    return a->op->cancel && atomic_load(a->op->cancel);
+}
+
 /* False: that would be after the deadline, or somebody interrupts. */
 static bool wait_until(const struct attempt *a, int64_t until_ms)
 {
@@ -452,7 +456,7 @@ static bool wait_until(const struct attempt *a, int64_t until_ms)
         return false;
     while (clock_mono_ms() < until_ms) {
         int64_t left = until_ms - clock_mono_ms();
-        if (a->op->cancel && atomic_load(a->op->cancel))
+        if (interrupted(a))
             return false;
         clock_sleep_us(1000 * (left < SLEEP_SLICE_MS ? left : SLEEP_SLICE_MS));
     }
@@ -493,7 +497,7 @@ static int wait_for_pause(struct attempt *a, struct err *e)
     pthread_mutex_unlock(&a->c->lock);
     if (wait_until(a, not_before))
         return 0;
-    if (a->op->cancel && atomic_load(a->op->cancel))
+    if (interrupted(a))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
     return err_set(e, ERR_REMOTE, 0, "the store asked to be left alone for another %" PRId64 " s",
                    (not_before - clock_mono_ms() + 999) / 1000);
@@ -532,9 +536,13 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
         http_response_release(&o->response);
         o->response = (struct http_response){0};
         int rc = send_once(&a, &o->response, e);
-        if (rc != 0 && !worth_another_try(e))
+        if (rc != 0 && !worth_another_try(e)) {
+            atomic_fetch_add(&c->traffic->failed, 1);
             return -1;
+        }
         o->verdict = rc ? S3_RETRY : judge(&a, &o->response, e);
+        if (o->verdict > S3_UNSUPPORTED)
+            atomic_fetch_add(&c->traffic->failed, 1);
         if (o->verdict == S3_DONE || (o->verdict >= S3_MISSING && o->verdict <= S3_UNSUPPORTED)) {
             int64_t date = http_date_ms(&o->response);
             o->time_ms = date >= 0 ? date : look(c).wall_ms;
@@ -545,9 +553,11 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
         if (o->verdict != S3_RETRY && o->verdict != S3_THROTTLE)
             return -1;
         o->repeated |= rc == 0 || o->response.sent;
+        if (a.number == 1 && op->retrying)
+            op->retrying(e);
         leave_alone(c, retry_after_ms(&o->response));
         if (!wait_for_next(&a, o->verdict))
-            return -1;
+            return interrupted(&a) ? err_set(e, ERR_CANCELED, 0, "interrupted") : -1;
     }
 }
 

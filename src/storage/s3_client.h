@@ -50,6 +50,7 @@ struct s3_op {
     int (*check)(void *context, const struct http_response *r, struct err *e);
     void *context;
     const atomic_bool *cancel;
+    void (*retrying)(const struct err *e); /* the second attempt failed too; NULL: nobody wants to know */
 };
 
 struct s3_outcome {

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define URL_MAX 8192
@@ -98,6 +99,8 @@ static int read_key_file(struct s3_config *c, const char *path, struct err *e)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     int sys = errno;
+    struct stat st;
+    c->key_file_open = fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO));
     io_close(&fd);
     if (n < 0)
         return err_set(e, ERR_CONFIG, sys, "sse-c-key-file '%s': %s", path, strerror(sys));
@@ -218,6 +221,10 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
     while (n > 0 && prefix[n - 1] == '/')
         n--;
     prefix[n] = 0;
+    if (strpbrk(prefix, "&=")) {
+        err_set(e, ERR_CONFIG, 0, "prefix '%.80s' has a '&' or '='", prefix);
+        return err_hint(e, "options begin with a '?'; in a prefix they are written %%26 and %%3D");
+    }
     if (!percent_decode(prefix) || n + 2 > sizeof c->prefix)
         return err_set(e, ERR_CONFIG, 0, "prefix '%.80s': not decodable, or longer than %d bytes", prefix, S3_PREFIX_MAX - 2);
     if (n > 0) {
@@ -228,7 +235,7 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
     return 0;
 }
 
-static int set_parameter(struct s3_config *c, char *parameter, struct err *e)
+static int set_parameter(struct s3_config *c, char *parameter, uint64_t *given, struct err *e)
 {
     char *value = strchr(parameter, '=');
     if (value)
@@ -237,6 +244,9 @@ static int set_parameter(struct s3_config *c, char *parameter, struct err *e)
         if (strcmp(s3_options[i].name, parameter) == 0) {
             if (!value || !percent_decode(value))
                 return err_set(e, ERR_CONFIG, 0, "'%s' needs a value; a '%%' in it is written %%25", parameter);
+            if ((*given >> i & 1) && s3_options[i].kind != S3_HEADER)
+                return err_set(e, ERR_CONFIG, 0, "'%s' is given twice", parameter);
+            *given |= UINT64_C(1) << i;
             return set(c, &s3_options[i], value, e);
         }
     err_set(e, ERR_CONFIG, 0, "there is no option '%.60s'", parameter);
@@ -262,12 +272,13 @@ static int check(const struct s3_config *c, struct err *e)
 static int parse(struct s3_config *c, char *text, struct err *e)
 {
     char *query = strchr(text, '?'), *parameter;
+    uint64_t given = 0; /* a bit for each entry of the table */
     if (query)
         *query++ = 0;
     if (set_place(c, text, e))
         return -1;
     while (query && (parameter = strsep(&query, "&")))
-        if (*parameter && set_parameter(c, parameter, e))
+        if (*parameter && set_parameter(c, parameter, &given, e))
             return -1;
     const char *profile = c->profile[0] ? c->profile : NULL;
     if (!c->endpoint[0]) {

@@ -30,6 +30,7 @@ struct s3_config {
     uint64_t lock_days, bucket_key, sign_payload, content_md5;
     uint64_t timeout_ms;         /* of one operation with its retries */
     struct http_headers headers; /* extra ones */
+    bool key_file_open;          /* others may read the SSE-C key file */
     bool endpoint_http;          /* plain http to another machine: worth a warning */
 };
 

@@ -90,6 +90,8 @@ const char *s3_hint(int status, const char *code)
         {"AccessDenied", "allow s3:GetObject, s3:PutObject, s3:DeleteObject on bucket/prefix/* and s3:ListBucket on the bucket"},
         {"ExpiredToken", "fetch new credentials; those of a role or an instance are renewed by Seawall itself"},
         {"InvalidStorageClass", "the server does not know the storage class of storage-class="},
+        {"InvalidArgument", "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?"},
+        {"InvalidRequest", "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?"},
     };
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
         if (strcmp(hints[i].code, code) == 0)

@@ -74,7 +74,7 @@ void store_prefetch(struct store *s, const char *const *keys, size_t count)
 
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
 {
-    return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", prefix) : 0;
+    return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", *prefix ? prefix : s->url) : 0;
 }
 
 int store_remove(struct store *s, const char *key, struct err *e)

@@ -60,11 +60,12 @@ struct store_traffic {
 struct store {
     const struct store_ops *ops;
     char url[1024]; /* as it may be shown: without secrets */
-    char note[160]; /* what an operator should know of it, for the log; "": nothing */
+    char note[200]; /* what an operator should know of it, for the log; "": nothing */
     _Atomic enum store_fencing fencing;
-    bool remote;                  /* requests take long and cost money: many at a time, each for much */
-    struct store_traffic traffic; /* of a remote one */
-    const atomic_bool *cancel;    /* set by the owner: gives up waiting when it becomes true; NULL: nobody interrupts */
+    bool remote;                           /* requests take long and cost money: many at a time, each for much */
+    struct store_traffic traffic;          /* of a remote one */
+    const atomic_bool *cancel;             /* set by the owner: gives up waiting when it becomes true; NULL: nobody interrupts */
+    void (*retrying)(const struct err *e); /* set by the owner: told when an operation takes more than two tries; may be NULL */
 };
 
 enum store_mode {

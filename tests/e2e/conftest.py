@@ -6,6 +6,7 @@ SEAWALL=PATH              the program to test (build/seawall)
 SEAWALL_FULL=1            durations, counts and sizes as promised; without it shorter ones, for each change
 SEAWALL_TEST_SCALE=X      stretches or shrinks the shorter ones (1)
 SEAWALL_TEST_PATIENCE=X   stretches deadlines, for sanitizers and slow machines (1)
+SEAWALL_TEST_SERVER=NAME  the S3 server: rgw (else), swift or versitygw; test_s3_servers.py is for each of them
 
 Each test works in build/tests/e2e/<name>, which stays behind when the test fails, with the daemon's log in it.
 """
@@ -22,6 +23,7 @@ from bucket import Bucket
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from faults import Faults
 from ledger import Ledger
+from s3 import Place, Server
 from seawall import BINARY, DONE, Daemon, last_txid, restore, restore_points, told
 from waiting import wait_until
 
@@ -181,6 +183,26 @@ def s3(stage, server, monkeypatch):
     yield s3
     server.no_faults()
     assert server.complaints == [], "what no client should do"
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A server that is not ours, from the first test on that wants it."""
+    server = Server(application.BUILD)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def place(stage, s3_server, monkeypatch):
+    """The replica is a prefix of its own in the server's bucket; all programs find its credentials in the environment."""
+    at = Place(stage, s3_server)
+    for name in at.strange_variables():
+        monkeypatch.delenv(name)
+    for name, value in at.environment().items():
+        monkeypatch.setenv(name, value)
+    yield at
+    s3_server.restore_service()
 
 
 FAILED_KEY = pytest.StashKey[bool]()

@@ -2,6 +2,8 @@
 """What the documentation says against what the program does:
 
   - each option of src/config/options.c stands in man/seawall.1, with its default and its range;
+  - each key of src/storage/s3_config.c stands under S3 URLS in man/seawall.1, with its values, its default and its range;
+  - man/seawall.conf.5 names all options and keys, and so does etc/seawall.conf, with the defaults of the options;
   - each option that a command of src/cli accepts stands in the man page's section of the command and in its `help`, and the other way round;
   - links in README.md and src/README.md lead to files that are there;
   - mandoc has nothing to warn of in the man pages;
@@ -16,10 +18,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAN = ROOT / "man" / "seawall.1"
+CONF = ROOT / "man" / "seawall.conf.5"
+SAMPLE = ROOT / "etc" / "seawall.conf"
 LINKED = ["README.md", "src/README.md"]
 ALWAYS = {"help", "h"}  # `help` need not say how to ask for it
 CONSTANTS = {"GIB": 1 << 30, "UINT32_MAX": (1 << 32) - 1, "true": True, "false": False}
-UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "": 1}
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "/s": 3600, "/m": 60, "/h": 1, "": 1}
 
 
 # ---- the man page, without its markup
@@ -91,7 +95,7 @@ def number(text):
     """A value as an operator writes it; None: it is none."""
     if text in ("yes", "no"):
         return int(text == "yes")
-    parts = re.fullmatch(r"(\d+)([A-Za-z]*)", text)
+    parts = re.fullmatch(r"(\d+)([A-Za-z/]*)", text)
     return int(parts[1]) * UNITS[parts[2]] if parts and parts[2] in UNITS else None
 
 
@@ -104,12 +108,12 @@ def check_table(described):
         if body is None:
             yield f"man/seawall.1: --{name} of src/config/options.c is missing under OPTIONS"
             continue
-        says = re.search(r"Default: (\w+)\.", body)
+        says = re.search(r"Default: ([\w/]+)\.", body)
         if not says or number(says[1]) != default:
             yield f"man/seawall.1: --{name}: the default is {default}, the page says {says[1] if says else 'none'}"
         if kind == "YES_NO":
             continue
-        says = re.search(r"Range: (\w+) to (\w+)(, or never)?\.", body)
+        says = re.search(r"Range: ([\w/]+) to ([\w/]+)(, or never)?\.", body)
         if not says or (number(says[1]), number(says[2])) != (low, high):
             yield f"man/seawall.1: --{name}: the range is {low} to {high}, the page says {says[0] if says else 'none'}"
         elif bool(says[3]) != never:
@@ -141,6 +145,98 @@ def check_commands(parts):
             yield f"src/cli/help.c: option '{name}' of 'seawall {command}' is missing"
         for name in sorted(helped - accepted):
             yield f"src/cli/help.c: 'seawall {command}' has no option '{name}'"
+
+
+# ---- the keys of s3:// URLs, and the configuration file
+
+def s3_table():
+    """Yields name, kind, value name, default (None: the page must say one, whatever it is), range (None: none) of each key."""
+    source = (ROOT / "src/storage/s3_config.c").read_text()
+    body = re.search(r"s3_options\[\] = \{(.*?)\n\};", source, re.S).group(1)
+    macros = dict(re.findall(r"#define (\w+) (\d+)\n", source))
+    initial = re.search(r"\*ret_config = \(struct s3_config\)\{(.*?)\};", source, re.S).group(1)
+    defaults = {field: int(macros.get(value, value)) for field, value in re.findall(r"\.(\w+) = (\d+|[A-Z_]+)\b(?!\()", initial)
+                if macros.get(value, value).isdigit()}
+    for name, kind, field, values in re.findall(r'\{"([a-z0-9-]+)",\s*S3_(\w+),\s*FIELD\((\w+)\),\s*"([^"]+)",', body):
+        limits = re.search(rf"case S3_{kind}:(?:(?!case).)*?>= (\d+)(?:(?!case).)*?<= (\d+)", source, re.S)
+        default = None
+        if kind == "CHOICE":
+            default = values.split("|")[defaults.get(field, 0)]
+        elif kind == "YES_NO":
+            default = "yes" if defaults.get(field, 0) else "no"
+        elif kind == "TIME":
+            default = defaults.get(field)
+        yield name, kind, values, default, limits and (int(limits[1]), int(limits[2]))
+
+
+def check_s3(section):
+    entries = list(s3_table())
+    described = {}
+    for tag, body in tagged(section):
+        name, _, values = tag.strip().partition("=")
+        described[name] = (values.replace(" ", ""), body)
+    if not entries:
+        yield "src/storage/s3_config.c: no entry of s3_options found; is it written in another way now?"
+    for name, kind, values, default, limits in entries:
+        if name not in described:
+            yield f"man/seawall.1: {name} of src/storage/s3_config.c is missing under S3 URLS"
+            continue
+        shown, body = described[name]
+        if shown != values:
+            yield f"man/seawall.1: {name}: the values are {values}, the page says {shown}"
+        says = re.search(r"Default: (.+?)[.;,]", body)
+        if not says:
+            yield f"man/seawall.1: {name}: no default"
+        elif default is not None and default not in (says[1], number(says[1])):
+            yield f"man/seawall.1: {name}: the default is {default}, the page says {says[1]}"
+        says = re.search(r"Range: (\w+) to (\w+)\.", body)
+        if limits and (not says or (number(says[1]), number(says[2])) != limits):
+            yield f"man/seawall.1: {name}: the range is {limits[0]} to {limits[1]}, the page says {says[0] if says else 'none'}"
+    for name in sorted(described.keys() - {e[0] for e in entries}):
+        yield f"man/seawall.1: {name} under S3 URLS is not in src/storage/s3_config.c"
+
+
+def words_of(roff):
+    return set(re.findall(r"[a-z0-9-]+", plain(roff)))
+
+
+def check_conf():
+    """Each name must stand in the section of the page where it belongs."""
+    if not CONF.exists():
+        yield "man/seawall.conf.5: is missing"
+        return
+    parts = sections(CONF.read_text())
+    for heading, names in (("Options", [e[0] for e in table()]), ("Replicas", [e[0] for e in s3_table()])):
+        for name in sorted(set(names) - words_of(parts.get(heading, ""))):
+            yield f"man/seawall.conf.5: '{name}' is missing under {heading}"
+
+
+def check_sample():
+    """Whether it parses with all its comments taken away is for tests/e2e/test_sample_configuration.py."""
+    if not SAMPLE.exists():
+        yield "etc/seawall.conf: is missing"
+        return
+    found, section = {}, ""
+    for line in SAMPLE.read_text().splitlines():
+        text = re.sub(r"^#(?! )", "", line)   # '#key' is a key that is left out, '# words' are words
+        if text.startswith("["):
+            section = text.strip("[]").split()[0]
+        elif re.match(r"[a-z0-9-]+ = ", text):
+            key, _, value = text.partition(" = ")
+            found[section, key] = value
+    for name, _, default, *_ in table():
+        value = found.pop(("seawall", name), None)
+        if value is None:
+            yield f"etc/seawall.conf: '{name}' is missing in [seawall]"
+        elif number(value) != default:
+            yield f"etc/seawall.conf: '{name}' is {default} by default, not {value}"
+    for name, *_ in s3_table():
+        if found.pop(("replica", name), None) is None:
+            yield f"etc/seawall.conf: '{name}' is missing in [replica]"
+    options = {e[0] for e in table()}
+    for section, key in sorted(found.keys() - {("replica", "url"), ("db", "replica")}):
+        if section != "db" or key not in options:
+            yield f"etc/seawall.conf: there is no '{key}' in [{section}]"
 
 
 # ---- files
@@ -188,8 +284,11 @@ def problems():
         parts = sections(MAN.read_text())
         yield from check_table(options_in(parts.get("OPTIONS", "")))
         yield from check_commands(parts)
+        yield from check_s3(parts.get("S3 URLS", ""))
     else:
         yield "man/seawall.1: is missing"
+    yield from check_conf()
+    yield from check_sample()
     yield from check_links()
     yield from check_mandoc()
     yield from check_places()

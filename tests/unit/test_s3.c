@@ -99,6 +99,8 @@ static void a_wrong_url_is_refused_with_a_reason(void **state)
         {"s3://", "bucket"},
         {"s3:///prefix", "bucket"},
         {"s3://bu cket/x", "bucket"},
+        {"s3://bucket/x&endpoint=https://h", "'?'"},
+        {"s3://bucket/x?region=a&region=b", "twice"},
         {"s3://bucket/x?enpoint=https://h", "enpoint"},
         {"s3://bucket/x?endpoint=ftp://h", "endpoint"},
         {"s3://bucket/x?endpoint=https://user:secret@h", "endpoint"},
@@ -340,9 +342,15 @@ static void a_file_names_databases_and_replicas(void **state)
     assert_int_equal(db->replica_count, 2);
     assert_string_equal(db->replicas[0], "s3://bucket/app?endpoint=https://h&header=x-a: b%26c%25&header=x-b: 2");
     assert_string_equal(db->replicas[1], "/mnt/backup");
-    assert_string_equal(config_url_of(c, "offsite"), db->replicas[0]);
-    assert_string_equal(config_url_of(c, "/a/app.db"), db->replicas[0]);
-    assert_string_equal(config_url_of(c, "s3://x/y"), "s3://x/y");
+    static const char *const words[] = {"offsite", "/a/app.db", NULL};
+    const char *url = NULL;
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        assert_ok(config_find_url(c, words[i], &url, &e), &e);
+        assert_string_equal(url, db->replicas[0]);
+    }
+    assert_ok(config_find_url(c, "s3://x/y", &url, &e), &e);
+    assert_string_equal(url, "s3://x/y");
+    assert_error(config_find_url(c, "typo", &url, &e), &e, ERR_CONFIG);
     assert_error(config_find_db(c, "/b", &db, &e), &e, ERR_CONFIG);
     config_free(c);
 }
@@ -364,6 +372,8 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
         {"[replica x]\nurl = s3://b\nreigon = a\n", "reigon"},
         {"[replica x]\nurl = /dir\nregion = a\n", "s3://"},
         {"[replica a/b]\nurl = /dir\n", "a/b"},
+        {"[replica x]\nurl = s3://b\n  region = a\n", "indented"},
+        {"[seawall]\nput-rate = 1/s\nput-rate = 2/s\n", "twice"},
         {"[db /a]\nreplica = /r\n[seawall]\nput-rate = 1/s\n", "before"},
     };
     (void)state;

@@ -1,0 +1,23 @@
+"""etc/seawall.conf and the example of seawall.conf(5) are what the program reads. tests/lint/docs.py looks that nothing is missing in them."""
+import re
+
+import pytest
+
+from seawall import CHECKOUT, USAGE, seawall, told
+
+SAMPLE = (CHECKOUT / "etc" / "seawall.conf").read_text()
+PAGE = (CHECKOUT / "man" / "seawall.conf.5").read_text()
+TEXTS = {
+    "the sample": SAMPLE,
+    "the sample with nothing left out": re.sub(r"(?m)^#(?! |$)", "", SAMPLE),
+    "the example of the page": re.search(r"\.nf\n(\[.*?)\.fi", PAGE, re.S)[1].replace("\\-", "-"),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_it_is_read(text, tmp_path):
+    path = tmp_path / "seawall.conf"
+    path.write_text(text)
+    result = seawall("replicate", "-c", path, "/another.db", seconds=10)   # read to its end, and then it has no such database
+    assert result.returncode == USAGE, told(result)
+    assert result.stderr == b"seawall: the configuration has no [db /another.db]\n", told(result)

@@ -1,0 +1,237 @@
+/* storage/s3.h: a real S3 server keeps the contract of storage/store.h; and what only S3 has.
+ *
+ * SEAWALL_TEST_S3 names the place, s3://bucket/prefix?endpoint=...; credentials come by the environment. Each test works below a
+ * prefix of its own. tests/support/rgw has a server for it, `make check-s3-store` puts both together. */
+#include "store_contract.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+enum { MANY = 1100 }; /* objects: more than the 1000 of one page of a listing */
+
+static char url[2048]; /* of the place of this test */
+
+static int fresh_prefix(void **state)
+{
+    static unsigned count;
+    const char *place = getenv("SEAWALL_TEST_S3"), *query = strchr(place, '?');
+    struct timespec now;
+    (void)state;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(url, sizeof url, "%.*s/%" PRIx64 "-%d-%u%s", query ? (int)(query - place) : (int)strlen(place), place,
+             (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, (int)getpid(), ++count, query ? query : "");
+    return 0;
+}
+
+static int leave_it(void **state)
+{
+    (void)state;
+    return 0;
+}
+
+static struct store *open_s3(void)
+{
+    struct err e;
+    struct store *s = NULL;
+    if (store_open(url, STORE_WRITE, &s, &e)) {
+        fprintf(stderr, "%s: %s\n", url, e.msg);
+        return NULL;
+    }
+    return s;
+}
+
+static struct store_under_test s3 = {.open = open_s3, .clear = fresh_prefix, .forget = leave_it};
+
+/* ---- more objects than one page of a listing */
+
+struct filler {
+    struct store *store;
+    int first, failed;
+    struct err error; /* of the last that failed */
+};
+
+static void *fill(void *arg)
+{
+    struct filler *f = arg;
+    char key[STORE_KEY_MAX];
+    struct err e;
+    for (int i = f->first; i < MANY; i += RACERS) {
+        snprintf(key, sizeof key, "0/%016x", (unsigned)i);
+        if (store_put_new(f->store, key, key, (size_t)i % 7, NULL, &e)) {
+            f->failed++;
+            f->error = e;
+        }
+    }
+    return NULL;
+}
+
+static void put_many(struct store *s)
+{
+    pthread_t threads[RACERS];
+    struct filler fillers[RACERS];
+    for (int i = 0; i < RACERS; i++) {
+        fillers[i] = (struct filler){.store = s, .first = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, fill, &fillers[i]), 0);
+    }
+    for (int i = 0; i < RACERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < RACERS; i++)
+        assert_ok(fillers[i].failed, &fillers[i].error);
+}
+
+struct expected {
+    int next;
+    bool wrong;
+};
+
+static int check_next(void *context, const struct store_entry *entry)
+{
+    struct expected *x = context;
+    char key[STORE_KEY_MAX];
+    snprintf(key, sizeof key, "0/%016x", (unsigned)x->next);
+    x->wrong = x->wrong || strcmp(key, entry->key) != 0 || entry->size != (uint64_t)x->next % 7;
+    x->next++;
+    return 0;
+}
+
+static void a_listing_of_several_pages_has_each_object_once_and_in_order(void **state)
+{
+    struct store *s = open_it(state);
+    struct err e;
+    put_many(s);
+    struct expected all = {.next = 0};
+    assert_ok(store_list(s, "0/", "", check_next, &all, &e), &e);
+    assert_false(all.wrong);
+    assert_int_equal(all.next, MANY);
+    struct expected rest = {.next = 12};
+    assert_ok(store_list(s, "0/", "0/000000000000000b", check_next, &rest, &e), &e);
+    assert_false(rest.wrong);
+    assert_int_equal(rest.next, MANY);
+    store_close(s);
+}
+
+static void many_objects_are_removed_with_one_request(void **state)
+{
+    static char keys[STORE_REMOVE_MAX][STORE_KEY_MAX];
+    static const char *names[STORE_REMOVE_MAX];
+    struct store *s = open_it(state);
+    struct err e;
+    put_many(s);
+    for (unsigned i = 0; i < STORE_REMOVE_MAX; i++) {
+        snprintf(keys[i], sizeof keys[i], "0/%016x", i + 50);
+        names[i] = keys[i];
+    }
+    unsigned long long before = atomic_load(&s->traffic.remove);
+    assert_ok(store_remove_all(s, names, STORE_REMOVE_MAX, &e), &e);
+    assert_ok(store_remove_all(s, names, 3, &e), &e); /* not there counts as removed */
+    assert_int_equal(atomic_load(&s->traffic.remove) - before, 2);
+    struct expected first = {.next = 0}, last = {.next = STORE_REMOVE_MAX + 50};
+    assert_ok(store_list(s, "0/000000000000000", "", check_next, &first, &e), &e);
+    assert_int_equal(first.next, 16);
+    assert_ok(store_list(s, "0/", "0/0000000000000031", check_next, &last, &e), &e);
+    assert_int_equal(last.next, MANY);
+    assert_false(first.wrong || last.wrong);
+    store_close(s);
+}
+
+static void an_exclusive_put_is_one_request_and_a_refused_one_too(void **state)
+{
+    struct store *s = open_it(state);
+    struct err e;
+    put(s, "seawall.json", "{}");
+    assert_ok(store_probe(s, "seawall.json", "{}", 2, &e), &e);
+    unsigned long long puts = atomic_load(&s->traffic.put);
+    put(s, "0/01", "first");
+    assert_error(store_put_new(s, "0/01", "other", 5, NULL, &e), &e, ERR_EXISTS);
+    assert_int_equal(atomic_load(&s->traffic.put) - puts, 2);
+    assert_int_equal(atomic_load(&s->traffic.get), 0);
+    assert_int_equal(atomic_load(&s->traffic.head), 0);
+    assert_int_equal(atomic_load(&s->traffic.list), 0);
+    assert_int_equal(atomic_load(&s->traffic.failed), 0);
+    store_close(s);
+}
+
+/* ---- what is wrong is told */
+
+/* The URL with another value for one key of the query, or another bucket. */
+static const char *url_with(const char *more)
+{
+    static char other[sizeof url + 256];
+    snprintf(other, sizeof other, "%s%s%s", url, strchr(url, '?') ? "&" : "?", more);
+    return other;
+}
+
+static void the_url_that_is_shown_has_no_query_but_the_endpoint(void **state)
+{
+    struct err e;
+    struct store *s = NULL;
+    (void)state;
+    assert_ok(store_open(url_with("header=X-Test:secret"), STORE_WRITE, &s, &e), &e);
+    assert_null(strstr(s->url, "secret"));
+    assert_null(strstr(s->url, "ca-file"));
+    assert_int_equal(strncmp(s->url, "s3://", 5), 0);
+    store_close(s);
+}
+
+static void a_wrong_secret_is_told_at_once(void **state)
+{
+    static struct store_listing l;
+    struct err e;
+    struct store *s = NULL;
+    char kept[256];
+    (void)state;
+    snprintf(kept, sizeof kept, "%s", getenv("AWS_SECRET_ACCESS_KEY"));
+    assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret", 1), 0);
+    e.msg[0] = 0;
+    int rc = store_open(url, STORE_READ, &s, &e);
+    if (rc == 0)
+        rc = store_list(s, "", "", store_listing_add, &l, &e);
+    store_close(s);
+    assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", kept, 1), 0);
+    assert_int_not_equal(rc, 0);
+    assert_contains(e.msg, "SignatureDoesNotMatch");
+    assert_null(strstr(e.msg, "not-the-secret"));
+}
+
+#define TESTS_OF_S3                                                                                                                \
+    STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3),                                                  \
+        STORE_TEST(many_objects_are_removed_with_one_request, s3),                                                                 \
+        STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3), STORE_TEST(a_wrong_secret_is_told_at_once, s3)
+
+/* Is a PUT exclusive here? */
+static enum store_fencing find_fencing(void)
+{
+    struct err e;
+    fresh_prefix(NULL);
+    struct store *s = open_s3();
+    enum store_fencing fencing = STORE_FENCING_UNKNOWN;
+    if (s && store_put_new(s, "seawall.json", "{}", 2, NULL, &e) == 0 && store_probe(s, "seawall.json", "{}", 2, &e) == 0)
+        fencing = atomic_load(&s->fencing);
+    else if (s)
+        fprintf(stderr, "%s: %s\n", url, e.msg);
+    store_close(s);
+    return fencing;
+}
+
+int main(void)
+{
+    const struct CMUnitTest strong[] = {
+        STORE_CONTRACT_TESTS(s3),
+        STORE_CONTRACT_TESTS_OF_PROCESSES(s3),
+        STORE_TEST(an_exclusive_put_is_one_request_and_a_refused_one_too, s3),
+        TESTS_OF_S3,
+    };
+    const struct CMUnitTest weak[] = {STORE_CONTRACT_TESTS_OF_WEAK(s3), TESTS_OF_S3};
+    if (!getenv("SEAWALL_TEST_S3")) {
+        printf("1..0 # skip: SEAWALL_TEST_S3 names no S3 server; make check-s3-store does\n");
+        return 0;
+    }
+    switch (find_fencing()) {
+    case STORE_FENCING_STRONG:
+        return cmocka_run_group_tests(strong, NULL, NULL);
+    case STORE_FENCING_WEAK:
+        return cmocka_run_group_tests(weak, NULL, NULL);
+    default:
+        return 1;
+    }
+}
