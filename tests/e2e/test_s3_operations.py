@@ -413,7 +413,7 @@ def test_the_bucket_is_in_the_path_or_in_the_name_of_the_host(store):
     assert stored(store, "path") == stored(store, "vhost") == CONTENT
 
 
-@pytest.mark.parametrize("prefix", ["", "deep/er/still", "with%20space", "a+b", "%C3%A9%E2%98%83", "a=b&c", "a//b", "a/./b"])
+@pytest.mark.parametrize("prefix", ["", "deep/er/still", "with%20space", "a+b", "%C3%A9%E2%98%83", "a%3Db%26c", "a//b", "a/./b"])
 def test_every_prefix_makes_the_round_trip(store, prefix):
     store.server.objects.clear()
     url = store.url(prefix=prefix) if prefix else store.url(prefix="").replace("/?", "?")
