@@ -31,7 +31,7 @@ int curl_load(struct err *e)
     }
     if (!library) {
         err_set(e, ERR_CONFIG, 0, "can't load " LIBRARY ": %s", dlerror());
-        return err_hint(e, "install libcurl 7.85 or later; on Debian: apt-get install libcurl4");
+        return err_hint(e, "install libcurl 7.87 or later; on Debian: apt-get install libcurl4");
     }
     if (libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
         return 0;

@@ -16,7 +16,7 @@
 
 #define CONNECT_TIMEOUT_MS 3000
 #define LOW_SPEED_BYTES 1024 /* a second; slower for LOW_SPEED_SECONDS is as good as dead */
-#define LOW_SPEED_SECONDS 20
+#define LOW_SPEED_SECONDS 30
 #define CONNECTION_IDLE_SECONDS 50 /* servers close idle connections: a request on one that is about to go is lost time */
 #define CONNECTION_LIFE_SECONDS 600
 #define CONNECTIONS_KEPT 64
@@ -243,6 +243,7 @@ static void set_options(struct call *c)
     libcurl.easy_setopt(easy, CURLOPT_PRIVATE, c);
     libcurl.easy_setopt(easy, CURLOPT_ERRORBUFFER, c->message);
     libcurl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    libcurl.easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name that is still being looked up: not waited for by all */
     libcurl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     libcurl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     libcurl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);

@@ -281,6 +281,17 @@ static int note_newest(void *context, const struct commit_record *record)
     return 0;
 }
 
+/* Is what comes after `txid` only waiting for a base that is not complete yet? Otherwise objects are missing or were overwritten.
+ */
+static bool waits_for_base(struct catalog *c, uint64_t txid)
+{
+    struct err ignored;
+    for (size_t i = c->level0_count; i-- > 0 && c->level0[i].name.min > txid;)
+        if (catalog_load(c, &c->level0[i], &ignored) == 0 && (c->level0[i].segment->trailer.info.flags & SEGMENT_BASE_ONLY))
+            return true;
+    return false;
+}
+
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
 {
     if (txid != PLAN_NEWEST)
@@ -299,6 +310,11 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
         return -1;
     if (newest.txid == 0)
         return err_set(e, ERR_NOTFOUND, 0, "'%s' has no complete restore point yet", c->store->url);
+    if (!waits_for_base(c, newest.txid)) {
+        err_set(e, ERR_CORRUPT, 0, "'%s' goes on to txid %" PRIu64 ", but objects after txid %" PRIu64 " are missing or damaged",
+                c->store->url, head->segment->trailer.info.max, newest.txid);
+        return err_hint(e, "--txid %" PRIu64 " restores what is before the gap", newest.txid);
+    }
     return plan_exact(c, newest.txid, ret_plan, e);
 }
 

@@ -54,6 +54,10 @@ static void adopt(struct destination *d, const struct author *a, const struct la
     d->from_empty = false;
     d->head_page_size = o->page_size;
     d->head_min = o->min;
+    if (d->open_attempts && d->endangered_min == 0) {
+        d->endangered_min = o->min;
+        d->endangered = o->digest;
+    }
     d->outgoing.bytes.len = 0;
     destination_prove(d, store_ms);
     state_set_replica(a->state, d->index, &d->entry);
@@ -115,10 +119,12 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     int64_t store_ms = 0;
     if (!RULE(proof_age) || !too_old(d, a, d->proof_store_ms))
         return 0;
-    bool there = true;
-    if (find_next(d, d->entry.durable_txid, &next, &store_ms, e) || still_there(d, a, d->head_min, &d->entry.head, &there, e))
+    bool there = true, safe = true;
+    if (find_next(d, d->entry.durable_txid, &next, &store_ms, e) || still_there(d, a, d->head_min, &d->entry.head, &there, e) ||
+        (d->endangered_min != d->head_min && still_there(d, a, d->endangered_min, &d->endangered, &safe, e)))
         return err_wrap(e, "is the head still the head?");
-    if (next || !there)
+    d->broken |= !safe;
+    if (next || !there || !safe)
         destination_enter(d, DESTINATION_DETACHED);
     else
         destination_prove(d, store_ms);
@@ -187,13 +193,17 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
                             .page_size = info.page_size};
     struct identity id = state_identity(a->state);
     bool earlier_run = !uid_equal(&info.run, &a->run); /* in one process only digests count: a cloned machine has both ids */
+    bool tried = RULE(attempts) && identity_replica_tried(&d->entry, &digest);
+    uint64_t next = 1;
     int rc = 0;
     segment_release(&s);
-    if (RULE(proof_answer) && too_old(d, a, store_ms)) { /* whosever it is: what lies behind it decides */
+    if (tried && d->store->fencing == STORE_FENCING_WEAK && find_next(d, info.min, &next, &store_ms, e))
+        return -1;
+    if (RULE(proof_answer) && next && too_old(d, a, store_ms)) { /* whosever it is: what lies behind it decides */
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
-    if (RULE(attempts) && identity_replica_tried(&d->entry, &digest))
+    if (tried)
         adopt(d, a, &landed, store_ms);
     else if (earlier_run && identity_is_past(&id, &info.run, info.max))
         adopt(d, a, &landed, store_ms);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LINKS_CHECKED 32 /* of the newest objects, on a weak store */
+
 struct findings {
     bool mine, past;
     bool behind; /* the object at our position is gone: retention took it, and a power cut our position. Whose the others are shows
@@ -118,9 +120,11 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
     return rc;
 }
 
-/* What was tried and has not landed is forgotten: should it land yet, its run shows whose it is. */
+/* What was tried and has not landed is forgotten: should it land yet, its run shows whose it is. On a weak store it would overwrite
+ * what we put in its place: that is remembered. */
 static void set_position(struct destination *d, const struct findings *f)
 {
+    d->open_attempts |= d->store->fencing == STORE_FENCING_WEAK && d->entry.attempt_count > 0;
     d->entry.durable_txid = f->head_txid;
     d->entry.head = f->head;
     d->entry.head_checksum = f->head_checksum;
@@ -149,6 +153,30 @@ static int identify(const struct destination *d, const struct author *a, struct 
     return replica_identity_obtain(d->store, ret_id, e);
 }
 
+/* Do the newest objects of a weak store still continue each other? One of them may have been overwritten. */
+static int check_links(struct destination *d, const struct author *a, const struct catalog *c, struct err *e)
+{
+    struct segment_info before = {.max = 0};
+    struct digest before_digest = {{0}};
+    if (d->store->fencing != STORE_FENCING_WEAK)
+        return 0;
+    for (size_t i = c->level0_count > LINKS_CHECKED ? c->level0_count - LINKS_CHECKED : 0; i < c->level0_count; i++) {
+        struct segment s;
+        struct digest digest;
+        if (object_load_level0(c->store, c->level0[i].name.min, a->codec, &s, &digest, e))
+            return -1;
+        const struct segment_info info = s.trailer.info;
+        segment_release(&s);
+        bool linked = info.min == before.max + 1 && digest_equal(&info.digest_before, &before_digest);
+        d->broken |= before.max > 0 && !linked && !(info.flags & SEGMENT_FROM_EMPTY);
+        if (info.flags & SEGMENT_FROM_EMPTY)
+            d->broken = false;
+        before = info;
+        before_digest = digest;
+    }
+    return 0;
+}
+
 static int attach_to(struct destination *d, const struct author *a, struct catalog *c, enum destination_state *ret_to,
                      struct err *e)
 {
@@ -171,6 +199,19 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         return -1;
     if (!f.mine && a->take_over == TAKE_OVER_NO)
         return destination_conflict(d, &f.last, e);
+    if (check_links(d, a, c, e))
+        return -1;
+    if (d->broken) {
+        map_release(&d->head_map);
+        d->from_empty = true;
+        d->broken = d->open_attempts = false;
+        d->endangered_min = 0;
+        set_position(d, &f);
+        snprintf(d->found, sizeof d->found, "an object before txid %" PRIu64 " was overwritten: everything is sent anew",
+                 f.head_txid);
+        *ret_to = DESTINATION_RESYNC;
+        return 0;
+    }
     if (f.mine && f.past) {
         set_position(d, &f);
         state_set_replica(a->state, d->index, &d->entry);

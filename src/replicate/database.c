@@ -72,12 +72,22 @@ void database_log_figures(const struct database *db)
 
 /* ---- captured commits: kept while a healthy replica needs them */
 
+/* Are batches kept for this one? One in trouble keeps those that continue its head, while there is room. */
+static bool keeps_batches(const struct database *db, const struct lane *l)
+{
+    const struct batch *first = db->backlog.first;
+    if (ship_healthy(l))
+        return true;
+    return l->seen == DESTINATION_ATTACHED && db->backlog.bytes < db->config->options.max_pending &&
+           (first ? first->first <= l->seen_durable + 1 : db->captured_txid == l->seen_durable);
+}
+
 /* Lets go of what no replica will use any more: every healthy one has it. The others catch up from the database. */
 static void let_go_of_batches(struct database *db)
 {
     uint64_t low = db->captured_txid;
     for (size_t i = 0; i < db->lane_count; i++)
-        if (ship_healthy(&db->lanes[i]) && db->lanes[i].seen_durable < low)
+        if (keeps_batches(db, &db->lanes[i]) && db->lanes[i].seen_durable < low)
             low = db->lanes[i].seen_durable;
     backlog_trim(&db->backlog, low);
 }
@@ -91,7 +101,7 @@ static void take_batches(struct database *db, struct batch *list)
         backlog_add(&db->backlog, b);
     }
     for (size_t i = 0; i < db->lane_count; i++)
-        somebody |= ship_healthy(&db->lanes[i]) || !db->lanes[i].asked;
+        somebody |= keeps_batches(db, &db->lanes[i]) || !db->lanes[i].asked;
     while (db->backlog.first &&
            (!somebody || db->backlog.bytes > 3 * db->config->options.max_pending)) /* an outage costs granularity, never data */
         backlog_drop_first(&db->backlog);
@@ -231,10 +241,10 @@ static bool all_asked(const struct database *db)
     return true;
 }
 
-static bool any_healthy(const struct database *db)
+static bool any_keeps(const struct database *db)
 {
     for (size_t i = 0; i < db->lane_count; i++)
-        if (ship_healthy(&db->lanes[i]))
+        if (keeps_batches(db, &db->lanes[i]))
             return true;
     return false;
 }
@@ -265,7 +275,7 @@ static void fill_request(struct database *db)
                                 .settle = db->stopping && !db->final_done,
                                 .hold = (catching_up(db) && !db->stopping) || db->final_done,
                                 .look = db->touched,
-                                .drop = all_asked(db) && !any_healthy(db),
+                                .drop = all_asked(db) && !any_keeps(db),
                                 .may_resync = all_asked(db)};
     r->room = db->backlog.bytes < db->config->options.max_pending ? db->config->options.max_pending - db->backlog.bytes : 0;
     for (size_t i = 0; i < db->lane_count; i++) {

@@ -24,7 +24,7 @@ int destination_open(struct destination *d, const char *url, struct err *e)
 {
     *d = (struct destination){
         .given = url, .state = DESTINATION_DETACHED, .head_map = {.fd = -1}, .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
-    snprintf(d->url, sizeof d->url, "%.*s", (int)strcspn(url, "?"), url); /* a query may hold what is nobody's business */
+    snprintf(d->url, sizeof d->url, "%.*s", (int)strcspn(url, "?@"), url); /* what follows may be nobody's business */
     return destination_open_store(d, e);
 }
 

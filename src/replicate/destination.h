@@ -75,10 +75,16 @@ struct destination {
     bool from_empty;         /* the next object starts anew: nothing in the replica is related to what we have */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
     uint64_t head_min;       /* its first txid */
-    bool run_on_disk;        /* this run, with the position that it went on from: since its first put */
-    uint64_t since;          /* commits captured up to here do not continue the replica's head */
-    int64_t proof_store_ms;  /* the store's clock when the head was proven to be the head */
-    int64_t proof_boot_ms;   /* and the machine's, which goes on while it is suspended */
+
+    /* on a weak store: a PUT of an earlier run whose outcome is unknown may yet be carried out, and overwrite what we put there */
+    bool open_attempts;
+    uint64_t endangered_min; /* what we put there begins with this txid; 0: nothing yet */
+    struct digest endangered;
+    bool broken;            /* it happened: the next object starts anew */
+    bool run_on_disk;       /* this run, with the position that it went on from: since its first put */
+    uint64_t since;         /* commits captured up to here do not continue the replica's head */
+    int64_t proof_store_ms; /* the store's clock when the head was proven to be the head */
+    int64_t proof_boot_ms;  /* and the machine's, which goes on while it is suspended */
 
     uint64_t objects, bytes; /* put by this run */
     char found[160];         /* what attach found, for the log */

@@ -115,6 +115,13 @@ void lane_succeeded(struct lane *l)
     l->complaint[0] = 0;
 }
 
+void lane_detoured(struct lane *l, int64_t now_ms)
+{
+    int64_t wait_ms = (int64_t)BACKOFF_MIN_MS << (l->detours < 10 ? l->detours : 10);
+    if (l->detours++ > 0) /* the first time is nothing unusual */
+        l->retry_at_ms = now_ms + (wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS);
+}
+
 /* ---- jobs */
 
 static int build(struct lane *l, const struct author *a)

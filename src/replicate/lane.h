@@ -61,6 +61,7 @@ struct lane {
     bool asked;          /* attach was tried at least once */
     int64_t retry_at_ms; /* monotonic; after a failure */
     int64_t backoff_ms;
+    unsigned detours;      /* appends in a row that ended where the store has to be looked at again */
     int64_t started_at_ms; /* of the last job */
     int64_t shipped_at_ms; /* start of the last append */
     unsigned shipped_commits;
@@ -89,5 +90,6 @@ void lane_pause_base(struct lane *l);   /* the same */
 void lane_resume_base(struct lane *l);
 void lane_failed(struct lane *l, const struct err *e, int64_t now_ms);
 void lane_succeeded(struct lane *l);
+void lane_detoured(struct lane *l, int64_t now_ms); /* an append put nothing: the next look waits longer each time */
 
 #endif

@@ -64,7 +64,9 @@ int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now
 {
     int64_t due = l->shipped_at_ms + gap_ms(l);
     bool free = db->stopping || !l->store || !l->store->remote;
-    if (free || backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) >= db->config->options.max_batch)
+    const struct options *o = &db->config->options;
+    size_t full = o->max_batch < o->max_pending / 2 ? o->max_batch : o->max_pending / 2; /* more than is kept never waits */
+    if (free || backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) >= full)
         return due;
     int64_t ready = budget_ready_at_ms(&l->budget, now);
     return due > ready ? due : ready;
@@ -293,6 +295,10 @@ static void ship_done(struct job *job)
     if (l->complaint[0])
         log_info("replica '%s': reachable again", l->d.url);
     lane_succeeded(l);
+    if (l->d.state == DESTINATION_DETACHED)
+        lane_detoured(l, now);
+    else if (kind != SHIP_ATTACH)
+        l->detours = 0;
     l->shipped_commits = l->d.outgoing.commits;
     if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
         lane_abandon_copy(l);

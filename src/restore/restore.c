@@ -3,6 +3,7 @@
  * If anything fails before the new file is proven and synced, the target is as it was and nothing is left beside it. */
 #include "restore/restore.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "pagemap/state.h"
@@ -13,6 +14,8 @@
 #include <string.h>
 
 #define PLANS_MAX 4
+#define PLAN_PAUSE_MS 1000 /* more each time: a store whose listings lag catches up */
+#define SLICE_MS 50
 
 /* Level-0 object that ends the replica's history, or NULL. */
 static struct catalog_object *head_of(struct catalog *c)
@@ -149,6 +152,9 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE;
          i++) { /* retention works beside us: what replaces it is there */
         log_info("%s; it was listed before: planning again", e->msg);
+        for (int k = 0; store->remote && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
+             k++)
+            clock_sleep_us(1000 * SLICE_MS);
         rc = restore_once(store, codec, options, ret_result, e);
     }
     if (rc != 0 && e->code == ERR_GONE)

@@ -83,7 +83,7 @@ static void keep(struct cached_store *c, const char *key, uint64_t size, const u
     free(kept);
 }
 
-/* What the owner wishes. */
+/* What the owner wishes. It says so before the first listing, when there is one thread. */
 static void pass_on(struct cached_store *c)
 {
     c->inner->cancel = c->base.cancel;
@@ -94,7 +94,6 @@ static int cached_read(struct store *s, const char *key, uint64_t offset, void *
 {
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
-    pass_on(c);
     if (!kept || offset < kept->size - kept->len || offset > kept->size || n > kept->size - offset)
         return c->inner->ops->read(c->inner, key, offset, out, n, e);
     memcpy(out, kept->tail + (offset - (kept->size - kept->len)), n);
@@ -106,7 +105,6 @@ static int cached_read_tail(struct store *s, const char *key, size_t n, struct b
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
     size_t before = out->len;
-    pass_on(c);
     if (kept && (n <= kept->len || kept->len == kept->size)) {
         size_t len = n < kept->len ? n : kept->len;
         *ret_size = kept->size;
@@ -153,7 +151,6 @@ static void cached_prefetch(struct store *s, const char *const *keys, size_t cou
     struct prefetch p = {.cached = of(s), .keys = keys, .count = count};
     pthread_t threads[CACHED_THREADS];
     size_t want = count < CACHED_THREADS ? count : CACHED_THREADS, started = 0;
-    pass_on(of(s));
     while (started < want && pthread_create(&threads[started], NULL, prefetch_thread, &p) == 0)
         started++;
     for (size_t i = 0; i < started; i++)

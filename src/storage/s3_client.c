@@ -274,7 +274,9 @@ static int64_t attempt_ms(const struct attempt *a)
 {
     int64_t most = a->op->kind == S3_LIST ? LIST_ATTEMPT_MS : (int64_t)ATTEMPT_MS << (a->number < 3 ? a->number : 3);
     int64_t left = a->deadline_ms - clock_mono_ms();
-    size_t pace = BYTES_PER_SECOND << (a->number < 2 ? 2 - a->number : 0); /* one slow connection among fast ones is left early */
+    /* Of several reads at a time one slow connection is left early. A PUT that moves is never cut off: a line can be as slow as
+     * that. */
+    size_t pace = BYTES_PER_SECOND << (a->op->kind == S3_GET && a->number < 2 ? 2 - a->number : 0);
     most = (most < ATTEMPT_MAX_MS ? most : ATTEMPT_MAX_MS) + transfer_ms(a->op, pace);
     return most < left ? most : left;
 }
@@ -399,6 +401,8 @@ static enum s3_verdict judge(struct attempt *a, const struct http_response *r, s
     }
     xml_find(r->body.data, r->body.len, "Error/Code", code, sizeof code);
     enum s3_verdict v = s3_judge(a->op->kind, r->status, code);
+    if (v == S3_MISSING && a->op->kind == S3_GET && !code[0] && r->body.len > 0)
+        v = S3_RETRY; /* somebody's page, not the store's word */
     tell(r, code, v, e);
     if (strcmp(code, "SignatureDoesNotMatch") == 0 && adopt_clock(a->c, r, SKEW_MS))
         v = S3_CLOCK;
@@ -527,7 +531,7 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
 {
     struct attempt a = {.c = c, .op = op};
     *o = (struct s3_outcome){.verdict = S3_RETRY};
-    a.deadline_ms = clock_mono_ms() + (int64_t)c->config.timeout_ms + transfer_ms(op, BYTES_PER_SECOND);
+    a.deadline_ms = clock_mono_ms() + (int64_t)c->config.timeout_ms + 2 * transfer_ms(op, BYTES_PER_SECOND);
     if (sign_body(&a, e))
         return -1;
     for (;;) {

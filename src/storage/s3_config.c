@@ -70,7 +70,9 @@ static bool choose(const char *choices, const char *word, uint64_t *ret_index)
 
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+    size_t n = strspn(host, "0123456789.");
+    return (strncmp(host, "127.", 4) == 0 && (host[n] == 0 || host[n] == ':' || host[n] == '/')) ||
+           strncmp(host, "[::1]", 5) == 0 ||
            (strncmp(host, "localhost", 9) == 0 && (host[9] == 0 || host[9] == ':' || host[9] == '/'));
 }
 
@@ -210,7 +212,7 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
         *prefix++ = 0;
     if (strlen(place) < 3 || strlen(place) >= sizeof c->bucket ||
         strspn(place, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != strlen(place)) {
-        err_set(e, ERR_CONFIG, 0, "'%.80s' is no name of a bucket", place);
+        err_set(e, ERR_CONFIG, 0, "'%.80s' is no name of a bucket", strchr(place, '@') ? "...@..." : place);
         return err_hint(e, "write s3://bucket/prefix, and the server as ?endpoint=https://host");
     }
     memcpy(c->bucket, place, strlen(place) + 1);
@@ -301,7 +303,7 @@ int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e
         n < 0 || n >= (int)sizeof text ? err_set(e, ERR_CONFIG, 0, "longer than %d bytes", URL_MAX) : parse(ret_config, text, e);
     if (rc) {
         s3_config_release(ret_config);
-        return err_wrap(e, "store '%.*s'", (int)strcspn(url, "?"), url);
+        return strchr(url, '@') ? -1 : err_wrap(e, "store '%.*s'", (int)strcspn(url, "?"), url); /* with '@' it may be a secret */
     }
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#define BARREN_PAGES_MAX 1000 /* in a row, without a key of ours: strangers, or what a server filters */
 #define QUERY_MAX (3 * (S3_TOKEN_MAX + S3_PREFIX_MAX + STORE_KEY_MAX) + 256)
 
 int s3_listing_init(struct s3_listing *l, const char *root, const char *prefix, const char *start_after, struct err *e)
@@ -142,7 +143,10 @@ int s3_listing_deliver(struct s3_listing *l, store_entry_fn *fn, void *context, 
         }
     }
     *ret_more = l->truncated;
-    if (l->truncated && !advanced)
+    bool another = l->next_token[0] && strcmp(l->next_token, l->token) != 0 && ++l->barren <= BARREN_PAGES_MAX;
+    if (advanced)
+        l->barren = 0;
+    if (l->truncated && !advanced && !another)
         return err_set(e, ERR_REMOTE, 0, "the listing does not advance after '%s'", l->last);
     memcpy(l->token, l->next_token, sizeof l->token); /* none: the next page begins after the last key */
     return 0;

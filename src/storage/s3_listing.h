@@ -27,6 +27,7 @@ struct s3_listing {
     } * entries, entry; /* `entry`: being read */
     size_t count;
     bool truncated, understood, skip; /* skip: the entry is not one of ours */
+    unsigned barren;                  /* pages in a row that did not advance */
     char next_token[S3_TOKEN_MAX];
 };
 

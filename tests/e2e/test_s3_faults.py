@@ -11,6 +11,7 @@ from bucket import ACCESS, BUCKET, PREFIX, SECRET, Bucket, each_beside_the_other
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from httpd import make_certificate
 from ledger import TABLE, Ledger, insert
+from s3server import Object
 from seawall import CORRUPT, DONE, FAILED, NOTHING, OTHER_WRITER, TIMED_OUT, USAGE, Daemon, restore, seawall, told, url_of
 from waiting import FULL, PATIENCE, figure, stays_true, wait_until
 
@@ -455,6 +456,87 @@ def test_a_store_that_ignores_the_condition_can_be_refused(stage, s3):
     daemon.wait_for(lambda: "conditional=require" in daemon.log() or not daemon.running(), 10, "the refusal is told")
     assert daemon.stop() != DONE, daemon.log()
     assert "conditional=require" in daemon.log() and not s3.level_zero()
+
+
+def test_without_exclusive_put_a_request_that_is_carried_out_late_is_noticed_and_all_is_sent_anew(stage, s3):
+    s3.server.fault("ignores-condition", on="put")
+    app, daemon = start(stage, s3)
+    before = s3.level_zero()
+    late = s3.server.fault("stall", on="put", key="*/0/*", times=1)   # received; carried out when it is let go
+    app.commit(insert(1))
+    late.wait_met(1, 10 * PATIENCE)
+    daemon.kill()
+    app.commit(insert(1))
+    daemon = stage.replicate(live=False)
+    wait_durable(daemon, s3, app)
+    app.commit(insert(1))
+    wait_durable(daemon, s3, app)
+    key = next(key for key in s3.level_zero() if key not in before)
+    ours = s3.server.objects[f"{PREFIX}/{key}"].etag
+    late.off()
+    daemon.wait_for(lambda: s3.server.objects[f"{PREFIX}/{key}"].etag != ours, 10, "the late request is carried out")
+    app.commit(insert(1))
+    daemon.wait_for(lambda: "was overwritten" in daemon.log(), 20, "the overwritten object is noticed")
+    wait_durable(daemon, s3, app)
+    assert daemon.stop() == DONE, daemon.log()
+    app.close()
+    stage.assert_restore_equals_source()
+
+
+def test_a_gap_before_the_newest_transaction_is_damage_and_no_older_restore(stage, s3):
+    app, daemon = start(stage, s3)
+    for _ in range(5):
+        app.commit(insert(1))
+        wait_durable(daemon, s3, app)
+    assert daemon.stop() == DONE
+    keys = s3.level_zero()
+    del s3.server.objects[f"{PREFIX}/{keys[3]}"]
+    target = stage.folder / "gap.db"
+    result = restore(url_of(s3.url()), target)
+    assert result.returncode == CORRUPT and not target.exists(), told(result)
+    before = int(re.search(rb"--txid (\d+)", result.stderr)[1])
+    assert content_of(stage.restored(before)) in app.states
+
+
+# ---- restore points survive trouble that passes
+
+@pytest.mark.parametrize("fault", [{"name": "latency", "seconds": 6, "times": 1}, {"name": "slow-down", "times": 6},
+                                   {"name": "close-unstored", "times": 6}])
+def test_trouble_that_passes_costs_no_restore_point(stage, s3, fault):
+    fault = dict(fault)
+    stage.prepare()
+    stage.replica = s3.url(timeout="60s")
+    daemon = stage.replicate(live=False)
+    wait_objects(s3, daemon, 1)
+    with s3.server.fault(fault.pop("name"), on="put", key="*/0/*", **fault) as met:
+        writer = stage.writer(count=100, rate=20)
+        met.wait_met(fault["times"], 30 * PATIENCE)
+        writer.finish()
+    assert daemon.stop() == DONE, daemon.log()
+    assert len(stage.points()) >= 100, "captured one by one, and kept while there was room"
+    stage.assert_restore_equals_source()
+
+
+def test_a_batch_as_large_as_what_is_kept_leaves_whatever_the_rate(stage, s3):
+    stage.prepare(table_rows=2000)
+    daemon = stage.replicate("--max-pending", "1M", "--put-burst", 1, "--put-rate", "1/h", live=False)
+    wait_objects(s3, daemon, 1)
+    stage.writer(count=300, rate=150, rows=20, size=1000).finish()
+    assert daemon.stop() == DONE, daemon.log()
+    assert len(stage.points()) >= 300
+
+
+def test_strangers_in_the_bucket_do_not_hide_the_replica(stage, s3):
+    stage.replica = s3.url(prefix="").replace("/?", "?")
+    app = stage.ledger()
+    app.commit(TABLE, insert(1))
+    for n in range(2100):
+        s3.server.objects[f"logs/{'x' * 140}{n:04}"] = Object(b"x", '"x"', 0.0, {})
+    daemon = stage.replicate(live=False)
+    daemon.wait_for(lambda: any(key.startswith("0/") for key in s3.server.objects), 20, "the replica is begun")
+    assert daemon.stop() == DONE, daemon.log()
+    app.close()
+    stage.assert_restore_equals_source()
 
 
 # ---- away for long
