@@ -6,7 +6,7 @@ PATH those of Litestream at its defaults beside them.
 
 put        PUTs a second, latency and CPU of each, small and large objects, with and without TLS (build/tests/s3tool)
 loss       application and daemon are killed at once: age of the oldest commit that is in the database but not in the restored replica
-requests   counted over a minute by the gateway, and what that makes in a day
+requests   counted over a minute, by the daemon itself (SIGUSR1; of Litestream by the log of the gateway), and what that makes in a day
 restore    from the gateway, and the memory that it takes with 32 connections
 
 Gateway, daemon and application share the machine, so the rates are those of all three together. Latency is that of loopback:

@@ -107,7 +107,7 @@ static void restore(struct store *store, uint64_t txid, bool forged)
         rc = plan_make(&c, txid, &p, &e);
     if (rc == 0)
         rc = apply_plan(&c, &p, fd, &options, &map, &e);
-    FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT || e.code == ERR_NOTFOUND);
+    FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT || e.code == ERR_NOTFOUND || e.code == ERR_GONE);
     if (rc == 0 && !forged)
         assert_database_is(fd, txid);
     if (rc == 0)
@@ -130,7 +130,7 @@ static void list(struct store *store)
     int rc = catalog_open(&c, store, codec, &e);
     if (rc == 0)
         rc = plan_points(&c, ignore_point, NULL, &e);
-    FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT || e.code == ERR_NOTFOUND);
+    FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT || e.code == ERR_NOTFOUND || e.code == ERR_GONE);
     catalog_release(&c);
 }
 
