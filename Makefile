@@ -51,7 +51,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
+.PHONY: all tests check-here help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
@@ -130,9 +130,17 @@ demo-deps:
 check-deps:
 	@etc/install-deps check
 
+# Two at a time: the tests of S3 wait for servers more than they compute.
 check: check-deps ## install what is missing, build, and run every test
-	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property check-s3-store check-e2e
+	@$(MAKE) --no-print-directory -j2 all tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target check-here check-s3
 	@echo "check: all tests passed"
+
+tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool
+
+check-here: tests ## every test but those of S3
+	@$(MAKE) --no-print-directory -j1 all lint check-unit check-fuzz check-property
+	@$(MAKE) --no-print-directory -j1 E2E="tests/e2e --ignore-glob=*/test_s3_*" check-e2e
 
 check-unit: $(UNIT_TESTS) ## unit tests
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
@@ -160,8 +168,9 @@ EVERY_SERVER := tests/e2e/test_s3_servers.py
 check-s3-store: $(B)/tests/test_store_s3 ## the contract of stores, on a Ceph object gateway
 	tests/support/rgw with $(B)/tests/rgw sh -ec '$(STORE_S3)'
 
-check-s3: check-s3-store ## everything about S3 alone
-	$(MAKE) --no-print-directory E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
+check-s3: check-s3-store ## everything about S3 alone: a server of our own with faults, and a Ceph object gateway
+	@$(MAKE) --no-print-directory -j1 E2E="tests/support/test_s3server.py" check-e2e
+	@$(MAKE) --no-print-directory -j1 E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
 
 check-swift: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as OpenStack Swift has it: nothing is exclusive there
 	@etc/install-deps check-swift

@@ -374,10 +374,10 @@ static bool adopt_region(struct s3_client *c, const struct http_response *r)
 }
 
 /* The story of an answer that is no success, for people. */
-static int tell(const struct http_response *r, const char *code, enum s3_verdict verdict, struct err *e)
+static int tell(enum s3_kind kind, const struct http_response *r, const char *code, enum s3_verdict verdict, struct err *e)
 {
     char message[200];
-    const char *id = http_header(r, "x-amz-request-id"), *hint = s3_hint(r->status, code);
+    const char *id = http_header(r, "x-amz-request-id"), *hint = s3_hint(kind, r->status, code);
     xml_find(r->body.data, r->body.len, "Error/Message", message, sizeof message);
     for (char *p = message; *p; p++)
         if ((unsigned char)*p < ' ')
@@ -403,7 +403,7 @@ static enum s3_verdict judge(struct attempt *a, const struct http_response *r, s
     enum s3_verdict v = s3_judge(a->op->kind, r->status, code);
     if (v == S3_MISSING && a->op->kind == S3_GET && !code[0] && r->body.len > 0)
         v = S3_RETRY; /* somebody's page, not the store's word */
-    tell(r, code, v, e);
+    tell(a->op->kind, r, code, v, e);
     if (strcmp(code, "SignatureDoesNotMatch") == 0 && adopt_clock(a->c, r, SKEW_MS))
         v = S3_CLOCK;
     else if (v == S3_CLOCK && !adopt_clock(a->c, r, 0))

@@ -79,22 +79,26 @@ enum s3_verdict s3_judge(enum s3_kind kind, int status, const char *code)
     }
 }
 
-const char *s3_hint(int status, const char *code)
+const char *s3_hint(enum s3_kind kind, int status, const char *code)
 {
+    static const char access[] =
+        "allow s3:GetObject, s3:PutObject, s3:DeleteObject on bucket/prefix/* and s3:ListBucket on the bucket";
+    static const char headers[] =
+        "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?";
     static const struct {
         const char *code, *hint;
+        bool of_objects; /* not of a listing */
     } hints[] = {
-        {"SignatureDoesNotMatch", "the secret key does not belong to the access key, or a proxy changes requests"},
-        {"InvalidAccessKeyId", "the access key is unknown to this server: is it of another one?"},
-        {"NoSuchBucket", "make the bucket, or correct its name or the endpoint; Seawall makes none"},
-        {"AccessDenied", "allow s3:GetObject, s3:PutObject, s3:DeleteObject on bucket/prefix/* and s3:ListBucket on the bucket"},
-        {"ExpiredToken", "fetch new credentials; those of a role or an instance are renewed by Seawall itself"},
-        {"InvalidStorageClass", "the server does not know the storage class of storage-class="},
-        {"InvalidArgument", "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?"},
-        {"InvalidRequest", "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?"},
+        {"SignatureDoesNotMatch", "the secret key does not belong to the access key, or a proxy changes requests", false},
+        {"InvalidAccessKeyId", "the access key is unknown to this server: is it of another one?", false},
+        {"NoSuchBucket", "make the bucket, or correct its name or the endpoint; Seawall makes none", false},
+        {"ExpiredToken", "fetch new credentials; those of a role or an instance are renewed by Seawall itself", false},
+        {"InvalidStorageClass", "the server does not know the storage class of storage-class=", true},
+        {"InvalidArgument", headers, true},
+        {"InvalidRequest", headers, true},
     };
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
-        if (strcmp(hints[i].code, code) == 0)
+        if (strcmp(hints[i].code, code) == 0 && !(hints[i].of_objects && kind == S3_LIST))
             return hints[i].hint;
-    return status == 403 ? hints[3].hint : NULL;
+    return status == 403 ? access : NULL;
 }

@@ -28,6 +28,6 @@ enum s3_verdict {
 enum s3_verdict s3_judge(enum s3_kind kind, int status, const char *code);
 
 /* What a person can do about it, or NULL. */
-const char *s3_hint(int status, const char *code);
+const char *s3_hint(enum s3_kind kind, int status, const char *code);
 
 #endif

@@ -11,11 +11,11 @@ from waiting import figure
 ROWS = 2
 
 
-def start(stage, faults, count):
+def start(stage, faults, count, *options):
     """That many live replicas of one database that is written to; the first is the healthy one."""
     stage.prepare()
     replicas = [stage.folder / f"replica-{i + 1}" for i in range(count)]
-    daemon = faults.replicate_to(replicas)
+    daemon = faults.replicate_to(replicas, *options)
     wait_live(daemon, replicas)
     app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000)
     wait_shipped(daemon, app, replicas, 50)
@@ -70,9 +70,9 @@ def assert_all_equal_source(stage, replicas, daemon, app):
 
 
 def test_a_replica_that_is_away_for_long_catches_up_with_one_restore_point(stage, faults):
-    (healthy, absent), daemon, app = start(stage, faults, 2)
+    (healthy, absent), daemon, app = start(stage, faults, 2, "--max-pending", "1M")   # more than that is not kept for it
     since = take_away(faults, daemon, absent)
-    wait_shipped(daemon, app, [healthy], figure(9_000, 600))
+    wait_shipped(daemon, app, [healthy], figure(9_000, 1200))
     assert last_txid(absent) == since
     faults.off("open-fails")
     until = last_txid(healthy)

@@ -321,7 +321,15 @@ def test_a_listing_without_a_token_goes_on_after_the_last_key(store):
         assert store.tool("list", "", "").stdout.count(b"\n") == 3
 
 
-@pytest.mark.parametrize("name", ["endless-list", "empty-pages", "page-again"])
+def test_an_empty_page_is_passed_by_its_token_and_not_for_ever(store):
+    store.server.page_size = 2
+    with store.server.fault("empty-pages", on="list"):
+        result = store.tool("list", "", "")
+    assert outcome(result) in ("ERR_REMOTE", "ERR_CONFIG"), result.stdout   # the server refuses the token that it gave
+    assert len(store.server.records) < 20
+
+
+@pytest.mark.parametrize("name", ["endless-list", "page-again"])
 def test_a_listing_that_does_not_advance_is_an_error(store, name):
     store.server.page_size = 2
     with store.server.fault(name, on="list", skip=1 if name == "page-again" else 0):
