@@ -139,8 +139,8 @@ check: check-deps ## install what is missing, build, and run every test
 tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool
 
 check-here: tests ## every test but those of S3
-	@$(MAKE) --no-print-directory -j1 all lint check-unit check-fuzz check-property
-	@$(MAKE) --no-print-directory -j1 E2E="tests/e2e --ignore-glob=*/test_s3_*" check-e2e
+	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property
+	@$(MAKE) --no-print-directory E2E="tests/e2e --ignore-glob=*/test_s3_*" check-e2e
 
 check-unit: $(UNIT_TESTS) ## unit tests
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
@@ -169,8 +169,8 @@ check-s3-store: $(B)/tests/test_store_s3 ## the contract of stores, on a Ceph ob
 	tests/support/rgw with $(B)/tests/rgw sh -ec '$(STORE_S3)'
 
 check-s3: check-s3-store ## everything about S3 alone: a server of our own with faults, and a Ceph object gateway
-	@$(MAKE) --no-print-directory -j1 E2E="tests/support/test_s3server.py" check-e2e
-	@$(MAKE) --no-print-directory -j1 E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
+	@$(MAKE) --no-print-directory E2E="tests/support/test_s3server.py" check-e2e
+	@$(MAKE) --no-print-directory E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
 
 check-swift: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as OpenStack Swift has it: nothing is exclusive there
 	@etc/install-deps check-swift
