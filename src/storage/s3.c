@@ -78,20 +78,21 @@ static int check_range(void *context, const struct http_response *r, struct err 
     return 0;
 }
 
+static struct s3_op get_op(const char *key, const char *range, int (*check)(void *, const struct http_response *, struct err *),
+                           void *context)
+{
+    return (struct s3_op){
+        .kind = S3_GET, .method = "GET", .key = key, .range = range, .flags = S3_OP_SSE_C, .check = check, .context = context};
+}
+
 static int s3_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
 {
     char range[64];
     struct wanted w = {.offset = offset, .n = n};
     struct s3_outcome o;
-    struct s3_op op = {.kind = S3_GET,
-                       .method = "GET",
-                       .key = key,
-                       .range = range,
-                       .flags = S3_OP_SSE_C,
-                       .into = out,
-                       .into_max = n,
-                       .check = check_range,
-                       .context = &w};
+    struct s3_op op = get_op(key, range, check_range, &w);
+    op.into = out;
+    op.into_max = n;
     if (n == 0)
         return 0;
     snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + n - 1);
@@ -152,14 +153,8 @@ static int s3_read_tail(struct store *s, const char *key, size_t n, struct buf *
 {
     char range[64];
     struct s3_outcome o;
-    struct s3_op op = {.kind = S3_GET,
-                       .method = "GET",
-                       .key = key,
-                       .range = range,
-                       .flags = S3_OP_SSE_C,
-                       .body_max = n,
-                       .check = check_tail,
-                       .context = &n};
+    struct s3_op op = get_op(key, range, check_tail, &n);
+    op.body_max = n;
     snprintf(range, sizeof range, "bytes=-%zu", n);
     int rc = perform(s, &op, &o, e);
     if (rc == 0 && o.verdict == S3_RANGE)
