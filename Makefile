@@ -42,7 +42,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) 
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm -ldl
 
 comma := ,
-ROOMS := base wal format vfs http aws storage config pagemap replica replicate restore cli
+ROOMS := base wal format vfs http aws storage config pagemap replica verify replicate restore cli
 SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))

@@ -9,6 +9,7 @@
 #include <openssl/hmac.h>
 #include <openssl/md5.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <xxhash.h>
@@ -19,6 +20,37 @@ int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err
     if (SHA256_Init(&ctx) != 1 || SHA256_Update(&ctx, bytes, n) != 1 || SHA256_Final(ret_digest->bytes, &ctx) != 1)
         return err_set(e, ERR_NOMEM, 0, "SHA-256 of %zu bytes failed", n);
     return 0;
+}
+
+struct digest_stream {
+    SHA256_CTX ctx;
+};
+
+struct digest_stream *digest_stream_new(void)
+{
+    return calloc(1, sizeof(struct digest_stream));
+}
+
+void digest_stream_free(struct digest_stream *s)
+{
+    free(s);
+}
+
+void digest_stream_begin(struct digest_stream *s)
+{
+    SHA256_Init(&s->ctx);
+}
+
+void digest_stream_add(struct digest_stream *s, const void *bytes, size_t n)
+{
+    SHA256_Update(&s->ctx, bytes, n);
+}
+
+struct digest digest_stream_end(struct digest_stream *s)
+{
+    struct digest d;
+    SHA256_Final(d.bytes, &s->ctx);
+    return d;
 }
 
 bool digest_equal(const struct digest *a, const struct digest *b)

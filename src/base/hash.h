@@ -16,6 +16,13 @@ struct digest {
 };
 
 int digest_of(const void *bytes, size_t n, struct digest *ret_digest, struct err *e) MUST_CHECK;
+/* The same of bytes that come in pieces. */
+struct digest_stream;
+struct digest_stream *digest_stream_new(void); /* NULL: out of memory */
+void digest_stream_free(struct digest_stream *s);
+void digest_stream_begin(struct digest_stream *s);
+void digest_stream_add(struct digest_stream *s, const void *bytes, size_t n);
+struct digest digest_stream_end(struct digest_stream *s);
 bool digest_equal(const struct digest *a, const struct digest *b);
 bool digest_is_zero(const struct digest *d);
 

@@ -36,6 +36,11 @@ void json_set_number(struct json *object, const char *key, int64_t value)
     json_object_set_new(of(object), key, json_integer(value));
 }
 
+void json_set_flag(struct json *object, const char *key, bool value)
+{
+    json_object_set_new(of(object), key, json_boolean(value));
+}
+
 void json_set(struct json *object, const char *key, struct json *value_taken)
 {
     json_object_set_new(of(object), key, of(value_taken));

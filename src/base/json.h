@@ -17,6 +17,7 @@ void json_free(struct json *j); /* NULL is fine */
 
 void json_set_text(struct json *object, const char *key, const char *text);
 void json_set_number(struct json *object, const char *key, int64_t value);
+void json_set_flag(struct json *object, const char *key, bool value);
 void json_set(struct json *object, const char *key, struct json *value_taken);
 void json_push(struct json *list, struct json *value_taken);
 

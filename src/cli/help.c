@@ -21,6 +21,7 @@ static const char overview[] =
     "  seawall replicate DB URL...     run beside the application and ship what it commits\n"
     "  seawall restore -o PATH URL     rebuild the database as it was after a transaction\n"
     "  seawall list URL                show the restore points\n"
+    "  seawall verify URL              find out whether a replica is complete and sound\n"
     "  seawall version\n"
     "  seawall help [COMMAND]\n"
     "\n"
@@ -62,6 +63,21 @@ static const char list_help[] =
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, points\n";
+
+static const char verify_help[] =
+    "seawall verify [-c FILE] [--full] [--restore] [--txid N] [--tmp DIR] [--json] URL|DB\n"
+    "\n"
+    "Says whether a replica is complete, and whether its objects are sound and fit together. Exits 5 if something is wrong, and "
+    "names\n"
+    "it. With -c, URL can be the name of a replica there, or the path of a database there, which stands for its first replica.\n"
+    "\n"
+    "  -c, --config FILE            configuration in which the replica or the database stands\n"
+    "  --full                       read every object whole, not only its end, and compute the database checksums\n"
+    "  --restore                    restore the newest point into a temporary folder too, and let SQLite check it\n"
+    "  --txid N                     with --restore: this point\n"
+    "  --tmp DIR                    with --restore: the folder; default: TMPDIR, or /tmp\n"
+    "  --json                       one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, "
+    "orphans\n";
 
 static const char s3_help[] =
     "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
@@ -119,6 +135,8 @@ void cli_print_help(const char *command)
         fputs(restore_help, stdout);
     } else if (command && strcmp(command, "list") == 0) {
         fputs(list_help, stdout);
+    } else if (command && strcmp(command, "verify") == 0) {
+        fputs(verify_help, stdout);
     } else if (command && strcmp(command, "s3") == 0) {
         fputs(s3_help, stdout);
         print_s3_options();
@@ -129,7 +147,7 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "restore", "list", "s3", "version", "help"};
+    static const char *const topics[] = {"replicate", "restore", "list", "verify", "s3", "version", "help"};
     bool known = argc == 0;
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;

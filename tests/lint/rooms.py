@@ -18,9 +18,10 @@ ALLOWED = {  # room: rooms that it may include, besides itself
     "config": {"base"},
     "pagemap": {"base", "wal", "format"},
     "replica": {"base", "format", "storage", "pagemap"},
+    "verify": {"base", "format", "storage", "config", "pagemap", "replica"},
     "replicate": {"base", "wal", "format", "vfs", "storage", "config", "pagemap", "replica"},
     "restore": {"base", "format", "storage", "config", "pagemap", "replica"},
-    "cli": {"base", "config", "replica", "replicate", "restore", "storage", "format"},
+    "cli": {"base", "config", "replica", "verify", "replicate", "restore", "storage", "format"},
 }
 LIBRARIES = {  # header prefix: rooms that open it
     "zlib.h": {"format"},

@@ -1,0 +1,296 @@
+/* cli/verify.c - `seawall verify`. */
+#include "verify/verify.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "cli/cli.h"
+#include "config/file.h"
+#include "restore/restore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static atomic_bool interrupted;
+
+static void on_signal(int signo)
+{
+    (void)signo;
+    atomic_store(&interrupted, true);
+}
+
+struct request {
+    const char *url, *config_path, *tmp;
+    uint64_t txid; /* with restore */
+    bool full, restore, json, help;
+};
+
+struct outcome {
+    struct verify_result found;
+    bool restored; /* and SQLite has checked it */
+    struct restore_result restore;
+    char restore_problem[ERR_MSG_MAX]; /* "": none */
+};
+
+static int verify(const struct request *r, struct outcome *o, struct err *e)
+{
+    struct verify_options options = {.flags = r->full ? VERIFY_FULL : 0, .cancel = &interrupted};
+    struct store *store = NULL;
+    if (store_open(r->url, STORE_READ, &store, e))
+        return -1;
+    store->cancel = &interrupted;
+    store->retrying = cli_tell_retry;
+    int rc = verify_run(store, &options, &o->found, e);
+    store_close(store);
+    return rc;
+}
+
+/* ---- --restore */
+
+static void remove_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *d;
+    while (dir && (d = readdir(dir)))
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+            unlinkat(dirfd(dir), d->d_name, 0);
+    if (dir)
+        closedir(dir);
+    if (rmdir(path) != 0)
+        fprintf(stderr, "seawall: remove '%s': %s\n", path, strerror(errno));
+}
+
+static int restore_into(const char *folder, const struct request *r, struct outcome *o, struct err *e)
+{
+    char path[PATH_TEXT_MAX];
+    struct restore_options options = {.url = r->url,
+                                      .path = path,
+                                      .txid = r->txid,
+                                      .flags = RESTORE_INTEGRITY_CHECK,
+                                      .cancel = &interrupted,
+                                      .retrying = cli_tell_retry};
+    if (path_format(path, e, "%s/restored.db", folder))
+        return -1;
+    return restore_run(&options, &o->restore, e);
+}
+
+/* A replica that does not restore has a problem; anything else that stands in the way is an error. */
+static int try_restore(const struct request *r, struct outcome *o, struct err *e)
+{
+    char folder[PATH_TEXT_MAX];
+    const char *parent = r->tmp ? r->tmp : getenv("TMPDIR");
+    if (path_format(folder, e, "%s/seawall-verify-XXXXXX", parent && *parent ? parent : "/tmp"))
+        return -1;
+    if (!mkdtemp(folder)) {
+        err_sys(e, errno, "make a temporary folder '%s'", folder);
+        e->code = ERR_CONFIG;
+        return err_hint(e, "name a folder that has room for the database with --tmp");
+    }
+    int rc = restore_into(folder, r, o, e);
+    remove_folder(folder);
+    o->restored = rc == 0;
+    if (rc == 0)
+        return 0;
+    if (e->code != ERR_CORRUPT && (e->code != ERR_NOTFOUND || o->found.problem_total == 0))
+        return -1;
+    snprintf(o->restore_problem, sizeof o->restore_problem, "%s", e->msg);
+    char *hint = strstr(o->restore_problem, "\n");
+    if (hint)
+        *hint = 0;
+    return 0;
+}
+
+static uint64_t problems_of(const struct outcome *o)
+{
+    return o->found.problem_total + (o->restore_problem[0] != 0);
+}
+
+/* ---- as text */
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void print_problems(const struct outcome *o)
+{
+    const struct verify_result *v = &o->found;
+    for (size_t i = 0; i < v->problem_count; i++) {
+        const struct verify_problem *p = &v->problems[i];
+        bool again = i + 1 < v->problem_count && v->problems[i + 1].hint == p->hint;
+        printf("%s: %s\n", p->object, p->text);
+        if (p->hint && !again) /* once for those in a row that have the same */
+            printf("  HINT: %s\n", p->hint);
+    }
+    if (v->problem_total > v->problem_count)
+        printf("... and %" PRIu64 " more\n", v->problem_total - v->problem_count);
+    if (o->restore_problem[0])
+        printf("restore: %s\n", o->restore_problem);
+}
+
+static void print_text(const struct request *r, const struct outcome *o)
+{
+    const struct verify_result *v = &o->found;
+    char bytes[32], when[CLOCK_TEXT_MAX];
+    cli_format_bytes(v->bytes, bytes);
+    printf("checked %" PRIu64 " object%s, %s, %s", v->objects, plural(v->objects), bytes,
+           r->full ? "whole" : "by their ends; --full reads them whole");
+    if (r->full)
+        printf(", and %" PRIu64 " database checksum%s", v->states, plural(v->states));
+    printf("\n");
+    print_problems(o);
+    if (v->orphans > 0) {
+        char orphaned[32];
+        cli_format_bytes(v->orphan_bytes, orphaned);
+        printf("%" PRIu64 " object%s, %s, that %s\n", v->orphans, plural(v->orphans), orphaned,
+               problems_of(o) ? "nothing sound names" : "no restore point needs");
+    }
+    if (v->foreign > 0)
+        printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, plural(v->foreign), v->foreign == 1 ? "is" : "are");
+    if (v->points > 0 && v->head > v->newest.txid && v->problem_total == 0)
+        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", v->head);
+    if (o->restored)
+        printf("restored txid %" PRIu64 ", and SQLite's integrity check found nothing\n", o->restore.record.txid);
+    if (problems_of(o) > 0) {
+        printf("%" PRIu64 " problem%s\n", problems_of(o), plural(problems_of(o)));
+        return;
+    }
+    clock_format(v->newest.time_ms, when);
+    printf("ok: %" PRIu64 " restore point%s, newest txid %" PRIu64 " of %s, %" PRIu64 " object%s, %s\n", v->points,
+           plural(v->points), v->newest.txid, when, v->objects, plural(v->objects), bytes);
+}
+
+/* ---- as JSON */
+
+static struct json *problem_json(const char *object, const char *text, const char *hint)
+{
+    struct json *j = json_object_new();
+    json_set_text(j, "object", object);
+    json_set_text(j, "problem", text);
+    if (hint)
+        json_set_text(j, "hint", hint);
+    return j;
+}
+
+static void set_moment(struct json *j, const char *txid, const char *time, const struct commit_record *record)
+{
+    char when[CLOCK_TEXT_MAX];
+    clock_format(record->time_ms, when);
+    json_set_number(j, txid, (int64_t)record->txid);
+    json_set_text(j, time, when);
+}
+
+static int print_json(const struct outcome *o, struct err *e)
+{
+    const struct verify_result *v = &o->found;
+    struct json *j = json_object_new(), *checked = json_object_new(), *problems = json_list_new(), *orphans = json_object_new();
+    for (size_t i = 0; i < v->problem_count; i++)
+        json_push(problems, problem_json(v->problems[i].object, v->problems[i].text, v->problems[i].hint));
+    if (o->restore_problem[0])
+        json_push(problems, problem_json("", o->restore_problem, NULL));
+    json_set_number(checked, "objects", (int64_t)v->objects);
+    json_set_number(checked, "bytes", (int64_t)v->bytes);
+    json_set_number(checked, "points", (int64_t)v->points);
+    json_set_number(checked, "states", (int64_t)v->states);
+    json_set_number(orphans, "objects", (int64_t)v->orphans);
+    json_set_number(orphans, "bytes", (int64_t)v->orphan_bytes);
+    json_set_flag(j, "ok", problems_of(o) == 0);
+    json_set(j, "checked", checked);
+    json_set(j, "problems", problems);
+    json_set_number(j, "problem_count", (int64_t)problems_of(o));
+    if (v->points > 0) {
+        set_moment(j, "newest_txid", "newest_time", &v->newest);
+        set_moment(j, "oldest_txid", "oldest_time", &v->oldest);
+    }
+    if (o->restored)
+        set_moment(j, "restored_txid", "restored_time", &o->restore.record);
+    json_set(j, "orphans", orphans);
+    json_set_number(j, "foreign", (int64_t)v->foreign);
+    char *text = json_print(j);
+    json_free(j);
+    if (!text)
+        return err_nomem(e, 0);
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
+/* ---- the command */
+
+static int parse(int argc, char **argv, struct request *r)
+{
+    struct args args = args_of(argc, argv);
+    const char *word = NULL;
+    enum args_kind kind;
+    while ((kind = args_next(&args, &word)) != ARGS_END) {
+        if (kind == ARGS_WORD) {
+            if (r->url)
+                return cli_usage("verify", "one URL only, not '%s' too", word);
+            r->url = word;
+        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
+            if (!(r->config_path = args_value(&args)))
+                return cli_usage("verify", "-c needs a path");
+        } else if (strcmp(args.name, "txid") == 0) {
+            if (!cli_parse_number(args_value(&args), &r->txid) || r->txid == 0 || r->txid > INT64_MAX)
+                return cli_usage("verify", "--txid needs a number from 1 on");
+        } else if (strcmp(args.name, "tmp") == 0) {
+            if (!(r->tmp = args_value(&args)))
+                return cli_usage("verify", "--tmp needs a folder");
+        } else if (args_flag(&args, "full")) {
+            r->full = true;
+        } else if (args_flag(&args, "restore")) {
+            r->restore = true;
+        } else if (args_flag(&args, "json")) {
+            r->json = true;
+        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
+            r->help = true;
+            return 0;
+        } else {
+            return cli_usage("verify", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
+        }
+    }
+    if (!r->url && !r->config_path)
+        return cli_usage("verify", "it takes the URL of a replica");
+    if (!r->restore && (r->txid != PLAN_NEWEST || r->tmp))
+        return cli_usage("verify", "--txid and --tmp go with --restore");
+    return 0;
+}
+
+int cmd_verify(int argc, char **argv)
+{
+    struct request r = {.txid = PLAN_NEWEST};
+    struct outcome o = {.restored = false};
+    struct sigaction action = {.sa_handler = on_signal};
+    struct config *config = NULL;
+    struct err e;
+    int code = parse(argc, argv, &r);
+    if (code)
+        return code;
+    if (r.help) {
+        cli_print_help("verify");
+        return EXIT_DONE;
+    }
+    if (cli_read_config(r.config_path, &config, &e))
+        return cli_fail(&e);
+    int rc = config ? config_find_url(config, r.url, &r.url, &e) : 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (rc == 0)
+        rc = verify(&r, &o, &e);
+    if (rc == 0 && r.restore)
+        rc = try_restore(&r, &o, &e);
+    if (rc == 0 && r.json)
+        rc = print_json(&o, &e);
+    else if (rc == 0)
+        print_text(&r, &o);
+    code = rc ? cli_fail(&e) : problems_of(&o) > 0 ? EXIT_CORRUPT : EXIT_DONE;
+    verify_result_release(&o.found);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,376 @@
+/* verify/chain.c - what objects say of each other. One thread; all of them are read by now.
+ *
+ * Level 0 is in one piece except where retention has been: it takes what a higher level covers, oldest first. So a hole that is
+ * covered is retention's, unless something older that is covered too is still there. */
+#include "verify/check.h"
+
+#include "base/page.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_segment(const struct item *it)
+{
+    return it->name.kind == NAME_LEVEL0 || it->name.kind == NAME_LEVEL;
+}
+
+static struct name level0_name(uint64_t min)
+{
+    return (struct name){.kind = NAME_LEVEL0, .min = min};
+}
+
+static const struct commit_record *last_record(const struct item *it)
+{
+    return &it->object->segment->records[it->object->segment->trailer.record_count - 1];
+}
+
+/* ---- records */
+
+static const struct commit_record *record_in(const struct item *it, uint64_t txid)
+{
+    const struct segment_info *i = item_info(it);
+    if (txid == i->max)
+        return last_record(it);
+    bool full = i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY);
+    return full && txid >= i->min && txid < i->max ? &it->object->segment->records[txid - i->min] : NULL;
+}
+
+const struct commit_record *chain_record(const struct check *c, uint64_t txid)
+{
+    size_t low = 0, high = c->catalog.level0_count;
+    while (low < high) { /* the first item of level 0 that begins after it */
+        size_t mid = low + (high - low) / 2;
+        if (c->items[mid].name.min > txid)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    const struct commit_record *r = low > 0 && c->items[low - 1].sound ? record_in(&c->items[low - 1], txid) : NULL;
+    for (size_t i = c->catalog.level0_count; !r && i < c->catalog.level0_count + c->catalog.level_count; i++)
+        if (c->items[i].name.max == txid && c->items[i].sound)
+            r = last_record(&c->items[i]);
+    return r;
+}
+
+static void check_states(struct check *c, const struct item *it)
+{
+    static const struct commit_record empty;
+    const struct segment_info *i = item_info(it);
+    const struct commit_record *before = i->min == 1 ? &empty : chain_record(c, i->min - 1);
+    const struct commit_record *own = last_record(it), *other = chain_record(c, i->max);
+    if (!(i->flags & SEGMENT_FROM_EMPTY) && before && before->checksum != i->checksum_before)
+        check_problem_of(c, &it->name, hint_damaged, "does not continue the state after txid %" PRIu64 ": checksums differ",
+                         i->min - 1);
+    if (other && (other->checksum != own->checksum || other->pages != own->pages))
+        check_problem_of(c, &it->name, hint_damaged,
+                         "has another checksum or size for the state after txid %" PRIu64 " than level 0", i->max);
+}
+
+/* A chunk has every page of its range that the database had then. */
+static void check_filled(struct check *c, const struct item *it)
+{
+    const struct segment_info *o = item_info(it->owner);
+    const struct commit_record *r = chain_record(c, it->listed->max);
+    if (!r || it->name.kind != NAME_CHUNK)
+        return;
+    uint32_t last = r->pages < it->listed->last_page ? r->pages : it->listed->last_page;
+    if (last == lock_byte_page(o->page_size))
+        last--;
+    uint32_t has = it->last_page ? it->last_page : it->listed->first_page - 1;
+    if (last >= it->listed->first_page && has != last)
+        check_problem_of(c, &it->name, hint_damaged, "ends with page %u, but the database had page %u after txid %" PRIu64, has,
+                         last, it->listed->max);
+}
+
+/* ---- level 0 */
+
+static void check_link(struct check *c, const struct item *a, const struct item *b)
+{
+    const struct segment_info *x = item_info(a), *y = item_info(b);
+    char key[NAME_MAX_BYTES], before[NAME_MAX_BYTES];
+    name_format(&b->name, key);
+    name_format(&a->name, before);
+    if (y->min <= x->max) {
+        check_problem(c, key, hint_mixed, "begins before '%s' ends, at txid %" PRIu64, before, x->max);
+        return;
+    }
+    if (last_record(a)->time_ms > b->object->segment->records[0].time_ms)
+        check_problem(c, key, NULL, "its time is before that of '%s'", before);
+    if (y->min != x->max + 1)
+        return;
+    if (a->digest_known && !digest_equal(&a->digest, &y->digest_before))
+        check_problem(c, before, hint_damaged, "is not the object that '%s' is linked to: its SHA-256 is another", key);
+    else if (digest_is_zero(&y->digest_before))
+        check_problem(c, key, hint_damaged, "is linked to nothing, but follows '%s'", before);
+    if (x->page_size != y->page_size && !(y->flags & SEGMENT_FROM_EMPTY))
+        check_problem(c, key, hint_damaged, "has pages of %u bytes, '%s' has pages of %u", y->page_size, before, x->page_size);
+}
+
+/* ---- coverage by higher levels */
+
+struct cover {
+    uint64_t min, max; /* then: the greatest max of all that begin at min or before */
+};
+
+static int by_min(const void *a, const void *b)
+{
+    uint64_t x = ((const struct cover *)a)->min, y = ((const struct cover *)b)->min;
+    return (x > y) - (x < y);
+}
+
+struct covers {
+    struct cover *list;
+    size_t count;
+};
+
+static int covers_make(const struct check *c, struct covers *ret_covers, struct err *e)
+{
+    struct covers v = {.list = calloc(c->catalog.level_count + 1, sizeof *v.list)};
+    if (!v.list)
+        return err_nomem(e, c->catalog.level_count * sizeof *v.list);
+    for (size_t i = 0; i < c->catalog.level_count; i++) {
+        const struct name *n = &c->items[c->catalog.level0_count + i].name;
+        v.list[v.count++] = (struct cover){n->min, n->max};
+    }
+    qsort(v.list, v.count, sizeof *v.list, by_min);
+    for (size_t i = 1; i < v.count; i++)
+        if (v.list[i].max < v.list[i - 1].max)
+            v.list[i].max = v.list[i - 1].max;
+    *ret_covers = v;
+    return 0;
+}
+
+static bool covered(const struct covers *v, uint64_t min, uint64_t max)
+{
+    size_t low = 0, high = v->count;
+    while (low < high) { /* the first that begins after min */
+        size_t mid = low + (high - low) / 2;
+        if (v->list[mid].min > min)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low > 0 && v->list[low - 1].max >= max;
+}
+
+static void check_level0(struct check *c, const struct covers *v)
+{
+    const struct item *a = NULL;
+    bool older_covered = false;
+    for (size_t i = 0; i < c->catalog.level0_count; i++) {
+        const struct item *b = &c->items[i];
+        if (!b->sound) {
+            a = NULL; /* how far it reaches is not known */
+            continue;
+        }
+        const struct segment_info *y = item_info(b);
+        if (a) {
+            const struct segment_info *x = item_info(a);
+            check_link(c, a, b);
+            older_covered |= covered(v, x->min, x->max);
+            struct name missing = level0_name(x->max + 1);
+            if (y->min > x->max + 1 && older_covered && covered(v, x->max + 1, y->min - 1))
+                check_problem_of(c, &missing, hint_retention,
+                                 "is missing: txids %" PRIu64 " to %" PRIu64 " can only be restored as higher levels have them",
+                                 x->max + 1, y->min - 1);
+        }
+        a = b;
+    }
+}
+
+/* ---- gaps */
+
+/* The txids that an object claims, sound or not: what is unsound has been told. */
+static struct cover claim_of(const struct check *c, size_t i)
+{
+    const struct item *it = &c->items[i];
+    if (it->sound)
+        return (struct cover){item_info(it)->min, item_info(it)->max};
+    if (it->name.kind == NAME_LEVEL)
+        return (struct cover){it->name.min, it->name.max};
+    bool last = i + 1 >= c->catalog.level0_count;
+    return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
+}
+
+static int check_gaps(struct check *c, uint64_t origin, struct err *e)
+{
+    size_t n = c->catalog.level0_count + c->catalog.level_count;
+    struct cover *claims = calloc(n + 1, sizeof *claims);
+    uint64_t far = origin;
+    if (!claims)
+        return err_nomem(e, n * sizeof *claims);
+    for (size_t i = 0; i < n; i++)
+        claims[i] = claim_of(c, i);
+    qsort(claims, n, sizeof *claims, by_min);
+    for (size_t i = 0; i < n; i++) {
+        struct name missing = level0_name(far + 1);
+        if (claims[i].max <= origin)
+            continue;
+        if (claims[i].min > far + 1)
+            check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64, far + 1,
+                             claims[i].min - 1);
+        if (claims[i].max > far)
+            far = claims[i].max;
+    }
+    free(claims);
+    return 0;
+}
+
+static int note_any(void *context, const struct store_entry *entry)
+{
+    *(bool *)context = name_parse(entry->key).kind == NAME_LEVEL0;
+    return *(bool *)context;
+}
+
+/* Nothing reaches beyond level 0. What came while the listing went on seems to; then level 0 has gone on by now. */
+static int check_head(struct check *c, struct err *e)
+{
+    size_t n = c->catalog.level0_count;
+    const struct item *head = n ? &c->items[n - 1] : NULL, *beyond = NULL;
+    char key[NAME_MAX_BYTES] = "";
+    if (head && !head->sound)
+        return 0;
+    c->result.head = head ? item_info(head)->max : 0;
+    for (size_t i = n; i < c->item_count && !beyond; i++)
+        if (c->items[i].sound && item_info(&c->items[i])->max > c->result.head)
+            beyond = &c->items[i];
+    if (!beyond)
+        return 0;
+    bool newer = false;
+    if (head)
+        name_format(&head->name, key);
+    if (store_list(c->store, NAME_LEVEL0_PREFIX, key, note_any, &newer, e))
+        return -1;
+    c->changed = newer && !c->final;
+    struct name missing = level0_name(c->result.head + 1);
+    name_format(&beyond->name, key);
+    if (!c->changed)
+        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' goes on to txid %" PRIu64, key, item_info(beyond)->max);
+    return 0;
+}
+
+/* ---- restore points, and what they do not need */
+
+static int note_point(void *context, const struct commit_record *record)
+{
+    struct verify_result *r = context;
+    if (r->points++ == 0)
+        r->oldest = *record;
+    r->newest = *record;
+    return 0;
+}
+
+/* By the planner, from the sound objects alone. */
+static int find_points(struct check *c, struct err *e)
+{
+    size_t sizes = c->item_count + 3;
+    struct catalog_object *objects = calloc(sizes, sizeof *objects);
+    struct catalog sound = c->catalog;
+    struct catalog_object **lists[] = {&sound.level0, &sound.levels, &sound.markers};
+    size_t *counts[] = {&sound.level0_count, &sound.level_count, &sound.marker_count};
+    size_t i = 0, at = 0;
+    if (!objects)
+        return err_nomem(e, sizes * sizeof *objects);
+    for (size_t k = 0; k < 3; k++) {
+        size_t end = i + *counts[k];
+        *lists[k] = objects + at;
+        *counts[k] = 0;
+        for (; i < end; i++)
+            if (c->items[i].sound) {
+                objects[at++] = *c->items[i].object;
+                ++*counts[k];
+            }
+    }
+    int rc = plan_points(&sound, note_point, &c->result, e);
+    free(objects);
+    return rc;
+}
+
+static bool waits_for_base(const struct check *c)
+{
+    for (size_t i = 0; i < c->catalog.level0_count; i++) {
+        const struct item *it = &c->items[i];
+        if (it->sound && item_info(it)->min > c->result.newest.txid && (item_info(it)->flags & SEGMENT_BASE_ONLY))
+            return true;
+    }
+    return false;
+}
+
+/* The oldest state from which the chain must go on: what the oldest restore point or the oldest base begins with. */
+static uint64_t find_origin(const struct check *c)
+{
+    uint64_t origin = c->result.points ? c->result.oldest.txid : UINT64_MAX;
+    for (size_t i = 0; i < c->item_count; i++) {
+        const struct item *it = &c->items[i];
+        bool marker = it->name.kind == NAME_MARKER;
+        uint64_t start = marker ? it->name.start : it->name.min - 1;
+        if ((marker ? it->sound : c->result.points == 0) && start < origin)
+            origin = start;
+    }
+    return origin == UINT64_MAX ? 0 : origin;
+}
+
+static void judge_points(struct check *c, uint64_t origin)
+{
+    struct verify_result *r = &c->result;
+    struct name first = level0_name(origin > 0 ? origin : 1);
+    if (r->problem_total > 0 || waits_for_base(c))
+        return;
+    if (r->points == 0 && origin > 0)
+        check_problem_of(c, &first, hint_damaged, "is missing: history begins at txid %" PRIu64 ", and no base has what was before",
+                         origin + 1);
+    else if (r->newest.txid < r->head)
+        check_problem_of(c, &c->items[c->catalog.level0_count - 1].name, hint_damaged,
+                         "can't be restored: from no beginning the objects lead to txid %" PRIu64, r->head);
+}
+
+static void count_orphans(struct check *c, uint64_t origin)
+{
+    struct verify_result *r = &c->result;
+    for (size_t i = 0; i < c->loose_count; i++)
+        if (!c->loose[i].named) {
+            r->orphans++;
+            r->orphan_bytes += c->loose[i].size;
+        }
+    for (size_t i = 0; i < c->item_count; i++) {
+        const struct item *it = &c->items[i];
+        bool before =
+            it->sound && is_segment(it) && r->points > 0 && item_info(it)->max < r->oldest.txid && item_info(it)->max < origin;
+        r->orphans += before;
+        r->orphan_bytes += before ? it->size : 0;
+        r->objects += it->sound && !before;
+        r->bytes += it->sound && !before ? it->size : 0;
+    }
+    for (size_t i = 0; i < c->named_count; i++) {
+        r->objects += c->named[i].sound;
+        r->bytes += c->named[i].sound ? c->named[i].size : 0;
+    }
+}
+
+int chain_check(struct check *c, struct err *e)
+{
+    struct covers v = {0};
+    if (covers_make(c, &v, e))
+        return -1;
+    check_level0(c, &v);
+    free(v.list);
+    for (size_t i = 0; i < c->item_count; i++)
+        if (c->items[i].sound && is_segment(&c->items[i]))
+            check_states(c, &c->items[i]);
+    for (size_t i = 0; i < c->named_count; i++)
+        if (c->named[i].sound && c->named[i].owner->sound)
+            check_filled(c, &c->named[i]);
+    if (check_head(c, e))
+        return -1;
+    if (c->changed)
+        return 0;
+    if (find_points(c, e))
+        return -1;
+    uint64_t origin = find_origin(c);
+    if (check_gaps(c, origin, e))
+        return -1;
+    judge_points(c, origin);
+    count_orphans(c, origin);
+    return 0;
+}

@@ -1,0 +1,289 @@
+/* verify/examine.c - one object by itself: it decodes, is what its key and whoever names it say, and has what its kind must have.
+ *
+ * One read of the tail does for most; whole objects are read in pieces, so that memory does not grow with them. */
+#include "verify/check.h"
+
+#include "base/page.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BYTES (1u << 20)
+
+static int bad(struct err *e, const char *what)
+{
+    return err_set(e, ERR_CORRUPT, 0, "%s", what);
+}
+
+/* ---- what the trailer says */
+
+static int check_key(const struct name *n, const struct segment_info *i, struct err *e)
+{
+    bool ok = false;
+    if (n->kind == NAME_LEVEL0)
+        ok = i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == n->min;
+    else if (n->kind == NAME_LEVEL)
+        ok = i->kind == OBJECT_SEGMENT && i->level == n->level && i->min == n->min && i->max == n->max;
+    else if (n->kind == NAME_MARKER)
+        ok = i->kind == OBJECT_MARKER && i->start == n->start && uid_equal(&i->run, &n->run);
+    else if (n->kind == NAME_CHUNK)
+        ok = i->kind == OBJECT_CHUNK && i->start == n->start && uid_equal(&i->run, &n->run) && i->first_page == n->first_page;
+    else if (n->kind == NAME_PART)
+        ok = i->kind == OBJECT_PART && uid_equal(&i->run, &n->run);
+    return ok ? 0 : bad(e, "holds something else than its key says");
+}
+
+/* A part or chunk, by what the list of its owner says. */
+static int check_listed(const struct item *it, const struct segment_trailer *t, struct err *e)
+{
+    const struct listed *l = it->listed;
+    const struct segment_info *i = &t->info, *o = item_info(it->owner);
+    char owner[NAME_MAX_BYTES];
+    name_format(&it->owner->name, owner);
+    if (t->object_size != l->size)
+        return err_set(e, ERR_CORRUPT, 0, "has %" PRIu64 " bytes, '%s' names %" PRIu64, t->object_size, owner, l->size);
+    bool same = i->max == l->max && i->first_page == l->first_page && i->last_page == l->last_page &&
+                i->page_size == o->page_size && i->min == (i->kind == OBJECT_PART ? o->min : 0);
+    return same ? 0 : err_set(e, ERR_CORRUPT, 0, "is not the object that '%s' names", owner);
+}
+
+/* ---- what it holds */
+
+static uint32_t next_page(uint32_t pgno, uint32_t page_size)
+{
+    return pgno + (pgno + 1 == lock_byte_page(page_size) ? 2 : 1);
+}
+
+/* Images and zeros of neighbouring pages from the first of the range on; how many there must be, the size of the database says. */
+static int check_chunk(const struct segment *s, struct err *e)
+{
+    const struct segment_info *i = &s->trailer.info;
+    uint32_t expected = i->first_page == lock_byte_page(i->page_size) ? i->first_page + 1 : i->first_page;
+    for (uint32_t k = 0; k < s->trailer.version_count; k++) {
+        const struct version *v = &s->versions[k];
+        if (v->kind == VERSION_PATCH)
+            return err_set(e, ERR_CORRUPT, 0, "has a patch of page %u, but is a chunk of a base", v->pgno);
+        if (v->pgno != expected)
+            return err_set(e, ERR_CORRUPT, 0, "has no version of page %u", expected);
+        expected = next_page(expected, i->page_size);
+    }
+    return 0;
+}
+
+static int check_marker_list(const struct segment *s, const struct name *name, struct err *e)
+{
+    const struct segment_info *i = &s->trailer.info;
+    uint64_t first = i->first_page, max = i->start;
+    if (s->trailer.version_count > 0)
+        return bad(e, "has pages, but is a marker");
+    for (uint32_t k = 0; k < s->trailer.list_count; k++) {
+        const struct listed *l = &s->list[k];
+        struct name n = name_parse(l->name);
+        if (n.kind != NAME_CHUNK || n.start != name->start || !uid_equal(&n.run, &name->run) || n.first_page != l->first_page)
+            return err_set(e, ERR_CORRUPT, 0, "names '%s', which can't be one of its chunks", l->name);
+        if ((i->last_page != 0 && l->first_page != first) || l->max < i->start)
+            return err_set(e, ERR_CORRUPT, 0, "names '%s', which does not continue its chunks", l->name);
+        first = (uint64_t)l->last_page + 1;
+        max = l->max > max ? l->max : max;
+    }
+    if (i->last_page != 0 && first != (uint64_t)i->last_page + 1)
+        return err_set(e, ERR_CORRUPT, 0, "names no chunk for the pages from %" PRIu64 " on", first);
+    return max == i->max ? 0 : bad(e, "its max is not that of its chunks");
+}
+
+static int check_segment(const struct segment *s, struct err *e)
+{
+    const struct segment_info *i = &s->trailer.info;
+    bool in_parts = (i->flags & SEGMENT_IN_PARTS) != 0, last_only = i->level > 0 || (i->flags & SEGMENT_LAST_ONLY);
+    if ((s->trailer.list_count > 0) != in_parts)
+        return bad(e, "its list and its flags contradict each other");
+    if ((i->flags & SEGMENT_BASE_ONLY) && (s->trailer.version_count > 0 || in_parts))
+        return bad(e, "has pages, but waits for a base");
+    for (uint32_t k = 0; k < s->trailer.list_count; k++)
+        if (name_parse(s->list[k].name).kind != NAME_PART || s->list[k].max < i->min)
+            return err_set(e, ERR_CORRUPT, 0, "names '%s', which can't be one of its parts", s->list[k].name);
+    for (uint32_t k = 1; last_only && k < s->trailer.version_count; k++)
+        if (s->versions[k].pgno == s->versions[k - 1].pgno)
+            return err_set(e, ERR_CORRUPT, 0, "has two versions of page %u, but only the last ones belong there",
+                           s->versions[k].pgno);
+    return 0;
+}
+
+static int check_content(const struct check *c, const struct item *it, const struct segment *s, struct err *e)
+{
+    const struct segment_info *i = &s->trailer.info;
+    if (check_key(&it->name, i, e))
+        return -1;
+    if (!uid_equal(&i->database, &c->catalog.identity.database))
+        return bad(e, "belongs to another database than '" NAME_IDENTITY "' says");
+    if (it->listed && check_listed(it, &s->trailer, e))
+        return -1;
+    if (i->kind == OBJECT_CHUNK || i->kind == OBJECT_PART)
+        return s->trailer.list_count ? bad(e, "names other objects") : i->kind == OBJECT_CHUNK ? check_chunk(s, e) : 0;
+    return i->kind == OBJECT_MARKER ? check_marker_list(s, &it->name, e) : check_segment(s, e);
+}
+
+/* ---- reading */
+
+struct whole { /* an object that is being read */
+    struct check *check;
+    struct worker *worker;
+    const char *key;
+    uint64_t size;
+    uint64_t stored_at; /* worker->stored holds the bytes from here on */
+};
+
+/* Trailer, records, index and list into *ret_segment; worker->tail keeps the bytes. */
+static int read_tail(struct whole *o, struct segment *ret_segment, struct err *e)
+{
+    struct buf *tail = &o->worker->tail;
+    struct segment_trailer t = {0};
+    tail->len = 0;
+    if (store_read_tail(o->check->store, o->key, OBJECT_TAIL_BYTES, tail, &o->size, e))
+        return -1;
+    if (o->size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)
+        return err_set(e, ERR_CORRUPT, 0, "%" PRIu64 " bytes are too few for a segment", o->size);
+    if (segment_trailer_decode(tail->data + tail->len - SEGMENT_TRAILER_BYTES, o->size, &t, e))
+        return -1;
+    size_t need = (size_t)(o->size - t.tail_offset);
+    if (need > tail->len) {
+        tail->len = 0;
+        if (buf_reserve(tail, need, e) || store_read(o->check->store, o->key, t.tail_offset, tail->data, need, e))
+            return -1;
+        tail->len = need;
+    }
+    if (tail->len == o->size && segment_header_check(tail->data, tail->len, e))
+        return -1;
+    return segment_decode(&t, tail->data + tail->len - need, o->worker->codec, SEGMENT_WANT_ALL, ret_segment, e);
+}
+
+/* `n` bytes at `offset`, in front of the tail or in it. When they have to be fetched, those up to `ahead` come along. */
+static int bytes_at(struct whole *o, uint64_t offset, size_t n, size_t ahead, const uint8_t **ret_bytes, struct err *e)
+{
+    const struct buf *tail = &o->worker->tail;
+    struct buf *stored = &o->worker->stored;
+    if (offset >= o->size - tail->len) {
+        *ret_bytes = tail->data + (offset - (o->size - tail->len));
+        return 0;
+    }
+    if (offset < o->stored_at || offset + n > o->stored_at + stored->len) {
+        size_t want = ahead > n ? ahead : n;
+        stored->len = 0;
+        if (buf_reserve(stored, want, e) || store_read(o->check->store, o->key, offset, stored->data, want, e))
+            return -1;
+        stored->len = want;
+        o->stored_at = offset;
+    }
+    *ret_bytes = stored->data + (offset - o->stored_at);
+    return 0;
+}
+
+static int check_images(const struct segment *s, const struct segment_block *b, const uint8_t *raw, struct err *e)
+{
+    uint32_t page_size = s->trailer.info.page_size;
+    for (uint32_t k = 0; k < b->versions; k++) {
+        const struct version *v = &s->versions[b->first_version + k];
+        if (v->kind == VERSION_IMAGE && page_hash(v->pgno, raw, page_size) != v->hash)
+            return err_set(e, ERR_CORRUPT, 0, "page %u of txid %" PRIu64 " has the wrong hash", v->pgno, v->txid);
+        raw += version_size(v, page_size);
+    }
+    return 0;
+}
+
+/* The digest of all bytes. A damaged block is told only when all is read, so that a wrong digest is known in any case. */
+static int read_whole(struct whole *o, const struct segment *s, struct digest *ret_digest, struct err *e)
+{
+    struct worker *w = o->worker;
+    const uint8_t *bytes = NULL;
+    uint64_t end = s->trailer.tail_offset;
+    int rc = 0;
+    o->stored_at = 0;
+    w->stored.len = 0;
+    size_t ahead = end < READ_BYTES ? (size_t)end : READ_BYTES;
+    digest_stream_begin(w->digest);
+    if (bytes_at(o, 0, SEGMENT_HEADER_BYTES, ahead, &bytes, e) || segment_header_check(bytes, (size_t)o->size, e))
+        return -1;
+    digest_stream_add(w->digest, bytes, SEGMENT_HEADER_BYTES);
+    for (uint32_t k = 0; k < s->trailer.block_count; k++) {
+        const struct segment_block *b = &s->blocks[k];
+        ahead = end - b->offset < READ_BYTES ? (size_t)(end - b->offset) : READ_BYTES;
+        if (check_canceled(o->check, e) || bytes_at(o, b->offset, b->stored_size, ahead, &bytes, e))
+            return -1;
+        digest_stream_add(w->digest, bytes, b->stored_size);
+        if (rc == 0)
+            rc = segment_block_inflate(b, bytes, w->codec, w->raw, e);
+        if (rc == 0)
+            rc = check_images(s, b, w->raw, e);
+    }
+    size_t rest = (size_t)(o->size - end);
+    digest_stream_add(w->digest, w->tail.data + w->tail.len - rest, rest);
+    *ret_digest = digest_stream_end(w->digest);
+    return rc;
+}
+
+static int read_object(struct check *c, struct worker *w, struct item *it, struct segment *ret_segment, struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    struct whole o = {.check = c, .worker = w, .key = key};
+    name_format(&it->name, key);
+    if (read_tail(&o, ret_segment, e))
+        return -1;
+    it->size = o.size;
+    int rc = check_content(c, it, ret_segment, e);
+    if (rc == 0 && check_is_full(c))
+        rc = read_whole(&o, ret_segment, &it->digest, e);
+    else if (rc == 0 && w->tail.len == o.size)
+        rc = digest_of(w->tail.data, w->tail.len, &it->digest, e);
+    it->digest_known = rc == 0 && (check_is_full(c) || w->tail.len == o.size);
+    if (it->digest_known && it->listed && !digest_equal(&it->digest, &it->listed->digest)) {
+        char owner[NAME_MAX_BYTES];
+        name_format(&it->owner->name, owner);
+        rc = err_set(e, ERR_CORRUPT, 0, "is not the object that '%s' names: its SHA-256 is another", owner);
+    }
+    if (rc)
+        segment_release(ret_segment);
+    return rc;
+}
+
+/* Of objects of the catalog records and list stay: the rest is read again when it is needed. */
+static int keep_records(struct item *it, struct segment *s, struct err *e)
+{
+    free(s->versions);
+    free(s->blocks);
+    s->versions = NULL;
+    s->blocks = NULL;
+    if (!it->object) {
+        segment_release(s);
+        return 0;
+    }
+    it->object->segment = malloc(sizeof *s);
+    if (!it->object->segment) {
+        segment_release(s);
+        return err_nomem(e, sizeof *s);
+    }
+    *it->object->segment = *s;
+    return 0;
+}
+
+static int examine(struct check *c, struct worker *w, struct item *it, struct err *e)
+{
+    struct segment s = {0};
+    if (read_object(c, w, it, &s, e))
+        return check_failed(c, it, e);
+    it->last_page = s.trailer.version_count ? s.versions[s.trailer.version_count - 1].pgno : 0;
+    if (keep_records(it, &s, e))
+        return -1;
+    it->sound = true;
+    return 0;
+}
+
+int examine_item(struct check *c, struct worker *w, size_t index, struct err *e)
+{
+    return examine(c, w, &c->items[index], e);
+}
+
+int examine_named(struct check *c, struct worker *w, size_t index, struct err *e)
+{
+    return examine(c, w, &c->named[index], e);
+}

@@ -1,0 +1,143 @@
+/* verify/verify.c - the sentence: list; read what the catalog has; read what that names; compare what they say of each other. */
+#include "verify/check.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOKS_MAX 4
+#define LOOK_PAUSE_MS 1000 /* more each time: a store whose listings lag catches up */
+#define SLICE_MS 50
+
+void verify_result_release(struct verify_result *r)
+{
+    free(r->problems);
+    *r = (struct verify_result){0};
+}
+
+static void mark_loose(struct check *c, const struct name *name)
+{
+    size_t low = 0, high = c->loose_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = name_compare(&c->loose[mid].name, name);
+        if (order == 0)
+            c->loose[mid].named = true;
+        if (order == 0)
+            return;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+}
+
+/* Parts of manifests and chunks of markers. The lists stay where they are, with the records of what names them. */
+static int make_named(struct check *c, struct err *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->item_count; i++)
+        n += c->items[i].sound ? c->items[i].object->segment->trailer.list_count : 0;
+    c->named = calloc(n + 1, sizeof *c->named);
+    if (!c->named)
+        return err_nomem(e, n * sizeof *c->named);
+    for (size_t i = 0; i < c->item_count; i++) {
+        struct item *it = &c->items[i];
+        it->first_named = c->named_count;
+        it->named_count = it->sound ? it->object->segment->trailer.list_count : 0;
+        for (size_t k = 0; k < it->named_count; k++) {
+            const struct listed *l = &it->object->segment->list[k];
+            c->named[c->named_count++] = (struct item){.name = name_parse(l->name), .listed = l, .owner = it};
+            mark_loose(c, &c->named[c->named_count - 1].name);
+        }
+    }
+    return 0;
+}
+
+/* What names something that is unsound is of no use itself. */
+static void spread_damage(struct check *c)
+{
+    for (size_t i = 0; i < c->item_count; i++)
+        for (size_t k = 0; k < c->items[i].named_count; k++)
+            c->items[i].sound &= c->named[c->items[i].first_named + k].sound;
+}
+
+static int look(struct check *c, struct err *e)
+{
+    if (inventory_take(c, e))
+        return -1;
+    if (c->item_count == 0 && c->result.problem_total > 0)
+        return 0;
+    int rc = check_each(c, c->item_count, examine_item, NULL, e);
+    if (rc == 0 && !c->changed)
+        rc = make_named(c, e);
+    if (rc == 0 && !c->changed)
+        rc = check_each(c, c->named_count, examine_named, NULL, e);
+    if (rc || c->changed)
+        return rc;
+    spread_damage(c);
+    rc = chain_check(c, e);
+    if (rc == 0 && !c->changed && check_is_full(c))
+        rc = walk_check(c, e);
+    if (rc == 0 && !c->changed && c->result.points == 0 && c->result.problem_total == 0)
+        rc = err_set(e, ERR_NOTFOUND, 0, "'%s' has no complete restore point yet", c->store->url);
+    return rc;
+}
+
+static void check_release(struct check *c)
+{
+    catalog_release(&c->catalog);
+    free(c->loose);
+    free(c->items);
+    free(c->named);
+    pthread_mutex_destroy(&c->lock);
+}
+
+static int look_once(struct store *store, const struct verify_options *options, struct codec *codec, bool final,
+                     struct verify_result *ret_result, bool *ret_changed, struct err *e)
+{
+    struct check c = {.store = store, .options = options, .codec = codec, .final = final, .lock = PTHREAD_MUTEX_INITIALIZER};
+    int rc = look(&c, e);
+    *ret_changed = c.changed;
+    if (rc || c.changed)
+        verify_result_release(&c.result);
+    else
+        *ret_result = c.result;
+    check_release(&c);
+    return rc;
+}
+
+static int by_object(const void *a, const void *b)
+{
+    const struct verify_problem *x = a, *y = b;
+    int order = strcmp(x->object, y->object);
+    return order ? order : strcmp(x->text, y->text);
+}
+
+/* A store whose listings lag needs time to forget what was deleted. */
+static void pause_before(const struct store *store, const struct verify_options *o, int try)
+{
+    for (int k = 0; store->remote && k < try * LOOK_PAUSE_MS / SLICE_MS && !(o->cancel && atomic_load(o->cancel)); k++)
+        clock_sleep_us(1000 * SLICE_MS);
+}
+
+int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result, struct err *e)
+{
+    struct codec *codec = codec_new();
+    struct verify_result result = {0};
+    bool changed = true;
+    int rc = codec ? 0 : err_nomem(e, 0);
+    for (int i = 1; rc == 0 && changed && i <= LOOKS_MAX; i++) {
+        if (i > 1)
+            pause_before(store, options, i - 1);
+        rc = look_once(store, options, codec, i == LOOKS_MAX, &result, &changed, e);
+    }
+    codec_free(codec);
+    if (rc)
+        return -1;
+    if (result.problem_count > 0)
+        qsort(result.problems, result.problem_count, sizeof *result.problems, by_object);
+    *ret_result = result;
+    return 0;
+}

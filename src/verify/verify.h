@@ -1,0 +1,66 @@
+/* verify/verify.h - `seawall verify`: is a replica complete and sound?
+ *
+ * Always, of every object that the replica has or names, by its tail:
+ *   1. it is there with its size, and trailer, records, index and list decode;
+ *   2. it is what its key says, of this database, and what the object that names it says of it;
+ *   3. a base's chunks fill its pages, and hold every page of their ranges; a segment holds what its flags say;
+ *   4. level 0 is in one piece and linked: min is max + 1 of the one before, and the SHA-256 of that one is the one it names;
+ *   5. from the oldest state that can be restored to the newest object no txid is missing, in whatever level;
+ *   6. database checksums agree wherever two objects speak of one state, of whatever levels.
+ * The SHA-256 of 4, and of what lists name, is compared for objects of up to 64 KiB, whose tail is all of them.
+ *
+ * With VERIFY_FULL also:
+ *   7. every object is read whole: its SHA-256 against what links to it or lists it, each block inflated, the hash of each image;
+ *   8. from page hashes alone, the database checksum of each commit that is recorded, and that each patch finds what it changes.
+ * What a patch makes of a page only a restore shows.
+ *
+ * The newest object of level 0 is not linked to by anything: if the newest ones are missing altogether, the replica looks older,
+ * not damaged. Objects that nothing needs (of a base or a large segment that is under way or was given up, or left over by
+ * retention) are counted, not checked further. Objects that came after the listing are left alone. One that retention deleted since
+ * is no problem: everything is looked at again.
+ *
+ * Memory: names and commit records, as for a listing of restore points; a tail, an index and 1 MiB for each thread; with
+ * VERIFY_FULL 16 bytes for each page of the database, and indexes of WALK_BATCH_BYTES of objects. */
+#ifndef SEAWALL_VERIFY_VERIFY_H
+#define SEAWALL_VERIFY_VERIFY_H
+
+#include "replica/plan.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define VERIFY_PROBLEMS_MAX 1000 /* told in detail; more are counted */
+
+enum verify_flags { VERIFY_FULL = 1 };
+
+struct verify_options {
+    unsigned flags;
+    const atomic_bool *cancel; /* ERR_CANCELED; NULL: nobody interrupts */
+};
+
+struct verify_problem {
+    char object[NAME_MAX_BYTES]; /* its key; of a missing one the key that it should have */
+    char text[400];
+    const char *hint; /* NULL: none */
+};
+
+struct verify_result {
+    struct verify_problem *problems; /* owned; by key, each key's in the order in which they were found */
+    size_t problem_count, problem_cap;
+    uint64_t problem_total;         /* may be more than problem_count */
+    uint64_t objects, bytes;        /* that were checked */
+    uint64_t points;                /* restore points */
+    uint64_t states;                /* whose database checksum was computed: VERIFY_FULL */
+    uint64_t orphans, orphan_bytes; /* objects that nothing needs */
+    uint64_t foreign;               /* objects that are not ours */
+    struct commit_record oldest, newest;
+    uint64_t head; /* newest txid of level 0: greater than that of `newest` while a base is under way */
+};
+
+/* ERR_NOTFOUND: no replica, or no restore point yet and nothing wrong. ERR_CANCELED. Anything else: the store can't be read, or the
+ * replica changes too fast. Problems are no error. */
+int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result,
+               struct err *e) MUST_CHECK;
+void verify_result_release(struct verify_result *r);
+
+#endif

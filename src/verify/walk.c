@@ -1,0 +1,420 @@
+/* verify/walk.c - database checksums, from the hashes in the indexes alone: walk forward with a map of all pages, and after each
+ * commit compare the XOR of its hashes with the commit record.
+ *
+ * Every object must take part once. So there are several walks over the history: the first prefers level 0, where every commit is
+ * recorded; one for each higher level prefers that level; and one begins at each base and ends where the base serves for the first
+ * time. After that the state is the one that the first walk goes through.
+ *
+ * A walk that can go on no further (what is missing there has been told, or waits for a base) begins again at the next base or at
+ * the next segment before which nothing counts. Of a walk the steps are known beforehand, so indexes are read many at a time. */
+#include "verify/check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct track { /* sound segments of one level that have pages, ascending */
+    const struct item **list;
+    size_t count;
+};
+
+struct steps {
+    const struct item **list; /* segments, and markers to begin at */
+    size_t count, cap;
+};
+
+struct walk {
+    struct check *check;
+    struct track tracks[SEGMENT_LEVEL_MAX + 1];
+    struct steps steps;
+    bool main;      /* the first one, which counts */
+    struct map map; /* hash and txid of each page at `pos` */
+    uint64_t pos;
+    uint64_t map_txid; /* the commit that is being applied */
+    uint64_t valid_at; /* before this txid the map is mixed: of a base, its max */
+    uint64_t ends_at;  /* nothing is to be compared after this txid; 0: all is */
+    bool wrong;        /* has been told; until a checksum is right again */
+};
+
+/* ---- which way */
+
+static bool has_pages(const struct item *it)
+{
+    return it->sound && !(item_info(it)->flags & SEGMENT_BASE_ONLY);
+}
+
+static int make_tracks(struct walk *w, struct err *e)
+{
+    const struct check *c = w->check;
+    size_t n = c->catalog.level0_count + c->catalog.level_count;
+    for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
+        struct track *t = &w->tracks[level];
+        t->list = calloc(n + 1, sizeof *t->list);
+        if (!t->list)
+            return err_nomem(e, n * sizeof *t->list);
+        for (size_t i = 0; i < n; i++)
+            if (c->items[i].name.level == level && has_pages(&c->items[i]))
+                t->list[t->count++] = &c->items[i];
+        const struct item **fitting = realloc(t->list, (t->count + 1) * sizeof *t->list);
+        t->list = fitting ? fitting : t->list;
+    }
+    return 0;
+}
+
+/* The last one of the level that begins at `txid` or before, if it goes on to it. */
+static const struct item *track_at(const struct track *t, uint64_t txid)
+{
+    size_t low = 0, high = t->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (t->list[mid]->name.min > txid)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low > 0 && item_info(t->list[low - 1])->max >= txid ? t->list[low - 1] : NULL;
+}
+
+static const struct item *choose(const struct walk *w, unsigned preferred, uint64_t pos)
+{
+    const struct item *it = track_at(&w->tracks[preferred], pos + 1);
+    for (unsigned level = 0; !it && level <= SEGMENT_LEVEL_MAX; level++)
+        it = track_at(&w->tracks[level], pos + 1);
+    return it;
+}
+
+static int add_step(struct walk *w, const struct item *it, struct err *e)
+{
+    struct steps *s = &w->steps;
+    if (s->count == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 64;
+        void *grown = realloc(s->list, cap * sizeof *s->list);
+        if (!grown)
+            return err_nomem(e, cap * sizeof *s->list);
+        s->list = grown;
+        s->cap = cap;
+    }
+    s->list[s->count++] = it;
+    return 0;
+}
+
+/* Where a walk that ends at `pos` can begin again: the nearest base or segment before which nothing counts. */
+static const struct item *next_beginning(const struct walk *w, uint64_t pos, uint64_t *ret_pos)
+{
+    const struct check *c = w->check;
+    const struct item *best = NULL;
+    for (size_t i = 0; i < c->item_count; i++) {
+        const struct item *it = &c->items[i];
+        bool marker = it->name.kind == NAME_MARKER;
+        if (!it->sound || (!marker && (!has_pages(it) || !(item_info(it)->flags & SEGMENT_FROM_EMPTY))))
+            continue;
+        uint64_t at = marker ? it->name.start : it->name.min - 1;
+        if (at > pos && (!best || at < *ret_pos)) {
+            best = it;
+            *ret_pos = at;
+        }
+    }
+    return best;
+}
+
+static int plan_history(struct walk *w, unsigned preferred, struct err *e)
+{
+    const struct track *t = &w->tracks[preferred];
+    uint64_t pos = 0, end = preferred > 0 && t->count > 0 ? item_info(t->list[t->count - 1])->max : UINT64_MAX;
+    w->steps.count = 0;
+    while (pos < end) {
+        const struct item *it = choose(w, preferred, pos);
+        uint64_t at = 0;
+        if (!it) {
+            it = next_beginning(w, pos, &at);
+            if (!it)
+                break;
+            if (it->name.kind == NAME_MARKER) {
+                pos = at;
+                if (add_step(w, it, e))
+                    return -1;
+                continue;
+            }
+        }
+        pos = item_info(it)->max;
+        if (add_step(w, it, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int plan_base(struct walk *w, const struct item *marker, struct err *e)
+{
+    uint64_t pos = marker->name.start;
+    const struct item *it = marker;
+    w->steps.count = 0;
+    while (it) {
+        if (add_step(w, it, e))
+            return -1;
+        pos = it == marker ? pos : item_info(it)->max;
+        it = pos < w->ends_at ? choose(w, 0, pos) : NULL;
+    }
+    return 0;
+}
+
+/* ---- the map */
+
+static int merge(struct walk *w, const struct item *it, const struct version *v, struct err *e)
+{
+    struct map *m = &w->map;
+    if (v->pgno > m->pages && it->name.kind == NAME_CHUNK && map_resize(m, v->pgno, e))
+        return -1;
+    if (v->pgno > m->pages)
+        return 0; /* the database has shrunk since */
+    struct map_entry have = map_get(m, v->pgno);
+    if (v->txid < have.txid)
+        return 0;
+    bool differs = v->txid == have.txid && v->hash != have.hash;
+    bool astray = v->kind == VERSION_PATCH && v->txid > have.txid && (have.txid == 0 || v->from > have.txid);
+    if (astray && w->map_txid < w->valid_at)
+        return 0; /* of a page that was cut off before its chunk was read; if it was not, the page will be found to be missing */
+    if (differs && !w->wrong)
+        check_problem_of(w->check, &it->name, hint_damaged, "page %u of txid %" PRIu64 " is another one than in other objects",
+                         v->pgno, v->txid);
+    if (astray && !w->wrong)
+        check_problem_of(w->check, &it->name, hint_damaged,
+                         "patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64, v->pgno, v->from, v->txid,
+                         have.txid);
+    w->wrong |= differs || astray;
+    map_set(m, v->pgno, (struct map_entry){.hash = v->hash, .txid = v->txid});
+    return 0;
+}
+
+static void compare(struct walk *w, const struct item *it, const struct commit_record *r)
+{
+    bool complete = map_is_complete(&w->map);
+    if (r->txid < w->valid_at)
+        return;
+    w->check->result.states += w->main;
+    if (complete && w->map.checksum == r->checksum) {
+        w->wrong = false;
+        return;
+    }
+    if (!w->wrong && !complete)
+        check_problem_of(w->check, &it->name, hint_damaged, "a page has no version as of txid %" PRIu64, r->txid);
+    else if (!w->wrong)
+        check_problem_of(w->check, &it->name, hint_damaged,
+                         "its page hashes give another database checksum than the commit record of txid %" PRIu64, r->txid);
+    w->wrong = true;
+}
+
+struct place {
+    uint64_t txid;
+    uint32_t index; /* of the version */
+};
+
+static int by_txid(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->txid != y->txid)
+        return x->txid < y->txid ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/* Commit after commit. */
+static int apply_full(struct walk *w, const struct item *it, const struct segment *s, struct err *e)
+{
+    uint32_t n = s->trailer.version_count, at = 0;
+    struct place *order = malloc((n + 1) * sizeof *order);
+    int rc = order ? 0 : err_nomem(e, n * sizeof *order);
+    for (uint32_t i = 0; rc == 0 && order && i < n; i++)
+        order[i] = (struct place){s->versions[i].txid, i};
+    if (rc == 0 && n > 0)
+        qsort(order, n, sizeof *order, by_txid);
+    for (uint32_t k = 0; rc == 0 && k < s->trailer.record_count; k++) {
+        const struct commit_record *r = &s->records[k];
+        w->map_txid = r->txid;
+        if (r->txid > w->pos)
+            rc = map_resize(&w->map, r->pages, e);
+        for (; rc == 0 && at < n && order[at].txid <= r->txid; at++)
+            if (r->txid > w->pos)
+                rc = merge(w, it, &s->versions[order[at].index], e);
+        if (rc == 0 && r->txid > w->pos)
+            compare(w, it, r);
+    }
+    free(order);
+    return rc;
+}
+
+static int apply_last(struct walk *w, const struct item *it, const struct segment *s, struct err *e)
+{
+    w->map_txid = s->trailer.info.max;
+    for (uint32_t i = 0; i < s->trailer.version_count; i++)
+        if (s->versions[i].txid > w->pos && merge(w, it, &s->versions[i], e))
+            return -1;
+    return 0;
+}
+
+/* ---- step by step */
+
+struct source {                     /* an object whose index is needed */
+    const struct item *item, *step; /* step: the segment or marker it belongs to, which comes last itself */
+    struct segment segment;
+};
+
+struct batch {
+    struct source list[WALK_BATCH_MAX];
+    size_t count;
+    uint64_t bytes;
+};
+
+static int load_source(struct check *c, struct worker *worker, size_t index, struct err *e)
+{
+    struct source *s = &((struct batch *)worker->context)->list[index];
+    char key[NAME_MAX_BYTES];
+    if (s->item->name.kind == NAME_MARKER)
+        return 0;
+    name_format(&s->item->name, key);
+    if (object_load(c->store, key, worker->codec, SEGMENT_WANT_ALL, &s->segment, e) == 0)
+        return 0;
+    if (e->code == ERR_NOTFOUND && !c->final) {
+        pthread_mutex_lock(&c->lock);
+        c->changed = true;
+        pthread_mutex_unlock(&c->lock);
+        return 0;
+    }
+    return check_failed(c, s->item, e);
+}
+
+static int begin_step(struct walk *w, const struct item *step, struct err *e)
+{
+    const struct segment_info *i = item_info(step);
+    const struct segment *s = step->object->segment;
+    bool marker = step->name.kind == NAME_MARKER;
+    if (marker || (i->flags & SEGMENT_FROM_EMPTY)) {
+        map_clear(&w->map);
+        w->map.page_size = i->page_size;
+        w->pos = marker ? step->name.start : i->min - 1;
+        w->valid_at = marker ? i->max : 0;
+        w->wrong = false;
+    }
+    if (w->map.page_size == 0)
+        w->map.page_size = i->page_size;
+    if (marker || (i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY)))
+        return 0;
+    return map_resize(&w->map, s->records[s->trailer.record_count - 1].pages, e);
+}
+
+/* With a base complete, or a segment with its parts. */
+static int end_step(struct walk *w, const struct item *step, struct err *e)
+{
+    const struct segment_info *i = item_info(step);
+    const struct segment *s = step->object->segment;
+    if (step->name.kind == NAME_MARKER) {
+        const struct commit_record *r = chain_record(w->check, i->max);
+        if (!r || step->name.start != i->max)
+            return 0;
+        if (map_resize(&w->map, r->pages, e))
+            return -1;
+        compare(w, step, r);
+        return 0;
+    }
+    if (i->level > 0 || (i->flags & SEGMENT_LAST_ONLY))
+        compare(w, step, &s->records[s->trailer.record_count - 1]);
+    w->pos = i->max;
+    return 0;
+}
+
+static int apply_source(struct walk *w, const struct source *s, struct err *e)
+{
+    const struct segment_info *i = item_info(s->step);
+    bool full = s->item == s->step && s->item->name.kind == NAME_LEVEL0 && !(i->flags & SEGMENT_LAST_ONLY);
+    if (s->item->name.kind == NAME_CHUNK) {
+        for (uint32_t k = 0; k < s->segment.trailer.version_count; k++)
+            if (merge(w, s->item, &s->segment.versions[k], e))
+                return -1;
+    } else if (s->item->name.kind != NAME_MARKER) {
+        if (full ? apply_full(w, s->item, &s->segment, e) : apply_last(w, s->item, &s->segment, e))
+            return -1;
+    }
+    return s->item == s->step ? end_step(w, s->step, e) : 0;
+}
+
+static int apply_batch(struct walk *w, struct batch *b, const struct item **step, struct err *e)
+{
+    struct check *c = w->check;
+    int rc = check_each(c, b->count, load_source, b, e);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct source *s = &b->list[i];
+        if (rc == 0 && !c->changed && s->step != *step)
+            rc = begin_step(w, s->step, e);
+        *step = s->item == s->step ? NULL : s->step; /* the same one may come again */
+        if (rc == 0 && !c->changed)
+            rc = apply_source(w, s, e);
+        segment_release(&b->list[i].segment);
+    }
+    b->count = 0;
+    b->bytes = 0;
+    return rc;
+}
+
+static int run_steps(struct walk *w, struct batch *b, struct err *e)
+{
+    struct check *c = w->check;
+    const struct item *open = NULL;
+    map_clear(&w->map);
+    w->map.page_size = 0;
+    w->pos = 0;
+    w->valid_at = 0;
+    w->wrong = false;
+    for (size_t i = 0; i < w->steps.count; i++) {
+        const struct item *step = w->steps.list[i];
+        for (size_t k = 0; k <= step->named_count; k++) {
+            const struct item *it = k < step->named_count ? &c->named[step->first_named + k] : step;
+            bool full = b->count == WALK_BATCH_MAX || (b->count > 0 && b->bytes + it->size > WALK_BATCH_BYTES);
+            if (full && apply_batch(w, b, &open, e))
+                return -1;
+            if (c->changed)
+                return 0;
+            b->list[b->count++] = (struct source){.item = it, .step = step};
+            b->bytes += it->size;
+        }
+    }
+    return apply_batch(w, b, &open, e);
+}
+
+static int walk_all(struct walk *w, struct batch *b, struct err *e)
+{
+    struct check *c = w->check;
+    for (unsigned level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
+        if (level > 0 && w->tracks[level].count == 0)
+            continue;
+        w->main = level == 0;
+        if (plan_history(w, level, e) || run_steps(w, b, e))
+            return -1;
+        if (c->changed)
+            return 0;
+    }
+    w->main = false;
+    for (size_t i = c->catalog.level0_count + c->catalog.level_count; i < c->item_count; i++) {
+        if (!c->items[i].sound)
+            continue;
+        w->ends_at = item_info(&c->items[i])->max;
+        if (plan_base(w, &c->items[i], e) || run_steps(w, b, e))
+            return -1;
+        if (c->changed)
+            return 0;
+    }
+    return 0;
+}
+
+int walk_check(struct check *c, struct err *e)
+{
+    struct walk w = {.check = c};
+    struct batch *b = calloc(1, sizeof *b);
+    map_init_memory(&w.map, 0);
+    int rc = b ? make_tracks(&w, e) : err_nomem(e, sizeof *b);
+    if (rc == 0)
+        rc = walk_all(&w, b, e);
+    for (size_t i = 0; i <= SEGMENT_LEVEL_MAX; i++)
+        free(w.tracks[i].list);
+    free(w.steps.list);
+    map_release(&w.map);
+    free(b);
+    return rc;
+}
