@@ -17,6 +17,8 @@ enum exit_code {
     EXIT_CORRUPT = 5,
     EXIT_CONFLICT = 6,
     EXIT_TIMEOUT = 7,
+    EXIT_NOTHING_TO_DO = 8, /* restore --if-db-not-exists: it does */
+    EXIT_NO_REPLICA = 9,    /* restore --if-replica-exists: it does not */
     EXIT_INTERRUPTED = 130,
 };
 
@@ -24,6 +26,7 @@ int cmd_replicate(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_config(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 

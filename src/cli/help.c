@@ -20,15 +20,17 @@ static const char overview[] =
     "\n"
     "  seawall replicate DB URL...     run beside the application and ship what it commits\n"
     "  seawall restore -o PATH URL     rebuild the database as it was after a transaction\n"
-    "  seawall list URL                show the restore points\n"
+    "  seawall list URL                show what can be restored\n"
     "  seawall verify URL              find out whether a replica is complete and sound\n"
+    "  seawall config -c FILE          check a configuration and show what it comes to\n"
     "  seawall version\n"
     "  seawall help [COMMAND]\n"
     "\n"
     "DB is the path of a database. URL is s3://bucket/prefix, file:///dir or the path of a folder.\n"
     "'seawall help COMMAND' and 'seawall help s3' have the details; seawall(1) and seawall.conf(5) all of it.\n"
     "Exit codes: 0 done and durable, 1 failed, 2 usage or configuration, 3 some databases failed, 4 nothing to restore,\n"
-    "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 130 interrupted.\n";
+    "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 8 nothing to do: the database is there already,\n"
+    "9 no replica there, where that was allowed, 130 interrupted.\n";
 
 static const char replicate_help[] =
     "seawall replicate [-c FILE] [--once] [--take-over] [OPTION...] [DB [URL...]]\n"
@@ -41,7 +43,8 @@ static const char replicate_help[] =
     "  --take-over                  continue a replica that another writer began\n";
 
 static const char restore_help[] =
-    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
+    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force | --if-db-not-exists] [--if-replica-exists]\n"
+    "                [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
     "\n"
     "Rebuilds a database beside PATH, proves it, and only then puts it there. With -c, URL can be the name of a replica there, or\n"
     "the path of a database there: then it is restored from its first replica.\n"
@@ -51,18 +54,31 @@ static const char restore_help[] =
     "  --txid N                     as it was after this transaction; default: the newest\n"
     "  --time T                     as it was then: 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, '2 hours ago'\n"
     "  --force                      replace what is at PATH; it is kept until the new one is proven\n"
+    "  --if-db-not-exists           for start scripts: if a database is at PATH, leave it alone and exit with 8\n"
+    "  --if-replica-exists          for start scripts: if there is no replica, say so and exit with 9\n"
     "  --integrity-check            let SQLite check the new database before it takes its place\n"
     "  --dry-run                    only say what would be done\n"
     "  --jobs N                     threads, 1 to 64; default: 4, from S3 12\n";
 
 static const char list_help[] =
-    "seawall list [-c FILE] [--json] URL|DB\n"
+    "seawall list [-c FILE] [--points] [--segments] [--json] URL|DB\n"
     "\n"
-    "Shows the restore points of a replica: txid, time, size of the database. With -c, URL can be the name of a replica there,\n"
-    "or the path of a database there, which stands for its first replica.\n"
+    "Shows what a replica can give back, as ranges of transactions, and what it consists of: bases, levels, bytes. With -c, URL\n"
+    "can be the name of a replica there, or the path of a database there, which stands for its first replica.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
-    "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, points\n";
+    "  --points                     each restore point on a line: txid, time, size of the database in pages\n"
+    "  --segments                   each object on a line: kind, level, txids, time, bytes, key, and what is special about it\n"
+    "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, ranges, bases,\n"
+    "                               levels, parts, with --segments segments, points\n";
+
+static const char config_help[] =
+    "seawall config [-c FILE]\n"
+    "\n"
+    "Checks a configuration file, and prints what it comes to, as a configuration file: every option with its value, for each\n"
+    "database, and the replicas. Values of headers, which can be secrets, are left out. Without a file: the defaults.\n"
+    "\n"
+    "  -c, --config FILE            the configuration\n";
 
 static const char verify_help[] =
     "seawall verify [-c FILE] [--full] [--restore] [--txid N] [--tmp DIR] [--json] URL|DB\n"
@@ -137,6 +153,8 @@ void cli_print_help(const char *command)
         fputs(list_help, stdout);
     } else if (command && strcmp(command, "verify") == 0) {
         fputs(verify_help, stdout);
+    } else if (command && strcmp(command, "config") == 0) {
+        fputs(config_help, stdout);
     } else if (command && strcmp(command, "s3") == 0) {
         fputs(s3_help, stdout);
         print_s3_options();
@@ -147,7 +165,7 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "restore", "list", "verify", "s3", "version", "help"};
+    static const char *const topics[] = {"replicate", "restore", "list", "verify", "config", "s3", "version", "help"};
     bool known = argc == 0;
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;

@@ -1,103 +1,339 @@
-/* cli/list.c - `seawall list`. */
+/* cli/list.c - `seawall list`.
+ *
+ * A replica can have more restore points than fit into memory, but not more objects. So points go to the output one by one as they
+ * are found, and JSON is written by hand: nothing in it needs escapes. */
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/hash.h"
 #include "cli/cli.h"
 #include "config/file.h"
+#include "replica/inventory.h"
 #include "replica/plan.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum show { SHOW_JSON = 1, SHOW_POINTS = 2, SHOW_SEGMENTS = 4 };
+
 struct listing {
-    bool json;
-    struct json *points; /* with json */
-    uint64_t count;
-    struct commit_record first, last;
+    unsigned show;
+    struct catalog catalog;
+    struct inventory inventory;
+    struct plan_range *ranges;
+    size_t range_count, range_cap;
+    uint64_t points;
+    uint64_t told; /* of the list that is being printed */
+    bool nomem;
+    int write_errno; /* of the first write that failed */
 };
 
-static struct json *point_of(const struct commit_record *r)
+static const char *when(int64_t ms)
 {
-    struct json *point = json_object_new();
-    char when[CLOCK_TEXT_MAX];
-    clock_format(r->time_ms, when);
-    json_set_number(point, "txid", (int64_t)r->txid);
-    json_set_text(point, "time", when);
-    json_set_number(point, "pages", r->pages);
-    return point;
+    static char text[2][CLOCK_TEXT_MAX]; /* for two in one line */
+    static unsigned turn;
+    clock_format(ms, text[++turn % 2]);
+    return text[turn % 2];
 }
 
-static int add_point(void *context, const struct commit_record *r)
+/* Between the elements of a JSON list, each on a line of its own. */
+static const char *comma(struct listing *l)
+{
+    return l->told++ ? ",\n    " : "\n    ";
+}
+
+/* Then there is no need to go on: the disk is full, or who reads has seen enough, as in `seawall list --points | head`. */
+static int write_failed(struct listing *l)
+{
+    if (ferror(stdout) && l->write_errno == 0)
+        l->write_errno = errno;
+    return ferror(stdout);
+}
+
+static int note_range(void *context, const struct plan_range *r)
 {
     struct listing *l = context;
-    char when[CLOCK_TEXT_MAX];
-    if (l->count++ == 0) {
-        l->first = *r;
-        if (!l->json)
-            printf("%12s  %-24s  %10s\n", "txid", "time", "pages");
+    if (l->range_count == l->range_cap) {
+        size_t cap = l->range_cap ? 2 * l->range_cap : 64;
+        void *grown = realloc(l->ranges, cap * sizeof *l->ranges);
+        if (!grown) {
+            l->nomem = true;
+            return -1;
+        }
+        l->ranges = grown;
+        l->range_cap = cap;
     }
-    l->last = *r;
-    if (l->json) {
-        json_push(l->points, point_of(r));
-        return 0;
-    }
-    clock_format(r->time_ms, when);
-    printf("%12" PRIu64 "  %-24s  %10" PRIu32 "\n", r->txid, when, r->pages);
+    l->ranges[l->range_count++] = *r;
+    l->points += r->points;
     return 0;
 }
 
-static int print_json(const struct catalog *c, struct listing *l)
+/* ---- words */
+
+static const char *state_word(enum inventory_state s)
 {
-    struct json *j = json_object_new();
-    char when[CLOCK_TEXT_MAX];
-    json_set_number(j, "first_txid", (int64_t)l->first.txid);
-    json_set_number(j, "last_txid", (int64_t)l->last.txid);
-    clock_format(l->first.time_ms, when);
-    json_set_text(j, "first_time", when);
-    clock_format(l->last.time_ms, when);
-    json_set_text(j, "last_time", when);
-    json_set_number(j, "objects", (int64_t)c->objects);
-    json_set_number(j, "bytes", (int64_t)c->bytes);
-    json_set(j, "points", l->points);
-    char *text = json_print(j);
-    json_free(j);
-    if (!text)
+    static const char *const words[] = {[INVENTORY_COMPLETE] = "complete",
+                                        [INVENTORY_NOT_COMPLETE] = "not complete",
+                                        [INVENTORY_LACKS_CHUNKS] = "lacks chunks",
+                                        [INVENTORY_DAMAGED] = "damaged"};
+    return words[s];
+}
+
+static const char *kind_word(enum name_kind k)
+{
+    static const char *const words[] = {[NAME_OTHER] = "identity", [NAME_LEVEL0] = "segment", [NAME_LEVEL] = "segment",
+                                        [NAME_CHUNK] = "chunk",    [NAME_MARKER] = "marker",  [NAME_PART] = "part"};
+    return words[k];
+}
+
+/* What is to be said of an object, each word between `quote`s. "": nothing. */
+static const char *flag_words(const struct inventory_object *o, const char *quote, char out[160])
+{
+    const struct {
+        bool is;
+        const char *word;
+    } all[] = {
+        {o->flags & SEGMENT_FROM_EMPTY, "from_empty"},
+        {o->flags & SEGMENT_LAST_ONLY, "last_only"},
+        {o->flags & SEGMENT_BASE_ONLY, "base_only"},
+        {o->flags & SEGMENT_IN_PARTS, "in_parts"},
+        {o->damaged, "damaged"},
+        {o->orphan, "orphan"},
+        {o->unknown, "orphan_or_not"},
+    };
+    size_t at = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i].is)
+            at += (size_t)snprintf(out + at, 160 - at, "%s%s%s%s", at ? ", " : "", quote, all[i].word, quote);
+    return out;
+}
+
+/* ---- text */
+
+static void print_ranges(const struct listing *l)
+{
+    for (size_t i = 0; i < l->range_count; i++) {
+        const struct plan_range *r = &l->ranges[i];
+        if (r->first_txid == r->last_txid)
+            printf("txid %" PRIu64 ", %s\n", r->last_txid, when(r->last_ms));
+        else if (plan_range_every(r))
+            printf("txid %" PRIu64 " to %" PRIu64 ", %s to %s, every transaction\n", r->first_txid, r->last_txid, when(r->first_ms),
+                   when(r->last_ms));
+        else if (r->points == 1)
+            printf("txid %" PRIu64 " to %" PRIu64 " as one point, %s\n", r->first_txid, r->last_txid, when(r->last_ms));
+        else
+            printf("txid %" PRIu64 " to %" PRIu64 " as %" PRIu64 " points, %s to %s\n", r->first_txid, r->last_txid, r->points,
+                   when(r->first_ms), when(r->last_ms));
+    }
+}
+
+static void print_bases(const struct inventory *v)
+{
+    for (size_t i = 0; i < v->base_count; i++) {
+        const struct inventory_base *b = &v->bases[i];
+        char bytes[32];
+        cli_format_bytes(b->bytes, bytes);
+        printf("base from txid %" PRIu64, b->start);
+        if (b->max)
+            printf(" to %" PRIu64, b->max);
+        printf(", %s, %s in %zu chunk%s, %s\n", when(b->time_ms), bytes, b->chunks, b->chunks == 1 ? "" : "s",
+               state_word(b->state));
+    }
+}
+
+static void print_levels(const struct inventory *v)
+{
+    char bytes[32];
+    for (unsigned level = 0; level < INVENTORY_LEVELS; level++) {
+        const struct inventory_level *l = &v->levels[level];
+        cli_format_bytes(l->bytes, bytes);
+        if (l->objects)
+            printf("level %u: %" PRIu64 " object%s, %s, txid %" PRIu64 " to %" PRIu64 "\n", level, l->objects,
+                   l->objects == 1 ? "" : "s", bytes, l->first_txid, l->last_txid);
+    }
+    cli_format_bytes(v->part_bytes, bytes);
+    if (v->parts)
+        printf("parts of large segments: %" PRIu64 " object%s, %s\n", v->parts, v->parts == 1 ? "" : "s", bytes);
+}
+
+static int print_point(void *context, const struct commit_record *r)
+{
+    struct listing *l = context;
+    if (l->told++ == 0)
+        printf("%12s  %-24s  %10s\n", "txid", "time", "pages");
+    printf("%12" PRIu64 "  %-24s  %10" PRIu32 "\n", r->txid, when(r->time_ms), r->pages);
+    return write_failed(context);
+}
+
+static int print_object(void *context, const struct inventory_object *o)
+{
+    struct listing *l = context;
+    char txids[48] = "-", level[8] = "-", flags[160];
+    if (o->max)
+        snprintf(txids, sizeof txids, "%" PRIu64 "-%" PRIu64, o->min, o->max);
+    else if (o->min)
+        snprintf(txids, sizeof txids, "%" PRIu64 "-", o->min);
+    if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
+        snprintf(level, sizeof level, "%u", o->level);
+    if (l->told++ == 0)
+        printf("%-8s  %5s  %17s  %-24s  %12s  %s\n", "kind", "level", "txids", "time", "bytes", "key");
+    flag_words(o, "", flags);
+    printf("%-8s  %5s  %17s  %-24s  %12" PRIu64 "  %s%s%s\n", kind_word(o->kind), level, txids, when(o->time_ms), o->size, o->key,
+           *flags ? "  " : "", flags);
+    return write_failed(context);
+}
+
+static int print_text(struct listing *l, struct err *e)
+{
+    struct catalog *c = &l->catalog;
+    char bytes[32];
+    if (l->show == 0) {
+        print_ranges(l);
+        print_bases(&l->inventory);
+        print_levels(&l->inventory);
+    }
+    l->told = 0;
+    if ((l->show & SHOW_POINTS) && plan_points(c, print_point, l, e))
         return -1;
-    fputs(text, stdout);
-    free(text);
+    l->told = 0;
+    if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
+        return -1;
+    cli_format_bytes(c->bytes, bytes);
+    printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, l->points == 1 ? "" : "s", c->objects, bytes);
     return 0;
 }
 
-static int list(const char *url, bool json, struct err *e)
+/* ---- JSON */
+
+static void print_json_head(const struct listing *l)
 {
-    struct listing l = {.json = json, .points = json ? json_list_new() : NULL};
+    printf("{\n");
+    if (l->range_count) {
+        const struct plan_range *first = &l->ranges[0], *last = &l->ranges[l->range_count - 1];
+        printf("  \"first_txid\": %" PRIu64 ",\n  \"last_txid\": %" PRIu64 ",\n", first->first_point, last->last_txid);
+        printf("  \"first_time\": \"%s\",\n  \"last_time\": \"%s\",\n", when(first->first_ms), when(last->last_ms));
+    }
+    printf("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64, l->catalog.objects, l->catalog.bytes);
+}
+
+static void print_json_ranges(struct listing *l)
+{
+    l->told = 0;
+    printf(",\n  \"ranges\": [");
+    for (size_t i = 0; i < l->range_count; i++) {
+        const struct plan_range *r = &l->ranges[i];
+        printf("%s{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64 ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
+               comma(l), r->first_txid, r->last_txid, when(r->first_ms), when(r->last_ms));
+        printf("\"every\": %s, \"count\": %" PRIu64 "}", plan_range_every(r) ? "true" : "false", r->points);
+    }
+    printf("\n  ]");
+}
+
+static void print_json_inventory(struct listing *l)
+{
+    const struct inventory *v = &l->inventory;
+    l->told = 0;
+    printf(",\n  \"bases\": [");
+    for (size_t i = 0; i < v->base_count; i++) {
+        const struct inventory_base *b = &v->bases[i];
+        char run[2 * UID_BYTES + 1];
+        hex_encode(b->run.bytes, UID_BYTES, run);
+        printf("%s{\"start\": %" PRIu64 ", ", comma(l), b->start);
+        if (b->max)
+            printf("\"max\": %" PRIu64 ", ", b->max);
+        printf("\"run\": \"%s\", \"time\": \"%s\", \"chunks\": %zu, \"bytes\": %" PRIu64 ", \"state\": \"%s\"}", run,
+               when(b->time_ms), b->chunks, b->bytes, state_word(b->state));
+    }
+    l->told = 0;
+    printf("\n  ],\n  \"levels\": [");
+    for (unsigned level = 0; level < INVENTORY_LEVELS; level++)
+        if (v->levels[level].objects)
+            printf("%s{\"level\": %u, \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"first_txid\": %" PRIu64
+                   ", \"last_txid\": %" PRIu64 "}",
+                   comma(l), level, v->levels[level].objects, v->levels[level].bytes, v->levels[level].first_txid,
+                   v->levels[level].last_txid);
+    printf("\n  ],\n  \"parts\": {\"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", v->parts, v->part_bytes);
+}
+
+static int print_json_point(void *context, const struct commit_record *r)
+{
+    printf("%s{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32 "}", comma(context), r->txid, when(r->time_ms),
+           r->pages);
+    return write_failed(context);
+}
+
+static int print_json_object(void *context, const struct inventory_object *o)
+{
+    char flags[160];
+    printf("%s{\"key\": \"%s\", \"kind\": \"%s\", ", comma(context), o->key, kind_word(o->kind));
+    if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
+        printf("\"level\": %u, ", o->level);
+    if (o->min)
+        printf("\"first_txid\": %" PRIu64 ", ", o->min);
+    if (o->max)
+        printf("\"last_txid\": %" PRIu64 ", ", o->max);
+    printf("\"time\": \"%s\", \"bytes\": %" PRIu64 ", \"flags\": [%s]}", when(o->time_ms), o->size, flag_words(o, "\"", flags));
+    return write_failed(context);
+}
+
+static int print_json(struct listing *l, struct err *e)
+{
+    print_json_head(l);
+    print_json_ranges(l);
+    print_json_inventory(l);
+    l->told = 0;
+    if (l->show & SHOW_SEGMENTS) {
+        printf(",\n  \"segments\": [");
+        if (inventory_objects(&l->inventory, print_json_object, l, e))
+            return -1;
+        printf("\n  ]");
+    }
+    l->told = 0;
+    printf(",\n  \"points\": [");
+    if (plan_points(&l->catalog, print_json_point, l, e))
+        return -1;
+    printf("\n  ]\n}\n");
+    return 0;
+}
+
+/* ---- the command */
+
+static int list_catalog(struct listing *l, struct err *e)
+{
+    if (plan_ranges(&l->catalog, note_range, l, e))
+        return -1;
+    if (l->nomem)
+        return err_nomem(e, l->range_cap * sizeof *l->ranges);
+    if (l->points == 0 && !(l->show & SHOW_SEGMENTS))
+        return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", l->catalog.store->url);
+    if (inventory_take(&l->inventory, &l->catalog, e))
+        return -1;
+    int rc = l->show & SHOW_JSON ? print_json(l, e) : print_text(l, e);
+    fflush(stdout);
+    if (rc == 0 && write_failed(l) && l->write_errno != EPIPE)
+        rc = err_sys(e, l->write_errno, "write the list");
+    inventory_release(&l->inventory);
+    return rc;
+}
+
+static int list(const char *url, unsigned show, struct err *e)
+{
+    struct listing l = {.show = show};
     struct store *store = NULL;
-    struct catalog c = {0};
     struct codec *codec = codec_new();
     int rc = codec ? store_open(url, STORE_READ, &store, e) : err_nomem(e, 0);
     if (rc == 0) {
         store->retrying = cli_tell_retry;
-        rc = catalog_open(&c, store, codec, e);
+        rc = catalog_open(&l.catalog, store, codec, e);
     }
-    if (rc == 0)
-        catalog_prefetch(&c, 0, UINT64_MAX);
-    if (rc == 0)
-        rc = plan_points(&c, add_point, &l, e);
-    if (rc == 0 && l.count == 0)
-        rc = err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", store->url);
-    if (rc == 0 && json) {
-        if (print_json(&c, &l))
-            rc = err_nomem(e, 0);
-    } else {
-        json_free(l.points);
-        if (rc == 0) {
-            char bytes[32];
-            cli_format_bytes(c.bytes, bytes);
-            printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l.count, l.count == 1 ? "" : "s", c.objects, bytes);
-        }
+    if (rc == 0) {
+        catalog_prefetch(&l.catalog, 0, UINT64_MAX);
+        rc = list_catalog(&l, e);
     }
-    catalog_release(&c);
+    free(l.ranges);
+    catalog_release(&l.catalog);
     store_close(store);
     codec_free(codec);
     return rc;
@@ -108,7 +344,7 @@ int cmd_list(int argc, char **argv)
     struct args args = args_of(argc, argv);
     const char *word = NULL, *url = NULL, *config_path = NULL;
     struct config *config = NULL;
-    bool json = false;
+    unsigned show = 0;
     struct err e;
     enum args_kind kind;
     while ((kind = args_next(&args, &word)) != ARGS_END) {
@@ -120,7 +356,11 @@ int cmd_list(int argc, char **argv)
             if (!(config_path = args_value(&args)))
                 return cli_usage("list", "-c needs a path");
         } else if (args_flag(&args, "json")) {
-            json = true;
+            show |= SHOW_JSON;
+        } else if (args_flag(&args, "points")) {
+            show |= SHOW_POINTS;
+        } else if (args_flag(&args, "segments")) {
+            show |= SHOW_SEGMENTS;
         } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
             cli_print_help("list");
             return EXIT_DONE;
@@ -134,7 +374,7 @@ int cmd_list(int argc, char **argv)
         return cli_fail(&e);
     int rc = config ? config_find_url(config, url, &url, &e) : 0;
     if (rc == 0)
-        rc = list(url, json, &e);
+        rc = list(url, show, &e);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
 }

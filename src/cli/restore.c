@@ -49,7 +49,7 @@ static void draw_bar(void *context, uint64_t done, uint64_t total)
     b->shown = true;
 }
 
-static void print_result(const struct restore_options *o, const struct restore_result *r)
+static void print_restored(const struct restore_options *o, const struct restore_result *r)
 {
     char when[CLOCK_TEXT_MAX], size[32], fetched[32];
     clock_format(r->record.time_ms, when);
@@ -64,6 +64,36 @@ static void print_result(const struct restore_options *o, const struct restore_r
     }
     if (o->txid == PLAN_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
+}
+
+static int print_result(const struct restore_options *o, const struct restore_result *r)
+{
+    switch (r->outcome) {
+    case RESTORE_NOTHING_TO_DO:
+        printf("nothing to do: '%s' is there already\n", o->path);
+        return EXIT_NOTHING_TO_DO;
+    case RESTORE_NO_REPLICA:
+        printf("nothing restored, there is no replica: %s\n", r->no_replica);
+        return EXIT_NO_REPLICA;
+    case RESTORE_DONE:
+        break;
+    }
+    print_restored(o, r);
+    return EXIT_DONE;
+}
+
+/* What goes together. */
+static int check(const struct restore_options *o, bool has_config)
+{
+    if (!o->url && !has_config)
+        return cli_usage("restore", "it takes the URL of a replica");
+    if (o->txid != PLAN_NEWEST && (o->flags & RESTORE_BY_TIME))
+        return cli_usage("restore", "either --txid or --time");
+    if (!o->path && (!(o->flags & RESTORE_DRY_RUN) || (o->flags & RESTORE_IF_NO_DB)))
+        return cli_usage("restore", "say with -o where the database goes");
+    if ((o->flags & RESTORE_FORCE) && (o->flags & RESTORE_IF_NO_DB))
+        return cli_usage("restore", "either --force or --if-db-not-exists");
+    return 0;
 }
 
 static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_help)
@@ -101,6 +131,10 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             o->jobs = (unsigned)number;
         } else if (args_flag(&args, "force")) {
             o->flags |= RESTORE_FORCE;
+        } else if (args_flag(&args, "if-db-not-exists")) {
+            o->flags |= RESTORE_IF_NO_DB;
+        } else if (args_flag(&args, "if-replica-exists")) {
+            o->flags |= RESTORE_IF_REPLICA;
         } else if (args_flag(&args, "integrity-check")) {
             o->flags |= RESTORE_INTEGRITY_CHECK;
         } else if (args_flag(&args, "dry-run")) {
@@ -112,13 +146,7 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             return cli_usage("restore", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
-    if (!o->url && !*ret_config_path)
-        return cli_usage("restore", "it takes the URL of a replica");
-    if (o->txid != PLAN_NEWEST && (o->flags & RESTORE_BY_TIME))
-        return cli_usage("restore", "either --txid or --time");
-    if (!o->path && !(o->flags & RESTORE_DRY_RUN))
-        return cli_usage("restore", "say with -o where the database goes");
-    return 0;
+    return check(o, *ret_config_path != NULL);
 }
 
 int cmd_restore(int argc, char **argv)
@@ -153,6 +181,5 @@ int cmd_restore(int argc, char **argv)
         fputc('\n', stderr);
     if (rc)
         return cli_fail(&e);
-    print_result(&o, &result);
-    return EXIT_DONE;
+    return print_result(&o, &result);
 }

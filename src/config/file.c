@@ -154,6 +154,35 @@ static int set(void *context, const char *section, const char *key, const char *
 
 /* ---- after reading: names become URLs */
 
+struct blame {
+    const char *kind, *name, *replica;
+    const struct err *story;
+    bool found;
+};
+
+static int blame_line(void *context, const char *section, const char *key, const char *value, struct err *e)
+{
+    struct blame *b = context;
+    const char *name = argument(section, b->kind);
+    if (!name || strcmp(name, b->name) != 0)
+        return 0;
+    if (b->replica && (strcmp(key, "replica") != 0 || strcmp(value, b->replica) != 0))
+        return 0;
+    b->found = true;
+    *e = *b->story;
+    return -1;
+}
+
+int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e)
+{
+    struct err story = *e, line;
+    struct blame b = {.kind = kind, .name = name, .replica = replica, .story = &story};
+    if (ini_read(path, blame_line, &b, &line) == 0 || !b.found) /* the file has changed meanwhile */
+        return err_wrap(e, "'%s'", path);
+    *e = line;
+    return -1;
+}
+
 static int finish_replica(struct config_replica *r, struct err *e)
 {
     if (!r->url[0])
@@ -167,27 +196,38 @@ static int finish_replica(struct config_replica *r, struct err *e)
                : 0;
 }
 
-static int finish(struct config *c, struct err *e)
+/* `word`: what a database says of a replica; a name becomes its URL. */
+static int finish_word(const struct config *c, char **word, struct err *e)
+{
+    const struct config_replica *named = find_replica(c, *word);
+    if (!named && !strpbrk(*word, "/:"))
+        return err_set(e, ERR_CONFIG, 0, "there is no [replica %.60s]", *word);
+    if (!named)
+        return 0;
+    char *url = strdup(named->url);
+    if (!url)
+        return err_nomem(e, CONFIG_URL_MAX);
+    free(*word);
+    *word = url;
+    return 0;
+}
+
+static int finish(struct config *c, const char *path, struct err *e)
 {
     for (size_t i = 0; i < c->replica_count; i++)
         if (finish_replica(&c->replicas[i], e))
-            return -1;
+            return config_blame(path, "replica", c->replicas[i].name, NULL, e);
     for (size_t i = 0; i < c->db_count; i++) {
-        if (c->dbs[i].replica_count == 0)
-            return err_set(e, ERR_CONFIG, 0, "database '%s' has no replica", c->dbs[i].path);
-        for (size_t k = 0; k < c->dbs[i].replica_count; k++) {
-            char **word = &c->dbs[i].replicas[k];
-            const struct config_replica *named = find_replica(c, *word);
-            if (!named && !strpbrk(*word, "/:"))
-                return err_set(e, ERR_CONFIG, 0, "database '%s': there is no [replica %.60s]", c->dbs[i].path, *word);
-            char *url = named ? strdup(named->url) : NULL;
-            if (named && !url)
-                return err_nomem(e, CONFIG_URL_MAX);
-            if (named) {
-                free(*word);
-                *word = url;
-            }
+        struct config_db *db = &c->dbs[i];
+        if (db->replica_count == 0) {
+            err_set(e, ERR_CONFIG, 0, "database '%s' has no replica", db->path);
+            return config_blame(path, "db", db->path, NULL, e);
         }
+        for (size_t k = 0; k < db->replica_count; k++)
+            if (finish_word(c, &db->replicas[k], e)) {
+                err_wrap(e, "database '%s'", db->path);
+                return config_blame(path, "db", db->path, db->replicas[k], e);
+            }
     }
     return 0;
 }
@@ -202,8 +242,8 @@ int config_read(const char *path, bool (*parameter_known)(const char *name), str
         c->replicas = calloc(CONFIG_REPLICAS_MAX, sizeof *c->replicas);
     }
     int rc = c && c->dbs && c->replicas ? ini_read(path, set, &r, e) : err_nomem(e, sizeof *c);
-    if (rc == 0 && finish(c, e))
-        rc = err_wrap(e, "'%s'", path);
+    if (rc == 0)
+        rc = finish(c, path, e);
     if (rc) {
         config_free(c);
         return -1;
@@ -239,6 +279,14 @@ int config_find_db(const struct config *c, const char *path, const struct config
     if (!*ret_db)
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [db %.200s]", path ? path : "PATH");
     return 0;
+}
+
+const struct config_replica *config_replica_of(const struct config *c, const char *url)
+{
+    for (size_t i = 0; i < c->replica_count; i++)
+        if (strcmp(c->replicas[i].url, url) == 0)
+            return &c->replicas[i];
+    return NULL;
 }
 
 int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e)

@@ -49,8 +49,15 @@ struct config {
 int config_read(const char *path, bool (*parameter_known)(const char *name), struct config **ret_config, struct err *e) MUST_CHECK;
 void config_free(struct config *c); /* NULL is fine */
 
+/* Puts file and line in front of an error that shows only when the whole file was read. The line: of the key "replica" with this
+ * value; NULL: the first of the section [kind name]. Returns -1. */
+int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e);
+
 /* The database with this path, or the only one if `path` is NULL. ERR_CONFIG: none, or several. */
 int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e) MUST_CHECK;
+
+/* The replica that stands for this URL in the list of a database, or NULL: the URL stands there itself. */
+const struct config_replica *config_replica_of(const struct config *c, const char *url);
 
 /* The URL behind a word: the name of a replica, the path of a database (its first replica), or a URL or path itself; NULL: the only
  * database. ERR_CONFIG: none of these. */

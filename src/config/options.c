@@ -89,8 +89,16 @@ static void format_value(const struct option_spec *spec, uint64_t v, char out[32
 {
     if (spec->kind == OPTION_YES_NO)
         snprintf(out, 32, "%s", v ? "yes" : "no");
+    else if (spec->may_never && v == OPTION_NEVER)
+        snprintf(out, 32, "never");
     else
         units_format(v, units_of(spec), out);
+}
+
+void option_format(const struct options *o, const struct option_spec *spec, char out[32])
+{
+    struct options copy = *o;
+    format_value(spec, *field(&copy, spec), out);
 }
 
 void option_format_default(const struct option_spec *spec, char out[32])

@@ -50,7 +50,8 @@ struct options options_default(void);
 int options_set(struct options *o, const char *name, const char *value, struct err *e) MUST_CHECK;
 bool options_known(const char *name);
 
-/* The default as it would be written. */
+/* The value, or the default, as it would be written: options_set takes it. */
+void option_format(const struct options *o, const struct option_spec *spec, char out[32]);
 void option_format_default(const struct option_spec *spec, char out[32]);
 
 #endif

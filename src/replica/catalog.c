@@ -13,7 +13,7 @@
 
 struct list_context {
     struct catalog *catalog;
-    size_t cap0, cap_levels, cap_markers;
+    size_t cap0, cap_levels, cap_markers, cap_chunks, cap_parts;
     bool nomem, identity_seen;
 };
 
@@ -37,10 +37,13 @@ static int add_entry(void *context, const struct store_entry *entry)
     struct catalog *c = l->catalog;
     struct catalog_object o = {.name = name_parse(entry->key), .size = entry->size, .time_ms = entry->time_ms};
     int rc = 0;
-    if (strcmp(entry->key, NAME_IDENTITY) == 0)
+    if (strcmp(entry->key, NAME_IDENTITY) == 0) {
         l->identity_seen = true;
-    else if (o.name.kind == NAME_OTHER)
+        c->identity_size = entry->size;
+        c->identity_time_ms = entry->time_ms;
+    } else if (o.name.kind == NAME_OTHER) {
         return 0; /* not ours */
+    }
     c->objects++;
     c->bytes += entry->size;
     if (o.name.kind == NAME_LEVEL0)
@@ -49,8 +52,18 @@ static int add_entry(void *context, const struct store_entry *entry)
         rc = push(&c->levels, &c->level_count, &l->cap_levels, &o);
     else if (o.name.kind == NAME_MARKER)
         rc = push(&c->markers, &c->marker_count, &l->cap_markers, &o);
+    else if (o.name.kind == NAME_CHUNK)
+        rc = push(&c->chunks, &c->chunk_count, &l->cap_chunks, &o);
+    else if (o.name.kind == NAME_PART)
+        rc = push(&c->parts, &c->part_count, &l->cap_parts, &o);
     l->nomem |= rc != 0;
     return rc;
+}
+
+static int identity_lost(const struct store *store, struct err *e)
+{
+    err_set(e, ERR_CORRUPT, 0, "'%s' has objects of a replica, but no '" NAME_IDENTITY "'", store->url);
+    return err_hint(e, "put that file back from a copy; or move the objects away, and a new replica is begun");
 }
 
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
@@ -58,25 +71,43 @@ int catalog_open(struct catalog *c, struct store *store, struct codec *codec, st
     struct list_context l = {.catalog = c};
     *c = (struct catalog){.store = store, .codec = codec};
     int rc = store_list(store, "", "", add_entry, &l, e);
-    if (rc == 0 && l.identity_seen)
-        rc = replica_identity_read(store, &c->identity, e);
     if (rc == 0 && l.nomem)
         rc = err_nomem(e, (c->level0_count + 1) * sizeof *c->level0);
-    if (rc == 0 && !l.identity_seen)
+    if (rc == 0 && l.identity_seen) {
+        rc = replica_identity_read(store, &c->identity, e);
+        if (rc != 0 && e->code == ERR_NOTFOUND)
+            e->code = ERR_GONE; /* whoever takes "not found" for "no replica" must not be told so of one that was listed */
+    } else if (rc == 0 && c->objects > 0) {
+        rc = identity_lost(store, e);
+    } else if (rc == 0) {
         rc = err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", store->url);
+    }
     if (rc)
         catalog_release(c);
     return rc;
 }
 
+static void forget(struct catalog_object *o)
+{
+    if (o->segment)
+        segment_release(o->segment);
+    free(o->segment);
+    o->segment = NULL;
+}
+
 static void release_objects(struct catalog_object *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (list[i].segment) {
-            segment_release(list[i].segment);
-            free(list[i].segment);
-        }
+        forget(&list[i]);
     free(list);
+}
+
+void catalog_spare(struct catalog *c, struct catalog_object *o)
+{
+    if (!o->segment || c->records_kept <= CATALOG_RECORDS_MAX)
+        return;
+    c->records_kept -= o->segment->trailer.record_count;
+    forget(o);
 }
 
 void catalog_release(struct catalog *c)
@@ -84,6 +115,8 @@ void catalog_release(struct catalog *c)
     release_objects(c->level0, c->level0_count);
     release_objects(c->levels, c->level_count);
     release_objects(c->markers, c->marker_count);
+    free(c->chunks);
+    free(c->parts);
     *c = (struct catalog){0};
 }
 
@@ -125,6 +158,7 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
         return err_nomem(e, sizeof *o->segment);
     }
     *o->segment = s;
+    c->records_kept += s.trailer.record_count;
     return 0;
 }
 
@@ -244,8 +278,7 @@ static int check_empty(struct store *store, struct err *e)
         return -1;
     if (!objects)
         return 0;
-    err_set(e, ERR_CORRUPT, 0, "'%s' has objects of a replica, but no '" NAME_IDENTITY "'", store->url);
-    return err_hint(e, "put that file back from a copy; or move the objects away, and a new replica is begun");
+    return identity_lost(store, e);
 }
 
 int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)

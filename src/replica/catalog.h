@@ -41,15 +41,28 @@ struct catalog {
     size_t level_count;
     struct catalog_object *markers; /* ascending start */
     size_t marker_count;
+    struct catalog_object *chunks; /* ascending start, run, first page */
+    size_t chunk_count;
+    struct catalog_object *parts; /* ascending run, number */
+    size_t part_count;
+    uint64_t identity_size;
+    int64_t identity_time_ms;
     uint64_t objects, bytes; /* of everything that is ours */
+    size_t records_kept;     /* by catalog_load, in all objects together */
 };
 
-/* Lists the replica. ERR_NOTFOUND: there is no seawall.json, nothing was ever replicated here. */
+/* Lists the replica. ERR_NOTFOUND: no object of a replica is here, nothing was ever replicated to this place. ERR_CORRUPT: objects,
+ * but no seawall.json. */
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 void catalog_release(struct catalog *c);
 
 /* Makes o->segment (trailer, records, list) available. ERR_GONE: it was listed, and is not there any more. */
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
+
+/* For who goes through all objects: lets go of o->segment if more records are kept than CATALOG_RECORDS_MAX, so that memory is
+ * bounded by the number of objects, not by that of the commits they record. catalog_load reads it again. */
+#define CATALOG_RECORDS_MAX (1u << 20) /* 32 MiB */
+void catalog_spare(struct catalog *c, struct catalog_object *o);
 
 /* The records of these level-0 objects will be read: those that begin after `after` and not after `upto`. */
 void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);

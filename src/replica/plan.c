@@ -301,7 +301,8 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
     struct catalog_object *head = &c->level0[c->level0_count - 1];
     if (catalog_load(c, head, e))
         return -1;
-    if (plan_exact(c, head->segment->trailer.info.max, ret_plan, e) == 0)
+    const uint64_t end = head->segment->trailer.info.max;
+    if (plan_exact(c, end, ret_plan, e) == 0)
         return 0;
     if (e->code != ERR_NOTFOUND)
         return -1;
@@ -312,7 +313,7 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
         return err_set(e, ERR_NOTFOUND, 0, "'%s' has no complete restore point yet", c->store->url);
     if (!waits_for_base(c, newest.txid)) {
         err_set(e, ERR_CORRUPT, 0, "'%s' goes on to txid %" PRIu64 ", but objects after txid %" PRIu64 " are missing or damaged",
-                c->store->url, head->segment->trailer.info.max, newest.txid);
+                c->store->url, end, newest.txid);
         return err_hint(e, "--txid %" PRIu64 " restores what is before the gap", newest.txid);
     }
     return plan_exact(c, newest.txid, ret_plan, e);
@@ -357,115 +358,232 @@ int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struc
 /* ---- all restore points
  *
  * From one start, a state p can be reached if it is the end of a segment that begins at or before a reachable state + 1. Taking the
- * segments in ascending order of their ends makes that one pass: every reachable state below the end is known by then. */
+ * segments in ascending order of their ends makes that one pass: every reachable state below the end is known by then.
+ *
+ * What a start reaches of a segment is a suffix of its points, so over all starts one number for each segment says it all, however
+ * many points there are. Records are looked at afterwards, segment by segment. */
+
+struct reach {
+    struct catalog_object *o;
+    uint64_t min, max;
+    uint64_t first;            /* its points from here on can be restored; REACH_NONE: none */
+    int64_t first_ms, last_ms; /* of its first and its last record */
+    uint32_t flags;
+    unsigned level;
+    bool full;
+};
+#define REACH_NONE UINT64_MAX
+
+/* Points that one segment records: all from `first` to `last`. */
+struct piece {
+    const struct reach *from;
+    uint64_t first, last;
+};
+
+struct history {
+    struct reach *all; /* ascending max */
+    size_t count;
+    struct piece *pieces; /* ascending first; they may overlap */
+    size_t piece_count;
+};
+
+static void history_release(struct history *h)
+{
+    free(h->all);
+    free(h->pieces);
+    *h = (struct history){0};
+}
 
 static int by_end(const void *a, const void *b)
 {
-    const struct segment_info *x = &(*(struct catalog_object *const *)a)->segment->trailer.info;
-    const struct segment_info *y = &(*(struct catalog_object *const *)b)->segment->trailer.info;
+    const struct reach *x = a, *y = b;
     if (x->max != y->max)
         return x->max < y->max ? -1 : 1;
     return (x->level > y->level) - (x->level < y->level);
 }
 
-/* Loads all segments; returns them in ascending order of max. Damaged ones, and those that are gone by now, are left out:
- * what they alone would give is no restore point. */
-static int load_all(struct catalog *c, struct catalog_object ***ret_all, size_t *ret_count, struct err *e)
+/* Where several record the same point, the one that says most comes first: more points, then a point that stands for less. */
+static int by_first(const void *a, const void *b)
 {
-    struct catalog_object **all = calloc(c->level0_count + c->level_count + 1, sizeof(struct catalog_object *));
-    size_t n = 0;
-    if (!all)
-        return err_nomem(e, c->level0_count * sizeof *all);
-    for (size_t i = 0; i < c->level0_count + c->level_count; i++) {
-        struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
-        if (catalog_load(c, o, e) == 0) {
-            all[n++] = o;
-        } else if (e->code != ERR_CORRUPT && e->code != ERR_GONE) {
-            free(all);
-            return -1;
-        }
-    }
-    qsort(all, n, sizeof *all, by_end);
-    *ret_all = all;
-    *ret_count = n;
-    return 0;
+    const struct piece *x = a, *y = b;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    if (x->last != y->last)
+        return x->last > y->last ? -1 : 1;
+    return (x->from->min < y->from->min) - (x->from->min > y->from->min);
 }
 
-struct points {
-    struct commit_record *list; /* ascending by the order of the sweep; sorted and made unique at the end */
-    size_t count, cap;
-};
-
-static int add_point(struct points *p, const struct commit_record *r, struct err *e)
+/* A damaged object, or one that is gone by now: what it alone would give is no restore point. */
+static bool to_be_passed_over(const struct err *e)
 {
-    if (p->count == p->cap) {
-        size_t cap = p->cap ? 2 * p->cap : 256;
-        void *grown = realloc(p->list, cap * sizeof *p->list);
-        if (!grown)
-            return err_nomem(e, cap * sizeof *p->list);
-        p->list = grown;
-        p->cap = cap;
+    return e->code == ERR_CORRUPT || e->code == ERR_GONE;
+}
+
+static int read_segments(struct catalog *c, struct history *h, struct err *e)
+{
+    for (size_t i = 0; i < c->level0_count + c->level_count; i++) {
+        struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
+        if (catalog_load(c, o, e)) {
+            if (!to_be_passed_over(e))
+                return -1;
+            continue;
+        }
+        const struct segment *s = o->segment;
+        const struct segment_info *info = &s->trailer.info;
+        h->all[h->count++] = (struct reach){.o = o,
+                                            .min = info->min,
+                                            .max = info->max,
+                                            .first = REACH_NONE,
+                                            .first_ms = s->records[0].time_ms,
+                                            .last_ms = s->records[s->trailer.record_count - 1].time_ms,
+                                            .flags = info->flags,
+                                            .level = info->level,
+                                            .full = is_full(info)};
+        catalog_spare(c, o);
     }
-    p->list[p->count++] = *r;
+    qsort(h->all, h->count, sizeof *h->all, by_end);
     return 0;
 }
 
 /* One start: every point not before `from_txid` that the segments reach from the state `start`. */
-static int sweep(struct catalog_object **all, size_t n, uint64_t start, uint64_t from_txid, struct points *points, struct err *e)
+static void sweep(struct history *h, uint64_t start, uint64_t from_txid)
 {
     uint64_t far = start;
-    for (size_t i = 0; i < n; i++) {
-        const struct segment *s = all[i]->segment;
-        const struct segment_info *info = &s->trailer.info;
-        bool restart = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY);
-        if ((info->flags & SEGMENT_BASE_ONLY) || info->max <= start || (info->min > far + 1 && !restart))
+    for (size_t i = 0; i < h->count; i++) {
+        struct reach *r = &h->all[i];
+        bool restart = (r->flags & SEGMENT_FROM_EMPTY) && !(r->flags & SEGMENT_BASE_ONLY);
+        if ((r->flags & SEGMENT_BASE_ONLY) || r->max <= start || (r->min > far + 1 && !restart))
             continue;
-        uint64_t after = far; /* of a full segment, records beyond what was reached before it */
-        for (uint32_t r = 0; r < s->trailer.record_count; r++)
-            if (s->records[r].txid > after && s->records[r].txid >= from_txid && add_point(points, &s->records[r], e))
-                return -1;
-        if (info->max > far)
-            far = info->max;
+        uint64_t first = far + 1 > from_txid ? far + 1 : from_txid; /* before it, others were there first */
+        if (!r->full && first <= r->max)
+            first = r->max;
+        if (first < r->min)
+            first = r->min;
+        if (first <= r->max && first < r->first)
+            r->first = first;
+        if (r->max > far)
+            far = r->max;
     }
+}
+
+static const struct reach *that_records(const struct history *h, uint64_t txid)
+{
+    for (size_t i = 0; i < h->count; i++)
+        if (h->all[i].max == txid || (h->all[i].full && h->all[i].min <= txid && txid <= h->all[i].max))
+            return &h->all[i];
+    return NULL;
+}
+
+/* A base alone gives its own newest txid, whose record stands in a segment. */
+static int sweep_base(struct catalog *c, struct history *h, struct catalog_object *marker, struct err *e)
+{
+    if (catalog_load(c, marker, e))
+        return to_be_passed_over(e) ? 0 : -1;
+    const struct segment_info *i = &marker->segment->trailer.info;
+    const struct reach *from = i->start == i->max ? that_records(h, i->max) : NULL;
+    if (from)
+        h->pieces[h->piece_count++] = (struct piece){.from = from, .first = i->max, .last = i->max};
+    sweep(h, i->start, i->max);
     return 0;
 }
 
-static int by_txid(const void *a, const void *b)
+static int history_read(struct catalog *c, struct history *h, struct err *e)
 {
-    uint64_t x = ((const struct commit_record *)a)->txid, y = ((const struct commit_record *)b)->txid;
-    return (x > y) - (x < y);
-}
-
-/* A base alone gives its own newest txid, whose record stands in the segment that ends there. */
-static int sweep_base(struct catalog *c, struct catalog_object **all, size_t n, struct catalog_object *marker,
-                      struct points *points, struct err *e)
-{
-    if (catalog_load(c, marker, e))
-        return e->code == ERR_CORRUPT ? 0 : -1;
-    const struct segment_info *i = &marker->segment->trailer.info;
-    struct commit_record record;
-    if (i->start == i->max && find_record(c, i->max, &record, e) == 0 && add_point(points, &record, e))
-        return -1;
-    return sweep(all, n, i->start, i->max, points, e);
+    size_t segments = c->level0_count + c->level_count;
+    *h = (struct history){.all = calloc(segments + 1, sizeof *h->all),
+                          .pieces = calloc(segments + c->marker_count + 1, sizeof *h->pieces)};
+    int rc = h->all && h->pieces ? read_segments(c, h, e) : err_nomem(e, segments * sizeof *h->all);
+    if (rc == 0)
+        sweep(h, 0, 1);
+    for (size_t i = 0; rc == 0 && i < c->marker_count; i++)
+        rc = sweep_base(c, h, &c->markers[i], e);
+    for (size_t i = 0; rc == 0 && i < h->count; i++)
+        if (h->all[i].first != REACH_NONE)
+            h->pieces[h->piece_count++] = (struct piece){.from = &h->all[i], .first = h->all[i].first, .last = h->all[i].max};
+    if (rc == 0)
+        qsort(h->pieces, h->piece_count, sizeof *h->pieces, by_first);
+    else
+        history_release(h);
+    return rc;
 }
 
 int plan_points(struct catalog *c, plan_point_fn *fn, void *context, struct err *e)
 {
-    struct catalog_object **all = NULL;
-    struct points points = {0};
-    size_t n = 0;
-    int rc = load_all(c, &all, &n, e);
-    if (rc == 0)
-        rc = sweep(all, n, 0, 1, &points, e);
-    for (size_t i = 0; rc == 0 && i < c->marker_count; i++)
-        rc = sweep_base(c, all, n, &c->markers[i], &points, e);
-    if (rc == 0 && points.count > 0)
-        qsort(points.list, points.count, sizeof *points.list, by_txid);
-    for (size_t i = 0; rc == 0 && i < points.count; i++)
-        if ((i == 0 || points.list[i].txid != points.list[i - 1].txid) && fn(context, &points.list[i]))
-            break;
-    free(points.list);
-    free(all);
+    struct history h;
+    uint64_t done = 0; /* the last point that was told */
+    bool stopped = false;
+    int rc = history_read(c, &h, e);
+    for (size_t i = 0; rc == 0 && !stopped && i < h.piece_count; i++) {
+        const struct piece *p = &h.pieces[i];
+        uint64_t after = p->first - 1 > done ? p->first - 1 : done;
+        if (p->last <= after)
+            continue;
+        if (catalog_load(c, p->from->o, e)) {
+            rc = to_be_passed_over(e) ? 0 : -1;
+            continue;
+        }
+        const struct segment *s = p->from->o->segment;
+        for (uint32_t r = 0; r < s->trailer.record_count && !stopped; r++)
+            if (s->records[r].txid > after && s->records[r].txid <= p->last)
+                stopped = fn(context, &s->records[r]) != 0;
+        done = p->last;
+        catalog_spare(c, p->from->o);
+    }
+    history_release(&h);
+    return rc;
+}
+
+/* When the point `txid` was, which the segment records. */
+static int time_of(struct catalog *c, const struct reach *r, uint64_t txid, int64_t *ret_ms, struct err *e)
+{
+    *ret_ms = txid == r->max ? r->last_ms : r->first_ms;
+    if (txid == r->max || txid == r->min)
+        return 0;
+    if (catalog_load(c, r->o, e))
+        return -1;
+    *ret_ms = r->o->segment->records[txid - r->min].time_ms;
+    catalog_spare(c, r->o);
+    return 0;
+}
+
+/* The points of a piece behind those that were told: from `after` + 1. */
+static int range_of(struct catalog *c, const struct piece *p, uint64_t after, struct plan_range *ret_range, struct err *e)
+{
+    uint64_t first = p->first > after ? p->first : after + 1;
+    uint64_t covers = p->from->full ? first : p->from->min > after ? p->from->min : after + 1;
+    *ret_range =
+        (struct plan_range){.first_txid = covers, .last_txid = p->last, .first_point = first, .points = p->last - first + 1};
+    return time_of(c, p->from, first, &ret_range->first_ms, e) || time_of(c, p->from, p->last, &ret_range->last_ms, e) ? -1 : 0;
+}
+
+bool plan_range_every(const struct plan_range *r)
+{
+    return r->points == r->last_txid - r->first_txid + 1;
+}
+
+int plan_ranges(struct catalog *c, plan_range_fn *fn, void *context, struct err *e)
+{
+    struct history h;
+    struct plan_range range = {.points = 0}, next;
+    bool stopped = false;
+    int rc = history_read(c, &h, e);
+    for (size_t i = 0; rc == 0 && !stopped && i < h.piece_count; i++) {
+        if (h.pieces[i].last <= range.last_txid)
+            continue;
+        if (range_of(c, &h.pieces[i], range.last_txid, &next, e)) {
+            rc = to_be_passed_over(e) ? 0 : -1;
+        } else if (range.points && next.first_txid == range.last_txid + 1 && plan_range_every(&next) == plan_range_every(&range)) {
+            range.last_txid = next.last_txid;
+            range.last_ms = next.last_ms;
+            range.points += next.points;
+        } else {
+            stopped = range.points && fn(context, &range);
+            range = next;
+        }
+    }
+    if (rc == 0 && !stopped && range.points)
+        fn(context, &range);
+    history_release(&h);
     return rc;
 }
 

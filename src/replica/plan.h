@@ -49,8 +49,22 @@ int plan_find_time(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struc
 /* The map of the target: hash and txid of each page, from the indexes alone; checks the database checksum. */
 int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e) MUST_CHECK;
 
-/* Restore points that have a plan, ascending. `fn` returns non-zero to stop. */
+/* Restore points that have a plan, ascending. `fn` returns non-zero to stop. Objects that can't be read are passed over. */
 typedef int plan_point_fn(void *context, const struct commit_record *record);
 int plan_points(struct catalog *c, plan_point_fn *fn, void *context, struct err *e) MUST_CHECK;
+
+/* Restore points side by side. Either every commit from first_txid to last_txid is one, or each stands for several commits that
+ * were stored as one. Between two ranges there can be commits that can't be restored. */
+struct plan_range {
+    uint64_t first_txid, last_txid; /* commits; the last is a restore point */
+    uint64_t first_point;           /* the first restore point */
+    int64_t first_ms, last_ms;      /* of the first and the last restore point */
+    uint64_t points;
+};
+bool plan_range_every(const struct plan_range *r); /* is every commit a restore point? */
+
+/* All of them, ascending. Memory by the number of objects, not by that of points. */
+typedef int plan_range_fn(void *context, const struct plan_range *range);
+int plan_ranges(struct catalog *c, plan_range_fn *fn, void *context, struct err *e) MUST_CHECK;
 
 #endif

@@ -117,6 +117,17 @@ static void prefetch(const struct catalog *c, uint64_t txid)
     catalog_prefetch(c, start ? start - 1 : 0, txid);
 }
 
+/* Nothing was ever replicated to this place, and that is fine? Only opening the store and listing it may ask: later on "not found"
+ * speaks of a restore point. */
+static bool accept_no_replica(const struct restore_options *o, struct restore_result *ret_result, const struct err *e)
+{
+    if (e->code != ERR_NOTFOUND || !(o->flags & RESTORE_IF_REPLICA))
+        return false;
+    *ret_result = (struct restore_result){.outcome = RESTORE_NO_REPLICA};
+    memcpy(ret_result->no_replica, e->msg, sizeof e->msg);
+    return true;
+}
+
 static int restore_once(struct store *store, struct codec *codec, const struct restore_options *options,
                         struct restore_result *ret_result, struct err *e)
 {
@@ -124,6 +135,8 @@ static int restore_once(struct store *store, struct codec *codec, const struct r
     struct plan p = {0};
     int rc = catalog_open(&c, store, codec, e);
     uint64_t txid = options->txid;
+    if (rc != 0 && accept_no_replica(options, ret_result, e))
+        return 0;
     if (rc == 0 && (options->flags & RESTORE_BY_TIME))
         rc = plan_find_time(&c, options->time_ms, &txid, e);
     if (rc == 0) {
@@ -142,20 +155,33 @@ static int restore_once(struct store *store, struct codec *codec, const struct r
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e)
 {
     struct store *store = NULL;
+    enum target_found found = TARGET_FREE;
+    if ((options->flags & RESTORE_IF_NO_DB) && target_look(options->path, &found, e))
+        return -1;
+    if (found == TARGET_DATABASE) {
+        *ret_result = (struct restore_result){.outcome = RESTORE_NOTHING_TO_DO};
+        return 0;
+    }
     struct codec *codec = codec_new();
     int rc = codec ? store_open(options->url, STORE_READ, &store, e) : err_nomem(e, 0);
+    if (rc != 0 && accept_no_replica(options, ret_result, e)) { /* a folder that is not there */
+        codec_free(codec);
+        return 0;
+    }
     if (rc == 0) {
         store->cancel = options->cancel;
         store->retrying = options->retrying;
         rc = restore_once(store, codec, options, ret_result, e);
     }
+    struct restore_options again = *options;
+    again.flags &= ~(unsigned)RESTORE_IF_REPLICA; /* there was one: if it is gone now, that is no "nothing there" */
     for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE;
          i++) { /* retention works beside us: what replaces it is there */
         log_info("%s; it was listed before: planning again", e->msg);
         for (int k = 0; store->remote && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
              k++)
             clock_sleep_us(1000 * SLICE_MS);
-        rc = restore_once(store, codec, options, ret_result, e);
+        rc = restore_once(store, codec, &again, ret_result, e);
     }
     if (rc != 0 && e->code == ERR_GONE)
         e->code = ERR_CORRUPT; /* the replica names it again and again: so it must be there */

@@ -12,6 +12,8 @@ enum restore_flags {
     RESTORE_INTEGRITY_CHECK = 2, /* PRAGMA integrity_check on the new database before it takes its place */
     RESTORE_DRY_RUN = 4,         /* plan only */
     RESTORE_BY_TIME = 8,
+    RESTORE_IF_NO_DB = 16,   /* a database at the target is no error, and the end of it */
+    RESTORE_IF_REPLICA = 32, /* a place without a replica is no error */
 };
 
 struct restore_options {
@@ -27,7 +29,15 @@ struct restore_options {
     void *context;
 };
 
+enum restore_outcome {
+    RESTORE_DONE,          /* restored; with RESTORE_DRY_RUN: would be */
+    RESTORE_NOTHING_TO_DO, /* RESTORE_IF_NO_DB: the database is there already; the store was not asked */
+    RESTORE_NO_REPLICA,    /* RESTORE_IF_REPLICA: the store was asked, and has no object of a replica at this place */
+};
+
 struct restore_result {
+    enum restore_outcome outcome;
+    char no_replica[ERR_MSG_MAX]; /* RESTORE_NO_REPLICA: what the store said; the rest is for RESTORE_DONE */
     struct commit_record record;
     uint32_t page_size;
     uint64_t newest_txid; /* of the replica, restorable or not */

@@ -40,6 +40,47 @@ static int check_not_in_use(const char *path, struct err *e)
     return err_hint(e, "stop the application and the seawall daemon of this database first");
 }
 
+/* What stands beside a database, and could hold commits that nobody else has. */
+static int look_beside(const char *path, struct err *e)
+{
+    static const char *const suffixes[] = {"-wal", "-journal", OLD_SUFFIX};
+    char beside[PATH_TEXT_MAX];
+    struct stat st;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        if (path_format(beside, e, "%s%s", path, suffixes[i]))
+            return -1;
+        if (lstat(beside, &st) != 0) {
+            if (errno != ENOENT)
+                return err_sys(e, errno, "stat '%s'", beside);
+        } else if (st.st_size > 0) {
+            err_set(e, ERR_EXISTS, 0, "'%s' is there without its database", beside);
+            return err_hint(e, "it can hold commits that no replica has; move it away if the replica is what counts");
+        }
+    }
+    return 0;
+}
+
+int target_look(const char *path, enum target_found *ret_found, struct err *e)
+{
+    struct stat st;
+    *ret_found = TARGET_FREE;
+    if (stat(path, &st) != 0) {
+        if (errno != ENOENT)
+            return err_sys(e, errno, "stat '%s'", path);
+        if (exists(path))
+            return err_set(e, ERR_EXISTS, 0, "'%s' is a link that leads nowhere", path);
+        return look_beside(path, e);
+    }
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
+    if (st.st_size == 0) {
+        err_set(e, ERR_EXISTS, 0, "'%s' is an empty file: no database, and not nothing", path);
+        return err_hint(e, "a program may have it open and be about to write; if none has, remove it");
+    }
+    *ret_found = TARGET_DATABASE;
+    return 0;
+}
+
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e)
 {
     struct stat st;
@@ -91,6 +132,8 @@ static int set_old_aside(const struct target *t, struct err *e)
     if (path_format(old, e, "%s" OLD_SUFFIX, t->path))
         return -1;
     if (exists(t->path)) {
+        if (t->overwrite == TARGET_REFUSE) /* it came while we worked: its -wal is not ours to take */
+            return err_set(e, ERR_EXISTS, 0, "'%s' exists now", t->path);
         if (check_not_in_use(t->path, e) || remove_if_there(old, e))
             return -1;
         if (link(t->path, old) != 0)

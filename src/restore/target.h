@@ -19,6 +19,13 @@ struct target {
     struct stage stage;
 };
 
+/* For --if-db-not-exists: is there a database? Only a regular file that is not empty is one. What may hold data, or is about to,
+ * but is no database by itself, is an error, so that nobody decides over it unseen. ERR_EXISTS: an empty file; a -wal or -journal
+ * with something in it, without a database; an old database that an interrupted restore set aside; a link that leads nowhere.
+ * ERR_CONFIG: not a regular file. */
+enum target_found { TARGET_FREE, TARGET_DATABASE };
+int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
+
 /* Checks that the place is free, or may be replaced and is not in use; makes the hidden file.
  * ERR_EXISTS: something is there. ERR_BUSY: a process has it open. */
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e) MUST_CHECK;

@@ -7,9 +7,11 @@
 #include "storage/s3_config.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
-int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+/* Of a URL that is no s3:// URL: the folder that it names. */
+static int folder_of(const char *url, const char **ret_path, struct err *e)
 {
     const char *path = url;
     if (strncmp(url, "file://", 7) == 0) {
@@ -18,7 +20,20 @@ int store_open(const char *url, enum store_mode mode, struct store **ret_store, 
             err_set(e, ERR_CONFIG, 0, "store '%s': no absolute path after file://", url);
             return err_hint(e, "write file:///dir, with three slashes, or a plain path");
         }
-    } else if (strncmp(url, "s3://", 5) == 0) {
+    } else if (strstr(url, "://")) {
+        err_set(e, ERR_CONFIG, 0, "store '%s': this version has no such kind of store", url);
+        return err_hint(e, "use s3://bucket/prefix, file:///dir or the path of a folder");
+    }
+    if (path[0] == 0)
+        return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
+    *ret_path = path;
+    return 0;
+}
+
+int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+{
+    const char *path = NULL;
+    if (strncmp(url, "s3://", 5) == 0) {
         struct store *s = NULL;
         if (s3_store_open(url, mode, &s, e))
             return -1;
@@ -26,13 +41,26 @@ int store_open(const char *url, enum store_mode mode, struct store **ret_store, 
             return cached_store_new(s, ret_store, e);
         *ret_store = s;
         return 0;
-    } else if (strstr(url, "://")) {
-        err_set(e, ERR_CONFIG, 0, "store '%s': this version has no such kind of store", url);
-        return err_hint(e, "use s3://bucket/prefix, file:///dir or the path of a folder");
     }
-    if (path[0] == 0)
-        return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
-    return file_store_open(path, mode, ret_store, e);
+    return folder_of(url, &path, e) ? -1 : file_store_open(path, mode, ret_store, e);
+}
+
+int store_check(const char *url, char ret_shown[STORE_URL_MAX], struct err *e)
+{
+    struct s3_config config;
+    const char *path = NULL;
+    if (strncmp(url, "s3://", 5) == 0) {
+        if (s3_config_parse(url, &config, e))
+            return -1;
+        int rc = s3_config_show(&config, ret_shown, STORE_URL_MAX, e);
+        s3_config_release(&config);
+        return rc;
+    }
+    if (folder_of(url, &path, e))
+        return -1;
+    if (snprintf(ret_shown, STORE_URL_MAX, "%s", path) >= STORE_URL_MAX)
+        return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
+    return 0;
 }
 
 bool store_parameter_known(const char *name)

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define STORE_KEY_MAX 128
+#define STORE_URL_MAX 1024
 #define STORE_DESCRIPTION_MAX 1024
 #define STORE_REMOVE_MAX 1000 /* keys in one call of store_remove_all */
 
@@ -59,8 +60,8 @@ struct store_traffic {
 /* What every store begins with. */
 struct store {
     const struct store_ops *ops;
-    char url[1024]; /* as it may be shown: without secrets */
-    char note[200]; /* what an operator should know of it, for the log; "": nothing */
+    char url[STORE_URL_MAX]; /* as it may be shown: without secrets */
+    char note[200];          /* what an operator should know of it, for the log; "": nothing */
     _Atomic enum store_fencing fencing;
     bool remote;                           /* requests take long and cost money: many at a time, each for much */
     struct store_traffic traffic;          /* of a remote one */
@@ -77,6 +78,10 @@ enum store_mode {
  * this kind, or something wrong in the URL. */
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e) MUST_CHECK;
 void store_close(struct store *s); /* NULL is fine */
+
+/* Would store_open take this URL, as far as that can be said without the place? ret_shown: the URL as it may be shown. ERR_CONFIG.
+ */
+int store_check(const char *url, char ret_shown[STORE_URL_MAX], struct err *e) MUST_CHECK;
 
 /* May the query of an s3:// URL say this? */
 bool store_parameter_known(const char *name);

@@ -89,7 +89,7 @@ int check_each(struct check *c, size_t count, work_fn *fn, void *context, struct
 /* ---- the parts, in this order */
 
 /* Lists everything; takes the catalog. 0 with a problem noted and no items: there is nothing more to look at. */
-int inventory_take(struct check *c, struct err *e) MUST_CHECK;
+int listing_take(struct check *c, struct err *e) MUST_CHECK;
 
 /* Reads one object: items[index] or named[index]. */
 int examine_item(struct check *c, struct worker *w, size_t index, struct err *e) MUST_CHECK;

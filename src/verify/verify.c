@@ -65,7 +65,7 @@ static void spread_damage(struct check *c)
 
 static int look(struct check *c, struct err *e)
 {
-    if (inventory_take(c, e))
+    if (listing_take(c, e))
         return -1;
     if (c->item_count == 0 && c->result.problem_total > 0)
         return 0;

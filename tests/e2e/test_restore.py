@@ -7,7 +7,7 @@ import pytest
 
 from application import check
 from compare import assert_same_pages
-from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, listing, restore, told
+from seawall import (CORRUPT, DONE, FAILED, NO_REPLICA, NOTHING, NOTHING_TO_DO, USAGE, level_zero, listing, restore, seawall, told)
 
 
 @pytest.fixture
@@ -152,3 +152,66 @@ def test_a_moment_restores_the_newest_point_not_after_it(stage):
         assert restore(stage.replica, stage.folder / "none.db", "--time", wrong).returncode == USAGE
     assert restore(stage.replica, stage.folder / "none.db", "--time", "now", "--txid", 1).returncode == USAGE
     assert not (stage.folder / "none.db").exists()
+
+
+# ---- start scripts
+
+IF_NEEDED = ("--if-db-not-exists", "--if-replica-exists")
+
+
+def test_a_start_script_gets_the_database_once(small):
+    result = restore(small.replica, small.target, *IF_NEEDED)
+    assert result.returncode == DONE, told(result)
+    assert check(small.target) == 30
+    before = files(small.home)
+    for options in (IF_NEEDED, IF_NEEDED[:1]):
+        result = restore(small.folder / "not-even-there", small.target, *options)   # the store is not asked
+        assert result.returncode == NOTHING_TO_DO and result.stdout and not result.stderr, told(result)
+    assert restore(small.replica, small.target, *IF_NEEDED[1:]).returncode == FAILED
+    assert files(small.home) == before
+
+
+def test_no_replica_is_no_success_but_can_be_accepted_by_name(small):
+    empty = small.folder / "empty"
+    empty.mkdir()
+    for replica in (empty, small.folder / "missing"):
+        for options, code in ((IF_NEEDED, NO_REPLICA), (IF_NEEDED[1:], NO_REPLICA), (IF_NEEDED[:1], NOTHING)):
+            result = restore(replica, small.target, *options)
+            assert result.returncode == code, told(result)
+            assert bool(result.stdout) == (code == NO_REPLICA) and bool(result.stderr) == (code == NOTHING)
+    assert files(small.home) == {}
+
+
+def test_a_replica_that_can_not_be_restored_is_never_taken_for_none(small):
+    result = restore(small.replica, small.target, *IF_NEEDED, "--txid", 1000000)
+    assert result.returncode == NOTHING, told(result)
+    identity = (small.replica / "seawall.json").read_bytes()
+    (small.replica / "seawall.json").unlink()
+    result = restore(small.replica, small.target, *IF_NEEDED)
+    assert result.returncode == CORRUPT and b"seawall.json" in result.stderr, told(result)
+    begun = small.folder / "begun"   # a first base is under way
+    begun.mkdir()
+    (begun / "seawall.json").write_bytes(identity)
+    result = restore(begun, small.target, *IF_NEEDED)
+    assert result.returncode == NOTHING, told(result)
+    assert files(small.home) == {}
+
+
+@pytest.mark.parametrize("suffix, content, code", [("", b"", FAILED), ("-wal", b"commits", FAILED), ("-journal", b"old pages", FAILED),
+                                                   (".before-restore", b"the old one", FAILED), ("-wal", b"", DONE), ("-shm", b"x", DONE)])
+def test_what_may_hold_data_but_is_no_database_stops_the_start(small, suffix, content, code):
+    path = Path(f"{small.target}{suffix}")
+    path.write_bytes(content)
+    before = files(small.home)
+    result = restore(small.replica, small.target, *IF_NEEDED)
+    assert result.returncode == code, told(result)
+    if code == DONE:
+        assert check(small.target) == 30
+    else:
+        assert path.name.encode() in result.stderr and files(small.home) == before
+
+
+def test_options_of_start_scripts_that_contradict_are_wrong_usage(small):
+    assert restore(small.replica, small.target, *IF_NEEDED, "--force").returncode == USAGE
+    assert seawall("restore", "--dry-run", "--if-db-not-exists", small.replica).returncode == USAGE
+    assert files(small.home) == {}

@@ -12,7 +12,7 @@ from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from httpd import make_certificate
 from ledger import TABLE, Ledger, insert
 from s3server import Object
-from seawall import CORRUPT, DONE, FAILED, NOTHING, OTHER_WRITER, TIMED_OUT, USAGE, Daemon, restore, seawall, told, url_of
+from seawall import CORRUPT, DONE, FAILED, NO_REPLICA, NOTHING, OTHER_WRITER, TIMED_OUT, USAGE, Daemon, restore, seawall, told, url_of
 from waiting import FULL, PATIENCE, figure, stays_true, wait_until
 
 AGAIN = {"slow-down": {}, "internal-error": {}, "internal-error-stored": {}, "bad-gateway": {}, "empty-error": {}, "request-timeout": {},
@@ -375,11 +375,17 @@ def test_a_server_without_ranges_is_read_or_refused(stage, full, history):
 def test_nothing_there_is_told_apart_from_no_bucket_and_no_permission(stage, s3):
     nothing = seawall("list", s3.url(prefix="elsewhere"))
     assert nothing.returncode == NOTHING, told(nothing)
+    allowed = ("restore", "--if-db-not-exists", "--if-replica-exists", "-o", stage.folder / "x.db")
+    assert seawall(*allowed, s3.url(prefix="elsewhere")).returncode == NO_REPLICA
+    assert seawall(*allowed, s3.url(bucket="no-such-bucket")).returncode == USAGE
+    refused = seawall(*allowed, s3.url(prefix="elsewhere"), environment={"AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert refused.returncode == USAGE, told(refused)
     no_bucket = seawall("list", s3.url(bucket="no-such-bucket"))
     assert no_bucket.returncode in (FAILED, USAGE) and b"NoSuchBucket" in no_bucket.stderr, told(no_bucket)
     s3.server.down()
     try:
         down = seawall("list", s3.url(timeout="1s"))
+        assert seawall(*allowed, s3.url(prefix="elsewhere", timeout="1s")).returncode == FAILED
     finally:
         s3.server.up()
     assert down.returncode == FAILED and b"onnect" in down.stderr, told(down)

@@ -5,6 +5,7 @@
 
 #include "memory_store.h"
 #include "replica.h"
+#include "replica/inventory.h"
 #include "restore/apply.h"
 
 #include <sys/mman.h>
@@ -117,19 +118,42 @@ static void restore(struct store *store, uint64_t txid, bool forged)
     close(fd);
 }
 
-static int ignore_point(void *context, const struct commit_record *record)
+static int add_points(void *context, const struct plan_range *range)
 {
-    (void)context;
+    FUZZ_CHECK(range->first_txid <= range->first_point && range->first_point <= range->last_txid);
+    *(uint64_t *)context += range->points;
+    return 0;
+}
+
+static int count_point(void *context, const struct commit_record *record)
+{
+    ++*(uint64_t *)context;
     return record->txid == 0;
+}
+
+static int count_object(void *context, const struct inventory_object *object)
+{
+    ++*(uint64_t *)context;
+    return object->key[0] == 0;
 }
 
 static void list(struct store *store)
 {
     struct catalog c = {0};
+    struct inventory v = {0};
     struct err e = {.code = ERR_NONE};
+    uint64_t points = 0, in_ranges = 0, objects = 0;
     int rc = catalog_open(&c, store, codec, &e);
     if (rc == 0)
-        rc = plan_points(&c, ignore_point, NULL, &e);
+        rc = plan_points(&c, count_point, &points, &e);
+    if (rc == 0)
+        rc = plan_ranges(&c, add_points, &in_ranges, &e);
+    if (rc == 0)
+        rc = inventory_take(&v, &c, &e);
+    if (rc == 0)
+        rc = inventory_objects(&v, count_object, &objects, &e);
+    FUZZ_CHECK(rc != 0 || (points == in_ranges && objects == c.objects));
+    inventory_release(&v);
     FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT || e.code == ERR_NOTFOUND || e.code == ERR_GONE);
     catalog_release(&c);
 }

@@ -96,6 +96,25 @@ static void assert_points(const char *expected)
     assert_string_equal(found, expected);
 }
 
+static int print_range(void *context, const struct plan_range *x)
+{
+    char *found = context;
+    char one[80];
+    assert_true(x->first_ms == r.model.at[x->first_point].record.time_ms && x->last_ms == r.model.at[x->last_txid].record.time_ms);
+    snprintf(one, sizeof one, "%s%d-%d:%d", *found ? " " : "", (int)x->first_txid, (int)x->last_txid, (int)x->points);
+    strcat(found, one);
+    return 0;
+}
+
+/* "1-4:4 5-8:1": all of 1 to 4, and 5 to 8 as one point. */
+static void assert_ranges(const char *expected)
+{
+    char found[400] = "";
+    struct err e;
+    assert_ok(plan_ranges(&catalog, print_range, found, &e), &e);
+    assert_string_equal(found, expected);
+}
+
 /* ---- seawall.json and the listing */
 
 static void a_replica_keeps_the_database_id_it_was_made_with(void **state)
@@ -116,6 +135,10 @@ static void without_seawall_json_there_is_no_replica(void **state)
     (void)state;
     replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
+    assert_error(catalog_open(&catalog, store, codec, &e), &e, ERR_CORRUPT); /* objects are there: that is not "nothing" */
+    assert_contains(e.msg, NAME_IDENTITY);
+    assert_ok(store_remove(store, "0/0000000000000001", &e), &e);
+    assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e);
     assert_error(catalog_open(&catalog, store, codec, &e), &e, ERR_NOTFOUND);
     assert_error(replica_identity_read(store, &id, &e), &e, ERR_NOTFOUND);
 }
@@ -554,6 +577,74 @@ static void names_in_a_list_must_be_of_its_own_kind(void **state)
     }
 }
 
+/* ---- ranges */
+
+static void points_side_by_side_are_one_range(void **state)
+{
+    (void)state;
+    list_objects();
+    assert_ranges("");
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 4, 4, 0);
+    list_objects();
+    assert_ranges("1-4:4");
+    replica_put_last(&r, 0, 5, 5, 0); /* one commit, so nothing is lost of it */
+    replica_put_last(&r, 0, 6, 8, 0);
+    list_objects();
+    assert_ranges("1-5:5 6-8:1");
+    replica_put_last(&r, 0, 9, 10, 0);
+    replica_put_full(&r, 11, 12, 0);
+    list_objects();
+    assert_ranges("1-5:5 6-10:2 11-12:2");
+}
+
+static void compaction_makes_ranges_coarse_where_nothing_finer_is_left(void **state)
+{
+    struct placed *zero[6];
+    (void)state;
+    for (uint64_t t = 1; t <= 12; t += 2)
+        zero[t / 2] = replica_put_full(&r, t, t + 1, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 1, 5, 8, 0);
+    replica_put_last(&r, 2, 1, 8, SEGMENT_FROM_EMPTY);
+    list_objects();
+    assert_ranges("1-12:12");
+    replica_remove(&r, zero[1]);
+    list_objects();
+    assert_ranges("1-2:2 3-4:1 5-12:8");
+    for (int i = 0; i < 4; i++)
+        replica_remove(&r, zero[i]);
+    list_objects();
+    assert_ranges("1-8:2 9-12:4");
+}
+
+static void what_can_not_be_restored_is_in_no_range(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_anchor(&r, 5, 8, 0);
+    replica_put_full(&r, 9, 12, 0);
+    list_objects();
+    assert_ranges("1-4:4");
+    replica_put_base(&r, 8, 10); /* a page of it is of 10: before that it can't be used */
+    list_objects();
+    assert_ranges("1-4:4 10-12:3");
+}
+
+static void a_base_alone_gives_the_point_at_which_it_was_read(void **state)
+{
+    (void)state;
+    replica_put_anchor(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    struct placed *head = replica_put_full(&r, 6, 9, 0);
+    replica_put_base(&r, 5, 5);
+    replica_put_base(&r, 8, 8);
+    list_objects();
+    assert_ranges("1-5:1 6-9:4");
+    replica_remove(&r, head);
+    list_objects();
+    assert_ranges("1-5:1"); /* the record of 8 is gone */
+}
+
 /* ---- damage */
 
 static void damage(const struct placed *o)
@@ -672,12 +763,49 @@ static int add_to_set(void *context, const struct commit_record *record)
     return 0;
 }
 
+struct range_check {
+    const struct point_set *points;
+    uint64_t last, count;
+};
+
+static int check_range(void *context, const struct plan_range *x)
+{
+    struct range_check *k = context;
+    const struct replica *any = k->points->replica;
+    uint64_t points = 0, first = 0;
+    assert_true(x->first_txid > k->last && x->last_txid >= x->first_txid && x->last_txid <= any->model.newest);
+    for (uint64_t t = x->first_txid; t <= x->last_txid; t++)
+        if (k->points->found[t] && ++points == 1)
+            first = t;
+    assert_true(points == x->points && first == x->first_point && k->points->found[x->last_txid]);
+    assert_true(plan_range_every(x) == (points == x->last_txid - x->first_txid + 1));
+    assert_true(x->first_ms == any->model.at[first].record.time_ms && x->last_ms == any->model.at[x->last_txid].record.time_ms);
+    k->last = x->last_txid;
+    k->count += points;
+    return 0;
+}
+
+/* Every restore point is in a range, with nothing but restore points in a range that says so. */
+static void compare_ranges(const struct point_set *points)
+{
+    struct range_check k = {.points = points};
+    struct err e;
+    uint64_t count = 0;
+    assert_ok(plan_ranges(&catalog, check_range, &k, &e), &e);
+    for (uint64_t t = 1; t <= points->replica->model.newest; t++)
+        count += points->found[t];
+    assert_true(k.count == count);
+}
+
 /* Three opinions on which txids can be restored: plan_points, plan_make for each, and the rules without cleverness. */
 static void compare_opinions(struct replica *any, unsigned seed)
 {
     struct point_set points = {.replica = any};
     struct err e;
+    if (seed % 2)
+        catalog.records_kept = 2 * CATALOG_RECORDS_MAX; /* as if it were full: nothing more is kept */
     assert_ok(plan_points(&catalog, add_to_set, &points, &e), &e);
+    compare_ranges(&points);
     for (uint64_t t = 1; t <= any->model.newest + 1; t++) {
         struct plan p = {0};
         bool planned = plan_make(&catalog, t, &p, &e) == 0, possible = t <= any->model.newest && replica_can_restore(any, t);
@@ -778,6 +906,10 @@ int main(void)
         PLAN_TEST(a_segment_without_pages_is_passed_by_a_base_only),
         PLAN_TEST(parts_come_before_the_segment_that_names_them),
         PLAN_TEST(names_in_a_list_must_be_of_its_own_kind),
+        PLAN_TEST(points_side_by_side_are_one_range),
+        PLAN_TEST(compaction_makes_ranges_coarse_where_nothing_finer_is_left),
+        PLAN_TEST(what_can_not_be_restored_is_in_no_range),
+        PLAN_TEST(a_base_alone_gives_the_point_at_which_it_was_read),
         PLAN_TEST(a_damaged_object_is_passed_over_when_another_reaches),
         PLAN_TEST(a_damaged_base_leaves_older_ones),
         PLAN_TEST(where_damage_leaves_no_way_it_is_named),

@@ -567,6 +567,92 @@ static void an_existing_target_stays_unless_it_is_to_be_replaced(void **state)
     free(bytes);
 }
 
+/* For start scripts: a database, nothing, or something that nobody may decide over unseen. */
+static void only_a_file_with_something_in_it_is_a_database(void **state)
+{
+    static const struct {
+        const char *suffix, *bytes;
+        enum err_code code; /* without a database beside it */
+    } beside[] = {{"-wal", "x", ERR_EXISTS},  {"-wal", "", ERR_NONE},  {"-journal", "x", ERR_EXISTS},
+                  {"-journal", "", ERR_NONE}, {"-shm", "x", ERR_NONE}, {".before-restore", "x", ERR_EXISTS},
+                  {"-seawall", "x", ERR_NONE}};
+    const char *path = temp_path("out.db");
+    enum target_found found;
+    struct err e;
+    (void)state;
+    assert_ok(target_look(path, &found, &e), &e);
+    assert_int_equal(found, TARGET_FREE);
+    for (size_t i = 0; i < COUNT_OF(beside); i++) {
+        char other[600];
+        snprintf(other, sizeof other, "%s%s", path, beside[i].suffix);
+        assert_int_equal(file_write(other, beside[i].bytes, strlen(beside[i].bytes)), 0);
+        if (beside[i].code == ERR_NONE) {
+            assert_ok(target_look(path, &found, &e), &e);
+            assert_int_equal(found, TARGET_FREE);
+        } else {
+            assert_error(target_look(path, &found, &e), &e, beside[i].code);
+            assert_contains(e.msg, other);
+        }
+        assert_int_equal(file_write(path, "d", 1), 0);
+        assert_ok(target_look(path, &found, &e), &e);
+        assert_int_equal(found, TARGET_DATABASE);
+        assert_int_equal(unlink(path) | unlink(other), 0);
+    }
+    assert_int_equal(file_write(path, "", 0), 0);
+    assert_error(target_look(path, &found, &e), &e, ERR_EXISTS);
+    assert_contains(e.msg, "empty");
+    assert_int_equal(unlink(path) | mkdir(path, 0700), 0);
+    assert_error(target_look(path, &found, &e), &e, ERR_CONFIG);
+    assert_int_equal(rmdir(path) | symlink("nowhere", path), 0);
+    assert_error(target_look(path, &found, &e), &e, ERR_EXISTS);
+    assert_int_equal(file_write(temp_path("nowhere"), "d", 1), 0);
+    assert_ok(target_look(path, &found, &e), &e);
+    assert_int_equal(found, TARGET_DATABASE);
+    assert_error(target_look(temp_path("nowhere/x.db"), &found, &e), &e, ERR_IO); /* a file in place of a folder */
+}
+
+/* It was free when the restore began: what is there at the end is somebody's, with its -wal. */
+static void a_database_that_comes_meanwhile_is_not_touched(void **state)
+{
+    struct target t;
+    struct err e;
+    (void)state;
+    assert_ok(target_begin(&t, temp_path("out.db"), TARGET_REFUSE, &e), &e);
+    assert_int_equal(file_write(temp_path("out.db"), "new", 3), 0);
+    assert_int_equal(file_write(temp_path("out.db-wal"), "commits", 7), 0);
+    assert_error(target_commit(&t, &e), &e, ERR_EXISTS);
+    target_abort(&t);
+    assert_same_file("out.db", "new", 3);
+    assert_same_file("out.db-wal", "commits", 7);
+    assert_int_equal(files_in_temp(), 2);
+}
+
+static void a_start_script_is_told_what_was_found(void **state)
+{
+    struct restore_result result;
+    struct err e;
+    size_t size = 0;
+    (void)state;
+    assert_error(run(PLAN_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e, ERR_NOTFOUND);
+    assert_ok(run(PLAN_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e); /* there is no such folder */
+    assert_int_equal(result.outcome, RESTORE_NO_REPLICA);
+    assert_int_equal(mkdir(temp_path("replica"), 0700), 0);
+    assert_ok(run(PLAN_NEWEST, RESTORE_IF_REPLICA, &result, &e), &e);
+    assert_int_equal(result.outcome, RESTORE_NO_REPLICA);
+    assert_contains(result.no_replica, "replica'");
+    assert_int_equal(rmdir(temp_path("replica")), 0);
+    uint8_t *bytes = make_real_replica(&size);
+    assert_error(run(1000, RESTORE_IF_REPLICA, &result, &e), &e, ERR_NOTFOUND); /* a replica, but no such point */
+    assert_ok(run(PLAN_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e);
+    assert_int_equal(result.outcome, RESTORE_DONE);
+    assert_same_file("out.db", bytes, size);
+    assert_int_equal(file_write(temp_path("out.db"), "other", 5), 0);
+    assert_ok(run(PLAN_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e);
+    assert_int_equal(result.outcome, RESTORE_NOTHING_TO_DO);
+    assert_same_file("out.db", "other", 5);
+    free(bytes);
+}
+
 static void a_target_in_use_is_not_replaced(void **state)
 {
     struct restore_result result;
@@ -713,6 +799,9 @@ int main(void)
         RESTORE_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
         RESTORE_TEST(a_real_database_comes_back_and_its_state_file_goes_on),
         RESTORE_TEST(an_existing_target_stays_unless_it_is_to_be_replaced),
+        RESTORE_TEST(only_a_file_with_something_in_it_is_a_database),
+        RESTORE_TEST(a_database_that_comes_meanwhile_is_not_touched),
+        RESTORE_TEST(a_start_script_is_told_what_was_found),
         RESTORE_TEST(a_target_in_use_is_not_replaced),
         RESTORE_TEST(a_failed_restore_leaves_the_target_and_nothing_beside_it),
         RESTORE_TEST(what_sqlite_calls_damaged_is_not_put_in_place_when_asked),

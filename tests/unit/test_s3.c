@@ -364,9 +364,9 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
         {"[seawall]\nput-rate = fast\n", "put-rate"},
         {"[sewall]\nput-rate = 1/s\n", "sewall"},
         {"put-rate = 1/s\n", "section"},
-        {"[db /a]\nput-rate = 1/s\n", "has no replica"},
-        {"[db /a]\nreplica = offsite\n", "offsite"},
-        {"[replica x]\nendpoint = https://h\n", "no url"},
+        {"\n[db /a]\nput-rate = 1/s\n", "line 3: database '/a' has no replica"},
+        {"[db /a]\nreplica = /dir\nreplica = offsite\n", "line 3: database '/a': there is no [replica offsite]"},
+        {"# a comment\n[replica x]\nendpoint = https://h\n", "line 3: replica 'x' has no url"},
         {"[replica x]\nurl = s3://b\nurl = s3://c\n", "already"},
         {"[replica x]\nurl = s3://b\nregion = a\nregion = b\n", "twice"},
         {"[replica x]\nurl = s3://b\nreigon = a\n", "reigon"},
@@ -386,6 +386,39 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
     }
 }
 
+static void every_option_is_written_as_it_is_read(void **state)
+{
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_spec *spec = &option_table[i];
+        const uint64_t values[] = {spec->fallback, spec->min, spec->max, spec->min + (spec->max - spec->min) / 3,
+                                   spec->may_never ? OPTION_NEVER : spec->fallback};
+        for (size_t k = 0; k < COUNT_OF(values); k++) {
+            struct options o = options_default(), again = options_default();
+            char text[32];
+            memcpy((char *)&o + spec->offset, &values[k], sizeof values[k]);
+            option_format(&o, spec, text);
+            assert_ok(options_set(&again, spec->name, text, &e), &e);
+            assert_memory_equal(&o, &again, sizeof o);
+        }
+    }
+}
+
+static void a_url_can_be_checked_without_its_place(void **state)
+{
+    char shown[STORE_URL_MAX];
+    struct err e;
+    (void)state;
+    assert_ok(store_check("s3://bucket/p?endpoint=h&region=r&header=x-key:SECRET", shown, &e), &e);
+    assert_string_equal(shown, "s3://bucket/p?endpoint=https://h");
+    assert_ok(store_check("file:///no/such/folder", shown, &e), &e);
+    assert_string_equal(shown, "/no/such/folder");
+    static const char *const wrong[] = {"s3://bucket/p?timeout=soon", "s3://b", "file://dir", "gopher://x", ""};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_error(store_check(wrong[i], shown, &e), &e, ERR_CONFIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +431,8 @@ int main(void)
         UNIT(a_page_that_is_none_is_an_error_and_no_short_listing),
         UNIT(a_budget_spends_its_burst_and_then_its_rate),
         UNIT(a_budget_can_be_slow_or_without_limit),
+        UNIT(every_option_is_written_as_it_is_read),
+        UNIT_HERE(a_url_can_be_checked_without_its_place),
         UNIT_IN_TEMP(a_file_names_databases_and_replicas),
         UNIT_IN_TEMP(a_wrong_file_is_refused_with_file_and_line),
     };

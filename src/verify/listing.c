@@ -1,4 +1,4 @@
-/* verify/inventory.c - what there is.
+/* verify/listing.c - what there is.
  *
  * Two listings, this one first: parts and chunks that it has and no later catalog names are named by nothing. A listing that
  * contradicts what can be read is no ground to judge a replica on. */
@@ -144,7 +144,7 @@ static int check_bare(struct check *c, struct err *e)
     return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", c->store->url);
 }
 
-int inventory_take(struct check *c, struct err *e)
+int listing_take(struct check *c, struct err *e)
 {
     if (list_all(c, e))
         return -1;

@@ -1,0 +1,142 @@
+/* cli/config.c - `seawall config`: checks a configuration file, and prints what it comes to as a configuration file.
+ *
+ * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, as comments. */
+#include "cli/cli.h"
+#include "config/file.h"
+#include "storage/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HEADER "header="
+
+static int check_urls(const struct config *c, const char *path, struct err *e)
+{
+    char shown[STORE_URL_MAX];
+    for (size_t i = 0; i < c->replica_count; i++)
+        if (store_check(c->replicas[i].url, shown, e))
+            return config_blame(path, "replica", c->replicas[i].name, NULL, e);
+    for (size_t i = 0; i < c->db_count; i++)
+        for (size_t k = 0; k < c->dbs[i].replica_count; k++) {
+            const char *url = c->dbs[i].replicas[k];
+            if (!config_replica_of(c, url) && store_check(url, shown, e))
+                return config_blame(path, "db", c->dbs[i].path, url, e);
+        }
+    return 0;
+}
+
+static void print_options(const struct options *o)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        char value[32];
+        option_format(o, &option_table[i], value);
+        printf("%s = %s\n", option_table[i].name, value);
+    }
+}
+
+/* "NAME:VALUE", encoded or not. */
+static void print_header(const char *header)
+{
+    printf("# header = %.*s: not shown\n", (int)strcspn(header, ":&"), header);
+}
+
+/* A line whose value is the first `n` bytes of a URL; an '&' or the end comes behind a query. */
+static void print_url(const char *key, const char *url, size_t n)
+{
+    const char *query = memchr(url, '?', n), *end = url + n;
+    size_t printed = 0, len = 0;
+    for (const char *at = query; at && at < end; at += len) {
+        len = 1 + strcspn(at + 1, "&");
+        if (strncmp(at + 1, HEADER, strlen(HEADER)) == 0)
+            print_header(at + 1 + strlen(HEADER));
+    }
+    printf("%s = %.*s", key, (int)(query ? query - url : end - url), url);
+    for (const char *at = query; at && at < end; at += len) {
+        len = 1 + strcspn(at + 1, "&");
+        if (len > 1 && strncmp(at + 1, HEADER, strlen(HEADER)) != 0)
+            printf("%c%.*s", printed++ ? '&' : '?', (int)len - 1, at + 1);
+    }
+    putchar('\n');
+}
+
+/* Parameters of a section, in which '%' and '&' had been encoded. */
+static void print_parameters(const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "&"), key = strcspn(text, "=");
+        if (strncmp(text, HEADER, strlen(HEADER)) == 0) {
+            print_header(text + strlen(HEADER));
+        } else {
+            printf("%.*s = ", (int)key, text);
+            for (size_t i = key + 1; i < n; i++) {
+                bool percent = strncmp(text + i, "%25", 3) == 0, ampersand = strncmp(text + i, "%26", 3) == 0;
+                putchar(percent ? '%' : ampersand ? '&' : text[i]);
+                i += percent || ampersand ? 2 : 0;
+            }
+            putchar('\n');
+        }
+        text += n + (text[n] == '&');
+    }
+}
+
+static void print_replica(const struct config_replica *r)
+{
+    char shown[STORE_URL_MAX];
+    struct err e;
+    size_t more = r->parameters[0] ? strlen(r->parameters) + 1 : 0; /* that reading has put behind the URL */
+    printf("\n[replica %s]\n", r->name);
+    if (store_check(r->url, shown, &e) == 0)
+        printf("# known as %s\n", shown);
+    print_url("url", r->url, strlen(r->url) - more);
+    print_parameters(r->parameters);
+}
+
+static void print_config(const struct config *c)
+{
+    printf("[seawall]\n");
+    print_options(&c->options);
+    for (size_t i = 0; i < c->db_count; i++) {
+        const struct config_db *db = &c->dbs[i];
+        printf("\n[db %s]\n", db->path);
+        for (size_t k = 0; k < db->replica_count; k++) {
+            const struct config_replica *named = config_replica_of(c, db->replicas[k]);
+            if (named)
+                printf("replica = %s\n", named->name);
+            else
+                print_url("replica", db->replicas[k], strlen(db->replicas[k]));
+        }
+        print_options(&db->options);
+    }
+    for (size_t i = 0; i < c->replica_count; i++)
+        print_replica(&c->replicas[i]);
+}
+
+int cmd_config(int argc, char **argv)
+{
+    struct args args = args_of(argc, argv);
+    const char *word = NULL, *path = NULL;
+    struct config *config = NULL;
+    struct err e;
+    enum args_kind kind;
+    while ((kind = args_next(&args, &word)) != ARGS_END) {
+        if (kind == ARGS_WORD) {
+            return cli_usage("config", "it takes no argument, not '%s'", word);
+        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
+            if (!(path = args_value(&args)))
+                return cli_usage("config", "-c needs a path");
+        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
+            cli_print_help("config");
+            return EXIT_DONE;
+        } else {
+            return cli_usage("config", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
+        }
+    }
+    const struct config defaults = {.options = options_default()};
+    int rc = cli_read_config(path, &config, &e);
+    if (rc == 0 && config)
+        rc = check_urls(config, path, &e);
+    if (rc == 0)
+        print_config(config ? config : &defaults);
+    config_free(config);
+    return rc ? cli_fail(&e) : EXIT_DONE;
+}

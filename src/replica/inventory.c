@@ -1,0 +1,244 @@
+/* replica/inventory.c
+ *
+ * The lists of the catalog are in the order of keys. So markers and chunks of a base stand together, and what a marker or manifest
+ * names is found by halving. */
+#include "replica/inventory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is named */
+
+static int compare_uids(const struct uid *a, const struct uid *b)
+{
+    return memcmp(a->bytes, b->bytes, UID_BYTES);
+}
+
+static int compare_bases(const struct name *a, const struct name *b)
+{
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    return compare_uids(&a->run, &b->run);
+}
+
+static int compare_chunks(const void *a, const void *b)
+{
+    const struct name *x = &((const struct catalog_object *)a)->name, *y = &((const struct catalog_object *)b)->name;
+    int by_base = compare_bases(x, y);
+    return by_base ? by_base : (x->first_page > y->first_page) - (x->first_page < y->first_page);
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+    const struct name *x = &((const struct catalog_object *)a)->name, *y = &((const struct catalog_object *)b)->name;
+    int by_run = compare_uids(&x->run, &y->run);
+    return by_run ? by_run : (x->number > y->number) - (x->number < y->number);
+}
+
+/* Notes the objects that this one names. False: one of them is not there, or has another size. */
+static bool note_named(struct inventory *v, const struct segment *s)
+{
+    const struct segment_info *i = &s->trailer.info;
+    const struct catalog *c = v->catalog;
+    const bool marker = i->kind == OBJECT_MARKER;
+    const struct catalog_object *list = marker ? c->chunks : c->parts;
+    const size_t count = marker ? c->chunk_count : c->part_count;
+    bool all = true;
+    for (uint32_t k = 0; k < s->trailer.list_count; k++) {
+        const struct catalog_object wanted = {.name = name_parse(s->list[k].name)};
+        const struct catalog_object *found = NULL;
+        if (count && wanted.name.kind == (marker ? NAME_CHUNK : NAME_PART))
+            found = bsearch(&wanted, list, count, sizeof *list, marker ? compare_chunks : compare_parts);
+        all &= found && found->size == s->list[k].size;
+        if (found)
+            (marker ? v->chunk_names : v->part_names)[found - list] =
+                (struct inventory_naming){.named = true, .min = marker ? i->start : i->min, .max = s->list[k].max};
+    }
+    return all;
+}
+
+/* Of a segment or marker. 0: it can be read, or it is damaged: then o->segment is NULL. */
+static int load(struct inventory *v, struct catalog_object *o, struct err *e)
+{
+    if (catalog_load(v->catalog, o, e) == 0)
+        return 0;
+    v->unreadable = true;
+    return e->code == ERR_CORRUPT || e->code == ERR_GONE ? 0 : -1;
+}
+
+/* ---- bases and levels */
+
+static int add_marker(struct inventory *v, struct inventory_base *b, struct catalog_object *marker, struct err *e)
+{
+    if (load(v, marker, e))
+        return -1;
+    b->bytes += marker->size;
+    b->state = INVENTORY_DAMAGED;
+    b->time_ms = marker->time_ms;
+    if (!marker->segment)
+        return 0;
+    b->state = note_named(v, marker->segment) ? INVENTORY_COMPLETE : INVENTORY_LACKS_CHUNKS;
+    b->max = marker->segment->trailer.info.max;
+    b->time_ms = marker->segment->trailer.info.time_ms;
+    return 0;
+}
+
+/* A base is what has the same start and run: chunks, marker, or both. */
+static int take_bases(struct inventory *v, struct err *e)
+{
+    struct catalog *c = v->catalog;
+    size_t m = 0, k = 0;
+    while (m < c->marker_count || k < c->chunk_count) {
+        bool chunk_first =
+            m == c->marker_count || (k < c->chunk_count && compare_bases(&c->chunks[k].name, &c->markers[m].name) < 0);
+        const struct name name = chunk_first ? c->chunks[k].name : c->markers[m].name;
+        struct inventory_base *b = &v->bases[v->base_count++];
+        *b = (struct inventory_base){.start = name.start, .run = name.run, .state = INVENTORY_NOT_COMPLETE};
+        for (; k < c->chunk_count && compare_bases(&c->chunks[k].name, &name) == 0; k++) {
+            b->chunks++;
+            b->bytes += c->chunks[k].size;
+            if (c->chunks[k].time_ms > b->time_ms)
+                b->time_ms = c->chunks[k].time_ms;
+        }
+        if (m < c->marker_count && compare_bases(&c->markers[m].name, &name) == 0 && add_marker(v, b, &c->markers[m++], e))
+            return -1;
+    }
+    return 0;
+}
+
+static size_t count_bases(const struct catalog *c)
+{
+    size_t n = c->marker_count;
+    for (size_t k = 0; k < c->chunk_count; k++)
+        n += k == 0 || compare_bases(&c->chunks[k].name, &c->chunks[k - 1].name) != 0;
+    return n;
+}
+
+static int take_levels(struct inventory *v, struct err *e)
+{
+    struct catalog *c = v->catalog;
+    struct catalog_object *head = c->level0_count ? &c->level0[c->level0_count - 1] : NULL;
+    for (size_t i = 0; i < c->level0_count + c->level_count; i++) {
+        const struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
+        struct inventory_level *l = &v->levels[o->name.level];
+        const uint64_t last = o->name.kind == NAME_LEVEL ? o->name.max : o->name.min;
+        if (l->objects++ == 0 || o->name.min < l->first_txid)
+            l->first_txid = o->name.min;
+        if (last > l->last_txid)
+            l->last_txid = last;
+        l->bytes += o->size;
+    }
+    if (head && load(v, head, e)) /* how far it goes is not in its name */
+        return -1;
+    if (head && head->segment)
+        v->levels[0].last_txid = head->segment->trailer.info.max;
+    v->parts = c->part_count;
+    for (size_t i = 0; i < c->part_count; i++)
+        v->part_bytes += c->parts[i].size;
+    return 0;
+}
+
+int inventory_take(struct inventory *v, struct catalog *c, struct err *e)
+{
+    *v = (struct inventory){.catalog = c,
+                            .bases = calloc(count_bases(c) + 1, sizeof *v->bases),
+                            .chunk_names = calloc(c->chunk_count + 1, sizeof *v->chunk_names),
+                            .part_names = calloc(c->part_count + 1, sizeof *v->part_names)};
+    int rc =
+        v->bases && v->chunk_names && v->part_names ? 0 : err_nomem(e, (c->chunk_count + c->part_count) * sizeof *v->part_names);
+    if (rc == 0)
+        rc = take_bases(v, e);
+    if (rc == 0)
+        rc = take_levels(v, e);
+    if (rc)
+        inventory_release(v);
+    return rc;
+}
+
+void inventory_release(struct inventory *v)
+{
+    free(v->bases);
+    free(v->chunk_names);
+    free(v->part_names);
+    *v = (struct inventory){0};
+}
+
+/* ---- one by one */
+
+static struct inventory_object object_of(const struct catalog_object *o)
+{
+    struct inventory_object out = {.kind = o->name.kind, .level = o->name.level, .time_ms = o->time_ms, .size = o->size};
+    name_format(&o->name, out.key);
+    return out;
+}
+
+/* Level 0 and up, markers. */
+static int tell_proven(struct inventory *v, struct catalog_object *o, inventory_object_fn *fn, void *context, bool *stopped,
+                       struct err *e)
+{
+    struct inventory_object out = object_of(o);
+    const bool marker = out.kind == NAME_MARKER;
+    if (load(v, o, e))
+        return -1;
+    out.damaged = !o->segment;
+    out.min = marker ? o->name.start : o->name.min;
+    out.max = o->name.max;
+    if (o->segment) {
+        const struct segment_info *i = &o->segment->trailer.info;
+        out.max = i->max;
+        out.time_ms = i->time_ms;
+        out.flags = i->flags;
+        note_named(v, o->segment);
+    }
+    if (!marker)
+        catalog_spare(v->catalog, o);
+    *stopped = fn(context, &out) != 0;
+    return 0;
+}
+
+/* A chunk or a part, when everything that may name it was looked at. */
+static bool tell_named(const struct inventory *v, const struct catalog_object *o, const struct inventory_naming *naming,
+                       inventory_object_fn *fn, void *context)
+{
+    struct inventory_object out = object_of(o);
+    out.min = naming->named ? naming->min : o->name.start;
+    out.max = naming->max;
+    out.orphan = !naming->named && !v->unreadable;
+    out.unknown = !naming->named && v->unreadable;
+    return fn(context, &out) != 0;
+}
+
+static bool tell_base(const struct inventory *v, size_t *k, const struct name *upto, inventory_object_fn *fn, void *context)
+{
+    const struct catalog *c = v->catalog;
+    for (; *k < c->chunk_count && (!upto || compare_bases(&c->chunks[*k].name, upto) <= 0); (*k)++)
+        if (tell_named(v, &c->chunks[*k], &v->chunk_names[*k], fn, context))
+            return true;
+    return false;
+}
+
+int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e)
+{
+    struct catalog *c = v->catalog;
+    const size_t segments = c->level0_count + c->level_count;
+    bool stopped = false;
+    size_t k = 0;
+    for (size_t i = 0; !stopped && i < segments; i++)
+        if (tell_proven(v, i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count], fn, context, &stopped, e))
+            return -1;
+    for (size_t i = 0; !stopped && i < c->marker_count; i++) {
+        stopped = tell_base(v, &k, &c->markers[i].name, fn, context);
+        if (!stopped && tell_proven(v, &c->markers[i], fn, context, &stopped, e))
+            return -1;
+    }
+    stopped = stopped || tell_base(v, &k, NULL, fn, context);
+    for (size_t i = 0; !stopped && i < c->part_count; i++)
+        stopped = tell_named(v, &c->parts[i], &v->part_names[i], fn, context);
+    if (!stopped) {
+        struct inventory_object id = {
+            .key = NAME_IDENTITY, .kind = NAME_OTHER, .time_ms = c->identity_time_ms, .size = c->identity_size};
+        fn(context, &id);
+    }
+    return 0;
+}

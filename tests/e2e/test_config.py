@@ -1,0 +1,101 @@
+"""`seawall config` checks a configuration, and prints what it comes to: the same configuration, and no secret."""
+import pytest
+
+from seawall import DONE, USAGE, seawall, told
+
+FULL = """
+[seawall]
+put-rate = never
+wal-limit = 64M
+
+[db /var/lib/app/app.db]
+replica = offsite
+replica = /mnt/backup/app
+replica = s3://other/app?header=x-key:TOPSECRET&region=eu-2&timeout=10s
+lock-at = never
+
+[db /var/lib/app/other.db]
+replica = plain
+set-wal = no
+
+[replica offsite]
+url = s3://bucket/app?region=eu-1
+endpoint = https://s3.example.com
+storage-class = A%B&C
+header = x-key: TOPSECRET
+
+[replica plain]
+url = /mnt/backup/other
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    def run(text):
+        path = tmp_path / "seawall.conf"
+        path.write_text(text)
+        return seawall("config", "-c", path, seconds=10)
+    return run
+
+
+def lines(result):
+    assert result.returncode == DONE and not result.stderr, told(result)
+    return result.stdout.decode().splitlines()
+
+
+def section(all_lines, name):
+    start = all_lines.index(f"[{name}]") + 1
+    rest = all_lines[start:]
+    return rest[:rest.index("")] if "" in rest else rest
+
+
+def test_it_is_the_configuration_with_every_option(config):
+    found = lines(config(FULL))
+    assert {"put-rate = never", "wal-limit = 64M", "lock-at = 500", "grace = 1h"} <= set(section(found, "seawall"))
+    app = section(found, "db /var/lib/app/app.db")
+    assert {"replica = offsite", "replica = /mnt/backup/app", "lock-at = never", "put-rate = never", "set-wal = yes"} <= set(app)
+    assert "replica = s3://other/app?region=eu-2&timeout=10s" in app
+    assert "set-wal = no" in section(found, "db /var/lib/app/other.db")
+    offsite = section(found, "replica offsite")
+    assert offsite[0] == "# known as s3://bucket/app?endpoint=https://s3.example.com"
+    assert {"url = s3://bucket/app?region=eu-1", "endpoint = https://s3.example.com", "storage-class = A%B&C"} <= set(offsite)
+
+
+def test_secrets_are_left_out_and_named(config):
+    result = config(FULL)
+    assert b"TOPSECRET" not in result.stdout + result.stderr
+    assert lines(result).count("# header = x-key: not shown") == 2
+
+
+def test_what_it_prints_comes_to_the_same(config):
+    once = lines(config(FULL))
+    again = lines(config("\n".join(once)))
+    assert [line for line in once if "not shown" not in line] == again
+
+
+def test_without_a_file_it_prints_the_defaults(config):
+    found = lines(seawall("config"))
+    assert found[0] == "[seawall]" and "set-wal = yes" in found and not any(line.startswith("[db") for line in found)
+    assert lines(config("\n".join(found))) == found
+
+
+@pytest.mark.parametrize("text, line, words", [
+    ("[seawall]\nput-rate = fast\n", 2, "put-rate"),
+    ("[seawall]\n\nputrate = 1/s\n", 3, "putrate"),
+    ("[db /a]\nreplica = /r\nreplica = offsite\n", 3, "offsite"),
+    ("[db /a]\nwal-limit = 64M\n", 2, "no replica"),
+    ("[replica x]\nendpoint = https://h\n", 2, "no url"),
+    ("[db /a]\nreplica = x\n\n[replica x]\nurl = s3://bucket/p\ntimeout = soon\n", 5, "timeout"),
+    ("[db /a]\nreplica = /r\nreplica = gopher://x\n", 3, "gopher"),
+    ("[db /a]\nreplica = s3://bucket/p?object-lock-days=1\n", 2, "object-lock-mode"),
+])
+def test_what_is_wrong_is_told_with_file_and_line(config, text, line, words):
+    result = config(text)
+    assert result.returncode == USAGE and not result.stdout, told(result)
+    assert f"seawall.conf': line {line}: " in result.stderr.decode() and words in result.stderr.decode(), told(result)
+
+
+def test_wrong_usage(tmp_path):
+    for arguments in (["x"], ["--json"], ["-c"], ["-c", tmp_path / "missing"]):
+        result = seawall("config", *arguments)
+        assert result.returncode == USAGE and result.stderr, told(result)
