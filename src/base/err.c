@@ -1,4 +1,5 @@
 /* base/err.c */
+#define SEAWALL_BASE_ERR_C
 #include "base/err.h"
 
 #include <errno.h>

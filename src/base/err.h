@@ -48,4 +48,13 @@ int err_hint(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 int err_nomem(struct err *e, unsigned long long bytes);
 
+/* For clang-tidy, which looks at one file at a time: what these return is known. */
+#if defined(__clang_analyzer__) && !defined(SEAWALL_BASE_ERR_C)
+#define err_set(...) (err_set(__VA_ARGS__), -1)
+#define err_sys(...) (err_sys(__VA_ARGS__), -1)
+#define err_wrap(...) (err_wrap(__VA_ARGS__), -1)
+#define err_hint(...) (err_hint(__VA_ARGS__), -1)
+#define err_nomem(...) (err_nomem(__VA_ARGS__), -1)
+#endif
+
 #endif

@@ -28,7 +28,7 @@
     F(multi_wakeup)                                                                                                                \
     F(multi_cleanup)
 
-#define CURL_MEMBER(name) __typeof__(&curl_##name) name;
+#define CURL_MEMBER(name) __typeof__(&curl_##name) name; // NOLINT(bugprone-macro-parentheses): a member
 struct curl_functions {
     CURL_FUNCTIONS(CURL_MEMBER)
 };

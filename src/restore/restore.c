@@ -175,8 +175,8 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     }
     struct restore_options again = *options;
     again.flags &= ~(unsigned)RESTORE_IF_REPLICA; /* there was one: if it is gone now, that is no "nothing there" */
-    for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE;
-         i++) { /* retention works beside us: what replaces it is there */
+    /* Retention works beside us: what replaces a planned object is there. */
+    for (int i = 1; store && i < PLANS_MAX && rc != 0 && e->code == ERR_GONE; i++) {
         log_info("%s; it was listed before: planning again", e->msg);
         for (int k = 0; store->remote && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
              k++)

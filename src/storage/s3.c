@@ -51,10 +51,15 @@ static int found(const struct s3_outcome *o, struct err *e)
 /* "bytes 0-9/100" */
 static bool content_range(const struct http_response *r, uint64_t *ret_first, uint64_t *ret_size)
 {
+    static const char unit[] = "bytes ";
     const char *value = http_header(r, "content-range");
-    uint64_t last = 0;
-    return value && sscanf(value, "bytes %" SCNu64 "-%" SCNu64 "/%" SCNu64, ret_first, &last, ret_size) == 3 &&
-           last >= *ret_first && last < *ret_size;
+    char *at = NULL, *size = NULL, *end = NULL;
+    if (!value || strncmp(value, unit, sizeof unit - 1) != 0)
+        return false;
+    *ret_first = strtoull(value + sizeof unit - 1, &at, 10);
+    uint64_t last = *at == '-' ? strtoull(at + 1, &size, 10) : 0;
+    *ret_size = size && *size == '/' ? strtoull(size + 1, &end, 10) : 0;
+    return end && end > size + 1 && *end == 0 && last >= *ret_first && last < *ret_size;
 }
 
 struct wanted {

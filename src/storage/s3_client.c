@@ -121,7 +121,7 @@ static int find_place(const struct s3_client *c, const struct s3_op *op, const c
         snprintf(endpoint, sizeof endpoint, "%s", config->endpoint);
     else
         snprintf(endpoint, sizeof endpoint, "https://s3.%s.amazonaws.com%s", region, suffix);
-    const char *host = strstr(endpoint, "://") + 3;
+    const char *host = endpoint + strcspn(endpoint, ":") + strlen("://");
     size_t host_len = strcspn(host, "/");
     bool vhost = uses_vhost(config);
     snprintf(p->scheme, sizeof p->scheme, "%.*s", (int)(host - endpoint), endpoint);

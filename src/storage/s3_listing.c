@@ -2,12 +2,11 @@
 #include "storage/s3_listing.h"
 
 #include "aws/xml.h"
+#include "base/when.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define BARREN_PAGES_MAX 1000 /* in a row, without a key of ours: strangers, or what a server filters */
 #define QUERY_MAX (3 * (S3_TOKEN_MAX + S3_PREFIX_MAX + STORE_KEY_MAX) + 256)
@@ -56,18 +55,6 @@ int s3_listing_query(struct s3_listing *l, const char **ret_query, struct err *e
 
 /* ---- a page */
 
-/* 2026-11-20T18:46:55.700Z */
-static int64_t parse_time(const char *text)
-{
-    struct tm tm = {0};
-    double seconds = 0;
-    if (sscanf(text, "%d-%d-%dT%d:%d:%lf", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &seconds) != 6)
-        return 0;
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    return (int64_t)timegm(&tm) * 1000 + (int64_t)(seconds * 1000);
-}
-
 static int read_text(void *context, const char *path, const char *text, struct err *e)
 {
     struct s3_listing *l = context;
@@ -83,7 +70,8 @@ static int read_text(void *context, const char *path, const char *text, struct e
         if (end == text || *end)
             return err_set(e, ERR_REMOTE, 0, "the listing has a size that is no number");
     } else if (strcmp(path, "ListBucketResult/Contents/LastModified") == 0) {
-        l->entry.time_ms = parse_time(text);
+        if (!when_parse(text, 0, &l->entry.time_ms))
+            l->entry.time_ms = 0;
     } else if (strcmp(path, "ListBucketResult/IsTruncated") == 0) {
         l->truncated = strcmp(text, "true") == 0;
         l->understood = true;
