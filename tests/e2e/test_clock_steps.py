@@ -47,7 +47,7 @@ def assert_times_never_fall(stage):
     txids, times = [point["txid"] for point in points], [point["time"] for point in points]
     assert txids == sorted(set(txids))
     assert times == sorted(times), "a later restore point has an earlier time"
-    result = seawall("list", url_of(stage.replica))
+    result = seawall("list", "--points", url_of(stage.replica))
     lines = re.findall(rb"^ *(\d+)  (\S+Z) ", result.stdout, re.M)
     assert [(int(txid), time.decode()) for txid, time in lines] == list(zip(txids, times)), told(result)
     return times
