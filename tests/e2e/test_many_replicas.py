@@ -167,3 +167,12 @@ def test_a_replica_that_hangs_at_a_start_keeps_none_of_the_others_waiting(stage,
     app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000)
     wait_shipped(daemon, app, [healthy], 100)
     app.stop()
+
+
+def test_folders_with_any_name_that_are_away_at_the_start_are_told_apart(stage):
+    away = ["/proc/none@1", "/proc/none@2", "/proc/none?3"]   # nobody can make a folder there
+    stage.prepare()
+    daemon = stage.replicate(also=away)
+    for path in away:
+        assert f"'file://{path}': trying again" in daemon.log()
+    assert daemon.running()
