@@ -120,19 +120,6 @@ void catalog_release(struct catalog *c)
     *c = (struct catalog){0};
 }
 
-/* What the trailer says must be what the key says. */
-static int check_name(const struct name *n, const struct segment_info *i, struct err *e)
-{
-    bool ok = false;
-    if (n->kind == NAME_LEVEL0)
-        ok = i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == n->min;
-    else if (n->kind == NAME_LEVEL)
-        ok = i->kind == OBJECT_SEGMENT && i->level == n->level && i->min == n->min && i->max == n->max;
-    else if (n->kind == NAME_MARKER)
-        ok = i->kind == OBJECT_MARKER && i->start == n->start && uid_equal(&i->run, &n->run);
-    return ok ? 0 : err_set(e, ERR_CORRUPT, 0, "holds something else than its key says");
-}
-
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
 {
     char key[NAME_MAX_BYTES];
@@ -145,7 +132,7 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
             e->code = ERR_GONE;
         return -1;
     }
-    int rc = check_name(&o->name, &s.trailer.info, e);
+    int rc = object_fits_name(&o->name, &s.trailer.info) ? 0 : err_set(e, ERR_CORRUPT, 0, "holds something else than its key says");
     if (rc == 0 && !uid_equal(&s.trailer.info.database, &c->identity.database))
         rc = err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
     if (rc) {

@@ -2,7 +2,24 @@
 #include "replica/object.h"
 
 #include "base/endian.h"
-#include "format/names.h"
+
+bool object_fits_name(const struct name *n, const struct segment_info *i)
+{
+    switch (n->kind) {
+    case NAME_LEVEL0:
+        return i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == n->min;
+    case NAME_LEVEL:
+        return i->kind == OBJECT_SEGMENT && i->level == n->level && i->min == n->min && i->max == n->max;
+    case NAME_MARKER:
+        return i->kind == OBJECT_MARKER && i->start == n->start && uid_equal(&i->run, &n->run);
+    case NAME_CHUNK:
+        return i->kind == OBJECT_CHUNK && i->start == n->start && uid_equal(&i->run, &n->run) && i->first_page == n->first_page;
+    case NAME_PART:
+        return i->kind == OBJECT_PART && uid_equal(&i->run, &n->run);
+    default:
+        return false;
+    }
+}
 
 /* `tail` holds the last tail->len bytes of an object of `size` bytes. */
 static int decode_trailer(const struct buf *tail, uint64_t size, struct segment_trailer *ret_trailer, struct err *e)
@@ -69,8 +86,7 @@ int object_load_level0(struct store *store, uint64_t min, struct codec *codec, s
     name_format(&name, key);
     if (object_load_whole(store, key, codec, ret_segment, ret_digest, e))
         return -1;
-    const struct segment_info i = ret_segment->trailer.info;
-    if (i.kind == OBJECT_SEGMENT && i.level == 0 && i.min == min)
+    if (object_fits_name(&name, &ret_segment->trailer.info))
         return 0;
     segment_release(ret_segment);
     return err_set(e, ERR_CORRUPT, 0, "object '%s' is not the segment that its name says", key);

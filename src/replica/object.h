@@ -3,10 +3,14 @@
 #ifndef SEAWALL_REPLICA_OBJECT_H
 #define SEAWALL_REPLICA_OBJECT_H
 
+#include "format/names.h"
 #include "format/segment.h"
 #include "storage/store.h"
 
 #define OBJECT_TAIL_BYTES 65536
+
+/* Is what the trailer says what the key says? */
+bool object_fits_name(const struct name *n, const struct segment_info *i);
 
 /* ERR_CORRUPT, with the key in the message, for anything that is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE from the
  * store. */

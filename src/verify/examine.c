@@ -20,18 +20,7 @@ static int bad(struct err *e, const char *what)
 
 static int check_key(const struct name *n, const struct segment_info *i, struct err *e)
 {
-    bool ok = false;
-    if (n->kind == NAME_LEVEL0)
-        ok = i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == n->min;
-    else if (n->kind == NAME_LEVEL)
-        ok = i->kind == OBJECT_SEGMENT && i->level == n->level && i->min == n->min && i->max == n->max;
-    else if (n->kind == NAME_MARKER)
-        ok = i->kind == OBJECT_MARKER && i->start == n->start && uid_equal(&i->run, &n->run);
-    else if (n->kind == NAME_CHUNK)
-        ok = i->kind == OBJECT_CHUNK && i->start == n->start && uid_equal(&i->run, &n->run) && i->first_page == n->first_page;
-    else if (n->kind == NAME_PART)
-        ok = i->kind == OBJECT_PART && uid_equal(&i->run, &n->run);
-    return ok ? 0 : bad(e, "holds something else than its key says");
+    return object_fits_name(n, i) ? 0 : bad(e, "holds something else than its key says");
 }
 
 /* A part or chunk, by what the list of its owner says. */
