@@ -8,7 +8,7 @@
 enum units {
     UNITS_NONE,  /* a count */
     UNITS_BYTES, /* K, M, G: powers of 1024 */
-    UNITS_MS,    /* ms, s, m, h; a bare number is milliseconds */
+    UNITS_MS,    /* ms, s, m, h, d; a bare number is milliseconds */
     UNITS_RATE,  /* 1/s, 30/m, 600/h: so many an hour */
 };
 

@@ -8,6 +8,10 @@
 
 #define FIELD(name) offsetof(struct options, name)
 #define GIB (UINT64_C(1) << 30)
+#define HOUR UINT64_C(3600000)
+#define DAY (24 * HOUR)
+#define AGE_MAX (100 * 365 * DAY)
+#define KEEP_MAX 100000
 
 const struct option_spec option_table[] = {
     {"lock-at", OPTION_FRAMES, FIELD(lock_at), 500, 1, UINT32_MAX, true, "FRAMES|never",
@@ -31,6 +35,21 @@ const struct option_spec option_table[] = {
     {"grace", OPTION_MS, FIELD(grace_ms), 3600000, 1000, 2592000000, false, "TIME",
      "nothing younger is deleted from a replica; a writer that was away for half of it looks before it appends"},
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},
+    {"fanout", OPTION_COUNT, FIELD(fanout), 16, 2, 1000, false, "N", "so many segments of a level become one of the level above"},
+    {"base-interval", OPTION_MS, FIELD(base_interval_ms), DAY, 1000, AGE_MAX, true, "TIME|never",
+     "write a new base when the newest is so old and anything changed; never: only when the levels since it weigh half of it"},
+    {"prune-interval", OPTION_MS, FIELD(prune_interval_ms), HOUR, 1000, AGE_MAX, true, "TIME|never",
+     "apply retention so often; never: leave it to 'seawall prune'"},
+    {"keep-all", OPTION_MS, FIELD(keep_all_ms), DAY, 0, AGE_MAX, false, "TIME", "keep every restore point that is younger"},
+    {"keep-levels", OPTION_MS, FIELD(keep_levels_ms), 7 * DAY, 0, AGE_MAX, false, "TIME",
+     "keep the ends of compacted segments as restore points for so long"},
+    {"keep-hourly", OPTION_COUNT, FIELD(keep_hourly), 0, 0, KEEP_MAX, false, "N",
+     "of older bases keep the last of each of the last N hours"},
+    {"keep-daily", OPTION_COUNT, FIELD(keep_daily), 7, 0, KEEP_MAX, false, "N", "... of each of the last N days"},
+    {"keep-weekly", OPTION_COUNT, FIELD(keep_weekly), 4, 0, KEEP_MAX, false, "N", "... of each of the last N weeks"},
+    {"keep-monthly", OPTION_COUNT, FIELD(keep_monthly), 0, 0, KEEP_MAX, false, "N", "... of each of the last N months"},
+    {"verify-interval", OPTION_MS, FIELD(verify_interval_ms), 7 * DAY, 1000, AGE_MAX, true, "TIME|never",
+     "prove each replica by a restore so often"},
 };
 const size_t option_count = sizeof option_table / sizeof option_table[0];
 

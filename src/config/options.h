@@ -20,6 +20,15 @@ struct options {
     uint64_t max_batch; /* bytes of captured versions that wait no longer, whatever the rate */
     uint64_t grace_ms;  /* nothing younger is deleted from a replica; a head proven longer ago than half of it is proven anew */
     uint64_t set_wal;   /* 0 or 1: switch a database that is not in WAL mode */
+
+    /* history: how a replica is compacted, and what of it is kept; see replica/retention.h */
+    uint64_t fanout;           /* segments of a level that become one of the level above */
+    uint64_t base_interval_ms; /* age of a base at which a new one is written, if anything changed; OPTION_NEVER: by weight alone */
+    uint64_t prune_interval_ms; /* between two runs of retention by the daemon; OPTION_NEVER: none */
+    uint64_t keep_all_ms;       /* every restore point that is younger is kept */
+    uint64_t keep_levels_ms;    /* ... and every end of a compacted segment that is younger */
+    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly; /* of older bases: the last of each of so many of these */
+    uint64_t verify_interval_ms;                                 /* between two verifications by the daemon; OPTION_NEVER: none */
 };
 #define OPTION_NEVER UINT64_MAX
 
@@ -27,7 +36,7 @@ enum option_kind {
     OPTION_FRAMES, /* a count of frames */
     OPTION_COUNT,
     OPTION_BYTES, /* a number with K, M or G (powers of 1024) */
-    OPTION_MS,    /* a time: 500ms, 2s, 1m, 1h; a bare number is milliseconds */
+    OPTION_MS,    /* a time: 500ms, 2s, 1m, 1h, 7d; a bare number is milliseconds */
     OPTION_RATE,  /* so many a second, minute or hour: 1/s, 30/m, 600/h; kept as so many an hour */
     OPTION_YES_NO,
 };

@@ -22,8 +22,8 @@ CONF = ROOT / "man" / "seawall.conf.5"
 SAMPLE = ROOT / "etc" / "seawall.conf"
 LINKED = ["README.md", "src/README.md"]
 ALWAYS = {"help", "h"}  # `help` need not say how to ask for it
-CONSTANTS = {"GIB": 1 << 30, "UINT32_MAX": (1 << 32) - 1, "true": True, "false": False}
-UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "/s": 3600, "/m": 60, "/h": 1, "": 1}
+CONSTANTS = {"GIB": 1 << 30, "DAY": 86400000, "HOUR": 3600000, "AGE_MAX": 100 * 365 * 86400000, "KEEP_MAX": 100000, "UINT32_MAX": (1 << 32) - 1, "true": True, "false": False}
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "/s": 3600, "/m": 60, "/h": 1, "": 1}
 
 
 # ---- the man page, without its markup
