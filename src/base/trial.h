@@ -30,7 +30,9 @@
     X(unbroken, "other salts continue the log only while the watch was held without a break")                                      \
     X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames")             \
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                               \
-    X(halfway, "a capture that failed half-way is never resumed from")
+    X(halfway, "a capture that failed half-way is never resumed from")                                                             \
+    X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                             \
+    X(patch_from, "a patch is written into a segment only if it begins not after the state that the segment begins with")
 
 #ifdef SEAWALL_TRIAL
 #define RULE_ENUM(name, text) RULE_##name,

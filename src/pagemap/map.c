@@ -26,6 +26,7 @@ void map_release(struct map *m)
         free(m->mapping);
     else if (m->mapping)
         munmap(m->mapping, m->mapped);
+    free(m->newest);
     *m = (struct map){.fd = -1};
 }
 
@@ -48,6 +49,38 @@ void map_set(struct map *m, uint32_t pgno, struct map_entry entry)
     m->sum ^= map_entry_sum(pgno, *at) ^ map_entry_sum(pgno, entry);
     m->known += (entry.txid != 0) - (at->txid != 0);
     *at = entry;
+    size_t group = (pgno - 1) / MAP_GROUP;
+    if (group < m->groups && entry.txid > m->newest[group])
+        m->newest[group] = entry.txid;
+}
+
+/* Groups that are new begin with what is in them. Out of memory: what is not known is looked at. */
+static void know_groups(struct map *m)
+{
+    size_t groups = ((size_t)m->cap + MAP_GROUP - 1) / MAP_GROUP;
+    uint64_t *grown = groups > m->groups ? realloc(m->newest, groups * sizeof *grown) : NULL;
+    if (!grown)
+        return;
+    memset(grown + m->groups, 0, (groups - m->groups) * sizeof *grown);
+    size_t first_new = m->groups;
+    m->newest = grown;
+    m->groups = groups;
+    for (size_t i = first_new * MAP_GROUP; i < m->pages; i++)
+        if (m->entries[i].txid > m->newest[i / MAP_GROUP])
+            m->newest[i / MAP_GROUP] = m->entries[i].txid;
+}
+
+uint32_t map_next_changed(struct map *m, uint32_t pgno, uint64_t after)
+{
+    if (m->groups * MAP_GROUP < m->pages)
+        know_groups(m);
+    while (pgno <= m->pages && (pgno - 1) / MAP_GROUP < m->groups && m->newest[(pgno - 1) / MAP_GROUP] <= after) {
+        uint64_t next = ((uint64_t)(pgno - 1) / MAP_GROUP + 1) * MAP_GROUP + 1;
+        if (next > m->pages)
+            return m->pages + 1;
+        pgno = (uint32_t)next;
+    }
+    return pgno <= m->pages ? pgno : m->pages + 1;
 }
 
 bool map_is_complete(const struct map *m)
@@ -110,4 +143,7 @@ void map_clear(struct map *m)
 {
     m->pages = m->known = 0;
     m->checksum = m->sum = 0;
+    free(m->newest);
+    m->newest = NULL;
+    m->groups = 0;
 }

@@ -30,7 +30,10 @@ struct map {
     uint8_t *mapping; /* owned: mapped memory, or (fd < 0) malloc'ed entries */
     size_t mapped;    /* bytes */
     bool fresh;       /* the memory is zeros already */
+    uint64_t *newest; /* of each MAP_GROUP pages: no txid in them is newer; made when somebody asks; NULL: not known */
+    size_t groups;    /* in it */
 };
+#define MAP_GROUP 128u
 
 /* In memory: what a replica's indexes say, or a test. */
 void map_init_memory(struct map *m, uint32_t page_size);
@@ -41,6 +44,10 @@ static inline struct map_entry map_get(const struct map *m, uint32_t pgno)
     return pgno >= 1 && pgno <= m->pages ? m->entries[pgno - 1] : (struct map_entry){0, 0};
 }
 void map_set(struct map *m, uint32_t pgno, struct map_entry entry); /* 1 <= pgno <= pages */
+
+/* The first page from `pgno` on that may have changed after `after`; pages + 1: none. Passes over groups that can't, so that what
+ * changed lately in a large database is found without looking at all of it. */
+uint32_t map_next_changed(struct map *m, uint32_t pgno, uint64_t after);
 
 /* Every page has an entry but for the lock-byte page. */
 bool map_is_complete(const struct map *m);

@@ -14,13 +14,13 @@
 static int note_attempt(struct destination *d, const struct author *a, struct err *e)
 {
     struct identity_replica *entry = &d->entry;
-    bool again = identity_replica_tried(entry, &d->outgoing.digest);
+    bool again = identity_replica_tried(entry, &d->outgoing.object.digest);
     if (!again && entry->attempt_count == IDENTITY_ATTEMPTS_MAX) {
         memmove(entry->attempts, entry->attempts + 1, (IDENTITY_ATTEMPTS_MAX - 1) * sizeof entry->attempts[0]);
         entry->attempt_count--;
     }
     if (!again)
-        entry->attempts[entry->attempt_count++] = d->outgoing.digest;
+        entry->attempts[entry->attempt_count++] = d->outgoing.object.digest;
     if (again && d->run_on_disk)
         return 0;
     state_set_replica(a->state, d->index, entry); /* after a sync that failed: what it should have written is written anew */
@@ -32,13 +32,6 @@ static int note_attempt(struct destination *d, const struct author *a, struct er
     d->run_on_disk = true;
     return 0;
 }
-
-struct landed { /* an object that continues our history */
-    uint64_t min, max;
-    struct digest digest;
-    uint64_t checksum, base_owed;
-    uint32_t page_size;
-};
 
 /* The position moves. */
 static void adopt(struct destination *d, const struct author *a, const struct landed *o, int64_t store_ms)
@@ -59,6 +52,7 @@ static void adopt(struct destination *d, const struct author *a, const struct la
         d->endangered = o->digest;
     }
     d->outgoing.bytes.len = 0;
+    levels_note_append(&d->levels, o->max, o->checksum, o->bytes, o->anew);
     destination_prove(d, store_ms);
     state_set_replica(a->state, d->index, &d->entry);
 }
@@ -137,7 +131,7 @@ static int links_to_ours(struct destination *d, const struct author *a, uint64_t
     struct digest digest;
     if (object_load_level0(d->store, min, a->codec, &s, &digest, e))
         return -1;
-    *ret_linked = min == d->outgoing.max + 1 && digest_equal(&s.trailer.info.digest_before, &d->outgoing.digest);
+    *ret_linked = min == d->outgoing.object.max + 1 && digest_equal(&s.trailer.info.digest_before, &d->outgoing.object.digest);
     segment_release(&s);
     return 0;
 }
@@ -153,14 +147,14 @@ static int believe(struct destination *d, const struct author *a, const char *ke
     if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
         return 0;
     bool there = true;
-    if (still_there(d, a, d->outgoing.min, &d->outgoing.digest, &there, e))
+    if (still_there(d, a, d->outgoing.object.min, &d->outgoing.object.digest, &there, e))
         return err_wrap(e, "did somebody overwrite it?");
     if (!there) {
         *ret_believed = false;
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
-    if (find_next(d, d->outgoing.min, &next, store_ms, e))
+    if (find_next(d, d->outgoing.object.min, &next, store_ms, e))
         return err_wrap(e, "did the answer come in time?");
     if (!next)
         return 0;
@@ -180,7 +174,7 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
 {
     struct segment s;
     struct digest digest;
-    if (object_load_level0(d->store, d->outgoing.min, a->codec, &s, &digest, e))
+    if (object_load_level0(d->store, d->outgoing.object.min, a->codec, &s, &digest, e))
         return -1;
     const struct segment_info info = s.trailer.info;
     struct landed landed = {.min = info.min,
@@ -190,7 +184,11 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
                             .base_owed = info.flags & SEGMENT_BASE_ONLY    ? info.max
                                          : info.flags & SEGMENT_FROM_EMPTY ? 0
                                                                            : d->entry.base_owed,
-                            .page_size = info.page_size};
+                            .bytes = s.trailer.object_size,
+                            .page_size = info.page_size,
+                            .anew = info.flags & SEGMENT_FROM_EMPTY};
+    for (uint32_t i = 0; i < s.trailer.list_count; i++)
+        landed.bytes += s.list[i].size;
     struct identity id = state_identity(a->state);
     bool earlier_run = !uid_equal(&info.run, &a->run); /* in one process only digests count: a cloned machine has both ids */
     bool tried = RULE(attempts) && identity_replica_tried(&d->entry, &digest);
@@ -217,7 +215,7 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
 static int put(struct destination *d, const struct author *a, struct err *e)
 {
     struct outgoing *o = &d->outgoing;
-    struct name name = {.kind = NAME_LEVEL0, .min = o->min};
+    struct name name = {.kind = NAME_LEVEL0, .min = o->object.min};
     char key[NAME_MAX_BYTES];
     int64_t store_ms = 0;
     bool believed = true;
@@ -232,20 +230,14 @@ static int put(struct destination *d, const struct author *a, struct err *e)
         return 0;
     d->objects++;
     d->bytes += o->bytes.len;
-    struct landed landed = {.min = o->min,
-                            .max = o->max,
-                            .digest = o->digest,
-                            .checksum = o->checksum,
-                            .base_owed = o->base_owed,
-                            .page_size = o->page_size};
-    adopt(d, a, &landed, store_ms);
+    adopt(d, a, &o->object, store_ms);
     return 0;
 }
 
 int destination_append(struct destination *d, const struct author *a, struct err *e)
 {
-    INVARIANT(d->state == DESTINATION_ATTACHED && d->outgoing.min == d->entry.durable_txid + 1,
-              "replica '%s': an append at txid %" PRIu64 " after %" PRIu64 " in state %d", d->url, d->outgoing.min,
+    INVARIANT(d->state == DESTINATION_ATTACHED && d->outgoing.object.min == d->entry.durable_txid + 1,
+              "replica '%s': an append at txid %" PRIu64 " after %" PRIu64 " in state %d", d->url, d->outgoing.object.min,
               d->entry.durable_txid, d->state);
     if (prove_head(d, a, e))
         return -1;

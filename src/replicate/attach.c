@@ -190,6 +190,7 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         d->head_time_ms = 0;
         d->head_page_size = 0;
         d->head_min = 0;
+        d->levels = (struct levels){.base_bytes = 0};
         state_set_replica(a->state, d->index, &d->entry);
         snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
         *ret_to = DESTINATION_ATTACHED;
@@ -199,7 +200,9 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         return -1;
     if (!f.mine && a->take_over == TAKE_OVER_NO)
         return destination_conflict(d, &f.last, e);
-    if (check_links(d, a, c, e))
+    struct levels_head head = {
+        .txid = f.head_txid, .checksum = f.head_checksum, .page_size = f.last.page_size, .store_ms = d->proof_store_ms};
+    if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
         return -1;
     if (d->broken) {
         map_release(&d->head_map);

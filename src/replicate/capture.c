@@ -7,6 +7,7 @@
 #include "base/invariant.h"
 #include "base/page.h"
 #include "format/patch.h"
+#include "replicate/dirty.h"
 #include "replicate/page_cache.h"
 
 #include <assert.h>
@@ -30,11 +31,9 @@ void capture_init(struct capture *c, struct watch *watch, struct state *state)
 void capture_release(struct capture *c)
 {
     frame_index_release(&c->frames);
-    page_cache_free(c->cache);
-    free(c->chunk);
-    c->cache = NULL;
-    c->chunk = NULL;
-    c->chunk_cap = 0;
+    capture_shrink(c);
+    dirty_free(c->dirty);
+    c->dirty = NULL;
 }
 
 void capture_shrink(struct capture *c)
@@ -372,6 +371,8 @@ static int add_frame(struct pass *p, const struct wal_frame *frame, struct err *
         else if (old_version(c, frame->pgno, before, p->room, &old, e))
             return -1;
         struct version v = describe_version(frame, txid, now.hash, before, old, map->page_size);
+        if (c->dirty)
+            dirty_note(c->dirty, &v);
         if (batch_add(p->batch, &v, frame->page, e))
             return -1;
     }
@@ -449,6 +450,8 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
         return 0;
     if (!c->cache)
         c->cache = page_cache_new(target->page_size); /* without one it is only slower */
+    if (!c->dirty)
+        c->dirty = dirty_new(); /* without it compacted segments hold images */
     struct pass *p = calloc(1, sizeof *p);
     if (!p)
         return err_nomem(e, sizeof *p);
@@ -631,6 +634,8 @@ int capture_resync(struct capture *c, const struct wal_index_header *target, con
     r.txid++;
     page_cache_free(c->cache);
     c->cache = NULL;
+    if (c->dirty && RULE(mask_drop)) /* a commit that was captured half-way may have left something there */
+        dirty_clear(c->dirty);
     c->proven = false;
     int rc = resync_under(c, target, &r, e);
     map_release(&fresh);

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 struct page_cache; /* newest images of pages that changed lately: what the next version is compared with */
+struct dirty;      /* what changed in pages lately: for compacted segments */
 
 struct capture {
     struct watch *watch; /* borrowed */
@@ -32,6 +33,7 @@ struct capture {
     bool reader_ready;
     struct frame_index frames; /* of the current generation up to pos */
     struct page_cache *cache;
+    struct dirty *dirty;   /* made when it is needed; NULL: nothing is known */
     atomic_llong *beat_ms; /* borrowed, may be NULL: the time of the last progress, for a watchdog */
     uint8_t *chunk;        /* of frames being read */
     size_t chunk_cap;      /* bytes */

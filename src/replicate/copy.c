@@ -2,6 +2,8 @@
 #include "replicate/copy.h"
 
 #include "base/page.h"
+#include "format/patch.h"
+#include "replicate/dirty.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,11 +20,11 @@ void piece_free(struct piece *p)
     free(p);
 }
 
-struct copy *copy_new(enum copy_kind kind, uint64_t after, uint64_t start, uint32_t end_page)
+struct copy *copy_new(enum copy_kind kind, uint64_t after, uint32_t page_size)
 {
     struct copy *c = calloc(1, sizeof *c);
     if (c)
-        *c = (struct copy){.kind = kind, .after = after, .start = start, .next_page = 1, .end_page = end_page};
+        *c = (struct copy){.kind = kind, .after = after, .page_size = page_size, .next_page = 1};
     return c;
 }
 
@@ -52,6 +54,7 @@ int copy_note(struct copy *c, unsigned index, const struct listed *object, struc
         if (!grown)
             return err_nomem(e, cap * sizeof *c->list);
         c->list = grown;
+        memset(c->list + c->list_cap, 0, (cap - c->list_cap) * sizeof *c->list);
         c->list_cap = cap;
     }
     c->list[index] = *object;
@@ -77,9 +80,22 @@ static int add_version(struct piece *p, const struct version *v, struct err *e)
     return 0;
 }
 
-/* Reads pages first..first+n-1, which all have a hash, into the piece. */
-static int add_run(struct piece *p, struct capture *capture, uint32_t first, uint32_t n, struct err *e)
+/* A patch in place of the image, where what changed is known and is worth it. */
+static void describe(const struct copy *c, const struct capture *capture, struct version *v)
 {
+    uint64_t from = 0, mask = 0;
+    if (c->kind != COPY_LEVEL || !capture->dirty || !dirty_since(capture->dirty, v->pgno, v->txid, c->after, &from, &mask) ||
+        __builtin_popcountll(mask) > PATCH_GRANULES_WORTH)
+        return;
+    v->kind = VERSION_PATCH;
+    v->from = from;
+    v->mask = mask;
+}
+
+/* Reads pages first..first+n-1, which all have a hash, into the piece. */
+static int add_run(const struct copy *c, struct piece *p, struct capture *capture, uint32_t first, uint32_t n, struct err *e)
+{
+    uint8_t cut[PAGE_SIZE_MAX];
     const struct map *map = &capture->state->map;
     uint32_t page_size = map->page_size;
     if (buf_reserve(&p->payload, (size_t)n * page_size, e))
@@ -90,20 +106,28 @@ static int add_run(struct piece *p, struct capture *capture, uint32_t first, uin
     for (uint32_t i = 0; i < n; i++) {
         struct map_entry entry = map_get(map, first + i);
         struct version v = {.pgno = first + i, .kind = VERSION_IMAGE, .txid = entry.txid, .hash = entry.hash};
+        const uint8_t *page = bytes + (size_t)i * page_size;
         if (entry.hash == 0 && !RULE(base_map))
-            v.hash = page_hash(first + i, bytes + (size_t)i * page_size, page_size);
-        else if (page_hash(first + i, bytes + (size_t)i * page_size, page_size) != entry.hash)
+            v.hash = page_hash(first + i, page, page_size);
+        else if (page_hash(first + i, page, page_size) != entry.hash)
             return err_set(e, ERR_CORRUPT, 0, "page %u of the local database is not what the page map says", first + i);
+        describe(c, capture, &v);
         if (add_version(p, &v, e))
             return -1;
+        if (v.kind == VERSION_PATCH) {
+            patch_cut(v.mask, page, page_size, cut);
+            page = cut;
+        }
+        size_t size = version_size(&v, page_size); /* patches take less room: what follows moves up */
+        memmove(p->payload.data + p->payload.len, page, size);
+        p->payload.len += size;
     }
-    p->payload.len += (size_t)n * page_size;
     return 0;
 }
 
 /* Adds what changed after `after` of pages first..last, until the piece is full. *ret_next: the first page not looked at. */
-static int add_range(struct piece *p, struct capture *capture, uint32_t first, uint32_t last, uint64_t after, uint32_t *ret_next,
-                     struct err *e)
+static int add_range(const struct copy *c, struct piece *p, struct capture *capture, uint32_t first, uint32_t last, uint64_t after,
+                     uint32_t *ret_next, struct err *e)
 {
     const struct map *map = &capture->state->map;
     uint32_t pgno = first, lock_page = lock_byte_page(map->page_size), run_max = RUN_BYTES / map->page_size;
@@ -115,7 +139,7 @@ static int add_range(struct piece *p, struct capture *capture, uint32_t first, u
         struct map_entry entry = map_get(map, pgno);
         uint32_t run = 0;
         if (pgno == lock_page || entry.txid <= after) {
-            pgno++;
+            pgno = map_next_changed(&capture->state->map, pgno + 1, after);
             continue;
         }
         if (entry.hash == 0 && RULE(base_map)) {
@@ -130,7 +154,7 @@ static int add_range(struct piece *p, struct capture *capture, uint32_t first, u
         while (run < max && pgno + run <= last && pgno + run != lock_page && map_get(map, pgno + run).txid > after &&
                (map_get(map, pgno + run).hash != 0 || !RULE(base_map)))
             run++;
-        if (add_run(p, capture, pgno, run, e))
+        if (add_run(c, p, capture, pgno, run, e))
             return -1;
         pgno += run;
     }
@@ -167,7 +191,7 @@ static int add_changed_again(struct copy *c, struct piece *p, struct capture *ca
     for (size_t i = 0; i < c->range_count; i++) {
         struct range_read *r = &c->ranges[i];
         uint32_t next = 0, last = r->last_page < capture->state->map.pages ? r->last_page : capture->state->map.pages;
-        if (add_range(p, capture, r->first_page, r->last_page, r->txid, &next, e))
+        if (add_range(c, p, capture, r->first_page, r->last_page, r->txid, &next, e))
             return -1;
         if (next <= last) { /* full in the middle of the range: split it, the rest keeps its older txid */
             struct range_read rest = {.first_page = next, .last_page = r->last_page, .txid = r->txid};
@@ -187,7 +211,7 @@ static int read_catch_up(struct copy *c, struct piece *p, struct capture *captur
     bool complete = false;
     if (c->next_page <= pages) {
         p->first_page = c->next_page;
-        if (add_range(p, capture, c->next_page, pages, c->after, &next, e))
+        if (add_range(c, p, capture, c->next_page, pages, c->after, &next, e))
             return -1;
         if (next > c->next_page && note_range(c, c->next_page, next - 1, capture->txid, e))
             return -1;
@@ -208,7 +232,7 @@ static int read_base(struct copy *c, struct piece *p, struct capture *capture, s
 {
     uint32_t next = c->next_page;
     p->first_page = c->next_page;
-    if (add_range(p, capture, c->next_page, c->end_page, 0, &next, e))
+    if (add_range(c, p, capture, c->next_page, c->end_page, 0, &next, e))
         return -1;
     bool shrunk = next > capture->state->map.pages; /* what lies beyond is gone */
     p->last_page = shrunk || next > c->end_page ? c->end_page : next - 1;
@@ -230,12 +254,11 @@ int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece,
     if (rc == 0)
         rc = c->kind == COPY_BASE ? read_base(c, p, capture, e) : read_catch_up(c, p, capture, e);
     if (rc) {
-        c->failed =
-            c->kind == COPY_CATCH_UP; /* ranges may count as read that are in no piece; a base asks for the same range again */
+        c->failed = c->kind != COPY_BASE; /* ranges may count as read that are in no piece; a base asks for the same range again */
         piece_free(p);
         return err_wrap(e, "copy pages");
     }
-    if (c->kind == COPY_CATCH_UP) {
+    if (c->kind != COPY_BASE) {
         p->first_page = p->version_count ? p->versions[0].pgno : 0;
         p->last_page = p->version_count ? p->versions[p->version_count - 1].pgno : 0;
     }

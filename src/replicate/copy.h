@@ -1,4 +1,5 @@
-/* replicate/copy.h - pages out of the local database, in pieces: a base, or everything that a replica has missed.
+/* replicate/copy.h - pages out of the local database, in pieces: a base, everything that a replica has missed, or a compacted
+ * segment.
  *
  * Each piece is read at its own moment, in one go under the watch, then encoded and put while capture goes on. So a copy of any
  * size takes bounded memory and never pins the WAL for longer than one piece takes to read. Every page is checked against its hash
@@ -6,7 +7,8 @@
  *
  *   base      every page of a range, as one chunk. The levels from `start` on bring what changed after a chunk was read.
  *   catch-up  every page whose last change is after `after`. What changed again after its piece was read comes again, in the last
- * piece. */
+ *             piece
+ *   level     the same, with patches where it is known what changed (dirty.h): nothing is ever downloaded to compact a replica */
 #ifndef SEAWALL_REPLICATE_COPY_H
 #define SEAWALL_REPLICATE_COPY_H
 
@@ -17,7 +19,7 @@
 #define PIECE_BYTES SCALE(8u << 20, 2048u) /* raw; three of them are in memory at most */
 #define COPY_IN_FLIGHT 2                   /* pieces being encoded and put at a time */
 
-enum copy_kind { COPY_CATCH_UP, COPY_BASE };
+enum copy_kind { COPY_CATCH_UP, COPY_BASE, COPY_LEVEL };
 
 /* Pages in ascending order; owned by whoever holds it. */
 struct piece {
@@ -27,23 +29,25 @@ struct piece {
     uint32_t first_page, last_page; /* range that was looked through */
     struct commit_record record;    /* the state it was read at */
     uint32_t page_size;
-    bool last;      /* of a catch-up: with this piece the copy is complete as of record.txid */
+    bool last;      /* of a catch-up or level: with this piece the copy is complete as of record.txid */
     unsigned index; /* position among the pieces of the copy */
 };
 void piece_free(struct piece *p);
 
 struct copy {
     enum copy_kind kind;
-    uint64_t after; /* catch-up: pages with a later txid; base: 0 */
-    uint64_t start; /* base: the txid that fixed the ranges */
+    uint64_t after; /* catch-up, level: pages with a later txid; base: 0 */
+    uint64_t start; /* base: the txid from which on levels are needed beside it */
+    struct uid id;  /* base: of its chunks and marker */
+    unsigned level; /* level: which */
     uint32_t page_size;
     uint32_t next_page; /* to be looked at */
-    uint32_t end_page;  /* base: the last page; catch-up: grows with the database */
+    uint32_t end_page;  /* base: the last page */
     bool read_all;      /* nothing is left to be read */
     struct range_read {
         uint32_t first_page, last_page;
         uint64_t txid; /* at which the range was read last */
-    } * ranges;        /* catch-up */
+    } * ranges;        /* catch-up, level */
     size_t range_count, range_cap;
     struct listed *list; /* objects that were put, by piece index */
     size_t list_count, list_cap;
@@ -52,7 +56,7 @@ struct copy {
     bool failed;     /* start over */
 };
 
-struct copy *copy_new(enum copy_kind kind, uint64_t after, uint64_t start, uint32_t end_page); /* NULL: out of memory */
+struct copy *copy_new(enum copy_kind kind, uint64_t after, uint32_t page_size); /* NULL: out of memory */
 
 /* The pieces from `index` on were not put: they are read again, from `page` on. Of a base. */
 void copy_rewind(struct copy *c, unsigned index, uint32_t page);

@@ -154,6 +154,12 @@ static void give_piece(struct database *db, struct piece *piece)
     struct lane *l = db->copying;
     if (!l)
         return;
+    if (db->copying_level) {
+        l->level_read_all = l->level->read_all;
+        l->level_failed |= l->level->failed;
+        l->level_piece = piece;
+        return;
+    }
     l->read_all = l->copy && l->copy->read_all;
     l->copy_failed |= l->copy && l->copy->failed;
     if (!piece)
@@ -249,15 +255,28 @@ static bool any_keeps(const struct database *db)
     return false;
 }
 
-static struct lane *lane_to_copy(struct database *db)
+/* A catch-up comes first, a base last. */
+static struct lane *lane_to_copy(struct database *db, bool *ret_level)
 {
+    *ret_level = false;
     for (size_t i = 0; i < db->lane_count; i++)
         if (db->lanes[i].copy && db->lanes[i].copy->kind == COPY_CATCH_UP && lane_wants_piece(&db->lanes[i]))
             return &db->lanes[i];
     for (size_t i = 0; i < db->lane_count; i++)
+        if (lane_wants_level_piece(&db->lanes[i])) {
+            *ret_level = true;
+            return &db->lanes[i];
+        }
+    for (size_t i = 0; i < db->lane_count; i++)
         if (lane_wants_piece(&db->lanes[i]))
             return &db->lanes[i];
     return NULL;
+}
+
+static bool wants_copy(struct database *db)
+{
+    bool level = false;
+    return lane_to_copy(db, &level) != NULL;
 }
 
 static bool catching_up(const struct database *db)
@@ -286,9 +305,9 @@ static void fill_request(struct database *db)
                                                                              .head_time_ms = d->head_time_ms,
                                                                              .map = d->head_map.page_size ? &d->head_map : NULL};
     }
-    db->copying = lane_to_copy(db);
+    db->copying = lane_to_copy(db, &db->copying_level);
     if (db->copying)
-        r->copy = db->copying->copy;
+        r->copy = db->copying_level ? db->copying->level : db->copying->copy;
 }
 
 static bool resync_wanted(const struct database *db)
@@ -308,7 +327,7 @@ static bool local_due(struct database *db, int64_t now)
         return true;
     if (all_asked(db) && (resync_wanted(db) || !db->proven))
         return true;
-    if (lane_to_copy(db))
+    if (wants_copy(db))
         return true;
     if (db->stopping && !db->final_done)
         return true;
@@ -338,8 +357,7 @@ static bool all_durable(const struct database *db)
         const struct lane *l = &db->lanes[i];
         if (l->seen == DESTINATION_CONFLICT)
             continue;
-        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != db->captured_txid ||
-            l->d.entry.base_owed > 0)
+        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != db->captured_txid || ship_owes(db, l))
             return false;
     }
     return true;
@@ -503,7 +521,7 @@ void database_schedule(struct database *db)
         start_local(db);
     for (size_t i = 0; i < db->lane_count; i++)
         ship_schedule(db, &db->lanes[i], now);
-    if (!db->busy && !db->failed && lane_to_copy(db)) /* a copy that has just begun */
+    if (!db->busy && !db->failed && wants_copy(db)) /* a copy that has just begun */
         start_local(db);
 }
 

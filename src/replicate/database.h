@@ -47,7 +47,8 @@ struct database {
     struct local_report figures; /* of the last run that has ended */
     int rc;
     struct err err;
-    struct lane *copying; /* whose copy the local job reads */
+    struct lane *copying; /* whose copy the local job reads: */
+    bool copying_level;   /* the compaction, or else the catch-up or base */
 
     struct lane *lanes; /* the replicas */
     size_t lane_count;
@@ -92,6 +93,10 @@ void database_log_figures(const struct database *db);
 
 void ship_schedule(struct database *db, struct lane *l, int64_t now_ms);
 int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now_ms); /* when its commits may leave */
+
+/* Is durable, but has something to write before a process that has to come to an end may do so: a base without which nothing can be
+ * restored; with --once, which is run again and again, what history needs. */
+bool ship_owes(const struct database *db, const struct lane *l);
 
 /* Its job takes so long that nobody waits for it any more. */
 bool ship_hangs(const struct lane *l);

@@ -77,7 +77,7 @@ void destination_prove(struct destination *d, int64_t store_ms)
     d->proof_boot_ms = clock_boot_ms();
 }
 
-static int info_of(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
+int destination_info(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
 {
     struct identity id = state_identity(a->state);
     *ret_info = (struct segment_info){
@@ -120,19 +120,24 @@ static int finish(struct destination *d, struct segment_writer *w, const struct 
                   struct err *e)
 {
     const struct commit_record *last = &content->records[content->record_count - 1];
-    struct outgoing *o = &d->outgoing;
+    struct outgoing *out = &d->outgoing;
     INVARIANT(content->info->min == d->entry.durable_txid + 1 && content->info->min <= content->info->max,
               "replica '%s': an object of txid %" PRIu64 " to %" PRIu64 " after %" PRIu64, d->url, content->info->min,
               content->info->max, d->entry.durable_txid);
-    buf_release(&o->bytes);
-    if (segment_writer_finish(w, content, &o->bytes, &o->digest, e))
+    buf_release(&out->bytes);
+    struct landed o = {.min = content->info->min,
+                       .max = content->info->max,
+                       .page_size = content->info->page_size,
+                       .checksum = last->checksum,
+                       .anew = content->info->flags & SEGMENT_FROM_EMPTY,
+                       .base_owed = base_owed};
+    if (segment_writer_finish(w, content, &out->bytes, &o.digest, e))
         return -1;
-    o->min = content->info->min;
-    o->max = content->info->max;
-    o->page_size = content->info->page_size;
-    o->checksum = last->checksum;
-    o->commits = (unsigned)content->record_count;
-    o->base_owed = base_owed;
+    o.bytes = out->bytes.len;
+    for (size_t i = 0; i < content->list_count; i++)
+        o.bytes += content->list[i].size;
+    out->object = o;
+    out->commits = (unsigned)content->record_count;
     return 0;
 }
 
@@ -152,7 +157,8 @@ static int by_page_then_txid(const void *a, const void *b)
 }
 
 /* Versions after the durable position, versions of one page side by side: that is what one deflate window wants. */
-static struct sorted *sort_versions(const struct destination *d, struct batch *const *batches, size_t count, size_t *ret_n)
+static struct sorted *sort_versions(const struct destination *d, struct batch *const *batches, size_t count, uint64_t upto,
+                                    size_t *ret_n)
 {
     size_t n = 0, total = 0;
     for (size_t i = 0; i < count; i++)
@@ -161,7 +167,7 @@ static struct sorted *sort_versions(const struct destination *d, struct batch *c
     for (size_t i = 0; sorted && i < count; i++)
         for (size_t k = 0; k < batches[i]->version_count; k++) {
             const struct captured *c = &batches[i]->versions[k];
-            if (!c->dead && c->version.txid > d->entry.durable_txid)
+            if (!c->dead && c->version.txid > d->entry.durable_txid && c->version.txid <= upto)
                 sorted[n++] = (struct sorted){.captured = c, .batch = batches[i]};
         }
     if (sorted && n > 0)
@@ -181,7 +187,8 @@ static void assert_patch_continues(const struct sorted *sorted, size_t i, uint64
                   v->from, v->txid);
 }
 
-static struct commit_record *collect_records(const struct destination *d, struct batch *const *batches, size_t count, size_t *ret_n)
+static struct commit_record *collect_records(const struct destination *d, struct batch *const *batches, size_t count, uint64_t upto,
+                                             size_t *ret_n)
 {
     size_t n = 0, total = 0;
     for (size_t i = 0; i < count; i++)
@@ -189,27 +196,27 @@ static struct commit_record *collect_records(const struct destination *d, struct
     struct commit_record *records = malloc((total + 1) * sizeof *records);
     for (size_t i = 0; records && i < count; i++)
         for (size_t k = 0; k < batches[i]->record_count; k++)
-            if (batches[i]->records[k].txid > d->entry.durable_txid)
+            if (batches[i]->records[k].txid > d->entry.durable_txid && batches[i]->records[k].txid <= upto)
                 records[n++] = batches[i]->records[k];
     *ret_n = n;
     return records;
 }
 
 int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
-                              struct err *e)
+                              uint64_t upto, struct err *e)
 {
     struct segment_info info = {0};
     struct segment_writer w = {0};
     size_t version_count = 0, record_count = 0;
-    struct sorted *sorted = sort_versions(d, batches, count, &version_count);
-    struct commit_record *records = collect_records(d, batches, count, &record_count);
+    struct sorted *sorted = sort_versions(d, batches, count, upto, &version_count);
+    struct commit_record *records = collect_records(d, batches, count, upto, &record_count);
     int rc = -1;
     if (!sorted || !records) {
         err_nomem(e, version_count * sizeof(struct sorted));
         goto out;
     }
     assert(record_count > 0);
-    rc = info_of(d, a, &info, e);
+    rc = destination_info(d, a, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
     for (size_t i = 0; rc == 0 && i < version_count; i++) {
@@ -234,7 +241,7 @@ out:
 
 /* ---- copies */
 
-static int add_piece(struct segment_writer *w, const struct piece *p, struct err *e)
+int destination_add_piece(struct segment_writer *w, const struct piece *p, struct err *e)
 {
     size_t at = 0;
     if (buf_reserve(&w->out, p->payload.len + p->payload.len / 8 + SEGMENT_BLOCK_BYTES,
@@ -253,11 +260,11 @@ int destination_build_catch_up(struct destination *d, const struct author *a, co
 {
     struct segment_info info = {0};
     struct segment_writer w = {0};
-    int rc = info_of(d, a, &info, e);
+    int rc = destination_info(d, a, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, piece->page_size, e);
     if (rc == 0)
-        rc = add_piece(&w, piece, e);
+        rc = destination_add_piece(&w, piece, e);
     if (rc == 0) {
         link_to_head(&info, d, piece->record.txid, w.page_size);
         info.flags |= SEGMENT_LAST_ONLY | (copy->list_count ? SEGMENT_IN_PARTS : 0);
@@ -276,7 +283,7 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
 {
     struct segment_info info = {0};
     struct segment_writer w = {0};
-    int rc = info_of(d, a, &info, e);
+    int rc = destination_info(d, a, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, page_size, e);
     if (rc == 0) {
@@ -286,130 +293,5 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
         rc = finish(d, &w, &content, record->txid, e);
     }
     segment_writer_release(&w);
-    return rc;
-}
-
-static int name_existing(struct destination *d, const struct author *a, const char *key, const struct piece *piece,
-                         struct listed *ret_listed, struct err *e)
-{
-    struct segment s;
-    struct digest digest;
-    if (object_load_whole(d->store, key, a->codec, &s, &digest, e))
-        return -1;
-    const struct segment_info *i = &s.trailer.info;
-    bool ours = i->kind == OBJECT_CHUNK && uid_equal(&i->run, &a->run) && i->first_page == piece->first_page &&
-                i->last_page == piece->last_page && i->start <= i->max && i->max <= piece->record.txid;
-    *ret_listed = (struct listed){
-        .size = s.trailer.object_size, .digest = digest, .first_page = i->first_page, .last_page = i->last_page, .max = i->max};
-    snprintf(ret_listed->name, sizeof ret_listed->name, "%s", key);
-    segment_release(&s);
-    return ours ? 0 : err_set(e, ERR_CONFLICT, 0, "object '%s' is there already, and is not this one", key);
-}
-
-int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
-                          struct listed *ret_listed, struct err *e)
-{
-    struct segment_info info = {0};
-    struct segment_writer w = {0};
-    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
-    struct digest digest;
-    struct name name = {.run = a->run};
-    char key[NAME_MAX_BYTES];
-    int rc = info_of(d, a, &info, e);
-    if (rc == 0)
-        rc = segment_writer_init(&w, a->codec, piece->page_size, e);
-    if (rc == 0)
-        rc = add_piece(&w, piece, e);
-    if (rc == 0) {
-        info.page_size = piece->page_size;
-        info.max = piece->record.txid;
-        info.first_page = piece->first_page;
-        info.last_page = piece->last_page;
-        if (copy->kind == COPY_BASE) {
-            INVARIANT(copy->start <= info.max, "a chunk at txid %" PRIu64 " of a base from %" PRIu64, info.max, copy->start);
-            info.kind = OBJECT_CHUNK;
-            info.start = copy->start;
-            name.kind = NAME_CHUNK;
-            name.start = copy->start;
-            name.first_page = piece->first_page;
-        } else {
-            info.kind = OBJECT_PART;
-            info.min = d->entry.durable_txid + 1;
-            name.kind = NAME_PART;
-            memcpy(&name.number, info.nonce.bytes, sizeof name.number);
-        }
-        struct segment_content content = {.info = &info};
-        rc = segment_writer_finish(&w, &content, &object, &digest, e);
-    }
-    segment_writer_release(&w);
-    if (rc == 0) {
-        name_format(&name, key);
-        rc = store_put_new(d->store, key, object.data, object.len, NULL, e);
-        if (rc != 0 && e->code == ERR_EXISTS) /* our own, put by a try whose answer was lost: name what is there */
-            return buf_release(&object), name_existing(d, a, key, piece, ret_listed, e);
-    }
-    if (rc == 0) {
-        *ret_listed = (struct listed){
-            .size = object.len, .digest = digest, .first_page = info.first_page, .last_page = info.last_page, .max = info.max};
-        snprintf(ret_listed->name, sizeof ret_listed->name, "%s", key);
-    }
-    buf_release(&object);
-    return rc;
-}
-
-static bool same_list(const struct segment *s, const struct copy *copy)
-{
-    bool same = s->trailer.list_count == copy->list_count;
-    for (size_t i = 0; same && i < copy->list_count; i++)
-        same = digest_equal(&s->list[i].digest, &copy->list[i].digest) && strcmp(s->list[i].name, copy->list[i].name) == 0;
-    return same;
-}
-
-/* Is the marker that is there already the one of these chunks? */
-static int check_marker(struct destination *d, const struct author *a, const char *key, const struct copy *copy, struct err *e)
-{
-    struct segment s;
-    struct digest digest;
-    if (object_load_whole(d->store, key, a->codec, &s, &digest, e))
-        return -1;
-    bool ours = s.trailer.info.kind == OBJECT_MARKER && uid_equal(&s.trailer.info.run, &a->run) && same_list(&s, copy);
-    segment_release(&s);
-    return ours ? 0 : err_set(e, ERR_CORRUPT, 0, "object '%s' is there already, and is not this one", key);
-}
-
-int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
-                           struct err *e)
-{
-    struct segment_info info = {0};
-    struct segment_writer w = {0};
-    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
-    struct digest digest;
-    struct name name = {.kind = NAME_MARKER, .start = copy->start, .run = a->run};
-    char key[NAME_MAX_BYTES];
-    int rc = info_of(d, a, &info, e);
-    if (rc == 0)
-        rc = segment_writer_init(&w, a->codec, page_size, e);
-    if (rc == 0) {
-        info.kind = OBJECT_MARKER;
-        info.start = info.max = copy->start;
-        info.page_size = page_size;
-        info.first_page = copy->end_page ? 1 : 0;
-        info.last_page = copy->end_page;
-        for (size_t i = 0; i < copy->list_count; i++)
-            if (copy->list[i].max > info.max)
-                info.max = copy->list[i].max;
-        INVARIANT(info.max <= d->entry.durable_txid || !RULE(durable_first),
-                  "a base reaches txid %" PRIu64 ", the replica %" PRIu64, info.max, d->entry.durable_txid);
-        struct segment_content content = {.info = &info, .list = copy->list, .list_count = copy->list_count};
-        rc = segment_writer_finish(&w, &content, &object, &digest, e);
-    }
-    segment_writer_release(&w);
-    if (rc == 0) {
-        name_format(&name, key);
-        rc = store_put_new(d->store, key, object.data, object.len, NULL, e);
-        if (rc != 0 && e->code == ERR_EXISTS) /* our own, put by a try whose answer was lost */
-            rc = check_marker(d, a, key, copy, e);
-    }
-    buf_release(&object);
     return rc;
 }

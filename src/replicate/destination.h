@@ -43,19 +43,27 @@
 #include "replica/plan.h"
 #include "replicate/batch.h"
 #include "replicate/copy.h"
+#include "replicate/levels.h"
 
 enum destination_state { DESTINATION_DETACHED, DESTINATION_RESYNC, DESTINATION_ATTACHED, DESTINATION_CONFLICT };
 
 enum take_over { TAKE_OVER_NO, TAKE_OVER_YES };
 
-/* An object that is built and not yet known to be there. Sent again unchanged until the outcome is known. */
-struct outgoing {
-    struct buf bytes; /* len 0: none */
+/* A level-0 object that continues the head, or will. */
+struct landed {
     struct digest digest;
     uint64_t min, max;
     uint64_t checksum;  /* database checksum of state max */
     uint64_t base_owed; /* after it */
+    uint64_t bytes;     /* with its parts */
     uint32_t page_size;
+    bool anew; /* nothing before it counts */
+};
+
+/* An object that is built and not yet known to be there. Sent again unchanged until the outcome is known. */
+struct outgoing {
+    struct buf bytes; /* len 0: none */
+    struct landed object;
     unsigned commits;
 };
 
@@ -68,6 +76,7 @@ struct destination {
     uint32_t index;                /* in the identity */
     struct identity_replica entry; /* working copy; state_set_replica stores it */
     struct outgoing outgoing;
+    struct levels levels; /* while ATTACHED */
 
     /* after attach, until the resync that it asked for is done */
     struct map head_map; /* of the replica at its head; page_size 0: not known */
@@ -127,9 +136,9 @@ bool destination_starts_anew(const struct destination *d, uint32_t page_size);
 
 /* ---- building what goes out next; each leaves d->outgoing filled */
 
-/* Commits after the durable position, out of consecutive batches of which the first contains durable_txid + 1. */
+/* Commits after the durable position, not after `upto`, out of consecutive batches of which the first contains durable_txid + 1. */
 int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
-                              struct err *e) MUST_CHECK;
+                              uint64_t upto, struct err *e) MUST_CHECK;
 
 /* The last piece of a catch-up, with the list of the parts before it. */
 int destination_build_catch_up(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
@@ -145,12 +154,23 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
  * unknown, try again later. */
 int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
-/* A part of a catch-up or a chunk of a base, under a name of its own. */
+/* ---- objects beside level 0: pieces.c. Each has a name that nothing else takes, so that a try whose answer was lost can be
+ * repeated: what is found under it then is ours, or the error is ERR_CONFLICT. */
+
+/* A part of a catch-up or of a compacted segment, or a chunk of a base. */
 int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
                           struct listed *ret_listed, struct err *e) MUST_CHECK;
 
 /* The marker that makes a base count. */
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
                            struct err *e) MUST_CHECK;
+
+/* A compacted segment: the last piece, with the list of the parts before it. It ends at the head. */
+int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
+                          struct err *e) MUST_CHECK;
+
+/* For those who build: who writes when, and a piece into a segment. */
+int destination_info(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e) MUST_CHECK;
+int destination_add_piece(struct segment_writer *w, const struct piece *p, struct err *e) MUST_CHECK;
 
 #endif

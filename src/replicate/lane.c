@@ -31,6 +31,15 @@ void lane_abandon_copy(struct lane *l)
     l->read_all = l->copy_failed = false;
 }
 
+void lane_abandon_level(struct lane *l)
+{
+    piece_free(l->level_piece);
+    l->level_piece = NULL;
+    copy_free(l->level);
+    l->level = NULL;
+    l->level_read_all = l->level_failed = false;
+}
+
 void lane_pause_base(struct lane *l)
 {
     unsigned index = l->copy->pieces;
@@ -60,6 +69,7 @@ void lane_resume_base(struct lane *l)
 void lane_close(struct lane *l)
 {
     lane_abandon_copy(l);
+    lane_abandon_level(l);
     copy_free(l->paused_base);
     destination_close(&l->d);
 }
@@ -91,6 +101,11 @@ bool lane_wants_piece(const struct lane *l)
     for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
         n += (l->waiting[i] != NULL) + l->piece_job[i].busy;
     return n < COPY_IN_FLIGHT;
+}
+
+bool lane_wants_level_piece(const struct lane *l)
+{
+    return l->level && !l->level_piece && !l->level_read_all && !l->level_failed;
 }
 
 /* Exponential with full jitter. */
@@ -128,7 +143,7 @@ static int build(struct lane *l, const struct author *a)
 {
     switch (l->kind) {
     case SHIP_COMMITS:
-        return destination_build_commits(&l->d, a, l->batches, l->batch_count, &l->err);
+        return destination_build_commits(&l->d, a, l->batches, l->batch_count, l->upto, &l->err);
     case SHIP_CATCH_UP:
         return destination_build_catch_up(&l->d, a, l->last_piece, l->copy, &l->err);
     case SHIP_ANCHOR:
@@ -153,6 +168,14 @@ static void run_ship(struct job *job, struct codec *codec)
             l->d.entry.base_owed = 0;
             state_set_replica(l->author.state, l->d.index, &l->d.entry);
         }
+        return;
+    }
+    if (l->kind == SHIP_PART) {
+        l->rc = destination_put_piece(&l->d, &author, l->level_piece, l->level, &l->listed, &l->err);
+        return;
+    }
+    if (l->kind == SHIP_LEVEL) {
+        l->rc = destination_put_level(&l->d, &author, l->level_piece, l->level, &l->err);
         return;
     }
     l->rc = build(l, &author);

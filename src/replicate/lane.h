@@ -16,6 +16,8 @@ enum ship_kind {
     SHIP_CATCH_UP, /* build from the last piece of a copy, send */
     SHIP_ANCHOR,   /* build an empty first object, send */
     SHIP_MARKER,   /* complete a base */
+    SHIP_PART,     /* a piece of a compacted segment */
+    SHIP_LEVEL,    /* the last one, which makes it count */
 };
 
 struct lane;
@@ -47,6 +49,7 @@ struct lane {
 
     struct batch *batches[LANE_BATCHES_MAX]; /* referenced while the job runs */
     size_t batch_count;
+    uint64_t upto;               /* of these, not beyond this txid */
     struct commit_record record; /* for an anchor */
     uint32_t page_size;
 
@@ -56,6 +59,11 @@ struct lane {
     struct piece *last_piece;              /* of a catch-up; waits for the parts before it */
     struct piece *waiting[COPY_IN_FLIGHT]; /* read, not handed to a job yet */
     struct piece_job piece_job[COPY_IN_FLIGHT];
+
+    struct copy *level;                /* being compacted; NULL: nothing is. One piece at a time, by ship jobs */
+    struct piece *level_piece;         /* of it, read; waits to be put */
+    struct listed listed;              /* what it became, if it is a part */
+    bool level_read_all, level_failed; /* what the local job said of it */
 
     bool compared;       /* the local job under way compares all pages with this replica too */
     bool asked;          /* attach was tried at least once */
@@ -85,8 +93,10 @@ struct piece_job *piece_job_of(struct job *job);
 
 bool lane_pieces_busy(const struct lane *l);
 bool lane_wants_piece(const struct lane *l);
-void lane_abandon_copy(struct lane *l); /* no piece job may be under way */
-void lane_pause_base(struct lane *l);   /* the same */
+bool lane_wants_level_piece(const struct lane *l);
+void lane_abandon_level(struct lane *l); /* no ship job may be under way */
+void lane_abandon_copy(struct lane *l);  /* no piece job may be under way */
+void lane_pause_base(struct lane *l);    /* the same */
 void lane_resume_base(struct lane *l);
 void lane_failed(struct lane *l, const struct err *e, int64_t now_ms);
 void lane_succeeded(struct lane *l);

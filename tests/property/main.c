@@ -215,10 +215,15 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.restores += o.figures.restores;
         sum.commits += o.figures.commits;
         sum.objects += o.figures.objects;
+        sum.levels += o.figures.levels;
+        sum.patches += o.figures.patches;
+        sum.bases += o.figures.bases;
     }
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
-           " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %ld s\n",
-           seeds, sum.steps, sum.commits, sum.objects, sum.kills, sum.power_cuts, sum.restores, (long)(time(NULL) - started));
+           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " kills, %" PRIu64 " power cuts, %" PRIu64
+           " restores compared, %ld s\n",
+           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.kills, sum.power_cuts, sum.restores,
+           (long)(time(NULL) - started));
     return 0;
 }
 

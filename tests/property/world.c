@@ -66,7 +66,7 @@ static struct published {
     int64_t head_time_ms;
     struct epoch epochs[200];
     size_t epoch_count;
-    struct base bases[200];
+    struct base bases[2000];
     size_t base_count;
 } published[STORES];
 static bool stray_allowed; /* a put may land in the past: it has to be taken back */
@@ -216,8 +216,25 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
         NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64, s.list[k].max,
              i->max);
     }
-    NEED(p->base_count < 200, "too many bases for the test");
+    NEED(p->base_count < 2000, "too many bases for the test");
     p->bases[p->base_count++] = (struct base){.start = i->start, .max = i->max, .born_ms = true_ms};
+    world_figures.bases++;
+    segment_release(&s);
+}
+
+/* A compacted segment leads from a state to another, and never beyond the head. */
+static void level_landed(struct sim_store *store, const struct sim_object *o)
+{
+    struct published *p = published_of(store);
+    struct segment s;
+    decode(o, &s);
+    const struct segment_info *i = &s.trailer.info;
+    NEED(i->max <= p->head, "%s lands in %s, whose head is %" PRIu64, o->key, store->url, p->head);
+    NEED(s.records[0].checksum == point_at(p, i->max)->checksum, "%s of %s leads to another state than level 0", o->key,
+         store->url);
+    for (uint32_t k = 0; k < s.trailer.version_count; k++)
+        world_figures.patches += s.versions[k].kind == VERSION_PATCH;
+    world_figures.levels++;
     segment_release(&s);
 }
 
@@ -229,6 +246,8 @@ void world_landed(struct sim_store *s, const struct sim_object *o)
         level0_landed(s, o);
     else if (name.kind == NAME_MARKER)
         marker_landed(s, o);
+    else if (name.kind == NAME_LEVEL)
+        level_landed(s, o);
 }
 
 /* ---- what must be restorable */
@@ -481,6 +500,8 @@ static void start_daemon(struct host *h, bool take_over)
     o.lock_at = 5;
     o.grace_ms = GRACE_MS;
     o.stop_timeout_ms = 20000;
+    o.fanout = 2 + dice_below(&luck, 2);
+    o.base_interval_ms = 120000;
     p->config = (struct replicate_config){.db_path = h->path,
                                           .urls = p->urls,
                                           .url_count = STORES,

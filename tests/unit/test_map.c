@@ -19,6 +19,16 @@ static void assert_sums(const struct map *m)
     assert_true(m->sum == sum);
 }
 
+/* What is looked for by groups is what looking at each page finds. */
+static void assert_nothing_is_passed_over(struct map *m, struct dice *d)
+{
+    uint64_t after = dice_below(d, 6);
+    uint32_t from = dice_between(d, 1, m->pages + 1), found = map_next_changed(m, from, after);
+    assert_true(found >= from && found <= m->pages + 1);
+    for (uint32_t pgno = from; pgno < found; pgno++)
+        assert_true(map_get(m, pgno).txid <= after);
+}
+
 static void the_sums_follow_every_change(void **state)
 {
     struct dice d = dice_of(10);
@@ -35,6 +45,7 @@ static void the_sums_follow_every_change(void **state)
             map_clear(&m);
         if (round % 10 == 0)
             assert_sums(&m);
+        assert_nothing_is_passed_over(&m, &d);
     }
     assert_sums(&m);
     map_release(&m);
