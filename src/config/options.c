@@ -35,7 +35,7 @@ const struct option_spec option_table[] = {
     {"grace", OPTION_MS, FIELD(grace_ms), 3600000, 1000, 2592000000, false, "TIME",
      "nothing younger is deleted from a replica; a writer that was away for half of it looks before it appends"},
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},
-    {"fanout", OPTION_COUNT, FIELD(fanout), 16, 2, 1000, false, "N", "so many segments of a level become one of the level above"},
+    {"fanout", OPTION_COUNT, FIELD(fanout), 64, 2, 1000, false, "N", "so many segments of a level become one of the level above"},
     {"base-interval", OPTION_MS, FIELD(base_interval_ms), DAY, 1000, AGE_MAX, true, "TIME|never",
      "write a new base when the newest is so old and anything changed; never: only when the levels since it weigh half of it"},
     {"prune-interval", OPTION_MS, FIELD(prune_interval_ms), HOUR, 1000, AGE_MAX, true, "TIME|never",

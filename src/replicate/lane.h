@@ -39,6 +39,7 @@ struct lane {
     uint64_t seen_durable;       /* its position then */
     struct store *store;         /* its store then; NULL: not opened yet */
     struct budget budget;        /* of puts, if the store is remote */
+    bool base_was_owed;          /* when the last job began */
     bool introduced;             /* the log said what kind of store it is */
     struct author author;
     struct job job; /* attach, append, marker */

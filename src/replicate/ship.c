@@ -53,6 +53,7 @@ static void start_ship(struct database *db, struct lane *l, enum ship_kind kind)
     else
         l->batch_count = 0;
     l->started_at_ms = clock_mono_ms();
+    l->base_was_owed = l->d.entry.base_owed > 0;
     if (kind != SHIP_ATTACH)
         budget_take(&l->budget, l->started_at_ms);
     if (kind != SHIP_ATTACH && !puts_beside(kind))
@@ -168,8 +169,9 @@ static bool resume_base(const struct database *db, struct lane *l)
         copy_free(c);
         return false;
     }
-    log_info("replica '%s': going on with the base from txid %" PRIu64 " at page %u of %u", l->d.url, c->start, c->next_page,
-             c->end_page);
+    if (c->next_page > 1)
+        log_info("replica '%s': going on with the base from txid %" PRIu64 " at page %u of %u", l->d.url, c->start, c->next_page,
+                 c->end_page);
     l->copy = c;
     l->read_all = c->read_all;
     l->copy_failed = false;
@@ -196,7 +198,8 @@ static void start_base(struct database *db, struct lane *l)
     levels_note_base_begun(&l->d.levels);
     journal_path_of(l, path);
     base_journal_begin(path, &l->d.entry, c);
-    log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->d.url, c->end_page, c->start);
+    if (l->d.entry.base_owed > 0) /* others come again and again: they are no news */
+        log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->d.url, c->end_page, c->start);
 }
 
 /* ---- levels */
@@ -359,7 +362,7 @@ static void lane_log(struct lane *l, enum ship_kind kind)
         log_info("replica '%s': %s", l->d.url, l->d.found);
     if (kind == SHIP_CATCH_UP && l->d.state == DESTINATION_ATTACHED)
         log_info("replica '%s': up to date at txid %" PRIu64, l->d.url, l->d.entry.durable_txid);
-    if (kind == SHIP_MARKER)
+    if (kind == SHIP_MARKER && l->base_was_owed)
         log_info("replica '%s': the base is complete", l->d.url);
 }
 
