@@ -41,6 +41,7 @@ class Stage:
         self.wal = folder / "app.db-wal"
         self.daemons, self.writers, self.ledgers = [], [], []
         self.numbers = itertools.count(1)
+        self.once_options = ()   # of `replicate --once`, for tests that kill it everywhere
 
     def replicate(self, *options, db=None, replica=None, live=True, **more):
         log = self.folder / f"seawall-{len(self.daemons) + 1}.log"

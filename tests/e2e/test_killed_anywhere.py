@@ -48,7 +48,8 @@ def killer(stage):
 
 
 def run_once(stage, environment=None):
-    return seawall("replicate", "--once", "--stop-timeout", f"{10 * PATIENCE:g}s", stage.db, url_of(stage.replica), environment=environment)
+    return seawall("replicate", "--once", "--stop-timeout", f"{10 * PATIENCE:g}s", *stage.once_options, stage.db, url_of(stage.replica),
+                   environment=environment)
 
 
 def moments(calls, some):
@@ -145,6 +146,14 @@ def test_killed_anywhere_while_the_replica_is_compared(history):
         flip(f"{history.stage.db}-seawall", FIRST_MAP_ENTRY + 3)
     told_by = history.kill_everywhere(after_a_torn_map, SMALL)
     assert "was left at txid" in told_by, "the state file was good enough: nothing was tested"
+
+
+def test_killed_anywhere_while_it_is_compacted_and_a_base_is_written(history):
+    history.stage.once_options = ("--fanout", "2", "--base-interval", "1s")
+    history.kill_everywhere(history.commit, SMALL)
+    found = listing(history.stage.replica)
+    assert max(level["level"] for level in found["levels"]) >= 2
+    assert sum(base["state"] == "complete" for base in found["bases"]) >= 2
 
 
 def large_database(path, mebibytes):

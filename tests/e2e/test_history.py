@@ -1,0 +1,155 @@
+"""What keeps a replica small and quick to restore, however long it lives: compacted levels, and bases."""
+import random
+import sqlite3
+
+import pytest
+
+from application import check
+from compare import drop
+from ledger import TABLE, insert
+from seawall import DONE, listing, objects, seawall, told, url_of
+from waiting import figure, stays_true
+
+
+def levels_of(replica):
+    return {level["level"]: level["objects"] for level in listing(replica)["levels"]}
+
+
+def bases_of(replica):
+    return [base for base in listing(replica)["bases"] if base["state"] == "complete"]
+
+
+def assert_verified(replica):
+    result = seawall("verify", "--full", url_of(replica))
+    assert result.returncode == DONE, told(result)
+
+
+def commit_one_by_one(stage, app, daemon, count, *statements):
+    """Each of them is an object of its own."""
+    for _ in range(count):
+        before = stage.last_txid()
+        app.commit(*statements)
+        daemon.wait_for(lambda: stage.last_txid() > before, 20, "the commit is shipped")
+
+
+def test_every_commit_restores_through_levels_and_bases(stage):
+    app = stage.ledger()
+    app.commit(TABLE, insert(20))
+    daemon = stage.replicate("--fanout", "3", "--base-interval", "1s")
+    change = "UPDATE big SET payload = randomblob(300) WHERE id % 7 = (SELECT count(*) FROM mark) % 7"
+    for bases in range(1, 4):
+        commit_one_by_one(stage, app, daemon, 8, change)
+        app.commit_alone("VACUUM")
+        commit_one_by_one(stage, app, daemon, 1, "DELETE FROM big WHERE id % 11 = 3", insert(9))
+        daemon.wait_for(lambda: len(bases_of(stage.replica)) >= bases, 20, "a base that is due")
+    assert {1, 2} <= set(levels_of(stage.replica)), levels_of(stage.replica)
+    stage.assert_ledger_restores(app, daemon)
+    assert_verified(stage.replica)
+
+
+def test_compacting_begins_where_the_run_before_ended(stage):
+    app = stage.ledger()
+    app.commit(TABLE)
+    for _ in range(12):
+        app.commit(insert(1))
+        result = seawall("replicate", "--once", "--fanout", "3", stage.db, url_of(stage.replica))
+        assert result.returncode == DONE, told(result)
+    names = [key for key in objects(stage.replica) if key.startswith(("1/", "2/"))]
+    ranges = sorted(tuple(int(part, 16) for part in key[2:].split("-")) for key in names)
+    assert ranges == [(2, 4), (2, 10), (5, 7)], "11 objects after the first; each third time the level above"
+    assert_verified(stage.replica)
+
+
+def test_a_restore_reads_hardly_more_than_the_database(stage):
+    stage.prepare(mode="update", table_rows=20000)
+    daemon = stage.replicate("--fanout", "8")
+    app = stage.writer(mode="update", table_rows=20000, count=figure(100000, 4000), rate=1500)
+    report = app.finish()
+    assert daemon.stop() == DONE
+    assert len(bases_of(stage.replica)) >= 1, "so many changes weigh more than the database"
+    found = seawall("restore", "--dry-run", url_of(stage.replica)).stdout.decode()
+    base = bases_of(stage.replica)[-1]
+    unit = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+    amount, name = found.rsplit(" of ", 1)[1].split()
+    read = float(amount) * unit[name]
+    stage.note(f"after {report['commits']} updates a restore reads {read / base['bytes']:.2f} times the base")
+    assert read <= 1.5 * base["bytes"] + 2 * (1 << 20), f"{found}, the base has {base['bytes']} bytes"
+    stage.assert_restore_equals_source()
+
+
+def test_an_old_base_is_no_reason_to_write_where_nothing_changes(stage):
+    app = stage.ledger()
+    app.commit(TABLE, insert(10))
+    daemon = stage.replicate("--base-interval", "1s")
+    app.commit(insert(1))
+    daemon.wait_for(lambda: bases_of(stage.replica), 20, "a base")
+    before = objects(stage.replica)
+    stays_true(lambda: objects(stage.replica) == before, 3, "nothing is written")
+    app.commit(insert(1))
+    daemon.wait_for(lambda: len(bases_of(stage.replica)) >= 2, 20, "the next base")
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def large_random_database(path, mebibytes):
+    app = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode=wal", "CREATE TABLE big(id INTEGER PRIMARY KEY, payload BLOB)",
+                      f"WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {mebibytes * 1000}) "
+                      "INSERT INTO big SELECT n, randomblob(1000) FROM i"):
+        app.execute(statement).fetchall()
+    return app
+
+
+def chunks_of(replica):
+    return [key for key in objects(replica) if key.startswith("base/") and not key.endswith("marker")]
+
+
+def test_a_base_goes_on_where_a_killed_daemon_left_it(stage):
+    app = large_random_database(stage.db, 90)
+    daemon = stage.replicate(live=False)
+    daemon.wait_for(lambda: len(chunks_of(stage.replica)) >= 3, 30, "some chunks are there")
+    daemon.kill()
+    put = chunks_of(stage.replica)
+    assert not bases_of(stage.replica) if listing(stage.replica) else True
+    app.execute("UPDATE big SET payload = randomblob(900) WHERE id % 1000 = 1").fetchall()
+    daemon = stage.replicate()
+    assert daemon.stop() == DONE
+    assert "going on with the base" in daemon.log()
+    assert {key.split("/")[1] for key in chunks_of(stage.replica)} == {put[0].split("/")[1]}, "another base was begun"
+    assert set(put) <= set(chunks_of(stage.replica))
+    assert not list(stage.folder.glob("*-seawall-base-*")), "the journal of the base stays behind"
+    app.close()
+    stage.assert_restore_equals_source()
+    assert_verified(stage.replica)
+
+
+@pytest.mark.parametrize("harm", ["cut", "damaged", "of another replica"])
+def test_what_is_wrong_in_the_journal_of_a_base_is_put_again(stage, harm):
+    app = large_random_database(stage.db, 60)
+    daemon = stage.replicate(live=False)
+    daemon.wait_for(lambda: len(chunks_of(stage.replica)) >= 3, 30, "some chunks are there")
+    daemon.kill()
+    journal, = stage.folder.glob("*-seawall-base-*")
+    content = journal.read_bytes()
+    at = {"cut": len(content) - 9, "damaged": 100, "of another replica": 12}[harm]
+    journal.write_bytes(content[:at] if harm == "cut" else content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+    daemon = stage.replicate()
+    assert daemon.stop() == DONE
+    app.close()
+    stage.assert_restore_equals_source()
+    assert_verified(stage.replica)
+
+
+def test_ten_thousand_commits_are_restored_from_any_of_them(stage):
+    stage.prepare()
+    daemon = stage.replicate("--fanout", "10")
+    before = stage.last_txid()
+    app = stage.writer(count=10000, rate=figure(2500, 4000))
+    app.finish()
+    assert daemon.stop() == DONE
+    assert stage.points() == list(range(1, before + 10001))
+    assert_verified(stage.replica)
+    for n in random.Random(2).sample(range(1, 10001), figure(500, 40)):
+        restored = stage.restored(before + n)
+        assert check(restored) == n
+        drop(restored)
