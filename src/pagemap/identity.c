@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOT_MAGIC UINT64_C(0x53454157414c4c32) /* "SEAWALL2" */
+#define SLOT_MAGIC UINT64_C(0x53454157414c4c33)        /* "SEAWALL3" */
+#define SLOT_MAGIC_BEFORE UINT64_C(0x53454157414c4c32) /* of version 2, without anew_txid */
 
 /* ---- binding */
 
@@ -70,7 +71,7 @@ static void put_pos(struct writer *w, const struct wal_pos *pos)
 
 #define FIXED_BYTES 256
 #define RUN_BYTES (UID_BYTES + 8 + 4)
-#define REPLICA_BYTES (DIGEST_BYTES + UID_BYTES + 8 + DIGEST_BYTES + 8 + 8 + 4 + 4 + IDENTITY_ATTEMPTS_MAX * DIGEST_BYTES)
+#define REPLICA_BYTES (DIGEST_BYTES + UID_BYTES + 8 + DIGEST_BYTES + 8 + 8 + 8 + 4 + 4 + IDENTITY_ATTEMPTS_MAX * DIGEST_BYTES)
 _Static_assert(FIXED_BYTES + IDENTITY_RUNS_MAX * RUN_BYTES + IDENTITY_REPLICAS_MAX * REPLICA_BYTES <= IDENTITY_SLOT_BYTES,
                "an identity fits into its slot");
 
@@ -108,6 +109,7 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
         put_bytes(&w, r->head.bytes, DIGEST_BYTES);
         put_u64(&w, r->head_checksum);
         put_u64(&w, r->base_owed);
+        put_u64(&w, r->anew_txid);
         put_u32(&w, r->unrelated);
         put_u32(&w, r->attempt_count);
         put_bytes(&w, r->attempts, r->attempt_count * sizeof r->attempts[0]);
@@ -137,7 +139,8 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
 {
     struct identity id = {0};
     uint32_t size = get_be32(slot + 16);
-    if (get_be64(slot) != SLOT_MAGIC || size < 20 || size > IDENTITY_SLOT_BYTES ||
+    bool before = get_be64(slot) == SLOT_MAGIC_BEFORE;
+    if ((get_be64(slot) != SLOT_MAGIC && !before) || size < 20 || size > IDENTITY_SLOT_BYTES ||
         get_be64(slot + 8) != hash64(slot + 16, size - 16))
         return false;
     struct cursor c = cursor_of(slot + 20, size - 20);
@@ -170,6 +173,7 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
         take_bytes(&c, r->head.bytes, DIGEST_BYTES);
         r->head_checksum = cursor_be64(&c);
         r->base_owed = cursor_be64(&c);
+        r->anew_txid = before ? r->durable_txid : cursor_be64(&c);
         uint32_t unrelated = cursor_be32(&c);
         if (unrelated > 1)
             return false;

@@ -43,6 +43,7 @@ struct identity_replica {
     uint64_t head_checksum; /* database checksum there */
     bool unrelated;         /* the map was lost since: it does not lead on from that head until all pages are compared with it */
     uint64_t base_owed;     /* txid of a base_only segment that waits for its base; 0: none */
+    uint64_t anew_txid;     /* newest txid at which the replica began anew: what is compacted begins there or later */
     uint32_t attempt_count;
     struct digest attempts[IDENTITY_ATTEMPTS_MAX]; /* objects sent whose outcome is unknown */
 };

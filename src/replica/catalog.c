@@ -179,6 +179,79 @@ struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid)
     return low ? &c->level0[low - 1] : NULL;
 }
 
+/* ---- by name */
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Two of one kind, in the order of their keys. */
+static int compare_names(const struct name *a, const struct name *b)
+{
+    int order[] = {compare_numbers(a->level, b->level),
+                   compare_numbers(a->min, b->min),
+                   compare_numbers(a->max, b->max),
+                   compare_numbers(a->start, b->start),
+                   memcmp(a->run.bytes, b->run.bytes, UID_BYTES),
+                   compare_numbers(a->first_page, b->first_page),
+                   compare_numbers(a->number, b->number)};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (order[i] != 0)
+            return order[i];
+    return 0;
+}
+
+static struct catalog_object *list_of(const struct catalog *c, enum name_kind kind, size_t *ret_count)
+{
+    switch (kind) {
+    case NAME_LEVEL0:
+        return *ret_count = c->level0_count, c->level0;
+    case NAME_LEVEL:
+        return *ret_count = c->level_count, c->levels;
+    case NAME_MARKER:
+        return *ret_count = c->marker_count, c->markers;
+    case NAME_CHUNK:
+        return *ret_count = c->chunk_count, c->chunks;
+    case NAME_PART:
+        return *ret_count = c->part_count, c->parts;
+    default:
+        return *ret_count = 0, NULL;
+    }
+}
+
+struct catalog_object *catalog_seek(const struct catalog *c, const struct name *name)
+{
+    size_t low = 0, high = 0, count = 0;
+    struct catalog_object *list = list_of(c, name->kind, &count);
+    for (high = count; low < high;) {
+        size_t mid = low + (high - low) / 2;
+        if (compare_names(&list[mid].name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < count ? &list[low] : NULL;
+}
+
+struct catalog_object *catalog_find(const struct catalog *c, const struct name *name)
+{
+    struct catalog_object *o = catalog_seek(c, name);
+    return o && compare_names(&o->name, name) == 0 ? o : NULL;
+}
+
+bool catalog_in_order(const struct catalog *c)
+{
+    for (enum name_kind kind = NAME_LEVEL0; kind <= NAME_PART; kind++) {
+        size_t count = 0;
+        const struct catalog_object *list = list_of(c, kind, &count);
+        for (size_t i = 1; i < count; i++)
+            if (compare_names(&list[i - 1].name, &list[i].name) >= 0)
+                return false;
+    }
+    return true;
+}
+
 /* ---- seawall.json */
 
 static int parse_identity(const struct buf *text, struct replica_identity *ret_identity, struct err *e)

@@ -70,4 +70,13 @@ void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);
 /* The newest level-0 object with min <= txid, or NULL. */
 struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid);
 
+/* The first object of this kind that is not before `name` in the order of keys; NULL: none. The listing has to be in order. */
+struct catalog_object *catalog_seek(const struct catalog *c, const struct name *name);
+
+/* The object of this name; NULL: the listing does not have it. */
+struct catalog_object *catalog_find(const struct catalog *c, const struct name *name);
+
+/* Is every object in the order of its key, and there once? */
+bool catalog_in_order(const struct catalog *c);
+
 #endif

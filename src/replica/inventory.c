@@ -22,20 +22,6 @@ static int compare_bases(const struct name *a, const struct name *b)
     return compare_uids(&a->run, &b->run);
 }
 
-static int compare_chunks(const void *a, const void *b)
-{
-    const struct name *x = &((const struct catalog_object *)a)->name, *y = &((const struct catalog_object *)b)->name;
-    int by_base = compare_bases(x, y);
-    return by_base ? by_base : (x->first_page > y->first_page) - (x->first_page < y->first_page);
-}
-
-static int compare_parts(const void *a, const void *b)
-{
-    const struct name *x = &((const struct catalog_object *)a)->name, *y = &((const struct catalog_object *)b)->name;
-    int by_run = compare_uids(&x->run, &y->run);
-    return by_run ? by_run : (x->number > y->number) - (x->number < y->number);
-}
-
 /* Notes the objects that this one names. False: one of them is not there, or has another size. */
 static bool note_named(struct inventory *v, const struct segment *s)
 {
@@ -43,13 +29,10 @@ static bool note_named(struct inventory *v, const struct segment *s)
     const struct catalog *c = v->catalog;
     const bool marker = i->kind == OBJECT_MARKER;
     const struct catalog_object *list = marker ? c->chunks : c->parts;
-    const size_t count = marker ? c->chunk_count : c->part_count;
     bool all = true;
     for (uint32_t k = 0; k < s->trailer.list_count; k++) {
-        const struct catalog_object wanted = {.name = name_parse(s->list[k].name)};
-        const struct catalog_object *found = NULL;
-        if (count && wanted.name.kind == (marker ? NAME_CHUNK : NAME_PART))
-            found = bsearch(&wanted, list, count, sizeof *list, marker ? compare_chunks : compare_parts);
+        const struct name wanted = name_parse(s->list[k].name);
+        const struct catalog_object *found = wanted.kind == (marker ? NAME_CHUNK : NAME_PART) ? catalog_find(c, &wanted) : NULL;
         all &= found && found->size == s->list[k].size;
         if (found)
             (marker ? v->chunk_names : v->part_names)[found - list] =

@@ -43,6 +43,8 @@ static void adopt(struct destination *d, const struct author *a, const struct la
     d->entry.head = o->digest;
     d->entry.head_checksum = o->checksum;
     d->entry.base_owed = o->base_owed;
+    if (o->anew)
+        d->entry.anew_txid = o->max;
     d->entry.attempt_count = 0;
     d->from_empty = false;
     d->head_page_size = o->page_size;

@@ -18,12 +18,11 @@
 
 struct findings {
     bool mine, past;
-    bool behind; /* the object at our position is gone: retention took it, and a power cut our position. Whose the others are shows
-                    each by itself */
+    bool behind; /* the object at our position is gone: retention took it. Whose the others are shows each by itself */
     uint64_t head_txid, head_checksum;
     int64_t head_time_ms;
     struct digest head;
-    uint64_t base_owed;
+    uint64_t base_owed, anew_txid;
     unsigned adopted;
     struct segment_info last; /* of the head */
 };
@@ -44,14 +43,18 @@ static void consider(const struct destination *d, const struct identity *id, con
                      struct findings *f)
 {
     const struct segment_info *i = &s->trailer.info;
-    bool linked = f->behind || (i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head));
+    bool hole = f->behind || i->min > f->head_txid + 1; /* where retention has been, and a power cut took back our position */
+    bool linked = hole || (i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head));
     f->behind = false;
+    f->past &= !hole;
     bool attempt = RULE(attempts) && identity_replica_tried(&d->entry, digest);
     f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
     f->past &= linked && (attempt || identity_is_past(id, &i->run, i->max));
     note_head(f, s, digest);
-    if (i->flags & SEGMENT_FROM_EMPTY)
+    if (i->flags & SEGMENT_FROM_EMPTY) {
         f->base_owed = i->flags & SEGMENT_BASE_ONLY ? i->max : 0;
+        f->anew_txid = i->max;
+    }
     f->adopted++;
 }
 
@@ -64,13 +67,13 @@ static int look(const struct destination *d, const struct author *a, struct cata
                            .head_txid = entry->durable_txid,
                            .head = entry->head,
                            .head_checksum = entry->head_checksum,
-                           .base_owed = entry->base_owed};
+                           .base_owed = entry->base_owed,
+                           .anew_txid = entry->anew_txid};
     size_t first_newer = 0;
     while (first_newer < c->level0_count && c->level0[first_newer].name.min <= entry->durable_txid)
         first_newer++;
     size_t i = first_newer > 0 ? first_newer - 1 : 0; /* the head that we know, or whatever is there instead */
     f->behind = first_newer == 0 && entry->durable_txid > 0;
-    f->past &= !f->behind;
     for (; i < c->level0_count; i++) {
         struct segment s;
         struct digest digest;
@@ -129,6 +132,7 @@ static void set_position(struct destination *d, const struct findings *f)
     d->entry.head = f->head;
     d->entry.head_checksum = f->head_checksum;
     d->entry.base_owed = f->base_owed;
+    d->entry.anew_txid = f->anew_txid;
     d->entry.attempt_count = 0;
     d->head_time_ms = f->head_time_ms;
     d->head_page_size = f->last.page_size;
@@ -167,8 +171,9 @@ static int check_links(struct destination *d, const struct author *a, const stru
             return -1;
         const struct segment_info info = s.trailer.info;
         segment_release(&s);
-        bool linked = info.min == before.max + 1 && digest_equal(&info.digest_before, &before_digest);
-        d->broken |= before.max > 0 && !linked && !(info.flags & SEGMENT_FROM_EMPTY);
+        bool hole = info.min > before.max + 1; /* retention */
+        bool linked = hole || (info.min == before.max + 1 && digest_equal(&info.digest_before, &before_digest));
+        d->broken |= !linked && !(info.flags & SEGMENT_FROM_EMPTY);
         if (info.flags & SEGMENT_FROM_EMPTY)
             d->broken = false;
         before = info;
@@ -200,8 +205,11 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         return -1;
     if (!f.mine && a->take_over == TAKE_OVER_NO)
         return destination_conflict(d, &f.last, e);
-    struct levels_head head = {
-        .txid = f.head_txid, .checksum = f.head_checksum, .page_size = f.last.page_size, .store_ms = d->proof_store_ms};
+    struct levels_head head = {.txid = f.head_txid,
+                               .anew_txid = f.anew_txid,
+                               .checksum = f.head_checksum,
+                               .page_size = f.last.page_size,
+                               .store_ms = d->proof_store_ms};
     if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
         return -1;
     if (d->broken) {

@@ -40,6 +40,8 @@ void database_stop(struct database *db)
     if (db->stopping)
         return;
     db->stopping = true;
+    for (size_t i = 0; i < db->lane_count && !db->config->once; i++)
+        atomic_store(&db->lanes[i].prune.cancel, true); /* it goes on some other time */
     database_note_progress(db);
 }
 
@@ -366,7 +368,7 @@ static bool all_durable(const struct database *db)
 static bool anything_running(const struct database *db)
 {
     for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].busy || lane_pieces_busy(&db->lanes[i]))
+        if (db->lanes[i].busy || db->lanes[i].prune.busy || lane_pieces_busy(&db->lanes[i]))
             return true;
     return db->busy;
 }
@@ -569,6 +571,7 @@ static int open_lanes(struct database *db, struct err *e)
             log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
         opened += l->d.store != NULL;
         l->budget = budget_full(config->options.put_rate, config->options.put_burst, clock_mono_ms());
+        prune_init(&l->prune, config->urls[db->lane_count], l->d.url, &config->options, clock_mono_ms());
         for (size_t i = 0; i < db->lane_count; i++)
             if (strcmp(db->lanes[i].d.url, l->d.url) == 0) {
                 lane_close(l);
@@ -580,7 +583,10 @@ static int open_lanes(struct database *db, struct err *e)
 
 int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e)
 {
+    struct retention_policy policy = prune_policy(&config->options);
     *db = (struct database){.config = config, .workers = workers};
+    if (config->options.prune_interval_ms != OPTION_NEVER && retention_policy_check(&policy, e))
+        return -1;
     if (random_bytes(db->run.bytes, UID_BYTES, e))
         return -1;
     if (open_lanes(db, e)) {

@@ -4,6 +4,7 @@
 
 #include "replicate/budget.h"
 #include "replicate/destination.h"
+#include "replicate/prune.h"
 #include "replicate/workers.h"
 
 #define LANE_BATCHES_MAX 4096
@@ -65,6 +66,9 @@ struct lane {
     struct piece *level_piece;         /* of it, read; waits to be put */
     struct listed listed;              /* what it became, if it is a part */
     bool level_read_all, level_failed; /* what the local job said of it */
+
+    struct prune prune;
+    bool prune_owed; /* with --once: something was compacted, or a base completed */
 
     bool compared;       /* the local job under way compares all pages with this replica too */
     bool asked;          /* attach was tried at least once */

@@ -81,17 +81,8 @@ bool levels_base_due(const struct levels *l, uint64_t head, uint64_t interval_ms
 struct survey {
     struct catalog *catalog;
     const struct levels_head *head;
-    struct catalog_object *newest[LEVELS], *oldest[LEVELS];
+    struct catalog_object *newest[LEVELS]; /* of level 1 and up */
 };
-
-static void note_object(struct survey *v, struct catalog_object *o)
-{
-    struct catalog_object **oldest = &v->oldest[o->name.level], **newest = &v->newest[o->name.level];
-    if (!*oldest || o->name.min < (*oldest)->name.min)
-        *oldest = o;
-    if (!*newest || o->name.max > (*newest)->name.max)
-        *newest = o;
-}
 
 /* A damaged object, or one that is gone: whatever can't be gone on from is left behind, and a base makes up for it. */
 static bool is_of_no_use(const struct err *e)
@@ -117,14 +108,44 @@ static int state_beside(const struct survey *v, struct catalog_object *o, enum s
     return 0;
 }
 
-/* A level that has no segment yet begins where the level below does. */
+/* The first of the segments of a level behind `after` that continue each other up to the newest; NULL: there is none. Where the
+ * replica began anew, and where retention has been, they don't. */
+static struct catalog_object *run_behind(const struct survey *v, unsigned level, uint64_t after)
+{
+    struct catalog *c = v->catalog;
+    struct catalog_object *first = NULL;
+    uint64_t max = after;
+    for (size_t i = 0; level == 0 && i < c->level0_count;
+         i++) /* how far one reaches is not in its name: they are in one piece here */
+        if (c->level0[i].name.min > after)
+            return &c->level0[i];
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct catalog_object *o = &c->levels[i];
+        if (o->name.level != level || o->name.min <= after)
+            continue;
+        if (!first || o->name.min > max + 1)
+            first = o;
+        if (o->name.max > max)
+            max = o->name.max;
+    }
+    return first;
+}
+
+/* Each level goes on where its newest segment ends, or that of a higher level; or it begins where the level below does. */
 static int find_ends(struct levels *l, const struct survey *v, struct err *e)
 {
+    uint64_t after[LEVELS + 1];
+    after[LEVELS] = v->head->anew_txid;
+    for (unsigned k = LEVELS; k-- > 1;)
+        after[k] = v->newest[k] && v->newest[k]->name.max > after[k + 1] ? v->newest[k]->name.max : after[k + 1];
+    l->ends[0] = (struct level_end){.txid = v->head->txid, .checksum = v->head->checksum};
     for (unsigned k = 1; k < LEVELS; k++) {
+        struct catalog_object *first = run_behind(v, k - 1, after[k]);
+        bool own = v->newest[k] && v->newest[k]->name.max == after[k];
         l->ends[k] = l->ends[k - 1];
-        if (v->newest[k] && state_beside(v, v->newest[k], BEHIND, &l->ends[k], e))
-            return -1;
-        if (!v->newest[k] && v->oldest[k - 1] && state_beside(v, v->oldest[k - 1], BEFORE, &l->ends[k], e))
+        if (first ? state_beside(v, first, BEFORE, &l->ends[k], e)
+            : own ? state_beside(v, v->newest[k], BEHIND, &l->ends[k], e)
+                  : 0)
             return -1;
     }
     for (unsigned k = SEGMENT_LEVEL_MAX; k-- > 1;)
@@ -170,10 +191,11 @@ int levels_survey(struct levels *l, struct catalog *c, const struct levels_head 
     struct survey v = {.catalog = c, .head = head};
     uint64_t start = 0;
     *l = (struct levels){.base_bytes = 0};
-    if (c->level0_count > 0)
-        v.oldest[0] = &c->level0[0];
-    for (size_t i = 0; i < c->level_count; i++)
-        note_object(&v, &c->levels[i]);
+    for (size_t i = 0; i < c->level_count; i++) {
+        struct catalog_object **newest = &v.newest[c->levels[i].name.level];
+        if (!*newest || c->levels[i].name.max > (*newest)->name.max)
+            *newest = &c->levels[i];
+    }
     if (find_ends(l, &v, e) || find_base(l, c, head, &start, e))
         return err_wrap(e, "find out how far it is compacted");
     for (size_t i = 0; i < c->level0_count + c->level_count; i++) {

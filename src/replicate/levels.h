@@ -32,9 +32,10 @@ struct levels {
     int64_t base_at_ms; /* monotonic: when it was complete */
 };
 
-/* From the names of the replica; reads the newest object of each level, and the newest marker. `head`: its newest object. */
+/* From the names of the replica; reads an object of each level, and the newest marker. `head`: its newest object. */
 struct levels_head {
     uint64_t txid, checksum;
+    uint64_t anew_txid; /* what is compacted begins here or later */
     uint32_t page_size;
     int64_t store_ms; /* the store's clock */
 };

@@ -131,7 +131,7 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
 /* One for the local job, and as many as the stores can keep waiting: none that hangs may keep capture waiting. */
 static unsigned workers_wanted(size_t replicas)
 {
-    return 1 + (unsigned)replicas * (1 + COPY_IN_FLIGHT);
+    return 1 + (unsigned)replicas * (2 + COPY_IN_FLIGHT);
 }
 
 static int open_fds(struct scheduler *s, size_t replicas, struct err *e)

@@ -30,6 +30,7 @@ bool ship_healthy(const struct lane *l)
 
 static void ship_done(struct job *job);
 static void piece_done(struct job *job);
+static void prune_done(struct job *job);
 
 static bool collect_batches(struct database *db, struct lane *l)
 {
@@ -264,12 +265,27 @@ static bool base_is_due(const struct database *db, const struct lane *l)
             levels_base_due(&l->d.levels, l->d.entry.durable_txid, db->config->options.base_interval_ms));
 }
 
+/* Is there something to compact, or a base to write? */
+static bool history_is_due(const struct database *db, const struct lane *l)
+{
+    return l->level || l->copy || l->paused_base || base_is_due(db, l) || levels_due(&l->d.levels, db->config->options.fanout) > 0;
+}
+
 bool ship_owes(const struct database *db, const struct lane *l)
 {
-    if (l->d.entry.base_owed > 0)
-        return true;
-    return db->config->once && (l->level || l->copy || l->paused_base || base_is_due(db, l) ||
-                                levels_due(&l->d.levels, db->config->options.fanout) > 0);
+    return l->d.entry.base_owed > 0 || (db->config->once && (history_is_due(db, l) || l->prune_owed || l->prune.busy));
+}
+
+/* A process that ends soon applies retention when it has written what makes old objects superfluous. */
+static void prune_if_due(struct database *db, struct lane *l, int64_t now)
+{
+    uint64_t objects = l->appended + l->pieces;
+    bool due = db->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(db, l)
+                                : !db->stopping && prune_due(&l->prune, objects, now);
+    if (!due)
+        return;
+    l->prune_owed = false;
+    prune_start(&l->prune, objects, db->workers, prune_done);
 }
 
 /* Level 0 goes on, by commits or by a catch-up. */
@@ -320,6 +336,7 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
         start_ship(db, l, SHIP_MARKER);
         return;
     }
+    prune_if_due(db, l, now);
     begin_level_if_due(db, l);
     if (start_level(db, l))
         return;
@@ -470,6 +487,7 @@ static void ship_done(struct job *job)
         l->shipped_commits = l->d.outgoing.commits;
     if (kind == SHIP_MARKER)
         forget_base(l);
+    l->prune_owed |= (kind == SHIP_MARKER || kind == SHIP_LEVEL) && db->config->options.prune_interval_ms != OPTION_NEVER;
     if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
         lane_abandon_copy(l);
     if (kind == SHIP_PART || kind == SHIP_LEVEL)
@@ -521,4 +539,17 @@ static void piece_done(struct job *job)
     l->piece_bytes += pj->listed.size;
     database_note_progress((struct database *)l->author.owner);
     l->backoff_ms = 0;
+}
+
+static void prune_done(struct job *job)
+{
+    struct prune *p = prune_of_job(job);
+    bool again = p->rc == 0 || p->failed;
+    prune_ended(p, clock_mono_ms());
+    if (p->rc == 0 && p->figures.objects > 0)
+        log_info("replica '%s': retention deleted %" PRIu64 " objects of %" PRIu64 " bytes", p->shown, p->figures.objects,
+                 p->figures.bytes);
+    if (!again && p->err.code != ERR_CANCELED)
+        log_warn("replica '%s': retention: trying again later: %s", p->shown, p->err.msg);
+    p->failed = p->rc != 0;
 }

@@ -74,6 +74,7 @@ static int write_state(struct catalog *c, const struct restore_options *o, const
             *replica = (struct identity_replica){.place = replica->place,
                                                  .database = p->database,
                                                  .durable_txid = p->record.txid,
+                                                 .anew_txid = p->record.txid, /* not known: on the safe side */
                                                  .head = digest,
                                                  .head_checksum = p->record.checksum};
         state_seal(&s);

@@ -218,12 +218,13 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.levels += o.figures.levels;
         sum.patches += o.figures.patches;
         sum.bases += o.figures.bases;
+        sum.deleted += o.figures.deleted;
     }
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
-           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " kills, %" PRIu64 " power cuts, %" PRIu64
-           " restores compared, %ld s\n",
-           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.kills, sum.power_cuts, sum.restores,
-           (long)(time(NULL) - started));
+           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " objects deleted, %" PRIu64
+           " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %ld s\n",
+           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.deleted, sum.kills, sum.power_cuts,
+           sum.restores, (long)(time(NULL) - started));
     return 0;
 }
 

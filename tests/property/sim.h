@@ -22,7 +22,9 @@ enum {
     HOSTS_MAX = 4,
     STORES = 2,
     GRACE_MS = 120000, /* half of it is longer than a put can be late */
-    LATE_MS = 12000,   /* a put whose answer was lost lands so much later, at most */
+    KEEP_ALL_MS = 150000,
+    KEEP_LEVELS_MS = 240000,
+    LATE_MS = 12000, /* a put whose answer was lost lands so much later, at most */
 };
 
 /* ---- time and luck */
@@ -113,7 +115,8 @@ struct sim_store {
     } flying[64];
     size_t flying_count;
     bool down;
-    unsigned loss; /* percent of requests that go wrong */
+    unsigned loss;     /* percent of requests that go wrong */
+    int requests_left; /* none is answered after so many; negative: no limit */
     int64_t clock_offset_ms;
     void (*before_put)(void); /* once: what happens while the process sleeps just before its request leaves */
     void (*after_put)(void);  /* once: ... after a level-0 object landed, before it reads the answer */

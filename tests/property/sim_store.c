@@ -1,10 +1,11 @@
 /* property/sim_store.c - stores that lose requests, lose answers, deliver late, and answer twice. */
 #include "sim.h"
+#include "world.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct sim_store stores[STORES] = {{.url = "sim:east"}, {.url = "sim:west"}};
+struct sim_store stores[STORES] = {{.url = "sim:east", .requests_left = -1}, {.url = "sim:west", .requests_left = -1}};
 
 struct handle { /* what the daemon holds of one */
     struct store base;
@@ -77,10 +78,12 @@ void sim_store_tick(struct sim_store *s)
 
 /* ---- requests */
 
-static int fails(const struct sim_store *s, struct err *e)
+static int fails(struct sim_store *s, struct err *e)
 {
     sim_point();
-    if (s->down || chance(s->loss))
+    if (s->requests_left > 0)
+        s->requests_left--;
+    if (s->requests_left == 0 || s->down || chance(s->loss))
         return err_set(e, ERR_REMOTE, 0, "no answer");
     return 0;
 }
@@ -155,7 +158,8 @@ static int list(struct store *handle, const char *prefix, const char *start_afte
     if (fails(s, e))
         return -1;
     for (size_t i = place(s, prefix); i < s->count && strncmp(s->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
-        struct store_entry entry = {.key = s->objects[i].key, .size = s->objects[i].size, .time_ms = s->objects[i].born_ms};
+        struct store_entry entry = {
+            .key = s->objects[i].key, .size = s->objects[i].size, .time_ms = s->objects[i].born_ms + s->clock_offset_ms};
         if (strcmp(entry.key, start_after) > 0 && fn(context, &entry))
             break;
     }
@@ -167,6 +171,7 @@ static int remove_object(struct store *handle, const char *key, struct err *e)
     if (fails(of(handle), e))
         return -1;
     sim_store_delete(of(handle), key);
+    world_figures.deleted++;
     return 0;
 }
 

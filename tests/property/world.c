@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "base/page.h"
+#include "replica/retention.h"
 #include "restore/apply.h"
 #include "restore/restore.h"
 
@@ -42,9 +43,10 @@ static const char *world_folder;
 /* ---- what was published */
 
 struct point {
-    bool is;       /* a restore point */
-    bool retired;  /* retention may have taken it */
-    size_t serial; /* the state that it must give; 0: its object had no pages, nobody can know yet */
+    bool is;         /* a restore point */
+    bool retired;    /* retention may have taken it */
+    int64_t born_ms; /* when its object landed */
+    size_t serial;   /* the state that it must give; 0: its object had no pages, nobody can know yet */
     uint64_t checksum;
 };
 struct epoch {
@@ -191,7 +193,7 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
             NEED(serial == before || truths[serial].before == before || truths[serial].alone,
                  "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url, before,
                  serial);
-        *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum};
+        *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms};
         before = serial;
     }
     p->head = i->max;
@@ -255,6 +257,8 @@ void world_landed(struct sim_store *s, const struct sim_object *o)
 static bool promised(const struct published *p, uint64_t txid)
 {
     if (txid >= p->point_cap || !p->points[txid].is || p->points[txid].retired)
+        return false;
+    if (txid != p->head && true_ms - p->points[txid].born_ms >= KEEP_ALL_MS) /* retention may have taken it */
         return false;
     size_t n = p->epoch_count;
     while (n > 0 && p->epochs[n - 1].min > txid)
@@ -331,16 +335,30 @@ static void restore_and_compare(struct view *v, uint64_t txid)
     close(fd);
 }
 
+/* What is not promised any more may be gone. If it is there, it is right. */
+static void compare_if_there(struct view *v, uint64_t txid)
+{
+    struct plan plan = {0};
+    struct err e;
+    if (!published_of(v->store)->points[txid].is || plan_make(&v->catalog, txid, &plan, &e))
+        return;
+    plan_release(&plan);
+    restore_and_compare(v, txid);
+}
+
 static void check_store(struct sim_store *s, unsigned percent)
 {
     struct published *p = published_of(s);
     struct view v;
     if (p->head == 0)
         return;
-    if (view_open(&v, s))
-        for (uint64_t t = 1; t <= p->head; t++)
-            if (promised(p, t) && (t == p->head || chance(percent)))
-                restore_and_compare(&v, t);
+    bool there = view_open(&v, s);
+    for (uint64_t t = 1; there && t <= p->head; t++) {
+        if (promised(p, t) && (t == p->head || chance(percent)))
+            restore_and_compare(&v, t);
+        else if (t < p->point_cap && chance(percent))
+            compare_if_there(&v, t);
+    }
     view_close(&v);
 }
 
@@ -502,6 +520,11 @@ static void start_daemon(struct host *h, bool take_over)
     o.stop_timeout_ms = 20000;
     o.fanout = 2 + dice_below(&luck, 2);
     o.base_interval_ms = 120000;
+    o.prune_interval_ms = 30000;
+    o.keep_all_ms = KEEP_ALL_MS;
+    o.keep_levels_ms = KEEP_LEVELS_MS;
+    o.keep_hourly = 2;
+    o.keep_daily = o.keep_weekly = 0;
     p->config = (struct replicate_config){.db_path = h->path,
                                           .urls = p->urls,
                                           .url_count = STORES,
@@ -716,9 +739,9 @@ static void restore_point(struct sim_store *s, struct host *in_place)
     sync_state(h);
 }
 
-/* What retention may take: objects of earlier beginnings than the newest, all of them older than the grace period. Never the head.
- */
-static void retain(struct sim_store *s)
+/* For the scenarios, another retention: objects of earlier beginnings than the newest go, if they are older than the grace period.
+ * Never the head. */
+static void forget_earlier_beginnings(struct sim_store *s)
 {
     struct published *p = published_of(s);
     uint64_t keep_from = 0;
@@ -742,6 +765,33 @@ static void retain(struct sim_store *s)
     }
     for (uint64_t t = 1; t < keep_from; t++)
         point_at(p, t)->retired = true;
+}
+
+static struct retention_policy policy(void)
+{
+    return (struct retention_policy){
+        .grace_ms = GRACE_MS, .keep_all_ms = KEEP_ALL_MS, .keep_levels_ms = KEEP_LEVELS_MS, .keep_hourly = 2};
+}
+
+/* `seawall prune` from somewhere, which may be killed at any request. */
+static void prune(struct sim_store *s)
+{
+    struct retention_policy p = policy();
+    struct retention_plan plan = {0};
+    struct retention_figures figures = {0};
+    struct store *handle = NULL;
+    struct err e;
+    if (store_open(s->url, STORE_READ, &handle, &e))
+        broken("%s", e.msg);
+    s->requests_left = chance(50) ? (int)dice_below(&luck, 30) : -1;
+    if (retention_decide_now(handle, sim_codec, &p, &plan, &e) == 0)
+        (void)!retention_apply(handle, &plan, &figures, &e);
+    else
+        NEED(e.code != ERR_CORRUPT, "retention finds no way to what it keeps in %s: %s", s->url, e.msg);
+    s->requests_left = -1;
+    trace("  %s: pruned, %" PRIu64 " objects deleted", s->url, figures.objects);
+    retention_plan_release(&plan);
+    store_close(handle);
 }
 
 static bool watched(const struct host *h)
@@ -944,7 +994,7 @@ static void step(void)
     else if (roll < 97)
         daemon_step(h);
     else
-        retain(&stores[dice_below(&luck, STORES)]);
+        prune(&stores[dice_below(&luck, STORES)]);
     check_host(h);
     world_figures.steps++;
 }
@@ -1058,7 +1108,7 @@ static void others_go_on(void)
     let_run(b, 80);
     for (size_t i = 0; i < STORES; i++) {
         NEED(published[i].epoch_count >= 2, "the other writer did not begin anew");
-        retain(&stores[i]);
+        forget_earlier_beginnings(&stores[i]);
     }
 }
 

@@ -1,0 +1,109 @@
+/* replica/retention.h - what of a replica stays and what goes, and why.
+ *
+ * Ages are those of objects, by the clock of the store. An object is never older than what it holds, so that is on the safe side.
+ *
+ *   A. Nothing goes that is younger than `grace`, nor the newest object of level 0, nor seawall.json, nor what is not ours.
+ *   B. A segment goes when one of a higher level has all its txids, that one is older than `keep_all`, and it and its parts are
+ * there. C. The anchor is the newest base from which one can restore whose marker is older than the window, the longer of
+ * `keep_all` and `keep_levels`. Without one nothing goes by this rule. Bases stay: the newest; those younger than `keep_all`; the
+ * newest that is older than that, and the anchor; and as restic does it, of the last so many hours, days, weeks (from Monday) and
+ * months that have one (UTC, by when the marker was written) the last; and one newer than the anchor whose restore point is not
+ * reached from those before it. All others go, and all segments that end at or before the anchor's start. D. Left-overs go: chunks
+ * without a marker behind which a base was completed, bases that lack chunks and are older than the anchor, parts that no segment
+ * names and that no segment to come will name. E. Each base that stays keeps one restore point, the first at its `max` or after it,
+ * with the segments which that takes from the base on. They stay whatever B and C say.
+ *
+ * So promised are, as far as they could be restored before: every point in an object younger than `keep_all`; the end of every
+ * segment after the anchor that no older one of a higher level has; one point for each base that stays; the newest point. Before
+ * anything goes the planner has to find a way to the newest point, to those of the bases and to a sample of the others, among what
+ * stays. And a second listing has to show what the first did.
+ *
+ * Order of deletion, so that it can end at any moment: markers, level 0 oldest first, higher levels lowest first, chunks, parts.
+ * What is left of it goes the next time. */
+#ifndef SEAWALL_REPLICA_RETENTION_H
+#define SEAWALL_REPLICA_RETENTION_H
+
+#include "replica/catalog.h"
+
+struct retention_policy {
+    uint64_t grace_ms, keep_all_ms, keep_levels_ms;
+    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly;
+};
+
+enum retention_reason {
+    /* stays */
+    RETENTION_IDENTITY,
+    RETENTION_HEAD,
+    RETENTION_YOUNG,
+    RETENTION_KEEP_ALL,
+    RETENTION_ALONE,
+    RETENTION_COVER_YOUNG,
+    RETENTION_COVER_DAMAGED,
+    RETENTION_POINT_OF_BASE,
+    RETENTION_BASE_NEWEST,
+    RETENTION_BASE_BEFORE_ALL,
+    RETENTION_BASE_ANCHOR,
+    RETENTION_BASE_HOURLY,
+    RETENTION_BASE_DAILY,
+    RETENTION_BASE_WEEKLY,
+    RETENTION_BASE_MONTHLY,
+    RETENTION_BASE_BRIDGE,
+    RETENTION_BASE_NO_ANCHOR,
+    RETENTION_BASE_INCOMPLETE,
+    RETENTION_BASE_DAMAGED,
+    RETENTION_CHUNK_STAYS,
+    RETENTION_CHUNK_WAITS,
+    RETENTION_PART_STAYS,
+    RETENTION_PART_WAITS,
+    RETENTION_PART_UNKNOWN,
+    /* goes */
+    RETENTION_COVERED,
+    RETENTION_BEFORE_ANCHOR,
+    RETENTION_BASE_OUT,
+    RETENTION_BASE_GIVEN_UP,
+    RETENTION_CHUNK_GOES,
+    RETENTION_CHUNK_GIVEN_UP,
+    RETENTION_PART_GOES,
+    RETENTION_PART_GIVEN_UP,
+};
+const char *retention_reason_text(enum retention_reason reason);
+
+struct retention_verdict {
+    struct name name; /* NAME_OTHER: seawall.json */
+    uint64_t size;
+    int64_t time_ms; /* when the store got it */
+    bool goes;
+    enum retention_reason reason;
+};
+
+struct retention_plan {
+    struct retention_verdict
+        *verdicts; /* owned; level 0, levels, markers, chunks, parts, each in the order of keys; seawall.json */
+    size_t count;
+    uint64_t keep_count, keep_bytes, delete_count, delete_bytes;
+};
+
+/* ERR_CONFIG: it keeps nothing but the newest. */
+int retention_policy_check(const struct retention_policy *policy, struct err *e) MUST_CHECK;
+
+/* `c`: just opened; `now_ms`: the store's clock, read before that. Loads markers, the segments on which it relies, and trailers of
+ * parts, if there are parts.
+ * ERR_CONFIG: see above. ERR_BUSY: the replica changed meanwhile, open the catalog again. ERR_NOTFOUND: no object of level 0.
+ * ERR_REMOTE: the listing is out of order, has a key twice, or leaves out what is there. ERR_CORRUPT: a restore point that stays
+ * could not be restored from what stays. In all of these nothing may be deleted. */
+int retention_decide(struct catalog *c, const struct retention_policy *policy, int64_t now_ms, struct retention_plan *ret_plan,
+                     struct err *e) MUST_CHECK;
+/* The same with a catalog that is opened for it, anew while somebody else changes the replica. */
+int retention_decide_now(struct store *store, struct codec *codec, const struct retention_policy *policy,
+                         struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
+void retention_plan_release(struct retention_plan *p);
+
+struct retention_figures {
+    uint64_t objects, bytes; /* that were deleted for certain */
+};
+
+/* Deletes what goes. The first error ends it. ERR_CANCELED: store->cancel. `ret_figures` is filled in any case. */
+int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures,
+                    struct err *e) MUST_CHECK;
+
+#endif
