@@ -89,7 +89,9 @@ static int look(const struct destination *d, const struct author *a, struct cata
                            "the object at txid %" PRIu64 " belongs to another database than '" NAME_IDENTITY "' says",
                            c->level0[i].name.min);
         }
-        if (i < first_newer) { /* must end where we stand, and be what we know */
+        if (i < first_newer && first_newer < c->level0_count && s.trailer.info.max < entry->durable_txid) {
+            f->behind = true;         /* retention took the one at our position, not this older one */
+        } else if (i < first_newer) { /* must end where we stand, and be what we know */
             bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
             f->mine &= known || identity_replica_tried(entry, &digest) || identity_knows_run(id, &s.trailer.info.run);
             f->past &= known; /* ours, but not where we stand: a store that lost its newest objects */
