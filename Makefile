@@ -116,6 +116,11 @@ $(B)/tests/s3tool: tests/support/s3tool.c $(LIBRARY)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY) $(LIBS)
 
+$(B)/tests/replicatool: tests/support/replicatool.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -o $@ $< $(LIBRARY) $(LIBS)
+
 $(B)/tests/%.so: tests/support/app/%.c
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
@@ -136,7 +141,7 @@ check: check-deps ## install what is missing, build, and run every test
 	@$(MAKE) --no-print-directory -j2 --output-sync=target check-here check-s3
 	@echo "check: all tests passed"
 
-tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool
+tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
 
 check-here: tests ## every test but those of S3
 	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property
@@ -156,7 +161,7 @@ check-property: $(B)/tests/property ## the replica protocol under random failure
 soak: $(B)/tests/property ## the same for a million steps; FIRST=n begins with another seed
 	$< --first $(FIRST) --seeds 3000 --steps 400
 
-check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(PRELOADED) ## real programs, real signals
+check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(PRELOADED) ## real programs, real signals
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 # S3: a server that is not ours, started for the one run. Over http, and over TLS with a CA of its own where the server has that.

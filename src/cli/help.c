@@ -22,6 +22,7 @@ static const char overview[] =
     "  seawall restore -o PATH URL     rebuild the database as it was after a transaction\n"
     "  seawall list URL                show what can be restored\n"
     "  seawall verify URL              find out whether a replica is complete and sound\n"
+    "  seawall prune URL               delete what no rule keeps\n"
     "  seawall config -c FILE          check a configuration and show what it comes to\n"
     "  seawall version\n"
     "  seawall help [COMMAND]\n"
@@ -95,6 +96,19 @@ static const char verify_help[] =
     "  --json                       one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, "
     "orphans\n";
 
+static const char prune_help[] =
+    "seawall prune [-c FILE] [--dry-run] [--quiet] [--json] [OPTION...] URL|DB\n"
+    "\n"
+    "Deletes from a replica what no rule keeps, and prints each object with the reason why it stays or goes. Give it the options "
+    "that\n"
+    "the daemon has. With -c, URL can be the name of a replica there, or the path of a database there, which stands for its first\n"
+    "replica; the options of the database count.\n"
+    "\n"
+    "  -c, --config FILE            configuration in which the replica or the database stands\n"
+    "  --dry-run                    only print what would go\n"
+    "  --quiet                      only the sum\n"
+    "  --json                       one JSON object: dry_run, keep, delete, deleted, objects\n";
+
 static const char s3_help[] =
     "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
     "\n"
@@ -130,10 +144,18 @@ static void print_s3_options(void)
     }
 }
 
-static void print_options(void)
+static bool is_any(const char *name)
+{
+    (void)name;
+    return true;
+}
+
+static void print_options(bool (*is_taken)(const char *name))
 {
     for (size_t i = 0; i < option_count; i++) {
         const struct option_spec *o = &option_table[i];
+        if (!is_taken(o->name))
+            continue;
         char left[64], fallback[32], text[256];
         snprintf(left, sizeof left, "--%s %s", o->name, o->value_name);
         option_format_default(o, fallback);
@@ -146,13 +168,16 @@ void cli_print_help(const char *command)
 {
     if (command && strcmp(command, "replicate") == 0) {
         fputs(replicate_help, stdout);
-        print_options();
+        print_options(is_any);
     } else if (command && strcmp(command, "restore") == 0) {
         fputs(restore_help, stdout);
     } else if (command && strcmp(command, "list") == 0) {
         fputs(list_help, stdout);
     } else if (command && strcmp(command, "verify") == 0) {
         fputs(verify_help, stdout);
+    } else if (command && strcmp(command, "prune") == 0) {
+        fputs(prune_help, stdout);
+        print_options(options_is_retention);
     } else if (command && strcmp(command, "config") == 0) {
         fputs(config_help, stdout);
     } else if (command && strcmp(command, "s3") == 0) {
@@ -165,7 +190,7 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "restore", "list", "verify", "config", "s3", "version", "help"};
+    static const char *const topics[] = {"replicate", "restore", "list", "verify", "prune", "config", "s3", "version", "help"};
     bool known = argc == 0;
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;

@@ -79,6 +79,11 @@ bool options_known(const char *name)
     return find(name) != NULL;
 }
 
+bool options_is_retention(const char *name)
+{
+    return options_known(name) && (strcmp(name, "grace") == 0 || strncmp(name, "keep-", 5) == 0);
+}
+
 static enum units units_of(const struct option_spec *spec)
 {
     static const enum units units[] = {[OPTION_FRAMES] = UNITS_NONE,

@@ -58,6 +58,7 @@ struct options options_default(void);
 /* Sets the option `name`. ERR_CONFIG: no such option, or a value out of range; the message says what is right. */
 int options_set(struct options *o, const char *name, const char *value, struct err *e) MUST_CHECK;
 bool options_known(const char *name);
+bool options_is_retention(const char *name); /* one that says what of a replica is kept */
 
 /* The value, or the default, as it would be written: options_set takes it. */
 void option_format(const struct options *o, const struct option_spec *spec, char out[32]);

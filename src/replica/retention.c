@@ -10,7 +10,6 @@
 #include <string.h>
 
 /* A run that has put no part for so long puts none any more that belongs to what it began. */
-#define TRIES_MAX 3 /* while somebody else deletes too */
 #define PARTS_QUIET_MS 86400000
 
 const char *retention_reason_text(enum retention_reason reason)
@@ -568,6 +567,18 @@ int retention_decide(struct catalog *c, const struct retention_policy *policy, i
     return rc;
 }
 
+int retention_decide_now(struct store *store, struct codec *codec, const struct retention_policy *policy,
+                         struct retention_plan *ret_plan, struct err *e)
+{
+    struct catalog c = {0};
+    int64_t now_ms = 0;
+    if (store_time(store, &now_ms, e) || catalog_open(&c, store, codec, e))
+        return -1;
+    int rc = retention_decide(&c, policy, now_ms, ret_plan, e);
+    catalog_release(&c);
+    return rc;
+}
+
 /* ---- doing it */
 
 struct batch {
@@ -619,28 +630,4 @@ int retention_apply(struct store *store, const struct retention_plan *p, struct 
         rc = remove_kind(store, p, order[i], b, ret_figures, e);
     free(b);
     return rc;
-}
-
-static int decide_once(struct store *store, struct codec *codec, const struct retention_policy *policy,
-                       struct retention_plan *ret_plan, struct err *e)
-{
-    struct catalog c = {0};
-    int64_t now_ms = 0;
-    if (store_time(store, &now_ms, e) || catalog_open(&c, store, codec, e))
-        return -1;
-    int rc = retention_decide(&c, policy, now_ms, ret_plan, e);
-    catalog_release(&c);
-    return rc;
-}
-
-int retention_decide_now(struct store *store, struct codec *codec, const struct retention_policy *policy,
-                         struct retention_plan *ret_plan, struct err *e)
-{
-    int rc = -1;
-    for (int i = 0; i < TRIES_MAX; i++) {
-        rc = decide_once(store, codec, policy, ret_plan, e);
-        if (rc == 0 || e->code != ERR_BUSY || (store->cancel && atomic_load(store->cancel)))
-            return rc;
-    }
-    return err_hint(e, "somebody else deletes from this replica at the moment; try again later");
 }

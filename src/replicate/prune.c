@@ -44,7 +44,7 @@ static void run_prune(struct job *job, struct codec *codec)
     struct store *store = NULL;
     struct retention_plan plan = {0};
     p->figures = (struct retention_figures){0};
-    p->rc = store_open(p->url, STORE_READ, &store, &p->err);
+    p->rc = store_open(p->url, STORE_WRITE, &store, &p->err);
     if (p->rc == 0) {
         store->cancel = &p->cancel;
         p->rc = retention_decide_now(store, codec, &p->policy, &plan, &p->err);

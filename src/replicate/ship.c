@@ -549,7 +549,7 @@ static void prune_done(struct job *job)
     if (p->rc == 0 && p->figures.objects > 0)
         log_info("replica '%s': retention deleted %" PRIu64 " objects of %" PRIu64 " bytes", p->shown, p->figures.objects,
                  p->figures.bytes);
-    if (!again && p->err.code != ERR_CANCELED)
+    if (!again && p->err.code != ERR_CANCELED && p->err.code != ERR_BUSY) /* somebody else deletes too */
         log_warn("replica '%s': retention: trying again later: %s", p->shown, p->err.msg);
     p->failed = p->rc != 0;
 }

@@ -176,8 +176,14 @@ static int cached_remove(struct store *s, const char *key, struct err *e)
     return of(s)->inner->ops->remove(of(s)->inner, key, e);
 }
 
+static int cached_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
+{
+    return store_remove_all(of(s)->inner, keys, count, e);
+}
+
 static int cached_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
+    pass_on(of(s));
     return of(s)->inner->ops->time(of(s)->inner, ret_time_ms, e);
 }
 
@@ -203,6 +209,7 @@ static const struct store_ops cached_ops = {
     .read_tail = cached_read_tail,
     .list = cached_list,
     .remove = cached_remove,
+    .remove_all = cached_remove_all,
     .time = cached_time,
     .prefetch = cached_prefetch,
     .describe = cached_describe,

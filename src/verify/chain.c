@@ -1,7 +1,8 @@
 /* verify/chain.c - what objects say of each other. One thread; all of them are read by now.
  *
- * Level 0 is in one piece except where retention has been: it takes what a higher level covers, oldest first. So a hole that is
- * covered is retention's, unless something older that is covered too is still there. */
+ * Level 0 is in one piece except where retention has been: it takes what a higher level has, and leaves what a base still needs. So
+ * a hole of which a higher level has all is no problem. Whether its restore points were still to be there nobody can tell from
+ * here. */
 #include "verify/check.h"
 
 #include "base/page.h"
@@ -107,10 +108,21 @@ static void check_link(struct check *c, const struct item *a, const struct item 
         check_problem(c, key, hint_damaged, "has pages of %u bytes, '%s' has pages of %u", y->page_size, before, x->page_size);
 }
 
-/* ---- coverage by higher levels */
+static void check_level0(struct check *c)
+{
+    const struct item *a = NULL;
+    for (size_t i = 0; i < c->catalog.level0_count; i++) {
+        const struct item *b = &c->items[i];
+        if (a && b->sound)
+            check_link(c, a, b);
+        a = b->sound ? b : NULL; /* how far a damaged one reaches is not known */
+    }
+}
+
+/* ---- gaps */
 
 struct cover {
-    uint64_t min, max; /* then: the greatest max of all that begin at min or before */
+    uint64_t min, max;
 };
 
 static int by_min(const void *a, const void *b)
@@ -118,68 +130,6 @@ static int by_min(const void *a, const void *b)
     uint64_t x = ((const struct cover *)a)->min, y = ((const struct cover *)b)->min;
     return (x > y) - (x < y);
 }
-
-struct covers {
-    struct cover *list;
-    size_t count;
-};
-
-static int covers_make(const struct check *c, struct covers *ret_covers, struct err *e)
-{
-    struct covers v = {.list = calloc(c->catalog.level_count + 1, sizeof *v.list)};
-    if (!v.list)
-        return err_nomem(e, c->catalog.level_count * sizeof *v.list);
-    for (size_t i = 0; i < c->catalog.level_count; i++) {
-        const struct name *n = &c->items[c->catalog.level0_count + i].name;
-        v.list[v.count++] = (struct cover){n->min, n->max};
-    }
-    qsort(v.list, v.count, sizeof *v.list, by_min);
-    for (size_t i = 1; i < v.count; i++)
-        if (v.list[i].max < v.list[i - 1].max)
-            v.list[i].max = v.list[i - 1].max;
-    *ret_covers = v;
-    return 0;
-}
-
-static bool covered(const struct covers *v, uint64_t min, uint64_t max)
-{
-    size_t low = 0, high = v->count;
-    while (low < high) { /* the first that begins after min */
-        size_t mid = low + (high - low) / 2;
-        if (v->list[mid].min > min)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low > 0 && v->list[low - 1].max >= max;
-}
-
-static void check_level0(struct check *c, const struct covers *v)
-{
-    const struct item *a = NULL;
-    bool older_covered = false;
-    for (size_t i = 0; i < c->catalog.level0_count; i++) {
-        const struct item *b = &c->items[i];
-        if (!b->sound) {
-            a = NULL; /* how far it reaches is not known */
-            continue;
-        }
-        const struct segment_info *y = item_info(b);
-        if (a) {
-            const struct segment_info *x = item_info(a);
-            check_link(c, a, b);
-            older_covered |= covered(v, x->min, x->max);
-            struct name missing = level0_name(x->max + 1);
-            if (y->min > x->max + 1 && older_covered && covered(v, x->max + 1, y->min - 1))
-                check_problem_of(c, &missing, hint_retention,
-                                 "is missing: txids %" PRIu64 " to %" PRIu64 " can only be restored as higher levels have them",
-                                 x->max + 1, y->min - 1);
-        }
-        a = b;
-    }
-}
-
-/* ---- gaps */
 
 /* The txids that an object claims, sound or not: what is unsound has been told. */
 static struct cover claim_of(const struct check *c, size_t i)
@@ -193,25 +143,43 @@ static struct cover claim_of(const struct check *c, size_t i)
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
 }
 
+/* Retention takes all segments between the restore point of an old base and the next base that stays, after all that is older than
+ * any base. So a gap is no problem where nothing so old is there, what has the newest txid of a base ends right before it, and the
+ * state of a base, or what follows on it, comes right behind. */
+static bool is_between_bases(const struct check *c, const struct cover *before, const struct cover *behind)
+{
+    bool begins = false, ends = false;
+    uint64_t oldest = UINT64_MAX;
+    for (size_t i = c->catalog.level0_count + c->catalog.level_count; i < c->item_count; i++) {
+        const struct item *it = &c->items[i];
+        if (!it->sound)
+            continue;
+        oldest = it->name.start < oldest ? it->name.start : oldest;
+        begins |= item_info(it)->max >= before->min && item_info(it)->max <= before->max;
+        ends |= it->name.start + 1 >= behind->min && it->name.start <= behind->max;
+    }
+    return begins && ends && claim_of(c, 0).max >= oldest;
+}
+
 static int check_gaps(struct check *c, uint64_t origin, struct err *e)
 {
     size_t n = c->catalog.level0_count + c->catalog.level_count;
     struct cover *claims = calloc(n + 1, sizeof *claims);
-    uint64_t far = origin;
+    struct cover far = {origin, origin}; /* the segment that reaches furthest */
     if (!claims)
         return err_nomem(e, n * sizeof *claims);
     for (size_t i = 0; i < n; i++)
         claims[i] = claim_of(c, i);
     qsort(claims, n, sizeof *claims, by_min);
     for (size_t i = 0; i < n; i++) {
-        struct name missing = level0_name(far + 1);
+        struct name missing = level0_name(far.max + 1);
         if (claims[i].max <= origin)
             continue;
-        if (claims[i].min > far + 1)
-            check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64, far + 1,
+        if (claims[i].min > far.max + 1 && !is_between_bases(c, &far, &claims[i]))
+            check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64, far.max + 1,
                              claims[i].min - 1);
-        if (claims[i].max > far)
-            far = claims[i].max;
+        if (claims[i].max > far.max)
+            far = claims[i];
     }
     free(claims);
     return 0;
@@ -350,11 +318,7 @@ static void count_orphans(struct check *c, uint64_t origin)
 
 int chain_check(struct check *c, struct err *e)
 {
-    struct covers v = {0};
-    if (covers_make(c, &v, e))
-        return -1;
-    check_level0(c, &v);
-    free(v.list);
+    check_level0(c);
     for (size_t i = 0; i < c->item_count; i++)
         if (c->items[i].sound && is_segment(&c->items[i]))
             check_states(c, &c->items[i]);

@@ -17,9 +17,6 @@ const char hint_damaged[] =
     "'seawall replicate' begin a second replica in an empty place now, and keep this one for the rest";
 const char hint_mixed[] =
     "the objects of two replicas are mixed: give each database a place of its own, and move the others' objects there";
-const char hint_retention[] =
-    "if retention was interrupted, these are its remains and go with its next run; otherwise put the missing "
-    "objects back from a copy of the replica";
 
 int name_compare(const struct name *a, const struct name *b)
 {

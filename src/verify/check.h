@@ -64,7 +64,7 @@ int name_compare(const struct name *a, const struct name *b);
 void check_problem(struct check *c, const char *key, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void check_problem_of(struct check *c, const struct name *name, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-extern const char hint_damaged[], hint_mixed[], hint_retention[];
+extern const char hint_damaged[], hint_mixed[];
 
 /* What a failed read says of the object: nothing (-1, the store is at fault), or it is damaged or missing, and noted as that (0).
  */

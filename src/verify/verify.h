@@ -4,8 +4,9 @@
  *   1. it is there with its size, and trailer, records, index and list decode;
  *   2. it is what its key says, of this database, and what the object that names it says of it;
  *   3. a base's chunks fill its pages, and hold every page of their ranges; a segment holds what its flags say;
- *   4. level 0 is in one piece and linked: min is max + 1 of the one before, and the SHA-256 of that one is the one it names;
- *   5. from the oldest state that can be restored to the newest object no txid is missing, in whatever level;
+ *   4. level 0 is linked: where min is max + 1 of the one before, the SHA-256 of that one is the one it names;
+ *   5. from the oldest state that can be restored to the newest object no txid is missing, in whatever level, but right before a
+ * base;
  *   6. database checksums agree wherever two objects speak of one state, of whatever levels.
  * The SHA-256 of 4, and of what lists name, is compared for objects of up to 64 KiB, whose tail is all of them.
  *

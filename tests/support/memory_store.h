@@ -5,6 +5,7 @@
 
 #include "storage/store.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct memory_object {
     char key[STORE_KEY_MAX];
     uint8_t *bytes; /* owned */
     size_t size;
+    int64_t time_ms;
 };
 
 struct memory_store {
@@ -21,6 +23,12 @@ struct memory_store {
     pthread_mutex_t lock;
     struct memory_object *objects; /* ascending keys */
     size_t count, cap;
+    int64_t now_ms; /* its clock; only the test moves it */
+
+    /* faults, for tests that want them */
+    unsigned (*shown)(const char *key); /* how often a listing has this key; NULL: once */
+    bool list_fails;
+    unsigned removes; /* so many more succeed */
 };
 
 /* Index of the first object whose key is not below `key`. With the lock held. */
@@ -57,7 +65,7 @@ static inline int memory_store_insert(struct memory_store *m, const char *key, c
         m->objects = grown;
         m->cap = cap;
     }
-    struct memory_object o = {.bytes = malloc(n + 1), .size = n};
+    struct memory_object o = {.bytes = malloc(n + 1), .size = n, .time_ms = m->now_ms};
     if (!o.bytes)
         return err_nomem(e, n);
     if (n > 0)
@@ -73,7 +81,7 @@ static inline int memory_store_put_new(struct store *s, const char *key, const v
                                        struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
-    *ret_time_ms = 1;
+    *ret_time_ms = m->now_ms;
     pthread_mutex_lock(&m->lock);
     int rc = memory_store_insert(m, key, bytes, n, e);
     pthread_mutex_unlock(&m->lock);
@@ -116,12 +124,15 @@ static inline int memory_store_list(struct store *s, const char *prefix, const c
                                     struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
-    (void)e;
+    bool stopped = false;
+    if (m->list_fails)
+        return err_set(e, ERR_REMOTE, 0, "made to fail");
     pthread_mutex_lock(&m->lock);
     for (size_t i = memory_store_find(m, prefix); i < m->count && strncmp(m->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
-        struct store_entry entry = {.key = m->objects[i].key, .size = m->objects[i].size};
-        if (strcmp(entry.key, start_after) > 0 && fn(context, &entry))
-            break;
+        const struct memory_object *o = &m->objects[i];
+        struct store_entry entry = {.key = o->key, .size = o->size, .time_ms = o->time_ms};
+        for (unsigned n = m->shown ? m->shown(o->key) : 1; n > 0 && !stopped; n--)
+            stopped = strcmp(entry.key, start_after) > 0 && fn(context, &entry);
     }
     pthread_mutex_unlock(&m->lock);
     return 0;
@@ -130,23 +141,23 @@ static inline int memory_store_list(struct store *s, const char *prefix, const c
 static inline int memory_store_remove(struct store *s, const char *key, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
-    (void)e;
     pthread_mutex_lock(&m->lock);
     struct memory_object *o = memory_store_object(m, key);
-    if (o) {
+    int rc = o && m->removes == 0 ? err_set(e, ERR_REMOTE, 0, "made to fail") : 0;
+    if (o && rc == 0) {
+        m->removes--;
         free(o->bytes);
         memmove(o, o + 1, (size_t)(m->objects + m->count - (o + 1)) * sizeof *o);
         m->count--;
     }
     pthread_mutex_unlock(&m->lock);
-    return 0;
+    return rc;
 }
 
 static inline int memory_store_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
-    (void)s;
     (void)e;
-    *ret_time_ms = 1;
+    *ret_time_ms = ((struct memory_store *)s)->now_ms;
     return 0;
 }
 
@@ -176,6 +187,8 @@ static inline struct store *memory_store_new(void) /* store_close frees; NULL: o
         return NULL;
     m->base.ops = &ops;
     m->base.fencing = STORE_FENCING_STRONG;
+    m->now_ms = 1;
+    m->removes = UINT_MAX;
     snprintf(m->base.url, sizeof m->base.url, "memory:");
     pthread_mutex_init(&m->lock, NULL);
     return &m->base;

@@ -119,6 +119,7 @@ static inline void model_release(struct model *m)
 struct placed { /* an object that was put */
     struct name name;
     uint64_t min, max, start;
+    int64_t born; /* by the store's clock */
     uint32_t flags;
     bool full; /* level 0 with every txid as a record */
     bool gone; /* removed or damaged */
@@ -131,6 +132,7 @@ struct replica {
     struct dice dice;
     struct uid database, run;
     struct digest head;
+    int64_t time_ms;              /* of what is put */
     uint64_t checksum_before_lie; /* XORed into checksum_before of what is put */
     struct placed placed[PLACED_MAX];
     size_t placed_count;
@@ -145,6 +147,7 @@ static inline void replica_init(struct replica *r, struct store *store, struct c
     r->codec = codec;
     r->dice = dice_of(seed);
     r->run.bytes[0] = 0x52;
+    r->time_ms = 5000;
     if (replica_identity_obtain(store, &id, &e))
         fail_msg("%s", e.msg);
     r->database = id.database;
@@ -205,7 +208,7 @@ static inline struct segment_info replica_info(const struct replica *r, enum obj
                              .min = min,
                              .max = max,
                              .page_size = r->model.at[max].page_size,
-                             .time_ms = 5000,
+                             .time_ms = r->time_ms,
                              .database = r->database,
                              .writer = {{0x57}},
                              .run = r->run};
@@ -256,11 +259,14 @@ static inline struct packing *packing_new(void)
 
 static inline struct placed *replica_note(struct replica *r, const struct name *name, const struct segment_info *i)
 {
+    struct err e;
     if (r->placed_count == PLACED_MAX)
         fail_msg("too many objects for the model");
     struct placed *o = &r->placed[r->placed_count++];
     *o = (struct placed){.name = *name, .min = i->min, .max = i->max, .start = i->start, .flags = i->flags};
     o->full = name->kind == NAME_LEVEL0 && !(i->flags & SEGMENT_LAST_ONLY);
+    if (store_time(r->store, &o->born, &e))
+        fail_msg("%s", e.msg);
     return o;
 }
 

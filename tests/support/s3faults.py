@@ -231,6 +231,25 @@ def empty_page(fault, server, exchange, answer):
     return answer
 
 
+def entries_of(xml, fault):
+    """Those of a listing whose key is like `keys`."""
+    for entry in re.findall(r"<Contents>.*?</Contents>", xml):
+        if fnmatch.fnmatchcase(re.search(r"<Key>(.*?)</Key>", entry)[1], fault.value("keys", "*")):
+            yield entry
+
+
+def leave_out(fault, xml):
+    for entry in entries_of(xml, fault):
+        xml = xml.replace(entry, "")
+    return xml
+
+
+def say_twice(fault, xml):
+    for entry in entries_of(xml, fault):
+        xml = xml.replace(entry, entry + entry)
+    return xml
+
+
 def key_errors(fault, server, exchange):
     exchange.refused_keys = fault.value("keys", "*"), fault.value("code", "AccessDenied")
 
@@ -338,5 +357,7 @@ FAULTS = {
     "endless-list": {"instead": same_page, "after": xml_edit(claims_more)},
     "no-token": {"after": xml_edit(without_token)},
     "cut-xml": {"after": xml_edit(half)},
+    "leaves-out": {"after": xml_edit(leave_out)},                            # keys="*": a listing that says nothing of them
+    "twice": {"after": xml_edit(say_twice)},                                 # keys="*"
     "key-errors": {"instead": key_errors},                                   # keys="*", code=: of DeleteObjects
 }

@@ -751,6 +751,11 @@ def test_listings_fail_on_command(client, server):
         assert page.text("IsTruncated") == "true" and page.text("NextContinuationToken") is None
     with server.fault("cut-xml", on="list"), pytest.raises(xml.etree.ElementTree.ParseError):
         client.list().all("Key")
+    keys = client.list().all("Key")
+    with server.fault("leaves-out", on="list", keys=keys[0]):
+        assert client.list().all("Key") == keys[1:]
+    with server.fault("twice", on="list", keys=keys[-1]):
+        assert client.list().all("Key") == [*keys, keys[-1]]
 
 
 def test_a_fault_can_be_for_some_keys_and_after_some_requests(client, server):

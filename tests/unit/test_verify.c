@@ -252,18 +252,39 @@ static void what_retention_leaves_is_no_problem(void **state)
     assert_true(result.orphans >= 1);
 }
 
-static void a_hole_that_a_higher_level_covers_is_retention_unless_something_older_stayed(void **state)
+static void only_a_hole_that_a_higher_level_has_is_no_problem(void **state)
 {
     (void)state;
     replica_commits(&r, 9, 512);
     for (uint64_t t = 1; t <= 9; t++)
         replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
-    replica_remove(&r, &r.placed[1]);
-    run(store, BY_TAILS);
-    assert_named("0/0000000000000002");
+    replica_remove(&r, &r.placed[1]); /* what came before it is needed by a base, perhaps */
+    assert_sound(store, WHOLE);
     replica_remove(&r, &r.placed[0]);
     assert_sound(store, WHOLE);
+    replica_remove(&r, &r.placed[4]); /* txid 5: no other object has it */
+    run(store, BY_TAILS);
+    assert_named("0/0000000000000005");
+}
+
+static void a_gap_is_no_problem_where_a_base_comes_right_behind(void **state)
+{
+    (void)state;
+    replica_commits(&r, 12, 512);
+    for (uint64_t t = 1; t <= 12; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_base(&r, 2, 2);
+    replica_put_base(&r, 6, 7);
+    for (uint64_t t = 1; t <= 6; t++)
+        if (t != 2) /* has the record of the first base */
+            replica_remove(&r, &r.placed[t - 1]);
+    assert_sound(store, WHOLE);
+    assert_int_equal(result.oldest.txid, 2);
+    assert_int_equal(result.points, 1 + 6);
+    replica_remove(&r, &r.placed[8]); /* txid 9 */
+    run(store, BY_TAILS);
+    assert_named("0/0000000000000009");
 }
 
 static void a_base_under_way_is_no_problem(void **state)
@@ -655,7 +676,8 @@ int main(void)
         UNIT_ON_STORE(every_state_is_proven_with_full),
         UNIT_ON_STORE(what_nothing_needs_is_counted),
         UNIT_ON_STORE(what_retention_leaves_is_no_problem),
-        UNIT_ON_STORE(a_hole_that_a_higher_level_covers_is_retention_unless_something_older_stayed),
+        UNIT_ON_STORE(a_gap_is_no_problem_where_a_base_comes_right_behind),
+        UNIT_ON_STORE(only_a_hole_that_a_higher_level_has_is_no_problem),
         UNIT_ON_STORE(a_base_under_way_is_no_problem),
         UNIT_ON_STORE(nothing_there_is_not_sound),
         UNIT_ON_STORE(every_object_that_is_missing_is_named_or_was_not_needed),

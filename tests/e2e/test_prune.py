@@ -1,0 +1,238 @@
+"""`seawall prune`: what it says it does, and that nothing it may meet on the way costs a restore point that was to stay."""
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from application import library
+from s3server import Object
+from bucket import PREFIX
+from seawall import BINARY, CORRUPT, DONE, FAILED, NOTHING, TIMED_OUT, USAGE, objects, restore, restore_points, seawall, told, url_of
+
+TOOL = BINARY.parent / "tests" / "replicatool"
+KILLED = -9
+DAYS, OF_DAY, DAY = 9, 4, 86400
+POLICY = ("--keep-all", "1d", "--keep-levels", "3d", "--keep-daily", "5", "--keep-weekly", "0")
+
+pytestmark = pytest.mark.skipif(not TOOL.exists(), reason="make build/tests/replicatool")
+
+
+def day_of(key):
+    """On which day of the replica the object was put."""
+    kind, _, rest = key.partition("/")
+    if kind == "seawall.json":
+        return 0
+    txid = int(rest[:16], 16) if kind != "part" else int(rest.split("-")[1], 16) // 16
+    return (txid - 1) // OF_DAY
+
+
+@pytest.fixture
+def past(stage):
+    """A replica in a folder whose last day was three hours ago."""
+    newest = time.time() - 3 * 3600
+    subprocess.run([TOOL, stage.replica, str(int(newest * 1000))], check=True)
+    for key in objects(stage.replica):
+        when = newest - (DAYS - 1 - day_of(key)) * DAY
+        os.utime(stage.replica / key, (when, when))
+    return stage.replica
+
+
+def in_bucket(s3, folder):
+    """The same in the bucket; gives its keys."""
+    for key in objects(folder):
+        body = (folder / key).read_bytes()
+        s3.server.objects[f"{PREFIX}/{key}"] = Object(body, f'"{hashlib.md5(body).hexdigest()}"', (folder / key).stat().st_mtime, {})
+    return s3.keys()
+
+
+def prune(where, *options, policy=POLICY, **more):
+    return seawall("prune", *options, *policy, url_of(where), **more)
+
+
+def verdicts(result):
+    """{key: (word, reason)}"""
+    lines = [line.split(None, 4) for line in result.stdout.decode().splitlines()]
+    return {line[1]: (line[0], line[4]) for line in lines if line and line[0] in ("keep", "delete") and len(line) == 5}
+
+
+def assert_restores(where, points, folder):
+    for txid in points:
+        target = folder / f"point-{txid}.db"
+        result = restore(where, target, "--txid", txid)
+        assert result.returncode == DONE, f"txid {txid}: {told(result)}"
+        target.unlink()
+        Path(f"{target}-seawall").unlink(missing_ok=True)
+
+
+def assert_sound(where):
+    result = seawall("verify", "--full", url_of(where))
+    assert result.returncode == DONE, told(result)
+
+
+def pruned_copy(past, folder):
+    """What is left when nothing goes wrong: keys and restore points."""
+    copy = folder / "undisturbed"
+    subprocess.run(["cp", "-a", past, copy], check=True)
+    assert prune(copy).returncode == DONE
+    left = objects(copy), restore_points(copy)
+    shutil.rmtree(copy)
+    return left
+
+
+def test_it_says_of_each_object_why_it_stays_or_goes_and_does_that(past, stage):
+    before = objects(past)
+    dry = prune(past, "--dry-run")
+    assert dry.returncode == DONE and objects(past) == before
+    said = verdicts(dry)
+    assert sorted(said) == before
+    assert said["seawall.json"][0] == "keep"
+    assert said["0/0000000000000024"] == ("keep", "the newest of level 0")
+    assert said["0/0000000000000001"][0] == "delete"
+    real = prune(past)
+    assert real.returncode == DONE and verdicts(real) == said
+    assert objects(past) == sorted(key for key, (word, _) in said.items() if word == "keep")
+    assert real.stdout.decode().splitlines()[-1].startswith(f"deleted {sum(word == 'delete' for word, _ in said.values())} objects, ")
+
+    points = restore_points(past)
+    assert set(points) >= {20, 24, 28, 32, 33, 34, 35, 36}   # bases of five days; of the last day every transaction
+    assert_restores(past, points, stage.folder)
+    assert_sound(past)
+    again = prune(past, "--quiet")
+    assert again.stdout.startswith(b"deleted 0 objects, 0 B; kept ") and again.stdout.count(b"\n") == 1
+
+
+def test_the_json_has_the_same(past):
+    text = verdicts(prune(past, "--dry-run"))
+    answer = json.loads(prune(past, "--json").stdout)
+    assert {one["key"]: one["reason"] for one in answer["objects"]} == {key: reason for key, (_, reason) in text.items()}
+    assert answer["deleted"] == answer["delete"] and answer["keep"]["objects"] == len(objects(past)) and not answer["dry_run"]
+    assert answer["delete"]["objects"] == sum(one["delete"] for one in answer["objects"]) > 0
+
+
+def test_a_policy_that_keeps_nothing_is_refused(past, stage):
+    before = objects(past)
+    nothing = ("--keep-all", "0", "--keep-levels", "0", "--keep-daily", "0", "--keep-weekly", "0")
+    result = prune(past, policy=nothing)
+    assert result.returncode == USAGE and b"HINT" in result.stderr and objects(past) == before
+    config = stage.folder / "seawall.conf"
+    config.write_text(f"[db {stage.db}]\nreplica = {past}\nkeep-all = 0\nkeep-levels = 0\nkeep-daily = 0\nkeep-weekly = 0\n")
+    assert seawall("prune", "-c", config).returncode == USAGE
+    assert seawall("prune", "-c", config, past).returncode == USAGE   # the replica is of that database
+    assert objects(past) == before
+
+
+def test_the_policy_comes_from_the_configuration_and_the_command_line_comes_first(past, stage):
+    config = stage.folder / "seawall.conf"
+    config.write_text(f"[db {stage.db}]\nreplica = {past}\nkeep-all = 90d\nkeep-levels = 90d\n")
+    result = seawall("prune", "-c", config, "--dry-run", "--quiet", stage.db)
+    assert result.stdout.startswith(b"would delete 0 objects")
+    result = seawall("prune", "-c", config, "--dry-run", "--quiet", *POLICY, stage.db)
+    assert result.returncode == DONE and not result.stdout.startswith(b"would delete 0 objects")
+
+
+def test_what_is_no_replica_is_told_by_the_exit_code(stage):
+    assert prune(stage.folder / "nowhere").returncode == NOTHING
+    stage.replica.mkdir()
+    assert prune(stage.replica).returncode == NOTHING
+    (stage.replica / "0").mkdir()
+    (stage.replica / "0" / "0000000000000001").write_bytes(b"x")
+    assert prune(stage.replica).returncode == CORRUPT
+    assert seawall("prune").returncode == USAGE
+    assert seawall("prune", "--fanout", "3", stage.replica).returncode == USAGE
+
+
+def test_killed_at_any_moment_it_leaves_what_was_to_stay(past, stage):
+    left, points = pruned_copy(past, stage.folder)
+    counter, copy = stage.folder / "calls", stage.folder / "copy"
+    environment = {"LD_PRELOAD": str(library("killat")), "KILL_BELOW": str(copy), "KILL_COUNT": str(counter)}
+
+    def once(n):
+        counter.write_bytes(bytes(8))
+        return prune(copy, environment={**environment, "KILL_AT": str(n)})
+
+    subprocess.run(["cp", "-a", past, copy], check=True)
+    assert once(0).returncode == DONE
+    calls = struct.unpack("=Q", counter.read_bytes())[0]
+    assert calls >= len(objects(past)) - len(left)
+    shutil.rmtree(copy)
+    for n in {*range(1, calls + 1, max(1, calls // 25)), calls}:
+        subprocess.run(["cp", "-a", past, copy], check=True)
+        assert once(n).returncode == KILLED
+        assert_restores(copy, points, stage.folder)
+        assert prune(copy).returncode == DONE
+        assert objects(copy) == left
+        shutil.rmtree(copy)
+
+
+def test_a_restore_that_runs_meanwhile_goes_another_way(past, stage, s3):
+    """It has planned with a base that goes before it reads it."""
+    in_bucket(s3, past)
+    where = s3.url(timeout="60s")
+    said = verdicts(prune(where, "--dry-run", policy=(*POLICY, "--keep-daily", "0")))
+    base = next(key for key in said if key.startswith("base/000000000000001c") and key.endswith("00000001"))
+    assert said[base] == ("delete", "its base goes")
+    target = stage.folder / "restored.db"
+    with s3.server.fault("stall", on="get", key=f"{PREFIX}/{base}", times=1) as fault:
+        running = subprocess.Popen([BINARY, "restore", "--txid", "28", "-o", target, where], stderr=subprocess.PIPE)
+        fault.wait_met()
+        assert prune(where, policy=(*POLICY, "--keep-daily", "0")).returncode == DONE
+        assert base not in s3.keys()
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == DONE, stderr.decode()
+    assert target.exists()
+
+
+def test_restores_survive_prunes_one_after_the_other(past, stage):
+    """Each prune takes more; restores of what all of them leave go on all the time."""
+    policies = [(*POLICY[:-4], "--keep-daily", str(n), "--keep-weekly", "0") for n in range(8, 0, -1)]
+    copy = stage.folder / "copy"
+    subprocess.run(["cp", "-a", past, copy], check=True)
+    assert all(prune(copy, policy=policy).returncode == DONE for policy in policies)
+    points = restore_points(copy)
+    for policy in policies:
+        running = subprocess.Popen([BINARY, "prune", *policy, url_of(past)], stdout=subprocess.DEVNULL)
+        assert_restores(past, points, stage.folder)
+        assert running.wait(60) == DONE
+    assert objects(past) == objects(copy)
+
+
+@pytest.mark.parametrize("fault, values", [("access-denied", {}), ("cut-xml", {}), ("leaves-out", {}), ("leaves-out", {"keys": f"{PREFIX}/0/*"}),
+                                           ("leaves-out", {"keys": "*/seawall.json"}), ("twice", {"keys": f"{PREFIX}/0/*2"}),
+                                           ("twice", {"keys": "*/marker"}), ("twice", {"keys": f"{PREFIX}/2/*"})])
+def test_a_listing_that_fails_is_empty_or_says_a_key_twice_deletes_nothing(past, s3, fault, values):
+    before = in_bucket(s3, past)
+    with s3.server.fault(fault, on="list", **values):
+        result = prune(s3.url())
+        assert result.returncode in (FAILED, USAGE, NOTHING, CORRUPT, TIMED_OUT), told(result)
+        assert b"delete" not in result.stdout
+    assert s3.keys() == before
+    assert prune(s3.url()).returncode == DONE and len(s3.keys()) < len(before)
+
+
+@pytest.mark.parametrize("keys", ["0/*", "1/*", "2/*", "base/*", "base/*/marker", "part/*", "0/000000000000000?", "base/0000000000000014-*",
+                                  "base/0000000000000024-*"])
+def test_a_listing_that_leaves_out_keys_once_deletes_nothing_that_was_to_stay(past, stage, s3, keys):
+    left, _ = pruned_copy(past, stage.folder)
+    in_bucket(s3, past)
+    with s3.server.fault("leaves-out", on="list", keys=f"{PREFIX}/{keys}", times=1) as fault:
+        result = prune(s3.url())
+        assert fault.met == 1 and result.returncode in (DONE, FAILED, NOTHING), told(result)
+    assert set(s3.keys()) >= set(left), "what was to stay is there"
+    assert prune(s3.url()).returncode == DONE and s3.keys() == left
+
+
+def test_deletions_that_fail_are_told_and_done_the_next_time(past, stage, s3):
+    left, points = pruned_copy(past, stage.folder)
+    in_bucket(s3, past)
+    with s3.server.fault("key-errors", on="delete", keys=f"{PREFIX}/0/*") as fault:
+        result = prune(s3.url())
+        assert result.returncode == FAILED and b"AccessDenied" in result.stderr, told(result)
+        assert any(line.startswith(b"deleted ") for line in result.stdout.splitlines())
+    assert_restores(s3.url(), points, stage.folder)
+    assert prune(s3.url()).returncode == DONE and s3.keys() == left

@@ -1,0 +1,55 @@
+/* support/replicatool.c - makes a replica with levels and bases in a folder, for tests that need one with a past.
+ *
+ *   replicatool DIR NEWEST_MS
+ *
+ * Nine days of four transactions, one object each; two of them become an object of level 1, a day one of level 2, of every other
+ * day in parts, and at the end of a day there is a base. NEWEST_MS is when the last marker was written. The pages are no SQLite
+ * database, but every restore proves itself all the same. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define fail_msg(...)                                                                                                              \
+    do {                                                                                                                           \
+        fprintf(stderr, __VA_ARGS__);                                                                                              \
+        exit(1);                                                                                                                   \
+    } while (0)
+
+#include "replica.h"
+
+#define DAYS 9
+#define OF_DAY 4 /* transactions */
+#define DAY_MS INT64_C(86400000)
+
+static void make_day(struct replica *r, uint64_t day, int64_t newest_ms)
+{
+    const uint64_t first = day * OF_DAY + 1, last = first + OF_DAY - 1;
+    const uint32_t flags = day == 0 ? SEGMENT_FROM_EMPTY : 0;
+    r->time_ms = newest_ms - (int64_t)(DAYS - 1 - day) * DAY_MS;
+    for (uint64_t t = first; t <= last; t++)
+        replica_put_full(r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    for (uint64_t t = first; t < last; t += 2)
+        replica_put_last(r, 1, t, t + 1, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(r, 2, first, last, flags | (day % 2 ? SEGMENT_IN_PARTS : 0));
+    replica_put_base(r, last, last);
+}
+
+int main(int argc, char **argv)
+{
+    static struct replica r;
+    struct store *store = NULL;
+    struct codec *codec = codec_new();
+    struct err e;
+    if (argc != 3 || !codec)
+        fail_msg("usage: replicatool DIR NEWEST_MS\n");
+    if (store_open(argv[1], STORE_WRITE, &store, &e))
+        fail_msg("%s\n", e.msg);
+    replica_init(&r, store, codec, 20);
+    replica_commits(&r, DAYS * OF_DAY, 1024);
+    for (uint64_t day = 0; day < DAYS; day++)
+        make_day(&r, day, strtoll(argv[2], NULL, 10));
+    replica_release(&r);
+    store_close(store);
+    codec_free(codec);
+    return 0;
+}
