@@ -44,8 +44,9 @@ static const char replicate_help[] =
     "  --take-over                  continue a replica that another writer began\n";
 
 static const char restore_help[] =
-    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force | --if-db-not-exists] [--if-replica-exists]\n"
-    "                [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
+    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force | --delta | --if-db-not-exists] [--if-replica-exists]\n"
+    "                [--no-keep-undo] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
+    "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n"
     "\n"
     "Rebuilds a database beside PATH, proves it, and only then puts it there. With -c, URL can be the name of a replica there, or\n"
     "the path of a database there: then it is restored from its first replica.\n"
@@ -54,7 +55,11 @@ static const char restore_help[] =
     "  -o, --output PATH            where the database goes; it must not exist\n"
     "  --txid N                     as it was after this transaction; default: the newest\n"
     "  --time T                     as it was then: 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, '2 hours ago'\n"
-    "  --force                      replace what is at PATH; it is kept until the new one is proven\n"
+    "  --force                      replace what is at PATH\n"
+    "  --delta                      rewrite in the database at PATH only the pages that differ; all of them or none\n"
+    "  --keep-undo                  keep what is replaced or rewritten, in PATH-seawall-undo (default)\n"
+    "  --no-keep-undo               keep nothing of it\n"
+    "  --undo                       put back what the last restore replaced or rewrote\n"
     "  --if-db-not-exists           for start scripts: if a database is at PATH, leave it alone and exit with 8\n"
     "  --if-replica-exists          for start scripts: if there is no replica, say so and exit with 9\n"
     "  --integrity-check            let SQLite check the new database before it takes its place\n"

@@ -4,6 +4,7 @@
 #include "base/when.h"
 #include "cli/cli.h"
 #include "config/file.h"
+#include "restore/undo.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -49,7 +50,7 @@ static void draw_bar(void *context, uint64_t done, uint64_t total)
     b->shown = true;
 }
 
-static void print_restored(const struct restore_options *o, const struct restore_result *r)
+static void print_whole(const struct restore_options *o, const struct restore_result *r)
 {
     char when[CLOCK_TEXT_MAX], size[32], fetched[32];
     clock_format(r->record.time_ms, when);
@@ -58,12 +59,61 @@ static void print_restored(const struct restore_options *o, const struct restore
     printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu objects of %s\n",
            o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects,
            fetched);
+    if (r->not_delta[0])
+        printf("not in place, but whole: %s\n", r->not_delta);
+}
+
+static void print_delta(const struct restore_options *o, const struct restore_result *r)
+{
+    const struct delta_result *d = &r->in_place;
+    char when[CLOCK_TEXT_MAX], size[32], written[32], fetched[32];
+    clock_format(r->record.time_ms, when);
+    cli_format_bytes((uint64_t)r->record.pages * r->page_size, size);
+    cli_format_bytes((uint64_t)d->rewritten * r->page_size, written);
+    cli_format_bytes(d->fetched, fetched);
+    if (o->flags & RESTORE_DRY_RUN)
+        printf("would restore txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place\n", r->record.txid, when,
+               size, r->record.pages, d->rewritten, written);
+    else
+        printf("restored txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place, fetched %s\n", r->record.txid,
+               when, size, r->record.pages, d->rewritten, written, fetched);
+    printf("pages that stay: %s\n", d->by_state_file ? "as the state file says" : "all were read and compared");
+    if (d->unsettled)
+        printf("not counted: what the -wal or -journal of '%s' holds, which SQLite would complete first\n", o->path);
+}
+
+static void print_restored(const struct restore_options *o, const struct restore_result *r)
+{
+    char when[CLOCK_TEXT_MAX];
+    if (r->delta)
+        print_delta(o, r);
+    else
+        print_whole(o, r);
     if ((o->flags & RESTORE_BY_TIME) && o->time_ms != r->record.time_ms) {
         clock_format(o->time_ms, when);
         printf("that is the newest restore point not after %s\n", when);
     }
     if (o->txid == PLAN_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
+    if (r->undo && !(o->flags & RESTORE_DRY_RUN))
+        printf("what was there is kept: 'seawall restore --undo -o %s' puts it back\n", o->path);
+}
+
+static void print_undone(const struct undo_options *o, const struct undo_result *r)
+{
+    char size[32], undone[64] = "", now[64] = "";
+    if (r->whole) {
+        printf("undone: the database that was replaced is back at '%s'\n", o->path);
+    } else {
+        cli_format_bytes((uint64_t)r->pages * r->page_size, size);
+        if (r->txid_undone)
+            snprintf(undone, sizeof undone, " of txid %" PRIu64, r->txid_undone);
+        if (r->txid)
+            snprintf(now, sizeof now, ", as of txid %" PRIu64, r->txid);
+        printf("undone, the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten, now);
+    }
+    if (o->flags & UNDO_KEEP)
+        printf("what was there is kept: the same once more undoes this\n");
 }
 
 static int print_result(const struct restore_options *o, const struct restore_result *r)
@@ -82,6 +132,18 @@ static int print_result(const struct restore_options *o, const struct restore_re
     return EXIT_DONE;
 }
 
+/* What goes with --undo: the path, and how careful to be. */
+static int check_undo(const struct restore_options *o, bool has_config)
+{
+    if (o->url || has_config)
+        return cli_usage("restore", "--undo takes no replica: what it puts back lies beside the database");
+    if (!o->path)
+        return cli_usage("restore", "say with -o which database is meant");
+    if (o->txid != PLAN_NEWEST || o->jobs || (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
+        return cli_usage("restore", "with --undo only -o, --integrity-check and --no-keep-undo have a meaning");
+    return 0;
+}
+
 /* What goes together. */
 static int check(const struct restore_options *o, bool has_config)
 {
@@ -93,10 +155,14 @@ static int check(const struct restore_options *o, bool has_config)
         return cli_usage("restore", "say with -o where the database goes");
     if ((o->flags & RESTORE_FORCE) && (o->flags & RESTORE_IF_NO_DB))
         return cli_usage("restore", "either --force or --if-db-not-exists");
+    if ((o->flags & RESTORE_DELTA) && (o->flags & RESTORE_IF_NO_DB))
+        return cli_usage("restore", "either --delta or --if-db-not-exists");
+    if ((o->flags & RESTORE_DELTA) && !o->path)
+        return cli_usage("restore", "--delta is about a database: say with -o which");
     return 0;
 }
 
-static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_help)
+static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_undo, bool *ret_help)
 {
     struct args args = args_of(argc, argv);
     const char *word = NULL, *value = NULL;
@@ -131,6 +197,14 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             o->jobs = (unsigned)number;
         } else if (args_flag(&args, "force")) {
             o->flags |= RESTORE_FORCE;
+        } else if (args_flag(&args, "delta")) {
+            o->flags |= RESTORE_DELTA;
+        } else if (args_flag(&args, "keep-undo")) {
+            o->flags &= ~(unsigned)RESTORE_NO_UNDO;
+        } else if (args_flag(&args, "no-keep-undo")) {
+            o->flags |= RESTORE_NO_UNDO;
+        } else if (args_flag(&args, "undo")) {
+            *ret_undo = true;
         } else if (args_flag(&args, "if-db-not-exists")) {
             o->flags |= RESTORE_IF_NO_DB;
         } else if (args_flag(&args, "if-replica-exists")) {
@@ -146,7 +220,31 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             return cli_usage("restore", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
     }
-    return check(o, *ret_config_path != NULL);
+    return *ret_undo ? check_undo(o, *ret_config_path != NULL) : check(o, *ret_config_path != NULL);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static int undo(const struct restore_options *o, struct bar *bar)
+{
+    struct undo_options options = {.path = o->path, .cancel = o->cancel, .progress = o->progress, .context = o->context};
+    struct undo_result result;
+    struct err e;
+    options.flags =
+        (o->flags & RESTORE_NO_UNDO ? 0u : UNDO_KEEP) | (o->flags & RESTORE_INTEGRITY_CHECK ? UNDO_INTEGRITY_CHECK : 0u);
+    catch_signals();
+    int rc = undo_run(&options, &result, &e);
+    if (bar->shown)
+        fputc('\n', stderr);
+    if (rc)
+        return cli_fail(&e);
+    print_undone(&options, &result);
+    return EXIT_DONE;
 }
 
 int cmd_restore(int argc, char **argv)
@@ -155,26 +253,26 @@ int cmd_restore(int argc, char **argv)
     struct restore_options o = {
         .txid = PLAN_NEWEST, .cancel = &interrupted, .retrying = cli_tell_retry, .progress = draw_bar, .context = &bar};
     struct restore_result result;
-    struct sigaction action = {.sa_handler = on_signal};
     struct err e;
-    bool help = false;
+    bool help = false, wants_undo = false;
     const char *config_path = NULL;
     struct config *config = NULL;
-    int code = parse(argc, argv, &o, &config_path, &help);
+    int code = parse(argc, argv, &o, &config_path, &wants_undo, &help);
     if (code)
         return code;
     if (help) {
         cli_print_help("restore");
         return EXIT_DONE;
     }
+    if (wants_undo)
+        return undo(&o, &bar);
     if (cli_read_config(config_path, &config, &e))
         return cli_fail(&e);
     if (config && config_find_url(config, o.url, &o.url, &e)) {
         config_free(config);
         return cli_fail(&e);
     }
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    catch_signals();
     int rc = restore_run(&o, &result, &e);
     config_free(config);
     if (bar.shown)

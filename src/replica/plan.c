@@ -37,7 +37,12 @@ static int add_listed(struct plan *p, const struct segment *s, enum object_kind 
 {
     for (uint32_t i = 0; i < s->trailer.list_count; i++) {
         const struct listed *l = &s->list[i];
-        struct plan_source source = {.digest = l->digest, .kind = kind, .max = l->max, .size = l->size};
+        struct plan_source source = {.digest = l->digest,
+                                     .kind = kind,
+                                     .max = l->max,
+                                     .size = l->size,
+                                     .first_page = l->first_page,
+                                     .last_page = l->last_page};
         enum name_kind want = kind == OBJECT_CHUNK ? NAME_CHUNK : NAME_PART;
         if (name_parse(l->name).kind != want)
             return err_set(e, ERR_CORRUPT, 0, "names an object '%s' that can't be one of its own", l->name);

@@ -23,6 +23,7 @@ struct plan_source {
     enum object_kind kind;
     uint64_t max;
     uint64_t size;
+    uint32_t first_page, last_page; /* of a chunk or part, all the pages that it can hold; 0, 0: not known */
 };
 
 struct plan {

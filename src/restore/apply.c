@@ -31,6 +31,12 @@ struct apply {
     struct map *map;       /* of each page: hash and txid of the version that was chosen so far */
     struct segment **kept; /* of each source; NULL: not kept */
     size_t kept_versions;
+    bool *skipped;       /* of each source: it is not needed */
+    uint64_t *wanted;    /* a bit for each page; NULL: all are */
+    uint64_t known_upto; /* of the pages that are not wanted: see apply_have */
+    uint64_t missing;    /* wanted pages without an image or zero version yet */
+    uint64_t total;      /* bytes of the sources that are needed */
+    atomic_uint_fast64_t fetched;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -46,6 +52,72 @@ static int canceled(const struct apply *a, struct err *e)
     if (a->options->cancel && atomic_load(a->options->cancel))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
     return 0;
+}
+
+/* ---- wanted pages */
+
+static bool is_wanted(const struct apply *a, uint32_t pgno)
+{
+    return !a->wanted || (a->wanted[pgno / 64] >> pgno % 64 & 1);
+}
+
+/* The version that the caller has of it, if any, is none of the target's. */
+static void want(struct apply *a, uint32_t pgno)
+{
+    a->wanted[pgno / 64] |= UINT64_C(1) << pgno % 64;
+    map_set(a->map, pgno, (struct map_entry){0, 0});
+    a->missing++;
+}
+
+static int want_what_is_not_there(struct apply *a, struct err *e)
+{
+    uint32_t pages = a->plan->record.pages, lock_page = lock_byte_page(a->plan->page_size);
+    size_t words = (size_t)pages / 64 + 1;
+    a->wanted = calloc(words, sizeof *a->wanted);
+    if (!a->wanted)
+        return err_nomem(e, words * sizeof *a->wanted);
+    for (uint32_t pgno = 1; pgno <= pages; pgno++)
+        if (pgno != lock_page && map_get(a->map, pgno).txid == 0)
+            want(a, pgno);
+    return 0;
+}
+
+enum range_kind { RANGE_WANTED, RANGE_MISSING };
+
+static bool range_holds(const struct apply *a, const struct plan_source *s, enum range_kind kind)
+{
+    if (s->last_page == 0)
+        return true;
+    uint32_t last = s->last_page < a->plan->record.pages ? s->last_page : a->plan->record.pages;
+    for (uint32_t pgno = s->first_page; pgno <= last; pgno++) {
+        if (pgno % 64 == 0 && a->wanted[pgno / 64] == 0) {
+            pgno |= 63;
+            continue;
+        }
+        if (is_wanted(a, pgno) && (kind == RANGE_WANTED || map_get(a->map, pgno).txid == 0))
+            return true;
+    }
+    return false;
+}
+
+/* Asked from the newest source to the oldest. Once every wanted page has an image, the patches after it are in the sources that
+ * were looked at: these hold every later version of the page. A segment and its parts, which are asked for after it, are one. */
+static bool is_needed(const struct apply *a, const struct plan_source *s, bool *part_of_needed)
+{
+    if (!a->wanted)
+        return true;
+    bool news = s->max > a->known_upto; /* it may hold changes that the caller does not know */
+    switch (s->kind) {
+    case OBJECT_CHUNK:
+        return news || (a->missing > 0 && range_holds(a, s, RANGE_MISSING));
+    case OBJECT_PART:
+        return *part_of_needed && (news || range_holds(a, s, RANGE_WANTED));
+    case OBJECT_SEGMENT:
+    case OBJECT_MARKER:
+        break;
+    }
+    *part_of_needed = news || a->missing > 0;
+    return *part_of_needed;
 }
 
 /* ---- sources */
@@ -89,6 +161,7 @@ static int load_source(struct apply *a, const struct plan_source *source, struct
         segment_release(ret_segment);
         return -1;
     }
+    atomic_fetch_add(&a->fetched, ret_segment->trailer.object_size - ret_segment->trailer.tail_offset);
     return 0;
 }
 
@@ -166,6 +239,7 @@ static int reader_block(struct source_reader *r, uint32_t index, wants_fn *wants
         r->stored.len = 0;
         if (buf_reserve(&r->stored, n ? n : 1, e) || store_read(store, r->source->key, b->offset, r->stored.data, n, e))
             return is_gone(e);
+        atomic_fetch_add(&r->apply->fetched, n);
         r->stored.len = n;
         r->stored_at = b->offset;
     }
@@ -182,51 +256,94 @@ static int page_damaged(const struct source_reader *r, const struct version *v, 
 
 /* ---- pass 1: indexes */
 
-static int scan_index(struct apply *a, const struct segment *s, struct err *e)
+static bool is_of_target(const struct apply *a, const struct version *v)
 {
-    (void)e;
-    for (uint32_t i = 0; i < s->trailer.version_count; i++) {
-        const struct version *v = &s->versions[i];
-        if (v->kind == VERSION_PATCH || v->txid > a->plan->record.txid || v->pgno > a->plan->record.pages)
-            continue;
-        if (v->txid >= map_get(a->map, v->pgno).txid)
-            map_set(a->map, v->pgno, (struct map_entry){.hash = v->hash, .txid = v->txid});
-    }
-    return 0;
+    return v->txid <= a->plan->record.txid && v->pgno <= a->plan->record.pages;
 }
 
-static void prefetch_indexes(const struct apply *a)
+/* Pages that changed after what the caller knows. Before anything else, as earlier versions of them stand in front. */
+static void want_what_changed(struct apply *a, const struct segment *s)
+{
+    for (uint32_t i = 0; i < s->trailer.version_count; i++) {
+        const struct version *v = &s->versions[i];
+        if (is_of_target(a, v) && v->txid > a->known_upto && !is_wanted(a, v->pgno))
+            want(a, v->pgno);
+    }
+}
+
+static void scan_index(struct apply *a, const struct segment *s)
+{
+    want_what_changed(a, s);
+    for (uint32_t i = 0; i < s->trailer.version_count; i++) {
+        const struct version *v = &s->versions[i];
+        if (v->kind == VERSION_PATCH || !is_of_target(a, v) || !is_wanted(a, v->pgno))
+            continue;
+        struct map_entry newest = map_get(a->map, v->pgno);
+        if (v->txid < newest.txid)
+            continue;
+        if (a->wanted && newest.txid == 0)
+            a->missing--;
+        map_set(a->map, v->pgno, (struct map_entry){.hash = v->hash, .txid = v->txid});
+    }
+}
+
+static bool is_chunk(const struct apply *a, size_t index)
+{
+    return a->plan->sources[index].kind == OBJECT_CHUNK;
+}
+
+/* Of the chunks those that are needed by now; of the others all, as which of them are needed shows one after the other. */
+static void prefetch_indexes(const struct apply *a, bool chunks)
 {
     const char **keys = malloc((a->plan->source_count + 1) * sizeof *keys);
+    size_t count = 0;
+    bool part_of_needed = false;
     for (size_t i = 0; keys && i < a->plan->source_count; i++)
-        keys[i] = a->plan->sources[i].key;
-    if (keys)
-        store_prefetch(a->catalog->store, keys, a->plan->source_count);
+        if (is_chunk(a, i) == chunks && (!chunks || is_needed(a, &a->plan->sources[i], &part_of_needed)))
+            keys[count++] = a->plan->sources[i].key;
+    if (keys && count > 0)
+        store_prefetch(a->catalog->store, keys, count);
     free(keys);
 }
 
+static int scan_source(struct apply *a, size_t index, struct err *e)
+{
+    struct segment *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_nomem(e, sizeof *s);
+    int rc = canceled(a, e);
+    if (rc == 0)
+        rc = load_source(a, &a->plan->sources[index], a->catalog->codec, s, e);
+    if (rc == 0)
+        scan_index(a, s);
+    if (rc == 0 && a->kept_versions + s->trailer.version_count + 16 <= KEPT_VERSIONS_MAX) {
+        a->kept[index] = s;
+        a->kept_versions += s->trailer.version_count + 16;
+    } else {
+        segment_release(s);
+        free(s);
+    }
+    return rc;
+}
+
+/* From the newest to the oldest. */
 static int scan_indexes(struct apply *a, struct err *e)
 {
-    prefetch_indexes(a);
-    for (size_t i = 0; i < a->plan->source_count; i++) {
-        struct segment *s = calloc(1, sizeof *s);
-        if (!s)
-            return err_nomem(e, sizeof *s);
-        int rc = canceled(a, e);
-        if (rc == 0)
-            rc = load_source(a, &a->plan->sources[i], a->catalog->codec, s, e);
-        if (rc == 0)
-            rc = scan_index(a, s, e);
-        bool keep = rc == 0 && a->kept_versions + s->trailer.version_count + 16 <= KEPT_VERSIONS_MAX;
-        if (keep) {
-            a->kept[i] = s;
-            a->kept_versions += s->trailer.version_count + 16;
-        } else {
-            segment_release(s);
-            free(s);
+    bool part_of_needed = false, chunks_prefetched = false;
+    if (!a->wanted || a->missing > 0 || a->known_upto < a->plan->record.txid)
+        prefetch_indexes(a, false);
+    for (size_t i = a->plan->source_count; i-- > 0;) {
+        const struct plan_source *source = &a->plan->sources[i];
+        if (is_chunk(a, i) && !chunks_prefetched) {
+            prefetch_indexes(a, true);
+            chunks_prefetched = true;
         }
-        if (rc)
-            return rc;
+        a->skipped[i] = !is_needed(a, source, &part_of_needed);
+        if (a->skipped[i])
+            continue;
+        a->total += source->size;
+        if (scan_source(a, i, e))
+            return -1;
     }
     return 0;
 }
@@ -235,7 +352,8 @@ static int scan_indexes(struct apply *a, struct err *e)
 
 static bool wants_image(const struct apply *a, const struct version *v)
 {
-    return v->kind == VERSION_IMAGE && v->pgno <= a->plan->record.pages && v->txid == map_get(a->map, v->pgno).txid;
+    return v->kind == VERSION_IMAGE && v->pgno <= a->plan->record.pages && is_wanted(a, v->pgno) &&
+           v->txid == map_get(a->map, v->pgno).txid;
 }
 
 /* Writes the images that win out of one block, neighbours in one write. */
@@ -287,6 +405,8 @@ static int write_source_images(struct source_reader *r, size_t index, struct err
 static bool next_source(struct apply *a, size_t *ret_index)
 {
     pthread_mutex_lock(&a->lock);
+    while (a->next_source < a->plan->source_count && a->skipped[a->next_source])
+        a->next_source++;
     bool more = !a->failed && a->next_source < a->plan->source_count;
     if (more)
         *ret_index = a->next_source++;
@@ -322,7 +442,7 @@ static void *image_thread(void *arg)
 static void report(const struct apply *a)
 {
     if (a->options->progress)
-        a->options->progress(a->options->context, atomic_load(&a->done), a->plan->bytes);
+        a->options->progress(a->options->context, atomic_load(&a->done), a->total);
 }
 
 static int write_all_images(struct apply *a, struct err *e)
@@ -365,7 +485,7 @@ static int write_all_images(struct apply *a, struct err *e)
 static bool wants_patch(const struct apply *a, const struct version *v)
 {
     return v->kind == VERSION_PATCH && v->pgno <= a->plan->record.pages && v->txid <= a->plan->record.txid &&
-           v->txid > map_get(a->map, v->pgno).txid;
+           is_wanted(a, v->pgno) && v->txid > map_get(a->map, v->pgno).txid;
 }
 
 /* The page that patches are being applied to: consecutive ones of the same page cost one read and one write. */
@@ -441,7 +561,7 @@ static int apply_all_patches(struct apply *a, struct err *e)
     int64_t reported = clock_mono_ms();
     int rc = page ? reader_new(a, &r, e) : err_nomem(e, sizeof *page);
     for (size_t i = 0; rc == 0 && r && i < a->plan->source_count; i++) {
-        if (a->plan->sources[i].kind != OBJECT_CHUNK) /* chunks hold images only */
+        if (!is_chunk(a, i) && !a->skipped[i]) /* chunks hold images only */
             rc = apply_source_patches(r, i, page, e);
         if (clock_mono_ms() - reported >= PROGRESS_MS) {
             report(a);
@@ -462,16 +582,47 @@ static int prove(const struct apply *a, struct err *e)
     for (uint32_t pgno = 1; pgno <= record->pages; pgno++)
         if (pgno != lock_page && map_get(a->map, pgno).txid == 0)
             return err_set(e, ERR_CORRUPT, 0, "no object holds page %u as of txid %" PRIu64, pgno, record->txid);
+    if (a->map->checksum != record->checksum && a->options->have && a->options->misfit)
+        *a->options->misfit = true;
     if (a->map->checksum != record->checksum)
         return err_set(e, ERR_CORRUPT, 0, "the pages give another database checksum than the commit record of txid %" PRIu64,
                        record->txid);
     return 0;
 }
 
+static void apply_release(struct apply *a)
+{
+    for (size_t i = 0; a->kept && i < a->plan->source_count; i++)
+        if (a->kept[i]) {
+            segment_release(a->kept[i]);
+            free(a->kept[i]);
+        }
+    free(a->kept);
+    free(a->skipped);
+    free(a->wanted);
+    pthread_mutex_destroy(&a->lock);
+    pthread_cond_destroy(&a->changed);
+}
+
+/* The map begins as what the caller has, or as nothing. */
+static int begin_map(struct apply *a, struct err *e)
+{
+    struct apply_have *have = a->options->have;
+    a->known_upto = UINT64_MAX;
+    if (!have) {
+        map_init_memory(a->map, a->plan->page_size);
+        return map_resize(a->map, a->plan->record.pages, e);
+    }
+    *a->map = have->map;
+    have->map = (struct map){.fd = -1};
+    a->known_upto = have->known_upto;
+    return want_what_is_not_there(a, e);
+}
+
 int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options, struct map *ret_map,
                struct err *e)
 {
-    struct map map;
+    struct map map = {.fd = -1};
     struct apply a = {.catalog = c,
                       .plan = p,
                       .options = options,
@@ -479,12 +630,12 @@ int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct app
                       .map = &map,
                       .lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
-    map_init_memory(&map, p->page_size);
     a.kept = calloc(p->source_count + 1, sizeof(struct segment *));
-    int rc = a.kept ? map_resize(&map, p->record.pages, e) : err_nomem(e, p->source_count * sizeof(struct segment *));
+    a.skipped = calloc(p->source_count + 1, sizeof *a.skipped);
+    int rc = a.kept && a.skipped ? begin_map(&a, e) : err_nomem(e, p->source_count * sizeof(struct segment *));
     if (rc == 0 && ftruncate(fd, (off_t)p->record.pages * p->page_size) != 0) /* pages of zeros stay holes */
         rc = err_sys(e, errno, "make room for %u pages of %u bytes", p->record.pages, p->page_size);
-    if (rc == 0 && a.kept)
+    if (rc == 0)
         rc = scan_indexes(&a, e);
     if (rc == 0)
         rc = write_all_images(&a, e);
@@ -492,14 +643,9 @@ int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct app
         rc = apply_all_patches(&a, e);
     if (rc == 0)
         rc = prove(&a, e);
-    for (size_t i = 0; a.kept && i < p->source_count; i++)
-        if (a.kept[i]) {
-            segment_release(a.kept[i]);
-            free(a.kept[i]);
-        }
-    free(a.kept);
-    pthread_mutex_destroy(&a.lock);
-    pthread_cond_destroy(&a.changed);
+    if (options->fetched)
+        *options->fetched += atomic_load(&a.fetched);
+    apply_release(&a);
     if (rc == 0)
         *ret_map = map;
     else

@@ -1,6 +1,7 @@
 /* restore/restore.c - the sentence: plan; write beside the target; prove; put in place; note where the history goes on.
  *
- * If anything fails before the new file is proven and synced, the target is as it was and nothing is left beside it. */
+ * If anything fails before the new file is proven and synced, the target is as it was and nothing is left beside it. So it is with
+ * a delta, which writes in place: until its pages are proven, SQLite's own journal takes them back. */
 #include "restore/restore.h"
 
 #include "base/clock.h"
@@ -8,9 +9,12 @@
 #include "base/log.h"
 #include "pagemap/state.h"
 #include "restore/apply.h"
+#include "restore/delta.h"
 #include "restore/integrity.h"
 #include "restore/target.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PLANS_MAX 4
@@ -37,59 +41,81 @@ static int describe(struct catalog *c, const struct plan *p, struct restore_resu
     return 0;
 }
 
-/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went
- * on after the target, the file says so by naming no head, and replicate will ask for --take-over; in place of the database that
- * the replica is of, it goes on with what differs. */
-static int write_state(struct catalog *c, const struct restore_options *o, const struct plan *p, const struct map *map,
-                       struct err *e)
+/* The digest of the head if the target is where the replica ends; zeros if it went on. */
+static int head_digest(struct catalog *c, const struct plan *p, struct digest *ret_digest, struct err *e)
 {
-    struct state s;
-    enum state_found found;
-    struct identity_replica *replica = NULL;
     struct catalog_object *head = head_of(c);
-    struct digest digest = {{0}};
-    if (head && head->segment->trailer.info.max == p->record.txid) {
-        struct segment segment;
-        char key[NAME_MAX_BYTES];
-        name_format(&head->name, key);
-        if (object_load_whole(c->store, key, c->codec, &segment, &digest, e))
-            return -1;
-        segment_release(&segment);
-    }
-    if (state_open(&s, o->path, &found, e))
+    struct segment segment;
+    char key[NAME_MAX_BYTES];
+    *ret_digest = (struct digest){{0}};
+    if (!head || head->segment->trailer.info.max != p->record.txid)
+        return 0;
+    name_format(&head->name, key);
+    if (object_load_whole(c->store, key, c->codec, &segment, ret_digest, e))
         return -1;
-    map_clear(&s.map);
-    s.map.page_size = p->page_size;
-    int rc = map_resize(&s.map, map->pages, e);
-    for (uint32_t pgno = 1; rc == 0 && pgno <= map->pages; pgno++)
-        map_set(&s.map, pgno, map_get(map, pgno));
-    identity_end_runs(&s.identity, IDENTITY_LOSE_PAST); /* in place of an old database: its runs went on from what is no more */
-    s.identity.txid = p->record.txid;
-    s.identity.time_ms = p->record.time_ms;
-    if (rc == 0)
-        rc = identity_replica_get(&s.identity, c->store->url, &replica, e);
-    if (rc == 0) {
-        bool ours = uid_equal(&replica->database, &p->database) && replica->durable_txid > 0;
-        if (!ours || !digest_is_zero(&digest)) /* otherwise it stays where we left it, to be compared at the next start */
-            *replica = (struct identity_replica){.place = replica->place,
-                                                 .database = p->database,
-                                                 .durable_txid = p->record.txid,
-                                                 .anew_txid = p->record.txid, /* not known: on the safe side */
-                                                 .head = digest,
-                                                 .head_checksum = p->record.checksum};
-        state_seal(&s);
-        rc = state_sync(&s, e);
-    }
-    state_close(&s);
-    return rc;
+    segment_release(&segment);
+    return 0;
 }
 
-static int restore_to_target(struct catalog *c, const struct restore_options *o, const struct plan *p, struct err *e)
+/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went
+ * on after the target, the file says so by naming no head, and replicate will ask for --take-over; in place of the database that
+ * the replica is of, it goes on with what differs. That the map is of this very file is left to be found out: an undo can bring
+ * back a file that looks as it was left before. */
+static int write_state(struct state *s, struct catalog *c, const struct plan *p, const struct map *map, struct err *e)
+{
+    struct identity_replica *replica = NULL;
+    struct digest digest;
+    if (head_digest(c, p, &digest, e))
+        return -1;
+    map_clear(&s->map);
+    s->map.page_size = p->page_size;
+    int rc = map_resize(&s->map, map->pages, e);
+    for (uint32_t pgno = 1; rc == 0 && pgno <= map->pages; pgno++)
+        map_set(&s->map, pgno, map_get(map, pgno));
+    identity_end_runs(&s->identity, IDENTITY_LOSE_PAST); /* in place of an old database: its runs went on from what is no more */
+    s->identity.txid = p->record.txid;
+    s->identity.time_ms = p->record.time_ms;
+    s->identity.pos = s->identity.pos_before_reset = (struct wal_pos){.frame = 0};
+    s->identity.db_inode = s->identity.db_size = 0;
+    s->identity.db_mtime_ns = 0;
+    if (rc == 0)
+        rc = identity_replica_get(&s->identity, c->store->url, &replica, e);
+    if (rc)
+        return rc;
+    bool ours = uid_equal(&replica->database, &p->database) && replica->durable_txid > 0;
+    if (!ours || !digest_is_zero(&digest)) /* otherwise it stays where we left it, to be compared at the next start */
+        *replica = (struct identity_replica){.place = replica->place,
+                                             .database = p->database,
+                                             .durable_txid = p->record.txid,
+                                             .anew_txid = p->record.txid, /* not known: on the safe side */
+                                             .head = digest,
+                                             .head_checksum = p->record.checksum};
+    state_seal(s);
+    return state_sync(s, e);
+}
+
+/* The database is restored whatever comes of it. `held`: opened already. */
+static int note_state(struct state *held, struct catalog *c, const struct restore_options *o, const struct plan *p,
+                      const struct map *map, struct err *e)
+{
+    struct state own;
+    enum state_found found;
+    int rc = held ? 0 : state_open(&own, o->path, &found, e);
+    if (rc == 0) {
+        rc = write_state(held ? held : &own, c, p, map, e);
+        if (!held)
+            state_close(&own);
+    }
+    return rc == 0 ? 0 : err_wrap(e, "'%s' is restored, but its state file could not be written", o->path);
+}
+
+static int restore_to_target(struct catalog *c, const struct restore_options *o, const struct plan *p,
+                             enum target_overwrite overwrite, struct restore_result *result, struct err *e)
 {
     struct target target;
     struct map map = {.fd = -1};
     struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
-    int rc = target_begin(&target, o->path, o->flags & RESTORE_FORCE ? TARGET_REPLACE : TARGET_REFUSE, e);
+    int rc = target_begin(&target, o->path, overwrite, e);
     if (rc == 0)
         rc = apply_plan(c, p, target.stage.fd, &apply, &map, e);
     if (rc == 0 && (o->flags & RESTORE_INTEGRITY_CHECK)) {
@@ -100,12 +126,76 @@ static int restore_to_target(struct catalog *c, const struct restore_options *o,
     if (rc == 0 && o->cancel && atomic_load(o->cancel))
         rc = err_set(e, ERR_CANCELED, 0, "interrupted");
     if (rc == 0)
-        rc = target_commit(&target, e);
-    if (rc == 0 && write_state(c, o, p, &map, e))
-        rc = err_wrap(e, "'%s' is restored, but its state file could not be written", o->path);
+        rc = target_commit(&target, &result->undo, e);
+    if (rc == 0)
+        rc = note_state(NULL, c, o, p, &map, e);
     target_abort(&target);
     map_release(&map);
     return rc;
+}
+
+static enum target_overwrite replace(const struct restore_options *o)
+{
+    return o->flags & RESTORE_NO_UNDO ? TARGET_REPLACE_FOR_GOOD : TARGET_REPLACE;
+}
+
+static int restore_whole(struct catalog *c, const struct restore_options *o, const struct plan *p, enum target_overwrite overwrite,
+                         struct restore_result *result, struct err *e)
+{
+    return o->flags & RESTORE_DRY_RUN ? 0 : restore_to_target(c, o, p, overwrite, result, e);
+}
+
+static int change_in_place(struct delta *d, struct catalog *c, const struct restore_options *o, const struct plan *p,
+                           struct restore_result *result, struct err *e)
+{
+    struct map map = {.fd = -1};
+    struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
+    unsigned flags = (o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0u) | (o->flags & RESTORE_NO_UNDO ? DELTA_NO_UNDO : 0u) |
+                     (o->flags & RESTORE_INTEGRITY_CHECK ? DELTA_INTEGRITY_CHECK | DELTA_READ_ALL : 0u);
+    result->delta = true;
+    uint32_t pages = d->ip.pages;
+    int rc = delta_run(d, c, p, &apply, flags, &result->in_place, &map, e);
+    bool changed = result->in_place.rewritten > 0 || pages != p->record.pages;
+    result->undo = changed && !(o->flags & RESTORE_NO_UNDO);
+    bool noted = !changed && d->state_open && d->found == STATE_INTACT; /* it says of this database all that it can */
+    if (rc == 0 && !noted && !(o->flags & RESTORE_DRY_RUN))
+        rc = note_state(d->state_open ? &d->state : NULL, c, o, p, &map, e);
+    map_release(&map);
+    return rc;
+}
+
+/* A database of another page size has no page to keep; a file that is none is not replaced unasked. */
+static int restore_delta(struct catalog *c, const struct restore_options *o, const struct plan *p, struct restore_result *result,
+                         struct err *e)
+{
+    struct delta d;
+    enum inplace_fit fit = INPLACE_UNFIT;
+    if (delta_open(&d, o->path, o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0, &fit, e))
+        return -1;
+    int rc = 0;
+    uint32_t page_size = d.ip.page_size;
+    if (fit == INPLACE_READY && page_size == p->page_size)
+        rc = change_in_place(&d, c, o, p, result, e);
+    delta_close(&d);
+    if (result->delta)
+        return rc;
+    switch (fit) {
+    case INPLACE_NOT_THERE:
+        snprintf(result->not_delta, sizeof result->not_delta, "there was no database at '%s'", o->path);
+        return restore_whole(c, o, p, TARGET_REFUSE, result, e);
+    case INPLACE_UNFIT:
+        if (!(o->flags & RESTORE_FORCE)) {
+            err_set(e, ERR_EXISTS, 0, "'%s' is no SQLite database of whole pages: it can't be rewritten in place", o->path);
+            return err_hint(e, "restore to another path with -o, or say --force to replace it");
+        }
+        snprintf(result->not_delta, sizeof result->not_delta, "'%s' was no database", o->path);
+        break;
+    case INPLACE_READY:
+        snprintf(result->not_delta, sizeof result->not_delta, "its pages had %" PRIu32 " bytes, those of the replica have %" PRIu32,
+                 page_size, p->page_size);
+        break;
+    }
+    return restore_whole(c, o, p, replace(o), result, e);
 }
 
 /* Of a remote replica the records that the plan will probably need: from the newest base that may serve on. */
@@ -146,8 +236,10 @@ static int restore_once(struct store *store, struct codec *codec, const struct r
     }
     if (rc == 0)
         rc = describe(&c, &p, ret_result, e);
-    if (rc == 0 && !(options->flags & RESTORE_DRY_RUN))
-        rc = restore_to_target(&c, options, &p, e);
+    if (rc == 0 && (options->flags & RESTORE_DELTA))
+        rc = restore_delta(&c, options, &p, ret_result, e);
+    else if (rc == 0)
+        rc = restore_whole(&c, options, &p, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE, ret_result, e);
     plan_release(&p);
     catalog_release(&c);
     return rc;

@@ -1,8 +1,10 @@
-/* restore/restore.h - `seawall restore`: plan, fetch, apply, prove, put in place. */
+/* restore/restore.h - `seawall restore`: plan, fetch, apply, prove, put in place. With RESTORE_DELTA a database that is there gets
+ * only the pages that differ (delta.h). Taking it back is for undo.h. */
 #ifndef SEAWALL_RESTORE_RESTORE_H
 #define SEAWALL_RESTORE_RESTORE_H
 
 #include "replica/plan.h"
+#include "restore/delta.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -14,6 +16,8 @@ enum restore_flags {
     RESTORE_BY_TIME = 8,
     RESTORE_IF_NO_DB = 16,   /* a database at the target is no error, and the end of it */
     RESTORE_IF_REPLICA = 32, /* a place without a replica is no error */
+    RESTORE_DELTA = 64,      /* rewrite in the database that is there only what differs */
+    RESTORE_NO_UNDO = 128,   /* of what is replaced nothing is kept */
 };
 
 struct restore_options {
@@ -42,7 +46,11 @@ struct restore_result {
     uint32_t page_size;
     uint64_t newest_txid; /* of the replica, restorable or not */
     size_t objects;
-    uint64_t bytes; /* of these objects */
+    uint64_t bytes;               /* of these objects */
+    bool undo;                    /* what was there is kept */
+    bool delta;                   /* RESTORE_DELTA, and it was done so; otherwise see not_delta */
+    char not_delta[ERR_MSG_MAX];  /* why it was not; "" without RESTORE_DELTA */
+    struct delta_result in_place; /* delta */
 };
 
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e) MUST_CHECK;

@@ -1,20 +1,15 @@
 /* restore/target.c */
 #include "restore/target.h"
 
+#include "base/hash.h"
 #include "base/io.h"
+#include "restore/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define OLD_SUFFIX ".before-restore"
-
-/* Bytes that SQLite's unix VFS locks in a database file: pending, reserved, shared. */
-#define LOCK_RANGE_START 0x40000000
-#define LOCK_RANGE_BYTES 512
 
 static bool exists(const char *path)
 {
@@ -22,28 +17,10 @@ static bool exists(const char *path)
     return lstat(path, &st) == 0;
 }
 
-/* In WAL mode every connection holds a shared lock on the database file as long as it is open. */
-static int check_not_in_use(const char *path, struct err *e)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_RANGE_START, .l_len = LOCK_RANGE_BYTES};
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, errno, "open '%s'", path);
-    int rc = fcntl(fd, F_GETLK, &lock);
-    int sys = errno;
-    io_close(&fd);
-    if (rc != 0)
-        return err_sys(e, sys, "look for locks on '%s'", path);
-    if (lock.l_type == F_UNLCK)
-        return 0;
-    err_set(e, ERR_BUSY, 0, "'%s' is in use by process %d", path, (int)lock.l_pid);
-    return err_hint(e, "stop the application and the seawall daemon of this database first");
-}
-
 /* What stands beside a database, and could hold commits that nobody else has. */
 static int look_beside(const char *path, struct err *e)
 {
-    static const char *const suffixes[] = {"-wal", "-journal", OLD_SUFFIX};
+    static const char *const suffixes[] = {"-wal", "-journal"};
     char beside[PATH_TEXT_MAX];
     struct stat st;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
@@ -95,7 +72,7 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
         }
         if (!S_ISREG(st.st_mode))
             return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
-        if (check_not_in_use(path, e))
+        if (lock_check(path, e))
             return -1;
     }
     if (stage_begin(&t->stage, t->dir, 0644, e)) {
@@ -124,41 +101,95 @@ static int remove_if_there(const char *path, struct err *e)
 
 static const char *const companions[] = {"-wal", "-journal", "-shm"};
 #define COMPANIONS (sizeof companions / sizeof companions[0])
+#define COMPANION_SHM 2
+
+static int remove_companions(const char *path, struct err *e)
+{
+    char beside[PATH_TEXT_MAX];
+    for (size_t i = 0; i < COMPANIONS; i++)
+        if (path_format(beside, e, "%s%s", path, companions[i]) || remove_if_there(beside, e))
+            return -1;
+    return 0;
+}
+
+/* What is beside `from` and has something in it, but for an -shm, which holds nothing of its own, moves to be beside `to`. */
+static int move_companions(const char *from, const char *to, struct err *e)
+{
+    char old[PATH_TEXT_MAX], new[PATH_TEXT_MAX];
+    struct stat st;
+    if (remove_companions(to, e))
+        return -1;
+    for (size_t i = 0; i < COMPANIONS; i++) {
+        if (path_format(old, e, "%s%s", from, companions[i]) || path_format(new, e, "%s%s", to, companions[i]))
+            return -1;
+        if (i != COMPANION_SHM && lstat(old, &st) == 0 && st.st_size > 0 && rename_if_there(old, new, e))
+            return -1;
+    }
+    return remove_companions(from, e);
+}
 
 /* Sets the old database aside, whole under its new name before it is gone from the old. */
 static int set_old_aside(const struct target *t, struct err *e)
 {
-    char old[PATH_TEXT_MAX], from[PATH_TEXT_MAX], to[PATH_TEXT_MAX];
-    if (path_format(old, e, "%s" OLD_SUFFIX, t->path))
+    char undo[PATH_TEXT_MAX];
+    if (path_format(undo, e, "%s" UNDO_SUFFIX, t->path))
         return -1;
-    if (exists(t->path)) {
-        if (t->overwrite == TARGET_REFUSE) /* it came while we worked: its -wal is not ours to take */
-            return err_set(e, ERR_EXISTS, 0, "'%s' exists now", t->path);
-        if (check_not_in_use(t->path, e) || remove_if_there(old, e))
-            return -1;
-        if (link(t->path, old) != 0)
-            return err_sys(e, errno, "link '%s'", old);
-    }
-    for (size_t i = 0; i < COMPANIONS; i++)
-        if (path_format(from, e, "%s%s", t->path, companions[i]) || path_format(to, e, "%s%s", old, companions[i]) ||
-            rename_if_there(from, to, e))
-            return -1;
+    if (!exists(t->path))
+        return remove_companions(t->path, e);
+    if (t->overwrite == TARGET_REFUSE) /* it came while we worked: its -wal is not ours to take */
+        return err_set(e, ERR_EXISTS, 0, "'%s' exists now", t->path);
+    if (lock_check(t->path, e) || remove_if_there(undo, e))
+        return -1;
+    if (link(t->path, undo) != 0)
+        return err_sys(e, errno, "link '%s'", undo);
+    if (move_companions(t->path, undo, e))
+        return -1;
     return io_fsync_dir(t->dir, e);
 }
 
-static void forget_old(const struct target *t)
+void target_forget_undo(const char *path, enum target_undo what)
 {
-    char path[PATH_TEXT_MAX];
+    char undo[PATH_TEXT_MAX];
     struct err e;
-    int rc = path_format(path, &e, "%s" OLD_SUFFIX, t->path);
+    int rc = path_format(undo, &e, "%s" UNDO_SUFFIX, path);
     if (rc == 0)
-        rc = remove_if_there(path, &e);
-    for (size_t i = 0; rc == 0 && i < COMPANIONS; i++) {
-        rc = path_format(path, &e, "%s" OLD_SUFFIX "%s", t->path, companions[i]);
-        if (rc == 0)
-            rc = remove_if_there(path, &e);
+        rc = remove_companions(undo, &e);
+    if (rc == 0 && what == TARGET_UNDO_WHOLE)
+        rc = remove_if_there(undo, &e);
+    (void)rc;
+}
+
+/* Where the file system can't exchange names: three steps, with the name of the database on one of the two all the time. */
+static int swap_by_links(const char *path, const char *undo, const char *dir, struct err *e)
+{
+    char aside[PATH_TEXT_MAX], hex[17];
+    uint8_t random[8];
+    if (random_bytes(random, sizeof random, e))
+        return -1;
+    hex_encode(random, sizeof random, hex);
+    if (path_format(aside, e, "%s/.seawall-%s.tmp", dir, hex))
+        return -1;
+    if (link(path, aside) != 0)
+        return err_sys(e, errno, "link '%s'", aside);
+    if (rename(undo, path) != 0) {
+        err_sys(e, errno, "rename '%s'", undo);
+        unlink(aside);
+        return -1;
     }
-    (void)rc; /* the new database is in place; what is left over has a name that says what it is */
+    return rename(aside, undo) == 0 ? 0 : err_sys(e, errno, "rename '%s'", aside);
+}
+
+int target_swap_undo(const char *path, struct err *e)
+{
+    char undo[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
+    int rc = 0;
+    if (path_format(undo, e, "%s" UNDO_SUFFIX, path) || path_parent(path, dir, e) || remove_companions(path, e))
+        return -1;
+    if (!exists(path))
+        rc = rename(undo, path) == 0 ? 0 : err_sys(e, errno, "rename '%s'", undo);
+    else if (renameat2(AT_FDCWD, undo, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
+        rc = errno == EINVAL || errno == ENOSYS ? swap_by_links(path, undo, dir, e) : err_sys(e, errno, "exchange '%s'", undo);
+    return rc == 0 ? io_fsync_dir(dir, e) : rc;
 }
 
 /* The new file takes owner and mode of the old one; where there was none, the owner of the folder if we may. */
@@ -176,8 +207,9 @@ static int take_owner(const struct target *t, struct err *e)
     return 0;
 }
 
-int target_commit(struct target *t, struct err *e)
+int target_commit(struct target *t, bool *ret_undo, struct err *e)
 {
+    bool replaces = exists(t->path);
     int rc = take_owner(t, e);
     if (rc == 0)
         rc = io_fsync(t->stage.fd, t->path, e);
@@ -192,8 +224,9 @@ int target_commit(struct target *t, struct err *e)
     }
     if (rc == 0)
         rc = io_fsync_dir(t->dir, e);
-    if (rc == 0)
-        forget_old(t);
+    if (rc == 0 && t->overwrite == TARGET_REPLACE_FOR_GOOD)
+        target_forget_undo(t->path, TARGET_UNDO_WHOLE);
+    *ret_undo = rc == 0 && replaces && t->overwrite == TARGET_REPLACE;
     stage_end(&t->stage);
     return rc;
 }

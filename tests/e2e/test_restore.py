@@ -198,7 +198,7 @@ def test_a_replica_that_can_not_be_restored_is_never_taken_for_none(small):
 
 
 @pytest.mark.parametrize("suffix, content, code", [("", b"", FAILED), ("-wal", b"commits", FAILED), ("-journal", b"old pages", FAILED),
-                                                   (".before-restore", b"the old one", FAILED), ("-wal", b"", DONE), ("-shm", b"x", DONE)])
+                                                   ("-seawall-undo", b"the one before", DONE), ("-wal", b"", DONE), ("-shm", b"x", DONE)])
 def test_what_may_hold_data_but_is_no_database_stops_the_start(small, suffix, content, code):
     path = Path(f"{small.target}{suffix}")
     path.write_bytes(content)

@@ -235,6 +235,120 @@ static int apply_nothing(void)
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0 && map.pages == 0 ? 0 : 1;
 }
 
+/* ---- apply, for who has most pages already */
+
+/* Brings state `from` of the model to `to` as a delta does. Returns the bytes that were read of objects. */
+static uint64_t assert_delta(const struct replica *any, uint64_t from, uint64_t to)
+{
+    const struct model_state *a = &any->model.at[from], *b = &any->model.at[to];
+    struct apply_have have = {.known_upto = from};
+    struct plan p = {0};
+    struct map map;
+    struct err e;
+    uint64_t fetched = 0;
+    bool misfit = false;
+    struct apply_options o = {.jobs = 2, .have = &have, .fetched = &fetched, .misfit = &misfit};
+    uint8_t *page = malloc(b->page_size);
+    int fd = memfd_create("delta", MFD_CLOEXEC);
+    assert_true(fd >= 0 && page);
+    assert_ok(plan_make(&catalog, to, &p, &e), &e);
+    map_init_memory(&have.map, b->page_size);
+    assert_ok(map_resize(&have.map, b->record.pages, &e), &e);
+    for (uint32_t pgno = 1; pgno <= b->record.pages && pgno <= a->record.pages; pgno++)
+        if (a->page[pgno].txid > 0 && a->page[pgno].txid <= to)
+            map_set(&have.map, pgno, (struct map_entry){.hash = a->page[pgno].hash, .txid = a->page[pgno].txid});
+    if (apply_plan(&catalog, &p, fd, &o, &map, &e))
+        fail_msg("from %d to %d: %s", (int)from, (int)to, e.msg);
+    assert_map_is(&map, b);
+    for (uint32_t pgno = 1; pgno <= b->record.pages; pgno++) {
+        assert_int_equal(pread(fd, page, b->page_size, (off_t)(pgno - 1) * b->page_size), b->page_size);
+        bool stays = pgno <= a->record.pages && a->page[pgno].hash == b->page[pgno].hash;
+        assert_memory_equal(stays ? model_bytes(a, pgno) : page, model_bytes(b, pgno), b->page_size);
+    }
+    map_release(&map);
+    plan_release(&p);
+    close(fd);
+    free(page);
+    return fetched;
+}
+
+/* Back and ahead in time, over whatever objects there are. */
+static void any_state_becomes_any_restore_point(void **state)
+{
+    static struct replica any;
+    unsigned done = 0;
+    (void)state;
+    for (unsigned seed = 0; seed < 150; seed++) {
+        struct store *s = memory_store_new();
+        struct err e;
+        assert_non_null(s);
+        replica_init(&any, s, codec, seed);
+        replica_random(&any);
+        list_objects(s);
+        for (uint64_t to = 1; to <= any.model.newest; to++) {
+            struct plan p = {0};
+            bool planned = plan_make(&catalog, to, &p, &e) == 0;
+            plan_release(&p);
+            for (uint64_t from = 1 + (seed + to) % 3; planned && from <= any.model.newest; from += 3)
+                if (any.model.at[from].page_size == any.model.at[to].page_size) {
+                    assert_delta(&any, from, to);
+                    done++;
+                }
+        }
+        catalog_release(&catalog);
+        replica_release(&any);
+        store_close(s);
+    }
+    assert_true(done > 3000);
+}
+
+static void a_state_that_is_not_in_the_past_of_the_replica_is_found_out(void **state)
+{
+    struct apply_have have = {.known_upto = 9};
+    struct plan p = {0};
+    struct map map;
+    struct err e;
+    bool misfit = false;
+    struct apply_options o = {.jobs = 1, .have = &have, .misfit = &misfit};
+    (void)state;
+    replica_commits(&r, 9, 512);
+    replica_put_full(&r, 1, 9, SEGMENT_FROM_EMPTY);
+    list_objects(store);
+    assert_ok(plan_make(&catalog, 8, &p, &e), &e);
+    map_init_memory(&have.map, 512);
+    assert_ok(map_resize(&have.map, p.record.pages, &e), &e);
+    map_set(&have.map, 1, (struct map_entry){.hash = 4711, .txid = 1});
+    int fd = memfd_create("delta", MFD_CLOEXEC);
+    assert_error(apply_plan(&catalog, &p, fd, &o, &map, &e), &e, ERR_CORRUPT);
+    assert_true(misfit);
+    plan_release(&p);
+    close(fd);
+}
+
+/* Who has everything reads nothing, and is not touched by damage in what it does not read. */
+static void of_a_base_only_chunks_that_are_needed_are_read(void **state)
+{
+    struct memory_store *m = (struct memory_store *)store;
+    struct map map;
+    struct err e;
+    (void)state;
+    replica_commits(&r, 12, 4096);
+    replica_put_full(&r, 1, 10, SEGMENT_FROM_EMPTY);
+    replica_put_base(&r, 10, 10);
+    replica_put_full(&r, 11, 12, 0);
+    list_objects(store);
+    uint64_t least = assert_delta(&r, 12, 12), some = assert_delta(&r, 11, 12), chunks = 0;
+    assert_int_equal(least, 0);
+    for (size_t i = 0; i < m->count; i++)
+        chunks += strncmp(m->objects[i].key, "base/", 5) == 0;
+    assert_true(chunks > 1 && some > 0);
+    for (size_t i = 0; i < m->count; i++) /* what is not asked for may as well be damaged */
+        if (strncmp(m->objects[i].key, "base/", 5) == 0 && !strstr(m->objects[i].key, "marker"))
+            m->objects[i].bytes[m->objects[i].size - 1] ^= 1;
+    assert_delta(&r, 12, 12);
+    assert_int_equal(apply_txid(12, 1, &map, &e), -1);
+}
+
 static void the_empty_state_is_an_empty_file(void **state)
 {
     (void)state;
@@ -560,7 +674,14 @@ static void an_existing_target_stays_unless_it_is_to_be_replaced(void **state)
     assert_int_equal(files_in_temp(), 4);
     assert_ok(run(1, RESTORE_FORCE, &result, &e), &e);
     assert_same_file("out.db", bytes, size);
-    assert_int_equal(files_in_temp(), 4); /* the stale -wal is gone, the state file has come */
+    assert_int_equal(files_in_temp(), 6); /* the stale -wal has gone with the old one, the state file has come */
+    assert_true(result.undo);
+    assert_same_file("out.db-seawall-undo", "old", 3);
+    assert_same_file("out.db-seawall-undo-wal", "stale", 5);
+    assert_ok(run(1, RESTORE_FORCE | RESTORE_NO_UNDO, &result, &e), &e);
+    assert_false(result.undo);
+    assert_same_file("out.db", bytes, size);
+    assert_int_equal(files_in_temp(), 4);
     struct stat st;
     assert_int_equal(stat(temp_path("out.db"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0640);
@@ -574,7 +695,7 @@ static void only_a_file_with_something_in_it_is_a_database(void **state)
         const char *suffix, *bytes;
         enum err_code code; /* without a database beside it */
     } beside[] = {{"-wal", "x", ERR_EXISTS},  {"-wal", "", ERR_NONE},  {"-journal", "x", ERR_EXISTS},
-                  {"-journal", "", ERR_NONE}, {"-shm", "x", ERR_NONE}, {".before-restore", "x", ERR_EXISTS},
+                  {"-journal", "", ERR_NONE}, {"-shm", "x", ERR_NONE}, {"-seawall-undo", "x", ERR_NONE},
                   {"-seawall", "x", ERR_NONE}};
     const char *path = temp_path("out.db");
     enum target_found found;
@@ -620,7 +741,9 @@ static void a_database_that_comes_meanwhile_is_not_touched(void **state)
     assert_ok(target_begin(&t, temp_path("out.db"), TARGET_REFUSE, &e), &e);
     assert_int_equal(file_write(temp_path("out.db"), "new", 3), 0);
     assert_int_equal(file_write(temp_path("out.db-wal"), "commits", 7), 0);
-    assert_error(target_commit(&t, &e), &e, ERR_EXISTS);
+    bool undo = true;
+    assert_error(target_commit(&t, &undo, &e), &e, ERR_EXISTS);
+    assert_false(undo);
     target_abort(&t);
     assert_same_file("out.db", "new", 3);
     assert_same_file("out.db-wal", "commits", 7);
@@ -791,6 +914,9 @@ int main(void)
         RESTORE_TEST(the_number_of_threads_makes_no_difference),
         RESTORE_TEST(all_page_sizes_are_restored),
         RESTORE_TEST(the_lock_byte_page_is_neither_stored_nor_missed),
+        RESTORE_TEST(any_state_becomes_any_restore_point),
+        RESTORE_TEST(a_state_that_is_not_in_the_past_of_the_replica_is_found_out),
+        RESTORE_TEST(of_a_base_only_chunks_that_are_needed_are_read),
         RESTORE_TEST(the_empty_state_is_an_empty_file),
         RESTORE_TEST(a_canceled_restore_stops),
         RESTORE_TEST(damage_anywhere_is_never_restored),

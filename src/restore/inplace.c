@@ -1,0 +1,435 @@
+/* restore/inplace.c */
+#include "restore/inplace.h"
+
+#include "base/clock.h"
+#include "base/endian.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/page.h"
+#include "restore/integrity.h"
+#include "restore/lock.h"
+#include "restore/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEADER_BYTES 100
+#define RUN_BYTES (1u << 20)      /* adjacent pages are copied and proven in pieces of so many bytes, and at least one page */
+#define CLOCK_TICK_US (20 * 1000) /* longer than the steps in which file systems count the time of change */
+
+/* ---- opening */
+
+static int exists_with_content(const char *path, const char *suffix, bool *ret_content, struct err *e)
+{
+    char beside[PATH_TEXT_MAX];
+    struct stat st;
+    *ret_content = false;
+    if (path_format(beside, e, "%s%s", path, suffix))
+        return -1;
+    if (stat(beside, &st) == 0)
+        *ret_content = st.st_size > 0;
+    else if (errno != ENOENT)
+        return err_sys(e, errno, "stat '%s'", beside);
+    return 0;
+}
+
+/* A journal whose first byte is zero is one that SQLite has done with. */
+static int has_hot_journal(const char *path, bool *ret_hot, struct err *e)
+{
+    char journal[PATH_TEXT_MAX];
+    uint8_t first = 0;
+    *ret_hot = false;
+    if (path_format(journal, e, "%s-journal", path))
+        return -1;
+    int fd = open(journal, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "open '%s'", journal);
+    ssize_t n = pread(fd, &first, 1, 0);
+    int sys = errno;
+    io_close(&fd);
+    if (n < 0)
+        return err_sys(e, sys, "read '%s'", journal);
+    *ret_hot = n == 1 && first != 0;
+    return 0;
+}
+
+int inplace_needs_settling(const char *path, bool *ret_needs, struct err *e)
+{
+    bool wal = false, journal = false;
+    if (exists_with_content(path, "-wal", &wal, e) || has_hot_journal(path, &journal, e))
+        return -1;
+    *ret_needs = wal || journal;
+    return 0;
+}
+
+static int run_to_end(sqlite3 *db, const char *sql, int *ret_first)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW && ret_first)
+            *ret_first = sqlite3_column_int(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int inplace_settle(const char *path, struct err *e)
+{
+    sqlite3 *db = NULL;
+    bool needs = false;
+    int busy = 0;
+    if (inplace_needs_settling(path, &needs, e))
+        return -1;
+    if (!needs)
+        return 0;
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
+    if (rc == SQLITE_OK)
+        rc = run_to_end(db, "PRAGMA schema_version", NULL); /* the first read plays a journal back, or reads the WAL */
+    if (rc == SQLITE_OK)
+        rc = run_to_end(db, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
+    if (sqlite3_close(db) != SQLITE_OK && rc == SQLITE_OK)
+        rc = SQLITE_BUSY;
+    if ((rc & 0xff) == SQLITE_BUSY || busy) {
+        err_set(e, ERR_BUSY, rc, "'%s' is in use by another process", path);
+        return err_hint(e, "stop the application and the seawall daemon of this database first");
+    }
+    if (rc != SQLITE_OK) {
+        err_set(e, ERR_SQLITE, rc, "SQLite can't complete '%s' by what its -wal or -journal holds: %s", path, sqlite3_errstr(rc));
+        return err_hint(e, "a restore with --force, without --delta, replaces it");
+    }
+    if (inplace_needs_settling(path, &needs, e))
+        return -1;
+    if (needs)
+        return err_set(e, ERR_BUSY, 0, "the -wal or -journal of '%s' does not go away", path);
+    return 0;
+}
+
+/* What the header says, and whether the file is made of such pages. */
+static int read_shape(struct inplace *ip, bool *ret_fit, struct err *e)
+{
+    uint8_t b[HEADER_BYTES];
+    *ret_fit = false;
+    if (ip->found.st_size < HEADER_BYTES)
+        return 0;
+    if (io_pread(ip->fd, b, sizeof b, 0, e))
+        return err_wrap(e, "'%s'", ip->path);
+    ip->page_size = get_be16(b + 16) == 1 ? PAGE_SIZE_MAX : get_be16(b + 16);
+    if (memcmp(b, "SQLite format 3", 16) != 0 || !page_size_valid(ip->page_size))
+        return 0;
+    uint64_t pages = (uint64_t)ip->found.st_size / ip->page_size;
+    ip->pages = (uint32_t)pages;
+    *ret_fit = pages > 0 && pages < UINT32_MAX && pages * ip->page_size == (uint64_t)ip->found.st_size;
+    return 0;
+}
+
+/* Settled before it was locked: somebody may have been there in between. */
+static int check_settled(struct inplace *ip, enum inplace_purpose purpose, struct err *e)
+{
+    struct stat now;
+    bool needs = false;
+    if (inplace_needs_settling(ip->path, &needs, e))
+        return -1;
+    if (fstat(ip->fd, &ip->found) != 0 || stat(ip->path, &now) != 0)
+        return err_sys(e, errno, "stat '%s'", ip->path);
+    if (now.st_ino != ip->found.st_ino || now.st_dev != ip->found.st_dev || (needs && purpose == INPLACE_CHANGE)) {
+        err_set(e, ERR_BUSY, 0, "'%s' is being used by others", ip->path);
+        return err_hint(e, "stop the application and the seawall daemon of this database first");
+    }
+    ip->unsettled = needs;
+    return 0;
+}
+
+static int open_locked(struct inplace *ip, enum inplace_purpose purpose, bool *ret_fit, struct err *e)
+{
+    if (lock_check(ip->path, e) ||
+        (purpose == INPLACE_CHANGE && inplace_settle(ip->path, e))) /* nothing is done beside an application */
+        return -1;
+    ip->fd = open(ip->path, O_RDWR | O_CLOEXEC);
+    if (ip->fd < 0)
+        return err_sys(e, errno, "open '%s'", ip->path);
+    if (lock_take(ip->fd, ip->path, e) || check_settled(ip, purpose, e))
+        return -1;
+    return read_shape(ip, ret_fit, e);
+}
+
+static int looks_like_a_database(const char *path, bool *ret_database, struct err *e)
+{
+    char b[16] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "open '%s'", path);
+    ssize_t n = pread(fd, b, sizeof b, 0);
+    int sys = errno;
+    io_close(&fd);
+    *ret_database = n == (ssize_t)sizeof b && memcmp(b, "SQLite format 3", sizeof b) == 0;
+    return n < 0 ? err_sys(e, sys, "read '%s'", path) : 0;
+}
+
+int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit, struct err *e)
+{
+    bool fit = false, hot = false;
+    struct stat st;
+    *ip = (struct inplace){.fd = -1};
+    *ret_fit = INPLACE_NOT_THERE;
+    if (path_format(ip->path, e, "%s", path) || path_parent(path, ip->dir, e))
+        return -1;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "stat '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
+    *ret_fit = INPLACE_UNFIT;
+    if (has_hot_journal(path, &hot, e) || looks_like_a_database(path, &fit, e))
+        return -1;
+    if (!fit && !hot) /* a journal may be about to give the file its first page back */
+        return 0;
+    int rc = open_locked(ip, purpose, &fit, e);
+    if (rc == 0 && fit)
+        *ret_fit = INPLACE_READY;
+    else
+        inplace_close(ip);
+    return rc;
+}
+
+void inplace_close(struct inplace *ip)
+{
+    io_close(&ip->fd);
+}
+
+int inplace_read(const struct inplace *ip, uint32_t pgno, uint8_t *page, uint64_t *ret_hash, struct err *e)
+{
+    if (io_pread(ip->fd, page, ip->page_size, (uint64_t)(pgno - 1) * ip->page_size, e)) {
+        e->code = ERR_IO; /* it is no replica that is damaged */
+        return err_wrap(e, "'%s'", ip->path);
+    }
+    *ret_hash = page_hash(pgno, page, ip->page_size);
+    return 0;
+}
+
+static int64_t mtime_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+bool inplace_is_as_left(const struct inplace *ip, uint64_t inode, uint64_t size, int64_t mtime)
+{
+    return ip->found.st_ino == inode && (uint64_t)ip->found.st_size == size && mtime_ns(&ip->found) == mtime;
+}
+
+/* ---- what changes */
+
+static bool is_cut_off(const struct change *c, uint32_t pgno)
+{
+    return pgno > c->pages;
+}
+
+static bool is_changed(const struct inplace *ip, const struct change *c, uint32_t pgno)
+{
+    uint64_t before = pgno <= ip->pages ? c->before[pgno - 1] : 0;
+    return pgno != lock_byte_page(ip->page_size) && !is_cut_off(c, pgno) && map_get(c->after, pgno).hash != before;
+}
+
+uint32_t change_count(const struct inplace *ip, const struct change *c)
+{
+    uint32_t count = 0;
+    for (uint32_t pgno = 1; pgno <= c->pages; pgno++)
+        count += is_changed(ip, c, pgno);
+    return count;
+}
+
+/* The changes, added to the checksum before, give the one after: so what stays is proven along with what changes. */
+static bool leads_to(const struct inplace *ip, const struct change *c)
+{
+    uint64_t sum = c->checksum_before;
+    for (uint32_t pgno = 1; pgno <= c->pages || pgno <= ip->pages; pgno++) {
+        if (is_changed(ip, c, pgno))
+            sum ^= map_get(c->after, pgno).hash;
+        if (pgno <= ip->pages && (is_changed(ip, c, pgno) || is_cut_off(c, pgno)))
+            sum ^= c->before[pgno - 1];
+    }
+    return sum == c->checksum_after;
+}
+
+/* ---- the journal */
+
+/* Pages of zeros beyond the new size need no record: that is what SQLite finds there when it makes the file long again. */
+static bool needs_record(const struct inplace *ip, const struct change *c, uint32_t pgno)
+{
+    return is_changed(ip, c, pgno) || (is_cut_off(c, pgno) && c->before[pgno - 1] != 0);
+}
+
+static int write_journal(const struct inplace *ip, const struct change *c, struct journal_writer *j, bool *ret_mismatch,
+                         struct err *e)
+{
+    uint8_t *page = malloc(PAGE_SIZE_MAX);
+    uint64_t hash = 0;
+    int rc = page ? journal_begin(j, ip->dir, ip->page_size, ip->pages, &ip->found, e) : err_nomem(e, PAGE_SIZE_MAX);
+    for (uint32_t pgno = 1; rc == 0 && pgno <= ip->pages; pgno++) {
+        if (!needs_record(ip, c, pgno) || pgno == lock_byte_page(ip->page_size))
+            continue;
+        if (c->cancel && atomic_load(c->cancel))
+            rc = err_set(e, ERR_CANCELED, 0, "interrupted");
+        if (rc == 0)
+            rc = inplace_read(ip, pgno, page, &hash, e);
+        if (rc == 0 && hash != c->before[pgno - 1]) {
+            *ret_mismatch = true;
+            rc = err_set(e, ERR_BUSY, 0, "page %u of '%s' is not what it was expected to be", pgno, ip->path);
+        }
+        if (rc == 0)
+            rc = journal_add(j, pgno, page, e);
+    }
+    free(page);
+    return rc == 0 ? journal_finish(j, e) : rc;
+}
+
+static int remove_beside(const struct inplace *ip, const char *suffix, struct err *e)
+{
+    char path[PATH_TEXT_MAX];
+    if (path_format(path, e, "%s%s", ip->path, suffix))
+        return -1;
+    return unlink(path) == 0 || errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
+}
+
+/* From here on it is hot. What lies beside the database is empty or done with, and goes first: an old -wal could lie over the
+ * pages. */
+static int publish_journal(const struct inplace *ip, struct journal_writer *j, struct err *e)
+{
+    char path[PATH_TEXT_MAX];
+    if (remove_beside(ip, "-wal", e) || remove_beside(ip, "-shm", e) || remove_beside(ip, "-journal", e))
+        return -1;
+    if (path_format(path, e, "%s-journal", ip->path) || stage_link(&j->stage, path, e))
+        return -1;
+    return io_fsync_dir(ip->dir, e);
+}
+
+/* ---- pages */
+
+/* The run of changed pages that begins at or after *pgno; 0: none is left. */
+static uint32_t next_run(const struct inplace *ip, const struct change *c, uint32_t *pgno)
+{
+    uint32_t most = RUN_BYTES / ip->page_size, n = 0;
+    while (*pgno <= c->pages && !is_changed(ip, c, *pgno))
+        (*pgno)++;
+    while (n < most && *pgno + n <= c->pages && is_changed(ip, c, *pgno + n))
+        n++;
+    return n;
+}
+
+static int write_pages(const struct inplace *ip, const struct change *c, uint8_t *bytes, struct err *e)
+{
+    uint32_t n = 0;
+    if (ftruncate(ip->fd, (off_t)c->pages * ip->page_size) != 0)
+        return err_sys(e, errno, "make '%s' %u pages long", ip->path, c->pages);
+    for (uint32_t pgno = 1; (n = next_run(ip, c, &pgno)) > 0; pgno += n) {
+        uint64_t at = (uint64_t)(pgno - 1) * ip->page_size;
+        if (io_pread(c->source, bytes, (size_t)n * ip->page_size, at, e) ||
+            io_pwrite(ip->fd, bytes, (size_t)n * ip->page_size, at, e))
+            return err_wrap(e, "'%s'", ip->path);
+    }
+    return io_fsync(ip->fd, ip->path, e);
+}
+
+/* Reads back what was written, from the disk where the kernel lets us. */
+static int prove_pages(const struct inplace *ip, const struct change *c, uint8_t *bytes, struct err *e)
+{
+    struct stat st;
+    uint32_t n = 0;
+    if (fstat(ip->fd, &st) != 0)
+        return err_sys(e, errno, "stat '%s'", ip->path);
+    if ((uint64_t)st.st_size != (uint64_t)c->pages * ip->page_size)
+        return err_set(e, ERR_IO, 0, "'%s' has %lld bytes after it was written", ip->path, (long long)st.st_size);
+    for (uint32_t pgno = 1; (n = next_run(ip, c, &pgno)) > 0; pgno += n) {
+        off_t at = (off_t)(pgno - 1) * ip->page_size, size = (off_t)n * ip->page_size;
+        (void)posix_fadvise(ip->fd, at, size, POSIX_FADV_DONTNEED);
+        if (io_pread(ip->fd, bytes, (size_t)size, (uint64_t)at, e))
+            return err_wrap(e, "'%s'", ip->path);
+        for (uint32_t i = 0; i < n; i++)
+            if (page_hash(pgno + i, bytes + (size_t)i * ip->page_size, ip->page_size) != map_get(c->after, pgno + i).hash)
+                return err_set(e, ERR_IO, 0, "page %u of '%s' is not what was written", pgno + i, ip->path);
+    }
+    return 0;
+}
+
+/* ---- the moment of change */
+
+/* Whoever writes after we let go gives the file a later time than the one that is noted. */
+static int annotate(struct inplace *ip, const struct change *c, struct journal_writer *j, struct err *e)
+{
+    clock_sleep_us(CLOCK_TICK_US);
+    if (fstat(ip->fd, &ip->found) != 0)
+        return err_sys(e, errno, "stat '%s'", ip->path);
+    struct journal_note note = {.checksum_before = c->checksum_before,
+                                .checksum_after = c->checksum_after,
+                                .txid_before = c->txid_before,
+                                .txid_after = c->txid_after,
+                                .database = c->database,
+                                .pages_after = c->pages,
+                                .inode = ip->found.st_ino,
+                                .size = (uint64_t)ip->found.st_size,
+                                .mtime_ns = mtime_ns(&ip->found)};
+    return journal_annotate(j, &note, e);
+}
+
+static int take_journal_away(const struct inplace *ip, unsigned flags, struct err *e)
+{
+    char journal[PATH_TEXT_MAX], undo[PATH_TEXT_MAX];
+    if (path_format(journal, e, "%s-journal", ip->path) || path_format(undo, e, "%s" UNDO_SUFFIX, ip->path))
+        return -1;
+    if (flags & INPLACE_KEEP_UNDO ? rename(journal, undo) != 0 : unlink(journal) != 0)
+        return err_sys(e, errno, "take '%s' away", journal);
+    return 0;
+}
+
+static int write_and_prove(struct inplace *ip, const struct change *c, struct journal_writer *j, struct err *e)
+{
+    uint8_t *bytes = malloc(RUN_BYTES);
+    int rc = bytes ? write_pages(ip, c, bytes, e) : err_nomem(e, RUN_BYTES);
+    if (rc == 0)
+        rc = prove_pages(ip, c, bytes, e);
+    free(bytes);
+    if (rc == 0 && (c->flags & INPLACE_INTEGRITY_CHECK))
+        rc = integrity_check(ip->path, e);
+    if (rc == 0 && (c->flags & INPLACE_KEEP_UNDO))
+        rc = annotate(ip, c, j, e);
+    return rc == 0 ? take_journal_away(ip, c->flags, e) : rc;
+}
+
+/* The journal has its name: SQLite itself plays it back. */
+static int roll_back(struct inplace *ip, struct err *e)
+{
+    struct err other;
+    inplace_close(ip);
+    if (inplace_settle(ip->path, &other)) {
+        err_hint(e, "'%s' is what it was as soon as SQLite opens it, which plays '%s-journal' back: leave that where it is",
+                 ip->path, ip->path);
+        return -1;
+    }
+    return -1;
+}
+
+int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatch, struct err *e)
+{
+    struct journal_writer j = {.stage = STAGE_NONE};
+    *ret_mismatch = !leads_to(ip, c);
+    int rc = 0;
+    if (*ret_mismatch)
+        rc = err_set(e, ERR_BUSY, 0, "the pages of '%s' do not add up to what it should become", ip->path);
+    if (rc == 0)
+        rc = write_journal(ip, c, &j, ret_mismatch, e);
+    if (rc == 0 && c->cancel && atomic_load(c->cancel))
+        rc = err_set(e, ERR_CANCELED, 0, "interrupted");
+    if (rc == 0 && (publish_journal(ip, &j, e) || write_and_prove(ip, c, &j, e)))
+        rc = roll_back(ip, e);
+    journal_end(&j);
+    if (rc == 0 && io_fsync_dir(ip->dir, e)) /* changed, and proven; only a power cut could still take it back, as a whole */
+        return err_wrap(e, "'%s' is restored", ip->path);
+    if (rc == 0)
+        target_forget_undo(ip->path, c->flags & INPLACE_KEEP_UNDO ? TARGET_UNDO_COMPANIONS : TARGET_UNDO_WHOLE);
+    return rc;
+}

@@ -1,0 +1,51 @@
+/* restore/lock.c */
+#include "restore/lock.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* Pending, reserved and shared bytes. */
+#define LOCK_RANGE_START 0x40000000
+#define LOCK_RANGE_BYTES 512
+
+static const struct flock whole_range = {
+    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_RANGE_START, .l_len = LOCK_RANGE_BYTES};
+
+/* Says who is in the way of a lock on all of it, if anybody is. */
+static int say_who(int fd, const char *path, struct err *e)
+{
+    struct flock lock = whole_range;
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
+        return err_sys(e, errno, "look for locks on '%s'", path);
+    if (lock.l_type == F_UNLCK)
+        return 0;
+    if (lock.l_pid > 0)
+        err_set(e, ERR_BUSY, 0, "'%s' is in use by process %d", path, (int)lock.l_pid);
+    else
+        err_set(e, ERR_BUSY, 0, "'%s' is in use by another process", path);
+    return err_hint(e, "stop the application and the seawall daemon of this database first");
+}
+
+int lock_check(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "open '%s'", path);
+    int rc = say_who(fd, path, e);
+    io_close(&fd);
+    return rc;
+}
+
+int lock_take(int fd, const char *path, struct err *e)
+{
+    struct flock lock = whole_range;
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+        return 0;
+    if (errno != EAGAIN && errno != EACCES)
+        return err_sys(e, errno, "lock '%s'", path);
+    if (say_who(fd, path, e))
+        return -1;
+    return err_set(e, ERR_BUSY, 0, "'%s' was in use a moment ago", path);
+}

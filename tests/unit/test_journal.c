@@ -1,0 +1,210 @@
+/* restore/journal.h: SQLite itself plays back what we write, and what we read is what we wrote. */
+#include "sql.h"
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/page.h"
+#include "restore/journal.h"
+
+/* A database in WAL mode that nobody has open. Returns its bytes, which the caller frees. */
+static uint8_t *make_database(const char *path, uint32_t page_size, size_t *ret_size)
+{
+    char pragma[64];
+    sqlite3 *db = sql_open(path, NULL);
+    snprintf(pragma, sizeof pragma, "PRAGMA page_size=%u", page_size);
+    sql(db, pragma);
+    sql(db, "PRAGMA journal_mode=wal; CREATE TABLE t(a INTEGER PRIMARY KEY, b);"
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) INSERT INTO t(b) SELECT randomblob(700) "
+            "FROM c");
+    sqlite3_close(db);
+    uint8_t *bytes = file_bytes(path, ret_size);
+    assert_non_null(bytes);
+    assert_int_equal(bytes[18], 2); /* WAL mode */
+    return bytes;
+}
+
+static void journal_of(struct journal_writer *j, const uint8_t *bytes, uint32_t pages, uint32_t page_size)
+{
+    struct stat like = {.st_mode = 0640, .st_uid = geteuid(), .st_gid = getegid()};
+    struct err e;
+    assert_ok(journal_begin(j, temp_dir, page_size, pages, &like, &e), &e);
+    for (uint32_t pgno = 1; pgno <= pages; pgno++)
+        assert_ok(journal_add(j, pgno, bytes + (size_t)(pgno - 1) * page_size, &e), &e);
+    assert_ok(journal_finish(j, &e), &e);
+}
+
+static const struct journal_note a_note = {.checksum_before = 11,
+                                           .checksum_after = 12,
+                                           .txid_before = 13,
+                                           .txid_after = 14,
+                                           .database = {{15}},
+                                           .pages_after = 16,
+                                           .inode = 17,
+                                           .size = 18,
+                                           .mtime_ns = 19};
+
+static void scribble(const char *path, uint32_t page_size, off_t size)
+{
+    static uint8_t page[PAGE_SIZE_MAX];
+    struct err e;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    memset(page, 0xa5, page_size);
+    assert_int_equal(ftruncate(fd, size), 0);
+    for (off_t at = 0; at < size; at += 3 * page_size)
+        assert_ok(io_pwrite(fd, page, page_size, (uint64_t)at, &e), &e);
+    close(fd);
+}
+
+/* In every page size; after pages were overwritten, and the file was cut or grew; with and without the note. */
+static void sqlite_plays_it_back_on_a_database_in_wal_mode(void **state)
+{
+    unsigned played = 0;
+    (void)state;
+    for (uint32_t page_size = PAGE_SIZE_MIN; page_size <= PAGE_SIZE_MAX; page_size *= 2) {
+        for (int i = 0; i < 6; i++) {
+            const char *path = temp_path("app.db"), *hot = temp_path("app.db-journal");
+            struct journal_writer j;
+            struct stat st;
+            struct err e;
+            size_t size = 0, now = 0;
+            uint8_t *bytes = make_database(path, page_size, &size);
+            journal_of(&j, bytes, (uint32_t)(size / page_size), page_size);
+            assert_ok(stage_link(&j.stage, hot, &e), &e);
+            assert_int_equal(stat(hot, &st), 0);
+            assert_int_equal(st.st_mode & 0777, 0640);
+            if (i % 2)
+                assert_ok(journal_annotate(&j, &a_note, &e), &e);
+            off_t sizes[] = {(off_t)size, (off_t)page_size, (off_t)size + 10 * (off_t)page_size};
+            scribble(path, page_size, sizes[i / 2]);
+            journal_end(&j);
+            sqlite3 *db = sql_open(path, NULL);
+            assert_sql_text(db, "PRAGMA integrity_check", "ok");
+            assert_int_equal(sql_number(db, "SELECT count(*) FROM t"), 300);
+            sqlite3_close(db);
+            uint8_t *found = file_bytes(path, &now);
+            assert_int_equal(now, size);
+            assert_memory_equal(found, bytes, size);
+            assert_int_equal(access(hot, F_OK), -1);
+            played++;
+            free(found);
+            free(bytes);
+            assert_int_equal(unlink(path), 0);
+        }
+    }
+    assert_int_equal(played, 8 * 6);
+}
+
+static void unpublished_it_leaves_nothing(void **state)
+{
+    struct journal_writer j;
+    struct err e;
+    uint8_t page[512] = {1};
+    (void)state;
+    journal_of(&j, page, 1, 512);
+    journal_end(&j);
+    assert_int_equal(rmdir(temp_dir), 0);
+    assert_int_equal(mkdir(temp_dir, 0700), 0);
+    assert_error(journal_begin(&j, temp_path("nowhere"), 512, 1, &(struct stat){.st_mode = 0600}, &e), &e, ERR_NOTFOUND);
+    journal_end(&j);
+}
+
+#define PAGES 5
+
+/* An undo of PAGES random pages at temp_path("undo"). */
+static void make_undo(uint8_t bytes[PAGES * 512])
+{
+    struct journal_writer j;
+    struct dice d = dice_of(3);
+    struct err e;
+    dice_fill(&d, bytes, PAGES * 512);
+    journal_of(&j, bytes, PAGES, 512);
+    assert_ok(stage_link(&j.stage, temp_path("undo"), &e), &e);
+    assert_ok(journal_annotate(&j, &a_note, &e), &e);
+    journal_end(&j);
+}
+
+/* 0: whole and as it was written. */
+static int read_undo(const uint8_t *bytes, bool *ret_is_journal, struct err *e)
+{
+    struct journal_reader j;
+    static uint8_t page[PAGE_SIZE_MAX];
+    uint32_t pgno = 0, next = 1;
+    if (journal_open(&j, temp_path("undo"), ret_is_journal, e))
+        return -1;
+    if (!*ret_is_journal)
+        return 0;
+    int rc = 0;
+    bool same = true; /* that it is not is said at the end */
+    while ((rc = journal_next(&j, &pgno, page, e)) == 0 && pgno > 0) {
+        assert_int_equal(j.page_size, 512);
+        same &= pgno == next && memcmp(page, bytes + (size_t)(pgno - 1) * 512, 512) == 0;
+        next++;
+    }
+    if (rc == 0) {
+        const struct journal_note *n = &j.note;
+        assert_true(same && next == PAGES + 1 && j.pages == PAGES);
+        assert_true(n->checksum_before == 11 && n->checksum_after == 12 && n->txid_before == 13 && n->txid_after == 14);
+        assert_true(n->database.bytes[0] == 15 && n->pages_after == 16 && n->inode == 17 && n->size == 18 && n->mtime_ns == 19);
+    }
+    journal_close(&j);
+    return rc;
+}
+
+static void what_was_written_is_read(void **state)
+{
+    uint8_t bytes[PAGES * 512];
+    bool is_journal = false;
+    struct err e;
+    (void)state;
+    make_undo(bytes);
+    assert_ok(read_undo(bytes, &is_journal, &e), &e);
+    assert_true(is_journal);
+    assert_int_equal(file_write(temp_path("undo"), "SQLite format 3, or anything else that is long enough", 53), 0);
+    assert_ok(read_undo(bytes, &is_journal, &e), &e);
+    assert_false(is_journal);
+    assert_int_equal(file_write(temp_path("undo"), "", 0), 0);
+    assert_ok(read_undo(bytes, &is_journal, &e), &e);
+    assert_false(is_journal);
+    assert_int_equal(unlink(temp_path("undo")), 0);
+    assert_error(read_undo(bytes, &is_journal, &e), &e, ERR_NOTFOUND);
+}
+
+/* Each byte that means something, and each length. */
+static void damage_is_found(void **state)
+{
+    uint8_t bytes[PAGES * 512];
+    bool is_journal = false;
+    struct err e;
+    size_t size = 0;
+    (void)state;
+    make_undo(bytes);
+    uint8_t *whole = file_bytes(temp_path("undo"), &size);
+    assert_non_null(whole);
+    assert_int_equal(size, JOURNAL_HEADER_BYTES + PAGES * (512 + 8) + JOURNAL_NOTE_BYTES);
+    for (size_t at = 8; at < size; at++) {
+        if (at >= 28 && at < JOURNAL_HEADER_BYTES) /* the rest of the header's sector */
+            continue;
+        whole[at] ^= 0x11;
+        assert_int_equal(file_write(temp_path("undo"), whole, size), 0);
+        assert_error(read_undo(bytes, &is_journal, &e), &e, ERR_CORRUPT);
+        assert_contains(e.msg, "undo");
+        whole[at] ^= 0x11;
+    }
+    for (size_t n = 28; n < size; n += 7) {
+        assert_int_equal(file_write(temp_path("undo"), whole, n), 0);
+        assert_error(read_undo(bytes, &is_journal, &e), &e, ERR_CORRUPT);
+    }
+    free(whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT_IN_TEMP(sqlite_plays_it_back_on_a_database_in_wal_mode),
+        UNIT_IN_TEMP(unpublished_it_leaves_nothing),
+        UNIT_IN_TEMP(what_was_written_is_read),
+        UNIT_IN_TEMP(damage_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
