@@ -247,11 +247,12 @@ install: all ## into DESTDIR and PREFIX
 	install -m 644 man/seawall.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5
 	install -m 644 man/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
 	install -m 644 etc/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
+	install -m 644 etc/cron.example $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
 
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
-	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
+	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
 	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
 
 clean: ## everything that was built

@@ -4,6 +4,8 @@
 
 #include "base/err.h"
 
+void log_set_quiet(void); /* from here on INFO is left out; before threads start */
+
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -23,6 +23,7 @@ enum exit_code {
 };
 
 int cmd_replicate(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
@@ -60,6 +61,16 @@ struct args args_of(int argc, char **argv);
 enum args_kind args_next(struct args *a, const char **ret_word);
 const char *args_value(struct args *a);                 /* of the option just found; NULL: it has none */
 bool args_flag(const struct args *a, const char *name); /* the option just found is this one, which takes no value */
+
+/* Options of the table that stand on the command line: they override a file. */
+#define CLI_OPTIONS_MAX 64
+struct options;
+struct cli_options {
+    const char *name[CLI_OPTIONS_MAX], *value[CLI_OPTIONS_MAX];
+    unsigned count;
+};
+int cli_note_option(const char *command, struct args *args, struct cli_options *o); /* the one just found; an exit code */
+int cli_apply_options(const struct cli_options *o, struct options *to, struct err *e) MUST_CHECK;
 
 bool cli_parse_number(const char *text, uint64_t *ret_value);
 

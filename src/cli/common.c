@@ -97,6 +97,28 @@ bool args_flag(const struct args *a, const char *name)
     return !a->value && strcmp(a->name, name) == 0;
 }
 
+int cli_note_option(const char *command, struct args *args, struct cli_options *o)
+{
+    const char *value = args_value(args);
+    if (!value)
+        return cli_usage(command, "--%s needs a value", args->name);
+    if (o->count == CLI_OPTIONS_MAX)
+        return cli_usage(command, "more than %d options", CLI_OPTIONS_MAX);
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_table[i].name, args->name) == 0)
+            o->name[o->count] = option_table[i].name;
+    o->value[o->count++] = value;
+    return EXIT_DONE;
+}
+
+int cli_apply_options(const struct cli_options *o, struct options *to, struct err *e)
+{
+    for (unsigned i = 0; i < o->count; i++)
+        if (options_set(to, o->name[i], o->value[i], e))
+            return -1;
+    return 0;
+}
+
 bool cli_parse_number(const char *text, uint64_t *ret_value)
 {
     char *end = NULL;

@@ -19,6 +19,7 @@ static const char overview[] =
     "seawall keeps SQLite databases safe: it ships every transaction to a replica, and restores any of them.\n"
     "\n"
     "  seawall replicate DB URL...     run beside the application and ship what it commits\n"
+    "  seawall snapshot DB URL...      back up what changed since the last time, and exit: for cron\n"
     "  seawall restore -o PATH URL     rebuild the database as it was after a transaction\n"
     "  seawall list URL                show what can be restored\n"
     "  seawall verify URL              find out whether a replica is complete and sound\n"
@@ -42,6 +43,17 @@ static const char replicate_help[] =
     "  -c, --config FILE            configuration: databases, replicas, options; the command line comes first\n"
     "  --once                       bring the replicas up to date and exit\n"
     "  --take-over                  continue a replica that another writer began\n";
+
+static const char snapshot_help[] =
+    "seawall snapshot [-c FILE] [--base] [--take-over] [--busy-timeout TIME] [OPTION...] [DB [URL...]]\n"
+    "\n"
+    "Backs up a database as it is at one moment, in whatever journal mode, and exits: sends what changed since the last time.\n"
+    "Prints one line, and nothing else if all is well. With -c and without DB: every database of the file, one after the other.\n"
+    "\n"
+    "  -c, --config FILE            configuration: databases, replicas, options; the command line comes first\n"
+    "  --base                       write a new base to each replica: everything, even if nothing changed\n"
+    "  --take-over                  continue a replica that another writer began\n"
+    "  --busy-timeout TIME          wait so long for a lock that an application holds (10s)\n";
 
 static const char restore_help[] =
     "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force | --delta | --if-db-not-exists] [--if-replica-exists]\n"
@@ -174,6 +186,9 @@ void cli_print_help(const char *command)
     if (command && strcmp(command, "replicate") == 0) {
         fputs(replicate_help, stdout);
         print_options(is_any);
+    } else if (command && strcmp(command, "snapshot") == 0) {
+        fputs(snapshot_help, stdout);
+        print_options(is_any);
     } else if (command && strcmp(command, "restore") == 0) {
         fputs(restore_help, stdout);
     } else if (command && strcmp(command, "list") == 0) {
@@ -195,7 +210,8 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "restore", "list", "verify", "prune", "config", "s3", "version", "help"};
+    static const char *const topics[] = {"replicate", "snapshot", "restore", "list",    "verify",
+                                         "prune",     "config",   "s3",      "version", "help"};
     bool known = argc == 0;
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;

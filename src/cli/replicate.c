@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
-#define OPTIONS_MAX 64
 
 _Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "what a file may name must fit");
 
@@ -15,25 +15,8 @@ struct request {
     struct replicate_config config;
     const char *config_path;
     const char *urls[URLS_MAX];
-    struct {
-        const char *name, *value;
-    } options[OPTIONS_MAX]; /* of the command line: they override the file */
-    size_t option_count;
+    struct cli_options options;
 };
-
-static int note_option(struct request *r, struct args *args)
-{
-    const char *value = args_value(args);
-    if (!value)
-        return cli_usage("replicate", "--%s needs a value", args->name);
-    if (r->option_count == OPTIONS_MAX)
-        return cli_usage("replicate", "more than %d options", OPTIONS_MAX);
-    for (size_t i = 0; i < option_count; i++)
-        if (strcmp(option_table[i].name, args->name) == 0)
-            r->options[r->option_count].name = option_table[i].name;
-    r->options[r->option_count++].value = value;
-    return EXIT_DONE;
-}
 
 static int parse(int argc, char **argv, struct request *r, bool *ret_help)
 {
@@ -59,7 +42,7 @@ static int parse(int argc, char **argv, struct request *r, bool *ret_help)
             *ret_help = true;
             return EXIT_DONE;
         } else if (options_known(args.name)) {
-            code = note_option(r, &args);
+            code = cli_note_option("replicate", &args, &r->options);
         } else {
             return cli_usage("replicate", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
@@ -84,9 +67,8 @@ static int complete(struct request *r, const struct config *file, struct err *e)
             if (config_find_url(file, r->urls[i], &r->urls[i], e))
                 return -1;
     }
-    for (size_t i = 0; i < r->option_count; i++)
-        if (options_set(&r->config.options, r->options[i].name, r->options[i].value, e))
-            return -1;
+    if (cli_apply_options(&r->options, &r->config.options, e))
+        return -1;
     r->config.urls = r->urls;
     return 0;
 }
@@ -95,6 +77,7 @@ int cmd_replicate(int argc, char **argv)
 {
     struct request r = {.config_path = NULL};
     struct config *file = NULL;
+    struct replicate_summary summary = {.hung = false};
     struct err e;
     bool help = false;
     int code = parse(argc, argv, &r, &help);
@@ -110,8 +93,10 @@ int cmd_replicate(int argc, char **argv)
     }
     if (!r.config.db_path || r.config.url_count == 0)
         code = cli_usage("replicate", "it takes a database and at least one URL, or -c FILE");
-    else if (scheduler_run(&r.config, &e))
+    else if (scheduler_run(&r.config, &summary, &e))
         code = cli_fail(&e);
+    if (summary.hung)
+        _exit(code);
     config_free(file);
     return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code; /* these two speak of a replica that is read */
 }

@@ -48,7 +48,7 @@ bool checkpoint_files_ours(const struct checkpoint *k)
 {
     if (!watch_files_are_ours(k->watch))
         return false;
-    return watch_db_untouched(k->watch) || watch_backfilled(k->watch) != k->stamped_backfill || recovered(k);
+    return k->watch->rollback || watch_db_untouched(k->watch) || watch_backfilled(k->watch) != k->stamped_backfill || recovered(k);
 }
 
 /* ---- TRUNCATE, from inside */

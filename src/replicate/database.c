@@ -72,6 +72,18 @@ void database_log_figures(const struct database *db)
             log_requests(db->lanes[i].store);
 }
 
+struct replicate_summary database_summary(const struct database *db)
+{
+    struct replicate_summary s = {.txid = db->captured_txid, .replicas = db->lane_count, .taken = db->taken};
+    for (size_t i = 0; i < db->lane_count; i++) {
+        const struct lane *l = &db->lanes[i];
+        s.objects += l->appended + l->pieces;
+        s.bytes += l->appended_bytes + l->piece_bytes;
+        s.durable += l->seen == DESTINATION_ATTACHED && l->seen_durable == s.txid && !l->base_wanted && db->proven;
+    }
+    return s;
+}
+
 /* ---- captured commits: kept while a healthy replica needs them */
 
 /* Are batches kept for this one? One in trouble keeps those that continue its head, while there is room. */
@@ -143,6 +155,10 @@ static void after_resync(struct database *db)
 static void local_failed(struct database *db)
 {
     bool final = db->err.code == ERR_CONFIG || db->config->once || db->stopping;
+    if (db->config->as_it_is && db->err.code == ERR_BUSY && clock_mono_ms() < db->busy_until_ms) {
+        db->open_at_ms = clock_mono_ms() + BUSY_MS;
+        return;
+    }
     if (final) {
         database_fail(db, &db->err);
         return;
@@ -210,13 +226,16 @@ static void local_done(struct job *job)
         return;
     }
     db->complaint[0] = 0;
+    db->busy_until_ms = now + (int64_t)db->config->busy_ms;
     db->proven = !r->waiting;
     if (r->opened) { /* once for each file, before anything is looked at */
         db->alarm.opened(db->alarm.context, db->path, db->wal_path);
         log_info("database '%s': opened%s", db->config->db_path, r->switched_to_wal ? ", switched to WAL mode" : "");
     }
     if (r->moved) {
-        log_warn("database '%s': its files were replaced or overwritten; opening them anew and comparing all pages",
+        log_warn("database '%s': its files were replaced or overwritten, or its journal mode was changed; opening them anew and "
+                 "comparing all "
+                 "pages",
                  db->config->db_path);
         db->news = true;
         db->open_at_ms = now;
@@ -289,6 +308,28 @@ static bool catching_up(const struct database *db)
     return false;
 }
 
+/* Replicas that are attached, or wait to be compared, need what changed after this txid. Others are not waited for. */
+static uint64_t needed_after(const struct database *db)
+{
+    uint64_t low = UINT64_MAX;
+    for (size_t i = 0; i < db->lane_count; i++) {
+        const struct lane *l = &db->lanes[i];
+        uint64_t after = l->seen_durable;
+        if (l->seen != DESTINATION_ATTACHED && l->seen != DESTINATION_RESYNC)
+            continue;
+        if (l->copy)
+            after = l->copy->after;
+        else if (!l->busy && l->d.from_empty)
+            after = 0;
+        if (l->base_wanted || l->paused_base || (!l->busy && l->d.entry.base_owed > 0))
+            after = 0;
+        uint64_t history = ship_history_after(db, l);
+        after = history < after ? history : after;
+        low = after < low ? after : low;
+    }
+    return low;
+}
+
 static void fill_request(struct database *db)
 {
     struct local_request *r = &db->request;
@@ -297,7 +338,8 @@ static void fill_request(struct database *db)
                                 .hold = (catching_up(db) && !db->stopping) || db->final_done,
                                 .look = db->touched,
                                 .drop = all_asked(db) && !any_keeps(db),
-                                .may_resync = all_asked(db)};
+                                .may_resync = all_asked(db),
+                                .needed_after = needed_after(db)};
     r->room = db->backlog.bytes < db->config->options.max_pending ? db->config->options.max_pending - db->backlog.bytes : 0;
     for (size_t i = 0; i < db->lane_count; i++) {
         struct destination *d = &db->lanes[i].d;
@@ -398,6 +440,8 @@ bool database_finished(struct database *db)
         if (db->lanes[i].complaint[0])
             err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s': %.300s", db->lanes[i].d.url,
                     db->lanes[i].complaint);
+        else if (ship_hangs(&db->lanes[i]))
+            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s' does not answer", db->lanes[i].d.url);
     database_fail(db, &e);
     return db->hung || !anything_running(db);
 }
@@ -412,7 +456,7 @@ static void look(struct database *db, int64_t now)
     else
         db->touched = false;
     bool due = now >= db->sweep_at_ms || (db->look_ms > 0 && now >= db->look_at_ms);
-    if (local_has_news(&db->local)) {
+    if (db->proven && local_has_news(&db->local)) { /* while it waits for replicas all is news, and nothing can be done about it */
         db->news = true;
         db->look_ms = 0;
         return;
@@ -479,6 +523,7 @@ static int open_local(struct database *db)
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
     if (local_init(&db->local, db->path, &db->config->options, &e)) {
+        db->taken = e.code == ERR_BUSY;
         if (e.code != ERR_NOTFOUND || db->config->once || db->stopping) {
             database_fail(db, &e);
         } else {
@@ -487,6 +532,8 @@ static int open_local(struct database *db)
         }
         return -1;
     }
+    db->busy_until_ms = clock_mono_ms() + (int64_t)db->config->busy_ms;
+    db->local.as_it_is = db->config->as_it_is;
     enum identity_past past = db->local.map_known ? IDENTITY_KEEP_PAST : IDENTITY_LOSE_PAST;
     state_end_runs(&db->local.state, past);
     for (size_t i = 0; i < db->lane_count; i++) {
@@ -570,6 +617,7 @@ static int open_lanes(struct database *db, struct err *e)
         if (!l->d.store)
             log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
         opened += l->d.store != NULL;
+        l->base_wanted = config->base;
         l->budget = budget_full(config->options.put_rate, config->options.put_burst, clock_mono_ms());
         prune_init(&l->prune, config->urls[db->lane_count], l->d.url, &config->options, clock_mono_ms());
         for (size_t i = 0; i < db->lane_count; i++)

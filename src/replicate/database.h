@@ -21,6 +21,23 @@ struct replicate_config {
     struct options options;
     enum take_over take_over;
     bool once; /* bring the replicas up to date and stop */
+
+    /* of a snapshot */
+    bool as_it_is;    /* never switch the journal mode: any will do. Only with `once` */
+    uint64_t busy_ms; /* with it: so long a lock of others is waited for */
+    bool base;        /* each replica gets a new base */
+};
+
+/* What came of it. */
+struct replicate_summary {
+    uint64_t txid;    /* newest captured */
+    size_t replicas;  /* that were given */
+    size_t durable;   /* of these, at `txid` */
+    uint64_t objects; /* that were put, in all replicas */
+    uint64_t bytes;
+    bool taken;       /* another process has the database: nothing was done */
+    bool interrupted; /* by a signal */
+    bool hung;        /* jobs still run, for a store that neither answers nor fails: the process has to end by _exit */
 };
 
 /* How the database asks to be told of changes of its -wal. */
@@ -61,12 +78,14 @@ struct database {
     bool touched;      /* something happened to the database file: it may be another now */
     bool closed_event; /* an application closed the WAL: complete the database file */
     bool rested, proven;
-    bool final_done; /* stopping: the last capture is done */
+    bool final_done;       /* stopping: the last capture is done */
+    int64_t busy_until_ms; /* of a snapshot: until then one that is locked is tried again */
     int64_t pass_at_ms, open_at_ms, look_at_ms, look_ms, look_until_ms, rest_at_ms, sweep_at_ms;
     char complaint[ERR_MSG_MAX];
 
     bool stopping, failed;
-    bool hung; /* a store neither answers nor fails: jobs still run, and nothing but the end of the process ends them */
+    bool taken; /* another process has the state file */
+    bool hung;  /* a store neither answers nor fails: jobs still run, and nothing but the end of the process ends them */
     int64_t stop_deadline_ms;
     struct err error; /* why it ends, with `failed` */
 };
@@ -88,6 +107,7 @@ void database_fail(struct database *db, const struct err *e);
 void database_note_progress(struct database *db);
 bool database_finished(struct database *db); /* durable or failed, and no job runs */
 void database_log_figures(const struct database *db);
+struct replicate_summary database_summary(const struct database *db); /* at the end */
 
 /* ---- ship.c */
 
@@ -97,6 +117,10 @@ int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now
 /* Is durable, but has something to write before a process that has to come to an end may do so: a base without which nothing can be
  * restored; with --once, which is run again and again, what history needs. */
 bool ship_owes(const struct database *db, const struct lane *l);
+
+/* What is compacted, or will be after the next object, and a base that will be due then, need pages that changed after this txid.
+ */
+uint64_t ship_history_after(const struct database *db, const struct lane *l);
 
 /* Its job takes so long that nobody waits for it any more. */
 bool ship_hangs(const struct lane *l);

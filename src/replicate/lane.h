@@ -70,6 +70,7 @@ struct lane {
     struct prune prune;
     bool prune_owed; /* with --once: something was compacted, or a base completed */
 
+    bool base_wanted;    /* once: a base, whatever it owes */
     bool compared;       /* the local job under way compares all pages with this replica too */
     bool asked;          /* attach was tried at least once */
     int64_t retry_at_ms; /* monotonic; after a failure */

@@ -23,7 +23,7 @@
 
 int local_init(struct local *l, const char *path, const struct options *options, struct err *e)
 {
-    *l = (struct local){.options = options, .watch.active = -1};
+    *l = (struct local){.options = options, .watch = {.active = -1, .frozen_fd = -1}, .frozen = FROZEN_NONE};
     if (path_format(l->path, e, "%s", path))
         return -1;
     if (state_open(&l->state, path, &l->found, e))
@@ -61,6 +61,7 @@ static void note_proof(struct local *l)
 static void let_go(struct local *l)
 {
     watch_close(&l->watch);
+    frozen_release(&l->frozen);
     l->capture.proven = false;
     l->capture.reader_ready = false;
     enter(l, LOCAL_CLOSED);
@@ -170,7 +171,7 @@ static bool files_as_left(const struct local *l)
 
 static int open_watch(struct local *l, struct local_report *report, struct err *e)
 {
-    enum watch_wal_mode mode = l->options->set_wal ? WATCH_SET_WAL : WATCH_REQUIRE_WAL;
+    enum watch_wal_mode mode = l->as_it_is ? WATCH_AS_IT_IS : l->options->set_wal ? WATCH_SET_WAL : WATCH_REQUIRE_WAL;
     struct checkpoint_stats stats = l->checkpoint.stats;
     if (watch_open(&l->watch, l->path, mode, &report->switched_to_wal, e))
         return err_wrap(e, "database '%s'", l->path);
@@ -184,7 +185,7 @@ static int open_watch(struct local *l, struct local_report *report, struct err *
     checkpoint_stamp(&l->checkpoint);
     report->opened = true;
     enter(l, LOCAL_UNPROVEN);
-    if (!l->map_known || (l->distrust && RULE(halfway)) || (!files_as_left(l) && RULE(files_as_left)))
+    if (l->watch.rollback || !l->map_known || (l->distrust && RULE(halfway)) || (!files_as_left(l) && RULE(files_as_left)))
         return 0;
     if (capture_resume(&l->capture, e))
         return -1;
@@ -195,18 +196,13 @@ static int open_watch(struct local *l, struct local_report *report, struct err *
 
 /* ---- resync */
 
-static int resync(struct local *l, const struct wal_index_header *header, const struct local_request *request,
-                  struct local_report *report, struct err *e)
+static int compare_all(struct local *l, const struct wal_index_header *now, const struct local_request *request,
+                       struct local_report *report, struct err *e)
 {
     struct capture_reference references[LOCAL_REFERENCES_MAX];
-    if (watch_hand_over(&l->watch, e)) /* the pages are read under a watch that is as new as can be */
-        return -1;
-    struct wal_index_header now = *header;
-    if (!checkpoint_read_header(&l->watch, &now))
-        return err_set(e, ERR_BUSY, 0, "the wal-index header is torn");
     for (size_t i = 0; i < request->reference_count; i++)
         references[i] = request->references[i];
-    if (capture_resync(&l->capture, &now, references, request->reference_count, !l->map_known, &report->resync, e)) {
+    if (capture_resync(&l->capture, now, references, request->reference_count, !l->map_known, &report->resync, e)) {
         note_proof(l);
         return -1;
     }
@@ -217,6 +213,53 @@ static int resync(struct local *l, const struct wal_index_header *header, const 
     report->resynced = true;
     l->last_commit_ns = clock_mono_ns();
     return 0;
+}
+
+static int resync(struct local *l, const struct wal_index_header *header, const struct local_request *request,
+                  struct local_report *report, struct err *e)
+{
+    if (watch_hand_over(&l->watch, e)) /* the pages are read under a watch that is as new as can be */
+        return -1;
+    struct wal_index_header now = *header;
+    if (!checkpoint_read_header(&l->watch, &now))
+        return err_set(e, ERR_BUSY, 0, "the wal-index header is torn");
+    return compare_all(l, &now, request, report, e);
+}
+
+/* ---- a rollback-journal mode */
+
+/* Nobody can commit while the pages are compared and copied. Then the application goes on, and so do we, with the copy. */
+static int freeze(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
+{
+    const struct wal_index_header no_log = {.mx_frame = 0};
+    l->watch.frozen_fd = -1;
+    frozen_release(&l->frozen);
+    if (watch_hold_still(&l->watch, e)) {
+        report->moved = e->code == ERR_GONE;
+        l->distrust |= report->moved;
+        return report->moved ? 0 : err_wrap(e, "database '%s'", l->path);
+    }
+    int rc = compare_all(l, &no_log, request, report, e);
+    if (rc == 0)
+        rc = frozen_take(&l->frozen, &l->capture, request->needed_after, e);
+    watch_go_on(&l->watch);
+    if (rc != 0)
+        return err_wrap(e, "database '%s'", l->path);
+    l->watch.frozen_fd = l->frozen.file.fd;
+    l->watch.active = 0; /* pages can be read */
+    return 0;
+}
+
+/* A replica that was away may turn out to need more than was frozen: then all of it is done again. */
+static int freeze_if_needed(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
+{
+    bool enough = !request->copy || request->copy->after >= l->frozen.after;
+    if (l->capture.proven && request->reference_count == 0 && enough) {
+        enter(l, LOCAL_RESTING);
+        return 0;
+    }
+    report->waiting = !request->may_resync;
+    return report->waiting ? 0 : freeze(l, request, report, e);
 }
 
 /* ---- checkpoints */
@@ -331,6 +374,8 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
         return face_torn_header(l, e);
     }
     l->torn_since_ns = 0;
+    if (l->watch.rollback)
+        return freeze_if_needed(l, request, report, e);
     if (request->reference_count > 0 || !l->capture.proven) {
         if (!request->may_resync) {
             report->waiting = true;

@@ -2,13 +2,17 @@
  *
  * A run reads from top to bottom: open if it is not open; compare all pages if continuity is not proven; capture what was
  * committed; checkpoint if it is time; read a piece of a copy if one is wanted. Every run works on what it is asked, and reports
- * what it found. */
+ * what it found.
+ *
+ * A database in a rollback-journal mode can't be followed. It is held still once, while all pages are compared and what replicas
+ * need of them is copied (frozen.h). From then on that moment is what is shipped, whatever the application does. */
 #ifndef SEAWALL_REPLICATE_LOCAL_H
 #define SEAWALL_REPLICATE_LOCAL_H
 
 #include "config/options.h"
 #include "replicate/checkpoint.h"
 #include "replicate/copy.h"
+#include "replicate/frozen.h"
 
 /* What is known of the database. Moves are asserted; a capture that fails half-way or meets a gap leads to UNPROVEN.
  *
@@ -40,6 +44,8 @@ struct local {
     struct watch watch;
     struct capture capture;
     struct checkpoint checkpoint;
+    bool as_it_is;         /* set by the owner: the journal mode of the database is never switched, and any will do */
+    struct frozen frozen;  /* in a rollback-journal mode: what pages are read from */
     bool map_known;        /* the map describes a state that was seen: T means something */
     int64_t torn_since_ns; /* the header is torn since then; 0: it is not */
     int64_t checkpoint_not_before_ns;
@@ -64,6 +70,7 @@ struct local_request {
     bool may_resync; /* all that can be known about the replicas is known */
     struct capture_reference references[LOCAL_REFERENCES_MAX];
     size_t reference_count; /* > 0: compare all pages with these */
+    uint64_t needed_after;  /* replicas need pages that changed after this txid: what a frozen copy has to hold */
     struct copy *copy;      /* wants a piece */
 };
 

@@ -17,8 +17,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define EXIT_HUNG 7 /* timed out: as documented */
-
 struct scheduler {
     struct workers *workers;
     int epoll_fd, signal_fd;
@@ -26,6 +24,7 @@ struct scheduler {
     int close_fd;   /* a second one, which stays armed: an application closed the WAL */
     int wd;         /* inotify watch on the -wal; -1: not armed */
     int file_wd;    /* on the database file */
+    bool interrupted;
     struct database db;
 };
 
@@ -59,9 +58,11 @@ static void handle_signals(struct scheduler *s)
             continue;
         }
         if (s->db.stopping) {
-            log_error("stopped at once by a second signal; what is not durable yet will be shipped after the next start");
+            log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
+                      s->interrupted ? "second " : "");
             _exit(130);
         }
+        s->interrupted = true;
         log_info("stopping: shipping what is captured");
         database_stop(&s->db);
     }
@@ -202,7 +203,8 @@ static void close_all(struct scheduler *s)
         close(s->epoll_fd);
 }
 
-static int run_database(struct scheduler *s, const struct replicate_config *config, struct err *e)
+static int run_database(struct scheduler *s, const struct replicate_config *config, struct replicate_summary *ret_summary,
+                        struct err *e)
 {
     if (database_init(&s->db, config, s->workers, e))
         return -1;
@@ -212,22 +214,24 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
         workers_stop(s->workers);
         s->workers = NULL;
     }
-    if (s->db.hung) {
-        log_error("%s", s->db.error.msg);
-        _exit(EXIT_HUNG);
-    }
+    *ret_summary = database_summary(&s->db);
+    ret_summary->interrupted = s->interrupted;
+    ret_summary->hung = s->db.hung;
     if (rc == 0 && s->db.failed) {
         *e = s->db.error;
         rc = -1;
     }
+    if (s->db.hung)
+        return rc;
     if (s->db.ready)
         database_log_figures(&s->db);
     database_release(&s->db);
     return rc;
 }
 
-int scheduler_run(const struct replicate_config *config, struct err *e)
+int scheduler_run(const struct replicate_config *config, struct replicate_summary *ret_summary, struct err *e)
 {
+    *ret_summary = (struct replicate_summary){.replicas = config->url_count};
     struct scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return err_nomem(e, sizeof *s);
@@ -239,7 +243,9 @@ int scheduler_run(const struct replicate_config *config, struct err *e)
     if (rc == 0) /* before a folder or a state file is made for something that is no database */
         rc = check_is_database(config->db_path, e);
     if (rc == 0)
-        rc = run_database(s, config, e);
+        rc = run_database(s, config, ret_summary, e);
+    if (ret_summary->hung)
+        return rc;
     close_all(s);
     free(s);
     return rc;

@@ -14,7 +14,8 @@
 #include "replicate/database.h"
 
 /* Runs until SIGTERM or SIGINT, or until it can't go on. 0: everything captured is durable. Otherwise *e says why not:
- * ERR_CONFLICT, ERR_TIMEOUT (could not ship in time), ERR_CONFIG, ... */
-int scheduler_run(const struct replicate_config *config, struct err *e) MUST_CHECK;
+ * ERR_CONFLICT, ERR_TIMEOUT (could not ship in time), ERR_CONFIG, ... The summary is written in either case. If it says `hung`,
+ * nothing was released. */
+int scheduler_run(const struct replicate_config *config, struct replicate_summary *ret_summary, struct err *e) MUST_CHECK;
 
 #endif

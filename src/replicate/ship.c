@@ -260,7 +260,7 @@ static uint64_t cut_of(const struct lane *l)
 static bool base_is_due(const struct database *db, const struct lane *l)
 {
     bool ending = db->stopping && !db->config->once;
-    return l->d.entry.base_owed > 0 ||
+    return l->d.entry.base_owed > 0 || l->base_wanted ||
            (!ending && ship_healthy(l) &&
             levels_base_due(&l->d.levels, l->d.entry.durable_txid, db->config->options.base_interval_ms));
 }
@@ -273,7 +273,22 @@ static bool history_is_due(const struct database *db, const struct lane *l)
 
 bool ship_owes(const struct database *db, const struct lane *l)
 {
-    return l->d.entry.base_owed > 0 || (db->config->once && (history_is_due(db, l) || l->prune_owed || l->prune.busy));
+    return l->d.entry.base_owed > 0 || l->base_wanted ||
+           (db->config->once && (history_is_due(db, l) || l->prune_owed || l->prune.busy));
+}
+
+uint64_t ship_history_after(const struct database *db, const struct lane *l)
+{
+    if (l->level)
+        return l->level->after;
+    if (l->busy)
+        return UINT64_MAX;
+    struct levels then = l->d.levels;
+    then.counts[0]++;
+    unsigned level = levels_due(&then, db->config->options.fanout);
+    if (levels_base_due(&then, UINT64_MAX, db->config->options.base_interval_ms))
+        return 0;
+    return level > 0 ? then.ends[level].txid : UINT64_MAX;
 }
 
 /* A process that ends soon applies retention when it has written what makes old objects superfluous. */
@@ -492,6 +507,8 @@ static void ship_done(struct job *job)
         lane_abandon_copy(l);
     if (kind == SHIP_PART || kind == SHIP_LEVEL)
         level_piece_done(l, kind);
+    if (kind == SHIP_MARKER)
+        l->base_wanted = false;
     lane_log(l, kind);
 }
 

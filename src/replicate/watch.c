@@ -1,11 +1,18 @@
 /* replicate/watch.c */
 #include "replicate/watch.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define BUSY_MS 100       /* with WATCH_AS_IT_IS a lock of others is waited for so long, at a time */
+#define BUSY_STEP_US 2000 /* a writer that commits all the time leaves gaps of milliseconds: SQLite's own waits would miss them */
 
 /* ---- hooks */
 
@@ -233,6 +240,8 @@ static bool same_file(const struct file_stamp *a, const char *path, const char *
 
 bool watch_files_are_ours(const struct watch *w)
 {
+    if (w->rollback)
+        return same_file(&w->db_file, w->path, "");
     return same_file(&w->db_file, w->path, "") && same_file(&w->wal_file, w->path, "-wal") &&
            same_file(&w->shm_file, w->path, "-shm");
 }
@@ -240,6 +249,8 @@ bool watch_files_are_ours(const struct watch *w)
 void watch_stamp_db(struct watch *w)
 {
     struct file_stamp now;
+    if (w->rollback)
+        return;
     if (stamp(w->path, "", &now) && now.device == w->db_file.device && now.inode == w->db_file.inode)
         w->db_file = now;
 }
@@ -270,15 +281,53 @@ static int switch_to_wal(struct watch *w, struct err *e)
     return result;
 }
 
+static int keep_trying(void *deadline_ns, int count)
+{
+    (void)count;
+    if (clock_mono_ns() >= *(const int64_t *)deadline_ns)
+        return 0;
+    clock_sleep_us(BUSY_STEP_US);
+    return 1;
+}
+
+static int begin_patiently(struct watch_connection *c, struct err *e)
+{
+    int64_t deadline_ns = clock_mono_ns() + (int64_t)BUSY_MS * 1000000;
+    sqlite3_busy_handler(c->db, keep_trying, &deadline_ns);
+    int rc = begin_read(c, e);
+    sqlite3_busy_handler(c->db, NULL, NULL);
+    if (rc != 0 && e->code == ERR_BUSY)
+        err_hint(e, "an application keeps it locked: a long transaction, or PRAGMA locking_mode=EXCLUSIVE");
+    return rc;
+}
+
+/* In a rollback-journal mode, and to stay there. */
+static int accept_rollback(struct watch *w, struct err *e)
+{
+    uint64_t size = 0;
+    int rc = watch_db_size(w, &size, e);
+    end_read(&w->reader[0]);
+    if (rc)
+        return -1;
+    if (size == 0) {
+        err_set(e, ERR_NOTFOUND, 0, "the database is empty: there is nothing to keep yet");
+        return err_hint(e, "it has no table until its first transaction; if it should have some, look for what emptied it");
+    }
+    w->rollback = true;
+    return 0;
+}
+
 /* After the first read of a connection the wal-index is mapped if and only if the database is in WAL mode. */
 static int begin_in_wal_mode(struct watch *w, enum watch_wal_mode mode, bool *ret_switched, struct err *e)
 {
     struct watch_connection *c = &w->reader[0];
     *ret_switched = false;
-    if (begin_read(c, e))
+    if (mode == WATCH_AS_IT_IS ? begin_patiently(c, e) : begin_read(c, e))
         return -1;
     if (seawall_wal_index(c->file))
         return 0;
+    if (mode == WATCH_AS_IT_IS)
+        return accept_rollback(w, e);
     end_read(c);
     if (mode == WATCH_REQUIRE_WAL) {
         err_set(e, ERR_CONFIG, 0, "the database is not in WAL mode");
@@ -301,9 +350,19 @@ static int warm_up(struct watch_connection *c, struct err *e)
     return 0;
 }
 
+/* What else there is in WAL mode. */
+static int open_log(struct watch *w, struct err *e)
+{
+    if (warm_up(&w->reader[1], e) || warm_up(&w->checkpointer, e)) /* its reads may use slot 0: they are over at once */
+        return -1;
+    if (!stamp(w->path, "", &w->db_file) || !stamp(w->path, "-wal", &w->wal_file) || !stamp(w->path, "-shm", &w->shm_file))
+        return err_set(e, ERR_BUSY, 0, "the files of the database were moved while they were opened");
+    return 0;
+}
+
 int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched, struct err *e)
 {
-    *w = (struct watch){.active = -1};
+    *w = (struct watch){.active = -1, .frozen_fd = -1};
     if (path_format(w->path, e, "%s", path))
         return -1;
     if (!stamp(path, "", &w->db_file))
@@ -315,12 +374,10 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
         rc = open_connection(w, &w->checkpointer, &checkpointer_hooks, e);
     if (rc == 0)
         rc = begin_in_wal_mode(w, mode, ret_switched, e);
-    if (rc == 0)
-        rc = warm_up(&w->reader[1], e);
-    if (rc == 0) /* its reads may use slot 0: they are over at once */
-        rc = warm_up(&w->checkpointer, e);
-    if (rc == 0 && (!stamp(path, "", &w->db_file) || !stamp(path, "-wal", &w->wal_file) || !stamp(path, "-shm", &w->shm_file)))
-        rc = err_set(e, ERR_BUSY, 0, "the files of the database were moved while they were opened");
+    if (rc == 0 && !w->rollback)
+        rc = open_log(w, e);
+    if (w->rollback)
+        w->db_file.size = w->db_file.mtime_ns = 0;
     if (rc) {
         watch_close(w);
         return -1;
@@ -339,7 +396,8 @@ void watch_close(struct watch *w)
     close_connection(&w->reader[0]);
     close_connection(&w->reader[1]);
     w->active = -1;
-    w->unbroken = false;
+    w->frozen_fd = -1;
+    w->unbroken = w->rollback = false;
     w->truncate = NULL;
 }
 
@@ -362,8 +420,10 @@ bool watch_header(const struct watch *w, struct wal_index_header *ret_header)
 {
     const volatile uint8_t *index = wal_index(w);
     uint8_t copy[2][WAL_INDEX_HEADER_BYTES];
-    if (!index)
-        return false;
+    if (w->rollback)
+        *ret_header = (struct wal_index_header){.mx_frame = 0};
+    if (w->rollback || !index)
+        return w->rollback;
     copy_shared(copy[0], index, WAL_INDEX_HEADER_BYTES);
     atomic_thread_fence(memory_order_seq_cst);
     copy_shared(copy[1], index + WAL_INDEX_HEADER_BYTES, WAL_INDEX_HEADER_BYTES);
@@ -412,6 +472,25 @@ int watch_hand_over(struct watch *w, struct err *e)
     return 0;
 }
 
+int watch_hold_still(struct watch *w, struct err *e)
+{
+    struct watch_connection *c = &w->reader[0];
+    assert(w->rollback);
+    if (!watch_files_are_ours(w))
+        return err_set(e, ERR_GONE, 0, "another file is in the place of the database");
+    if (begin_patiently(c, e))
+        return -1;
+    if (!seawall_wal_index(c->file))
+        return 0;
+    end_read(c);
+    return err_set(e, ERR_GONE, 0, "the database was switched to WAL mode");
+}
+
+void watch_go_on(struct watch *w)
+{
+    end_read(&w->reader[0]);
+}
+
 void watch_drop_lock(struct watch *w)
 {
     struct watch_connection *c = &w->reader[w->active];
@@ -455,8 +534,29 @@ int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, 
     return rc == SQLITE_OK ? 0 : sqlite_error(e, NULL, rc, "read the WAL");
 }
 
+static int read_frozen(int fd, uint8_t *out, size_t n, uint64_t offset, struct err *e)
+{
+    while (n > 0) {
+        ssize_t got = pread(fd, out, n, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(e, errno, "read the copy of the database");
+        if (got == 0) {
+            memset(out, 0, n);
+            return 0;
+        }
+        out += got;
+        n -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return 0;
+}
+
 int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e)
 {
+    if (w->frozen_fd >= 0)
+        return read_frozen(w->frozen_fd, out, n, offset, e);
     int rc = seawall_db_read(open_file(w), out, (int)n, (sqlite3_int64)offset);
     if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ) /* SQLite fills what is missing with zeros */
         return 0;

@@ -7,7 +7,10 @@
  * Rules, all enforced in xShmLock:
  *   - a reader of ours is refused read slot 0: a slot-0 reader does not stop a writer from resetting the WAL;
  *   - while the checkpoint lock is kept, SQLite's own requests for it on the checkpoint connection are answered OK and do nothing;
- *   - before any connection of ours recovers the wal-index the kept lock is given back, and taken again after it. */
+ *   - before any connection of ours recovers the wal-index the kept lock is given back, and taken again after it.
+ *
+ * A database in a rollback-journal mode has no log that could be followed. It can only be held still: a read transaction keeps
+ * writers from committing, so it is short, and what is needed of the pages is copied meanwhile (frozen.h). */
 #ifndef SEAWALL_REPLICATE_WATCH_H
 #define SEAWALL_REPLICATE_WATCH_H
 
@@ -66,12 +69,20 @@ struct watch {
     bool kept;                                   /* it is held just now; false with keep while one of us recovers */
     const struct watch_truncate_hooks *truncate; /* set only inside a TRUNCATE checkpoint */
     struct file_stamp db_file, wal_file, shm_file;
+    bool rollback; /* in a rollback-journal mode: no watch is held, the header says that there is no log, and the stamp of the
+                      database file is none, so that it never counts as left by us */
+    int frozen_fd; /* what pages are read from in place of the database file; -1: from the file. Borrowed */
 };
 
-enum watch_wal_mode { WATCH_REQUIRE_WAL, WATCH_SET_WAL };
+enum watch_wal_mode {
+    WATCH_REQUIRE_WAL,
+    WATCH_SET_WAL,
+    WATCH_AS_IT_IS, /* a rollback-journal mode stays: `rollback` says so */
+};
 
 /* Opens the database and begins the watch. Switches it to WAL first if it is not and `mode` allows that; *ret_switched says so.
- * ERR_CONFIG: no database, or not in WAL mode and not allowed to switch. ERR_BUSY: locked; worth another try. */
+ * ERR_CONFIG: no database, or not in WAL mode and not allowed to switch. ERR_BUSY: locked; worth another try. ERR_NOTFOUND: there
+ * is none, or (WATCH_AS_IT_IS) it is empty. */
 int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched, struct err *e) MUST_CHECK;
 
 /* Lets go of everything. Never checkpoints, never unlinks. */
@@ -97,6 +108,11 @@ void watch_let_go(struct watch *w);  /* the active one ends; active becomes -1 *
  * transaction. Only while we hold WAL_WRITE_LOCK, without which nobody can reset the log. */
 void watch_drop_lock(struct watch *w);
 bool watch_retake_lock(struct watch *w); /* false: somebody is changing the mark of the slot just now */
+
+/* `rollback`: nobody can commit from here until watch_go_on. A hot journal is rolled back first, by SQLite. ERR_BUSY: locked; worth
+ * another try. ERR_GONE: it is in WAL mode now, or another file is under the path; open it anew. */
+int watch_hold_still(struct watch *w, struct err *e) MUST_CHECK;
+void watch_go_on(struct watch *w);
 
 /* Keeps or gives back WAL_CKPT_LOCK. Keeping may fail because somebody checkpoints: false, try again later. */
 bool watch_keep_lock(struct watch *w);
