@@ -3,12 +3,12 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,62 +17,6 @@
 #define REAP_US 2000 /* between looks at a program that has closed its output and runs on */
 #define SHELL_CANT_RUN 126
 #define SHELL_NOT_FOUND 127
-
-extern char **environ;
-
-/* The threads of this program block signals, and it ignores some: the child must get neither. */
-static int set_attributes(posix_spawnattr_t *a)
-{
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    sigdelset(&all, SIGKILL);
-    sigdelset(&all, SIGSTOP);
-    int rc = posix_spawnattr_setsigmask(a, &none);
-    if (rc == 0)
-        rc = posix_spawnattr_setsigdefault(a, &all);
-    if (rc == 0)
-        rc = posix_spawnattr_setpgroup(a, 0);
-    if (rc == 0)
-        rc = posix_spawnattr_setflags(a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    return rc;
-}
-
-static int set_files(posix_spawn_file_actions_t *f, int output)
-{
-    int rc = posix_spawn_file_actions_addopen(f, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(f, output, STDOUT_FILENO);
-#ifdef __GLIBC_PREREQ
-#if __GLIBC_PREREQ(2, 34)
-    if (rc == 0) /* our own are close-on-exec, sockets that libcurl opens are not */
-        rc = posix_spawn_file_actions_addclosefrom_np(f, STDERR_FILENO + 1);
-#endif
-#endif
-    return rc;
-}
-
-/* In the child's name, `sh -c command`; stdout is `output`. Returns an errno. */
-static int spawn(const char *command, int output, pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    char sh[] = "sh", c[] = "-c", *argv[] = {sh, c, (char *)(uintptr_t)command, NULL};
-    int rc = posix_spawn_file_actions_init(&files);
-    if (rc)
-        return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (rc == 0) {
-        rc = set_attributes(&attributes);
-        if (rc == 0)
-            rc = set_files(&files, output);
-        if (rc == 0)
-            rc = posix_spawn(ret_pid, "/bin/sh", &files, &attributes, argv, environ);
-        posix_spawnattr_destroy(&attributes);
-    }
-    posix_spawn_file_actions_destroy(&files);
-    return rc;
-}
 
 static int check_time(int64_t deadline_ms, const atomic_bool *cancel, struct err *e)
 {
@@ -146,7 +90,8 @@ int credential_process_run(const char *command, int64_t timeout_ms, const atomic
         return -1;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_sys(e, errno, "pipe");
-    int rc = spawn(command, ends[1], &pid);
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    int rc = spawn_program("/bin/sh", argv, (const int[]){SPAWN_INHERIT, ends[1], SPAWN_INHERIT}, &pid);
     io_close(&ends[1]);
     if (rc) {
         io_close(&ends[0]);

@@ -26,9 +26,36 @@ void json_free(struct json *j)
     json_decref(of(j));
 }
 
+/* How many bytes of `p` are one character of valid UTF-8, by jansson's own judgement; 0: none. */
+static size_t utf8_length(const char *p)
+{
+    for (size_t n = 1; n <= 4 && p[n - 1]; n++) {
+        json_t *j = json_stringn(p, n);
+        json_decref(j);
+        if (j)
+            return n;
+    }
+    return 0;
+}
+
+static json_t *repaired(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *p = copy; p && *p;) {
+        size_t n = utf8_length(p);
+        if (n == 0)
+            *p = '?';
+        p += n ? n : 1;
+    }
+    json_t *j = copy ? json_string(copy) : NULL;
+    free(copy);
+    return j;
+}
+
 void json_set_text(struct json *object, const char *key, const char *text)
 {
-    json_object_set_new(of(object), key, json_string(text));
+    json_t *j = json_string(text);
+    json_object_set_new(of(object), key, j || !text ? j : repaired(text));
 }
 
 void json_set_number(struct json *object, const char *key, int64_t value)
@@ -41,6 +68,11 @@ void json_set_flag(struct json *object, const char *key, bool value)
     json_object_set_new(of(object), key, json_boolean(value));
 }
 
+void json_set_null(struct json *object, const char *key)
+{
+    json_object_set_new(of(object), key, json_null());
+}
+
 void json_set(struct json *object, const char *key, struct json *value_taken)
 {
     json_object_set_new(of(object), key, of(value_taken));
@@ -51,9 +83,9 @@ void json_push(struct json *list, struct json *value_taken)
     json_array_append_new(of(list), of(value_taken));
 }
 
-char *json_print(const struct json *j)
+static char *print(const struct json *j, size_t flags)
 {
-    char *text = j ? json_dumps(of(j), JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    char *text = j ? json_dumps(of(j), flags | JSON_PRESERVE_ORDER) : NULL;
     if (!text)
         return NULL;
     size_t n = strlen(text);
@@ -64,6 +96,16 @@ char *json_print(const struct json *j)
     }
     memcpy(line + n, "\n", 2);
     return line;
+}
+
+char *json_print(const struct json *j)
+{
+    return print(j, JSON_INDENT(2));
+}
+
+char *json_print_line(const struct json *j)
+{
+    return print(j, JSON_COMPACT);
 }
 
 int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err *e)
@@ -92,4 +134,31 @@ bool json_get_number(const struct json *object, const char *key, int64_t *ret_va
         return false;
     *ret_value = json_integer_value(v);
     return true;
+}
+
+bool json_get_flag(const struct json *object, const char *key)
+{
+    return json_is_true(json_object_get(of(object), key));
+}
+
+bool json_has(const struct json *object, const char *key)
+{
+    const json_t *v = json_object_get(of(object), key);
+    return v && !json_is_null(v);
+}
+
+const struct json *json_get(const struct json *object, const char *key)
+{
+    const json_t *v = json_object_get(of(object), key);
+    return json_is_object(v) || json_is_array(v) ? (const struct json *)(const void *)v : NULL;
+}
+
+size_t json_count(const struct json *list)
+{
+    return json_array_size(of(list));
+}
+
+const struct json *json_at(const struct json *list, size_t index)
+{
+    return (const struct json *)(const void *)json_array_get(of(list), index);
 }

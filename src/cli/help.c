@@ -24,6 +24,8 @@ static const char overview[] =
     "  seawall list URL                show what can be restored\n"
     "  seawall verify URL              find out whether a replica is complete and sound\n"
     "  seawall prune URL               delete what no rule keeps\n"
+    "  seawall status DB               ask the daemon how far it is\n"
+    "  seawall sync DB                 wait until all that is committed is durable\n"
     "  seawall config -c FILE          check a configuration and show what it comes to\n"
     "  seawall version\n"
     "  seawall help [COMMAND]\n"
@@ -99,11 +101,12 @@ static const char config_help[] =
     "  -c, --config FILE            the configuration\n";
 
 static const char verify_help[] =
-    "seawall verify [-c FILE] [--full] [--restore] [--txid N] [--tmp DIR] [--json] URL|DB\n"
+    "seawall verify [-c FILE] [--full] [--restore] [--txid N] [--tmp DIR] [--json] URL|DB|-\n"
     "\n"
     "Says whether a replica is complete, and whether its objects are sound and fit together. Exits 5 if something is wrong, and "
     "names\n"
     "it. With -c, URL can be the name of a replica there, or the path of a database there, which stands for its first replica.\n"
+    "With - it is read from standard input, so that nobody sees it among the arguments of processes.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  --full                       read every object whole, not only its end, and compute the database checksums\n"
@@ -125,6 +128,26 @@ static const char prune_help[] =
     "  --dry-run                    only print what would go\n"
     "  --quiet                      only the sum\n"
     "  --json                       one JSON object: dry_run, keep, delete, deleted, objects\n";
+
+static const char status_help[] =
+    "seawall status [-c FILE] [--json | --metrics] [DB]\n"
+    "\n"
+    "Asks the daemon of a database how far it is: what is captured, and for each replica what is durable, how far it is behind, "
+    "what\n"
+    "is wrong, and when it was last verified and restored. Exits 1 if no daemon runs, 3 if one of several does not.\n"
+    "\n"
+    "  -c, --config FILE            configuration in which the database stands; without DB: all of them\n"
+    "  --json                       one JSON object: databases\n"
+    "  --metrics                    the same for Prometheus, for the textfile collector of its node_exporter\n";
+
+static const char sync_help[] =
+    "seawall sync [-c FILE] [--timeout TIME] [DB]\n"
+    "\n"
+    "Returns when everything that was committed before it was called is durable in every replica. Exits 7 if that takes too long,\n"
+    "6 if a replica is another writer's, 1 if no daemon runs.\n"
+    "\n"
+    "  -c, --config FILE            configuration in which the database stands; DB can be left out if it is the only one\n"
+    "  --timeout TIME               seconds, or with a unit (500ms, 5m), or never; default: 60\n";
 
 static const char s3_help[] =
     "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
@@ -198,6 +221,10 @@ void cli_print_help(const char *command)
     } else if (command && strcmp(command, "prune") == 0) {
         fputs(prune_help, stdout);
         print_options(options_is_retention);
+    } else if (command && strcmp(command, "status") == 0) {
+        fputs(status_help, stdout);
+    } else if (command && strcmp(command, "sync") == 0) {
+        fputs(sync_help, stdout);
     } else if (command && strcmp(command, "config") == 0) {
         fputs(config_help, stdout);
     } else if (command && strcmp(command, "s3") == 0) {
@@ -210,8 +237,8 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "snapshot", "restore", "list",    "verify",
-                                         "prune",     "config",   "s3",      "version", "help"};
+    static const char *const topics[] = {"replicate", "snapshot", "restore", "list", "verify",  "prune",
+                                         "status",    "sync",     "config",  "s3",   "version", "help"};
     bool known = argc == 0;
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;

@@ -9,8 +9,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"replicate", cmd_replicate}, {"snapshot", cmd_snapshot}, {"restore", cmd_restore}, {"list", cmd_list}, {"verify", cmd_verify},
-    {"prune", cmd_prune},         {"config", cmd_config},     {"version", cmd_version}, {"help", cmd_help},
+    {"replicate", cmd_replicate}, {"snapshot", cmd_snapshot}, {"restore", cmd_restore}, {"list", cmd_list},
+    {"verify", cmd_verify},       {"prune", cmd_prune},       {"status", cmd_status},   {"sync", cmd_sync},
+    {"config", cmd_config},       {"version", cmd_version},   {"help", cmd_help},
 };
 
 int main(int argc, char **argv)

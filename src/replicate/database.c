@@ -148,6 +148,7 @@ static void after_resync(struct database *db)
         destination_compared(&l->d, &l->author, db->newest.txid, db->page_size);
         l->seen = l->d.state;
         l->seen_durable = l->d.entry.durable_txid;
+        l->seen_base_owed = l->d.entry.base_owed > 0;
     }
 }
 
@@ -165,6 +166,22 @@ static void local_failed(struct database *db)
     }
     complain(db->complaint, "let go of the database, trying again", &db->err);
     db->open_at_ms = clock_mono_ms() + (db->err.code == ERR_BUSY ? BUSY_MS : REOPEN_MS);
+}
+
+/* Before the batches are handed over: they know when the first of the new commits was made. */
+static void note_captured(struct database *db)
+{
+    const struct local_report *r = &db->report;
+    const struct batch *b = r->batches;
+    uint64_t low = r->newest.txid;
+    db->newest = r->newest;
+    db->captured_txid = r->newest.txid;
+    db->page_size = r->page_size;
+    lag_note(&db->lag, r->newest.txid, b && b->record_count > 0 ? b->records[0].time_ms : r->newest.time_ms);
+    for (size_t i = 0; i < db->lane_count; i++)
+        if (db->lanes[i].seen_durable < low)
+            low = db->lanes[i].seen_durable;
+    lag_trim(&db->lag, low);
 }
 
 static void give_piece(struct database *db, struct piece *piece)
@@ -214,9 +231,7 @@ static void local_done(struct job *job)
     int64_t now = clock_mono_ms();
     db->busy = false;
     db->figures = *r;
-    db->newest = r->newest;
-    db->captured_txid = r->newest.txid;
-    db->page_size = r->page_size;
+    note_captured(db);
     take_batches(db, r->batches);
     give_piece(db, r->piece);
     db->copying = NULL;
@@ -228,6 +243,8 @@ static void local_done(struct job *job)
     db->complaint[0] = 0;
     db->busy_until_ms = now + (int64_t)db->config->busy_ms;
     db->proven = !r->waiting;
+    if (r->through > 0 && !r->moved)
+        db->through_run = r->through;
     if (r->opened) { /* once for each file, before anything is looked at */
         db->alarm.opened(db->alarm.context, db->path, db->wal_path);
         log_info("database '%s': opened%s", db->config->db_path, r->switched_to_wal ? ", switched to WAL mode" : "");
@@ -333,7 +350,8 @@ static uint64_t needed_after(const struct database *db)
 static void fill_request(struct database *db)
 {
     struct local_request *r = &db->request;
-    *r = (struct local_request){.rest = db->closed_event || db->stopping,
+    *r = (struct local_request){.run = db->runs,
+                                .rest = db->closed_event || db->stopping,
                                 .settle = db->stopping && !db->final_done,
                                 .hold = (catching_up(db) && !db->stopping) || db->final_done,
                                 .look = db->touched,
@@ -385,6 +403,7 @@ static bool local_due(struct database *db, int64_t now)
 
 static void start_local(struct database *db)
 {
+    db->runs++;
     fill_request(db);
     db->busy = true;
     db->news = db->touched = false;
@@ -542,6 +561,7 @@ static int open_local(struct database *db)
             database_fail(db, &e);
             return -1;
         }
+        l->seen_durable = l->d.entry.durable_txid;
         l->author = (struct author){.owner = db,
                                     .state = &db->local.state,
                                     .run = db->run,
@@ -549,6 +569,7 @@ static int open_local(struct database *db)
                                     .grace_ms = (int64_t)db->config->options.grace_ms};
     }
     db->captured_txid = db->local.state.identity.txid;
+    lag_note(&db->lag, db->captured_txid, db->local.state.identity.time_ms);
     db->ready = true;
     return 0;
 }
@@ -632,7 +653,7 @@ static int open_lanes(struct database *db, struct err *e)
 int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e)
 {
     struct retention_policy policy = prune_policy(&config->options);
-    *db = (struct database){.config = config, .workers = workers};
+    *db = (struct database){.config = config, .workers = workers, .started_ms = clock_wall_ms()};
     if (config->options.prune_interval_ms != OPTION_NEVER && retention_policy_check(&policy, e))
         return -1;
     if (random_bytes(db->run.bytes, UID_BYTES, e))

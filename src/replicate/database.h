@@ -9,6 +9,7 @@
 #define SEAWALL_REPLICATE_DATABASE_H
 
 #include "replicate/backlog.h"
+#include "replicate/lag.h"
 #include "replicate/lane.h"
 #include "replicate/local.h"
 
@@ -73,6 +74,11 @@ struct database {
     struct commit_record newest;
     uint32_t page_size;
     uint64_t captured_txid;
+    struct lag lag;       /* when it was committed */
+    uint64_t runs;        /* of the local job, that were started */
+    uint64_t through_run; /* of these, the last of which all that was committed when it began is captured */
+    uint64_t urgent_txid; /* somebody waits until what is up to here is durable: it leaves at once, whatever it costs */
+    int64_t started_ms;   /* wall clock */
 
     bool news;         /* something may have been committed */
     bool touched;      /* something happened to the database file: it may be another now */

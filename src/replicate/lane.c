@@ -128,6 +128,7 @@ void lane_succeeded(struct lane *l)
     l->backoff_ms = 0;
     l->retry_at_ms = 0;
     l->complaint[0] = 0;
+    l->failing_since_ms = 0;
 }
 
 void lane_detoured(struct lane *l, int64_t now_ms)

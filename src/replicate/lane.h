@@ -38,6 +38,7 @@ struct lane {
     struct destination d;
     enum destination_state seen; /* its state when no job had it last: while one runs, `d` is the job's alone */
     uint64_t seen_durable;       /* its position then */
+    bool seen_base_owed;         /* then it could not be restored: its base was not complete */
     struct store *store;         /* its store then; NULL: not opened yet */
     struct budget budget;        /* of puts, if the store is remote */
     bool base_was_owed;          /* when the last job began */
@@ -84,6 +85,7 @@ struct lane {
     char complaint[ERR_MSG_MAX];       /* last failure that was logged: said once */
     enum err_code complaint_code;      /* and what kind it was: texts differ in times and request ids */
     int complaint_sys;
+    int64_t failing_since_ms; /* wall clock; 0: it does not fail */
 };
 
 int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;

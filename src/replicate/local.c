@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TORN_LOOK_NS (10 * 1000000) /* two looks so far apart: nobody is writing the header, somebody died */
 #define QUIET_CHECK_NS                                                                                                             \
@@ -64,6 +65,7 @@ static void let_go(struct local *l)
     frozen_release(&l->frozen);
     l->capture.proven = false;
     l->capture.reader_ready = false;
+    l->goal_run = 0;
     enter(l, LOCAL_CLOSED);
 }
 
@@ -353,6 +355,7 @@ static void fill_report(struct local *l, struct local_report *report)
     l->batches = NULL;
     l->batches_tail = &l->batches;
     report->rested = l->at == LOCAL_RESTING;
+    report->at = l->at;
     report->checkpoints = l->checkpoint.stats;
     report->frames_captured = l->frames_captured;
     report->commits_captured = l->commits_captured;
@@ -361,6 +364,32 @@ static void fill_report(struct local *l, struct local_report *report)
         report->frames = header.mx_frame;
         report->more |= !report->torn && l->capture.proven && !capture_is_current(&l->capture, &header);
     }
+}
+
+static bool same_generation(const struct wal_pos *pos, const struct wal_index_header *header)
+{
+    return memcmp(pos->salt, header->salt, sizeof pos->salt) == 0;
+}
+
+/* A writer that is always ahead: no run comes to the end that it found. But what was the end once is passed some time: in its
+ * generation, or when the position stands in a later one. `header`: as this run found it. */
+static void note_through(struct local *l, uint64_t run, const struct wal_index_header *header, bool done,
+                         struct local_report *report)
+{
+    const struct wal_pos *pos = &l->capture.pos;
+    if (done || !l->capture.proven) {
+        report->through = done ? run : 0;
+        l->goal_run = 0;
+        return;
+    }
+    if (l->goal_run == 0) {
+        l->goal = *header;
+        l->goal_run = run;
+    }
+    if (same_generation(pos, &l->goal) ? pos->frame < l->goal.mx_frame : !same_generation(pos, header))
+        return;
+    report->through = l->goal_run;
+    l->goal_run = 0;
 }
 
 static int capture_and_checkpoint(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
@@ -394,6 +423,7 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
         return 0;
     }
     report->commits = l->capture.txid != txid;
+    note_through(l, request->run, &header, !hold && end == CAPTURE_DONE, report);
     report->frames = header.mx_frame;
     report->frames_new = (uint32_t)(l->frames_captured - frames);
     keep_lock_if_long(l, header.mx_frame);

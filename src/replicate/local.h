@@ -58,14 +58,17 @@ struct local {
     size_t room;                           /* bytes of versions that this run may still keep */
     size_t reserve;                        /* beyond it, for what a checkpoint has to capture */
     uint64_t frames_captured, commits_captured, resyncs;
+    struct wal_index_header goal; /* the end of the log when goal_run began, which has not been reached yet; goal_run 0: none */
+    uint64_t goal_run;
 };
 
 struct local_request {
-    bool rest;   /* do not wait for rest_after: an application closed, or we stop */
-    bool settle; /* complete and truncate even if that was done already */
-    bool hold;   /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
-    bool look;   /* something happened to the database file: is it still ours? */
-    bool drop;   /* when there is no room, go on without versions: no replica is there to take them */
+    uint64_t run; /* counts the runs, from 1 */
+    bool rest;    /* do not wait for rest_after: an application closed, or we stop */
+    bool settle;  /* complete and truncate even if that was done already */
+    bool hold;    /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
+    bool look;    /* something happened to the database file: is it still ours? */
+    bool drop;    /* when there is no room, go on without versions: no replica is there to take them */
     size_t room;
     bool may_resync; /* all that can be known about the replicas is known */
     struct capture_reference references[LOCAL_REFERENCES_MAX];
@@ -79,14 +82,16 @@ struct local_report {
     struct commit_record newest; /* T */
     uint32_t page_size;
     bool opened, switched_to_wal;
-    bool commits; /* new ones were captured */
-    bool more;    /* there are more already */
-    bool torn;    /* the header can't be read just now */
+    bool commits;     /* new ones were captured */
+    bool more;        /* there are more already */
+    uint64_t through; /* all that was committed when this run began is captured, out of files that are the database's; 0: of none */
+    bool torn;        /* the header can't be read just now */
     bool resynced;
     struct resync_result resync;
-    bool waiting;    /* for may_resync */
-    bool moved;      /* the files were replaced; it was let go */
-    bool rested;     /* the log is empty and the database file complete */
+    bool waiting; /* for may_resync */
+    bool moved;   /* the files were replaced; it was let go */
+    bool rested;  /* the log is empty and the database file complete */
+    enum local_state at;
     uint32_t frames; /* in the log */
     uint32_t frames_new;
     struct piece *piece;                 /* ownership moves */

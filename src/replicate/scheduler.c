@@ -1,9 +1,10 @@
-/* replicate/scheduler.c - events: signals, changes of the -wal, ends of jobs, time. What follows from them is decided in database.c
- * and ship.c. */
+/* replicate/scheduler.c - events: signals, changes of the -wal, ends of jobs, time, the control socket, a verification. What
+ * follows from them is decided in database.c and ship.c, control.c and proof.c. */
 #include "replicate/scheduler.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "replicate/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,9 @@ struct scheduler {
     int file_wd;    /* on the database file */
     bool interrupted;
     struct database db;
+    struct control control;
+    bool control_tried;
+    struct proof proof;
 };
 
 /* ---- events */
@@ -60,6 +64,7 @@ static void handle_signals(struct scheduler *s)
         if (s->db.stopping) {
             log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
                       s->interrupted ? "second " : "");
+            proof_abandon(&s->proof);
             _exit(130);
         }
         s->interrupted = true;
@@ -94,19 +99,43 @@ static void watch_over_jobs(struct scheduler *s)
     if (job) {
         log_error("database '%s': a job has been running for over %lld s; ending so that its locks are freed",
                   s->db.config->db_path, (long long)job->deadline_ms / 1000);
+        proof_abandon(&s->proof);
         _exit(1);
     }
+}
+
+static int add_fd(struct scheduler *s, int fd, struct err *e)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? err_sys(e, errno, "epoll_ctl") : 0;
+}
+
+/* Without it everything goes on, but nobody can ask. */
+static void open_control(struct scheduler *s)
+{
+    struct err e;
+    if (s->control_tried || !s->db.ready)
+        return;
+    s->control_tried = true;
+    if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.epoll_fd, &e) == 0)
+        return;
+    control_stop(&s->control);
+    log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path, e.msg);
 }
 
 static int loop(struct scheduler *s, struct err *e)
 {
     struct epoll_event events[8];
     for (;;) {
+        int64_t now = clock_mono_ms();
+        open_control(s);
+        control_run(&s->control, now);
         database_schedule(&s->db);
+        int proof_ms = proof_run(&s->proof, now), database_ms = database_timeout_ms(&s->db);
         watch_over_jobs(s);
         if (database_finished(&s->db))
             return 0;
-        int n = epoll_wait(s->epoll_fd, events, 8, database_timeout_ms(&s->db));
+        int n = epoll_wait(s->epoll_fd, events, 8, proof_ms < database_ms ? proof_ms : database_ms);
         if (n < 0 && errno != EINTR)
             return err_sys(e, errno, "epoll_wait");
         for (int i = 0; i < n; i++) {
@@ -115,19 +144,13 @@ static int loop(struct scheduler *s, struct err *e)
                 handle_signals(s);
             else if (fd == s->inotify_fd || fd == s->close_fd)
                 handle_inotify(s, fd);
-            else
+            else if (fd == workers_fd(s->workers)) /* what else there is takes its events at each turn */
                 workers_reap(s->workers);
         }
     }
 }
 
 /* ---- start and end */
-
-static int add_fd(struct scheduler *s, int fd, struct err *e)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? err_sys(e, errno, "epoll_ctl") : 0;
-}
 
 /* One for the local job, and as many as the stores can keep waiting: none that hangs may keep capture waiting. */
 static unsigned workers_wanted(size_t replicas)
@@ -209,7 +232,9 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
     if (database_init(&s->db, config, s->workers, e))
         return -1;
     s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .context = s};
-    int rc = loop(s, e);
+    int rc = proof_start(&s->proof, &s->db, e) || add_fd(s, s->proof.epoll_fd, e) ? -1 : loop(s, e);
+    control_stop(&s->control);
+    proof_stop(&s->proof);
     if (rc != 0) { /* jobs may run yet */
         workers_stop(s->workers);
         s->workers = NULL;
@@ -235,6 +260,8 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     struct scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return err_nomem(e, sizeof *s);
+    s->control = CONTROL_NONE;
+    s->proof = PROOF_NONE;
     s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = s->file_wd = -1;
     save_memory();
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
@@ -247,6 +274,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (ret_summary->hung)
         return rc;
     close_all(s);
+    proof_release(&s->proof);
     free(s);
     return rc;
 }

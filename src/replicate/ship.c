@@ -73,7 +73,8 @@ static int64_t gap_ms(const struct lane *l)
 int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now)
 {
     int64_t due = l->shipped_at_ms + gap_ms(l);
-    bool free = db->stopping || !l->store || !l->store->remote;
+    bool urgent = l->d.entry.durable_txid < db->urgent_txid;
+    bool free = db->stopping || urgent || !l->store || !l->store->remote;
     const struct options *o = &db->config->options;
     size_t full = o->max_batch < o->max_pending / 2 ? o->max_batch : o->max_pending / 2; /* more than is kept never waits */
     if (free || backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) >= full)
@@ -400,6 +401,8 @@ static void lane_log(struct lane *l, enum ship_kind kind)
 
 static void complain_of_replica(struct lane *l, const struct err *e)
 {
+    if (l->failing_since_ms == 0)
+        l->failing_since_ms = clock_wall_ms();
     if (l->complaint[0] && l->complaint_code == e->code && l->complaint_sys == e->sys)
         return;
     l->complaint_code = e->code;
@@ -411,6 +414,7 @@ static void complain_of_replica(struct lane *l, const struct err *e)
 static void lane_conflict(struct database *db, struct lane *l)
 {
     size_t left = 0;
+    l->failing_since_ms = clock_wall_ms();
     for (size_t i = 0; i < db->lane_count; i++)
         left += db->lanes[i].seen != DESTINATION_CONFLICT;
     if (left == 0)
@@ -461,6 +465,7 @@ static void ship_done(struct job *job)
     l->seen = l->d.state;
     l->store = l->d.store;
     l->seen_durable = l->d.entry.durable_txid;
+    l->seen_base_owed = l->d.entry.base_owed > 0;
     l->appended = l->d.objects;
     l->appended_bytes = l->d.bytes;
     backlog_let_go(l->batches, l->batch_count);

@@ -83,7 +83,7 @@ class Daemon:
         self.replica = replica if is_remote(replica) else Path(replica)
         self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
         with open(log, "ab") as stderr:
-            stderr.write(f"$ {' '.join(self.command)}\n".encode())
+            stderr.write(os.fsencode(f"$ {' '.join(self.command)}\n"))
             stderr.flush()
             self.log_start = stderr.tell()
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,

@@ -80,6 +80,58 @@ static void deep_nesting_is_an_error_and_no_crash(void **state)
     free(text);
 }
 
+/* A path is bytes. */
+static void text_that_is_no_utf8_is_repaired_and_not_lost(void **state)
+{
+    struct err e;
+    struct json *j = json_object_new(), *back = NULL;
+    (void)state;
+    json_set_text(j, "path", "\xff/\xc3\xa4/\xc3(/\xf0\x9f\x8c\x8a\xe2\x82");
+    char *text = json_print_line(j);
+    assert_non_null(text);
+    assert_ok(parse(text, &back, &e), &e);
+    assert_string_equal(json_get_text(back, "path"), "?/\xc3\xa4/?(/\xf0\x9f\x8c\x8a??");
+    json_free(back);
+    json_free(j);
+    free(text);
+}
+
+static void a_line_has_its_newline_at_the_end_only(void **state)
+{
+    struct json *j = json_object_new(), *list = json_list_new();
+    (void)state;
+    json_set_text(j, "text", "a\nb");
+    json_push(list, json_object_new());
+    json_set(j, "list", list);
+    char *text = json_print_line(j);
+    assert_non_null(text);
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    json_free(j);
+    free(text);
+}
+
+static void what_is_inside_is_reached_and_what_is_not_there_is_harmless(void **state)
+{
+    struct err e;
+    struct json *j = NULL;
+    int64_t n = 0;
+    (void)state;
+    assert_ok(parse("{\"list\":[{\"n\":1},{\"n\":2}],\"yes\":true,\"no\":false,\"null\":null}", &j, &e), &e);
+    assert_int_equal(json_count(json_get(j, "list")), 2);
+    assert_true(json_get_number(json_at(json_get(j, "list"), 1), "n", &n) && n == 2);
+    assert_true(json_get_flag(j, "yes"));
+    assert_false(json_get_flag(j, "no") || json_get_flag(j, "null") || json_get_flag(j, "absent"));
+    assert_true(json_has(j, "no"));
+    assert_false(json_has(j, "null") || json_has(j, "absent"));
+    assert_null(json_get(j, "yes"));
+    assert_null(json_get(j, "null"));
+    assert_null(json_at(json_get(j, "list"), 2));
+    assert_null(json_get(NULL, "list"));
+    assert_null(json_get_text(NULL, "text"));
+    assert_int_equal(json_count(NULL), 0);
+    json_free(j);
+}
+
 static void a_document_that_could_not_be_built_prints_as_null(void **state)
 {
     (void)state;
@@ -93,6 +145,9 @@ int main(void)
         UNIT(what_is_printed_reads_back),
         UNIT(anything_but_one_whole_object_is_corrupt),
         UNIT(deep_nesting_is_an_error_and_no_crash),
+        UNIT(text_that_is_no_utf8_is_repaired_and_not_lost),
+        UNIT(a_line_has_its_newline_at_the_end_only),
+        UNIT(what_is_inside_is_reached_and_what_is_not_there_is_harmless),
         UNIT(a_document_that_could_not_be_built_prints_as_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

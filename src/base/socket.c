@@ -1,0 +1,123 @@
+/* base/socket.c */
+#include "base/socket.h"
+
+#include "base/hash.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 64
+
+static int check_place(const char *path, struct err *e)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "look at '%s'", path);
+    if (S_ISSOCK(st.st_mode))
+        return 0;
+    err_set(e, ERR_EXISTS, EEXIST, "'%s' is there and is no socket", path);
+    return err_hint(e, "move it away");
+}
+
+/* Made under a hidden name and then renamed: so a stale socket is replaced in one step, and the name may be as long as names can
+ * be. The mode is that of the descriptor: there is no moment in which others could connect. */
+static int bind_at(int fd, int dir, const char *name, struct err *e)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    uint8_t random[8];
+    char hex[17], hidden[64];
+    if (random_bytes(random, sizeof random, e))
+        return -1;
+    hex_encode(random, sizeof random, hex);
+    snprintf(hidden, sizeof hidden, ".seawall-%s.tmp", hex);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, hidden);
+    if (fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
+        return err_sys(e, errno, "make a socket");
+    if (listen(fd, BACKLOG) == 0 && renameat(dir, hidden, dir, name) == 0)
+        return 0;
+    err_sys(e, errno, "make a socket");
+    unlinkat(dir, hidden, 0);
+    return -1;
+}
+
+int socket_listen(const char *path, struct socket_listener *ret_listener, struct err *e)
+{
+    struct socket_listener l = SOCKET_LISTENER_NONE;
+    char parent[PATH_TEXT_MAX];
+    struct stat st;
+    if (check_place(path, e) || path_format(l.path, e, "%s", path) || path_parent(path, parent, e))
+        return -1;
+    int dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(e, errno, "open folder '%s'", parent);
+    int rc = 0;
+    l.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l.fd < 0)
+        rc = err_sys(e, errno, "make a socket");
+    if (rc == 0)
+        rc = bind_at(l.fd, dir, path_name(path), e);
+    if (rc == 0 && lstat(path, &st) != 0)
+        rc = err_sys(e, errno, "look at '%s'", path);
+    close(dir);
+    if (rc) {
+        io_close(&l.fd);
+        return -1;
+    }
+    l.device = st.st_dev;
+    l.inode = st.st_ino;
+    *ret_listener = l;
+    return 0;
+}
+
+void socket_unlisten(struct socket_listener *l)
+{
+    struct stat st;
+    if (l->fd < 0)
+        return;
+    if (lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+        unlink(l->path);
+    io_close(&l->fd);
+}
+
+static int connect_to(int place, int fd, int64_t timeout_ms, struct err *e)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", place);
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0)
+        return err_sys(e, errno, "setsockopt");
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        if (errno == ECONNREFUSED)
+            return err_set(e, ERR_NOTFOUND, errno, "nobody listens");
+        if (errno == EAGAIN)
+            return err_set(e, ERR_TIMEOUT, errno, "no connection within %lld ms", (long long)timeout_ms);
+        return errno == EINTR ? err_set(e, ERR_CANCELED, errno, "interrupted") : err_sys(e, errno, "connect");
+    }
+    return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 ? 0 : err_sys(e, errno, "fcntl");
+}
+
+int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err *e)
+{
+    int place = open(path, O_PATH | O_CLOEXEC);
+    if (place < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return err_set(e, ERR_NOTFOUND, errno, "there is no '%s'", path);
+    if (place < 0)
+        return err_sys(e, errno, "open '%s'", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 ? err_sys(e, errno, "make a socket") : connect_to(place, fd, timeout_ms, e);
+    close(place);
+    if (rc) {
+        io_close(&fd);
+        return err_wrap(e, "'%s'", path);
+    }
+    *ret_fd = fd;
+    return 0;
+}

@@ -1,0 +1,243 @@
+/* cli/metrics.c - one table: name, type, help, and where in the status the value stands. */
+#include "cli/metrics.h"
+
+#include "base/when.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum of { OF_DATABASE, OF_REPLICA };
+
+enum kind {
+    COUNT,    /* a number as it is */
+    MS,       /* a number of milliseconds, in seconds */
+    US,       /* of microseconds */
+    MOMENT,   /* RFC 3339, in seconds since 1970 */
+    FLAG,     /* true or false; null has no sample */
+    PRESENCE, /* 1 if there is a text */
+    IS_STRONG,
+};
+
+struct metric {
+    const char *name, *type, *help;
+    enum of of;
+    const char *object, *key; /* object: NULL: the status itself, or the replica's */
+    enum kind kind;
+};
+
+static const struct metric metrics[] = {
+    {"seawall_start_time_seconds", "gauge", "When the daemon was started.", OF_DATABASE, NULL, "started", MOMENT},
+    {"seawall_stopping", "gauge", "1 while the daemon ships what is left before it ends.", OF_DATABASE, NULL, "stopping", FLAG},
+    {"seawall_captured_txid", "gauge", "Newest captured transaction.", OF_DATABASE, NULL, "captured_txid", COUNT},
+    {"seawall_captured_timestamp_seconds", "gauge", "When it was seen.", OF_DATABASE, NULL, "captured_time", MOMENT},
+    {"seawall_wal_bytes", "gauge", "Size of the WAL file.", OF_DATABASE, NULL, "wal_bytes", COUNT},
+    {"seawall_wal_frames", "gauge", "Frames in use in the WAL.", OF_DATABASE, NULL, "wal_frames", COUNT},
+    {"seawall_commits_total", "counter", "Captured commits since the start.", OF_DATABASE, NULL, "commits", COUNT},
+    {"seawall_frames_total", "counter", "Captured WAL frames since the start.", OF_DATABASE, NULL, "frames", COUNT},
+    {"seawall_checkpoints_total", "counter", "Checkpoints that emptied the WAL since the start.", OF_DATABASE, NULL, "checkpoints",
+     COUNT},
+    {"seawall_resyncs_total", "counter", "Comparisons of all pages since the start.", OF_DATABASE, NULL, "resyncs", COUNT},
+    {"seawall_longest_write_lock_seconds", "gauge", "Longest time the daemon has held the write lock.", OF_DATABASE, NULL,
+     "longest_write_lock_us", US},
+    {"seawall_replica_durable_txid", "gauge", "Newest transaction that is durable in the replica.", OF_REPLICA, NULL,
+     "durable_txid", COUNT},
+    {"seawall_replica_lag_transactions", "gauge", "Captured transactions that are not durable in the replica.", OF_REPLICA, NULL,
+     "lag_transactions", COUNT},
+    {"seawall_replica_lag_seconds", "gauge", "Age of the oldest captured commit that is not durable in the replica.", OF_REPLICA,
+     NULL, "lag_ms", MS},
+    {"seawall_replica_failing", "gauge", "1 while the replica can't be shipped to.", OF_REPLICA, NULL, "error", PRESENCE},
+    {"seawall_replica_fencing_strong", "gauge", "1 if the store has an exclusive PUT.", OF_REPLICA, NULL, "fencing", IS_STRONG},
+    {"seawall_replica_objects_total", "counter", "Objects put since the start.", OF_REPLICA, NULL, "objects", COUNT},
+    {"seawall_replica_object_bytes_total", "counter", "Bytes of these objects.", OF_REPLICA, NULL, "bytes", COUNT},
+    {"seawall_replica_sent_bytes_total", "counter", "Bytes sent to the store.", OF_REPLICA, "requests", "sent_bytes", COUNT},
+    {"seawall_replica_received_bytes_total", "counter", "Bytes received from the store.", OF_REPLICA, "requests", "received_bytes",
+     COUNT},
+    {"seawall_replica_verified_timestamp_seconds", "gauge", "When the daemon last verified the replica.", OF_REPLICA,
+     "verification", "time", MOMENT},
+    {"seawall_replica_verified_ok", "gauge", "1 if that verification found nothing wrong.", OF_REPLICA, "verification", "ok", FLAG},
+    {"seawall_replica_verification_problems", "gauge", "Problems that it found.", OF_REPLICA, "verification", "problems", COUNT},
+    {"seawall_replica_proven_restore_timestamp_seconds", "gauge", "When a restore of the replica last succeeded.", OF_REPLICA,
+     "proven_restore", "time", MOMENT},
+    {"seawall_replica_proven_restore_txid", "gauge", "The transaction that it restored.", OF_REPLICA, "proven_restore", "txid",
+     COUNT},
+};
+
+static const char *const database_states[] = {"closed", "unproven", "following", "resting", NULL};
+static const char *const replica_states[] = {"detached", "resync", "attached", "conflict", NULL};
+static const char *const request_kinds[] = {"put", "get", "head", "list", "delete", "failed", NULL};
+
+/* ---- pieces of a line */
+
+static void print_label(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, "%s=\"", name);
+    for (const char *p = value ? value : ""; *p; p++) {
+        if (*p == '\n')
+            fputs("\\n", out);
+        else if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else
+            fputc(*p, out);
+    }
+    fputc('"', out);
+}
+
+/* replica: NULL: of the database. extra: one more label, or NULL. */
+static void print_labels(FILE *out, const struct json *db, const struct json *replica, const char *extra, const char *value)
+{
+    fputc('{', out);
+    print_label(out, "database", json_get_text(db, "database"));
+    if (replica) {
+        fputc(',', out);
+        print_label(out, "replica", json_get_text(replica, "url"));
+    }
+    if (extra) {
+        fputc(',', out);
+        print_label(out, extra, value);
+    }
+    fputs("} ", out);
+}
+
+static void print_thousandths(FILE *out, int64_t v, int digits)
+{
+    int64_t unit = digits == 3 ? 1000 : 1000000;
+    fprintf(out, "%" PRId64 ".%0*" PRId64, v / unit, digits, v % unit);
+}
+
+/* False: not known. */
+static bool number_of(const struct metric *m, const struct json *j, int64_t *ret_number)
+{
+    const char *text = json_get_text(j, m->key);
+    switch (m->kind) {
+    case MOMENT:
+        return text && when_parse(text, 0, ret_number);
+    case FLAG:
+        *ret_number = json_get_flag(j, m->key);
+        return json_has(j, m->key);
+    case PRESENCE:
+        *ret_number = text != NULL;
+        return j != NULL;
+    case IS_STRONG:
+        *ret_number = text && strcmp(text, "strong") == 0;
+        return text && strcmp(text, "unknown") != 0;
+    default:
+        return json_get_number(j, m->key, ret_number);
+    }
+}
+
+static void print_sample(FILE *out, const struct metric *m, const struct json *db, const struct json *replica)
+{
+    const struct json *j = replica ? replica : db;
+    int64_t n = 0;
+    if (!number_of(m, m->object ? json_get(j, m->object) : j, &n))
+        return;
+    fputs(m->name, out);
+    print_labels(out, db, replica, NULL, NULL);
+    if (m->kind == MS || m->kind == MOMENT)
+        print_thousandths(out, n, 3);
+    else if (m->kind == US)
+        print_thousandths(out, n, 6);
+    else
+        fprintf(out, "%" PRId64, n);
+    fputc('\n', out);
+}
+
+static void print_head(FILE *out, const char *name, const char *type, const char *help)
+{
+    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* ---- families that are no row of the table */
+
+static void print_up(FILE *out, const struct json *databases)
+{
+    print_head(out, "seawall_up", "gauge", "1 if a daemon runs on the database and answers.");
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *db = json_at(databases, i);
+        fputs("seawall_up", out);
+        print_labels(out, db, NULL, NULL, NULL);
+        fprintf(out, "%d\n", json_get_flag(db, "running"));
+    }
+}
+
+static void print_info(FILE *out, const struct json *databases)
+{
+    print_head(out, "seawall_info", "gauge", "Always 1; the version of the daemon is a label.");
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *db = json_at(databases, i);
+        const char *version = json_get_text(db, "version");
+        if (!version)
+            continue;
+        fputs("seawall_info", out);
+        print_labels(out, db, NULL, "version", version);
+        fputs("1\n", out);
+    }
+}
+
+static void print_states_of(FILE *out, const char *name, const struct json *db, const struct json *replica)
+{
+    const char *state = json_get_text(replica ? replica : db, "state");
+    for (const char *const *s = replica ? replica_states : database_states; state && *s; s++) {
+        fputs(name, out);
+        print_labels(out, db, replica, "state", *s);
+        fprintf(out, "%d\n", strcmp(*s, state) == 0);
+    }
+}
+
+static void print_states(FILE *out, const struct json *databases)
+{
+    print_head(out, "seawall_state", "gauge", "1 for the state that the database is in.");
+    for (size_t i = 0; i < json_count(databases); i++)
+        print_states_of(out, "seawall_state", json_at(databases, i), NULL);
+    print_head(out, "seawall_replica_state", "gauge", "1 for the state that the replica is in.");
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *replicas = json_get(json_at(databases, i), "replicas");
+        for (size_t k = 0; k < json_count(replicas); k++)
+            print_states_of(out, "seawall_replica_state", json_at(databases, i), json_at(replicas, k));
+    }
+}
+
+static void print_requests_of(FILE *out, const struct json *db, const struct json *replica)
+{
+    int64_t n = 0;
+    for (const char *const *kind = request_kinds; *kind; kind++) {
+        if (!json_get_number(json_get(replica, "requests"), *kind, &n))
+            continue;
+        fputs("seawall_replica_requests_total", out);
+        print_labels(out, db, replica, "kind", *kind);
+        fprintf(out, "%" PRId64 "\n", n);
+    }
+}
+
+static void print_requests(FILE *out, const struct json *databases)
+{
+    print_head(out, "seawall_replica_requests_total", "counter",
+               "Requests to the store since the start, by kind; those that failed stand under their kind too.");
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *replicas = json_get(json_at(databases, i), "replicas");
+        for (size_t k = 0; k < json_count(replicas); k++)
+            print_requests_of(out, json_at(databases, i), json_at(replicas, k));
+    }
+}
+
+static void print_family(FILE *out, const struct metric *m, const struct json *databases)
+{
+    print_head(out, m->name, m->type, m->help);
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *db = json_at(databases, i), *replicas = json_get(db, "replicas");
+        if (m->of == OF_DATABASE)
+            print_sample(out, m, db, NULL);
+        for (size_t k = 0; m->of == OF_REPLICA && k < json_count(replicas); k++)
+            print_sample(out, m, db, json_at(replicas, k));
+    }
+}
+
+void metrics_print(const struct json *databases, FILE *out)
+{
+    print_up(out, databases);
+    print_info(out, databases);
+    print_states(out, databases);
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+        print_family(out, &metrics[i], databases);
+    print_requests(out, databases);
+}

@@ -1,0 +1,253 @@
+/* cli/status.c - `seawall status`. */
+#include "base/clock.h"
+#include "base/when.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/metrics.h"
+#include "config/file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_MS 10000 /* the daemon answers at once; one that is stopped or hangs never does */
+
+struct request {
+    const char *db, *config_path;
+    bool json, metrics, help;
+};
+
+struct outcome {
+    struct json *databases;
+    size_t asked, answered;
+    enum err_code code; /* of the last that did not answer */
+};
+
+static int parse(int argc, char **argv, struct request *r)
+{
+    struct args args = args_of(argc, argv);
+    const char *word = NULL;
+    enum args_kind kind;
+    while ((kind = args_next(&args, &word)) != ARGS_END) {
+        if (kind == ARGS_WORD) {
+            if (r->db)
+                return cli_usage("status", "one database only, not '%s' too", word);
+            r->db = word;
+        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
+            if (!(r->config_path = args_value(&args)))
+                return cli_usage("status", "-c needs a path");
+        } else if (args_flag(&args, "json")) {
+            r->json = true;
+        } else if (args_flag(&args, "metrics")) {
+            r->metrics = true;
+        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
+            r->help = true;
+            return 0;
+        } else {
+            return cli_usage("status", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
+        }
+    }
+    if (r->json && r->metrics)
+        return cli_usage("status", "--json or --metrics, not both");
+    return r->db || r->config_path ? 0 : cli_usage("status", "it takes a database, or -c FILE");
+}
+
+/* What can't be asked is part of the answer. An interrupt ends it. */
+static int ask(struct outcome *o, const char *db, struct err *e)
+{
+    struct json *answer = NULL;
+    char real[PATH_TEXT_MAX];
+    o->asked++;
+    if (client_ask(db, "status", ANSWER_MS, &answer, e) == 0) {
+        json_set_flag(answer, "running", true);
+        o->answered++;
+    } else if (e->code == ERR_CANCELED) {
+        return -1;
+    } else {
+        o->code = e->code;
+        fprintf(stderr, "seawall: %s\n", e->msg);
+        answer = json_object_new();
+        json_set_text(answer, "database", realpath(db, real) ? real : db); /* as the daemon names it when it runs */
+        json_set_flag(answer, "running", false);
+        json_set_text(answer, "error", e->msg);
+    }
+    json_push(o->databases, answer);
+    return 0;
+}
+
+/* ---- as text */
+
+static void format_age(int64_t ms, char out[32])
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "min"}, {1000, "s"}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (ms >= units[i].ms) {
+            snprintf(out, 32, "%.1f %s", (double)ms / (double)units[i].ms, units[i].name);
+            return;
+        }
+    snprintf(out, 32, "%" PRId64 " ms", ms);
+}
+
+static int64_t number(const struct json *j, const char *key)
+{
+    int64_t n = 0;
+    return json_get_number(j, key, &n) ? n : 0;
+}
+
+static const char *text(const struct json *j, const char *key)
+{
+    const char *t = json_get_text(j, key);
+    return t ? t : "";
+}
+
+/* Lines after the first are indented too. */
+static void print_indented(const char *t)
+{
+    for (; *t; t++) {
+        putchar(*t);
+        if (*t == '\n')
+            fputs("    ", stdout);
+    }
+    putchar('\n');
+}
+
+static void print_proof(const struct json *replica)
+{
+    const struct json *v = json_get(replica, "verification"), *proven = json_get(replica, "proven_restore");
+    const char *running = json_get_flag(v, "running") ? "; one is under way" : "";
+    if (!json_get_text(v, "time"))
+        printf("    not verified yet%s\n", running);
+    else if (json_get_flag(v, "ok"))
+        printf("    verified %s: ok%s\n", text(v, "time"), running);
+    else
+        printf("    VERIFICATION of %s found %" PRId64 " problem%s: %s%s\n", text(v, "time"), number(v, "problems"),
+               number(v, "problems") == 1 ? "" : "s", text(v, "problem"), running);
+    if (json_get_text(v, "error"))
+        printf("    could not be verified since: %s\n", text(v, "error"));
+    if (proven)
+        printf("    last proven restore: txid %" PRId64 ", %s\n", number(proven, "txid"), text(proven, "time"));
+}
+
+static void print_replica(const struct json *r)
+{
+    const char *state = text(r, "state");
+    char age[32];
+    format_age(number(r, "lag_ms"), age);
+    printf("  %s: ", text(r, "url"));
+    if (strcmp(state, "attached") != 0)
+        printf("%s, ", strcmp(state, "conflict") == 0 ? "CONFLICT" : state);
+    printf("durable at txid %" PRId64, number(r, "durable_txid"));
+    if (number(r, "lag_transactions") > 0)
+        printf(", %" PRId64 " behind, for %s", number(r, "lag_transactions"), age);
+    printf("%s\n", strcmp(text(r, "fencing"), "weak") == 0 ? "; PUT is not exclusive" : "");
+    if (json_get_text(r, "error")) {
+        printf("    failing since %s: ", text(r, "error_since"));
+        print_indented(text(r, "error"));
+    }
+    print_proof(r);
+}
+
+static void print_text(const struct json *databases)
+{
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *db = json_at(databases, i), *replicas = json_get(db, "replicas");
+        char bytes[32];
+        if (!json_get_flag(db, "running"))
+            continue; /* said on stderr */
+        cli_format_bytes((uint64_t)number(db, "wal_bytes"), bytes);
+        printf("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
+               json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
+        if (json_get_text(db, "captured_time"))
+            printf(" of %s", text(db, "captured_time"));
+        printf("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"), number(db, "pid"),
+               text(db, "started"));
+        if (json_get_text(db, "error")) {
+            fputs("    ", stdout);
+            print_indented(text(db, "error"));
+        }
+        for (size_t k = 0; k < json_count(replicas); k++)
+            print_replica(json_at(replicas, k));
+    }
+}
+
+/* ---- the command */
+
+static int print_json(struct json *databases_taken, struct err *e)
+{
+    struct json *j = json_object_new();
+    json_set(j, "databases", databases_taken);
+    char *printed = json_print(j);
+    json_free(j);
+    if (!printed)
+        return err_nomem(e, 0);
+    fputs(printed, stdout);
+    free(printed);
+    return 0;
+}
+
+static int print(const struct request *r, struct outcome *o, struct err *e)
+{
+    if (r->json) {
+        struct json *list = o->databases;
+        o->databases = NULL;
+        return print_json(list, e);
+    }
+    if (r->metrics)
+        metrics_print(o->databases, stdout);
+    else
+        print_text(o->databases);
+    return 0;
+}
+
+static int exit_code(const struct outcome *o)
+{
+    if (o->answered == o->asked)
+        return EXIT_DONE;
+    if (o->answered > 0)
+        return EXIT_SOME_FAILED;
+    return o->code == ERR_TIMEOUT ? EXIT_TIMEOUT : EXIT_FAILED;
+}
+
+static int ask_all(const struct request *r, const struct config *config, struct outcome *o, struct err *e)
+{
+    const struct config_db *db = NULL;
+    if (!config)
+        return ask(o, r->db, e);
+    if (r->db)
+        return config_find_db(config, r->db, &db, e) ? -1 : ask(o, db->path, e);
+    for (size_t i = 0; i < config->db_count; i++)
+        if (ask(o, config->dbs[i].path, e))
+            return -1;
+    if (config->db_count == 0)
+        return err_set(e, ERR_CONFIG, 0, "the configuration has no database");
+    return 0;
+}
+
+int cmd_status(int argc, char **argv)
+{
+    struct request r = {.db = NULL};
+    struct outcome o = {.asked = 0};
+    struct config *config = NULL;
+    struct err e;
+    int code = parse(argc, argv, &r);
+    if (code)
+        return code;
+    if (r.help) {
+        cli_print_help("status");
+        return EXIT_DONE;
+    }
+    if (cli_read_config(r.config_path, &config, &e))
+        return cli_fail(&e);
+    o.databases = json_list_new();
+    int rc = ask_all(&r, config, &o, &e);
+    if (rc == 0)
+        rc = print(&r, &o, &e);
+    code = rc ? cli_fail(&e) : exit_code(&o);
+    json_free(o.databases);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,78 @@
+"""The control socket of a daemon: the commands that use it, and the bare socket for those who misuse it."""
+import json
+import os
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+
+from seawall import DONE, seawall, told
+
+SYNC_DONE = b"durable at txid "
+
+
+def socket_of(db):
+    return Path(f"{db}-seawall.sock")
+
+
+def proof_of(db):
+    return Path(f"{db}-seawall-proof.json")
+
+
+def wait_control(daemon):
+    """Until it can be asked."""
+    daemon.wait_for(lambda: seawall("status", daemon.db).returncode == DONE, 20, "the daemon answers")
+    return daemon
+
+
+def status(db, *options):
+    """What `status --json` says of the one database."""
+    result = seawall("status", "--json", *options, db)
+    assert result.returncode == DONE, told(result)
+    (found,) = json.loads(result.stdout)["databases"]
+    assert found["running"] is True
+    return found
+
+
+def replica_status(db, index=0):
+    return status(db)["replicas"][index]
+
+
+def sync(db, *options, seconds=120):
+    return seawall("sync", *options, db, seconds=seconds)
+
+
+def assert_synced(db, *options):
+    result = sync(db, *options)
+    assert result.returncode == DONE and result.stdout.startswith(SYNC_DONE), told(result)
+    return int(result.stdout.removeprefix(SYNC_DONE))
+
+
+@contextmanager
+def connected(db, seconds=20):
+    """A bare connection."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(seconds)
+        folder = os.open(Path(db).parent, os.O_RDONLY)   # a path may be longer than an address
+        try:
+            client.connect(f"/proc/self/fd/{folder}/{socket_of(db).name}")
+        finally:
+            os.close(folder)
+        yield client
+
+
+def answer(client):
+    """One line, as an object; None when the other side ends the connection."""
+    line = b""
+    while not line.endswith(b"\n"):
+        try:
+            some = client.recv(65536)
+        except ConnectionResetError:
+            return None
+        if not some:
+            return None
+        line += some
+    return json.loads(line)
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

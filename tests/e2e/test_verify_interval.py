@@ -1,0 +1,237 @@
+"""The daemon's own verification, with `verify-interval`: what it found is told, kept, and never in the way."""
+import json
+import os
+import shutil
+import signal
+import sqlite3
+
+import pytest
+
+from control import assert_synced, children_of, proof_of, replica_status, wait_control
+from seawall import DONE, level_zero, seawall
+from waiting import stays_true, wait_until
+
+EACH_SECOND = ("--verify-interval", "1s")
+NOTHING_SAID = {"empty": b"", "garbage": b"garbage", "no format": b"{}", "a list": b"[]", "a later format": b'{"format":2,"replicas":[]}',
+                "no list": b'{"format":1,"replicas":7}', "large": b"\xff" * 300_000,
+                "wrong fields": b'{"format":1,"replicas":[7,{},{"url":7},{"url":"URL","verified":"yesterday"}]}',
+                "the future": b'{"format":1,"replicas":[{"url":"URL","verified":"2999-01-01T00:00:00.000Z","ok":true}]}'}
+
+
+@pytest.fixture
+def ready(stage, monkeypatch):
+    """Temporary folders of verifications are made where a test can see them."""
+    (stage.folder / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(stage.folder / "tmp"))
+    stage.prepare()
+    return stage
+
+
+def verification(stage, index=0):
+    return replica_status(stage.db, index)["verification"]
+
+
+def wait_proven(stage, daemon, txid, index=0):
+    def proven():
+        found = replica_status(stage.db, index)["proven_restore"]
+        return found and found["txid"] >= txid and found
+    return daemon.wait_for(proven, 30, f"a restore of txid {txid} is proven")
+
+
+def leftovers(stage):
+    return os.listdir(stage.folder / "tmp")
+
+
+def test_a_restore_is_proven_and_the_proof_is_told_and_kept(ready):
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    ready.writer(count=5).finish()
+    txid = assert_synced(ready.db)
+    proven = wait_proven(ready, daemon, txid)
+    found = verification(ready)
+    assert found["ok"] is True and found["problems"] == 0 and found["problem"] is found["error"] is None
+    assert found["time"] >= proven["time"]
+    assert f"verified; txid {txid} was restored and is sound" in daemon.log()
+    text = seawall("status", ready.db).stdout.decode()
+    assert f"verified {found['time'][:18]}" in text and f"last proven restore: txid {txid}" in text
+    metrics = seawall("status", "--metrics", ready.db).stdout.decode()
+    labels = f'{{database="{ready.db}",replica="{ready.replica}"}}'
+    assert f"seawall_replica_verified_ok{labels} 1\n" in metrics and f"seawall_replica_proven_restore_txid{labels} {txid}\n" in metrics
+    assert daemon.stop() == DONE
+    kept = json.loads(proof_of(ready.db).read_text())["replicas"]
+    assert [(one["url"], one["ok"], one["proven_txid"]) for one in kept] == [(str(ready.replica), True, txid)]
+    assert proof_of(ready.db).stat().st_mode & 0o777 == 0o600
+    daemon = wait_control(ready.replicate())   # with the default interval: nothing is verified now
+    assert replica_status(ready.db)["proven_restore"]["txid"] == txid
+    assert verification(ready)["ok"] is True
+    assert daemon.stop() == DONE and leftovers(ready) == []
+
+
+def test_each_of_several_replicas_is_proven(ready):
+    second = ready.folder / "second"
+    daemon = wait_control(ready.replicate(*EACH_SECOND, also=[second]))
+    txid = assert_synced(ready.db)
+    for index in range(2):
+        wait_proven(ready, daemon, txid, index)
+    assert daemon.stop() == DONE
+    assert {one["url"] for one in json.loads(proof_of(ready.db).read_text())["replicas"]} == {str(ready.replica), str(second)}
+
+
+def test_a_damaged_replica_is_reported_and_the_daemon_goes_on(ready):
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    ready.writer(count=5).finish()
+    txid = assert_synced(ready.db)
+    wait_proven(ready, daemon, txid)
+    name = level_zero(ready.replica)[0]
+    path = ready.replica / "0" / name
+    good = path.read_bytes()
+    path.write_bytes(good[:len(good) // 2] + bytes(len(good) - len(good) // 2))
+    daemon.wait_for(lambda: verification(ready)["ok"] is False, 30, "the damage is found")
+    found = verification(ready)
+    assert found["problems"] >= 1 and name in found["problem"]
+    assert replica_status(ready.db)["proven_restore"]["txid"] == txid   # that one was proven
+    lines = [line for line in daemon.log().splitlines() if " ERROR " in line]
+    assert lines and all("verification found" in line and str(ready.replica) in line for line in lines)
+    text = seawall("status", ready.db)
+    assert text.returncode == DONE and "VERIFICATION" in text.stdout.decode() and name in text.stdout.decode()
+    assert f'seawall_replica_verified_ok{{database="{ready.db}",replica="{ready.replica}"}} 0' in seawall("status", "--metrics", ready.db).stdout.decode()
+    ready.writer(count=3).finish()
+    assert assert_synced(ready.db) > txid
+    path.write_bytes(good)
+    wait_proven(ready, daemon, txid + 1)
+    assert verification(ready) | {"time": None, "running": None} == {
+        "time": None, "ok": True, "problems": 0, "problem": None, "error": None, "running": None}
+    assert daemon.stop() == DONE and leftovers(ready) == []
+
+
+def test_a_replica_that_has_lost_everything_is_no_proof_of_anything(ready):
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    assert_synced(ready.db)
+    for name in level_zero(ready.replica):
+        (ready.replica / "0" / name).unlink()
+    daemon.wait_for(lambda: verification(ready)["ok"] is False, 30, "the loss is found")
+    assert daemon.stop() == DONE
+
+
+def test_one_that_can_not_be_done_is_told_once_and_tried_again(ready, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(ready.folder / "not-there"))
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    daemon.wait_for(lambda: verification(ready)["error"], 30, "the failure is told")
+    found = verification(ready)
+    assert "not-there" in found["error"] and found["ok"] is found["time"] is None
+    stays_true(lambda: daemon.log().count("could not be verified") == 1, 2.5, "it is told once")
+    (ready.folder / "not-there").mkdir()
+    wait_proven(ready, daemon, 1)
+    assert verification(ready)["error"] is None
+    assert daemon.stop() == DONE
+
+
+@pytest.mark.parametrize("content", NOTHING_SAID.values(), ids=NOTHING_SAID)
+def test_a_record_that_says_nothing_is_as_if_nothing_had_been_verified(ready, content):
+    proof_of(ready.db).write_bytes(content.replace(b"URL", os.fsencode(ready.replica)))
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    wait_proven(ready, daemon, 1)
+    assert daemon.stop() == DONE
+    assert json.loads(proof_of(ready.db).read_text())["format"] == 1
+
+
+def test_a_record_that_can_not_be_written_is_told_and_the_daemon_goes_on(ready):
+    proof_of(ready.db).mkdir()
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    wait_proven(ready, daemon, 1)
+    daemon.wait_for(lambda: "is lost with the next start" in daemon.log(), 10, "it is told")
+    assert daemon.stop() == DONE
+    assert not [name for name in os.listdir(ready.folder) if name.startswith(".seawall")]
+
+
+def test_without_room_it_is_verified_but_not_restored(ready):
+    daemon = wait_control(ready.replicate(*EACH_SECOND, environment={"TMPDIR": "/proc"}))   # as full as file systems get
+    daemon.wait_for(lambda: verification(ready)["ok"], 30, "it is verified")
+    first = verification(ready)["time"]
+    daemon.wait_for(lambda: verification(ready)["time"] > first, 30, "and again")
+    assert replica_status(ready.db)["proven_restore"] is None
+    assert "verified, without a restore" in daemon.log()
+    assert " WARN " in daemon.told_once("less than twice the room")
+    assert daemon.stop() == DONE
+
+
+@pytest.mark.parametrize("options", [("--verify-interval", "never"), ("--once", *EACH_SECOND), ()])
+def test_without_a_reason_nothing_is_verified(ready, options):
+    daemon = ready.replicate(*options, live=False)
+    if "--once" in options:
+        assert daemon.wait() == DONE
+    else:
+        wait_control(daemon)
+        stays_true(lambda: not verification(ready)["running"], 2.5, "nothing runs")
+        assert daemon.stop() == DONE
+    assert not proof_of(ready.db).exists()
+
+
+# ---- the process that does it
+
+@pytest.fixture
+def verifying(ready):
+    """A daemon with a verification that goes on for a while: it is stopped (SIGSTOP) as soon as it is seen."""
+    app = sqlite3.connect(ready.db, isolation_level=None)
+    app.execute("CREATE TABLE big(payload BLOB)")
+    app.executemany("INSERT INTO big VALUES(randomblob(?))", [(1 << 20,)] * 20)   # so that it takes some time
+    app.close()
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    (child,) = daemon.wait_for(lambda: children_of(daemon.pid), 30, "a verification runs")
+    os.kill(child, signal.SIGSTOP)
+    yield ready, daemon, child
+    try:
+        os.kill(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def test_a_stop_ends_it(verifying):
+    stage, daemon, child = verifying
+    assert verification(stage)["running"] is True
+    os.kill(child, signal.SIGCONT)
+    assert daemon.stop() == DONE
+    assert not os.path.exists(f"/proc/{child}")
+    assert leftovers(stage) == [] and "verification found" not in daemon.log() and "could not be verified" not in daemon.log()
+
+
+def test_a_stop_ends_it_even_if_it_hangs(verifying):
+    stage, daemon, child = verifying
+    assert daemon.stop() == DONE
+    assert not os.path.exists(f"/proc/{child}")
+
+
+def test_it_does_not_hold_up_shipping_and_is_the_only_one(verifying):
+    stage, daemon, child = verifying
+    before = assert_synced(stage.db)
+    stage.writer(count=20).finish()
+    assert assert_synced(stage.db) > before
+    stays_true(lambda: children_of(daemon.pid) == [child], 2, "it is the only one")
+
+
+def test_its_end_by_a_signal_is_no_result_and_it_is_tried_again(verifying):
+    stage, daemon, child = verifying
+    os.kill(child, signal.SIGKILL)
+    daemon.wait_for(lambda: "killed by signal 9" in daemon.log(), 10, "it is told")
+    assert " WARN " in daemon.told_once("killed by signal 9")
+    for name in leftovers(stage):
+        shutil.rmtree(stage.folder / "tmp" / name)
+    wait_proven(stage, daemon, 1)
+    assert daemon.stop() == DONE
+
+
+def test_it_has_the_lowest_priority_and_no_signal_is_blocked(verifying):
+    _, _, child = verifying
+    fields = open(f"/proc/{child}/stat").read().rsplit(")", 1)[1].split()
+    assert int(fields[16]) == 19
+    assert "SigBlk:\t0000000000000000\n" in open(f"/proc/{child}/status").read()
+    assert sorted(int(fd) for fd in os.listdir(f"/proc/{child}/fd"))[:3] == [0, 1, 2]
+    assert not [link for link in map(os.readlink, (f"/proc/{child}/fd/{fd}" for fd in os.listdir(f"/proc/{child}/fd")))
+                if "app.db" in link and "tmp" not in link]   # nothing of the database is inherited
+
+
+def test_no_zombie_stays(ready):
+    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    first = wait_proven(ready, daemon, 1)["time"]
+    daemon.wait_for(lambda: replica_status(ready.db)["proven_restore"]["time"] > first, 30, "another one")
+    wait_until(lambda: children_of(daemon.pid) == [], 10, "it is reaped")
+    assert daemon.stop() == DONE

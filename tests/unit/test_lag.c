@@ -1,0 +1,74 @@
+/* replicate/lag.h: the age of the oldest commit that is not durable, never too young, in bounded memory. */
+#include "unit.h"
+
+#include "replicate/lag.h"
+
+static void it_is_the_first_commit_of_the_span_that_holds_the_next_txid(void **state)
+{
+    struct lag l = {.count = 0};
+    (void)state;
+    lag_note(&l, 3, 1000);
+    lag_note(&l, 5, 2000);
+    lag_note(&l, 6, 2500);
+    assert_int_equal(lag_since_ms(&l, 0), 1000);
+    assert_int_equal(lag_since_ms(&l, 2), 1000);
+    assert_int_equal(lag_since_ms(&l, 3), 2000);
+    assert_int_equal(lag_since_ms(&l, 5), 2500);
+    assert_int_equal(lag_since_ms(&l, 6), 0);
+}
+
+static void what_was_noted_before_is_no_news(void **state)
+{
+    struct lag l = {.count = 0};
+    (void)state;
+    lag_note(&l, 3, 1000);
+    lag_note(&l, 3, 9000);
+    lag_note(&l, 2, 9000);
+    assert_int_equal(l.count, 1);
+    assert_int_equal(lag_since_ms(&l, 2), 1000);
+}
+
+static void what_every_replica_has_is_forgotten(void **state)
+{
+    struct lag l = {.count = 0};
+    (void)state;
+    for (uint64_t txid = 1; txid <= 10; txid++)
+        lag_note(&l, txid, (int64_t)txid * 100);
+    lag_trim(&l, 4);
+    assert_int_equal(l.count, 6);
+    assert_int_equal(lag_since_ms(&l, 4), 500);
+    lag_trim(&l, 10);
+    assert_int_equal(l.count, 0);
+    assert_int_equal(lag_since_ms(&l, 10), 0);
+}
+
+/* One replica is away for a million commits: for it the answer stays exact, for one that is a few behind too, and in between it
+ * is never younger than the truth. */
+static void a_long_outage_costs_precision_in_the_middle_only(void **state)
+{
+    struct lag l = {.count = 0};
+    uint64_t last = 1000000;
+    (void)state;
+    for (uint64_t txid = 1; txid <= last; txid++) {
+        lag_note(&l, txid, (int64_t)txid * 10);
+        assert_true(l.count <= LAG_SPANS_MAX);
+    }
+    assert_int_equal(lag_since_ms(&l, 0), 10);
+    for (uint64_t txid = last - LAG_SPANS_MAX / 4; txid < last; txid++)
+        assert_int_equal(lag_since_ms(&l, txid), (int64_t)(txid + 1) * 10);
+    for (uint64_t txid = 0; txid < last; txid += 997) {
+        int64_t since = lag_since_ms(&l, txid);
+        assert_true(since > 0 && since <= (int64_t)(txid + 1) * 10);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(it_is_the_first_commit_of_the_span_that_holds_the_next_txid),
+        UNIT(what_was_noted_before_is_no_news),
+        UNIT(what_every_replica_has_is_forgotten),
+        UNIT(a_long_outage_costs_precision_in_the_middle_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

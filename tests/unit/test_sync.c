@@ -1,0 +1,174 @@
+/* replicate/sync.h: only a run of the local job that began after the request proves that a commit was captured. */
+#include "replicate/sync.h" /* first: <fcntl.h> makes macros of names of watch.h */
+
+#include "unit.h"
+
+static struct database db;
+static struct lane lanes[2];
+
+/* Two attached replicas, txid 5 captured and durable, nothing runs. */
+static int begin(void **state)
+{
+    (void)state;
+    memset(&db, 0, sizeof db);
+    memset(lanes, 0, sizeof lanes);
+    db.lanes = lanes;
+    db.lane_count = 2;
+    db.captured_txid = 5;
+    db.runs = db.through_run = 3;
+    for (size_t i = 0; i < 2; i++) {
+        lanes[i].seen = DESTINATION_ATTACHED;
+        lanes[i].seen_durable = 5;
+    }
+    return 0;
+}
+
+static void run_starts(void)
+{
+    db.busy = true;
+    db.runs++;
+    db.news = db.touched = false;
+}
+
+static void run_ends(bool through, uint64_t txid)
+{
+    db.busy = false;
+    db.captured_txid = txid;
+    if (through)
+        db.through_run = db.runs;
+}
+
+static void what_is_durable_already_has_to_be_looked_at_once_more(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, 1000);
+    assert_int_equal(sync_look(&db, &w, 1000), SYNC_WAITING);
+    run_starts();
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    run_ends(true, 5);
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_DURABLE);
+    assert_int_equal(w.txid, 5);
+}
+
+static void a_run_that_was_under_way_is_no_proof(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    run_starts();
+    sync_begin(&db, &w, 1000);
+    run_ends(true, 5);
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    run_starts();
+    run_ends(true, 6);
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    lanes[0].seen_durable = lanes[1].seen_durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
+}
+
+static void a_run_that_did_not_get_through_is_no_proof(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, 1000);
+    run_starts();
+    run_ends(false, 5);
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+}
+
+static void what_comes_later_is_not_waited_for(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, 1000);
+    run_starts();
+    run_ends(true, 6);
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    run_starts();
+    run_ends(true, 9);
+    lanes[0].seen_durable = lanes[1].seen_durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_DURABLE);
+    assert_int_equal(db.urgent_txid, 6);
+}
+
+static void every_replica_has_to_have_it(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, 1000);
+    run_starts();
+    run_ends(true, 6);
+    lanes[0].seen_durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    lanes[1].seen_durable = 6;
+    lanes[1].seen = DESTINATION_DETACHED; /* nothing is proven of it */
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    lanes[1].seen = DESTINATION_ATTACHED;
+    lanes[1].seen_base_owed = true;
+    assert_int_equal(sync_look(&db, &w, 1003), SYNC_WAITING);
+    lanes[1].seen_base_owed = false;
+    assert_int_equal(sync_look(&db, &w, 1004), SYNC_DURABLE);
+}
+
+static void a_conflict_is_told_when_the_others_have_it(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    lanes[0].seen = DESTINATION_CONFLICT;
+    sync_begin(&db, &w, 1000);
+    run_starts();
+    run_ends(true, 6);
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    lanes[1].seen_durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_CONFLICT);
+}
+
+/* Another head may have a larger number than what we wait for, without having it. */
+static void a_comparison_of_all_pages_numbers_anew(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, 1000);
+    run_starts();
+    run_ends(true, 6);
+    lanes[0].seen_durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    run_starts();
+    run_ends(true, 20);
+    db.figures.resyncs++;
+    lanes[1].seen_durable = 19;
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    lanes[0].seen_durable = lanes[1].seen_durable = 20;
+    assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
+}
+
+/* A person waits; but many that wait must not make one try of each. */
+static void what_fails_is_tried_again_but_not_more_than_once_a_second(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    lanes[0].started_at_ms = 1000;
+    lanes[0].retry_at_ms = 60000;
+    lanes[1].retry_at_ms = 900;
+    lanes[1].started_at_ms = 1000;
+    sync_begin(&db, &w, 1500);
+    assert_int_equal(lanes[0].retry_at_ms, 2000);
+    assert_int_equal(lanes[1].retry_at_ms, 900);
+}
+
+#define SYNC_UNIT(test) cmocka_unit_test_setup(test, begin)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SYNC_UNIT(what_is_durable_already_has_to_be_looked_at_once_more),
+        SYNC_UNIT(a_run_that_was_under_way_is_no_proof),
+        SYNC_UNIT(a_run_that_did_not_get_through_is_no_proof),
+        SYNC_UNIT(what_comes_later_is_not_waited_for),
+        SYNC_UNIT(every_replica_has_to_have_it),
+        SYNC_UNIT(a_conflict_is_told_when_the_others_have_it),
+        SYNC_UNIT(a_comparison_of_all_pages_numbers_anew),
+        SYNC_UNIT(what_fails_is_tried_again_but_not_more_than_once_a_second),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
