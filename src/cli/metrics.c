@@ -52,6 +52,8 @@ static const struct metric metrics[] = {
     {"seawall_replica_sent_bytes_total", "counter", "Bytes sent to the store.", OF_REPLICA, "requests", "sent_bytes", COUNT},
     {"seawall_replica_received_bytes_total", "counter", "Bytes received from the store.", OF_REPLICA, "requests", "received_bytes",
      COUNT},
+    {"seawall_replica_base_timestamp_seconds", "gauge", "When the newest base was complete.", OF_REPLICA, "base", "time", MOMENT},
+    {"seawall_replica_base_bytes", "gauge", "Bytes of the newest base.", OF_REPLICA, "base", "bytes", COUNT},
     {"seawall_replica_verified_timestamp_seconds", "gauge", "When the daemon last verified the replica.", OF_REPLICA,
      "verification", "time", MOMENT},
     {"seawall_replica_verified_ok", "gauge", "1 if that verification found nothing wrong.", OF_REPLICA, "verification", "ok", FLAG},

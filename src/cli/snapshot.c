@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "config/file.h"
 #include "replicate/scheduler.h"
 
@@ -14,6 +15,7 @@
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
 #define BUSY_MS 10000
+#define BASE_MS_MAX INT64_C(86400000) /* for a base that a daemon writes */
 #define BUSY_MS_MAX (24 * 3600 * 1000)
 
 _Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "what a file may name must fit");
@@ -108,10 +110,28 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
 }
 
 /* Another process has the database. If it is a daemon, what is wanted is wanted from it. */
-static int ask_daemon(const char *db_path, struct err *e)
+static int ask_daemon(const struct request *r, const struct replicate_config *c, int64_t start_ms, struct err *e)
 {
-    err_set(e, ERR_BUSY, 0, "a seawall daemon, snapshot or restore is at work on '%s'", db_path);
-    return err_hint(e, "a daemon keeps its replicas up to date by itself; wait for the others, and try again");
+    struct json *answer = NULL;
+    int64_t txid = 0;
+    int64_t timeout_ms = r->base ? BASE_MS_MAX : (int64_t)c->options.stop_timeout_ms;
+    if (client_ask(c->db_path, r->base ? "base" : "sync", timeout_ms, &answer, e)) {
+        if (e->code != ERR_BUSY)
+            return -1;
+        err_set(e, ERR_BUSY, 0, "a seawall daemon, snapshot or restore is at work on '%s'", c->db_path);
+        return err_hint(e, "a daemon keeps its replicas up to date by itself; wait for the others, and try again");
+    }
+    const char *state = json_get_text(answer, "state");
+    json_get_number(answer, "txid", &txid);
+    int rc = state && strcmp(state, "durable") == 0 ? 0 : -1;
+    if (rc)
+        err_set(e, ERR_CONFLICT, 0, "a replica belongs to another writer, says the daemon that runs; the others are durable");
+    else
+        printf("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path, txid,
+               r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
+    fflush(stdout);
+    json_free(answer);
+    return rc;
 }
 
 static int fail(const char *db_path, struct err *e)
@@ -144,7 +164,7 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
         outcome->interrupted |= summary.interrupted;
         outcome->hung |= summary.hung;
         if (rc != 0 && summary.taken)
-            rc = ask_daemon(c.db_path, &e);
+            return ask_daemon(r, &c, start_ms, &e) ? fail(c.db_path, &e) : EXIT_DONE;
         tell(c.db_path, &summary, clock_mono_ms() - start_ms);
     }
     return rc == 0 ? EXIT_DONE : fail(c.db_path, &e);

@@ -64,14 +64,14 @@ static size_t syncing(const struct control *c)
     return n;
 }
 
-static void begin_sync(struct control *c, struct connection *k, int64_t now_ms)
+static void begin_sync(struct control *c, struct connection *k, enum sync_what what, int64_t now_ms)
 {
     if (syncing(c) >= CONTROL_SYNCS_MAX) {
         answer_error(k, "too many wait for a sync already", now_ms);
         return;
     }
     k->syncing = true;
-    sync_begin(c->db, &k->sync, now_ms);
+    sync_begin(c->db, &k->sync, what, now_ms);
 }
 
 static void look_at_sync(struct control *c, struct connection *k, int64_t now_ms)
@@ -93,7 +93,9 @@ static void obey(struct control *c, struct connection *k, size_t n, int64_t now_
     if (command && strcmp(command, "status") == 0)
         answer(k, status_of(c->db, c->proof), now_ms);
     else if (command && strcmp(command, "sync") == 0)
-        begin_sync(c, k, now_ms);
+        begin_sync(c, k, SYNC_COMMITS, now_ms);
+    else if (command && strcmp(command, "base") == 0)
+        begin_sync(c, k, SYNC_BASE, now_ms);
     else
         answer_error(k, j ? "there is no such command" : e.msg, now_ms);
     json_free(j);

@@ -4,6 +4,7 @@
  *
  *   {"command":"status"}   ->  what status.h says
  *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, when it is; see sync.h
+ *   {"command":"base"}     ->  the same, when each replica has a new base besides
  *   anything else          ->  {"error":"..."}
  *
  * Nobody who connects can hold up the scheduler: nothing here waits. A request that is longer than CONTROL_REQUEST_MAX, or is not

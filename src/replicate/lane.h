@@ -41,8 +41,12 @@ struct lane {
     bool seen_base_owed;         /* then it could not be restored: its base was not complete */
     struct store *store;         /* its store then; NULL: not opened yet */
     struct budget budget;        /* of puts, if the store is remote */
-    bool base_was_owed;          /* when the last job began */
-    bool introduced;             /* the log said what kind of store it is */
+    struct {
+        uint64_t max, bytes;
+        int64_t at_ms;  /* monotonic */
+    } seen_base;        /* the newest base then, or what stands for it */
+    bool base_was_owed; /* when the last job began */
+    bool introduced;    /* the log said what kind of store it is */
     struct author author;
     struct job job; /* attach, append, marker */
     enum ship_kind kind;

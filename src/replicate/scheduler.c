@@ -114,7 +114,7 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
 static void open_control(struct scheduler *s)
 {
     struct err e;
-    if (s->control_tried || !s->db.ready)
+    if (s->control_tried || !s->db.ready || s->db.config->once) /* one that ends by itself is not asked */
         return;
     s->control_tried = true;
     if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.epoll_fd, &e) == 0)

@@ -466,6 +466,9 @@ static void ship_done(struct job *job)
     l->store = l->d.store;
     l->seen_durable = l->d.entry.durable_txid;
     l->seen_base_owed = l->d.entry.base_owed > 0;
+    l->seen_base.max = l->d.levels.base_max;
+    l->seen_base.bytes = l->d.levels.base_bytes;
+    l->seen_base.at_ms = l->d.levels.base_at_ms;
     l->appended = l->d.objects;
     l->appended_bytes = l->d.bytes;
     backlog_let_go(l->batches, l->batch_count);

@@ -102,6 +102,21 @@ static void set_proof(struct json *j, const struct proof *p, size_t index)
     json_set(j, "proven_restore", proven);
 }
 
+/* The first object of a history stands for a base as long as there is none. */
+static void set_base(struct json *j, const struct lane *l)
+{
+    struct json *b = json_object_new();
+    bool known = l->seen == DESTINATION_ATTACHED && l->seen_base.bytes > 0;
+    if (known)
+        json_set_number(b, "txid", (int64_t)l->seen_base.max);
+    else
+        json_set_null(b, "txid");
+    set_moment(b, "time", known ? clock_wall_ms() - (clock_mono_ms() - l->seen_base.at_ms) : 0);
+    json_set_number(b, "bytes", (int64_t)l->seen_base.bytes);
+    json_set_flag(b, "running", (l->copy && l->copy->kind == COPY_BASE) || l->paused_base);
+    json_set(j, "base", b);
+}
+
 static struct json *replica_of(const struct database *db, const struct proof *proof, size_t index)
 {
     const struct lane *l = &db->lanes[index];
@@ -115,7 +130,7 @@ static struct json *replica_of(const struct database *db, const struct proof *pr
     set_requests(j, l->store);
     json_set_number(j, "objects", (int64_t)(l->appended + l->pieces));
     json_set_number(j, "bytes", (int64_t)(l->appended_bytes + l->piece_bytes));
-    json_set_null(j, "base");
+    set_base(j, l);
     set_proof(j, proof, index);
     return j;
 }

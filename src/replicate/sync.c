@@ -18,12 +18,13 @@ static void ask_for_run(struct database *db, struct sync_wait *w, int64_t now)
     db->news = db->touched = true;
 }
 
-void sync_begin(struct database *db, struct sync_wait *ret_wait, int64_t now_ms)
+void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms)
 {
-    *ret_wait = (struct sync_wait){.after_run = db->runs};
+    *ret_wait = (struct sync_wait){.after_run = db->runs, .base = what == SYNC_BASE};
     for (size_t i = 0; i < db->lane_count; i++) {
         struct lane *l = &db->lanes[i];
         int64_t soon = l->started_at_ms + RETRY_MS;
+        l->base_wanted |= what == SYNC_BASE;
         if (l->retry_at_ms > soon)
             l->retry_at_ms = soon;
     }
@@ -54,7 +55,7 @@ enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_
         const struct lane *l = &db->lanes[i];
         if (l->seen == DESTINATION_CONFLICT)
             state = SYNC_CONFLICT;
-        else if (l->seen != DESTINATION_ATTACHED || l->seen_durable < w->txid || l->seen_base_owed)
+        else if (l->seen != DESTINATION_ATTACHED || l->seen_durable < w->txid || l->seen_base_owed || (w->base && l->base_wanted))
             return SYNC_WAITING;
     }
     return state;

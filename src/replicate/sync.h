@@ -12,6 +12,7 @@ struct sync_wait {
     uint64_t after_run; /* a later one has to get through */
     uint64_t asked_run; /* the last that had been started when one more was asked for */
     bool asked, captured;
+    bool base;        /* a new base of each replica has to be complete too */
     uint64_t txid;    /* once it is captured: to be durable */
     uint64_t resyncs; /* so far; a comparison of all pages numbers anew */
 };
@@ -23,7 +24,8 @@ enum sync_state {
 };
 
 /* What fails is tried again now, if it was not tried just before. */
-void sync_begin(struct database *db, struct sync_wait *ret_wait, int64_t now_ms);
+enum sync_what { SYNC_COMMITS, SYNC_BASE };
+void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms);
 
 /* To be called before each database_schedule while somebody waits: it asks for what has to run. From the moment of capture on
  * what is waited for leaves at once, past the budget of puts. */

@@ -12,7 +12,7 @@ import pytest
 
 from bank import ROWS, Bank, BusyBank, entries
 from compare import assert_same_pages, assert_sound, drop, settled
-from seawall import (BINARY, CHECKOUT, COMPARED, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, last_txid, objects, restore,
+from seawall import (BINARY, CHECKOUT, COMPARED, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, last_txid, objects, listing, restore,
                      restore_points, seawall, told, url_of)
 from test_killed_anywhere import Killer, KILLED, large_database, moments
 from waiting import PATIENCE, figure, stays_true, wait_until
@@ -312,12 +312,17 @@ def test_of_two_at_once_the_second_says_so(stage, s3, bank):
     line_of(ended(first))
 
 
-def test_a_daemon_is_not_fought(stage):
+def test_a_daemon_is_asked_and_not_fought(stage):
     bank = Bank(stage.db, "wal")
     daemon = stage.replicate()
     bank.commit()
     result = snapshot(stage)
-    assert result.returncode == FAILED and b"a seawall daemon" in result.stderr, told(result)
+    assert result.returncode == DONE and result.stdout.count(b"\n") == 1, told(result)
+    assert b"txid 2 is durable in all replicas, says the daemon" in result.stdout, told(result)
+    assert entries(stage.restored()) == entries(stage.db)
+    result = snapshot(stage, "--base")
+    assert result.returncode == DONE and b"each with a new base" in result.stdout, told(result)
+    assert [base["state"] for base in listing(stage.replica)["bases"]] == ["complete"]
     assert daemon.running()
     bank.commit()
     assert daemon.stop() == DONE

@@ -43,7 +43,8 @@ def test_it_says_what_is_captured_and_what_is_durable(stage, live):
     assert replica.keys() == REPLICA_KEYS
     assert (replica["url"], replica["state"], replica["durable_txid"]) == (str(stage.replica), "attached", txid)
     assert (replica["lag_transactions"], replica["lag_ms"], replica["fencing"]) == (0, 0, "strong")
-    assert replica["error"] is replica["error_since"] is replica["requests"] is replica["base"] is replica["proven_restore"] is None
+    assert replica["error"] is replica["error_since"] is replica["requests"] is replica["proven_restore"] is None
+    assert replica["base"]["txid"] == 1 and replica["base"]["bytes"] > 0 and not replica["base"]["running"]
     assert replica["objects"] >= 1 and replica["bytes"] > 0
     assert replica["verification"] == {"time": None, "ok": None, "problems": 0, "problem": None, "error": None, "running": False}
     live.wait_for(lambda: status(stage.db)["state"] == "resting", 10, "the database rests")

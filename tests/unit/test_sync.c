@@ -42,7 +42,7 @@ static void what_is_durable_already_has_to_be_looked_at_once_more(void **state)
 {
     struct sync_wait w;
     (void)state;
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     assert_int_equal(sync_look(&db, &w, 1000), SYNC_WAITING);
     run_starts();
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
@@ -56,7 +56,7 @@ static void a_run_that_was_under_way_is_no_proof(void **state)
     struct sync_wait w;
     (void)state;
     run_starts();
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_ends(true, 5);
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     run_starts();
@@ -70,7 +70,7 @@ static void a_run_that_did_not_get_through_is_no_proof(void **state)
 {
     struct sync_wait w;
     (void)state;
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(false, 5);
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
@@ -80,7 +80,7 @@ static void what_comes_later_is_not_waited_for(void **state)
 {
     struct sync_wait w;
     (void)state;
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
@@ -95,7 +95,7 @@ static void every_replica_has_to_have_it(void **state)
 {
     struct sync_wait w;
     (void)state;
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
     lanes[0].seen_durable = 6;
@@ -115,7 +115,7 @@ static void a_conflict_is_told_when_the_others_have_it(void **state)
     struct sync_wait w;
     (void)state;
     lanes[0].seen = DESTINATION_CONFLICT;
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
@@ -128,7 +128,7 @@ static void a_comparison_of_all_pages_numbers_anew(void **state)
 {
     struct sync_wait w;
     (void)state;
-    sync_begin(&db, &w, 1000);
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
     lanes[0].seen_durable = 6;
@@ -151,7 +151,7 @@ static void what_fails_is_tried_again_but_not_more_than_once_a_second(void **sta
     lanes[0].retry_at_ms = 60000;
     lanes[1].retry_at_ms = 900;
     lanes[1].started_at_ms = 1000;
-    sync_begin(&db, &w, 1500);
+    sync_begin(&db, &w, SYNC_COMMITS, 1500);
     assert_int_equal(lanes[0].retry_at_ms, 2000);
     assert_int_equal(lanes[1].retry_at_ms, 900);
 }
