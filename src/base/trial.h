@@ -32,6 +32,8 @@
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                               \
     X(halfway, "a capture that failed half-way is never resumed from")                                                             \
     X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                             \
+    X(cover_age, "a segment goes only when the one that has its commits is older than what is kept")                               \
+    X(anchor_age, "what goes before a base goes only when that base is older than what is kept")                                   \
     X(patch_from, "a patch is written into a segment only if it begins not after the state that the segment begins with")
 
 #ifdef SEAWALL_TRIAL

@@ -3,6 +3,7 @@
  * Of 100,000 objects nothing is compared with all others: what covers a segment is found by halving, in a list that is sorted by
  * beginnings and knows for each how far any up to it reaches. What covers is read only when something is to go for it, and that
  * goes once. */
+#include "base/trial.h"
 #include "replica/retention_decision.h"
 
 #include <inttypes.h>
@@ -197,7 +198,8 @@ static void collect_covers(struct covering *v, unsigned above)
         if (n->level <= above || d->segments[i].reason == RETENTION_BEFORE_ANCHOR)
             continue;
         v->any.list[v->any.count++] = cover;
-        if (decision_older(d, d->segments[i].time_ms, d->keep_all_ms) && v->sound[i] != SOUND_NOT)
+        bool old = decision_older(d, d->segments[i].time_ms, d->keep_all_ms) || !RULE(cover_age);
+        if (old && v->sound[i] != SOUND_NOT)
             v->good.list[v->good.count++] = cover;
     }
     covers_seal(&v->any);

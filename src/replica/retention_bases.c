@@ -1,4 +1,5 @@
 /* replica/retention_bases.c - rules C and E of replica/retention.h: which bases stay, and the restore point that each keeps. */
+#include "base/trial.h"
 #include "replica/retention_decision.h"
 
 #include <stdlib.h>
@@ -297,7 +298,7 @@ int retention_judge_bases(struct decision *d, struct err *e)
     const struct retained_base *before_all = newest_older_than(d, d->keep_all_ms);
     if (before_all)
         keep(d, before_all, RETENTION_BASE_BEFORE_ALL);
-    d->anchor = newest_older_than(d, d->window_ms);
+    d->anchor = newest_older_than(d, RULE(anchor_age) ? d->window_ms : 0);
     if (d->anchor)
         keep(d, d->anchor, RETENTION_BASE_ANCHOR);
     if (keep_by_calendar(d, e) || (d->anchor && keep_bridges(d, e)))

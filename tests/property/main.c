@@ -32,10 +32,9 @@ static const struct {
 /* Seeds that met the hole when it was last looked for: tried first. A change of the program or of the world may make one worthless;
  * then the search is longer, and says which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
-    [RULE_durable_first] = 23, [RULE_runs] = 1,       [RULE_bind] = 6,       [RULE_base_start] = 5,
-    [RULE_base_span] = 186,    [RULE_lost_map] = 52,  [RULE_splice] = 26,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 1767,    [RULE_unbroken] = 362, [RULE_frame_sum] = 36, [RULE_files_as_left] = 220,
-    [RULE_halfway] = 4,
+    [RULE_durable_first] = 1, [RULE_attempts] = 12, [RULE_runs] = 1,           [RULE_bind] = 6,       [RULE_base_start] = 5,
+    [RULE_lost_map] = 52,     [RULE_splice] = 247,  [RULE_split_state] = 2,    [RULE_full_xor] = 341, [RULE_unbroken] = 362,
+    [RULE_frame_sum] = 421,   [RULE_halfway] = 1,   [RULE_files_as_left] = 49,
 };
 
 static char folder[300];
