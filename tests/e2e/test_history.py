@@ -1,13 +1,14 @@
 """What keeps a replica small and quick to restore, however long it lives: compacted levels, and bases."""
 import random
 import sqlite3
+import time
 
 import pytest
 
 from application import check
 from compare import drop
 from ledger import TABLE, insert
-from seawall import DONE, listing, objects, seawall, told, url_of
+from seawall import DONE, USAGE, listing, objects, seawall, told, url_of
 from waiting import figure, stays_true
 
 
@@ -153,3 +154,51 @@ def test_ten_thousand_commits_are_restored_from_any_of_them(stage):
         restored = stage.restored(before + n)
         assert check(restored) == n
         drop(restored)
+
+
+def test_after_ten_thousand_commits_and_a_prune_every_point_that_is_kept_restores(stage):
+    stage.prepare()
+    daemon = stage.replicate("--fanout", "5", "--base-interval", "1s", "--prune-interval", "never")
+    before = stage.last_txid()
+    stage.writer(count=10000, rate=figure(1000, 4000)).finish()
+    assert daemon.stop() == DONE
+    time.sleep(1.2)   # until everything is older than the grace period
+    result = seawall("prune", "--quiet", "--grace", "1s", "--keep-all", "0", "--keep-levels", "1d", url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    points = stage.points()
+    assert 3 <= len(points) < 5000 and points[-1] == before + 10000
+    stage.note(f"{len(points)} restore points are kept of 10,000, all restored")
+    assert_verified(stage.replica)
+    for txid in points:
+        restored = stage.restored(txid)
+        assert check(restored) == txid - before
+        drop(restored)
+
+
+def test_the_daemon_applies_retention_while_an_application_writes_and_others_restore(stage):
+    stage.prepare()
+    daemon = stage.replicate("--fanout", "3", "--base-interval", "1s", "--prune-interval", "1s", "--grace", "1s", "--keep-all", "2s",
+                             "--keep-levels", "3s", "--keep-daily", "1", "--keep-weekly", "0")
+    app = stage.writer(seconds=figure(60, 12), rate=300)
+    restores = 0
+    while app.running():
+        committed = app.committed()
+        restored = stage.restored()
+        assert check(restored) >= committed - 300, "a restore gives what was committed a second ago at least"
+        drop(restored)
+        restores += 1
+    app.finish()
+    assert daemon.stop() == DONE
+    assert "retention deleted" in daemon.log()
+    assert stage.points()[0] > 100, "old restore points are gone"
+    stage.note(f"{restores} restores while retention was at work")
+    stage.assert_restore_equals_source()
+    assert_verified(stage.replica)
+
+
+def test_a_policy_that_keeps_nothing_is_refused_at_the_start(stage):
+    stage.prepare()
+    nothing = [word for name in ("all", "levels", "hourly", "daily", "weekly", "monthly") for word in (f"--keep-{name}", "0")]
+    result = seawall("replicate", "--once", *nothing, stage.db, url_of(stage.replica))
+    assert result.returncode == USAGE and b"HINT" in result.stderr, told(result)
+    assert seawall("replicate", "--once", "--prune-interval", "never", *nothing, stage.db, url_of(stage.replica)).returncode == DONE

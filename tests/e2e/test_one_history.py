@@ -4,9 +4,9 @@ import re
 import pytest
 
 from application import check
-from compare import assert_sound, content_of, copy_file, drop
+from compare import assert_same_pages, assert_sound, content_of, copy_file, drop
 from ledger import TABLE, Ledger, insert
-from seawall import DONE, OTHER_WRITER, restore, told
+from seawall import DONE, OTHER_WRITER, restore, seawall, told, url_of
 from waiting import figure, wait_until
 
 
@@ -212,3 +212,27 @@ def test_two_writers_that_append_at_the_same_moment_never_interleave(stage):
         for branch in branches:
             branch.ledger.close()
         stage.db, stage.replica = (path.with_name(f"{path.stem}-again{path.suffix}") for path in (stage.db, stage.replica))
+
+
+def test_a_copy_elsewhere_that_takes_over_says_so_before_and_sends_only_what_differs(stage):
+    app = stage.ledger()
+    app.commit(TABLE, insert(20000))
+    daemon = stage.replicate()
+    assert daemon.stop() == DONE
+    app.close()
+    elsewhere = stage.folder / "elsewhere"
+    elsewhere.mkdir()
+    copy_file(stage.db, elsewhere / "app.db")
+    other = stage.ledger(db=elsewhere / "app.db")
+    other.commit("UPDATE big SET payload = randomblob(500) WHERE id = 7")
+    before = sum(path.stat().st_size for path in stage.replica.rglob("*") if path.is_file())
+    result = seawall("replicate", "--once", elsewhere / "app.db", url_of(stage.replica))
+    assert result.returncode == OTHER_WRITER, told(result)
+    result = seawall("replicate", "--once", "--take-over", elsewhere / "app.db", url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    said = result.stderr.decode()
+    assert said.index("takes over another writer's history") < said.index("compared all pages"), said
+    after = sum(path.stat().st_size for path in stage.replica.rglob("*") if path.is_file())
+    assert after - before < 20000, f"{after - before} bytes for one row of {before}"
+    other.close()
+    assert_same_pages(elsewhere / "app.db", stage.restored())
