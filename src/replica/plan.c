@@ -330,8 +330,9 @@ static int merge_source(struct catalog *c, const struct plan *p, const struct pl
 {
     struct segment s;
     if (object_load(c->store, source->key, c->codec, SEGMENT_WANT_ALL, &s, e)) {
-        if (e->code == ERR_NOTFOUND)
-            e->code = ERR_CORRUPT; /* the replica names it */
+        const struct name name = name_parse(source->key);
+        if (e->code == ERR_NOTFOUND) /* the replica names it; it was there, or it was not even listed */
+            e->code = catalog_find(c, &name) ? ERR_GONE : ERR_CORRUPT;
         return -1;
     }
     for (uint32_t i = 0; i < s.trailer.version_count; i++) {

@@ -159,6 +159,21 @@ static int identify(const struct destination *d, const struct author *a, struct 
     return replica_identity_obtain(d->store, ret_id, e);
 }
 
+/* Are all these txids in compacted segments? Then retention may have taken the objects that had them. */
+static bool levels_have(const struct catalog *c, uint64_t first, uint64_t last)
+{
+    bool further = true;
+    while (first <= last && further) {
+        further = false;
+        for (size_t i = 0; i < c->level_count; i++)
+            if (c->levels[i].name.min <= first && c->levels[i].name.max >= first) {
+                first = c->levels[i].name.max + 1;
+                further = true;
+            }
+    }
+    return first > last;
+}
+
 /* Do the newest objects of a weak store still continue each other? One of them may have been overwritten. */
 static int check_links(struct destination *d, const struct author *a, const struct catalog *c, struct err *e)
 {
@@ -173,9 +188,9 @@ static int check_links(struct destination *d, const struct author *a, const stru
             return -1;
         const struct segment_info info = s.trailer.info;
         segment_release(&s);
-        bool hole = info.min > before.max + 1; /* retention */
+        bool hole = before.max > 0 && info.min > before.max + 1 && levels_have(c, before.max + 1, info.min - 1); /* retention */
         bool linked = hole || (info.min == before.max + 1 && digest_equal(&info.digest_before, &before_digest));
-        d->broken |= !linked && !(info.flags & SEGMENT_FROM_EMPTY);
+        d->broken |= before.max > 0 && !linked && !(info.flags & SEGMENT_FROM_EMPTY);
         if (info.flags & SEGMENT_FROM_EMPTY)
             d->broken = false;
         before = info;

@@ -400,6 +400,8 @@ static bool is_due(const struct proof *p, size_t index, int64_t now_ms)
         return false;
     if (r->verified_ms == 0 || age < 0) /* never; or by a clock that was wrong */
         return now_ms - p->started_ms >= (interval < FIRST_MS ? interval : FIRST_MS);
+    if (r->ok && r->proven_ms > 0 && r->proven_txid >= l->seen_durable) /* idle is free: what nobody wrote was proven already */
+        return false;
     return age >= (r->ok || interval < FAILED_MS ? interval : FAILED_MS);
 }
 

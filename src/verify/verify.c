@@ -132,6 +132,10 @@ int verify_run(struct store *store, const struct verify_options *options, struct
         if (i > 1)
             pause_before(store, options, i - 1);
         rc = look_once(store, options, codec, i == LOOKS_MAX, &result, &changed, e);
+        if (rc != 0 && e->code == ERR_GONE && i < LOOKS_MAX) { /* it was listed: retention is at work */
+            rc = 0;
+            changed = true;
+        }
     }
     codec_free(codec);
     if (rc)

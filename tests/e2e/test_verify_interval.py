@@ -85,6 +85,7 @@ def test_a_damaged_replica_is_reported_and_the_daemon_goes_on(ready):
     path = ready.replica / "0" / name
     good = path.read_bytes()
     path.write_bytes(good[:len(good) // 2] + bytes(len(good) - len(good) // 2))
+    ready.writer(count=1).finish()   # a replica that nothing is put to is not verified again
     daemon.wait_for(lambda: verification(ready)["ok"] is False, 30, "the damage is found")
     found = verification(ready)
     assert found["problems"] >= 1 and name in found["problem"]
@@ -232,6 +233,7 @@ def test_it_has_the_lowest_priority_and_no_signal_is_blocked(verifying):
 def test_no_zombie_stays(ready):
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     first = wait_proven(ready, daemon, 1)["time"]
+    ready.writer(count=1).finish()
     daemon.wait_for(lambda: replica_status(ready.db)["proven_restore"]["time"] > first, 30, "another one")
     wait_until(lambda: children_of(daemon.pid) == [], 10, "it is reaped")
     assert daemon.stop() == DONE
