@@ -362,6 +362,23 @@ static void check_store(struct sim_store *s, unsigned percent)
     view_close(&v);
 }
 
+/* Any point of a store: as it is promised, or as it happens to be there. */
+static void check_any(struct sim_store *s)
+{
+    struct published *p = published_of(s);
+    struct view v;
+    if (p->head == 0)
+        return;
+    uint64_t t = 1 + dice_below(&luck, (uint32_t)p->head);
+    if (view_open(&v, s)) {
+        if (promised(p, t))
+            restore_and_compare(&v, t);
+        else
+            compare_if_there(&v, t);
+    }
+    view_close(&v);
+}
+
 /* ---- what must be true of a daemon: durable is what the replica has; what it has not is newer in the map than its head */
 
 static void check_lane(const struct database *db, const struct lane *l, struct sim_store *s)
@@ -1062,6 +1079,7 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
         luck = dice_of(seed * 1000003 + i);
         trace("step %zu", i);
         step();
+        check_any(&stores[dice_below(&luck, STORES)]);
         if (i % 25 == 24)
             check_store(&stores[dice_below(&luck, STORES)], 10);
     }
