@@ -123,7 +123,7 @@ static void keep_what_continues(struct copy *c)
         next = c->list[n].last_page + 1;
         n++;
     }
-    c->list_count = n;
+    c->list_count = c->resumed = n;
     c->pieces = c->put = (unsigned)n;
     c->next_page = next;
     c->read_all = next > c->end_page;

@@ -51,6 +51,7 @@ struct copy {
     size_t range_count, range_cap;
     struct listed *list; /* objects that were put, by piece index */
     size_t list_count, list_cap;
+    size_t resumed;  /* base: of these, put by an earlier run */
     unsigned pieces; /* handed out */
     unsigned put;    /* of these, durable */
     bool failed;     /* start over */

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One object: what is put under which name, and how to recognise it if it is there already. */
@@ -118,31 +119,51 @@ static bool is_our_marker(const struct object *o, const struct segment *found)
 
 struct presence {
     const struct copy *copy;
-    size_t found; /* the next chunk that is expected: listings are ascending, and so are chunks */
+    size_t next; /* chunk that is expected: listings are ascending, and so are chunks */
+    bool *there; /* of each that was put by an earlier run */
 };
 
 static int note_chunk(void *context, const struct store_entry *entry)
 {
     struct presence *p = context;
-    if (p->found < p->copy->list_count && strcmp(entry->key, p->copy->list[p->found].name) == 0 &&
-        entry->size == p->copy->list[p->found].size)
-        p->found++;
+    while (p->next < p->copy->resumed && strcmp(p->copy->list[p->next].name, entry->key) < 0)
+        p->next++;
+    if (p->next < p->copy->resumed && strcmp(p->copy->list[p->next].name, entry->key) == 0)
+        p->there[p->next] = entry->size == p->copy->list[p->next].size;
     return 0;
 }
 
-/* A base may go on for days, and over restarts: whether everything is still there is looked at before it counts. */
+/* What the listing does not show is asked for: listings may lag. */
+static int check_chunk(struct destination *d, const struct listed *chunk, struct err *e)
+{
+    struct buf tail = BUF_INIT(1);
+    uint64_t size = 0;
+    int rc = store_read_tail(d->store, chunk->name, 1, &tail, &size, e);
+    buf_release(&tail);
+    if (rc != 0 && e->code != ERR_NOTFOUND)
+        return -1;
+    if (rc == 0 && size == chunk->size)
+        return 0;
+    return err_set(e, ERR_CONFLICT, 0, "chunk '%s' of the base is not there any more", chunk->name);
+}
+
+/* A base that an earlier run began may have been given up by others since: whether everything is still there is looked at before it
+ * counts. */
 static int check_chunks(struct destination *d, const struct copy *copy, struct err *e)
 {
-    struct presence p = {.copy = copy};
+    struct presence p = {.copy = copy, .there = calloc(copy->resumed + 1, sizeof *p.there)};
     char prefix[NAME_MAX_BYTES];
     struct name marker = {.kind = NAME_MARKER, .start = copy->start, .run = copy->id};
+    if (!p.there)
+        return err_nomem(e, copy->resumed);
     name_format(&marker, prefix);
     *(strrchr(prefix, '/') + 1) = 0;
-    if (store_list(d->store, prefix, "", note_chunk, &p, e))
-        return -1;
-    if (p.found == copy->list_count)
-        return 0;
-    return err_set(e, ERR_CONFLICT, 0, "chunk '%s' of the base is not there any more", copy->list[p.found].name);
+    int rc = copy->resumed > 0 ? store_list(d->store, prefix, "", note_chunk, &p, e) : 0;
+    for (size_t i = 0; rc == 0 && i < copy->resumed; i++)
+        if (!p.there[i])
+            rc = check_chunk(d, &copy->list[i], e);
+    free(p.there);
+    return rc;
 }
 
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,

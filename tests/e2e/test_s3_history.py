@@ -22,8 +22,7 @@ def test_compacting_and_bases_download_nothing(stage, s3):
     daemon.wait_for(lambda: any(key.endswith("/marker") for key in s3.server.objects), 20, "a base")
     assert daemon.stop() == DONE
     assert s3.server.requests("get", since=start) == [] == s3.server.requests("head", since=start)
-    markers = [key for key in s3.server.objects if key.endswith("/marker")]
-    assert len(s3.server.requests("list", since=start)) == len(markers), "one look at the chunks before a base counts"
+    assert s3.server.requests("list", since=start) == []
     put = [record.key for record in s3.server.requests("put", since=start)]
     assert len(put) == len(set(put)), "nothing is put twice"
     app.close()
