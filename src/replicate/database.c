@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "replicate/history.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -340,7 +341,7 @@ static uint64_t needed_after(const struct database *db)
             after = 0;
         if (l->base_wanted || l->paused_base || (!l->busy && l->d.entry.base_owed > 0))
             after = 0;
-        uint64_t history = ship_history_after(db, l);
+        uint64_t history = history_needs_after(db, l);
         after = history < after ? history : after;
         low = after < low ? after : low;
     }
@@ -420,7 +421,7 @@ static bool all_durable(const struct database *db)
         const struct lane *l = &db->lanes[i];
         if (l->seen == DESTINATION_CONFLICT)
             continue;
-        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != db->captured_txid || ship_owes(db, l))
+        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != db->captured_txid || history_owes(db, l))
             return false;
     }
     return true;

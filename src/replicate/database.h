@@ -2,6 +2,7 @@
  *
  * database.c  the local side: events mark, the local job captures, checkpoints and reads copies; when to start it, when all is done
  * ship.c      the replicas' side: what each can do next; at most one ship job for each, and piece jobs beside it
+ * history.c   the same for what is compacted, copied anew, or deleted
  *
  * Everything here runs on the scheduler's thread; jobs run elsewhere and own what they were handed until they are done. Knows no
  * event loop: time comes in, jobs go to the pool, and `alarm` asks for events. */
@@ -119,14 +120,6 @@ struct replicate_summary database_summary(const struct database *db); /* at the 
 
 void ship_schedule(struct database *db, struct lane *l, int64_t now_ms);
 int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now_ms); /* when its commits may leave */
-
-/* Is durable, but has something to write before a process that has to come to an end may do so: a base without which nothing can be
- * restored; with --once, which is run again and again, what history needs. */
-bool ship_owes(const struct database *db, const struct lane *l);
-
-/* What is compacted, or will be after the next object, and a base that will be due then, need pages that changed after this txid.
- */
-uint64_t ship_history_after(const struct database *db, const struct lane *l);
 
 /* Its job takes so long that nobody waits for it any more. */
 bool ship_hangs(const struct lane *l);

@@ -165,9 +165,10 @@ int destination_put_piece(struct destination *d, const struct author *a, const s
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
                            struct err *e) MUST_CHECK;
 
-/* A compacted segment: the last piece, with the list of the parts before it. It ends at the head. */
+/* A compacted segment: the last piece, with the list of the parts before it. It ends at the head. ret_size: bytes of this object.
+ */
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
-                          struct err *e) MUST_CHECK;
+                          uint64_t *ret_size, struct err *e) MUST_CHECK;
 
 /* For those who build: who writes when, and a piece into a segment. */
 int destination_info(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e) MUST_CHECK;

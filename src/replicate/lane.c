@@ -176,7 +176,7 @@ static void run_ship(struct job *job, struct codec *codec)
         return;
     }
     if (l->kind == SHIP_LEVEL) {
-        l->rc = destination_put_level(&l->d, &author, l->level_piece, l->level, &l->err);
+        l->rc = destination_put_level(&l->d, &author, l->level_piece, l->level, &l->listed.size, &l->err);
         return;
     }
     l->rc = build(l, &author);

@@ -69,7 +69,7 @@ struct lane {
 
     struct copy *level;                /* being compacted; NULL: nothing is. One piece at a time, by ship jobs */
     struct piece *level_piece;         /* of it, read; waits to be put */
-    struct listed listed;              /* what it became, if it is a part */
+    struct listed listed;              /* what it became; of the last one only the size */
     bool level_read_all, level_failed; /* what the local job said of it */
 
     struct prune prune;

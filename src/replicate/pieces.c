@@ -205,7 +205,7 @@ static bool is_same_segment(const struct object *o, const struct segment *found)
 }
 
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece, const struct copy *copy,
-                          struct err *e)
+                          uint64_t *ret_size, struct err *e)
 {
     struct object o;
     const struct level_end *from = &d->levels.ends[copy->level];
@@ -231,5 +231,6 @@ int destination_put_level(struct destination *d, const struct author *a, const s
     if (put_object(d, a, &o, is_same_segment, e))
         return -1;
     levels_note_segment(&d->levels, copy->level, &end, bytes + o.size);
+    *ret_size = o.size;
     return 0;
 }

@@ -3,14 +3,13 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "base/trial.h"
-#include "replicate/base_journal.h"
 #include "replicate/database.h"
+#include "replicate/history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SHIP_SINGLE_MS 2 /* between two objects of one replica, while they come one by one */
 #define SHIP_LIGHT_MS 10 /* while a few commits wait */
@@ -30,7 +29,6 @@ bool ship_healthy(const struct lane *l)
 
 static void ship_done(struct job *job);
 static void piece_done(struct job *job);
-static void prune_done(struct job *job);
 
 static bool collect_batches(struct database *db, struct lane *l)
 {
@@ -151,159 +149,6 @@ static void start_catch_up(struct database *db, struct lane *l)
                  l->d.url, durable + 1, db->newest.txid);
 }
 
-static void journal_path_of(const struct lane *l, char out[PATH_TEXT_MAX])
-{
-    base_journal_path(l->author.state->path, l->d.index, out);
-}
-
-/* Goes on where an earlier run stopped, if that still leads to a base which is newer than the one there is. */
-static bool resume_base(const struct database *db, struct lane *l)
-{
-    char path[PATH_TEXT_MAX];
-    uint64_t durable = l->d.entry.durable_txid;
-    journal_path_of(l, path);
-    struct copy *c = base_journal_load(path, &l->d.entry);
-    bool of_use = c && c->page_size == db->page_size && c->start <= durable && c->start >= l->d.entry.base_owed &&
-                  c->start > l->d.levels.base_max;
-    for (size_t i = 0; of_use && i < c->list_count; i++)
-        of_use = c->list[i].max <= durable;
-    if (!of_use) {
-        copy_free(c);
-        return false;
-    }
-    if (c->next_page > 1)
-        log_info("replica '%s': going on with the base from txid %" PRIu64 " at page %u of %u", l->d.url, c->start, c->next_page,
-                 c->end_page);
-    l->copy = c;
-    l->read_all = c->read_all;
-    l->copy_failed = false;
-    return true;
-}
-
-/* From the durable txid on levels are needed beside it: what came later is in them. */
-static void start_base(struct database *db, struct lane *l)
-{
-    char path[PATH_TEXT_MAX];
-    uint64_t durable = l->d.entry.durable_txid;
-    if (resume_base(db, l))
-        return;
-    struct copy *c = copy_new(COPY_BASE, 0, db->page_size);
-    struct err e;
-    if (!c || random_bytes(c->id.bytes, UID_BYTES, &e)) {
-        copy_free(c);
-        return;
-    }
-    c->start = durable;
-    c->end_page = db->newest.pages;
-    l->read_all = l->copy_failed = false;
-    l->copy = c;
-    levels_note_base_begun(&l->d.levels);
-    journal_path_of(l, path);
-    base_journal_begin(path, &l->d.entry, c);
-    if (l->d.entry.base_owed > 0) /* others come again and again: they are no news */
-        log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->d.url, c->end_page, c->start);
-}
-
-/* ---- levels */
-
-/* A compaction that failed, that is of another page size, or whose end level 0 has passed over, is given up. */
-static bool level_is_useless(const struct database *db, const struct lane *l)
-{
-    const struct piece *p = l->level_piece;
-    bool passed = p && p->last && l->d.entry.durable_txid > p->record.txid;
-    return l->level_failed || l->d.state != DESTINATION_ATTACHED || l->level->page_size != db->page_size ||
-           l->level->after != l->d.levels.ends[l->level->level].txid || passed ||
-           (l->copy && l->copy->kind == COPY_CATCH_UP); /* it will pass over */
-}
-
-/* Gives up what is of no use. True: it has to be waited for. */
-static bool abandon_level_if_useless(const struct database *db, struct lane *l)
-{
-    if (!l->level || !level_is_useless(db, l))
-        return false;
-    if (db->busy && db->copying == l)
-        return true;
-    lane_abandon_level(l);
-    return false;
-}
-
-/* Is it time to compact? What is read ends at the newest commit; an object of level 0 will end there too. */
-static void begin_level_if_due(const struct database *db, struct lane *l)
-{
-    unsigned level = levels_due(&l->d.levels, db->config->options.fanout);
-    bool ending = db->stopping && !db->config->once;
-    if (l->level || level == 0 || ending || !ship_healthy(l) || (l->copy && l->copy->kind == COPY_CATCH_UP))
-        return;
-    l->level = copy_new(COPY_LEVEL, l->d.levels.ends[level].txid, db->page_size);
-    if (l->level)
-        l->level->level = level;
-}
-
-/* Puts the piece of a compaction that was read. True: a job was started. */
-static bool start_level(struct database *db, struct lane *l)
-{
-    const struct piece *p = l->level_piece;
-    if (!p)
-        return false;
-    bool reached = l->d.entry.durable_txid == p->record.txid || !RULE(durable_first);
-    if (p->last && !reached)
-        return false;
-    start_ship(db, l, p->last ? SHIP_LEVEL : SHIP_PART);
-    return true;
-}
-
-/* Where the object of level 0 has to end that is built next. */
-static uint64_t cut_of(const struct lane *l)
-{
-    return l->level_piece && l->level_piece->last ? l->level_piece->record.txid : UINT64_MAX;
-}
-
-static bool base_is_due(const struct database *db, const struct lane *l)
-{
-    bool ending = db->stopping && !db->config->once;
-    return l->d.entry.base_owed > 0 || l->base_wanted ||
-           (!ending && ship_healthy(l) &&
-            levels_base_due(&l->d.levels, l->d.entry.durable_txid, db->config->options.base_interval_ms));
-}
-
-/* Is there something to compact, or a base to write? */
-static bool history_is_due(const struct database *db, const struct lane *l)
-{
-    return l->level || l->copy || l->paused_base || base_is_due(db, l) || levels_due(&l->d.levels, db->config->options.fanout) > 0;
-}
-
-bool ship_owes(const struct database *db, const struct lane *l)
-{
-    return l->d.entry.base_owed > 0 || l->base_wanted ||
-           (db->config->once && (history_is_due(db, l) || l->prune_owed || l->prune.busy));
-}
-
-uint64_t ship_history_after(const struct database *db, const struct lane *l)
-{
-    if (l->level)
-        return l->level->after;
-    if (l->busy)
-        return UINT64_MAX;
-    struct levels then = l->d.levels;
-    then.counts[0]++;
-    unsigned level = levels_due(&then, db->config->options.fanout);
-    if (levels_base_due(&then, UINT64_MAX, db->config->options.base_interval_ms))
-        return 0;
-    return level > 0 ? then.ends[level].txid : UINT64_MAX;
-}
-
-/* A process that ends soon applies retention when it has written what makes old objects superfluous. */
-static void prune_if_due(struct database *db, struct lane *l, int64_t now)
-{
-    uint64_t objects = l->appended + l->pieces;
-    bool due = db->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(db, l)
-                                : !db->stopping && prune_due(&l->prune, objects, now);
-    if (!due)
-        return;
-    l->prune_owed = false;
-    prune_start(&l->prune, objects, db->workers, prune_done);
-}
-
 /* Level 0 goes on, by commits or by a catch-up. */
 static void ship_newest(struct database *db, struct lane *l, int64_t now)
 {
@@ -311,7 +156,7 @@ static void ship_newest(struct database *db, struct lane *l, int64_t now)
     if (!db->stopping && now < ship_due_ms(db, l, now))
         return;
     if (collect_batches(db, l) && !(anew && l->d.entry.durable_txid > 0)) {
-        l->upto = cut_of(l);
+        l->upto = history_cut(l);
         start_ship(db, l, SHIP_COMMITS);
     } else if (anew && (uint64_t)db->newest.pages * db->page_size > FIRST_SEGMENT_BYTES) {
         start_ship(db, l, SHIP_ANCHOR);
@@ -325,10 +170,11 @@ static void ship_newest(struct database *db, struct lane *l, int64_t now)
 /* What can this replica do now? At most one ship job; pieces go beside it. */
 void ship_schedule(struct database *db, struct lane *l, int64_t now)
 {
+    enum ship_kind kind;
     if (l->busy || now < l->retry_at_ms || l->d.state == DESTINATION_CONFLICT || l->d.state == DESTINATION_RESYNC)
         return;
     if (l->d.state == DESTINATION_DETACHED) {
-        if (!abandon_if_useless(db, l) && !abandon_level_if_useless(db, l))
+        if (!abandon_if_useless(db, l) && !history_abandon_level(db, l))
             start_ship(db, l, SHIP_ATTACH);
         return;
     }
@@ -336,7 +182,7 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
         start_ship(db, l, SHIP_AGAIN);
         return;
     }
-    if (abandon_if_useless(db, l) || abandon_level_if_useless(db, l) || !db->proven || db->page_size == 0)
+    if (abandon_if_useless(db, l) || history_abandon_level(db, l) || !db->proven || db->page_size == 0)
         return;
     uint64_t durable = l->d.entry.durable_txid;
     INVARIANT(durable <= db->captured_txid, "replica '%s': durable at txid %" PRIu64 ", captured %" PRIu64, l->d.url, durable,
@@ -352,10 +198,12 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
         start_ship(db, l, SHIP_MARKER);
         return;
     }
-    prune_if_due(db, l, now);
-    begin_level_if_due(db, l);
-    if (start_level(db, l))
+    history_prune(db, l, now);
+    history_begin_level(db, l);
+    if (history_level_ready(l, &kind)) {
+        start_ship(db, l, kind);
         return;
+    }
     if (durable < db->captured_txid) {
         ship_newest(db, l, now);
         if (l->busy)
@@ -365,8 +213,8 @@ void ship_schedule(struct database *db, struct lane *l, int64_t now)
         return;
     if (l->paused_base)
         lane_resume_base(l);
-    else if (base_is_due(db, l))
-        start_base(db, l);
+    else if (history_base_due(db, l))
+        history_start_base(db, l);
 }
 
 /* What kind of store it is, once that is known. */
@@ -432,29 +280,6 @@ static bool is_given_twice(const struct database *db, const struct lane *l)
     return false;
 }
 
-/* A part is listed in what comes last; with that the segment is whole. */
-static void level_piece_done(struct lane *l, enum ship_kind kind)
-{
-    if (kind == SHIP_PART)
-        l->level_failed |= copy_note(l->level, l->level_piece->index, &l->listed, &l->err) != 0;
-    l->pieces++;
-    l->piece_bytes += kind == SHIP_PART ? l->listed.size : 0;
-    if (kind == SHIP_LEVEL) {
-        lane_abandon_level(l);
-        return;
-    }
-    piece_free(l->level_piece);
-    l->level_piece = NULL;
-}
-
-/* No other run goes on with it. */
-static void forget_base(const struct lane *l)
-{
-    char path[PATH_TEXT_MAX];
-    journal_path_of(l, path);
-    unlink(path);
-}
-
 static void ship_done(struct job *job)
 {
     struct lane *l = lane_of_job(job);
@@ -489,7 +314,7 @@ static void ship_done(struct job *job)
             }
             complain_of_replica(l, &l->err);
             if (kind == SHIP_MARKER && l->err.code == ERR_CONFLICT) {
-                forget_base(l);
+                history_forget_base(l);
                 lane_abandon_copy(l);
             }
             if (kind == SHIP_PART || kind == SHIP_LEVEL) /* it can be read again at any time */
@@ -509,12 +334,12 @@ static void ship_done(struct job *job)
     if (!puts_beside(kind))
         l->shipped_commits = l->d.outgoing.commits;
     if (kind == SHIP_MARKER)
-        forget_base(l);
+        history_forget_base(l);
     l->prune_owed |= (kind == SHIP_MARKER || kind == SHIP_LEVEL) && db->config->options.prune_interval_ms != OPTION_NEVER;
     if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
         lane_abandon_copy(l);
     if (kind == SHIP_PART || kind == SHIP_LEVEL)
-        level_piece_done(l, kind);
+        history_level_done(l, kind);
     if (kind == SHIP_MARKER)
         l->base_wanted = false;
     lane_log(l, kind);
@@ -545,16 +370,13 @@ static void piece_done(struct job *job)
         return;
     }
     if (pj->rc) { /* its name is taken by another piece of this base: begin a new one */
-        forget_base(l);
+        history_forget_base(l);
         piece_free(piece);
         l->copy_failed = true;
         return;
     }
-    if (l->copy->kind == COPY_BASE) {
-        char path[PATH_TEXT_MAX];
-        journal_path_of(l, path);
-        base_journal_note(path, piece->index, &pj->listed);
-    }
+    if (l->copy->kind == COPY_BASE)
+        history_note_chunk(l, piece->index, &pj->listed);
     if (copy_note(l->copy, piece->index, &pj->listed, &pj->err)) {
         complain_of_replica(l, &pj->err);
         l->copy_failed = true;
@@ -564,17 +386,4 @@ static void piece_done(struct job *job)
     l->piece_bytes += pj->listed.size;
     database_note_progress((struct database *)l->author.owner);
     l->backoff_ms = 0;
-}
-
-static void prune_done(struct job *job)
-{
-    struct prune *p = prune_of_job(job);
-    bool again = p->rc == 0 || p->failed;
-    prune_ended(p, clock_mono_ms());
-    if (p->rc == 0 && p->figures.objects > 0)
-        log_info("replica '%s': retention deleted %" PRIu64 " objects of %" PRIu64 " bytes", p->shown, p->figures.objects,
-                 p->figures.bytes);
-    if (!again && p->err.code != ERR_CANCELED && p->err.code != ERR_BUSY) /* somebody else deletes too */
-        log_warn("replica '%s': retention: trying again later: %s", p->shown, p->err.msg);
-    p->failed = p->rc != 0;
 }
