@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#define UNDER_LOCK_FRAMES_MAX 8000 /* that are captured while nobody can commit: some tens of milliseconds */
 #define PASSES_MAX 8
 #define REMAINING_FRAMES 300 /* left to TRUNCATE, under the write lock: a few milliseconds */
 #define WRITE_WAIT_MS 100    /* for a gap between two commits; nobody is blocked meanwhile */
@@ -129,6 +130,11 @@ static int write_taken(void *context)
     t->write_held = true;
     t->write_taken_ns = clock_mono_ns();
     if (!watch_header(k->watch, &header)) { /* somebody died while writing it: whoever recovers needs the locks we hold */
+        t->give_up = true;
+        return SQLITE_BUSY;
+    }
+    bool far_behind = header.mx_frame > k->capture->pos.frame && header.mx_frame - k->capture->pos.frame > UNDER_LOCK_FRAMES_MAX;
+    if (far_behind && wal_bytes(k, header.mx_frame) < k->wal_limit) { /* a machine so slow that capture does not keep up */
         t->give_up = true;
         return SQLITE_BUSY;
     }

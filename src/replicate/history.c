@@ -31,11 +31,17 @@ bool history_abandon_level(const struct database *db, struct lane *l)
     return false;
 }
 
+/* The writer is so fast that commits may have to be given up: what can wait waits. */
+static bool is_pressed(const struct database *db, const struct lane *l)
+{
+    return backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) > db->config->options.max_pending / 2;
+}
+
 void history_begin_level(const struct database *db, struct lane *l)
 {
     unsigned level = levels_due(&l->d.levels, db->config->options.fanout);
     bool ending = db->stopping && !db->config->once;
-    if (l->level || level == 0 || ending || !ship_healthy(l) || (l->copy && l->copy->kind == COPY_CATCH_UP))
+    if (l->level || level == 0 || ending || !ship_healthy(l) || is_pressed(db, l) || (l->copy && l->copy->kind == COPY_CATCH_UP))
         return;
     l->level = copy_new(COPY_LEVEL, l->d.levels.ends[level].txid, db->page_size);
     if (l->level)
@@ -144,7 +150,7 @@ bool history_base_due(const struct database *db, const struct lane *l)
 {
     bool ending = db->stopping && !db->config->once;
     return l->d.entry.base_owed > 0 || l->base_wanted ||
-           (!ending && ship_healthy(l) &&
+           (!ending && ship_healthy(l) && !is_pressed(db, l) &&
             levels_base_due(&l->d.levels, l->d.entry.durable_txid, db->config->options.base_interval_ms));
 }
 
