@@ -143,7 +143,7 @@ check: check-deps ## install what is missing, build, and run every test
 
 tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
 
-BESIDE := $(addsuffix .py,$(addprefix tests/e2e/test_,snapshot delta prune status sync verify_interval history))
+BESIDE := $(addsuffix .py,$(addprefix tests/e2e/test_,snapshot delta prune status sync verify_interval history history_in_trouble))
 
 check-here: tests ## every test that does not run beside it
 	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property

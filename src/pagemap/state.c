@@ -147,6 +147,14 @@ struct identity state_identity(struct state *s)
     return copy;
 }
 
+struct uid state_writer(struct state *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct uid writer = s->identity.writer;
+    pthread_mutex_unlock(&s->lock);
+    return writer;
+}
+
 uint64_t state_txid(struct state *s)
 {
     pthread_mutex_lock(&s->lock);

@@ -90,6 +90,7 @@ void state_end_runs(struct state *s, enum identity_past past);
 void state_note_put(struct state *s, const struct uid *run, uint32_t replica); /* has to be synced before the put */
 void state_note_looked(struct state *s, const struct uid *run, uint32_t replica);
 struct identity state_identity(struct state *s);
+struct uid state_writer(struct state *s);
 uint64_t state_txid(struct state *s); /* T */
 
 int state_sync(struct state *s, struct err *e) MUST_CHECK;

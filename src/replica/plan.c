@@ -198,6 +198,18 @@ static void start_over(struct plan *p)
     p->page_size = 0;
 }
 
+/* Do its chunks have all pages that it says? One that was begun while nothing was known of the database could have none. */
+static bool chunks_fill_base(const struct segment *marker)
+{
+    uint64_t next = 1;
+    for (uint32_t i = 0; i < marker->trailer.list_count; i++) {
+        if (marker->list[i].first_page > next)
+            return false;
+        next = (uint64_t)marker->list[i].last_page + 1;
+    }
+    return marker->trailer.list_count > 0 && next > marker->trailer.info.last_page;
+}
+
 /* `marker` NULL: from the empty state. */
 static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t target, struct plan *p, struct err *e)
 {
@@ -207,7 +219,9 @@ static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t 
         const struct segment_info *i = &marker->segment->trailer.info;
         w.pos = RULE(base_start) ? i->start : i->max;
         p->page_size = i->page_size;
-        if (add_listed(p, marker->segment, OBJECT_CHUNK, e)) {
+        int rc = chunks_fill_base(marker->segment) ? add_listed(p, marker->segment, OBJECT_CHUNK, e)
+                                                   : err_set(e, ERR_CORRUPT, 0, "names no chunks for all pages of the base");
+        if (rc) {
             char key[NAME_MAX_BYTES];
             name_format(&marker->name, key);
             return err_wrap(e, "object '%s'", key);

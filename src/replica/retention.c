@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VALID_MS_MIN 60000 /* of a decision; otherwise half of the grace period */
+
 /* A run that has put no part for so long puts none any more that belongs to what it began. */
 #define PARTS_QUIET_MS 86400000
 
@@ -416,9 +418,11 @@ static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, s
  */
 static bool was_given_up(const struct decision *d, const struct segment_info *i, int64_t newest_ms)
 {
+    if (uid_equal(&i->run, &d->head_run)) /* it may be at work, however long ago it began */
+        return false;
     if (d->anchor && i->max <= d->anchor->start)
         return true;
-    return i->min <= d->head_max && !uid_equal(&i->run, &d->head_run) && decision_older(d, newest_ms, PARTS_QUIET_MS) &&
+    return i->min <= d->head_max && decision_older(d, newest_ms, PARTS_QUIET_MS) &&
            decision_older(d, newest_ms, d->policy->grace_ms);
 }
 
@@ -498,6 +502,7 @@ static int read_head(struct decision *d, struct err *e)
         return err_wrap(e, "nothing is deleted");
     d->head_max = head->segment->trailer.info.max;
     d->head_run = head->segment->trailer.info.run;
+    d->out.head_writer = head->segment->trailer.info.writer;
     return 0;
 }
 
@@ -538,6 +543,8 @@ int retention_decide(struct catalog *c, const struct retention_policy *policy, i
                      struct err *e)
 {
     struct decision d = {.c = c, .policy = policy, .now_ms = now_ms};
+    d.out.now_ms = now_ms;
+    d.out.valid_ms = (int64_t)policy->grace_ms / 2 > VALID_MS_MIN ? (int64_t)policy->grace_ms / 2 : VALID_MS_MIN;
     int rc = retention_policy_check(policy, e);
     if (rc == 0)
         rc = read_head(&d, e);
@@ -590,13 +597,26 @@ struct batch {
     uint64_t bytes;
 };
 
-static int remove_batch(struct store *store, struct batch *b, struct retention_figures *f, struct err *e)
+/* Each decision relies on what others leave: one that slept must not be carried out. */
+static int check_age(struct store *store, const struct retention_plan *p, struct err *e)
+{
+    int64_t now_ms = 0;
+    if (store_time(store, &now_ms, e))
+        return -1;
+    if (now_ms - p->now_ms <= p->valid_ms)
+        return 0;
+    err_set(e, ERR_TIMEOUT, 0, "deleting took longer than half of the grace period: the rest is left for the next time");
+    return err_hint(e, "was the machine suspended? Otherwise run it again, or more often");
+}
+
+static int remove_batch(struct store *store, const struct retention_plan *p, struct batch *b, struct retention_figures *f,
+                        struct err *e)
 {
     if (b->count == 0)
         return 0;
     if (store->cancel && atomic_load(store->cancel))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
-    if (store_remove_all(store, b->keys, b->count, e))
+    if (check_age(store, p, e) || store_remove_all(store, b->keys, b->count, e))
         return -1;
     f->objects += b->count;
     f->bytes += b->bytes;
@@ -616,10 +636,10 @@ static int remove_kind(struct store *store, const struct retention_plan *p, enum
         name_format(&v->name, b->names[b->count]);
         b->keys[b->count] = b->names[b->count];
         b->bytes += v->size;
-        if (++b->count == STORE_REMOVE_MAX && remove_batch(store, b, f, e))
+        if (++b->count == STORE_REMOVE_MAX && remove_batch(store, p, b, f, e))
             return -1;
     }
-    return remove_batch(store, b, f, e);
+    return remove_batch(store, p, b, f, e);
 }
 
 int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures, struct err *e)

@@ -90,6 +90,9 @@ struct retention_plan {
         *verdicts; /* owned; level 0, levels, markers, chunks, parts, each in the order of keys; seawall.json */
     size_t count;
     uint64_t keep_count, keep_bytes, delete_count, delete_bytes;
+    struct uid head_writer; /* who put the newest object of level 0 */
+    int64_t now_ms;         /* when it was decided, by the clock of the store, */
+    int64_t valid_ms;       /* and for how long that holds: then others may have decided otherwise */
 };
 
 /* ERR_CONFIG: it keeps nothing but the newest. */
@@ -111,7 +114,8 @@ struct retention_figures {
     uint64_t objects, bytes; /* that were deleted for certain */
 };
 
-/* Deletes what goes. The first error ends it. ERR_CANCELED: store->cancel. `ret_figures` is filled in any case. */
+/* Deletes what goes. The first error ends it. ERR_CANCELED: store->cancel. ERR_TIMEOUT: the decision is too old. `ret_figures` is
+ * filled in any case. */
 int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures,
                     struct err *e) MUST_CHECK;
 

@@ -50,7 +50,7 @@ static bool starts_within(const struct decision *d, const struct retained_base *
 static int note_segments(const struct decision *d, struct retained_base *b, const struct plan *p, const struct segment_end *end,
                          bool *ret_good, struct err *e)
 {
-    bool from_base = b->marker->segment->trailer.list_count == 0;
+    bool from_base = false;
     *ret_good = false;
     b->segments = calloc(p->source_count + 1, sizeof *b->segments); /* one more than sources, for the record */
     b->segment_count = 0;

@@ -148,15 +148,34 @@ static bool is_promised(const struct decision *d, size_t i)
     return o->name.min > anchored && (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);
 }
 
+/* One that begins within another of its level: two writers compacted the same. Its end is reached only as long as what lies below
+ * is there. (They are in the order of levels and beginnings: `furthest` is the end of those before.) */
+static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
+{
+    const struct catalog_object *o = decision_segment(d, i);
+    if (o->name.kind == NAME_LEVEL0)
+        return false;
+    if (o->name.level != *level)
+        *furthest = 0;
+    *level = o->name.level;
+    bool lies = o->name.min <= *furthest;
+    if (o->name.max > *furthest)
+        *furthest = o->name.max;
+    return lies;
+}
+
 static int prove_sample(struct proof *f, struct err *e)
 {
     const struct decision *d = f->d;
     size_t count = 0, seen = 0;
+    unsigned level = 0;
+    uint64_t furthest = 0;
     for (size_t i = 0; i < d->segment_count; i++)
         count += is_promised(d, i);
     for (size_t i = 0; i < d->segment_count; i++) {
         struct catalog_object *o = decision_segment(d, i);
-        if (!is_promised(d, i) || seen++ % (count / SAMPLE + 1) != 0)
+        bool lies = lies_in_another(d, i, &level, &furthest);
+        if (!is_promised(d, i) || lies || seen++ % (count / SAMPLE + 1) != 0)
             continue;
         uint64_t end = o->name.max;
         if (o->name.kind == NAME_LEVEL0) {

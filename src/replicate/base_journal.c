@@ -22,7 +22,8 @@ enum { /* offsets; integers are big-endian */
        HEAD_START = HEAD_ID + UID_BYTES,
        HEAD_PAGE_SIZE = HEAD_START + 8,
        HEAD_END_PAGE = HEAD_PAGE_SIZE + 4,
-       HEAD_SUM = HEAD_END_PAGE + 4,
+       HEAD_KNOWN_AT = HEAD_END_PAGE + 4,
+       HEAD_SUM = HEAD_KNOWN_AT + 8,
        HEAD_BYTES = HEAD_SUM + 8,
 
        CHUNK_INDEX = 0,
@@ -62,6 +63,7 @@ void base_journal_begin(const char *path, const struct identity_replica *replica
     put_be64(b + HEAD_START, copy->start);
     put_be32(b + HEAD_PAGE_SIZE, copy->page_size);
     put_be32(b + HEAD_END_PAGE, copy->end_page);
+    put_be64(b + HEAD_KNOWN_AT, copy->known_at);
     put_be64(b + HEAD_SUM, hash64(b, HEAD_SUM));
     append(path, O_CREAT | O_TRUNC, b, sizeof b);
 }
@@ -86,7 +88,8 @@ static struct copy *read_head(const uint8_t *b, const struct identity_replica *r
     uint32_t page_size = get_be32(b + HEAD_PAGE_SIZE);
     if (memcmp(b, MAGIC, HEAD_PLACE) != 0 || get_be64(b + HEAD_SUM) != hash64(b, HEAD_SUM) ||
         memcmp(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES) != 0 ||
-        memcmp(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES) != 0 || !page_size_valid(page_size))
+        memcmp(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES) != 0 || !page_size_valid(page_size) ||
+        get_be32(b + HEAD_END_PAGE) == 0)
         return NULL;
     struct copy *c = copy_new(COPY_BASE, 0, page_size);
     if (!c)
@@ -94,6 +97,7 @@ static struct copy *read_head(const uint8_t *b, const struct identity_replica *r
     memcpy(c->id.bytes, b + HEAD_ID, UID_BYTES);
     c->start = get_be64(b + HEAD_START);
     c->end_page = get_be32(b + HEAD_END_PAGE);
+    c->known_at = get_be64(b + HEAD_KNOWN_AT);
     return c;
 }
 

@@ -243,6 +243,10 @@ static int read_base(struct copy *c, struct piece *p, struct capture *capture, s
 
 int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece, struct err *e)
 {
+    if (c->page_size != capture->state->map.page_size) { /* it changed, and may change back before anybody looks */
+        c->failed = true;
+        return 0;
+    }
     struct piece *p = calloc(1, sizeof *p);
     if (!p)
         return err_nomem(e, sizeof *p);

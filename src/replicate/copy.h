@@ -42,7 +42,8 @@ struct copy {
     unsigned level; /* level: which */
     uint32_t page_size;
     uint32_t next_page; /* to be looked at */
-    uint32_t end_page;  /* base: the last page */
+    uint32_t end_page;  /* base: the last page, */
+    uint64_t known_at;  /* as of this txid */
     bool read_all;      /* nothing is left to be read */
     struct range_read {
         uint32_t first_page, last_page;
@@ -63,8 +64,8 @@ struct copy *copy_new(enum copy_kind kind, uint64_t after, uint32_t page_size); 
 void copy_rewind(struct copy *c, unsigned index, uint32_t page);
 void copy_free(struct copy *c);
 
-/* Reads the next piece. Only while the map equals what was captured and nothing is torn.
- * ERR_CORRUPT: a page is not what the map says; the local database has to be resynced. */
+/* Reads the next piece. Only while the map equals what was captured and nothing is torn. None, and `failed`: the page size is
+ * another. ERR_CORRUPT: a page is not what the map says; the local database has to be resynced. */
 int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece, struct err *e) MUST_CHECK;
 
 /* Notes an object that a piece became. */

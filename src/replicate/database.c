@@ -238,6 +238,7 @@ static void local_done(struct job *job)
     db->copying = NULL;
     db->rested = r->rested;
     if (db->rc) {
+        db->proven = false; /* the map may be half-way, or empty: nothing is copied from it */
         local_failed(db);
         return;
     }

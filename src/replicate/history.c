@@ -41,7 +41,7 @@ void history_begin_level(const struct database *db, struct lane *l)
 {
     unsigned level = levels_due(&l->d.levels, db->config->options.fanout);
     bool ending = db->stopping && !db->config->once;
-    if (l->level || level == 0 || ending || !ship_healthy(l) || is_pressed(db, l) || (l->copy && l->copy->kind == COPY_CATCH_UP))
+    if (l->level || level == 0 || ending || is_pressed(db, l) || (l->copy && l->copy->kind == COPY_CATCH_UP))
         return;
     l->level = copy_new(COPY_LEVEL, l->d.levels.ends[level].txid, db->page_size);
     if (l->level)
@@ -92,7 +92,7 @@ static bool resume_base(const struct database *db, struct lane *l)
     journal_path_of(l, path);
     struct copy *c = base_journal_load(path, &l->d.entry);
     bool of_use = c && c->page_size == db->page_size && c->start <= durable && c->start >= l->d.entry.base_owed &&
-                  c->start > l->d.levels.base_max;
+                  c->start > l->d.levels.base_max && c->known_at <= durable;
     for (size_t i = 0; of_use && i < c->list_count; i++)
         of_use = c->list[i].max <= durable;
     if (!of_use) {
@@ -113,7 +113,7 @@ void history_start_base(struct database *db, struct lane *l)
 {
     char path[PATH_TEXT_MAX];
     uint64_t durable = l->d.entry.durable_txid;
-    if (resume_base(db, l))
+    if (db->newest.pages == 0 || resume_base(db, l))
         return;
     struct copy *c = copy_new(COPY_BASE, 0, db->page_size);
     struct err e;
@@ -123,6 +123,7 @@ void history_start_base(struct database *db, struct lane *l)
     }
     c->start = durable;
     c->end_page = db->newest.pages;
+    c->known_at = db->newest.txid;
     l->read_all = l->copy_failed = false;
     l->copy = c;
     levels_note_base_begun(&l->d.levels);
@@ -150,7 +151,7 @@ bool history_base_due(const struct database *db, const struct lane *l)
 {
     bool ending = db->stopping && !db->config->once;
     return l->d.entry.base_owed > 0 || l->base_wanted ||
-           (!ending && ship_healthy(l) && !is_pressed(db, l) &&
+           (!ending && !is_pressed(db, l) &&
             levels_base_due(&l->d.levels, l->d.entry.durable_txid, db->config->options.base_interval_ms));
 }
 
@@ -207,5 +208,6 @@ void history_prune(struct database *db, struct lane *l, int64_t now)
     if (!due)
         return;
     l->prune_owed = false;
-    prune_start(&l->prune, objects, db->workers, prune_done);
+    const struct uid writer = state_writer(l->author.state);
+    prune_start(&l->prune, objects, &writer, db->workers, prune_done);
 }

@@ -8,6 +8,62 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- what is named has to be there */
+
+struct presence {
+    const struct copy *copy;
+    size_t count; /* of its objects, that are looked for */
+    bool *there;
+};
+
+static int note_listed(void *context, const struct store_entry *entry)
+{
+    struct presence *p = context;
+    for (size_t i = 0; i < p->count; i++)
+        if (!p->there[i] && p->copy->list[i].size == entry->size && strcmp(p->copy->list[i].name, entry->key) == 0) {
+            p->there[i] = true;
+            break;
+        }
+    return 0;
+}
+
+/* What the listing does not show is asked for: listings may lag. */
+static int check_one(struct destination *d, const struct listed *object, struct err *e)
+{
+    struct buf tail = BUF_INIT(1);
+    uint64_t size = 0;
+    int rc = store_read_tail(d->store, object->name, 1, &tail, &size, e);
+    buf_release(&tail);
+    if (rc != 0 && e->code != ERR_NOTFOUND)
+        return -1;
+    if (rc == 0 && size == object->size)
+        return 0;
+    return err_set(e, ERR_CONFLICT, 0, "object '%s' is not there any more", object->name);
+}
+
+/* Retention, by others, may have taken for given up what took so long: while this machine was suspended, or between two runs. All
+ * of them have names that begin alike: of one base, or of one run. */
+static int check_listed(struct destination *d, const struct copy *copy, size_t count, struct err *e)
+{
+    struct presence p = {.copy = copy, .count = count};
+    char prefix[NAME_MAX_BYTES];
+    if (count == 0)
+        return 0;
+    p.there = calloc(count, sizeof *p.there);
+    if (!p.there)
+        return err_nomem(e, count);
+    snprintf(prefix, sizeof prefix, "%s", copy->list[0].name);
+    *(strrchr(prefix, copy->kind == COPY_BASE ? '/' : '-') + 1) = 0;
+    int rc = store_list(d->store, prefix, "", note_listed, &p, e);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (!p.there[i])
+            rc = check_one(d, &copy->list[i], e);
+    free(p.there);
+    return rc;
+}
+
+/* ---- objects */
+
 /* One object: what is put under which name, and how to recognise it if it is there already. */
 struct object {
     struct segment_info info;
@@ -117,53 +173,16 @@ static bool is_our_marker(const struct object *o, const struct segment *found)
     return same;
 }
 
-struct presence {
-    const struct copy *copy;
-    size_t next; /* chunk that is expected: listings are ascending, and so are chunks */
-    bool *there; /* of each that was put by an earlier run */
-};
-
-static int note_chunk(void *context, const struct store_entry *entry)
+/* Their ranges, side by side, are all pages of the base. */
+static bool chunks_fill_base(const struct copy *copy)
 {
-    struct presence *p = context;
-    while (p->next < p->copy->resumed && strcmp(p->copy->list[p->next].name, entry->key) < 0)
-        p->next++;
-    if (p->next < p->copy->resumed && strcmp(p->copy->list[p->next].name, entry->key) == 0)
-        p->there[p->next] = entry->size == p->copy->list[p->next].size;
-    return 0;
-}
-
-/* What the listing does not show is asked for: listings may lag. */
-static int check_chunk(struct destination *d, const struct listed *chunk, struct err *e)
-{
-    struct buf tail = BUF_INIT(1);
-    uint64_t size = 0;
-    int rc = store_read_tail(d->store, chunk->name, 1, &tail, &size, e);
-    buf_release(&tail);
-    if (rc != 0 && e->code != ERR_NOTFOUND)
-        return -1;
-    if (rc == 0 && size == chunk->size)
-        return 0;
-    return err_set(e, ERR_CONFLICT, 0, "chunk '%s' of the base is not there any more", chunk->name);
-}
-
-/* A base that an earlier run began may have been given up by others since: whether everything is still there is looked at before it
- * counts. */
-static int check_chunks(struct destination *d, const struct copy *copy, struct err *e)
-{
-    struct presence p = {.copy = copy, .there = calloc(copy->resumed + 1, sizeof *p.there)};
-    char prefix[NAME_MAX_BYTES];
-    struct name marker = {.kind = NAME_MARKER, .start = copy->start, .run = copy->id};
-    if (!p.there)
-        return err_nomem(e, copy->resumed);
-    name_format(&marker, prefix);
-    *(strrchr(prefix, '/') + 1) = 0;
-    int rc = copy->resumed > 0 ? store_list(d->store, prefix, "", note_chunk, &p, e) : 0;
-    for (size_t i = 0; rc == 0 && i < copy->resumed; i++)
-        if (!p.there[i])
-            rc = check_chunk(d, &copy->list[i], e);
-    free(p.there);
-    return rc;
+    uint64_t next = 1;
+    for (size_t i = 0; i < copy->list_count; i++) {
+        if (copy->list[i].first_page != next || copy->list[i].last_page < next)
+            return false;
+        next = (uint64_t)copy->list[i].last_page + 1;
+    }
+    return copy->end_page > 0 && next == (uint64_t)copy->end_page + 1;
 }
 
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
@@ -189,7 +208,9 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
     o.name = (struct name){.kind = NAME_MARKER, .start = copy->start, .run = copy->id};
     o.content.list = copy->list;
     o.content.list_count = copy->list_count;
-    if (check_chunks(d, copy, e) || put_object(d, a, &o, is_our_marker, e))
+    if (!chunks_fill_base(copy))
+        return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " leave out pages", copy->start);
+    if (check_listed(d, copy, copy->resumed, e) || put_object(d, a, &o, is_our_marker, e))
         return -1;
     levels_note_base(&d->levels, o.info.max, bytes);
     return 0;
@@ -228,7 +249,7 @@ int destination_put_level(struct destination *d, const struct author *a, const s
     for (size_t i = 0; i < copy->list_count; i++)
         bytes += copy->list[i].size;
     struct level_end end = {.txid = piece->record.txid, .checksum = piece->record.checksum};
-    if (put_object(d, a, &o, is_same_segment, e))
+    if (check_listed(d, copy, copy->list_count, e) || put_object(d, a, &o, is_same_segment, e))
         return -1;
     levels_note_segment(&d->levels, copy->level, &end, bytes + o.size);
     *ret_size = o.size;

@@ -49,14 +49,17 @@ static void run_prune(struct job *job, struct codec *codec)
         store->cancel = &p->cancel;
         p->rc = retention_decide_now(store, codec, &p->policy, &plan, &p->err);
     }
+    if (p->rc == 0 && !uid_equal(&plan.head_writer, &p->writer))
+        p->rc = err_set(&p->err, ERR_CONFLICT, 0, "another writer put its newest object: nothing is deleted");
     if (p->rc == 0)
         p->rc = retention_apply(store, &plan, &p->figures, &p->err);
     retention_plan_release(&plan);
     store_close(store);
 }
 
-void prune_start(struct prune *p, uint64_t objects, struct workers *workers, void (*done)(struct job *))
+void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers, void (*done)(struct job *))
 {
+    p->writer = *writer;
     if (objects > p->objects)
         p->wait_ms = (int64_t)p->interval_ms;
     p->objects = objects;

@@ -22,7 +22,8 @@ struct prune {
     uint64_t objects;     /* that had been put when it began */
     atomic_bool cancel;   /* the job is to end */
     bool busy;
-    bool failed; /* the last one did, and the log said so */
+    struct uid writer; /* who we are */
+    bool failed;       /* the last one did, and the log said so */
 
     int rc; /* of the last one */
     struct err err;
@@ -34,7 +35,8 @@ void prune_init(struct prune *p, const char *url, const char *shown, const struc
 
 /* Is it time? `objects`: put by this run so far. */
 bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms);
-void prune_start(struct prune *p, uint64_t objects, struct workers *workers, void (*done)(struct job *));
+/* Deletes nothing if another `writer` put the newest object: what that one keeps is its business. */
+void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers, void (*done)(struct job *));
 void prune_ended(struct prune *p, int64_t now_ms);
 struct prune *prune_of_job(struct job *job);
 

@@ -154,7 +154,7 @@ static int open_locked(struct inplace *ip, enum inplace_purpose purpose, bool *r
     ip->fd = open(ip->path, O_RDWR | O_CLOEXEC);
     if (ip->fd < 0)
         return err_sys(e, errno, "open '%s'", ip->path);
-    if (lock_take(ip->fd, ip->path, e) || check_settled(ip, purpose, e))
+    if (lock_take(ip->fd, ip->path, e) || lock_check_alone(ip->fd, ip->path, e) || check_settled(ip, purpose, e))
         return -1;
     return read_shape(ip, ret_fit, e);
 }

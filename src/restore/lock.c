@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 
 /* Pending, reserved and shared bytes. */
 #define LOCK_RANGE_START 0x40000000
@@ -48,4 +49,17 @@ int lock_take(int fd, const char *path, struct err *e)
     if (say_who(fd, path, e))
         return -1;
     return err_set(e, ERR_BUSY, 0, "'%s' was in use a moment ago", path);
+}
+
+int lock_check_alone(int fd, const char *path, struct err *e)
+{
+    fcntl(fd, F_SETSIG, SIGURG); /* should somebody open it just now: a signal that nobody minds */
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+        return 0;
+    }
+    if (errno != EAGAIN)
+        return 0;
+    err_set(e, ERR_BUSY, 0, "'%s' is open in another process", path);
+    return err_hint(e, "stop the application and the seawall daemon of this database first");
 }

@@ -13,4 +13,9 @@ int lock_check(const char *path, struct err *e) MUST_CHECK;
 /* As SQLite's exclusive lock: whoever opens the database gets SQLITE_BUSY until fd is closed. ERR_BUSY: somebody has it. */
 int lock_take(int fd, const char *path, struct err *e) MUST_CHECK;
 
+/* Nobody else has the file open? A connection in a rollback mode that does nothing holds no lock, and would go by what it has in
+ * its cache. Where the kernel grants no leases (not the owner, a network file system) it can't be known, and nothing is said.
+ * ERR_BUSY. */
+int lock_check_alone(int fd, const char *path, struct err *e) MUST_CHECK;
+
 #endif

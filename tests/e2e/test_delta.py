@@ -13,6 +13,7 @@ import pytest
 from application import library
 from compare import assert_same_pages, assert_sound, drop, settled
 from disk import Disk, Luck, read_journal, write_tree
+from ledger import TABLE, insert
 from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, restore, seawall, told, url_of
 from test_killed_anywhere import KILLED, Killer, moments, run_once
 from waiting import figure
@@ -708,3 +709,23 @@ def test_killed_anywhere_while_a_full_restore_is_undone(killed):
     delta.restore(txids[2], "--force", delta=False)
     killed.everywhere(("restore", "--undo", "-o", str(delta.db)), delta.points[txids[2]].read_bytes(),
                       delta.points[txids[5]].read_bytes())
+
+
+def test_refused_while_a_connection_that_does_nothing_has_a_database_in_a_rollback_mode_open(stage):
+    app = stage.ledger()
+    app.commit(TABLE, insert(30))
+    daemon = stage.replicate()
+    app.commit(insert(1))
+    assert daemon.stop() == DONE
+    app.close()
+    first, last = stage.points()[0], stage.points()[-1]
+    idle = sqlite3.connect(stage.db, isolation_level=None)
+    assert idle.execute("PRAGMA journal_mode=delete").fetchone() == ("delete",)
+    rows = idle.execute("SELECT count(*) FROM big").fetchone()
+    result = restore(stage.replica, stage.db, "--delta", "--txid", first)
+    assert result.returncode == FAILED and b"is open in another process" in result.stderr, told(result)
+    assert idle.execute("SELECT count(*) FROM big").fetchone() == rows
+    idle.close()
+    result = restore(stage.replica, stage.db, "--delta", "--txid", first)
+    assert result.returncode == DONE, told(result)
+    assert first < last

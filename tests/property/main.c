@@ -38,7 +38,7 @@ static const uint64_t known_seeds[RULE_COUNT] = {
 };
 
 static char folder[300];
-static bool verbose;
+static bool verbose, keep_going;
 static int report_fd = -1; /* of the child */
 
 void trace(const char *fmt, ...)
@@ -204,6 +204,11 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         r = (struct run){.seed = seed, .steps = steps};
         o = run(&r);
+        if (o.failed && keep_going) {
+            printf("seed %" PRIu64 ": %.300s\n", seed, o.text);
+            fflush(stdout);
+            continue;
+        }
         if (o.failed) {
             show(&r, &o);
             return 1;
@@ -296,6 +301,8 @@ int main(int argc, char **argv)
             i++;
         else if (strcmp(argv[i], "--rules") == 0)
             only_rules = true;
+        else if (strcmp(argv[i], "--keep-going") == 0)
+            keep_going = true;
         else if (strcmp(argv[i], "-v") == 0)
             verbose = true;
         else

@@ -476,6 +476,66 @@ void world_state_synced(const struct sim_process *p)
     sync_state(&hosts[p->host]);
 }
 
+/* The journal of a base is never synced: after a power cut it is as it was at some time, cut short, or has holes. */
+static struct old_journal {
+    uint8_t bytes[4096];
+    size_t size;
+} old_journals[HOSTS_MAX][STORES];
+
+static void journal_name(const struct host *h, unsigned i, char out[400])
+{
+    snprintf(out, 400, "%s-base-%u", h->state_path, i);
+}
+
+static void remember_journals(const struct host *h)
+{
+    char path[400];
+    for (unsigned i = 0; i < STORES; i++) {
+        struct old_journal *j = &old_journals[h - hosts][i];
+        journal_name(h, i, path);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        ssize_t n = read(fd, j->bytes, sizeof j->bytes);
+        j->size = n > 0 ? (size_t)n : 0;
+        close(fd);
+    }
+}
+
+static void journals_after_power_cut(const struct host *h)
+{
+    char path[400];
+    struct err e;
+    for (unsigned i = 0; i < STORES; i++) {
+        struct old_journal *j = &old_journals[h - hosts][i];
+        journal_name(h, i, path);
+        if (chance(20)) {
+            unlink(path);
+        } else if (chance(40) && j->size > 0) {
+            int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+            if (fd < 0 || io_pwrite(fd, j->bytes, chance(50) ? j->size : dice_below(&luck, (uint32_t)j->size + 1), 0, &e))
+                abort();
+            close(fd);
+        }
+    }
+}
+
+static void copy_journals(const struct host *from, const struct host *to)
+{
+    char path[400];
+    struct err e;
+    remember_journals(from);
+    for (unsigned i = 0; i < STORES; i++) {
+        struct old_journal *j = &old_journals[from - hosts][i];
+        journal_name(to, i, path);
+        unlink(path);
+        int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (fd < 0 || io_pwrite(fd, j->bytes, j->size, 0, &e))
+            abort();
+        close(fd);
+    }
+}
+
 /* Each block of the disk holds what was synced, or what came later. */
 static void state_after_power_cut(struct host *h)
 {
@@ -520,6 +580,8 @@ static unsigned number_of(const struct host *h)
     return (unsigned)(h - hosts);
 }
 
+static bool start_once;
+
 static void start_daemon(struct host *h, bool take_over)
 {
     struct sim_process *p = &h->process;
@@ -535,6 +597,10 @@ static void start_daemon(struct host *h, bool take_over)
     o.lock_at = 5;
     o.grace_ms = GRACE_MS;
     o.stop_timeout_ms = 20000;
+    if (sim_store_remote) {
+        o.put_rate = 400; /* an hour */
+        o.put_burst = 2;
+    }
     o.fanout = 2 + dice_below(&luck, 2);
     o.base_interval_ms = 120000;
     o.prune_interval_ms = 30000;
@@ -546,6 +612,7 @@ static void start_daemon(struct host *h, bool take_over)
                                           .urls = p->urls,
                                           .url_count = STORES,
                                           .options = o,
+                                          .once = start_once,
                                           .take_over = take_over ? TAKE_OVER_YES : TAKE_OVER_NO};
     h->alive = sim_process_start(p);
     if (!h->alive)
@@ -642,6 +709,9 @@ static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 4, 2
 static struct climate {
     unsigned deeds[DEEDS], misfortunes[MISFORTUNES];
     unsigned application, misfortune; /* percent of the steps */
+    bool stale_prunes;                /* a prune is suspended between its listing and its deletions */
+    bool other_policies;              /* each prune has its own */
+    bool settle_once;                 /* in the end by a daemon that ends by itself, while faults end */
 } climate;
 
 static unsigned pick(const unsigned *weights, unsigned n)
@@ -664,6 +734,10 @@ static void draw_climate(void)
         climate.misfortunes[i] = 1 + usual_misfortunes[i] * factors[dice_below(&luck, 7)];
     climate.application = dice_between(&luck, 15, 40);
     climate.misfortune = dice_between(&luck, 3, 18);
+    climate.stale_prunes = chance(30);
+    climate.other_policies = chance(30);
+    climate.settle_once = chance(30);
+    sim_store_remote = chance(30);
 }
 
 /* ---- steps */
@@ -716,6 +790,7 @@ static void copy_host(struct host *from)
     read_state(from, &state, &size);
     if (state)
         write_state(h, state, size);
+    copy_journals(from, h);
     h->lost = true;
     free(state);
 }
@@ -786,13 +861,48 @@ static void forget_earlier_beginnings(struct sim_store *s)
 
 static struct retention_policy policy(void)
 {
-    return (struct retention_policy){
+    struct retention_policy p = {
         .grace_ms = GRACE_MS, .keep_all_ms = KEEP_ALL_MS, .keep_levels_ms = KEEP_LEVELS_MS, .keep_hourly = 2};
+    if (climate.other_policies) {
+        p.keep_hourly = dice_below(&luck, 4);
+        p.keep_levels_ms = KEEP_ALL_MS * dice_below(&luck, 5) / 2;
+    }
+    return p;
+}
+
+/* A prune on another machine that was suspended between its listing and its deletions. */
+static struct pending {
+    bool is;
+    struct retention_plan plan;
+} pending[STORES];
+
+static bool stale_prune(struct sim_store *s)
+{
+    struct pending *q = &pending[s - stores];
+    struct retention_policy p = policy();
+    struct retention_figures figures = {0};
+    struct store *handle = NULL;
+    struct err e;
+    if (store_open(s->url, STORE_READ, &handle, &e))
+        broken("%s", e.msg);
+    if (!q->is) {
+        q->is = retention_decide_now(handle, sim_codec, &p, &q->plan, &e) == 0;
+        trace("  %s: a prune decides", s->url);
+    } else {
+        (void)!retention_apply(handle, &q->plan, &figures, &e);
+        retention_plan_release(&q->plan);
+        q->is = false;
+        trace("  %s: a prune that decided before: %" PRIu64 " objects deleted", s->url, figures.objects);
+    }
+    store_close(handle);
+    return true;
 }
 
 /* `seawall prune` from somewhere, which may be killed at any request. */
 static void prune(struct sim_store *s)
 {
+    if (climate.stale_prunes && chance(50) && stale_prune(s))
+        return;
     struct retention_policy p = policy();
     struct retention_plan plan = {0};
     struct retention_figures figures = {0};
@@ -892,6 +1002,7 @@ static void crash(struct host *h, bool power_cut)
     world_figures.power_cuts++;
     sim_database_power_cut(&h->db);
     state_after_power_cut(h);
+    journals_after_power_cut(h);
 }
 
 static void misfortune(struct host *h)
@@ -1012,6 +1123,8 @@ static void step(void)
         daemon_step(h);
     else
         prune(&stores[dice_below(&luck, STORES)]);
+    if (chance(5))
+        remember_journals(h);
     check_host(h);
     world_figures.steps++;
 }
@@ -1048,14 +1161,21 @@ static void settle(struct host *h)
     else if (h->db.files->torn)
         sim_database_recover(&h->db);
     trace("all faults end; host %u goes on alone", number_of(h));
+    start_once = climate.settle_once;
     start_daemon(h, true);
     for (unsigned i = 0; i < 6000 && h->alive; i++) {
+        for (size_t k = 0; k < STORES; k++)
+            stores[k].loss = start_once && i < 100 ? 20 : 0; /* a process that is run once meets the end of an outage */
         if (i == 100)
             database_stop(h->process.db);
         true_ms += 25;
         note_writer(h);
         if (!sim_process_turn(&h->process, &e))
             h->alive = false;
+        if (!h->alive && start_once && e.code == ERR_BUSY) { /* somebody held a lock: whoever runs it once runs it again */
+            e.code = ERR_NONE;
+            start_daemon(h, true);
+        }
     }
     NEED(!h->alive, "it neither comes to an end nor fails");
     NEED(e.code == ERR_NONE, "with all faults gone it fails: %s", e.msg);

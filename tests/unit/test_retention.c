@@ -797,6 +797,67 @@ static void every_promised_point_survives_each_deletion(void **state)
     assert_true(deleted > 1000 && points > pruned); /* it was worth it */
 }
 
+/* ---- found by a hostile review; each fails */
+
+/* Two writers, or an answer that was lost, leave segments of one level that do not nest. Retention goes on all the same. */
+static void segments_of_a_level_that_do_not_nest_do_not_stop_it(void **state)
+{
+    struct err e;
+    (void)state;
+    put_level0();
+    replica_put_last(&r, 1, 2, 6, 0);
+    replica_put_last(&r, 1, 4, 5, 0);
+    later(2 * DAY);
+    assert_ok(decide(&usual, &e), &e);
+}
+
+/* A compaction began, a base was completed beside it, the machine was suspended. When it wakes the compaction goes on. */
+static void parts_of_a_compaction_stay_though_a_base_is_newer(void **state)
+{
+    struct err e;
+    char key[NAME_MAX_BYTES];
+    (void)state;
+    for (uint64_t t = 1; t <= 4; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    struct placed *o = replica_put_last(&r, 1, 2, 4, SEGMENT_IN_PARTS);
+    name_format(&o->name, key);
+    assert_ok(store_remove(store, key, &e), &e); /* it is yet to come */
+    replica_put_base(&r, 4, 4);
+    replica_put_full(&r, 5, 12, 0);
+    later(8 * DAY);
+    assert_ok(decide(&usual, &e), &e);
+    assert_reason("part", RETENTION_PART_WAITS);
+}
+
+/* A prune was suspended between its decision and its deletions; days later it wakes. Others have deleted meanwhile. */
+static void a_decision_of_long_ago_deletes_nothing(void **state)
+{
+    const struct retention_policy p = {.grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 7 * DAY, .keep_hourly = 1};
+    struct retention_plan old = {0};
+    struct retention_figures f;
+    struct err e;
+    bool points[MODEL_TXIDS + 1];
+    (void)state;
+    replica_commits(&r, 8, 512);
+    for (uint64_t t = 1; t <= 16; t++) {
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+        later(1);
+        replica_put_base(&r, t, t);
+        later(DAY - 1);
+        if (t == 12) {
+            assert_ok(decide(&p, &e), &e);
+            old = decided;
+            memset(&decided, 0, sizeof decided);
+        }
+    }
+    prune(&p);
+    note_gone();
+    promised(&p, points);
+    (void)!retention_apply(store, &old, &f, &e);
+    retention_plan_release(&old);
+    assert_all_restorable(points, 0, "after the deletions of a prune that slept for four days");
+}
+
 #define UNIT_ON_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -822,6 +883,9 @@ int main(void)
         UNIT_ON_STORE(what_a_listing_leaves_out_does_no_harm),
         UNIT_ON_STORE(chunks_whose_marker_the_listing_hides_stay),
         UNIT_ON_STORE(every_promised_point_survives_each_deletion),
+        UNIT_ON_STORE(segments_of_a_level_that_do_not_nest_do_not_stop_it),
+        UNIT_ON_STORE(parts_of_a_compaction_stay_though_a_base_is_newer),
+        UNIT_ON_STORE(a_decision_of_long_ago_deletes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
