@@ -113,11 +113,10 @@ def test_no_segment_is_put_whose_parts_retention_took(stage):
     db, replica, daemon = found
     time.sleep(3)
     assert seawall("prune", *SHORT, url_of(replica)).returncode == DONE
+    daemon.send(signal.SIGCONT)
     db.execute("UPDATE t SET x=1 WHERE rowid=5")
     db.close()
-    daemon.send(signal.SIGCONT)
-    while not levels(replica, 1):
-        time.sleep(0.0002)
+    daemon.wait_for(lambda: levels(replica, 1), 60, "the compacted segment, now or anew")
     daemon.kill()
     target = stage.folder / "newest.db"
     result = restore(replica, target)
