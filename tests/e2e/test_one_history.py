@@ -6,7 +6,7 @@ import pytest
 from application import check
 from compare import assert_same_pages, assert_sound, content_of, copy_file, drop
 from ledger import TABLE, Ledger, insert
-from seawall import DONE, OTHER_WRITER, restore, seawall, told, url_of
+from seawall import DONE, OTHER_WRITER, objects, restore, seawall, told, url_of
 from waiting import figure, wait_until
 
 
@@ -236,3 +236,27 @@ def test_a_copy_elsewhere_that_takes_over_says_so_before_and_sends_only_what_dif
     assert after - before < 20000, f"{after - before} bytes for one row of {before}"
     other.close()
     assert_same_pages(elsewhere / "app.db", stage.restored())
+
+
+def test_a_daemon_that_was_taken_over_deletes_nothing_of_what_others_keep(stage):
+    app = stage.ledger()
+    app.commit(TABLE, insert(5))
+    first = stage.replicate("--fanout", "2", "--prune-interval", "1s", "--grace", "1s", "--keep-all", "1s", "--keep-levels", "1s")
+    app.commit(insert(1))
+    first.wait_for(lambda: stage.last_txid() >= 2, 20, "the first writer ships")
+    elsewhere = stage.folder / "elsewhere"
+    elsewhere.mkdir()
+    copy_file(stage.db, elsewhere / "app.db")
+    copy_file(f"{stage.db}-wal", elsewhere / "app.db-wal")
+    other = stage.ledger(db=elsewhere / "app.db")
+    second = stage.replicate("--take-over", "--fanout", "2", "--base-interval", "1s", db=elsewhere / "app.db")
+    for _ in range(12):
+        before = stage.last_txid()
+        other.commit(insert(1))
+        second.wait_for(lambda: stage.last_txid() > before, 20, "the second writer ships")
+    kept = set(objects(stage.replica))
+    first.wait_for(lambda: "another writer put its newest object" in first.log(), 20, "the first one looked")
+    assert kept <= set(objects(stage.replica)), "the first one deleted what it has no say in"
+    assert second.stop() == DONE
+    first.kill()
+    other.close()
