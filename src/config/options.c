@@ -37,7 +37,7 @@ const struct option_spec option_table[] = {
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no", "switch a database that is not in WAL mode to it, once"},
     {"fanout", OPTION_COUNT, FIELD(fanout), 64, 2, 1000, false, "N", "so many segments of a level become one of the level above"},
     {"base-interval", OPTION_MS, FIELD(base_interval_ms), DAY, 1000, AGE_MAX, true, "TIME|never",
-     "write a new base when the newest is so old and anything changed; never: only when the levels since it weigh half of it"},
+     "write a new base when the newest is so old and anything changed; never: only when a restore would read too much"},
     {"prune-interval", OPTION_MS, FIELD(prune_interval_ms), HOUR, 1000, AGE_MAX, true, "TIME|never",
      "apply retention so often; never: leave it to 'seawall prune'"},
     {"keep-all", OPTION_MS, FIELD(keep_all_ms), DAY, 0, AGE_MAX, false, "TIME", "keep every restore point that is younger"},

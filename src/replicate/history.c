@@ -79,6 +79,11 @@ void history_level_done(struct lane *l, enum ship_kind kind)
 
 /* ---- bases */
 
+static uint64_t database_bytes(const struct database *db)
+{
+    return (uint64_t)db->newest.pages * db->page_size;
+}
+
 static void journal_path_of(const struct lane *l, char out[PATH_TEXT_MAX])
 {
     base_journal_path(l->author.state->path, l->d.index, out);
@@ -152,7 +157,7 @@ bool history_base_due(const struct database *db, const struct lane *l)
     bool ending = db->stopping && !db->config->once;
     return l->d.entry.base_owed > 0 || l->base_wanted ||
            (!ending && !is_pressed(db, l) &&
-            levels_base_due(&l->d.levels, l->d.entry.durable_txid, db->config->options.base_interval_ms));
+            levels_base_due(&l->d.levels, l->d.entry.durable_txid, database_bytes(db), db->config->options.base_interval_ms));
 }
 
 /* ---- all of it */
@@ -179,7 +184,7 @@ uint64_t history_needs_after(const struct database *db, const struct lane *l)
     struct levels then = l->d.levels;
     then.counts[0]++;
     unsigned level = levels_due(&then, db->config->options.fanout);
-    if (levels_base_due(&then, UINT64_MAX, db->config->options.base_interval_ms))
+    if (levels_base_due(&then, UINT64_MAX, database_bytes(db), db->config->options.base_interval_ms))
         return 0;
     return level > 0 ? then.ends[level].txid : UINT64_MAX;
 }

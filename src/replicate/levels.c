@@ -66,12 +66,12 @@ unsigned levels_due(const struct levels *l, uint64_t fanout)
     return level;
 }
 
-bool levels_base_due(const struct levels *l, uint64_t head, uint64_t interval_ms)
+bool levels_base_due(const struct levels *l, uint64_t head, uint64_t database_bytes, uint64_t interval_ms)
 {
-    uint64_t weight = 0;
+    uint64_t read = l->base_bytes;
     for (unsigned k = 0; k < LEVELS; k++)
-        weight += l->bytes[k];
-    if (weight > l->base_bytes / 2 + BASE_WEIGHT_MIN)
+        read += l->bytes[k];
+    if (head > l->base_max && read > database_bytes + database_bytes / 2 + BASE_WEIGHT_MIN)
         return true;
     return head > l->base_max && interval_ms != UINT64_MAX && clock_mono_ms() - l->base_at_ms >= (int64_t)interval_ms;
 }

@@ -3,8 +3,8 @@
  *   A level is due when the level below has `fanout` segments since the last one. If that would make the level above due too, only
  *   the higher one is written: it begins earlier and holds all of it. So the ends of a level are ends of all levels below it.
  *
- *   A base is due when what a restore would read beside the newest one weighs more than half of it, or when it is old and anything
- *   changed. So a restore reads at most about one and a half times the database, whatever the history.
+ *   A base is due when a restore would read more than one and a half times the size of the database, or when the newest base is old
+ *   and anything changed. What a restore reads is compressed, so a database that compresses well affords longer levels.
  *
  * What is kept here follows from the listing at attach, and from what was put since. The first object of a history, which holds
  * everything, counts as a base. Knows no lane and no database; belongs to the destination. */
@@ -48,7 +48,8 @@ void levels_note_segment(struct levels *l, unsigned level, const struct level_en
 void levels_note_base_begun(struct levels *l);
 void levels_note_base(struct levels *l, uint64_t max, uint64_t bytes);
 
-unsigned levels_due(const struct levels *l, uint64_t fanout);                      /* which level; 0: none */
-bool levels_base_due(const struct levels *l, uint64_t head, uint64_t interval_ms); /* UINT64_MAX: by weight alone */
+unsigned levels_due(const struct levels *l, uint64_t fanout); /* which level; 0: none */
+/* `database_bytes`: its size. interval_ms UINT64_MAX: by weight alone. */
+bool levels_base_due(const struct levels *l, uint64_t head, uint64_t database_bytes, uint64_t interval_ms);
 
 #endif
