@@ -93,7 +93,7 @@ static int take_text(const char *key, const char *value, char *out, size_t max, 
 static int take_field(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
     const struct reading *r = context;
-    if (!is_wanted(r, section))
+    if (!*key || !is_wanted(r, section)) /* one without keys says nothing */
         return 0;
     r->profile->found = true;
     for (const struct field *f = fields; f < fields + FIELDS; f++) {

@@ -73,6 +73,7 @@ static char *outline_fail(struct outline *o, const char *what)
     return NULL;
 }
 
+/* inih says nothing of a section until a key comes. */
 static char *outline_section(struct outline *o, char *first, char *out, size_t room)
 {
     char *name = skip_blanks(first + 1), *end = strchr(name, ']');
@@ -82,6 +83,11 @@ static char *outline_section(struct outline *o, char *first, char *out, size_t r
     cut(name, end);
     if (!*name)
         return outline_fail(o, "a section without a name");
+    if (o->fn(o->context, name, "", "", o->e)) {
+        err_wrap(o->e, "line %u", o->line);
+        o->failed = true;
+        return NULL;
+    }
     return snprintf(out, room, "[%zu]\n", (size_t)(name - o->text)) < (int)room ? out : outline_fail(o, "no room for a section");
 }
 

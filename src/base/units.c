@@ -42,3 +42,15 @@ void units_format(uint64_t value, enum units units, char out[32])
         }
     snprintf(out, 32, "%" PRIu64, value);
 }
+
+void units_format_size(uint64_t bytes, char out[32])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double v = (double)bytes;
+    size_t i = 0;
+    while (v >= 1000 && i + 1 < sizeof units / sizeof units[0]) {
+        v /= 1000;
+        i++;
+    }
+    snprintf(out, 32, i ? "%.1f %s" : "%.0f %s", v, units[i]);
+}

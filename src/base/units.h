@@ -15,6 +15,9 @@ enum units {
 /* False: no such number, or none that fits. */
 bool units_parse(const char *text, enum units units, uint64_t *ret_value);
 
+/* For people, not to be read again: 1234567 -> "1.2 MB". Powers of 1000. */
+void units_format_size(uint64_t bytes, char out[32]);
+
 /* As units_parse reads it: in the largest unit that leaves nothing over. */
 void units_format(uint64_t value, enum units units, char out[32]);
 

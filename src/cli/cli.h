@@ -2,7 +2,7 @@
 #ifndef SEAWALL_CLI_CLI_H
 #define SEAWALL_CLI_CLI_H
 
-#include "base/err.h"
+#include "base/path.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,9 +34,12 @@ int cmd_config(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
-/* -c FILE of a command. NULL in `ret_config` when `path` is NULL. */
+/* -c FILE of a command. NULL in `ret_config` when `path` is NULL. A place that stands there for two replicas is an error. */
 struct config;
 int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
+
+/* One name for a place, however a folder is spelled. `shown`: a URL as store_check or a daemon shows it. */
+void cli_place_of(const char *shown, char out[PATH_TEXT_MAX]);
 
 /* Says on stderr that a store is tried again. */
 void cli_tell_retry(const struct err *e);
@@ -75,8 +78,5 @@ int cli_note_option(const char *command, struct args *args, struct cli_options *
 int cli_apply_options(const struct cli_options *o, struct options *to, struct err *e) MUST_CHECK;
 
 bool cli_parse_number(const char *text, uint64_t *ret_value);
-
-/* 1234567 -> "1.2 MB" */
-void cli_format_bytes(uint64_t bytes, char out[32]);
 
 #endif

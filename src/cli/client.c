@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define CONNECT_MS 10000
 #define ANSWER_MAX (2 * CONTROL_ANSWER_MAX)
@@ -116,11 +117,12 @@ static int converse(int fd, const char *command, int64_t until_ms, const struct 
     return rc;
 }
 
-static int explain(struct err *e)
+static int explain(const char *db, struct err *e)
 {
     int sys = e->sys;
     if (e->code == ERR_NOTFOUND) {
-        err_set(e, ERR_BUSY, sys, "no daemon runs on it");
+        bool missing = access(db, F_OK) != 0 && errno == ENOENT;
+        err_set(e, ERR_BUSY, sys, missing ? "there is no such file, and no daemon runs on it" : "no daemon runs on it");
         return err_hint(e, "'seawall replicate' starts one; while it waits for the database to appear it can't be asked");
     }
     if (sys == EACCES || sys == EPERM) {
@@ -139,7 +141,7 @@ static int ask(const char *db, const char *command, int64_t until_ms, const stru
     if (path_format(path, e, "%s" CONTROL_SUFFIX, realpath(db, real) ? real : db)) /* as the daemon names it */
         return -1;
     if (socket_connect(path, left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1, &fd, e))
-        return explain(e);
+        return explain(db, e);
     int rc = converse(fd, command, until_ms, s, ret_answer, e);
     io_close(&fd);
     return rc;

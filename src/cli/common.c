@@ -11,11 +11,67 @@
 #include <stdlib.h>
 #include <string.h>
 
+void cli_place_of(const char *shown, char out[PATH_TEXT_MAX])
+{
+    const char *path = strncmp(shown, "file://", 7) == 0 ? shown + 7 : shown;
+    if (strncmp(shown, "s3://", 5) == 0 || !realpath(path, out))
+        snprintf(out, PATH_TEXT_MAX, "%s", path);
+}
+
+/* A replica of a database, for the search for those that are one place. */
+struct place {
+    const struct config_db *db;
+    char name[PATH_TEXT_MAX];
+};
+
+/* One replica takes one database, once. What is wrong with a URL is told by who uses it. */
+static int check_place(struct place *all, size_t *count, const struct config_db *db, const char *url, struct err *e)
+{
+    char shown[STORE_URL_MAX];
+    struct place *p = &all[*count];
+    const struct place *same = NULL;
+    if (store_check(url, shown, e))
+        return 0;
+    p->db = db;
+    cli_place_of(shown, p->name);
+    for (size_t i = 0; i < *count && !same; i++)
+        if (strcmp(all[i].name, p->name) == 0)
+            same = &all[i];
+    ++*count;
+    if (!same)
+        return 0;
+    if (same->db == db)
+        return err_set(e, ERR_CONFIG, 0, "database '%s': the replica '%s' is given twice", db->path, shown);
+    err_set(e, ERR_CONFIG, 0, "database '%s': the replica '%s' is that of '%s' too", db->path, shown, same->db->path);
+    return err_hint(e, "one replica takes one database: give each a folder or a prefix of its own");
+}
+
+static int check_places(const struct config *c, const char *path, struct err *e)
+{
+    size_t count = 0, most = c->db_count * CONFIG_DB_REPLICAS_MAX + 1;
+    struct place *all = calloc(most, sizeof *all);
+    if (!all)
+        return err_nomem(e, most * sizeof *all);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->db_count; i++)
+        for (size_t k = 0; rc == 0 && k < c->dbs[i].replica_count; k++)
+            if (check_place(all, &count, &c->dbs[i], c->dbs[i].replicas[k], e))
+                rc = config_blame(path, "db", c->dbs[i].path, NULL, e);
+    free(all);
+    return rc;
+}
+
 int cli_read_config(const char *path, struct config **ret_config, struct err *e)
 {
     *ret_config = NULL;
-    if (!path || config_read(path, store_parameter_known, ret_config, e) == 0)
+    if (!path)
         return 0;
+    if (config_read(path, store_parameter_known, ret_config, e) == 0) {
+        if (check_places(*ret_config, path, e) == 0)
+            return 0;
+        config_free(*ret_config);
+        *ret_config = NULL;
+    }
     if (e->code == ERR_NOTFOUND)
         e->code = ERR_CONFIG; /* the exit code of "nothing to restore" is for replicas */
     return -1;
@@ -127,16 +183,4 @@ bool cli_parse_number(const char *text, uint64_t *ret_value)
     errno = 0;
     *ret_value = strtoull(text, &end, 10);
     return errno == 0 && *end == 0;
-}
-
-void cli_format_bytes(uint64_t bytes, char out[32])
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-    double v = (double)bytes;
-    size_t i = 0;
-    while (v >= 1000 && i + 1 < sizeof units / sizeof units[0]) {
-        v /= 1000;
-        i++;
-    }
-    snprintf(out, 32, i ? "%.1f %s" : "%.0f %s", v, units[i]);
 }

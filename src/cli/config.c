@@ -3,6 +3,7 @@
  * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, as comments. */
 #include "cli/cli.h"
 #include "config/file.h"
+#include "replicate/prune.h"
 #include "storage/store.h"
 
 #include <stdio.h>
@@ -23,6 +24,21 @@ static int check_urls(const struct config *c, const char *path, struct err *e)
                 return config_blame(path, "db", c->dbs[i].path, url, e);
         }
     return 0;
+}
+
+/* The daemon refuses a policy that keeps nothing when it starts. */
+static int check_policy(const struct options *o, struct err *e)
+{
+    struct retention_policy policy = prune_policy(o);
+    return o->prune_interval_ms == OPTION_NEVER ? 0 : retention_policy_check(&policy, e);
+}
+
+static int check_policies(const struct config *c, const char *path, struct err *e)
+{
+    for (size_t i = 0; i < c->db_count; i++)
+        if (check_policy(&c->dbs[i].options, e))
+            return config_blame(path, "db", c->dbs[i].path, NULL, e);
+    return c->db_count == 0 && check_policy(&c->options, e) ? err_wrap(e, "'%s'", path) : 0;
 }
 
 static void print_options(const struct options *o)
@@ -134,7 +150,7 @@ int cmd_config(int argc, char **argv)
     const struct config defaults = {.options = options_default()};
     int rc = cli_read_config(path, &config, &e);
     if (rc == 0 && config)
-        rc = check_urls(config, path, &e);
+        rc = check_urls(config, path, &e) || check_policies(config, path, &e) ? -1 : 0;
     if (rc == 0)
         print_config(config ? config : &defaults);
     config_free(config);

@@ -58,7 +58,7 @@ static const char snapshot_help[] =
     "  --busy-timeout TIME          wait so long for a lock that an application holds (10s)\n";
 
 static const char restore_help[] =
-    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [--force | --delta | --if-db-not-exists] [--if-replica-exists]\n"
+    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists] [--if-replica-exists]\n"
     "                [--no-keep-undo] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
     "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n"
     "\n"

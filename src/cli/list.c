@@ -4,6 +4,7 @@
  * are found, and JSON is written by hand: nothing in it needs escapes. */
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/units.h"
 #include "cli/cli.h"
 #include "config/file.h"
 #include "replica/inventory.h"
@@ -134,7 +135,7 @@ static void print_bases(const struct inventory *v)
     for (size_t i = 0; i < v->base_count; i++) {
         const struct inventory_base *b = &v->bases[i];
         char bytes[32];
-        cli_format_bytes(b->bytes, bytes);
+        units_format_size(b->bytes, bytes);
         printf("base from txid %" PRIu64, b->start);
         if (b->max)
             printf(" to %" PRIu64, b->max);
@@ -148,12 +149,12 @@ static void print_levels(const struct inventory *v)
     char bytes[32];
     for (unsigned level = 0; level < INVENTORY_LEVELS; level++) {
         const struct inventory_level *l = &v->levels[level];
-        cli_format_bytes(l->bytes, bytes);
+        units_format_size(l->bytes, bytes);
         if (l->objects)
             printf("level %u: %" PRIu64 " object%s, %s, txid %" PRIu64 " to %" PRIu64 "\n", level, l->objects,
                    l->objects == 1 ? "" : "s", bytes, l->first_txid, l->last_txid);
     }
-    cli_format_bytes(v->part_bytes, bytes);
+    units_format_size(v->part_bytes, bytes);
     if (v->parts)
         printf("parts of large segments: %" PRIu64 " object%s, %s\n", v->parts, v->parts == 1 ? "" : "s", bytes);
 }
@@ -200,7 +201,7 @@ static int print_text(struct listing *l, struct err *e)
     l->told = 0;
     if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
         return -1;
-    cli_format_bytes(c->bytes, bytes);
+    units_format_size(c->bytes, bytes);
     printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, l->points == 1 ? "" : "s", c->objects, bytes);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/units.h"
 #include "cli/cli.h"
 #include "config/file.h"
 #include "replicate/prune.h"
@@ -91,7 +92,7 @@ static void print_verdicts(const struct retention_plan *p)
     for (size_t i = 0; i < p->count; i++) {
         char key[NAME_MAX_BYTES], bytes[32];
         key_of(&p->verdicts[i], key);
-        cli_format_bytes(p->verdicts[i].size, bytes);
+        units_format_size(p->verdicts[i].size, bytes);
         printf("%-6s  %-59s %9s  %s\n", p->verdicts[i].goes ? "delete" : "keep", key, bytes,
                retention_reason_text(p->verdicts[i].reason));
     }
@@ -100,7 +101,7 @@ static void print_verdicts(const struct retention_plan *p)
 static void print_amount(const char *before, uint64_t objects, uint64_t bytes)
 {
     char text[32];
-    cli_format_bytes(bytes, text);
+    units_format_size(bytes, text);
     printf("%s%" PRIu64 " object%s, %s", before, objects, objects == 1 ? "" : "s", text);
 }
 

@@ -1,6 +1,7 @@
 /* cli/restore.c - `seawall restore`. */
 #include "restore/restore.h"
 #include "base/clock.h"
+#include "base/units.h"
 #include "base/when.h"
 #include "cli/cli.h"
 #include "config/file.h"
@@ -44,7 +45,7 @@ static void draw_bar(void *context, uint64_t done, uint64_t total)
     memset(line, '-', BAR_WIDTH);
     memset(line, '#', filled);
     line[BAR_WIDTH] = 0;
-    cli_format_bytes(per_second, rate);
+    units_format_size(per_second, rate);
     uint64_t left = per_second ? (total - done) / per_second : 0;
     fprintf(stderr, "\r[%s] %3" PRIu64 " %%  %s/s  %" PRIu64 " s left   ", line, done * 100 / total, rate, left);
     b->shown = true;
@@ -54,11 +55,11 @@ static void print_whole(const struct restore_options *o, const struct restore_re
 {
     char when[CLOCK_TEXT_MAX], size[32], fetched[32];
     clock_format(r->record.time_ms, when);
-    cli_format_bytes((uint64_t)r->record.pages * r->page_size, size);
-    cli_format_bytes(r->bytes, fetched);
-    printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu objects of %s\n",
+    units_format_size((uint64_t)r->record.pages * r->page_size, size);
+    units_format_size(r->bytes, fetched);
+    printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu object%s of %s\n",
            o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects,
-           fetched);
+           r->objects == 1 ? "" : "s", fetched);
     if (r->not_delta[0])
         printf("not in place, but whole: %s\n", r->not_delta);
 }
@@ -68,9 +69,9 @@ static void print_delta(const struct restore_options *o, const struct restore_re
     const struct delta_result *d = &r->in_place;
     char when[CLOCK_TEXT_MAX], size[32], written[32], fetched[32];
     clock_format(r->record.time_ms, when);
-    cli_format_bytes((uint64_t)r->record.pages * r->page_size, size);
-    cli_format_bytes((uint64_t)d->rewritten * r->page_size, written);
-    cli_format_bytes(d->fetched, fetched);
+    units_format_size((uint64_t)r->record.pages * r->page_size, size);
+    units_format_size((uint64_t)d->rewritten * r->page_size, written);
+    units_format_size(d->fetched, fetched);
     if (o->flags & RESTORE_DRY_RUN)
         printf("would restore txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place\n", r->record.txid, when,
                size, r->record.pages, d->rewritten, written);
@@ -105,7 +106,7 @@ static void print_undone(const struct undo_options *o, const struct undo_result 
     if (r->whole) {
         printf("undone: the database that was replaced is back at '%s'\n", o->path);
     } else {
-        cli_format_bytes((uint64_t)r->pages * r->page_size, size);
+        units_format_size((uint64_t)r->pages * r->page_size, size);
         if (r->txid_undone)
             snprintf(undone, sizeof undone, " of txid %" PRIu64, r->txid_undone);
         if (r->txid)

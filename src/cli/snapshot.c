@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "config/file.h"
 #include "replicate/scheduler.h"
+#include "storage/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
 #define BUSY_MS 10000
+#define STATUS_MS 10000               /* a daemon answers this at once */
 #define BASE_MS_MAX INT64_C(86400000) /* for a base that a daemon writes */
 #define BUSY_MS_MAX (24 * 3600 * 1000)
 
@@ -100,7 +102,7 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
         snprintf(where, sizeof where, "%zu of %zu replicas", s->durable, s->replicas);
     else
         snprintf(where, sizeof where, "%zu replica%s", s->replicas, plural(s->replicas));
-    cli_format_bytes(s->bytes, bytes);
+    units_format_size(s->bytes, bytes);
     if (s->objects == 0)
         printf("%s: nothing changed since txid %" PRIu64 ", durable in %s, %.1f s\n", db_path, s->txid, where, (double)ms / 1e3);
     else
@@ -109,18 +111,59 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
     fflush(stdout);
 }
 
-/* Another process has the database. If it is a daemon, what is wanted is wanted from it. */
+/* ---- when another process has the database */
+
+static int ask(const struct replicate_config *c, const char *command, int64_t timeout_ms, struct json **ret_answer, struct err *e)
+{
+    if (client_ask(c->db_path, command, timeout_ms, ret_answer, e) == 0)
+        return 0;
+    if (e->code != ERR_BUSY)
+        return -1;
+    err_set(e, ERR_BUSY, 0, "a seawall daemon, snapshot or restore is at work on '%s'", c->db_path);
+    return err_hint(e, "a daemon keeps its replicas up to date by itself; wait for the others, and try again");
+}
+
+/* `shown`: of a URL, as store_check shows it. The daemon has asked its own environment for what its URLs don't say, so they are
+ * taken as they stand. */
+static bool daemon_has(const struct json *status, const char *shown)
+{
+    const struct json *replicas = json_get(status, "replicas");
+    char place[PATH_TEXT_MAX], theirs[PATH_TEXT_MAX];
+    cli_place_of(shown, place);
+    for (size_t i = 0; i < json_count(replicas); i++) {
+        const char *url = json_get_text(json_at(replicas, i), "url");
+        cli_place_of(url ? url : "", theirs);
+        if (strcmp(place, theirs) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A daemon answers for its own replicas only: all that are wanted must be among them. */
+static int check_replicas(const struct replicate_config *c, struct err *e)
+{
+    struct json *status = NULL;
+    char shown[STORE_URL_MAX];
+    int rc = ask(c, "status", STATUS_MS, &status, e);
+    for (size_t i = 0; rc == 0 && i < c->url_count; i++) {
+        rc = store_check(c->urls[i], shown, e);
+        if (rc == 0 && !daemon_has(status, shown)) {
+            err_set(e, ERR_BUSY, 0, "'%s' is not a replica of the daemon that runs on '%s'", shown, c->db_path);
+            rc = err_hint(e, "give the daemon this replica too, or stop it; 'seawall status' names those that it has");
+        }
+    }
+    json_free(status);
+    return rc;
+}
+
+/* If it is a daemon, what is wanted is wanted from it. */
 static int ask_daemon(const struct request *r, const struct replicate_config *c, int64_t start_ms, struct err *e)
 {
     struct json *answer = NULL;
     int64_t txid = 0;
     int64_t timeout_ms = r->base ? BASE_MS_MAX : (int64_t)c->options.stop_timeout_ms;
-    if (client_ask(c->db_path, r->base ? "base" : "sync", timeout_ms, &answer, e)) {
-        if (e->code != ERR_BUSY)
-            return -1;
-        err_set(e, ERR_BUSY, 0, "a seawall daemon, snapshot or restore is at work on '%s'", c->db_path);
-        return err_hint(e, "a daemon keeps its replicas up to date by itself; wait for the others, and try again");
-    }
+    if (check_replicas(c, e) || ask(c, r->base ? "base" : "sync", timeout_ms, &answer, e))
+        return -1;
     const char *state = json_get_text(answer, "state");
     json_get_number(answer, "txid", &txid);
     int rc = state && strcmp(state, "durable") == 0 ? 0 : -1;
@@ -133,6 +176,8 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
     json_free(answer);
     return rc;
 }
+
+/* ---- one database: the run */
 
 static int fail(const char *db_path, struct err *e)
 {

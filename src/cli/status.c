@@ -1,5 +1,6 @@
 /* cli/status.c - `seawall status`. */
 #include "base/clock.h"
+#include "base/units.h"
 #include "base/when.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -158,7 +159,7 @@ static void print_text(const struct json *databases)
         char bytes[32];
         if (!json_get_flag(db, "running"))
             continue; /* said on stderr */
-        cli_format_bytes((uint64_t)number(db, "wal_bytes"), bytes);
+        units_format_size((uint64_t)number(db, "wal_bytes"), bytes);
         printf("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
                json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
         if (json_get_text(db, "captured_time"))

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "base/units.h"
 #include "cli/cli.h"
 #include "config/file.h"
 #include "restore/restore.h"
@@ -139,7 +140,7 @@ static void print_text(const struct request *r, const struct outcome *o)
 {
     const struct verify_result *v = &o->found;
     char bytes[32], when[CLOCK_TEXT_MAX];
-    cli_format_bytes(v->bytes, bytes);
+    units_format_size(v->bytes, bytes);
     printf("checked %" PRIu64 " object%s, %s, %s", v->objects, plural(v->objects), bytes,
            r->full ? "whole" : "by their ends; --full reads them whole");
     if (r->full)
@@ -148,7 +149,7 @@ static void print_text(const struct request *r, const struct outcome *o)
     print_problems(o);
     if (v->orphans > 0) {
         char orphaned[32];
-        cli_format_bytes(v->orphan_bytes, orphaned);
+        units_format_size(v->orphan_bytes, orphaned);
         printf("%" PRIu64 " object%s, %s, that %s\n", v->orphans, plural(v->orphans), orphaned,
                problems_of(o) ? "nothing sound names" : "no restore point needs");
     }

@@ -69,12 +69,15 @@ static int append_value(char *to, size_t max, const char *value, struct err *e)
     return 0;
 }
 
+/* An empty key: the section begins. */
 static int set_replica(struct reading *r, const char *name, const char *key, const char *value, struct err *e)
 {
     struct config_replica *replica = NULL;
     char needle[CONFIG_NAME_MAX + 2];
     if (obtain_replica(r->c, name, &replica, e))
         return -1;
+    if (!*key)
+        return 0;
     if (strcmp(key, "url") == 0) {
         if (replica->url[0])
             return err_set(e, ERR_CONFIG, 0, "replica '%s' has a url already", name);
@@ -106,25 +109,35 @@ static int set_option(struct options *o, const char *key, const char *value, uin
     return options_set(o, key, value, e);
 }
 
-static int set_db(struct reading *r, const char *path, const char *key, const char *value, struct err *e)
+static int obtain_db(struct reading *r, const char *path, struct config_db **ret_db, struct err *e)
 {
     struct config *c = r->c;
-    struct config_db *db = NULL;
     for (size_t i = 0; i < c->db_count; i++)
-        if (strcmp(c->dbs[i].path, path) == 0)
-            db = &c->dbs[i];
-    if (!db) {
-        if (*path == 0 || strlen(path) >= PATH_TEXT_MAX)
-            return err_set(e, ERR_CONFIG, 0, "write [db PATH]");
-        if (c->db_count == CONFIG_DBS_MAX)
-            return err_set(e, ERR_CONFIG, 0, "more than %d databases", CONFIG_DBS_MAX);
-        db = &c->dbs[c->db_count++];
-        db->options = c->options;
-        snprintf(db->path, sizeof db->path, "%s", path);
-        r->dbs_began = true;
-    }
+        if (strcmp(c->dbs[i].path, path) == 0) {
+            *ret_db = &c->dbs[i];
+            return 0;
+        }
+    if (*path == 0 || strlen(path) >= PATH_TEXT_MAX)
+        return err_set(e, ERR_CONFIG, 0, "write [db PATH]");
+    if (c->db_count == CONFIG_DBS_MAX)
+        return err_set(e, ERR_CONFIG, 0, "more than %d databases", CONFIG_DBS_MAX);
+    *ret_db = &c->dbs[c->db_count++];
+    (*ret_db)->options = c->options;
+    snprintf((*ret_db)->path, sizeof(*ret_db)->path, "%s", path);
+    r->dbs_began = true;
+    return 0;
+}
+
+/* An empty key: the section begins. */
+static int set_db(struct reading *r, const char *path, const char *key, const char *value, struct err *e)
+{
+    struct config_db *db = NULL;
+    if (obtain_db(r, path, &db, e))
+        return -1;
+    if (!*key)
+        return 0;
     if (strcmp(key, "replica") != 0)
-        return set_option(&db->options, key, value, &r->given[1 + (db - c->dbs)], e);
+        return set_option(&db->options, key, value, &r->given[1 + (db - r->c->dbs)], e);
     if (db->replica_count == CONFIG_DB_REPLICAS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d replicas of one database", CONFIG_DB_REPLICAS_MAX);
     db->replicas[db->replica_count] = strdup(value);
@@ -138,6 +151,10 @@ static int set(void *context, const char *section, const char *key, const char *
         err_set(e, ERR_CONFIG, 0, "'%.80s' is indented", strchr(key, '.') + 1);
         return err_hint(e, "keys begin at the beginning of a line");
     }
+    if (!*section) {
+        err_set(e, ERR_CONFIG, 0, "'%.80s' stands before the first section", key);
+        return err_hint(e, "options for all databases belong into [seawall]");
+    }
     const char *db = argument(section, "db"), *replica = argument(section, "replica");
     if (db)
         return set_db(r, db, key, value, e);
@@ -147,6 +164,8 @@ static int set(void *context, const char *section, const char *key, const char *
         err_set(e, ERR_CONFIG, 0, "there is no section '%.60s'", section);
         return err_hint(e, "there are [seawall], [db PATH] and [replica NAME]");
     }
+    if (!*key)
+        return 0;
     if (r->dbs_began)
         return err_set(e, ERR_CONFIG, 0, "[seawall] must stand before the databases");
     return set_option(&r->c->options, key, value, &r->given[0], e);
@@ -186,7 +205,7 @@ int config_blame(const char *path, const char *kind, const char *name, const cha
 static int finish_replica(struct config_replica *r, struct err *e)
 {
     if (!r->url[0])
-        return err_set(e, ERR_CONFIG, 0, "replica '%s' has no url", r->name);
+        return err_set(e, ERR_CONFIG, 0, "[replica %s] has no url", r->name);
     if (!r->parameters[0])
         return 0;
     if (strncmp(r->url, "s3://", 5) != 0)

@@ -50,7 +50,7 @@ int config_read(const char *path, bool (*parameter_known)(const char *name), str
 void config_free(struct config *c); /* NULL is fine */
 
 /* Puts file and line in front of an error that shows only when the whole file was read. The line: of the key "replica" with this
- * value; NULL: the first of the section [kind name]. Returns -1. */
+ * value; NULL: where the section [kind name] begins. Returns -1. */
 int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e);
 
 /* The database with this path, or the only one if `path` is NULL. ERR_CONFIG: none, or several. */

@@ -414,8 +414,8 @@ static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, s
     return 0;
 }
 
-/* Nobody names it: will anybody? What ends before the anchor begins is compacted no more; and of a run that is over nothing comes.
- */
+/* Nobody names it: will anybody? Of the run that put the newest object that can't be known. Otherwise what ends before the anchor
+ * begins is compacted no more; and of a run that is over nothing comes. */
 static bool was_given_up(const struct decision *d, const struct segment_info *i, int64_t newest_ms)
 {
     if (uid_equal(&i->run, &d->head_run)) /* it may be at work, however long ago it began */

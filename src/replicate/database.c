@@ -225,6 +225,15 @@ static void pace(struct database *db, int64_t now)
     db->pass_at_ms = now + (r->torn ? 10 : 0);
 }
 
+/* No page may differ, and there is a new restore point all the same. */
+static const char *what_is_shipped(const struct resync_result *r)
+{
+    if (!r->changed)
+        return "";
+    return r->differing > 0 ? ", shipped as one restore point"
+                            : "; its size or its replicas' positions do, shipped as one restore point";
+}
+
 static void local_done(struct job *job)
 {
     struct database *db = (struct database *)(void *)((char *)job - offsetof(struct database, job));
@@ -262,7 +271,7 @@ static void local_done(struct job *job)
     }
     if (r->resynced) {
         log_info("database '%s': compared all pages: %u of %u differ%s", db->config->db_path, r->resync.differing, r->resync.pages,
-                 r->resync.changed ? ", shipped as one restore point" : "");
+                 what_is_shipped(&r->resync));
         after_resync(db);
     }
     if (r->rested)

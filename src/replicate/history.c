@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/trial.h"
+#include "base/units.h"
 #include "replicate/base_journal.h"
 
 #include <inttypes.h>
@@ -195,10 +196,12 @@ static void prune_done(struct job *job)
 {
     struct prune *p = prune_of_job(job);
     bool again = p->rc == 0 || p->failed;
+    char size[32];
+    units_format_size(p->figures.bytes, size);
     prune_ended(p, clock_mono_ms());
     if (p->rc == 0 && p->figures.objects > 0)
-        log_info("replica '%s': retention deleted %" PRIu64 " objects of %" PRIu64 " bytes", p->shown, p->figures.objects,
-                 p->figures.bytes);
+        log_info("replica '%s': retention deleted %" PRIu64 " object%s of %s", p->shown, p->figures.objects,
+                 p->figures.objects == 1 ? "" : "s", size);
     if (!again && p->err.code != ERR_CANCELED && p->err.code != ERR_BUSY) /* somebody else deletes too */
         log_warn("replica '%s': retention: trying again later: %s", p->shown, p->err.msg);
     p->failed = p->rc != 0;

@@ -66,12 +66,14 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
     if (path_format(t->path, e, "%s", path) || path_parent(path, t->dir, e))
         return -1;
     if (lstat(path, &st) == 0) {
+        if (!S_ISREG(st.st_mode)) { /* --force would not help */
+            err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
+            return err_hint(e, "-o takes the path of the database itself");
+        }
         if (overwrite == TARGET_REFUSE) {
             err_set(e, ERR_EXISTS, 0, "'%s' exists", path);
             return err_hint(e, "restore to another path with -o, or say --force to replace it");
         }
-        if (!S_ISREG(st.st_mode))
-            return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
         if (lock_check(path, e))
             return -1;
     }

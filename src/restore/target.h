@@ -38,7 +38,7 @@ enum target_found { TARGET_FREE, TARGET_DATABASE };
 int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
 
 /* Checks that the place is free, or may be replaced and is not in use; makes the hidden file.
- * ERR_EXISTS: something is there. ERR_BUSY: a process has it open. */
+ * ERR_EXISTS: something is there. ERR_CONFIG: and it is not a regular file. ERR_BUSY: a process has it open. */
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e) MUST_CHECK;
 /* *ret_undo: something was there, and is kept as the undo. */
 int target_commit(struct target *t, bool *ret_undo, struct err *e) MUST_CHECK;

@@ -28,6 +28,8 @@ header = x-key: TOPSECRET
 url = /mnt/backup/other
 """
 
+KEEP_NOTHING = "".join(f"keep-{what} = 0\n" for what in ("all", "levels", "hourly", "daily", "weekly", "monthly"))
+
 
 @pytest.fixture
 def config(tmp_path):
@@ -83,16 +85,39 @@ def test_without_a_file_it_prints_the_defaults(config):
     ("[seawall]\nput-rate = fast\n", 2, "put-rate"),
     ("[seawall]\n\nputrate = 1/s\n", 3, "putrate"),
     ("[db /a]\nreplica = /r\nreplica = offsite\n", 3, "offsite"),
-    ("[db /a]\nwal-limit = 64M\n", 2, "no replica"),
-    ("[replica x]\nendpoint = https://h\n", 2, "no url"),
-    ("[db /a]\nreplica = x\n\n[replica x]\nurl = s3://bucket/p\ntimeout = soon\n", 5, "timeout"),
+    ("[db /a]\nwal-limit = 64M\n", 1, "no replica"),
+    ("[db /a]\nreplica = /r\n[db /b]\n# replica = /q\n", 3, "'/b' has no replica"),
+    ("[replica x]\nendpoint = https://h\n", 1, "no url"),
+    ("[db /a]\nreplica = x\n[replica x]\n# url = /r\n", 3, "[replica x] has no url"),
+    ("\n[replicas]\n", 2, "no section 'replicas'"),
+    ("# all databases\nfanout = 4\n[seawall]\n", 2, "'fanout' stands before the first section"),
+    ("[db /a]\nreplica = x\n\n[replica x]\nurl = s3://bucket/p\ntimeout = soon\n", 4, "timeout"),
     ("[db /a]\nreplica = /r\nreplica = gopher://x\n", 3, "gopher"),
+    ("[db /a]\nreplica = /r\n[db /b]\nreplica = /q\nreplica = file:///r\n", 3, "'/b': the replica '/r' is that of '/a' too"),
+    ("[db /a]\nreplica = /tmp\n[db /b]\nreplica = /usr/../tmp/\n", 3, "one replica takes one database"),
+    ("[db /a]\nreplica = x\n[db /b]\nreplica = y\n[replica x]\nurl = s3://bucket/p\n[replica y]\nurl = s3://bucket/p?timeout=9s\n", 3, "s3://bucket/p"),
+    ("[db /a]\nreplica = /r\nreplica = file:///r\n", 1, "'/r' is given twice"),
+    (f"[seawall]\n{KEEP_NOTHING}[db /a]\nreplica = /r\n", 8, "keeps nothing"),
+    (f"[db /a]\nreplica = /r\n{KEEP_NOTHING}", 1, "keeps nothing"),
+    (f"[seawall]\n{KEEP_NOTHING}[db /a]\nreplica = /r\nkeep-daily = 1\n[db /b]\nreplica = /q\n", 11, "keeps nothing"),
     ("[db /a]\nreplica = s3://bucket/p?object-lock-days=1\n", 2, "object-lock-mode"),
 ])
 def test_what_is_wrong_is_told_with_file_and_line(config, text, line, words):
     result = config(text)
     assert result.returncode == USAGE and not result.stdout, told(result)
     assert f"seawall.conf': line {line}: " in result.stderr.decode() and words in result.stderr.decode(), told(result)
+
+
+def test_a_policy_that_nobody_applies_may_keep_nothing(config):
+    lines(config(f"[seawall]\n{KEEP_NOTHING}prune-interval = never\n[db /a]\nreplica = /r\n"))
+
+
+def test_one_place_for_two_databases_keeps_every_command_from_the_file(tmp_path):
+    path = tmp_path / "seawall.conf"
+    path.write_text(f"[db {tmp_path}/a]\nreplica = {tmp_path}/r\n[db {tmp_path}/b]\nreplica = {tmp_path}/r\n")
+    for command in (["snapshot"], ["replicate", "--once", f"{tmp_path}/a"], ["status"]):
+        result = seawall(*command, "-c", path, seconds=10)
+        assert result.returncode == USAGE and "seawall.conf': line 3: " in result.stderr.decode(), told(result)
 
 
 def test_wrong_usage(tmp_path):

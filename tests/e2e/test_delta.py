@@ -330,6 +330,13 @@ def test_commits_in_a_wal_that_a_crash_left_are_part_of_what_was_there(delta):
     delta.assert_replicates()
 
 
+def test_with_force_too_what_can_be_rewritten_in_place_is(delta):
+    txid = list(delta.points)[0]
+    result = delta.restore(txid, "--force")
+    assert b"rewritten in place" in result.stdout, told(result)
+    delta.assert_at(txid)
+
+
 def test_what_is_no_database_is_not_replaced_unasked(delta):
     txid = list(delta.points)[0]
     delta.db.write_bytes(b"a letter to my aunt " * 500)

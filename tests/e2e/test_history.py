@@ -1,5 +1,6 @@
 """What keeps a replica small and quick to restore, however long it lives: compacted levels, and bases."""
 import random
+import re
 import sqlite3
 import time
 
@@ -187,7 +188,7 @@ def test_the_daemon_applies_retention_while_an_application_writes_and_others_res
         restores += 1
     app.finish()
     assert daemon.stop() == DONE
-    assert "retention deleted" in daemon.log()
+    assert re.search(r"retention deleted (1 object|\d+ objects) of [\d.]+ ([kM]?B)\n", daemon.log()), daemon.log()
     assert stage.points()[0] > 100, "old restore points are gone"
     stage.note(f"{restores} restores while retention was at work")
     stage.assert_restore_equals_source()

@@ -166,7 +166,8 @@ def test_killed_at_any_moment_it_leaves_what_was_to_stay(past, stage):
         assert once(n).returncode == KILLED
         assert_restores(copy, points, stage.folder)
         assert prune(copy).returncode == DONE
-        assert objects(copy) == left
+        more = set(objects(copy)) ^ set(left)   # parts without their segment: of the run that may be at work, so they stay until it has ended
+        assert all(key.startswith("part/") for key in more), more
         shutil.rmtree(copy)
 
 

@@ -49,6 +49,20 @@ def test_restore_refuses_to_overwrite_a_file(small):
     assert files(small.home) == before
 
 
+@pytest.mark.parametrize("options", [[], ["--force"], ["--delta"]], ids=str)
+def test_a_target_that_is_no_file_is_refused_at_once_for_what_it_is(small, options):
+    folder = small.home / "folder"
+    folder.mkdir()
+    result = restore(small.replica, folder, *options)
+    assert result.returncode == USAGE and b"is not a regular file" in result.stderr and b"--force" not in result.stderr, told(result)
+    assert list(folder.iterdir()) == []
+
+
+def test_one_object_is_one_object(small):
+    result = restore(small.replica, small.target, "--txid", 1)
+    assert result.returncode == DONE and b", from 1 object of " in result.stdout, told(result)
+
+
 def test_with_force_the_stale_wal_of_the_target_does_not_poison_the_result(small):
     stale_database(small.target)
     result = restore(small.replica, small.target, "--force")

@@ -12,8 +12,8 @@ import pytest
 
 from bank import ROWS, Bank, BusyBank, entries
 from compare import assert_same_pages, assert_sound, drop, settled
-from seawall import (BINARY, CHECKOUT, COMPARED, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, last_txid, objects, listing, restore,
-                     restore_points, seawall, told, url_of)
+from seawall import (BINARY, CHECKOUT, COMPARED, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, last_txid, objects, listing,
+                     restore, restore_points, seawall, told, url_of)
 from test_killed_anywhere import Killer, KILLED, large_database, moments
 from waiting import PATIENCE, figure, stays_true, wait_until
 
@@ -327,6 +327,40 @@ def test_a_daemon_is_asked_and_not_fought(stage):
     bank.commit()
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
+    bank.close()
+
+
+@pytest.mark.parametrize("options", [[], ["--base"]], ids=str)
+def test_a_daemon_does_not_answer_for_a_replica_that_it_has_not(stage, options):
+    bank, other = Bank(stage.db, "wal"), stage.folder / "other"
+    daemon = stage.replicate()
+    before = objects(stage.replica)
+    for replicas in ([other], [stage.replica, other], ["s3://bucket/app"]):
+        result = snapshot(stage, *options, replicas=replicas)
+        assert result.returncode == FAILED and result.stdout == b"", told(result)
+        assert f"'{replicas[-1]}' is not a replica of the daemon" in result.stderr.decode() and b"HINT: " in result.stderr, told(result)
+    assert objects(other) == [] and objects(stage.replica) == before, "nothing was asked of it"
+    assert daemon.stop() == DONE
+    bank.close()
+
+
+def test_the_replica_of_a_daemon_is_known_however_it_is_spelled(stage):
+    bank, link = Bank(stage.db, "wal"), stage.folder / "link"
+    daemon = stage.replicate()
+    link.symlink_to(stage.replica)
+    for spelled in (stage.replica, f"file://{stage.replica}", os.path.relpath(stage.replica), f"{stage.folder}/./replica/", link):
+        result = seawall("snapshot", stage.db, spelled)
+        assert result.returncode == DONE and b"says the daemon" in result.stdout, told(result)
+    assert daemon.stop() == DONE
+    bank.close()
+
+
+def test_a_bucket_of_a_daemon_is_known_whatever_else_its_url_says(stage, s3):
+    bank = Bank(stage.db, "wal")
+    daemon = stage.replicate()
+    result = snapshot(stage, replicas=[re.sub(r"timeout=\w+", "timeout=9s", stage.replica) + "&storage-class=GLACIER"])
+    assert result.returncode == DONE and b"says the daemon" in result.stdout, told(result)
+    assert daemon.stop() == DONE
     bank.close()
 
 

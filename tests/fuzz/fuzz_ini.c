@@ -40,7 +40,7 @@ static int check(void *context, const char *section, const char *key, const char
     (void)e;
     FUZZ_CHECK(is_part(in, section) && is_part(in, value));
     FUZZ_CHECK(dot || is_part(in, key));
-    FUZZ_CHECK(*key && strlen(key) < 2 * INI_KEY_MAX);
+    FUZZ_CHECK((*key || (*section && !*value)) && strlen(key) < 2 * INI_KEY_MAX);
     FUZZ_CHECK(!strchr(value, '\n') && !strchr(section, '\n') && value[0] != ' ' && value[0] != '\t');
     return 0;
 }

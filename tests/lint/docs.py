@@ -270,6 +270,13 @@ def check_mandoc():
             yield f"{page.name}: mandoc ends with {run.returncode}"
 
 
+def check_quotes():
+    for page in man_pages():
+        for line, text in enumerate(page.read_text().splitlines(), 1):
+            if re.match(r"\.[A-Z]", text) and text.count('"') % 2:
+                yield f"man/{page.name}:{line}: a quote too many or too few"
+
+
 def check_places():
     for path in [ROOT / name for name in LINKED] + man_pages():
         if not path.exists():
@@ -291,6 +298,7 @@ def problems():
     yield from check_sample()
     yield from check_links()
     yield from check_mandoc()
+    yield from check_quotes()
     yield from check_places()
 
 

@@ -10,7 +10,10 @@ static int note(void *context, const char *section, const char *key, const char 
     size_t n = strlen(got);
     if (context && strcmp(key, context) == 0)
         return err_set(e, ERR_CONFIG, 0, "'%s' is not wanted", key);
-    snprintf(got + n, sizeof got - n, "[%s] %s = '%s'\n", section, key, value);
+    if (*key)
+        snprintf(got + n, sizeof got - n, "[%s] %s = '%s'\n", section, key, value);
+    else
+        snprintf(got + n, sizeof got - n, "[%s]\n", section);
     return 0;
 }
 
@@ -38,7 +41,8 @@ static void sections_keys_and_values_come_in_order(void **state)
                         "last = 9",
                         NULL, &e),
               &e);
-    assert_string_equal(got, "[] before = '1'\n[a b] first = 'one two'\n[a b] empty = ''\n[a b] colon = 'x'\n[c] last = '9'\n");
+    assert_string_equal(
+        got, "[] before = '1'\n[a b]\n[a b] first = 'one two'\n[a b] empty = ''\n[a b] colon = 'x'\n[c]\n[c] last = '9'\n");
 }
 
 static void only_a_blank_before_it_makes_a_comment_inside_a_line(void **state)
@@ -46,7 +50,7 @@ static void only_a_blank_before_it_makes_a_comment_inside_a_line(void **state)
     struct err e;
     (void)state;
     assert_ok(read_text("# a = 1\n  ; b = 2\n[s]\nc = x;y#z=\nd = x ;y\ne = x #y\nf =#\ng = #\n", NULL, &e), &e);
-    assert_string_equal(got, "[s] c = 'x;y#z='\n[s] d = 'x'\n[s] e = 'x'\n[s] f = '#'\n[s] g = ''\n");
+    assert_string_equal(got, "[s]\n[s] c = 'x;y#z='\n[s] d = 'x'\n[s] e = 'x'\n[s] f = '#'\n[s] g = ''\n");
 }
 
 static void an_indented_line_belongs_to_the_key_above_it(void **state)
@@ -54,7 +58,7 @@ static void an_indented_line_belongs_to_the_key_above_it(void **state)
     struct err e;
     (void)state;
     assert_ok(read_text("[s]\ns3 =\n  a = 1\n\tb=2\n  # comment\n  more\nt = 3\n[u]\n  v = 4\n", NULL, &e), &e);
-    assert_string_equal(got, "[s] s3 = ''\n[s] s3.a = '1'\n[s] s3.b = '2'\n[s] s3. = 'more'\n[s] t = '3'\n[u] v = '4'\n");
+    assert_string_equal(got, "[s]\n[s] s3 = ''\n[s] s3.a = '1'\n[s] s3.b = '2'\n[s] s3. = 'more'\n[s] t = '3'\n[u]\n[u] v = '4'\n");
 }
 
 static int check_long(void *context, const char *section, const char *key, const char *value, struct err *e)
@@ -62,6 +66,8 @@ static int check_long(void *context, const char *section, const char *key, const
     size_t *n = context;
     (void)e;
     assert_int_equal(strlen(section), *n);
+    if (!*key) /* the section begins */
+        return 0;
     assert_string_equal(key, "k");
     assert_int_equal(strlen(value), *n);
     assert_int_equal(strspn(value, "v"), *n);
@@ -123,6 +129,18 @@ static void a_callback_stops_it_and_the_line_is_named(void **state)
     assert_string_equal(got, "[] a = '1'\n");
 }
 
+static void a_section_without_keys_is_delivered_too(void **state)
+{
+    char stop[] = "";
+    struct err e;
+    (void)state;
+    assert_ok(read_text("[a]\n# k = 1\n[b]\n[a]\nk = 2\n[c]", NULL, &e), &e);
+    assert_string_equal(got, "[a]\n[b]\n[a]\n[a] k = '2'\n[c]\n");
+    assert_error(read_text("k = 1\n[a]\nk = 2\n", stop, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, "line 2: ");
+    assert_string_equal(got, "[] k = '1'\n");
+}
+
 static void files_are_read_up_to_their_ceiling(void **state)
 {
     const char *path = temp_path("file");
@@ -152,7 +170,7 @@ int main(void)
         UNIT(sections_keys_and_values_come_in_order),          UNIT(only_a_blank_before_it_makes_a_comment_inside_a_line),
         UNIT(an_indented_line_belongs_to_the_key_above_it),    UNIT(lines_of_any_length_are_read_whole),
         UNIT(what_is_wrong_is_named_by_line_and_never_quoted), UNIT(a_callback_stops_it_and_the_line_is_named),
-        UNIT_IN_TEMP(files_are_read_up_to_their_ceiling),
+        UNIT(a_section_without_keys_is_delivered_too),         UNIT_IN_TEMP(files_are_read_up_to_their_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,12 +99,32 @@ static void numbers_come_with_units(void **state)
     }
 }
 
+static void sizes_are_shown_in_three_digits_or_so(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {{0, "0 B"},
+                 {999, "999 B"},
+                 {1000, "1.0 kB"},
+                 {1234567, "1.2 MB"},
+                 {UINT64_C(5) << 40, "5.5 TB"},
+                 {UINT64_MAX, "18446.7 PB"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[32];
+        units_format_size(cases[i].bytes, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(moments_are_read_as_people_write_them),
         UNIT(what_is_no_moment_is_refused),
         UNIT(numbers_come_with_units),
+        UNIT(sizes_are_shown_in_three_digits_or_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
