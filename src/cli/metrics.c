@@ -46,6 +46,8 @@ static const struct metric metrics[] = {
     {"seawall_replica_lag_seconds", "gauge", "Age of the oldest captured commit that is not durable in the replica.", OF_REPLICA,
      NULL, "lag_ms", MS},
     {"seawall_replica_failing", "gauge", "1 while the replica can't be shipped to.", OF_REPLICA, NULL, "error", PRESENCE},
+    {"seawall_replica_retention_failing", "gauge", "1 if the daemon can't apply retention: objects may be missing.", OF_REPLICA,
+     NULL, "retention_error", PRESENCE},
     {"seawall_replica_fencing_strong", "gauge", "1 if the store has an exclusive PUT.", OF_REPLICA, NULL, "fencing", IS_STRONG},
     {"seawall_replica_objects_total", "counter", "Objects put since the start.", OF_REPLICA, NULL, "objects", COUNT},
     {"seawall_replica_object_bytes_total", "counter", "Bytes of these objects.", OF_REPLICA, NULL, "bytes", COUNT},

@@ -149,6 +149,10 @@ static void print_replica(const struct json *r)
         printf("    failing since %s: ", text(r, "error_since"));
         print_indented(text(r, "error"));
     }
+    if (json_get_text(r, "retention_error")) {
+        printf("    RETENTION fails: ");
+        print_indented(text(r, "retention_error"));
+    }
     print_proof(r);
 }
 

@@ -60,15 +60,49 @@ static bool is_full(const struct segment_info *i)
     return i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY);
 }
 
+struct nearest {
+    uint64_t txid, before, after, newest; /* 0: none */
+};
+
+static int note_nearest(void *context, const struct commit_record *record)
+{
+    struct nearest *n = context;
+    if (record->txid < n->txid)
+        n->before = record->txid;
+    else if (n->after == 0)
+        n->after = record->txid;
+    n->newest = record->txid;
+    return 0;
+}
+
+/* Level 0 has nothing there: retention has taken it. What is left around it, all objects have to tell. */
+static int between_points(struct catalog *c, uint64_t txid, struct err *e)
+{
+    struct nearest n = {.txid = txid};
+    struct err failed;
+    if (plan_points(c, note_nearest, &n, &failed)) {
+        *e = failed;
+        return -1;
+    }
+    if (n.before && n.after)
+        return err_hint(e, "the nearest are %" PRIu64 " and %" PRIu64 ", the newest is %" PRIu64, n.before, n.after, n.newest);
+    if (n.after)
+        return err_hint(e, "the oldest is %" PRIu64 ", the newest is %" PRIu64, n.after, n.newest);
+    if (n.before)
+        return err_hint(e, "the newest is %" PRIu64, n.before);
+    return err_hint(e, "'seawall list' shows which there are");
+}
+
+/* `around`: the last object of level 0 that begins at it or before. */
 static int no_such_point(struct catalog *c, uint64_t txid, const struct catalog_object *around, struct err *e)
 {
+    const struct segment_info *i = around && around->segment ? &around->segment->trailer.info : NULL;
     err_set(e, ERR_NOTFOUND, 0, "txid %" PRIu64 " is no restore point of '%s'", txid, c->store->url);
-    if (around && around->segment && around->segment->trailer.info.max < txid)
-        return err_hint(e, "the newest is %" PRIu64, around->segment->trailer.info.max);
-    if (around && around->segment)
-        return err_hint(e, "txids %" PRIu64 " to %" PRIu64 " were stored as one; try %" PRIu64, around->segment->trailer.info.min,
-                        around->segment->trailer.info.max, around->segment->trailer.info.max);
-    return err_hint(e, "'seawall list' shows which there are");
+    if (i && i->max >= txid)
+        return err_hint(e, "txids %" PRIu64 " to %" PRIu64 " were stored as one; try %" PRIu64, i->min, i->max, i->max);
+    if (i && around == &c->level0[c->level0_count - 1])
+        return err_hint(e, "the newest is %" PRIu64, i->max);
+    return between_points(c, txid, e);
 }
 
 /* A level-0 object records each of its commits, or its last; a higher one its last. A damaged one is passed over while another has
@@ -106,12 +140,34 @@ static int find_record(struct catalog *c, uint64_t txid, struct commit_record *r
 
 /* ---- the walk */
 
+/* Is an object of which the listing lacks a part or chunk taken too? Only where there is no other way: a restore will fail at it,
+ * and say what is missing. */
+enum care { ONLY_COMPLETE, INCOMPLETE_TOO };
+
 struct walk {
     struct plan *plan;
+    enum care care;
     uint64_t target, pos;
     bool checksum_known; /* of the state at pos */
     uint64_t checksum;
 };
+
+/* Does the listing have all that a manifest or marker names, with its size? */
+static bool is_complete(const struct catalog *c, const struct segment *s)
+{
+    for (uint32_t i = 0; i < s->trailer.list_count; i++) {
+        const struct name name = name_parse(s->list[i].name);
+        const struct catalog_object *o = catalog_find(c, &name);
+        if (!o || o->size != s->list[i].size)
+            return false;
+    }
+    return true;
+}
+
+static bool is_acceptable(const struct catalog *c, enum care care, const struct segment *s)
+{
+    return care == INCOMPLETE_TOO || is_complete(c, s);
+}
 
 /* The segment that takes the walk furthest. A damaged one is passed over when another reaches; otherwise its error stands. */
 static int choose(struct catalog *c, const struct walk *w, struct catalog_object **ret_best, struct err *e)
@@ -121,7 +177,8 @@ static int choose(struct catalog *c, const struct walk *w, struct catalog_object
     int rc = 0;
     if (o && (rc = catalog_load(c, o, e)) == 0) {
         const struct segment_info *i = &o->segment->trailer.info;
-        bool usable = i->max > w->pos && !(i->flags & SEGMENT_BASE_ONLY) && (i->max <= w->target || is_full(i));
+        bool usable = i->max > w->pos && !(i->flags & SEGMENT_BASE_ONLY) && (i->max <= w->target || is_full(i)) &&
+                      is_acceptable(c, w->care, o->segment);
         if (usable) {
             best = o;
             best_reach = i->max < w->target ? i->max : w->target;
@@ -141,6 +198,8 @@ static int choose(struct catalog *c, const struct walk *w, struct catalog_object
             rc = -1;
             continue;
         }
+        if (!is_acceptable(c, w->care, c->levels[i].segment))
+            continue;
         best = &c->levels[i];
         best_reach = n->max;
     }
@@ -211,9 +270,10 @@ static bool chunks_fill_base(const struct segment *marker)
 }
 
 /* `marker` NULL: from the empty state. */
-static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t target, struct plan *p, struct err *e)
+static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t target, enum care care, struct plan *p,
+                     struct err *e)
 {
-    struct walk w = {.plan = p, .target = target};
+    struct walk w = {.plan = p, .care = care, .target = target};
     start_over(p);
     if (marker) {
         const struct segment_info *i = &marker->segment->trailer.info;
@@ -231,7 +291,7 @@ static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t 
 }
 
 /* From a segment before which nothing counts, whatever is missing there; the newest first. */
-static int plan_from_new_beginning(struct catalog *c, uint64_t target, struct plan *p)
+static int plan_from_new_beginning(struct catalog *c, uint64_t target, enum care care, struct plan *p)
 {
     struct err e;
     for (size_t i = c->level0_count + c->level_count; i-- > 0;) {
@@ -240,9 +300,9 @@ static int plan_from_new_beginning(struct catalog *c, uint64_t target, struct pl
             continue;
         const struct segment_info *info = &o->segment->trailer.info;
         bool begins = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY);
-        if (!begins || (info->max > target && !is_full(info)))
+        if (!begins || (info->max > target && !is_full(info)) || !is_acceptable(c, care, o->segment))
             continue;
-        struct walk w = {.plan = p, .target = target, .pos = info->min - 1};
+        struct walk w = {.plan = p, .care = care, .target = target, .pos = info->min - 1};
         start_over(p);
         if (take(&w, o, &e) == 0 && walk_to(c, &w, &e) == 0)
             return 0;
@@ -250,16 +310,10 @@ static int plan_from_new_beginning(struct catalog *c, uint64_t target, struct pl
     return -1;
 }
 
-static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+/* From the newest base that leads there, an older one, the empty state or a new beginning. */
+static int plan_with(struct catalog *c, uint64_t txid, enum care care, struct plan *p, struct err *e)
 {
-    struct plan p = {.database = c->identity.database};
     struct err first = {.code = ERR_NONE};
-    if (txid == 0) {
-        *ret_plan = p;
-        return 0;
-    }
-    if (find_record(c, txid, &p.record, e))
-        return -1;
     for (size_t i = c->marker_count; i-- > 0;) {
         struct catalog_object *marker = &c->markers[i];
         if (marker->name.start > txid)
@@ -267,27 +321,41 @@ static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, s
         int rc = catalog_load(c, marker, e);
         if (rc == 0 && marker->segment->trailer.info.max > txid && RULE(base_span))
             continue;
+        if (rc == 0 && !is_acceptable(c, care, marker->segment))
+            continue;
         if (rc == 0)
-            rc = plan_from(c, marker, txid, &p, e);
-        if (rc == 0) {
-            *ret_plan = p;
+            rc = plan_from(c, marker, txid, care, p, e);
+        if (rc == 0)
             return 0;
-        }
-        if (e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND) {
-            plan_release(&p);
+        if (e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND)
             return -1;
-        }
         if (first.code == ERR_NONE || (first.code == ERR_NOTFOUND && e->code == ERR_CORRUPT))
             first = *e;
     }
-    if (plan_from(c, NULL, txid, &p, e) == 0 || plan_from_new_beginning(c, txid, &p) == 0) {
-        *ret_plan = p;
+    if (plan_from(c, NULL, txid, care, p, e) == 0 || plan_from_new_beginning(c, txid, care, p) == 0)
         return 0;
-    }
-    plan_release(&p);
     if (first.code == ERR_CORRUPT) /* damage explains more than a missing start does */
         *e = first;
     return err_wrap(e, "txid %" PRIu64, txid);
+}
+
+static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+{
+    struct plan p = {.database = c->identity.database};
+    if (txid == 0) {
+        *ret_plan = p;
+        return 0;
+    }
+    if (find_record(c, txid, &p.record, e))
+        return -1;
+    int rc = plan_with(c, txid, ONLY_COMPLETE, &p, e);
+    if (rc != 0 && (e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND))
+        rc = plan_with(c, txid, INCOMPLETE_TOO, &p, e);
+    if (rc)
+        plan_release(&p);
+    else
+        *ret_plan = p;
+    return rc;
 }
 
 struct newest {

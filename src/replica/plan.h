@@ -7,6 +7,7 @@
  *   3. While pos < t: of the segments with min <= pos + 1, max > pos, and (max <= t, or full level 0 that records t) take the one
  *      that reaches furthest, of these the one of the highest level. None: start at an older base.
  *   4. Where a segment begins right after pos, its checksum_before must be the checksum of the state at pos.
+ * An object of which the listing lacks a part or a chunk is taken only if no plan is found without such objects.
  * A segment that is from_empty makes everything before it count for nothing; one that is base_only can't be passed, only skipped by
  * a base that starts at or after it.
  *

@@ -195,16 +195,17 @@ uint64_t history_needs_after(const struct database *db, const struct lane *l)
 static void prune_done(struct job *job)
 {
     struct prune *p = prune_of_job(job);
-    bool again = p->rc == 0 || p->failed;
+    bool news = prune_ended(p, clock_mono_ms());
+    bool lost = p->err.code == ERR_CORRUPT || p->err.code == ERR_NOTFOUND; /* what was durable is not there, or damaged */
     char size[32];
     units_format_size(p->figures.bytes, size);
-    prune_ended(p, clock_mono_ms());
     if (p->rc == 0 && p->figures.objects > 0)
         log_info("replica '%s': retention deleted %" PRIu64 " object%s of %s", p->shown, p->figures.objects,
                  p->figures.objects == 1 ? "" : "s", size);
-    if (!again && p->err.code != ERR_CANCELED && p->err.code != ERR_BUSY) /* somebody else deletes too */
+    if (news && lost)
+        log_error("replica '%s': retention found damage: %s", p->shown, p->err.msg);
+    else if (news)
         log_warn("replica '%s': retention: trying again later: %s", p->shown, p->err.msg);
-    p->failed = p->rc != 0;
 }
 
 /* A process that ends soon applies retention when it has written what makes old objects superfluous. */
@@ -212,7 +213,7 @@ void history_prune(struct database *db, struct lane *l, int64_t now)
 {
     uint64_t objects = l->appended + l->pieces;
     bool due = db->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(db, l)
-                                : !db->stopping && prune_due(&l->prune, objects, now);
+                                : !db->stopping && l->seen_durable > 0 && prune_due(&l->prune, objects, now);
     if (!due)
         return;
     l->prune_owed = false;

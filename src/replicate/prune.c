@@ -5,6 +5,7 @@
 #include "storage/store.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define FIRST_MS 60000 /* after a start; a daemon that is started anew every day has to come to it */
 #define IDLE_MS_MAX (INT64_C(30) * 86400000)
@@ -53,6 +54,10 @@ static void run_prune(struct job *job, struct codec *codec)
         p->rc = err_set(&p->err, ERR_CONFLICT, 0, "another writer put its newest object: nothing is deleted");
     if (p->rc == 0)
         p->rc = retention_apply(store, &plan, &p->figures, &p->err);
+    if (p->rc != 0 && p->err.code == ERR_NOTFOUND)
+        err_hint(&p->err,
+                 "what was put there is gone: put it back from a copy, or start the daemon with --take-over once, to begin "
+                 "a new replica there");
     retention_plan_release(&plan);
     store_close(store);
 }
@@ -68,10 +73,18 @@ void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, st
     workers_submit(workers, &p->job);
 }
 
-void prune_ended(struct prune *p, int64_t now_ms)
+bool prune_ended(struct prune *p, int64_t now_ms)
 {
     p->busy = false;
     p->ended_ms = now_ms;
     if (p->rc == 0 && p->figures.objects == 0 && p->wait_ms < IDLE_MS_MAX)
         p->wait_ms *= 2;
+    if (p->rc == 0)
+        p->complaint[0] = 0;
+    if (p->rc == 0 || p->err.code == ERR_CANCELED || p->err.code == ERR_BUSY)
+        return false;
+    bool news = !p->complaint[0] || p->complaint_code != p->err.code;
+    memcpy(p->complaint, p->err.msg, sizeof p->complaint);
+    p->complaint_code = p->err.code;
+    return news;
 }

@@ -22,8 +22,9 @@ struct prune {
     uint64_t objects;     /* that had been put when it began */
     atomic_bool cancel;   /* the job is to end */
     bool busy;
-    struct uid writer; /* who we are */
-    bool failed;       /* the last one did, and the log said so */
+    struct uid writer;           /* who we are */
+    char complaint[ERR_MSG_MAX]; /* why retention does not work, as the log said it; "": it does. Of the main thread */
+    enum err_code complaint_code;
 
     int rc; /* of the last one */
     struct err err;
@@ -37,7 +38,8 @@ void prune_init(struct prune *p, const char *url, const char *shown, const struc
 bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms);
 /* Deletes nothing if another `writer` put the newest object: what that one keeps is its business. */
 void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers, void (*done)(struct job *));
-void prune_ended(struct prune *p, int64_t now_ms);
+/* Takes note of how the last one went. True: its error is news. One that was told to end, or met another that deletes, is none. */
+bool prune_ended(struct prune *p, int64_t now_ms);
 struct prune *prune_of_job(struct job *job);
 
 #endif

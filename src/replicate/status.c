@@ -76,6 +76,7 @@ static void set_error(struct json *j, const struct lane *l)
     bool conflict = l->seen == DESTINATION_CONFLICT;
     set_text(j, "error", conflict ? l->err.msg : l->failing_since_ms > 0 ? l->complaint : NULL);
     set_moment(j, "error_since", l->failing_since_ms);
+    set_text(j, "retention_error", l->prune.complaint);
 }
 
 static void set_proof(struct json *j, const struct proof *p, size_t index)

@@ -210,7 +210,7 @@ static int check_head(struct check *c, struct err *e)
         name_format(&head->name, key);
     if (store_list(c->store, NAME_LEVEL0_PREFIX, key, note_any, &newer, e))
         return -1;
-    c->changed = newer && !c->final;
+    c->changed = newer;
     struct name missing = level0_name(c->result.head + 1);
     name_format(&beyond->name, key);
     if (!c->changed)

@@ -88,7 +88,15 @@ static int stop_listing(void *context, const struct store_entry *entry)
     return 1;
 }
 
-/* An object of the catalog is missing if it is still listed; one that is named, if what names it is still there. */
+void check_void(struct check *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->changed = true;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* An object of the catalog is missing if it is still listed; one that is named, if what names it is still there. Otherwise
+ * retention has taken it, at whatever look: what hangs on it can't be judged without a listing that does not have it. */
 static int note_missing(struct check *c, const struct item *it, const char *key, struct err *e)
 {
     char owner[NAME_MAX_BYTES] = "";
@@ -97,13 +105,9 @@ static int note_missing(struct check *c, const struct item *it, const char *key,
     const char *found[2] = {it->owner ? owner : key, NULL};
     if (store_list(c->store, found[0], "", stop_listing, found, e))
         return -1;
-    if (!found[1] && !c->final) {
-        pthread_mutex_lock(&c->lock);
-        c->changed = true;
-        pthread_mutex_unlock(&c->lock);
-        return 0;
-    }
-    if (it->owner)
+    if (!found[1])
+        check_void(c);
+    else if (it->owner)
         check_problem(c, key, hint_damaged, "is missing: '%s' names it", owner);
     else
         check_problem(c, key, hint_damaged, "is listed, but is not there when it is read");

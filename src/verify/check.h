@@ -42,9 +42,8 @@ struct check {
     size_t item_count;
     struct item *named; /* in the order of those that name them */
     size_t named_count;
-    bool final;           /* this time what is gone is missing */
     pthread_mutex_t lock; /* guards result.problems and what follows, while threads run */
-    bool changed;         /* something was listed and has been deleted since: begin again */
+    bool changed;         /* something was listed and has been deleted since: this look is void */
 };
 
 static inline const struct segment_info *item_info(const struct item *it) /* of a sound segment or marker */
@@ -66,8 +65,11 @@ void check_problem_of(struct check *c, const struct name *name, const char *hint
 
 extern const char hint_damaged[], hint_mixed[];
 
-/* What a failed read says of the object: nothing (-1, the store is at fault), or it is damaged or missing, and noted as that (0).
- */
+/* Something was deleted since it was listed. Nothing more is looked at, and what was found does not count. Any thread. */
+void check_void(struct check *c);
+
+/* What a failed read says of the object: nothing (-1, the store is at fault); or it is damaged or missing, and noted as that, or
+ * retention has taken it, and the look is void (0). */
 int check_failed(struct check *c, const struct item *it, struct err *e) MUST_CHECK;
 
 int check_canceled(const struct check *c, struct err *e) MUST_CHECK;

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOKS_MAX 4
-#define LOOK_PAUSE_MS 1000 /* more each time: a store whose listings lag catches up */
-#define SLICE_MS 50
+#define LOOKS_MAX 20
+#define LOOK_PAUSE_MS 20 /* more each time: retention comes to its end */
+#define LOOK_PAUSE_REMOTE_MS 1000
+#define LOOK_PAUSES_MAX 5 /* so many of them at once, at most, with a remote store */
+#define SLICE_MS 20
 
 void verify_result_release(struct verify_result *r)
 {
@@ -94,10 +96,10 @@ static void check_release(struct check *c)
     pthread_mutex_destroy(&c->lock);
 }
 
-static int look_once(struct store *store, const struct verify_options *options, struct codec *codec, bool final,
+static int look_once(struct store *store, const struct verify_options *options, struct codec *codec,
                      struct verify_result *ret_result, bool *ret_changed, struct err *e)
 {
-    struct check c = {.store = store, .options = options, .codec = codec, .final = final, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct check c = {.store = store, .options = options, .codec = codec, .lock = PTHREAD_MUTEX_INITIALIZER};
     int rc = look(&c, e);
     *ret_changed = c.changed;
     if (rc || c.changed)
@@ -115,11 +117,21 @@ static int by_object(const void *a, const void *b)
     return order ? order : strcmp(x->text, y->text);
 }
 
-/* A store whose listings lag needs time to forget what was deleted. */
+/* Retention deletes for a while, and a store whose listings lag needs time to forget what was deleted. */
 static void pause_before(const struct store *store, const struct verify_options *o, int try)
 {
-    for (int k = 0; store->remote && k < try * LOOK_PAUSE_MS / SLICE_MS && !(o->cancel && atomic_load(o->cancel)); k++)
+    int ms = try * LOOK_PAUSE_MS;
+    if (store->remote)
+        ms = (try < LOOK_PAUSES_MAX ? try : LOOK_PAUSES_MAX) * LOOK_PAUSE_REMOTE_MS;
+    for (; ms > 0 && !(o->cancel && atomic_load(o->cancel)); ms -= SLICE_MS)
         clock_sleep_us(1000 * SLICE_MS);
+}
+
+static int changes_too_fast(const struct store *store, struct err *e)
+{
+    err_set(e, ERR_BUSY, 0, "'%s' changes faster than it can be read: at each of %d looks something was deleted meanwhile",
+            store->url, LOOKS_MAX);
+    return err_hint(e, "nothing was found out; try again while no retention runs, or let it run less often: --prune-interval");
 }
 
 int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result, struct err *e)
@@ -131,12 +143,14 @@ int verify_run(struct store *store, const struct verify_options *options, struct
     for (int i = 1; rc == 0 && changed && i <= LOOKS_MAX; i++) {
         if (i > 1)
             pause_before(store, options, i - 1);
-        rc = look_once(store, options, codec, i == LOOKS_MAX, &result, &changed, e);
-        if (rc != 0 && e->code == ERR_GONE && i < LOOKS_MAX) { /* it was listed: retention is at work */
+        rc = look_once(store, options, codec, &result, &changed, e);
+        if (rc != 0 && e->code == ERR_GONE) { /* it was listed: retention is at work */
             rc = 0;
             changed = true;
         }
     }
+    if (rc == 0 && changed)
+        rc = changes_too_fast(store, e);
     codec_free(codec);
     if (rc)
         return -1;

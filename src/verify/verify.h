@@ -18,7 +18,7 @@
  * The newest object of level 0 is not linked to by anything: if the newest ones are missing altogether, the replica looks older,
  * not damaged. Objects that nothing needs (of a base or a large segment that is under way or was given up, or left over by
  * retention) are counted, not checked further. Objects that came after the listing are left alone. One that retention deleted since
- * is no problem: everything is looked at again.
+ * is no problem: everything is looked at again, up to 20 times.
  *
  * Memory: names and commit records, as for a listing of restore points; a tail, an index and 1 MiB for each thread; with
  * VERIFY_FULL 16 bytes for each page of the database, and indexes of WALK_BATCH_BYTES of objects. */
@@ -58,8 +58,8 @@ struct verify_result {
     uint64_t head; /* newest txid of level 0: greater than that of `newest` while a base is under way */
 };
 
-/* ERR_NOTFOUND: no replica, or no restore point yet and nothing wrong. ERR_CANCELED. Anything else: the store can't be read, or the
- * replica changes too fast. Problems are no error. */
+/* ERR_NOTFOUND: no replica, or no restore point yet and nothing wrong. ERR_CANCELED. ERR_BUSY: at each of many looks retention took
+ * something meanwhile, so nothing is known. Anything else: the store can't be read. Problems are no error. */
 int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result,
                struct err *e) MUST_CHECK;
 void verify_result_release(struct verify_result *r);

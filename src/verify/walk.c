@@ -272,13 +272,10 @@ static int load_source(struct check *c, struct worker *worker, size_t index, str
     name_format(&s->item->name, key);
     if (object_load(c->store, key, worker->codec, SEGMENT_WANT_ALL, &s->segment, e) == 0)
         return 0;
-    if (e->code == ERR_NOTFOUND && !c->final) {
-        pthread_mutex_lock(&c->lock);
-        c->changed = true;
-        pthread_mutex_unlock(&c->lock);
-        return 0;
-    }
-    return check_failed(c, s->item, e);
+    if (e->code != ERR_NOTFOUND)
+        return check_failed(c, s->item, e);
+    check_void(c); /* it was there a moment ago; if it is still listed, the next look tells, and once */
+    return 0;
 }
 
 static int begin_step(struct walk *w, const struct item *step, struct err *e)

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -10,13 +11,14 @@ from contextlib import ExitStack
 
 import pytest
 
+from compare import copy_tree
 from control import answer, assert_synced, children_of, connected, replica_status, socket_of, status, sync, wait_control
 from seawall import BINARY, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, seawall, told
 from waiting import PATIENCE, wait_until
 
 KEYS = {"version", "pid", "started", "database", "state", "stopping", "error", "captured_txid", "captured_time", "wal_bytes", "wal_frames",
         "commits", "frames", "checkpoints", "resyncs", "longest_write_lock_us", "replicas", "running"}
-REPLICA_KEYS = {"url", "state", "durable_txid", "lag_transactions", "lag_ms", "fencing", "error", "error_since", "requests", "objects",
+REPLICA_KEYS = {"url", "state", "durable_txid", "lag_transactions", "lag_ms", "fencing", "error", "error_since", "retention_error", "requests", "objects",
                 "bytes", "base", "verification", "proven_restore"}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -43,7 +45,7 @@ def test_it_says_what_is_captured_and_what_is_durable(stage, live):
     assert replica.keys() == REPLICA_KEYS
     assert (replica["url"], replica["state"], replica["durable_txid"]) == (str(stage.replica), "attached", txid)
     assert (replica["lag_transactions"], replica["lag_ms"], replica["fencing"]) == (0, 0, "strong")
-    assert replica["error"] is replica["error_since"] is replica["requests"] is replica["proven_restore"] is None
+    assert replica["error"] is replica["error_since"] is replica["retention_error"] is replica["requests"] is replica["proven_restore"] is None
     assert replica["base"]["txid"] == 1 and replica["base"]["bytes"] > 0 and not replica["base"]["running"]
     assert replica["objects"] >= 1 and replica["bytes"] > 0
     assert replica["verification"] == {"time": None, "ok": None, "problems": 0, "problem": None, "error": None, "running": False}
@@ -91,6 +93,34 @@ def test_a_replica_that_is_gone_is_an_error_with_its_time_and_lag_grows_until_it
     live.wait_for(lambda: replica_status(stage.db)["lag_transactions"] == 0, 60, "it has caught up")
     found = replica_status(stage.db)
     assert found["error"] is found["error_since"] is None and found["lag_ms"] == 0 and found["durable_txid"] > before
+
+
+@pytest.mark.parametrize("lost", ["seawall.json", "everything"])
+def test_a_replica_that_lost_objects_behind_the_daemons_back_is_told_when_retention_finds_it(stage, lost):
+    """Whoever deletes them does not ask; shipping looks at the newest objects only."""
+    stage.prepare()
+    daemon = stage.replicate("--prune-interval", "1s", "--grace", "1s")
+    stage.writer(count=5).finish()
+    assert_synced(stage.db)
+    assert replica_status(stage.db)["retention_error"] is None
+    kept = copy_tree(stage.replica, stage.folder / "kept")
+    if lost == "everything":
+        for path in stage.replica.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    else:
+        (stage.replica / "seawall.json").unlink()
+    daemon.wait_for(lambda: replica_status(stage.db)["retention_error"], 30, "it is told")
+    assert re.search("holds no replica|no 'seawall.json'", replica_status(stage.db)["retention_error"])
+    assert re.search(r" ERROR .* retention found damage: ", daemon.log()), daemon.log()
+    assert "RETENTION fails: " in seawall("status", stage.db).stdout.decode()
+    metrics = seawall("status", "--metrics", stage.db).stdout.decode()
+    assert re.search(r"^seawall_replica_retention_failing\{.*\} 1$", metrics, re.M), metrics
+    for path in kept.rglob("*"):
+        target = stage.replica / path.relative_to(kept)
+        if path.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+    daemon.wait_for(lambda: replica_status(stage.db)["retention_error"] is None, 30, "it is over")
 
 
 def test_a_conflict_is_told(stage):

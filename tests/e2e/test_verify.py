@@ -9,7 +9,7 @@ import pytest
 
 from compare import copy_tree
 from seawall import BINARY, CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, listing, objects, seawall, told, url_of
-from waiting import PATIENCE, wait_until
+from waiting import PATIENCE, figure, wait_until
 
 LARGE = 40   # MiB: more than one segment takes, so that it goes as a base in chunks
 INTERRUPTED = 130
@@ -193,6 +193,27 @@ def test_while_the_daemon_ships_nothing_is_called_a_problem(stage):
     writer.finish()
     assert daemon.stop() == DONE
     assert report(stage.replica, "--full")["newest_txid"] > results[0]["newest_txid"]
+
+
+def test_while_retention_deletes_nothing_is_called_a_problem(stage):
+    """What is deleted under the eyes of a verification is not damage: it finds nothing wrong, or says that it could find out nothing."""
+    stage.prepare()
+    daemon = stage.replicate("--fanout", "3", "--base-interval", "2s", "--prune-interval", "2s", "--grace", "1s", "--keep-all", "5s",
+                             "--keep-levels", "10s")
+    writer = stage.writer(rate=60, seconds=figure(60, 20))
+    sound = runs = 0
+    while writer.running():
+        result = verify(stage.replica, "--full")
+        runs += 1
+        sound += result.returncode == DONE
+        busy = result.returncode == FAILED and b"changes faster than it can be read" in result.stderr
+        assert result.returncode == DONE or busy, told(result)
+    writer.finish()
+    assert daemon.stop() == DONE
+    assert "retention deleted" in daemon.log()
+    assert sound > runs / 2
+    stage.note(f"{sound} of {runs} verifications came to a result while retention was at work")
+    assert report(stage.replica, "--full")["ok"]
 
 
 def test_a_bucket_is_verified_many_objects_at_a_time(stage, s3):

@@ -27,11 +27,12 @@ static void has_line(const char *text, const char *line)
 
 static void each_value_has_the_labels_of_its_database_and_replica(void **state)
 {
-    char *text = printed("{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"version\":\"1.2\",\"state\":\"resting\","
-                         "\"started\":\"1970-01-01T00:00:12.345Z\",\"captured_txid\":7,\"longest_write_lock_us\":1500,"
-                         "\"replicas\":[{\"url\":\"s3://b/a\",\"state\":\"attached\",\"durable_txid\":5,\"lag_transactions\":2,"
-                         "\"lag_ms\":1050,\"fencing\":\"weak\",\"error\":null,\"requests\":{\"put\":3,\"failed\":1},"
-                         "\"verification\":{\"time\":null,\"ok\":null,\"problems\":0},\"proven_restore\":null}]}]}");
+    char *text = printed(
+        "{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"version\":\"1.2\",\"state\":\"resting\","
+        "\"started\":\"1970-01-01T00:00:12.345Z\",\"captured_txid\":7,\"longest_write_lock_us\":1500,"
+        "\"replicas\":[{\"url\":\"s3://b/a\",\"state\":\"attached\",\"durable_txid\":5,\"lag_transactions\":2,"
+        "\"lag_ms\":1050,\"fencing\":\"weak\",\"error\":null,\"retention_error\":\"lost\",\"requests\":{\"put\":3,\"failed\":1},"
+        "\"verification\":{\"time\":null,\"ok\":null,\"problems\":0},\"proven_restore\":null}]}]}");
     (void)state;
     has_line(text, "seawall_up{database=\"/a.db\"} 1");
     has_line(text, "seawall_info{database=\"/a.db\",version=\"1.2\"} 1");
@@ -42,6 +43,7 @@ static void each_value_has_the_labels_of_its_database_and_replica(void **state)
     has_line(text, "seawall_longest_write_lock_seconds{database=\"/a.db\"} 0.001500");
     has_line(text, "seawall_replica_lag_seconds{database=\"/a.db\",replica=\"s3://b/a\"} 1.050");
     has_line(text, "seawall_replica_failing{database=\"/a.db\",replica=\"s3://b/a\"} 0");
+    has_line(text, "seawall_replica_retention_failing{database=\"/a.db\",replica=\"s3://b/a\"} 1");
     has_line(text, "seawall_replica_fencing_strong{database=\"/a.db\",replica=\"s3://b/a\"} 0");
     has_line(text, "seawall_replica_requests_total{database=\"/a.db\",replica=\"s3://b/a\",kind=\"put\"} 3");
     has_line(text, "# TYPE seawall_replica_requests_total counter");

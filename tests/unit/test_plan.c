@@ -320,6 +320,26 @@ static void a_target_is_a_commit_record_or_there_is_no_plan(void **state)
     assert_points("1 2 3 7 8 9");
 }
 
+static void a_target_that_retention_took_is_told_with_what_is_left_around_it(void **state)
+{
+    (void)state;
+    struct placed *first = replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY), *second = replica_put_full(&r, 3, 4, 0);
+    replica_put_full(&r, 5, 6, 0);
+    struct placed *fourth = replica_put_full(&r, 7, 9, 0);
+    replica_put_full(&r, 10, 12, 0);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 1, 7, 9, 0);
+    replica_remove(&r, first);
+    replica_remove(&r, second);
+    replica_remove(&r, fourth);
+    list_objects();
+    assert_points("4 5 6 9 10 11 12");
+    assert_no_plan(8, ERR_NOTFOUND, "the nearest are 6 and 9, the newest is 12");
+    assert_no_plan(3, ERR_NOTFOUND, "the oldest is 4, the newest is 12");
+    assert_no_plan(13, ERR_NOTFOUND, "the newest is 12");
+    assert_plan(9, "1/1-4 0/5 1/7-9");
+}
+
 static void txid_0_is_the_empty_state(void **state)
 {
     struct plan p = {.source_count = 5};
@@ -546,6 +566,84 @@ static void parts_come_before_the_segment_that_names_them(void **state)
     replica_put_full(&r, 7, 8, 0);
     list_objects();
     assert_plan(8, "part part 0/1 0/7");
+}
+
+/* One of those that are named by `o`. */
+static void remove_named(const struct placed *o)
+{
+    struct memory_store *m = (struct memory_store *)store;
+    enum name_kind kind = o->name.kind == NAME_MARKER ? NAME_CHUNK : NAME_PART;
+    struct err e;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct name n = name_parse(m->objects[i].key);
+        bool of_it = kind == NAME_CHUNK ? n.start == o->start : n.number / 16 == o->max;
+        if (n.kind == kind && of_it) {
+            assert_ok(store_remove(store, m->objects[i].key, &e), &e);
+            return;
+        }
+    }
+    fail_msg("nothing is named");
+}
+
+static void a_base_without_one_of_its_chunks_is_passed_over_while_there_is_another_way(void **state)
+{
+    (void)state;
+    struct placed *first = replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    replica_put_full(&r, 7, 8, 0);
+    struct placed *older = replica_put_base(&r, 4, 4), *newer = replica_put_base(&r, 6, 6);
+    remove_named(newer);
+    list_objects();
+    assert_plan(8, "base/4 0/5 0/7");
+    remove_named(older);
+    list_objects();
+    assert_plan(8, "0/1 0/5 0/7");
+    replica_remove(&r, first);
+    list_objects();
+    assert_plan(8, "base/6 0/7"); /* no other: who follows it is told what is missing */
+}
+
+static void a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    struct placed *fine = replica_put_full(&r, 3, 4, 0);
+    struct placed *covering = replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
+    list_objects();
+    assert_plan(4, "part part 1/1-4");
+    remove_named(covering);
+    list_objects();
+    assert_plan(4, "0/1 0/3");
+    replica_remove(&r, fine);
+    list_objects();
+    assert_plan(4, "part part 1/1-4");
+}
+
+static void a_catch_up_without_one_of_its_parts_is_passed_over_too(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    struct placed *catch_up = replica_put_last(&r, 0, 3, 6, SEGMENT_IN_PARTS);
+    replica_put_last(&r, 1, 3, 4, 0);
+    replica_put_last(&r, 1, 5, 6, 0);
+    replica_put_full(&r, 7, 8, 0);
+    list_objects();
+    assert_plan(8, "0/1 part part 0/3 0/7");
+    remove_named(catch_up);
+    list_objects();
+    assert_plan(8, "0/1 1/3-4 1/5-6 0/7");
+}
+
+static void a_part_of_another_size_does_not_count(void **state)
+{
+    struct memory_store *m = (struct memory_store *)store;
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
+    for (size_t i = 0; i < m->count; i++)
+        m->objects[i].size -= name_parse(m->objects[i].key).kind == NAME_PART;
+    list_objects();
+    assert_plan(4, "0/1");
 }
 
 /* A marker or manifest comes from a store: what it names must be an object of its own kind, or a reader could be led anywhere. */
@@ -905,6 +1003,11 @@ int main(void)
         PLAN_TEST(a_new_beginning_can_be_restored_when_everything_before_it_is_gone),
         PLAN_TEST(a_segment_without_pages_is_passed_by_a_base_only),
         PLAN_TEST(parts_come_before_the_segment_that_names_them),
+        PLAN_TEST(a_base_without_one_of_its_chunks_is_passed_over_while_there_is_another_way),
+        PLAN_TEST(a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way),
+        PLAN_TEST(a_catch_up_without_one_of_its_parts_is_passed_over_too),
+        PLAN_TEST(a_part_of_another_size_does_not_count),
+        PLAN_TEST(a_target_that_retention_took_is_told_with_what_is_left_around_it),
         PLAN_TEST(names_in_a_list_must_be_of_its_own_kind),
         PLAN_TEST(points_side_by_side_are_one_range),
         PLAN_TEST(compaction_makes_ranges_coarse_where_nothing_finer_is_left),

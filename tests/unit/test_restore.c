@@ -446,11 +446,13 @@ static void a_missing_part_or_chunk_is_named_and_calls_for_another_plan(void **s
     assert_int_equal(e.code, ERR_GONE);
     assert_contains(e.msg, part);
     replica_put_base(&r, 4, 4);
-    assert_ok(store_remove(store, chunk, &e), &e);
     list_objects(store);
+    assert_ok(store_remove(store, chunk, &e), &e);
     assert_int_equal(apply_txid(4, 1, &map, &e), -1);
     assert_int_equal(e.code, ERR_GONE);
     assert_contains(e.msg, chunk);
+    list_objects(store);
+    assert_restores(&r, 4, 1); /* without the base */
 }
 
 /* Puts object `key` apart, lets `change` have its way, and puts it together so that all its own checksums fit. */

@@ -627,32 +627,129 @@ static void a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict(v
     store->ops = sound_ops;
 }
 
-/* What retention deletes while it is looked at is not missing. */
-static const char *_Atomic to_delete;
+/* Something happens to an object while it is looked at: when its tail is read for the `at_read`th time in a look. */
+static struct {
+    pthread_mutex_t lock;
+    char key[NAME_MAX_BYTES];
+    uint64_t victim; /* its txid, on level 0 */
+    unsigned reads, at_read, looks;
+    bool gone, hidden; /* deleted; can't be read though it is in the listing of everything, and not in that of `key` */
+} meanwhile = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int deleting_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static void aim_at(uint64_t txid)
 {
-    const char *victim = to_delete;
-    if (victim && strcmp(key, victim) == 0) {
-        to_delete = NULL;
+    const struct name name = {.kind = NAME_LEVEL0, .min = txid};
+    meanwhile.victim = txid;
+    name_format(&name, meanwhile.key);
+}
+
+static int note_look(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
+{
+    pthread_mutex_lock(&meanwhile.lock);
+    bool hides = meanwhile.hidden && strcmp(prefix, meanwhile.key) == 0;
+    if (!prefix[0]) { /* a look lists everything twice before it reads */
+        if (meanwhile.gone)
+            aim_at(meanwhile.victim + 1);
+        meanwhile.looks++;
+        meanwhile.reads = 0;
+        meanwhile.gone = false;
+    }
+    pthread_mutex_unlock(&meanwhile.lock);
+    return hides ? 0 : sound_ops->list(s, prefix, start_after, fn, context, e);
+}
+
+static bool is_its_moment(const char *key)
+{
+    pthread_mutex_lock(&meanwhile.lock);
+    bool now = strcmp(key, meanwhile.key) == 0 && ++meanwhile.reads >= meanwhile.at_read && !meanwhile.gone;
+    pthread_mutex_unlock(&meanwhile.lock);
+    return now;
+}
+
+static int read_tail_or_delete(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+{
+    if (is_its_moment(key) && meanwhile.victim <= 10) {
         if (sound_ops->remove(s, key, e))
             return -1;
+        meanwhile.gone = true;
     }
     return sound_ops->read_tail(s, key, n, out, ret_size, e);
 }
 
-static void what_is_deleted_meanwhile_is_not_missing(void **state)
+static int read_tail_or_miss(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
 {
-    struct store_ops ops = *store->ops;
-    (void)state;
-    make_rich();
+    if (is_its_moment(key)) {
+        meanwhile.at_read = 0; /* from now on */
+        return err_set(e, ERR_NOTFOUND, 0, "no such object");
+    }
+    return sound_ops->read_tail(s, key, n, out, ret_size, e);
+}
+
+typedef int read_tail_fn(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
+
+/* Twelve commits, of which level 1 has ten. */
+static void begin_meanwhile(unsigned at_read, read_tail_fn *read_tail)
+{
+    static struct store_ops ops;
+    replica_commits(&r, 12, 512);
+    for (uint64_t t = 1; t <= 12; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(&r, 1, 1, 10, SEGMENT_FROM_EMPTY);
     sound_ops = store->ops;
-    ops.read_tail = deleting_read_tail;
+    ops = *sound_ops;
+    ops.list = note_look;
+    ops.read_tail = read_tail;
     store->ops = &ops;
-    to_delete = "2/0000000000000001-000000000000000c";
+    meanwhile.looks = meanwhile.reads = 0;
+    meanwhile.gone = meanwhile.hidden = false;
+    meanwhile.at_read = at_read;
+    aim_at(1);
+}
+
+/* What retention deletes while it is looked at is not missing, however often that happens: when it is examined, */
+static void what_is_deleted_at_each_look_is_not_missing(void **state)
+{
+    (void)state;
+    begin_meanwhile(1, read_tail_or_delete);
     assert_sound(store, WHOLE);
-    assert_null(to_delete);
-    store->ops = sound_ops;
+    assert_int_equal(meanwhile.victim, 11);
+    assert_true(meanwhile.looks >= 10);
+}
+
+/* and when the history is walked, where it is read for the second time. */
+static void what_is_deleted_at_each_walk_is_not_missing(void **state)
+{
+    (void)state;
+    begin_meanwhile(2, read_tail_or_delete);
+    assert_sound(store, WHOLE);
+    assert_int_equal(meanwhile.victim, 11);
+}
+
+static void what_is_listed_but_not_there_is_named_once(void **state)
+{
+    (void)state;
+    begin_meanwhile(1, read_tail_or_miss);
+    for (unsigned at_read = 1; at_read <= 2; at_read++) {
+        aim_at(5);
+        meanwhile.at_read = at_read;
+        run(store, WHOLE);
+        assert_int_equal(meanwhile.at_read, 0);
+        assert_named("0/0000000000000005");
+        assert_int_equal(result.problem_total, 1);
+        assert_contains(result.problems[0].text, "is listed, but is not there");
+    }
+}
+
+static void where_each_look_is_void_nothing_is_found_out(void **state)
+{
+    struct err e;
+    (void)state;
+    begin_meanwhile(1, read_tail_or_miss);
+    aim_at(5);
+    meanwhile.hidden = true;
+    assert_error(look(store, WHOLE, &e), &e, ERR_BUSY);
+    assert_contains(e.msg, "changes faster than it can be read");
+    assert_contains(e.msg, "HINT");
 }
 
 static void an_interrupted_verification_says_so(void **state)
@@ -689,7 +786,10 @@ int main(void)
         UNIT_ON_STORE(a_checksum_that_was_wrong_from_the_beginning_is_named),
         UNIT_ON_STORE(a_lost_newest_object_is_named_if_something_reaches_beyond_it),
         UNIT_ON_STORE(a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict),
-        UNIT_ON_STORE(what_is_deleted_meanwhile_is_not_missing),
+        UNIT_ON_STORE(what_is_deleted_at_each_look_is_not_missing),
+        UNIT_ON_STORE(what_is_deleted_at_each_walk_is_not_missing),
+        UNIT_ON_STORE(what_is_listed_but_not_there_is_named_once),
+        UNIT_ON_STORE(where_each_look_is_void_nothing_is_found_out),
         UNIT_ON_STORE(an_interrupted_verification_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
