@@ -52,7 +52,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c
 
 .DEFAULT_GOAL := all
 .PHONY: all tests check-here check-beside help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
-        check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 soak coverage install uninstall clean deps
+        check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
 
@@ -239,6 +239,9 @@ bench: all ## the figures, alone, with Seawall, and with Litestream where it is 
 
 bench-s3: all $(B)/tests/s3tool ## the figures over S3: requests, latency, loss, memory; on a Ceph object gateway
 	$(PYTHON) tests/bench/s3.py
+
+bench-history: all $(B)/tests/writer $(B)/tests/clockstep.so ## what history costs and gives back: bytes, requests, money, restores, memory (an hour, 45 GB of disk)
+	$(PYTHON) tests/bench/history.py
 
 demo: demo-deps ## the main job on a live database: write, kill, restore, compare
 	@$(MAKE) --no-print-directory all $(B)/tests/writer

@@ -12,96 +12,26 @@ restore    from the gateway, and the memory that it takes with 32 connections
 Gateway, daemon and application share the machine, so the rates are those of all three together. Latency is that of loopback:
 add the round trip to a real store."""
 import argparse
-import collections
 import json
 import os
 import pathlib
 import random
-import re
 import shutil
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-SUPPORT = HERE.parent / "support"
-sys.path[:0] = [str(HERE), str(SUPPORT)]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
 import bench  # noqa: E402
-from bench import Failed, MB, Process, ROOT, journal_read, newest, say, show, until  # noqa: E402
-from s3request import S3  # noqa: E402
+import gateway  # noqa: E402
+from bench import Failed, MB, Process, ROOT, journal_read, newest, until  # noqa: E402
+from gateway import COUNTS, DAY_S, HERE, Turn  # noqa: E402
 
-DAY_S = 86_400
 BURST = 3600                                # --put-burst, by default
 EMPTY = ("--put-burst", "1")                # how it is once the burst is used up
-COUNTS = re.compile(r"requests: put (\d+), get (\d+), head (\d+), list (\d+), delete (\d+), failed (\d+)")
-
-
-class Gateway:
-    """The server, with its own record of the requests."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        output = subprocess.run([SUPPORT / "rgw", f"--owner={os.getpid()}", "--lifetime=14400", "start", folder], check=True,
-                                capture_output=True, text=True).stdout
-        values = dict(line.split("=", 1) for line in output.splitlines())
-        for name in [name for name in os.environ if re.match(r"AWS_|SSL_CERT_|(https?|all|no)_proxy$", name, re.I)]:
-            del os.environ[name]
-        os.environ.update({name: value for name, value in values.items() if name.startswith("AWS_")}, AWS_EC2_METADATA_DISABLED="true")
-        self.endpoint, self.tls_endpoint, self.ca_file = (values[f"S3_{name}"] for name in ("ENDPOINT", "TLS_ENDPOINT", "CA_FILE"))
-        self.bucket = values["S3_BUCKET"]
-        self.raw = S3(self.endpoint, values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"])
-
-    def stop(self):
-        subprocess.run([SUPPORT / "rgw", "stop", self.folder], check=True)
-
-    def requests(self, prefix):
-        """{"PUT": ..., "LIST": ...} below a prefix so far, by the gateway's log."""
-        found = collections.Counter()
-        log = (self.folder / "log" / "client.rgw.log").read_text(errors="replace")
-        for method, target in re.findall(r'beast: .* "([A-Z]+) (\S+) HTTP', log):
-            if prefix in target or prefix.replace("/", "%2F") in target:
-                found["LIST" if "list-type=" in target or "prefix=" in target else method] += 1
-            elif method == "POST" and target.endswith("?delete="):
-                found["POST"] += 1   # its keys are in the body; nobody else is there
-        return found
-
-
-class Round(bench.Round):
-    """One tool, one database, one prefix."""
-
-    def __init__(self, run, tool, folder):
-        super().__init__(run, tool, folder)
-        self.gateway, self.prefix = run.gateway, f"{folder.name}/{tool}"
-        self.tls = False
-
-    def url(self):
-        endpoint, more = self.gateway.endpoint, "&region=us-east-1&forcePathStyle=true" if self.tool == "Litestream" else ""
-        return f"s3://{self.gateway.bucket}/{self.prefix}?endpoint={endpoint}{more}"
-
-    def start(self, *options):
-        program = [self.bench.programs[self.tool], "replicate", *options]
-        self.daemon = Process([*program, str(self.db), self.url()], self.folder / "daemon.log")
-        seen, since = 0, time.monotonic()
-
-        def settled():
-            nonlocal seen, since
-            if self.daemon.ended():
-                raise Failed(f"the daemon {self.daemon.ending()}")
-            if (now := len(self.gateway.raw.keys(self.gateway.bucket, self.prefix))) != seen:
-                seen, since = now, time.monotonic()
-            return seen > 0 and time.monotonic() - since >= 0.5
-
-        until("the first copy", settled, bench.ATTACH_TIMEOUT_S)
-
-    def restored(self, *options):
-        process = Process([self.bench.programs[self.tool], "restore", *options, "-o", str(self.out), self.url()], self.folder / "restore.log")
-        process.wait(bench.STOP_TIMEOUT_S, poll=0.005)
-        return process
 
 
 # ---- the figures; each yields (name, tool, value)
@@ -130,7 +60,7 @@ def measure_loss(run, opt):
     for rate, tool, options in cases:
         lost = []
         for number in range(opt.moments):
-            with run.round(tool) as turn:
+            with Turn(run, tool) as turn:
                 lost.append(one_loss(turn, rate, options))
         what = f"lost at {rate} commits/s{', burst used up' if options else ''}"
         yield f"{what}: median, ms", tool, statistics.median(lost)
@@ -159,13 +89,13 @@ def one_loss(turn, rate, options):
 def measure_requests(run, opt):
     for rate in (0, 1, 100):
         for tool in run.tools:
-            with run.round(tool) as turn:
+            with Turn(run, tool) as turn:
                 counted = count_requests(turn, rate, opt.minute_s)
             each_s = {kind: count / opt.minute_s for kind, count in counted.items()}
             title = f"{rate} commits/s" if rate else "idle"
             yield f"{title}: requests in {opt.minute_s} s", tool, sum(counted.values())
             if tool == "Seawall" and rate == 100:
-                with run.round(tool) as turn:
+                with Turn(run, tool) as turn:
                     steady = sum(count_requests(turn, rate, opt.minute_s, EMPTY).values()) / opt.minute_s
                 yield f"{title}, burst used up: requests in {opt.minute_s} s", tool, steady * opt.minute_s
                 yield f"{title}: a day, PUT, LIST, POST", tool, BURST + steady * DAY_S
@@ -201,9 +131,19 @@ def counts(turn):
     return dict(zip(("PUT", "GET", "HEAD", "LIST", "POST", "failed"), map(int, found.groups())))
 
 
+def counts(turn):
+    """Ours by our own word, which has to be the gateway's, too."""
+    if turn.tool != "Seawall":
+        return turn.gateway.requests(turn.prefix)
+    seen = len(turn.daemon.output())
+    turn.daemon.child.send_signal(signal.SIGUSR1)
+    found = until("the answer to SIGUSR1", lambda: COUNTS.search(turn.daemon.output(), seen), 10)
+    return dict(zip(("PUT", "GET", "HEAD", "LIST", "POST", "failed"), map(int, found.groups())))
+
+
 def measure_restore(run, opt):
     for tool in run.tools:
-        with run.round(tool) as turn:
+        with Turn(run, tool) as turn:
             shutil.copyfile(opt.big_db, turn.db)
             size, last = turn.db.stat().st_size, newest(opt.big_db, "log")
             once = Process([run.programs[tool], "replicate", "--once" if tool == "Seawall" else "-once", str(turn.db), turn.url()],
@@ -227,23 +167,13 @@ GROUPS = {"put": measure_put, "loss": measure_loss, "requests": measure_requests
 # ---- the run
 
 
-class Run:
-    def __init__(self, opt, gateway, folder):
-        self.opt, self.gateway, self.folder = opt, gateway, folder
-        self.writer = opt.dir / "load"
-        self.programs = {"Seawall": os.environ.get("SEAWALL") or str(ROOT / "build" / "seawall")}
-        if litestream := shutil.which("litestream"):
-            self.programs["Litestream"] = litestream
-        self.tools = list(self.programs)
-        self.values, self.failures = collections.defaultdict(dict), []
+class Run(gateway.Run):
+    groups = GROUPS
 
     def prepare(self):
         compiler = [*os.environ.get("CC", "cc").split(), "-std=gnu11", "-O2", "-Wall", "-Wextra"]
         subprocess.run([*compiler, "-o", self.writer, HERE / "load.c", "-lsqlite3"], check=True)
         bench.Bench.prepare_db(self, self.opt.big_db, "fill", self.opt.big_bytes)
-
-    def round(self, tool):
-        return Turn(self, tool)
 
     def s3tool(self, url, *arguments):
         result = subprocess.run([ROOT / "build" / "tests" / "s3tool", url, *map(str, arguments)], capture_output=True, text=True)
@@ -251,46 +181,12 @@ class Run:
             raise Failed(f"s3tool {arguments[0]}: {result.stdout.strip()[-300:]}")
         return json.loads(result.stdout) if arguments[0] in ("bench", "busy") else None
 
-    def measure(self, name):
-        try:
-            for label, tool, value in GROUPS[name](self, self.opt):
-                self.values[label][tool] = value
-                say(f"{label:60} {tool:10} {show(value)}")
-        except (Failed, OSError, sqlite3.Error, ValueError, LookupError, subprocess.SubprocessError) as error:
-            self.failures.append(f"{name}: {type(error).__name__}: {error}")
-            say(f"FAILED {self.failures[-1]}")
-        finally:
-            bench.end_processes()
-
-    def table(self):
-        rows = [["figure", *self.tools, ""]]
-        for label, found in self.values.items():
-            rows.append([label, *(show(found[tool]) if tool in found else "-" for tool in self.tools), ""])
-        return bench.layout(rows)
-
-
-class Turn:
-    """A round, in a folder that goes with it."""
-
-    def __init__(self, run, tool):
-        self.run, self.tool = run, tool
-
-    def __enter__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(dir=self.run.folder))
-        return Round(self.run, self.tool, self.folder)
-
-    def __exit__(self, *_):
-        bench.end_processes()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 def options():
     parser = argparse.ArgumentParser(description="Measure Seawall over S3, on a Ceph object gateway, beside Litestream.")
-    parser.add_argument("--quick", action="store_true", help="a smoke run")
+    gateway.arguments(parser)
     parser.add_argument("--moments", type=int, metavar="N", help="moments at which the machine dies (20; quick 3)")
     parser.add_argument("--only", action="append", choices=GROUPS, metavar="NAME", help=f"one of {', '.join(GROUPS)}; can be repeated")
-    parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build" / "bench", metavar="DIR", help="folder to work in (build/bench)")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures to FILE")
     opt = parser.parse_args()
     opt.dir = opt.dir.resolve()
     opt.moments = opt.moments or (3 if opt.quick else 20)
@@ -300,30 +196,5 @@ def options():
     return opt
 
 
-def main():
-    opt = options()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    opt.dir.mkdir(parents=True, exist_ok=True)
-    gateway = Gateway(opt.dir / f"rgw-{os.getpid()}")
-    try:
-        with tempfile.TemporaryDirectory(prefix="run-", dir=opt.dir, ignore_cleanup_errors=True) as temp:
-            run = Run(opt, gateway, pathlib.Path(temp))
-            run.prepare()
-            for name in opt.only or GROUPS:
-                run.measure(name)
-    finally:
-        bench.end_processes()
-        gateway.stop()
-        shutil.rmtree(gateway.folder)
-    print(run.table())
-    for failure in run.failures:
-        print(f"* failed: {failure}")
-    if opt.json:
-        document = {"cpus": os.cpu_count(), "quick": opt.quick, "figures": run.values, "failures": run.failures}
-        opt.json.write_text(json.dumps(document, indent=1) + "\n")
-    return 1 if run.failures else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(gateway.main(Run, options()))

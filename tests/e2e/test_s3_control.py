@@ -111,9 +111,11 @@ def stalled(stage, s3):
     stage.daemons.append(daemon)
     wait_control(daemon)
     assert_synced(stage.db)
+    wait_until(lambda: children_of(daemon.pid) == [], 20, "no verification is under way")
     with s3.server.fault("stall", on="list") as fault:
+        stage.writer(count=1).finish()   # what nothing was put to is not verified again
         fault.wait_met(1, 20 * PATIENCE)
-        (child,) = children_of(daemon.pid)
+        (child,) = wait_until(lambda: children_of(daemon.pid), 10, "the verification runs")
         yield stage, daemon, child, fault
     daemon.kill()
 
