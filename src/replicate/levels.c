@@ -143,9 +143,12 @@ static int find_ends(struct levels *l, const struct survey *v, struct err *e)
         struct catalog_object *first = run_behind(v, k - 1, after[k]);
         bool own = v->newest[k] && v->newest[k]->name.max == after[k];
         l->ends[k] = l->ends[k - 1];
-        if (first ? state_beside(v, first, BEFORE, &l->ends[k], e)
-            : own ? state_beside(v, v->newest[k], BEHIND, &l->ends[k], e)
-                  : 0)
+        int rc = 0;
+        if (first)
+            rc = state_beside(v, first, BEFORE, &l->ends[k], e);
+        else if (own)
+            rc = state_beside(v, v->newest[k], BEHIND, &l->ends[k], e);
+        if (rc)
             return -1;
     }
     for (unsigned k = SEGMENT_LEVEL_MAX; k-- > 1;)
