@@ -135,10 +135,10 @@ demo-deps:
 check-deps:
 	@etc/install-deps check
 
-# Three at a time: the tests of S3, and of commands that wait for each other, wait more than they compute.
+# Two at a time: the tests of S3, and of commands that wait for each other, wait more than they compute.
 check: check-deps ## install what is missing, build, and run every test
 	@$(MAKE) --no-print-directory -j2 all tests
-	@$(MAKE) --no-print-directory -j3 --output-sync=target check-here check-s3 check-beside
+	@$(MAKE) --no-print-directory -j2 --output-sync=target check-here check-beside
 	@echo "check: all tests passed"
 
 tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
@@ -146,11 +146,10 @@ tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writ
 BESIDE := $(addsuffix .py,$(addprefix tests/e2e/test_,snapshot delta prune status sync verify_interval history history_in_trouble))
 
 check-here: tests ## every test that does not run beside it
-	@$(MAKE) --no-print-directory all lint check-unit check-fuzz
+	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property
 	@$(MAKE) --no-print-directory E2E="tests/e2e --ignore-glob=*/test_s3_* $(BESIDE:%=--ignore=%)" check-e2e
 
-check-beside: tests ## the protocol in a simulated world, and the commands that ask, wait, and go back
-	@$(MAKE) --no-print-directory all check-property
+check-beside: check-s3 ## S3, and the commands that ask, wait, and go back
 	@$(MAKE) --no-print-directory E2E="$(BESIDE)" check-e2e
 
 check-unit: $(UNIT_TESTS) ## unit tests
