@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS_MAX 64
 #define TRIES_MAX 3 /* while somebody else deletes too */
 
 static atomic_bool interrupted;
@@ -29,11 +28,7 @@ static void on_signal(int signo)
 struct request {
     const char *url, *config_path;
     bool dry_run, json, quiet, help;
-    struct {
-        char name[64];
-        const char *value;
-    } options[OPTIONS_MAX]; /* of the command line: they override the file */
-    size_t option_count;
+    struct cli_options options; /* of the command line: they override the file */
     struct retention_policy policy;
 };
 
@@ -70,9 +65,8 @@ static int complete(struct request *r, const struct config *file, struct err *e)
         const struct config_db *db = find_db(file, word, r->url);
         o = db ? db->options : file->options;
     }
-    for (size_t i = 0; i < r->option_count; i++)
-        if (options_set(&o, r->options[i].name, r->options[i].value, e))
-            return -1;
+    if (cli_apply_options(&r->options, &o, e))
+        return -1;
     r->policy = prune_policy(&o);
     return retention_policy_check(&r->policy, e);
 }
@@ -199,18 +193,6 @@ static int prune(const struct request *r, struct outcome *o, struct err *e)
     return rc;
 }
 
-static int note_option(struct request *r, struct args *args)
-{
-    const char *value = args_value(args);
-    if (!value)
-        return cli_usage("prune", "--%s needs a value", args->name);
-    if (r->option_count == OPTIONS_MAX)
-        return cli_usage("prune", "more than %d options", OPTIONS_MAX);
-    memcpy(r->options[r->option_count].name, args->name, sizeof args->name);
-    r->options[r->option_count++].value = value;
-    return EXIT_DONE;
-}
-
 static int parse(int argc, char **argv, struct request *r)
 {
     struct args args = args_of(argc, argv);
@@ -235,7 +217,7 @@ static int parse(int argc, char **argv, struct request *r)
             r->help = true;
             return EXIT_DONE;
         } else if (options_is_retention(args.name)) {
-            code = note_option(r, &args);
+            code = cli_note_option("prune", &args, &r->options);
         } else {
             return cli_usage("prune", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
         }
