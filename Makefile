@@ -42,7 +42,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) 
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm -ldl
 
 comma := ,
-ROOMS := base wal format vfs http aws storage config pagemap replica verify replicate restore cli
+ROOMS := base wal format vfs http aws s3 storage config state replica retention cargo capture ship verify daemon restore cli
 SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))
@@ -89,7 +89,7 @@ $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
 
 # The property test has objects of its own: rules that can be switched off, everything small (src/base/trial.h). In place of threads,
 # SQLite handles and stores stand tests/property/sim_*.c.
-TRIAL_SOURCES := $(filter-out src/cli/% src/vfs/% $(addprefix src/replicate/,workers.c watch.c checkpoint.c scheduler.c),$(SOURCES))
+TRIAL_SOURCES := $(filter-out src/cli/% src/vfs/% src/capture/watch.c src/capture/checkpoint.c src/daemon/workers.c src/daemon/scheduler.c,$(SOURCES))
 TRIAL_OBJECTS := $(TRIAL_SOURCES:src/%.c=$(B)/trial/%.o)
 PROPERTY := $(wildcard tests/property/*.c)
 WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_sleep_us random_bytes map_set state_open state_commit \

@@ -57,8 +57,9 @@ static int add_authorization(struct http_headers *headers, struct err *e)
         return -1;
     if (file)
         value = token;
-    int rc = strpbrk(value, "\r\n") ? err_set(e, ERR_CONFIG, 0, "%s: a line break in the authorization", file ? TOKEN_FILE : TOKEN)
-                                    : http_headers_add(headers, "Authorization", value, e);
+    int rc = strpbrk(value, "\r\n")
+                 ? err_set(e, ERR_CONFIG, 0, "%s: a line break in the authorization", file ? TOKEN_FILE : TOKEN)
+                 : http_headers_add(headers, "Authorization", value, e);
     if (file)
         wipe(token, sizeof token);
     return rc;

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_AWS_CONTAINER_H
 #define SEAWALL_AWS_CONTAINER_H
 
-#include "aws/credentials.h"
+#include "aws/credential.h"
 #include "aws/service.h"
 
 bool container_is_there(void); /* the environment has such an address */

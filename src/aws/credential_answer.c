@@ -68,8 +68,8 @@ bool credentials_parse_time(const char *text, int64_t *ret_ms)
     int year = 0, month = 0, ms = 0, minutes = 0;
     bool ok = take_number(&at, 4, 1970, 9999, &year) && take_char(&at, '-') && take_number(&at, 2, 1, 12, &month) &&
               take_char(&at, '-') && take_number(&at, 2, 1, 31, &tm.tm_mday) && take_char(&at, 'T') &&
-              take_number(&at, 2, 0, 23, &tm.tm_hour) && take_char(&at, ':') && take_number(&at, 2, 0, 59, &tm.tm_min) &&
-              take_char(&at, ':') && take_number(&at, 2, 0, 59, &tm.tm_sec);
+              take_number(&at, 2, 0, 23, &tm.tm_hour) && take_char(&at, ':') &&
+              take_number(&at, 2, 0, 59, &tm.tm_min) && take_char(&at, ':') && take_number(&at, 2, 0, 59, &tm.tm_sec);
     if (!ok)
         return false;
     if (take_char(&at, '.')) {
@@ -126,7 +126,8 @@ int credentials_set(struct credentials *ret, const struct credential_texts *text
     return rc;
 }
 
-int credentials_from_json(const struct buf *text, const char *token_key, int64_t now_ms, struct credentials *ret, struct err *e)
+int credentials_from_json(const struct buf *text, const char *token_key, int64_t now_ms, struct credentials *ret,
+                          struct err *e)
 {
     struct json *j = NULL;
     struct err ignored; /* it quotes the document */
@@ -135,14 +136,14 @@ int credentials_from_json(const struct buf *text, const char *token_key, int64_t
         wipe(&ignored, sizeof ignored);
         return err_set(e, ERR_REMOTE, 0, "the answer is no JSON object");
     }
-    int rc =
-        credentials_set(ret,
-                        &(struct credential_texts){
-                            .access_key = json_get_text(j, "AccessKeyId"),
-                            .secret_key = json_get_text(j, "SecretAccessKey"),
-                            .session_token = json_get_text(j, token_key),
-                            .expiration = json_get_number(j, "Expiration", &number) ? "a number" : json_get_text(j, "Expiration")},
-                        now_ms, e);
+    int rc = credentials_set(ret,
+                             &(struct credential_texts){.access_key = json_get_text(j, "AccessKeyId"),
+                                                        .secret_key = json_get_text(j, "SecretAccessKey"),
+                                                        .session_token = json_get_text(j, token_key),
+                                                        .expiration = json_get_number(j, "Expiration", &number)
+                                                                          ? "a number"
+                                                                          : json_get_text(j, "Expiration")},
+                             now_ms, e);
     if (rc)
         e->code = ERR_REMOTE;
     json_free(j);

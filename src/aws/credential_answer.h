@@ -4,7 +4,7 @@
 #ifndef SEAWALL_AWS_CREDENTIAL_ANSWER_H
 #define SEAWALL_AWS_CREDENTIAL_ANSWER_H
 
-#include "aws/credentials.h"
+#include "aws/credential.h"
 
 struct credential_texts {
     const char *access_key, *secret_key;
@@ -13,7 +13,8 @@ struct credential_texts {
 };
 
 /* ERR_CONFIG: a key is missing, or a value is not what it must be; or they have expired by `now_ms`. Sets everything but serial. */
-int credentials_set(struct credentials *ret, const struct credential_texts *texts, int64_t now_ms, struct err *e) MUST_CHECK;
+int credentials_set(struct credentials *ret, const struct credential_texts *texts, int64_t now_ms,
+                    struct err *e) MUST_CHECK;
 
 /* Of {"AccessKeyId", "SecretAccessKey", token_key, "Expiration"}. ERR_REMOTE: as above, or no JSON object. */
 int credentials_from_json(const struct buf *text, const char *token_key, int64_t now_ms, struct credentials *ret,

@@ -28,8 +28,8 @@ struct way {
     const struct way *from; /* NULL: the first */
 };
 
-static int by_profile(const struct credential_chain *chain, const struct way *way, struct credentials *ret, bool *ret_there,
-                      struct err *e);
+static int by_profile(const struct credential_chain *chain, const struct way *way, struct credentials *ret,
+                      bool *ret_there, struct err *e);
 
 /* ---- the environment */
 
@@ -40,7 +40,8 @@ static int from_keys(const struct credential_chain *chain, struct credentials *r
     if (!*ret_there)
         return 0;
     if (!access_key || !secret_key)
-        return err_set(e, ERR_CONFIG, 0, "%s is set, but %s is not", access_key ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
+        return err_set(e, ERR_CONFIG, 0, "%s is set, but %s is not",
+                       access_key ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
                        access_key ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
     struct credential_texts texts = {
         .access_key = access_key, .secret_key = secret_key, .session_token = environment("AWS_SESSION_TOKEN")};
@@ -60,7 +61,8 @@ static const char *region_of(const struct credential_chain *chain, const struct 
     return region ? region : REGION;
 }
 
-static int from_web_identity(const struct credential_chain *chain, struct credentials *ret, bool *ret_there, struct err *e)
+static int from_web_identity(const struct credential_chain *chain, struct credentials *ret, bool *ret_there,
+                             struct err *e)
 {
     const char *role = environment("AWS_ROLE_ARN"), *file = environment("AWS_WEB_IDENTITY_TOKEN_FILE");
     *ret_there = file != NULL;
@@ -68,15 +70,17 @@ static int from_web_identity(const struct credential_chain *chain, struct creden
         return 0;
     if (!role)
         return err_set(e, ERR_CONFIG, 0, "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
-    return sts_assume_role_with_web_identity(
-        &chain->access,
-        &(struct sts_role){.arn = role, .session_name = environment("AWS_ROLE_SESSION_NAME"), .region = region_of(chain, NULL)},
-        file, ret, e);
+    return sts_assume_role_with_web_identity(&chain->access,
+                                             &(struct sts_role){.arn = role,
+                                                                .session_name = environment("AWS_ROLE_SESSION_NAME"),
+                                                                .region = region_of(chain, NULL)},
+                                             file, ret, e);
 }
 
 /* ---- a profile */
 
-static int from_process(const struct credential_chain *chain, const char *command, struct credentials *ret, struct err *e)
+static int from_process(const struct credential_chain *chain, const char *command, struct credentials *ret,
+                        struct err *e)
 {
     struct buf output;
     struct json *j = NULL;
@@ -122,7 +126,8 @@ static int from_source_profile(const struct credential_chain *chain, const struc
 {
     struct way next = {.name = p->source_profile, .depth = way->depth + 1, .from = way};
     bool there = false;
-    if (strcmp(next.name, way->name) == 0 && p->keys.access[0]) { /* a profile may assume its role with keys of its own */
+    if (strcmp(next.name, way->name) == 0 &&
+        p->keys.access[0]) { /* a profile may assume its role with keys of its own */
         struct credential_texts texts = {
             .access_key = p->keys.access, .secret_key = p->keys.secret, .session_token = p->keys.token};
         return credentials_set(ret, &texts, chain->access.now_ms, e);
@@ -134,7 +139,8 @@ static int from_source_profile(const struct credential_chain *chain, const struc
         return err_set(e, ERR_CONFIG, 0, "source_profile goes on for more than %d profiles", DEPTH_MAX);
     if (by_profile(chain, &next, ret, &there, e))
         return -1;
-    return there ? 0 : err_set(e, ERR_CONFIG, 0, "source_profile '%.60s' is not there, or has no credentials", next.name);
+    return there ? 0
+                 : err_set(e, ERR_CONFIG, 0, "source_profile '%.60s' is not there, or has no credentials", next.name);
 }
 
 static int check_duration(const char *text, struct err *e)
@@ -145,8 +151,8 @@ static int check_duration(const char *text, struct err *e)
     return 0;
 }
 
-static int from_role(const struct credential_chain *chain, const struct way *way, const struct profile *p, struct credentials *ret,
-                     struct err *e)
+static int from_role(const struct credential_chain *chain, const struct way *way, const struct profile *p,
+                     struct credentials *ret, struct err *e)
 {
     struct credentials by = {0};
     struct sts_role role = {.arn = p->role_arn,
@@ -156,14 +162,16 @@ static int from_role(const struct credential_chain *chain, const struct way *way
                             .region = region_of(chain, p)};
     int ways = (p->source_profile[0] != 0) + (p->credential_source[0] != 0) + (p->web_identity_token_file[0] != 0);
     if (ways != 1) {
-        err_set(e, ERR_CONFIG, 0, "role_arn with %s", ways ? "more than one way to assume it" : "nothing that says who assumes it");
+        err_set(e, ERR_CONFIG, 0, "role_arn with %s",
+                ways ? "more than one way to assume it" : "nothing that says who assumes it");
         return err_hint(e, "one of source_profile, credential_source and web_identity_token_file belongs to it");
     }
     if (check_duration(p->duration_seconds, e))
         return -1;
     if (p->web_identity_token_file[0])
         return sts_assume_role_with_web_identity(&chain->access, &role, p->web_identity_token_file, ret, e);
-    int rc = p->source_profile[0] ? from_source_profile(chain, way, p, &by, e) : from_source(chain, p->credential_source, &by, e);
+    int rc = p->source_profile[0] ? from_source_profile(chain, way, p, &by, e)
+                                  : from_source(chain, p->credential_source, &by, e);
     if (rc == 0)
         rc = sts_assume_role(&chain->access, &role, &by, ret, e);
     wipe(&by, sizeof by);
@@ -185,15 +193,16 @@ static int from_profile(const struct credential_chain *chain, const struct way *
         return from_process(chain, p->credential_process, ret, e);
     if (p->sso_session[0] || p->sso_start_url[0]) {
         err_set(e, ERR_CONFIG, 0, "it signs in with a browser (sso_session), which is not supported");
-        return err_hint(e, "a profile with credential_process = aws configure export-credentials --profile %.60s --format process",
-                        way->name);
+        return err_hint(
+            e, "a profile with credential_process = aws configure export-credentials --profile %.60s --format process",
+            way->name);
     }
     *ret_there = false;
     return 0;
 }
 
-static int by_profile(const struct credential_chain *chain, const struct way *way, struct credentials *ret, bool *ret_there,
-                      struct err *e)
+static int by_profile(const struct credential_chain *chain, const struct way *way, struct credentials *ret,
+                      bool *ret_there, struct err *e)
 {
     struct profile *p = calloc(1, sizeof *p);
     if (!p)
@@ -237,14 +246,15 @@ static int from_metadata(const struct credential_chain *chain, struct credential
         snprintf(why, sizeof why, "; %.*s", (int)(n < 200 ? n : 200), e->msg);
     }
     err_set(e, ERR_CONFIG, 0, "there are no credentials%s", why);
-    return err_hint(e,
-                    "looked at AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, profile '%.60s' of ~/.aws/credentials and "
-                    "~/.aws/config, AWS_CONTAINER_CREDENTIALS_*_URI%s",
-                    profile ? profile : "default", *why ? ", the instance (a container needs a metadata hop limit of 2)" : "");
+    return err_hint(
+        e,
+        "looked at AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, profile '%.60s' of ~/.aws/credentials and "
+        "~/.aws/config, AWS_CONTAINER_CREDENTIALS_*_URI%s",
+        profile ? profile : "default", *why ? ", the instance (a container needs a metadata hop limit of 2)" : "");
 }
 
-int credential_chain_walk(const struct credential_chain *chain, struct credentials *ret, char origin[CREDENTIALS_ORIGIN_MAX],
-                          struct err *e)
+int credential_chain_walk(const struct credential_chain *chain, struct credentials *ret,
+                          char origin[CREDENTIALS_ORIGIN_MAX], struct err *e)
 {
     const char *named = environment("AWS_PROFILE"), *name = chain->profile ? chain->profile : named ? named : "default";
     const struct way way = {.name = name};

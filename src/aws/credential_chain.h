@@ -3,7 +3,7 @@
 #ifndef SEAWALL_AWS_CREDENTIAL_CHAIN_H
 #define SEAWALL_AWS_CREDENTIAL_CHAIN_H
 
-#include "aws/credentials.h"
+#include "aws/credential.h"
 #include "aws/service.h"
 
 struct credential_chain {
@@ -13,7 +13,7 @@ struct credential_chain {
 };
 
 /* Errors as credentials_get has them. `origin` is set on success. */
-int credential_chain_walk(const struct credential_chain *chain, struct credentials *ret, char origin[CREDENTIALS_ORIGIN_MAX],
-                          struct err *e) MUST_CHECK;
+int credential_chain_walk(const struct credential_chain *chain, struct credentials *ret,
+                          char origin[CREDENTIALS_ORIGIN_MAX], struct err *e) MUST_CHECK;
 
 #endif

@@ -86,7 +86,8 @@ int credential_process_run(const char *command, int64_t timeout_ms, const atomic
     int ends[2] = {-1, -1}, status = 0;
     pid_t pid = -1;
     *ret_output = BUF_INIT(CREDENTIAL_PROCESS_OUTPUT_MAX);
-    if (buf_reserve(ret_output, CREDENTIAL_PROCESS_OUTPUT_MAX, e)) /* at once: growing would leave copies of secrets behind */
+    if (buf_reserve(ret_output, CREDENTIAL_PROCESS_OUTPUT_MAX,
+                    e)) /* at once: growing would leave copies of secrets behind */
         return -1;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_sys(e, errno, "pipe");

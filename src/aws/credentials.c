@@ -40,7 +40,8 @@ static char *copy_of(const char *text)
     return text && *text ? strdup(text) : NULL;
 }
 
-int credentials_new(struct http *http, const struct credentials_options *o, struct credential_source **ret_source, struct err *e)
+int credentials_new(struct http *http, const struct credentials_options *o, struct credential_source **ret_source,
+                    struct err *e)
 {
     struct credential_source *s = calloc(1, sizeof *s);
     if (!s)

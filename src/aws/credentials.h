@@ -17,18 +17,7 @@
 #ifndef SEAWALL_AWS_CREDENTIALS_H
 #define SEAWALL_AWS_CREDENTIALS_H
 
-#include "http/http.h"
-
-#define CREDENTIALS_KEY_MAX 256
-#define CREDENTIALS_TOKEN_MAX 8192
-#define CREDENTIALS_ORIGIN_MAX 80
-
-struct credentials {
-    char access_key[CREDENTIALS_KEY_MAX], secret_key[CREDENTIALS_KEY_MAX];
-    char session_token[CREDENTIALS_TOKEN_MAX]; /* "": none */
-    int64_t expires_ms;                        /* wall clock; 0: never */
-    uint64_t serial;                           /* another one, other credentials */
-};
+#include "aws/credential.h"
 
 struct credentials_options {
     const char *profile;       /* NULL: by the environment */
@@ -55,11 +44,5 @@ void credentials_reject(struct credential_source *s, uint64_t serial);
 /* Where they came from, for the log: "the environment", "web identity", "profile 'x'", "the container", "the instance"; "" before
  * the first credentials_get that succeeded. */
 void credentials_origin(struct credential_source *s, char out[CREDENTIALS_ORIGIN_MAX]);
-
-/* Region by AWS_REGION, AWS_DEFAULT_REGION or the profile; "" when none says. Endpoint by AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL,
- * the s3 endpoint_url of the profile's services section, or the profile's endpoint_url; "" when none says. `profile` as in the
- * options. ERR_CONFIG: also when it does not fit. */
-int credentials_region(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
-int credentials_endpoint(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
 
 #endif

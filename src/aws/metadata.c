@@ -78,8 +78,8 @@ static int take_token(struct metadata *m, struct err *e)
     } else if (r.status == 200) {
         rc = take_line(&r, "token", m->token, sizeof m->token, e);
     } else {
-        rc = err_set(e, r.status >= 500 || r.status == 429 ? ERR_REMOTE : ERR_CONFIG, r.status, "no token: HTTP status %d",
-                     r.status);
+        rc = err_set(e, r.status >= 500 || r.status == 429 ? ERR_REMOTE : ERR_CONFIG, r.status,
+                     "no token: HTTP status %d", r.status);
         if (r.status < 500)
             err_hint(e, "it is switched off for this instance, or does not speak IMDSv2; IMDSv1 is not used");
     }

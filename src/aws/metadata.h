@@ -3,7 +3,7 @@
 #ifndef SEAWALL_AWS_METADATA_H
 #define SEAWALL_AWS_METADATA_H
 
-#include "aws/credentials.h"
+#include "aws/credential.h"
 #include "aws/service.h"
 
 /* ERR_NOTFOUND: nobody answers there. ERR_CONFIG: the instance has no role, or the service is switched off. ERR_REMOTE. */

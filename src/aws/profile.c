@@ -17,9 +17,9 @@ static const struct field {
     const char *key;
     size_t offset, max;
 } fields[] = {
-#define FIELD(key, member)                                                                                                         \
-    {                                                                                                                              \
-        key, offsetof(struct profile, member), sizeof((struct profile *)NULL)->member                                              \
+#define FIELD(key, member)                                                                                             \
+    {                                                                                                                  \
+        key, offsetof(struct profile, member), sizeof((struct profile *)NULL)->member                                  \
     }
     FIELD("aws_access_key_id", keys.access),
     FIELD("aws_secret_access_key", keys.secret),
@@ -168,10 +168,11 @@ int profile_read(const char *name, struct profile *ret, struct err *e)
         return err_nomem(e, sizeof *over);
     int rc = profile_files_find(&files, e);
     if (rc == 0)
-        rc = read_file(files.config, take_field, &(struct reading){.name = name, .file = FILE_CONFIG, .profile = ret}, e);
+        rc = read_file(files.config, take_field, &(struct reading){.name = name, .file = FILE_CONFIG, .profile = ret},
+                       e);
     if (rc == 0)
-        rc =
-            read_file(files.credentials, take_field, &(struct reading){.name = name, .file = FILE_CREDENTIALS, .profile = over}, e);
+        rc = read_file(files.credentials, take_field,
+                       &(struct reading){.name = name, .file = FILE_CREDENTIALS, .profile = over}, e);
     if (rc == 0)
         merge(ret, over);
     if (rc == 0 && ret->services[0])

@@ -4,7 +4,7 @@
 #ifndef SEAWALL_AWS_PROFILE_H
 #define SEAWALL_AWS_PROFILE_H
 
-#include "aws/credentials.h"
+#include "aws/credential.h"
 #include "base/path.h"
 
 struct profile {

@@ -22,7 +22,8 @@ static bool canceled(const struct service_access *a)
     return a->cancel && atomic_load(a->cancel);
 }
 
-int service_ask(const struct service_access *a, const struct http_request *question, struct http_response *r, struct err *e)
+int service_ask(const struct service_access *a, const struct http_request *question, struct http_response *r,
+                struct err *e)
 {
     struct http_request q = *question;
     struct service_url u;

@@ -61,7 +61,8 @@ int service_url_parse(const char *url, struct service_url *ret_url, struct err *
         return err_set(e, ERR_CONFIG, 0, "the URL does not begin with http:// or https://");
     size_t n = strcspn(authority, "/?");
     u.path = authority + n;
-    if (strlen(url) >= SERVICE_URL_MAX || has_odd_character(url) || n == 0 || n >= sizeof u.host || memchr(authority, '@', n))
+    if (strlen(url) >= SERVICE_URL_MAX || has_odd_character(url) || n == 0 || n >= sizeof u.host ||
+        memchr(authority, '@', n))
         return err_set(e, ERR_CONFIG, 0,
                        "the URL has no host, has a user or a fragment, is too long, or has a character in it "
                        "that must be encoded");

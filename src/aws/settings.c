@@ -1,5 +1,5 @@
 /* aws/settings.c - what the environment and the profile say besides keys: region and endpoint. */
-#include "aws/credentials.h"
+#include "aws/settings.h"
 
 #include "aws/environment.h"
 #include "aws/profile.h"
@@ -46,7 +46,7 @@ static int check_region(const char *region, struct err *e)
     return 0;
 }
 
-int credentials_region(const char *profile, char *out, size_t out_max, struct err *e)
+int settings_region(const char *profile, char *out, size_t out_max, struct err *e)
 {
     const char *region = environment("AWS_REGION");
     struct profile *p = NULL;
@@ -62,7 +62,7 @@ int credentials_region(const char *profile, char *out, size_t out_max, struct er
     return rc;
 }
 
-int credentials_endpoint(const char *profile, char *out, size_t out_max, struct err *e)
+int settings_endpoint(const char *profile, char *out, size_t out_max, struct err *e)
 {
     const char *endpoint = environment("AWS_ENDPOINT_URL_S3");
     struct profile *p = NULL;

@@ -133,8 +133,8 @@ int sigv4_canonical_request(const struct sigv4_target *target, const struct http
     }
     if (count)
         qsort(lines, count, sizeof lines[0], by_header);
-    int rc = append(out, target->method, e) || append(out, "\n", e) || append(out, target->path, e) || append(out, "\n", e) ||
-                     append_query(out, target->query, e) || append(out, "\n", e) ||
+    int rc = append(out, target->method, e) || append(out, "\n", e) || append(out, target->path, e) ||
+                     append(out, "\n", e) || append_query(out, target->query, e) || append(out, "\n", e) ||
                      append_headers(out, signed_names, lines, count, e) || append(out, "\n", e) ||
                      buf_append(out, signed_names->data, signed_names->len, e) || append(out, "\n", e) ||
                      append(out, target->payload_sha256, e)
@@ -161,8 +161,8 @@ int sigv4_key_make(const struct sigv4_scope *scope, struct sigv4_key *key, struc
     char when[TIME_MAX], secret[1024];
     struct digest made_of;
     format_time(scope->time_ms, when);
-    int n =
-        snprintf(secret, sizeof secret, "AWS4%s%c%.8s%c%s%c%s", scope->secret_key, 0, when, 0, scope->region, 0, scope->service);
+    int n = snprintf(secret, sizeof secret, "AWS4%s%c%.8s%c%s%c%s", scope->secret_key, 0, when, 0, scope->region, 0,
+                     scope->service);
     if (n < 0 || n >= (int)sizeof secret)
         return err_set(e, ERR_LIMIT, 0, "secret key or region is too long");
     int rc = digest_of(secret, (size_t)n, &made_of, e);
@@ -180,7 +180,8 @@ int sigv4_key_make(const struct sigv4_scope *scope, struct sigv4_key *key, struc
     return rc;
 }
 
-int sigv4_signature(const struct sigv4_key *key, const char *string_to_sign, size_t n, char out[SIGV4_HEX], struct err *e)
+int sigv4_signature(const struct sigv4_key *key, const char *string_to_sign, size_t n, char out[SIGV4_HEX],
+                    struct err *e)
 {
     struct digest signature = key->key;
     if (hmac_text(&signature, string_to_sign, n, e))
@@ -189,8 +190,8 @@ int sigv4_signature(const struct sigv4_key *key, const char *string_to_sign, siz
     return 0;
 }
 
-static int authorize(const struct sigv4_scope *scope, const char *when, const struct buf *request, const struct buf *names,
-                     const struct sigv4_key *key, struct http_headers *headers, struct err *e)
+static int authorize(const struct sigv4_scope *scope, const char *when, const struct buf *request,
+                     const struct buf *names, const struct sigv4_key *key, struct http_headers *headers, struct err *e)
 {
     struct digest hash;
     char hash_hex[SIGV4_HEX], signature[SIGV4_HEX], text[512], line[HTTP_HEADER_LINE_MAX];
@@ -203,8 +204,9 @@ static int authorize(const struct sigv4_scope *scope, const char *when, const st
         return err_set(e, ERR_LIMIT, 0, "region '%.40s...' is too long", scope->region);
     if (sigv4_signature(key, text, (size_t)n, signature, e))
         return -1;
-    n = snprintf(line, sizeof line, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request,SignedHeaders=%.*s,Signature=%s",
-                 scope->access_key, when, scope->region, scope->service, (int)names->len, (const char *)names->data, signature);
+    n = snprintf(
+        line, sizeof line, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request,SignedHeaders=%.*s,Signature=%s",
+        scope->access_key, when, scope->region, scope->service, (int)names->len, (const char *)names->data, signature);
     if (n < 0 || n >= (int)sizeof line)
         return err_set(e, ERR_LIMIT, 0, "the authorization header is too long");
     return http_headers_add(headers, "authorization", line, e);

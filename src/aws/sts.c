@@ -52,7 +52,8 @@ static int fill_form(const struct sts_role *role, const char *action, struct buf
     if (rc == 0)
         rc = add(form, "&RoleArn=", role->arn, e);
     if (rc == 0)
-        rc = add(form, "&RoleSessionName=", role->session_name && *role->session_name ? role->session_name : SESSION_NAME, e);
+        rc = add(form,
+                 "&RoleSessionName=", role->session_name && *role->session_name ? role->session_name : SESSION_NAME, e);
     if (rc == 0)
         rc = add(form, "&DurationSeconds=", role->duration_s && *role->duration_s ? role->duration_s : DURATION_S, e);
     if (rc == 0 && external)
@@ -70,14 +71,14 @@ static int sign(const struct service_access *a, const struct sts_role *role, con
         (by->session_token[0] && http_headers_add(headers, "x-amz-security-token", by->session_token, e)))
         return -1;
     hex_encode(body.bytes, DIGEST_BYTES, hex);
-    int rc =
-        sigv4_sign(&(struct sigv4_scope){.access_key = by->access_key,
-                                         .secret_key = by->secret_key,
-                                         .region = role->region,
-                                         .service = "sts",
-                                         .time_ms = a->now_ms},
-                   &(struct sigv4_target){.method = "POST", .path = *u->path ? u->path : "/", .query = "", .payload_sha256 = hex},
-                   &key, headers, e);
+    int rc = sigv4_sign(
+        &(struct sigv4_scope){.access_key = by->access_key,
+                              .secret_key = by->secret_key,
+                              .region = role->region,
+                              .service = "sts",
+                              .time_ms = a->now_ms},
+        &(struct sigv4_target){.method = "POST", .path = *u->path ? u->path : "/", .query = "", .payload_sha256 = hex},
+        &key, headers, e);
     wipe(&key, sizeof key);
     return rc;
 }
@@ -85,7 +86,8 @@ static int sign(const struct service_access *a, const struct sts_role *role, con
 /* ---- the answer */
 
 struct fields {
-    char access_key[CREDENTIALS_KEY_MAX + 1], secret_key[CREDENTIALS_KEY_MAX + 1]; /* one more: what is too long shows */
+    char access_key[CREDENTIALS_KEY_MAX + 1],
+        secret_key[CREDENTIALS_KEY_MAX + 1]; /* one more: what is too long shows */
     char session_token[CREDENTIALS_TOKEN_MAX + 1];
     char expiration[64];
 };
@@ -139,8 +141,8 @@ static int take_credentials(const struct buf *body, int64_t now_ms, struct crede
 /* Only the code of the error is shown: the message of some quotes what was signed, the session token with it. */
 static int refused(const struct http_response *r, struct err *e)
 {
-    static const char *const passing[] = {"IDPCommunicationError", "ExpiredTokenException", "Throttling", "ThrottlingException",
-                                          "RequestLimitExceeded"};
+    static const char *const passing[] = {"IDPCommunicationError", "ExpiredTokenException", "Throttling",
+                                          "ThrottlingException", "RequestLimitExceeded"};
     char code[128], word[SERVICE_WORD_MAX];
     bool passes = r->status >= 500 || r->status == 429;
     xml_find(r->body.data, r->body.len, "ErrorResponse/Error/Code", code, sizeof code);
@@ -157,15 +159,18 @@ static int refused(const struct http_response *r, struct err *e)
     return -1;
 }
 
-static int exchange(const struct service_access *a, const char *url, const struct http_headers *headers, const struct buf *form,
-                    struct credentials *ret, struct err *e)
+static int exchange(const struct service_access *a, const char *url, const struct http_headers *headers,
+                    const struct buf *form, struct credentials *ret, struct err *e)
 {
     struct http_response r = {0};
-    int rc = service_ask(
-        a,
-        &(struct http_request){
-            .method = "POST", .url = url, .headers = headers, .body = form->data, .body_len = form->len, .timeout_ms = TIMEOUT_MS},
-        &r, e);
+    int rc = service_ask(a,
+                         &(struct http_request){.method = "POST",
+                                                .url = url,
+                                                .headers = headers,
+                                                .body = form->data,
+                                                .body_len = form->len,
+                                                .timeout_ms = TIMEOUT_MS},
+                         &r, e);
     if (rc == 0)
         rc = r.status == 200 ? take_credentials(&r.body, a->now_ms, ret, e) : refused(&r, e);
     service_release(&r);
@@ -173,8 +178,8 @@ static int exchange(const struct service_access *a, const char *url, const struc
 }
 
 /* `by` NULL: unsigned. */
-static int ask(const struct service_access *a, const struct sts_role *role, const struct buf *form, const struct credentials *by,
-               struct credentials *ret, struct err *e)
+static int ask(const struct service_access *a, const struct sts_role *role, const struct buf *form,
+               const struct credentials *by, struct credentials *ret, struct err *e)
 {
     struct http_headers headers = HTTP_HEADERS_INIT;
     struct service_url u;
@@ -210,8 +215,8 @@ int sts_assume_role(const struct service_access *a, const struct sts_role *role,
     return rc ? err_wrap(e, "assume role '%.120s'", role->arn) : 0;
 }
 
-int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role, const char *token_file,
-                                      struct credentials *ret, struct err *e)
+int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role,
+                                      const char *token_file, struct credentials *ret, struct err *e)
 {
     struct buf form = BUF_INIT(FORM_MAX);
     char token[TOKEN_FILE_MAX];

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_AWS_STS_H
 #define SEAWALL_AWS_STS_H
 
-#include "aws/credentials.h"
+#include "aws/credential.h"
 #include "aws/service.h"
 
 struct sts_role {
@@ -18,7 +18,7 @@ int sts_assume_role(const struct service_access *a, const struct sts_role *role,
                     struct credentials *ret, struct err *e) MUST_CHECK;
 
 /* AssumeRoleWithWebIdentity, unsigned: the token in the file is the proof. The file is read anew each time. */
-int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role, const char *token_file,
-                                      struct credentials *ret, struct err *e) MUST_CHECK;
+int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role,
+                                      const char *token_file, struct credentials *ret, struct err *e) MUST_CHECK;
 
 #endif

@@ -31,7 +31,8 @@ static void on_start(void *context, const XML_Char *name, const XML_Char **attri
     if (r->failed)
         return;
     const char *colon = strrchr(name, ':');
-    int n = snprintf(r->path + r->path_len, sizeof r->path - r->path_len, "%s%s", r->depth ? "/" : "", colon ? colon + 1 : name);
+    int n = snprintf(r->path + r->path_len, sizeof r->path - r->path_len, "%s%s", r->depth ? "/" : "",
+                     colon ? colon + 1 : name);
     if (++r->depth > XML_DEPTH_MAX || n < 0 || r->path_len + (size_t)n >= sizeof r->path) {
         err_set(&r->error, ERR_REMOTE, 0, "the answer is XML of more than %d levels", XML_DEPTH_MAX);
         stop(r);
@@ -76,7 +77,8 @@ static void on_text(void *context, const XML_Char *text, int n)
     r->text_len += (size_t)n;
 }
 
-static void on_doctype(void *context, const XML_Char *name, const XML_Char *system, const XML_Char *public, int has_internal)
+static void on_doctype(void *context, const XML_Char *name, const XML_Char *system, const XML_Char *public,
+                       int has_internal)
 {
     struct reading *r = context;
     (void)name;
@@ -100,8 +102,8 @@ int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct er
     if (n > INT32_MAX)
         rc = err_set(e, ERR_REMOTE, 0, "the answer is too long");
     else if (XML_Parse(r.parser, bytes, (int)n, 1) != XML_STATUS_OK && !r.failed)
-        rc = err_set(e, ERR_REMOTE, 0, "the answer is no whole XML: %s in line %lu", XML_ErrorString(XML_GetErrorCode(r.parser)),
-                     XML_GetCurrentLineNumber(r.parser));
+        rc = err_set(e, ERR_REMOTE, 0, "the answer is no whole XML: %s in line %lu",
+                     XML_ErrorString(XML_GetErrorCode(r.parser)), XML_GetCurrentLineNumber(r.parser));
     if (r.failed) {
         *e = r.error;
         rc = -1;

@@ -67,7 +67,8 @@ bool digest_is_zero(const struct digest *d)
 int digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n, struct digest *ret_digest, struct err *e)
 {
     unsigned len = 0;
-    if (key_len > INT32_MAX || !HMAC(EVP_sha256(), key, (int)key_len, bytes, n, ret_digest->bytes, &len) || len != DIGEST_BYTES)
+    if (key_len > INT32_MAX || !HMAC(EVP_sha256(), key, (int)key_len, bytes, n, ret_digest->bytes, &len) ||
+        len != DIGEST_BYTES)
         return err_set(e, ERR_NOMEM, 0, "HMAC of %zu bytes failed", n);
     return 0;
 }

@@ -27,7 +27,8 @@ bool digest_equal(const struct digest *a, const struct digest *b);
 bool digest_is_zero(const struct digest *d);
 
 /* HMAC-SHA-256. */
-int digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n, struct digest *ret_digest, struct err *e) MUST_CHECK;
+int digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n, struct digest *ret_digest,
+                struct err *e) MUST_CHECK;
 
 #define MD5_BYTES 16
 /* Only where a protocol asks for it (Content-MD5, SSE-C). ERR_CONFIG: this OpenSSL has none (FIPS). */

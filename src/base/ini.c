@@ -88,7 +88,9 @@ static char *outline_section(struct outline *o, char *first, char *out, size_t r
         o->failed = true;
         return NULL;
     }
-    return snprintf(out, room, "[%zu]\n", (size_t)(name - o->text)) < (int)room ? out : outline_fail(o, "no room for a section");
+    return snprintf(out, room, "[%zu]\n", (size_t)(name - o->text)) < (int)room
+               ? out
+               : outline_fail(o, "no room for a section");
 }
 
 static char *outline_pair(struct outline *o, char *first, char *out, size_t room)
@@ -107,8 +109,9 @@ static char *outline_pair(struct outline *o, char *first, char *out, size_t room
     cut_comment(value);
     value = skip_blanks(value);
     cut(value, value + strlen(value));
-    return snprintf(out, room, "%s = %zu\n", name, (size_t)(value - o->text)) < (int)room ? out
-                                                                                          : outline_fail(o, "the key is too long");
+    return snprintf(out, room, "%s = %zu\n", name, (size_t)(value - o->text)) < (int)room
+               ? out
+               : outline_fail(o, "the key is too long");
 }
 
 /* inih's reader: one line of the file, as an outline. NULL: the end. */
@@ -131,7 +134,8 @@ static char *outline_next(char *out, int room, void *context)
     o->inner = first > line && o->key[0];
     if (!*first || *first == ';' || *first == '#')
         return snprintf(out, (size_t)room, "\n") < room ? out : NULL;
-    return *first == '[' && !o->inner ? outline_section(o, first, out, (size_t)room) : outline_pair(o, first, out, (size_t)room);
+    return *first == '[' && !o->inner ? outline_section(o, first, out, (size_t)room)
+                                      : outline_pair(o, first, out, (size_t)room);
 }
 
 static const char *text_at(const struct outline *o, const char *place)

@@ -6,10 +6,10 @@
 
 #include "base/err.h"
 
-#define INVARIANT(condition, ...)                                                                                                  \
-    do {                                                                                                                           \
-        if (!(condition))                                                                                                          \
-            invariant_broken(__FILE__, __LINE__, __VA_ARGS__);                                                                     \
+#define INVARIANT(condition, ...)                                                                                      \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            invariant_broken(__FILE__, __LINE__, __VA_ARGS__);                                                         \
     } while (0)
 
 _Noreturn void invariant_broken(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);

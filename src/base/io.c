@@ -1,8 +1,6 @@
 /* base/io.c */
 #include "base/io.h"
 
-#include "base/path.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -18,8 +16,8 @@ int io_pread(int fd, void *out, size_t n, uint64_t offset, struct err *e)
         if (got < 0)
             return err_sys(e, errno, "pread %zu bytes at %llu", n, (unsigned long long)offset);
         if (got == 0)
-            return err_set(e, ERR_CORRUPT, 0, "file ends at %llu, wanted %zu bytes at %llu", (unsigned long long)(offset + done), n,
-                           (unsigned long long)offset);
+            return err_set(e, ERR_CORRUPT, 0, "file ends at %llu, wanted %zu bytes at %llu",
+                           (unsigned long long)(offset + done), n, (unsigned long long)offset);
         done += (size_t)got;
     }
     return 0;
@@ -68,14 +66,6 @@ int io_fsync_dir(const char *dir, struct err *e)
     int rc = io_fsync(fd, dir, e);
     io_close(&fd);
     return rc;
-}
-
-int io_fsync_parent(const char *path, struct err *e)
-{
-    char dir[PATH_TEXT_MAX];
-    if (path_parent(path, dir, e))
-        return -1;
-    return io_fsync_dir(dir, e);
 }
 
 void io_close(int *fd)

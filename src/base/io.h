@@ -12,9 +12,9 @@ int io_pread(int fd, void *out, size_t n, uint64_t offset,
              struct err *e) MUST_CHECK; /* all n bytes, or ERR_CORRUPT at the end of the file */
 int io_pwrite(int fd, const void *bytes, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
 int io_write(int fd, const void *bytes, size_t n, struct err *e) MUST_CHECK;
-int io_fsync(int fd, const char *path, struct err *e) MUST_CHECK; /* never retried: after a failed fsync nothing is known */
+int io_fsync(int fd, const char *path,
+             struct err *e) MUST_CHECK; /* never retried: after a failed fsync nothing is known */
 int io_fsync_dir(const char *dir, struct err *e) MUST_CHECK;
-int io_fsync_parent(const char *path, struct err *e) MUST_CHECK; /* the folder that holds path */
-void io_close(int *fd);                                          /* -1 is fine */
+void io_close(int *fd); /* -1 is fine */
 
 #endif

@@ -15,7 +15,8 @@ struct json *json_object_new(void); /* NULL: out of memory */
 struct json *json_list_new(void);
 void json_free(struct json *j); /* NULL is fine */
 
-void json_set_text(struct json *object, const char *key, const char *text); /* bytes that are no UTF-8 (paths!) become '?' */
+void json_set_text(struct json *object, const char *key,
+                   const char *text); /* bytes that are no UTF-8 (paths!) become '?' */
 void json_set_number(struct json *object, const char *key, int64_t value);
 void json_set_flag(struct json *object, const char *key, bool value);
 void json_set_null(struct json *object, const char *key);

@@ -33,15 +33,15 @@ static void write_line(const char *level, const char *fmt, va_list args)
     (void)written; /* nowhere left to complain */
 }
 
-#define DEFINE_LOG(name, level, wanted)                                                                                            \
-    void name(const char *fmt, ...)                                                                                                \
-    {                                                                                                                              \
-        va_list args;                                                                                                              \
-        if (!(wanted))                                                                                                             \
-            return;                                                                                                                \
-        va_start(args, fmt);                                                                                                       \
-        write_line(level, fmt, args);                                                                                              \
-        va_end(args);                                                                                                              \
+#define DEFINE_LOG(name, level, wanted)                                                                                \
+    void name(const char *fmt, ...)                                                                                    \
+    {                                                                                                                  \
+        va_list args;                                                                                                  \
+        if (!(wanted))                                                                                                 \
+            return;                                                                                                    \
+        va_start(args, fmt);                                                                                           \
+        write_line(level, fmt, args);                                                                                  \
+        va_end(args);                                                                                                  \
     }
 DEFINE_LOG(log_error, "ERROR", true)
 DEFINE_LOG(log_warn, "WARN", true)

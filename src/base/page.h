@@ -9,7 +9,8 @@
 
 #define PAGE_SIZE_MIN 512
 #define PAGE_SIZE_MAX 65536
-#define LOCK_BYTE_OFFSET SCALE(0x40000000u, 1536u) /* the page that holds this byte of the database file is never used */
+#define LOCK_BYTE_OFFSET                                                                                               \
+    SCALE(0x40000000u, 1536u) /* the page that holds this byte of the database file is never used */
 
 static inline bool page_size_valid(uint32_t page_size)
 {

@@ -36,16 +36,24 @@ const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+int path_fsync_parent(const char *path, struct err *e)
+{
+    char dir[PATH_TEXT_MAX];
+    if (path_parent(path, dir, e))
+        return -1;
+    return io_fsync_dir(dir, e);
+}
+
 /* Somebody may have died between mkdir and the sync. A folder that we may not read is not one that we made folders in. */
 int path_sync_name(const char *path, struct err *e)
 {
-    return io_fsync_parent(path, e) && e->sys != EACCES && e->sys != EPERM && e->sys != EROFS ? -1 : 0;
+    return path_fsync_parent(path, e) && e->sys != EACCES && e->sys != EPERM && e->sys != EROFS ? -1 : 0;
 }
 
 static int make_dir(const char *path, struct err *e)
 {
     if (mkdir(path, 0777) == 0)
-        return io_fsync_parent(path, e);
+        return path_fsync_parent(path, e);
     struct stat st;
     if (errno != EEXIST)
         return err_sys(e, errno, "mkdir '%s'", path);

@@ -20,7 +20,8 @@ struct socket_listener {
 /* Listens at `path`, mode 0600 from the beginning. A socket that is there is replaced: the caller knows that nobody lives behind
  * it. ERR_EXISTS: something else is there. */
 int socket_listen(const char *path, struct socket_listener *ret_listener, struct err *e) MUST_CHECK;
-void socket_unlisten(struct socket_listener *l); /* removes the name, if it is still ours; SOCKET_LISTENER_NONE is fine */
+void socket_unlisten(
+    struct socket_listener *l); /* removes the name, if it is still ours; SOCKET_LISTENER_NONE is fine */
 
 /* Non-blocking once it is connected. ERR_NOTFOUND: nobody listens there. ERR_TIMEOUT: whoever does takes no connection. */
 int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err *e) MUST_CHECK;

@@ -8,33 +8,35 @@
 #include <stdbool.h>
 
 /* Each closes a hole: with it switched off the property test has to find a wrong or missing restore point, or a false conflict. */
-#define RULES(X)                                                                                                                   \
-    X(zero_growth, "a page grown over but not written gets an explicit zero version")                                              \
-    X(durable_first, "nothing but the level-0 append itself is put with a txid beyond the durable one")                            \
-    X(attempts, "what is found under a key is compared with what was sent there without an answer")                                \
-    X(runs, "objects that an earlier run of this writer put are recognised after a restart")                                       \
-    X(runs_upto, "of an earlier run only txids up to the one with which the next run began are our past")                          \
-    X(bind, "the state file is bound to its place and inode: a copy is no proof of ownership")                                     \
-    X(proof_age, "an append is believed only while its key can't have been deleted by retention; otherwise list first")            \
-    X(proof_answer, "the answer to an append is believed only if it came while that was so")                                       \
-    X(base_start, "a base needs the levels from the txid that fixed its ranges, not from its newest chunk")                        \
-    X(base_span, "a base serves only targets at or after its newest chunk")                                                        \
-    X(base_map, "a page whose map entry is zero is stored as zeros, not read from the file")                                       \
-    X(attach, "a replica whose head is not in our proven past is compared page by page with what it holds")                        \
-    X(lost_map, "a map that was lost is related to no replica until it was compared with it")                                      \
-    X(splice, "commits captured before such a comparison are not sent to that replica one by one")                                 \
-    X(split_state, "a torn map does not take identity, runs, attempts and positions with it")                                      \
-    X(sync_run, "run, position and head are on disk before the first put of a run to a replica")                                   \
-    X(full_xor, "the checksum of the map covers the txids, not only the page hashes")                                              \
-    X(from_empty, "another page size begins anew: nothing before counts")                                                          \
-    X(unbroken, "other salts continue the log only while the watch was held without a break")                                      \
-    X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames")             \
-    X(files_as_left, "a database file that is not as the last run left it is compared page by page")                               \
-    X(halfway, "a capture that failed half-way is never resumed from")                                                             \
-    X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                             \
-    X(cover_age, "a segment goes only when the one that has its commits is older than what is kept")                               \
-    X(anchor_age, "what goes before a base goes only when that base is older than what is kept")                                   \
-    X(patch_from, "a patch is written into a segment only if it begins not after the state that the segment begins with")
+#define RULES(X)                                                                                                       \
+    X(zero_growth, "a page grown over but not written gets an explicit zero version")                                  \
+    X(durable_first, "nothing but the level-0 append itself is put with a txid beyond the durable one")                \
+    X(attempts, "what is found under a key is compared with what was sent there without an answer")                    \
+    X(runs, "objects that an earlier run of this writer put are recognised after a restart")                           \
+    X(runs_upto, "of an earlier run only txids up to the one with which the next run began are our past")              \
+    X(bind, "the state file is bound to its place and inode: a copy is no proof of ownership")                         \
+    X(proof_age,                                                                                                       \
+      "an append is believed only while its key can't have been deleted by retention; otherwise list first")           \
+    X(proof_answer, "the answer to an append is believed only if it came while that was so")                           \
+    X(base_start, "a base needs the levels from the txid that fixed its ranges, not from its newest chunk")            \
+    X(base_span, "a base serves only targets at or after its newest chunk")                                            \
+    X(base_map, "a page whose map entry is zero is stored as zeros, not read from the file")                           \
+    X(attach, "a replica whose head is not in our proven past is compared page by page with what it holds")            \
+    X(lost_map, "a map that was lost is related to no replica until it was compared with it")                          \
+    X(splice, "commits captured before such a comparison are not sent to that replica one by one")                     \
+    X(split_state, "a torn map does not take identity, runs, attempts and positions with it")                          \
+    X(sync_run, "run, position and head are on disk before the first put of a run to a replica")                       \
+    X(full_xor, "the checksum of the map covers the txids, not only the page hashes")                                  \
+    X(from_empty, "another page size begins anew: nothing before counts")                                              \
+    X(unbroken, "other salts continue the log only while the watch was held without a break")                          \
+    X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames") \
+    X(files_as_left, "a database file that is not as the last run left it is compared page by page")                   \
+    X(halfway, "a capture that failed half-way is never resumed from")                                                 \
+    X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                 \
+    X(cover_age, "a segment goes only when the one that has its commits is older than what is kept")                   \
+    X(anchor_age, "what goes before a base goes only when that base is older than what is kept")                       \
+    X(patch_from,                                                                                                      \
+      "a patch is written into a segment only if it begins not after the state that the segment begins with")
 
 #ifdef SEAWALL_TRIAL
 #define RULE_ENUM(name, text) RULE_##name,

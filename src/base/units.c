@@ -13,10 +13,11 @@ static const struct {
     enum units units;
     const char *text;
     uint64_t factor;
-} known[] = {{UNITS_NONE, "", 1},    {UNITS_BYTES, "G", 1 << 30}, {UNITS_BYTES, "M", 1 << 20}, {UNITS_BYTES, "K", 1 << 10},
-             {UNITS_BYTES, "", 1},   {UNITS_MS, "d", 86400000},   {UNITS_MS, "h", 3600000},    {UNITS_MS, "m", 60000},
-             {UNITS_MS, "s", 1000},  {UNITS_MS, "ms", 1},         {UNITS_MS, "", 1},           {UNITS_RATE, "/s", 3600},
-             {UNITS_RATE, "/m", 60}, {UNITS_RATE, "/h", 1}};
+} known[] = {{UNITS_NONE, "", 1},         {UNITS_BYTES, "G", 1 << 30}, {UNITS_BYTES, "M", 1 << 20},
+             {UNITS_BYTES, "K", 1 << 10}, {UNITS_BYTES, "", 1},        {UNITS_MS, "d", 86400000},
+             {UNITS_MS, "h", 3600000},    {UNITS_MS, "m", 60000},      {UNITS_MS, "s", 1000},
+             {UNITS_MS, "ms", 1},         {UNITS_MS, "", 1},           {UNITS_RATE, "/s", 3600},
+             {UNITS_RATE, "/m", 60},      {UNITS_RATE, "/h", 1}};
 
 bool units_parse(const char *text, enum units units, uint64_t *ret_value)
 {

@@ -31,8 +31,9 @@ static bool parse_ago(const char *text, int64_t now_ms, int64_t *ret_ms)
     static const struct {
         const char *name;
         int64_t ms;
-    } units[] = {{"s", 1000},    {"sec", 1000},     {"second", 1000}, {"m", 60000},      {"min", 60000},   {"minute", 60000},
-                 {"h", 3600000}, {"hour", 3600000}, {"d", 86400000},  {"day", 86400000}, {"w", 604800000}, {"week", 604800000}};
+    } units[] = {{"s", 1000},     {"sec", 1000},     {"second", 1000}, {"m", 60000},
+                 {"min", 60000},  {"minute", 60000}, {"h", 3600000},   {"hour", 3600000},
+                 {"d", 86400000}, {"day", 86400000}, {"w", 604800000}, {"week", 604800000}};
     int64_t n = 0;
     const char *at = text;
     while (isdigit((unsigned char)*at) && at - text < 9)
@@ -95,7 +96,8 @@ static bool parse_date(const char *text, int64_t *ret_ms)
     tm.tm_mon -= 1;
     struct tm asked = tm;
     time_t t = local ? mktime(&tm) : timegm(&tm);
-    if (tm.tm_mday != asked.tm_mday || tm.tm_mon != asked.tm_mon || asked.tm_hour > 23 || asked.tm_min > 59 || asked.tm_sec > 60)
+    if (tm.tm_mday != asked.tm_mday || tm.tm_mon != asked.tm_mon || asked.tm_hour > 23 || asked.tm_min > 59 ||
+        asked.tm_sec > 60)
         return false; /* 31 February */
     *ret_ms = ((int64_t)t - 60 * minutes) * 1000 + fraction;
     return true;

@@ -74,7 +74,8 @@ struct cli_options {
     const char *name[CLI_OPTIONS_MAX], *value[CLI_OPTIONS_MAX];
     unsigned count;
 };
-int cli_note_option(const char *command, struct args *args, struct cli_options *o); /* the one just found; an exit code */
+int cli_note_option(const char *command, struct args *args,
+                    struct cli_options *o); /* the one just found; an exit code */
 int cli_apply_options(const struct cli_options *o, struct options *to, struct err *e) MUST_CHECK;
 
 bool cli_parse_number(const char *text, uint64_t *ret_value);

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/socket.h"
-#include "replicate/control.h"
+#include "daemon/control.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -100,7 +100,8 @@ static int receive_line(int fd, struct buf *line, int64_t until_ms, const struct
     return 0;
 }
 
-static int converse(int fd, const char *command, int64_t until_ms, const struct signals *s, struct json **ret_answer, struct err *e)
+static int converse(int fd, const char *command, int64_t until_ms, const struct signals *s, struct json **ret_answer,
+                    struct err *e)
 {
     struct json *request = json_object_new();
     struct buf line = BUF_INIT(ANSWER_MAX);
@@ -123,7 +124,8 @@ static int explain(const char *db, struct err *e)
     if (e->code == ERR_NOTFOUND) {
         bool missing = access(db, F_OK) != 0 && errno == ENOENT;
         err_set(e, ERR_BUSY, sys, missing ? "there is no such file, and no daemon runs on it" : "no daemon runs on it");
-        return err_hint(e, "'seawall replicate' starts one; while it waits for the database to appear it can't be asked");
+        return err_hint(e,
+                        "'seawall replicate' starts one; while it waits for the database to appear it can't be asked");
     }
     if (sys == EACCES || sys == EPERM) {
         e->code = ERR_BUSY;

@@ -3,7 +3,7 @@
  * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, as comments. */
 #include "cli/cli.h"
 #include "config/file.h"
-#include "replicate/prune.h"
+#include "daemon/prune.h"
 #include "storage/store.h"
 
 #include <stdio.h>

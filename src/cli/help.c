@@ -1,7 +1,7 @@
 /* cli/help.c - `seawall help` and `seawall version`. */
 #include "cli/cli.h"
 #include "config/options.h"
-#include "storage/s3_config.h"
+#include "s3/config.h"
 
 #include "format/codec.h"
 
@@ -32,14 +32,17 @@ static const char overview[] =
     "\n"
     "DB is the path of a database. URL is s3://bucket/prefix, file:///dir or the path of a folder.\n"
     "'seawall help COMMAND' and 'seawall help s3' have the details; seawall(1) and seawall.conf(5) all of it.\n"
-    "Exit codes: 0 done and durable, 1 failed, 2 usage or configuration, 3 some databases failed, 4 nothing to restore,\n"
-    "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 8 nothing to do: the database is there already,\n"
+    "Exit codes: 0 done and durable, 1 failed, 2 usage or configuration, 3 some databases failed, 4 nothing to "
+    "restore,\n"
+    "5 replica corrupt, 6 another writer owns the replica, 7 timed out, 8 nothing to do: the database is there "
+    "already,\n"
     "9 no replica there, where that was allowed, 130 interrupted.\n";
 
 static const char replicate_help[] =
     "seawall replicate [-c FILE] [--once] [--take-over] [OPTION...] [DB [URL...]]\n"
     "\n"
-    "Runs in the foreground until SIGTERM or SIGINT; then ships what is captured and exits 0 only if all of it is durable.\n"
+    "Runs in the foreground until SIGTERM or SIGINT; then ships what is captured and exits 0 only if all of it is "
+    "durable.\n"
     "SIGUSR1 logs figures. A second signal stops at once.\n"
     "\n"
     "  -c, --config FILE            configuration: databases, replicas, options; the command line comes first\n"
@@ -49,8 +52,10 @@ static const char replicate_help[] =
 static const char snapshot_help[] =
     "seawall snapshot [-c FILE] [--base] [--take-over] [--busy-timeout TIME] [OPTION...] [DB [URL...]]\n"
     "\n"
-    "Backs up a database as it is at one moment, in whatever journal mode, and exits: sends what changed since the last time.\n"
-    "Prints one line, and nothing else if all is well. With -c and without DB: every database of the file, one after the other.\n"
+    "Backs up a database as it is at one moment, in whatever journal mode, and exits: sends what changed since the "
+    "last time.\n"
+    "Prints one line, and nothing else if all is well. With -c and without DB: every database of the file, one after "
+    "the other.\n"
     "\n"
     "  -c, --config FILE            configuration: databases, replicas, options; the command line comes first\n"
     "  --base                       write a new base to each replica: everything, even if nothing changed\n"
@@ -58,17 +63,20 @@ static const char snapshot_help[] =
     "  --busy-timeout TIME          wait so long for a lock that an application holds (10s)\n";
 
 static const char restore_help[] =
-    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists] [--if-replica-exists]\n"
+    "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists] "
+    "[--if-replica-exists]\n"
     "                [--no-keep-undo] [--integrity-check] [--dry-run] [--jobs N] URL|DB\n"
     "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n"
     "\n"
-    "Rebuilds a database beside PATH, proves it, and only then puts it there. With -c, URL can be the name of a replica there, or\n"
+    "Rebuilds a database beside PATH, proves it, and only then puts it there. With -c, URL can be the name of a "
+    "replica there, or\n"
     "the path of a database there: then it is restored from its first replica.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  -o, --output PATH            where the database goes; it must not exist\n"
     "  --txid N                     as it was after this transaction; default: the newest\n"
-    "  --time T                     as it was then: 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, '2 hours ago'\n"
+    "  --time T                     as it was then: 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, '2 hours "
+    "ago'\n"
     "  --force                      replace what is at PATH\n"
     "  --delta                      rewrite in the database at PATH only the pages that differ; all of them or none\n"
     "  --keep-undo                  keep what is replaced or rewritten, in PATH-seawall-undo (default)\n"
@@ -83,19 +91,23 @@ static const char restore_help[] =
 static const char list_help[] =
     "seawall list [-c FILE] [--points] [--segments] [--json] URL|DB\n"
     "\n"
-    "Shows what a replica can give back, as ranges of transactions, and what it consists of: bases, levels, bytes. With -c, URL\n"
+    "Shows what a replica can give back, as ranges of transactions, and what it consists of: bases, levels, bytes. "
+    "With -c, URL\n"
     "can be the name of a replica there, or the path of a database there, which stands for its first replica.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
     "  --points                     each restore point on a line: txid, time, size of the database in pages\n"
-    "  --segments                   each object on a line: kind, level, txids, time, bytes, key, and what is special about it\n"
-    "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, ranges, bases,\n"
+    "  --segments                   each object on a line: kind, level, txids, time, bytes, key, and what is special "
+    "about it\n"
+    "  --json                       one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, "
+    "ranges, bases,\n"
     "                               levels, parts, with --segments segments, points\n";
 
 static const char config_help[] =
     "seawall config [-c FILE]\n"
     "\n"
-    "Checks a configuration file, and prints what it comes to, as a configuration file: every option with its value, for each\n"
+    "Checks a configuration file, and prints what it comes to, as a configuration file: every option with its value, "
+    "for each\n"
     "database, and the replicas. Values of headers, which can be secrets, are left out. Without a file: the defaults.\n"
     "\n"
     "  -c, --config FILE            the configuration\n";
@@ -103,9 +115,11 @@ static const char config_help[] =
 static const char verify_help[] =
     "seawall verify [-c FILE] [--full] [--restore] [--txid N] [--tmp DIR] [--json] URL|DB|-\n"
     "\n"
-    "Says whether a replica is complete, and whether its objects are sound and fit together. Exits 5 if something is wrong, and "
+    "Says whether a replica is complete, and whether its objects are sound and fit together. Exits 5 if something is "
+    "wrong, and "
     "names\n"
-    "it. With -c, URL can be the name of a replica there, or the path of a database there, which stands for its first replica.\n"
+    "it. With -c, URL can be the name of a replica there, or the path of a database there, which stands for its first "
+    "replica.\n"
     "With - it is read from standard input, so that nobody sees it among the arguments of processes.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
@@ -113,15 +127,18 @@ static const char verify_help[] =
     "  --restore                    restore the newest point into a temporary folder too, and let SQLite check it\n"
     "  --txid N                     with --restore: this point\n"
     "  --tmp DIR                    with --restore: the folder; default: TMPDIR, or /tmp\n"
-    "  --json                       one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, "
+    "  --json                       one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, "
+    "oldest_time, "
     "orphans\n";
 
 static const char prune_help[] =
     "seawall prune [-c FILE] [--dry-run] [--quiet] [--json] [OPTION...] URL|DB\n"
     "\n"
-    "Deletes from a replica what no rule keeps, and prints each object with the reason why it stays or goes. Give it the options "
+    "Deletes from a replica what no rule keeps, and prints each object with the reason why it stays or goes. Give it "
+    "the options "
     "that\n"
-    "the daemon has. With -c, URL can be the name of a replica there, or the path of a database there, which stands for its first\n"
+    "the daemon has. With -c, URL can be the name of a replica there, or the path of a database there, which stands "
+    "for its first\n"
     "replica; the options of the database count.\n"
     "\n"
     "  -c, --config FILE            configuration in which the replica or the database stands\n"
@@ -132,7 +149,8 @@ static const char prune_help[] =
 static const char status_help[] =
     "seawall status [-c FILE] [--json | --metrics] [DB]\n"
     "\n"
-    "Asks the daemon of a database how far it is: what is captured, and for each replica what is durable, how far it is behind, "
+    "Asks the daemon of a database how far it is: what is captured, and for each replica what is durable, how far it "
+    "is behind, "
     "what\n"
     "is wrong, and when it was last verified and restored. Exits 1 if no daemon runs, 3 if one of several does not.\n"
     "\n"
@@ -143,21 +161,25 @@ static const char status_help[] =
 static const char sync_help[] =
     "seawall sync [-c FILE] [--timeout TIME] [DB]\n"
     "\n"
-    "Returns when everything that was committed before it was called is durable in every replica. Exits 7 if that takes too long,\n"
+    "Returns when everything that was committed before it was called is durable in every replica. Exits 7 if that "
+    "takes too long,\n"
     "6 if a replica is another writer's, 1 if no daemon runs.\n"
     "\n"
-    "  -c, --config FILE            configuration in which the database stands; DB can be left out if it is the only one\n"
+    "  -c, --config FILE            configuration in which the database stands; DB can be left out if it is the only "
+    "one\n"
     "  --timeout TIME               seconds, or with a unit (500ms, 5m), or never; default: 60\n";
 
-static const char s3_help[] =
-    "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
-    "\n"
-    "The bucket must exist. Credentials come from where other AWS programs find them, never from the URL: the profile that is\n"
-    "named; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a web identity; the shared files; a container's or\n"
-    "an instance's service.\n"
-    "\n"
-    "Keys; a '%' or '&' in a value is written %25 or %26. In a configuration file they stand in the section of the replica:\n"
-    "\n";
+static const char s3_help[] = "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
+                              "\n"
+                              "The bucket must exist. Credentials come from where other AWS programs find them, never "
+                              "from the URL: the profile that is\n"
+                              "named; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a web identity; "
+                              "the shared files; a container's or\n"
+                              "an instance's service.\n"
+                              "\n"
+                              "Keys; a '%' or '&' in a value is written %25 or %26. In a configuration file they stand "
+                              "in the section of the replica:\n"
+                              "\n";
 
 /* `text` beside `left`, in lines that fit. */
 static void print_beside(const char *left, int indent, const char *text)

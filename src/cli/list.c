@@ -120,13 +120,13 @@ static void print_ranges(const struct listing *l)
         if (r->first_txid == r->last_txid)
             printf("txid %" PRIu64 ", %s\n", r->last_txid, when(r->last_ms));
         else if (plan_range_every(r))
-            printf("txid %" PRIu64 " to %" PRIu64 ", %s to %s, every transaction\n", r->first_txid, r->last_txid, when(r->first_ms),
-                   when(r->last_ms));
+            printf("txid %" PRIu64 " to %" PRIu64 ", %s to %s, every transaction\n", r->first_txid, r->last_txid,
+                   when(r->first_ms), when(r->last_ms));
         else if (r->points == 1)
             printf("txid %" PRIu64 " to %" PRIu64 " as one point, %s\n", r->first_txid, r->last_txid, when(r->last_ms));
         else
-            printf("txid %" PRIu64 " to %" PRIu64 " as %" PRIu64 " points, %s to %s\n", r->first_txid, r->last_txid, r->points,
-                   when(r->first_ms), when(r->last_ms));
+            printf("txid %" PRIu64 " to %" PRIu64 " as %" PRIu64 " points, %s to %s\n", r->first_txid, r->last_txid,
+                   r->points, when(r->first_ms), when(r->last_ms));
     }
 }
 
@@ -181,8 +181,8 @@ static int print_object(void *context, const struct inventory_object *o)
     if (l->told++ == 0)
         printf("%-8s  %5s  %17s  %-24s  %12s  %s\n", "kind", "level", "txids", "time", "bytes", "key");
     flag_words(o, "", flags);
-    printf("%-8s  %5s  %17s  %-24s  %12" PRIu64 "  %s%s%s\n", kind_word(o->kind), level, txids, when(o->time_ms), o->size, o->key,
-           *flags ? "  " : "", flags);
+    printf("%-8s  %5s  %17s  %-24s  %12" PRIu64 "  %s%s%s\n", kind_word(o->kind), level, txids, when(o->time_ms),
+           o->size, o->key, *flags ? "  " : "", flags);
     return write_failed(context);
 }
 
@@ -202,7 +202,8 @@ static int print_text(struct listing *l, struct err *e)
     if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
         return -1;
     units_format_size(c->bytes, bytes);
-    printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, l->points == 1 ? "" : "s", c->objects, bytes);
+    printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, l->points == 1 ? "" : "s", c->objects,
+           bytes);
     return 0;
 }
 
@@ -225,7 +226,8 @@ static void print_json_ranges(struct listing *l)
     printf(",\n  \"ranges\": [");
     for (size_t i = 0; i < l->range_count; i++) {
         const struct plan_range *r = &l->ranges[i];
-        printf("%s{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64 ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
+        printf("%s{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64
+               ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
                comma(l), r->first_txid, r->last_txid, when(r->first_ms), when(r->last_ms));
         printf("\"every\": %s, \"count\": %" PRIu64 "}", plan_range_every(r) ? "true" : "false", r->points);
     }
@@ -260,8 +262,8 @@ static void print_json_inventory(struct listing *l)
 
 static int print_json_point(void *context, const struct commit_record *r)
 {
-    printf("%s{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32 "}", comma(context), r->txid, when(r->time_ms),
-           r->pages);
+    printf("%s{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32 "}", comma(context), r->txid,
+           when(r->time_ms), r->pages);
     return write_failed(context);
 }
 
@@ -275,7 +277,8 @@ static int print_json_object(void *context, const struct inventory_object *o)
         printf("\"first_txid\": %" PRIu64 ", ", o->min);
     if (o->max)
         printf("\"last_txid\": %" PRIu64 ", ", o->max);
-    printf("\"time\": \"%s\", \"bytes\": %" PRIu64 ", \"flags\": [%s]}", when(o->time_ms), o->size, flag_words(o, "\"", flags));
+    printf("\"time\": \"%s\", \"bytes\": %" PRIu64 ", \"flags\": [%s]}", when(o->time_ms), o->size,
+           flag_words(o, "\"", flags));
     return write_failed(context);
 }
 

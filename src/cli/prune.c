@@ -1,12 +1,12 @@
 /* cli/prune.c - `seawall prune`. */
-#include "replica/retention.h"
+#include "retention/retention.h"
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "config/file.h"
-#include "replicate/prune.h"
+#include "daemon/prune.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /* cli/replicate.c - `seawall replicate`. */
 #include "cli/cli.h"
 #include "config/file.h"
-#include "replicate/scheduler.h"
+#include "daemon/scheduler.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,8 @@ static int parse(int argc, char **argv, struct request *r, bool *ret_help)
         } else if (options_known(args.name)) {
             code = cli_note_option("replicate", &args, &r->options);
         } else {
-            return cli_usage("replicate", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
+            return cli_usage("replicate", "there is no option --%s%s", args.name,
+                             args.value ? " that takes a value" : "");
         }
     }
     return code;
@@ -98,5 +99,6 @@ int cmd_replicate(int argc, char **argv)
     if (summary.hung)
         _exit(code);
     config_free(file);
-    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code; /* these two speak of a replica that is read */
+    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED
+                                                        : code; /* these two speak of a replica that is read */
 }

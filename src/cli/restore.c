@@ -58,8 +58,8 @@ static void print_whole(const struct restore_options *o, const struct restore_re
     units_format_size((uint64_t)r->record.pages * r->page_size, size);
     units_format_size(r->bytes, fetched);
     printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu object%s of %s\n",
-           o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages, r->objects,
-           r->objects == 1 ? "" : "s", fetched);
+           o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages,
+           r->objects, r->objects == 1 ? "" : "s", fetched);
     if (r->not_delta[0])
         printf("not in place, but whole: %s\n", r->not_delta);
 }
@@ -73,11 +73,11 @@ static void print_delta(const struct restore_options *o, const struct restore_re
     units_format_size((uint64_t)d->rewritten * r->page_size, written);
     units_format_size(d->fetched, fetched);
     if (o->flags & RESTORE_DRY_RUN)
-        printf("would restore txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place\n", r->record.txid, when,
-               size, r->record.pages, d->rewritten, written);
+        printf("would restore txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place\n",
+               r->record.txid, when, size, r->record.pages, d->rewritten, written);
     else
-        printf("restored txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place, fetched %s\n", r->record.txid,
-               when, size, r->record.pages, d->rewritten, written, fetched);
+        printf("restored txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place, fetched %s\n",
+               r->record.txid, when, size, r->record.pages, d->rewritten, written, fetched);
     printf("pages that stay: %s\n", d->by_state_file ? "as the state file says" : "all were read and compared");
     if (d->unsettled)
         printf("not counted: what the -wal or -journal of '%s' holds, which SQLite would complete first\n", o->path);
@@ -95,7 +95,8 @@ static void print_restored(const struct restore_options *o, const struct restore
         printf("that is the newest restore point not after %s\n", when);
     }
     if (o->txid == PLAN_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
-        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", r->newest_txid);
+        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
+               r->newest_txid);
     if (r->undo && !(o->flags & RESTORE_DRY_RUN))
         printf("what was there is kept: 'seawall restore --undo -o %s' puts it back\n", o->path);
 }
@@ -111,7 +112,8 @@ static void print_undone(const struct undo_options *o, const struct undo_result 
             snprintf(undone, sizeof undone, " of txid %" PRIu64, r->txid_undone);
         if (r->txid)
             snprintf(now, sizeof now, ", as of txid %" PRIu64, r->txid);
-        printf("undone, the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten, now);
+        printf("undone, the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten,
+               now);
     }
     if (o->flags & UNDO_KEEP)
         printf("what was there is kept: the same once more undoes this\n");
@@ -163,7 +165,8 @@ static int check(const struct restore_options *o, bool has_config)
     return 0;
 }
 
-static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_undo, bool *ret_help)
+static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_undo,
+                 bool *ret_help)
 {
     struct args args = args_of(argc, argv);
     const char *word = NULL, *value = NULL;
@@ -188,8 +191,8 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
         } else if (strcmp(args.name, "time") == 0) {
             value = args_value(&args);
             if (!value || !when_parse(value, clock_wall_ms(), &o->time_ms))
-                return cli_usage("restore",
-                                 "--time takes 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, or '2 hours ago'");
+                return cli_usage(
+                    "restore", "--time takes 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, or '2 hours ago'");
             o->flags |= RESTORE_BY_TIME;
         } else if (strcmp(args.name, "jobs") == 0) {
             value = args_value(&args);
@@ -218,7 +221,8 @@ static int parse(int argc, char **argv, struct restore_options *o, const char **
             *ret_help = true;
             return 0;
         } else {
-            return cli_usage("restore", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
+            return cli_usage("restore", "there is no option --%s%s", args.name,
+                             args.value ? " that takes a value" : "");
         }
     }
     return *ret_undo ? check_undo(o, *ret_config_path != NULL) : check(o, *ret_config_path != NULL);
@@ -233,11 +237,12 @@ static void catch_signals(void)
 
 static int undo(const struct restore_options *o, struct bar *bar)
 {
-    struct undo_options options = {.path = o->path, .cancel = o->cancel, .progress = o->progress, .context = o->context};
+    struct undo_options options = {
+        .path = o->path, .cancel = o->cancel, .progress = o->progress, .context = o->context};
     struct undo_result result;
     struct err e;
-    options.flags =
-        (o->flags & RESTORE_NO_UNDO ? 0u : UNDO_KEEP) | (o->flags & RESTORE_INTEGRITY_CHECK ? UNDO_INTEGRITY_CHECK : 0u);
+    options.flags = (o->flags & RESTORE_NO_UNDO ? 0u : UNDO_KEEP) |
+                    (o->flags & RESTORE_INTEGRITY_CHECK ? UNDO_INTEGRITY_CHECK : 0u);
     catch_signals();
     int rc = undo_run(&options, &result, &e);
     if (bar->shown)

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "config/file.h"
-#include "replicate/scheduler.h"
+#include "daemon/scheduler.h"
 #include "storage/store.h"
 
 #include <inttypes.h>
@@ -79,7 +79,8 @@ static int parse(int argc, char **argv, struct request *r, bool *ret_help)
         } else if (options_known(args.name)) {
             code = cli_note_option("snapshot", &args, &r->options);
         } else {
-            return cli_usage("snapshot", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
+            return cli_usage("snapshot", "there is no option --%s%s", args.name,
+                             args.value ? " that takes a value" : "");
         }
     }
     return code;
@@ -104,16 +105,18 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
         snprintf(where, sizeof where, "%zu replica%s", s->replicas, plural(s->replicas));
     units_format_size(s->bytes, bytes);
     if (s->objects == 0)
-        printf("%s: nothing changed since txid %" PRIu64 ", durable in %s, %.1f s\n", db_path, s->txid, where, (double)ms / 1e3);
+        printf("%s: nothing changed since txid %" PRIu64 ", durable in %s, %.1f s\n", db_path, s->txid, where,
+               (double)ms / 1e3);
     else
-        printf("%s: txid %" PRIu64 " is durable in %s, %" PRIu64 " object%s of %s, %.1f s\n", db_path, s->txid, where, s->objects,
-               plural(s->objects), bytes, (double)ms / 1e3);
+        printf("%s: txid %" PRIu64 " is durable in %s, %" PRIu64 " object%s of %s, %.1f s\n", db_path, s->txid, where,
+               s->objects, plural(s->objects), bytes, (double)ms / 1e3);
     fflush(stdout);
 }
 
 /* ---- when another process has the database */
 
-static int ask(const struct replicate_config *c, const char *command, int64_t timeout_ms, struct json **ret_answer, struct err *e)
+static int ask(const struct replicate_config *c, const char *command, int64_t timeout_ms, struct json **ret_answer,
+               struct err *e)
 {
     if (client_ask(c->db_path, command, timeout_ms, ret_answer, e) == 0)
         return 0;
@@ -168,10 +171,11 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
     json_get_number(answer, "txid", &txid);
     int rc = state && strcmp(state, "durable") == 0 ? 0 : -1;
     if (rc)
-        err_set(e, ERR_CONFLICT, 0, "a replica belongs to another writer, says the daemon that runs; the others are durable");
+        err_set(e, ERR_CONFLICT, 0,
+                "a replica belongs to another writer, says the daemon that runs; the others are durable");
     else
-        printf("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path, txid,
-               r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
+        printf("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path,
+               txid, r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
     fflush(stdout);
     json_free(answer);
     return rc;
@@ -184,7 +188,8 @@ static int fail(const char *db_path, struct err *e)
     if (!strstr(e->msg, db_path)) /* one of several: which? */
         err_wrap(e, "database '%s'", db_path);
     int code = cli_fail(e);
-    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code; /* these two speak of a replica that is read */
+    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED
+                                                        : code; /* these two speak of a replica that is read */
 }
 
 /* What came of all of them. */

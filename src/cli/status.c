@@ -168,8 +168,8 @@ static void print_text(const struct json *databases)
                json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
         if (json_get_text(db, "captured_time"))
             printf(" of %s", text(db, "captured_time"));
-        printf("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"), number(db, "pid"),
-               text(db, "started"));
+        printf("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"),
+               number(db, "pid"), text(db, "started"));
         if (json_get_text(db, "error")) {
             fputs("    ", stdout);
             print_indented(text(db, "error"));

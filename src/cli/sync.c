@@ -73,8 +73,9 @@ static int sync_database(const struct request *r, const char *db, struct err *e)
     if (!json_get_number(answer, "txid", &txid) || (!durable && !conflict)) {
         rc = err_set(e, ERR_REMOTE, 0, "database '%s': the daemon gave an answer that makes no sense", db);
     } else if (conflict) {
-        err_set(e, ERR_CONFLICT, 0, "database '%s': a replica belongs to another writer; the others are durable at txid %" PRId64,
-                db, txid);
+        err_set(e, ERR_CONFLICT, 0,
+                "database '%s': a replica belongs to another writer; the others are durable at txid %" PRId64, db,
+                txid);
         rc = err_hint(e, "'seawall status' names it");
     } else {
         printf("durable at txid %" PRId64 "\n", txid);

@@ -154,9 +154,11 @@ static void print_text(const struct request *r, const struct outcome *o)
                problems_of(o) ? "nothing sound names" : "no restore point needs");
     }
     if (v->foreign > 0)
-        printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, plural(v->foreign), v->foreign == 1 ? "is" : "are");
+        printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, plural(v->foreign),
+               v->foreign == 1 ? "is" : "are");
     if (v->points > 0 && v->head > v->newest.txid && v->problem_total == 0)
-        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n", v->head);
+        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
+               v->head);
     if (o->restored)
         printf("restored txid %" PRIu64 ", and SQLite's integrity check found nothing\n", o->restore.record.txid);
     if (problems_of(o) > 0) {
@@ -191,7 +193,8 @@ static void set_moment(struct json *j, const char *txid, const char *time, const
 static int print_json(const struct outcome *o, struct err *e)
 {
     const struct verify_result *v = &o->found;
-    struct json *j = json_object_new(), *checked = json_object_new(), *problems = json_list_new(), *orphans = json_object_new();
+    struct json *j = json_object_new(), *checked = json_object_new(), *problems = json_list_new(),
+                *orphans = json_object_new();
     for (size_t i = 0; i < v->problem_count; i++)
         json_push(problems, problem_json(v->problems[i].object, v->problems[i].text, v->problems[i].hint));
     if (o->restore_problem[0])

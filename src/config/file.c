@@ -11,8 +11,10 @@
 struct reading {
     struct config *c;
     bool (*parameter_known)(const char *name);
-    bool dbs_began;                     /* a [db] section was there: it has copied the options of [seawall] */
-    uint64_t given[1 + CONFIG_DBS_MAX]; /* options that [seawall] and each [db] have set: a bit for each entry of the table */
+    bool dbs_began; /* a [db] section was there: it has copied the options of [seawall] */
+    uint64_t
+        given[1 +
+              CONFIG_DBS_MAX]; /* options that [seawall] and each [db] have set: a bit for each entry of the table */
 };
 
 /* "db /a/b" -> "/a/b"; NULL: not of this kind. */
@@ -91,7 +93,8 @@ static int set_replica(struct reading *r, const char *name, const char *key, con
         return err_set(e, ERR_CONFIG, 0, "'%s' is given twice", key);
     if (replica->parameters[0] && append(replica->parameters, CONFIG_URL_MAX, "&", e))
         return -1;
-    return append(replica->parameters, CONFIG_URL_MAX, needle, e) || append_value(replica->parameters, CONFIG_URL_MAX, value, e)
+    return append(replica->parameters, CONFIG_URL_MAX, needle, e) ||
+                   append_value(replica->parameters, CONFIG_URL_MAX, value, e)
                ? -1
                : 0;
 }
@@ -210,7 +213,8 @@ static int finish_replica(struct config_replica *r, struct err *e)
         return 0;
     if (strncmp(r->url, "s3://", 5) != 0)
         return err_set(e, ERR_CONFIG, 0, "replica '%s': only an s3:// URL takes more than the url", r->name);
-    return append(r->url, CONFIG_URL_MAX, strchr(r->url, '?') ? "&" : "?", e) || append(r->url, CONFIG_URL_MAX, r->parameters, e)
+    return append(r->url, CONFIG_URL_MAX, strchr(r->url, '?') ? "&" : "?", e) ||
+                   append(r->url, CONFIG_URL_MAX, r->parameters, e)
                ? -1
                : 0;
 }

@@ -9,26 +9,30 @@
 #include <stdint.h>
 
 struct options {
-    uint64_t lock_at;         /* frames in the WAL from which the checkpoint lock is kept; OPTION_NEVER: never */
-    uint64_t wal_target;      /* frames at which a pause is used to checkpoint; without a pause it is 2.5 times as many */
-    uint64_t wal_limit;       /* bytes beyond which the WAL file is cut even under load */
-    uint64_t rest_after_ms;   /* since the last commit, until the database file is completed */
+    uint64_t lock_at;       /* frames in the WAL from which the checkpoint lock is kept; OPTION_NEVER: never */
+    uint64_t wal_target;    /* frames at which a pause is used to checkpoint; without a pause it is 2.5 times as many */
+    uint64_t wal_limit;     /* bytes beyond which the WAL file is cut even under load */
+    uint64_t rest_after_ms; /* since the last commit, until the database file is completed */
     uint64_t stop_timeout_ms; /* for shipping at the end */
     uint64_t max_pending;     /* bytes of captured versions that wait for a replica */
-    uint64_t put_rate;  /* PUTs an hour to a store whose requests cost money, once the burst is used up; OPTION_NEVER: no limit */
+    uint64_t
+        put_rate; /* PUTs an hour to a store whose requests cost money, once the burst is used up; OPTION_NEVER: no limit */
     uint64_t put_burst; /* PUTs that may come at once */
     uint64_t max_batch; /* bytes of captured versions that wait no longer, whatever the rate */
-    uint64_t grace_ms;  /* nothing younger is deleted from a replica; a head proven longer ago than half of it is proven anew */
-    uint64_t set_wal;   /* 0 or 1: switch a database that is not in WAL mode */
+    uint64_t
+        grace_ms; /* nothing younger is deleted from a replica; a head proven longer ago than half of it is proven anew */
+    uint64_t set_wal; /* 0 or 1: switch a database that is not in WAL mode */
 
-    /* history: how a replica is compacted, and what of it is kept; see replica/retention.h */
-    uint64_t fanout;           /* segments of a level that become one of the level above */
-    uint64_t base_interval_ms; /* age of a base at which a new one is written, if anything changed; OPTION_NEVER: by weight alone */
+    /* history: how a replica is compacted, and what of it is kept; see retention/retention.h */
+    uint64_t fanout; /* segments of a level that become one of the level above */
+    uint64_t
+        base_interval_ms; /* age of a base at which a new one is written, if anything changed; OPTION_NEVER: by weight alone */
     uint64_t prune_interval_ms; /* between two runs of retention by the daemon; OPTION_NEVER: none */
     uint64_t keep_all_ms;       /* every restore point that is younger is kept */
     uint64_t keep_levels_ms;    /* ... and every end of a compacted segment that is younger */
-    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly; /* of older bases: the last of each of so many of these */
-    uint64_t verify_interval_ms;                                 /* between two verifications by the daemon; OPTION_NEVER: none */
+    uint64_t keep_hourly, keep_daily, keep_weekly,
+        keep_monthly;            /* of older bases: the last of each of so many of these */
+    uint64_t verify_interval_ms; /* between two verifications by the daemon; OPTION_NEVER: none */
 };
 #define OPTION_NEVER UINT64_MAX
 

@@ -51,7 +51,8 @@ void codec_free(struct codec *c)
 
 static int damaged(size_t n, size_t wanted, size_t got, int rc, struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, rc, "zlib stream of %zu bytes is damaged: wanted %zu bytes, got %zu", n, wanted, got);
+    return err_set(e, ERR_CORRUPT, rc, "zlib stream of %zu bytes is damaged: wanted %zu bytes, got %zu", n, wanted,
+                   got);
 }
 
 /* ---- zlib */

@@ -23,6 +23,7 @@ const char *codec_name(void); /* of the fastest engine: "zlib 1.2.13", "ISA-L 2.
 int codec_deflate(struct codec *c, const void *bytes, size_t n, struct buf *out, struct err *e) MUST_CHECK;
 
 /* Inflates exactly raw_size bytes into `out`. ERR_CORRUPT: no zlib stream, more or fewer bytes, or bytes left over. */
-int codec_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size, struct err *e) MUST_CHECK;
+int codec_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size,
+                  struct err *e) MUST_CHECK;
 
 #endif

@@ -83,7 +83,8 @@ static bool parse(const char *key, struct name *name)
         return take_run(&key, &name->run) && take_text(&key, "-") && take_hex(&key, 16, &name->number) && *key == 0;
     }
     if (take_text(&key, "base/")) {
-        if (!take_hex(&key, 16, &name->start) || !take_text(&key, "-") || !take_run(&key, &name->run) || !take_text(&key, "/"))
+        if (!take_hex(&key, 16, &name->start) || !take_text(&key, "-") || !take_run(&key, &name->run) ||
+            !take_text(&key, "/"))
             return false;
         name->kind = NAME_MARKER;
         if (strcmp(key, "marker") == 0)

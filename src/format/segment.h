@@ -21,7 +21,8 @@
 #define SEGMENT_BLOCK_BYTES 65536 /* raw bytes in a block, at most */
 
 /* Limits of one object. At them encoding ends with ERR_LIMIT and decoding with ERR_CORRUPT. */
-#define SEGMENT_BYTES_MAX (256u << 20) /* far below every provider's limit for one PUT; the writer aims at 32 MiB and less */
+#define SEGMENT_BYTES_MAX                                                                                              \
+    (256u << 20) /* far below every provider's limit for one PUT; the writer aims at 32 MiB and less */
 #define SEGMENT_RECORDS_MAX (4u << 20)
 #define SEGMENT_VERSIONS_MAX (16u << 20)
 #define SEGMENT_LIST_MAX (1u << 20) /* 16 TiB in chunks of 16 MiB */
@@ -106,7 +107,8 @@ int segment_writer_init(struct segment_writer *w, struct codec *codec, uint32_t 
 void segment_writer_release(struct segment_writer *w);
 
 /* In ascending order of (pgno, txid). `bytes`: version_size(v) bytes; copied. */
-int segment_writer_add(struct segment_writer *w, const struct version *v, const uint8_t *bytes, struct err *e) MUST_CHECK;
+int segment_writer_add(struct segment_writer *w, const struct version *v, const uint8_t *bytes,
+                       struct err *e) MUST_CHECK;
 
 struct segment_content {
     const struct segment_info *info;
@@ -139,8 +141,8 @@ struct segment_trailer {
 };
 
 /* `bytes`: the last SEGMENT_TRAILER_BYTES of an object of object_size bytes. */
-int segment_trailer_decode(const uint8_t bytes[SEGMENT_TRAILER_BYTES], uint64_t object_size, struct segment_trailer *ret_trailer,
-                           struct err *e) MUST_CHECK;
+int segment_trailer_decode(const uint8_t bytes[SEGMENT_TRAILER_BYTES], uint64_t object_size,
+                           struct segment_trailer *ret_trailer, struct err *e) MUST_CHECK;
 
 struct segment {
     struct segment_trailer trailer;
@@ -155,8 +157,8 @@ enum segment_want { SEGMENT_WANT_RECORDS, SEGMENT_WANT_ALL };
 
 /* `tail`: the bytes from trailer.tail_offset up to the trailer. Records and list always, blocks and versions with SEGMENT_WANT_ALL.
  */
-int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec, enum segment_want want,
-                   struct segment *ret_segment, struct err *e) MUST_CHECK;
+int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec,
+                   enum segment_want want, struct segment *ret_segment, struct err *e) MUST_CHECK;
 
 /* Inflates one block: `stored` holds block->stored_size bytes, `raw` takes block->raw_size (at most SEGMENT_BLOCK_BYTES). */
 int segment_block_inflate(const struct segment_block *block, const uint8_t *stored, struct codec *codec, uint8_t *raw,

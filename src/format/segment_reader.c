@@ -37,8 +37,8 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
         return bad(e, "ranges contradict each other");
     if (i->time_ms < 0)
         return bad(e, "time out of range");
-    if (t->version_count > SEGMENT_VERSIONS_MAX || t->block_count > t->version_count || t->record_count > SEGMENT_RECORDS_MAX ||
-        t->list_count > SEGMENT_LIST_MAX)
+    if (t->version_count > SEGMENT_VERSIONS_MAX || t->block_count > t->version_count ||
+        t->record_count > SEGMENT_RECORDS_MAX || t->list_count > SEGMENT_LIST_MAX)
         return bad(e, "counts out of range");
     uint64_t full_records = i->max - i->min + 1;
     bool one_record = (i->flags & SEGMENT_LAST_ONLY) != 0 || i->level > 0;
@@ -46,14 +46,15 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
         return bad(e, "number of commit records");
     if (t->records_raw > SEGMENT_BYTES_MAX || t->index_raw > SEGMENT_BYTES_MAX || t->list_raw > SEGMENT_BYTES_MAX)
         return bad(e, "sizes out of range");
-    if (t->object_size > SEGMENT_BYTES_MAX || t->tail_offset < SEGMENT_HEADER_BYTES || t->tail_offset > t->object_size ||
+    if (t->object_size > SEGMENT_BYTES_MAX || t->tail_offset < SEGMENT_HEADER_BYTES ||
+        t->tail_offset > t->object_size ||
         t->tail_offset + t->records_stored + t->index_stored + t->list_stored + SEGMENT_TRAILER_BYTES != t->object_size)
         return bad(e, "sections do not fill the object");
     return 0;
 }
 
-int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t object_size, struct segment_trailer *ret_trailer,
-                           struct err *e)
+int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t object_size,
+                           struct segment_trailer *ret_trailer, struct err *e)
 {
     struct segment_trailer t = {0};
     if (memcmp(b + TRAILER_MAGIC, SEGMENT_TRAILER_MAGIC, 8) != 0)
@@ -93,8 +94,8 @@ int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t obje
     t.tail_checksum = get_be64(b + TRAILER_TAIL_CHECKSUM);
     t.object_size = get_be64(b + TRAILER_OBJECT_SIZE);
     if (t.object_size != object_size)
-        return err_set(e, ERR_CORRUPT, 0, "trailer: written as %llu bytes, found %llu", (unsigned long long)t.object_size,
-                       (unsigned long long)object_size);
+        return err_set(e, ERR_CORRUPT, 0, "trailer: written as %llu bytes, found %llu",
+                       (unsigned long long)t.object_size, (unsigned long long)object_size);
     if (t.info.flags & SEGMENT_ENCRYPTED)
         return bad(e, "encrypted: this version can't read it");
     if (t.info.flags & ~(uint32_t)SEGMENT_FLAGS_KNOWN)
@@ -123,8 +124,8 @@ static bool plausible(uint32_t stored, uint32_t raw)
 }
 
 /* Inflates a section into `ret_raw`, which the caller frees. */
-static int section(const uint8_t *stored, uint32_t stored_size, uint32_t raw_size, struct codec *codec, uint8_t **ret_raw,
-                   struct err *e)
+static int section(const uint8_t *stored, uint32_t stored_size, uint32_t raw_size, struct codec *codec,
+                   uint8_t **ret_raw, struct err *e)
 {
     if (!plausible(stored_size, raw_size) || (stored_size == 0) != (raw_size == 0))
         return err_set(e, ERR_CORRUPT, 0, "sizes of a section contradict each other");
@@ -293,8 +294,8 @@ static int decode_list(struct cursor c, struct segment *s, struct err *e)
     return 0;
 }
 
-int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec, enum segment_want want,
-                   struct segment *ret_segment, struct err *e)
+int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec,
+                   enum segment_want want, struct segment *ret_segment, struct err *e)
 {
     const struct segment_trailer *t = trailer;
     struct segment s = {.trailer = *trailer};

@@ -141,7 +141,8 @@ static int encode_list(const struct segment_content *c, struct buf *raw, struct 
 }
 
 /* Compresses `raw` onto the object and empties it. An empty section takes no bytes. */
-static int append_section(struct segment_writer *w, struct buf *raw, uint32_t *ret_stored, uint32_t *ret_raw, struct err *e)
+static int append_section(struct segment_writer *w, struct buf *raw, uint32_t *ret_stored, uint32_t *ret_raw,
+                          struct err *e)
 {
     size_t before = w->out.len;
     if (raw->len > 0 && codec_deflate(w->codec, raw->data, raw->len, &w->out, e))

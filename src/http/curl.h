@@ -7,25 +7,25 @@
 
 #include <curl/curl.h>
 
-#define CURL_FUNCTIONS(F)                                                                                                          \
-    F(global_init)                                                                                                                 \
-    F(getdate)                                                                                                                     \
-    F(slist_append)                                                                                                                \
-    F(slist_free_all)                                                                                                              \
-    F(easy_init)                                                                                                                   \
-    F(easy_setopt)                                                                                                                 \
-    F(easy_getinfo)                                                                                                                \
-    F(easy_reset)                                                                                                                  \
-    F(easy_cleanup)                                                                                                                \
-    F(easy_strerror)                                                                                                               \
-    F(multi_init)                                                                                                                  \
-    F(multi_setopt)                                                                                                                \
-    F(multi_add_handle)                                                                                                            \
-    F(multi_remove_handle)                                                                                                         \
-    F(multi_perform)                                                                                                               \
-    F(multi_info_read)                                                                                                             \
-    F(multi_poll)                                                                                                                  \
-    F(multi_wakeup)                                                                                                                \
+#define CURL_FUNCTIONS(F)                                                                                              \
+    F(global_init)                                                                                                     \
+    F(getdate)                                                                                                         \
+    F(slist_append)                                                                                                    \
+    F(slist_free_all)                                                                                                  \
+    F(easy_init)                                                                                                       \
+    F(easy_setopt)                                                                                                     \
+    F(easy_getinfo)                                                                                                    \
+    F(easy_reset)                                                                                                      \
+    F(easy_cleanup)                                                                                                    \
+    F(easy_strerror)                                                                                                   \
+    F(multi_init)                                                                                                      \
+    F(multi_setopt)                                                                                                    \
+    F(multi_add_handle)                                                                                                \
+    F(multi_remove_handle)                                                                                             \
+    F(multi_perform)                                                                                                   \
+    F(multi_info_read)                                                                                                 \
+    F(multi_poll)                                                                                                      \
+    F(multi_wakeup)                                                                                                    \
     F(multi_cleanup)
 
 #define CURL_MEMBER(name) __typeof__(&curl_##name) name; // NOLINT(bugprone-macro-parentheses): a member

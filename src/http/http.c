@@ -17,7 +17,8 @@
 #define CONNECT_TIMEOUT_MS 3000
 #define LOW_SPEED_BYTES 1024 /* a second; slower for LOW_SPEED_SECONDS is as good as dead */
 #define LOW_SPEED_SECONDS 30
-#define CONNECTION_IDLE_SECONDS 50 /* servers close idle connections: a request on one that is about to go is lost time */
+#define CONNECTION_IDLE_SECONDS                                                                                        \
+    50 /* servers close idle connections: a request on one that is about to go is lost time */
 #define CONNECTION_LIFE_SECONDS 600
 #define CONNECTIONS_KEPT 64
 #define EASIES_KEPT 8
@@ -58,11 +59,12 @@ int http_headers_add(struct http_headers *h, const char *name, const char *value
 {
     size_t n = strlen(name), v = strlen(value);
     if (n == 0 || n > HTTP_NAME_MAX || strpbrk(name, ": \t\r\n") || strpbrk(value, "\r\n"))
-        return err_set(e, ERR_CONFIG, 0, "header '%.60s': a name has no blank or colon, and up to %d bytes; a value no line break",
-                       name, HTTP_NAME_MAX);
+        return err_set(e, ERR_CONFIG, 0,
+                       "header '%.60s': a name has no blank or colon, and up to %d bytes; a value no line break", name,
+                       HTTP_NAME_MAX);
     if (h->count == HTTP_HEADERS_MAX || n + v + 3 > HTTP_HEADER_LINE_MAX)
-        return err_set(e, ERR_LIMIT, 0, "header '%.60s': more than %d headers, or longer than %d bytes", name, HTTP_HEADERS_MAX,
-                       HTTP_HEADER_LINE_MAX);
+        return err_set(e, ERR_LIMIT, 0, "header '%.60s': more than %d headers, or longer than %d bytes", name,
+                       HTTP_HEADERS_MAX, HTTP_HEADER_LINE_MAX);
     if (buf_append(&h->text, name, n, e) || buf_append(&h->text, ": ", 2, e) || buf_append(&h->text, value, v + 1, e))
         return -1;
     h->count++;
@@ -221,7 +223,8 @@ static void set_method(CURL *easy, const struct http_request *q)
     bool has_body = strcmp(q->method, "PUT") == 0 || strcmp(q->method, "POST") == 0;
     if (strcmp(q->method, "HEAD") == 0) {
         libcurl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    } else if (has_body) { /* as POSTFIELDS a small body leaves with its headers, and can be sent again on another connection */
+    } else if (
+        has_body) { /* as POSTFIELDS a small body leaves with its headers, and can be sent again on another connection */
         libcurl.easy_setopt(easy, CURLOPT_POST, 1L);
         libcurl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
         libcurl.easy_setopt(easy, CURLOPT_POSTFIELDS, q->body_len ? q->body : "");

@@ -31,7 +31,8 @@ struct http_headers {
     size_t count;
 };
 #define HTTP_HEADERS_INIT ((struct http_headers){.text = BUF_INIT(HTTP_HEADERS_MAX * HTTP_HEADER_LINE_MAX)})
-int http_headers_add(struct http_headers *h, const char *name, const char *value, struct err *e) MUST_CHECK; /* ERR_CONFIG: a line
+int http_headers_add(struct http_headers *h, const char *name, const char *value,
+                     struct err *e) MUST_CHECK; /* ERR_CONFIG: a line
                                                                                                                break in it */
 void http_headers_release(struct http_headers *h);
 

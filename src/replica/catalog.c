@@ -76,7 +76,8 @@ int catalog_open(struct catalog *c, struct store *store, struct codec *codec, st
     if (rc == 0 && l.identity_seen) {
         rc = replica_identity_read(store, &c->identity, e);
         if (rc != 0 && e->code == ERR_NOTFOUND)
-            e->code = ERR_GONE; /* whoever takes "not found" for "no replica" must not be told so of one that was listed */
+            e->code =
+                ERR_GONE; /* whoever takes "not found" for "no replica" must not be told so of one that was listed */
     } else if (rc == 0 && c->objects > 0) {
         rc = identity_lost(store, e);
     } else if (rc == 0) {
@@ -132,7 +133,9 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
             e->code = ERR_GONE;
         return -1;
     }
-    int rc = object_fits_name(&o->name, &s.trailer.info) ? 0 : err_set(e, ERR_CORRUPT, 0, "holds something else than its key says");
+    int rc = object_fits_name(&o->name, &s.trailer.info)
+                 ? 0
+                 : err_set(e, ERR_CORRUPT, 0, "holds something else than its key says");
     if (rc == 0 && !uid_equal(&s.trailer.info.database, &c->identity.database))
         rc = err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
     if (rc) {
@@ -265,8 +268,9 @@ static int parse_identity(const struct buf *text, struct replica_identity *ret_i
     const char *encryption = json_get_text(j, "encryption");
     int rc = 0;
     if (!json_get_number(j, "format", &version) || version != REPLICA_FORMAT_VERSION)
-        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
-                     (long long)version, REPLICA_FORMAT_VERSION);
+        rc =
+            err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
+                    (long long)version, REPLICA_FORMAT_VERSION);
     else if (!encryption || strcmp(encryption, "none") != 0)
         rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': encrypted in a way that this program can't read");
     else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))

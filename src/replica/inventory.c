@@ -32,7 +32,8 @@ static bool note_named(struct inventory *v, const struct segment *s)
     bool all = true;
     for (uint32_t k = 0; k < s->trailer.list_count; k++) {
         const struct name wanted = name_parse(s->list[k].name);
-        const struct catalog_object *found = wanted.kind == (marker ? NAME_CHUNK : NAME_PART) ? catalog_find(c, &wanted) : NULL;
+        const struct catalog_object *found =
+            wanted.kind == (marker ? NAME_CHUNK : NAME_PART) ? catalog_find(c, &wanted) : NULL;
         all &= found && found->size == s->list[k].size;
         if (found)
             (marker ? v->chunk_names : v->part_names)[found - list] =
@@ -84,7 +85,8 @@ static int take_bases(struct inventory *v, struct err *e)
             if (c->chunks[k].time_ms > b->time_ms)
                 b->time_ms = c->chunks[k].time_ms;
         }
-        if (m < c->marker_count && compare_bases(&c->markers[m].name, &name) == 0 && add_marker(v, b, &c->markers[m++], e))
+        if (m < c->marker_count && compare_bases(&c->markers[m].name, &name) == 0 &&
+            add_marker(v, b, &c->markers[m++], e))
             return -1;
     }
     return 0;
@@ -128,8 +130,9 @@ int inventory_take(struct inventory *v, struct catalog *c, struct err *e)
                             .bases = calloc(count_bases(c) + 1, sizeof *v->bases),
                             .chunk_names = calloc(c->chunk_count + 1, sizeof *v->chunk_names),
                             .part_names = calloc(c->part_count + 1, sizeof *v->part_names)};
-    int rc =
-        v->bases && v->chunk_names && v->part_names ? 0 : err_nomem(e, (c->chunk_count + c->part_count) * sizeof *v->part_names);
+    int rc = v->bases && v->chunk_names && v->part_names
+                 ? 0
+                 : err_nomem(e, (c->chunk_count + c->part_count) * sizeof *v->part_names);
     if (rc == 0)
         rc = take_bases(v, e);
     if (rc == 0)
@@ -151,14 +154,15 @@ void inventory_release(struct inventory *v)
 
 static struct inventory_object object_of(const struct catalog_object *o)
 {
-    struct inventory_object out = {.kind = o->name.kind, .level = o->name.level, .time_ms = o->time_ms, .size = o->size};
+    struct inventory_object out = {
+        .kind = o->name.kind, .level = o->name.level, .time_ms = o->time_ms, .size = o->size};
     name_format(&o->name, out.key);
     return out;
 }
 
 /* Level 0 and up, markers. */
-static int tell_proven(struct inventory *v, struct catalog_object *o, inventory_object_fn *fn, void *context, bool *stopped,
-                       struct err *e)
+static int tell_proven(struct inventory *v, struct catalog_object *o, inventory_object_fn *fn, void *context,
+                       bool *stopped, struct err *e)
 {
     struct inventory_object out = object_of(o);
     const bool marker = out.kind == NAME_MARKER;
@@ -192,7 +196,8 @@ static bool tell_named(const struct inventory *v, const struct catalog_object *o
     return fn(context, &out) != 0;
 }
 
-static bool tell_base(const struct inventory *v, size_t *k, const struct name *upto, inventory_object_fn *fn, void *context)
+static bool tell_base(const struct inventory *v, size_t *k, const struct name *upto, inventory_object_fn *fn,
+                      void *context)
 {
     const struct catalog *c = v->catalog;
     for (; *k < c->chunk_count && (!upto || compare_bases(&c->chunks[*k].name, upto) <= 0); (*k)++)
@@ -208,7 +213,8 @@ int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *contex
     bool stopped = false;
     size_t k = 0;
     for (size_t i = 0; !stopped && i < segments; i++)
-        if (tell_proven(v, i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count], fn, context, &stopped, e))
+        if (tell_proven(v, i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count], fn, context, &stopped,
+                        e))
             return -1;
     for (size_t i = 0; !stopped && i < c->marker_count; i++) {
         stopped = tell_base(v, &k, &c->markers[i].name, fn, context);

@@ -13,7 +13,8 @@ bool object_fits_name(const struct name *n, const struct segment_info *i)
     case NAME_MARKER:
         return i->kind == OBJECT_MARKER && i->start == n->start && uid_equal(&i->run, &n->run);
     case NAME_CHUNK:
-        return i->kind == OBJECT_CHUNK && i->start == n->start && uid_equal(&i->run, &n->run) && i->first_page == n->first_page;
+        return i->kind == OBJECT_CHUNK && i->start == n->start && uid_equal(&i->run, &n->run) &&
+               i->first_page == n->first_page;
     case NAME_PART:
         return i->kind == OBJECT_PART && uid_equal(&i->run, &n->run);
     default:
@@ -49,8 +50,8 @@ static int decode(struct store *store, const char *key, struct buf *tail, uint64
     return 0;
 }
 
-int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want, struct segment *ret_segment,
-                struct err *e)
+int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want,
+                struct segment *ret_segment, struct err *e)
 {
     struct buf tail = BUF_INIT(SEGMENT_BYTES_MAX);
     uint64_t size = 0;

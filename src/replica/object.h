@@ -14,8 +14,8 @@ bool object_fits_name(const struct name *n, const struct segment_info *i);
 
 /* ERR_CORRUPT, with the key in the message, for anything that is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE from the
  * store. */
-int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want, struct segment *ret_segment,
-                struct err *e) MUST_CHECK;
+int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want,
+                struct segment *ret_segment, struct err *e) MUST_CHECK;
 
 /* Also reads the whole object, checks its header and gives its digest: to link to it, or to tell whose it is. */
 int object_load_whole(struct store *store, const char *key, struct codec *codec, struct segment *ret_segment,

@@ -85,7 +85,8 @@ static int between_points(struct catalog *c, uint64_t txid, struct err *e)
         return -1;
     }
     if (n.before && n.after)
-        return err_hint(e, "the nearest are %" PRIu64 " and %" PRIu64 ", the newest is %" PRIu64, n.before, n.after, n.newest);
+        return err_hint(e, "the nearest are %" PRIu64 " and %" PRIu64 ", the newest is %" PRIu64, n.before, n.after,
+                        n.newest);
     if (n.after)
         return err_hint(e, "the oldest is %" PRIu64 ", the newest is %" PRIu64, n.after, n.newest);
     if (n.before)
@@ -219,7 +220,8 @@ static int take(struct walk *w, const struct catalog_object *o, struct err *e)
         p->bytes = 0;
         p->page_size = i->page_size;
     } else if (i->min - 1 == w->pos && w->checksum_known && i->checksum_before != w->checksum) {
-        return err_set(e, ERR_CORRUPT, 0, "does not continue the state after txid %" PRIu64 ": checksums differ", w->pos);
+        return err_set(e, ERR_CORRUPT, 0, "does not continue the state after txid %" PRIu64 ": checksums differ",
+                       w->pos);
     }
     if (p->page_size == 0)
         p->page_size = i->page_size;
@@ -279,8 +281,9 @@ static int plan_from(struct catalog *c, struct catalog_object *marker, uint64_t 
         const struct segment_info *i = &marker->segment->trailer.info;
         w.pos = RULE(base_start) ? i->start : i->max;
         p->page_size = i->page_size;
-        int rc = chunks_fill_base(marker->segment) ? add_listed(p, marker->segment, OBJECT_CHUNK, e)
-                                                   : err_set(e, ERR_CORRUPT, 0, "names no chunks for all pages of the base");
+        int rc = chunks_fill_base(marker->segment)
+                     ? add_listed(p, marker->segment, OBJECT_CHUNK, e)
+                     : err_set(e, ERR_CORRUPT, 0, "names no chunks for all pages of the base");
         if (rc) {
             char key[NAME_MAX_BYTES];
             name_format(&marker->name, key);
@@ -374,7 +377,8 @@ static bool waits_for_base(struct catalog *c, uint64_t txid)
 {
     struct err ignored;
     for (size_t i = c->level0_count; i-- > 0 && c->level0[i].name.min > txid;)
-        if (catalog_load(c, &c->level0[i], &ignored) == 0 && (c->level0[i].segment->trailer.info.flags & SEGMENT_BASE_ONLY))
+        if (catalog_load(c, &c->level0[i], &ignored) == 0 &&
+            (c->level0[i].segment->trailer.info.flags & SEGMENT_BASE_ONLY))
             return true;
     return false;
 }
@@ -399,7 +403,8 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
     if (newest.txid == 0)
         return err_set(e, ERR_NOTFOUND, 0, "'%s' has no complete restore point yet", c->store->url);
     if (!waits_for_base(c, newest.txid)) {
-        err_set(e, ERR_CORRUPT, 0, "'%s' goes on to txid %" PRIu64 ", but objects after txid %" PRIu64 " are missing or damaged",
+        err_set(e, ERR_CORRUPT, 0,
+                "'%s' goes on to txid %" PRIu64 ", but objects after txid %" PRIu64 " are missing or damaged",
                 c->store->url, end, newest.txid);
         return err_hint(e, "--txid %" PRIu64 " restores what is before the gap", newest.txid);
     }
@@ -408,7 +413,8 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
 
 /* ---- the map of a target */
 
-static int merge_source(struct catalog *c, const struct plan *p, const struct plan_source *source, struct map *m, struct err *e)
+static int merge_source(struct catalog *c, const struct plan *p, const struct plan_source *source, struct map *m,
+                        struct err *e)
 {
     struct segment s;
     if (object_load(c->store, source->key, c->codec, SEGMENT_WANT_ALL, &s, e)) {
@@ -434,7 +440,8 @@ int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struc
     for (size_t i = 0; rc == 0 && i < p->source_count; i++)
         rc = merge_source(c, p, &p->sources[i], &m, e);
     if (rc == 0 && m.checksum != p->record.checksum)
-        rc = err_set(e, ERR_CORRUPT, 0, "txid %" PRIu64 ": the indexes give another database checksum than the commit record",
+        rc = err_set(e, ERR_CORRUPT, 0,
+                     "txid %" PRIu64 ": the indexes give another database checksum than the commit record",
                      p->record.txid);
     if (rc == 0)
         *ret_map = m;
@@ -587,7 +594,8 @@ static int history_read(struct catalog *c, struct history *h, struct err *e)
         rc = sweep_base(c, h, &c->markers[i], e);
     for (size_t i = 0; rc == 0 && i < h->count; i++)
         if (h->all[i].first != REACH_NONE)
-            h->pieces[h->piece_count++] = (struct piece){.from = &h->all[i], .first = h->all[i].first, .last = h->all[i].max};
+            h->pieces[h->piece_count++] =
+                (struct piece){.from = &h->all[i], .first = h->all[i].first, .last = h->all[i].max};
     if (rc == 0)
         qsort(h->pieces, h->piece_count, sizeof *h->pieces, by_first);
     else
@@ -635,13 +643,16 @@ static int time_of(struct catalog *c, const struct reach *r, uint64_t txid, int6
 }
 
 /* The points of a piece behind those that were told: from `after` + 1. */
-static int range_of(struct catalog *c, const struct piece *p, uint64_t after, struct plan_range *ret_range, struct err *e)
+static int range_of(struct catalog *c, const struct piece *p, uint64_t after, struct plan_range *ret_range,
+                    struct err *e)
 {
     uint64_t first = p->first > after ? p->first : after + 1;
     uint64_t covers = p->from->full ? first : p->from->min > after ? p->from->min : after + 1;
-    *ret_range =
-        (struct plan_range){.first_txid = covers, .last_txid = p->last, .first_point = first, .points = p->last - first + 1};
-    return time_of(c, p->from, first, &ret_range->first_ms, e) || time_of(c, p->from, p->last, &ret_range->last_ms, e) ? -1 : 0;
+    *ret_range = (struct plan_range){
+        .first_txid = covers, .last_txid = p->last, .first_point = first, .points = p->last - first + 1};
+    return time_of(c, p->from, first, &ret_range->first_ms, e) || time_of(c, p->from, p->last, &ret_range->last_ms, e)
+               ? -1
+               : 0;
 }
 
 bool plan_range_every(const struct plan_range *r)
@@ -660,7 +671,8 @@ int plan_ranges(struct catalog *c, plan_range_fn *fn, void *context, struct err 
             continue;
         if (range_of(c, &h.pieces[i], range.last_txid, &next, e)) {
             rc = to_be_passed_over(e) ? 0 : -1;
-        } else if (range.points && next.first_txid == range.last_txid + 1 && plan_range_every(&next) == plan_range_every(&range)) {
+        } else if (range.points && next.first_txid == range.last_txid + 1 &&
+                   plan_range_every(&next) == plan_range_every(&range)) {
             range.last_txid = next.last_txid;
             range.last_ms = next.last_ms;
             range.points += next.points;

@@ -15,8 +15,8 @@
 #ifndef SEAWALL_REPLICA_PLAN_H
 #define SEAWALL_REPLICA_PLAN_H
 
-#include "pagemap/map.h"
 #include "replica/catalog.h"
+#include "state/map.h"
 
 struct plan_source {
     char key[NAME_MAX_BYTES];

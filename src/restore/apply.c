@@ -15,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_AHEAD_BYTES (1u << 20) /* adjacent blocks are fetched in one read of up to so many bytes, and at least one block */
+#define READ_AHEAD_BYTES                                                                                               \
+    (1u << 20) /* adjacent blocks are fetched in one read of up to so many bytes, and at least one block */
 #define READ_AHEAD_REMOTE (2u << 20)
 #define KEPT_VERSIONS_MAX (256u << 10) /* decoded indexes kept between the passes: 12 MiB; others are fetched again */
 #define PROGRESS_MS 100
@@ -152,8 +153,8 @@ static int is_gone(struct err *e)
     return -1;
 }
 
-static int load_source(struct apply *a, const struct plan_source *source, struct codec *codec, struct segment *ret_segment,
-                       struct err *e)
+static int load_source(struct apply *a, const struct plan_source *source, struct codec *codec,
+                       struct segment *ret_segment, struct err *e)
 {
     if (object_load(a->catalog->store, source->key, codec, SEGMENT_WANT_ALL, ret_segment, e))
         return is_gone(e);
@@ -250,8 +251,8 @@ static int reader_block(struct source_reader *r, uint32_t index, wants_fn *wants
 
 static int page_damaged(const struct source_reader *r, const struct version *v, struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, 0, "object '%s': page %u of txid %" PRIu64 " has the wrong hash", r->source->key, v->pgno,
-                   v->txid);
+    return err_set(e, ERR_CORRUPT, 0, "object '%s': page %u of txid %" PRIu64 " has the wrong hash", r->source->key,
+                   v->pgno, v->txid);
 }
 
 /* ---- pass 1: indexes */
@@ -423,8 +424,9 @@ static void *image_thread(void *arg)
     int rc = reader_new(a, &r, &e);
     while (rc == 0 && r && next_source(a, &index)) {
         rc = write_source_images(r, index, &e);
-        sync_file_range(a->fd, 0, 0,
-                        SYNC_FILE_RANGE_WRITE); /* only a hint: the disk writes while we inflate, the fsync finds less to do */
+        sync_file_range(
+            a->fd, 0, 0,
+            SYNC_FILE_RANGE_WRITE); /* only a hint: the disk writes while we inflate, the fsync finds less to do */
         atomic_fetch_add(&a->done, a->plan->sources[index].size);
     }
     reader_free(r);
@@ -514,7 +516,8 @@ static int apply_patch(struct source_reader *r, struct open_page *page, const st
     uint32_t page_size = a->plan->page_size;
     uint64_t have = map_get(a->map, v->pgno).txid;
     if (have == 0 || v->from > have)
-        return err_set(e, ERR_CORRUPT, 0, "object '%s': patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64,
+        return err_set(e, ERR_CORRUPT, 0,
+                       "object '%s': patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64,
                        r->source->key, v->pgno, v->from, v->txid, have);
     if (page->pgno != v->pgno) {
         if (close_page(r, page, e))
@@ -585,7 +588,8 @@ static int prove(const struct apply *a, struct err *e)
     if (a->map->checksum != record->checksum && a->options->have && a->options->misfit)
         *a->options->misfit = true;
     if (a->map->checksum != record->checksum)
-        return err_set(e, ERR_CORRUPT, 0, "the pages give another database checksum than the commit record of txid %" PRIu64,
+        return err_set(e, ERR_CORRUPT, 0,
+                       "the pages give another database checksum than the commit record of txid %" PRIu64,
                        record->txid);
     return 0;
 }
@@ -619,8 +623,8 @@ static int begin_map(struct apply *a, struct err *e)
     return want_what_is_not_there(a, e);
 }
 
-int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options, struct map *ret_map,
-               struct err *e)
+int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options,
+               struct map *ret_map, struct err *e)
 {
     struct map map = {.fd = -1};
     struct apply a = {.catalog = c,

@@ -11,22 +11,24 @@
 #ifndef SEAWALL_RESTORE_APPLY_H
 #define SEAWALL_RESTORE_APPLY_H
 
-#include "pagemap/map.h"
 #include "replica/plan.h"
+#include "state/map.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
 /* Pages that the caller has as the target has them, as far as it knows. */
 struct apply_have {
-    struct map map;      /* of the size of the target; an entry with a txid: it has that page. Taken over */
-    uint64_t known_upto; /* the caller knows of changes up to this txid: a later version of a page counts all the same */
+    struct map map; /* of the size of the target; an entry with a txid: it has that page. Taken over */
+    uint64_t
+        known_upto; /* the caller knows of changes up to this txid: a later version of a page counts all the same */
 };
 
 struct apply_options {
-    unsigned jobs;                                                  /* threads, at least 1 */
-    atomic_bool *cancel;                                            /* set by somebody else: stop with ERR_CANCELED */
-    void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes of sources; from the calling thread; may be NULL */
+    unsigned jobs;       /* threads, at least 1 */
+    atomic_bool *cancel; /* set by somebody else: stop with ERR_CANCELED */
+    void (*progress)(void *context, uint64_t done,
+                     uint64_t total); /* bytes of sources; from the calling thread; may be NULL */
     void *context;
     struct apply_have *have; /* NULL: nothing */
     uint64_t *fetched;       /* gets the bytes of blocks and indexes that were read; may be NULL */
@@ -35,7 +37,7 @@ struct apply_options {
 
 /* Writes the database of the plan to `fd`, which is empty; pages that the caller has stay holes there. ret_map (memory only) gets
  * hash and txid of each page. ERR_CORRUPT names the object. */
-int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options, struct map *ret_map,
-               struct err *e) MUST_CHECK;
+int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options,
+               struct map *ret_map, struct err *e) MUST_CHECK;
 
 #endif

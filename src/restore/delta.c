@@ -19,7 +19,8 @@ int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum sta
     *ret_open = false;
     if (path_format(state_path, e, "%s" STATE_SUFFIX, path))
         return -1;
-    if (access(state_path, F_OK) != 0 || access(path, F_OK) != 0) /* none is made here: nothing may be left if we fail */
+    if (access(state_path, F_OK) != 0 ||
+        access(path, F_OK) != 0) /* none is made here: nothing may be left if we fail */
         return 0;
     if (state_open(s, path, ret_found, e))
         return -1;
@@ -50,8 +51,8 @@ void delta_close(struct delta *d)
 
 /* ---- what is there now */
 
-int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes, uint64_t *ret_checksum,
-                   struct err *e)
+int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes,
+                   uint64_t *ret_checksum, struct err *e)
 {
     uint8_t *bytes = malloc(READ_BYTES);
     uint32_t lock_page = lock_byte_page(ip->page_size), step = READ_BYTES / ip->page_size;
@@ -97,7 +98,8 @@ static uint64_t known_by_undo(const struct delta *d, const struct plan *p)
     struct journal_reader j = {.fd = -1};
     struct err ignored;
     bool is_journal = false;
-    if (path_format(path, &ignored, "%s" UNDO_SUFFIX, d->ip.path) || journal_open(&j, path, &is_journal, &ignored) || !is_journal)
+    if (path_format(path, &ignored, "%s" UNDO_SUFFIX, d->ip.path) || journal_open(&j, path, &is_journal, &ignored) ||
+        !is_journal)
         return 0;
     journal_close(&j);
     bool fits = j.note.checksum_after == d->state.map.checksum && uid_equal(&j.note.database, &p->database) &&
@@ -209,9 +211,9 @@ static int apply_change(struct delta *d, const struct plan *p, const struct map 
 
 /* Fetches what is missing beside `have`, and writes it. *ret_misfit: what was believed of the file or of the past is not so, and
  * nothing was changed. */
-static int fetch_and_change(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options,
-                            struct apply_have *have, unsigned flags, struct delta_result *result, bool *ret_misfit,
-                            struct map *ret_map, struct err *e)
+static int fetch_and_change(struct delta *d, struct catalog *c, const struct plan *p,
+                            const struct apply_options *options, struct apply_have *have, unsigned flags,
+                            struct delta_result *result, bool *ret_misfit, struct map *ret_map, struct err *e)
 {
     struct stage stage = STAGE_NONE;
     struct map after = {.fd = -1};
@@ -233,7 +235,8 @@ static int fetch_and_change(struct delta *d, struct catalog *c, const struct pla
 }
 
 /* Exactly what would be written: by the indexes alone. */
-static int count_change(struct delta *d, struct catalog *c, const struct plan *p, struct delta_result *result, struct err *e)
+static int count_change(struct delta *d, struct catalog *c, const struct plan *p, struct delta_result *result,
+                        struct err *e)
 {
     struct map after = {.fd = -1};
     if (plan_map(c, p, &after, e))
@@ -244,8 +247,9 @@ static int count_change(struct delta *d, struct catalog *c, const struct plan *p
     return 0;
 }
 
-static int run_by_state_file(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options,
-                             unsigned flags, struct delta_result *result, bool *ret_misfit, struct map *ret_map, struct err *e)
+static int run_by_state_file(struct delta *d, struct catalog *c, const struct plan *p,
+                             const struct apply_options *options, unsigned flags, struct delta_result *result,
+                             bool *ret_misfit, struct map *ret_map, struct err *e)
 {
     struct apply_have have = {.map = {.fd = -1}};
     result->by_state_file = true;
@@ -277,8 +281,8 @@ static int run_by_hashes(struct delta *d, struct catalog *c, const struct plan *
     return rc;
 }
 
-int delta_run(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options, unsigned flags,
-              struct delta_result *ret_result, struct map *ret_map, struct err *e)
+int delta_run(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options,
+              unsigned flags, struct delta_result *ret_result, struct map *ret_map, struct err *e)
 {
     bool misfit = false;
     d->upto = flags & DELTA_READ_ALL ? 0 : known_upto(d, p);

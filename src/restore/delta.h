@@ -11,9 +11,9 @@
 #ifndef SEAWALL_RESTORE_DELTA_H
 #define SEAWALL_RESTORE_DELTA_H
 
-#include "pagemap/state.h"
 #include "restore/apply.h"
 #include "restore/inplace.h"
+#include "state/state.h"
 
 enum delta_flags {
     DELTA_DRY_RUN = 1, /* only count */
@@ -45,14 +45,15 @@ struct delta_result {
 
 /* The database becomes that of the plan, which has its page size. ret_map gets hash and txid of each page; not with DELTA_DRY_RUN.
  * If it fails the database is as it was. */
-int delta_run(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options, unsigned flags,
-              struct delta_result *ret_result, struct map *ret_map, struct err *e) MUST_CHECK;
+int delta_run(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options,
+              unsigned flags, struct delta_result *ret_result, struct map *ret_map, struct err *e) MUST_CHECK;
 
 /* The state file of the database, if it has one: *ret_open says so. ERR_BUSY: a daemon has it. */
-int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum state_found *ret_found, struct err *e) MUST_CHECK;
+int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum state_found *ret_found,
+                     struct err *e) MUST_CHECK;
 
 /* Database checksum of the file as it is; `hashes`, if not NULL, gets the hash of each page. */
-int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes, uint64_t *ret_checksum,
-                   struct err *e) MUST_CHECK;
+int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes,
+                   uint64_t *ret_checksum, struct err *e) MUST_CHECK;
 
 #endif

@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define HEADER_BYTES 100
-#define RUN_BYTES (1u << 20)      /* adjacent pages are copied and proven in pieces of so many bytes, and at least one page */
+#define RUN_BYTES                                                                                                      \
+    (1u << 20) /* adjacent pages are copied and proven in pieces of so many bytes, and at least one page */
 #define CLOCK_TICK_US (20 * 1000) /* longer than the steps in which file systems count the time of change */
 
 /* ---- opening */
@@ -101,7 +102,8 @@ int inplace_settle(const char *path, struct err *e)
         return err_hint(e, "stop the application and the seawall daemon of this database first");
     }
     if (rc != SQLITE_OK) {
-        err_set(e, ERR_SQLITE, rc, "SQLite can't complete '%s' by what its -wal or -journal holds: %s", path, sqlite3_errstr(rc));
+        err_set(e, ERR_SQLITE, rc, "SQLite can't complete '%s' by what its -wal or -journal holds: %s", path,
+                sqlite3_errstr(rc));
         return err_hint(e, "a restore with --force, without --delta, replaces it");
     }
     if (inplace_needs_settling(path, &needs, e))
@@ -172,7 +174,8 @@ static int looks_like_a_database(const char *path, bool *ret_database, struct er
     return n < 0 ? err_sys(e, sys, "read '%s'", path) : 0;
 }
 
-int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit, struct err *e)
+int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit,
+                 struct err *e)
 {
     bool fit = false, hot = false;
     struct stat st;
@@ -350,7 +353,8 @@ static int prove_pages(const struct inplace *ip, const struct change *c, uint8_t
         if (io_pread(ip->fd, bytes, (size_t)size, (uint64_t)at, e))
             return err_wrap(e, "'%s'", ip->path);
         for (uint32_t i = 0; i < n; i++)
-            if (page_hash(pgno + i, bytes + (size_t)i * ip->page_size, ip->page_size) != map_get(c->after, pgno + i).hash)
+            if (page_hash(pgno + i, bytes + (size_t)i * ip->page_size, ip->page_size) !=
+                map_get(c->after, pgno + i).hash)
                 return err_set(e, ERR_IO, 0, "page %u of '%s' is not what was written", pgno + i, ip->path);
     }
     return 0;
@@ -406,8 +410,9 @@ static int roll_back(struct inplace *ip, struct err *e)
     struct err other;
     inplace_close(ip);
     if (inplace_settle(ip->path, &other)) {
-        err_hint(e, "'%s' is what it was as soon as SQLite opens it, which plays '%s-journal' back: leave that where it is",
-                 ip->path, ip->path);
+        err_hint(
+            e, "'%s' is what it was as soon as SQLite opens it, which plays '%s-journal' back: leave that where it is",
+            ip->path, ip->path);
         return -1;
     }
     return -1;
@@ -427,7 +432,8 @@ int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatc
     if (rc == 0 && (publish_journal(ip, &j, e) || write_and_prove(ip, c, &j, e)))
         rc = roll_back(ip, e);
     journal_end(&j);
-    if (rc == 0 && io_fsync_dir(ip->dir, e)) /* changed, and proven; only a power cut could still take it back, as a whole */
+    if (rc == 0 &&
+        io_fsync_dir(ip->dir, e)) /* changed, and proven; only a power cut could still take it back, as a whole */
         return err_wrap(e, "'%s' is restored", ip->path);
     if (rc == 0)
         target_forget_undo(ip->path, c->flags & INPLACE_KEEP_UNDO ? TARGET_UNDO_COMPANIONS : TARGET_UNDO_WHOLE);

@@ -12,8 +12,8 @@
 #define SEAWALL_RESTORE_INPLACE_H
 
 #include "base/path.h"
-#include "pagemap/map.h"
 #include "restore/journal.h"
+#include "state/map.h"
 
 #include <stdatomic.h>
 #include <sys/stat.h>

@@ -32,8 +32,8 @@ static uint64_t record_offset(uint32_t page_size, uint32_t record)
 
 /* ---- writing */
 
-int journal_begin(struct journal_writer *j, const char *dir, uint32_t page_size, uint32_t pages, const struct stat *like,
-                  struct err *e)
+int journal_begin(struct journal_writer *j, const char *dir, uint32_t page_size, uint32_t pages,
+                  const struct stat *like, struct err *e)
 {
     *j = (struct journal_writer){.stage = STAGE_NONE,
                                  .buf = BUF_INIT(BUFFER_BYTES + PAGE_SIZE_MAX + 8),
@@ -123,7 +123,8 @@ static int read_note(struct journal_reader *j, struct err *e)
     uint8_t b[JOURNAL_NOTE_BYTES];
     if (io_pread(j->fd, b, sizeof b, record_offset(j->page_size, j->count), e))
         return err_wrap(e, "'%s'", j->path);
-    if (memcmp(b, note_magic, sizeof note_magic) != 0 || get_be64(b + 112) != hash64(b, 112) || get_be32(b + 60) != j->pages)
+    if (memcmp(b, note_magic, sizeof note_magic) != 0 || get_be64(b + 112) != hash64(b, 112) ||
+        get_be32(b + 60) != j->pages)
         return not_whole(j, "the note at its end", e);
     j->note = (struct journal_note){.checksum_before = get_be64(b + 8),
                                     .checksum_after = get_be64(b + 16),

@@ -57,8 +57,8 @@ struct journal_writer {
 
 /* Makes it in `dir`, seen by nobody. `pages`: size of the database now. `like`: owner and mode it gets, as it holds the contents.
  */
-int journal_begin(struct journal_writer *j, const char *dir, uint32_t page_size, uint32_t pages, const struct stat *like,
-                  struct err *e) MUST_CHECK;
+int journal_begin(struct journal_writer *j, const char *dir, uint32_t page_size, uint32_t pages,
+                  const struct stat *like, struct err *e) MUST_CHECK;
 int journal_add(struct journal_writer *j, uint32_t pgno, const uint8_t *page, struct err *e) MUST_CHECK;
 /* Writes the header and syncs: it can be published. */
 int journal_finish(struct journal_writer *j, struct err *e) MUST_CHECK;

@@ -7,11 +7,11 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "pagemap/state.h"
 #include "restore/apply.h"
 #include "restore/delta.h"
 #include "restore/integrity.h"
 #include "restore/target.h"
+#include "state/state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,8 +30,8 @@ static struct catalog_object *head_of(struct catalog *c)
 static int describe(struct catalog *c, const struct plan *p, struct restore_result *ret_result, struct err *e)
 {
     struct catalog_object *head = head_of(c);
-    *ret_result =
-        (struct restore_result){.record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
+    *ret_result = (struct restore_result){
+        .record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
     ret_result->newest_txid = p->record.txid;
     if (head) {
         if (catalog_load(c, head, e))
@@ -72,7 +72,8 @@ static int write_state(struct state *s, struct catalog *c, const struct plan *p,
     int rc = map_resize(&s->map, map->pages, e);
     for (uint32_t pgno = 1; rc == 0 && pgno <= map->pages; pgno++)
         map_set(&s->map, pgno, map_get(map, pgno));
-    identity_end_runs(&s->identity, IDENTITY_LOSE_PAST); /* in place of an old database: its runs went on from what is no more */
+    identity_end_runs(&s->identity,
+                      IDENTITY_LOSE_PAST); /* in place of an old database: its runs went on from what is no more */
     s->identity.txid = p->record.txid;
     s->identity.time_ms = p->record.time_ms;
     s->identity.pos = s->identity.pos_before_reset = (struct wal_pos){.frame = 0};
@@ -139,8 +140,8 @@ static enum target_overwrite replace(const struct restore_options *o)
     return o->flags & RESTORE_NO_UNDO ? TARGET_REPLACE_FOR_GOOD : TARGET_REPLACE;
 }
 
-static int restore_whole(struct catalog *c, const struct restore_options *o, const struct plan *p, enum target_overwrite overwrite,
-                         struct restore_result *result, struct err *e)
+static int restore_whole(struct catalog *c, const struct restore_options *o, const struct plan *p,
+                         enum target_overwrite overwrite, struct restore_result *result, struct err *e)
 {
     return o->flags & RESTORE_DRY_RUN ? 0 : restore_to_target(c, o, p, overwrite, result, e);
 }
@@ -150,7 +151,8 @@ static int change_in_place(struct delta *d, struct catalog *c, const struct rest
 {
     struct map map = {.fd = -1};
     struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
-    unsigned flags = (o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0u) | (o->flags & RESTORE_NO_UNDO ? DELTA_NO_UNDO : 0u) |
+    unsigned flags = (o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0u) |
+                     (o->flags & RESTORE_NO_UNDO ? DELTA_NO_UNDO : 0u) |
                      (o->flags & RESTORE_INTEGRITY_CHECK ? DELTA_INTEGRITY_CHECK | DELTA_READ_ALL : 0u);
     result->delta = true;
     uint32_t pages = d->ip.pages;
@@ -165,8 +167,8 @@ static int change_in_place(struct delta *d, struct catalog *c, const struct rest
 }
 
 /* A database of another page size has no page to keep; a file that is none is not replaced unasked. */
-static int restore_delta(struct catalog *c, const struct restore_options *o, const struct plan *p, struct restore_result *result,
-                         struct err *e)
+static int restore_delta(struct catalog *c, const struct restore_options *o, const struct plan *p,
+                         struct restore_result *result, struct err *e)
 {
     struct delta d;
     enum inplace_fit fit = INPLACE_UNFIT;
@@ -185,14 +187,15 @@ static int restore_delta(struct catalog *c, const struct restore_options *o, con
         return restore_whole(c, o, p, TARGET_REFUSE, result, e);
     case INPLACE_UNFIT:
         if (!(o->flags & RESTORE_FORCE)) {
-            err_set(e, ERR_EXISTS, 0, "'%s' is no SQLite database of whole pages: it can't be rewritten in place", o->path);
+            err_set(e, ERR_EXISTS, 0, "'%s' is no SQLite database of whole pages: it can't be rewritten in place",
+                    o->path);
             return err_hint(e, "restore to another path with -o, or say --force to replace it");
         }
         snprintf(result->not_delta, sizeof result->not_delta, "'%s' was no database", o->path);
         break;
     case INPLACE_READY:
-        snprintf(result->not_delta, sizeof result->not_delta, "its pages had %" PRIu32 " bytes, those of the replica have %" PRIu32,
-                 page_size, p->page_size);
+        snprintf(result->not_delta, sizeof result->not_delta,
+                 "its pages had %" PRIu32 " bytes, those of the replica have %" PRIu32, page_size, p->page_size);
         break;
     }
     return restore_whole(c, o, p, replace(o), result, e);
@@ -239,7 +242,8 @@ static int restore_once(struct store *store, struct codec *codec, const struct r
     if (rc == 0 && (options->flags & RESTORE_DELTA))
         rc = restore_delta(&c, options, &p, ret_result, e);
     else if (rc == 0)
-        rc = restore_whole(&c, options, &p, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE, ret_result, e);
+        rc = restore_whole(&c, options, &p, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE,
+                           ret_result, e);
     plan_release(&p);
     catalog_release(&c);
     return rc;
@@ -271,7 +275,8 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     /* Retention works beside us: what replaces a planned object is there. */
     for (int i = 1; store && i < PLANS_MAX && rc != 0 && e->code == ERR_GONE; i++) {
         log_info("%s; it was listed before: planning again", e->msg);
-        for (int k = 0; store->remote && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
+        for (int k = 0;
+             store->remote && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
              k++)
             clock_sleep_us(1000 * SLICE_MS);
         rc = restore_once(store, codec, &again, ret_result, e);

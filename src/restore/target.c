@@ -190,7 +190,8 @@ int target_swap_undo(const char *path, struct err *e)
     if (!exists(path))
         rc = rename(undo, path) == 0 ? 0 : err_sys(e, errno, "rename '%s'", undo);
     else if (renameat2(AT_FDCWD, undo, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
-        rc = errno == EINVAL || errno == ENOSYS ? swap_by_links(path, undo, dir, e) : err_sys(e, errno, "exchange '%s'", undo);
+        rc = errno == EINVAL || errno == ENOSYS ? swap_by_links(path, undo, dir, e)
+                                                : err_sys(e, errno, "exchange '%s'", undo);
     return rc == 0 ? io_fsync_dir(dir, e) : rc;
 }
 

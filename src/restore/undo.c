@@ -22,7 +22,8 @@ static int changed_since(const struct inplace *ip, struct err *e)
 }
 
 /* The pages of an undo fit one state only. */
-static int prove_as_left(const struct inplace *ip, const struct journal_reader *j, const struct undo_options *o, struct err *e)
+static int prove_as_left(const struct inplace *ip, const struct journal_reader *j, const struct undo_options *o,
+                         struct err *e)
 {
     const struct journal_note *note = &j->note;
     struct apply_options options = {.cancel = o->cancel, .progress = o->progress, .context = o->context};
@@ -37,7 +38,8 @@ static int prove_as_left(const struct inplace *ip, const struct journal_reader *
 }
 
 /* Writes each page of the undo to its place in `fd`, and takes down its hash, and that of the page it replaces. */
-static int spread(const struct inplace *ip, struct journal_reader *j, int fd, struct map *after, uint64_t *before, struct err *e)
+static int spread(const struct inplace *ip, struct journal_reader *j, int fd, struct map *after, uint64_t *before,
+                  struct err *e)
 {
     uint8_t *page = malloc(PAGE_SIZE_MAX);
     uint32_t pgno = 0;
@@ -81,8 +83,8 @@ static int change_back(struct inplace *ip, const struct journal_reader *j, int s
     return inplace_change(ip, &change, &mismatch, e);
 }
 
-static int undo_in_place(struct inplace *ip, struct journal_reader *j, const struct undo_options *o, struct undo_result *result,
-                         struct err *e)
+static int undo_in_place(struct inplace *ip, struct journal_reader *j, const struct undo_options *o,
+                         struct undo_result *result, struct err *e)
 {
     struct stage stage = STAGE_NONE;
     struct map after = {.fd = -1};
@@ -105,7 +107,8 @@ static int undo_in_place(struct inplace *ip, struct journal_reader *j, const str
 
 /* ---- a whole database */
 
-static int undo_whole(const char *path, const char *undo, const struct undo_options *o, struct undo_result *result, struct err *e)
+static int undo_whole(const char *path, const char *undo, const struct undo_options *o, struct undo_result *result,
+                      struct err *e)
 {
     *result = (struct undo_result){.whole = true};
     if (inplace_settle(undo, e)) /* its -wal and -journal lie beside it, under names that SQLite finds */

@@ -100,7 +100,8 @@ static int cached_read(struct store *s, const char *key, uint64_t offset, void *
     return 0;
 }
 
-static int cached_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static int cached_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                            struct err *e)
 {
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
@@ -159,7 +160,8 @@ static void cached_prefetch(struct store *s, const char *const *keys, size_t cou
 
 /* ---- passed through */
 
-static int cached_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
+static int cached_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
+                          struct err *e)
 {
     return of(s)->inner->ops->put_new(of(s)->inner, key, bytes, n, ret_time_ms, e);
 }

@@ -49,7 +49,8 @@ static int check_root(struct file_store *fs, struct err *e)
     if (path_format(identity, e, "%s/seawall.json", fs->root))
         return -1;
     if (access(identity, F_OK) != 0) {
-        err_set(e, ERR_REMOTE, errno, "the folder '%s' is another one than at the start, and holds no replica", fs->root);
+        err_set(e, ERR_REMOTE, errno, "the folder '%s' is another one than at the start, and holds no replica",
+                fs->root);
         return err_hint(e, "is the disk mounted?");
     }
     fs->device = st.st_dev;
@@ -67,7 +68,8 @@ static int time_of(int fd, int64_t *ret_time_ms, struct err *e)
     return 0;
 }
 
-static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
+static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
+                        struct err *e)
 {
     char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
     struct stage st = STAGE_NONE;
@@ -81,8 +83,8 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
         rc = stage_link(&st, path, e);
         struct err later;
         bool answered = rc == 0 || e->code == ERR_EXISTS;
-        if (answered &&
-            (io_fsync_dir(dir, &later) || time_of(st.fd, ret_time_ms, &later))) { /* "it exists" must be durable as well */
+        if (answered && (io_fsync_dir(dir, &later) ||
+                         time_of(st.fd, ret_time_ms, &later))) { /* "it exists" must be durable as well */
             *e = later;
             rc = -1;
         }
@@ -123,7 +125,8 @@ static int file_read(struct store *s, const char *key, uint64_t offset, void *ou
     return rc;
 }
 
-static int file_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static int file_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                          struct err *e)
 {
     int fd = -1;
     uint64_t size = 0;
@@ -221,7 +224,8 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct listed_file *)a)->key, ((const struct listed_file *)b)->key);
 }
 
-static int file_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
+static int file_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                     struct err *e)
 {
     struct stat st;
     if (ours(s)->mode == STORE_WRITE && stat(ours(s)->root, &st) == 0 && check_root(ours(s), e))
@@ -251,7 +255,7 @@ static int file_remove(struct store *s, const char *key, struct err *e)
     if (key_path(s, key, path, e))
         return -1;
     if (unlink(path) == 0)
-        return io_fsync_parent(path, e);
+        return path_fsync_parent(path, e);
     return errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
 }
 
@@ -298,11 +302,13 @@ int file_store_open(const char *path, enum store_mode mode, struct store **ret_s
     fs->mode = mode;
     fs->device = st.st_dev;
     fs->inode = st.st_ino;
-    if (!realpath(path, fs->root) || strlen(fs->root) >= sizeof fs->base.url) { /* one place, one name, however it is spelled */
+    if (!realpath(path, fs->root) ||
+        strlen(fs->root) >= sizeof fs->base.url) { /* one place, one name, however it is spelled */
         free(fs);
         return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
     }
-    if (mode == STORE_WRITE && path_sync_name(fs->root, e)) { /* a run that was killed may have made it, and not synced it */
+    if (mode == STORE_WRITE &&
+        path_sync_name(fs->root, e)) { /* a run that was killed may have made it, and not synced it */
         free(fs);
         return err_wrap(e, "store '%s'", path);
     }

@@ -1,10 +1,10 @@
 /* storage/store.c - picks the store by URL and puts the key in front of errors. */
 #include "storage/store.h"
 
+#include "s3/config.h"
+#include "s3/s3.h"
 #include "storage/cached.h"
 #include "storage/file.h"
-#include "storage/s3.h"
-#include "storage/s3_config.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -81,7 +81,8 @@ int store_put_new(struct store *s, const char *key, const void *bytes, size_t n,
 {
     int64_t time_ms = 0;
     assert(strlen(key) < STORE_KEY_MAX);
-    return s->ops->put_new(s, key, bytes, n, ret_time_ms ? ret_time_ms : &time_ms, e) ? err_wrap(e, "put '%s'", key) : 0;
+    return s->ops->put_new(s, key, bytes, n, ret_time_ms ? ret_time_ms : &time_ms, e) ? err_wrap(e, "put '%s'", key)
+                                                                                      : 0;
 }
 
 int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
@@ -100,9 +101,11 @@ void store_prefetch(struct store *s, const char *const *keys, size_t count)
         s->ops->prefetch(s, keys, count);
 }
 
-int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
+int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+               struct err *e)
 {
-    return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", *prefix ? prefix : s->url) : 0;
+    return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", *prefix ? prefix : s->url)
+                                                                : 0;
 }
 
 int store_remove(struct store *s, const char *key, struct err *e)

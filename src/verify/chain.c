@@ -61,8 +61,8 @@ static void check_states(struct check *c, const struct item *it)
     const struct commit_record *before = i->min == 1 ? &empty : chain_record(c, i->min - 1);
     const struct commit_record *own = last_record(it), *other = chain_record(c, i->max);
     if (!(i->flags & SEGMENT_FROM_EMPTY) && before && before->checksum != i->checksum_before)
-        check_problem_of(c, &it->name, hint_damaged, "does not continue the state after txid %" PRIu64 ": checksums differ",
-                         i->min - 1);
+        check_problem_of(c, &it->name, hint_damaged,
+                         "does not continue the state after txid %" PRIu64 ": checksums differ", i->min - 1);
     if (other && (other->checksum != own->checksum || other->pages != own->pages))
         check_problem_of(c, &it->name, hint_damaged,
                          "has another checksum or size for the state after txid %" PRIu64 " than level 0", i->max);
@@ -80,8 +80,9 @@ static void check_filled(struct check *c, const struct item *it)
         last--;
     uint32_t has = it->last_page ? it->last_page : it->listed->first_page - 1;
     if (last >= it->listed->first_page && has != last)
-        check_problem_of(c, &it->name, hint_damaged, "ends with page %u, but the database had page %u after txid %" PRIu64, has,
-                         last, it->listed->max);
+        check_problem_of(c, &it->name, hint_damaged,
+                         "ends with page %u, but the database had page %u after txid %" PRIu64, has, last,
+                         it->listed->max);
 }
 
 /* ---- level 0 */
@@ -105,7 +106,8 @@ static void check_link(struct check *c, const struct item *a, const struct item 
     else if (digest_is_zero(&y->digest_before))
         check_problem(c, key, hint_damaged, "is linked to nothing, but follows '%s'", before);
     if (x->page_size != y->page_size && !(y->flags & SEGMENT_FROM_EMPTY))
-        check_problem(c, key, hint_damaged, "has pages of %u bytes, '%s' has pages of %u", y->page_size, before, x->page_size);
+        check_problem(c, key, hint_damaged, "has pages of %u bytes, '%s' has pages of %u", y->page_size, before,
+                      x->page_size);
 }
 
 static void check_level0(struct check *c)
@@ -176,8 +178,8 @@ static int check_gaps(struct check *c, uint64_t origin, struct err *e)
         if (claims[i].max <= origin)
             continue;
         if (claims[i].min > far.max + 1 && !is_between_bases(c, &far, &claims[i]))
-            check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64, far.max + 1,
-                             claims[i].min - 1);
+            check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64,
+                             far.max + 1, claims[i].min - 1);
         if (claims[i].max > far.max)
             far = claims[i];
     }
@@ -214,7 +216,8 @@ static int check_head(struct check *c, struct err *e)
     struct name missing = level0_name(c->result.head + 1);
     name_format(&beyond->name, key);
     if (!c->changed)
-        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' goes on to txid %" PRIu64, key, item_info(beyond)->max);
+        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' goes on to txid %" PRIu64, key,
+                         item_info(beyond)->max);
     return 0;
 }
 
@@ -286,8 +289,8 @@ static void judge_points(struct check *c, uint64_t origin)
     if (r->problem_total > 0 || waits_for_base(c))
         return;
     if (r->points == 0 && origin > 0)
-        check_problem_of(c, &first, hint_damaged, "is missing: history begins at txid %" PRIu64 ", and no base has what was before",
-                         origin + 1);
+        check_problem_of(c, &first, hint_damaged,
+                         "is missing: history begins at txid %" PRIu64 ", and no base has what was before", origin + 1);
     else if (r->newest.txid < r->head)
         check_problem_of(c, &c->items[c->catalog.level0_count - 1].name, hint_damaged,
                          "can't be restored: from no beginning the objects lead to txid %" PRIu64, r->head);
@@ -303,8 +306,8 @@ static void count_orphans(struct check *c, uint64_t origin)
         }
     for (size_t i = 0; i < c->item_count; i++) {
         const struct item *it = &c->items[i];
-        bool before =
-            it->sound && is_segment(it) && r->points > 0 && item_info(it)->max < r->oldest.txid && item_info(it)->max < origin;
+        bool before = it->sound && is_segment(it) && r->points > 0 && item_info(it)->max < r->oldest.txid &&
+                      item_info(it)->max < origin;
         r->orphans += before;
         r->orphan_bytes += before ? it->size : 0;
         r->objects += it->sound && !before;

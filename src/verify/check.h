@@ -2,7 +2,7 @@
 #ifndef SEAWALL_VERIFY_CHECK_H
 #define SEAWALL_VERIFY_CHECK_H
 
-#include "verify/verify.h"
+#include "verify/result.h"
 
 #include <pthread.h>
 
@@ -61,7 +61,8 @@ int name_compare(const struct name *a, const struct name *b);
 
 /* Notes a problem of the object under `key`. Any thread. */
 void check_problem(struct check *c, const char *key, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
-void check_problem_of(struct check *c, const struct name *name, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void check_problem_of(struct check *c, const struct name *name, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
 extern const char hint_damaged[], hint_mixed[];
 
@@ -99,7 +100,8 @@ int examine_named(struct check *c, struct worker *w, size_t index, struct err *e
 
 /* What objects say of each other: links, checksums, gaps, restore points, orphans. */
 int chain_check(struct check *c, struct err *e) MUST_CHECK;
-const struct commit_record *chain_record(const struct check *c, uint64_t txid); /* of a sound object; NULL: none has it */
+const struct commit_record *chain_record(const struct check *c,
+                                         uint64_t txid); /* of a sound object; NULL: none has it */
 
 /* Database checksums from page hashes. */
 #define WALK_BATCH_BYTES (16u << 20)

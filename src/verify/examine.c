@@ -69,7 +69,8 @@ static int check_marker_list(const struct segment *s, const struct name *name, s
     for (uint32_t k = 0; k < s->trailer.list_count; k++) {
         const struct listed *l = &s->list[k];
         struct name n = name_parse(l->name);
-        if (n.kind != NAME_CHUNK || n.start != name->start || !uid_equal(&n.run, &name->run) || n.first_page != l->first_page)
+        if (n.kind != NAME_CHUNK || n.start != name->start || !uid_equal(&n.run, &name->run) ||
+            n.first_page != l->first_page)
             return err_set(e, ERR_CORRUPT, 0, "names '%s', which can't be one of its chunks", l->name);
         if ((i->last_page != 0 && l->first_page != first) || l->max < i->start)
             return err_set(e, ERR_CORRUPT, 0, "names '%s', which does not continue its chunks", l->name);

@@ -68,19 +68,22 @@ static int list_all(struct check *c, struct err *e)
 /* Whose objects these are. 1: there is nothing more to look at, a problem is noted. */
 static int identify(struct check *c, struct err *e)
 {
-    static const char hint[] = "put that file back from a copy of the replica; every object has the id of its database too";
+    static const char hint[] =
+        "put that file back from a copy of the replica; every object has the id of its database too";
     static const char front[] = "object '" NAME_IDENTITY "': "; /* the problem stands under its key already */
     struct replica_identity identity;
     struct err why;
     if (replica_identity_read(c->store, &identity, &why) == 0) {
         if (c->identity_listed)
             return 0;
-        return err_set(e, ERR_REMOTE, 0, "list '%s': '" NAME_IDENTITY "' is not in the listing, but it is there", c->store->url);
+        return err_set(e, ERR_REMOTE, 0, "list '%s': '" NAME_IDENTITY "' is not in the listing, but it is there",
+                       c->store->url);
     }
     if (why.code == ERR_NOTFOUND && c->listed == 0)
         return err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", c->store->url);
     if (why.code == ERR_NOTFOUND)
-        check_problem(c, NAME_IDENTITY, hint, "is missing, but %llu objects of a replica are there", (unsigned long long)c->listed);
+        check_problem(c, NAME_IDENTITY, hint, "is missing, but %llu objects of a replica are there",
+                      (unsigned long long)c->listed);
     else if (why.code == ERR_CORRUPT || why.code == ERR_LIMIT)
         check_problem(c, NAME_IDENTITY, hint, "%s",
                       strncmp(why.msg, front, sizeof front - 1) == 0 ? why.msg + sizeof front - 1 : why.msg);
@@ -102,7 +105,8 @@ static int believe_objects(struct check *c, struct err *e)
             return 0;
         name_format(&cat->level0[i ? cat->level0_count - 1 : 0].name, key);
         if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e))
-            return e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND || e->code == ERR_LIMIT || e->code == ERR_IO ? 0 : -1;
+            return e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND || e->code == ERR_LIMIT || e->code == ERR_IO ? 0
+                                                                                                                  : -1;
         seen[i] = s.trailer.info.database;
         segment_release(&s);
     }
@@ -138,7 +142,8 @@ static int check_bare(struct check *c, struct err *e)
     int rc = store_read_tail(c->store, first, 1, &tail, &size, e);
     buf_release(&tail);
     if (rc == 0)
-        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' is not in the listing, but it is there", c->store->url, first);
+        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' is not in the listing, but it is there", c->store->url,
+                       first);
     if (e->code != ERR_NOTFOUND)
         return -1;
     return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", c->store->url);

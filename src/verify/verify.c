@@ -1,4 +1,6 @@
 /* verify/verify.c - the sentence: list; read what the catalog has; read what that names; compare what they say of each other. */
+#include "verify/verify.h"
+
 #include "verify/check.h"
 
 #include "base/clock.h"
@@ -129,12 +131,15 @@ static void pause_before(const struct store *store, const struct verify_options 
 
 static int changes_too_fast(const struct store *store, struct err *e)
 {
-    err_set(e, ERR_BUSY, 0, "'%s' changes faster than it can be read: at each of %d looks something was deleted meanwhile",
-            store->url, LOOKS_MAX);
-    return err_hint(e, "nothing was found out; try again while no retention runs, or let it run less often: --prune-interval");
+    err_set(e, ERR_BUSY, 0,
+            "'%s' changes faster than it can be read: at each of %d looks something was deleted meanwhile", store->url,
+            LOOKS_MAX);
+    return err_hint(
+        e, "nothing was found out; try again while no retention runs, or let it run less often: --prune-interval");
 }
 
-int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result, struct err *e)
+int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result,
+               struct err *e)
 {
     struct codec *codec = codec_new();
     struct verify_result result = {0};

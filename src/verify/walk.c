@@ -174,12 +174,12 @@ static int merge(struct walk *w, const struct item *it, const struct version *v,
     if (astray && w->map_txid < w->valid_at)
         return 0; /* of a page that was cut off before its chunk was read; if it was not, the page will be found to be missing */
     if (differs && !w->wrong)
-        check_problem_of(w->check, &it->name, hint_damaged, "page %u of txid %" PRIu64 " is another one than in other objects",
-                         v->pgno, v->txid);
+        check_problem_of(w->check, &it->name, hint_damaged,
+                         "page %u of txid %" PRIu64 " is another one than in other objects", v->pgno, v->txid);
     if (astray && !w->wrong)
         check_problem_of(w->check, &it->name, hint_damaged,
-                         "patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64, v->pgno, v->from, v->txid,
-                         have.txid);
+                         "patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64, v->pgno, v->from,
+                         v->txid, have.txid);
     w->wrong |= differs || astray;
     map_set(m, v->pgno, (struct map_entry){.hash = v->hash, .txid = v->txid});
     return 0;
@@ -199,7 +199,8 @@ static void compare(struct walk *w, const struct item *it, const struct commit_r
         check_problem_of(w->check, &it->name, hint_damaged, "a page has no version as of txid %" PRIu64, r->txid);
     else if (!w->wrong)
         check_problem_of(w->check, &it->name, hint_damaged,
-                         "its page hashes give another database checksum than the commit record of txid %" PRIu64, r->txid);
+                         "its page hashes give another database checksum than the commit record of txid %" PRIu64,
+                         r->txid);
     w->wrong = true;
 }
 

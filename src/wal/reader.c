@@ -34,7 +34,7 @@ int wal_reader_next(struct wal_reader *r, const uint8_t *bytes, struct wal_frame
         return err_set(e, ERR_CORRUPT, 0, "frame %u: page number 0", number);
     r->pos.frame = number;
     r->pos.sum = sum;
-    *ret_frame =
-        (struct wal_frame){.number = number, .pgno = h.pgno, .db_pages = h.db_pages, .page = bytes + WAL_FRAME_HEADER_BYTES};
+    *ret_frame = (struct wal_frame){
+        .number = number, .pgno = h.pgno, .db_pages = h.db_pages, .page = bytes + WAL_FRAME_HEADER_BYTES};
     return 0;
 }

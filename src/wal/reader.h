@@ -28,7 +28,8 @@ void wal_reader_start(struct wal_reader *r, const struct wal_header *header);
 
 /* Goes on after `pos`, whose frame was proven before; `header` is the header of its generation.
  * ERR_CORRUPT: the header is of another generation. */
-int wal_reader_resume(struct wal_reader *r, const struct wal_header *header, const struct wal_pos *pos, struct err *e) MUST_CHECK;
+int wal_reader_resume(struct wal_reader *r, const struct wal_header *header, const struct wal_pos *pos,
+                      struct err *e) MUST_CHECK;
 
 /* Proves the next frame: `bytes` holds 24 + page_size bytes, those of frame pos.frame + 1. The caller makes sure that it is
  * committed. ERR_CORRUPT: it does not continue the log; the reader did not move, the caller must resync, never skip. */

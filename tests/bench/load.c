@@ -103,8 +103,8 @@ static void random_init(uint64_t seed)
 static void body_make(char body[BODY_SIZE + 1])
 {
     uint64_t bits = random_next();
-    int at =
-        snprintf(body, BODY_SIZE + 1, "{\"id\":\"%012" PRIx64 "\",\"user\":%u,\"text\":\"", bits >> 16, (unsigned)(bits & 0xffff));
+    int at = snprintf(body, BODY_SIZE + 1, "{\"id\":\"%012" PRIx64 "\",\"user\":%u,\"text\":\"", bits >> 16,
+                      (unsigned)(bits & 0xffff));
     while (at < BODY_SIZE) {
         double where = (double)(random_next() >> 11) / 9007199254740992.0; /* 0 to 1 */
         const char *word = words[(size_t)(where * where * WORD_COUNT)];

@@ -119,7 +119,8 @@ static size_t make_input(unsigned long number, uint8_t *bytes)
 int main(int argc, char **argv)
 {
     static uint8_t bytes[FUZZ_INPUT_MAX];
-    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : fuzz_count, first = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : fuzz_count,
+                  first = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     const char *slash = strrchr(argv[0], '/');
     if (__sanitizer_set_death_callback)
         __sanitizer_set_death_callback(tell_current);

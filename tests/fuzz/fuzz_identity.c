@@ -1,4 +1,4 @@
-/* pagemap/identity.h: a slot of the state file, as it is and with the checksum that it would need. */
+/* state/identity.h: a slot of the state file, as it is and with the checksum that it would need. */
 #include "fuzz.h"
 
 #include "base/endian.h"

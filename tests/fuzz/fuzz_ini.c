@@ -11,8 +11,10 @@ const unsigned fuzz_count = 1000000;
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {
     static const char *const texts[] = {
-        "# shared\n[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=wJalrXUtnFEMI/K7MDENG+bPx==\n",
-        "[profile a b]\r\nrole_arn = arn:aws:iam::1:role/x ; comment\r\nsource_profile = \"base\"\r\n\r\n[services s]\r\ns3 =\r\n"
+        "# shared\n[default]\naws_access_key_id = "
+        "AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=wJalrXUtnFEMI/K7MDENG+bPx==\n",
+        "[profile a b]\r\nrole_arn = arn:aws:iam::1:role/x ; comment\r\nsource_profile = \"base\"\r\n\r\n[services "
+        "s]\r\ns3 =\r\n"
         "  endpoint_url = http://127.0.0.1:9000#x\r\n  more\r\n",
         "\xef\xbb\xbf"
         "x: y # z\n[0]\n9 = 1\n[12345678901234567890123456789012345678901234567890]\n-=-\n =\n"};
@@ -53,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(text);
     if (size)
         memcpy(text, data, size);
-    FUZZ_CHECK(ini_read_text(text, size, check, &in, &e) == 0 || (e.code == ERR_CONFIG && strncmp(e.msg, "line ", 5) == 0));
+    FUZZ_CHECK(ini_read_text(text, size, check, &in, &e) == 0 ||
+               (e.code == ERR_CONFIG && strncmp(e.msg, "line ", 5) == 0));
     free(text);
     return 0;
 }

@@ -9,11 +9,12 @@ const unsigned fuzz_count = 150000;
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {
-    static const char *const texts[] = {"{\n  \"format\": 1,\n  \"database\": \"00112233445566778899aabbccddeeff\",\n  "
-                                        "\"encryption\": \"none\",\n  \"created\": 1767225600000\n}\n",
-                                        "{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\","
-                                        "\"list\":[1,-2.5e3,true,null,{\"a\":\"\\u00e4\\n\"}]}",
-                                        "{\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],\"b\":{\"c\":{\"d\":{}}}}"};
+    static const char *const texts[] = {
+        "{\n  \"format\": 1,\n  \"database\": \"00112233445566778899aabbccddeeff\",\n  "
+        "\"encryption\": \"none\",\n  \"created\": 1767225600000\n}\n",
+        "{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\","
+        "\"list\":[1,-2.5e3,true,null,{\"a\":\"\\u00e4\\n\"}]}",
+        "{\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],\"b\":{\"c\":{\"d\":{}}}}"};
     if (index >= COUNT_OF(texts) || strlen(texts[index]) > cap)
         return 0;
     memcpy(out, texts[index], strlen(texts[index]));

@@ -3,8 +3,8 @@
 #include "fuzz.h"
 
 #include "aws/xml.h"
-#include "storage/s3_config.h"
-#include "storage/s3_listing.h"
+#include "s3/config.h"
+#include "s3/listing.h"
 
 #include <string.h>
 
@@ -15,14 +15,18 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     static const char *const texts[] = {
         "<?xml version=\"1.0\"?><ListBucketResult "
         "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix>p/</Prefix>"
-        "<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>1/2+3==</NextContinuationToken><Contents><Key>"
-        "p/0/0000000000000001</Key><LastModified>2026-11-20T18:46:55.700Z</LastModified><ETag>&quot;x&quot;</ETag><Size>42</Size>"
+        "<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>1/2+3==</"
+        "NextContinuationToken><Contents><Key>"
+        "p/0/0000000000000001</Key><LastModified>2026-11-20T18:46:55.700Z</LastModified><ETag>&quot;x&quot;</"
+        "ETag><Size>42</Size>"
         "</Contents><Contents><Key>p/0/0000000000000002&amp;</Key><Size>0</Size></Contents></ListBucketResult>",
         "<Error><Code>NoSuchKey</Code><Message>no &#x27;key&#x27;</Message><Region>eu-west-1</Region></Error>",
         "<a:Error xmlns:a=\"x\"><a:Code>SlowDown</a:Code></a:Error>",
-        "s3://my.bucket/a%20b/c?endpoint=https://h:9000/x&region=r-1&timeout=30s&header=a:b%26c&object-lock-mode=GOVERNANCE&object-"
+        "s3://my.bucket/a%20b/c?endpoint=https://h:9000/"
+        "x&region=r-1&timeout=30s&header=a:b%26c&object-lock-mode=GOVERNANCE&object-"
         "lock-days=5&addressing=vhost&sse=aws:kms&sse-kms-key-id=k",
-        "s3://b/c?sign-payload=no&content-md5=no&conditional=off&bucket-key=no&ca-file=/x&storage-class=Y&profile=nobody",
+        "s3://b/c?sign-payload=no&content-md5=no&conditional=off&bucket-key=no&ca-file=/"
+        "x&storage-class=Y&profile=nobody",
     };
     if (index >= COUNT_OF(texts) || strlen(texts[index]) > cap)
         return 0;

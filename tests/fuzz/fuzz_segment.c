@@ -113,7 +113,8 @@ static void check_versions(const struct segment *s)
     const struct segment_info *i = &s->trailer.info;
     for (uint32_t v = 0; v < s->trailer.version_count; v++) {
         const struct version *x = &s->versions[v];
-        FUZZ_CHECK(x->pgno >= 1 && x->pgno >= i->first_page && x->pgno <= i->last_page && x->pgno != lock_byte_page(i->page_size));
+        FUZZ_CHECK(x->pgno >= 1 && x->pgno >= i->first_page && x->pgno <= i->last_page &&
+                   x->pgno != lock_byte_page(i->page_size));
         FUZZ_CHECK(x->txid >= 1 && x->txid <= i->max && (i->kind == OBJECT_CHUNK || x->txid >= i->min));
         FUZZ_CHECK((x->hash == 0) == (x->kind == VERSION_ZERO));
         FUZZ_CHECK(x->kind != VERSION_PATCH || (x->mask != 0 && x->from < x->txid));
@@ -128,7 +129,8 @@ static void check_blocks(const struct segment *s, const uint8_t *object)
     struct err e;
     for (uint32_t i = 0; i < s->trailer.block_count; i++) {
         struct segment_block b = s->blocks[i];
-        FUZZ_CHECK(b.offset == end && b.first_version == versions && b.versions > 0 && b.raw_size <= SEGMENT_BLOCK_BYTES);
+        FUZZ_CHECK(b.offset == end && b.first_version == versions && b.versions > 0 &&
+                   b.raw_size <= SEGMENT_BLOCK_BYTES);
         end += b.stored_size;
         versions += b.versions;
         FUZZ_CHECK(end <= s->trailer.tail_offset);
@@ -203,8 +205,10 @@ static void decode_sealed(const uint8_t *object, size_t size, bool fitted)
 
 static void decode_pieces(const uint8_t *data, size_t size)
 {
-    struct forgery f = {
-        .blocks = BUF_INIT(1 << 20), .records = BUF_INIT(1 << 20), .index = BUF_INIT(1 << 20), .list = BUF_INIT(1 << 20)};
+    struct forgery f = {.blocks = BUF_INIT(1 << 20),
+                        .records = BUF_INIT(1 << 20),
+                        .index = BUF_INIT(1 << 20),
+                        .list = BUF_INIT(1 << 20)};
     struct buf object = BUF_INIT(1 << 22), *parts[] = {&f.records, &f.index, &f.list, &f.blocks};
     struct err e;
     if (size < 7 + TRAILER_CHECKSUM)

@@ -2,7 +2,7 @@
 """What the documentation says against what the program does:
 
   - each option of src/config/options.c stands in man/seawall.1, with its default and its range;
-  - each key of src/storage/s3_config.c stands under S3 URLS in man/seawall.1, with its values, its default and its range;
+  - each key of src/s3/config.c stands under S3 URLS in man/seawall.1, with its values, its default and its range;
   - man/seawall.conf.5 names all options and keys, and so does etc/seawall.conf, with the defaults of the options;
   - each option that a command of src/cli accepts stands in the man page's section of the command and in its `help`, and the other way round;
   - links in README.md and src/README.md lead to files that are there;
@@ -151,7 +151,7 @@ def check_commands(parts):
 
 def s3_table():
     """Yields name, kind, value name, default (None: the page must say one, whatever it is), range (None: none) of each key."""
-    source = (ROOT / "src/storage/s3_config.c").read_text()
+    source = (ROOT / "src/s3/config.c").read_text()
     body = re.search(r"s3_options\[\] = \{(.*?)\n\};", source, re.S).group(1)
     macros = dict(re.findall(r"#define (\w+) (\d+)\n", source))
     initial = re.search(r"\*ret_config = \(struct s3_config\)\{(.*?)\};", source, re.S).group(1)
@@ -176,10 +176,10 @@ def check_s3(section):
         name, _, values = tag.strip().partition("=")
         described[name] = (values.replace(" ", ""), body)
     if not entries:
-        yield "src/storage/s3_config.c: no entry of s3_options found; is it written in another way now?"
+        yield "src/s3/config.c: no entry of s3_options found; is it written in another way now?"
     for name, kind, values, default, limits in entries:
         if name not in described:
-            yield f"man/seawall.1: {name} of src/storage/s3_config.c is missing under S3 URLS"
+            yield f"man/seawall.1: {name} of src/s3/config.c is missing under S3 URLS"
             continue
         shown, body = described[name]
         if shown != values:
@@ -193,7 +193,7 @@ def check_s3(section):
         if limits and (not says or (number(says[1]), number(says[2])) != limits):
             yield f"man/seawall.1: {name}: the range is {limits[0]} to {limits[1]}, the page says {says[0] if says else 'none'}"
     for name in sorted(described.keys() - {e[0] for e in entries}):
-        yield f"man/seawall.1: {name} under S3 URLS is not in src/storage/s3_config.c"
+        yield f"man/seawall.1: {name} under S3 URLS is not in src/s3/config.c"
 
 
 def words_of(roff):

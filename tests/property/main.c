@@ -32,9 +32,10 @@ static const struct {
 /* Seeds that met the hole when it was last looked for: tried first. A change of the program or of the world may make one worthless;
  * then the search is longer, and says which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
-    [RULE_durable_first] = 1, [RULE_attempts] = 12, [RULE_runs] = 1,           [RULE_bind] = 6,       [RULE_base_start] = 5,
-    [RULE_lost_map] = 52,     [RULE_splice] = 247,  [RULE_split_state] = 2,    [RULE_full_xor] = 341, [RULE_unbroken] = 362,
-    [RULE_frame_sum] = 421,   [RULE_halfway] = 1,   [RULE_files_as_left] = 49,
+    [RULE_durable_first] = 1,  [RULE_attempts] = 12,  [RULE_runs] = 1,        [RULE_bind] = 6,
+    [RULE_base_start] = 5,     [RULE_lost_map] = 52,  [RULE_splice] = 247,    [RULE_split_state] = 2,
+    [RULE_full_xor] = 341,     [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_halfway] = 1,
+    [RULE_files_as_left] = 49,
 };
 
 static char folder[300];
@@ -227,8 +228,8 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
            " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " objects deleted, %" PRIu64
            " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %ld s\n",
-           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.deleted, sum.kills, sum.power_cuts,
-           sum.restores, (long)(time(NULL) - started));
+           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.deleted, sum.kills,
+           sum.power_cuts, sum.restores, (long)(time(NULL) - started));
     return 0;
 }
 

@@ -11,7 +11,7 @@
 
 #include "dice.h"
 
-#include "replicate/database.h"
+#include "daemon/database.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -38,10 +38,10 @@ static inline bool chance(unsigned percent)
 
 /* ---- the end of a run: says what broke, and where */
 _Noreturn void broken(const char *fmt, ...) PRINTF_LIKE(1, 2);
-#define NEED(condition, ...)                                                                                                       \
-    do {                                                                                                                           \
-        if (!(condition))                                                                                                          \
-            broken(__VA_ARGS__);                                                                                                   \
+#define NEED(condition, ...)                                                                                           \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            broken(__VA_ARGS__);                                                                                       \
     } while (0)
 void trace(const char *fmt, ...) PRINTF_LIKE(1, 2); /* shown with -v */
 
@@ -92,8 +92,8 @@ void sim_database_power_cut(struct sim_database *db);
 void sim_database_torn(struct sim_database *db);                        /* commits, and dies while writing the header */
 void sim_database_rebuild(struct sim_database *db, uint32_t page_size); /* VACUUM into another page size */
 /* Another database is put in its place: the bytes of a committed state. */
-void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size,
-                          size_t serial);
+void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages,
+                          uint32_t page_size, size_t serial);
 void sim_files_read(const struct files *f, uint32_t pgno, uint8_t *out); /* as SQLite would */
 
 /* ---- sim_store.c: stores that lose, delay and repeat */

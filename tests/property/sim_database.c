@@ -114,7 +114,8 @@ static void begin_generation(struct files *f)
     f->generation_begun = true;
 }
 
-static void put_frame(struct files *f, uint32_t number, uint32_t pgno, uint32_t db_pages, const uint8_t *page, struct wal_sum *sum)
+static void put_frame(struct files *f, uint32_t number, uint32_t pgno, uint32_t db_pages, const uint8_t *page,
+                      struct wal_sum *sum)
 {
     uint8_t h[WAL_FRAME_HEADER_BYTES];
     put_be32(h, pgno);
@@ -140,7 +141,8 @@ static void change_page(uint8_t *page, uint32_t pgno, uint32_t page_size)
         return;
     }
     for (unsigned n = counts[dice_below(&luck, 5)]; n > 0; n--)
-        page[first + dice_below(&luck, page_size - first)] = (uint8_t)(dice_below(&luck, 4) ? dice_below(&luck, 256) : 0);
+        page[first + dice_below(&luck, page_size - first)] =
+            (uint8_t)(dice_below(&luck, 4) ? dice_below(&luck, 256) : 0);
 }
 
 static void stamp_page1(uint8_t *page1, uint32_t page_size, uint32_t pages, size_t serial)
@@ -170,7 +172,8 @@ static void compose(const struct sim_database *db, struct transaction *t)
         pages = old + dice_between(&luck, 1, 4) < PAGES_MAX ? old + dice_between(&luck, 1, 4) : PAGES_MAX;
     if (pages > PAGES_MAX)
         pages = PAGES_MAX;
-    *t = (struct transaction){.after = {.host = db->host, .before = db->serial, .pages = pages, .page_size = f->page_size}};
+    *t = (struct transaction){
+        .after = {.host = db->host, .before = db->serial, .pages = pages, .page_size = f->page_size}};
     t->after.bytes = calloc(PAGES_MAX, f->page_size);
     if (!t->after.bytes)
         abort();
@@ -298,7 +301,8 @@ void sim_database_recover(struct sim_database *db)
     f->torn = false;
     f->backfilled = 0;
     f->generation_begun = false;
-    if (f->wal_len >= WAL_HEADER_BYTES && wal_header_decode(f->wal, &header, &e) == 0 && header.page_size == f->page_size) {
+    if (f->wal_len >= WAL_HEADER_BYTES && wal_header_decode(f->wal, &header, &e) == 0 &&
+        header.page_size == f->page_size) {
         struct wal_frame frame;
         f->generation_begun = true;
         f->checkpoint_seq = header.checkpoint_seq;
@@ -327,7 +331,8 @@ void sim_database_power_cut(struct sim_database *db)
             lost = lost / frame_bytes(f) * frame_bytes(f);
         f->wal_len -= lost;
         if (chance(20) && f->wal_len > f->wal_synced + 8)
-            f->wal[f->wal_synced + dice_below(&luck, (uint32_t)(f->wal_len - f->wal_synced))] ^= 0x10; /* torn in the middle */
+            f->wal[f->wal_synced + dice_below(&luck, (uint32_t)(f->wal_len - f->wal_synced))] ^=
+                0x10; /* torn in the middle */
     }
     sim_database_recover(db);
     f->wal_synced = f->wal_len;
@@ -347,8 +352,8 @@ static struct files *new_files(uint32_t page_size)
     return f;
 }
 
-void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages, uint32_t page_size,
-                          size_t serial)
+void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages,
+                          uint32_t page_size, size_t serial)
 {
     struct files *f = new_files(page_size); /* the old ones stay with whoever has them open */
     memcpy(f->file, bytes, (size_t)pages * page_size);

@@ -79,7 +79,8 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     w->reader[0].file = (seawall_file *)(void *)f;
     w->checkpointer.db = (sqlite3 *)(void *)f;
     w->active = 0;
-    w->db_file = (struct file_stamp){.inode = f->inode, .size = (off_t)f->file_pages * f->page_size, .mtime_ns = f->mtime_ns};
+    w->db_file =
+        (struct file_stamp){.inode = f->inode, .size = (off_t)f->file_pages * f->page_size, .mtime_ns = f->mtime_ns};
     *ret_switched = false;
     return 0;
 }

@@ -89,7 +89,8 @@ static int fails(struct sim_store *s, struct err *e)
     return 0;
 }
 
-static int put_new(struct store *handle, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
+static int put_new(struct store *handle, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
+                   struct err *e)
 {
     struct sim_store *s = of(handle);
     struct sim_object o = {.bytes = malloc(n + 1), .size = n};
@@ -108,7 +109,8 @@ static int put_new(struct store *handle, const char *key, const void *bytes, siz
         return err_set(e, ERR_REMOTE, 0, "no answer");
     if (luckless < s->loss / 2 && s->flying_count < 64) { /* lands later, or never */
         if (chance(60))
-            s->flying[s->flying_count++] = (struct flying){.at_ms = true_ms + dice_between(&luck, 1, LATE_MS), .object = o};
+            s->flying[s->flying_count++] =
+                (struct flying){.at_ms = true_ms + dice_between(&luck, 1, LATE_MS), .object = o};
         return err_set(e, ERR_REMOTE, 0, "no answer");
     }
     bool landed = land(s, &o);
@@ -143,7 +145,8 @@ static int read_range(struct store *handle, const char *key, uint64_t offset, vo
     return 0;
 }
 
-static int read_tail(struct store *handle, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static int read_tail(struct store *handle, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                     struct err *e)
 {
     const struct sim_object *o = NULL;
     if (find(of(handle), key, &o, e))
@@ -153,14 +156,16 @@ static int read_tail(struct store *handle, const char *key, size_t n, struct buf
     return buf_append(out, o->bytes + o->size - want, want, e);
 }
 
-static int list(struct store *handle, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
+static int list(struct store *handle, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                struct err *e)
 {
     struct sim_store *s = of(handle);
     if (fails(s, e))
         return -1;
     for (size_t i = place(s, prefix); i < s->count && strncmp(s->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
-        struct store_entry entry = {
-            .key = s->objects[i].key, .size = s->objects[i].size, .time_ms = s->objects[i].born_ms + s->clock_offset_ms};
+        struct store_entry entry = {.key = s->objects[i].key,
+                                    .size = s->objects[i].size,
+                                    .time_ms = s->objects[i].born_ms + s->clock_offset_ms};
         if (strcmp(entry.key, start_after) > 0 && fn(context, &entry))
             break;
     }

@@ -5,9 +5,9 @@
 
 #include "base/io.h"
 #include "base/page.h"
-#include "replica/retention.h"
 #include "restore/apply.h"
 #include "restore/restore.h"
+#include "retention/retention.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -95,7 +95,8 @@ static void decode(const struct sim_object *o, struct segment *ret_segment)
 {
     struct segment_trailer t;
     struct err e;
-    if (o->size < SEGMENT_TRAILER_BYTES || segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
+    if (o->size < SEGMENT_TRAILER_BYTES ||
+        segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
         segment_decode(&t, o->bytes + t.tail_offset, sim_codec, SEGMENT_WANT_ALL, ret_segment, &e))
         broken("object '%s' is none: %s", o->key, e.msg);
 }
@@ -118,7 +119,8 @@ static size_t serial_in_parts(const struct sim_store *store, const struct segmen
     for (uint32_t i = s->trailer.list_count; i-- > 0 && found == 0;) {
         const struct sim_object *o = sim_store_get(store, s->list[i].name);
         struct segment part;
-        NEED(o, "the manifest of txid %" PRIu64 " names '%s', which is not there", s->trailer.info.max, s->list[i].name);
+        NEED(o, "the manifest of txid %" PRIu64 " names '%s', which is not there", s->trailer.info.max,
+             s->list[i].name);
         decode(o, &part);
         found = serial_in(&part, txid);
         segment_release(&part);
@@ -166,9 +168,10 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
         segment_release(&s);
         return;
     }
-    NEED(i->min == p->head + 1, "P7: level 0 of %s forked: txid %" PRIu64 " landed after %" PRIu64, store->url, i->min, p->head);
-    NEED(digest_equal(&i->digest_before, &p->head_digest), "P7: txid %" PRIu64 " of %s does not link to the head", i->min,
-         store->url);
+    NEED(i->min == p->head + 1, "P7: level 0 of %s forked: txid %" PRIu64 " landed after %" PRIu64, store->url, i->min,
+         p->head);
+    NEED(digest_equal(&i->digest_before, &p->head_digest), "P7: txid %" PRIu64 " of %s does not link to the head",
+         i->min, store->url);
     const struct run_of *run = run_of(&i->run);
     NEED(run, "an object of no run");
     bool changes_hands = p->head > 0 && !uid_equal(&i->writer, &p->head_writer);
@@ -177,7 +180,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     bool full = !(i->flags & SEGMENT_LAST_ONLY);
     if (i->flags & SEGMENT_FROM_EMPTY) {
         NEED(p->epoch_count < 200, "too many new beginnings for the test");
-        p->epochs[p->epoch_count++] = (struct epoch){.min = i->min, .max = i->max, .base_only = i->flags & SEGMENT_BASE_ONLY};
+        p->epochs[p->epoch_count++] =
+            (struct epoch){.min = i->min, .max = i->max, .base_only = i->flags & SEGMENT_BASE_ONLY};
     }
     NEED(p->epoch_count > 0, "the first object of %s does not begin from empty", store->url);
     size_t before = i->min > 1 ? point_at(p, i->min - 1)->serial : 0;
@@ -191,8 +195,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
             serial = before;
         if (full && before != 0 && (k > 0 || !(i->flags & SEGMENT_FROM_EMPTY)))
             NEED(serial == before || truths[serial].before == before || truths[serial].alone,
-                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url, before,
-                 serial);
+                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url,
+                 before, serial);
         *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms};
         before = serial;
     }
@@ -211,12 +215,12 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
     struct segment s;
     decode(o, &s);
     const struct segment_info *i = &s.trailer.info;
-    NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64, i->start, i->max,
-         p->head);
+    NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64,
+         i->start, i->max, p->head);
     for (uint32_t k = 0; k < s.trailer.list_count; k++) {
         NEED(sim_store_get(store, s.list[k].name), "a marker names '%s', which is not there", s.list[k].name);
-        NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64, s.list[k].max,
-             i->max);
+        NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64,
+             s.list[k].max, i->max);
     }
     NEED(p->base_count < 2000, "too many bases for the test");
     p->bases[p->base_count++] = (struct base){.start = i->start, .max = i->max, .born_ms = true_ms};
@@ -393,7 +397,8 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
     NEED(h <= db->local.state.identity.txid, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url,
          db->local.state.identity.txid);
     NEED(h <= p->head && p->points[h].is, "P2: txid %" PRIu64 " is durable in %s, which does not have it", h, s->url);
-    NEED(p->points[h].checksum == d->entry.head_checksum, "P2: txid %" PRIu64 " in %s is not what we hold for durable", h, s->url);
+    NEED(p->points[h].checksum == d->entry.head_checksum, "P2: txid %" PRIu64 " in %s is not what we hold for durable",
+         h, s->url);
     const struct map *map = &db->local.state.map;
     if (db->local.at < LOCAL_FOLLOWING || !promised(p, h) || destination_starts_anew(d, map->page_size))
         return;
@@ -405,8 +410,8 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
         for (uint32_t pgno = 1; pgno <= map->pages; pgno++) {
             struct map_entry a = map_get(map, pgno), b = map_get(&theirs, pgno);
             NEED(a.txid > h || (a.txid == b.txid && a.hash == b.hash),
-                 "page %u would never reach %s: txid %" PRIu64 " here, %" PRIu64 " there, head %" PRIu64, pgno, s->url, a.txid,
-                 b.txid, h);
+                 "page %u would never reach %s: txid %" PRIu64 " here, %" PRIu64 " there, head %" PRIu64, pgno, s->url,
+                 a.txid, b.txid, h);
         }
         map_release(&theirs);
         plan_release(&plan);
@@ -513,7 +518,8 @@ static void journals_after_power_cut(const struct host *h)
             unlink(path);
         } else if (chance(40) && j->size > 0) {
             int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-            if (fd < 0 || io_pwrite(fd, j->bytes, chance(50) ? j->size : dice_below(&luck, (uint32_t)j->size + 1), 0, &e))
+            if (fd < 0 ||
+                io_pwrite(fd, j->bytes, chance(50) ? j->size : dice_below(&luck, (uint32_t)j->size + 1), 0, &e))
                 abort();
             close(fd);
         }
@@ -566,7 +572,8 @@ static void damage_state(struct host *h)
     read_state(h, &now, &size);
     h->lost = h->damaged = true;
     if (size > 72000) {
-        size_t at = chance(50) ? 69632 + dice_below(&luck, 320) : dice_below(&luck, 600) + 16384u * dice_below(&luck, 4);
+        size_t at =
+            chance(50) ? 69632 + dice_below(&luck, 320) : dice_below(&luck, 600) + 16384u * dice_below(&luck, 4);
         now[at] ^= (uint8_t)(1 + dice_below(&luck, 255));
         write_state(h, now, size);
     }
@@ -586,8 +593,11 @@ static void start_daemon(struct host *h, bool take_over)
 {
     struct sim_process *p = &h->process;
     int64_t offset = p->clock_offset_ms;
-    *p = (struct sim_process){
-        .host = number_of(h), .files_of = &h->db, .state_path = h->state_path, .points_to_live = -1, .clock_offset_ms = offset};
+    *p = (struct sim_process){.host = number_of(h),
+                              .files_of = &h->db,
+                              .state_path = h->state_path,
+                              .points_to_live = -1,
+                              .clock_offset_ms = offset};
     for (size_t i = 0; i < STORES; i++)
         p->urls[i] = stores[i].url;
     struct options o = options_default();
@@ -1172,7 +1182,8 @@ static void settle(struct host *h)
         note_writer(h);
         if (!sim_process_turn(&h->process, &e))
             h->alive = false;
-        if (!h->alive && start_once && e.code == ERR_BUSY) { /* somebody held a lock: whoever runs it once runs it again */
+        if (!h->alive && start_once &&
+            e.code == ERR_BUSY) { /* somebody held a lock: whoever runs it once runs it again */
             e.code = ERR_NONE;
             start_daemon(h, true);
         }
@@ -1182,9 +1193,10 @@ static void settle(struct host *h)
     for (size_t i = 0; i < STORES; i++) {
         struct published *p = published_of(&stores[i]);
         check_store(&stores[i], 100);
-        NEED(promised(p, p->head), "the newest state of %s, txid %" PRIu64 ", can't be restored", stores[i].url, p->head);
-        NEED(p->points[p->head].serial == h->db.serial, "P2: %s ends with state %zu, the application with %zu", stores[i].url,
-             p->points[p->head].serial, h->db.serial);
+        NEED(promised(p, p->head), "the newest state of %s, txid %" PRIu64 ", can't be restored", stores[i].url,
+             p->head);
+        NEED(p->points[p->head].serial == h->db.serial, "P2: %s ends with state %zu, the application with %zu",
+             stores[i].url, p->points[p->head].serial, h->db.serial);
     }
 }
 
@@ -1276,7 +1288,8 @@ static void must_be_kept_out(struct host *a, const uint64_t *heads)
         struct segment s = {0};
         if (o)
             decode(o, &s);
-        NEED(!o || !uid_equal(&s.trailer.info.writer, &a->writer), "the sleeper's object stays in the past of %s", stores[i].url);
+        NEED(!o || !uid_equal(&s.trailer.info.writer, &a->writer), "the sleeper's object stays in the past of %s",
+             stores[i].url);
         segment_release(&s);
         check_store(&stores[i], 100);
     }

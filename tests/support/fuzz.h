@@ -21,19 +21,19 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap);
 extern const unsigned fuzz_count; /* of inputs in a test run: about two seconds */
 
 /* What must hold whatever the input. */
-#define FUZZ_CHECK(condition)                                                                                                      \
-    do {                                                                                                                           \
-        if (!(condition)) {                                                                                                        \
-            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                                         \
-            abort();                                                                                                               \
-        }                                                                                                                          \
+#define FUZZ_CHECK(condition)                                                                                          \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                             \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 /* For the helpers that fuzzers share with unit tests. */
-#define fail_msg(...)                                                                                                              \
-    do {                                                                                                                           \
-        fprintf(stderr, __VA_ARGS__);                                                                                              \
-        abort();                                                                                                                   \
+#define fail_msg(...)                                                                                                  \
+    do {                                                                                                               \
+        fprintf(stderr, __VA_ARGS__);                                                                                  \
+        abort();                                                                                                       \
     } while (0)
 
 #endif

@@ -91,8 +91,8 @@ static inline void server_write(int fd, const struct server_reply *r)
 {
     static char bytes[sizeof r->body + 256];
     size_t size = r->size ? r->size : strlen(r->body);
-    size_t n =
-        (size_t)snprintf(bytes, 256, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", r->status, size);
+    size_t n = (size_t)snprintf(bytes, 256, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                                r->status, size);
     memcpy(bytes + n, r->body, size);
     for (size_t at = 0; at < n + size;) {
         ssize_t put = send(fd, bytes + at, n + size - at, MSG_NOSIGNAL);

@@ -3,7 +3,7 @@
 #define TESTS_IDENTITY_RANDOM_H
 
 #include "dice.h"
-#include "pagemap/identity.h"
+#include "state/identity.h"
 
 #include <string.h>
 
@@ -72,24 +72,24 @@ static inline void fill_identity(struct dice *d, struct identity *id)
 }
 
 /* Field by field, because of the gaps between them; entries beyond the counts are nobody's. */
-#define assert_identities_equal(a, b)                                                                                              \
-    do {                                                                                                                           \
-        const struct identity *x_ = (a), *y_ = (b);                                                                                \
-        assert_true(digest_equal(&x_->binding.place, &y_->binding.place) && x_->binding.inode == y_->binding.inode);               \
-        assert_true(uid_equal(&x_->writer, &y_->writer) && x_->txid == y_->txid && x_->time_ms == y_->time_ms);                    \
-        assert_true(wal_pos_equal(&x_->pos, &y_->pos) && wal_pos_equal(&x_->pos_before_reset, &y_->pos_before_reset));             \
-        assert_true(x_->db_inode == y_->db_inode && x_->db_size == y_->db_size && x_->db_mtime_ns == y_->db_mtime_ns);             \
-        assert_true(x_->run_count == y_->run_count && x_->replica_count == y_->replica_count);                                     \
-        assert_memory_equal(x_->runs, y_->runs, x_->run_count * sizeof x_->runs[0]);                                               \
-        for (uint32_t i_ = 0; i_ < x_->replica_count; i_++) {                                                                      \
-            const struct identity_replica *r_ = &x_->replicas[i_], *s_ = &y_->replicas[i_];                                        \
-            assert_true(digest_equal(&r_->place, &s_->place) && uid_equal(&r_->database, &s_->database));                          \
-            assert_true(r_->durable_txid == s_->durable_txid && digest_equal(&r_->head, &s_->head));                               \
-            assert_true(r_->head_checksum == s_->head_checksum && r_->base_owed == s_->base_owed &&                                \
-                        r_->anew_txid == s_->anew_txid && r_->unrelated == s_->unrelated);                                         \
-            assert_int_equal(r_->attempt_count, s_->attempt_count);                                                                \
-            assert_memory_equal(r_->attempts, s_->attempts, r_->attempt_count * sizeof r_->attempts[0]);                           \
-        }                                                                                                                          \
+#define assert_identities_equal(a, b)                                                                                  \
+    do {                                                                                                               \
+        const struct identity *x_ = (a), *y_ = (b);                                                                    \
+        assert_true(digest_equal(&x_->binding.place, &y_->binding.place) && x_->binding.inode == y_->binding.inode);   \
+        assert_true(uid_equal(&x_->writer, &y_->writer) && x_->txid == y_->txid && x_->time_ms == y_->time_ms);        \
+        assert_true(wal_pos_equal(&x_->pos, &y_->pos) && wal_pos_equal(&x_->pos_before_reset, &y_->pos_before_reset)); \
+        assert_true(x_->db_inode == y_->db_inode && x_->db_size == y_->db_size && x_->db_mtime_ns == y_->db_mtime_ns); \
+        assert_true(x_->run_count == y_->run_count && x_->replica_count == y_->replica_count);                         \
+        assert_memory_equal(x_->runs, y_->runs, x_->run_count * sizeof x_->runs[0]);                                   \
+        for (uint32_t i_ = 0; i_ < x_->replica_count; i_++) {                                                          \
+            const struct identity_replica *r_ = &x_->replicas[i_], *s_ = &y_->replicas[i_];                            \
+            assert_true(digest_equal(&r_->place, &s_->place) && uid_equal(&r_->database, &s_->database));              \
+            assert_true(r_->durable_txid == s_->durable_txid && digest_equal(&r_->head, &s_->head));                   \
+            assert_true(r_->head_checksum == s_->head_checksum && r_->base_owed == s_->base_owed &&                    \
+                        r_->anew_txid == s_->anew_txid && r_->unrelated == s_->unrelated);                             \
+            assert_int_equal(r_->attempt_count, s_->attempt_count);                                                    \
+            assert_memory_equal(r_->attempts, s_->attempts, r_->attempt_count * sizeof r_->attempts[0]);               \
+        }                                                                                                              \
     } while (0)
 
 #endif

@@ -52,7 +52,8 @@ static inline struct memory_object *memory_store_object(struct memory_store *m, 
     return i < m->count && strcmp(m->objects[i].key, key) == 0 ? &m->objects[i] : NULL;
 }
 
-static inline int memory_store_insert(struct memory_store *m, const char *key, const void *bytes, size_t n, struct err *e)
+static inline int memory_store_insert(struct memory_store *m, const char *key, const void *bytes, size_t n,
+                                      struct err *e)
 {
     size_t i = memory_store_find(m, key);
     if (i < m->count && strcmp(m->objects[i].key, key) == 0)
@@ -77,8 +78,8 @@ static inline int memory_store_insert(struct memory_store *m, const char *key, c
     return 0;
 }
 
-static inline int memory_store_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
-                                       struct err *e)
+static inline int memory_store_put_new(struct store *s, const char *key, const void *bytes, size_t n,
+                                       int64_t *ret_time_ms, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     *ret_time_ms = m->now_ms;
@@ -88,7 +89,8 @@ static inline int memory_store_put_new(struct store *s, const char *key, const v
     return rc;
 }
 
-static inline int memory_store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+static inline int memory_store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n,
+                                    struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     int rc = 0;
@@ -104,8 +106,8 @@ static inline int memory_store_read(struct store *s, const char *key, uint64_t o
     return rc;
 }
 
-static inline int memory_store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
-                                         struct err *e)
+static inline int memory_store_read_tail(struct store *s, const char *key, size_t n, struct buf *out,
+                                         uint64_t *ret_size, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     pthread_mutex_lock(&m->lock);
@@ -120,15 +122,16 @@ static inline int memory_store_read_tail(struct store *s, const char *key, size_
     return rc;
 }
 
-static inline int memory_store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
-                                    struct err *e)
+static inline int memory_store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn,
+                                    void *context, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
     bool stopped = false;
     if (m->list_fails)
         return err_set(e, ERR_REMOTE, 0, "made to fail");
     pthread_mutex_lock(&m->lock);
-    for (size_t i = memory_store_find(m, prefix); i < m->count && strncmp(m->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
+    for (size_t i = memory_store_find(m, prefix);
+         i < m->count && strncmp(m->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
         const struct memory_object *o = &m->objects[i];
         struct store_entry entry = {.key = o->key, .size = o->size, .time_ms = o->time_ms};
         for (unsigned n = m->shown ? m->shown(o->key) : 1; n > 0 && !stopped; n--)

@@ -23,12 +23,15 @@ struct object_parts {
     const uint8_t *payload; /* the bytes of the versions, one after the other */
 };
 
-static inline int object_make(struct codec *codec, const struct object_parts *p, struct buf *ret_object, struct digest *ret_digest,
-                              struct err *e)
+static inline int object_make(struct codec *codec, const struct object_parts *p, struct buf *ret_object,
+                              struct digest *ret_digest, struct err *e)
 {
     struct segment_writer w;
-    struct segment_content content = {
-        .info = &p->info, .records = p->records, .record_count = p->record_count, .list = p->list, .list_count = p->list_count};
+    struct segment_content content = {.info = &p->info,
+                                      .records = p->records,
+                                      .record_count = p->record_count,
+                                      .list = p->list,
+                                      .list_count = p->list_count};
     size_t at = 0;
     int rc = segment_writer_init(&w, codec, p->info.page_size, e);
     for (size_t i = 0; rc == 0 && i < p->version_count; i++) {
@@ -42,10 +45,12 @@ static inline int object_make(struct codec *codec, const struct object_parts *p,
 }
 
 /* Decodes an object of which all bytes are at hand. */
-static inline int object_decode(const uint8_t *object, size_t size, struct codec *codec, struct segment *ret_segment, struct err *e)
+static inline int object_decode(const uint8_t *object, size_t size, struct codec *codec, struct segment *ret_segment,
+                                struct err *e)
 {
     struct segment_trailer t;
-    if (segment_header_check(object, size, e) || segment_trailer_decode(object + size - SEGMENT_TRAILER_BYTES, size, &t, e))
+    if (segment_header_check(object, size, e) ||
+        segment_trailer_decode(object + size - SEGMENT_TRAILER_BYTES, size, &t, e))
         return -1;
     return segment_decode(&t, object + t.tail_offset, codec, SEGMENT_WANT_ALL, ret_segment, e);
 }
@@ -84,7 +89,8 @@ static inline int forgery_section(struct buf *out, const uint8_t **at, const uin
 }
 
 /* Takes a sound object apart. */
-static inline int forgery_open(struct forgery *f, const uint8_t *object, size_t size, struct codec *codec, struct err *e)
+static inline int forgery_open(struct forgery *f, const uint8_t *object, size_t size, struct codec *codec,
+                               struct err *e)
 {
     *f = (struct forgery){.blocks = BUF_INIT(1 << 28)};
     memcpy(f->trailer, object + size - SEGMENT_TRAILER_BYTES, SEGMENT_TRAILER_BYTES);

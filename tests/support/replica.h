@@ -46,7 +46,8 @@ static inline uint8_t *model_bytes(const struct model_state *s, uint32_t pgno)
 static inline void model_change(struct dice *d, struct model_state *s, uint32_t pgno)
 {
     uint8_t *page = model_bytes(s, pgno);
-    uint32_t at = dice_below(d, s->page_size), most = dice_below(d, 3) ? 20 : s->page_size, n = dice_between(d, 1, most);
+    uint32_t at = dice_below(d, s->page_size), most = dice_below(d, 3) ? 20 : s->page_size,
+             n = dice_between(d, 1, most);
     if (dice_below(d, 12) == 0 && pgno > 1)
         memset(page, 0, s->page_size);
     else
@@ -74,7 +75,8 @@ static inline void model_commit(struct model *m, struct dice *d, uint32_t page_s
     const struct model_state *before = &m->at[m->newest];
     struct model_state *s = &m->at[m->newest + 1];
     bool anew = before->page_size != page_size;
-    *s = (struct model_state){.record = before->record, .page_size = page_size, .epoch = anew ? m->newest + 1 : before->epoch};
+    *s = (struct model_state){
+        .record = before->record, .page_size = page_size, .epoch = anew ? m->newest + 1 : before->epoch};
     s->bytes = calloc(MODEL_PAGES, page_size);
     if (!s->bytes)
         abort();
@@ -190,10 +192,12 @@ static inline void pack_page(struct replica *r, struct packing *p, uint32_t pgno
 {
     const struct model_state *s = &r->model.at[txid], *f = &r->model.at[from];
     const struct model_page *page = &s->page[pgno], *old = &f->page[pgno];
-    struct version v = {.pgno = pgno, .kind = page->hash ? VERSION_IMAGE : VERSION_ZERO, .txid = page->txid, .hash = page->hash};
+    struct version v = {
+        .pgno = pgno, .kind = page->hash ? VERSION_IMAGE : VERSION_ZERO, .txid = page->txid, .hash = page->hash};
     if (page->born && page->born == old->born && s->epoch == f->epoch && dice_below(&r->dice, 4)) {
         for (uint64_t t = from; t < txid; t++)
-            v.mask |= patch_diff(model_bytes(&r->model.at[t], pgno), model_bytes(&r->model.at[t + 1], pgno), s->page_size);
+            v.mask |=
+                patch_diff(model_bytes(&r->model.at[t], pgno), model_bytes(&r->model.at[t + 1], pgno), s->page_size);
         if (v.mask != 0 && old->txid < page->txid) {
             v.kind = VERSION_PATCH;
             v.from = old->txid;
@@ -202,7 +206,8 @@ static inline void pack_page(struct replica *r, struct packing *p, uint32_t pgno
     pack(p, &v, model_bytes(s, pgno), s->page_size);
 }
 
-static inline struct segment_info replica_info(const struct replica *r, enum object_kind kind, uint64_t min, uint64_t max)
+static inline struct segment_info replica_info(const struct replica *r, enum object_kind kind, uint64_t min,
+                                               uint64_t max)
 {
     struct segment_info i = {.kind = kind,
                              .min = min,
@@ -217,8 +222,8 @@ static inline struct segment_info replica_info(const struct replica *r, enum obj
     return i;
 }
 
-static inline void replica_put(struct replica *r, const struct name *name, struct object_parts *parts, struct packing *p,
-                               struct listed *ret_listed)
+static inline void replica_put(struct replica *r, const struct name *name, struct object_parts *parts,
+                               struct packing *p, struct listed *ret_listed)
 {
     char key[NAME_MAX_BYTES];
     struct buf object = {0};
@@ -232,7 +237,8 @@ static inline void replica_put(struct replica *r, const struct name *name, struc
         parts->info.last_page = p->versions[p->count - 1].pgno;
     }
     name_format(name, key);
-    if (object_make(r->codec, parts, &object, &digest, &e) || store_put_new(r->store, key, object.data, object.len, NULL, &e))
+    if (object_make(r->codec, parts, &object, &digest, &e) ||
+        store_put_new(r->store, key, object.data, object.len, NULL, &e))
         fail_msg("%s", e.msg);
     if (name->kind == NAME_LEVEL0)
         r->head = digest;
@@ -290,7 +296,8 @@ static inline struct placed *replica_put_full(struct replica *r, uint64_t min, u
 }
 
 /* Pages of the range whose last change is in (after, at], as they are at `at`. */
-static inline void pack_range(struct replica *r, struct packing *p, uint32_t first, uint32_t last, uint64_t after, uint64_t at)
+static inline void pack_range(struct replica *r, struct packing *p, uint32_t first, uint32_t last, uint64_t after,
+                              uint64_t at)
 {
     const struct model_state *s = &r->model.at[at];
     for (uint32_t pgno = first; pgno <= last && pgno <= s->record.pages; pgno++) {
@@ -304,12 +311,15 @@ static inline void pack_range(struct replica *r, struct packing *p, uint32_t fir
 }
 
 /* Only the last version of each page. Level 0 (LAST_ONLY) or above; with IN_PARTS, half of it in parts read at earlier moments. */
-static inline struct placed *replica_put_last(struct replica *r, unsigned level, uint64_t min, uint64_t max, uint32_t flags)
+static inline struct placed *replica_put_last(struct replica *r, unsigned level, uint64_t min, uint64_t max,
+                                              uint32_t flags)
 {
     struct listed list[2];
     struct name name = {.kind = level ? NAME_LEVEL : NAME_LEVEL0, .level = level, .min = min, .max = level ? max : 0};
-    struct object_parts parts = {
-        .info = replica_info(r, OBJECT_SEGMENT, min, max), .records = &r->model.at[max].record, .record_count = 1, .list = list};
+    struct object_parts parts = {.info = replica_info(r, OBJECT_SEGMENT, min, max),
+                                 .records = &r->model.at[max].record,
+                                 .record_count = 1,
+                                 .list = list};
     uint64_t part_at[2] = {min - 1, min - 1}, epoch = r->model.at[max].epoch;
     parts.info.level = level;
     parts.info.flags = flags | (level ? 0 : SEGMENT_LAST_ONLY);
@@ -431,7 +441,8 @@ static inline void replica_random(struct replica *r)
     uint64_t ends[MODEL_TXIDS];
     size_t count = 0;
     uint32_t page_size = sizes[dice_below(&r->dice, 2)];
-    unsigned total = dice_between(&r->dice, 1, 24), turn = dice_below(&r->dice, 3) ? total : dice_below(&r->dice, total);
+    unsigned total = dice_between(&r->dice, 1, 24),
+             turn = dice_below(&r->dice, 3) ? total : dice_below(&r->dice, total);
     replica_commits(r, turn, page_size);
     replica_commits(r, total - turn, page_size ^ 512 ^ 1024);
     replica_random_level0(r, ends, &count);

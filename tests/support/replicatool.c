@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define fail_msg(...)                                                                                                              \
-    do {                                                                                                                           \
-        fprintf(stderr, __VA_ARGS__);                                                                                              \
-        exit(1);                                                                                                                   \
+#define fail_msg(...)                                                                                                  \
+    do {                                                                                                               \
+        fprintf(stderr, __VA_ARGS__);                                                                                  \
+        exit(1);                                                                                                       \
     } while (0)
 
 #include "replica.h"

@@ -170,7 +170,8 @@ static void run_threads(unsigned n, void *(*fn)(void *), void *arg)
 
 static int bench(struct store *s, const char *size, const char *count, const char *threads, struct err *e)
 {
-    struct bench b = {.store = s, .lock = PTHREAD_MUTEX_INITIALIZER, .size = strtoul(size, NULL, 10), .run = clock_wall_ms()};
+    struct bench b = {
+        .store = s, .lock = PTHREAD_MUTEX_INITIALIZER, .size = strtoul(size, NULL, 10), .run = clock_wall_ms()};
     b.count = (unsigned)strtoul(count, NULL, 10);
     b.ms = calloc(b.count + 1, sizeof *b.ms);
     if (!b.ms)
@@ -181,9 +182,11 @@ static int bench(struct store *s, const char *size, const char *count, const cha
     cpu = cpu_us() - cpu;
     qsort(b.ms, b.count, sizeof *b.ms, by_ms);
     if (!b.failed)
-        printf("{\"size\": %zu, \"count\": %u, \"put_per_s\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"cpu_us\": %.1f, "
-               "\"rss_kib\": %ld}\n",
-               b.size, b.count, b.count / seconds, b.ms[b.count / 2], b.ms[b.count * 99 / 100], (double)cpu / b.count, rss_kib());
+        printf(
+            "{\"size\": %zu, \"count\": %u, \"put_per_s\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"cpu_us\": %.1f, "
+            "\"rss_kib\": %ld}\n",
+            b.size, b.count, b.count / seconds, b.ms[b.count / 2], b.ms[b.count * 99 / 100], (double)cpu / b.count,
+            rss_kib());
     free(b.ms);
     *e = b.error;
     return b.failed ? -1 : 0;

@@ -172,7 +172,8 @@ static inline void a_listing_is_in_ascending_byte_order_whatever_the_folders(voi
                                        "base.x",         "base-x", "base/02-a/a",  "part/a",     "1-x"};
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         put(s, keys[i], keys[i]);
-    assert_listing(s, "", "", "0/0a 0/0b 1-x 1/0a-0b base-x base.x base/02-a/a base/02/0a base/02/marker part/a seawall.json");
+    assert_listing(s, "", "",
+                   "0/0a 0/0b 1-x 1/0a-0b base-x base.x base/02-a/a base/02/0a base/02/marker part/a seawall.json");
     store_close(s);
 }
 
@@ -366,24 +367,25 @@ static inline void of_several_processes_that_put_one_key_exactly_one_wins(void *
     store_close(s);
 }
 
-#define STORE_TEST(test, sut)                                                                                                      \
-    {                                                                                                                              \
-#test, test, (sut).clear, (sut).forget, &(sut)                                                                             \
+#define STORE_TEST(test, sut)                                                                                          \
+    {                                                                                                                  \
+#test, test, (sut).clear, (sut).forget, &(sut)                                                                 \
     }
 /* Of a store that lacks exclusive PUT: all but the races. */
-#define STORE_CONTRACT_TESTS_OF_WEAK(sut)                                                                                          \
-    STORE_TEST(an_object_that_was_put_reads_back_from_any_handle, sut),                                                            \
-        STORE_TEST(a_second_put_of_a_key_is_refused_and_changes_nothing, sut),                                                     \
-        STORE_TEST(a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found, sut),                                       \
-        STORE_TEST(the_tail_of_an_object_comes_with_its_size, sut), STORE_TEST(an_empty_object_is_an_object, sut),                 \
-        STORE_TEST(large_objects_and_ranges_are_exact, sut),                                                                       \
-        STORE_TEST(a_listing_is_in_ascending_byte_order_whatever_the_folders, sut),                                                \
-        STORE_TEST(a_listing_begins_with_its_prefix_and_after_its_start, sut),                                                     \
-        STORE_TEST(a_listing_tells_sizes_and_ends_when_the_reader_says_so, sut),                                                   \
-        STORE_TEST(an_empty_place_has_an_empty_listing, sut), STORE_TEST(a_removed_object_is_gone_and_its_key_is_free, sut),       \
+#define STORE_CONTRACT_TESTS_OF_WEAK(sut)                                                                              \
+    STORE_TEST(an_object_that_was_put_reads_back_from_any_handle, sut),                                                \
+        STORE_TEST(a_second_put_of_a_key_is_refused_and_changes_nothing, sut),                                         \
+        STORE_TEST(a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found, sut),                           \
+        STORE_TEST(the_tail_of_an_object_comes_with_its_size, sut), STORE_TEST(an_empty_object_is_an_object, sut),     \
+        STORE_TEST(large_objects_and_ranges_are_exact, sut),                                                           \
+        STORE_TEST(a_listing_is_in_ascending_byte_order_whatever_the_folders, sut),                                    \
+        STORE_TEST(a_listing_begins_with_its_prefix_and_after_its_start, sut),                                         \
+        STORE_TEST(a_listing_tells_sizes_and_ends_when_the_reader_says_so, sut),                                       \
+        STORE_TEST(an_empty_place_has_an_empty_listing, sut),                                                          \
+        STORE_TEST(a_removed_object_is_gone_and_its_key_is_free, sut),                                                 \
         STORE_TEST(the_clock_of_the_store_does_not_fall, sut)
 
-#define STORE_CONTRACT_TESTS(sut)                                                                                                  \
+#define STORE_CONTRACT_TESTS(sut)                                                                                      \
     STORE_CONTRACT_TESTS_OF_WEAK(sut), STORE_TEST(of_several_threads_that_put_one_key_exactly_one_wins, sut)
 
 /* For a place that several processes can open. */

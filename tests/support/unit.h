@@ -25,27 +25,27 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The call succeeded, or the test fails with the story of its error. */
-#define assert_ok(call, e)                                                                                                         \
-    do {                                                                                                                           \
-        if (call)                                                                                                                  \
-            fail_msg("%s", (e)->msg);                                                                                              \
+#define assert_ok(call, e)                                                                                             \
+    do {                                                                                                               \
+        if (call)                                                                                                      \
+            fail_msg("%s", (e)->msg);                                                                                  \
     } while (0)
 
 /* The call failed, with this code. */
-#define assert_error(call, e, wanted)                                                                                              \
-    do {                                                                                                                           \
-        (e)->code = ERR_NONE;                                                                                                      \
-        (e)->msg[0] = 0;                                                                                                           \
-        if ((call) == 0)                                                                                                           \
-            fail_msg("succeeded, but should have failed: %s", #call);                                                              \
-        if ((e)->code != (wanted))                                                                                                 \
-            fail_msg("failed with code %d instead of %d (%s): %s", (int)(e)->code, (int)(wanted), #wanted, (e)->msg);              \
+#define assert_error(call, e, wanted)                                                                                  \
+    do {                                                                                                               \
+        (e)->code = ERR_NONE;                                                                                          \
+        (e)->msg[0] = 0;                                                                                               \
+        if ((call) == 0)                                                                                               \
+            fail_msg("succeeded, but should have failed: %s", #call);                                                  \
+        if ((e)->code != (wanted))                                                                                     \
+            fail_msg("failed with code %d instead of %d (%s): %s", (int)(e)->code, (int)(wanted), #wanted, (e)->msg);  \
     } while (0)
 
-#define assert_contains(text, part)                                                                                                \
-    do {                                                                                                                           \
-        if (!strstr((text), (part)))                                                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                                                \
+#define assert_contains(text, part)                                                                                    \
+    do {                                                                                                               \
+        if (!strstr((text), (part)))                                                                                   \
+            fail_msg("'%s' does not contain '%s'", (text), (part));                                                    \
     } while (0)
 
 /* ---- a folder for each test */

@@ -4,7 +4,9 @@
 
 #include "aws/credential_answer.h"
 #include "aws/credential_process.h"
+#include "aws/credentials.h"
 #include "aws/service_url.h"
+#include "aws/settings.h"
 #include "aws/sigv4.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -111,20 +113,20 @@ static void start_anew(void)
     source = NULL;
 }
 
-#define assert_found(now, access, from)                                                                                            \
-    do {                                                                                                                           \
-        char origin_[CREDENTIALS_ORIGIN_MAX];                                                                                      \
-        assert_ok(get_at(now), &err);                                                                                              \
-        assert_string_equal(found.access_key, access);                                                                             \
-        assert_non_null(strstr(found.secret_key, "HUSH"));                                                                         \
-        credentials_origin(source, origin_);                                                                                       \
-        assert_string_equal(origin_, from);                                                                                        \
+#define assert_found(now, access, from)                                                                                \
+    do {                                                                                                               \
+        char origin_[CREDENTIALS_ORIGIN_MAX];                                                                          \
+        assert_ok(get_at(now), &err);                                                                                  \
+        assert_string_equal(found.access_key, access);                                                                 \
+        assert_non_null(strstr(found.secret_key, "HUSH"));                                                             \
+        credentials_origin(source, origin_);                                                                           \
+        assert_string_equal(origin_, from);                                                                            \
     } while (0)
 
-#define assert_none(now, code, part)                                                                                               \
-    do {                                                                                                                           \
-        assert_error(get_at(now), &err, code);                                                                                     \
-        assert_contains(err.msg, part);                                                                                            \
+#define assert_none(now, code, part)                                                                                   \
+    do {                                                                                                               \
+        assert_error(get_at(now), &err, code);                                                                         \
+        assert_contains(err.msg, part);                                                                                \
     } while (0)
 
 /* ---- what the server says; each answer is another one, by its number */
@@ -140,7 +142,8 @@ static void give_json(const char *token_key, struct server_reply *r)
     clock_format(served_at + lifetime_ms, when);
     r->status = status;
     snprintf(r->body, sizeof r->body,
-             "{\"Code\":\"%s\",\"AccessKeyId\":\"AS%u\",\"SecretAccessKey\":\"HUSH%u\",\"%s\":\"HUSHtoken\",\"Expiration\":\"%s\"}",
+             "{\"Code\":\"%s\",\"AccessKeyId\":\"AS%u\",\"SecretAccessKey\":\"HUSH%u\",\"%s\":\"HUSHtoken\","
+             "\"Expiration\":\"%s\"}",
              status == 200 ? "Success" : "HUSH 1", n, n, token_key, when);
 }
 
@@ -159,13 +162,15 @@ static void give_sts(const struct server_request *q, struct server_reply *r)
     r->status = status;
     if (status != 200)
         snprintf(r->body, sizeof r->body,
-                 "<ErrorResponse xmlns=\"x\"><Error><Code>AccessDenied</Code><Message>HUSH</Message></Error></ErrorResponse>");
+                 "<ErrorResponse "
+                 "xmlns=\"x\"><Error><Code>AccessDenied</Code><Message>HUSH</Message></Error></ErrorResponse>");
     else
-        snprintf(r->body, sizeof r->body,
-                 "<%sResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><%sResult><Credentials>\n<AccessKeyId>AS%u"
-                 "</AccessKeyId>\n<SecretAccessKey>HUSH%u</SecretAccessKey><SessionToken> HUSH+/=%u\n</SessionToken>"
-                 "<Expiration>%s</Expiration></Credentials></%sResult></%sResponse>",
-                 action, action, n, n, n, when, action, action);
+        snprintf(
+            r->body, sizeof r->body,
+            "<%sResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><%sResult><Credentials>\n<AccessKeyId>AS%u"
+            "</AccessKeyId>\n<SecretAccessKey>HUSH%u</SecretAccessKey><SessionToken> HUSH+/=%u\n</SessionToken>"
+            "<Expiration>%s</Expiration></Credentials></%sResult></%sResponse>",
+            action, action, n, n, n, when, action, action);
 }
 
 /* Metadata: tokens "t1", "t2", ...; those before `token_valid` are refused. */
@@ -260,33 +265,32 @@ static void the_profile_comes_out_of_both_files(void **state)
 {
     char region[64], endpoint[1024];
     (void)state;
-    write_aws(
-        ".aws/config",
-        "[default]\nregion = eu-north-1\n[profile  p]\n" KEYS(
-            "CONFIG") "aws_session_token = HUSHconfig\n"
-                      "region = eu-central-1\nservices = mine\nendpoint_url = http://general\n"
-                      "[services mine]\ns3 =\n  endpoint_url = http://127.0.0.1:9000/x\nsts =\n  endpoint_url = http://other\n");
+    write_aws(".aws/config", "[default]\nregion = eu-north-1\n[profile  p]\n" KEYS(
+                                 "CONFIG") "aws_session_token = HUSHconfig\n"
+                                           "region = eu-central-1\nservices = mine\nendpoint_url = http://general\n"
+                                           "[services mine]\ns3 =\n  endpoint_url = http://127.0.0.1:9000/x\nsts =\n  "
+                                           "endpoint_url = http://other\n");
     write_aws("elsewhere", "[p]\n" KEYS("FILE"));
     set("AWS_SHARED_CREDENTIALS_FILE", temp_path("elsewhere"));
     set("AWS_PROFILE", "p");
     assert_found(NOW, "AKIAFILE", "profile 'p'");
     assert_string_equal(found.secret_key, "HUSH/FILE+=;#");
     assert_string_equal(found.session_token, ""); /* that of the config file belongs to other keys */
-    assert_ok(credentials_region(NULL, region, sizeof region, &err), &err);
+    assert_ok(settings_region(NULL, region, sizeof region, &err), &err);
     assert_string_equal(region, "eu-central-1");
-    assert_ok(credentials_region("default", region, sizeof region, &err), &err);
+    assert_ok(settings_region("default", region, sizeof region, &err), &err);
     assert_string_equal(region, "eu-north-1");
-    assert_ok(credentials_endpoint(NULL, endpoint, sizeof endpoint, &err), &err);
+    assert_ok(settings_endpoint(NULL, endpoint, sizeof endpoint, &err), &err);
     assert_string_equal(endpoint, "http://127.0.0.1:9000/x");
     set("AWS_ENDPOINT_URL", "http://everything");
     set("AWS_REGION", "us-west-2");
-    assert_ok(credentials_endpoint(NULL, endpoint, sizeof endpoint, &err), &err);
+    assert_ok(settings_endpoint(NULL, endpoint, sizeof endpoint, &err), &err);
     assert_string_equal(endpoint, "http://everything");
-    assert_ok(credentials_region(NULL, region, sizeof region, &err), &err);
+    assert_ok(settings_region(NULL, region, sizeof region, &err), &err);
     assert_string_equal(region, "us-west-2");
-    assert_error(credentials_region(NULL, region, 9, &err), &err, ERR_CONFIG); /* never cut */
+    assert_error(settings_region(NULL, region, 9, &err), &err, ERR_CONFIG); /* never cut */
     set("AWS_REGION", "a.evil/");
-    assert_error(credentials_region(NULL, region, sizeof region, &err), &err, ERR_CONFIG);
+    assert_error(settings_region(NULL, region, sizeof region, &err), &err, ERR_CONFIG);
 }
 
 static void a_session_token_of_four_kilobytes_survives(void **state)
@@ -304,18 +308,19 @@ static void a_session_token_of_four_kilobytes_survives(void **state)
 
 static void what_is_wrong_with_a_file_is_said_without_its_text(void **state)
 {
-    static const char *const wrong[] = {"[default]\nHUSH\n",
-                                        "[default]\naws_access_key_id = AKIA\n",
-                                        "[default]\naws_secret_access_key = HUSH\n",
-                                        "[default]\naws_access_key_id = A\naws_secret_access_key = HUSH\x01\n",
-                                        "[default]\naws_access_key_id = A\naws_secret_access_key = HUSH\n  HUSH\n",
-                                        "[default]\naws_access_key_id = A\naws_secret_access_key = S%0300dHUSH\n",
-                                        "[default]\nrole_arn = arn:HUSH\n",
-                                        "[default]\nrole_arn = arn\nsource_profile = default\nweb_identity_token_file = /HUSH\n",
-                                        "[default]\nrole_arn = arn\nsource_profile = default\nduration_seconds = 1\n" KEYS("X"),
-                                        "[default]\nrole_arn = arn\ncredential_source = HUSH\n",
-                                        "[default]\nrole_arn = arn\ncredential_source = Environment\n",
-                                        "[default]\nsso_session = HUSH\n"};
+    static const char *const wrong[] = {
+        "[default]\nHUSH\n",
+        "[default]\naws_access_key_id = AKIA\n",
+        "[default]\naws_secret_access_key = HUSH\n",
+        "[default]\naws_access_key_id = A\naws_secret_access_key = HUSH\x01\n",
+        "[default]\naws_access_key_id = A\naws_secret_access_key = HUSH\n  HUSH\n",
+        "[default]\naws_access_key_id = A\naws_secret_access_key = S%0300dHUSH\n",
+        "[default]\nrole_arn = arn:HUSH\n",
+        "[default]\nrole_arn = arn\nsource_profile = default\nweb_identity_token_file = /HUSH\n",
+        "[default]\nrole_arn = arn\nsource_profile = default\nduration_seconds = 1\n" KEYS("X"),
+        "[default]\nrole_arn = arn\ncredential_source = HUSH\n",
+        "[default]\nrole_arn = arn\ncredential_source = Environment\n",
+        "[default]\nsso_session = HUSH\n"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         char text[1024];
@@ -393,8 +398,9 @@ static void a_role_is_assumed_with_the_keys_of_its_source_profile(void **state)
 {
     (void)state;
     serve(give_sts);
-    write_aws(".aws/config", "[profile role]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = base\nexternal_id = x y\n"
-                             "role_session_name = me\nduration_seconds = 900\n");
+    write_aws(".aws/config",
+              "[profile role]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = base\nexternal_id = x y\n"
+              "role_session_name = me\nduration_seconds = 900\n");
     write_aws(".aws/credentials", "[base]\n" KEYS("BASE") "aws_session_token = HUSHbase\n");
     set("AWS_PROFILE", "role");
     assert_found(NOW, "AS1", "profile 'role'");
@@ -410,8 +416,9 @@ static void roles_form_a_chain(void **state)
 {
     (void)state;
     serve(give_sts);
-    write_aws(".aws/config", "[default]\nrole_arn = arn:outer\nsource_profile = inner\n[profile inner]\nrole_arn = arn:inner\n"
-                             "source_profile = inner\n" KEYS("SELF"));
+    write_aws(".aws/config",
+              "[default]\nrole_arn = arn:outer\nsource_profile = inner\n[profile inner]\nrole_arn = arn:inner\n"
+              "source_profile = inner\n" KEYS("SELF"));
     assert_found(NOW, "AS2", "profile 'default'");
     assert_int_equal(server_requests(&server), 2);
     assert_signed_by("AS1", "HUSH1");
@@ -419,7 +426,9 @@ static void roles_form_a_chain(void **state)
     set("AWS_ACCESS_KEY_ID", "AKIAENV");
     set("AWS_SECRET_ACCESS_KEY", "HUSHenv");
     write_aws(".aws/config", "[profile p]\nrole_arn = arn:x\ncredential_source = Environment\n");
-    assert_ok(credentials_new(http, &(struct credentials_options){.profile = "p", .region = "eu-west-9"}, &source, &err), &err);
+    assert_ok(
+        credentials_new(http, &(struct credentials_options){.profile = "p", .region = "eu-west-9"}, &source, &err),
+        &err);
     assert_found(NOW, "AS3", "profile 'p'");
     assert_signed_by("AKIAENV", "HUSHenv");
 }
@@ -428,8 +437,9 @@ static void a_circle_of_source_profiles_is_found(void **state)
 {
     (void)state;
     serve(give_sts);
-    write_aws(".aws/config", "[default]\nrole_arn = arn:a\nsource_profile = b\n[profile b]\nrole_arn = arn:b\nsource_profile = c\n"
-                             "[profile c]\nrole_arn = arn:c\nsource_profile = b\n");
+    write_aws(".aws/config",
+              "[default]\nrole_arn = arn:a\nsource_profile = b\n[profile b]\nrole_arn = arn:b\nsource_profile = c\n"
+              "[profile c]\nrole_arn = arn:c\nsource_profile = b\n");
     assert_none(NOW, ERR_CONFIG, "source_profile goes in a circle: 'b'");
     write_aws(".aws/config", "[default]\nrole_arn = arn:a\nsource_profile = default\n");
     start_anew();
@@ -464,8 +474,9 @@ static void web_identity_reads_the_token_file_each_time(void **state)
     write_text(temp_path("token"), "HUSH.one\n");
     start_anew();
     assert_found(NOW, "AS1", "web identity");
-    assert_string_equal(sent_form(), "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Ar&RoleSessionName=pod&"
-                                     "DurationSeconds=3600&WebIdentityToken=HUSH.one");
+    assert_string_equal(sent_form(),
+                        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Ar&RoleSessionName=pod&"
+                        "DurationSeconds=3600&WebIdentityToken=HUSH.one");
     assert_string_equal(sent_header("authorization"), "");
     write_text(temp_path("token"), "HUSH.two");
     served_at = NOW + HOUR;
@@ -546,9 +557,9 @@ static void a_helper_program_gets_no_signals_blocked_and_no_descriptors(void **s
     void (*on_pipe)(int) = signal(SIGPIPE, SIG_IGN);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rc = credential_process_run(
-        "sed -n '/^SigBlk\\|^SigIgn/s/:.*\\(.\\{7\\}\\)$/ \\1/p' /proc/self/status; ls /proc/self/fd | grep -v '^[0123]$'", 5000,
-        NULL, &out, &err);
+    int rc = credential_process_run("sed -n '/^SigBlk\\|^SigIgn/s/:.*\\(.\\{7\\}\\)$/ \\1/p' /proc/self/status; ls "
+                                    "/proc/self/fd | grep -v '^[0123]$'",
+                                    5000, NULL, &out, &err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     signal(SIGPIPE, on_pipe);
     close(fd);
@@ -610,7 +621,8 @@ static void plain_http_goes_to_this_machine_only(void **state)
                                       "http://localhost#@example.org/",
                                       "http://local host/",
                                       "http://localhost/\r\nX: 1"};
-    static const char *const elsewhere[] = {"http://169.254.169.254/", "http://10.0.0.1/", "http://127.0.0.1.example.org/"};
+    static const char *const elsewhere[] = {"http://169.254.169.254/", "http://10.0.0.1/",
+                                            "http://127.0.0.1.example.org/"};
     struct service_url u;
     (void)state;
     for (size_t i = 0; i < COUNT_OF(good); i++) {

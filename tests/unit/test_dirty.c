@@ -1,5 +1,5 @@
 /* What is known of the changes of a page, against a model that remembers all of them. */
-#include "replicate/dirty.h"
+#include "capture/dirty.h"
 
 #include "dice.h"
 #include "unit.h"
@@ -40,7 +40,8 @@ static void whatever_is_said_covers_every_change(void **state)
     for (uint64_t t = 1; t <= TXIDS; t++) {
         uint32_t pgno = 1 + dice_below(&dice, dice_below(&dice, 3) ? 20 : PAGES);
         struct change *c = &changes[t];
-        *c = (struct change){.pgno = pgno, .from = last[pgno], .to = t, .known = last[pgno] > 0 && dice_below(&dice, 10) > 0};
+        *c = (struct change){
+            .pgno = pgno, .from = last[pgno], .to = t, .known = last[pgno] > 0 && dice_below(&dice, 10) > 0};
         c->mask = c->known ? UINT64_C(1) << dice_below(&dice, 64) : 0;
         dirty_note(d, &(struct version){.pgno = pgno,
                                         .txid = t,

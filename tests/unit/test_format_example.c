@@ -79,7 +79,8 @@ static void make_example(struct example *x)
     memcpy(x->payload, x->page[0], PAGE_SIZE);
     patch_cut(mask, x->page[1], PAGE_SIZE, x->payload + PAGE_SIZE);
     x->versions[0] = (struct version){.pgno = 1, .kind = VERSION_IMAGE, .txid = 1, .hash = one};
-    x->versions[1] = (struct version){.pgno = 1, .kind = VERSION_PATCH, .txid = 2, .from = 1, .hash = two, .mask = mask};
+    x->versions[1] =
+        (struct version){.pgno = 1, .kind = VERSION_PATCH, .txid = 2, .from = 1, .hash = two, .mask = mask};
     x->versions[2] = (struct version){.pgno = 2, .kind = VERSION_ZERO, .txid = 1};
     x->records[0] = (struct commit_record){.txid = 1, .time_ms = 1767225600000, .pages = 2, .checksum = one};
     x->records[1] = (struct commit_record){.txid = 2, .time_ms = 1767225600250, .pages = 2, .checksum = two};
@@ -171,7 +172,8 @@ static void the_dump_in_the_page_decodes_field_by_field(void **state)
     assert_true(t->object_size == dump.len && t->list_stored == 0 && t->list_raw == 0);
     for (size_t k = 0; k < 2; k++) {
         const struct commit_record *a = &s.records[k], *b = &x.records[k];
-        assert_true(a->txid == b->txid && a->time_ms == b->time_ms && a->pages == b->pages && a->checksum == b->checksum);
+        assert_true(a->txid == b->txid && a->time_ms == b->time_ms && a->pages == b->pages &&
+                    a->checksum == b->checksum);
     }
     for (size_t k = 0; k < 3; k++) {
         const struct version *a = &s.versions[k], *b = &x.versions[k];
@@ -266,12 +268,17 @@ static void the_table_of_the_trailer_is_that_of_the_program(void **state)
                                        TRAILER_INDEX_STORED,  TRAILER_LIST_STORED,  TRAILER_RECORDS_RAW,
                                        TRAILER_INDEX_RAW,     TRAILER_LIST_RAW,     TRAILER_TAIL_CHECKSUM,
                                        TRAILER_OBJECT_SIZE,   TRAILER_CHECKSUM,     TRAILER_MAGIC};
-    static const char *const names[] = {
-        "version",       "kind",          "level",          "flags",        "min",           "max",         "start",
-        "page_size",     "first_page",    "last_page",      "codec",        "version_count", "block_count", "record_count",
-        "list_count",    "time",          "database",       "writer",       "run",           "nonce",       "checksum_before",
-        "digest_before", "tail_offset",   "records_stored", "index_stored", "list_stored",   "records_raw", "index_raw",
-        "list_raw",      "tail_checksum", "object_size",    "checksum",     "magic"};
+    static const char *const names[] = {"version",       "kind",         "level",
+                                        "flags",         "min",          "max",
+                                        "start",         "page_size",    "first_page",
+                                        "last_page",     "codec",        "version_count",
+                                        "block_count",   "record_count", "list_count",
+                                        "time",          "database",     "writer",
+                                        "run",           "nonce",        "checksum_before",
+                                        "digest_before", "tail_offset",  "records_stored",
+                                        "index_stored",  "list_stored",  "records_raw",
+                                        "index_raw",     "list_raw",     "tail_checksum",
+                                        "object_size",   "checksum",     "magic"};
     char *text = read_page(), *line = strstr(text, ".Sh TRAILER");
     size_t row = 0;
     unsigned next = 0;

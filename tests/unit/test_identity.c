@@ -1,4 +1,4 @@
-/* pagemap/identity.h: who we are, in bytes that prove themselves. */
+/* state/identity.h: who we are, in bytes that prove themselves. */
 #include "unit.h"
 
 #include "base/endian.h"
@@ -86,7 +86,8 @@ static void counts_beyond_their_limits_are_refused(void **state)
     assert_false(identity_decode(slot, &id, &(uint64_t){0}));
     put_be32(slot + 16, 19);
     assert_false(identity_decode(slot, &id, &(uint64_t){0}));
-    for (uint32_t at = 20; at + 4 <= size; at++) { /* wherever the counts lie: no value makes the decoder leave its arrays */
+    for (uint32_t at = 20; at + 4 <= size;
+         at++) { /* wherever the counts lie: no value makes the decoder leave its arrays */
         uint8_t kept[4];
         memcpy(kept, slot + at, 4);
         put_be32(slot + at, UINT32_C(0x7fffffff));

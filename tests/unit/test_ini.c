@@ -42,7 +42,8 @@ static void sections_keys_and_values_come_in_order(void **state)
                         NULL, &e),
               &e);
     assert_string_equal(
-        got, "[] before = '1'\n[a b]\n[a b] first = 'one two'\n[a b] empty = ''\n[a b] colon = 'x'\n[c]\n[c] last = '9'\n");
+        got,
+        "[] before = '1'\n[a b]\n[a b] first = 'one two'\n[a b] empty = ''\n[a b] colon = 'x'\n[c]\n[c] last = '9'\n");
 }
 
 static void only_a_blank_before_it_makes_a_comment_inside_a_line(void **state)
@@ -58,7 +59,8 @@ static void an_indented_line_belongs_to_the_key_above_it(void **state)
     struct err e;
     (void)state;
     assert_ok(read_text("[s]\ns3 =\n  a = 1\n\tb=2\n  # comment\n  more\nt = 3\n[u]\n  v = 4\n", NULL, &e), &e);
-    assert_string_equal(got, "[s]\n[s] s3 = ''\n[s] s3.a = '1'\n[s] s3.b = '2'\n[s] s3. = 'more'\n[s] t = '3'\n[u]\n[u] v = '4'\n");
+    assert_string_equal(
+        got, "[s]\n[s] s3 = ''\n[s] s3.a = '1'\n[s] s3.b = '2'\n[s] s3. = 'more'\n[s] t = '3'\n[u]\n[u] v = '4'\n");
 }
 
 static int check_long(void *context, const char *section, const char *key, const char *value, struct err *e)
@@ -76,7 +78,8 @@ static int check_long(void *context, const char *section, const char *key, const
 
 static void lines_of_any_length_are_read_whole(void **state)
 {
-    static const size_t lengths[] = {1, 40, 48, 49, 50, 51, 150, 190, 195, 196, 197, 198, 199, 200, 201, 400, 4096, 100000};
+    static const size_t lengths[] = {1,   40,  48,  49,  50,  51,  150, 190,  195,
+                                     196, 197, 198, 199, 200, 201, 400, 4096, 100000};
     struct err e;
     (void)state;
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
@@ -167,10 +170,14 @@ static void files_are_read_up_to_their_ceiling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(sections_keys_and_values_come_in_order),          UNIT(only_a_blank_before_it_makes_a_comment_inside_a_line),
-        UNIT(an_indented_line_belongs_to_the_key_above_it),    UNIT(lines_of_any_length_are_read_whole),
-        UNIT(what_is_wrong_is_named_by_line_and_never_quoted), UNIT(a_callback_stops_it_and_the_line_is_named),
-        UNIT(a_section_without_keys_is_delivered_too),         UNIT_IN_TEMP(files_are_read_up_to_their_ceiling),
+        UNIT(sections_keys_and_values_come_in_order),
+        UNIT(only_a_blank_before_it_makes_a_comment_inside_a_line),
+        UNIT(an_indented_line_belongs_to_the_key_above_it),
+        UNIT(lines_of_any_length_are_read_whole),
+        UNIT(what_is_wrong_is_named_by_line_and_never_quoted),
+        UNIT(a_callback_stops_it_and_the_line_is_named),
+        UNIT(a_section_without_keys_is_delivered_too),
+        UNIT_IN_TEMP(files_are_read_up_to_their_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,7 +114,8 @@ static void a_base_is_complete_when_all_that_its_marker_names_is_there(void **st
     assert_true(inventory.bases[0].start == 4 && inventory.bases[0].max == 6 && inventory.bases[0].chunks >= 1);
     assert_true(inventory.bases[0].state == INVENTORY_COMPLETE && inventory.bases[0].time_ms == 5000);
     assert_int_equal(inventory.bases[1].start, 8);
-    uint64_t bytes = inventory.bases[0].bytes + inventory.bases[1].bytes + inventory.levels[0].bytes + catalog.identity_size;
+    uint64_t bytes =
+        inventory.bases[0].bytes + inventory.bases[1].bytes + inventory.levels[0].bytes + catalog.identity_size;
     assert_true(bytes == catalog.bytes);
     name_format(&first->name, marker);
     damage(marker);

@@ -14,7 +14,8 @@ static uint8_t *make_database(const char *path, uint32_t page_size, size_t *ret_
     snprintf(pragma, sizeof pragma, "PRAGMA page_size=%u", page_size);
     sql(db, pragma);
     sql(db, "PRAGMA journal_mode=wal; CREATE TABLE t(a INTEGER PRIMARY KEY, b);"
-            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) INSERT INTO t(b) SELECT randomblob(700) "
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) INSERT INTO t(b) SELECT "
+            "randomblob(700) "
             "FROM c");
     sqlite3_close(db);
     uint8_t *bytes = file_bytes(path, ret_size);
@@ -105,7 +106,8 @@ static void unpublished_it_leaves_nothing(void **state)
     journal_end(&j);
     assert_int_equal(rmdir(temp_dir), 0);
     assert_int_equal(mkdir(temp_dir, 0700), 0);
-    assert_error(journal_begin(&j, temp_path("nowhere"), 512, 1, &(struct stat){.st_mode = 0600}, &e), &e, ERR_NOTFOUND);
+    assert_error(journal_begin(&j, temp_path("nowhere"), 512, 1, &(struct stat){.st_mode = 0600}, &e), &e,
+                 ERR_NOTFOUND);
     journal_end(&j);
 }
 
@@ -145,7 +147,8 @@ static int read_undo(const uint8_t *bytes, bool *ret_is_journal, struct err *e)
         const struct journal_note *n = &j.note;
         assert_true(same && next == PAGES + 1 && j.pages == PAGES);
         assert_true(n->checksum_before == 11 && n->checksum_after == 12 && n->txid_before == 13 && n->txid_after == 14);
-        assert_true(n->database.bytes[0] == 15 && n->pages_after == 16 && n->inode == 17 && n->size == 18 && n->mtime_ns == 19);
+        assert_true(n->database.bytes[0] == 15 && n->pages_after == 16 && n->inode == 17 && n->size == 18 &&
+                    n->mtime_ns == 19);
     }
     journal_close(&j);
     return rc;

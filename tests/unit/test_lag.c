@@ -1,7 +1,7 @@
-/* replicate/lag.h: the age of the oldest commit that is not durable, never too young, in bounded memory. */
+/* daemon/lag.h: the age of the oldest commit that is not durable, never too young, in bounded memory. */
 #include "unit.h"
 
-#include "replicate/lag.h"
+#include "daemon/lag.h"
 
 static void it_is_the_first_commit_of_the_span_that_holds_the_next_txid(void **state)
 {

@@ -1,7 +1,7 @@
-/* pagemap/map.h: the page map and the two sums that it carries along. */
+/* state/map.h: the page map and the two sums that it carries along. */
 #include "unit.h"
 
-#include "pagemap/map.h"
+#include "state/map.h"
 
 #include <signal.h>
 #include <sys/resource.h>

@@ -27,12 +27,13 @@ static void has_line(const char *text, const char *line)
 
 static void each_value_has_the_labels_of_its_database_and_replica(void **state)
 {
-    char *text = printed(
-        "{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"version\":\"1.2\",\"state\":\"resting\","
-        "\"started\":\"1970-01-01T00:00:12.345Z\",\"captured_txid\":7,\"longest_write_lock_us\":1500,"
-        "\"replicas\":[{\"url\":\"s3://b/a\",\"state\":\"attached\",\"durable_txid\":5,\"lag_transactions\":2,"
-        "\"lag_ms\":1050,\"fencing\":\"weak\",\"error\":null,\"retention_error\":\"lost\",\"requests\":{\"put\":3,\"failed\":1},"
-        "\"verification\":{\"time\":null,\"ok\":null,\"problems\":0},\"proven_restore\":null}]}]}");
+    char *text =
+        printed("{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"version\":\"1.2\",\"state\":\"resting\","
+                "\"started\":\"1970-01-01T00:00:12.345Z\",\"captured_txid\":7,\"longest_write_lock_us\":1500,"
+                "\"replicas\":[{\"url\":\"s3://b/a\",\"state\":\"attached\",\"durable_txid\":5,\"lag_transactions\":2,"
+                "\"lag_ms\":1050,\"fencing\":\"weak\",\"error\":null,\"retention_error\":\"lost\",\"requests\":{"
+                "\"put\":3,\"failed\":1},"
+                "\"verification\":{\"time\":null,\"ok\":null,\"problems\":0},\"proven_restore\":null}]}]}");
     (void)state;
     has_line(text, "seawall_up{database=\"/a.db\"} 1");
     has_line(text, "seawall_info{database=\"/a.db\",version=\"1.2\"} 1");
@@ -73,11 +74,11 @@ static void one_that_does_not_run_is_told_as_down_and_nothing_else(void **state)
 /* As the format demands: all samples of a name together, after its one HELP and its one TYPE. */
 static void a_family_stands_together(void **state)
 {
-    char *text =
-        printed("{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"state\":\"resting\",\"captured_txid\":1,"
-                "\"replicas\":[{\"url\":\"x\",\"state\":\"resync\",\"durable_txid\":1},{\"url\":\"y\",\"durable_txid\":1}]},"
-                "{\"database\":\"/b.db\",\"running\":true,\"state\":\"closed\",\"captured_txid\":2,"
-                "\"replicas\":[{\"url\":\"z\",\"state\":\"conflict\",\"durable_txid\":1}]}]}");
+    char *text = printed(
+        "{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"state\":\"resting\",\"captured_txid\":1,"
+        "\"replicas\":[{\"url\":\"x\",\"state\":\"resync\",\"durable_txid\":1},{\"url\":\"y\",\"durable_txid\":1}]},"
+        "{\"database\":\"/b.db\",\"running\":true,\"state\":\"closed\",\"captured_txid\":2,"
+        "\"replicas\":[{\"url\":\"z\",\"state\":\"conflict\",\"durable_txid\":1}]}]}");
     char family[128] = "", *rest = NULL;
     unsigned samples = 0;
     (void)state;

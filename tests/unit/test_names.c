@@ -45,7 +45,8 @@ static void keys_look_as_documented(void **state)
         {{.kind = NAME_LEVEL, .level = 9, .min = 1, .max = 0xabcdef}, "9/0000000000000001-0000000000abcdef"},
         {{.kind = NAME_CHUNK, .start = 7, .run = run, .first_page = 0x801},
          "base/0000000000000007-00112233445566778899aabbccddeeff/00000801"},
-        {{.kind = NAME_MARKER, .start = 7, .run = run}, "base/0000000000000007-00112233445566778899aabbccddeeff/marker"},
+        {{.kind = NAME_MARKER, .start = 7, .run = run},
+         "base/0000000000000007-00112233445566778899aabbccddeeff/marker"},
         {{.kind = NAME_PART, .run = run, .number = 3}, "part/00112233445566778899aabbccddeeff-0000000000000003"},
     };
     char key[NAME_MAX_BYTES];

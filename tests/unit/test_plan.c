@@ -80,7 +80,8 @@ static int note_point(void *context, const struct commit_record *record)
     uint64_t *txids = context;
     assert_true(record->txid > txids[txids[0]]); /* ascending; [0] counts */
     const struct commit_record *model = &r.model.at[record->txid].record;
-    assert_true(record->time_ms == model->time_ms && record->pages == model->pages && record->checksum == model->checksum);
+    assert_true(record->time_ms == model->time_ms && record->pages == model->pages &&
+                record->checksum == model->checksum);
     txids[++txids[0]] = record->txid;
     return 0;
 }
@@ -100,7 +101,8 @@ static int print_range(void *context, const struct plan_range *x)
 {
     char *found = context;
     char one[80];
-    assert_true(x->first_ms == r.model.at[x->first_point].record.time_ms && x->last_ms == r.model.at[x->last_txid].record.time_ms);
+    assert_true(x->first_ms == r.model.at[x->first_point].record.time_ms &&
+                x->last_ms == r.model.at[x->last_txid].record.time_ms);
     snprintf(one, sizeof one, "%s%d-%d:%d", *found ? " " : "", (int)x->first_txid, (int)x->last_txid, (int)x->points);
     strcat(found, one);
     return 0;
@@ -135,7 +137,8 @@ static void without_seawall_json_there_is_no_replica(void **state)
     (void)state;
     replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
-    assert_error(catalog_open(&catalog, store, codec, &e), &e, ERR_CORRUPT); /* objects are there: that is not "nothing" */
+    assert_error(catalog_open(&catalog, store, codec, &e), &e,
+                 ERR_CORRUPT); /* objects are there: that is not "nothing" */
     assert_contains(e.msg, NAME_IDENTITY);
     assert_ok(store_remove(store, "0/0000000000000001", &e), &e);
     assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e);
@@ -149,13 +152,16 @@ static void a_seawall_json_that_is_not_understood_is_refused(void **state)
         const char *text;
         enum err_code code;
     } known[] = {
-        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"created\":5}", ERR_NONE},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"created\":5}",
+         ERR_NONE},
         {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_NONE},
-        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"more\":[1,{}]}", ERR_NONE},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"more\":[1,{}]}",
+         ERR_NONE},
         {"{\"format\":2,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_CORRUPT},
         {"{\"format\":\"1\",\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_CORRUPT},
         {"{\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\"}", ERR_CORRUPT},
-        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"aes-256-gcm\"}", ERR_CORRUPT},
+        {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"aes-256-gcm\"}",
+         ERR_CORRUPT},
         {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\"}", ERR_CORRUPT},
         {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeef\",\"encryption\":\"none\"}", ERR_CORRUPT},
         {"{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff00\",\"encryption\":\"none\"}", ERR_CORRUPT},
@@ -856,7 +862,8 @@ static int add_to_set(void *context, const struct commit_record *record)
     struct point_set *s = context;
     const struct commit_record *model = &s->replica->model.at[record->txid].record;
     assert_true(record->txid >= 1 && record->txid <= s->replica->model.newest && !s->found[record->txid]);
-    assert_true(record->time_ms == model->time_ms && record->pages == model->pages && record->checksum == model->checksum);
+    assert_true(record->time_ms == model->time_ms && record->pages == model->pages &&
+                record->checksum == model->checksum);
     s->found[record->txid] = true;
     return 0;
 }
@@ -877,7 +884,8 @@ static int check_range(void *context, const struct plan_range *x)
             first = t;
     assert_true(points == x->points && first == x->first_point && k->points->found[x->last_txid]);
     assert_true(plan_range_every(x) == (points == x->last_txid - x->first_txid + 1));
-    assert_true(x->first_ms == any->model.at[first].record.time_ms && x->last_ms == any->model.at[x->last_txid].record.time_ms);
+    assert_true(x->first_ms == any->model.at[first].record.time_ms &&
+                x->last_ms == any->model.at[x->last_txid].record.time_ms);
     k->last = x->last_txid;
     k->count += points;
     return 0;
@@ -906,12 +914,13 @@ static void compare_opinions(struct replica *any, unsigned seed)
     compare_ranges(&points);
     for (uint64_t t = 1; t <= any->model.newest + 1; t++) {
         struct plan p = {0};
-        bool planned = plan_make(&catalog, t, &p, &e) == 0, possible = t <= any->model.newest && replica_can_restore(any, t);
+        bool planned = plan_make(&catalog, t, &p, &e) == 0,
+             possible = t <= any->model.newest && replica_can_restore(any, t);
         if (!planned && e.code != ERR_NOTFOUND && e.code != ERR_CORRUPT)
             fail_msg("seed %u, txid %d: code %d: %s", seed, (int)t, (int)e.code, e.msg);
         if (planned != possible || points.found[t] != possible)
-            fail_msg("seed %u, txid %d: plan_make says %d, plan_points %d, the rules %d", seed, (int)t, planned, points.found[t],
-                     possible);
+            fail_msg("seed %u, txid %d: plan_make says %d, plan_points %d, the rules %d", seed, (int)t, planned,
+                     points.found[t], possible);
         plan_release(&p);
     }
 }
@@ -932,9 +941,11 @@ static void compare_moments(struct replica *any, unsigned seed)
             list_objects(); /* nothing is loaded yet, as at the start of a restore */
             int rc = plan_find_time(&catalog, ms, &found, &e);
             if (wanted == 0 && (rc == 0 || e.code != ERR_NOTFOUND))
-                fail_msg("seed %u: at %d ms there is txid %d, but nothing was restorable then", seed, (int)ms, (int)found);
+                fail_msg("seed %u: at %d ms there is txid %d, but nothing was restorable then", seed, (int)ms,
+                         (int)found);
             if (wanted && (rc || found != wanted))
-                fail_msg("seed %u: at %d ms txid %d instead of %d: %s", seed, (int)ms, (int)found, (int)wanted, rc ? e.msg : "");
+                fail_msg("seed %u: at %d ms txid %d instead of %d: %s", seed, (int)ms, (int)found, (int)wanted,
+                         rc ? e.msg : "");
         }
 }
 

@@ -2,12 +2,12 @@
 #include "sql.h"
 
 #include "memory_store.h"
-#include "pagemap/state.h"
 #include "replica.h"
 #include "restore/apply.h"
 #include "restore/integrity.h"
 #include "restore/restore.h"
 #include "restore/target.h"
+#include "state/state.h"
 
 #include <sys/mman.h>
 
@@ -530,8 +530,8 @@ static void lie_about_a_page_number(struct forgery *f)
     f->blocks.len = 0;
     f->index.len = 0;
     if (codec_deflate(codec, "", 0, &f->blocks, &e) || buf_append_varint(&f->index, 1, &e) ||
-        buf_append_varint(&f->index, f->blocks.len, &e) || buf_append_be64(&f->index, hash64(f->blocks.data, f->blocks.len), &e) ||
-        buf_append_zeros(&f->index, 3, &e))
+        buf_append_varint(&f->index, f->blocks.len, &e) ||
+        buf_append_be64(&f->index, hash64(f->blocks.data, f->blocks.len), &e) || buf_append_zeros(&f->index, 3, &e))
         fail_msg("%s", e.msg);
 }
 
@@ -561,8 +561,12 @@ static atomic_bool no_cancel;
 
 static int run(uint64_t txid, unsigned flags, struct restore_result *ret_result, struct err *e)
 {
-    struct restore_options o = {
-        .url = temp_path("replica"), .path = temp_path("out.db"), .txid = txid, .flags = flags, .jobs = 2, .cancel = &no_cancel};
+    struct restore_options o = {.url = temp_path("replica"),
+                                .path = temp_path("out.db"),
+                                .txid = txid,
+                                .flags = flags,
+                                .jobs = 2,
+                                .cancel = &no_cancel};
     return restore_run(&o, ret_result, e);
 }
 
@@ -586,8 +590,8 @@ static uint8_t *make_real_replica(size_t *ret_size)
     record.pages = (uint32_t)(*ret_size / 1024);
     assert_true(record.pages <= COUNT_OF(versions));
     for (uint32_t i = 0; i < record.pages; i++) {
-        versions[i] =
-            (struct version){.pgno = i + 1, .kind = VERSION_IMAGE, .txid = 1, .hash = page_hash(i + 1, bytes + i * 1024, 1024)};
+        versions[i] = (struct version){
+            .pgno = i + 1, .kind = VERSION_IMAGE, .txid = 1, .hash = page_hash(i + 1, bytes + i * 1024, 1024)};
         assert_true(versions[i].hash != 0);
         record.checksum ^= versions[i].hash;
     }
@@ -884,7 +888,8 @@ static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **st
     assert_ok(run(5, 0, &result, &e), &e);
     assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
     assert_int_equal(found, STATE_INTACT);
-    assert_true(digest_is_zero(&st.identity.replicas[0].head)); /* the replica went on: replicate must not go on from here */
+    assert_true(
+        digest_is_zero(&st.identity.replicas[0].head)); /* the replica went on: replicate must not go on from here */
     state_close(&st);
     replica_release(&any);
     store_close(s);

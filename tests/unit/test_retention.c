@@ -1,10 +1,10 @@
-/* replica/retention.h: what goes, what stays, and that every promised restore point is there after each single deletion. */
+/* retention/retention.h: what goes, what stays, and that every promised restore point is there after each single deletion. */
 #include "unit.h"
 
 #include "memory_store.h"
 #include "replica.h"
 
-#include "replica/retention.h"
+#include "retention/retention.h"
 
 #define MINUTE INT64_C(60000)
 #define HOUR (60 * MINUTE)
@@ -17,7 +17,8 @@ static struct replica r;
 static struct catalog catalog;
 static struct retention_plan decided;
 
-static const struct retention_policy usual = {.grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 7 * DAY, .keep_daily = 7};
+static const struct retention_policy usual = {
+    .grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 7 * DAY, .keep_daily = 7};
 
 static void begin(uint64_t seed)
 {
@@ -352,8 +353,10 @@ static void bases_stay_by_the_calendar_and_each_keeps_its_point(void **state)
     (void)state;
     put_days();
     /* Day 1000 was a Wednesday: the base of txid 5 is that of a Sunday, 12 that of the Sunday after. */
-    assert_goes(&p, "0/1 0/2 0/3 0/4 0/6 0/7 0/8 base/1 base/2 base/3 base/4 base/6 base/7 base/8 chunk/1 chunk/2 chunk/3 chunk/4 "
-                    "chunk/6 chunk/7 chunk/8");
+    assert_goes(
+        &p,
+        "0/1 0/2 0/3 0/4 0/6 0/7 0/8 base/1 base/2 base/3 base/4 base/6 base/7 base/8 chunk/1 chunk/2 chunk/3 chunk/4 "
+        "chunk/6 chunk/7 chunk/8");
     assert_reason("base/12", RETENTION_BASE_NEWEST);
     assert_reason("base/11", RETENTION_BASE_BEFORE_ALL);
     assert_reason("base/10", RETENTION_BASE_ANCHOR);
@@ -375,10 +378,11 @@ static void months_and_hours_are_counted_where_they_have_a_base(void **state)
         replica_put_base(&r, t, t);
         later(t < 9 ? 15 * DAY : 45 * MINUTE);
     }
-    later(DAY); /* 1972-09-27, 10-12, 10-27, 11-11, 11-26, 12-11, 12-26, 1973-01-10, then 01-25: 00:00, 00:45, 01:30, 02:15 */
-    assert_goes(&p,
-                "0/1 0/2 0/3 0/4 0/6 0/8 0/9 0/10 base/1 base/2 base/3 base/4 base/6 base/8 base/9 base/10 chunk/1 chunk/2 chunk/3 "
-                "chunk/4 chunk/6 chunk/8 chunk/9 chunk/10");
+    later(
+        DAY); /* 1972-09-27, 10-12, 10-27, 11-11, 11-26, 12-11, 12-26, 1973-01-10, then 01-25: 00:00, 00:45, 01:30, 02:15 */
+    assert_goes(&p, "0/1 0/2 0/3 0/4 0/6 0/8 0/9 0/10 base/1 base/2 base/3 base/4 base/6 base/8 base/9 base/10 chunk/1 "
+                    "chunk/2 chunk/3 "
+                    "chunk/4 chunk/6 chunk/8 chunk/9 chunk/10");
     assert_reason("base/11", RETENTION_BASE_HOURLY);
     assert_reason("base/7", RETENTION_BASE_MONTHLY);
     assert_reason("base/5", RETENTION_BASE_MONTHLY);
@@ -436,7 +440,8 @@ static void a_base_that_lacks_a_chunk_holds_nothing(void **state)
     replica_put_base(&r, 13, 13);
     later(2 * DAY);
     assert_goes(
-        &p, "0/1 0/2 0/3 0/4 0/5 0/6 0/7 0/8 0/9 0/10 0/11 0/12 base/2 base/6 base/12 chunk/2 chunk/6"); /* it was the only chunk */
+        &p,
+        "0/1 0/2 0/3 0/4 0/5 0/6 0/7 0/8 0/9 0/10 0/11 0/12 base/2 base/6 base/12 chunk/2 chunk/6"); /* it was the only chunk */
     assert_reason("base/12", RETENTION_BASE_GIVEN_UP);
 }
 
@@ -486,7 +491,8 @@ static void put_what_can_go(void)
 
 static void a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing(void **state)
 {
-    static const char *const keys[] = {"0/0000000000000002", "0/000000000000000c", "1/0000000000000001-0000000000000004",
+    static const char *const keys[] = {"0/0000000000000002", "0/000000000000000c",
+                                       "1/0000000000000001-0000000000000004",
                                        "base/0000000000000002-52000000000000000000000000000000/marker",
                                        "base/0000000000000002-52000000000000000000000000000000/00000001"};
     struct err e;
@@ -651,7 +657,8 @@ static bool reached_from(const struct placed *base, uint64_t t)
             bool has = o->max == t || (o->full && o->min <= t && t <= o->max);
             record |= has;
             bool instead = (o->flags & SEGMENT_FROM_EMPTY) && o->min <= base->max && o->max >= base->max;
-            if (((reached[pos] && o->min <= pos + 1) || instead) && !(o->flags & SEGMENT_BASE_ONLY) && (o->max <= t || has))
+            if (((reached[pos] && o->min <= pos + 1) || instead) && !(o->flags & SEGMENT_BASE_ONLY) &&
+                (o->max <= t || has))
                 reached[o->max < t ? o->max : t] = true;
         }
     return record && reached[t];
@@ -670,14 +677,14 @@ static bool covered(const struct placed *o, uint64_t age)
 {
     for (size_t i = 0; i < r.placed_count; i++) {
         const struct placed *c = &r.placed[i];
-        if (!c->gone && c->name.kind == NAME_LEVEL && c->name.level > o->name.level && c->min <= o->min && c->max >= o->max &&
-            older(c, age))
+        if (!c->gone && c->name.kind == NAME_LEVEL && c->name.level > o->name.level && c->min <= o->min &&
+            c->max >= o->max && older(c, age))
             return true;
     }
     return false;
 }
 
-/* What replica/retention.h promises, from the model alone. Those of bases depend on which stay: they come afterwards. */
+/* What retention/retention.h promises, from the model alone. Those of bases depend on which stay: they come afterwards. */
 static void promised(const struct retention_policy *p, bool ret_points[MODEL_TXIDS + 1])
 {
     const uint64_t all = p->keep_all_ms > p->grace_ms ? p->keep_all_ms : p->grace_ms;
@@ -687,7 +694,8 @@ static void promised(const struct retention_policy *p, bool ret_points[MODEL_TXI
     memset(ret_points, 0, (MODEL_TXIDS + 1) * sizeof *ret_points);
     for (size_t i = 0; i < r.placed_count; i++) {
         const struct placed *o = &r.placed[i];
-        if (!o->gone && o->name.kind == NAME_MARKER && older(o, window) && point_of(o) && (!anchor || o->start > anchor->start))
+        if (!o->gone && o->name.kind == NAME_MARKER && older(o, window) && point_of(o) &&
+            (!anchor || o->start > anchor->start))
             anchor = o;
     }
     for (size_t i = 0; i < r.placed_count; i++) {
@@ -832,7 +840,8 @@ static void parts_of_a_compaction_stay_though_a_base_is_newer(void **state)
 /* A prune was suspended between its decision and its deletions; days later it wakes. Others have deleted meanwhile. */
 static void a_decision_of_long_ago_deletes_nothing(void **state)
 {
-    const struct retention_policy p = {.grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 7 * DAY, .keep_hourly = 1};
+    const struct retention_policy p = {
+        .grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 7 * DAY, .keep_hourly = 1};
     struct retention_plan old = {0};
     struct retention_figures f;
     struct err e;

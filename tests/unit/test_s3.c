@@ -1,19 +1,19 @@
-/* storage/s3_config.h, s3_verdict.h, s3_listing.h, replicate/budget.h, config/file.h: what needs no server. */
+/* s3/config.h, s3_verdict.h, s3_listing.h, daemon/budget.h, config/file.h: what needs no server. */
 #include "unit.h"
 
 #include "config/file.h"
-#include "replicate/budget.h"
-#include "storage/s3_config.h"
-#include "storage/s3_listing.h"
-#include "storage/s3_verdict.h"
+#include "daemon/budget.h"
+#include "s3/config.h"
+#include "s3/listing.h"
+#include "s3/verdict.h"
 #include "storage/store.h"
 
 #define KEY "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 static int setup(void **state)
 {
-    static const char *const variables[] = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION",
-                                            "AWS_PROFILE"};
+    static const char *const variables[] = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION",
+                                            "AWS_DEFAULT_REGION", "AWS_PROFILE"};
     for (size_t i = 0; i < COUNT_OF(variables); i++)
         unsetenv(variables[i]);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", 1);
@@ -32,12 +32,13 @@ static void a_url_says_bucket_prefix_and_options(void **state)
     char shown[1024], url[2048];
     (void)state;
     assert_int_equal(file_write(temp_path("key"), KEY "\n", strlen(KEY) + 1), 0);
-    snprintf(
-        url, sizeof url,
-        "s3://my.bucket-1/a/b%%20c//?endpoint=https://h:9000/x/&region=eu-west-9&addressing=path&conditional=require&timeout=90s&"
-        "sse-c-key-file=%s&object-lock-mode=COMPLIANCE&object-lock-days=7&header=X-Foo:%%20a%%26b&header=x-bar:1&sign-payload=no&"
-        "content-md5=no&storage-class=STANDARD_IA&ca-file=/ca&profile=p",
-        temp_path("key"));
+    snprintf(url, sizeof url,
+             "s3://my.bucket-1/a/b%%20c//?endpoint=https://h:9000/x/"
+             "&region=eu-west-9&addressing=path&conditional=require&timeout=90s&"
+             "sse-c-key-file=%s&object-lock-mode=COMPLIANCE&object-lock-days=7&header=X-Foo:%%20a%%26b&header=x-bar:1&"
+             "sign-payload=no&"
+             "content-md5=no&storage-class=STANDARD_IA&ca-file=/ca&profile=p",
+             temp_path("key"));
     setenv("AWS_ENDPOINT_URL", "https://not.this", 1);
     setenv("AWS_REGION", "nor-this-1", 1);
     assert_ok(s3_config_parse(url, &c, &e), &e);
@@ -222,7 +223,8 @@ static int collect(void *context, const struct store_entry *entry)
 }
 
 #define CONTENTS(key, size) "<Contents><Key>" key "</Key><Size>" size "</Size></Contents>"
-#define PAGE(truncated, more) "<ListBucketResult xmlns=\"x\"><IsTruncated>" truncated "</IsTruncated>" more "</ListBucketResult>"
+#define PAGE(truncated, more)                                                                                          \
+    "<ListBucketResult xmlns=\"x\"><IsTruncated>" truncated "</IsTruncated>" more "</ListBucketResult>"
 
 static void pages_follow_each_other_by_token_or_by_the_last_key(void **state)
 {
@@ -235,7 +237,9 @@ static void pages_follow_each_other_by_token_or_by_the_last_key(void **state)
     assert_ok(s3_listing_init(&l, "a b/", "0/", "0/1", &e), &e);
     assert_ok(s3_listing_query(&l, &query, &e), &e);
     assert_string_equal(query, "list-type=2&max-keys=1000&prefix=a%20b%2F0%2F&start-after=a%20b%2F0%2F1");
-    assert_ok(read_page(&l, PAGE("true", "<NextContinuationToken>t+/=</NextContinuationToken>" CONTENTS("a b/0/2", "5")), &e), &e);
+    assert_ok(
+        read_page(&l, PAGE("true", "<NextContinuationToken>t+/=</NextContinuationToken>" CONTENTS("a b/0/2", "5")), &e),
+        &e);
     assert_ok(s3_listing_deliver(&l, collect, out, &more, &e), &e);
     assert_true(more);
     assert_ok(s3_listing_query(&l, &query, &e), &e);
@@ -267,7 +271,8 @@ static void a_page_that_is_none_is_an_error_and_no_short_listing(void **state)
         PAGE("false", CONTENTS("p/a", "1") CONTENTS("p/a", "1")),
         PAGE("false", CONTENTS("p/a", "many")),
         "<!DOCTYPE x [<!ENTITY a \"b\">]>" PAGE("false", CONTENTS("p/&a;", "1")),
-        "<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></"
+        "<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a></a></a></a></a></"
+        "a></a></a></"
         "a></a>",
     };
     (void)state;
@@ -328,11 +333,11 @@ static void a_file_names_databases_and_replicas(void **state)
     struct err e = {.msg = ""};
     const struct config_db *db = NULL;
     (void)state;
-    struct config *c =
-        read_config("[seawall]\nput-rate = 30/m\nwal-limit = 64M\n"
-                    "[replica offsite]\nurl = s3://bucket/app\nendpoint = https://h\nheader = x-a: b&c%\nheader = x-b: 2\n"
-                    "[db /a/app.db]\nreplica = offsite\nreplica = /mnt/backup\nwal-limit = 128M\n",
-                    &e);
+    struct config *c = read_config(
+        "[seawall]\nput-rate = 30/m\nwal-limit = 64M\n"
+        "[replica offsite]\nurl = s3://bucket/app\nendpoint = https://h\nheader = x-a: b&c%\nheader = x-b: 2\n"
+        "[db /a/app.db]\nreplica = offsite\nreplica = /mnt/backup\nwal-limit = 128M\n",
+        &e);
     if (!c)
         fail_msg("%s", e.msg);
     assert_ok(config_find_db(c, NULL, &db, &e), &e);

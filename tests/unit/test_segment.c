@@ -103,7 +103,8 @@ static void random_list(struct dice *d, struct sample *s)
 
 static void random_sample(struct dice *d, struct sample *s, enum object_kind kind, uint32_t page_size)
 {
-    s->parts = (struct object_parts){.records = s->records, .versions = s->versions, .list = s->list, .payload = s->payload};
+    s->parts =
+        (struct object_parts){.records = s->records, .versions = s->versions, .list = s->list, .payload = s->payload};
     struct segment_info *info = &s->parts.info;
     info->kind = kind;
     info->page_size = page_size;
@@ -150,13 +151,15 @@ static void assert_holds(const struct segment *s, const uint8_t *object, const s
     assert_int_equal(s->trailer.record_count, p->record_count);
     for (size_t i = 0; i < p->record_count; i++) {
         const struct commit_record *a = &s->records[i], *b = &p->records[i];
-        assert_true(a->txid == b->txid && a->time_ms == b->time_ms && a->pages == b->pages && a->checksum == b->checksum);
+        assert_true(a->txid == b->txid && a->time_ms == b->time_ms && a->pages == b->pages &&
+                    a->checksum == b->checksum);
     }
     assert_int_equal(s->trailer.list_count, p->list_count);
     for (size_t i = 0; i < p->list_count; i++) {
         const struct listed *a = &s->list[i], *b = &p->list[i];
         assert_string_equal(a->name, b->name);
-        assert_true(a->size == b->size && a->first_page == b->first_page && a->last_page == b->last_page && a->max == b->max);
+        assert_true(a->size == b->size && a->first_page == b->first_page && a->last_page == b->last_page &&
+                    a->max == b->max);
         assert_true(digest_equal(&a->digest, &b->digest));
     }
     assert_int_equal(s->trailer.version_count, p->version_count);
@@ -233,7 +236,8 @@ static void make_plain(uint32_t page_size, enum version_kind kind, size_t count,
     struct digest digest;
     assert_non_null(versions);
     for (size_t i = 0; i < count; i++)
-        versions[i] = (struct version){.pgno = (uint32_t)i + 1, .kind = kind, .txid = 7, .hash = kind == VERSION_ZERO ? 0 : i + 1};
+        versions[i] = (struct version){
+            .pgno = (uint32_t)i + 1, .kind = kind, .txid = 7, .hash = kind == VERSION_ZERO ? 0 : i + 1};
     assert_ok(object_make(codec, &p, ret_object, &digest, &e), &e);
     free(versions);
 }
@@ -432,7 +436,8 @@ static void an_object_that_was_cut_or_grew_is_corrupt(void **state)
     assert_ok(buf_append_zeros(&object, 1, &e), &e);
     assert_error(read_all(object.data, object.len, &e), &e, ERR_CORRUPT);
     struct segment_trailer t;
-    assert_error(segment_trailer_decode(object.data + object.len - 1 - SEGMENT_TRAILER_BYTES, object.len, &t, &e), &e, ERR_CORRUPT);
+    assert_error(segment_trailer_decode(object.data + object.len - 1 - SEGMENT_TRAILER_BYTES, object.len, &t, &e), &e,
+                 ERR_CORRUPT);
     buf_release(&object);
 }
 
@@ -548,7 +553,8 @@ static void an_encrypted_object_is_refused_with_its_reason(void **state)
     make_rich(&object);
     put_be32(object.data + object.len - SEGMENT_TRAILER_BYTES + TRAILER_FLAGS, SEGMENT_ENCRYPTED);
     object_seal(object.data, object.len);
-    assert_error(segment_trailer_decode(object.data + object.len - SEGMENT_TRAILER_BYTES, object.len, &t, &e), &e, ERR_CORRUPT);
+    assert_error(segment_trailer_decode(object.data + object.len - SEGMENT_TRAILER_BYTES, object.len, &t, &e), &e,
+                 ERR_CORRUPT);
     assert_contains(e.msg, "encrypted");
     buf_release(&object);
 }

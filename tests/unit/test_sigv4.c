@@ -7,8 +7,11 @@
 #define MAY_24_2013 INT64_C(1369353600000)
 #define AUGUST_30_2015 INT64_C(1440938160000)
 
-static const struct sigv4_scope s3_scope = {
-    .access_key = "AKIAIOSFODNN7EXAMPLE", .secret_key = SECRET, .region = "us-east-1", .service = "s3", .time_ms = MAY_24_2013};
+static const struct sigv4_scope s3_scope = {.access_key = "AKIAIOSFODNN7EXAMPLE",
+                                            .secret_key = SECRET,
+                                            .region = "us-east-1",
+                                            .service = "s3",
+                                            .time_ms = MAY_24_2013};
 static const struct sigv4_scope suite_scope = {.access_key = "AKIDEXAMPLE",
                                                .secret_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
                                                .region = "us-east-1",
@@ -57,8 +60,11 @@ static const struct vector vectors[] = {
     {&suite_scope,
      {"POST", "/", "", SIGV4_EMPTY_SHA256},
      {"Host", "example.amazonaws.com", "X-Amz-Security-Token",
-      "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/"
-      "qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38x"
+      "AQoDYXdzEPT//////////"
+      "wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/"
+      "qkPpKPi/"
+      "kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+"
+      "xo0rKwT38x"
       "Vqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA=="},
      "c237e1b440d4c63c32ca95b5b99481081cb7b13c7e40434868e71567c1a882f6",
      "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead"},
@@ -180,7 +186,8 @@ static void the_chunks_of_a_streaming_upload_get_their_published_signatures(void
     static const size_t sizes[] = {0, 65536, 1024, 0};
     /* Of the seed, which signs content-length too, as no other request does. */
     static const char seed[] =
-        "PUT\n/examplebucket/chunkObject.txt\n\ncontent-encoding:aws-chunked\ncontent-length:66824\nhost:s3.amazonaws.com\n"
+        "PUT\n/examplebucket/"
+        "chunkObject.txt\n\ncontent-encoding:aws-chunked\ncontent-length:66824\nhost:s3.amazonaws.com\n"
         "x-amz-content-sha256:STREAMING-AWS4-HMAC-SHA256-PAYLOAD\nx-amz-date:20130524T000000Z\n"
         "x-amz-decoded-content-length:66560\nx-amz-storage-class:REDUCED_REDUNDANCY\n\ncontent-encoding;content-length;"
         "host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-storage-class\n"
@@ -197,7 +204,8 @@ static void the_chunks_of_a_streaming_upload_get_their_published_signatures(void
     for (size_t i = 1; i < COUNT_OF(sizes); i++) {
         assert_ok(digest_of(body, sizes[i], &d, &e), &e);
         hex_encode(d.bytes, DIGEST_BYTES, hex);
-        snprintf(text, sizeof text, "AWS4-HMAC-SHA256-PAYLOAD\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n%s\n%s\n%s",
+        snprintf(text, sizeof text,
+                 "AWS4-HMAC-SHA256-PAYLOAD\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n%s\n%s\n%s",
                  signatures[i - 1], SIGV4_EMPTY_SHA256, hex);
         sign_text(text, signatures[i]);
     }

@@ -1,8 +1,8 @@
-/* pagemap/state.h: what is found at open, case by case of its table. */
+/* state/state.h: what is found at open, case by case of its table. */
 #include "unit.h"
 
 #include "base/endian.h"
-#include "pagemap/state.h"
+#include "state/state.h"
 
 #include <signal.h>
 
@@ -42,7 +42,8 @@ static void commit(struct state *s, uint64_t txid)
     s->map.page_size = 4096;
     for (uint32_t pgno = txid == 1 ? 1 : PAGES; pgno <= s->map.pages; pgno++)
         map_set(&s->map, pgno, entry_of(pgno, txid));
-    state_commit(s, &(struct state_position){.txid = txid, .pos = {.frame = (uint32_t)txid * 10}, .time_ms = 1000, .db_size = 7});
+    state_commit(s, &(struct state_position){
+                        .txid = txid, .pos = {.frame = (uint32_t)txid * 10}, .time_ms = 1000, .db_size = 7});
 }
 
 static void assert_map_of(const struct state *s, uint64_t txid)
@@ -52,7 +53,8 @@ static void assert_map_of(const struct state *s, uint64_t txid)
     assert_int_equal(s->map.page_size, 4096);
     for (uint32_t pgno = 1; pgno <= s->map.pages; pgno++) {
         uint64_t last = pgno < PAGES ? 1 : txid;
-        assert_memory_equal(&s->map.entries[pgno - 1], &(struct map_entry[]){entry_of(pgno, last)}[0], sizeof(struct map_entry));
+        assert_memory_equal(&s->map.entries[pgno - 1], &(struct map_entry[]){entry_of(pgno, last)}[0],
+                            sizeof(struct map_entry));
     }
 }
 
@@ -212,7 +214,8 @@ static void a_torn_map_is_lost_and_the_identity_stays(void **state)
     const size_t damaged[] = {MAP_ENTRIES_AT, MAP_ENTRIES_AT + 8, MAP_ENTRIES_AT + 16 * PAGES,
                               MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1};
     for (size_t i = 0; i < COUNT_OF(damaged) + MAP_HEADER_BYTES; i++) {
-        size_t at = i < COUNT_OF(damaged) ? damaged[i] : MAP_HEADER_AT + i - COUNT_OF(damaged); /* each byte of the header too */
+        size_t at = i < COUNT_OF(damaged) ? damaged[i]
+                                          : MAP_HEADER_AT + i - COUNT_OF(damaged); /* each byte of the header too */
         bytes[at] ^= 0x20;
         write_state(bytes, n);
         open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
@@ -236,8 +239,8 @@ static void a_map_that_was_cut_off_is_lost(void **state)
     (void)state;
     struct uid writer = make_state();
     uint8_t *bytes = state_bytes(&n);
-    const size_t cuts[] = {MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1, MAP_ENTRIES_AT + 1, MAP_ENTRIES_AT, MAP_HEADER_AT + 20,
-                           MAP_HEADER_AT};
+    const size_t cuts[] = {MAP_ENTRIES_AT + 16 * (PAGES + 2) - 1, MAP_ENTRIES_AT + 1, MAP_ENTRIES_AT,
+                           MAP_HEADER_AT + 20, MAP_HEADER_AT};
     for (size_t i = 0; i < COUNT_OF(cuts); i++) {
         write_state(bytes, cuts[i]);
         open_state(&s, temp_path("a.db"), STATE_MAP_LOST);

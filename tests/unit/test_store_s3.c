@@ -1,4 +1,4 @@
-/* storage/s3.h: a real S3 server keeps the contract of storage/store.h; and what only S3 has.
+/* s3/s3.h: a real S3 server keeps the contract of storage/store.h; and what only S3 has.
  *
  * SEAWALL_TEST_S3 names the place, s3://bucket/prefix?endpoint=...; credentials come by the environment. Each test works below a
  * prefix of its own. tests/support/rgw has a server for it, `make check-s3-store` puts both together. */
@@ -193,10 +193,11 @@ static void a_wrong_secret_is_told_at_once(void **state)
     assert_null(strstr(e.msg, "not-the-secret"));
 }
 
-#define TESTS_OF_S3                                                                                                                \
-    STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3),                                                  \
-        STORE_TEST(many_objects_are_removed_with_one_request, s3),                                                                 \
-        STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3), STORE_TEST(a_wrong_secret_is_told_at_once, s3)
+#define TESTS_OF_S3                                                                                                    \
+    STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3),                                      \
+        STORE_TEST(many_objects_are_removed_with_one_request, s3),                                                     \
+        STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3),                                           \
+        STORE_TEST(a_wrong_secret_is_told_at_once, s3)
 
 /* Is a PUT exclusive here? */
 static enum store_fencing find_fencing(void)
@@ -205,7 +206,8 @@ static enum store_fencing find_fencing(void)
     fresh_prefix(NULL);
     struct store *s = open_s3();
     enum store_fencing fencing = STORE_FENCING_UNKNOWN;
-    if (s && store_put_new(s, "seawall.json", "{}", 2, NULL, &e) == 0 && store_probe(s, "seawall.json", "{}", 2, &e) == 0)
+    if (s && store_put_new(s, "seawall.json", "{}", 2, NULL, &e) == 0 &&
+        store_probe(s, "seawall.json", "{}", 2, &e) == 0)
         fencing = atomic_load(&s->fencing);
     else if (s)
         fprintf(stderr, "%s: %s\n", url, e.msg);

@@ -1,5 +1,5 @@
-/* replicate/sync.h: only a run of the local job that began after the request proves that a commit was captured. */
-#include "replicate/sync.h" /* first: <fcntl.h> makes macros of names of watch.h */
+/* daemon/sync.h: only a run of the local job that began after the request proves that a commit was captured. */
+#include "daemon/sync.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "unit.h"
 

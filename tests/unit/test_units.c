@@ -83,7 +83,8 @@ static void numbers_come_with_units(void **state)
                  {"1h", UNITS_MS, 3600000, "1h"},     {"60m", UNITS_MS, 3600000, "1h"},
                  {"1/s", UNITS_RATE, 3600, "1/s"},    {"30/m", UNITS_RATE, 1800, "30/m"},
                  {"7/h", UNITS_RATE, 7, "7/h"},       {"0", UNITS_NONE, 0, "0"}};
-    static const char *const wrong[] = {"", "x", "-1", "1x", "1 K", "99999999999999999999", "18446744073709551615G", "1K"};
+    static const char *const wrong[] = {"",  "x", "-1", "1x", "1 K", "99999999999999999999", "18446744073709551615G",
+                                        "1K"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         uint64_t value = 0;

@@ -130,7 +130,8 @@ static void a_sound_replica_of_any_shape_has_no_problem(void **state)
             if (rc && (e.code != ERR_NOTFOUND || points > 0))
                 fail_msg("seed %u: %s", seed, e.msg);
             if (result.problem_total > 0)
-                fail_msg("seed %u, depth %d: '%s': %s", seed, depth, result.problems[0].object, result.problems[0].text);
+                fail_msg("seed %u, depth %d: '%s': %s", seed, depth, result.problems[0].object,
+                         result.problems[0].text);
             assert_int_equal(result.points, points);
             looked += rc == 0;
         }
@@ -408,7 +409,8 @@ static void swapped_objects_are_named(void **state)
             run(store, BY_TAILS);
             bool depends = strcmp(b->key, NAME_IDENTITY) == 0 || is_loose(a->key) != is_loose(b->key);
             if (!depends || !is_loose(a->key))
-                assert_named(strcmp(b->key, NAME_IDENTITY) == 0 ? b->key : a->key); /* without it nothing else can be judged */
+                assert_named(strcmp(b->key, NAME_IDENTITY) == 0 ? b->key
+                                                                : a->key); /* without it nothing else can be judged */
             if (!depends || !is_loose(b->key))
                 assert_named(b->key);
             swap(a, b);
@@ -590,16 +592,21 @@ static int pass_entry(void *context, const struct store_entry *entry)
     return p->fn(p->context, entry);
 }
 
-static int troubled_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
-                         struct err *e)
+static int troubled_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn,
+                         void *context, struct err *e)
 {
-    struct passing p = {fn, context, trouble == LIST_CUT ? 1 : trouble == LIST_EMPTY ? 0 : 1000, trouble == LIST_TWICE ? 2 : 1};
+    struct passing p = {fn, context,
+                        trouble == LIST_CUT     ? 1
+                        : trouble == LIST_EMPTY ? 0
+                                                : 1000,
+                        trouble == LIST_TWICE ? 2 : 1};
     if (trouble == LIST_FAILS)
         return err_set(e, ERR_REMOTE, 503, "no");
     return sound_ops->list(s, prefix, start_after, pass_entry, &p, e);
 }
 
-static int troubled_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static int troubled_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                              struct err *e)
 {
     if (trouble == READ_FAILS && atomic_fetch_sub(&reads_left, 1) == 0)
         return err_set(e, ERR_REMOTE, 503, "no");
@@ -643,7 +650,8 @@ static void aim_at(uint64_t txid)
     name_format(&name, meanwhile.key);
 }
 
-static int note_look(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context, struct err *e)
+static int note_look(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                     struct err *e)
 {
     pthread_mutex_lock(&meanwhile.lock);
     bool hides = meanwhile.hidden && strcmp(prefix, meanwhile.key) == 0;
@@ -666,7 +674,8 @@ static bool is_its_moment(const char *key)
     return now;
 }
 
-static int read_tail_or_delete(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static int read_tail_or_delete(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                               struct err *e)
 {
     if (is_its_moment(key) && meanwhile.victim <= 10) {
         if (sound_ops->remove(s, key, e))
@@ -676,7 +685,8 @@ static int read_tail_or_delete(struct store *s, const char *key, size_t n, struc
     return sound_ops->read_tail(s, key, n, out, ret_size, e);
 }
 
-static int read_tail_or_miss(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+static int read_tail_or_miss(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                             struct err *e)
 {
     if (is_its_moment(key)) {
         meanwhile.at_read = 0; /* from now on */
@@ -685,7 +695,8 @@ static int read_tail_or_miss(struct store *s, const char *key, size_t n, struct 
     return sound_ops->read_tail(s, key, n, out, ret_size, e);
 }
 
-typedef int read_tail_fn(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
+typedef int read_tail_fn(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+                         struct err *e);
 
 /* Twelve commits, of which level 1 has ten. */
 static void begin_meanwhile(unsigned at_read, read_tail_fn *read_tail)

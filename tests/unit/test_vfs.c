@@ -24,7 +24,8 @@ static struct {
 enum { STUB_ANSWER = SQLITE_IOERR_VNODE }; /* a code that nothing in the shim would make up */
 static int stub_open_fails_open, stub_version = 3;
 
-static int note(const char *method, const void *self, sqlite3_int64 a, sqlite3_int64 b, sqlite3_int64 c, sqlite3_int64 d)
+static int note(const char *method, const void *self, sqlite3_int64 a, sqlite3_int64 b, sqlite3_int64 c,
+                sqlite3_int64 d)
 {
     called.method = method;
     called.self = self;
@@ -256,7 +257,8 @@ static int setup_vfs(void **state)
     below.xCurrentTime = below_current_time;
     below.xGetLastError = below_get_last_error;
     below.xCurrentTimeInt64 = below_current_time_int64;
-    return sqlite3_vfs_register(&below, 1) || seawall_vfs_register(0) || seawall_vfs_register(1); /* the second call does nothing */
+    return sqlite3_vfs_register(&below, 1) || seawall_vfs_register(0) ||
+           seawall_vfs_register(1); /* the second call does nothing */
 }
 
 static void use_below(const char *name)
@@ -290,7 +292,8 @@ static void registering_does_not_change_the_default_unless_asked(void **state)
     assert_true(shim()->szOsFile > below.szOsFile);
 }
 
-static void assert_called(const char *method, const void *self, sqlite3_int64 a, sqlite3_int64 b, sqlite3_int64 c, int rc)
+static void assert_called(const char *method, const void *self, sqlite3_int64 a, sqlite3_int64 b, sqlite3_int64 c,
+                          int rc)
 {
     assert_non_null(called.method);
     assert_string_equal(called.method, method);
@@ -422,17 +425,20 @@ static void run_script(const char *vfs, const char *path, const char *journal, c
 {
     char text[256];
     sqlite3 *db = sql_open(path, vfs);
-    snprintf(text, sizeof text, "PRAGMA page_size=1024; PRAGMA auto_vacuum=2; PRAGMA journal_mode=%s; %s", journal, other);
+    snprintf(text, sizeof text, "PRAGMA page_size=1024; PRAGMA auto_vacuum=2; PRAGMA journal_mode=%s; %s", journal,
+             other);
     sql(db, text);
     sql(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT); CREATE INDEX i ON t(b)");
-    sql(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) INSERT INTO t SELECT i, hex(zeroblob(i "
+    sql(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 500) INSERT INTO t SELECT i, "
+            "hex(zeroblob(i "
             "% 300)) || i FROM c");
     sql(db, "BEGIN; DELETE FROM t WHERE a % 3 = 0; SAVEPOINT s; UPDATE t SET b = b || 'x'; ROLLBACK TO s; COMMIT");
     sql(db, "BEGIN; UPDATE t SET b = 'gone'; ROLLBACK");
-    sql(db, "PRAGMA temp_store=FILE; PRAGMA cache_size=5; CREATE TEMP TABLE big AS SELECT a, b FROM t ORDER BY b DESC; INSERT INTO "
+    sql(db, "PRAGMA temp_store=FILE; PRAGMA cache_size=5; CREATE TEMP TABLE big AS SELECT a, b FROM t ORDER BY b DESC; "
+            "INSERT INTO "
             "t SELECT a + 1000, b FROM big");
-    sql(db,
-        "PRAGMA incremental_vacuum(5); ANALYZE; REINDEX; VACUUM; PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t(b) VALUES('last')");
+    sql(db, "PRAGMA incremental_vacuum(5); ANALYZE; REINDEX; VACUUM; PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t(b) "
+            "VALUES('last')");
     assert_sql_text(db, "PRAGMA integrity_check", "ok");
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
@@ -472,9 +478,9 @@ static void databases_in_memory_and_temporary_ones_work(void **state)
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         seawall_file *file = NULL;
         sqlite3 *db = sql_open(names[i], SEAWALL_VFS_NAME);
-        sql(db,
-            "PRAGMA cache_size=5; CREATE TABLE t(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) "
-            "INSERT INTO t SELECT hex(zeroblob(500)) FROM c");
+        sql(db, "PRAGMA cache_size=5; CREATE TABLE t(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+                "c WHERE i < 300) "
+                "INSERT INTO t SELECT hex(zeroblob(500)) FROM c");
         assert_int_equal(sql_number(db, "SELECT count(*) FROM t"), 300);
         if (i != 1)
             assert_int_equal(seawall_file_of(db, "main", &file), SQLITE_NOTFOUND);
@@ -600,7 +606,8 @@ static void a_writer_takes_and_drops_the_write_lock_before_the_eyes_of_the_hooks
     int take = find_call(&l, 0, 'b', WAL_WRITE_LOCK, TAKE_EXCLUSIVE);
     assert_true(take >= 0);
     assert_true(l.calls[take].n == 1);
-    assert_true(l.calls[take + 1].when == 'a' && l.calls[take + 1].offset == WAL_WRITE_LOCK && l.calls[take + 1].rc == SQLITE_OK);
+    assert_true(l.calls[take + 1].when == 'a' && l.calls[take + 1].offset == WAL_WRITE_LOCK &&
+                l.calls[take + 1].rc == SQLITE_OK);
     int drop = find_call(&l, take, 'b', WAL_WRITE_LOCK, DROP_EXCLUSIVE);
     assert_true(drop > take);
     for (int i = 0; i < l.count; i += 2) { /* each request in turn, before and after */
@@ -625,8 +632,8 @@ static void what_a_hook_answers_is_what_sqlite_gets(void **state)
     seawall_set_hooks(file, &hooks, &l);
     assert_int_equal(sqlite3_exec(db, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), SQLITE_BUSY);
     assert_true(find_call(&l, 0, 'b', WAL_WRITE_LOCK, TAKE_EXCLUSIVE) >= 0);
-    assert_int_equal(find_call(&l, 0, 'a', WAL_WRITE_LOCK, TAKE_EXCLUSIVE), -1);            /* nothing went below */
-    sql(other, "INSERT INTO t VALUES(2)");                                                  /* hooks are of one connection */
+    assert_int_equal(find_call(&l, 0, 'a', WAL_WRITE_LOCK, TAKE_EXCLUSIVE), -1); /* nothing went below */
+    sql(other, "INSERT INTO t VALUES(2)");                                       /* hooks are of one connection */
     assert_int_equal(seawall_shm_lock(file, WAL_WRITE_LOCK, 1, TAKE_EXCLUSIVE), SQLITE_OK); /* past the hooks */
     assert_int_equal(sqlite3_exec(other, "INSERT INTO t VALUES(3)", NULL, NULL, NULL), SQLITE_BUSY);
     assert_int_equal(seawall_shm_lock(file, WAL_WRITE_LOCK, 1, DROP_EXCLUSIVE), SQLITE_OK);
@@ -655,7 +662,8 @@ static void a_reader_that_is_refused_in_slot_0_takes_another(void **state)
         for (int slot = 1; slot < 5; slot++)
             other_slot |= find_call(&l, 0, 'a', WAL_READ0_LOCK + slot, TAKE_SHARED) >= 0;
         assert_int_equal(other_slot, refuse);
-        assert_int_equal(sql_number(writer, "PRAGMA wal_checkpoint(RESTART)"), refuse); /* first column: 1 when it was blocked */
+        assert_int_equal(sql_number(writer, "PRAGMA wal_checkpoint(RESTART)"),
+                         refuse); /* first column: 1 when it was blocked */
         sqlite3_close(reader);
         sqlite3_close(writer);
     }
@@ -829,8 +837,9 @@ static const char *extension; /* path; NULL: not built */
 
 static void the_extension_loads_and_becomes_the_default(void **state)
 {
-    static const char script[] = "attach '%s' as w; pragma w.journal_mode=wal; create table w.t(x); insert into w.t values(41),(1);"
-                                 "select sum(x) from w.t; pragma w.wal_checkpoint(truncate); pragma w.integrity_check;";
+    static const char script[] =
+        "attach '%s' as w; pragma w.journal_mode=wal; create table w.t(x); insert into w.t values(41),(1);"
+        "select sum(x) from w.t; pragma w.wal_checkpoint(truncate); pragma w.integrity_check;";
     char command[4096], line[256], output[1024] = "";
     (void)state;
     if (!extension || system("command -v sqlite3 >/dev/null") != 0) {
@@ -839,8 +848,8 @@ static void the_extension_loads_and_becomes_the_default(void **state)
     }
     char statements[2048];
     snprintf(statements, sizeof statements, script, temp_path("w.db"));
-    snprintf(command, sizeof command, "sqlite3 -cmd '.load %s' -cmd '.open %s' -cmd '.vfsname' %s \"%s\" 2>&1", extension,
-             temp_path("a.db"), temp_path("a.db"), statements);
+    snprintf(command, sizeof command, "sqlite3 -cmd '.load %s' -cmd '.open %s' -cmd '.vfsname' %s \"%s\" 2>&1",
+             extension, temp_path("a.db"), temp_path("a.db"), statements);
     FILE *p = popen(command, "re");
     assert_non_null(p);
     while (fgets(line, sizeof line, p))

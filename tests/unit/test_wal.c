@@ -103,8 +103,9 @@ static sqlite3 *wal_database(const char *path, uint32_t page_size)
     return db;
 }
 
-#define SOME_ROWS                                                                                                                  \
-    "SELECT randomblob(300) FROM (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200) SELECT i FROM c)"
+#define SOME_ROWS                                                                                                      \
+    "SELECT randomblob(300) FROM (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200) "      \
+    "SELECT i FROM c)"
 
 /* ---- what SQLite writes */
 
@@ -156,7 +157,8 @@ static void the_frames_are_what_a_checkpoint_copies(void **state)
     (void)state;
     sqlite3 *db = wal_database(path, 1024);
     sql(db, "INSERT INTO t " SOME_ROWS);
-    sql(db, "UPDATE t SET x = randomblob(200) WHERE rowid % 3 = 0; CREATE INDEX i ON t(x); DELETE FROM t WHERE rowid % 5 = 0");
+    sql(db, "UPDATE t SET x = randomblob(200) WHERE rowid % 3 = 0; CREATE INDEX i ON t(x); DELETE FROM t WHERE rowid % "
+            "5 = 0");
     struct log l = log_of(path);
     uint8_t *before = file_bytes_apart(path, &size);
     uint8_t *pages = calloc(1, 4 << 20);
@@ -182,8 +184,9 @@ static void the_frames_are_what_a_checkpoint_copies(void **state)
 static void the_vectors_of_both_byte_orders_read_alike(void **state)
 {
     static const uint8_t salt[WAL_SALT_BYTES] = {0xa5, 0x57, 0xed, 0x9d, 0xd4, 0x7a, 0x8f, 0x4e};
-    static const struct wal_sum sums[2][3] = {{{0x7a1962aa, 0xe0001e16}, {0x15055de7, 0x2f7a0ead}, {0x53822e7a, 0x61d2119e}},
-                                              {{0x2ba0935a, 0xd0871676}, {0x5cc599bc, 0xe2f847ee}, {0x4253dbeb, 0x76da49e5}}};
+    static const struct wal_sum sums[2][3] = {
+        {{0x7a1962aa, 0xe0001e16}, {0x15055de7, 0x2f7a0ead}, {0x53822e7a, 0x61d2119e}},
+        {{0x2ba0935a, 0xd0871676}, {0x5cc599bc, 0xe2f847ee}, {0x4253dbeb, 0x76da49e5}}};
     (void)state;
     for (int big = 0; big < 2; big++) {
         struct log l = log_from_vector(big ? "wal-big-endian.hex" : "wal-little-endian.hex");

@@ -86,16 +86,16 @@ static bool change_of_path(struct change *c, enum change_kind kind, const char *
 }
 
 /* Runs the call between the two; what it returns is what the program gets. */
-#define AROUND(concerned, change, call)                                                                                            \
-    do {                                                                                                                           \
-        if (!(concerned))                                                                                                          \
-            return (call);                                                                                                         \
-        change_begins(&(change));                                                                                                  \
-        long result_ = (call);                                                                                                     \
-        int errno_ = errno;                                                                                                        \
-        change_ends(&(change), result_ >= 0);                                                                                      \
-        errno = errno_;                                                                                                            \
-        return result_;                                                                                                            \
+#define AROUND(concerned, change, call)                                                                                \
+    do {                                                                                                               \
+        if (!(concerned))                                                                                              \
+            return (call);                                                                                             \
+        change_begins(&(change));                                                                                      \
+        long result_ = (call);                                                                                         \
+        int errno_ = errno;                                                                                            \
+        change_ends(&(change), result_ >= 0);                                                                          \
+        errno = errno_;                                                                                                \
+        return result_;                                                                                                \
     } while (0)
 
 ssize_t write(int fd, const void *bytes, size_t n)

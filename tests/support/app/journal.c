@@ -54,11 +54,12 @@ static void put(const void *bytes, size_t n)
     }
 }
 
-static void enter(const char *kind, uint64_t inode, off_t offset, const void *bytes, size_t n, const char *path, const char *to)
+static void enter(const char *kind, uint64_t inode, off_t offset, const void *bytes, size_t n, const char *path,
+                  const char *to)
 {
     char line[2 * PATH_MAX + 200];
-    int length = snprintf(line, sizeof line, "%s %llu %lld %zu\t%s\t%s\n", kind, (unsigned long long)inode, (long long)offset, n,
-                          path, to != NULL ? to : "");
+    int length = snprintf(line, sizeof line, "%s %llu %lld %zu\t%s\t%s\n", kind, (unsigned long long)inode,
+                          (long long)offset, n, path, to != NULL ? to : "");
     put(line, (size_t)length);
     put(bytes, n);
 }
@@ -136,8 +137,8 @@ static void change_ends(struct change *c, bool done)
             enter("database", 0, 0, NULL, 0, c->path, NULL);
     } else if (done && c->kind != CHANGE_CLOSE) {
         bool bytes = c->kind == CHANGE_WRITE;
-        enter(c->kind == CHANGE_LENGTH && c->grow ? "grow" : names[c->kind], inode_of(c), c->offset, bytes ? c->bytes : NULL,
-              bytes ? c->n : 0, c->path, c->to);
+        enter(c->kind == CHANGE_LENGTH && c->grow ? "grow" : names[c->kind], inode_of(c), c->offset,
+              bytes ? c->bytes : NULL, bytes ? c->n : 0, c->path, c->to);
     }
     pthread_mutex_unlock(&lock);
 }

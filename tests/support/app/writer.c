@@ -228,7 +228,8 @@ static int number(sqlite3_stmt *statement, int64_t *ret_value)
 static bool text_is(struct app *a, const char *sql, const char *wanted)
 {
     sqlite3_stmt *statement = prepare(a, sql);
-    bool same = sqlite3_step(statement) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), wanted) == 0;
+    bool same =
+        sqlite3_step(statement) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), wanted) == 0;
     sqlite3_finalize(statement);
     return same;
 }
@@ -287,8 +288,8 @@ static void fill_items(struct app *a)
 static void prepare_tables(struct app *a)
 {
     bool update = a->opt.mode == MODE_UPDATE;
-    const char *find =
-        update ? "SELECT count(*) FROM sqlite_master WHERE name = 'item'" : "SELECT count(*) FROM sqlite_master WHERE name = 't'";
+    const char *find = update ? "SELECT count(*) FROM sqlite_master WHERE name = 'item'"
+                              : "SELECT count(*) FROM sqlite_master WHERE name = 't'";
     if (text_is(a, find, "0")) { /* else not one write: with a replicator attached each would be a transaction */
         must(a, "BEGIN IMMEDIATE");
         if (update) {
@@ -469,15 +470,15 @@ static double work(struct app *a)
 
 static void report(const struct app *a, double seconds)
 {
-    printf("{\"commits\": %" PRIu64 ", \"last\": %" PRId64 ", \"seconds\": %.3f, \"rate\": %.1f", a->commits, a->n, seconds,
-           seconds > 0 ? (double)a->commits / seconds : 0.0);
+    printf("{\"commits\": %" PRIu64 ", \"last\": %" PRId64 ", \"seconds\": %.3f, \"rate\": %.1f", a->commits, a->n,
+           seconds, seconds > 0 ? (double)a->commits / seconds : 0.0);
     printf(", \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}", latency_us(a, 0.5),
            latency_us(a, 0.99), latency_us(a, 0.999), (double)a->latency_max / 1e3);
     printf(", \"errors\": {");
     for (int i = 0; i < KINDS; i++)
         printf("%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", kinds[i].name, a->errors[i]);
-    printf("}, \"episodes\": %" PRIu64 ", \"torn_reads\": %" PRIu64 ", \"first_error\": \"%s\"}\n", a->episodes, a->torn_reads,
-           a->first_error);
+    printf("}, \"episodes\": %" PRIu64 ", \"torn_reads\": %" PRIu64 ", \"first_error\": \"%s\"}\n", a->episodes,
+           a->torn_reads, a->first_error);
     fflush(stdout);
 }
 
@@ -550,7 +551,8 @@ static int check(struct app *a)
         why = "integrity_check complains";
     if (why == NULL)
         why = a->opt.mode == MODE_UPDATE ? check_updates(a, &last) : check_inserts(a, &last);
-    printf("{\"last\": %" PRId64 ", \"ok\": %s, \"why\": \"%s\"}\n", last, why == NULL ? "true" : "false", why == NULL ? "" : why);
+    printf("{\"last\": %" PRId64 ", \"ok\": %s, \"why\": \"%s\"}\n", last, why == NULL ? "true" : "false",
+           why == NULL ? "" : why);
     return why == NULL ? 0 : 1;
 }
 
@@ -573,7 +575,8 @@ static void usage(void)
           "  --read-first                 start with a read, wait --hold MS, then write\n"
           "  --hold MS, --pause MS        how long a reader keeps its snapshot, how long it waits between two\n"
           "  --journal PATH, --intents    append each committed n with its time; --intents: also before the commit\n"
-          "  --die-in-header              kill the process in the last of --count commits, between the two header copies\n"
+          "  --die-in-header              kill the process in the last of --count commits, between the two header "
+          "copies\n"
           "  --linger                     report, then keep the connection open until SIGTERM\n"
           "  --check, --integrity         no writing: is DB exactly the state after some n?\n",
           stderr);
@@ -654,7 +657,8 @@ static struct options parse(int argc, char **argv)
         {"integrity", 0, 0, INTEGRITY},
         {0, 0, 0, 0},
     };
-    struct options o = {.synchronous = "normal", .count = -1, .rows = 1, .size = 200, .table_rows = 400000, .autocheckpoint = -1};
+    struct options o = {
+        .synchronous = "normal", .count = -1, .rows = 1, .size = 200, .table_rows = 400000, .autocheckpoint = -1};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
         case MODE:

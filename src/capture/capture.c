@@ -1,0 +1,663 @@
+/* capture/capture.c */
+#include "capture/capture.h"
+
+#include "base/clock.h"
+#include "base/endian.h"
+#include "base/hash.h"
+#include "base/invariant.h"
+#include "base/page.h"
+#include "capture/dirty.h"
+#include "capture/page_cache.h"
+#include "format/patch.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_BYTES SCALE(512u << 10, 1600u) /* frames read at a time; at least one */
+#define RESYNC_BYTES SCALE(1u << 20, 2048u)  /* pages read at a time */
+
+void capture_init(struct capture *c, struct watch *watch, struct state *state)
+{
+    *c = (struct capture){.watch = watch,
+                          .state = state,
+                          .txid = state->identity.txid,
+                          .time_ms = state->identity.time_ms,
+                          .pos = state->identity.pos,
+                          .pos_before_reset = state->identity.pos_before_reset};
+}
+
+void capture_release(struct capture *c)
+{
+    frame_index_release(&c->frames);
+    capture_shrink(c);
+    dirty_free(c->dirty);
+    c->dirty = NULL;
+}
+
+void capture_shrink(struct capture *c)
+{
+    page_cache_free(c->cache);
+    c->cache = NULL;
+    free(c->chunk);
+    c->chunk = NULL;
+    c->chunk_cap = 0;
+}
+
+static void beat(const struct capture *c)
+{
+    if (c->beat_ms)
+        atomic_store(c->beat_ms, (long long)clock_mono_ms());
+}
+
+static int need_chunk(struct capture *c, size_t bytes, struct err *e)
+{
+    if (bytes <= c->chunk_cap)
+        return 0;
+    uint8_t *grown = realloc(c->chunk, bytes);
+    if (!grown)
+        return err_nomem(e, bytes);
+    c->chunk = grown;
+    c->chunk_cap = bytes;
+    return 0;
+}
+
+/* P4 and P5 rest on it: every page has an entry, so the map is the database after T. */
+static void assert_whole(const struct capture *c)
+{
+    INVARIANT(map_is_complete(&c->state->map), "txid %" PRIu64 ": %u of %u pages are known", c->txid,
+              c->state->map.known, c->state->map.pages);
+}
+
+/* ---- position */
+
+static bool same_salt(const uint8_t *a, const uint8_t *b)
+{
+    return memcmp(a, b, WAL_SALT_BYTES) == 0;
+}
+
+bool capture_is_current(const struct capture *c, const struct wal_index_header *header)
+{
+    struct wal_pos pos = wal_index_pos(header);
+    return c->proven && wal_pos_equal(&pos, &c->pos);
+}
+
+void capture_note_reset(struct capture *c, const struct wal_index_header *header)
+{
+    assert(header->mx_frame == 0);
+    if (c->pos.frame > 0)
+        c->pos_before_reset = c->pos;
+    c->pos = wal_index_pos(header);
+    c->reader_ready = false;
+    frame_index_clear(&c->frames);
+}
+
+void capture_commit_state(struct capture *c)
+{
+    struct state_position position = {.txid = c->txid,
+                                      .pos = c->pos,
+                                      .pos_before_reset = c->pos_before_reset,
+                                      .time_ms = c->time_ms,
+                                      .db_inode = c->watch->db_file.inode,
+                                      .db_size = (uint64_t)c->watch->db_file.size,
+                                      .db_mtime_ns = c->watch->db_file.mtime_ns};
+    state_commit(c->state, &position);
+}
+
+struct commit_record capture_record(const struct capture *c)
+{
+    return (struct commit_record){
+        .txid = c->txid, .time_ms = c->time_ms, .pages = c->state->map.pages, .checksum = c->state->map.checksum};
+}
+
+/* The wal-index does not know the page size before the first frame after a recovery; the database header does. 0: no database yet.
+ */
+static int page_size_of(struct capture *c, const struct wal_index_header *target, uint32_t *ret_page_size,
+                        struct err *e)
+{
+    uint8_t bytes[2];
+    *ret_page_size = target->page_size;
+    if (page_size_valid(target->page_size))
+        return 0;
+    if (watch_read_db(c->watch, bytes, sizeof bytes, 16, e))
+        return -1;
+    uint32_t page_size = get_be16(bytes) == 1 ? PAGE_SIZE_MAX : get_be16(bytes);
+    if (page_size == 0)
+        page_size = 4096; /* an empty file: whatever SQLite makes of it, it has no page yet */
+    if (!page_size_valid(page_size))
+        return err_set(e, ERR_CORRUPT, 0, "the database header gives a page size of %u", page_size);
+    *ret_page_size = page_size;
+    return 0;
+}
+
+/* Moves to the generation that `target` is of, if that continues T. False: it does not. */
+static bool follow_generation(struct capture *c, const struct wal_index_header *target)
+{
+    struct wal_pos *pos = &c->pos;
+    if (same_salt(pos->salt, target->salt))
+        return target->mx_frame > pos->frame ||
+               (target->mx_frame == pos->frame &&
+                (pos->frame == 0 || wal_sum_equal(pos->sum, target->frame_sum) || !RULE(frame_sum)));
+    if (pos->frame != 0)
+        return false;
+    const struct wal_pos *before = &c->pos_before_reset;
+    if (before->frame > 0 && same_salt(before->salt, target->salt)) { /* its bytes came back after a crash */
+        if (target->mx_frame < before->frame)
+            return false;
+        *pos = *before;
+        c->reader_ready = false;
+        return true;
+    }
+    if (!c->watch->unbroken && RULE(unbroken))
+        return false;
+    memcpy(pos->salt, target->salt, WAL_SALT_BYTES); /* the first writer after a reset drew new ones */
+    c->reader_ready = false;
+    return true;
+}
+
+static int read_wal_header(struct capture *c, struct wal_header *ret_header, struct err *e)
+{
+    uint8_t bytes[WAL_HEADER_BYTES];
+    if (watch_read_wal(c->watch, bytes, sizeof bytes, 0, e))
+        return -1;
+    return wal_header_decode(bytes, ret_header, e);
+}
+
+static int ready_reader(struct capture *c, struct err *e)
+{
+    struct wal_header header;
+    if (c->reader_ready)
+        return 0;
+    if (read_wal_header(c, &header, e) || wal_reader_resume(&c->reader, &header, &c->pos, e))
+        return -1;
+    c->reader_ready = true;
+    return 0;
+}
+
+/* The frame at pos still has the checksum that was captured. */
+static int frame_at_pos_is_ours(struct capture *c, bool *ret_ours, struct err *e)
+{
+    uint8_t bytes[WAL_FRAME_HEADER_BYTES];
+    struct wal_frame_header frame;
+    if (watch_read_wal(c->watch, bytes, sizeof bytes, wal_frame_offset(c->pos.frame, c->state->map.page_size), e))
+        return -1;
+    wal_frame_header_decode(bytes, &frame);
+    *ret_ours = same_salt(frame.salt, c->pos.salt) && (wal_sum_equal(frame.sum, c->pos.sum) || !RULE(frame_sum));
+    return 0;
+}
+
+static int index_frames(struct capture *c, uint32_t to, struct err *e);
+
+int capture_resume(struct capture *c, struct err *e)
+{
+    struct wal_index_header header;
+    uint32_t page_size = 0;
+    bool ours = true;
+    c->proven = false;
+    if (!watch_header(c->watch, &header) || c->state->map.pages == 0)
+        return 0;
+    if (page_size_of(c, &header, &page_size, e))
+        return -1;
+    if (page_size != c->state->map.page_size)
+        return 0;
+    if (!follow_generation(c, &header))
+        return 0;
+    if (c->pos.frame > 0 && frame_at_pos_is_ours(c, &ours, e))
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    if (ours && c->pos.frame > 0 && index_frames(c, c->pos.frame, e))
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    c->proven = ours;
+    c->watch->unbroken = ours;
+    return 0;
+}
+
+/* ---- frames */
+
+static uint32_t frames_per_chunk(uint32_t page_size)
+{
+    uint32_t n = CHUNK_BYTES / (WAL_FRAME_HEADER_BYTES + page_size);
+    return n ? n : 1;
+}
+
+/* Reads frames from the reader's position on, proves each and hands it to `fn` until frame `to`, or until fn sets *stop. */
+typedef int frame_fn(void *context, const struct wal_frame *frame, bool *stop, struct err *e);
+
+static int each_frame(struct capture *c, struct wal_reader *reader, uint32_t to, frame_fn *fn, void *context,
+                      struct err *e)
+{
+    uint32_t page_size = reader->page_size, step = frames_per_chunk(page_size);
+    size_t frame_bytes = WAL_FRAME_HEADER_BYTES + page_size;
+    bool stop = false;
+    while (!stop && reader->pos.frame < to) {
+        beat(c);
+        uint32_t first = reader->pos.frame + 1;
+        uint32_t n = to - first + 1 < step ? to - first + 1 : step;
+        if (need_chunk(c, n * frame_bytes, e) ||
+            watch_read_wal(c->watch, c->chunk, n * frame_bytes, wal_frame_offset(first, page_size), e))
+            return -1;
+        for (uint32_t i = 0; i < n && !stop; i++) {
+            struct wal_frame frame;
+            if (wal_reader_next(reader, c->chunk + i * frame_bytes, &frame, e) || fn(context, &frame, &stop, e))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int index_one(void *context, const struct wal_frame *frame, bool *stop, struct err *e)
+{
+    struct capture *c = context;
+    (void)stop;
+    return frame_index_set(&c->frames, frame->pgno, frame->number, e);
+}
+
+/* Proves the generation from its first frame to `to` and fills the frame index; leaves the reader behind `to`. */
+static int index_frames(struct capture *c, uint32_t to, struct err *e)
+{
+    struct wal_header header;
+    frame_index_clear(&c->frames);
+    c->reader_ready = false;
+    if (to == 0)
+        return 0;
+    if (read_wal_header(c, &header, e))
+        return -1;
+    wal_reader_start(&c->reader, &header);
+    if (each_frame(c, &c->reader, to, index_one, c, e))
+        return -1;
+    c->reader_ready = true;
+    return 0;
+}
+
+/* ---- pages */
+
+int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *out, struct err *e)
+{
+    uint32_t page_size = c->state->map.page_size;
+    uint32_t in_wal = 0;
+    for (uint32_t i = 0; i < n; i++)
+        in_wal += frame_index_get(&c->frames, first + i) != 0;
+    if (in_wal < n && watch_read_db(c->watch, out, (size_t)n * page_size, (uint64_t)(first - 1) * page_size, e))
+        return -1;
+    for (uint32_t i = 0; i < n && in_wal > 0; i++) {
+        uint32_t frame = frame_index_get(&c->frames, first + i);
+        if (frame == 0)
+            continue;
+        uint64_t at = wal_frame_offset(frame, page_size) + WAL_FRAME_HEADER_BYTES;
+        if (watch_read_wal(c->watch, out + (size_t)i * page_size, page_size, at, e))
+            return -1;
+        in_wal--;
+    }
+    return 0;
+}
+
+/* The version of a page that the map knows, from the cache, the WAL or the database file. NULL in *ret_page: not found there any
+ * more. */
+static int old_version(struct capture *c, uint32_t pgno, struct map_entry entry, uint8_t *room,
+                       const uint8_t **ret_page, struct err *e)
+{
+    uint32_t page_size = c->state->map.page_size;
+    *ret_page = NULL;
+    if (entry.txid == 0)
+        return 0;
+    if (entry.hash == 0) { /* zeros, whatever the file shows */
+        memset(room, 0, page_size);
+        *ret_page = room;
+        return 0;
+    }
+    const uint8_t *cached = c->cache ? page_cache_get(c->cache, pgno, entry.hash) : NULL;
+    if (cached) {
+        *ret_page = cached;
+        return 0;
+    }
+    if (capture_read_pages(c, pgno, 1, room, e))
+        return -1;
+    if (page_hash(pgno, room, page_size) == entry.hash)
+        *ret_page = room;
+    return 0;
+}
+
+/* ---- commits */
+
+struct pass {
+    struct capture *capture;
+    struct batch *batch; /* NULL: the map alone */
+    bool in_commit;
+    uint32_t old_pages; /* size of the database before the commit */
+    bool large;
+    uint8_t room[PAGE_SIZE_MAX];
+};
+
+static int begin_commit(struct pass *p)
+{
+    p->in_commit = true;
+    p->old_pages = p->capture->state->map.pages;
+    if (p->batch)
+        batch_begin_commit(p->batch);
+    return 0;
+}
+
+/* How the new version is best stored: as what differs from the one before, where that is known. */
+static struct version describe_version(const struct wal_frame *frame, uint64_t txid, uint64_t hash,
+                                       struct map_entry before, const uint8_t *old, uint32_t page_size)
+{
+    struct version v = {.pgno = frame->pgno, .txid = txid, .hash = hash, .kind = hash ? VERSION_IMAGE : VERSION_ZERO};
+    if (hash == 0 || !old)
+        return v;
+    uint64_t mask = patch_diff(old, frame->page, page_size);
+    if (mask != 0 && __builtin_popcountll(mask) <= PATCH_GRANULES_WORTH) {
+        v.kind = VERSION_PATCH;
+        v.mask = mask;
+        v.from = before.txid;
+    }
+    return v;
+}
+
+static int add_frame(struct pass *p, const struct wal_frame *frame, struct err *e)
+{
+    struct capture *c = p->capture;
+    struct map *map = &c->state->map;
+    uint64_t txid = c->txid + 1;
+    const uint8_t *old = NULL;
+    if (frame->pgno == lock_byte_page(map->page_size))
+        return 0;
+    if (frame->pgno > map->pages && map_resize(map, frame->pgno, e))
+        return -1;
+    struct map_entry before = map_get(map, frame->pgno);
+    struct map_entry now = {.hash = page_hash(frame->pgno, frame->page, map->page_size), .txid = txid};
+    bool again = before.txid == txid; /* an old SQLite that spilled the page twice */
+    bool unchanged = before.txid != 0 && before.hash == now.hash;
+    if (p->batch && !unchanged) {
+        if (again)
+            batch_forget(p->batch, frame->pgno);
+        else if (old_version(c, frame->pgno, before, p->room, &old, e))
+            return -1;
+        struct version v = describe_version(frame, txid, now.hash, before, old, map->page_size);
+        if (c->dirty)
+            dirty_note(c->dirty, &v);
+        if (batch_add(p->batch, &v, frame->page, e))
+            return -1;
+    }
+    if (!unchanged)
+        map_set(map, frame->pgno, now);
+    if (c->cache && !unchanged)
+        page_cache_put(c->cache, frame->pgno, now.hash, frame->page);
+    return frame_index_set(&c->frames, frame->pgno, frame->number, e);
+}
+
+/* Pages that the database grew over but nobody wrote (SQLite skips free-list leaves) are zeros by decree. */
+static int add_zero_growth(struct pass *p, uint64_t txid, struct err *e)
+{
+    struct map *map = &p->capture->state->map;
+    uint32_t lock_page = lock_byte_page(map->page_size);
+    for (uint32_t pgno = p->old_pages + 1; RULE(zero_growth) && pgno <= map->pages; pgno++) {
+        if (pgno == lock_page || map_get(map, pgno).txid != 0)
+            continue;
+        struct version v = {.pgno = pgno, .kind = VERSION_ZERO, .txid = txid};
+        if (p->batch && batch_add(p->batch, &v, NULL, e))
+            return -1;
+        map_set(map, pgno, (struct map_entry){.hash = 0, .txid = txid});
+    }
+    return 0;
+}
+
+static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *pos, struct err *e)
+{
+    struct capture *c = p->capture;
+    uint64_t txid = c->txid + 1;
+    int64_t now = clock_wall_ms();
+    if (map_resize(&c->state->map, db_pages, e) || add_zero_growth(p, txid, e))
+        return -1;
+    p->in_commit = false;
+    assert_whole(c);
+    c->txid = txid;
+    c->commits++;
+    c->time_ms = now > c->time_ms ? now : c->time_ms;
+    c->pos = *pos;
+    if (!p->batch)
+        return 0;
+    struct commit_record record = capture_record(c);
+    if (batch_end_commit(p->batch, &record, e))
+        return -1;
+    p->large = p->batch->overflow;
+    return 0;
+}
+
+static int capture_frame(void *context, const struct wal_frame *frame, bool *stop, struct err *e)
+{
+    struct pass *p = context;
+    if (!p->in_commit && begin_commit(p))
+        return -1;
+    if (add_frame(p, frame, e))
+        return -1;
+    if (frame->db_pages == 0)
+        return 0;
+    if (end_commit(p, frame->db_pages, &p->capture->reader.pos, e))
+        return -1;
+    *stop = p->large || (p->batch && batch_bytes(p->batch) >= BATCH_BYTES_TARGET);
+    return 0;
+}
+
+int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch,
+                 enum capture_end *ret_end, struct err *e)
+{
+    *ret_end = CAPTURE_GAP;
+    bool other_size = target->mx_frame > 0 && target->page_size != c->state->map.page_size;
+    if (!c->proven || other_size || !follow_generation(c, target)) {
+        c->proven = false;
+        return 0;
+    }
+    *ret_end = CAPTURE_DONE;
+    if (target->mx_frame == c->pos.frame)
+        return 0;
+    if (!c->cache)
+        c->cache = page_cache_new(target->page_size); /* without one it is only slower */
+    if (!c->dirty)
+        c->dirty = dirty_new(); /* without it compacted segments hold images */
+    struct pass *p = calloc(1, sizeof *p);
+    if (!p)
+        return err_nomem(e, sizeof *p);
+    p->capture = c;
+    p->batch = batch;
+    int rc = ready_reader(c, e);
+    if (rc == 0)
+        rc = each_frame(c, &c->reader, target->mx_frame, capture_frame, p, e);
+    if (rc == 0 && p->in_commit)
+        rc = err_set(e, ERR_CORRUPT, 0, "the WAL ends in the middle of a commit at frame %u", target->mx_frame);
+    if (p->large)
+        *ret_end = CAPTURE_LARGE;
+    else if (c->pos.frame < target->mx_frame)
+        *ret_end = CAPTURE_MORE;
+    if (batch && p->in_commit)
+        batch_abort_commit(batch);
+    free(p);
+    if (rc) {
+        c->proven = false;                             /* the map may be half-way: only a resync makes it whole */
+        state_lose_map(c->state, c->txid, c->time_ms); /* the whole commits before it are being shipped */
+        *ret_end = CAPTURE_GAP;
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    }
+    if (c->pos.frame > 0)
+        capture_commit_state(c);
+    return 0;
+}
+
+/* ---- resync */
+
+/* Size of the database under the watch: from the WAL if it has a commit, otherwise from the database file. */
+static int database_pages(struct capture *c, const struct wal_index_header *target, uint32_t page_size,
+                          uint32_t *ret_pages, struct err *e)
+{
+    uint8_t page1[100];
+    uint64_t size = 0;
+    if (target->mx_frame > 0) {
+        *ret_pages = target->db_pages;
+        return 0;
+    }
+    if (watch_db_size(c->watch, &size, e) || watch_read_db(c->watch, page1, sizeof page1, 0, e))
+        return -1;
+    uint64_t pages = size / page_size;
+    uint32_t in_header = get_be32(page1 + 28);
+    if (in_header > 0 && in_header <= pages &&
+        get_be32(page1 + 24) == get_be32(page1 + 92)) /* valid for this change counter */
+        pages = in_header;
+    if (pages > UINT32_MAX - 1)
+        return err_set(e, ERR_LIMIT, 0, "database of %llu pages", (unsigned long long)pages);
+    *ret_pages = (uint32_t)pages;
+    return 0;
+}
+
+struct resync {
+    const struct capture_reference *references;
+    size_t count;
+    const struct map
+        *known; /* what the pages were before: the local map, or (that lost) the one of the newest replica, or NULL */
+    bool lost;  /* the map was lost before the start: no replica relies on it that is not among the references */
+    uint64_t txid; /* n */
+    struct map *fresh;
+    struct resync_result result;
+};
+
+/* What a replica holds of a page. Pages of another size are other pages: it holds none of ours. */
+static struct map_entry their_entry(const struct resync *r, const struct capture_reference *ref, uint32_t pgno)
+{
+    return ref->map && ref->map->page_size == r->fresh->page_size ? map_get(ref->map, pgno) : (struct map_entry){0, 0};
+}
+
+static bool may_keep(const struct resync *r, struct map_entry entry, uint64_t hash, uint32_t pgno)
+{
+    if (entry.txid == 0 || entry.hash != hash)
+        return false;
+    for (size_t i = 0; i < r->count && RULE(attach); i++) {
+        struct map_entry theirs = their_entry(r, &r->references[i], pgno);
+        if (theirs.hash != hash || theirs.txid == 0)
+            return false;
+        if (entry.txid <= r->references[i].head_txid && theirs.txid != entry.txid)
+            return false;
+    }
+    return true;
+}
+
+/* What a comparison has to leave behind for each replica that was compared with. */
+static void assert_sendable(const struct resync *r, uint32_t pgno, struct map_entry entry)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct capture_reference *ref = &r->references[i];
+        struct map_entry theirs = their_entry(r, ref, pgno);
+        INVARIANT(!RULE(attach) || entry.txid > ref->head_txid ||
+                      (entry.txid == theirs.txid && entry.hash == theirs.hash),
+                  "page %u: a replica at txid %" PRIu64 " would never get it", pgno, ref->head_txid);
+    }
+}
+
+static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, struct err *e)
+{
+    uint32_t page_size = c->state->map.page_size, lock_page = lock_byte_page(page_size),
+             step = RESYNC_BYTES / page_size;
+    uint8_t *room = malloc(RESYNC_BYTES);
+    int rc = room ? 0 : err_nomem(e, RESYNC_BYTES);
+    for (uint32_t first = 1; rc == 0 && first <= pages; first += step) {
+        uint32_t n = pages - first + 1 < step ? pages - first + 1 : step;
+        beat(c);
+        rc = capture_read_pages(c, first, n, room, e);
+        for (uint32_t i = 0; rc == 0 && i < n; i++) {
+            uint32_t pgno = first + i;
+            if (pgno == lock_page)
+                continue;
+            uint64_t hash = page_hash(pgno, room + (size_t)i * page_size, page_size);
+            struct map_entry entry = r->known ? map_get(r->known, pgno) : (struct map_entry){0, 0};
+            if (!may_keep(r, entry, hash, pgno)) {
+                entry = (struct map_entry){.hash = hash, .txid = r->txid};
+                r->result.differing++;
+            }
+            assert_sendable(r, pgno, entry);
+            r->result.changed |=
+                entry.txid > c->txid; /* of a commit whose capture failed half-way: it counts from here */
+            map_set(r->fresh, pgno, entry);
+        }
+        if (first > UINT32_MAX - step)
+            break;
+    }
+    free(room);
+    return rc;
+}
+
+static const struct map *newest_reference(const struct resync *r, uint32_t page_size)
+{
+    const struct capture_reference *newest = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct capture_reference *ref = &r->references[i];
+        if (ref->map && ref->map->page_size == page_size && (!newest || ref->head_txid >= newest->head_txid))
+            newest = ref;
+    }
+    return newest ? newest->map : NULL;
+}
+
+static int resync_under(struct capture *c, const struct wal_index_header *target, struct resync *r, struct err *e)
+{
+    struct map *map = &c->state->map;
+    uint32_t pages = 0, page_size = 0, old_pages = map->pages;
+    if (page_size_of(c, target, &page_size, e))
+        return -1;
+    if (map->page_size != page_size) { /* nothing that is known means anything */
+        map_clear(map);
+        map->page_size = page_size;
+    }
+    if (index_frames(c, target->mx_frame, e) || database_pages(c, target, page_size, &pages, e))
+        return -1;
+    r->known = map->pages > 0 ? map : r->lost ? newest_reference(r, page_size) : NULL;
+    if (map->pages == 0) /* nothing there that could be lost: no second map in memory */
+        r->fresh = map;
+    r->fresh->page_size = page_size;
+    if (map_resize(r->fresh, pages, e) || compare_pages(c, r, pages, e)) {
+        if (r->fresh == map)
+            map_clear(map);
+        return -1;
+    }
+    r->result.pages = pages;
+    r->result.changed |= pages != old_pages || r->count > 0;
+    if (r->fresh == map)
+        return 0;
+    map_clear(map);
+    if (map_resize(map, pages, e))
+        return -1;
+    for (uint32_t pgno = 1; pgno <= pages; pgno++)
+        map_set(map, pgno, map_get(r->fresh, pgno));
+    return 0;
+}
+
+int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
+                   size_t count, bool lost, struct resync_result *ret_result, struct err *e)
+{
+    struct map fresh;
+    struct resync r = {.references = references, .count = count, .lost = lost, .txid = c->txid, .fresh = &fresh};
+    map_init_memory(&fresh, target->page_size);
+    for (size_t i = 0; i < count; i++) {
+        if (references[i].head_txid > r.txid)
+            r.txid = references[i].head_txid;
+        if (references[i].head_time_ms > c->time_ms)
+            c->time_ms = references[i].head_time_ms;
+    }
+    r.txid++;
+    page_cache_free(c->cache);
+    c->cache = NULL;
+    if (c->dirty && RULE(mask_drop)) /* a commit that was captured half-way may have left something there */
+        dirty_clear(c->dirty);
+    c->proven = false;
+    int rc = resync_under(c, target, &r, e);
+    map_release(&fresh);
+    if (rc)
+        return err_wrap(e, "compare all pages");
+    c->pos = wal_index_pos(target);
+    c->proven = true;
+    c->watch->unbroken = true;
+    if (r.result.changed) {
+        int64_t now = clock_wall_ms();
+        c->txid = r.txid;
+        c->time_ms = now > c->time_ms ? now : c->time_ms;
+    }
+    assert_whole(c);
+    capture_commit_state(c);
+    *ret_result = r.result;
+    return 0;
+}

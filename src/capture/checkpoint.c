@@ -1,0 +1,430 @@
+/* capture/checkpoint.c */
+#include "capture/checkpoint.h"
+
+#include "base/clock.h"
+
+#include <sched.h>
+
+#define UNDER_LOCK_FRAMES_MAX 8000 /* that are captured while nobody can commit: some tens of milliseconds */
+#define PASSES_MAX 8
+#define REMAINING_FRAMES 300 /* left to TRUNCATE, under the write lock: a few milliseconds */
+#define WRITE_WAIT_MS 100    /* for a gap between two commits; nobody is blocked meanwhile */
+#define RETAKE_NS (20 * INT64_C(1000000))
+#define REST_READER_WAIT_MS 5
+#define CUT_AT_ONCE_BYTES (4 << 20)
+#define CUT_STEP_BYTES (4 << 20)
+#define HEADER_TRIES 50 /* of 20 us: a writer needs nanoseconds between the two copies */
+
+bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_header)
+{
+    for (int i = 0; i < HEADER_TRIES; i++) {
+        if (watch_header(w, ret_header))
+            return true;
+        clock_sleep_us(20);
+    }
+    return false;
+}
+
+void checkpoint_stamp(struct checkpoint *k)
+{
+    struct wal_index_header header = {0};
+    k->stamped_torn = !watch_header(k->watch, &header);
+    k->stamped_change = header.change - k->capture->commits;
+    k->stamped_backfill = watch_backfilled(k->watch);
+    watch_stamp_db(k->watch);
+}
+
+/* Since the stamp. A recovery sets nBackfill and the change counter to 0. */
+static bool recovered(const struct checkpoint *k)
+{
+    struct wal_index_header header;
+    if (k->stamped_torn || !watch_header(k->watch, &header))
+        return true;
+    return (int32_t)(header.change - k->capture->commits - k->stamped_change) < 0;
+}
+
+/* The database file changes only by checkpoints, and each of them moves nBackfill or (at a reset) sets it to 0. After a recovery
+ * that tells nothing until the next stamp. */
+bool checkpoint_files_ours(const struct checkpoint *k)
+{
+    if (!watch_files_are_ours(k->watch))
+        return false;
+    return k->watch->rollback || watch_db_untouched(k->watch) || watch_backfilled(k->watch) != k->stamped_backfill ||
+           recovered(k);
+}
+
+/* ---- TRUNCATE, from inside */
+
+struct truncation {
+    struct checkpoint *checkpoint;
+    enum checkpoint_kind kind;
+    int64_t deadline_ns;    /* of the busy handler */
+    int64_t reader_wait_ns; /* once the write lock is held */
+    int64_t write_taken_ns;
+    bool write_held, slot0_held, give_up, reset;
+    bool cut;    /* the file is to be cut when the lock has been dropped */
+    bool failed; /* `error` says why the capture failed */
+    struct err error;
+};
+
+static uint64_t wal_bytes(const struct checkpoint *k, uint32_t frames)
+{
+    return (uint64_t)frames * (k->capture->state->map.page_size + WAL_FRAME_HEADER_BYTES);
+}
+
+static int64_t reader_wait_ns(const struct checkpoint *k, enum checkpoint_kind kind, uint32_t frames)
+{
+    int64_t ms = 0;
+    if (kind == CHECKPOINT_REST)
+        ms = REST_READER_WAIT_MS;
+    if (frames >= 2 * (uint64_t)k->wal_target)
+        ms = 5;
+    if (frames >= 4 * (uint64_t)k->wal_target)
+        ms = 20;
+    if (frames >= 8 * (uint64_t)k->wal_target || wal_bytes(k, frames) > k->wal_limit / 2)
+        ms = 50;
+    return ms * 1000000;
+}
+
+/* SQLite asks whether to try a lock once more. */
+static int keep_waiting(void *context, int count)
+{
+    struct truncation *t = context;
+    (void)count;
+    if (t->give_up || clock_mono_ns() >= t->deadline_ns)
+        return 0;
+    if (t->write_held)
+        sched_yield(); /* for milliseconds at most: back-to-back readers leave gaps of microseconds, which a sleep would miss */
+    else
+        clock_sleep_us(100);
+    return 1;
+}
+
+/* An application's reader in slots from `first` on, other than where our watch is. */
+static bool foreign_readers(const struct watch *w, int first)
+{
+    int own = w->active >= 0 ? w->reader[w->active].slot : -1;
+    for (int slot = first; slot < READ_SLOTS; slot++) {
+        if (slot == own)
+            continue;
+        seawall_file *file = w->checkpointer.file;
+        if (seawall_shm_lock(file, LOCK_READ + slot, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) != SQLITE_OK)
+            return true;
+        seawall_shm_lock(file, LOCK_READ + slot, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    }
+    return false;
+}
+
+static int capture_failed(struct truncation *t)
+{
+    t->failed = true;
+    t->give_up = true;
+    return SQLITE_BUSY;
+}
+
+/* Nobody can commit now: what the header says is the end. */
+static int write_taken(void *context)
+{
+    struct truncation *t = context;
+    struct checkpoint *k = t->checkpoint;
+    struct wal_index_header header;
+    t->write_held = true;
+    t->write_taken_ns = clock_mono_ns();
+    if (!watch_header(k->watch,
+                      &header)) { /* somebody died while writing it: whoever recovers needs the locks we hold */
+        t->give_up = true;
+        return SQLITE_BUSY;
+    }
+    bool far_behind =
+        header.mx_frame > k->capture->pos.frame && header.mx_frame - k->capture->pos.frame > UNDER_LOCK_FRAMES_MAX;
+    if (far_behind &&
+        wal_bytes(k, header.mx_frame) < k->wal_limit) { /* a machine so slow that capture does not keep up */
+        t->give_up = true;
+        return SQLITE_BUSY;
+    }
+    if (k->capture_up_to(k->context, &header, &t->error) || watch_begin_other(k->watch, &t->error))
+        return capture_failed(t);
+    watch_end_old(k->watch);
+    t->deadline_ns = clock_mono_ns() + reader_wait_ns(k, t->kind, header.mx_frame);
+    while (foreign_readers(k->watch, 1))
+        if (!keep_waiting(t, 0)) {
+            t->give_up = true;
+            return SQLITE_BUSY;
+        }
+    return SQLITE_OK;
+}
+
+static void drop_slot0(struct truncation *t)
+{
+    if (t->slot0_held)
+        seawall_shm_lock(t->checkpoint->watch->checkpointer.file, LOCK_READ, 1,
+                         SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    t->slot0_held = false;
+}
+
+/* A new watch, or the proof that nothing is missed ends here. */
+static void watch_again(struct truncation *t)
+{
+    struct watch *w = t->checkpoint->watch;
+    struct err e;
+    if (w->active < 0 && watch_begin_other(w, &e)) {
+        w->unbroken = false;
+        t->checkpoint->capture->proven = false;
+    }
+}
+
+/* Takes READ(1..4), which our own watch holds too, in the gap that back-to-back readers leave: microseconds. Nobody can reset the
+ * log meanwhile, because we hold the write lock. */
+static bool take_all_slots(struct watch *w)
+{
+    watch_drop_lock(w);
+    if (seawall_shm_lock(w->checkpointer.file, LOCK_READ + 1, READ_SLOTS - 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) ==
+        SQLITE_OK)
+        return true;
+    int64_t deadline = clock_mono_ns() + RETAKE_NS;
+    while (!watch_retake_lock(w)) { /* a reader holds the slot for the moment in which it moves the mark */
+        if (clock_mono_ns() > deadline) {
+            watch_let_go(w); /* or it was stopped just then: take another slot, before the write lock is dropped */
+            break;
+        }
+        sched_yield();
+    }
+    return false;
+}
+
+static int take_reset_lock(void *context)
+{
+    struct truncation *t = context;
+    struct checkpoint *k = t->checkpoint;
+    struct watch *w = k->watch;
+    struct wal_index_header header;
+    t->give_up = true; /* SQLite need not ask again */
+    /* SQLite may have recovered the header, and with it a commit, since we captured. */
+    if (!watch_header(w, &header) || !capture_is_current(k->capture, &header))
+        return SQLITE_BUSY;
+    do {
+        /* A reader in slot 0 that later writes would get SQLITE_BUSY_SNAPSHOT. While we hold it, new readers use the others. */
+        if (!t->slot0_held)
+            t->slot0_held = seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1,
+                                             SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK;
+        if (t->slot0_held && take_all_slots(w)) {
+            watch_let_go(w);
+            return SQLITE_OK;
+        }
+        sched_yield();
+    } while (w->active >= 0 && clock_mono_ns() < t->deadline_ns);
+    drop_slot0(t);
+    return SQLITE_BUSY;
+}
+
+static void after_reset(void *context)
+{
+    struct truncation *t = context;
+    struct wal_index_header header;
+    if (watch_header(t->checkpoint->watch, &header) && header.mx_frame == 0) {
+        t->reset = true;
+        capture_note_reset(t->checkpoint->capture, &header);
+    }
+    drop_slot0(t);
+    watch_again(t);
+}
+
+static void note_hold(struct checkpoint_stats *stats, int64_t since_ns)
+{
+    int64_t held = clock_mono_ns() - since_ns;
+    if (held > stats->longest_write_hold_ns)
+        stats->longest_write_hold_ns = held;
+}
+
+static void write_ends(void *context)
+{
+    struct truncation *t = context;
+    struct checkpoint_stats *stats = &t->checkpoint->stats;
+    if (!t->write_held)
+        return;
+    watch_again(t);
+    t->write_held = false;
+    note_hold(stats, t->write_taken_ns);
+}
+
+static int before_truncate(void *context)
+{
+    struct truncation *t = context;
+    sqlite3_int64 size = 0;
+    struct checkpoint *k = t->checkpoint;
+    int rc = seawall_wal_size(k->watch->checkpointer.file, &size);
+    t->cut = t->kind == CHECKPOINT_REST || (rc == SQLITE_OK && (uint64_t)size > k->wal_limit);
+    if (!t->cut || (rc == SQLITE_OK && size > CUT_AT_ONCE_BYTES))
+        return SQLITE_OK;
+    k->stats.truncations++;
+    t->cut = false;
+    return SEAWALL_FORWARD;
+}
+
+/* ---- a long file, cut in steps */
+
+/* One step under the write lock. True in *ret_more: there is more to cut. A writer that has begun ends it: the file is its again.
+ */
+static int cut_step(struct checkpoint *k, bool first, bool *ret_more)
+{
+    static const uint8_t no_header[WAL_HEADER_BYTES];
+    seawall_file *file = k->watch->checkpointer.file;
+    struct wal_index_header header;
+    sqlite3_int64 size = 0;
+    *ret_more = false;
+    int64_t since = clock_mono_ns();
+    int rc = seawall_shm_lock(file, LOCK_WRITE, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+    if (rc != SQLITE_OK)
+        return rc;
+    bool empty = watch_header(k->watch, &header) && header.mx_frame == 0 && capture_is_current(k->capture, &header);
+    rc = seawall_wal_size(file, &size);
+    if (rc == SQLITE_OK && empty && size > 0) {
+        sqlite3_int64 left = size > CUT_STEP_BYTES ? size - CUT_STEP_BYTES : 0;
+        if (first)
+            rc = seawall_wal_write(file, no_header, sizeof no_header, 0);
+        if (first && rc == SQLITE_OK)
+            rc = seawall_wal_sync(file, SQLITE_SYNC_NORMAL);
+        if (rc == SQLITE_OK)
+            rc = seawall_wal_truncate(file, left);
+        *ret_more = rc == SQLITE_OK && left > 0;
+    }
+    seawall_shm_lock(file, LOCK_WRITE, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    note_hold(&k->stats, since);
+    return rc;
+}
+
+static int cut_log(struct checkpoint *k, struct err *e)
+{
+    bool more = true;
+    for (bool first = true; more; first = false) {
+        int rc = cut_step(k, first, &more);
+        if ((rc & 0xff) == SQLITE_BUSY)
+            return 0; /* a writer came: the next rest */
+        if (rc != SQLITE_OK)
+            return err_set(e, ERR_SQLITE, rc, "cut the WAL: %s", sqlite3_errstr(rc));
+    }
+    k->stats.truncations++;
+    return 0;
+}
+
+static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
+{
+    struct truncation t = {
+        .checkpoint = k, .kind = kind, .deadline_ns = clock_mono_ns() + (int64_t)WRITE_WAIT_MS * 1000000};
+    const struct watch_truncate_hooks hooks = {.write_taken = write_taken,
+                                               .take_reset_lock = take_reset_lock,
+                                               .after_reset = after_reset,
+                                               .write_ends = write_ends,
+                                               .before_truncate = before_truncate,
+                                               .context = &t};
+    sqlite3 *db = k->watch->checkpointer.db;
+    sqlite3_busy_handler(db, keep_waiting, &t);
+    k->watch->truncate = &hooks;
+    int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    k->watch->truncate = NULL;
+    sqlite3_busy_handler(db, NULL, NULL);
+    if (t.failed) {
+        *e = t.error;
+        return -1;
+    }
+    if (t.reset) { /* whatever rc is: the log starts anew */
+        k->stats.resets++;
+        *ret_end = CHECKPOINT_RESET;
+        return t.cut ? cut_log(k, e) : 0;
+    }
+    if ((rc & 0xff) == SQLITE_BUSY || rc == SQLITE_OK) {
+        k->stats.busy++;
+        *ret_end = CHECKPOINT_BUSY;
+        return 0;
+    }
+    return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
+}
+
+/* ---- from outside */
+
+/* Moves watch and capture to the newest commit; tells how many frames are not in the database file yet. */
+static int follow(struct checkpoint *k, struct wal_index_header *ret_header, struct err *e)
+{
+    if (watch_begin_other(k->watch, e))
+        return -1;
+    int rc = checkpoint_read_header(k->watch, ret_header) ? 0 : err_set(e, ERR_BUSY, 0, "the wal-index header is torn");
+    if (rc == 0)
+        rc = k->capture_up_to(k->context, ret_header, e);
+    watch_end_old(k->watch);
+    return rc;
+}
+
+static uint32_t remaining(const struct checkpoint *k)
+{
+    struct wal_index_header header;
+    if (!watch_header(k->watch, &header))
+        return UINT32_MAX;
+    uint32_t done = watch_backfilled(k->watch);
+    return header.mx_frame > done ? header.mx_frame - done : 0;
+}
+
+/* ERR_BUSY: somebody else checkpoints or recovers. */
+static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struct err *e)
+{
+    uint32_t enough = kind == CHECKPOINT_LOAD ? REMAINING_FRAMES : 0, before = UINT32_MAX;
+    for (int i = 0; i < PASSES_MAX; i++) {
+        struct wal_index_header header;
+        if (follow(k, &header, e))
+            return -1;
+        int rc = sqlite3_wal_checkpoint_v2(k->watch->checkpointer.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        k->stats.passes++;
+        if ((rc & 0xff) == SQLITE_BUSY)
+            return err_set(e, ERR_BUSY, rc, "checkpoint: %s", sqlite3_errstr(rc));
+        if (rc != SQLITE_OK)
+            return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
+        /* While a writer goes on, PASSIVE copies but never syncs the database file: it is synced here, with no lock held. */
+        if (kind == CHECKPOINT_LOAD && watch_sync_db(k->watch, e))
+            return -1;
+        uint32_t left = remaining(k);
+        if (left <= enough || (i >= 2 && left > before - before / 4)) /* enough, or the writer is as fast as we are */
+            break;
+        if (wal_bytes(k, header.mx_frame) >
+            k->wal_limit / 3) /* the rest with the write lock held: that slows the writer down */
+            break;
+        before = left;
+    }
+    return 0;
+}
+
+/* A reader on an older commit, and no patience for it yet: don't bother the writers. */
+static bool hopeless(const struct checkpoint *k, enum checkpoint_kind kind)
+{
+    struct wal_index_header header;
+    if (!watch_header(k->watch, &header))
+        return true;
+    bool patient = kind == CHECKPOINT_LOAD && reader_wait_ns(k, kind, header.mx_frame) > 0;
+    return !patient && foreign_readers(k->watch, 0);
+}
+
+int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
+{
+
+    *ret_end = CHECKPOINT_BUSY;
+    bool kept_before = k->watch->keep;
+    if (!watch_keep_lock(k->watch)) {
+        k->stats.busy++;
+        return 0;
+    }
+    if (!checkpoint_files_ours(k)) {
+        *ret_end = CHECKPOINT_MOVED;
+        return 0;
+    }
+    int rc = copy_in_passes(k, kind, e);
+    if (rc == 0 && !hopeless(k, kind))
+        rc = truncate_log(k, kind, ret_end, e);
+    if (rc != 0 && e->code == ERR_BUSY) {
+        k->stats.busy++;
+        rc = 0;
+    }
+    checkpoint_stamp(k);
+    if (k->capture->proven) /* otherwise the map may be half-way */
+        capture_commit_state(k->capture);
+    if (!kept_before || *ret_end == CHECKPOINT_RESET) /* a short log needs no lock; it is taken again when it grows */
+        watch_give_lock_back(k->watch);
+    return rc;
+}

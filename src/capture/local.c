@@ -1,0 +1,490 @@
+/* capture/local.c */
+#include "capture/local.h"
+
+#include "base/clock.h"
+#include "base/invariant.h"
+#include "base/log.h"
+#include "base/trial.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TORN_LOOK_NS (10 * 1000000) /* two looks so far apart: nobody is writing the header, somebody died */
+#define QUIET_CHECK_NS                                                                                                 \
+    (500 * INT64_C(1000000)) /* after a pause as long as this the files are looked at before anything is captured */
+#define RETRY_MIN_NS (20 * INT64_C(1000000))
+#define RETRY_MAX_NS (1000 * INT64_C(1000000))
+#define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the log is longer than half of wal-limit */
+#define LOAD_FACTOR_NUM 5                          /* without a pause the log may grow to 5/2 of wal-target */
+#define LOAD_FACTOR_DEN 2
+#define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* a catch-up may let so many commits wait in the WAL */
+#define ROOM_SHARE 2 /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
+
+int local_init(struct local *l, const char *path, const struct options *options, struct err *e)
+{
+    *l = (struct local){.options = options, .watch = {.active = -1, .frozen_fd = -1}, .frozen = FROZEN_NONE};
+    if (path_format(l->path, e, "%s", path))
+        return -1;
+    if (state_open(&l->state, path, &l->found, e))
+        return -1;
+    l->state_open = true;
+    l->map_known = l->found == STATE_INTACT && l->state.map.pages > 0;
+    l->batches_tail = &l->batches;
+    capture_init(&l->capture, &l->watch, &l->state);
+    return 0;
+}
+
+static void enter(struct local *l, enum local_state to)
+{
+    static const bool allowed[4][4] = {
+        [LOCAL_CLOSED] = {[LOCAL_UNPROVEN] = true},
+        [LOCAL_UNPROVEN] = {[LOCAL_CLOSED] = true, [LOCAL_FOLLOWING] = true},
+        [LOCAL_FOLLOWING] = {[LOCAL_CLOSED] = true, [LOCAL_UNPROVEN] = true, [LOCAL_RESTING] = true},
+        [LOCAL_RESTING] = {[LOCAL_CLOSED] = true, [LOCAL_UNPROVEN] = true, [LOCAL_FOLLOWING] = true},
+    };
+    if (l->at == to)
+        return;
+    INVARIANT(allowed[l->at][to], "database '%s': no way leads from state %d to %d", l->path, l->at, to);
+    INVARIANT((to >= LOCAL_FOLLOWING) == l->capture.proven, "database '%s': state %d does not fit what is proven",
+              l->path, to);
+    INVARIANT((to == LOCAL_CLOSED) == !watch_is_open(&l->watch), "database '%s': state %d does not fit the watch",
+              l->path, to);
+    l->at = to;
+}
+
+/* What a capture or a checkpoint found may have ended the proof. */
+static void note_proof(struct local *l)
+{
+    if (!l->capture.proven && l->at >= LOCAL_FOLLOWING)
+        enter(l, LOCAL_UNPROVEN);
+}
+
+static void let_go(struct local *l)
+{
+    watch_close(&l->watch);
+    frozen_release(&l->frozen);
+    l->capture.proven = false;
+    l->capture.reader_ready = false;
+    l->goal_run = 0;
+    enter(l, LOCAL_CLOSED);
+}
+
+static void drop_batches(struct local *l)
+{
+    while (l->batches) {
+        struct batch *next = l->batches->next;
+        batch_free(l->batches);
+        l->batches = next;
+    }
+    l->batches_tail = &l->batches;
+}
+
+void local_release(struct local *l)
+{
+    if (!l->state_open)
+        return;
+    let_go(l);
+    drop_batches(l);
+    capture_release(&l->capture);
+    state_close(&l->state);
+    l->state_open = false;
+}
+
+bool local_has_news(const struct local *l)
+{
+    struct wal_index_header header;
+    if (!watch_is_open(&l->watch))
+        return false;
+    return !watch_header(&l->watch, &header) || !capture_is_current(&l->capture, &header);
+}
+
+/* ---- capture */
+
+static int add_batch(struct local *l, struct batch *b)
+{
+    if (b->record_count == 0) {
+        batch_free(b);
+        return 0;
+    }
+    size_t bytes = batch_bytes(b);
+    size_t *left = l->room > 0 ? &l->room : &l->reserve;
+    *left = bytes < *left ? *left - bytes : 0;
+    *l->batches_tail = b;
+    l->batches_tail = &b->next;
+    return 0;
+}
+
+enum capture_urge {
+    CAPTURE_WITH_VERSIONS, /* stop when there is no more room for versions: the WAL keeps them */
+    CAPTURE_ALL,           /* a checkpoint needs it: go on without versions; replicas catch up from the database */
+};
+
+/* Captures up to the header. *ret_end: DONE, MORE (no room), LARGE (stopped behind a large commit) or GAP. */
+static int capture_up_to(struct local *l, const struct wal_index_header *header, enum capture_urge urge,
+                         enum capture_end *ret_end, struct err *e)
+{
+    do {
+        bool keep = l->room > 0 || (urge == CAPTURE_ALL && l->reserve > 0);
+        if (!keep && urge == CAPTURE_WITH_VERSIONS && !capture_is_current(&l->capture, header)) {
+            *ret_end = CAPTURE_MORE;
+            return 0;
+        }
+        uint64_t txid_before = l->capture.txid;
+        uint32_t frame_before = l->capture.pos.frame;
+        struct batch *b = keep ? batch_new(txid_before + 1, l->state.map.page_size) : NULL;
+        if (keep && !b)
+            return err_nomem(e, sizeof *b);
+        int rc = capture_pass(&l->capture, header, b, ret_end, e);
+        if (b)
+            add_batch(l, b); /* whole commits only; good even if something failed after them */
+        l->commits_captured += l->capture.txid - txid_before;
+        if (l->capture.pos.frame > frame_before)
+            l->frames_captured += l->capture.pos.frame - frame_before;
+        note_proof(l);
+        if (l->capture.txid != txid_before) {
+            l->last_commit_ns = clock_mono_ns();
+            if (l->at == LOCAL_RESTING)
+                enter(l, LOCAL_FOLLOWING);
+        }
+        if (rc)
+            return rc;
+    } while (*ret_end == CAPTURE_MORE || (*ret_end == CAPTURE_LARGE && urge == CAPTURE_ALL));
+    return 0;
+}
+
+static int capture_for_checkpoint(void *context, const struct wal_index_header *header, struct err *e)
+{
+    enum capture_end end;
+    if (capture_up_to(context, header, CAPTURE_ALL, &end, e))
+        return -1;
+    return end == CAPTURE_GAP ? err_set(e, ERR_BUSY, 0, "the WAL does not continue what was captured") : 0;
+}
+
+/* ---- opening */
+
+/* At start: the database file is the one, with the size and time, that it was when the position was recorded. Somebody may have put
+ * another there. */
+static bool files_as_left(const struct local *l)
+{
+    const struct identity *id = &l->state.identity;
+    return l->watch.db_file.inode == id->db_inode && (uint64_t)l->watch.db_file.size == id->db_size &&
+           l->watch.db_file.mtime_ns == id->db_mtime_ns;
+}
+
+static int open_watch(struct local *l, struct local_report *report, struct err *e)
+{
+    enum watch_wal_mode mode = l->as_it_is ? WATCH_AS_IT_IS : l->options->set_wal ? WATCH_SET_WAL : WATCH_REQUIRE_WAL;
+    struct checkpoint_stats stats = l->checkpoint.stats;
+    if (watch_open(&l->watch, l->path, mode, &report->switched_to_wal, e))
+        return err_wrap(e, "database '%s'", l->path);
+    l->checkpoint = (struct checkpoint){.watch = &l->watch,
+                                        .capture = &l->capture,
+                                        .wal_target = (uint32_t)l->options->wal_target,
+                                        .wal_limit = l->options->wal_limit,
+                                        .capture_up_to = capture_for_checkpoint,
+                                        .context = l,
+                                        .stats = stats};
+    checkpoint_stamp(&l->checkpoint);
+    report->opened = true;
+    enter(l, LOCAL_UNPROVEN);
+    if (l->watch.rollback || !l->map_known || (l->distrust && RULE(halfway)) ||
+        (!files_as_left(l) && RULE(files_as_left)))
+        return 0;
+    if (capture_resume(&l->capture, e))
+        return -1;
+    if (l->capture.proven)
+        enter(l, LOCAL_FOLLOWING);
+    return 0;
+}
+
+/* ---- resync */
+
+static int compare_all(struct local *l, const struct wal_index_header *now, const struct local_request *request,
+                       struct local_report *report, struct err *e)
+{
+    struct capture_reference references[LOCAL_REFERENCES_MAX];
+    for (size_t i = 0; i < request->reference_count; i++)
+        references[i] = request->references[i];
+    if (capture_resync(&l->capture, now, references, request->reference_count, !l->map_known, &report->resync, e)) {
+        note_proof(l);
+        return -1;
+    }
+    enter(l, LOCAL_FOLLOWING);
+    l->map_known = true;
+    l->distrust = false;
+    l->resyncs++;
+    report->resynced = true;
+    l->last_commit_ns = clock_mono_ns();
+    return 0;
+}
+
+static int resync(struct local *l, const struct wal_index_header *header, const struct local_request *request,
+                  struct local_report *report, struct err *e)
+{
+    if (watch_hand_over(&l->watch, e)) /* the pages are read under a watch that is as new as can be */
+        return -1;
+    struct wal_index_header now = *header;
+    if (!checkpoint_read_header(&l->watch, &now))
+        return err_set(e, ERR_BUSY, 0, "the wal-index header is torn");
+    return compare_all(l, &now, request, report, e);
+}
+
+/* ---- a rollback-journal mode */
+
+/* Nobody can commit while the pages are compared and copied. Then the application goes on, and so do we, with the copy. */
+static int freeze(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
+{
+    const struct wal_index_header no_log = {.mx_frame = 0};
+    l->watch.frozen_fd = -1;
+    frozen_release(&l->frozen);
+    if (watch_hold_still(&l->watch, e)) {
+        report->moved = e->code == ERR_GONE;
+        l->distrust |= report->moved;
+        return report->moved ? 0 : err_wrap(e, "database '%s'", l->path);
+    }
+    int rc = compare_all(l, &no_log, request, report, e);
+    if (rc == 0)
+        rc = frozen_take(&l->frozen, &l->capture, request->needed_after, e);
+    watch_go_on(&l->watch);
+    if (rc != 0)
+        return err_wrap(e, "database '%s'", l->path);
+    l->watch.frozen_fd = l->frozen.file.fd;
+    l->watch.active = 0; /* pages can be read */
+    return 0;
+}
+
+/* A replica that was away may turn out to need more than was frozen: then all of it is done again. */
+static int freeze_if_needed(struct local *l, const struct local_request *request, struct local_report *report,
+                            struct err *e)
+{
+    bool enough = !request->copy || request->copy->after >= l->frozen.after;
+    if (l->capture.proven && request->reference_count == 0 && enough) {
+        enter(l, LOCAL_RESTING);
+        return 0;
+    }
+    report->waiting = !request->may_resync;
+    return report->waiting ? 0 : freeze(l, request, report, e);
+}
+
+/* ---- checkpoints */
+
+static bool checkpoint_due(const struct local *l, const struct local_request *request,
+                           const struct local_report *report, enum checkpoint_kind *ret_kind)
+{
+    const struct options *o = l->options;
+    int64_t now = clock_mono_ns();
+    uint64_t bytes = (uint64_t)report->frames * (l->state.map.page_size + WAL_FRAME_HEADER_BYTES);
+    bool quiet = now - l->last_commit_ns >= (int64_t)o->rest_after_ms * 1000000;
+    if (request->settle || (l->at != LOCAL_RESTING && (quiet || (request->rest && !report->commits)))) {
+        *ret_kind = CHECKPOINT_REST;
+        return request->settle || now >= l->checkpoint_not_before_ns;
+    }
+    *ret_kind = CHECKPOINT_LOAD;
+    if (now < l->checkpoint_not_before_ns)
+        return false;
+    if (request->hold && bytes < o->wal_limit)
+        return false;
+    if (l->room == 0 && !request->drop && bytes < o->wal_limit / ROOM_SHARE)
+        return false; /* versions would be lost: let the log grow instead, while it may */
+    if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit / 4)
+        return true;
+    return report->frames >= o->wal_target && !report->commits;
+}
+
+static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_report *report, struct err *e)
+{
+    enum checkpoint_end end = CHECKPOINT_BUSY;
+    uint64_t txid = l->capture.txid;
+    int rc = checkpoint_run(&l->checkpoint, kind, &end, e);
+    note_proof(l);
+    if (rc)
+        return -1;
+    report->commits |= l->capture.txid != txid;
+    if (end == CHECKPOINT_MOVED) {
+        report->moved = true;
+        l->distrust = true;
+        return 0;
+    }
+    if (end == CHECKPOINT_RESET) {
+        l->checkpoint_retry_ns = RETRY_MIN_NS;
+        if (kind == CHECKPOINT_REST && l->capture.txid == txid && l->capture.proven)
+            enter(l, LOCAL_RESTING);
+        return 0;
+    }
+    l->checkpoint_retry_ns = l->checkpoint_retry_ns ? 2 * l->checkpoint_retry_ns : RETRY_MIN_NS;
+    uint64_t bytes = (uint64_t)report->frames * (l->state.map.page_size + WAL_FRAME_HEADER_BYTES);
+    int64_t most = bytes > l->options->wal_limit / 2 ? RETRY_LONG_LOG_NS : RETRY_MAX_NS;
+    if (l->checkpoint_retry_ns > most)
+        l->checkpoint_retry_ns = most;
+    l->checkpoint_not_before_ns = clock_mono_ns() + l->checkpoint_retry_ns;
+    return 0;
+}
+
+/* A long log: keep the others' checkpoints cheap. */
+static void keep_lock_if_long(struct local *l, uint32_t frames)
+{
+    if (frames >= l->options->lock_at && !l->watch.kept)
+        watch_keep_lock(&l->watch); /* refused while somebody checkpoints: next time */
+}
+
+/* ---- a torn header */
+
+/* Somebody died while writing the header: whoever recovers needs the checkpoint lock. Then one of ours begins a read, which
+ * recovers as well. */
+static int face_torn_header(struct local *l, struct err *e)
+{
+    int64_t now = clock_mono_ns();
+    if (l->torn_since_ns == 0)
+        l->torn_since_ns = now;
+    if (now - l->torn_since_ns < TORN_LOOK_NS)
+        return 0;
+    if (l->watch.keep)
+        log_warn(
+            "database '%s': the wal-index header is torn: a process died while writing it; letting it be recovered",
+            l->path);
+    watch_give_lock_back(&l->watch);
+    if (watch_hand_over(&l->watch, e))
+        return e->code == ERR_BUSY ? 0 : -1;
+    return 0;
+}
+
+/* ---- the run */
+
+static void fill_report(struct local *l, struct local_report *report)
+{
+    struct wal_index_header header;
+    report->newest = capture_record(&l->capture);
+    report->page_size = l->state.map.page_size;
+    report->batches = l->batches;
+    l->batches = NULL;
+    l->batches_tail = &l->batches;
+    report->rested = l->at == LOCAL_RESTING;
+    report->at = l->at;
+    report->checkpoints = l->checkpoint.stats;
+    report->frames_captured = l->frames_captured;
+    report->commits_captured = l->commits_captured;
+    report->resyncs = l->resyncs;
+    if (watch_is_open(&l->watch) && watch_header(&l->watch, &header)) {
+        report->frames = header.mx_frame;
+        report->more |= !report->torn && l->capture.proven && !capture_is_current(&l->capture, &header);
+    }
+}
+
+static bool same_generation(const struct wal_pos *pos, const struct wal_index_header *header)
+{
+    return memcmp(pos->salt, header->salt, sizeof pos->salt) == 0;
+}
+
+/* A writer that is always ahead: no run comes to the end that it found. But what was the end once is passed some time: in its
+ * generation, or when the position stands in a later one. `header`: as this run found it. */
+static void note_through(struct local *l, uint64_t run, const struct wal_index_header *header, bool done,
+                         struct local_report *report)
+{
+    const struct wal_pos *pos = &l->capture.pos;
+    if (done || !l->capture.proven) {
+        report->through = done ? run : 0;
+        l->goal_run = 0;
+        return;
+    }
+    if (l->goal_run == 0) {
+        l->goal = *header;
+        l->goal_run = run;
+    }
+    if (same_generation(pos, &l->goal) ? pos->frame < l->goal.mx_frame : !same_generation(pos, header))
+        return;
+    report->through = l->goal_run;
+    l->goal_run = 0;
+}
+
+static int capture_and_checkpoint(struct local *l, const struct local_request *request, struct local_report *report,
+                                  struct err *e)
+{
+    struct wal_index_header header;
+    enum capture_end end = CAPTURE_DONE;
+    enum checkpoint_kind kind;
+    uint64_t txid = l->capture.txid, frames = l->frames_captured;
+    if (!checkpoint_read_header(&l->watch, &header)) {
+        report->torn = true;
+        return face_torn_header(l, e);
+    }
+    l->torn_since_ns = 0;
+    if (l->watch.rollback)
+        return freeze_if_needed(l, request, report, e);
+    if (request->reference_count > 0 || !l->capture.proven) {
+        if (!request->may_resync) {
+            report->waiting = true;
+            return 0;
+        }
+        if (resync(l, &header, request, report, e) || !checkpoint_read_header(&l->watch, &header))
+            return report->resynced ? 0 : -1;
+        txid = l->capture.txid;
+    }
+    bool hold = request->hold && header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX &&
+                header.mx_frame >= l->capture.pos.frame;
+    if (!hold && capture_up_to(l, &header, request->drop ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
+        return -1;
+    if (end == CAPTURE_GAP) { /* compare at the next run */
+        report->more = true;
+        return 0;
+    }
+    report->commits = l->capture.txid != txid;
+    note_through(l, request->run, &header, !hold && end == CAPTURE_DONE, report);
+    report->frames = header.mx_frame;
+    report->frames_new = (uint32_t)(l->frames_captured - frames);
+    keep_lock_if_long(l, header.mx_frame);
+    if (checkpoint_due(l, request, report, &kind))
+        return checkpoint(l, kind, report, e);
+    return 0;
+}
+
+static int read_piece(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
+{
+    if (!request->copy || request->copy->read_all || !l->capture.proven || l->watch.active < 0 || report->torn)
+        return 0;
+    int rc = copy_read(request->copy, &l->capture, &report->piece, e);
+    if (rc != 0 && e->code == ERR_CORRUPT) { /* not what the map says: nothing is proven any more */
+        log_warn("database '%s': %s; comparing all pages", l->path, e->msg);
+        request->copy->failed = true;
+        l->capture.proven = false;
+        note_proof(l);
+        report->more = true;
+        return 0;
+    }
+    return rc;
+}
+
+int local_run(struct local *l, const struct local_request *request, struct local_report *ret_report, struct err *e)
+{
+    int64_t now = clock_mono_ns();
+    bool was_resting = l->at == LOCAL_RESTING;
+    *ret_report = (struct local_report){0};
+    l->room = request->room;
+    l->reserve = request->drop ? 0 : l->options->max_pending;
+    int rc = 0;
+    bool look_at_files = request->look || now - l->last_run_ns > QUIET_CHECK_NS;
+    if (watch_is_open(&l->watch) && look_at_files && !checkpoint_files_ours(&l->checkpoint)) {
+        ret_report->moved = true;
+        l->distrust = true;
+        let_go(l);
+    }
+    l->last_run_ns = now;
+    if (!watch_is_open(&l->watch))
+        rc = open_watch(l, ret_report, e);
+    if (rc == 0)
+        rc = capture_and_checkpoint(l, request, ret_report, e);
+    if (rc == 0)
+        rc = read_piece(l, request, ret_report, e);
+    if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
+        let_go(l);
+    if (l->map_known && !l->capture.proven &&
+        !ret_report->waiting) /* the map may be half-way: the position proves nothing */
+        l->distrust = true;
+    if (l->at == LOCAL_RESTING && !was_resting) {
+        capture_shrink(&l->capture);
+        malloc_trim(0);
+    }
+    fill_report(l, ret_report);
+    return rc;
+}

@@ -1,0 +1,282 @@
+/* daemon/scheduler.c - events: signals, changes of the -wal, ends of jobs, time, the control socket, a verification. What
+ * follows from them is decided in database.c and ship.c, control.c and proof.c. */
+#include "daemon/scheduler.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct scheduler {
+    struct workers *workers;
+    int epoll_fd, signal_fd;
+    int inotify_fd; /* one-shot: the alarm clock for commits */
+    int close_fd;   /* a second one, which stays armed: an application closed the WAL */
+    int wd;         /* inotify watch on the -wal; -1: not armed */
+    int file_wd;    /* on the database file */
+    bool interrupted;
+    struct database db;
+    struct control control;
+    bool control_tried;
+    struct proof proof;
+};
+
+/* ---- events */
+
+static void alarm_commit(void *context, const char *wal_path)
+{
+    struct scheduler *s = context;
+    if (s->wd < 0 && s->inotify_fd >= 0)
+        s->wd = inotify_add_watch(s->inotify_fd, wal_path, IN_MODIFY | IN_ONESHOT);
+}
+
+/* A file put in the place of the database: the database is let go at once. As long as the wal-index of the old one is kept alive,
+ * an application that opens the new one believes the old number of pages. */
+static void alarm_opened(void *context, const char *path, const char *wal_path)
+{
+    struct scheduler *s = context;
+    s->wd = -1; /* it may be another file */
+    if (s->close_fd < 0)
+        return;
+    inotify_add_watch(s->close_fd, wal_path, IN_CLOSE_WRITE);
+    s->file_wd = inotify_add_watch(s->close_fd, path, IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF);
+}
+
+static void handle_signals(struct scheduler *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGUSR1) {
+            database_log_figures(&s->db);
+            continue;
+        }
+        if (s->db.stopping) {
+            log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
+                      s->interrupted ? "second " : "");
+            proof_abandon(&s->proof);
+            _exit(130);
+        }
+        s->interrupted = true;
+        log_info("stopping: shipping what is captured");
+        database_stop(&s->db);
+    }
+}
+
+static void handle_inotify(struct scheduler *s, int fd)
+{
+    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0)
+        for (char *p = buffer; p < buffer + n;) {
+            const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
+            p += sizeof *event + event->len;
+            if (fd == s->close_fd && event->wd == s->file_wd)
+                database_touched(&s->db);
+            else if (event->mask & IN_CLOSE_WRITE)
+                database_closed(&s->db);
+            if (fd == s->inotify_fd && (event->mask & (IN_IGNORED | IN_Q_OVERFLOW)))
+                s->wd = -1; /* one-shot: to be armed again */
+            if (event->mask & IN_MODIFY)
+                database_woken(&s->db);
+        }
+}
+
+/* A job that hangs holds locks that the application waits for: the kernel frees them when we end. */
+static void watch_over_jobs(struct scheduler *s)
+{
+    const struct job *job = workers_overdue(s->workers, clock_mono_ms());
+    if (job) {
+        log_error("database '%s': a job has been running for over %lld s; ending so that its locks are freed",
+                  s->db.config->db_path, (long long)job->deadline_ms / 1000);
+        proof_abandon(&s->proof);
+        _exit(1);
+    }
+}
+
+static int add_fd(struct scheduler *s, int fd, struct err *e)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? err_sys(e, errno, "epoll_ctl") : 0;
+}
+
+/* Without it everything goes on, but nobody can ask. */
+static void open_control(struct scheduler *s)
+{
+    struct err e;
+    if (s->control_tried || !s->db.ready || s->db.config->once) /* one that ends by itself is not asked */
+        return;
+    s->control_tried = true;
+    if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.epoll_fd, &e) == 0)
+        return;
+    control_stop(&s->control);
+    log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path,
+             e.msg);
+}
+
+static int loop(struct scheduler *s, struct err *e)
+{
+    struct epoll_event events[8];
+    for (;;) {
+        int64_t now = clock_mono_ms();
+        open_control(s);
+        control_run(&s->control, now);
+        database_schedule(&s->db);
+        int proof_ms = proof_run(&s->proof, now), database_ms = database_timeout_ms(&s->db);
+        watch_over_jobs(s);
+        if (database_finished(&s->db))
+            return 0;
+        int n = epoll_wait(s->epoll_fd, events, 8, proof_ms < database_ms ? proof_ms : database_ms);
+        if (n < 0 && errno != EINTR)
+            return err_sys(e, errno, "epoll_wait");
+        for (int i = 0; i < n; i++) {
+            int fd = events[i].data.fd;
+            if (fd == s->signal_fd)
+                handle_signals(s);
+            else if (fd == s->inotify_fd || fd == s->close_fd)
+                handle_inotify(s, fd);
+            else if (fd == workers_fd(s->workers)) /* what else there is takes its events at each turn */
+                workers_reap(s->workers);
+        }
+    }
+}
+
+/* ---- start and end */
+
+/* One for the local job, and as many as the stores can keep waiting: none that hangs may keep capture waiting. */
+static unsigned workers_wanted(size_t replicas)
+{
+    return 1 + (unsigned)replicas * (2 + COPY_IN_FLIGHT);
+}
+
+static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (s->epoll_fd < 0 || s->signal_fd < 0)
+        return err_sys(e, errno, "start the event loop");
+    s->close_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (s->inotify_fd < 0 || s->close_fd < 0)
+        log_warn("no inotify (%s): commits are seen once a second", strerror(errno));
+    if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) ||
+        (s->close_fd >= 0 && add_fd(s, s->close_fd, e)))
+        return -1;
+    if (workers_start(workers_wanted(replicas), &s->workers, e))
+        return -1;
+    return add_fd(s, workers_fd(s->workers), e);
+}
+
+/* No SQLite handle of this file is open yet in this process: so a descriptor of our own harms no lock. One that is not there may
+ * come. */
+static int check_is_database(const char *path, struct err *e)
+{
+    static const char magic[16] = "SQLite format 3";
+    char bytes[16];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    close(fd);
+    if (n == 0 || (n == (ssize_t)sizeof bytes && memcmp(bytes, magic, sizeof bytes) == 0))
+        return 0;
+    err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
+    return err_hint(e, "the database comes first, then the URLs; an encrypted database can't be replicated");
+}
+
+static void save_memory(void)
+{
+    struct rlimit limit;
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD,
+            4 << 20); /* buffers of a megabyte come and go under load: fresh pages each time would be dear */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);                 /* given back at rest, by malloc_trim */
+    sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0); /* an open watch then costs 53 KiB instead of 131 */
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            log_warn("can't raise the limit of open files: %s", strerror(errno));
+    }
+}
+
+static void close_all(struct scheduler *s)
+{
+    workers_stop(s->workers);
+    if (s->inotify_fd >= 0)
+        close(s->inotify_fd);
+    if (s->close_fd >= 0)
+        close(s->close_fd);
+    if (s->signal_fd >= 0)
+        close(s->signal_fd);
+    if (s->epoll_fd >= 0)
+        close(s->epoll_fd);
+}
+
+static int run_database(struct scheduler *s, const struct replicate_config *config,
+                        struct replicate_summary *ret_summary, struct err *e)
+{
+    if (database_init(&s->db, config, s->workers, e))
+        return -1;
+    s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .context = s};
+    int rc = proof_start(&s->proof, &s->db, e) || add_fd(s, s->proof.epoll_fd, e) ? -1 : loop(s, e);
+    control_stop(&s->control);
+    proof_stop(&s->proof);
+    if (rc != 0) { /* jobs may run yet */
+        workers_stop(s->workers);
+        s->workers = NULL;
+    }
+    *ret_summary = database_summary(&s->db);
+    ret_summary->interrupted = s->interrupted;
+    ret_summary->hung = s->db.hung;
+    if (rc == 0 && s->db.failed) {
+        *e = s->db.error;
+        rc = -1;
+    }
+    if (s->db.hung)
+        return rc;
+    if (s->db.ready)
+        database_log_figures(&s->db);
+    database_release(&s->db);
+    return rc;
+}
+
+int scheduler_run(const struct replicate_config *config, struct replicate_summary *ret_summary, struct err *e)
+{
+    *ret_summary = (struct replicate_summary){.replicas = config->url_count};
+    struct scheduler *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_nomem(e, sizeof *s);
+    s->control = CONTROL_NONE;
+    s->proof = PROOF_NONE;
+    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = s->file_wd = -1;
+    save_memory();
+    int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
+    if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
+        rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
+    if (rc == 0) /* before a folder or a state file is made for something that is no database */
+        rc = check_is_database(config->db_path, e);
+    if (rc == 0)
+        rc = run_database(s, config, ret_summary, e);
+    if (ret_summary->hung)
+        return rc;
+    close_all(s);
+    proof_release(&s->proof);
+    free(s);
+    return rc;
+}

@@ -1,0 +1,174 @@
+/* daemon/status.c */
+#include "daemon/status.h"
+
+#include "base/clock.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void set_moment(struct json *j, const char *key, int64_t ms)
+{
+    char text[CLOCK_TEXT_MAX];
+    if (ms <= 0) {
+        json_set_null(j, key);
+        return;
+    }
+    clock_format(ms, text);
+    json_set_text(j, key, text);
+}
+
+static void set_text(struct json *j, const char *key, const char *text)
+{
+    if (text && *text)
+        json_set_text(j, key, text);
+    else
+        json_set_null(j, key);
+}
+
+static const char *state_name(enum local_state at)
+{
+    static const char *const names[] = {"closed", "unproven", "following", "resting"};
+    return names[at];
+}
+
+static const char *replica_state_name(enum destination_state seen)
+{
+    static const char *const names[] = {"detached", "resync", "attached", "conflict"};
+    return names[seen];
+}
+
+static const char *fencing_name(const struct store *s)
+{
+    static const char *const names[] = {"unknown", "strong", "weak"};
+    return names[s ? (s->remote ? atomic_load(&s->fencing) : STORE_FENCING_STRONG) : STORE_FENCING_UNKNOWN];
+}
+
+static void set_requests(struct json *j, struct store *s)
+{
+    if (!s || !s->remote) {
+        json_set_null(j, "requests");
+        return;
+    }
+    struct json *r = json_object_new();
+    struct store_traffic *t = &s->traffic;
+    json_set_number(r, "put", (int64_t)atomic_load(&t->put));
+    json_set_number(r, "get", (int64_t)atomic_load(&t->get));
+    json_set_number(r, "head", (int64_t)atomic_load(&t->head));
+    json_set_number(r, "list", (int64_t)atomic_load(&t->list));
+    json_set_number(r, "delete", (int64_t)atomic_load(&t->remove));
+    json_set_number(r, "failed", (int64_t)atomic_load(&t->failed));
+    json_set_number(r, "sent_bytes", (int64_t)atomic_load(&t->sent_bytes));
+    json_set_number(r, "received_bytes", (int64_t)atomic_load(&t->received_bytes));
+    json_set(j, "requests", r);
+}
+
+static void set_lag(struct json *j, const struct database *db, const struct lane *l)
+{
+    uint64_t behind = db->captured_txid > l->seen_durable ? db->captured_txid - l->seen_durable : 0;
+    int64_t age = clock_wall_ms() - lag_since_ms(&db->lag, l->seen_durable);
+    json_set_number(j, "lag_transactions", (int64_t)behind);
+    json_set_number(j, "lag_ms", behind > 0 && age > 0 ? age : 0);
+}
+
+/* In CONFLICT no job runs any more: the error of the last one is ours to read. */
+static void set_error(struct json *j, const struct lane *l)
+{
+    bool conflict = l->seen == DESTINATION_CONFLICT;
+    set_text(j, "error", conflict ? l->err.msg : l->failing_since_ms > 0 ? l->complaint : NULL);
+    set_moment(j, "error_since", l->failing_since_ms);
+    set_text(j, "retention_error", l->prune.complaint);
+}
+
+static void set_proof(struct json *j, const struct proof *p, size_t index)
+{
+    const struct proof_record *r = &p->records[index];
+    struct json *v = json_object_new(), *proven = json_object_new();
+    set_moment(v, "time", r->verified_ms);
+    if (r->verified_ms > 0)
+        json_set_flag(v, "ok", r->ok);
+    else
+        json_set_null(v, "ok");
+    json_set_number(v, "problems", (int64_t)r->problems);
+    set_text(v, "problem", r->text);
+    set_text(v, "error", r->error);
+    json_set_flag(v, "running", p->pid > 0 && p->index == index);
+    json_set(j, "verification", v);
+    if (r->proven_ms == 0) {
+        json_free(proven);
+        json_set_null(j, "proven_restore");
+        return;
+    }
+    set_moment(proven, "time", r->proven_ms);
+    json_set_number(proven, "txid", (int64_t)r->proven_txid);
+    json_set(j, "proven_restore", proven);
+}
+
+/* The first object of a history stands for a base as long as there is none. */
+static void set_base(struct json *j, const struct lane *l)
+{
+    struct json *b = json_object_new();
+    bool known = l->seen == DESTINATION_ATTACHED && l->seen_base.bytes > 0;
+    if (known)
+        json_set_number(b, "txid", (int64_t)l->seen_base.max);
+    else
+        json_set_null(b, "txid");
+    set_moment(b, "time", known ? clock_wall_ms() - (clock_mono_ms() - l->seen_base.at_ms) : 0);
+    json_set_number(b, "bytes", (int64_t)l->seen_base.bytes);
+    json_set_flag(b, "running", (l->copy && l->copy->kind == COPY_BASE) || l->paused_base);
+    json_set(j, "base", b);
+}
+
+static struct json *replica_of(const struct database *db, const struct proof *proof, size_t index)
+{
+    const struct lane *l = &db->lanes[index];
+    struct json *j = json_object_new();
+    json_set_text(j, "url", l->d.url);
+    json_set_text(j, "state", replica_state_name(l->seen));
+    json_set_number(j, "durable_txid", (int64_t)l->seen_durable);
+    set_lag(j, db, l);
+    json_set_text(j, "fencing", fencing_name(l->store));
+    set_error(j, l);
+    set_requests(j, l->store);
+    json_set_number(j, "objects", (int64_t)(l->appended + l->pieces));
+    json_set_number(j, "bytes", (int64_t)(l->appended_bytes + l->piece_bytes));
+    set_base(j, l);
+    set_proof(j, proof, index);
+    return j;
+}
+
+static void set_wal(struct json *j, const struct database *db)
+{
+    struct stat st;
+    json_set_number(j, "wal_bytes", stat(db->wal_path, &st) == 0 ? (int64_t)st.st_size : 0);
+    json_set_number(j, "wal_frames", db->figures.frames);
+}
+
+static void set_figures(struct json *j, const struct database *db)
+{
+    const struct local_report *l = &db->figures;
+    json_set_number(j, "commits", (int64_t)l->commits_captured);
+    json_set_number(j, "frames", (int64_t)l->frames_captured);
+    json_set_number(j, "checkpoints", (int64_t)l->checkpoints.resets);
+    json_set_number(j, "resyncs", (int64_t)l->resyncs);
+    json_set_number(j, "longest_write_lock_us", l->checkpoints.longest_write_hold_ns / 1000);
+}
+
+struct json *status_of(const struct database *db, const struct proof *proof)
+{
+    struct json *j = json_object_new(), *replicas = json_list_new();
+    json_set_text(j, "version", SEAWALL_VERSION);
+    json_set_number(j, "pid", getpid());
+    set_moment(j, "started", db->started_ms);
+    json_set_text(j, "database", db->path);
+    json_set_text(j, "state", state_name(db->figures.at));
+    json_set_flag(j, "stopping", db->stopping);
+    set_text(j, "error", db->complaint);
+    json_set_number(j, "captured_txid", (int64_t)db->captured_txid);
+    set_moment(j, "captured_time", db->newest.time_ms);
+    set_wal(j, db);
+    set_figures(j, db);
+    for (size_t i = 0; i < db->lane_count; i++)
+        json_push(replicas, replica_of(db, proof, i));
+    json_set(j, "replicas", replicas);
+    return j;
+}

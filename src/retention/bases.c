@@ -1,0 +1,314 @@
+/* retention/bases.c - rules C and E of retention/retention.h: which bases stay, and the restore point that each keeps. */
+#include "base/trial.h"
+#include "retention/decision.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ENDS_TRIED                                                                                                     \
+    64 /* ends of segments that may be the restore point of one base: one for each level, where levels nest */
+
+/* ---- the restore point of a base */
+
+struct segment_end {
+    uint64_t txid;
+    const struct catalog_object *segment; /* it has the commit record; NULL: none */
+};
+
+/* Where a segment that has txid `max` ends, or can be left at `max`: the first that is not before `from`. */
+static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segment_end *ret_end, struct err *e)
+{
+    struct catalog_object *o = catalog_level0_at(d->c, max);
+    struct segment_end end = {.txid = UINT64_MAX};
+    if (o && catalog_load(d->c, o, e)) {
+        if (e->code != ERR_CORRUPT)
+            return -1;
+    } else if (o && o->segment->trailer.info.max >= max) {
+        const struct segment_info *i = &o->segment->trailer.info;
+        uint64_t own = i->flags & SEGMENT_LAST_ONLY ? i->max : max;
+        if (own >= from)
+            end = (struct segment_end){.txid = own, .segment = o};
+    }
+    for (size_t i = 0; i < d->c->level_count; i++) {
+        const struct name *n = &d->c->levels[i].name;
+        if (n->min <= max && n->max >= from && n->max < end.txid)
+            end = (struct segment_end){.txid = n->max, .segment = &d->c->levels[i]};
+    }
+    *ret_end = end;
+    return 0;
+}
+
+/* Does the plan start with a segment that goes on beyond the base's start, and before which nothing counts? Then it is as good. */
+static bool starts_within(const struct decision *d, const struct retained_base *b)
+{
+    const struct catalog_object *o = b->segment_count ? decision_segment(d, b->segments[0]) : NULL;
+    return o && o->segment && o->segment->trailer.info.max > b->start;
+}
+
+/* Notes which segments the plan takes. Not good: it takes something that is not there, or has nothing to do with the base. A plan
+ * that takes no segment still needs the commit record of its target. */
+static int note_segments(const struct decision *d, struct retained_base *b, const struct plan *p,
+                         const struct segment_end *end, bool *ret_good, struct err *e)
+{
+    bool from_base = false;
+    *ret_good = false;
+    b->segments = calloc(p->source_count + 1, sizeof *b->segments); /* one more than sources, for the record */
+    b->segment_count = 0;
+    if (!b->segments)
+        return err_nomem(e, p->source_count * sizeof *b->segments);
+    for (size_t i = 0; i < p->source_count; i++) {
+        const struct name name = name_parse(p->sources[i].key);
+        const struct catalog_object *o = catalog_find(d->c, &name);
+        if (!o || o->size != p->sources[i].size)
+            return 0;
+        from_base |= name.kind == NAME_CHUNK;
+        if (p->sources[i].kind == OBJECT_SEGMENT)
+            b->segments[b->segment_count++] = decision_index(d, o);
+    }
+    from_base |= starts_within(d, b);
+    if (b->segment_count == 0)
+        b->segments[b->segment_count++] = decision_index(d, end->segment);
+    *ret_good = from_base;
+    return 0;
+}
+
+static int try_point(struct decision *d, struct retained_base *b, const struct segment_end *end, struct err *e)
+{
+    struct catalog alone = *d->c; /* with this base as the only one */
+    struct plan p = {0};
+    alone.markers = b->marker;
+    alone.marker_count = 1;
+    int rc = plan_make(&alone, end->txid, &p, e);
+    d->c->records_kept = alone.records_kept;
+    if (rc)
+        return e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
+    rc = note_segments(d, b, &p, end, &b->usable, e);
+    plan_release(&p);
+    if (!b->usable) {
+        free(b->segments);
+        b->segments = NULL;
+        b->segment_count = 0;
+    }
+    b->point = end->txid;
+    return rc;
+}
+
+/* The first restore point at or after its newest chunk. Later ones need more segments; and compacted further, what has it would end
+ * later and later, until a base stands for a week. */
+static int find_point(struct decision *d, struct retained_base *b, struct err *e)
+{
+    const uint64_t max = b->marker->segment->trailer.info.max;
+    struct segment_end end = {0};
+    uint64_t from = max;
+    for (unsigned i = 0; i < ENDS_TRIED && !b->usable; i++) {
+        if (next_end(d, max, from, &end, e))
+            return -1;
+        if (!end.segment)
+            return 0;
+        if (try_point(d, b, &end, e))
+            return -1;
+        from = end.txid + 1;
+    }
+    return 0;
+}
+
+static int read_base(struct decision *d, struct retained_base *b, struct err *e)
+{
+    bool there = false;
+    b->start = b->marker->name.start;
+    if (catalog_load(d->c, b->marker, e))
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    b->readable = true;
+    b->time_ms = b->marker->segment->trailer.info.time_ms;
+    if (decision_listed(d, b->marker->segment, &there, e))
+        return -1;
+    return there ? find_point(d, b, e) : 0;
+}
+
+/* ---- which stay */
+
+static void keep(struct decision *d, const struct retained_base *base, enum retention_reason reason)
+{
+    struct retained_base *b = &d->bases[base - d->bases];
+    if (!b->stays)
+        decision_set(&d->markers[b - d->bases], false, reason);
+    b->stays = true;
+}
+
+/* The newest from which one can restore and that is older than this; NULL: none. */
+static const struct retained_base *newest_older_than(const struct decision *d, uint64_t age_ms)
+{
+    for (size_t i = d->c->marker_count; i-- > 0;)
+        if (d->bases[i].usable && decision_older(d, d->bases[i].marker->time_ms, age_ms))
+            return &d->bases[i];
+    return NULL;
+}
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+static int64_t hour_of(int64_t time_ms)
+{
+    return floor_div(time_ms, 3600000);
+}
+
+static int64_t day_of(int64_t time_ms)
+{
+    return floor_div(time_ms, 86400000);
+}
+
+static int64_t week_of(int64_t time_ms)
+{
+    return floor_div(day_of(time_ms) + 3, 7); /* 1970-01-01 was a Thursday */
+}
+
+static int64_t month_of(int64_t time_ms)
+{
+    struct tm tm = {0};
+    time_t seconds = (time_t)floor_div(time_ms, 1000);
+    return gmtime_r(&seconds, &tm) ? (int64_t)tm.tm_year * 12 + tm.tm_mon : 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct retained_base *x = *(const struct retained_base *const *)a,
+                               *y = *(const struct retained_base *const *)b;
+    if (x->time_ms != y->time_ms)
+        return x->time_ms > y->time_ms ? -1 : 1;
+    return (x < y) - (x > y); /* the later start first */
+}
+
+/* The last of each of `count` periods that have one. */
+static void keep_last_of_each(struct decision *d, const struct retained_base *const *by_time, size_t n, uint64_t count,
+                              int64_t (*period_of)(int64_t), enum retention_reason reason)
+{
+    for (size_t i = 0; i < n && count > 0; i++)
+        if (i == 0 || period_of(by_time[i]->time_ms) != period_of(by_time[i - 1]->time_ms)) {
+            keep(d, by_time[i], reason);
+            count--;
+        }
+}
+
+static int keep_by_calendar(struct decision *d, struct err *e)
+{
+    const struct retention_policy *p = d->policy;
+    const struct retained_base **by_time = calloc(d->c->marker_count + 1, sizeof *by_time);
+    size_t n = 0;
+    if (!by_time)
+        return err_nomem(e, d->c->marker_count * sizeof *by_time);
+    for (size_t i = 0; i < d->c->marker_count; i++)
+        if (d->bases[i].usable)
+            by_time[n++] = &d->bases[i];
+    qsort(by_time, n, sizeof *by_time, newest_first);
+    keep_last_of_each(d, by_time, n, p->keep_hourly, hour_of, RETENTION_BASE_HOURLY);
+    keep_last_of_each(d, by_time, n, p->keep_daily, day_of, RETENTION_BASE_DAILY);
+    keep_last_of_each(d, by_time, n, p->keep_weekly, week_of, RETENTION_BASE_WEEKLY);
+    keep_last_of_each(d, by_time, n, p->keep_monthly, month_of, RETENTION_BASE_MONTHLY);
+    free(by_time);
+    return 0;
+}
+
+/* ---- bridges
+ *
+ * From the anchor all later states are reached through segments, except across one that holds no pages (SEGMENT_BASE_ONLY), or that
+ * is missing. Behind it a base has to stay. */
+
+/* Begins the plan at a base, or with a segment that stays, as it ends after the anchor's start? */
+static bool begins_after_anchor(const struct decision *d, const struct plan *p)
+{
+    for (size_t i = 0; i < p->source_count; i++) {
+        const struct plan_source *s = &p->sources[i];
+        if (s->kind == OBJECT_SEGMENT)
+            return s->max > d->anchor->start;
+    }
+    return true;
+}
+
+/* Is the point of this base reached from those before it that stay? */
+static int reached_without(struct decision *d, const struct retained_base *b, struct catalog_object *room,
+                           bool *ret_reached, struct err *e)
+{
+    struct catalog view = *d->c;
+    struct plan p = {0};
+    view.markers = room;
+    view.marker_count = 0;
+    for (const struct retained_base *a = d->bases; a < b; a++)
+        if (a->stays)
+            view.markers[view.marker_count++] = *a->marker;
+    int rc = plan_make(&view, b->point, &p, e);
+    d->c->records_kept = view.records_kept;
+    *ret_reached = rc == 0 && begins_after_anchor(d, &p);
+    plan_release(&p);
+    return rc != 0 && e->code != ERR_NOTFOUND && e->code != ERR_CORRUPT ? -1 : 0;
+}
+
+static int keep_bridges(struct decision *d, struct err *e)
+{
+    const size_t n = d->c->marker_count;
+    struct catalog_object *room = calloc(n + 1, sizeof *room);
+    int rc = room ? 0 : err_nomem(e, n * sizeof *room);
+    for (size_t i = (size_t)(d->anchor - d->bases) + 1; rc == 0 && i < n; i++) {
+        bool reached = true;
+        if (d->bases[i].usable && !d->bases[i].stays)
+            rc = reached_without(d, &d->bases[i], room, &reached, e);
+        if (rc == 0 && !reached)
+            keep(d, &d->bases[i], RETENTION_BASE_BRIDGE);
+    }
+    free(room);
+    return rc;
+}
+
+/* ---- the verdicts */
+
+/* The others. What can't be read is left to people: it may be the way to the store that is damaged. */
+static void judge_rest(struct decision *d, size_t i)
+{
+    const struct retained_base *b = &d->bases[i];
+    struct retention_verdict *v = &d->markers[i];
+    if (b->stays)
+        return;
+    if (!b->readable)
+        decision_set(v, false, RETENTION_BASE_DAMAGED);
+    else if (!decision_older(d, v->time_ms, d->policy->grace_ms))
+        decision_set(v, false, RETENTION_YOUNG);
+    else if (b->usable)
+        decision_set(v, d->anchor != NULL, d->anchor ? RETENTION_BASE_OUT : RETENTION_BASE_NO_ANCHOR);
+    else if (d->anchor && b->start < d->anchor->start && decision_older(d, v->time_ms, d->window_ms))
+        decision_set(v, true, RETENTION_BASE_GIVEN_UP);
+    else
+        decision_set(v, false, RETENTION_BASE_INCOMPLETE);
+}
+
+int retention_judge_bases(struct decision *d, struct err *e)
+{
+    const size_t n = d->c->marker_count;
+    const struct retained_base *newest = NULL;
+    for (size_t i = 0; i < n; i++) {
+        d->bases[i].marker = &d->c->markers[i];
+        if (read_base(d, &d->bases[i], e))
+            return -1;
+        newest = d->bases[i].usable ? &d->bases[i] : newest;
+    }
+    if (newest)
+        keep(d, newest, RETENTION_BASE_NEWEST);
+    for (size_t i = 0; i < n; i++)
+        if (d->bases[i].usable && !decision_older(d, d->markers[i].time_ms, d->keep_all_ms))
+            keep(d, &d->bases[i], RETENTION_KEEP_ALL);
+    const struct retained_base *before_all = newest_older_than(d, d->keep_all_ms);
+    if (before_all)
+        keep(d, before_all, RETENTION_BASE_BEFORE_ALL);
+    d->anchor = newest_older_than(d, RULE(anchor_age) ? d->window_ms : 0);
+    if (d->anchor)
+        keep(d, d->anchor, RETENTION_BASE_ANCHOR);
+    if (keep_by_calendar(d, e) || (d->anchor && keep_bridges(d, e)))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        judge_rest(d, i);
+        for (size_t k = 0; !d->markers[i].goes && k < d->bases[i].segment_count; k++)
+            d->needed[d->bases[i].segments[k]] = true;
+    }
+    return 0;
+}

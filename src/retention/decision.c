@@ -1,0 +1,31 @@
+/* retention/decision.c - what is listed, and what is there. */
+#include "retention/decision.h"
+
+int decision_check_missing(const struct decision *d, const struct name *name, struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    struct buf tail = BUF_INIT(1);
+    uint64_t size = 0;
+    name_format(name, key);
+    int rc = store_read_tail(d->c->store, key, 1, &tail, &size, e);
+    buf_release(&tail);
+    if (rc == 0)
+        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' is not in the listing, but it is there: nothing is deleted",
+                       d->c->store->url, key);
+    return e->code == ERR_NOTFOUND ? 0 : -1;
+}
+
+int decision_listed(const struct decision *d, const struct segment *s, bool *ret_there, struct err *e)
+{
+    *ret_there = false;
+    for (uint32_t i = 0; i < s->trailer.list_count; i++) {
+        const struct name name = name_parse(s->list[i].name);
+        const struct catalog_object *o = catalog_find(d->c, &name);
+        if (!o && decision_check_missing(d, &name, e))
+            return -1;
+        if (!o || o->size != s->list[i].size)
+            return 0;
+    }
+    *ret_there = true;
+    return 0;
+}

@@ -1,0 +1,256 @@
+/* retention/proof.c - before anything goes: that what stays gives what was promised, and that the listing is to be
+ * believed.
+ *
+ * The planner judges, not the rules once more. It sees the catalog without what goes; a base from which nobody can restore anyway
+ * it does not see at all. */
+#include "retention/decision.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Points that are tried, beside the newest and those of bases. Each costs a few reads where the store is remote. */
+#define SAMPLE 16
+
+/* ---- restore points */
+
+/* The catalog with fewer objects. Their segments are those of the decision's catalog, lent for one plan at a time. */
+struct view {
+    const struct decision *d;
+    struct catalog c;
+    struct catalog_object *objects; /* owned: what is in the lists of c */
+    struct catalog_object **lent;   /* owned: where each comes from */
+    size_t count;
+};
+
+struct proof {
+    const struct decision *d;
+    struct view before, after;
+};
+
+static void view_release(struct view *v)
+{
+    free(v->objects);
+    free(v->lent);
+}
+
+static void view_add(struct view *v, struct catalog_object *o, size_t *count)
+{
+    v->lent[v->count] = o;
+    v->objects[v->count++] = *o;
+    ++*count;
+}
+
+enum view_of { VIEW_ALL, VIEW_STAYS };
+
+static int view_make(const struct decision *d, enum view_of of, struct view *v, struct err *e)
+{
+    struct catalog *c = d->c;
+    size_t n = d->segment_count + c->marker_count + 1;
+    *v = (struct view){.d = d, .c = *c, .objects = calloc(n, sizeof *v->objects), .lent = calloc(n, sizeof *v->lent)};
+    v->c.level0_count = v->c.level_count = v->c.marker_count = 0;
+    if (!v->objects || !v->lent)
+        return err_nomem(e, n * sizeof *v->objects);
+    v->c.level0 = v->objects;
+    for (size_t i = 0; i < c->level0_count; i++)
+        if (of == VIEW_ALL || !d->segments[i].goes)
+            view_add(v, &c->level0[i], &v->c.level0_count);
+    v->c.levels = v->objects + v->count;
+    for (size_t i = 0; i < c->level_count; i++)
+        if (of == VIEW_ALL || !d->segments[c->level0_count + i].goes)
+            view_add(v, &c->levels[i], &v->c.level_count);
+    v->c.markers = v->objects + v->count;
+    for (size_t i = 0; i < c->marker_count; i++)
+        if (d->bases[i].usable && (of == VIEW_ALL || !d->markers[i].goes))
+            view_add(v, &c->markers[i], &v->c.marker_count);
+    return 0;
+}
+
+static int view_plan(struct view *v, uint64_t txid, struct plan *ret_plan, struct err *e)
+{
+    for (size_t i = 0; i < v->count; i++)
+        v->objects[i].segment = v->lent[i]->segment;
+    v->c.records_kept = v->d->c->records_kept;
+    int rc = plan_make(&v->c, txid, ret_plan, e);
+    for (size_t i = 0; i < v->count; i++)
+        v->lent[i]->segment = v->objects[i].segment;
+    v->d->c->records_kept = v->c.records_kept;
+    return rc;
+}
+
+static bool is_gone(const struct retention_verdict *verdicts, const struct catalog_object *list,
+                    const struct catalog_object *o)
+{
+    return verdicts[o - list].goes;
+}
+
+/* Does everything stay that the plan takes? */
+static bool stays(const struct decision *d, const struct plan *p)
+{
+    for (size_t i = 0; i < p->source_count; i++) {
+        const struct name name = name_parse(p->sources[i].key);
+        const struct catalog_object *o = catalog_find(d->c, &name);
+        if (!o || o->size != p->sources[i].size)
+            return false;
+        if (name.kind == NAME_CHUNK  ? is_gone(d->chunks, d->c->chunks, o)
+            : name.kind == NAME_PART ? is_gone(d->parts, d->c->parts, o)
+                                     : d->segments[decision_index(d, o)].goes)
+            return false;
+    }
+    return true;
+}
+
+static int prove_point(struct proof *f, uint64_t txid, struct err *e)
+{
+    struct plan p = {0};
+    int rc = view_plan(&f->after, txid, &p, e);
+    if (rc != 0 && e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND)
+        return -1;
+    bool good = rc == 0 && stays(f->d, &p);
+    plan_release(&p);
+    if (good)
+        return 0;
+    err_set(e, ERR_CORRUPT, 0,
+            "txid %" PRIu64 " is to be kept, but could not be restored from what would stay: nothing is deleted", txid);
+    return err_hint(e, "'seawall verify' tells what is wrong with the replica");
+}
+
+/* Where it can't be restored now, there is nothing to keep. */
+static int prove_if_restorable(struct proof *f, uint64_t txid, struct err *e)
+{
+    struct plan p = {0};
+    if (view_plan(&f->before, txid, &p, e))
+        return e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND ? 0 : -1;
+    plan_release(&p);
+    return prove_point(f, txid, e);
+}
+
+static int prove_newest(struct proof *f, struct err *e)
+{
+    struct plan p = {0};
+    uint64_t txid = 0;
+    if (view_plan(&f->before, PLAN_NEWEST, &p, e)) {
+        if (e->code == ERR_NOTFOUND)
+            e->code = ERR_CORRUPT; /* retention found something to delete: so there was more once */
+        return e->code == ERR_CORRUPT ? err_wrap(e, "nothing is deleted") : -1;
+    }
+    txid = p.record.txid;
+    plan_release(&p);
+    return prove_point(f, txid, e);
+}
+
+/* The end of a segment after the anchor that stays on its own account, not for a base. */
+static bool is_promised(const struct decision *d, size_t i)
+{
+    const struct catalog_object *o = decision_segment(d, i);
+    const uint64_t anchored = d->anchor ? d->anchor->marker->segment->trailer.info.max : 0;
+    enum retention_reason why = d->segments[i].reason;
+    return o->name.min > anchored &&
+           (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);
+}
+
+/* One that begins within another of its level: two writers compacted the same. Its end is reached only as long as what lies below
+ * is there. (They are in the order of levels and beginnings: `furthest` is the end of those before.) */
+static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
+{
+    const struct catalog_object *o = decision_segment(d, i);
+    if (o->name.kind == NAME_LEVEL0)
+        return false;
+    if (o->name.level != *level)
+        *furthest = 0;
+    *level = o->name.level;
+    bool lies = o->name.min <= *furthest;
+    if (o->name.max > *furthest)
+        *furthest = o->name.max;
+    return lies;
+}
+
+static int prove_sample(struct proof *f, struct err *e)
+{
+    const struct decision *d = f->d;
+    size_t count = 0, seen = 0;
+    unsigned level = 0;
+    uint64_t furthest = 0;
+    for (size_t i = 0; i < d->segment_count; i++)
+        count += is_promised(d, i);
+    for (size_t i = 0; i < d->segment_count; i++) {
+        struct catalog_object *o = decision_segment(d, i);
+        bool lies = lies_in_another(d, i, &level, &furthest);
+        if (!is_promised(d, i) || lies || seen++ % (count / SAMPLE + 1) != 0)
+            continue;
+        uint64_t end = o->name.max;
+        if (o->name.kind == NAME_LEVEL0) {
+            if (catalog_load(d->c, o, e)) {
+                if (e->code != ERR_CORRUPT)
+                    return -1;
+                continue;
+            }
+            end = o->segment->trailer.info.max;
+        }
+        if (prove_if_restorable(f, end, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int prove_points(const struct decision *d, struct err *e)
+{
+    struct proof f = {.d = d};
+    int rc = view_make(d, VIEW_ALL, &f.before, e);
+    if (rc == 0)
+        rc = view_make(d, VIEW_STAYS, &f.after, e);
+    if (rc == 0)
+        rc = prove_newest(&f, e);
+    for (size_t i = 0; rc == 0 && i < d->c->marker_count; i++)
+        if (d->bases[i].usable && !d->markers[i].goes)
+            rc = prove_point(&f, d->bases[i].point, e);
+    if (rc == 0)
+        rc = prove_sample(&f, e);
+    view_release(&f.before);
+    view_release(&f.after);
+    return rc;
+}
+
+/* ---- the listing */
+
+struct comparison {
+    const struct decision *d;
+    char strange[STORE_KEY_MAX]; /* older than the grace period, and not in the first listing; "": none */
+    size_t found;
+};
+
+static int compare_entry(void *context, const struct store_entry *entry)
+{
+    struct comparison *m = context;
+    const struct name name = name_parse(entry->key);
+    const struct catalog_object *o = catalog_find(m->d->c, &name);
+    if (name.kind == NAME_OTHER)
+        return 0;
+    if (o)
+        m->found += o->size == entry->size;
+    else if (decision_older(m->d, entry->time_ms, m->d->policy->grace_ms))
+        snprintf(m->strange, sizeof m->strange, "%s", entry->key);
+    return m->strange[0] != 0;
+}
+
+/* A store that leaves out a page of a listing is not likely to do so twice. */
+static int list_again(const struct decision *d, struct err *e)
+{
+    const struct catalog *c = d->c;
+    struct comparison m = {.d = d};
+    if (store_list(c->store, "", "", compare_entry, &m, e))
+        return -1;
+    if (m.strange[0])
+        return err_set(e, ERR_REMOTE, 0,
+                       "list '%s': '%s' is there, but the listing before did not have it: nothing is deleted",
+                       c->store->url, m.strange);
+    if (m.found != c->level0_count + c->level_count + c->marker_count + c->chunk_count + c->part_count)
+        return err_set(e, ERR_BUSY, 0, "list '%s': two listings in a row differ: nothing is deleted", c->store->url);
+    return 0;
+}
+
+int retention_prove(const struct decision *d, struct err *e)
+{
+    return prove_points(d, e) || list_again(d, e) ? -1 : 0;
+}

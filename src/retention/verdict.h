@@ -1,0 +1,68 @@
+/* retention/verdict.h - what a policy says, and what was decided about each object. retention.h is the way in. */
+#ifndef SEAWALL_RETENTION_VERDICT_H
+#define SEAWALL_RETENTION_VERDICT_H
+
+#include "replica/catalog.h"
+
+struct retention_policy {
+    uint64_t grace_ms, keep_all_ms, keep_levels_ms;
+    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly;
+};
+
+enum retention_reason {
+    /* stays */
+    RETENTION_IDENTITY,
+    RETENTION_HEAD,
+    RETENTION_YOUNG,
+    RETENTION_KEEP_ALL,
+    RETENTION_ALONE,
+    RETENTION_COVER_YOUNG,
+    RETENTION_COVER_DAMAGED,
+    RETENTION_POINT_OF_BASE,
+    RETENTION_BASE_NEWEST,
+    RETENTION_BASE_BEFORE_ALL,
+    RETENTION_BASE_ANCHOR,
+    RETENTION_BASE_HOURLY,
+    RETENTION_BASE_DAILY,
+    RETENTION_BASE_WEEKLY,
+    RETENTION_BASE_MONTHLY,
+    RETENTION_BASE_BRIDGE,
+    RETENTION_BASE_NO_ANCHOR,
+    RETENTION_BASE_INCOMPLETE,
+    RETENTION_BASE_DAMAGED,
+    RETENTION_CHUNK_STAYS,
+    RETENTION_CHUNK_WAITS,
+    RETENTION_PART_STAYS,
+    RETENTION_PART_WAITS,
+    RETENTION_PART_UNKNOWN,
+    /* goes */
+    RETENTION_COVERED,
+    RETENTION_BEFORE_ANCHOR,
+    RETENTION_BASE_OUT,
+    RETENTION_BASE_GIVEN_UP,
+    RETENTION_CHUNK_GOES,
+    RETENTION_CHUNK_GIVEN_UP,
+    RETENTION_PART_GOES,
+    RETENTION_PART_GIVEN_UP,
+};
+const char *retention_reason_text(enum retention_reason reason);
+
+struct retention_verdict {
+    struct name name; /* NAME_OTHER: seawall.json */
+    uint64_t size;
+    int64_t time_ms; /* when the store got it */
+    bool goes;
+    enum retention_reason reason;
+};
+
+struct retention_plan {
+    struct retention_verdict
+        *verdicts; /* owned; level 0, levels, markers, chunks, parts, each in the order of keys; seawall.json */
+    size_t count;
+    uint64_t keep_count, keep_bytes, delete_count, delete_bytes;
+    struct uid head_writer; /* who put the newest object of level 0 */
+    int64_t now_ms;         /* when it was decided, by the clock of the store, */
+    int64_t valid_ms;       /* and for how long that holds: then others may have decided otherwise */
+};
+
+#endif

@@ -1,0 +1,526 @@
+/* s3/s3.c */
+#include "s3/s3.h"
+
+#include "aws/xml.h"
+#include "s3/client.h"
+#include "s3/listing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ATTEMPTS_WRITE 4 /* the daemon waits and comes again by itself; a restore has nobody behind it */
+#define ATTEMPTS_READ 10
+#define CLOCK_KEY "seawall.json" /* asked for to get a Date: there or not */
+#define NO_CONDITION "the server does not know If-None-Match"
+#define DELETE_BYTES_MAX (1u << 20)
+
+struct s3_store {
+    struct store base;
+    struct s3_client *client;
+};
+
+static struct s3_client *client(const struct store *s)
+{
+    return ((const struct s3_store *)(const void *)s)->client;
+}
+
+static int perform(struct store *s, struct s3_op *op, struct s3_outcome *o, struct err *e)
+{
+    op->cancel = s->cancel;
+    op->retrying = s->retrying;
+    return s3_perform(client(s), op, o, e);
+}
+
+static int unexpected(const struct s3_outcome *o, struct err *e)
+{
+    return err_set(e, ERR_REMOTE, o->response.status, "HTTP %d, which is no answer to this request",
+                   o->response.status);
+}
+
+/* The object, or ERR_NOTFOUND. */
+static int found(const struct s3_outcome *o, struct err *e)
+{
+    if (o->verdict == S3_MISSING)
+        return err_set(e, ERR_NOTFOUND, 404, "no such object");
+    return o->verdict == S3_DONE ? 0 : unexpected(o, e);
+}
+
+/* ---- read */
+
+/* "bytes 0-9/100" */
+static bool content_range(const struct http_response *r, uint64_t *ret_first, uint64_t *ret_size)
+{
+    static const char unit[] = "bytes ";
+    const char *value = http_header(r, "content-range");
+    char *at = NULL, *size = NULL, *end = NULL;
+    if (!value || strncmp(value, unit, sizeof unit - 1) != 0)
+        return false;
+    *ret_first = strtoull(value + sizeof unit - 1, &at, 10);
+    uint64_t last = *at == '-' ? strtoull(at + 1, &size, 10) : 0;
+    *ret_size = size && *size == '/' ? strtoull(size + 1, &end, 10) : 0;
+    return end && end > size + 1 && *end == 0 && last >= *ret_first && last < *ret_size;
+}
+
+struct wanted {
+    uint64_t offset;
+    size_t n;
+};
+
+/* The bytes are those that were asked for, as many as there are. */
+static int check_range(void *context, const struct http_response *r, struct err *e)
+{
+    const struct wanted *w = context;
+    uint64_t first = 0, size = 0;
+    if (r->status == 200 && http_header(r, "etag") && w->offset == 0 && r->body.len == w->n)
+        return 0; /* a server without ranges, for once harmless */
+    if (r->status != 206 || !content_range(r, &first, &size))
+        return err_set(e, ERR_REMOTE, r->status, "the server does not answer to Range");
+    uint64_t there = size > w->offset ? size - w->offset : 0;
+    if (first != w->offset || r->into_len != (there < w->n ? there : w->n))
+        return err_set(e, ERR_REMOTE, r->status,
+                       "the server sent %zu bytes at %" PRIu64 " where %zu at %" PRIu64 " were asked for", r->into_len,
+                       first, w->n, w->offset);
+    return 0;
+}
+
+static struct s3_op get_op(const char *key, const char *range,
+                           int (*check)(void *, const struct http_response *, struct err *), void *context)
+{
+    return (struct s3_op){.kind = S3_GET,
+                          .method = "GET",
+                          .key = key,
+                          .range = range,
+                          .flags = S3_OP_SSE_C,
+                          .check = check,
+                          .context = context};
+}
+
+static int s3_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+{
+    char range[64];
+    struct wanted w = {.offset = offset, .n = n};
+    struct s3_outcome o;
+    struct s3_op op = get_op(key, range, check_range, &w);
+    op.into = out;
+    op.into_max = n;
+    if (n == 0)
+        return 0;
+    snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + n - 1);
+    int rc = perform(s, &op, &o, e);
+    if (rc == 0 &&
+        (o.verdict == S3_RANGE || (o.verdict == S3_DONE && o.response.status == 206 && o.response.into_len < n)))
+        rc = err_set(e, ERR_CORRUPT, 0, "it ends before byte %" PRIu64, offset + n);
+    else if (rc == 0)
+        rc = found(&o, e);
+    if (rc == 0 && o.response.status == 200)
+        memcpy(out, o.response.body.data, n);
+    s3_outcome_release(&o);
+    return rc;
+}
+
+/* The tail, and the size of all. */
+static int check_tail(void *context, const struct http_response *r, struct err *e)
+{
+    const size_t *n = context;
+    uint64_t first = 0, size = 0;
+    if (r->status == 200 && http_header(r, "etag"))
+        return 0; /* all of it; without an ETag it is somebody's friendly page */
+    if (r->status != 206 || !content_range(r, &first, &size) || size - first != r->body.len ||
+        r->body.len != (size < *n ? size : *n))
+        return err_set(e, ERR_REMOTE, r->status, "the server sent another range than was asked for");
+    return 0;
+}
+
+static int take_tail(const struct s3_outcome *o, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+{
+    uint64_t first = 0, size = o->response.body.len;
+    size_t len = o->response.body.len < n ? o->response.body.len : n;
+    if (o->response.status == 206)
+        content_range(&o->response, &first, &size);
+    if (buf_append(out, len ? o->response.body.data + o->response.body.len - len : (const void *)"", len, e))
+        return -1;
+    *ret_size = size;
+    return 0;
+}
+
+/* A suffix of an empty object can't be satisfied: is it that? */
+static int check_empty(struct store *s, const char *key, uint64_t *ret_size, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = {.kind = S3_HEAD, .method = "HEAD", .key = key, .flags = S3_OP_SSE_C};
+    int rc = perform(s, &op, &o, e);
+    const char *length = rc == 0 ? http_header(&o.response, "content-length") : NULL;
+    if (rc == 0)
+        rc = found(&o, e);
+    if (rc == 0 && (!length || strcmp(length, "0") != 0))
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    if (rc == 0)
+        *ret_size = 0;
+    return rc;
+}
+
+static int s3_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
+{
+    char range[64];
+    struct s3_outcome o;
+    struct s3_op op = get_op(key, range, check_tail, &n);
+    op.body_max = n;
+    snprintf(range, sizeof range, "bytes=-%zu", n);
+    int rc = perform(s, &op, &o, e);
+    if (rc == 0 && o.verdict == S3_RANGE)
+        rc = check_empty(s, key, ret_size, e);
+    else if (rc == 0)
+        rc = found(&o, e) ? -1 : take_tail(&o, n, out, ret_size, e);
+    s3_outcome_release(&o);
+    return rc;
+}
+
+/* ---- put */
+
+/* Success is 2xx with an ETag: a proxy's friendly page has none. */
+static int check_put(void *context, const struct http_response *r, struct err *e)
+{
+    (void)context;
+    return http_header(r, "etag") ? 0
+                                  : err_set(e, ERR_REMOTE, r->status,
+                                            "HTTP %d without an ETag: nobody knows what became of it", r->status);
+}
+
+static int is_what_we_sent(struct store *s, const char *key, const void *bytes, size_t n, bool *ret_same, struct err *e)
+{
+    struct buf there = BUF_INIT(n + 1);
+    uint64_t size = 0;
+    *ret_same = false;
+    int rc = s3_read_tail(s, key, n + 1, &there, &size, e);
+    if (rc == 0)
+        *ret_same = size == n && there.len == n && (n == 0 || memcmp(there.data, bytes, n) == 0);
+    buf_release(&there);
+    return rc;
+}
+
+static int already_there(struct err *e)
+{
+    return err_set(e, ERR_EXISTS, 412, "it is already there");
+}
+
+/* Without If-None-Match: look, then put. Nothing but looking again afterwards can tell whether somebody came in between. */
+static int put_weakly(struct store *s, struct s3_op *op, int64_t *ret_time_ms, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op head = {.kind = S3_HEAD, .method = "HEAD", .key = op->key, .flags = S3_OP_SSE_C};
+    int rc = perform(s, &head, &o, e);
+    bool there = rc == 0 && o.verdict == S3_DONE;
+    if (rc == 0)
+        *ret_time_ms = o.time_ms;
+    if (rc == 0 && !there && o.verdict != S3_MISSING)
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    if (rc != 0)
+        return rc;
+    if (there)
+        return already_there(e);
+    op->flags &= ~(unsigned)S3_OP_IF_NONE_MATCH;
+    rc = perform(s, op, &o, e);
+    if (rc == 0 && o.verdict != S3_DONE)
+        rc = unexpected(&o, e);
+    if (rc == 0)
+        *ret_time_ms = o.time_ms;
+    s3_outcome_release(&o);
+    return rc;
+}
+
+static int become_weak(struct store *s, const char *why, struct err *e)
+{
+    if (s3_client_config(client(s))->conditional == S3_CONDITIONAL_REQUIRE) {
+        err_set(e, ERR_CONFIG, 0, "%s", why);
+        return err_hint(
+            e,
+            "conditional=require forbids such a store: without exclusive PUT two writers could overwrite each other");
+    }
+    s->fencing = STORE_FENCING_WEAK;
+    return 0;
+}
+
+static struct s3_op put_op(const char *key, const void *bytes, size_t n)
+{
+    return (struct s3_op){.kind = S3_PUT,
+                          .method = "PUT",
+                          .key = key,
+                          .body = n ? bytes : "",
+                          .body_len = n,
+                          .flags = S3_OP_NEW_OBJECT | S3_OP_SSE_C | S3_OP_IF_NONE_MATCH,
+                          .check = check_put};
+}
+
+static int s3_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
+                      struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = put_op(key, bytes, n);
+    bool same = false;
+    if (s->fencing == STORE_FENCING_WEAK)
+        return put_weakly(s, &op, ret_time_ms, e);
+    int rc = perform(s, &op, &o, e);
+    if (rc == 0 && o.verdict == S3_UNSUPPORTED &&
+        s->fencing != STORE_FENCING_STRONG) { /* another thread may have found out too */
+        s3_outcome_release(&o);
+        return become_weak(s, NO_CONDITION, e) ? -1 : put_weakly(s, &op, ret_time_ms, e);
+    }
+    if (rc == 0)
+        *ret_time_ms = o.time_ms;
+    if (rc == 0 && o.verdict == S3_EXISTS && o.repeated)
+        rc = is_what_we_sent(s, key, bytes, n, &same, e);
+    if (rc == 0 && o.verdict == S3_EXISTS && !same)
+        rc = already_there(e);
+    else if (rc == 0 && o.verdict != S3_DONE && !same)
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    return rc;
+}
+
+/* The key is there. 412 on any attempt: If-None-Match is honoured. 200: it is ignored. */
+static int s3_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = put_op(key, bytes, n);
+    int rc = perform(s, &op, &o, e);
+    enum s3_verdict verdict = o.verdict;
+    if (rc == 0 && verdict != S3_DONE && verdict != S3_EXISTS && verdict != S3_UNSUPPORTED)
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    if (rc != 0)
+        return rc;
+    if (verdict == S3_EXISTS)
+        s->fencing = STORE_FENCING_STRONG;
+    else
+        rc = become_weak(
+            s, verdict == S3_DONE ? "the server ignores If-None-Match: it let an object be overwritten" : NO_CONDITION,
+            e);
+    return rc;
+}
+
+/* ---- list */
+
+static int s3_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                   struct err *e)
+{
+    struct s3_listing l;
+    bool more = true;
+    int rc = s3_listing_init(&l, s3_client_config(client(s))->prefix, prefix, start_after, e);
+    while (rc == 0 && more) {
+        struct s3_outcome o;
+        struct s3_op op = {.kind = S3_LIST,
+                           .method = "GET",
+                           .body_max = S3_PAGE_BYTES_MAX,
+                           .check = s3_listing_read_page,
+                           .context = &l};
+        rc = s3_listing_query(&l, &op.query, e);
+        if (rc == 0) {
+            rc = perform(s, &op, &o, e);
+            if (rc == 0 && o.verdict != S3_DONE)
+                rc = unexpected(&o, e);
+            s3_outcome_release(&o);
+        }
+        if (rc == 0)
+            rc = s3_listing_deliver(&l, fn, context, &more, e);
+    }
+    s3_listing_release(&l);
+    return rc;
+}
+
+/* ---- remove */
+
+static int s3_remove(struct store *s, const char *key, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = {.kind = S3_DELETE, .method = "DELETE", .key = key};
+    int rc = perform(s, &op, &o, e);
+    if (rc == 0 && o.verdict != S3_DONE && o.verdict != S3_MISSING)
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    return rc;
+}
+
+/* For a server without DeleteObjects: all keys are tried, the first error is kept. */
+static int s3_remove_each(struct store *s, const char *const *keys, size_t count, struct err *e)
+{
+    struct err later;
+    int rc = 0;
+    for (size_t i = 0; i < count; i++)
+        if (s3_remove(s, keys[i], rc ? &later : e))
+            rc = rc ? rc : err_wrap(e, "remove '%s'", keys[i]);
+    return rc;
+}
+
+static int append_text(struct buf *b, const char *text, struct err *e)
+{
+    return buf_append(b, text, strlen(text), e);
+}
+
+static int append_escaped(struct buf *b, const char *text, struct err *e)
+{
+    for (; *text; text++) {
+        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
+        if (entity ? append_text(b, entity, e) : buf_append(b, text, 1, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int format_delete(const char *prefix, const char *const *keys, size_t count, struct buf *out, struct err *e)
+{
+    if (append_text(out, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>", e))
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (append_text(out, "<Object><Key>", e) || append_escaped(out, prefix, e) || append_escaped(out, keys[i], e) ||
+            append_text(out, "</Key></Object>", e))
+            return -1;
+    return append_text(out, "</Delete>", e);
+}
+
+/* Errors that stand, key by key, in an answer 200. */
+struct deletion {
+    bool understood; /* it is a DeleteResult */
+    char key[STORE_KEY_MAX + S3_PREFIX_MAX], code[64], message[160];
+    size_t failed;
+    char first[ERR_MSG_MAX / 2];
+};
+
+static int read_delete_text(void *context, const char *path, const char *text, struct err *e)
+{
+    struct deletion *d = context;
+    (void)e;
+    if (strcmp(path, "DeleteResult/Error/Key") == 0)
+        snprintf(d->key, sizeof d->key, "%s", text);
+    else if (strcmp(path, "DeleteResult/Error/Code") == 0)
+        snprintf(d->code, sizeof d->code, "%s", text);
+    else if (strcmp(path, "DeleteResult/Error/Message") == 0)
+        snprintf(d->message, sizeof d->message, "%s", text);
+    return 0;
+}
+
+static int read_delete_end(void *context, const char *path, struct err *e)
+{
+    struct deletion *d = context;
+    (void)e;
+    d->understood |= strcmp(path, "DeleteResult") == 0;
+    if (strcmp(path, "DeleteResult/Error") != 0 || strcmp(d->code, "NoSuchKey") == 0)
+        return 0;
+    if (d->failed++ == 0)
+        snprintf(d->first, sizeof d->first, "object '%.100s': %s%s%.100s", d->key, d->code, d->message[0] ? ": " : "",
+                 d->message);
+    return 0;
+}
+
+static int check_delete(void *context, const struct http_response *r, struct err *e)
+{
+    struct deletion *d = context;
+    *d = (struct deletion){.failed = 0};
+    struct xml_visitor v = {.text = read_delete_text, .end = read_delete_end, .context = d};
+    if (xml_read(r->body.data, r->body.len, &v, e))
+        return -1;
+    return d->understood
+               ? 0
+               : err_set(e, ERR_REMOTE, r->status, "HTTP %d with something else than a DeleteResult", r->status);
+}
+
+static int s3_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
+{
+    struct buf body = BUF_INIT(DELETE_BYTES_MAX);
+    struct deletion d = {.failed = 0};
+    struct s3_outcome o = {.verdict = S3_DONE};
+    int rc = format_delete(s3_client_config(client(s))->prefix, keys, count, &body, e);
+    if (rc == 0) {
+        struct s3_op op = {.kind = S3_DELETE,
+                           .method = "POST",
+                           .query = "delete=",
+                           .body = body.data,
+                           .body_len = body.len,
+                           .flags = S3_OP_MD5,
+                           .body_max = DELETE_BYTES_MAX,
+                           .check = check_delete,
+                           .context = &d};
+        rc = perform(s, &op, &o, e);
+        s3_outcome_release(&o);
+    }
+    buf_release(&body);
+    if (rc == 0 && o.verdict == S3_UNSUPPORTED)
+        return s3_remove_each(s, keys, count, e);
+    if (rc == 0 && o.verdict != S3_DONE)
+        rc = unexpected(&o, e);
+    if (rc == 0 && d.failed)
+        rc =
+            err_set(e, ERR_REMOTE, 200, "%zu of %zu objects were not removed, the first: %s", d.failed, count, d.first);
+    return rc;
+}
+
+/* ---- time, open */
+
+/* Any answer has a Date. */
+static int s3_time(struct store *s, int64_t *ret_time_ms, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = {.kind = S3_HEAD, .method = "HEAD", .key = CLOCK_KEY, .flags = S3_OP_SSE_C};
+    int rc = perform(s, &op, &o, e);
+    int64_t date = rc == 0 ? o.time_ms : http_date_ms(&o.response);
+    s3_outcome_release(&o);
+    if (date < 0)
+        return -1;
+    *ret_time_ms = date;
+    return 0;
+}
+
+static void s3_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
+{
+    s3_client_describe(client(s), out);
+}
+
+static void s3_close(struct store *s)
+{
+    s3_client_free(client(s));
+    free(s);
+}
+
+static const struct store_ops s3_ops = {
+    .put_new = s3_put_new,
+    .read = s3_read,
+    .read_tail = s3_read_tail,
+    .list = s3_list,
+    .remove = s3_remove,
+    .remove_all = s3_remove_all,
+    .time = s3_time,
+    .probe = s3_probe,
+    .describe = s3_describe,
+    .close = s3_close,
+};
+
+int s3_store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+{
+    struct s3_config config;
+    if (s3_config_parse(url, &config, e))
+        return -1;
+    struct s3_store *s = calloc(1, sizeof *s);
+    if (!s || s3_config_show(&config, s->base.url, sizeof s->base.url, e)) {
+        s3_config_release(&config);
+        free(s);
+        return s ? -1 : err_nomem(e, sizeof *s);
+    }
+    s->base.ops = &s3_ops;
+    s->base.remote = true;
+    s->base.fencing = config.conditional == S3_CONDITIONAL_OFF ? STORE_FENCING_WEAK : STORE_FENCING_UNKNOWN;
+    snprintf(s->base.note, sizeof s->base.note, "%s%s%s",
+             config.endpoint_http
+                 ? "the endpoint is plain http on another machine: anybody on the way can read and change what is sent"
+                 : "",
+             config.endpoint_http && config.key_file_open ? "; " : "",
+             config.key_file_open ? "others than the owner may read the sse-c-key-file: chmod 600" : "");
+    if (s3_client_new(&config, mode == STORE_WRITE ? ATTEMPTS_WRITE : ATTEMPTS_READ, &s->base.traffic, &s->client, e)) {
+        free(s);
+        return -1;
+    }
+    *ret_store = &s->base;
+    return 0;
+}

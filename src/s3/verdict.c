@@ -1,0 +1,106 @@
+/* s3/verdict.c */
+#include "s3/verdict.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const struct {
+    const char *code;
+    enum s3_verdict verdict;
+} by_code[] = {
+    {"RequestTimeTooSkewed", S3_CLOCK},
+    {"RequestExpired", S3_CLOCK},
+    {"RequestInTheFuture", S3_CLOCK},
+    {"SlowDown", S3_THROTTLE},
+    {"Throttling", S3_THROTTLE},
+    {"ThrottlingException", S3_THROTTLE},
+    {"ThrottledException", S3_THROTTLE},
+    {"RequestThrottled", S3_THROTTLE},
+    {"RequestLimitExceeded", S3_THROTTLE},
+    {"RequestRateLimitExceeded", S3_THROTTLE},
+    {"TooManyRequests", S3_THROTTLE},
+    {"TooManyRequestsException", S3_THROTTLE},
+    {"BandwidthLimitExceeded", S3_THROTTLE},
+    {"ServiceUnavailable", S3_THROTTLE},
+    {"RequestTimeout", S3_RETRY},
+    {"RequestCanceled", S3_RETRY},
+    {"InternalError", S3_RETRY},
+    {"BadDigest", S3_RETRY}, /* what we signed arrived as something else */
+    {"XAmzContentSHA256Mismatch", S3_RETRY},
+    {"IncompleteBody", S3_RETRY},
+    {"OperationAborted", S3_RETRY},
+    {"ConditionalRequestConflict", S3_RETRY},
+    {"ExpiredToken", S3_CREDENTIALS},
+    {"ExpiredTokenException", S3_CREDENTIALS},
+    {"TokenRefreshRequired", S3_CREDENTIALS},
+    {"InvalidToken", S3_CREDENTIALS},
+    {"InvalidAccessKeyId", S3_CREDENTIALS},
+    {"AuthorizationHeaderMalformed", S3_REGION},
+    {"PermanentRedirect", S3_REGION},
+    {"TemporaryRedirect", S3_REGION},
+    {"IllegalLocationConstraintException", S3_REGION},
+    {"NotImplemented", S3_UNSUPPORTED},
+    {"NoSuchBucket", S3_PERMANENT},
+    {"NoSuchKey", S3_MISSING},
+    {"NotFound", S3_MISSING},
+    {"PreconditionFailed", S3_EXISTS},
+    {"InvalidRange", S3_RANGE},
+};
+
+enum s3_verdict s3_judge(enum s3_kind kind, int status, const char *code)
+{
+    if (status >= 200 && status < 300)
+        return S3_DONE;
+    for (size_t i = 0; i < sizeof by_code / sizeof by_code[0]; i++)
+        if (strcmp(by_code[i].code, code) == 0 &&
+            !(by_code[i].verdict == S3_MISSING && (kind == S3_PUT || kind == S3_LIST)))
+            return by_code[i].verdict;
+    switch (status) {
+    case 301:
+    case 307:
+        return S3_REGION;
+    case 404:
+        return kind == S3_PUT || kind == S3_LIST ? S3_PERMANENT : S3_MISSING;
+    case 412:
+        return S3_EXISTS;
+    case 416:
+        return S3_RANGE;
+    case 429:
+    case 503:
+        return S3_THROTTLE;
+    case 408:
+    case 409:
+        return S3_RETRY;
+    case 501:
+        return S3_UNSUPPORTED;
+    case 507:
+        return S3_PERMANENT;
+    default:
+        return status >= 500 || status < 200 ? S3_RETRY : S3_PERMANENT;
+    }
+}
+
+const char *s3_hint(enum s3_kind kind, int status, const char *code)
+{
+    static const char access[] =
+        "allow s3:GetObject, s3:PutObject, s3:DeleteObject on bucket/prefix/* and s3:ListBucket on the bucket";
+    static const char headers[] =
+        "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?";
+    static const struct {
+        const char *code, *hint;
+        bool of_objects; /* not of a listing */
+    } hints[] = {
+        {"SignatureDoesNotMatch", "the secret key does not belong to the access key, or a proxy changes requests",
+         false},
+        {"InvalidAccessKeyId", "the access key is unknown to this server: is it of another one?", false},
+        {"NoSuchBucket", "make the bucket, or correct its name or the endpoint; Seawall makes none", false},
+        {"ExpiredToken", "fetch new credentials; those of a role or an instance are renewed by Seawall itself", false},
+        {"InvalidStorageClass", "the server does not know the storage class of storage-class=", true},
+        {"InvalidArgument", headers, true},
+        {"InvalidRequest", headers, true},
+    };
+    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+        if (strcmp(hints[i].code, code) == 0 && !(hints[i].of_objects && kind == S3_LIST))
+            return hints[i].hint;
+    return status == 403 ? access : NULL;
+}

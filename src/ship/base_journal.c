@@ -1,0 +1,151 @@
+/* ship/base_journal.c - a header and fixed records, each with its checksum. */
+#include "ship/base_journal.h"
+
+#include "base/endian.h"
+#include "base/io.h"
+#include "base/page.h"
+#include "format/names.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "SWBASE1\n"
+
+enum { /* offsets; integers are big-endian */
+       HEAD_PLACE = 8,
+       HEAD_DATABASE = HEAD_PLACE + DIGEST_BYTES,
+       HEAD_ID = HEAD_DATABASE + UID_BYTES,
+       HEAD_START = HEAD_ID + UID_BYTES,
+       HEAD_PAGE_SIZE = HEAD_START + 8,
+       HEAD_END_PAGE = HEAD_PAGE_SIZE + 4,
+       HEAD_KNOWN_AT = HEAD_END_PAGE + 4,
+       HEAD_SUM = HEAD_KNOWN_AT + 8,
+       HEAD_BYTES = HEAD_SUM + 8,
+
+       CHUNK_INDEX = 0,
+       CHUNK_FIRST = 4,
+       CHUNK_LAST = 8,
+       CHUNK_MAX = 12,
+       CHUNK_SIZE = 20,
+       CHUNK_DIGEST = 28,
+       CHUNK_SUM = CHUNK_DIGEST + DIGEST_BYTES,
+       CHUNK_BYTES = CHUNK_SUM + 8,
+};
+
+void base_journal_path(const char *state_path, uint32_t replica, char out[PATH_TEXT_MAX])
+{
+    struct err e;
+    if (path_format(out, &e, "%s-base-%u", state_path, replica))
+        out[0] = 0;
+}
+
+static void append(const char *path, int flags, const uint8_t *bytes, size_t n)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0600);
+    if (fd < 0)
+        return;
+    ssize_t written = write(fd, bytes, n); /* cut short: nothing after it counts */
+    (void)written;
+    close(fd);
+}
+
+void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy *copy)
+{
+    uint8_t b[HEAD_BYTES];
+    memcpy(b, MAGIC, HEAD_PLACE);
+    memcpy(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES);
+    memcpy(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES);
+    memcpy(b + HEAD_ID, copy->id.bytes, UID_BYTES);
+    put_be64(b + HEAD_START, copy->start);
+    put_be32(b + HEAD_PAGE_SIZE, copy->page_size);
+    put_be32(b + HEAD_END_PAGE, copy->end_page);
+    put_be64(b + HEAD_KNOWN_AT, copy->known_at);
+    put_be64(b + HEAD_SUM, hash64(b, HEAD_SUM));
+    append(path, O_CREAT | O_TRUNC, b, sizeof b);
+}
+
+void base_journal_note(const char *path, unsigned index, const struct listed *chunk)
+{
+    uint8_t b[CHUNK_BYTES];
+    put_be32(b + CHUNK_INDEX, index);
+    put_be32(b + CHUNK_FIRST, chunk->first_page);
+    put_be32(b + CHUNK_LAST, chunk->last_page);
+    put_be64(b + CHUNK_MAX, chunk->max);
+    put_be64(b + CHUNK_SIZE, chunk->size);
+    memcpy(b + CHUNK_DIGEST, chunk->digest.bytes, DIGEST_BYTES);
+    put_be64(b + CHUNK_SUM, hash64(b, CHUNK_SUM));
+    append(path, O_APPEND, b, sizeof b);
+}
+
+/* ---- reading */
+
+static struct copy *read_head(const uint8_t *b, const struct identity_replica *replica)
+{
+    uint32_t page_size = get_be32(b + HEAD_PAGE_SIZE);
+    if (memcmp(b, MAGIC, HEAD_PLACE) != 0 || get_be64(b + HEAD_SUM) != hash64(b, HEAD_SUM) ||
+        memcmp(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES) != 0 ||
+        memcmp(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES) != 0 || !page_size_valid(page_size) ||
+        get_be32(b + HEAD_END_PAGE) == 0)
+        return NULL;
+    struct copy *c = copy_new(COPY_BASE, 0, page_size);
+    if (!c)
+        return NULL;
+    memcpy(c->id.bytes, b + HEAD_ID, UID_BYTES);
+    c->start = get_be64(b + HEAD_START);
+    c->end_page = get_be32(b + HEAD_END_PAGE);
+    c->known_at = get_be64(b + HEAD_KNOWN_AT);
+    return c;
+}
+
+/* Chunks are put two at a time: the second can be noted first. False: nothing after this counts. */
+static bool read_chunk(struct copy *c, const uint8_t *b)
+{
+    struct err e;
+    struct listed chunk = {.first_page = get_be32(b + CHUNK_FIRST),
+                           .last_page = get_be32(b + CHUNK_LAST),
+                           .max = get_be64(b + CHUNK_MAX),
+                           .size = get_be64(b + CHUNK_SIZE)};
+    struct name name = {.kind = NAME_CHUNK, .start = c->start, .run = c->id, .first_page = chunk.first_page};
+    uint32_t index = get_be32(b + CHUNK_INDEX);
+    if (get_be64(b + CHUNK_SUM) != hash64(b, CHUNK_SUM) || index > c->list_count + COPY_IN_FLIGHT)
+        return false;
+    memcpy(chunk.digest.bytes, b + CHUNK_DIGEST, DIGEST_BYTES);
+    name_format(&name, chunk.name);
+    return copy_note(c, index, &chunk, &e) == 0;
+}
+
+/* Only chunks side by side from the first page on count. */
+static void keep_what_continues(struct copy *c)
+{
+    uint32_t next = 1;
+    size_t n = 0;
+    while (n < c->list_count && c->list[n].first_page == next && c->list[n].last_page >= next) {
+        next = c->list[n].last_page + 1;
+        n++;
+    }
+    c->list_count = c->resumed = n;
+    c->pieces = c->put = (unsigned)n;
+    c->next_page = next;
+    c->read_all = next > c->end_page;
+}
+
+struct copy *base_journal_load(const char *path, const struct identity_replica *replica)
+{
+    uint8_t b[HEAD_BYTES > CHUNK_BYTES ? HEAD_BYTES : CHUNK_BYTES];
+    struct copy *c = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    if (read(fd, b, HEAD_BYTES) == HEAD_BYTES)
+        c = read_head(b, replica);
+    while (c && read(fd, b, CHUNK_BYTES) == CHUNK_BYTES && read_chunk(c, b))
+        ;
+    close(fd);
+    if (c)
+        keep_what_continues(c);
+    return c;
+}

@@ -1,0 +1,312 @@
+/* ship/destination.c - opening, and the objects that are built for a replica. attach.c and append.c hold the protocol. */
+#include "ship/destination.h"
+
+#include "base/clock.h"
+#include "base/invariant.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int destination_open_store(struct destination *d, struct err *e)
+{
+    if (d->store)
+        return 0;
+    if (store_open(d->given, STORE_WRITE, &d->store, e))
+        return -1;
+    snprintf(d->url, sizeof d->url, "%s", d->store->url); /* one place, one name */
+    return 0;
+}
+
+int destination_open(struct destination *d, const char *url, struct err *e)
+{
+    *d = (struct destination){.given = url,
+                              .state = DESTINATION_DETACHED,
+                              .head_map = {.fd = -1},
+                              .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
+    bool may_hold_secrets = strncmp(url, "s3://", 5) == 0; /* in the query, or before an '@' */
+    snprintf(d->url, sizeof d->url, "%.*s", (int)(may_hold_secrets ? strcspn(url, "?@") : strlen(url)), url);
+    return destination_open_store(d, e);
+}
+
+int destination_look_up(struct destination *d, struct state *state, struct err *e)
+{
+    if (!d->known && state_replica(state, d->url, &d->index, &d->entry, e))
+        return -1;
+    d->known = true;
+    return 0;
+}
+
+void destination_close(struct destination *d)
+{
+    store_close(d->store);
+    d->store = NULL;
+    map_release(&d->head_map);
+    buf_release(&d->outgoing.bytes);
+}
+
+void destination_enter(struct destination *d, enum destination_state to)
+{
+    static const bool allowed[4][4] = {
+        [DESTINATION_DETACHED] =
+            {[DESTINATION_RESYNC] = true, [DESTINATION_ATTACHED] = true, [DESTINATION_CONFLICT] = true},
+        [DESTINATION_RESYNC] = {[DESTINATION_ATTACHED] = true},
+        [DESTINATION_ATTACHED] = {[DESTINATION_DETACHED] = true, [DESTINATION_CONFLICT] = true},
+    };
+    INVARIANT(d->state == to || allowed[d->state][to], "replica '%s': no way leads from state %d to %d", d->url,
+              d->state, to);
+    d->state = to;
+    if (to !=
+        DESTINATION_ATTACHED) /* built for a head that is not known to be the head any more; what was tried is remembered */
+        d->outgoing.bytes.len = 0;
+}
+
+int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e)
+{
+    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
+    hex_encode(theirs->writer.bytes, UID_BYTES, writer);
+    clock_format(theirs->time_ms, when);
+    destination_enter(d, DESTINATION_CONFLICT);
+    err_set(e, ERR_CONFLICT, 0,
+            "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s", d->url, writer,
+            theirs->min, theirs->max, when);
+    return err_hint(
+        e,
+        "one replica takes one database: use another URL; or, if that writer is gone for good, --take-over continues "
+        "its history with this database");
+}
+
+void destination_prove(struct destination *d, int64_t store_ms)
+{
+    d->proof_store_ms = store_ms;
+    d->proof_boot_ms = clock_boot_ms();
+}
+
+int destination_info(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
+{
+    struct identity id = state_identity(a->state);
+    *ret_info = (struct segment_info){.kind = OBJECT_SEGMENT,
+                                      .time_ms = clock_wall_ms(),
+                                      .database = d->entry.database,
+                                      .writer = id.writer,
+                                      .run = a->run};
+    return random_bytes(ret_info->nonce.bytes, UID_BYTES, e);
+}
+
+void destination_compared(struct destination *d, const struct author *a, uint64_t txid, uint32_t page_size)
+{
+    INVARIANT(d->entry.durable_txid < txid, "replica '%s': compared at txid %" PRIu64 ", its head is %" PRIu64, d->url,
+              txid, d->entry.durable_txid);
+    if (d->head_map.page_size != page_size)
+        d->from_empty = true;
+    map_release(&d->head_map);
+    d->since = txid;
+    d->entry.unrelated = false;
+    destination_enter(d, DESTINATION_ATTACHED);
+    state_set_replica(a->state, d->index, &d->entry);
+    state_note_looked(a->state, &a->run, d->index);
+}
+
+bool destination_starts_anew(const struct destination *d, uint32_t page_size)
+{
+    return d->from_empty || d->entry.durable_txid == 0 || (d->head_page_size != page_size && RULE(from_empty));
+}
+
+/* The fields of a level-0 object that continues the head. */
+static void link_to_head(struct segment_info *info, const struct destination *d, uint64_t max, uint32_t page_size)
+{
+    info->page_size = page_size;
+    info->min = d->entry.durable_txid + 1;
+    info->max = max;
+    info->digest_before = d->entry.head;
+    info->checksum_before = d->entry.head_checksum;
+    if (destination_starts_anew(d, page_size))
+        info->flags |= SEGMENT_FROM_EMPTY;
+}
+
+static int finish(struct destination *d, struct segment_writer *w, const struct segment_content *content,
+                  uint64_t base_owed, struct err *e)
+{
+    const struct commit_record *last = &content->records[content->record_count - 1];
+    struct outgoing *out = &d->outgoing;
+    INVARIANT(content->info->min == d->entry.durable_txid + 1 && content->info->min <= content->info->max,
+              "replica '%s': an object of txid %" PRIu64 " to %" PRIu64 " after %" PRIu64, d->url, content->info->min,
+              content->info->max, d->entry.durable_txid);
+    buf_release(&out->bytes);
+    struct landed o = {.min = content->info->min,
+                       .max = content->info->max,
+                       .page_size = content->info->page_size,
+                       .checksum = last->checksum,
+                       .anew = content->info->flags & SEGMENT_FROM_EMPTY,
+                       .base_owed = base_owed};
+    if (segment_writer_finish(w, content, &out->bytes, &o.digest, e))
+        return -1;
+    o.bytes = out->bytes.len;
+    for (size_t i = 0; i < content->list_count; i++)
+        o.bytes += content->list[i].size;
+    out->object = o;
+    out->commits = (unsigned)content->record_count;
+    return 0;
+}
+
+/* ---- commits */
+
+struct sorted {
+    const struct captured *captured;
+    const struct batch *batch;
+};
+
+static int by_page_then_txid(const void *a, const void *b)
+{
+    const struct version *x = &((const struct sorted *)a)->captured->version,
+                         *y = &((const struct sorted *)b)->captured->version;
+    if (x->pgno != y->pgno)
+        return x->pgno < y->pgno ? -1 : 1;
+    return (x->txid > y->txid) - (x->txid < y->txid);
+}
+
+/* Versions after the durable position, versions of one page side by side: that is what one deflate window wants. */
+static struct sorted *sort_versions(const struct destination *d, struct batch *const *batches, size_t count,
+                                    uint64_t upto, size_t *ret_n)
+{
+    size_t n = 0, total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += batches[i]->version_count;
+    struct sorted *sorted = malloc((total + 1) * sizeof *sorted);
+    for (size_t i = 0; sorted && i < count; i++)
+        for (size_t k = 0; k < batches[i]->version_count; k++) {
+            const struct captured *c = &batches[i]->versions[k];
+            if (!c->dead && c->version.txid > d->entry.durable_txid && c->version.txid <= upto)
+                sorted[n++] = (struct sorted){.captured = c, .batch = batches[i]};
+        }
+    if (sorted && n > 0)
+        qsort(sorted, n, sizeof *sorted, by_page_then_txid);
+    *ret_n = n;
+    return sorted;
+}
+
+/* A patch starts from the version just before: in this object, or not after its beginning. */
+static void assert_patch_continues(const struct sorted *sorted, size_t i, uint64_t durable)
+{
+    const struct version *v = &sorted[i].captured->version;
+    const struct version *before = i > 0 ? &sorted[i - 1].captured->version : NULL;
+    bool first = !before || before->pgno != v->pgno;
+    if (v->kind == VERSION_PATCH)
+        INVARIANT(first ? v->from <= durable : v->from == before->txid,
+                  "page %u: patch from txid %" PRIu64 " to %" PRIu64, v->pgno, v->from, v->txid);
+}
+
+static struct commit_record *collect_records(const struct destination *d, struct batch *const *batches, size_t count,
+                                             uint64_t upto, size_t *ret_n)
+{
+    size_t n = 0, total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += batches[i]->record_count;
+    struct commit_record *records = malloc((total + 1) * sizeof *records);
+    for (size_t i = 0; records && i < count; i++)
+        for (size_t k = 0; k < batches[i]->record_count; k++)
+            if (batches[i]->records[k].txid > d->entry.durable_txid && batches[i]->records[k].txid <= upto)
+                records[n++] = batches[i]->records[k];
+    *ret_n = n;
+    return records;
+}
+
+int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
+                              uint64_t upto, struct err *e)
+{
+    struct segment_info info = {0};
+    struct segment_writer w = {0};
+    size_t version_count = 0, record_count = 0;
+    struct sorted *sorted = sort_versions(d, batches, count, upto, &version_count);
+    struct commit_record *records = collect_records(d, batches, count, upto, &record_count);
+    int rc = -1;
+    if (!sorted || !records) {
+        err_nomem(e, version_count * sizeof(struct sorted));
+        goto out;
+    }
+    assert(record_count > 0);
+    rc = destination_info(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
+    for (size_t i = 0; rc == 0 && i < version_count; i++) {
+        assert_patch_continues(sorted, i, d->entry.durable_txid);
+        rc = segment_writer_add(&w, &sorted[i].captured->version,
+                                sorted[i].batch->payload.data + sorted[i].captured->at, e);
+    }
+    if (rc == 0) {
+        INVARIANT(records[0].txid == d->entry.durable_txid + 1, "commits from txid %" PRIu64 " after %" PRIu64,
+                  records[0].txid, d->entry.durable_txid);
+        link_to_head(&info, d, records[record_count - 1].txid, w.page_size);
+        info.first_page = version_count ? sorted[0].captured->version.pgno : 0;
+        info.last_page = version_count ? sorted[version_count - 1].captured->version.pgno : 0;
+        struct segment_content content = {.info = &info, .records = records, .record_count = record_count};
+        rc = finish(d, &w, &content, info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed, e);
+    }
+out:
+    segment_writer_release(&w);
+    free(sorted);
+    free(records);
+    return rc;
+}
+
+/* ---- copies */
+
+int destination_add_piece(struct segment_writer *w, const struct piece *p, struct err *e)
+{
+    size_t at = 0;
+    if (buf_reserve(&w->out, p->payload.len + p->payload.len / 8 + SEGMENT_BLOCK_BYTES,
+                    e)) /* at once: growing would leave holes behind */
+        return -1;
+    for (size_t i = 0; i < p->version_count; i++) {
+        if (segment_writer_add(w, &p->versions[i], p->payload.data + at, e))
+            return -1;
+        at += version_size(&p->versions[i], w->page_size);
+    }
+    return 0;
+}
+
+int destination_build_catch_up(struct destination *d, const struct author *a, const struct piece *piece,
+                               const struct copy *copy, struct err *e)
+{
+    struct segment_info info = {0};
+    struct segment_writer w = {0};
+    int rc = destination_info(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, piece->page_size, e);
+    if (rc == 0)
+        rc = destination_add_piece(&w, piece, e);
+    if (rc == 0) {
+        link_to_head(&info, d, piece->record.txid, w.page_size);
+        info.flags |= SEGMENT_LAST_ONLY | (copy->list_count ? SEGMENT_IN_PARTS : 0);
+        info.first_page = piece->first_page;
+        info.last_page = piece->last_page;
+        struct segment_content content = {.info = &info,
+                                          .records = &piece->record,
+                                          .record_count = 1,
+                                          .list = copy->list,
+                                          .list_count = copy->list_count};
+        rc = finish(d, &w, &content, info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed, e);
+    }
+    segment_writer_release(&w);
+    return rc;
+}
+
+int destination_build_anchor(struct destination *d, const struct author *a, const struct commit_record *record,
+                             uint32_t page_size, struct err *e)
+{
+    struct segment_info info = {0};
+    struct segment_writer w = {0};
+    int rc = destination_info(d, a, &info, e);
+    if (rc == 0)
+        rc = segment_writer_init(&w, a->codec, page_size, e);
+    if (rc == 0) {
+        link_to_head(&info, d, record->txid, page_size);
+        info.flags |= SEGMENT_LAST_ONLY | SEGMENT_BASE_ONLY;
+        struct segment_content content = {.info = &info, .records = record, .record_count = 1};
+        rc = finish(d, &w, &content, record->txid, e);
+    }
+    segment_writer_release(&w);
+    return rc;
+}
