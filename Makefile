@@ -46,7 +46,8 @@ ROOMS := base wal format vfs http aws s3 storage config state replica retention 
 SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(wildcard tests/unit/*/test_*.c)))
+vpath test_%.c $(wildcard tests/unit/*)
 PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/writer.c,$(wildcard tests/support/app/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -77,7 +78,7 @@ $(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h
 
 # ---- tests
 
-$(B)/tests/test_%: tests/unit/test_%.c $(LIBRARY)
+$(B)/tests/test_%: test_%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(LIBRARY) $(LIBS) -lcmocka

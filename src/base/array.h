@@ -1,0 +1,18 @@
+/* base/array.h - an array that grows. */
+#ifndef SEAWALL_BASE_ARRAY_H
+#define SEAWALL_BASE_ARRAY_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+
+/* Makes sure that an array has room for `needed` elements of `element_bytes` each. `array`: the address of the pointer
+ * to its first element, which may be NULL and may move. `cap`: how many elements it has room for. New elements are
+ * zero. The array belongs to the caller, who frees it with free(). ERR_NOMEM: nothing has changed.
+ *
+ *     if (array_reserve(&list, &list_cap, list_count + 1, sizeof *list, e))
+ *         return -1;
+ *     list[list_count++] = item; */
+int array_reserve(void *array, size_t *cap, size_t needed, size_t element_bytes, struct err *e) MUST_CHECK;
+
+#endif

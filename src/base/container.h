@@ -1,0 +1,10 @@
+/* base/container.h - from a member to the struct that holds it. */
+#ifndef SEAWALL_BASE_CONTAINER_H
+#define SEAWALL_BASE_CONTAINER_H
+
+#include <stddef.h>
+
+/* `pointer`: the address of `member` inside a `type`. */
+#define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif
