@@ -18,6 +18,7 @@ import pytest
 
 import application
 import bucket
+import stranger
 from application import Writer
 from bucket import Bucket
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
@@ -151,7 +152,11 @@ def programs():
 def stage(request):
     folder = application.BUILD / "e2e" / re.sub(r"\W+", "-", request.node.name).strip("-")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if request.node.get_closest_marker("open_to_others"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder = stranger.new_folder(folder.name[:40], folder.parent)
+    else:
+        folder.mkdir(parents=True)
     stage = Stage(folder, request.config.stash[NOTES])
     request.node.stash[STAGE] = stage
     yield stage
