@@ -96,8 +96,14 @@ class Daemon:
             file.seek(self.log_start)
             return file.read().decode(errors="replace")
 
+    def wait_log(self, words, seconds=20):
+        """The first match of `words` in this run's log. The daemon may write it after the event that it reports."""
+        return self.wait_for(lambda: re.search(words, self.log(), re.M), seconds, f"the log says {words!r}")
+
     def told_once(self, words):
         """The one line of this run's log that matches."""
+        if self.running():
+            self.wait_log(words)
         lines = [line for line in self.log().splitlines() if re.search(words, line)]
         assert len(lines) == 1, f"{len(lines)} lines match {words!r}:\n{self.log()}"
         return lines[0]

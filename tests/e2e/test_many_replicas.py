@@ -174,5 +174,5 @@ def test_folders_with_any_name_that_are_away_at_the_start_are_told_apart(stage):
     stage.prepare()
     daemon = stage.replicate(also=away)
     for path in away:
-        assert f"'file://{path}': trying again" in daemon.log()
+        daemon.wait_log(re.escape(f"'file://{path}': trying again"))
     assert daemon.running()

@@ -68,7 +68,7 @@ def test_a_rollback_journal_database_is_switched_to_wal_only_where_that_is_allow
 
     daemon = stage.replicate("--set-wal", "yes")
     assert stage.db.read_bytes()[MODE_BYTES] == b"\2\2"
-    assert "wal" in daemon.log().lower()
+    daemon.wait_log("(?i)wal")
     assert daemon.stop() == DONE
     assert content_of(stage.restored()) == content_of(stage.db)
 

@@ -50,7 +50,7 @@ def test_a_restore_is_proven_and_the_proof_is_told_and_kept(ready):
     found = verification(ready)
     assert found["ok"] is True and found["problems"] == 0 and found["problem"] is found["error"] is None
     assert found["time"] >= proven["time"]
-    assert f"verified; txid {txid} was restored and is sound" in daemon.log()
+    daemon.wait_log(f"verified; txid {txid} was restored and is sound")
     text = seawall("status", ready.db).stdout.decode()
     assert f"verified {found['time'][:18]}" in text and f"last proven restore: txid {txid}" in text
     metrics = seawall("status", "--metrics", ready.db).stdout.decode()
@@ -150,7 +150,7 @@ def test_without_room_it_is_verified_but_not_restored(ready):
     first = verification(ready)["time"]
     daemon.wait_for(lambda: verification(ready)["time"] > first, 30, "and again")
     assert replica_status(ready.db)["proven_restore"] is None
-    assert "verified, without a restore" in daemon.log()
+    daemon.wait_log("verified, without a restore")
     assert " WARN " in daemon.told_once("less than twice the room")
     assert daemon.stop() == DONE
 
