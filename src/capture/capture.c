@@ -2,10 +2,10 @@
 #include "capture/capture.h"
 
 #include "base/clock.h"
-#include "base/endian.h"
 #include "base/hash.h"
 #include "base/invariant.h"
 #include "base/page.h"
+#include "base/sqlite_file.h"
 #include "capture/dirty.h"
 #include "capture/page_cache.h"
 #include "format/patch.h"
@@ -116,13 +116,13 @@ struct commit_record capture_record(const struct capture *c)
 static int page_size_of(struct capture *c, const struct wal_index_header *target, uint32_t *ret_page_size,
                         struct err *e)
 {
-    uint8_t bytes[2];
+    uint8_t header[SQLITE_FILE_HEADER_BYTES];
     *ret_page_size = target->page_size;
     if (page_size_valid(target->page_size))
         return 0;
-    if (watch_read_db(c->watch, bytes, sizeof bytes, 16, e))
+    if (watch_read_db(c->watch, header, sizeof header, 0, e))
         return -1;
-    uint32_t page_size = get_be16(bytes) == 1 ? PAGE_SIZE_MAX : get_be16(bytes);
+    uint32_t page_size = sqlite_file_page_size(header);
     if (page_size == 0)
         page_size = 4096; /* an empty file: whatever SQLite makes of it, it has no page yet */
     if (!page_size_valid(page_size))
@@ -488,19 +488,18 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
 static int database_pages(struct capture *c, const struct wal_index_header *target, uint32_t page_size,
                           uint32_t *ret_pages, struct err *e)
 {
-    uint8_t page1[100];
+    uint8_t header[SQLITE_FILE_HEADER_BYTES];
+    struct sqlite_file file;
     uint64_t size = 0;
     if (target->mx_frame > 0) {
         *ret_pages = target->db_pages;
         return 0;
     }
-    if (watch_db_size(c->watch, &size, e) || watch_read_db(c->watch, page1, sizeof page1, 0, e))
+    if (watch_db_size(c->watch, &size, e) || watch_read_db(c->watch, header, sizeof header, 0, e))
         return -1;
     uint64_t pages = size / page_size;
-    uint32_t in_header = get_be32(page1 + 28);
-    if (in_header > 0 && in_header <= pages &&
-        get_be32(page1 + 24) == get_be32(page1 + 92)) /* valid for this change counter */
-        pages = in_header;
+    if (sqlite_file_decode(header, &file) && file.pages > 0 && file.pages <= pages)
+        pages = file.pages;
     if (pages > UINT32_MAX - 1)
         return err_set(e, ERR_LIMIT, 0, "database of %llu pages", (unsigned long long)pages);
     *ret_pages = (uint32_t)pages;

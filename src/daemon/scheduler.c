@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sqlite_file.h"
 #include "daemon/control.h"
 
 #include <errno.h>
@@ -187,14 +188,13 @@ static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
  * come. */
 static int check_is_database(const char *path, struct err *e)
 {
-    static const char magic[16] = "SQLite format 3";
-    char bytes[16];
+    uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
     ssize_t n = read(fd, bytes, sizeof bytes);
     close(fd);
-    if (n == 0 || (n == (ssize_t)sizeof bytes && memcmp(bytes, magic, sizeof bytes) == 0))
+    if (n == 0 || (n > 0 && sqlite_file_has_magic(bytes, (size_t)n)))
         return 0;
     err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
     return err_hint(e, "the database comes first, then the URLs; an encrypted database can't be replicated");

@@ -2,10 +2,10 @@
 #include "restore/inplace.h"
 
 #include "base/clock.h"
-#include "base/endian.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/page.h"
+#include "base/sqlite_file.h"
 #include "restore/integrity.h"
 #include "restore/lock.h"
 #include "restore/target.h"
@@ -18,7 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HEADER_BYTES 100
 #define RUN_BYTES                                                                                                      \
     (1u << 20) /* adjacent pages are copied and proven in pieces of so many bytes, and at least one page */
 #define CLOCK_TICK_US (20 * 1000) /* longer than the steps in which file systems count the time of change */
@@ -116,15 +115,16 @@ int inplace_settle(const char *path, struct err *e)
 /* What the header says, and whether the file is made of such pages. */
 static int read_shape(struct inplace *ip, bool *ret_fit, struct err *e)
 {
-    uint8_t b[HEADER_BYTES];
+    uint8_t header[SQLITE_FILE_HEADER_BYTES];
+    struct sqlite_file file;
     *ret_fit = false;
-    if (ip->found.st_size < HEADER_BYTES)
+    if (ip->found.st_size < SQLITE_FILE_HEADER_BYTES)
         return 0;
-    if (io_pread(ip->fd, b, sizeof b, 0, e))
+    if (io_pread(ip->fd, header, sizeof header, 0, e))
         return err_wrap(e, "'%s'", ip->path);
-    ip->page_size = get_be16(b + 16) == 1 ? PAGE_SIZE_MAX : get_be16(b + 16);
-    if (memcmp(b, "SQLite format 3", 16) != 0 || !page_size_valid(ip->page_size))
+    if (!sqlite_file_decode(header, &file))
         return 0;
+    ip->page_size = file.page_size;
     uint64_t pages = (uint64_t)ip->found.st_size / ip->page_size;
     ip->pages = (uint32_t)pages;
     *ret_fit = pages > 0 && pages < UINT32_MAX && pages * ip->page_size == (uint64_t)ip->found.st_size;
@@ -163,14 +163,14 @@ static int open_locked(struct inplace *ip, enum inplace_purpose purpose, bool *r
 
 static int looks_like_a_database(const char *path, bool *ret_database, struct err *e)
 {
-    char b[16] = {0};
+    uint8_t start[SQLITE_FILE_MAGIC_BYTES];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, errno, "open '%s'", path);
-    ssize_t n = pread(fd, b, sizeof b, 0);
+    ssize_t n = pread(fd, start, sizeof start, 0);
     int sys = errno;
     io_close(&fd);
-    *ret_database = n == (ssize_t)sizeof b && memcmp(b, "SQLite format 3", sizeof b) == 0;
+    *ret_database = n > 0 && sqlite_file_has_magic(start, (size_t)n);
     return n < 0 ? err_sys(e, sys, "read '%s'", path) : 0;
 }
 
