@@ -78,10 +78,18 @@ $(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h
 
 # ---- tests
 
-$(B)/tests/test_%: test_%.c $(LIBRARY)
+ALLOCATORS := malloc calloc realloc strdup # unit tests can make them fail: tests/support/failing_alloc.h
+
+$(B)/tests/failing_alloc.o: tests/support/failing_alloc.c tests/support/failing_alloc.h tests/support/unit.h
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(LIBRARY) $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -c -o $@ $<
+
+$(B)/tests/test_%: test_%.c $(B)/tests/failing_alloc.o $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(B)/tests/failing_alloc.o $(LIBRARY) \
+	  $(addprefix -Wl$(comma)--wrap=,$(ALLOCATORS)) $(LIBS) -lcmocka
 
 $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
 	@mkdir -p $(@D)

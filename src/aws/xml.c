@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct reading {
@@ -91,7 +92,8 @@ static void on_doctype(void *context, const XML_Char *name, const XML_Char *syst
 
 int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct err *e)
 {
-    struct reading r = {.visitor = v, .parser = XML_ParserCreate(NULL)};
+    static const XML_Memory_Handling_Suite memory = {malloc, realloc, free}; /* ours, so that tests can make it fail */
+    struct reading r = {.visitor = v, .parser = XML_ParserCreate_MM(NULL, &memory, NULL)};
     if (!r.parser)
         return err_nomem(e, sizeof r);
     XML_SetUserData(r.parser, &r);
@@ -107,6 +109,8 @@ int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct er
     if (r.failed) {
         *e = r.error;
         rc = -1;
+    } else if (XML_GetErrorCode(r.parser) == XML_ERROR_NO_MEMORY) {
+        rc = err_nomem(e, n);
     }
     XML_ParserFree(r.parser);
     return rc;
