@@ -65,8 +65,9 @@ struct store {
     char url[STORE_URL_MAX]; /* as it may be shown: without secrets */
     char note[200];          /* what an operator should know of it, for the log; "": nothing */
     _Atomic enum store_fencing fencing;
-    bool remote;                  /* requests take long and cost money: many at a time, each for much */
-    struct store_traffic traffic; /* of a remote one */
+    bool costs;                   /* each request costs money: they are counted and rationed */
+    bool slow;                    /* a request takes tens of milliseconds: few large ones, many at a time */
+    struct store_traffic traffic; /* if `costs` */
     const atomic_bool *cancel;    /* set by the owner: gives up waiting when it becomes true; NULL: nobody interrupts */
     void (*retrying)(
         const struct err *e); /* set by the owner: told when an operation takes more than two tries; may be NULL */

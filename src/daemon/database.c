@@ -71,7 +71,7 @@ void database_log_figures(const struct database *db)
              db->config->db_path, (double)c->longest_write_hold_ns / 1e6, l->commits_captured, l->frames_captured,
              c->resets, c->truncations, c->busy, l->resyncs, objects, bytes);
     for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].store && db->lanes[i].store->remote)
+        if (db->lanes[i].store && db->lanes[i].store->costs)
             log_requests(db->lanes[i].store);
 }
 

@@ -40,7 +40,7 @@ struct lane {
     uint64_t seen_durable;       /* its position then */
     bool seen_base_owed;         /* then it could not be restored: its base was not complete */
     struct store *store;         /* its store then; NULL: not opened yet */
-    struct budget budget;        /* of puts, if the store is remote */
+    struct budget budget;        /* of puts, if the requests of the store cost money */
     struct {
         uint64_t max, bytes;
         int64_t at_ms;  /* monotonic */

@@ -76,7 +76,7 @@ int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now
 {
     int64_t due = l->shipped_at_ms + gap_ms(l);
     bool urgent = l->d.entry.durable_txid < db->urgent_txid;
-    bool free = db->stopping || urgent || !l->store || !l->store->remote;
+    bool free = db->stopping || urgent || !l->store || !l->store->costs;
     const struct options *o = &db->config->options;
     size_t full =
         o->max_batch < o->max_pending / 2 ? o->max_batch : o->max_pending / 2; /* more than is kept never waits */
@@ -228,10 +228,12 @@ static void introduce(struct lane *l)
 {
     struct store *s = l->store;
     char text[STORE_DESCRIPTION_MAX];
-    if (l->introduced || !s || !s->remote)
+    if (l->introduced || !s)
+        return;
+    store_describe(s, text);
+    if (!text[0])
         return;
     l->introduced = true;
-    store_describe(s, text);
     log_info("replica '%s': %s; PUT is %s", l->d.url, text,
              s->fencing == STORE_FENCING_STRONG ? "exclusive" : "not exclusive");
     if (s->fencing == STORE_FENCING_WEAK)

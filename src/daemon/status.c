@@ -40,12 +40,12 @@ static const char *replica_state_name(enum destination_state seen)
 static const char *fencing_name(const struct store *s)
 {
     static const char *const names[] = {"unknown", "strong", "weak"};
-    return names[s ? (s->remote ? atomic_load(&s->fencing) : STORE_FENCING_STRONG) : STORE_FENCING_UNKNOWN];
+    return names[s ? atomic_load(&s->fencing) : STORE_FENCING_UNKNOWN];
 }
 
 static void set_requests(struct json *j, struct store *s)
 {
-    if (!s || !s->remote) {
+    if (!s || !s->costs) {
         json_set_null(j, "requests");
         return;
     }

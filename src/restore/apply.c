@@ -229,7 +229,7 @@ static int reader_block(struct source_reader *r, uint32_t index, wants_fn *wants
     const struct segment_block *b = &s->blocks[index];
     struct store *store = r->apply->catalog->store;
     if (r->stored.len == 0 || b->offset < r->stored_at || b->offset + b->stored_size > r->stored_at + r->stored.len) {
-        uint64_t end = b->offset + b->stored_size, ahead = store->remote ? READ_AHEAD_REMOTE : READ_AHEAD_BYTES;
+        uint64_t end = b->offset + b->stored_size, ahead = store->slow ? READ_AHEAD_REMOTE : READ_AHEAD_BYTES;
         for (uint32_t i = index + 1; i < s->trailer.block_count && block_wanted(r, &s->blocks[i], wants); i++) {
             uint64_t next_end = s->blocks[i].offset + s->blocks[i].stored_size;
             if (next_end - b->offset > ahead)
@@ -450,7 +450,7 @@ static void report(const struct apply *a)
 static int write_all_images(struct apply *a, struct err *e)
 {
     pthread_t threads[JOBS_MAX];
-    unsigned usual = a->catalog->store->remote ? JOBS_REMOTE : JOBS_LOCAL, started = 0;
+    unsigned usual = a->catalog->store->slow ? JOBS_REMOTE : JOBS_LOCAL, started = 0;
     unsigned want = a->options->jobs ? a->options->jobs : usual;
     if (want > JOBS_MAX)
         want = JOBS_MAX;

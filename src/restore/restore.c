@@ -276,8 +276,7 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     for (int i = 1; store && i < PLANS_MAX && rc != 0 && e->code == ERR_GONE; i++) {
         log_info("%s; it was listed before: planning again", e->msg);
         for (int k = 0;
-             store->remote && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
-             k++)
+             store->slow && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel)); k++)
             clock_sleep_us(1000 * SLICE_MS);
         rc = restore_once(store, codec, &again, ret_result, e);
     }

@@ -509,7 +509,8 @@ int s3_store_open(const char *url, enum store_mode mode, struct store **ret_stor
         return s ? -1 : err_nomem(e, sizeof *s);
     }
     s->base.ops = &s3_ops;
-    s->base.remote = true;
+    s->base.costs = true;
+    s->base.slow = true;
     s->base.fencing = config.conditional == S3_CONDITIONAL_OFF ? STORE_FENCING_WEAK : STORE_FENCING_UNKNOWN;
     snprintf(s->base.note, sizeof s->base.note, "%s%s%s",
              config.endpoint_http

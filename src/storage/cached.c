@@ -229,7 +229,8 @@ int cached_store_new(struct store *inner, struct store **ret_store, struct err *
         return err_nomem(e, SLOTS_MIN * sizeof(struct entry *));
     }
     c->base.ops = &cached_ops;
-    c->base.remote = inner->remote;
+    c->base.costs = inner->costs;
+    c->base.slow = inner->slow;
     memcpy(c->base.url, inner->url, sizeof c->base.url);
     memcpy(c->base.note, inner->note, sizeof c->base.note);
     c->inner = inner;

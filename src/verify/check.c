@@ -202,7 +202,7 @@ int check_each(struct check *c, size_t count, work_fn *fn, void *context, struct
 {
     struct crew crew = {.check = c, .fn = fn, .context = context, .count = count};
     pthread_t threads[THREADS_REMOTE];
-    size_t want = c->store->remote ? THREADS_REMOTE : THREADS_LOCAL, started = 0;
+    size_t want = c->store->slow ? THREADS_REMOTE : THREADS_LOCAL, started = 0;
     if (want > count)
         want = count;
     while (started + 1 < want && pthread_create(&threads[started], NULL, crew_thread, &crew) == 0)

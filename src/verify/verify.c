@@ -123,7 +123,7 @@ static int by_object(const void *a, const void *b)
 static void pause_before(const struct store *store, const struct verify_options *o, int try)
 {
     int ms = try * LOOK_PAUSE_MS;
-    if (store->remote)
+    if (store->slow)
         ms = (try < LOOK_PAUSES_MAX ? try : LOOK_PAUSES_MAX) * LOOK_PAUSE_REMOTE_MS;
     for (; ms > 0 && !(o->cancel && atomic_load(o->cancel)); ms -= SLICE_MS)
         clock_sleep_us(1000 * SLICE_MS);

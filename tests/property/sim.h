@@ -122,7 +122,7 @@ struct sim_store {
     void (*after_put)(void);  /* once: ... after a level-0 object landed, before it reads the answer */
 };
 extern struct sim_store stores[STORES];
-extern bool sim_store_remote; /* each put costs, and there is a budget */
+extern bool sim_store_costs; /* each put costs, and there is a budget */
 void sim_store_tick(struct sim_store *s);
 const struct sim_object *sim_store_get(const struct sim_store *s, const char *key);
 void sim_store_delete(struct sim_store *s, const char *key);

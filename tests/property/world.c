@@ -607,7 +607,7 @@ static void start_daemon(struct host *h, bool take_over)
     o.lock_at = 5;
     o.grace_ms = GRACE_MS;
     o.stop_timeout_ms = 20000;
-    if (sim_store_remote) {
+    if (sim_store_costs) {
         o.put_rate = 400; /* an hour */
         o.put_burst = 2;
     }
@@ -747,7 +747,7 @@ static void draw_climate(void)
     climate.stale_prunes = chance(30);
     climate.other_policies = chance(30);
     climate.settle_once = chance(30);
-    sim_store_remote = chance(30);
+    sim_store_costs = chance(30);
 }
 
 /* ---- steps */
