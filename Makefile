@@ -1,6 +1,6 @@
-# Seawall: `make help` says what there is to make.
+# Seawall: `make help` lists the targets.
 #
-# One file, no recursion. Every variant builds into its own folder: build/, build/asan/, build/tsan/, build/cov/.
+# Each variant builds into its own folder: build/, build/asan/, build/tsan/, build/cov/, build/clang/.
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -10,18 +10,20 @@ PYTHON ?= /usr/bin/python3
 PKG_CONFIG ?= pkg-config
 VARIANT ?=
 V ?= 0
+WERROR ?= 0
 Q := $(if $(filter 0,$(V)),@)
 B := build$(if $(VARIANT),/$(VARIANT))
 
 PACKAGES := sqlite3 zlib libcrypto libxxhash jansson inih expat
-LOADED := libcurl # headers only: src/http/curl.c loads it when it is needed
+LOADED := libcurl # headers only: src/http/curl.c loads the library when the first S3 replica is opened
 ISAL ?= $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo yes)
 ifeq ($(ISAL),yes)
 PACKAGES += libisal
 DEFINES := -DHAVE_ISAL
 endif
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings \
-            -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result -Werror
+            -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result
+ERRORS := $(if $(filter-out 0,$(WERROR)),-Werror)
 OPTIMIZE := -O2 -g
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 
@@ -36,10 +38,22 @@ OPTIMIZE := -O0 -g
 HARDEN := --coverage
 endif
 
+ifeq ($(VARIANT),clang)
+CC := clang
+endif
+
 CFLAGS ?=
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
-             $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED)) -pthread -MMD -MP $(CFLAGS)
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED) 2>/dev/null)
+PACKAGE_VERSIONS := $(shell $(PKG_CONFIG) --modversion $(PACKAGES) $(LOADED) 2>/dev/null)
+FLAGS := -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
+         $(PACKAGE_CFLAGS) -pthread -MMD -MP $(CFLAGS)
+ALL_CFLAGS = $(FLAGS) $(ERRORS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm -ldl
+
+# What everything is built with. The file changes only when the text does, and then everything is built again. WERROR is not in
+# it: it decides whether a warning fails, not what is built. Nor is ccache.
+BUILT_WITH := $(filter-out ccache,$(CC)) $(FLAGS) $(PACKAGE_VERSIONS)
+STAMP := $(B)/built-with
 
 comma := ,
 ROOMS := base wal format vfs http aws s3 storage config state replica retention cargo capture ship verify daemon restore cli
@@ -52,7 +66,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check-here check-beside help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-fuzz lint format-check \
+.PHONY: FORCE all tests check-here check-beside help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
@@ -60,21 +74,25 @@ all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extensio
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: V=1 (show commands), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov)"
+	@echo "Variables: V=1 (show commands), WERROR=1 (warnings are errors), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov, clang)"
+
+FORCE:
+$(STAMP): FORCE
+	$(if $(shell mkdir -p $(@D))$(filter-out x$(file <$@),x$(BUILT_WITH))$(filter-out x$(BUILT_WITH),x$(file <$@)),$(file >$@,$(BUILT_WITH)))@:
 
 $(B)/seawall: $(OBJECTS)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(OPTIMIZE) $(HARDEN) -o $@ $^ $(LIBS)
 
-$(B)/obj/%.o: src/%.c
+$(B)/obj/%.o: src/%.c $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h
+$(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) -std=c11 -DSEAWALL_EXTENSION -Iinclude $(OPTIMIZE) $(WARNINGS) -fPIC -shared -o $@ src/vfs/shim.c src/vfs/extension.c
+	$(Q)$(CC) -std=c11 -DSEAWALL_EXTENSION -Iinclude $(OPTIMIZE) $(WARNINGS) $(ERRORS) -fPIC -shared -o $@ src/vfs/shim.c src/vfs/extension.c
 
 # ---- tests
 
@@ -104,7 +122,7 @@ PROPERTY := $(wildcard tests/property/*.c)
 WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_sleep_us random_bytes map_set state_open state_commit \
            state_set_replica state_note_put state_sync posix_fallocate
 
-$(B)/trial/%.o: src/%.c
+$(B)/trial/%.o: src/%.c $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $< (trial)"
 	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -c -o $@ $<
@@ -115,10 +133,10 @@ $(B)/tests/property: $(PROPERTY) $(wildcard tests/property/*.h src/*/*.h) $(TRIA
 	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -Wno-missing-prototypes -Itests/support -o $@ $(PROPERTY) $(TRIAL_OBJECTS) \
 	  $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) $(LIBS)
 
-$(B)/tests/writer: tests/support/app/writer.c
+$(B)/tests/writer: tests/support/app/writer.c $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -o $@ $< -lsqlite3 -lm -pthread
+	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra $(ERRORS) -o $@ $< -lsqlite3 -lm -pthread
 
 $(B)/tests/s3tool: tests/support/s3tool.c $(LIBRARY)
 	@mkdir -p $(@D)
@@ -130,10 +148,10 @@ $(B)/tests/replicatool: tests/support/replicatool.c $(LIBRARY)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -o $@ $< $(LIBRARY) $(LIBS)
 
-$(B)/tests/%.so: tests/support/app/%.c
+$(B)/tests/%.so: tests/support/app/%.c $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl
+	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra $(ERRORS) -fPIC -shared -o $@ $< -ldl
 
 deps: ## install what is missing (Debian: apt; elsewhere it says what to install)
 	@etc/install-deps build
@@ -145,8 +163,8 @@ check-deps:
 	@etc/install-deps check
 
 # Two at a time: the tests of S3, and of commands that wait for each other, wait more than they compute.
-check: check-deps ## install what is missing, build, and run every test
-	@$(MAKE) --no-print-directory -j2 all tests
+check: check-deps ## install what is missing, build with warnings as errors, and run every test
+	@$(MAKE) --no-print-directory -j2 WERROR=1 all tests
 	@$(MAKE) --no-print-directory -j2 --output-sync=target check-here check-beside
 	@echo "check: all tests passed"
 
@@ -196,10 +214,12 @@ check-swift: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as OpenStack S
 	tests/support/swift with $(B)/tests/swift sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=swift $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
+VERSITYGW := v1.8.0 # the other servers of the tests are those of Debian
+
 check-versitygw: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as the Versity gateway has it; needs go to build that
 	@etc/install-deps check
 	@command -v go >/dev/null || { echo "check-versitygw: go is not installed; it builds the gateway" >&2; exit 1; }
-	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@latest
+	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	tests/support/versitygw with $(B)/tests/versitygw sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=versitygw $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
@@ -223,6 +243,19 @@ check-tsan: ## unit tests and real programs under the thread sanitizer
 	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
 	 $(MAKE) --no-print-directory VARIANT=tsan E2E="$(SANITIZED)" all check-unit check-e2e
 
+check-clang: ## everything built by clang with warnings as errors, and the unit tests
+	@$(MAKE) --no-print-directory -j2 VARIANT=clang WERROR=1 all tests
+	@$(MAKE) --no-print-directory VARIANT=clang check-unit
+
+check-asan-unit: ## unit tests, and a restore and a prune by real programs, under address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory -j2 VARIANT=asan all tests
+	ASAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=asan \
+	 E2E="$(addprefix tests/e2e/test_,restore.py transactions.py prune.py) -k 'not huge and not idle and not flat_out'" check-unit check-e2e
+
+check-tsan-unit: ## unit tests under the thread sanitizer
+	@$(MAKE) --no-print-directory -j2 VARIANT=tsan all tests
+	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=tsan check-unit
+
 lint: ## rooms and arrows, formatting, man pages, banned calls
 	@tests/lint/rooms.py
 	@tests/lint/docs.py
@@ -236,8 +269,10 @@ FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format: ## bring all C files into shape
 	clang-format -i $(FORMATTED)
 
-tidy: ## clang-tidy over all sources
-	clang-tidy --quiet $(SOURCES) -- -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"x"' -Isrc -Iinclude
+TIDY ?= $(SOURCES)
+tidy: ## clang-tidy over all sources, or over those in TIDY
+	@printf '%s\n' $(TIDY) | xargs -P$(shell nproc) -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"x"' -Isrc -Iinclude
+	@echo "tidy: $(words $(TIDY)) files, no findings"
 
 coverage: ## line coverage of the unit tests
 	$(MAKE) --no-print-directory VARIANT=cov all check-unit

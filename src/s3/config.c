@@ -159,10 +159,8 @@ static int set(struct s3_config *c, const struct s3_option *o, const char *value
     case S3_HEADER:
         return add_header(c, value, e);
     case S3_WORD:
-        ok = choose(o->value_name, value, &number);
-        /* fall through */
     case S3_TEXT:
-        ok = ok && *value && strlen(value) < o->size;
+        ok = (o->kind == S3_TEXT || choose(o->value_name, value, &number)) && *value && strlen(value) < o->size;
         if (ok)
             memcpy(field, value, strlen(value) + 1);
         break;

@@ -22,11 +22,10 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
         "</Contents><Contents><Key>p/0/0000000000000002&amp;</Key><Size>0</Size></Contents></ListBucketResult>",
         "<Error><Code>NoSuchKey</Code><Message>no &#x27;key&#x27;</Message><Region>eu-west-1</Region></Error>",
         "<a:Error xmlns:a=\"x\"><a:Code>SlowDown</a:Code></a:Error>",
-        "s3://my.bucket/a%20b/c?endpoint=https://h:9000/"
-        "x&region=r-1&timeout=30s&header=a:b%26c&object-lock-mode=GOVERNANCE&object-"
-        "lock-days=5&addressing=vhost&sse=aws:kms&sse-kms-key-id=k",
-        "s3://b/c?sign-payload=no&content-md5=no&conditional=off&bucket-key=no&ca-file=/"
-        "x&storage-class=Y&profile=nobody",
+        ("s3://my.bucket/a%20b/c?endpoint=https://h:9000/x&region=r-1&timeout=30s&header=a:b%26c&addressing=vhost"
+         "&object-lock-mode=GOVERNANCE&object-lock-days=5&sse=aws:kms&sse-kms-key-id=k"),
+        ("s3://b/c?sign-payload=no&content-md5=no&conditional=off&bucket-key=no&ca-file=/x&storage-class=Y"
+         "&profile=nobody"),
     };
     if (index >= COUNT_OF(texts) || strlen(texts[index]) > cap)
         return 0;

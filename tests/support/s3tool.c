@@ -196,7 +196,7 @@ static void *busy_thread(void *arg)
 {
     struct bench *b = arg;
     uint8_t *bytes = malloc(b->size);
-    struct err e;
+    struct err e = {.code = ERR_NOMEM};
     if (!bytes || store_read(b->store, "busy", 0, bytes, b->size, &e)) {
         pthread_mutex_lock(&b->lock);
         b->failed = true;
