@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "config/file.h"
+#include "replica/handle.h"
 #include "replica/inventory.h"
 #include "replica/plan.h"
 
@@ -20,7 +21,7 @@ enum show { SHOW_JSON = 1, SHOW_POINTS = 2, SHOW_SEGMENTS = 4 };
 
 struct listing {
     unsigned show;
-    struct catalog catalog;
+    struct replica_handle replica;
     struct inventory inventory;
     struct plan_range *ranges;
     size_t range_count, range_cap;
@@ -188,7 +189,7 @@ static int print_object(void *context, const struct inventory_object *o)
 
 static int print_text(struct listing *l, struct err *e)
 {
-    struct catalog *c = &l->catalog;
+    struct catalog *c = &l->replica.catalog;
     char bytes[32];
     if (l->show == 0) {
         print_ranges(l);
@@ -217,7 +218,7 @@ static void print_json_head(const struct listing *l)
         printf("  \"first_txid\": %" PRIu64 ",\n  \"last_txid\": %" PRIu64 ",\n", first->first_point, last->last_txid);
         printf("  \"first_time\": \"%s\",\n  \"last_time\": \"%s\",\n", when(first->first_ms), when(last->last_ms));
     }
-    printf("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64, l->catalog.objects, l->catalog.bytes);
+    printf("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64, l->replica.catalog.objects, l->replica.catalog.bytes);
 }
 
 static void print_json_ranges(struct listing *l)
@@ -296,7 +297,7 @@ static int print_json(struct listing *l, struct err *e)
     }
     l->told = 0;
     printf(",\n  \"points\": [");
-    if (plan_points(&l->catalog, print_json_point, l, e))
+    if (plan_points(&l->replica.catalog, print_json_point, l, e))
         return -1;
     printf("\n  ]\n}\n");
     return 0;
@@ -306,13 +307,13 @@ static int print_json(struct listing *l, struct err *e)
 
 static int list_catalog(struct listing *l, struct err *e)
 {
-    if (plan_ranges(&l->catalog, note_range, l, e))
+    if (plan_ranges(&l->replica.catalog, note_range, l, e))
         return -1;
     if (l->nomem)
         return err_nomem(e, l->range_cap * sizeof *l->ranges);
     if (l->points == 0 && !(l->show & SHOW_SEGMENTS))
-        return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", l->catalog.store->url);
-    if (inventory_take(&l->inventory, &l->catalog, e))
+        return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", l->replica.catalog.store->url);
+    if (inventory_take(&l->inventory, &l->replica.catalog, e))
         return -1;
     int rc = l->show & SHOW_JSON ? print_json(l, e) : print_text(l, e);
     fflush(stdout);
@@ -325,21 +326,16 @@ static int list_catalog(struct listing *l, struct err *e)
 static int list(const char *url, unsigned show, struct err *e)
 {
     struct listing l = {.show = show};
-    struct store *store = NULL;
-    struct codec *codec = codec_new();
-    int rc = codec ? store_open(url, STORE_READ, &store, e) : err_nomem(e, 0);
+    const struct replica_options options = {.mode = STORE_READ, .retrying = cli_tell_retry};
+    int rc = replica_handle_open(&l.replica, url, &options, e);
+    if (rc == 0)
+        rc = replica_handle_list(&l.replica, e);
     if (rc == 0) {
-        store->retrying = cli_tell_retry;
-        rc = catalog_open(&l.catalog, store, codec, e);
-    }
-    if (rc == 0) {
-        catalog_prefetch(&l.catalog, 0, UINT64_MAX);
+        catalog_prefetch(&l.replica.catalog, 0, UINT64_MAX);
         rc = list_catalog(&l, e);
     }
     free(l.ranges);
-    catalog_release(&l.catalog);
-    store_close(store);
-    codec_free(codec);
+    replica_handle_close(&l.replica);
     return rc;
 }
 

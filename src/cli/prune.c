@@ -149,32 +149,23 @@ static int print_json(const struct request *r, const struct outcome *o, struct e
 
 /* ---- the command */
 
-static int decide(const struct request *r, struct store *store, struct outcome *o, struct err *e)
-{
-    struct codec *codec = codec_new();
-    int rc = codec ? retention_decide_now(store, codec, &r->policy, &o->plan, e) : err_nomem(e, 0);
-    codec_free(codec);
-    return rc;
-}
-
 /* What was decided is printed before it is done, and what was done even if it failed half-way. */
 static int prune_once(const struct request *r, struct outcome *o, struct err *e)
 {
-    struct store *store = NULL;
+    const struct replica_options options = {.mode = STORE_READ, .cancel = &interrupted, .retrying = cli_tell_retry};
+    struct replica_handle replica;
     struct err later;
-    if (store_open(r->url, STORE_READ, &store, e))
+    if (replica_handle_open(&replica, r->url, &options, e))
         return -1;
-    store->cancel = &interrupted;
-    store->retrying = cli_tell_retry;
-    int rc = decide(r, store, o, e);
+    int rc = retention_decide_now(&replica, &r->policy, &o->plan, e);
     bool decided = rc == 0;
     if (decided && !r->json && !r->quiet) {
         print_verdicts(&o->plan);
         fflush(stdout);
     }
     if (decided && !r->dry_run)
-        rc = retention_apply(store, &o->plan, &o->deleted, e);
-    store_close(store);
+        rc = retention_apply(replica.store, &o->plan, &o->deleted, e);
+    replica_handle_close(&replica);
     if (decided && r->json && print_json(r, o, rc ? &later : e))
         return -1;
     if (decided && !r->json)

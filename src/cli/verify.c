@@ -43,13 +43,12 @@ struct outcome {
 static int verify(const struct request *r, struct outcome *o, struct err *e)
 {
     struct verify_options options = {.flags = r->full ? VERIFY_FULL : 0, .cancel = &interrupted};
-    struct store *store = NULL;
-    if (store_open(r->url, STORE_READ, &store, e))
+    const struct replica_options access = {.mode = STORE_READ, .cancel = &interrupted, .retrying = cli_tell_retry};
+    struct replica_handle replica;
+    if (replica_handle_open(&replica, r->url, &access, e))
         return -1;
-    store->cancel = &interrupted;
-    store->retrying = cli_tell_retry;
-    int rc = verify_run(store, &options, &o->found, e);
-    store_close(store);
+    int rc = verify_run(&replica, &options, &o->found, e);
+    replica_handle_close(&replica);
     return rc;
 }
 

@@ -2,7 +2,6 @@
 #include "daemon/prune.h"
 
 #include "base/trial.h"
-#include "storage/store.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -42,25 +41,24 @@ struct prune *prune_of_job(struct job *job)
 static void run_prune(struct job *job, struct codec *codec)
 {
     struct prune *p = prune_of_job(job);
-    struct store *store = NULL;
+    const struct replica_options options = {.mode = STORE_WRITE, .codec = codec, .cancel = &p->cancel};
+    struct replica_handle replica;
     struct retention_plan plan = {0};
     p->figures = (struct retention_figures){0};
-    p->rc = store_open(p->url, STORE_WRITE, &store, &p->err);
-    if (p->rc == 0) {
-        store->cancel = &p->cancel;
-        p->rc = retention_decide_now(store, codec, &p->policy, &plan, &p->err);
-    }
+    p->rc = replica_handle_open(&replica, p->url, &options, &p->err);
+    if (p->rc == 0)
+        p->rc = retention_decide_now(&replica, &p->policy, &plan, &p->err);
     if (p->rc == 0 && !uid_equal(&plan.head_writer, &p->writer))
         p->rc = err_set(&p->err, ERR_CONFLICT, 0, "another writer put its newest object: nothing is deleted");
     if (p->rc == 0)
-        p->rc = retention_apply(store, &plan, &p->figures, &p->err);
+        p->rc = retention_apply(replica.store, &plan, &p->figures, &p->err);
     if (p->rc != 0 && p->err.code == ERR_NOTFOUND)
         err_hint(
             &p->err,
             "what was put there is gone: put it back from a copy, or start the daemon with --take-over once, to begin "
             "a new replica there");
     retention_plan_release(&plan);
-    store_close(store);
+    replica_handle_close(&replica);
 }
 
 void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers,

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "replica/handle.h"
 #include "restore/apply.h"
 #include "restore/delta.h"
 #include "restore/integrity.h"
@@ -222,36 +223,35 @@ static bool accept_no_replica(const struct restore_options *o, struct restore_re
     return true;
 }
 
-static int restore_once(struct store *store, struct codec *codec, const struct restore_options *options,
+static int restore_once(struct replica_handle *r, const struct restore_options *options,
                         struct restore_result *ret_result, struct err *e)
 {
-    struct catalog c = {0};
+    struct catalog *c = &r->catalog;
     struct plan p = {0};
-    int rc = catalog_open(&c, store, codec, e);
+    int rc = replica_handle_list(r, e);
     uint64_t txid = options->txid;
     if (rc != 0 && accept_no_replica(options, ret_result, e))
         return 0;
     if (rc == 0 && (options->flags & RESTORE_BY_TIME))
-        rc = plan_find_time(&c, options->time_ms, &txid, e);
+        rc = plan_find_time(c, options->time_ms, &txid, e);
     if (rc == 0) {
-        prefetch(&c, txid);
-        rc = plan_make(&c, txid, &p, e);
+        prefetch(c, txid);
+        rc = plan_make(c, txid, &p, e);
     }
     if (rc == 0)
-        rc = describe(&c, &p, ret_result, e);
+        rc = describe(c, &p, ret_result, e);
     if (rc == 0 && (options->flags & RESTORE_DELTA))
-        rc = restore_delta(&c, options, &p, ret_result, e);
+        rc = restore_delta(c, options, &p, ret_result, e);
     else if (rc == 0)
-        rc = restore_whole(&c, options, &p, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE,
+        rc = restore_whole(c, options, &p, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE,
                            ret_result, e);
     plan_release(&p);
-    catalog_release(&c);
     return rc;
 }
 
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e)
 {
-    struct store *store = NULL;
+    struct replica_handle r;
     enum target_found found = TARGET_FREE;
     if ((options->flags & RESTORE_IF_NO_DB) && target_look(options->path, &found, e))
         return -1;
@@ -259,30 +259,24 @@ int restore_run(const struct restore_options *options, struct restore_result *re
         *ret_result = (struct restore_result){.outcome = RESTORE_NOTHING_TO_DO};
         return 0;
     }
-    struct codec *codec = codec_new();
-    int rc = codec ? store_open(options->url, STORE_READ, &store, e) : err_nomem(e, 0);
-    if (rc != 0 && accept_no_replica(options, ret_result, e)) { /* a folder that is not there */
-        codec_free(codec);
-        return 0;
-    }
-    if (rc == 0) {
-        store->cancel = options->cancel;
-        store->retrying = options->retrying;
-        rc = restore_once(store, codec, options, ret_result, e);
-    }
+    const struct replica_options replica = {
+        .mode = STORE_READ, .cancel = options->cancel, .retrying = options->retrying};
+    if (replica_handle_open(&r, options->url, &replica, e)) /* a folder that is not there */
+        return accept_no_replica(options, ret_result, e) ? 0 : -1;
+    int rc = restore_once(&r, options, ret_result, e);
     struct restore_options again = *options;
     again.flags &= ~(unsigned)RESTORE_IF_REPLICA; /* there was one: if it is gone now, that is no "nothing there" */
     /* Retention works beside us: what replaces a planned object is there. */
-    for (int i = 1; store && i < PLANS_MAX && rc != 0 && e->code == ERR_GONE; i++) {
+    for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE; i++) {
         log_info("%s; it was listed before: planning again", e->msg);
         for (int k = 0;
-             store->slow && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel)); k++)
+             r.store->slow && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
+             k++)
             clock_sleep_us(1000 * SLICE_MS);
-        rc = restore_once(store, codec, &again, ret_result, e);
+        rc = restore_once(&r, &again, ret_result, e);
     }
     if (rc != 0 && e->code == ERR_GONE)
         e->code = ERR_CORRUPT; /* the replica names it again and again: so it must be there */
-    store_close(store);
-    codec_free(codec);
+    replica_handle_close(&r);
     return rc;
 }

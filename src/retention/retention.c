@@ -552,15 +552,14 @@ int retention_decide(struct catalog *c, const struct retention_policy *policy, i
     return rc;
 }
 
-int retention_decide_now(struct store *store, struct codec *codec, const struct retention_policy *policy,
+int retention_decide_now(struct replica_handle *r, const struct retention_policy *policy,
                          struct retention_plan *ret_plan, struct err *e)
 {
-    struct catalog c = {0};
     int64_t now_ms = 0;
-    if (store_time(store, &now_ms, e) || catalog_open(&c, store, codec, e))
+    if (store_time(r->store, &now_ms, e) || replica_handle_list(r, e))
         return -1;
-    int rc = retention_decide(&c, policy, now_ms, ret_plan, e);
-    catalog_release(&c);
+    int rc = retention_decide(&r->catalog, policy, now_ms, ret_plan, e);
+    catalog_release(&r->catalog);
     return rc;
 }
 

@@ -32,6 +32,7 @@
 #ifndef SEAWALL_RETENTION_RETENTION_H
 #define SEAWALL_RETENTION_RETENTION_H
 
+#include "replica/handle.h"
 #include "retention/verdict.h"
 
 /* ERR_CONFIG: it keeps nothing but the newest. */
@@ -44,8 +45,9 @@ int retention_policy_check(const struct retention_policy *policy, struct err *e)
  * could not be restored from what stays. In all of these nothing may be deleted. */
 int retention_decide(struct catalog *c, const struct retention_policy *policy, int64_t now_ms,
                      struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
-/* The same with a catalog that is opened for it. */
-int retention_decide_now(struct store *store, struct codec *codec, const struct retention_policy *policy,
+/* Reads the store's clock, lists the replica and decides. Also returns the errors of replica_handle_list. The catalog of `r` is
+ * empty afterwards. */
+int retention_decide_now(struct replica_handle *r, const struct retention_policy *policy,
                          struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
 void retention_plan_release(struct retention_plan *p);
 

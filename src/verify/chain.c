@@ -39,7 +39,7 @@ static const struct commit_record *record_in(const struct item *it, uint64_t txi
 
 const struct commit_record *chain_record(const struct check *c, uint64_t txid)
 {
-    size_t low = 0, high = c->catalog.level0_count;
+    size_t low = 0, high = c->catalog->level0_count;
     while (low < high) { /* the first item of level 0 that begins after it */
         size_t mid = low + (high - low) / 2;
         if (c->items[mid].name.min > txid)
@@ -48,7 +48,7 @@ const struct commit_record *chain_record(const struct check *c, uint64_t txid)
             low = mid + 1;
     }
     const struct commit_record *r = low > 0 && c->items[low - 1].sound ? record_in(&c->items[low - 1], txid) : NULL;
-    for (size_t i = c->catalog.level0_count; !r && i < c->catalog.level0_count + c->catalog.level_count; i++)
+    for (size_t i = c->catalog->level0_count; !r && i < c->catalog->level0_count + c->catalog->level_count; i++)
         if (c->items[i].name.max == txid && c->items[i].sound)
             r = last_record(&c->items[i]);
     return r;
@@ -113,7 +113,7 @@ static void check_link(struct check *c, const struct item *a, const struct item 
 static void check_level0(struct check *c)
 {
     const struct item *a = NULL;
-    for (size_t i = 0; i < c->catalog.level0_count; i++) {
+    for (size_t i = 0; i < c->catalog->level0_count; i++) {
         const struct item *b = &c->items[i];
         if (a && b->sound)
             check_link(c, a, b);
@@ -141,7 +141,7 @@ static struct cover claim_of(const struct check *c, size_t i)
         return (struct cover){item_info(it)->min, item_info(it)->max};
     if (it->name.kind == NAME_LEVEL)
         return (struct cover){it->name.min, it->name.max};
-    bool last = i + 1 >= c->catalog.level0_count;
+    bool last = i + 1 >= c->catalog->level0_count;
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
 }
 
@@ -152,7 +152,7 @@ static bool is_between_bases(const struct check *c, const struct cover *before, 
 {
     bool begins = false, ends = false;
     uint64_t oldest = UINT64_MAX;
-    for (size_t i = c->catalog.level0_count + c->catalog.level_count; i < c->item_count; i++) {
+    for (size_t i = c->catalog->level0_count + c->catalog->level_count; i < c->item_count; i++) {
         const struct item *it = &c->items[i];
         if (!it->sound)
             continue;
@@ -165,7 +165,7 @@ static bool is_between_bases(const struct check *c, const struct cover *before, 
 
 static int check_gaps(struct check *c, uint64_t origin, struct err *e)
 {
-    size_t n = c->catalog.level0_count + c->catalog.level_count;
+    size_t n = c->catalog->level0_count + c->catalog->level_count;
     struct cover *claims = calloc(n + 1, sizeof *claims);
     struct cover far = {origin, origin}; /* the segment that reaches furthest */
     if (!claims)
@@ -196,7 +196,7 @@ static int note_any(void *context, const struct store_entry *entry)
 /* Nothing reaches beyond level 0. What came while the listing went on seems to; then level 0 has gone on by now. */
 static int check_head(struct check *c, struct err *e)
 {
-    size_t n = c->catalog.level0_count;
+    size_t n = c->catalog->level0_count;
     const struct item *head = n ? &c->items[n - 1] : NULL, *beyond = NULL;
     char key[NAME_MAX_BYTES] = "";
     if (head && !head->sound)
@@ -237,7 +237,7 @@ static int find_points(struct check *c, struct err *e)
 {
     size_t sizes = c->item_count + 3;
     struct catalog_object *objects = calloc(sizes, sizeof *objects);
-    struct catalog sound = c->catalog;
+    struct catalog sound = *c->catalog;
     struct catalog_object **lists[] = {&sound.level0, &sound.levels, &sound.markers};
     size_t *counts[] = {&sound.level0_count, &sound.level_count, &sound.marker_count};
     size_t i = 0, at = 0;
@@ -260,7 +260,7 @@ static int find_points(struct check *c, struct err *e)
 
 static bool waits_for_base(const struct check *c)
 {
-    for (size_t i = 0; i < c->catalog.level0_count; i++) {
+    for (size_t i = 0; i < c->catalog->level0_count; i++) {
         const struct item *it = &c->items[i];
         if (it->sound && item_info(it)->min > c->result.newest.txid && (item_info(it)->flags & SEGMENT_BASE_ONLY))
             return true;
@@ -292,7 +292,7 @@ static void judge_points(struct check *c, uint64_t origin)
         check_problem_of(c, &first, hint_damaged,
                          "is missing: history begins at txid %" PRIu64 ", and no base has what was before", origin + 1);
     else if (r->newest.txid < r->head)
-        check_problem_of(c, &c->items[c->catalog.level0_count - 1].name, hint_damaged,
+        check_problem_of(c, &c->items[c->catalog->level0_count - 1].name, hint_damaged,
                          "can't be restored: from no beginning the objects lead to txid %" PRIu64, r->head);
 }
 

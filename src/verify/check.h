@@ -2,6 +2,7 @@
 #ifndef SEAWALL_VERIFY_CHECK_H
 #define SEAWALL_VERIFY_CHECK_H
 
+#include "replica/catalog.h"
 #include "verify/result.h"
 
 #include <pthread.h>
@@ -28,11 +29,11 @@ struct loose {
 };
 
 struct check {
-    struct store *store; /* borrowed */
-    const struct verify_options *options;
+    struct store *store; /* borrowed, as the next three */
     struct codec *codec;
+    struct catalog *catalog;
+    const struct verify_options *options;
     struct verify_result result;
-    struct catalog catalog;
     uint64_t listed; /* objects of ours in the listing */
     bool identity_listed;
     uint64_t identity_size;

@@ -105,7 +105,7 @@ static int check_content(const struct check *c, const struct item *it, const str
     const struct segment_info *i = &s->trailer.info;
     if (check_key(&it->name, i, e))
         return -1;
-    if (!uid_equal(&i->database, &c->catalog.identity.database))
+    if (!uid_equal(&i->database, &c->catalog->identity.database))
         return bad(e, "belongs to another database than '" NAME_IDENTITY "' says");
     if (it->listed && check_listed(it, &s->trailer, e))
         return -1;

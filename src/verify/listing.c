@@ -96,7 +96,7 @@ static int identify(struct check *c, struct err *e)
  * otherwise each of them would be a problem. */
 static int believe_objects(struct check *c, struct err *e)
 {
-    struct catalog *cat = &c->catalog;
+    struct catalog *cat = c->catalog;
     struct uid seen[2];
     for (size_t i = 0; i < 2; i++) {
         struct segment s;
@@ -119,7 +119,7 @@ static int believe_objects(struct check *c, struct err *e)
 
 static int make_items(struct check *c, struct err *e)
 {
-    struct catalog *cat = &c->catalog;
+    struct catalog *cat = c->catalog;
     size_t n = cat->level0_count + cat->level_count + cat->marker_count;
     c->items = calloc(n + 1, sizeof *c->items);
     if (!c->items)
@@ -158,7 +158,8 @@ int listing_take(struct check *c, struct err *e)
         return rc < 0 ? -1 : 0;
     if (c->listed == 0)
         return check_bare(c, e);
-    if (catalog_open(&c->catalog, c->store, c->codec, e))
+    catalog_release(c->catalog);
+    if (catalog_open(c->catalog, c->store, c->codec, e))
         return -1;
     c->result.objects = 1; /* seawall.json */
     c->result.bytes = c->identity_size;

@@ -91,17 +91,20 @@ static int look(struct check *c, struct err *e)
 
 static void check_release(struct check *c)
 {
-    catalog_release(&c->catalog);
     free(c->loose);
     free(c->items);
     free(c->named);
     pthread_mutex_destroy(&c->lock);
 }
 
-static int look_once(struct store *store, const struct verify_options *options, struct codec *codec,
+static int look_once(struct replica_handle *replica, const struct verify_options *options,
                      struct verify_result *ret_result, bool *ret_changed, struct err *e)
 {
-    struct check c = {.store = store, .options = options, .codec = codec, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct check c = {.store = replica->store,
+                      .codec = replica->codec,
+                      .catalog = &replica->catalog,
+                      .options = options,
+                      .lock = PTHREAD_MUTEX_INITIALIZER};
     int rc = look(&c, e);
     *ret_changed = c.changed;
     if (rc || c.changed)
@@ -138,25 +141,23 @@ static int changes_too_fast(const struct store *store, struct err *e)
         e, "nothing was found out; try again while no retention runs, or let it run less often: --prune-interval");
 }
 
-int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result,
+int verify_run(struct replica_handle *replica, const struct verify_options *options, struct verify_result *ret_result,
                struct err *e)
 {
-    struct codec *codec = codec_new();
     struct verify_result result = {0};
     bool changed = true;
-    int rc = codec ? 0 : err_nomem(e, 0);
+    int rc = 0;
     for (int i = 1; rc == 0 && changed && i <= LOOKS_MAX; i++) {
         if (i > 1)
-            pause_before(store, options, i - 1);
-        rc = look_once(store, options, codec, &result, &changed, e);
+            pause_before(replica->store, options, i - 1);
+        rc = look_once(replica, options, &result, &changed, e);
         if (rc != 0 && e->code == ERR_GONE) { /* it was listed: retention is at work */
             rc = 0;
             changed = true;
         }
     }
     if (rc == 0 && changed)
-        rc = changes_too_fast(store, e);
-    codec_free(codec);
+        rc = changes_too_fast(replica->store, e);
     if (rc)
         return -1;
     if (result.problem_count > 0)

@@ -25,11 +25,12 @@
 #ifndef SEAWALL_VERIFY_VERIFY_H
 #define SEAWALL_VERIFY_VERIFY_H
 
+#include "replica/handle.h"
 #include "verify/result.h"
 
 /* ERR_NOTFOUND: no replica, or no restore point yet and nothing wrong. ERR_CANCELED. ERR_BUSY: at each of many looks retention took
  * something meanwhile, so nothing is known. Anything else: the store can't be read. Problems are no error. */
-int verify_run(struct store *store, const struct verify_options *options, struct verify_result *ret_result,
+int verify_run(struct replica_handle *replica, const struct verify_options *options, struct verify_result *ret_result,
                struct err *e) MUST_CHECK;
 void verify_result_release(struct verify_result *r);
 

@@ -46,7 +46,7 @@ static bool has_pages(const struct item *it)
 static int make_tracks(struct walk *w, struct err *e)
 {
     const struct check *c = w->check;
-    size_t n = c->catalog.level0_count + c->catalog.level_count;
+    size_t n = c->catalog->level0_count + c->catalog->level_count;
     for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
         struct track *t = &w->tracks[level];
         t->list = calloc(n + 1, sizeof *t->list);
@@ -389,7 +389,7 @@ static int walk_all(struct walk *w, struct batch *b, struct err *e)
             return 0;
     }
     w->main = false;
-    for (size_t i = c->catalog.level0_count + c->catalog.level_count; i < c->item_count; i++) {
+    for (size_t i = c->catalog->level0_count + c->catalog->level_count; i < c->item_count; i++) {
         if (!c->items[i].sound)
             continue;
         w->ends_at = item_info(&c->items[i])->max;

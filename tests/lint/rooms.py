@@ -32,7 +32,7 @@ ARROWS = {  # room: rooms that it includes, besides itself and base. src/README.
     "cargo": "format",
     "capture": "cargo state wal format config",
     "ship": "replica state cargo format",
-    "daemon": "capture ship cargo retention storage config format",
+    "daemon": "capture ship cargo retention config format",
     "restore": "replica state format",
     "verify": "replica",
     "cli": "daemon restore verify retention replica storage s3 config format",

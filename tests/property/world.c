@@ -895,8 +895,9 @@ static bool stale_prune(struct sim_store *s)
     struct err e;
     if (store_open(s->url, STORE_READ, &handle, &e))
         broken("%s", e.msg);
+    struct replica_handle replica = replica_handle_borrow(handle, sim_codec);
     if (!q->is) {
-        q->is = retention_decide_now(handle, sim_codec, &p, &q->plan, &e) == 0;
+        q->is = retention_decide_now(&replica, &p, &q->plan, &e) == 0;
         trace("  %s: a prune decides", s->url);
     } else {
         (void)!retention_apply(handle, &q->plan, &figures, &e);
@@ -920,8 +921,9 @@ static void prune(struct sim_store *s)
     struct err e;
     if (store_open(s->url, STORE_READ, &handle, &e))
         broken("%s", e.msg);
+    struct replica_handle replica = replica_handle_borrow(handle, sim_codec);
     s->requests_left = chance(50) ? (int)dice_below(&luck, 30) : -1;
-    if (retention_decide_now(handle, sim_codec, &p, &plan, &e) == 0)
+    if (retention_decide_now(&replica, &p, &plan, &e) == 0)
         (void)!retention_apply(handle, &plan, &figures, &e);
     else
         NEED(e.code != ERR_CORRUPT, "retention finds no way to what it keeps in %s: %s", s->url, e.msg);

@@ -36,8 +36,11 @@ enum depth { BY_TAILS, WHOLE };
 static int look(struct store *s, enum depth depth, struct err *e)
 {
     struct verify_options o = {.flags = depth == WHOLE ? VERIFY_FULL : 0};
+    struct replica_handle replica = replica_handle_borrow(s, codec);
     verify_result_release(&result);
-    return verify_run(s, &o, &result, e);
+    int rc = verify_run(&replica, &o, &result, e);
+    replica_handle_close(&replica);
+    return rc;
 }
 
 static void run(struct store *s, enum depth depth)
@@ -770,7 +773,9 @@ static void an_interrupted_verification_says_so(void **state)
     struct err e;
     (void)state;
     make_rich();
-    assert_error(verify_run(store, &o, &result, &e), &e, ERR_CANCELED);
+    struct replica_handle replica = replica_handle_borrow(store, codec);
+    assert_error(verify_run(&replica, &o, &result, &e), &e, ERR_CANCELED);
+    replica_handle_close(&replica);
 }
 
 #define UNIT_ON_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
