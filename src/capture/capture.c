@@ -20,12 +20,13 @@
 
 void capture_init(struct capture *c, struct watch *watch, struct state *state)
 {
+    struct state_position at = state_position(state);
     *c = (struct capture){.watch = watch,
                           .state = state,
-                          .txid = state->identity.txid,
-                          .time_ms = state->identity.time_ms,
-                          .pos = state->identity.pos,
-                          .pos_before_reset = state->identity.pos_before_reset};
+                          .txid = at.txid,
+                          .time_ms = at.time_ms,
+                          .pos = at.pos,
+                          .pos_before_reset = at.pos_before_reset};
 }
 
 void capture_release(struct capture *c)

@@ -168,9 +168,9 @@ static int capture_for_checkpoint(void *context, const struct wal_index_header *
  * another there. */
 static bool files_as_left(const struct local *l)
 {
-    const struct identity *id = &l->state.identity;
-    return l->watch.db_file.inode == id->db_inode && (uint64_t)l->watch.db_file.size == id->db_size &&
-           l->watch.db_file.mtime_ns == id->db_mtime_ns;
+    struct state_position left = state_position(&l->state);
+    return l->watch.db_file.inode == left.db_inode && (uint64_t)l->watch.db_file.size == left.db_size &&
+           l->watch.db_file.mtime_ns == left.db_mtime_ns;
 }
 
 static int open_watch(struct local *l, struct local_report *report, struct err *e)

@@ -588,8 +588,9 @@ static int open_local(struct database *db)
                                     .take_over = db->config->take_over,
                                     .grace_ms = (int64_t)db->config->options.grace_ms};
     }
-    db->captured_txid = db->local.state.identity.txid;
-    lag_note(&db->lag, db->captured_txid, db->local.state.identity.time_ms);
+    struct state_position at = state_position(&db->local.state);
+    db->captured_txid = at.txid;
+    lag_note(&db->lag, db->captured_txid, at.time_ms);
     db->ready = true;
     return 0;
 }

@@ -82,9 +82,8 @@ int delta_read_all(const struct inplace *ip, const struct apply_options *options
 }
 
 /* The replica's entry in the state file, if the map leads on from it. */
-static const struct identity_replica *related(const struct delta *d, const struct uid *database)
+static const struct identity_replica *related(const struct identity *id, const struct uid *database)
 {
-    const struct identity *id = &d->state.identity;
     for (uint32_t i = 0; i < id->replica_count; i++)
         if (uid_equal(&id->replicas[i].database, database) && !id->replicas[i].unrelated)
             return &id->replicas[i];
@@ -111,25 +110,28 @@ static uint64_t known_by_undo(const struct delta *d, const struct plan *p)
  * The map counts for the file alone only if all that was captured lies in it: the WAL was empty at that moment, and is. */
 static uint64_t known_upto(const struct delta *d, const struct plan *p)
 {
-    const struct identity *id = &d->state.identity;
+    if (!d->state_open || d->found != STATE_INTACT)
+        return 0;
+    struct identity id = state_identity(&d->state);
     const struct map *map = &d->state.map;
-    if (!d->state_open || d->found != STATE_INTACT || id->pos.frame != 0 || d->ip.unsettled)
+    if (id.pos.frame != 0 || d->ip.unsettled)
         return 0;
     if (map->page_size != d->ip.page_size || map->pages != d->ip.pages || !map_is_complete(map))
         return 0;
-    if (!inplace_is_as_left(&d->ip, id->db_inode, id->db_size, id->db_mtime_ns))
+    if (!inplace_is_as_left(&d->ip, id.db_inode, id.db_size, id.db_mtime_ns))
         return known_by_undo(d, p);
-    const struct identity_replica *replica = related(d, &p->database);
+    const struct identity_replica *replica = related(&id, &p->database);
     return replica ? replica->durable_txid : 0;
 }
 
 /* As of which txid of the replica the database is now; 0: that can't be said. Only for people. */
 static uint64_t txid_now(const struct delta *d, const struct plan *p, uint64_t upto)
 {
-    const struct identity *id = &d->state.identity;
-    bool known = d->state_open && d->found == STATE_INTACT && d->state.map.checksum == d->checksum_before;
-    const struct identity_replica *replica = known ? related(d, &p->database) : NULL;
-    return known && (upto == id->txid || (replica && replica->durable_txid == id->txid)) ? id->txid : 0;
+    if (!d->state_open || d->found != STATE_INTACT || d->state.map.checksum != d->checksum_before)
+        return 0;
+    struct identity id = state_identity(&d->state);
+    const struct identity_replica *replica = related(&id, &p->database);
+    return upto == id.txid || (replica && replica->durable_txid == id.txid) ? id.txid : 0;
 }
 
 /* A page that nobody wrote since the database grew over it counts as zeros, whatever lies there in the file: it is read. */

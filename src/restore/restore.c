@@ -58,42 +58,18 @@ static int head_digest(struct catalog *c, const struct plan *p, struct digest *r
     return 0;
 }
 
-/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica went
- * on after the target, the file says so by naming no head, and replicate will ask for --take-over; in place of the database that
- * the replica is of, it goes on with what differs. That the map is of this very file is left to be found out: an undo can bring
- * back a file that looks as it was left before. */
+/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica
+ * has commits after the target, the state file names no head. Then replicate asks for --take-over, except in the place of the
+ * database that writes to the replica: there it goes on and ships the pages that differ. */
 static int write_state(struct state *s, struct catalog *c, const struct plan *p, const struct map *map, struct err *e)
 {
-    struct identity_replica *replica = NULL;
-    struct digest digest;
-    if (head_digest(c, p, &digest, e))
-        return -1;
-    map_clear(&s->map);
-    s->map.page_size = p->page_size;
-    int rc = map_resize(&s->map, map->pages, e);
-    for (uint32_t pgno = 1; rc == 0 && pgno <= map->pages; pgno++)
-        map_set(&s->map, pgno, map_get(map, pgno));
-    identity_end_runs(&s->identity,
-                      IDENTITY_LOSE_PAST); /* in place of an old database: its runs went on from what is no more */
-    s->identity.txid = p->record.txid;
-    s->identity.time_ms = p->record.time_ms;
-    s->identity.pos = s->identity.pos_before_reset = (struct wal_pos){.frame = 0};
-    s->identity.db_inode = s->identity.db_size = 0;
-    s->identity.db_mtime_ns = 0;
-    if (rc == 0)
-        rc = identity_replica_get(&s->identity, c->store->url, &replica, e);
-    if (rc)
-        return rc;
-    bool ours = uid_equal(&replica->database, &p->database) && replica->durable_txid > 0;
-    if (!ours || !digest_is_zero(&digest)) /* otherwise it stays where we left it, to be compared at the next start */
-        *replica = (struct identity_replica){.place = replica->place,
-                                             .database = p->database,
-                                             .durable_txid = p->record.txid,
-                                             .anew_txid = p->record.txid, /* not known: on the safe side */
-                                             .head = digest,
-                                             .head_checksum = p->record.checksum};
-    state_seal(s);
-    return state_sync(s, e);
+    struct state_restart restart = {.txid = p->record.txid,
+                                    .time_ms = p->record.time_ms,
+                                    .map = map,
+                                    .url = c->store->url,
+                                    .database = p->database,
+                                    .head_checksum = p->record.checksum};
+    return head_digest(c, p, &restart.head, e) || state_restart(s, &restart, e) ? -1 : 0;
 }
 
 /* The database is restored whatever comes of it. `held`: opened already. */

@@ -126,9 +126,9 @@ static int undo_whole(const char *path, const char *undo, const struct undo_opti
 /* What the state file says of the pages is of another database now. Who we are stays: the daemon compares all pages. */
 static int forget_map(struct state *s, struct err *e)
 {
-    struct identity id = state_identity(s);
+    struct state_position at = state_position(s);
     state_end_runs(s, IDENTITY_LOSE_PAST);
-    state_lose_map(s, id.txid, id.time_ms);
+    state_lose_map(s, at.txid, at.time_ms);
     return state_sync(s, e);
 }
 

@@ -2,13 +2,18 @@
 #include "state/state.h"
 
 #include "base/endian.h"
+#include "base/invariant.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "base/trial.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -19,18 +24,28 @@
 #define MAP_HEADER_OFFSET (SLOTS * IDENTITY_SLOT_BYTES)
 #define MAP_ENTRIES_OFFSET (MAP_HEADER_OFFSET + 4096)
 
+struct state_record {
+    struct identity identity;
+    uint64_t serial;              /* of the slot that was written last */
+    uint64_t seal;                /* of the map: random at open, then counted up: no two fates of a state share one */
+    uint8_t *fixed;               /* slots and map header, mapped */
+    int current, synced, syncing; /* slots; -1: none */
+    pthread_mutex_t lock;         /* guards all of the above, and the slots */
+    pthread_mutex_t sync_lock;    /* held for the whole of a sync */
+};
+
 struct map_header {
-    uint64_t magic;      /* in the byte order of the machine: a map from another one is not believed */
-    uint64_t txid, seal; /* as the identity has them */
+    uint64_t magic;      /* in the byte order of the machine: a map of another byte order does not count */
+    uint64_t txid, seal; /* as in the identity */
     uint32_t page_size, pages;
     uint64_t checksum, sum;
     uint64_t header_sum; /* of the fields above */
 };
 #define MAP_MAGIC UINT64_C(0x53574d4150303032)
 
-static struct map_header *map_header_of(struct state *s)
+static struct map_header *map_header_of(struct state_record *r)
 {
-    return (struct map_header *)(void *)(s->fixed + MAP_HEADER_OFFSET);
+    return (struct map_header *)(void *)(r->fixed + MAP_HEADER_OFFSET);
 }
 
 static uint64_t header_sum(const struct map_header *h)
@@ -38,181 +53,274 @@ static uint64_t header_sum(const struct map_header *h)
     return hash64(h, offsetof(struct map_header, header_sum));
 }
 
-static void write_slot(struct state *s)
+static struct state_record *lock(const struct state *s)
+{
+    assert(s->record);
+    pthread_mutex_lock(&s->record->lock);
+    return s->record;
+}
+
+static void unlock(struct state_record *r)
+{
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- writing: the functions in this part need the lock */
+
+static void write_slot(struct state_record *r)
 {
     int slot = 0;
-    while (slot == s->current || slot == s->synced || slot == s->syncing)
+    while (slot == r->current || slot == r->synced || slot == r->syncing)
         slot++;
-    identity_encode(&s->identity, ++s->serial, s->fixed + slot * IDENTITY_SLOT_BYTES);
-    s->current = slot;
+    INVARIANT(slot < SLOTS, "the state file has no free slot");
+    identity_encode(&r->identity, ++r->serial, r->fixed + slot * IDENTITY_SLOT_BYTES);
+    r->current = slot;
 }
 
-/* With the lock held. */
-static void seal(struct state *s)
+static void seal(struct state_record *r, const struct map *map)
 {
-    s->identity.map_seal = ++s->seal;
+    r->identity.map_seal = ++r->seal;
     struct map_header h = {.magic = MAP_MAGIC,
-                           .seal = s->seal,
-                           .txid = s->identity.txid,
-                           .page_size = s->map.page_size,
-                           .pages = s->map.pages,
-                           .checksum = s->map.checksum,
-                           .sum = s->map.sum};
+                           .seal = r->seal,
+                           .txid = r->identity.txid,
+                           .page_size = map->page_size,
+                           .pages = map->pages,
+                           .checksum = map->checksum,
+                           .sum = map->sum};
     h.header_sum = header_sum(&h);
-    *map_header_of(s) = h;
-    write_slot(s);
+    *map_header_of(r) = h;
+    write_slot(r);
 }
 
-void state_seal(struct state *s)
+static void set_position(struct identity *id, const struct state_position *position)
 {
-    pthread_mutex_lock(&s->lock);
-    seal(s);
-    pthread_mutex_unlock(&s->lock);
+    id->txid = position->txid;
+    id->pos = position->pos;
+    id->pos_before_reset = position->pos_before_reset;
+    id->time_ms = position->time_ms;
+    id->db_inode = position->db_inode;
+    id->db_size = position->db_size;
+    id->db_mtime_ns = position->db_mtime_ns;
 }
 
 void state_commit(struct state *s, const struct state_position *position)
 {
-    pthread_mutex_lock(&s->lock);
-    s->identity.txid = position->txid;
-    s->identity.pos = position->pos;
-    s->identity.pos_before_reset = position->pos_before_reset;
-    s->identity.time_ms = position->time_ms;
-    s->identity.db_inode = position->db_inode;
-    s->identity.db_size = position->db_size;
-    s->identity.db_mtime_ns = position->db_mtime_ns;
-    seal(s);
-    pthread_mutex_unlock(&s->lock);
+    struct state_record *r = lock(s);
+    INVARIANT(position->txid >= r->identity.txid, "state of txid %" PRIu64 " after txid %" PRIu64, position->txid,
+              r->identity.txid);
+    set_position(&r->identity, position);
+    seal(r, &s->map);
+    unlock(r);
 }
 
 void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms)
 {
-    pthread_mutex_lock(&s->lock);
-    s->identity.txid = txid;
-    s->identity.time_ms = time_ms;
-    s->identity.map_seal = ++s->seal;
-    write_slot(s);
-    pthread_mutex_unlock(&s->lock);
+    struct state_record *r = lock(s);
+    r->identity.txid = txid;
+    r->identity.time_ms = time_ms;
+    r->identity.map_seal = ++r->seal;
+    write_slot(r);
+    unlock(r);
 }
 
 int state_replica(struct state *s, const char *url, uint32_t *ret_index, struct identity_replica *ret_replica,
                   struct err *e)
 {
     struct identity_replica *replica = NULL;
-    pthread_mutex_lock(&s->lock);
-    int rc = identity_replica_get(&s->identity, url, &replica, e);
+    struct state_record *r = lock(s);
+    int rc = identity_replica_get(&r->identity, url, &replica, e);
     if (rc == 0) {
-        *ret_index = (uint32_t)(replica - s->identity.replicas);
+        *ret_index = (uint32_t)(replica - r->identity.replicas);
         *ret_replica = *replica;
     }
-    pthread_mutex_unlock(&s->lock);
+    unlock(r);
     return rc;
 }
 
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica)
 {
-    pthread_mutex_lock(&s->lock);
-    s->identity.replicas[index] = *replica;
-    write_slot(s); /* the map may be half-way to its next state: it stays as it is */
-    pthread_mutex_unlock(&s->lock);
+    struct state_record *r = lock(s);
+    INVARIANT(index < r->identity.replica_count, "replica %u of %u in the state file", index,
+              r->identity.replica_count);
+    r->identity.replicas[index] = *replica;
+    write_slot(r); /* not seal(): the map may be half-way to its next state */
+    unlock(r);
 }
 
 void state_end_runs(struct state *s, enum identity_past past)
 {
-    pthread_mutex_lock(&s->lock);
-    identity_end_runs(&s->identity, past);
-    write_slot(s);
-    pthread_mutex_unlock(&s->lock);
+    struct state_record *r = lock(s);
+    identity_end_runs(&r->identity, past);
+    write_slot(r);
+    unlock(r);
 }
 
 void state_note_put(struct state *s, const struct uid *run, uint32_t replica)
 {
-    pthread_mutex_lock(&s->lock);
-    if (identity_note_put(&s->identity, run, replica))
-        write_slot(s);
-    pthread_mutex_unlock(&s->lock);
+    struct state_record *r = lock(s);
+    if (identity_note_put(&r->identity, run, replica))
+        write_slot(r);
+    unlock(r);
 }
 
 void state_note_looked(struct state *s, const struct uid *run, uint32_t replica)
 {
-    pthread_mutex_lock(&s->lock);
-    identity_note_looked(&s->identity, run, replica);
-    write_slot(s);
-    pthread_mutex_unlock(&s->lock);
-}
-
-struct identity state_identity(struct state *s)
-{
-    pthread_mutex_lock(&s->lock);
-    struct identity copy = s->identity;
-    pthread_mutex_unlock(&s->lock);
-    return copy;
-}
-
-struct uid state_writer(struct state *s)
-{
-    pthread_mutex_lock(&s->lock);
-    struct uid writer = s->identity.writer;
-    pthread_mutex_unlock(&s->lock);
-    return writer;
-}
-
-uint64_t state_txid(struct state *s)
-{
-    pthread_mutex_lock(&s->lock);
-    uint64_t txid = s->identity.txid;
-    pthread_mutex_unlock(&s->lock);
-    return txid;
+    struct state_record *r = lock(s);
+    identity_note_looked(&r->identity, run, replica);
+    write_slot(r);
+    unlock(r);
 }
 
 int state_sync(struct state *s, struct err *e)
 {
-    pthread_mutex_lock(&s->sync_lock);
-    pthread_mutex_lock(&s->lock);
-    s->syncing = s->current;
-    pthread_mutex_unlock(&s->lock);
+    assert(s->record);
+    struct state_record *r = s->record;
+    pthread_mutex_lock(&r->sync_lock);
+    pthread_mutex_lock(&r->lock);
+    r->syncing = r->current;
+    pthread_mutex_unlock(&r->lock);
     int rc = io_fsync(s->fd, s->path, e); /* covers what was written through the mappings */
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&r->lock);
     if (rc == 0)
-        s->synced = s->syncing;
-    s->syncing = -1;
-    pthread_mutex_unlock(&s->lock);
-    pthread_mutex_unlock(&s->sync_lock);
+        r->synced = r->syncing;
+    r->syncing = -1;
+    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sync_lock);
     return rc;
 }
 
-static bool load_identity(struct state *s)
+/* ---- restart */
+
+/* The identity after a restart, from the identity before it. */
+static int restart_identity(struct identity *id, const struct state_restart *restart, struct err *e)
+{
+    struct identity_replica *replica = NULL;
+    identity_end_runs(id, IDENTITY_LOSE_PAST);
+    set_position(id, &(struct state_position){.txid = restart->txid, .time_ms = restart->time_ms});
+    if (identity_replica_get(id, restart->url, &replica, e))
+        return -1;
+    bool ours = uid_equal(&replica->database, &restart->database) && replica->durable_txid > 0;
+    if (ours && digest_is_zero(&restart->head))
+        return 0;
+    *replica = (struct identity_replica){.place = replica->place,
+                                         .database = restart->database,
+                                         .durable_txid = restart->txid,
+                                         .anew_txid = restart->txid, /* where the replica began is not known: the
+                                                                        largest txid is on the safe side */
+                                         .head = restart->head,
+                                         .head_checksum = restart->head_checksum};
+    return 0;
+}
+
+static int copy_map(struct map *to, const struct map *from, struct err *e)
+{
+    map_clear(to);
+    to->page_size = from->page_size;
+    if (map_resize(to, from->pages, e))
+        return -1;
+    for (uint32_t pgno = 1; pgno <= from->pages; pgno++)
+        map_set(to, pgno, map_get(from, pgno));
+    return 0;
+}
+
+int state_restart(struct state *s, const struct state_restart *restart, struct err *e)
+{
+    assert(restart->txid > 0);
+    INVARIANT(map_is_complete(restart->map), "the map of a restored database of %u pages has %u entries",
+              restart->map->pages, restart->map->known);
+    struct identity id = state_identity(s);
+    if (restart_identity(&id, restart, e) || copy_map(&s->map, restart->map, e))
+        return -1;
+    struct state_record *r = lock(s);
+    r->identity = id;
+    seal(r, &s->map);
+    unlock(r);
+    return state_sync(s, e);
+}
+
+/* ---- reading */
+
+struct identity state_identity(const struct state *s)
+{
+    struct state_record *r = lock(s);
+    struct identity copy = r->identity;
+    unlock(r);
+    return copy;
+}
+
+struct state_position state_position(const struct state *s)
+{
+    struct state_record *r = lock(s);
+    const struct identity *id = &r->identity;
+    struct state_position position = {.txid = id->txid,
+                                      .pos = id->pos,
+                                      .pos_before_reset = id->pos_before_reset,
+                                      .time_ms = id->time_ms,
+                                      .db_inode = id->db_inode,
+                                      .db_size = id->db_size,
+                                      .db_mtime_ns = id->db_mtime_ns};
+    unlock(r);
+    return position;
+}
+
+struct uid state_writer(const struct state *s)
+{
+    struct state_record *r = lock(s);
+    struct uid writer = r->identity.writer;
+    unlock(r);
+    return writer;
+}
+
+uint64_t state_txid(const struct state *s)
+{
+    struct state_record *r = lock(s);
+    uint64_t txid = r->identity.txid;
+    unlock(r);
+    return txid;
+}
+
+/* ---- opening */
+
+/* Takes the newest intact slot. False: no slot is intact. */
+static bool load_identity(struct state_record *r)
 {
     struct identity found;
     uint64_t serial = 0;
     for (int i = 0; i < SLOTS; i++)
-        if (identity_decode(s->fixed + i * IDENTITY_SLOT_BYTES, &found, &serial) &&
-            (s->current < 0 || serial > s->serial)) {
-            s->identity = found;
-            s->serial = serial;
-            s->current = i;
+        if (identity_decode(r->fixed + i * IDENTITY_SLOT_BYTES, &found, &serial) &&
+            (r->current < 0 || serial > r->serial)) {
+            r->identity = found;
+            r->serial = serial;
+            r->current = i;
         }
-    return s->current >= 0;
+    return r->current >= 0;
 }
 
-/* True if the map in the file is whole and of the identity's txid; then s->map is it. */
+/* Maps the entries that the file has; map_resize would clear them. */
+static bool map_entries(struct state *s, uint64_t file_size)
+{
+    size_t bytes = (size_t)(file_size - MAP_ENTRIES_OFFSET) / sizeof(struct map_entry) * sizeof(struct map_entry);
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, MAP_ENTRIES_OFFSET);
+    if (at == MAP_FAILED)
+        return false;
+    s->map.mapping = at;
+    s->map.mapped = bytes;
+    s->map.entries = at;
+    s->map.cap = (uint32_t)(bytes / sizeof(struct map_entry));
+    return true;
+}
+
+/* Loads the map of the file into s->map. False: it is not whole, or not the map of the identity; then s->map is empty. */
 static bool load_map(struct state *s, uint64_t file_size)
 {
-    struct map_header h = *map_header_of(s);
-    if (h.magic != MAP_MAGIC || h.header_sum != header_sum(&h) || h.txid != s->identity.txid ||
-        h.seal != s->identity.map_seal)
+    struct map_header h = *map_header_of(s->record);
+    const struct identity *id = &s->record->identity;
+    if (h.magic != MAP_MAGIC || h.header_sum != header_sum(&h) || h.txid != id->txid || h.seal != id->map_seal)
         return false;
     if (MAP_ENTRIES_OFFSET + (uint64_t)h.pages * sizeof(struct map_entry) > file_size)
         return false;
-    if (h.pages > 0) { /* map what is there; map_resize would clear it */
-        size_t bytes = (size_t)(file_size - MAP_ENTRIES_OFFSET) / sizeof(struct map_entry) * sizeof(struct map_entry);
-        void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, MAP_ENTRIES_OFFSET);
-        if (at == MAP_FAILED)
-            return false;
-        s->map.mapping = at;
-        s->map.mapped = bytes;
-        s->map.entries = at;
-        s->map.cap = (uint32_t)(bytes / sizeof(struct map_entry));
-    }
+    if (h.pages > 0 && !map_entries(s, file_size))
+        return false;
     s->map.pages = h.pages;
     s->map.page_size = h.page_size;
     for (uint32_t pgno = 1; pgno <= h.pages; pgno++) {
@@ -242,15 +350,16 @@ static int open_file(struct state *s, struct err *e)
     int rc = posix_fallocate(s->fd, 0, MAP_ENTRIES_OFFSET);
     if (rc != 0)
         return err_sys(e, rc, "reserve room for '%s'", s->path);
-    s->fixed = mmap(NULL, MAP_ENTRIES_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-    if (s->fixed == MAP_FAILED) {
-        s->fixed = NULL;
+    void *at = mmap(NULL, MAP_ENTRIES_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+    if (at == MAP_FAILED)
         return err_sys(e, errno, "map '%s'", s->path);
-    }
+    s->record->fixed = at;
+    s->map.fd = s->fd;
+    s->map.offset = MAP_ENTRIES_OFFSET;
     return 0;
 }
 
-/* The state file takes owner and mode of the database: who can read one may read the other. */
+/* Gives the state file owner and mode of the database: who can read the database can read the state file. */
 static void copy_owner(struct state *s, const char *db_path)
 {
     struct stat st;
@@ -259,70 +368,94 @@ static void copy_owner(struct state *s, const char *db_path)
     int rc = fchmod(s->fd, st.st_mode & 0666);
     if (rc == 0 && geteuid() == 0)
         rc = fchown(s->fd, st.st_uid, st.st_gid);
-    (void)rc; /* only a convenience */
+    (void)rc; /* the state file works without it */
+}
+
+static int new_identity(struct identity *id, const struct binding *binding, struct err *e)
+{
+    *id = (struct identity){.binding = *binding};
+    return random_bytes(id->writer.bytes, UID_BYTES, e);
+}
+
+static bool is_bound(const struct identity *id, const struct binding *binding)
+{
+    return (digest_equal(&id->binding.place, &binding->place) && id->binding.inode == binding->inode) || !RULE(bind);
+}
+
+/* Reads identity and map of the open file, of `file_size` bytes. */
+static int load(struct state *s, const char *db_path, const struct binding *binding, uint64_t file_size,
+                enum state_found *ret_found, struct err *e)
+{
+    struct state_record *r = s->record;
+    bool known = load_identity(r);
+    if (path_sync_name(s->path, e))
+        return -1;
+    if (known && state_sync(s, e)) /* a power cut must not take back the state that we go on from */
+        return -1;
+    *ret_found = STATE_NEW;
+    if (!known || !is_bound(&r->identity, binding)) {
+        copy_owner(s, db_path);
+        return new_identity(&r->identity, binding, e);
+    }
+    *ret_found = load_map(s, file_size) ? STATE_INTACT : STATE_MAP_LOST;
+    if (*ret_found == STATE_MAP_LOST && !RULE(split_state)) {
+        r->identity = (struct identity){.binding = *binding, .writer = r->identity.writer};
+        *ret_found = STATE_NEW;
+    }
+    return 0;
+}
+
+static struct state_record *record_new(void)
+{
+    struct state_record *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->sync_lock, NULL);
+    r->current = r->synced = r->syncing = -1;
+    return r;
+}
+
+static int open_and_load(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)
+{
+    struct binding binding;
+    struct stat st;
+    s->record = record_new();
+    if (!s->record)
+        return err_nomem(e, sizeof *s->record);
+    if (path_format(s->path, e, "%s" STATE_SUFFIX, db_path))
+        return -1;
+    if (stat(db_path, &st) != 0)
+        return err_sys(e, errno, "database '%s'", db_path);
+    if (open_file(s, e))
+        return -1;
+    if (fstat(s->fd, &st) != 0)
+        return err_sys(e, errno, "stat '%s'", s->path);
+    if (binding_of(db_path, st.st_ino, &binding, e) || random_bytes(&s->record->seal, sizeof s->record->seal, e))
+        return -1;
+    return load(s, db_path, &binding, (uint64_t)st.st_size, ret_found, e);
 }
 
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)
 {
-    struct binding binding;
-    struct stat st;
-    *s = (struct state){.fd = -1,
-                        .map = {.fd = -1},
-                        .lock = PTHREAD_MUTEX_INITIALIZER,
-                        .sync_lock = PTHREAD_MUTEX_INITIALIZER,
-                        .current = -1,
-                        .synced = -1,
-                        .syncing = -1};
-    snprintf(s->path, sizeof s->path, "%s" STATE_SUFFIX, db_path);
-    if (stat(db_path, &st) != 0) {
-        err_sys(e, errno, "database '%s'", db_path);
-        goto fail;
-    }
-    if (open_file(s, e))
-        goto fail;
-    if (fstat(s->fd, &st) != 0) {
-        err_sys(e, errno, "stat '%s'", s->path);
-        goto fail;
-    }
-    if (binding_of(db_path, st.st_ino, &binding, e))
-        goto fail;
-    s->map.fd = s->fd;
-    s->map.offset = MAP_ENTRIES_OFFSET;
-    if (random_bytes(&s->seal, sizeof s->seal, e))
-        goto fail;
-    bool known = load_identity(s);
-    if (path_sync_name(s->path, e) ||
-        (known && state_sync(s, e))) /* what we go on from must not be taken back by a power cut */
-        goto fail;
-    bool bound =
-        known &&
-        ((digest_equal(&s->identity.binding.place, &binding.place) && s->identity.binding.inode == binding.inode) ||
-         !RULE(bind));
-    if (!bound) {
-        s->identity = (struct identity){.binding = binding};
-        if (random_bytes(s->identity.writer.bytes, UID_BYTES, e))
-            goto fail;
-        copy_owner(s, db_path);
-        *ret_found = STATE_NEW;
-    } else {
-        *ret_found = load_map(s, (uint64_t)st.st_size) ? STATE_INTACT : STATE_MAP_LOST;
-    }
-    if (*ret_found == STATE_MAP_LOST && !RULE(split_state)) {
-        struct uid writer = s->identity.writer;
-        s->identity = (struct identity){.binding = binding, .writer = writer};
-        *ret_found = STATE_NEW;
-    }
-    return 0;
-fail:
+    *s = (struct state){.fd = -1, .map = {.fd = -1}};
+    if (open_and_load(s, db_path, ret_found, e) == 0)
+        return 0;
     state_close(s);
     return -1;
 }
 
 void state_close(struct state *s)
 {
+    struct state_record *r = s->record;
     map_release(&s->map);
-    if (s->fixed)
-        munmap(s->fixed, MAP_ENTRIES_OFFSET);
-    s->fixed = NULL;
+    if (r) {
+        if (r->fixed)
+            munmap(r->fixed, MAP_ENTRIES_OFFSET);
+        pthread_mutex_destroy(&r->lock);
+        pthread_mutex_destroy(&r->sync_lock);
+    }
+    free(r);
+    s->record = NULL;
     io_close(&s->fd); /* and with it the lock */
 }

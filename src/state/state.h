@@ -1,98 +1,128 @@
-/* state/state.h - the state file <db>-seawall: identity and page map, mapped, so that kill -9 loses nothing.
+/* state/state.h - the state file <db>-seawall: the identity and the page map. It is mapped, so a kill -9 loses nothing.
  *
  *   offset 0       4 identity slots           16 KiB each, big-endian
  *   65536          map header                 4 KiB, byte order of the machine
  *   69632          map entries                16 bytes a page
  *
- * A slot that was synced is not written again before another one is: a kill tears the one being written, a power cut may tear all
- * that were written since, and the newest synced one is always there. One more is taken while a sync is under way, so that nobody
- * waits for it.
+ * Slots. A synced slot is not overwritten before another slot is synced. A kill can tear the slot that is being written. A power
+ * cut can tear every slot that was written since the last sync. The newest synced slot is always intact. The fourth slot is used
+ * while a sync is under way, so that no writer waits for the sync.
  *
- * What is found at open, and what follows. A map counts if it is whole and has the seal of the identity: a random number, counted
- * on, so that no other file's map, and no map of another fate of this file, can be taken for it.
+ * Seal. Identity and map header carry the same seal: a random number, counted up with each state. A map counts only if it is whole
+ * and has the seal of the identity. So neither a map of another file nor a map of an earlier fate of this file can be taken for it.
+ *
+ * What state_open reports, by what it finds:
  *
  *   identity \ map    intact      torn        older       copied from     gone
  *                                                         elsewhere
  *   intact            INTACT      MAP_LOST    MAP_LOST    MAP_LOST        MAP_LOST
- *   newest slot torn  as the older slot says: INTACT if the map has its seal (only a replica's position was newer), else MAP_LOST
+ *   newest slot torn  by the slot before it: INTACT if the map has its seal (only the entry of a replica was newer), else MAP_LOST
  *   older             MAP_LOST    MAP_LOST    INTACT      MAP_LOST        MAP_LOST
  *   copied, or gone   NEW         NEW         NEW         NEW             NEW
  *
- *   INTACT    continue where the position proves it
- *   MAP_LOST  the map is empty, and of what earlier runs put nothing is proven to be in our past: compare with each replica's index
- *   NEW       a new writer: a replica with objects in it belongs to somebody else (exit 6, or --take-over). An identity is copied
- * if it is bound to another place (machine, path), or to another inode than its file's
+ *   INTACT    capture continues from the recorded position, if the WAL still continues it
+ *   MAP_LOST  the map is empty. Objects that earlier runs put do not count as our past: each replica's index must be compared
+ *   NEW       a new writer. A replica that has objects belongs to another writer (exit 6, or --take-over)
  *
- * An older identity with its own map (a power cut took both back) is INTACT and proves its own past; what was put after it is
- * beyond the `upto` of its runs.
+ * An identity counts as copied if its binding names another place (machine, path) or another inode than that of its file.
+ * An older identity with its own map is INTACT: a power cut took both back. It proves its own past; objects that were put later
+ * are beyond the `upto` of its runs.
  *
  * An flock on the file keeps a second daemon away from the database.
  *
- * Two kinds of jobs write it: the local job owns the map and says when a state is complete (state_commit); a ship job owns the
- * entry of its replica (state_set_replica). A lock in here keeps the identity slots whole; nobody else writes `identity`. */
+ * Who writes. The local job owns the map and says when a state is complete (state_commit). A ship job owns the entry of its
+ * replica (state_set_replica). A restore owns the whole file (state_restart). The identity and its slots are private to state.c:
+ * every change goes through the functions below, which take a lock. */
 #ifndef SEAWALL_STATE_STATE_H
 #define SEAWALL_STATE_STATE_H
 
+#include "base/path.h"
 #include "state/identity.h"
 #include "state/map.h"
-
-#include <pthread.h>
 
 #define STATE_SUFFIX "-seawall"
 
 enum state_found {
-    STATE_NEW,      /* no identity: nothing is known */
-    STATE_MAP_LOST, /* identity, but no map of our past */
+    STATE_NEW,      /* no identity */
+    STATE_MAP_LOST, /* an identity, but no map that belongs to it */
     STATE_INTACT,
 };
 
+struct state_record; /* the identity, its slots and their lock */
+
 struct state {
-    struct identity identity;
-    struct map map;
-    int fd;
-    uint8_t *fixed; /* mapped: slots and map header */
-    uint64_t serial;
-    uint64_t seal;             /* of the map: random at open, then counted, so that no two fates of a state share one */
-    pthread_mutex_t lock;      /* guards identity, serial and the slots */
-    pthread_mutex_t sync_lock; /* one sync at a time */
-    int current, synced, syncing; /* slots; -1: none */
-    char path[4200];
+    struct map map;              /* of the local job or the restore that holds the state */
+    int fd;                      /* of the state file; holds the flock */
+    char path[PATH_TEXT_MAX];    /* of the state file */
+    struct state_record *record; /* owned; NULL: not open */
 };
 
-/* Opens or makes the state file of the database at db_path.
- * ERR_BUSY: another process has it. ERR_IO. */
+/* Opens the state file of the database at `db_path`; makes it if there is none. *ret_found says what it held. The caller closes
+ * the state with state_close. ERR_BUSY: another process has locked it. ERR_NOTFOUND: there is no database. ERR_CONFIG: the path is too long. ERR_IO. ERR_NOMEM. */
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
+
+/* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */
 void state_close(struct state *s);
 
-/* Writes identity and map header: what is in memory now is one whole state. Survives kill -9; a power cut after state_sync only. */
-void state_seal(struct state *s);
+/* ---- reading: each function copies, under the lock */
 
-/* A new newest state: the map in memory is the database after `txid`, captured up to `pos`. */
+/* The newest complete state: the map is the database after `txid`, and the WAL is captured up to `pos`. */
 struct state_position {
     uint64_t txid;
-    struct wal_pos pos, pos_before_reset;
-    int64_t time_ms;
-    uint64_t db_inode, db_size;
+    struct wal_pos pos;
+    struct wal_pos pos_before_reset; /* end of the WAL generation before */
+    int64_t time_ms;                 /* of the commit record of `txid` */
+    uint64_t db_inode, db_size;      /* of the database file, as the last checkpoint left it; size in bytes */
     int64_t db_mtime_ns;
 };
+struct state_position state_position(const struct state *s);
+uint64_t state_txid(const struct state *s);
+struct uid state_writer(const struct state *s);
+struct identity state_identity(const struct state *s);
+
+/* ---- writing. What is written survives a kill -9 at once, and a power cut after the next state_sync */
+
+/* Records a new position. Precondition: the map is that of the database after position->txid. txids never fall. */
 void state_commit(struct state *s, const struct state_position *position);
 
-/* The newest captured commit is `txid`, but the map is half-way beyond it: whoever opens the file finds no map. */
+/* Records that the newest captured commit is `txid`, and that the map is not a map of it. The next state_open finds MAP_LOST. */
 void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
 
-/* The entry of a replica, made if it is not there. ERR_LIMIT. */
+/* Copies the entry of the replica at `url`, and its index. Makes the entry if there is none. ERR_LIMIT: too many replicas. */
 int state_replica(struct state *s, const char *url, uint32_t *ret_index, struct identity_replica *ret_replica,
                   struct err *e) MUST_CHECK;
 
-/* Copies one replica's entry in or out. */
+/* Stores the entry of a replica. Precondition: `index` comes from state_replica. */
 void state_set_replica(struct state *s, uint32_t index, const struct identity_replica *replica);
-void state_end_runs(struct state *s, enum identity_past past);
-void state_note_put(struct state *s, const struct uid *run, uint32_t replica); /* has to be synced before the put */
-void state_note_looked(struct state *s, const struct uid *run, uint32_t replica);
-struct identity state_identity(struct state *s);
-struct uid state_writer(struct state *s);
-uint64_t state_txid(struct state *s); /* T */
 
+/* See identity_end_runs, identity_note_put and identity_note_looked. A put may begin only after note_put was synced. */
+void state_end_runs(struct state *s, enum identity_past past);
+void state_note_put(struct state *s, const struct uid *run, uint32_t replica);
+void state_note_looked(struct state *s, const struct uid *run, uint32_t replica);
+
+/* The restored database, and the replica that it came from. */
+struct state_restart {
+    uint64_t txid;         /* of the restore point, at least 1 */
+    int64_t time_ms;       /* of its commit record */
+    const struct map *map; /* complete: the pages of the restored database. Borrowed */
+    const char *url;       /* of the replica */
+    struct uid database;   /* id in the replica's seawall.json */
+    struct digest
+        head; /* of the level-0 object that ends at txid and ends the history of the replica; zeros: none does */
+    uint64_t head_checksum; /* database checksum at txid */
+};
+
+/* Begins the history of a restored database at a restore point, and syncs the file.
+ *   - the map becomes a copy of restart->map
+ *   - earlier runs are not our past any more: they went on from the database that was replaced
+ *   - the entry of the replica says that the replica is durable up to txid, with `head` as its head. Exception: the entry was of
+ *     this replica before, and `head` is zeros. Then it keeps its position, and the next start compares the replica
+ *   - position and file attributes are zeros: the state file does not claim that the map matches the database file; the next start
+ *     verifies it (an undo can bring back a file that looks as an earlier checkpoint left it)
+ * An error leaves the identity unchanged; the map may be lost. ERR_LIMIT, ERR_NOMEM, ERR_IO. */
+int state_restart(struct state *s, const struct state_restart *restart, struct err *e) MUST_CHECK;
+
+/* Makes everything that was written durable. May be called from several threads. ERR_IO. */
 int state_sync(struct state *s, struct err *e) MUST_CHECK;
 
 #endif

@@ -394,8 +394,8 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
     struct err e;
     if (l->busy || d->state != DESTINATION_ATTACHED || h == 0)
         return;
-    NEED(h <= db->local.state.identity.txid, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url,
-         db->local.state.identity.txid);
+    uint64_t captured = state_txid(&db->local.state);
+    NEED(h <= captured, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url, captured);
     NEED(h <= p->head && p->points[h].is, "P2: txid %" PRIu64 " is durable in %s, which does not have it", h, s->url);
     NEED(p->points[h].checksum == d->entry.head_checksum, "P2: txid %" PRIu64 " in %s is not what we hold for durable",
          h, s->url);
@@ -425,8 +425,9 @@ static void check_conflict(const struct host *h, const struct lane *l, const str
     bool foreign = false;
     if (l->seen != DESTINATION_CONFLICT || h->damaged)
         return;
+    struct uid writer = state_writer(&h->process.db->local.state);
     for (size_t i = 0; i < p->writer_count; i++)
-        foreign |= !uid_equal(&p->writers[i], &h->process.db->local.state.identity.writer);
+        foreign |= !uid_equal(&p->writers[i], &writer);
     NEED(foreign, "false conflict: only this writer ever wrote there: %s", l->err.msg);
 }
 
@@ -650,12 +651,12 @@ static void note_writer(struct host *h)
     const struct database *db = h->process.db;
     if (!db->ready)
         return;
-    const struct uid *writer = &db->local.state.identity.writer;
-    bool same = uid_equal(&h->writer, writer);
+    struct uid writer = state_writer(&db->local.state);
+    bool same = uid_equal(&h->writer, &writer);
     NEED(!h->has_put || h->lost || same, "host %u is another writer than before", number_of(h));
     h->has_put &= same;
     h->lost = false;
-    h->writer = *writer;
+    h->writer = writer;
 }
 
 static void turns(struct host *h, unsigned n)

@@ -655,10 +655,10 @@ static void a_real_database_comes_back_and_its_state_file_goes_on(void **state)
     assert_int_equal(files_in_temp(), 4); /* app.db, replica, out.db, out.db-seawall */
     assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
     assert_int_equal(found, STATE_INTACT);
-    assert_true(st.map.checksum == result.record.checksum && st.identity.txid == 1);
-    assert_int_equal(st.identity.replica_count, 1);
-    assert_int_equal(st.identity.replicas[0].durable_txid, 1);
-    assert_false(digest_is_zero(&st.identity.replicas[0].head));
+    assert_true(st.map.checksum == result.record.checksum && state_txid(&st) == 1);
+    assert_int_equal(state_identity(&st).replica_count, 1);
+    assert_int_equal(state_identity(&st).replicas[0].durable_txid, 1);
+    assert_false(digest_is_zero(&(struct digest[]){state_identity(&st).replicas[0].head}[0]));
     state_close(&st);
     free(bytes);
 }
@@ -888,8 +888,8 @@ static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **st
     assert_ok(run(5, 0, &result, &e), &e);
     assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
     assert_int_equal(found, STATE_INTACT);
-    assert_true(
-        digest_is_zero(&st.identity.replicas[0].head)); /* the replica went on: replicate must not go on from here */
+    assert_true(digest_is_zero(&(struct digest[]){
+        state_identity(&st).replicas[0].head}[0])); /* the replica went on: replicate must not go on from here */
     state_close(&st);
     replica_release(&any);
     store_close(s);

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/endian.h"
+#include "identity_random.h"
 #include "state/state.h"
 
 #include <signal.h>
@@ -19,12 +20,19 @@ static struct map_entry entry_of(uint32_t pgno, uint64_t txid)
     return (struct map_entry){.hash = pgno * UINT64_C(0x9e3779b97f4a7c15) + txid, .txid = txid};
 }
 
+static bool is_writer(const struct state *s, const struct uid *wanted)
+{
+    struct uid writer = state_writer(s);
+    return uid_equal(&writer, wanted);
+}
+
 /* A start of the daemon, which puts something into its first replica. */
 static void begin_run(struct state *s, const struct uid *run)
 {
     state_end_runs(s, IDENTITY_KEEP_PAST);
     state_note_put(s, run, 0);
-    assert_true(identity_knows_run(&s->identity, run));
+    struct identity id = state_identity(s);
+    assert_true(identity_knows_run(&id, run));
 }
 
 static void open_state(struct state *s, const char *db, enum state_found wanted)
@@ -46,9 +54,20 @@ static void commit(struct state *s, uint64_t txid)
                         .txid = txid, .pos = {.frame = (uint32_t)txid * 10}, .time_ms = 1000, .db_size = 7});
 }
 
+/* A commit that writes every page. */
+static void commit_all(struct state *s, uint64_t txid)
+{
+    struct err e;
+    assert_ok(map_resize(&s->map, PAGES, &e), &e);
+    s->map.page_size = 4096;
+    for (uint32_t pgno = 1; pgno <= PAGES; pgno++)
+        map_set(&s->map, pgno, entry_of(pgno, txid));
+    state_commit(s, &(struct state_position){.txid = txid});
+}
+
 static void assert_map_of(const struct state *s, uint64_t txid)
 {
-    assert_true(s->identity.txid == txid);
+    assert_true(state_txid(s) == txid);
     assert_int_equal(s->map.pages, PAGES + txid);
     assert_int_equal(s->map.page_size, 4096);
     for (uint32_t pgno = 1; pgno <= s->map.pages; pgno++) {
@@ -62,19 +81,20 @@ static void assert_map_of(const struct state *s, uint64_t txid)
 static struct uid make_state(void)
 {
     struct state s;
-    struct identity_replica *r = NULL;
+    struct identity_replica replica;
+    uint32_t index = 7;
     struct err e;
     assert_int_equal(file_write(temp_path("a.db"), "database", 8), 0);
     open_state(&s, temp_path("a.db"), STATE_NEW);
     begin_run(&s, &first_run);
     commit(&s, 1);
     commit(&s, 2);
-    assert_ok(identity_replica_get(&s.identity, "/replica", &r, &e), &e);
-    struct identity_replica changed = *r;
-    changed.durable_txid = 2;
-    state_set_replica(&s, 0, &changed);
+    assert_ok(state_replica(&s, "/replica", &index, &replica, &e), &e);
+    assert_int_equal(index, 0);
+    replica.durable_txid = 2;
+    state_set_replica(&s, index, &replica);
     assert_ok(state_sync(&s, &e), &e);
-    struct uid writer = s.identity.writer;
+    struct uid writer = state_writer(&s);
     state_close(&s);
     return writer;
 }
@@ -110,17 +130,17 @@ static void write_state(const uint8_t *bytes, size_t n)
 static void assert_nothing_known(const struct state *s, const struct uid *old_writer)
 {
     static const struct uid none;
-    assert_false(uid_equal(&s->identity.writer, old_writer));
-    assert_false(uid_equal(&s->identity.writer, &none));
-    assert_int_equal(s->identity.txid, 0);
-    assert_int_equal(s->identity.run_count, 0);
-    assert_int_equal(s->identity.replica_count, 0);
+    assert_false(is_writer(s, old_writer));
+    assert_false(is_writer(s, &none));
+    assert_int_equal(state_txid(s), 0);
+    assert_int_equal(state_identity(s).run_count, 0);
+    assert_int_equal(state_identity(s).replica_count, 0);
     assert_int_equal(s->map.pages, 0);
 }
 
 static void assert_map_lost(const struct state *s, const struct uid *writer)
 {
-    assert_true(uid_equal(&s->identity.writer, writer));
+    assert_true(is_writer(s, writer));
     assert_int_equal(s->map.pages, 0);
     assert_int_equal(s->map.page_size, 0);
     assert_true(s->map.sum == 0 && s->map.checksum == 0);
@@ -136,11 +156,11 @@ static void identity_and_map_come_back_as_they_were(void **state)
     for (int again = 0; again < 2; again++) {
         open_state(&s, temp_path("a.db"), STATE_INTACT);
         assert_map_of(&s, 2);
-        assert_true(uid_equal(&s.identity.writer, &writer));
-        assert_true(identity_knows_run(&s.identity, &first_run));
-        assert_int_equal(s.identity.replicas[0].durable_txid, 2);
-        assert_int_equal(s.identity.pos.frame, 20);
-        assert_int_equal(s.identity.db_size, 7);
+        assert_true(is_writer(&s, &writer));
+        assert_true(identity_knows_run(&(struct identity[]){state_identity(&s)}[0], &first_run));
+        assert_int_equal(state_identity(&s).replicas[0].durable_txid, 2);
+        assert_int_equal(state_identity(&s).pos.frame, 20);
+        assert_int_equal(state_identity(&s).db_size, 7);
         state_close(&s);
     }
 }
@@ -164,7 +184,7 @@ static void a_map_that_was_loaded_goes_on(void **state)
     assert_int_equal(map_get(&s.map, 100000).txid, 4);
     assert_int_equal(map_get(&s.map, 99999).txid, 0);
     assert_ok(map_resize(&s.map, 10, &e), &e);
-    state_seal(&s);
+    state_commit(&s, &(struct state_position){.txid = 5});
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_INTACT);
     assert_int_equal(s.map.pages, 10);
@@ -197,7 +217,7 @@ static void a_killed_process_leaves_its_last_whole_state(void **state)
         open_state(&s, temp_path("a.db"), torn ? STATE_MAP_LOST : STATE_INTACT);
         if (!torn)
             assert_map_of(&s, 3);
-        assert_int_equal(s.identity.txid, 3);
+        assert_int_equal(state_txid(&s), 3);
         state_close(&s);
     }
 }
@@ -220,8 +240,8 @@ static void a_torn_map_is_lost_and_the_identity_stays(void **state)
         write_state(bytes, n);
         open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
         assert_map_lost(&s, &writer);
-        assert_int_equal(s.identity.txid, 2);
-        assert_int_equal(s.identity.replicas[0].durable_txid, 2);
+        assert_int_equal(state_txid(&s), 2);
+        assert_int_equal(state_identity(&s).replicas[0].durable_txid, 2);
         state_close(&s);
         bytes[at] ^= 0x20;
     }
@@ -245,10 +265,12 @@ static void a_map_that_was_cut_off_is_lost(void **state)
         write_state(bytes, cuts[i]);
         open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
         assert_map_lost(&s, &writer);
-        commit(&s, 1); /* a resync fills it again */
+        commit_all(&s, 3); /* a resync fills it again */
         state_close(&s);
         open_state(&s, temp_path("a.db"), STATE_INTACT);
-        assert_map_of(&s, 1);
+        assert_int_equal(state_txid(&s), 3);
+        assert_int_equal(s.map.pages, PAGES);
+        assert_true(map_is_complete(&s.map));
         state_close(&s);
     }
     free(bytes);
@@ -269,7 +291,7 @@ static void a_map_of_another_txid_is_stale(void **state)
     write_state(bytes, n);
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
     assert_map_lost(&s, &writer);
-    assert_int_equal(s.identity.txid, 3);
+    assert_int_equal(state_txid(&s), 3);
     state_close(&s);
     free(old);
     free(bytes);
@@ -290,9 +312,9 @@ static void a_torn_slot_falls_back_to_the_older_one_and_the_map_of_its_txid(void
         bytes[newest + i] ^= 0x08;
         write_state(bytes, n);
         open_state(&s, temp_path("a.db"), STATE_INTACT);
-        assert_true(uid_equal(&s.identity.writer, &writer));
-        assert_int_equal(s.identity.txid, 2);
-        assert_int_equal(s.identity.replica_count, 0); /* as of before */
+        assert_true(is_writer(&s, &writer));
+        assert_int_equal(state_txid(&s), 2);
+        assert_int_equal(state_identity(&s).replica_count, 0); /* as of before */
         state_close(&s);
         bytes[newest + i] ^= 0x08;
     }
@@ -314,7 +336,7 @@ static void an_older_slot_of_another_txid_has_no_map(void **state)
     write_state(bytes, n);
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
     assert_map_lost(&s, &writer);
-    assert_int_equal(s.identity.txid, 3);
+    assert_int_equal(state_txid(&s), 3);
     state_close(&s);
     free(bytes);
 }
@@ -332,8 +354,8 @@ static void after_a_fall_back_the_next_write_counts(void **state)
     begin_run(&s, &second_run);
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_INTACT);
-    assert_true(identity_is_past(&s.identity, &first_run, 2));
-    assert_true(identity_knows_run(&s.identity, &second_run));
+    assert_true(identity_is_past(&(struct identity[]){state_identity(&s)}[0], &first_run, 2));
+    assert_true(identity_knows_run(&(struct identity[]){state_identity(&s)}[0], &second_run));
     state_close(&s);
     free(bytes);
 }
@@ -417,7 +439,7 @@ static void every_combination_of_the_two_parts_has_its_outcome(void **state)
             if (found != STATE_INTACT)
                 assert_int_equal(s.map.pages, 0);
             if (found != STATE_NEW)
-                assert_int_equal(s.identity.txid, id == PART_OLDER ? 2 : id == PART_TORN ? 3 : 4);
+                assert_int_equal(state_txid(&s), id == PART_OLDER ? 2 : id == PART_TORN ? 3 : 4);
             state_close(&s);
         }
     free(bytes);
@@ -453,10 +475,10 @@ static void with_all_slots_torn_nothing_is_known(void **state)
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
     commit(&s, 1);
-    struct uid fresh = s.identity.writer;
+    struct uid fresh = state_writer(&s);
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_INTACT);
-    assert_true(uid_equal(&s.identity.writer, &fresh));
+    assert_true(is_writer(&s, &fresh));
     assert_map_of(&s, 1);
     state_close(&s);
     free(bytes);
@@ -474,7 +496,7 @@ static void what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after(
         open_state(&s, temp_path("a.db"), STATE_INTACT);
         assert_ok(state_sync(&s, &e), &e);
         uint8_t *synced = state_bytes(&n);
-        uint64_t txid = s.identity.txid;
+        uint64_t txid = state_txid(&s);
         for (unsigned i = 0; i < writes; i++)
             state_note_looked(&s, &first_run, 0);
         uint8_t *torn = state_bytes(&m);
@@ -485,8 +507,8 @@ static void what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after(
         state_close(&s);
         write_state(torn, n);
         open_state(&s, temp_path("a.db"), STATE_INTACT);
-        assert_true(uid_equal(&s.identity.writer, &writer));
-        assert_true(s.identity.txid == txid);
+        assert_true(is_writer(&s, &writer));
+        assert_true(state_txid(&s) == txid);
         state_close(&s);
         write_state(synced, n);
         free(synced);
@@ -504,6 +526,174 @@ static void any_other_file_in_its_place_is_no_state(void **state)
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
     state_close(&s);
+}
+
+/* ---- restart */
+
+enum { RESTART_PAGES = 300 };
+static const char *const url = "/replica";
+
+static void init_restart(struct map *map, struct state_restart *restart, uint64_t txid)
+{
+    struct err e;
+    map_init_memory(map, 1024);
+    assert_ok(map_resize(map, RESTART_PAGES, &e), &e);
+    for (uint32_t pgno = 1; pgno <= RESTART_PAGES; pgno++)
+        map_set(map, pgno, entry_of(pgno, 1 + pgno % txid));
+    *restart = (struct state_restart){.txid = txid,
+                                      .time_ms = 123456,
+                                      .map = map,
+                                      .url = url,
+                                      .database = {{7, 7}},
+                                      .head = {{9, 9}},
+                                      .head_checksum = map->checksum};
+}
+
+/* The rule as a page of prose has it, written a second time. */
+static void expect_restart(struct identity *id, const struct state_restart *r, const struct digest *place)
+{
+    uint32_t i = 0;
+    for (uint32_t k = 0; k < id->run_count; k++)
+        id->runs[k].upto = 0;
+    while (i < id->replica_count && !digest_equal(&id->replicas[i].place, place))
+        i++;
+    for (uint32_t k = 0; k < id->replica_count; k++)
+        id->replicas[k].unrelated = true;
+    bool ours =
+        i < id->replica_count && uid_equal(&id->replicas[i].database, &r->database) && id->replicas[i].durable_txid > 0;
+    if (!ours || !digest_is_zero(&r->head))
+        id->replicas[i] = (struct identity_replica){.place = *place,
+                                                    .database = r->database,
+                                                    .durable_txid = r->txid,
+                                                    .anew_txid = r->txid,
+                                                    .head = r->head,
+                                                    .head_checksum = r->head_checksum};
+    if (i == id->replica_count)
+        id->replica_count++;
+    id->txid = r->txid;
+    id->time_ms = r->time_ms;
+    id->pos = id->pos_before_reset = (struct wal_pos){.frame = 0};
+    id->db_inode = id->db_size = 0;
+    id->db_mtime_ns = 0;
+}
+
+/* Puts an identity into the state file, bound to it, in place. */
+static void put_identity(struct identity *id)
+{
+    struct stat st;
+    struct err e;
+    const char *path = temp_path("a.db-seawall");
+    uint8_t *slots = calloc(SLOTS, IDENTITY_SLOT_BYTES);
+    assert_true(slots && stat(path, &st) == 0);
+    assert_ok(binding_of(temp_path("a.db"), st.st_ino, &id->binding, &e), &e);
+    identity_encode(id, 1, slots);
+    write_state(slots, (size_t)SLOTS * IDENTITY_SLOT_BYTES);
+    free(slots);
+}
+
+static void assert_restarted(struct state *s, const struct identity *expected, const struct map *map)
+{
+    struct identity id = state_identity(s), wanted = *expected;
+    wanted.map_seal = id.map_seal;
+    assert_identities_equal(&id, &wanted);
+    assert_int_equal(s->map.page_size, map->page_size);
+    assert_int_equal(s->map.pages, map->pages);
+    assert_true(s->map.checksum == map->checksum && s->map.sum == map->sum);
+    assert_memory_equal(s->map.entries, map->entries, map->pages * sizeof map->entries[0]);
+}
+
+static void a_restart_keeps_who_we_are_and_begins_at_the_restore_point_of_one_replica(void **state)
+{
+    struct dice dice = dice_of(5);
+    struct map map;
+    struct state_restart restart;
+    struct digest place;
+    struct state s;
+    struct err e;
+    (void)state;
+    make_state();
+    init_restart(&map, &restart, 9);
+    assert_ok(digest_of(url, strlen(url), &place, &e), &e);
+    for (int i = 0; i < 60; i++) {
+        static struct identity id;
+        random_identity(&dice, &id);
+        id.replica_count %= IDENTITY_REPLICAS_MAX;
+        if (id.replica_count > 0 && i % 3) { /* the replica is known; as that of this database, or of another one */
+            id.replicas[id.replica_count - 1].place = place;
+            if (i % 3 == 2)
+                id.replicas[id.replica_count - 1].database = restart.database;
+        }
+        restart.head = (struct digest){{i % 4 ? 9 : 0}};
+        put_identity(&id);
+        open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+        assert_ok(state_restart(&s, &restart, &e), &e);
+        expect_restart(&id, &restart, &place);
+        assert_restarted(&s, &id, &map);
+        state_close(&s);
+        open_state(&s, temp_path("a.db"), STATE_INTACT);
+        assert_restarted(&s, &id, &map);
+        state_close(&s);
+    }
+    map_release(&map);
+}
+
+static void a_restart_goes_back_in_txids_and_the_next_commit_goes_on_from_it(void **state)
+{
+    struct map map;
+    struct state_restart restart;
+    struct state s;
+    struct err e;
+    (void)state;
+    struct uid writer = make_state();
+    init_restart(&map, &restart, 1);
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* of txid 2, of 4096 bytes a page */
+    assert_ok(state_restart(&s, &restart, &e), &e);
+    assert_true(is_writer(&s, &writer));
+    struct identity id = state_identity(&s);
+    assert_true(identity_knows_run(&id, &first_run));
+    assert_false(identity_is_past(&id, &first_run, 1)); /* it went on from the database that was replaced */
+    map_set(&s.map, 7, entry_of(7, 2));
+    state_commit(&s, &(struct state_position){.txid = 2});
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_int_equal(state_txid(&s), 2);
+    assert_int_equal(map_get(&s.map, 7).txid, 2);
+    assert_int_equal(map_get(&s.map, 8).txid, 1);
+    state_close(&s);
+    map_release(&map);
+}
+
+static void a_restart_that_fails_leaves_the_state_as_it_was(void **state)
+{
+    struct map map;
+    struct state_restart restart;
+    struct identity_replica replica;
+    struct state s;
+    struct err e;
+    uint32_t index = 0;
+    char other[32];
+    (void)state;
+    make_state();
+    init_restart(&map, &restart, 5);
+    restart.url = "/one more";
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    for (int i = 1; i < IDENTITY_REPLICAS_MAX; i++) {
+        snprintf(other, sizeof other, "/replica-%d", i);
+        assert_ok(state_replica(&s, other, &index, &replica, &e), &e);
+        state_set_replica(&s, index, &replica);
+    }
+    static struct identity before, after;
+    before = state_identity(&s);
+    assert_error(state_restart(&s, &restart, &e), &e, ERR_LIMIT);
+    after = state_identity(&s);
+    assert_identities_equal(&before, &after);
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    after = state_identity(&s);
+    assert_identities_equal(&before, &after);
+    assert_map_of(&s, 2);
+    state_close(&s);
+    map_release(&map);
 }
 
 /* ---- copied */
@@ -532,11 +722,11 @@ static void a_copy_that_was_put_back_in_its_place_proves_nothing(void **state)
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
     begin_run(&s, &second_run); /* its serial is above those of the old slots */
-    struct uid fresh = s.identity.writer;
+    struct uid fresh = state_writer(&s);
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
-    assert_true(uid_equal(&s.identity.writer, &fresh));
-    assert_false(identity_knows_run(&s.identity, &first_run));
+    assert_true(is_writer(&s, &fresh));
+    assert_false(identity_knows_run(&(struct identity[]){state_identity(&s)}[0], &first_run));
     state_close(&s);
 }
 
@@ -548,7 +738,7 @@ static void a_database_that_was_replaced_keeps_its_state_file(void **state)
     assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("new.db")), 0);
     assert_int_equal(rename(temp_path("new.db"), temp_path("a.db")), 0);
     open_state(&s, temp_path("a.db"), STATE_INTACT); /* whoever looks at db_inode sees it, and compares the pages */
-    assert_true(uid_equal(&s.identity.writer, &writer));
+    assert_true(is_writer(&s, &writer));
     state_close(&s);
 }
 
@@ -610,6 +800,9 @@ int main(void)
         UNIT_IN_TEMP(after_a_fall_back_the_next_write_counts),
         UNIT_IN_TEMP(every_combination_of_the_two_parts_has_its_outcome),
         UNIT_IN_TEMP(without_a_state_file_nothing_is_known),
+        UNIT_IN_TEMP(a_restart_keeps_who_we_are_and_begins_at_the_restore_point_of_one_replica),
+        UNIT_IN_TEMP(a_restart_goes_back_in_txids_and_the_next_commit_goes_on_from_it),
+        UNIT_IN_TEMP(a_restart_that_fails_leaves_the_state_as_it_was),
         UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),
