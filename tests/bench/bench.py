@@ -61,6 +61,8 @@ class Figure(typing.NamedTuple):
         return f"{self.sign} {self.goal:g}{' x alone' if self.of_alone else ''}" if self.sign else ""
 
 
+LOSS_RATES = (1, 100, 1000)  # commits a second
+
 FIGURES = [
     Figure("flat.rate", "flat out: commits/s", ">=", 1.0, of_alone=True),
     Figure("flat.p999", "flat out: commit p99.9, ms", "<=", 0.5),
@@ -77,6 +79,8 @@ FIGURES = [
     Figure("paced.hold", "1000 commits/s: longest write-lock hold, ms", pick=max),
     Figure("loss.p50", "machine dies at 100 commits/s: lost, p50, ms", "<=", 10),
     Figure("loss.max", "machine dies at 100 commits/s: lost, max, ms", "<=", 50, pick=max),
+    *[Figure(f"loss.{pick.__name__}_{rate}", f"machine dies at {rate}/s: age of the oldest lost commit, {word}, ms", pick=pick)
+      for rate in LOSS_RATES for pick, word in ((statistics.median, "p50"), (max, "max"))],
     Figure("backup.rate", "first backup, MB/s", ">=", 150),
     Figure("backup.peak", "first backup: peak resident memory, MB"),
     Figure("backup.size", "first backup: stored, % of the database"),
@@ -310,12 +314,19 @@ def journal_read(path):
 
 
 def measure_loss(turn, opt):
-    """One moment: application and daemon are killed at once; what they lost is as old as the newest transaction of
-    the replica."""
+    """One moment at each rate: application and daemon are killed at once. Two measures: the age of the newest transaction in the
+    replica, which is also above 0 when nothing was lost, and the age of the oldest transaction that is not in it."""
+    for rate in LOSS_RATES:
+        folder = turn.folder / str(rate)
+        folder.mkdir()
+        yield from lose(Round(turn.bench, turn.tool, folder), rate)
+
+
+def lose(turn, rate):
     turn.run("create")
     turn.attach()
     path = turn.folder / "journal"
-    writer = turn.load("insert", "--rate", 100, "--seconds", 60, "--journal", path)
+    writer = turn.load("insert", "--rate", rate, "--seconds", 60, "--journal", path)
     until("the first commit", lambda: path.exists() and journal_read(path), 10)
     time.sleep(random.uniform(1.5, 3.5))
     died = time.time()
@@ -327,9 +338,13 @@ def measure_loss(turn, opt):
     Process(turn.tool.restore(turn.store, turn.out), turn.folder / "restore.log").wait(60, poll=0.005)
     last = newest(turn.out, "log")
     # 0: nothing was saved; above the journal: the writer died between this commit and its entry.
-    lost_s = died - journal[max(last, 1)] if last <= max(journal) else 0.0
-    yield "loss.p50", lost_s * 1000
-    yield "loss.max", lost_s * 1000
+    if rate == 100:
+        lost_s = died - journal[max(last, 1)] if last <= max(journal) else 0.0
+        yield "loss.p50", lost_s * 1000
+        yield "loss.max", lost_s * 1000
+    oldest_s = max(0.0, died - journal[last + 1]) if last < max(journal) else 0.0
+    yield f"loss.median_{rate}", oldest_s * 1000
+    yield f"loss.max_{rate}", oldest_s * 1000
 
 
 def measure_backup(turn, opt):

@@ -5,7 +5,7 @@
   - each key of src/s3/config.c stands under S3 URLS in man/seawall.1, with its values, its default and its range;
   - man/seawall.conf.5 names all options and keys, and so does etc/seawall.conf, with the defaults of the options;
   - each option that a command of src/cli accepts stands in the man page's section of the command and in its `help`, and the other way round;
-  - links in README.md and src/README.md lead to files that are there;
+  - links in the pages of Markdown lead to files that exist;
   - mandoc has nothing to warn of in the man pages;
   - no page speaks of the places where the program happens to be developed.
 
@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAN = ROOT / "man" / "seawall.1"
 CONF = ROOT / "man" / "seawall.conf.5"
 SAMPLE = ROOT / "etc" / "seawall.conf"
-LINKED = ["README.md", "src/README.md"]
+LINKED = ["README.md", "src/README.md", "docs/figures.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 ALWAYS = {"help", "h"}  # `help` need not say how to ask for it
 CONSTANTS = {"GIB": 1 << 30, "DAY": 86400000, "HOUR": 3600000, "AGE_MAX": 100 * 365 * 86400000, "KEEP_MAX": 100000, "UINT32_MAX": (1 << 32) - 1, "true": True, "false": False}
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "/s": 3600, "/m": 60, "/h": 1, "": 1}

@@ -1,0 +1,87 @@
+"""The first minute of README.md works to the letter: its commands are typed into a shell in an empty folder, one after the other, as a
+reader does who waits for the output that the page shows."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from seawall import BINARY, CHECKOUT
+from waiting import PATIENCE, wait_until
+
+PAGE = (CHECKOUT / "README.md").read_text()
+
+
+def first_minute():
+    """Yields (command, lines that the page shows below it)."""
+    section = re.search(r"(?ms)^## First minute\n(.*?)^## ", PAGE)[1]
+    for block in re.findall(r"(?ms)^```console\n(.*?)^```", section):
+        for step in re.split(r"(?m)^\$ ", block)[1:]:
+            command, *shown = step.splitlines()
+            yield command, shown
+
+
+class Shell:
+    """bash with job control, as a terminal has it. It ends, with all its jobs, when the test does."""
+
+    def __init__(self, folder):
+        self.folder, self.output, self.count = folder, folder / "output", 0
+        with open(self.output, "wb") as output:
+            self.process = subprocess.Popen(
+                ["bash", "--norc", "--noprofile"], cwd=folder, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True,
+                start_new_session=True, env={**os.environ, "PATH": f"{BINARY.resolve().parent}:{os.environ['PATH']}"})
+
+    def said(self):
+        return self.output.read_text(errors="replace")
+
+    def types(self, command):
+        """Returns the exit code and the output of the command."""
+        self.count += 1
+        before = len(self.said())
+        end = f"[{self.count}]="
+        self.process.stdin.write(f"{command}\necho '{end}'$?\n")
+        self.process.stdin.flush()
+        code = wait_until(lambda: re.search(re.escape(end) + r"(\d+)\n", self.said()[before:]), 60, f"the end of: {command}")
+        return int(code[1]), self.said()[before:before + code.start()]
+
+    def close(self):
+        self.process.stdin.write("kill -9 $(jobs -p) 2>/dev/null; exit\n")
+        self.process.stdin.close()
+        try:
+            self.process.wait(10 * PATIENCE)
+        finally:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+@pytest.fixture
+def shell(tmp_path):
+    shell = Shell(tmp_path)
+    yield shell
+    shell.close()
+
+
+def without_times(text):
+    """The words that are the same in each run: no times, no counts of objects, no lines of the shell and of the daemon's log."""
+    text = re.sub(r"(?m)^(bash: |\[\d|\d{4}-\S+ +(INFO|WARN) ).*\n?", "", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z|, from .*|\d+ restore points in .*", "", text).split()
+
+
+def test_the_first_minute_works_as_it_is_written(shell):
+    steps = list(first_minute())
+    assert len(steps) > 12, "the first minute of README.md was not found"
+    for command, shown in steps:
+        code, output = shell.types(command)
+        assert code == 0, f"$ {command}\n{output}"
+        if command.endswith("&"):
+            for line in shown:
+                says = line.rpartition("': ")[2]
+                wait_until(lambda: says in shell.said(), 60, f"'{says}' after: {command}")
+        elif shown:
+            assert without_times(output) == without_times("\n".join(shown)), f"$ {command}\n{output}"
+    assert "second" in shell.types("sqlite3 app.db 'SELECT text FROM note'")[1]
+    code, output = shell.types("seawall restore -o last.db backup && sqlite3 last.db 'SELECT text FROM note'")
+    assert code == 0 and output.split()[-2:] == ["first", "second"], output
