@@ -258,6 +258,7 @@ check-tsan-unit: ## unit tests under the thread sanitizer
 
 lint: ## rooms and arrows, formatting, man pages, banned calls
 	@tests/lint/rooms.py
+	@tests/lint/tests.py
 	@tests/lint/docs.py
 	@$(MAKE) --no-print-directory format-check
 

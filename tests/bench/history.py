@@ -31,7 +31,6 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
-import bench  # noqa: E402
 import gateway  # noqa: E402
 from bench import Failed, MB, Process, ROOT, say, status_kb, until  # noqa: E402
 from gateway import DAY_S, Turn  # noqa: E402

@@ -15,12 +15,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "e2e" / "large")]
+sys.path[:0] = [str(TESTS / "support")]
 
 import sparse  # noqa: E402
+from damage import FIRST_MAP_ENTRY, flip  # noqa: E402
 from memory import Watched  # noqa: E402
 from seawall import CHECKOUT, Daemon  # noqa: E402
-from test_faults import FIRST_MAP_ENTRY, flip  # noqa: E402
 
 
 def seconds_until(daemon, text, start):

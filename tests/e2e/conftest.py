@@ -16,6 +16,8 @@ import shutil
 
 import pytest
 
+pytest.register_assert_rewrite(*("application bank branches bucket compare control disk faults killer ledger load s3 seawall walindex".split()))
+
 import application
 import bucket
 import stranger

@@ -13,9 +13,9 @@ import pytest
 from application import library
 from compare import assert_same_pages, assert_sound, drop, settled
 from disk import Disk, Luck, read_journal, write_tree
+from killer import KILLED, Killer, moments, run_once
 from ledger import TABLE, insert
 from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, restore, seawall, told, url_of
-from test_killed_anywhere import KILLED, Killer, moments, run_once
 from waiting import figure
 
 BY_STATE_FILE, BY_READING = b"as the state file says", b"all were read"

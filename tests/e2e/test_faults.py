@@ -1,15 +1,13 @@
 """Disks that fail, hang or go away, and damage: whatever happens, no restore point is a state that never was, and a
 replica that can be served goes on."""
-import os
 import signal
 import sqlite3
 
 from compare import assert_sound, content_of, copy_file, drop
+from damage import FIRST_MAP_ENTRY, flip
 from ledger import TABLE, insert
 from seawall import DONE, last_txid, level_zero, objects, restore
 from walindex import freeze
-
-FIRST_MAP_ENTRY = 69632   # where the page map begins in the state file
 
 
 def assert_only_states_that_were(stage, ledger):
@@ -81,14 +79,6 @@ def test_good_commits_are_shipped_without_the_half_one_behind_them(stage, faults
     wait_shipped(stage, app, daemon)
     assert daemon.stop() == DONE
     assert_only_states_that_were(stage, app)
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
-        byte = file.read(1)[0]
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte ^ 0x55]))
 
 
 def test_a_damaged_history_is_left_behind_and_the_replica_goes_on(stage):

@@ -1,11 +1,10 @@
 """Two writers never interleave in one replica: the loser stops, loudly, and the winner does not notice."""
-import re
-
 import pytest
 
 from application import check
-from compare import assert_same_pages, assert_sound, content_of, copy_file, drop
-from ledger import TABLE, Ledger, insert
+from branches import Branch, assert_one_chain, assert_refused, two_branches
+from compare import assert_same_pages, copy_file
+from ledger import TABLE, insert
 from seawall import DONE, OTHER_WRITER, objects, restore, seawall, told, url_of
 from waiting import figure, wait_until
 
@@ -27,13 +26,6 @@ def test_another_database_is_kept_out_of_a_replica(stage):
     second = stage.replicate(db=other, live=False)
     assert second.wait(30) == OTHER_WRITER, second.log()
     assert_unharmed(stage, first)
-
-
-def assert_refused(daemon):
-    """It stopped and says whose the replica is, and what to do."""
-    assert daemon.wait(30) == OTHER_WRITER, daemon.log()
-    assert re.search(r"another writer \([0-9a-f]{8}\)", daemon.log()), daemon.log()
-    assert re.search(r"HINT: .*--take-over", daemon.log()), daemon.log()
 
 
 def copy_with_state(stage, daemon):
@@ -117,55 +109,6 @@ def test_an_older_state_restored_in_place_goes_on_as_a_new_restore_point(stage):
     assert daemon.stop() == DONE
     assert check(stage.assert_restore_equals_source()) == last == 9
     assert check(stage.restored(newest)) == 10   # what was undone can still be had
-
-
-class Branch:
-    """One of two databases that claim the same history, with a record of what it committed."""
-
-    def __init__(self, stage, db, daemon):
-        self.ledger, self.daemon = Ledger(db), daemon
-        stage.ledgers.append(self.ledger)
-        self.ledger.record()
-        self.going = True
-
-    def commit(self):
-        self.ledger.commit(insert(1))
-
-    def goes_on(self):
-        self.going = self.going and self.daemon.running()
-        return self.going
-
-
-def two_branches(stage):
-    """A database and its restored copy, each with a daemon that is attached to the one replica; and what both have in common."""
-    app = stage.ledger()
-    app.commit(TABLE)
-    original = stage.replicate(live=False).wait_live()
-    app.start_over()
-    for _ in range(5):
-        app.commit(insert(1))
-    original.wait_for(lambda: stage.last_txid() == len(app.states), 10, "the replica has everything")
-    copy = stage.restored()
-    continued = stage.replicate(db=copy, live=False)
-    continued.wait_for(lambda: f"continues at txid {stage.last_txid()}" in continued.log(), 10, "the copy is attached too")
-    common = list(app.states)
-    app.close()
-    return common, Branch(stage, stage.db, original), Branch(stage, copy, continued)
-
-
-def assert_one_chain(stage, common, winner, loser):
-    """Each restore point is a state that the common part or the winner had, in this order."""
-    chain = common + winner.ledger.states
-    at = 0
-    for txid in stage.points():
-        restored = stage.restored(txid)
-        assert_sound(restored)
-        state = content_of(restored)
-        drop(restored)
-        assert state not in loser.ledger.states[1:], f"txid {txid} is of the writer that lost"
-        assert state in chain[at:], f"txid {txid} is nothing that this chain of writers had"
-        at = chain.index(state, at)
-    assert state == chain[-1], "the newest restore point is not the newest state"
 
 
 @pytest.mark.parametrize("first", ["the original", "the copy"])

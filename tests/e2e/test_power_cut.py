@@ -9,10 +9,10 @@ import pytest
 
 import application
 from compare import assert_same_pages, copy_file, drop, settled
+from damage import FIRST_MAP_ENTRY, flip
 from disk import Disk, Kept, Luck, read_journal, write_in_place, write_tree
+from killer import AS_A_BASE, IN_PARTS, large_database, moments, run_once
 from seawall import DONE, told
-from test_faults import FIRST_MAP_ENTRY, flip
-from test_killed_anywhere import AS_A_BASE, IN_PARTS, large_database, moments, run_once
 from waiting import figure
 
 LUCKS = ("nothing", "everything", "some", "some")

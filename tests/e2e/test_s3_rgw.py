@@ -10,10 +10,10 @@ import pytest
 
 from application import CLOCK_STEP, check
 from compare import assert_same_pages, assert_sound, copy_file, settled
+from load import assert_all_well, goes_on, start
 from s3 import requests_of
-from s3request import Refused   # s3.py says where it is
+from s3request import Refused
 from seawall import DONE, FAILED, TIMED_OUT, USAGE, last_txid, listing, restore, seawall, told
-from test_s3_servers import assert_all_well, goes_on, start
 from waiting import figure, stays_true
 
 MB = 1 << 20

@@ -4,40 +4,15 @@ import signal
 
 import pytest
 
-from application import all_errors, check
+from application import check
+from branches import assert_one_chain, assert_refused, two_branches
 from compare import assert_same_pages, assert_sound, settled
 from ledger import TABLE, insert
+from load import ROWS, assert_all_well, goes_on, start
 from s3 import EXCLUSIVE
 from seawall import DONE, NOTHING, OTHER_WRITER, last_txid, listing, objects, restore, seawall, told, url_of
-from test_one_history import assert_one_chain, assert_refused, two_branches
 from waiting import figure, wait_until
 from walindex import freeze
-
-ROWS = 2
-
-
-def start(stage, **options):
-    """A live replica of a database that is written to all the time."""
-    stage.prepare()
-    daemon = stage.replicate()
-    app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000, **options)
-    app.wait_committed(30)
-    return daemon, app
-
-
-def goes_on(stage, daemon, app, commits=60):
-    """The application commits, and what it commits arrives."""
-    txid = stage.last_txid()
-    app.wait_committed(app.committed() + commits)
-    daemon.wait_for(lambda: stage.last_txid() >= txid + commits, 20, "commits arrive in the replica")
-
-
-def assert_all_well(stage, daemon, app):
-    report = app.stop()
-    assert all_errors(report) == 0, report
-    assert daemon.stop() == DONE, daemon.log()
-    assert check(stage.assert_restore_equals_source(), rows=ROWS) == report["last"]
-
 
 def test_what_is_in_s3_while_a_writer_runs_is_the_database_page_by_page(stage, place):
     daemon, app = start(stage)

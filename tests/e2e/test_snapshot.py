@@ -13,9 +13,9 @@ import pytest
 import stranger
 from bank import ROWS, Bank, BusyBank, entries
 from compare import assert_same_pages, assert_sound, drop, settled
+from killer import KILLED, Killer, large_database, moments
 from seawall import (BINARY, CHECKOUT, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, last_txid, objects, listing,
-                     restore, restore_points, seawall, told, url_of)
-from test_killed_anywhere import Killer, KILLED, large_database, moments
+                     restore, seawall, told, url_of)
 from waiting import PATIENCE, figure, stays_true, wait_until
 
 ROLLBACK = ["delete", "truncate", "persist", "memory", "off"]
@@ -234,7 +234,7 @@ def test_a_transaction_that_was_killed_half_way_is_rolled_back_first(stage):
     bank.close()
     program = f"""if True:
         import os, signal, sys
-        sys.path.insert(0, {str(CHECKOUT / "tests" / "e2e")!r})
+        sys.path.insert(0, {str(CHECKOUT / "tests" / "support")!r})
         from bank import Bank
         bank = Bank({str(stage.db)!r})
         bank.connection.execute("PRAGMA cache_size=5")

@@ -2,17 +2,13 @@
 import os
 import re
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from seawall import BINARY, CHECKOUT, OBJECT_NAME
+from s3server import S3Server
+from seawall import BINARY, OBJECT_NAME
 from waiting import PATIENCE
-
-sys.path.insert(0, str(CHECKOUT / "tests" / "support"))
-
-from s3server import S3Server  # noqa: E402
 
 ACCESS, SECRET = "AKTEST", "SK-that-nobody-may-see"
 BUCKET, PREFIX = "bucket", "backup/app"

@@ -5,16 +5,14 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from s3request import S3
 from seawall import CHECKOUT
 
 SUPPORT = CHECKOUT / "tests" / "support"
-sys.path.insert(0, str(SUPPORT))
-from s3request import S3  # noqa: E402
 
 SERVER = os.environ.get("SEAWALL_TEST_SERVER", "rgw")   # rgw, swift or versitygw: a program in tests/support
 EXCLUSIVE = SERVER != "swift"                           # does it know PUT with If-None-Match?

@@ -1,0 +1,57 @@
+"""Daemons that die just before a chosen system call, and how a run continues after that."""
+import random
+import signal
+import sqlite3
+import struct
+
+import application
+from seawall import DONE, seawall, told, url_of
+from waiting import PATIENCE, figure
+
+KILLED = -signal.SIGKILL
+LARGE_PAGES = 65536
+IN_PARTS, AS_A_BASE = 20, 34   # MiB: how a first copy goes that is larger than one piece, or larger than one first segment
+
+
+class Killer:
+    """Starts daemons that die just before call number n: killat.c says which calls count."""
+
+    def __init__(self, stage):
+        self.stage, self.counter = stage, stage.folder / "calls"
+        self.library = application.library("killat")
+
+    def environment(self, n):
+        self.counter.write_bytes(bytes(8))
+        return {"LD_PRELOAD": str(self.library), "KILL_BELOW": str(self.stage.folder), "KILL_COUNT": str(self.counter), "KILL_AT": str(n)}
+
+    def once(self, n):
+        """`replicate --once`: killed just before call n, or done if it has less calls than that."""
+        result = run_once(self.stage, self.environment(n))
+        assert result.returncode in (KILLED, DONE), f"before it was killed at call {n}: {told(result)}"
+        return result
+
+    def calls(self):
+        """How many the last daemon had."""
+        return struct.unpack("=Q", self.counter.read_bytes())[0]
+
+
+def run_once(stage, environment=None):
+    return seawall("replicate", "--once", "--stop-timeout", f"{10 * PATIENCE:g}s", *stage.once_options, stage.db, url_of(stage.replica),
+                   environment=environment)
+
+
+def moments(calls, some):
+    """The calls to be killed at: all of them at full scale; otherwise the first ones, and some of the others."""
+    count = figure(calls, some)
+    first, rest = list(range(1, 1 + min(calls, count // 4))), range(1 + count // 4, calls + 1)
+    return first + sorted(random.Random(calls).sample(rest, min(len(rest), count - len(first))))
+
+
+def large_database(path, mebibytes):
+    """Closed, and quick to copy: it is mostly zeros."""
+    app = sqlite3.connect(path, isolation_level=None)
+    for statement in (f"PRAGMA page_size={LARGE_PAGES}", "PRAGMA journal_mode=wal", "CREATE TABLE t(id INTEGER PRIMARY KEY, a)",
+                      f"WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {(mebibytes << 20) // LARGE_PAGES}) "
+                      "INSERT INTO t SELECT n, zeroblob(60000) FROM i"):
+        app.execute(statement).fetchall()
+    app.close()
