@@ -1,13 +1,6 @@
-/* restore/apply.h - the blocks that win, written each to its place.
+/* restore/apply.h - writes the database of a plan into a file, with several threads.
  *
- *   1. indexes: of each page the newest image or zero version not after the target
- *   2. images, several sources at a time: inflate the blocks that hold one that wins, check its hash, write it
- *   3. patches, source after source in ascending order: apply what follows the page's version so far, check its hash
- *   4. every page has a version, and the XOR of their hashes is the database checksum of the commit record
- *
- * A caller that has most pages already names those: of the others alone versions are looked for. Then the sources are gone through
- * from the newest to the oldest only until each page has an image, and of a base only chunks are opened that hold one which is
- * still missing: what is read depends on what differs, not on the size of the database. */
+ * wanted.h says which pages and objects count, passes.h what is done with them. */
 #ifndef SEAWALL_RESTORE_APPLY_H
 #define SEAWALL_RESTORE_APPLY_H
 
@@ -17,27 +10,32 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Pages that the caller has as the target has them, as far as it knows. */
+/* The pages that the caller has already, as they are at the target as far as the caller knows. */
 struct apply_have {
-    struct map map; /* of the size of the target; an entry with a txid: it has that page. Taken over */
+    struct map
+        map; /* of plan->record.pages pages. An entry with a txid: the caller has this page. apply_plan takes it over */
     uint64_t
-        known_upto; /* the caller knows of changes up to this txid: a later version of a page counts all the same */
+        known_upto; /* the caller knows of every change up to this txid; of a later change to a page that it has it does not */
 };
 
 struct apply_options {
-    unsigned jobs;       /* threads, at least 1 */
-    atomic_bool *cancel; /* set by somebody else: stop with ERR_CANCELED */
+    int fd;                    /* the file to write: empty, and not used by others */
+    unsigned jobs;             /* threads; 0: by the kind of store */
+    const atomic_bool *cancel; /* when it becomes true, apply_plan ends with ERR_CANCELED; may be NULL */
     void (*progress)(void *context, uint64_t done,
-                     uint64_t total); /* bytes of sources; from the calling thread; may be NULL */
+                     uint64_t total); /* bytes of sources, every 100 ms from the calling thread;
+                                                                       may be NULL */
     void *context;
-    struct apply_have *have; /* NULL: nothing */
-    uint64_t *fetched;       /* gets the bytes of blocks and indexes that were read; may be NULL */
-    bool *misfit;            /* set if what the caller has does not go with what was read; may be NULL without `have` */
+    struct apply_have *have; /* NULL: none */
+    uint64_t *fetched;       /* the bytes of blocks and indexes that were read are added to it; may be NULL */
+    bool *misfit; /* set if the pages of `have` and those that were read give another database checksum; may be NULL */
 };
 
-/* Writes the database of the plan to `fd`, which is empty; pages that the caller has stay holes there. ret_map (memory only) gets
- * hash and txid of each page. ERR_CORRUPT names the object. */
-int apply_plan(struct catalog *c, const struct plan *p, int fd, const struct apply_options *options,
-               struct map *ret_map, struct err *e) MUST_CHECK;
+/* Writes the database of the plan. Pages of `have`, and pages of zeros, become holes of the file. *ret_map, in memory, gets hash and
+ * txid of each page; the caller releases it. `have->map` is empty afterwards, even after an error.
+ * ERR_CORRUPT names the object. ERR_GONE: an object of the plan is not there any more: plan again. ERR_CANCELED, ERR_NOMEM, ERR_IO,
+ * and what the store returns. */
+int apply_plan(struct catalog *c, const struct plan *p, const struct apply_options *options, struct map *ret_map,
+               struct err *e) MUST_CHECK;
 
 #endif

@@ -199,8 +199,9 @@ static struct change change_to(const struct delta *d, const struct plan *p, cons
                                     (flags & DELTA_INTEGRITY_CHECK ? INPLACE_INTEGRITY_CHECK : 0u)};
 }
 
-static int apply_change(struct delta *d, const struct plan *p, const struct map *after, int source, atomic_bool *cancel,
-                        unsigned flags, struct delta_result *result, bool *ret_mismatch, struct err *e)
+static int apply_change(struct delta *d, const struct plan *p, const struct map *after, int source,
+                        const atomic_bool *cancel, unsigned flags, struct delta_result *result, bool *ret_mismatch,
+                        struct err *e)
 {
     struct change change = change_to(d, p, after, flags);
     change.source = source;
@@ -224,8 +225,10 @@ static int fetch_and_change(struct delta *d, struct catalog *c, const struct pla
     apply.fetched = &result->fetched;
     apply.misfit = ret_misfit;
     int rc = stage_begin(&stage, d->ip.dir, 0600, e);
-    if (rc == 0)
-        rc = apply_plan(c, p, stage.fd, &apply, &after, e);
+    if (rc == 0) {
+        apply.fd = stage.fd;
+        rc = apply_plan(c, p, &apply, &after, e);
+    }
     if (rc == 0)
         rc = apply_change(d, p, &after, stage.fd, options->cancel, flags, result, ret_misfit, e);
     stage_end(&stage);

@@ -66,7 +66,7 @@ struct change {
     uint64_t txid_before, txid_after;         /* for the note; 0: not known */
     struct uid database;
     unsigned flags;
-    atomic_bool *cancel; /* looked at until the journal has its name; may be NULL */
+    const atomic_bool *cancel; /* looked at until the journal has its name; may be NULL */
 };
 uint32_t change_count(const struct inplace *ip, const struct change *c); /* pages to write */
 

@@ -94,8 +94,10 @@ static int restore_to_target(struct catalog *c, const struct restore_options *o,
     struct map map = {.fd = -1};
     struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
     int rc = target_begin(&target, o->path, overwrite, e);
-    if (rc == 0)
-        rc = apply_plan(c, p, target.stage.fd, &apply, &map, e);
+    if (rc == 0) {
+        apply.fd = target.stage.fd;
+        rc = apply_plan(c, p, &apply, &map, e);
+    }
     if (rc == 0 && (o->flags & RESTORE_INTEGRITY_CHECK)) {
         rc = stage_name(&target.stage, target.dir, e);
         if (rc == 0)

@@ -27,7 +27,7 @@ struct restore_options {
     int64_t time_ms;  /* with RESTORE_BY_TIME, instead of txid: the newest restore point not after it */
     unsigned flags;
     unsigned jobs; /* threads; 0: by the kind of store */
-    atomic_bool *cancel;
+    const atomic_bool *cancel;
     void (*retrying)(const struct err *e); /* the store takes more than two tries; may be NULL */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;

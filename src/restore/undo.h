@@ -18,7 +18,7 @@ enum undo_flags { UNDO_KEEP = 1, UNDO_INTEGRITY_CHECK = 2 };
 struct undo_options {
     const char *path; /* of the database */
     unsigned flags;
-    atomic_bool *cancel;
+    const atomic_bool *cancel;
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
 };

@@ -103,11 +103,12 @@ static void restore(struct store *store, uint64_t txid, bool forged)
     struct err e = {.code = ERR_NONE};
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
     FUZZ_CHECK(fd >= 0);
+    options.fd = fd;
     int rc = catalog_open(&c, store, codec, &e);
     if (rc == 0)
         rc = plan_make(&c, txid, &p, &e);
     if (rc == 0)
-        rc = apply_plan(&c, &p, fd, &options, &map, &e);
+        rc = apply_plan(&c, &p, &options, &map, &e);
     FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT || e.code == ERR_NOTFOUND || e.code == ERR_GONE);
     if (rc == 0 && !forged)
         assert_database_is(fd, txid);

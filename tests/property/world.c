@@ -314,16 +314,16 @@ static void restore_and_compare(struct view *v, uint64_t txid)
     static uint8_t bytes[PAGES_MAX * PAGE_BYTES_MAX];
     struct published *p = published_of(v->store);
     struct point *point = &p->points[txid];
-    struct apply_options options = {.jobs = 1};
     struct plan plan = {0};
     struct map map = {.fd = -1};
     struct err e;
     int fd = memfd_create("restored", MFD_CLOEXEC);
     if (fd < 0)
         abort();
+    struct apply_options options = {.fd = fd, .jobs = 1};
     if (plan_make(&v->catalog, txid, &plan, &e))
         broken("P3: txid %" PRIu64 " of %s has no plan: %s", txid, v->store->url, e.msg);
-    if (apply_plan(&v->catalog, &plan, fd, &options, &map, &e))
+    if (apply_plan(&v->catalog, &plan, &options, &map, &e))
         broken("P4: txid %" PRIu64 " of %s does not restore: %s", txid, v->store->url, e.msg);
     size_t size = (size_t)plan.record.pages * plan.page_size;
     if (io_pread(fd, bytes, size, 0, &e))

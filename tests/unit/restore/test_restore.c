@@ -48,10 +48,11 @@ static int apply_txid(uint64_t txid, unsigned jobs, struct map *ret_map, struct 
     struct plan p = {0};
     struct apply_options o = {.jobs = jobs};
     int fd = memfd_create("restore", MFD_CLOEXEC);
+    o.fd = fd;
     assert_true(fd >= 0);
     int rc = plan_make(&catalog, txid, &p, e);
     if (rc == 0)
-        rc = apply_plan(&catalog, &p, fd, &o, ret_map, e);
+        rc = apply_plan(&catalog, &p, &o, ret_map, e);
     plan_release(&p);
     if (rc)
         close(fd);
@@ -250,6 +251,7 @@ static uint64_t assert_delta(const struct replica *any, uint64_t from, uint64_t 
     struct apply_options o = {.jobs = 2, .have = &have, .fetched = &fetched, .misfit = &misfit};
     uint8_t *page = malloc(b->page_size);
     int fd = memfd_create("delta", MFD_CLOEXEC);
+    o.fd = fd;
     assert_true(fd >= 0 && page);
     assert_ok(plan_make(&catalog, to, &p, &e), &e);
     map_init_memory(&have.map, b->page_size);
@@ -257,7 +259,7 @@ static uint64_t assert_delta(const struct replica *any, uint64_t from, uint64_t 
     for (uint32_t pgno = 1; pgno <= b->record.pages && pgno <= a->record.pages; pgno++)
         if (a->page[pgno].txid > 0 && a->page[pgno].txid <= to)
             map_set(&have.map, pgno, (struct map_entry){.hash = a->page[pgno].hash, .txid = a->page[pgno].txid});
-    if (apply_plan(&catalog, &p, fd, &o, &map, &e))
+    if (apply_plan(&catalog, &p, &o, &map, &e))
         fail_msg("from %d to %d: %s", (int)from, (int)to, e.msg);
     assert_map_is(&map, b);
     for (uint32_t pgno = 1; pgno <= b->record.pages; pgno++) {
@@ -319,7 +321,8 @@ static void a_state_that_is_not_in_the_past_of_the_replica_is_found_out(void **s
     assert_ok(map_resize(&have.map, p.record.pages, &e), &e);
     map_set(&have.map, 1, (struct map_entry){.hash = 4711, .txid = 1});
     int fd = memfd_create("delta", MFD_CLOEXEC);
-    assert_error(apply_plan(&catalog, &p, fd, &o, &map, &e), &e, ERR_CORRUPT);
+    o.fd = fd;
+    assert_error(apply_plan(&catalog, &p, &o, &map, &e), &e, ERR_CORRUPT);
     assert_true(misfit);
     plan_release(&p);
     close(fd);
@@ -374,10 +377,11 @@ static void a_canceled_restore_stops(void **state)
     list_objects(store);
     assert_ok(plan_make(&catalog, 5, &p, &e), &e);
     int fd = memfd_create("restore", MFD_CLOEXEC);
+    o.fd = fd;
     atomic_store(&cancel, true);
-    assert_error(apply_plan(&catalog, &p, fd, &o, &map, &e), &e, ERR_CANCELED);
+    assert_error(apply_plan(&catalog, &p, &o, &map, &e), &e, ERR_CANCELED);
     atomic_store(&cancel, false);
-    assert_ok(apply_plan(&catalog, &p, fd, &o, &map, &e), &e);
+    assert_ok(apply_plan(&catalog, &p, &o, &map, &e), &e);
     map_release(&map);
     plan_release(&p);
     close(fd);
