@@ -5,8 +5,11 @@
 #include "capture/capture.h"
 #include "cargo/copy.h"
 
-/* Reads the next piece. Only while the map equals what was captured and nothing is torn. None, and `failed`: the page size is
- * another. ERR_CORRUPT: a page is not what the map says; the local database has to be resynced. */
-int copy_read(struct copy *c, struct capture *capture, struct piece **ret_piece, struct err *e) MUST_CHECK;
+/* Reads the next piece of a copy and moves its cursor. To be called only while the map equals what was captured and the
+ * wal-index header is not torn. *ret_piece: the piece, owned by the caller; unchanged if the cursor has failed, because the
+ * page size is no longer that of the copy. ERR_CORRUPT: a page is not what the map says, so the local database has to be
+ * compared with the map. */
+int copy_read(const struct copy_terms *terms, struct copy_cursor *cursor, struct capture *capture,
+              struct piece **ret_piece, struct err *e) MUST_CHECK;
 
 #endif

@@ -259,7 +259,7 @@ static int freeze(struct local *l, const struct local_request *request, struct l
 static int freeze_if_needed(struct local *l, const struct local_request *request, struct local_report *report,
                             struct err *e)
 {
-    bool enough = !request->copy || request->copy->after >= l->frozen.after;
+    bool enough = request->terms.kind == COPY_NONE || request->terms.after >= l->frozen.after;
     if (l->capture.proven && request->reference_count == 0 && enough) {
         enter(l, LOCAL_RESTING);
         return 0;
@@ -441,12 +441,13 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
 
 static int read_piece(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
 {
-    if (!request->copy || request->copy->read_all || !l->capture.proven || l->watch.active < 0 || report->torn)
+    if (request->terms.kind == COPY_NONE || report->cursor.read_all || !l->capture.proven || l->watch.active < 0 ||
+        report->torn)
         return 0;
-    int rc = copy_read(request->copy, &l->capture, &report->piece, e);
+    int rc = copy_read(&request->terms, &report->cursor, &l->capture, &report->piece, e);
     if (rc != 0 && e->code == ERR_CORRUPT) { /* not what the map says: nothing is proven any more */
         log_warn("database '%s': %s; comparing all pages", l->path, e->msg);
-        request->copy->failed = true;
+        report->cursor.failed = true;
         l->capture.proven = false;
         note_proof(l);
         report->more = true;
@@ -459,7 +460,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
 {
     int64_t now = clock_mono_ns();
     bool was_resting = l->at == LOCAL_RESTING;
-    *ret_report = (struct local_report){0};
+    *ret_report = (struct local_report){.cursor = request->cursor};
     l->room = request->room;
     l->reserve = request->drop ? 0 : l->options->max_pending;
     int rc = 0;

@@ -73,9 +73,10 @@ struct local_request {
     size_t room;
     bool may_resync; /* all that can be known about the replicas is known */
     struct capture_reference references[LOCAL_REFERENCES_MAX];
-    size_t reference_count; /* > 0: compare all pages with these */
-    uint64_t needed_after;  /* replicas need pages that changed after this txid: what a frozen copy has to hold */
-    struct copy *copy;      /* wants a piece */
+    size_t reference_count;    /* > 0: compare all pages with these */
+    uint64_t needed_after;     /* replicas need pages that changed after this txid: what a frozen copy has to hold */
+    struct copy_terms terms;   /* of the copy that wants a piece; COPY_NONE: none does */
+    struct copy_cursor cursor; /* of it, lent: the report has it back */
 };
 
 struct local_report {
@@ -96,7 +97,8 @@ struct local_report {
     enum local_state at;
     uint32_t frames; /* in the log */
     uint32_t frames_new;
-    struct piece *piece;                 /* ownership moves */
+    struct copy_cursor cursor;           /* that the request lent, moved on */
+    struct piece *piece;                 /* NULL: none was read; owned by the receiver */
     struct checkpoint_stats checkpoints; /* since the start, like the next three */
     uint64_t frames_captured, commits_captured, resyncs;
 };

@@ -1,12 +1,12 @@
-/* daemon/database.c - the local side of one database. */
+/* daemon/database.c */
 #include "daemon/database.h"
 
 #include "base/clock.h"
+#include "base/container.h"
+#include "base/invariant.h"
 #include "base/log.h"
-#include "daemon/history.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +14,19 @@
 
 #define PASS_LIGHT_MS 5
 #define PASS_HEAVY_MS 20
+#define PASS_TORN_MS 10
 #define HEAVY_FRAMES 100 /* new frames in one pass that make it heavy */
+#define HOLD_MS 50       /* a catch-up lets commits wait so long */
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
 #define REOPEN_MS 1000   /* after an error of the local job */
-#define BUSY_MS 50       /* when somebody only held a lock: meanwhile nothing protects the WAL */
+#define BUSY_MS 50       /* when a process only held a lock: meanwhile nothing protects the WAL */
 #define LOOK_MS_MAX 8    /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
 #define LOOK_FOR_MS 2000 /* for so long: a disk may take its time to sync */
+#define AGAIN_MS_MIN 10  /* between jobs that change nothing, without an event: doubled each time */
+#define AGAIN_MS_MAX 1000
 #define LOCAL_DEADLINE_MS 300000
+#define STOP_HANG_MS 5000 /* after the deadline of a stop: then jobs that run are left to the end of the process */
 
 void database_fail(struct database *db, const struct err *e)
 {
@@ -30,205 +35,139 @@ void database_fail(struct database *db, const struct err *e)
     db->failed = true;
 }
 
-/* The time to stop counts from the last progress: a large first copy may take as long as it takes. */
-void database_note_progress(struct database *db)
-{
-    db->stop_deadline_ms = clock_mono_ms() + (int64_t)db->config->options.stop_timeout_ms;
-}
-
 void database_stop(struct database *db)
 {
     if (db->stopping)
         return;
-    db->stopping = true;
-    for (size_t i = 0; i < db->lane_count && !db->config->once; i++)
-        atomic_store(&db->lanes[i].prune.cancel, true); /* it goes on some other time */
-    database_note_progress(db);
+    db->stopping = db->signs.any = true;
+    lanes_stop(&db->lanes, clock_mono_ms());
+}
+
+/* The time to stop counts from the last progress: a large first copy may take as long as it takes. */
+static int64_t stop_deadline_ms(const struct database *db)
+{
+    return db->lanes.progress_ms + (int64_t)db->config->options.stop_timeout_ms;
 }
 
 static void log_requests(const struct store *s)
 {
     const struct store_traffic *t = &s->traffic;
-    log_info(
-        "replica '%s': requests: put %llu, get %llu, head %llu, list %llu, delete %llu, failed %llu; bytes: sent %llu, "
-        "received %llu",
-        s->url, atomic_load(&t->put), atomic_load(&t->get), atomic_load(&t->head), atomic_load(&t->list),
-        atomic_load(&t->remove), atomic_load(&t->failed), atomic_load(&t->sent_bytes), atomic_load(&t->received_bytes));
+    log_info("replica '%s': requests: put %llu, get %llu, head %llu, list %llu, delete %llu, failed %llu; bytes: sent "
+             "%llu, received %llu",
+             s->url, atomic_load(&t->put), atomic_load(&t->get), atomic_load(&t->head), atomic_load(&t->list),
+             atomic_load(&t->remove), atomic_load(&t->failed), atomic_load(&t->sent_bytes),
+             atomic_load(&t->received_bytes));
 }
 
 void database_log_figures(const struct database *db)
 {
     const struct local_report *l = &db->figures;
     const struct checkpoint_stats *c = &l->checkpoints;
+    const struct lanes *all = &db->lanes;
     uint64_t objects = 0, bytes = 0;
-    for (size_t i = 0; i < db->lane_count; i++) {
-        objects += db->lanes[i].appended + db->lanes[i].pieces;
-        bytes += db->lanes[i].appended_bytes + db->lanes[i].piece_bytes;
+    for (size_t i = 0; i < all->count; i++) {
+        objects += all->list[i].appended + all->list[i].pieces;
+        bytes += all->list[i].appended_bytes + all->list[i].piece_bytes;
     }
     log_info("database '%s': longest write-lock hold %.2f ms; commits %" PRIu64 ", frames %" PRIu64
              ", checkpoints %" PRIu64 ", truncated %" PRIu64 ", busy %" PRIu64 ", resyncs %" PRIu64 ", objects %" PRIu64
              ", bytes %" PRIu64,
              db->config->db_path, (double)c->longest_write_hold_ns / 1e6, l->commits_captured, l->frames_captured,
              c->resets, c->truncations, c->busy, l->resyncs, objects, bytes);
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].store && db->lanes[i].store->costs)
-            log_requests(db->lanes[i].store);
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].seen.store && all->list[i].seen.store->costs)
+            log_requests(all->list[i].seen.store);
 }
 
 struct replicate_summary database_summary(const struct database *db)
 {
-    struct replicate_summary s = {.txid = db->captured_txid, .replicas = db->lane_count, .taken = db->taken};
-    for (size_t i = 0; i < db->lane_count; i++) {
-        const struct lane *l = &db->lanes[i];
+    const struct lanes *all = &db->lanes;
+    struct replicate_summary s = {.txid = all->captured.txid, .replicas = all->count, .taken = db->taken};
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
         s.objects += l->appended + l->pieces;
         s.bytes += l->appended_bytes + l->piece_bytes;
-        s.durable += l->seen == DESTINATION_ATTACHED && l->seen_durable == s.txid && !l->base_wanted && db->proven;
+        s.durable += l->seen.state == DESTINATION_ATTACHED && l->seen.durable == s.txid && !l->base_wanted &&
+                     all->captured.proven;
     }
     return s;
 }
 
-/* ---- captured commits: kept while a healthy replica needs them */
+/* ---- when the local job has ended */
 
-/* Are batches kept for this one? One in trouble keeps those that continue its head, while there is room. */
-static bool keeps_batches(const struct database *db, const struct lane *l)
+static struct local_job *local_job_of(struct job *job)
 {
-    const struct batch *first = db->backlog.first;
-    if (ship_healthy(l))
-        return true;
-    return l->seen == DESTINATION_ATTACHED && db->backlog.bytes < db->config->options.max_pending &&
-           (first ? first->first <= l->seen_durable + 1 : db->captured_txid == l->seen_durable);
+    return CONTAINER_OF(job, struct local_job, job);
 }
-
-/* Lets go of what no replica will use any more: every healthy one has it. The others catch up from the database. */
-static void let_go_of_batches(struct database *db)
-{
-    uint64_t low = db->captured_txid;
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (keeps_batches(db, &db->lanes[i]) && db->lanes[i].seen_durable < low)
-            low = db->lanes[i].seen_durable;
-    backlog_trim(&db->backlog, low);
-}
-
-static void take_batches(struct database *db, struct batch *list)
-{
-    bool somebody = false;
-    while (list) {
-        struct batch *b = list;
-        list = b->next;
-        backlog_add(&db->backlog, b);
-    }
-    for (size_t i = 0; i < db->lane_count; i++)
-        somebody |= keeps_batches(db, &db->lanes[i]) || !db->lanes[i].asked;
-    while (db->backlog.first &&
-           (!somebody ||
-            db->backlog.bytes > 3 * db->config->options.max_pending)) /* an outage costs granularity, never data */
-        backlog_drop_first(&db->backlog);
-}
-
-/* ---- the local job */
 
 static void run_local(struct job *job, struct codec *codec)
 {
-    struct database *db = (struct database *)(void *)((char *)job - offsetof(struct database, job));
+    struct local_job *j = local_job_of(job);
     (void)codec;
-    db->rc = local_run(&db->local, &db->request, &db->report, &db->err);
-}
-
-static void complain(char *last, const char *what, const struct err *e)
-{
-    if (strncmp(last, e->msg, ERR_MSG_MAX) == 0)
-        return;
-    snprintf(last, ERR_MSG_MAX, "%s", e->msg);
-    log_warn("%s: %s", what, e->msg);
-}
-
-static void after_resync(struct database *db)
-{
-    for (size_t i = 0; i < db->lane_count; i++) {
-        struct lane *l = &db->lanes[i];
-        if (!l->compared)
-            continue; /* it attached while the pages were compared with the others: its turn comes */
-        l->compared = false;
-        destination_compared(&l->d, &l->author, db->newest.txid, db->page_size);
-        l->seen = l->d.state;
-        l->seen_durable = l->d.entry.durable_txid;
-        l->seen_base_owed = l->d.entry.base_owed > 0;
-    }
+    j->rc = local_run(&j->local, &j->request, &j->report, &j->err);
 }
 
 /* Errors that no waiting will mend end the daemon; the others are tried again. */
-static void local_failed(struct database *db)
+static void local_failed(struct database *db, const struct err *e)
 {
-    bool final = db->err.code == ERR_CONFIG || db->config->once || db->stopping;
-    if (db->config->as_it_is && db->err.code == ERR_BUSY && clock_mono_ms() < db->busy_until_ms) {
-        db->open_at_ms = clock_mono_ms() + BUSY_MS;
+    int64_t now = clock_mono_ms();
+    bool final = e->code == ERR_CONFIG || db->config->once || db->stopping;
+    if (db->config->as_it_is && e->code == ERR_BUSY && now < db->pace.busy_until_ms) {
+        db->pace.open_at_ms = now + BUSY_MS;
         return;
     }
     if (final) {
-        database_fail(db, &db->err);
+        database_fail(db, e);
         return;
     }
-    complain(db->complaint, "let go of the database, trying again", &db->err);
-    db->open_at_ms = clock_mono_ms() + (db->err.code == ERR_BUSY ? BUSY_MS : REOPEN_MS);
+    if (complaint_text_is_news(&db->complaint, e))
+        log_warn("let go of the database, trying again: %s", e->msg);
+    db->pace.open_at_ms = now + (e->code == ERR_BUSY ? BUSY_MS : REOPEN_MS);
 }
 
 /* Before the batches are handed over: they know when the first of the new commits was made. */
-static void note_captured(struct database *db)
+static void note_captured(struct database *db, const struct local_report *r)
 {
-    const struct local_report *r = &db->report;
+    struct lanes *all = &db->lanes;
     const struct batch *b = r->batches;
     uint64_t low = r->newest.txid;
-    db->newest = r->newest;
-    db->captured_txid = r->newest.txid;
-    db->page_size = r->page_size;
+    all->captured.newest = r->newest;
+    all->captured.txid = r->newest.txid;
+    all->captured.page_size = r->page_size;
     lag_note(&db->lag, r->newest.txid, b && b->record_count > 0 ? b->records[0].time_ms : r->newest.time_ms);
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].seen_durable < low)
-            low = db->lanes[i].seen_durable;
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].seen.durable < low)
+            low = all->list[i].seen.durable;
     lag_trim(&db->lag, low);
 }
 
-static void give_piece(struct database *db, struct piece *piece)
+/* When the next pass may run: a writer at full speed is not looked at after each commit. */
+static void set_pace(struct database *db, const struct local_report *r, int64_t now)
 {
-    struct lane *l = db->copying;
-    if (!l)
-        return;
-    if (db->copying_level) {
-        l->level_read_all = l->level->read_all;
-        l->level_failed |= l->level->failed;
-        l->level_piece = piece;
-        return;
-    }
-    l->read_all = l->copy && l->copy->read_all;
-    l->copy_failed |= l->copy && l->copy->failed;
-    if (!piece)
-        return;
-    if (piece->last) {
-        l->last_piece = piece;
-        return;
-    }
-    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
-        if (!l->waiting[i]) {
-            l->waiting[i] = piece;
-            return;
-        }
-    abort(); /* lane_wants_piece said that there was room */
-}
-
-static void pace(struct database *db, int64_t now)
-{
-    const struct local_report *r = &db->report;
+    struct local_pace *p = &db->pace;
     if (r->commits || r->more) {
-        db->news = true;
-        db->pass_at_ms = now + (r->frames_new >= HEAVY_FRAMES ? PASS_HEAVY_MS : PASS_LIGHT_MS);
-        db->look_ms = 0;
+        db->signs.news = true;
+        p->pass_at_ms = now + (r->frames_new >= HEAVY_FRAMES ? PASS_HEAVY_MS : PASS_LIGHT_MS);
+        p->look_ms = 0;
         return;
     }
-    db->news = r->torn;
-    db->pass_at_ms = now + (r->torn ? 10 : 0);
+    db->signs.news = r->torn;
+    p->pass_at_ms = now + (r->torn ? PASS_TORN_MS : 0);
 }
 
-/* No page may differ, and there is a new restore point all the same. */
+/* A job that changed nothing is not started again before some time has passed, or something has happened. */
+static void note_change(struct database *db, const struct local_report *r, bool rested_before, int64_t now)
+{
+    struct local_pace *p = &db->pace;
+    bool changed = r->commits || r->opened || r->resynced || r->piece || r->cursor.failed || r->rested != rested_before;
+    if (changed)
+        p->again_ms = 0;
+    else
+        p->again_ms = p->again_ms == 0 ? AGAIN_MS_MIN : p->again_ms < AGAIN_MS_MAX / 2 ? 2 * p->again_ms : AGAIN_MS_MAX;
+    p->again_at_ms = now + p->again_ms;
+}
+
+/* A restore point may be new although no page differs. */
 static const char *what_is_shipped(const struct resync_result *r)
 {
     if (!r->changed)
@@ -237,26 +176,49 @@ static const char *what_is_shipped(const struct resync_result *r)
                             : "; its size or its replicas' positions do, shipped as one restore point";
 }
 
+static void note_resync(struct database *db, const struct local_report *r)
+{
+    log_info("database '%s': compared all pages: %u of %u differ%s", db->config->db_path, r->resync.differing,
+             r->resync.pages, what_is_shipped(&r->resync));
+    lanes_compared(&db->lanes);
+}
+
+/* The files were replaced, and the local job let go of them. */
+static void note_moved(struct database *db, int64_t now)
+{
+    log_warn("database '%s': its files were replaced or overwritten, or its journal mode was changed; opening them "
+             "again and comparing all pages",
+             db->config->db_path);
+    db->signs.news = true;
+    db->pace.open_at_ms = now;
+}
+
 static void local_done(struct job *job)
 {
-    struct database *db = (struct database *)(void *)((char *)job - offsetof(struct database, job));
-    const struct local_report *r = &db->report;
+    struct local_job *j = local_job_of(job);
+    struct database *db = j->owner;
+    struct local_report *r = &j->report;
+    bool rested_before = db->rested;
     int64_t now = clock_mono_ms();
-    db->busy = false;
-    db->figures = *r;
-    note_captured(db);
-    take_batches(db, r->batches);
-    give_piece(db, r->piece);
-    db->copying = NULL;
+    db->home = j;
+    note_captured(db, r);
+    lanes_take_batches(&db->lanes, r->batches);
+    if (db->reading)
+        transfer_take_cursor(db->reading, &r->cursor, r->piece);
+    db->reading = NULL;
     db->rested = r->rested;
-    if (db->rc) {
-        db->proven = false; /* the map may be half-way, or empty: nothing is copied from it */
-        local_failed(db);
+    db->figures = *r;
+    db->figures.batches = NULL;
+    db->figures.piece = NULL;
+    note_change(db, r, rested_before, now);
+    if (j->rc) {
+        db->lanes.captured.proven = false; /* the map may be half-way, or empty: nothing is copied from it */
+        local_failed(db, &j->err);
         return;
     }
-    db->complaint[0] = 0;
-    db->busy_until_ms = now + (int64_t)db->config->busy_ms;
-    db->proven = !r->waiting;
+    complaint_is_over(&db->complaint);
+    db->pace.busy_until_ms = now + (int64_t)db->config->busy_ms;
+    db->lanes.captured.proven = !r->waiting;
     if (r->through > 0 && !r->moved)
         db->through_run = r->through;
     if (r->opened) { /* once for each file, before anything is looked at */
@@ -264,288 +226,261 @@ static void local_done(struct job *job)
         log_info("database '%s': opened%s", db->config->db_path, r->switched_to_wal ? ", switched to WAL mode" : "");
     }
     if (r->moved) {
-        log_warn("database '%s': its files were replaced or overwritten, or its journal mode was changed; opening them "
-                 "anew and "
-                 "comparing all "
-                 "pages",
-                 db->config->db_path);
-        db->news = true;
-        db->open_at_ms = now;
+        note_moved(db, now);
         return;
     }
-    if (r->resynced) {
-        log_info("database '%s': compared all pages: %u of %u differ%s", db->config->db_path, r->resync.differing,
-                 r->resync.pages, what_is_shipped(&r->resync));
-        after_resync(db);
-    }
+    if (r->resynced)
+        note_resync(db, r);
     if (r->rested)
-        db->closed_event = false;
-    if (db->stopping && db->request.settle && !r->waiting && !r->more)
+        db->signs.closed = false;
+    if (db->stopping && j->request.settle && !r->waiting && !r->more)
         db->final_done = true;
     if (r->commits)
-        db->rest_at_ms = now + (int64_t)db->config->options.rest_after_ms;
-    else if (!r->rested && now >= db->rest_at_ms)
-        db->rest_at_ms = now + REST_RETRY_MS; /* readers were in the way */
-    pace(db, now);
+        db->pace.rest_at_ms = now + (int64_t)db->config->options.rest_after_ms;
+    else if (!r->rested && now >= db->pace.rest_at_ms)
+        db->pace.rest_at_ms = now + REST_RETRY_MS; /* readers were in the way */
+    set_pace(db, r, now);
 }
 
-/* One that hangs is compared when it answers: its turn comes. */
-static bool all_asked(const struct database *db)
-{
-    for (size_t i = 0; i < db->lane_count; i++) {
-        const struct lane *l = &db->lanes[i];
-        if (!ship_hangs(l) && (!l->asked || (l->busy && l->kind == SHIP_ATTACH)))
-            return false;
-    }
-    return true;
-}
+/* ---- starting the local job */
 
-static bool any_keeps(const struct database *db)
+static void fill_request(struct database *db, struct local_job *j)
 {
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (keeps_batches(db, &db->lanes[i]))
-            return true;
-    return false;
-}
-
-/* A catch-up comes first, a base last. */
-static struct lane *lane_to_copy(struct database *db, bool *ret_level)
-{
-    *ret_level = false;
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].copy && db->lanes[i].copy->kind == COPY_CATCH_UP && lane_wants_piece(&db->lanes[i]))
-            return &db->lanes[i];
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (lane_wants_level_piece(&db->lanes[i])) {
-            *ret_level = true;
-            return &db->lanes[i];
-        }
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (lane_wants_piece(&db->lanes[i]))
-            return &db->lanes[i];
-    return NULL;
-}
-
-static bool wants_copy(struct database *db)
-{
-    bool level = false;
-    return lane_to_copy(db, &level) != NULL;
-}
-
-static bool catching_up(const struct database *db)
-{
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].copy && db->lanes[i].copy->kind == COPY_CATCH_UP && ship_healthy(&db->lanes[i]))
-            return true;
-    return false;
-}
-
-/* Replicas that are attached, or wait to be compared, need what changed after this txid. Others are not waited for. */
-static uint64_t needed_after(const struct database *db)
-{
-    uint64_t low = UINT64_MAX;
-    for (size_t i = 0; i < db->lane_count; i++) {
-        const struct lane *l = &db->lanes[i];
-        uint64_t after = l->seen_durable;
-        if (l->seen != DESTINATION_ATTACHED && l->seen != DESTINATION_RESYNC)
-            continue;
-        if (l->copy)
-            after = l->copy->after;
-        else if (!l->busy && l->d.from_empty)
-            after = 0;
-        if (l->base_wanted || l->paused_base || (!l->busy && l->d.entry.base_owed > 0))
-            after = 0;
-        uint64_t history = history_needs_after(db, l);
-        after = history < after ? history : after;
-        low = after < low ? after : low;
-    }
-    return low;
-}
-
-static void fill_request(struct database *db)
-{
-    struct local_request *r = &db->request;
+    struct lanes *all = &db->lanes;
+    struct local_request *r = &j->request;
+    uint64_t max_pending = db->config->options.max_pending;
+    bool asked = lanes_all_asked(all);
     *r = (struct local_request){.run = db->runs,
-                                .rest = db->closed_event || db->stopping,
+                                .rest = db->signs.closed || db->stopping,
                                 .settle = db->stopping && !db->final_done,
-                                .hold = (catching_up(db) && !db->stopping) || db->final_done,
-                                .look = db->touched,
-                                .drop = all_asked(db) && !any_keeps(db),
-                                .may_resync = all_asked(db),
-                                .needed_after = needed_after(db)};
-    r->room =
-        db->backlog.bytes < db->config->options.max_pending ? db->config->options.max_pending - db->backlog.bytes : 0;
-    for (size_t i = 0; i < db->lane_count; i++) {
-        struct destination *d = &db->lanes[i].d;
-        db->lanes[i].compared = !db->lanes[i].busy && d->state == DESTINATION_RESYNC;
-        if (db->lanes[i].compared)
-            r->references[r->reference_count++] =
-                (struct capture_reference){.head_txid = d->entry.durable_txid,
-                                           .head_time_ms = d->head_time_ms,
-                                           .map = d->head_map.page_size ? &d->head_map : NULL};
+                                .hold = (lanes_catch_up(all) && !db->stopping) || db->final_done,
+                                .look = db->signs.touched,
+                                .drop = asked && !lanes_any_keeps(all),
+                                .may_resync = asked,
+                                .room = all->backlog.bytes < max_pending ? max_pending - all->backlog.bytes : 0,
+                                .needed_after = lanes_need_after(all)};
+    for (size_t i = 0; i < all->count; i++) {
+        struct lane *l = &all->list[i];
+        l->compared = l->home && l->home->d.state == DESTINATION_RESYNC;
+        if (!l->compared)
+            continue;
+        const struct destination *d = &l->home->d; /* no ship job starts before the pages are compared */
+        r->references[r->reference_count++] =
+            (struct capture_reference){.head_txid = d->entry.durable_txid,
+                                       .head_time_ms = d->head_time_ms,
+                                       .map = d->head_map.page_size ? &d->head_map : NULL};
     }
-    db->copying = lane_to_copy(db, &db->copying_level);
-    if (db->copying)
-        r->copy = db->copying_level ? db->copying->level : db->copying->copy;
+    db->reading = lanes_wanting_piece(all);
+    if (db->reading)
+        transfer_lend_cursor(db->reading, &r->terms, &r->cursor);
 }
 
-static bool resync_wanted(const struct database *db)
+static bool files_are_open(const struct database *db)
 {
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (!db->lanes[i].busy && db->lanes[i].d.state == DESTINATION_RESYNC)
-            return true;
-    return false;
+    return watch_is_open(&db->home->local.watch);
 }
 
-/* Is there a reason to run the local job now? */
-static bool local_due(struct database *db, int64_t now)
+/* Is there a reason to run the local job? */
+static bool local_wanted(struct database *db, int64_t now)
 {
-    if (now < db->open_at_ms)
-        return false;
-    if (!watch_is_open(&db->local.watch))
+    const struct local_pace *p = &db->pace;
+    const struct local_report *last = &db->figures;
+    struct lanes *all = &db->lanes;
+    if (!files_are_open(db))
         return true;
-    if (all_asked(db) && (resync_wanted(db) || !db->proven))
+    if (lanes_all_asked(all) && (lanes_want_resync(all) || !all->captured.proven))
         return true;
-    if (wants_copy(db))
+    if (lanes_wanting_piece(all))
         return true;
     if (db->stopping && !db->final_done)
         return true;
-    if (db->final_done)
+    if (db->final_done || now < p->pass_at_ms)
         return false;
-    if (now >= db->pass_at_ms && db->news &&
-        !(catching_up(db) && !db->report.commits && !db->report.torn && now < db->pass_at_ms + 50))
+    bool held = lanes_catch_up(all) && !last->commits && !last->torn && now < p->pass_at_ms + HOLD_MS;
+    if (db->signs.news && !held)
         return true;
-    return !db->rested && (now >= db->rest_at_ms || db->closed_event) && now >= db->pass_at_ms;
+    return !db->rested && (now >= p->rest_at_ms || db->signs.closed);
 }
 
-static void start_local(struct database *db)
+/* May it run now? */
+static bool local_due(struct database *db, int64_t now)
 {
+    if (!db->home || now < db->pace.open_at_ms || (now < db->pace.again_at_ms && !db->signs.any))
+        return false;
+    return local_wanted(db, now);
+}
+
+static void start_local(struct database *db, int64_t now)
+{
+    struct local_job *j = db->home;
+    INVARIANT(db->pace.again_ms == 0 || db->signs.any || now >= db->pace.again_at_ms,
+              "database '%s': a job that changed nothing is started again without an event", db->config->db_path);
     db->runs++;
-    fill_request(db);
-    db->busy = true;
-    db->news = db->touched = false;
-    db->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
-    db->local.capture.beat_ms = &db->job.beat_ms;
-    workers_submit(db->workers, &db->job);
+    fill_request(db, j);
+    db->signs.news = db->signs.touched = db->signs.any = false;
+    j->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
+    j->local.capture.beat_ms = &j->job.beat_ms;
+    db->home = NULL;
+    workers_submit(db->workers, &j->job);
 }
 
 /* ---- when is it all done? */
 
-static bool all_durable(const struct database *db)
-{
-    for (size_t i = 0; i < db->lane_count; i++) {
-        const struct lane *l = &db->lanes[i];
-        if (l->seen == DESTINATION_CONFLICT)
-            continue;
-        if (l->busy || l->d.state != DESTINATION_ATTACHED || l->d.entry.durable_txid != db->captured_txid ||
-            history_owes(db, l))
-            return false;
-    }
-    return true;
-}
-
 static bool anything_running(const struct database *db)
 {
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].busy || db->lanes[i].prune.busy || lane_pieces_busy(&db->lanes[i]))
-            return true;
-    return db->busy;
+    return !db->home || lanes_running(&db->lanes);
+}
+
+static void fail_with_lanes(struct database *db)
+{
+    if (db->lanes.failed)
+        database_fail(db, &db->lanes.error);
+}
+
+/* The replicas that are not in conflict are up to date. */
+static void end_with_conflicts(struct database *db)
+{
+    for (size_t i = 0; i < db->lanes.count; i++)
+        if (db->lanes.list[i].seen.state == DESTINATION_CONFLICT)
+            database_fail(db, &db->lanes.list[i].conflict);
+}
+
+static void end_late(struct database *db)
+{
+    struct err e;
+    err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable");
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        const struct lane *l = &db->lanes.list[i];
+        if (l->complaint.text[0])
+            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s': %.300s", l->url,
+                    l->complaint.text);
+        else if (lane_hangs(l))
+            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s' does not answer", l->url);
+    }
+    database_fail(db, &e);
 }
 
 bool database_finished(struct database *db)
 {
     int64_t now = clock_mono_ms();
+    fail_with_lanes(db);
     if (db->failed && (db->hung || !anything_running(db)))
         return true;
     if (db->failed)
         database_stop(db); /* what runs may take until the deadline of a stop */
     if (!db->stopping)
         return false;
-    if (db->final_done && all_durable(db)) {
-        for (size_t i = 0; i < db->lane_count; i++)
-            if (db->lanes[i].seen == DESTINATION_CONFLICT)
-                database_fail(db, &db->lanes[i].err); /* the others are up to date; this one is not */
+    if (db->final_done && lanes_all_durable(&db->lanes)) {
+        end_with_conflicts(db);
         return !anything_running(db);
     }
-    if (now < db->stop_deadline_ms)
+    if (now < stop_deadline_ms(db))
         return false;
-    if (now > db->stop_deadline_ms + HANG_MS)
+    if (now > stop_deadline_ms(db) + STOP_HANG_MS)
         db->hung = true;
-    struct err e;
-    err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable");
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (db->lanes[i].complaint[0])
-            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s': %.300s", db->lanes[i].d.url,
-                    db->lanes[i].complaint);
-        else if (ship_hangs(&db->lanes[i]))
-            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s' does not answer",
-                    db->lanes[i].d.url);
-    database_fail(db, &e);
+    end_late(db);
     return db->hung || !anything_running(db);
+}
+
+/* ---- looking for news without a job */
+
+static void look_at_sweep(struct database *db, int64_t now)
+{
+    if (now < db->pace.sweep_at_ms)
+        return;
+    db->pace.sweep_at_ms = now + SWEEP_MS;
+    if (!checkpoint_files_ours(&db->home->local.checkpoint))
+        db->signs.news = db->signs.any = true;
+}
+
+static void look_later(struct local_pace *p, int64_t now)
+{
+    if (p->look_ms == 0)
+        return;
+    p->look_at_ms = now + p->look_ms;
+    if (p->look_ms < LOOK_MS_MAX)
+        p->look_ms *= 2;
+    if (now > p->look_until_ms)
+        p->look_ms = 0;
 }
 
 static void look(struct database *db, int64_t now)
 {
-    if (db->busy || !watch_is_open(&db->local.watch) || db->news || db->final_done)
+    struct local_pace *p = &db->pace;
+    if (!db->home || !files_are_open(db) || db->signs.news || db->final_done)
         return;
+    const struct local *local = &db->home->local;
+    bool due = now >= p->sweep_at_ms || (p->look_ms > 0 && now >= p->look_at_ms);
     db->alarm.commit(db->alarm.context, db->wal_path); /* then one more look: what came in between is not lost */
-    if (db->touched && !checkpoint_files_ours(&db->local.checkpoint))
-        db->news = true;
+    if (db->signs.touched && !checkpoint_files_ours(&local->checkpoint))
+        db->signs.news = db->signs.any = true;
     else
-        db->touched = false;
-    bool due = now >= db->sweep_at_ms || (db->look_ms > 0 && now >= db->look_at_ms);
-    if (db->proven &&
-        local_has_news(&db->local)) { /* while it waits for replicas all is news, and nothing can be done about it */
-        db->news = true;
-        db->look_ms = 0;
+        db->signs.touched = false;
+    /* while the database waits for replicas everything is news, and nothing can be done about it */
+    if (db->lanes.captured.proven && local_has_news(local)) {
+        db->signs.news = db->signs.any = true;
+        p->look_ms = 0;
         return;
     }
     if (!due)
         return;
-    if (now >= db->sweep_at_ms) {
-        db->sweep_at_ms = now + SWEEP_MS;
-        if (!checkpoint_files_ours(&db->local.checkpoint))
-            db->news = true;
-    }
-    if (db->look_ms > 0) {
-        db->look_at_ms = now + db->look_ms;
-        if (db->look_ms < LOOK_MS_MAX)
-            db->look_ms *= 2;
-        if (now > db->look_until_ms)
-            db->look_ms = 0;
-    }
+    look_at_sweep(db, now);
+    look_later(p, now);
 }
+
+/* ---- time */
 
 static int64_t earliest(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-int database_timeout_ms(struct database *db)
+static int64_t latest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t next_local_ms(const struct database *db, int64_t now)
+{
+    const struct local_pace *p = &db->pace;
+    int64_t at = INT64_MAX;
+    if (!db->home)
+        return at;
+    if (p->open_at_ms > now)
+        at = earliest(at, p->open_at_ms);
+    if (p->again_at_ms > now)
+        at = earliest(at, p->again_at_ms);
+    if (db->signs.news)
+        at = earliest(at, latest(p->pass_at_ms, p->again_at_ms));
+    if (p->look_ms > 0)
+        at = earliest(at, p->look_at_ms);
+    if (!db->rested && files_are_open(db))
+        at = earliest(at, latest(latest(p->rest_at_ms, p->pass_at_ms), p->again_at_ms));
+    return at;
+}
+
+static int64_t next_ship_ms(const struct lanes *all, int64_t now)
+{
+    int64_t at = INT64_MAX;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (lane_is_away(l))
+            continue;
+        if (l->pace.retry_at_ms > now)
+            at = earliest(at, l->pace.retry_at_ms);
+        else if (l->home->d.state == DESTINATION_ATTACHED && l->home->d.entry.durable_txid < all->captured.txid)
+            at = earliest(at, lanes_due_ms(all, l, now));
+    }
+    return at;
+}
+
+int database_timeout_ms(const struct database *db)
 {
     int64_t now = clock_mono_ms();
-    int64_t at = db->sweep_at_ms > now ? db->sweep_at_ms : now + SWEEP_MS;
-    if (!db->busy) {
-        if (db->open_at_ms > now)
-            at = earliest(at, db->open_at_ms);
-        if (db->news)
-            at = earliest(at, db->pass_at_ms);
-        if (db->look_ms > 0)
-            at = earliest(at, db->look_at_ms);
-        if (!db->rested && watch_is_open(&db->local.watch))
-            at = earliest(at, db->rest_at_ms > db->pass_at_ms ? db->rest_at_ms : db->pass_at_ms);
-    }
-    for (size_t i = 0; i < db->lane_count; i++) {
-        struct lane *l = &db->lanes[i];
-        if (l->busy)
-            continue;
-        if (l->retry_at_ms > now)
-            at = earliest(at, l->retry_at_ms);
-        else if (l->d.state == DESTINATION_ATTACHED && l->d.entry.durable_txid < db->captured_txid)
-            at = earliest(at, ship_due_ms(db, l, now));
-    }
+    int64_t at = db->pace.sweep_at_ms > now ? db->pace.sweep_at_ms : now + SWEEP_MS;
+    at = earliest(at, earliest(next_local_ms(db, now), next_ship_ms(&db->lanes, now)));
     if (db->stopping)
-        at = earliest(at, db->stop_deadline_ms);
+        at = earliest(at, stop_deadline_ms(db));
     if (at <= now)
         return 1;
     return at - now > 60000 ? 60000 : (int)(at - now);
@@ -553,122 +488,105 @@ int database_timeout_ms(struct database *db)
 
 /* ---- start and end */
 
+static void set_authors(struct database *db)
+{
+    for (size_t i = 0; i < db->lanes.count; i++)
+        db->lanes.list[i].author = (struct author){.state = db->state,
+                                                   .run = db->run,
+                                                   .take_over = db->config->take_over,
+                                                   .grace_ms = (int64_t)db->config->options.grace_ms};
+}
+
+/* Finds the replicas in the state file. No ship job has run yet. */
+static int look_up_lanes(struct database *db, struct err *e)
+{
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        struct lane *l = &db->lanes.list[i];
+        if (l->seen.store && destination_look_up(&l->home->d, db->state, e))
+            return -1;
+        lane_look(l);
+    }
+    return 0;
+}
+
+static void wait_for_database(struct database *db, const struct err *e)
+{
+    db->taken = e->code == ERR_BUSY;
+    if (e->code != ERR_NOTFOUND || db->config->once || db->stopping) {
+        database_fail(db, e);
+        return;
+    }
+    if (complaint_text_is_news(&db->complaint, e))
+        log_warn("waiting for the database to appear: %s", e->msg);
+    db->pace.open_at_ms = clock_mono_ms() + REOPEN_MS;
+}
+
 static int open_local(struct database *db)
 {
     struct err e;
-    if (db->ready)
-        return 0;
+    struct local *local = &db->home->local;
     if (!realpath(db->config->db_path, db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
-    if (local_init(&db->local, db->path, &db->config->options, &e)) {
-        db->taken = e.code == ERR_BUSY;
-        if (e.code != ERR_NOTFOUND || db->config->once || db->stopping) {
-            database_fail(db, &e);
-        } else {
-            complain(db->complaint, "waiting for the database to appear", &e);
-            db->open_at_ms = clock_mono_ms() + REOPEN_MS;
-        }
+    if (local_init(local, db->path, &db->config->options, &e)) {
+        wait_for_database(db, &e);
         return -1;
     }
-    db->busy_until_ms = clock_mono_ms() + (int64_t)db->config->busy_ms;
-    db->local.as_it_is = db->config->as_it_is;
-    enum identity_past past = db->local.map_known ? IDENTITY_KEEP_PAST : IDENTITY_LOSE_PAST;
-    state_end_runs(&db->local.state, past);
-    for (size_t i = 0; i < db->lane_count; i++) {
-        struct lane *l = &db->lanes[i];
-        if (l->d.store && destination_look_up(&l->d, &db->local.state, &e)) {
-            database_fail(db, &e);
-            return -1;
-        }
-        l->seen_durable = l->d.entry.durable_txid;
-        l->author = (struct author){.owner = db,
-                                    .state = &db->local.state,
-                                    .run = db->run,
-                                    .take_over = db->config->take_over,
-                                    .grace_ms = (int64_t)db->config->options.grace_ms};
+    db->state = &local->state;
+    db->pace.busy_until_ms = clock_mono_ms() + (int64_t)db->config->busy_ms;
+    local->as_it_is = db->config->as_it_is;
+    state_end_runs(db->state, local->map_known ? IDENTITY_KEEP_PAST : IDENTITY_LOSE_PAST);
+    set_authors(db);
+    if (look_up_lanes(db, &e)) {
+        database_fail(db, &e);
+        return -1;
     }
-    struct state_position at = state_position(&db->local.state);
-    db->captured_txid = at.txid;
-    lag_note(&db->lag, db->captured_txid, at.time_ms);
-    db->ready = true;
+    const struct state_position at = state_position(db->state);
+    db->lanes.captured.txid = at.txid;
+    lag_note(&db->lag, at.txid, at.time_ms);
     return 0;
 }
 
 void database_schedule(struct database *db)
 {
     int64_t now = clock_mono_ms();
+    fail_with_lanes(db);
     if (db->failed)
         return;
-    if (now >= db->open_at_ms && open_local(db))
+    if (!db->state && (now < db->pace.open_at_ms || open_local(db)))
         return;
-    if (!db->ready)
-        return;
-    let_go_of_batches(db);
+    lanes_trim_batches(&db->lanes);
     look(db, now);
-    if (db->config->once && db->proven && all_asked(db))
+    if (db->config->once && db->lanes.captured.proven && lanes_all_asked(&db->lanes))
         database_stop(db);
-    if (!db->busy && local_due(db, now))
-        start_local(db);
-    for (size_t i = 0; i < db->lane_count; i++)
-        ship_schedule(db, &db->lanes[i], now);
-    if (!db->busy && !db->failed && wants_copy(db)) /* a copy that has just begun */
-        start_local(db);
+    db->signs.any |= db->jobs_seen != db->lanes.jobs_ended;
+    db->jobs_seen = db->lanes.jobs_ended;
+    if (local_due(db, now))
+        start_local(db, now);
+    const struct transfer *wanting = lanes_wanting_piece(&db->lanes);
+    lanes_schedule(&db->lanes, now);
+    db->signs.any |= lanes_wanting_piece(&db->lanes) != wanting; /* a copy has just begun */
+    if (!db->lanes.failed && lanes_wanting_piece(&db->lanes) && local_due(db, now))
+        start_local(db, now);
 }
 
 void database_woken(struct database *db)
 {
-    db->look_ms = 1;
-    db->look_at_ms = clock_mono_ms();
-    db->look_until_ms = db->look_at_ms + LOOK_FOR_MS;
+    struct local_pace *p = &db->pace;
+    p->look_ms = 1;
+    p->look_at_ms = clock_mono_ms();
+    p->look_until_ms = p->look_at_ms + LOOK_FOR_MS;
+    db->signs.any = true;
 }
 
 void database_touched(struct database *db)
 {
-    db->touched = true;
+    db->signs.touched = db->signs.any = true;
 }
 
 void database_closed(struct database *db)
 {
-    db->closed_event = true;
-}
-
-static void close_lanes(struct database *db)
-{
-    for (size_t i = 0; i < db->lane_count; i++)
-        lane_close(&db->lanes[i]);
-    free(db->lanes);
-    db->lanes = NULL;
-    db->lane_count = 0;
-}
-
-/* A replica that is away at a start must not keep the others waiting. If none is there, the start fails. */
-static int open_lanes(struct database *db, struct err *e)
-{
-    size_t opened = 0;
-    const struct replicate_config *config = db->config;
-    db->lanes = calloc(config->url_count, sizeof *db->lanes);
-    if (!db->lanes)
-        return err_nomem(e, config->url_count * sizeof *db->lanes);
-    for (; db->lane_count < config->url_count; db->lane_count++) {
-        struct lane *l = &db->lanes[db->lane_count];
-        if (lane_open(l, config->urls[db->lane_count], e) && (e->code == ERR_CONFIG || config->url_count == 1)) {
-            lane_close(l);
-            return -1;
-        }
-        if (!l->d.store)
-            log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
-        opened += l->d.store != NULL;
-        l->base_wanted = config->base;
-        l->budget = budget_full(config->options.put_rate, config->options.put_burst, clock_mono_ms());
-        prune_init(&l->prune, config->urls[db->lane_count], l->d.url, &config->options, clock_mono_ms());
-        for (size_t i = 0; i < db->lane_count; i++)
-            if (strcmp(db->lanes[i].d.url, l->d.url) == 0) {
-                lane_close(l);
-                return err_set(e, ERR_CONFIG, 0, "the replica '%s' is given twice", db->lanes[i].d.url);
-            }
-    }
-    return opened > 0 ? 0 : -1;
+    db->signs.closed = db->signs.any = true;
 }
 
 int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e)
@@ -679,8 +597,13 @@ int database_init(struct database *db, const struct replicate_config *config, st
         return -1;
     if (random_bytes(db->run.bytes, UID_BYTES, e))
         return -1;
-    if (open_lanes(db, e)) {
-        close_lanes(db);
+    db->home = calloc(1, sizeof *db->home);
+    if (!db->home)
+        return err_nomem(e, sizeof *db->home);
+    db->home->owner = db;
+    if (lanes_open(&db->lanes, config, workers, e)) {
+        free(db->home);
+        db->home = NULL;
         return -1;
     }
     return 0;
@@ -688,8 +611,10 @@ int database_init(struct database *db, const struct replicate_config *config, st
 
 void database_release(struct database *db)
 {
-    if (db->ready)
-        local_release(&db->local);
-    backlog_clear(&db->backlog);
-    close_lanes(db);
+    if (db->state)
+        local_release(&db->home->local);
+    db->state = NULL;
+    lanes_close(&db->lanes);
+    free(db->home);
+    db->home = NULL;
 }

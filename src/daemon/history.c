@@ -7,136 +7,162 @@
 #include "base/units.h"
 #include "ship/base_journal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <unistd.h>
 
-/* ---- levels */
-
-/* A compaction that failed, that is of another page size, or whose end level 0 has passed over, is given up. */
-static bool level_is_useless(const struct database *db, const struct lane *l)
+static const struct options *options_of(const struct lanes *all)
 {
-    const struct piece *p = l->level_piece;
-    bool passed = p && p->last && l->d.entry.durable_txid > p->record.txid;
-    return l->level_failed || l->d.state != DESTINATION_ATTACHED || l->level->page_size != db->page_size ||
-           l->level->after != l->d.levels.ends[l->level->level].txid || passed ||
-           (l->copy && l->copy->kind == COPY_CATCH_UP); /* it will pass over */
+    return &all->config->options;
 }
 
-bool history_abandon_level(const struct database *db, struct lane *l)
+/* The process ends and will be started again for what can wait. */
+static bool is_ending(const struct lanes *all)
 {
-    if (!l->level || !level_is_useless(db, l))
-        return false;
-    if (db->busy && db->copying == l)
-        return true;
-    lane_abandon_level(l);
-    return false;
+    return all->stopping && !all->config->once;
 }
 
 /* The writer is so fast that commits may have to be given up: what can wait waits. */
-static bool is_pressed(const struct database *db, const struct lane *l)
+static bool is_pressed(const struct lanes *all, const struct lane *l)
 {
-    return backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) > db->config->options.max_pending / 2;
+    return backlog_bytes_after(&all->backlog, l->seen.durable) > options_of(all)->max_pending / 2;
 }
 
-void history_begin_level(const struct database *db, struct lane *l)
+/* ---- levels */
+
+static const struct piece *level_piece(const struct lane *l)
 {
-    unsigned level = levels_due(&l->d.levels, db->config->options.fanout);
-    bool ending = db->stopping && !db->config->once;
-    if (l->level || level == 0 || ending || is_pressed(db, l) || (l->copy && l->copy->kind == COPY_CATCH_UP))
+    return l->level.last ? l->level.last : transfer_next(&l->level);
+}
+
+/* A compaction is useless if it failed, if it is of another page size, or if level 0 has passed its end. */
+static bool level_is_useless(const struct lane *l, const struct captured_head *captured)
+{
+    const struct piece *p = level_piece(l);
+    const struct destination *d = &l->home->d;
+    const struct copy_terms *terms = &l->level.copy.terms;
+    bool passed = p && p->last && d->entry.durable_txid > p->record.txid;
+    bool will_pass = transfer_is(&l->copy, COPY_CATCH_UP);
+    return l->level.failed || d->state != DESTINATION_ATTACHED || terms->page_size != captured->page_size ||
+           terms->after != d->levels.ends[terms->level].txid || passed || will_pass;
+}
+
+bool history_abandon_level(struct lane *l, const struct captured_head *captured)
+{
+    if (!transfer_under_way(&l->level) || !level_is_useless(l, captured))
+        return false;
+    if (transfer_is_lent(&l->level))
+        return true;
+    transfer_abandon(&l->level);
+    return false;
+}
+
+void history_begin_level(const struct lanes *all, struct lane *l)
+{
+    const struct levels *levels = &l->home->d.levels;
+    unsigned level = levels_due(levels, options_of(all)->fanout);
+    if (transfer_under_way(&l->level) || level == 0 || is_ending(all) || is_pressed(all, l) ||
+        transfer_is(&l->copy, COPY_CATCH_UP))
         return;
-    l->level = copy_new(COPY_LEVEL, l->d.levels.ends[level].txid, db->page_size);
-    if (l->level)
-        l->level->level = level;
+    const struct copy_terms terms = {
+        .kind = COPY_LEVEL, .level = level, .after = levels->ends[level].txid, .page_size = all->captured.page_size};
+    const struct copy copy = copy_begin(&terms);
+    transfer_begin(&l->level, &copy);
 }
 
 bool history_level_ready(const struct lane *l, enum ship_kind *ret_kind)
 {
-    const struct piece *p = l->level_piece;
+    const struct piece *p = level_piece(l);
     if (!p)
         return false;
     *ret_kind = p->last ? SHIP_LEVEL : SHIP_PART;
-    return !p->last || l->d.entry.durable_txid == p->record.txid || !RULE(durable_first);
+    return !p->last || l->home->d.entry.durable_txid == p->record.txid || !RULE(durable_first);
 }
 
 uint64_t history_cut(const struct lane *l)
 {
-    return l->level_piece && l->level_piece->last ? l->level_piece->record.txid : UINT64_MAX;
+    return l->level.last ? l->level.last->record.txid : UINT64_MAX;
 }
 
-/* A part is listed in what comes last; with that the segment is whole. */
-void history_level_done(struct lane *l, enum ship_kind kind)
+/* A part is named by the segment that comes last; with that the segment is whole. */
+void history_level_done(struct lane *l, enum ship_kind kind, unsigned piece_index, const struct listed *object)
 {
-    if (kind == SHIP_PART)
-        l->level_failed |= copy_note(l->level, l->level_piece->index, &l->listed, &l->err) != 0;
+    struct err e;
     l->pieces++;
-    l->piece_bytes += l->listed.size;
-    if (kind == SHIP_LEVEL) {
-        lane_abandon_level(l);
-        return;
-    }
-    piece_free(l->level_piece);
-    l->level_piece = NULL;
+    l->piece_bytes += object->size;
+    if (kind == SHIP_LEVEL)
+        transfer_abandon(&l->level);
+    else
+        l->level.failed |= copy_note(&l->level.copy.objects, piece_index, object, &e) != 0;
 }
 
 /* ---- bases */
 
-static uint64_t database_bytes(const struct database *db)
+static uint64_t database_bytes(const struct lanes *all)
 {
-    return (uint64_t)db->newest.pages * db->page_size;
+    return (uint64_t)all->captured.newest.pages * all->captured.page_size;
 }
 
 static void journal_path_of(const struct lane *l, char out[PATH_TEXT_MAX])
 {
-    base_journal_path(l->author.state->path, l->d.index, out);
+    base_journal_path(l->author.state->path, l->seen.index, out);
 }
 
-/* Goes on where an earlier run stopped, if that still leads to a base which is newer than the one there is. */
-static bool resume_base(const struct database *db, struct lane *l)
+/* Does it still lead to a base that is newer than the one there is? */
+static bool base_is_of_use(const struct copy *c, const struct destination *d, uint32_t page_size)
 {
-    char path[PATH_TEXT_MAX];
-    uint64_t durable = l->d.entry.durable_txid;
-    journal_path_of(l, path);
-    struct copy *c = base_journal_load(path, &l->d.entry);
-    bool of_use = c && c->page_size == db->page_size && c->start <= durable && c->start >= l->d.entry.base_owed &&
-                  c->start > l->d.levels.base_max && c->known_at <= durable;
-    for (size_t i = 0; of_use && i < c->list_count; i++)
-        of_use = c->list[i].max <= durable;
-    if (!of_use) {
-        copy_free(c);
+    const struct copy_terms *t = &c->terms;
+    uint64_t durable = d->entry.durable_txid;
+    if (t->kind == COPY_NONE || t->page_size != page_size || t->start > durable || t->known_at > durable ||
+        t->start < d->entry.base_owed || t->start <= d->levels.base_max)
         return false;
-    }
-    if (c->next_page > 1)
-        log_info("replica '%s': going on with the base from txid %" PRIu64 " at page %u of %u", l->d.url, c->start,
-                 c->next_page, c->end_page);
-    l->copy = c;
-    l->read_all = c->read_all;
-    l->copy_failed = false;
+    for (size_t i = 0; i < c->objects.count; i++)
+        if (c->objects.list[i].max > durable)
+            return false;
     return true;
 }
 
-/* From the durable txid on levels are needed beside it: what came later is in them. */
-void history_start_base(struct database *db, struct lane *l)
+/* Goes on where an earlier run stopped. */
+static bool resume_base(const struct lanes *all, struct lane *l)
 {
     char path[PATH_TEXT_MAX];
-    uint64_t durable = l->d.entry.durable_txid;
-    if (db->newest.pages == 0 || resume_base(db, l))
-        return;
-    struct copy *c = copy_new(COPY_BASE, 0, db->page_size);
-    struct err e;
-    if (!c || random_bytes(c->id.bytes, UID_BYTES, &e)) {
-        copy_free(c);
-        return;
-    }
-    c->start = durable;
-    c->end_page = db->newest.pages;
-    c->known_at = db->newest.txid;
-    l->read_all = l->copy_failed = false;
-    l->copy = c;
-    levels_note_base_begun(&l->d.levels);
+    const struct destination *d = &l->home->d;
     journal_path_of(l, path);
-    base_journal_begin(path, &l->d.entry, c);
-    if (l->d.entry.base_owed > 0) /* others come again and again: they are no news */
-        log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->d.url, c->end_page, c->start);
+    struct copy c = base_journal_load(path, &d->entry);
+    if (!base_is_of_use(&c, d, all->captured.page_size)) {
+        copy_release(&c);
+        return false;
+    }
+    if (c.cursor.next_page > 1)
+        log_info("replica '%s': going on with the base from txid %" PRIu64 " at page %u of %u", l->url, c.terms.start,
+                 c.cursor.next_page, c.terms.end_page);
+    transfer_begin(&l->copy, &c);
+    return true;
+}
+
+/* Levels are needed beside the base from the durable txid on: they hold what changes while it is written. */
+void history_start_base(const struct lanes *all, struct lane *l)
+{
+    char path[PATH_TEXT_MAX];
+    struct destination *d = &l->home->d;
+    struct err e;
+    assert(!transfer_under_way(&l->copy));
+    if (all->captured.newest.pages == 0 || resume_base(all, l))
+        return;
+    struct copy_terms terms = {.kind = COPY_BASE,
+                               .start = d->entry.durable_txid,
+                               .end_page = all->captured.newest.pages,
+                               .known_at = all->captured.newest.txid,
+                               .page_size = all->captured.page_size};
+    if (random_bytes(terms.id.bytes, UID_BYTES, &e))
+        return;
+    const struct copy copy = copy_begin(&terms);
+    transfer_begin(&l->copy, &copy);
+    levels_note_base_begun(&d->levels);
+    journal_path_of(l, path);
+    base_journal_begin(path, &d->entry, &terms);
+    if (d->entry.base_owed > 0) /* later bases come again and again: they are not news */
+        log_info("replica '%s': writing a base of %u pages from txid %" PRIu64, l->url, terms.end_page, terms.start);
 }
 
 void history_note_chunk(const struct lane *l, unsigned index, const struct listed *chunk)
@@ -153,40 +179,40 @@ void history_forget_base(const struct lane *l)
     unlink(path);
 }
 
-bool history_base_due(const struct database *db, const struct lane *l)
+bool history_base_due(const struct lanes *all, const struct lane *l)
 {
-    bool ending = db->stopping && !db->config->once;
-    return l->d.entry.base_owed > 0 || l->base_wanted ||
-           (!ending && !is_pressed(db, l) &&
-            levels_base_due(&l->d.levels, l->d.entry.durable_txid, database_bytes(db),
-                            db->config->options.base_interval_ms));
+    const struct destination *d = &l->home->d;
+    if (d->entry.base_owed > 0 || l->base_wanted)
+        return true;
+    return !is_ending(all) && !is_pressed(all, l) &&
+           levels_base_due(&d->levels, d->entry.durable_txid, database_bytes(all), options_of(all)->base_interval_ms);
 }
 
 /* ---- all of it */
 
 /* Is there something to compact, or a base to write? */
-static bool history_is_due(const struct database *db, const struct lane *l)
+static bool history_is_due(const struct lanes *all, const struct lane *l)
 {
-    return l->level || l->copy || l->paused_base || history_base_due(db, l) ||
-           levels_due(&l->d.levels, db->config->options.fanout) > 0;
+    return transfer_under_way(&l->level) || transfer_under_way(&l->copy) || l->paused_base.terms.kind != COPY_NONE ||
+           history_base_due(all, l) || levels_due(&l->home->d.levels, options_of(all)->fanout) > 0;
 }
 
-bool history_owes(const struct database *db, const struct lane *l)
+bool history_owes(const struct lanes *all, const struct lane *l)
 {
-    return l->d.entry.base_owed > 0 || l->base_wanted ||
-           (db->config->once && (history_is_due(db, l) || l->prune_owed || l->prune.busy));
+    return l->home->d.entry.base_owed > 0 || l->base_wanted ||
+           (all->config->once && (history_is_due(all, l) || l->prune_owed || l->prune.busy));
 }
 
-uint64_t history_needs_after(const struct database *db, const struct lane *l)
+uint64_t history_needs_after(const struct lanes *all, const struct lane *l)
 {
-    if (l->level)
-        return l->level->after;
-    if (l->busy)
+    if (transfer_under_way(&l->level))
+        return l->level.copy.terms.after;
+    if (lane_is_away(l))
         return UINT64_MAX;
-    struct levels then = l->d.levels;
+    struct levels then = l->home->d.levels;
     then.counts[0]++;
-    unsigned level = levels_due(&then, db->config->options.fanout);
-    if (levels_base_due(&then, UINT64_MAX, database_bytes(db), db->config->options.base_interval_ms))
+    unsigned level = levels_due(&then, options_of(all)->fanout);
+    if (levels_base_due(&then, UINT64_MAX, database_bytes(all), options_of(all)->base_interval_ms))
         return 0;
     return level > 0 ? then.ends[level].txid : UINT64_MAX;
 }
@@ -197,8 +223,7 @@ static void prune_done(struct job *job)
 {
     struct prune *p = prune_of_job(job);
     bool news = prune_ended(p, clock_mono_ms());
-    bool lost =
-        p->err.code == ERR_CORRUPT || p->err.code == ERR_NOTFOUND; /* what was durable is not there, or damaged */
+    bool lost = p->err.code == ERR_CORRUPT || p->err.code == ERR_NOTFOUND; /* durable objects are gone or damaged */
     char size[32];
     units_format_size(p->figures.bytes, size);
     if (p->rc == 0 && p->figures.objects > 0)
@@ -211,14 +236,14 @@ static void prune_done(struct job *job)
 }
 
 /* A process that ends soon applies retention when it has written what makes old objects superfluous. */
-void history_prune(struct database *db, struct lane *l, int64_t now)
+void history_prune(const struct lanes *all, struct lane *l, int64_t now_ms)
 {
     uint64_t objects = l->appended + l->pieces;
-    bool due = db->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(db, l)
-                                : !db->stopping && l->seen_durable > 0 && prune_due(&l->prune, objects, now);
+    bool due = all->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(all, l)
+                                 : !all->stopping && l->seen.durable > 0 && prune_due(&l->prune, objects, now_ms);
     if (!due)
         return;
     l->prune_owed = false;
     const struct uid writer = state_writer(l->author.state);
-    prune_start(&l->prune, objects, &writer, db->workers, prune_done);
+    prune_start(&l->prune, objects, &writer, all->workers, prune_done);
 }

@@ -1,232 +1,358 @@
-/* daemon/lanes.c - what a replica can do next, and what becomes of it. */
+/* daemon/lanes.c */
+#include "daemon/lanes.h"
+
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "base/log.h"
 #include "base/trial.h"
-#include "daemon/database.h"
 #include "daemon/history.h"
 
+#include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SHIP_SINGLE_MS 2 /* between two objects of one replica, while they come one by one */
+#define SHIP_SINGLE_MS 2 /* between two objects of one replica, while commits come one by one */
 #define SHIP_LIGHT_MS 10 /* while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
 #define FIRST_SEGMENT_BYTES                                                                                            \
-    SCALE(32u << 20, 5120u) /* a larger database begins with a base instead of one large segment */
+    SCALE(32u << 20, 5120u) /* a larger database begins with a base, not with one large segment */
 
-bool ship_hangs(const struct lane *l)
+static void fail(struct lanes *all, const struct err *e)
 {
-    return l->busy && clock_mono_ms() - l->started_at_ms > HANG_MS;
+    if (!all->failed)
+        all->error = *e;
+    all->failed = true;
 }
 
-bool ship_healthy(const struct lane *l)
+/* ---- open and close */
+
+static bool url_is_given_before(const struct lanes *all, const struct lane *l)
 {
-    return l->seen == DESTINATION_ATTACHED && l->backoff_ms == 0 && !ship_hangs(l);
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->list[i].url, l->url) == 0)
+            return true;
+    return false;
 }
 
-static void ship_done(struct job *job);
-static void piece_done(struct job *job);
-
-static bool collect_batches(struct database *db, struct lane *l)
+/* ERR_CONFIG, or any error of an only replica: the start fails. Other replicas may be away. */
+static int open_lane(struct lanes *all, struct lane *l, const char *url, struct err *e)
 {
-    uint64_t durable = l->d.entry.durable_txid;
-    l->batch_count = 0;
-    if (durable >= l->d.since || !RULE(splice))
-        l->batch_count =
-            backlog_find(&db->backlog, durable + 1, db->page_size, LANE_BYTES_MAX, l->batches, LANE_BATCHES_MAX);
-    return l->batch_count > 0;
+    const struct options *o = &all->config->options;
+    int64_t now = clock_mono_ms();
+    int rc = lane_open(l, url, e);
+    if (!l->home || (rc && (e->code == ERR_CONFIG || all->config->url_count == 1)))
+        return -1;
+    if (url_is_given_before(all, l))
+        return err_set(e, ERR_CONFIG, 0, "the replica '%s' is given twice", l->url);
+    if (!l->seen.store)
+        log_warn("replica '%s': trying again until it works: %s", l->url, e->msg);
+    l->all = all;
+    l->base_wanted = all->config->base;
+    l->pace.budget = budget_full(o->put_rate, o->put_burst, now);
+    prune_init(&l->prune, url, l->url, o, now);
+    return 0;
 }
 
-/* Beside level 0: what it puts moves no position. */
-static bool puts_beside(enum ship_kind kind)
+int lanes_open(struct lanes *all, const struct replicate_config *config, struct workers *workers, struct err *e)
 {
-    return kind == SHIP_MARKER || kind == SHIP_PART || kind == SHIP_LEVEL;
+    size_t opened = 0;
+    *all = (struct lanes){.config = config, .workers = workers};
+    all->list = calloc(config->url_count, sizeof *all->list);
+    if (!all->list)
+        return err_nomem(e, config->url_count * sizeof *all->list);
+    for (; all->count < config->url_count; all->count++) {
+        struct lane *l = &all->list[all->count];
+        if (open_lane(all, l, config->urls[all->count], e)) {
+            lane_close(l);
+            lanes_close(all);
+            return -1;
+        }
+        opened += l->seen.store != NULL;
+    }
+    if (opened > 0)
+        return 0;
+    lanes_close(all);
+    return -1;
 }
 
-static void start_ship(struct database *db, struct lane *l, enum ship_kind kind)
+void lanes_close(struct lanes *all)
 {
-    if (kind == SHIP_COMMITS)
-        backlog_hold(l->batches, l->batch_count);
-    else
-        l->batch_count = 0;
-    l->started_at_ms = clock_mono_ms();
-    l->base_was_owed = l->d.entry.base_owed > 0;
-    if (kind != SHIP_ATTACH)
-        budget_take(&l->budget, l->started_at_ms);
-    if (kind != SHIP_ATTACH && !puts_beside(kind))
-        l->shipped_at_ms = l->started_at_ms;
-    l->page_size = db->page_size;
-    l->record = db->newest;
-    lane_start(l, kind, db->workers, ship_done);
+    backlog_clear(&all->backlog);
+    for (size_t i = 0; i < all->count; i++)
+        lane_close(&all->list[i]);
+    free(all->list);
+    all->list = NULL;
+    all->count = 0;
 }
+
+void lanes_stop(struct lanes *all, int64_t now_ms)
+{
+    all->stopping = true;
+    all->progress_ms = now_ms;
+    for (size_t i = 0; i < all->count && !all->config->once; i++)
+        atomic_store(&all->list[i].prune.cancel, true); /* retention goes on some other time */
+}
+
+/* ---- captured commits */
+
+/* Are batches kept for this replica? One in trouble keeps those that continue its head, while there is room. */
+static bool keeps_batches(const struct lanes *all, const struct lane *l)
+{
+    const struct batch *first = all->backlog.first;
+    if (lane_is_healthy(l))
+        return true;
+    return l->seen.state == DESTINATION_ATTACHED && all->backlog.bytes < all->config->options.max_pending &&
+           (first ? first->first <= l->seen.durable + 1 : all->captured.txid == l->seen.durable);
+}
+
+bool lanes_any_keeps(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (keeps_batches(all, &all->list[i]))
+            return true;
+    return false;
+}
+
+/* Every healthy replica has them. The others catch up from the database. */
+void lanes_trim_batches(struct lanes *all)
+{
+    uint64_t low = all->captured.txid;
+    for (size_t i = 0; i < all->count; i++)
+        if (keeps_batches(all, &all->list[i]) && all->list[i].seen.durable < low)
+            low = all->list[i].seen.durable;
+    backlog_trim(&all->backlog, low);
+}
+
+void lanes_take_batches(struct lanes *all, struct batch *list_taken)
+{
+    bool wanted = false;
+    while (list_taken) {
+        struct batch *b = list_taken;
+        list_taken = b->next;
+        backlog_add(&all->backlog, b);
+    }
+    for (size_t i = 0; i < all->count; i++)
+        wanted |= keeps_batches(all, &all->list[i]) || !all->list[i].asked;
+    /* an outage costs granularity, never data */
+    while (all->backlog.first && (!wanted || all->backlog.bytes > 3 * all->config->options.max_pending))
+        backlog_drop_first(&all->backlog);
+}
+
+/* Commits that continue the replica, for one object. */
+static bool collect_batches(const struct lanes *all, struct lane *l)
+{
+    struct shipment *s = l->home;
+    uint64_t durable = s->d.entry.durable_txid;
+    s->batch_count = 0;
+    if (durable >= s->d.since || !RULE(splice))
+        s->batch_count = backlog_find(&all->backlog, durable + 1, all->captured.page_size, SHIPMENT_BYTES_MAX,
+                                      s->batches, SHIPMENT_BATCHES_MAX);
+    return s->batch_count > 0;
+}
+
+/* ---- pace */
 
 /* Commits wait a little for each other, so that a writer at full speed does not make an object of each. */
 static int64_t gap_ms(const struct lane *l)
 {
-    return l->shipped_commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS
-           : l->shipped_commits > 1            ? SHIP_LIGHT_MS
-                                               : SHIP_SINGLE_MS;
+    unsigned commits = l->pace.shipped_commits;
+    return commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : commits > 1 ? SHIP_LIGHT_MS : SHIP_SINGLE_MS;
 }
 
-int64_t ship_due_ms(const struct database *db, const struct lane *l, int64_t now)
+int64_t lanes_due_ms(const struct lanes *all, const struct lane *l, int64_t now_ms)
 {
-    int64_t due = l->shipped_at_ms + gap_ms(l);
-    bool urgent = l->d.entry.durable_txid < db->urgent_txid;
-    bool free = db->stopping || urgent || !l->store || !l->store->costs;
-    const struct options *o = &db->config->options;
-    size_t full =
-        o->max_batch < o->max_pending / 2 ? o->max_batch : o->max_pending / 2; /* more than is kept never waits */
-    if (free || backlog_bytes_after(&db->backlog, l->d.entry.durable_txid) >= full)
+    const struct options *o = &all->config->options;
+    uint64_t durable = l->home->d.entry.durable_txid;
+    int64_t due = l->pace.shipped_at_ms + gap_ms(l);
+    bool free = all->stopping || durable < all->urgent_txid || !l->seen.store || !l->seen.store->costs;
+    size_t full = o->max_batch < o->max_pending / 2 ? o->max_batch : o->max_pending / 2; /* more is never kept */
+    if (free || backlog_bytes_after(&all->backlog, durable) >= full)
         return due;
-    int64_t ready = budget_ready_at_ms(&l->budget, now);
+    int64_t ready = budget_ready_at_ms(&l->pace.budget, now_ms);
     return due > ready ? due : ready;
 }
 
-/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when its jobs are
- * done. */
-static bool abandon_if_useless(struct database *db, struct lane *l)
+/* ---- starting jobs */
+
+static void ship_done(struct job *job);
+static void piece_done(struct job *job);
+
+/* A job of this kind takes the objects, and a piece, of this transfer along; NULL: of none. */
+static struct transfer *carried(struct lane *l, enum ship_kind kind)
 {
-    bool anew = destination_starts_anew(&l->d, db->page_size);
-    bool attached = l->d.state == DESTINATION_ATTACHED;
-    if (l->paused_base && (!attached || anew)) {
-        copy_free(l->paused_base);
-        l->paused_base = NULL;
-    }
-    if (!l->copy)
+    if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
+        return &l->copy;
+    return kind == SHIP_PART || kind == SHIP_LEVEL ? &l->level : NULL;
+}
+
+static void start_ship(struct lanes *all, struct lane *l, enum ship_kind kind)
+{
+    struct shipment *s = l->home;
+    struct transfer *t = carried(l, kind);
+    struct pace *p = &l->pace;
+    s->kind = l->kind = kind;
+    s->author = l->author;
+    s->page_size = all->captured.page_size;
+    s->record = all->captured.newest;
+    if (kind == SHIP_COMMITS)
+        backlog_hold(s->batches, s->batch_count);
+    else
+        s->batch_count = 0;
+    if (t)
+        transfer_load(t, s);
+    p->started_at_ms = clock_mono_ms();
+    if (kind != SHIP_ATTACH)
+        budget_take(&p->budget, p->started_at_ms);
+    if (kind != SHIP_ATTACH && !ship_kind_puts_beside(kind))
+        p->shipped_at_ms = p->started_at_ms;
+    shipment_send(&l->home, all->workers, ship_done);
+}
+
+/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when no job
+ * has a part of it. Returns true if that has to be waited for. */
+static bool abandon_if_useless(const struct lanes *all, struct lane *l)
+{
+    const struct destination *d = &l->home->d;
+    const struct copy_terms *terms = &l->copy.copy.terms;
+    bool anew = destination_starts_anew(d, all->captured.page_size);
+    bool attached = d->state == DESTINATION_ATTACHED;
+    if (!attached || anew)
+        copy_release(&l->paused_base);
+    if (!transfer_under_way(&l->copy))
         return false;
-    bool left_behind = l->copy->kind == COPY_CATCH_UP && l->copy->after != l->d.entry.durable_txid;
-    bool useless = l->copy_failed || !attached || left_behind || l->copy->page_size != db->page_size ||
-                   (l->copy->kind == COPY_BASE && anew);
+    bool left_behind = terms->kind == COPY_CATCH_UP && terms->after != d->entry.durable_txid;
+    bool useless = l->copy.failed || !attached || left_behind || terms->page_size != all->captured.page_size ||
+                   (terms->kind == COPY_BASE && anew);
     if (!useless)
         return false;
-    if (lane_pieces_busy(l) || (db->busy && db->copying == l))
+    if (transfer_is_lent(&l->copy))
         return true;
-    lane_abandon_copy(l);
+    transfer_abandon(&l->copy);
     return false;
 }
 
-static struct piece *next_waiting(const struct lane *l, unsigned *ret_place)
-{
-    struct piece *first = NULL;
-    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
-        if (l->waiting[i] && (!first || l->waiting[i]->index < first->index)) {
-            first = l->waiting[i];
-            *ret_place = i;
-        }
-    return first;
-}
-
 /* In order; nothing is put with a txid that the level-0 objects have not reached. */
-static void start_pieces(struct database *db, struct lane *l)
+static void start_pieces(struct lanes *all, struct lane *l)
 {
-    for (unsigned k = 0; k < COPY_IN_FLIGHT; k++) {
-        unsigned place = 0;
-        struct piece *p = next_waiting(l, &place);
-        if (!p || (l->copy->kind == COPY_BASE && l->d.entry.durable_txid < p->record.txid && RULE(durable_first)))
+    const struct place place = destination_place(&l->home->d);
+    const struct piece *p = NULL;
+    bool is_base = transfer_is(&l->copy, COPY_BASE);
+    while ((p = transfer_next(&l->copy))) {
+        if (is_base && l->home->d.entry.durable_txid < p->record.txid && RULE(durable_first))
             return;
-        if (l->piece_job[k].busy)
-            continue;
-        l->waiting[place] = NULL;
-        budget_take(&l->budget, clock_mono_ms());
-        lane_start_piece(l, &l->piece_job[k], p, db->workers, piece_done);
+        if (!transfer_start_piece(&l->copy, &place, &l->author, l, all->workers, piece_done))
+            return;
+        budget_take(&l->pace.budget, clock_mono_ms());
     }
 }
 
-static bool copy_is_put(const struct lane *l)
+static void start_catch_up(const struct lanes *all, struct lane *l)
 {
-    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
-        if (l->waiting[i])
-            return false;
-    return l->copy && l->read_all && !lane_pieces_busy(l);
-}
-
-static void start_catch_up(struct database *db, struct lane *l)
-{
-    uint64_t durable = l->d.entry.durable_txid;
-    l->read_all = l->copy_failed = false;
-    l->copy = copy_new(COPY_CATCH_UP, durable, db->page_size);
-    if (l->copy && durable > 0 && db->newest.txid > durable + 1)
+    const struct captured_head *now = &all->captured;
+    uint64_t durable = l->home->d.entry.durable_txid;
+    const struct copy_terms terms = {.kind = COPY_CATCH_UP, .after = durable, .page_size = now->page_size};
+    const struct copy copy = copy_begin(&terms);
+    transfer_begin(&l->copy, &copy);
+    if (durable > 0 && now->newest.txid > durable + 1)
         log_info("replica '%s': txid %" PRIu64 " to %" PRIu64
                  " become one restore point: they could not be shipped one by one",
-                 l->d.url, durable + 1, db->newest.txid);
+                 l->url, durable + 1, now->newest.txid);
 }
 
 /* Level 0 goes on, by commits or by a catch-up. */
-static void ship_newest(struct database *db, struct lane *l, int64_t now)
+static void ship_newest(struct lanes *all, struct lane *l, int64_t now_ms)
 {
-    bool anew = destination_starts_anew(&l->d, db->page_size);
-    if (!db->stopping && now < ship_due_ms(db, l, now))
+    const struct captured_head *now = &all->captured;
+    bool anew = destination_starts_anew(&l->home->d, now->page_size);
+    if (!all->stopping && now_ms < lanes_due_ms(all, l, now_ms))
         return;
-    if (collect_batches(db, l) && !(anew && l->d.entry.durable_txid > 0)) {
-        l->upto = history_cut(l);
-        start_ship(db, l, SHIP_COMMITS);
-    } else if (anew && (uint64_t)db->newest.pages * db->page_size > FIRST_SEGMENT_BYTES) {
-        start_ship(db, l, SHIP_ANCHOR);
-    } else if (!l->copy || (!lane_pieces_busy(l) && !(db->busy && db->copying == l))) {
-        if (l->copy) /* a base is under way: it goes on afterwards */
+    if (collect_batches(all, l) && !(anew && l->home->d.entry.durable_txid > 0)) {
+        l->home->upto = history_cut(l);
+        start_ship(all, l, SHIP_COMMITS);
+    } else if (anew && (uint64_t)now->newest.pages * now->page_size > FIRST_SEGMENT_BYTES) {
+        start_ship(all, l, SHIP_ANCHOR);
+    } else if (!transfer_is_lent(&l->copy)) {
+        if (transfer_under_way(&l->copy)) /* a base: it goes on afterwards */
             lane_pause_base(l);
-        start_catch_up(db, l);
+        start_catch_up(all, l);
     }
 }
 
-/* What can this replica do now? At most one ship job; pieces go beside it. */
-void ship_schedule(struct database *db, struct lane *l, int64_t now)
+/* A base, when level 0 has nothing to do. */
+static void go_on_with_base(struct lanes *all, struct lane *l)
+{
+    const struct destination *d = &l->home->d;
+    if (transfer_under_way(&l->copy) || d->entry.durable_txid == 0 ||
+        destination_starts_anew(d, all->captured.page_size))
+        return;
+    if (l->paused_base.terms.kind != COPY_NONE)
+        lane_resume_base(l);
+    else if (history_base_due(all, l))
+        history_start_base(all, l);
+}
+
+static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
 {
     enum ship_kind kind;
-    if (l->busy || now < l->retry_at_ms || l->d.state == DESTINATION_CONFLICT || l->d.state == DESTINATION_RESYNC)
-        return;
-    if (l->d.state == DESTINATION_DETACHED) {
-        if (!abandon_if_useless(db, l) && !history_abandon_level(db, l))
-            start_ship(db, l, SHIP_ATTACH);
-        return;
-    }
-    if (l->d.outgoing.bytes.len > 0) {
-        start_ship(db, l, SHIP_AGAIN);
-        return;
-    }
-    if (abandon_if_useless(db, l) || history_abandon_level(db, l) || !db->proven || db->page_size == 0)
-        return;
-    uint64_t durable = l->d.entry.durable_txid;
-    INVARIANT(durable <= db->captured_txid, "replica '%s': durable at txid %" PRIu64 ", captured %" PRIu64, l->d.url,
-              durable, db->captured_txid);
-    if (l->copy)
-        start_pieces(db, l);
-    if (l->copy && l->copy->kind == COPY_CATCH_UP) {
-        if (l->last_piece && copy_is_put(l))
-            start_ship(db, l, SHIP_CATCH_UP);
+    uint64_t durable = l->home->d.entry.durable_txid;
+    INVARIANT(durable <= all->captured.txid, "replica '%s': durable at txid %" PRIu64 ", captured %" PRIu64, l->url,
+              durable, all->captured.txid);
+    if (transfer_under_way(&l->copy))
+        start_pieces(all, l);
+    if (transfer_is(&l->copy, COPY_CATCH_UP)) {
+        if (l->copy.last && transfer_all_put(&l->copy))
+            start_ship(all, l, SHIP_CATCH_UP);
         return;
     }
-    if (l->copy && copy_is_put(l) && l->copy->put == l->copy->pieces) {
-        start_ship(db, l, SHIP_MARKER);
+    if (transfer_all_put(&l->copy) && l->copy.copy.objects.put == l->copy.copy.cursor.pieces) {
+        start_ship(all, l, SHIP_MARKER);
         return;
     }
-    history_prune(db, l, now);
-    history_begin_level(db, l);
+    history_prune(all, l, now_ms);
+    history_begin_level(all, l);
     if (history_level_ready(l, &kind)) {
-        start_ship(db, l, kind);
+        start_ship(all, l, kind);
         return;
     }
-    if (durable < db->captured_txid) {
-        ship_newest(db, l, now);
-        if (l->busy)
-            return;
-    }
-    if (l->copy || durable == 0 || destination_starts_anew(&l->d, db->page_size))
-        return;
-    if (l->paused_base)
-        lane_resume_base(l);
-    else if (history_base_due(db, l))
-        history_start_base(db, l);
+    if (durable < all->captured.txid)
+        ship_newest(all, l, now_ms);
+    if (!lane_is_away(l))
+        go_on_with_base(all, l);
 }
 
-/* What kind of store it is, once that is known. */
+static void schedule(struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    if (lane_is_away(l) || now_ms < l->pace.retry_at_ms)
+        return;
+    const struct destination *d = &l->home->d;
+    if (d->state == DESTINATION_CONFLICT || d->state == DESTINATION_RESYNC)
+        return;
+    if (d->state == DESTINATION_ATTACHED && d->outgoing.bytes.len > 0) {
+        start_ship(all, l, SHIP_AGAIN);
+        return;
+    }
+    if (abandon_if_useless(all, l) || history_abandon_level(l, &all->captured))
+        return;
+    if (d->state == DESTINATION_DETACHED)
+        start_ship(all, l, SHIP_ATTACH);
+    else if (all->captured.proven && all->captured.page_size > 0)
+        schedule_attached(all, l, now_ms);
+}
+
+void lanes_schedule(struct lanes *all, int64_t now_ms)
+{
+    for (size_t i = 0; i < all->count; i++)
+        schedule(all, &all->list[i], now_ms);
+}
+
+/* ---- when a ship job has ended */
+
+/* The log names the store, once that is known. */
 static void introduce(struct lane *l)
 {
-    struct store *s = l->store;
+    struct store *s = l->seen.store;
     char text[STORE_DESCRIPTION_MAX];
     if (l->introduced || !s)
         return;
@@ -234,168 +360,290 @@ static void introduce(struct lane *l)
     if (!text[0])
         return;
     l->introduced = true;
-    log_info("replica '%s': %s; PUT is %s", l->d.url, text,
+    log_info("replica '%s': %s; PUT is %s", l->url, text,
              s->fencing == STORE_FENCING_STRONG ? "exclusive" : "not exclusive");
     if (s->fencing == STORE_FENCING_WEAK)
-        log_warn("replica '%s': without exclusive PUT a second writer is noticed only afterwards, and each object "
-                 "costs five "
-                 "requests more. Make sure that there is none",
-                 l->d.url);
+        log_warn(
+            "replica '%s': without exclusive PUT a second writer is noticed only afterwards, and each object costs "
+            "five requests more. Make sure that there is none",
+            l->url);
     if (s->note[0])
-        log_warn("replica '%s': %s", l->d.url, s->note);
+        log_warn("replica '%s': %s", l->url, s->note);
 }
 
-static void lane_log(struct lane *l, enum ship_kind kind)
+static void log_success(struct lane *l, const struct shipment *s, bool base_was_owed)
 {
-    if (kind == SHIP_ATTACH)
+    if (s->kind == SHIP_ATTACH)
         introduce(l);
-    if (kind == SHIP_ATTACH && l->d.state != DESTINATION_CONFLICT)
-        log_info("replica '%s': %s", l->d.url, l->d.found);
-    if (kind == SHIP_CATCH_UP && l->d.state == DESTINATION_ATTACHED)
-        log_info("replica '%s': up to date at txid %" PRIu64, l->d.url, l->d.entry.durable_txid);
-    if (kind == SHIP_MARKER && l->base_was_owed)
-        log_info("replica '%s': the base is complete", l->d.url);
+    if (s->kind == SHIP_ATTACH && s->d.state != DESTINATION_CONFLICT)
+        log_info("replica '%s': %s", l->url, s->d.found);
+    if (s->kind == SHIP_CATCH_UP && s->d.state == DESTINATION_ATTACHED)
+        log_info("replica '%s': up to date at txid %" PRIu64, l->url, s->d.entry.durable_txid);
+    if (s->kind == SHIP_MARKER && base_was_owed)
+        log_info("replica '%s': the base is complete", l->url);
 }
 
-static void complain_of_replica(struct lane *l, const struct err *e)
+static void complain(struct lane *l, const struct err *e)
 {
     if (l->failing_since_ms == 0)
         l->failing_since_ms = clock_wall_ms();
-    if (l->complaint[0] && l->complaint_code == e->code && l->complaint_sys == e->sys)
-        return;
-    l->complaint_code = e->code;
-    l->complaint_sys = e->sys;
-    snprintf(l->complaint, sizeof l->complaint, "%s", e->msg);
-    log_warn("replica '%s': trying again until it works: %s", l->d.url, e->msg);
+    if (complaint_is_news(&l->complaint, e))
+        log_warn("replica '%s': trying again until it works: %s", l->url, e->msg);
 }
 
-static void lane_conflict(struct database *db, struct lane *l)
+static void enter_conflict(struct lanes *all, struct lane *l, const struct err *e)
 {
     size_t left = 0;
     l->failing_since_ms = clock_wall_ms();
-    for (size_t i = 0; i < db->lane_count; i++)
-        left += db->lanes[i].seen != DESTINATION_CONFLICT;
+    l->conflict = *e;
+    for (size_t i = 0; i < all->count; i++)
+        left += all->list[i].seen.state != DESTINATION_CONFLICT;
     if (left == 0)
-        database_fail(db, &l->err); /* said at the end */
+        fail(all, e); /* said at the end */
     else
-        log_error("replica '%s': given up, the others go on: %s", l->d.url, l->err.msg);
+        log_error("replica '%s': given up, the others go on: %s", l->url, e->msg);
 }
 
-/* One that was away at the start may turn out to be another that is here. */
-static bool is_given_twice(const struct database *db, const struct lane *l)
+/* A replica that was away at the start may turn out to be another one of the list. */
+static bool is_given_twice(const struct lanes *all, const struct lane *l)
 {
-    for (size_t i = 0; i < db->lane_count; i++)
-        if (&db->lanes[i] != l && !db->lanes[i].busy && db->lanes[i].d.known && l->d.known &&
-            db->lanes[i].d.index == l->d.index)
+    for (size_t i = 0; i < all->count; i++) {
+        const struct sighting *other = &all->list[i].seen;
+        if (&all->list[i] != l && other->known && l->seen.known && other->index == l->seen.index)
             return true;
+    }
     return false;
+}
+
+static void ship_failed(struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    const struct shipment *s = l->home;
+    bool conflict = s->err.code == ERR_CONFLICT;
+    if (conflict && !ship_kind_puts_beside(s->kind)) {
+        enter_conflict(all, l, &s->err);
+        return;
+    }
+    if (all->config->once && s->err.code == ERR_CONFIG && all->count == 1) {
+        fail(all, &s->err); /* somebody waits for the answer, and only a person can help */
+        return;
+    }
+    complain(l, &s->err);
+    if (s->kind == SHIP_MARKER && conflict) {
+        history_forget_base(l);
+        transfer_abandon(&l->copy);
+    }
+    if (s->kind == SHIP_PART || s->kind == SHIP_LEVEL) /* it can be read again at any time */
+        transfer_abandon(&l->level);
+    lane_failed(l, &s->err, now_ms);
+}
+
+static void ship_succeeded(struct lanes *all, struct lane *l, unsigned piece_index, bool base_was_owed, int64_t now_ms)
+{
+    const struct shipment *s = l->home;
+    enum ship_kind kind = s->kind;
+    all->progress_ms = now_ms;
+    if (complaint_is_over(&l->complaint))
+        log_info("replica '%s': reachable again", l->url);
+    lane_succeeded(l);
+    if (s->d.state == DESTINATION_DETACHED)
+        lane_detoured(l, now_ms);
+    else if (kind != SHIP_ATTACH)
+        l->pace.detours = 0;
+    if (!ship_kind_puts_beside(kind))
+        l->pace.shipped_commits = s->d.outgoing.commits;
+    if (kind == SHIP_MARKER) {
+        history_forget_base(l);
+        l->base_wanted = false;
+    }
+    l->prune_owed |=
+        (kind == SHIP_MARKER || kind == SHIP_LEVEL) && all->config->options.prune_interval_ms != OPTION_NEVER;
+    if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
+        transfer_abandon(&l->copy);
+    if (kind == SHIP_PART || kind == SHIP_LEVEL)
+        history_level_done(l, kind, piece_index, &s->listed);
+    log_success(l, s, base_was_owed);
+}
+
+/* The last piece of a catch-up may be needed again; a piece of a level is in the replica, or is read again. */
+static void unload(struct transfer *t, struct shipment *s)
+{
+    transfer_unload(t, s);
+    if (s->kind == SHIP_CATCH_UP)
+        t->last = s->piece;
+    else
+        piece_free(s->piece);
+    s->piece = NULL;
 }
 
 static void ship_done(struct job *job)
 {
-    struct lane *l = lane_of_job(job);
-    struct database *db = (struct database *)l->author.owner;
+    struct shipment *s = shipment_of_job(job);
+    struct lane *l = s->owner;
+    struct lanes *all = l->all;
+    struct transfer *t = carried(l, s->kind);
+    unsigned piece_index = s->piece ? s->piece->index : 0;
+    bool base_was_owed = l->seen.base_owed;
     int64_t now = clock_mono_ms();
-    enum ship_kind kind = l->kind;
-    l->busy = false;
-    l->seen = l->d.state;
-    l->store = l->d.store;
-    l->seen_durable = l->d.entry.durable_txid;
-    l->seen_base_owed = l->d.entry.base_owed > 0;
-    l->seen_base.max = l->d.levels.base_max;
-    l->seen_base.bytes = l->d.levels.base_bytes;
-    l->seen_base.at_ms = l->d.levels.base_at_ms;
-    l->appended = l->d.objects;
-    l->appended_bytes = l->d.bytes;
-    backlog_let_go(l->batches, l->batch_count);
-    if (kind == SHIP_ATTACH)
+    l->home = s;
+    all->jobs_ended++;
+    lane_look(l);
+    backlog_let_go(s->batches, s->batch_count);
+    s->batch_count = 0;
+    if (t)
+        unload(t, s);
+    if (s->kind == SHIP_ATTACH) {
         l->asked = true;
-    if (kind == SHIP_ATTACH && is_given_twice(db, l)) {
-        err_set(&l->err, ERR_CONFIG, 0, "the replica '%s' is given twice", l->d.url);
-        database_fail(db, &l->err);
-        return;
-    }
-    if (l->rc) {
-        if (l->err.code == ERR_CONFLICT && !puts_beside(kind)) {
-            lane_conflict(db, l);
-        } else {
-            if (db->config->once && l->err.code == ERR_CONFIG && db->lane_count == 1) {
-                database_fail(db, &l->err); /* somebody waits for the answer, and only a person can help */
-                return;
-            }
-            complain_of_replica(l, &l->err);
-            if (kind == SHIP_MARKER && l->err.code == ERR_CONFLICT) {
-                history_forget_base(l);
-                lane_abandon_copy(l);
-            }
-            if (kind == SHIP_PART || kind == SHIP_LEVEL) /* it can be read again at any time */
-                lane_abandon_level(l);
-            lane_failed(l, &l->err, now);
-        }
-        return;
-    }
-    database_note_progress(db);
-    if (l->complaint[0])
-        log_info("replica '%s': reachable again", l->d.url);
-    lane_succeeded(l);
-    if (l->d.state == DESTINATION_DETACHED)
-        lane_detoured(l, now);
-    else if (kind != SHIP_ATTACH)
-        l->detours = 0;
-    if (!puts_beside(kind))
-        l->shipped_commits = l->d.outgoing.commits;
-    if (kind == SHIP_MARKER)
-        history_forget_base(l);
-    l->prune_owed |=
-        (kind == SHIP_MARKER || kind == SHIP_LEVEL) && db->config->options.prune_interval_ms != OPTION_NEVER;
-    if (kind == SHIP_CATCH_UP || kind == SHIP_MARKER)
-        lane_abandon_copy(l);
-    if (kind == SHIP_PART || kind == SHIP_LEVEL)
-        history_level_done(l, kind);
-    if (kind == SHIP_MARKER)
-        l->base_wanted = false;
-    lane_log(l, kind);
-}
-
-/* A piece that could not be put waits for another try, alone. */
-static void put_back(struct lane *l, struct piece *piece)
-{
-    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++)
-        if (!l->waiting[i]) {
-            l->waiting[i] = piece;
+        if (is_given_twice(all, l)) {
+            err_set(&s->err, ERR_CONFIG, 0, "the replica '%s' is given twice", l->url);
+            fail(all, &s->err);
             return;
         }
-    abort(); /* it came from there, and what is waiting and what is under way are counted together */
+    }
+    if (s->rc)
+        ship_failed(all, l, now);
+    else
+        ship_succeeded(all, l, piece_index, base_was_owed, now);
 }
+
+/* ---- when a piece job has ended */
 
 static void piece_done(struct job *job)
 {
     struct piece_job *pj = piece_job_of(job);
-    struct lane *l = pj->lane;
+    struct lane *l = pj->owner;
     struct piece *piece = pj->piece;
+    int64_t now = clock_mono_ms();
     pj->busy = false;
     pj->piece = NULL;
+    l->all->jobs_ended++;
     if (pj->rc && pj->err.code != ERR_CONFLICT) {
-        complain_of_replica(l, &pj->err);
-        lane_failed(l, &pj->err, clock_mono_ms());
-        put_back(l, piece);
+        complain(l, &pj->err);
+        lane_failed(l, &pj->err, now);
+        transfer_put_back(&l->copy, piece);
         return;
     }
-    if (pj->rc) { /* its name is taken by another piece of this base: begin a new one */
+    if (pj->rc) { /* its key is taken by another piece of this base: begin a new one */
         history_forget_base(l);
         piece_free(piece);
-        l->copy_failed = true;
+        l->copy.failed = true;
         return;
     }
-    if (l->copy->kind == COPY_BASE)
+    if (transfer_is(&l->copy, COPY_BASE))
         history_note_chunk(l, piece->index, &pj->listed);
-    if (copy_note(l->copy, piece->index, &pj->listed, &pj->err)) {
-        complain_of_replica(l, &pj->err);
-        l->copy_failed = true;
+    if (copy_note(&l->copy.copy.objects, piece->index, &pj->listed, &pj->err)) {
+        complain(l, &pj->err);
+        l->copy.failed = true;
     }
     piece_free(piece);
     l->pieces++;
     l->piece_bytes += pj->listed.size;
-    database_note_progress((struct database *)l->author.owner);
-    l->backoff_ms = 0;
+    l->all->progress_ms = now;
+    l->pace.backoff_ms = 0;
+}
+
+/* ---- what the local job is asked for */
+
+/* A replica that hangs is compared when it answers: its turn comes. */
+bool lanes_all_asked(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (!lane_hangs(l) && (!l->asked || (lane_is_away(l) && l->kind == SHIP_ATTACH)))
+            return false;
+    }
+    return true;
+}
+
+bool lanes_want_resync(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].home && all->list[i].home->d.state == DESTINATION_RESYNC)
+            return true;
+    return false;
+}
+
+/* A replica that attached while the pages were compared with the others waits for its turn. */
+void lanes_compared(struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        struct lane *l = &all->list[i];
+        if (!l->compared)
+            continue;
+        l->compared = false;
+        destination_compared(&l->home->d, &l->author, all->captured.newest.txid, all->captured.page_size);
+        lane_look(l);
+    }
+}
+
+struct transfer *lanes_wanting_piece(struct lanes *all)
+{
+    struct transfer *level = NULL, *base = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        struct lane *l = &all->list[i];
+        if (transfer_is(&l->copy, COPY_CATCH_UP) && transfer_wants_piece(&l->copy))
+            return &l->copy;
+        if (!level && transfer_wants_piece(&l->level))
+            level = &l->level;
+        if (!base && transfer_wants_piece(&l->copy))
+            base = &l->copy;
+    }
+    return level ? level : base;
+}
+
+bool lanes_catch_up(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (transfer_is(&all->list[i].copy, COPY_CATCH_UP) && lane_is_healthy(&all->list[i]))
+            return true;
+    return false;
+}
+
+static uint64_t needs_after(const struct lanes *all, const struct lane *l)
+{
+    uint64_t after = l->seen.durable, history = history_needs_after(all, l);
+    if (transfer_under_way(&l->copy))
+        after = l->copy.copy.terms.after;
+    else if (l->home && l->home->d.from_empty)
+        after = 0;
+    if (l->base_wanted || l->paused_base.terms.kind != COPY_NONE || (l->home && l->home->d.entry.base_owed > 0))
+        after = 0;
+    return history < after ? history : after;
+}
+
+uint64_t lanes_need_after(const struct lanes *all)
+{
+    uint64_t low = UINT64_MAX;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (l->seen.state != DESTINATION_ATTACHED && l->seen.state != DESTINATION_RESYNC)
+            continue;
+        uint64_t after = needs_after(all, l);
+        low = after < low ? after : low;
+    }
+    return low;
+}
+
+/* ---- at the end */
+
+bool lanes_all_durable(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (l->seen.state == DESTINATION_CONFLICT)
+            continue;
+        if (lane_is_away(l) || l->home->d.state != DESTINATION_ATTACHED ||
+            l->home->d.entry.durable_txid != all->captured.txid || history_owes(all, l))
+            return false;
+    }
+    return true;
+}
+
+bool lanes_running(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (lane_is_away(l) || l->prune.busy || transfer_pieces_busy(&l->copy))
+            return true;
+    }
+    return false;
 }

@@ -1,10 +1,8 @@
 /* daemon/prune.c */
 #include "daemon/prune.h"
 
+#include "base/container.h"
 #include "base/trial.h"
-
-#include <stddef.h>
-#include <string.h>
 
 #define FIRST_MS 60000 /* after a start; a daemon that is started anew every day has to come to it */
 #define IDLE_MS_MAX (INT64_C(30) * 86400000)
@@ -35,7 +33,7 @@ bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms)
 
 struct prune *prune_of_job(struct job *job)
 {
-    return (struct prune *)(void *)((char *)job - offsetof(struct prune, job));
+    return CONTAINER_OF(job, struct prune, job);
 }
 
 static void run_prune(struct job *job, struct codec *codec)
@@ -80,11 +78,8 @@ bool prune_ended(struct prune *p, int64_t now_ms)
     if (p->rc == 0 && p->figures.objects == 0 && p->wait_ms < IDLE_MS_MAX)
         p->wait_ms *= 2;
     if (p->rc == 0)
-        p->complaint[0] = 0;
+        complaint_is_over(&p->complaint);
     if (p->rc == 0 || p->err.code == ERR_CANCELED || p->err.code == ERR_BUSY)
         return false;
-    bool news = !p->complaint[0] || p->complaint_code != p->err.code;
-    memcpy(p->complaint, p->err.msg, sizeof p->complaint);
-    p->complaint_code = p->err.code;
-    return news;
+    return complaint_is_news(&p->complaint, &p->err);
 }

@@ -9,6 +9,7 @@
 #ifndef SEAWALL_DAEMON_PRUNE_H
 #define SEAWALL_DAEMON_PRUNE_H
 
+#include "base/complaint.h"
 #include "config/options.h"
 #include "daemon/workers.h"
 #include "retention/retention.h"
@@ -23,9 +24,8 @@ struct prune {
     uint64_t objects;     /* that had been put when it began */
     atomic_bool cancel;   /* the job is to end */
     bool busy;
-    struct uid writer;           /* who we are */
-    char complaint[ERR_MSG_MAX]; /* why retention does not work, as the log said it; "": it does. Of the main thread */
-    enum err_code complaint_code;
+    struct uid writer;          /* who we are */
+    struct complaint complaint; /* why retention does not work, as the log said it; the main thread's */
 
     int rc; /* of the last one */
     struct err err;

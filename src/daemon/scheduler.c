@@ -115,7 +115,7 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
 static void open_control(struct scheduler *s)
 {
     struct err e;
-    if (s->control_tried || !s->db.ready || s->db.config->once) /* one that ends by itself is not asked */
+    if (s->control_tried || !s->db.state || s->db.config->once) /* one that ends by itself is not asked */
         return;
     s->control_tried = true;
     if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.epoll_fd, &e) == 0)
@@ -250,7 +250,7 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
     }
     if (s->db.hung)
         return rc;
-    if (s->db.ready)
+    if (s->db.state)
         database_log_figures(&s->db);
     database_release(&s->db);
     return rc;

@@ -64,19 +64,18 @@ static void set_requests(struct json *j, struct store *s)
 
 static void set_lag(struct json *j, const struct database *db, const struct lane *l)
 {
-    uint64_t behind = db->captured_txid > l->seen_durable ? db->captured_txid - l->seen_durable : 0;
-    int64_t age = clock_wall_ms() - lag_since_ms(&db->lag, l->seen_durable);
+    uint64_t behind = db->lanes.captured.txid > l->seen.durable ? db->lanes.captured.txid - l->seen.durable : 0;
+    int64_t age = clock_wall_ms() - lag_since_ms(&db->lag, l->seen.durable);
     json_set_number(j, "lag_transactions", (int64_t)behind);
     json_set_number(j, "lag_ms", behind > 0 && age > 0 ? age : 0);
 }
 
-/* In CONFLICT no job runs any more: the error of the last one is ours to read. */
 static void set_error(struct json *j, const struct lane *l)
 {
-    bool conflict = l->seen == DESTINATION_CONFLICT;
-    set_text(j, "error", conflict ? l->err.msg : l->failing_since_ms > 0 ? l->complaint : NULL);
+    bool conflict = l->seen.state == DESTINATION_CONFLICT;
+    set_text(j, "error", conflict ? l->conflict.msg : l->failing_since_ms > 0 ? l->complaint.text : NULL);
     set_moment(j, "error_since", l->failing_since_ms);
-    set_text(j, "retention_error", l->prune.complaint);
+    set_text(j, "retention_error", l->prune.complaint.text);
 }
 
 static void set_proof(struct json *j, const struct proof *p, size_t index)
@@ -107,28 +106,28 @@ static void set_proof(struct json *j, const struct proof *p, size_t index)
 static void set_base(struct json *j, const struct lane *l)
 {
     struct json *b = json_object_new();
-    bool known = l->seen == DESTINATION_ATTACHED && l->seen_base.bytes > 0;
+    bool known = l->seen.state == DESTINATION_ATTACHED && l->seen.base.bytes > 0;
     if (known)
-        json_set_number(b, "txid", (int64_t)l->seen_base.max);
+        json_set_number(b, "txid", (int64_t)l->seen.base.max);
     else
         json_set_null(b, "txid");
-    set_moment(b, "time", known ? clock_wall_ms() - (clock_mono_ms() - l->seen_base.at_ms) : 0);
-    json_set_number(b, "bytes", (int64_t)l->seen_base.bytes);
-    json_set_flag(b, "running", (l->copy && l->copy->kind == COPY_BASE) || l->paused_base);
+    set_moment(b, "time", known ? clock_wall_ms() - (clock_mono_ms() - l->seen.base.at_ms) : 0);
+    json_set_number(b, "bytes", (int64_t)l->seen.base.bytes);
+    json_set_flag(b, "running", transfer_is(&l->copy, COPY_BASE) || l->paused_base.terms.kind == COPY_BASE);
     json_set(j, "base", b);
 }
 
 static struct json *replica_of(const struct database *db, const struct proof *proof, size_t index)
 {
-    const struct lane *l = &db->lanes[index];
+    const struct lane *l = &db->lanes.list[index];
     struct json *j = json_object_new();
-    json_set_text(j, "url", l->d.url);
-    json_set_text(j, "state", replica_state_name(l->seen));
-    json_set_number(j, "durable_txid", (int64_t)l->seen_durable);
+    json_set_text(j, "url", l->url);
+    json_set_text(j, "state", replica_state_name(l->seen.state));
+    json_set_number(j, "durable_txid", (int64_t)l->seen.durable);
     set_lag(j, db, l);
-    json_set_text(j, "fencing", fencing_name(l->store));
+    json_set_text(j, "fencing", fencing_name(l->seen.store));
     set_error(j, l);
-    set_requests(j, l->store);
+    set_requests(j, l->seen.store);
     json_set_number(j, "objects", (int64_t)(l->appended + l->pieces));
     json_set_number(j, "bytes", (int64_t)(l->appended_bytes + l->piece_bytes));
     set_base(j, l);
@@ -162,12 +161,12 @@ struct json *status_of(const struct database *db, const struct proof *proof)
     json_set_text(j, "database", db->path);
     json_set_text(j, "state", state_name(db->figures.at));
     json_set_flag(j, "stopping", db->stopping);
-    set_text(j, "error", db->complaint);
-    json_set_number(j, "captured_txid", (int64_t)db->captured_txid);
-    set_moment(j, "captured_time", db->newest.time_ms);
+    set_text(j, "error", db->complaint.text);
+    json_set_number(j, "captured_txid", (int64_t)db->lanes.captured.txid);
+    set_moment(j, "captured_time", db->lanes.captured.newest.time_ms);
     set_wal(j, db);
     set_figures(j, db);
-    for (size_t i = 0; i < db->lane_count; i++)
+    for (size_t i = 0; i < db->lanes.count; i++)
         json_push(replicas, replica_of(db, proof, i));
     json_set(j, "replicas", replicas);
     return j;

@@ -7,27 +7,28 @@
 /* `touched`: a file put in the place of the database is another database, and has to be seen. */
 static void ask_for_run(struct database *db, struct sync_wait *w, int64_t now)
 {
-    if (db->busy || db->final_done || now < db->open_at_ms ||
-        !watch_is_open(&db->local.watch)) /* or one starts anyway */
+    struct local_pace *p = &db->pace;
+    bool starts_anyway = !db->home || db->final_done || now < p->open_at_ms || !watch_is_open(&db->home->local.watch);
+    if (starts_anyway)
         return;
     if (w->asked && w->asked_run == db->runs)
         return;
-    if (w->asked && db->pass_at_ms < now + AGAIN_MS)
-        db->pass_at_ms = now + AGAIN_MS;
+    if (w->asked && p->pass_at_ms < now + AGAIN_MS)
+        p->pass_at_ms = now + AGAIN_MS;
     w->asked = true;
     w->asked_run = db->runs;
-    db->news = db->touched = true;
+    db->signs.news = db->signs.touched = db->signs.any = true;
 }
 
 void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms)
 {
     *ret_wait = (struct sync_wait){.after_run = db->runs, .base = what == SYNC_BASE};
-    for (size_t i = 0; i < db->lane_count; i++) {
-        struct lane *l = &db->lanes[i];
-        int64_t soon = l->started_at_ms + RETRY_MS;
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        struct lane *l = &db->lanes.list[i];
+        int64_t soon = l->pace.started_at_ms + RETRY_MS;
         l->base_wanted |= what == SYNC_BASE;
-        if (l->retry_at_ms > soon)
-            l->retry_at_ms = soon;
+        if (l->pace.retry_at_ms > soon)
+            l->pace.retry_at_ms = soon;
     }
     ask_for_run(db, ret_wait, now_ms);
 }
@@ -35,10 +36,10 @@ void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what 
 static void note_captured(struct database *db, struct sync_wait *w)
 {
     w->captured = true;
-    w->txid = db->captured_txid;
+    w->txid = db->lanes.captured.txid;
     w->resyncs = db->figures.resyncs;
-    if (db->urgent_txid < w->txid)
-        db->urgent_txid = w->txid;
+    if (db->lanes.urgent_txid < w->txid)
+        db->lanes.urgent_txid = w->txid;
 }
 
 enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_ms)
@@ -52,11 +53,11 @@ enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_
     }
     if (w->resyncs != db->figures.resyncs)
         note_captured(db, w);
-    for (size_t i = 0; i < db->lane_count; i++) {
-        const struct lane *l = &db->lanes[i];
-        if (l->seen == DESTINATION_CONFLICT)
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        const struct lane *l = &db->lanes.list[i];
+        if (l->seen.state == DESTINATION_CONFLICT)
             state = SYNC_CONFLICT;
-        else if (l->seen != DESTINATION_ATTACHED || l->seen_durable < w->txid || l->seen_base_owed ||
+        else if (l->seen.state != DESTINATION_ATTACHED || l->seen.durable < w->txid || l->seen.base_owed ||
                  (w->base && l->base_wanted))
             return SYNC_WAITING;
     }

@@ -2,6 +2,7 @@
 #include "daemon/verification.h"
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -47,8 +48,8 @@ static bool read_moment(const struct json *j, const char *key, int64_t *ret_ms)
 
 static struct proof_record *record_of(struct proof *p, const char *url)
 {
-    for (size_t i = 0; url && i < p->db->lane_count; i++)
-        if (strcmp(p->db->lanes[i].d.url, url) == 0)
+    for (size_t i = 0; url && i < p->db->lanes.count; i++)
+        if (strcmp(p->db->lanes.list[i].url, url) == 0)
             return &p->records[i];
     return NULL;
 }
@@ -107,12 +108,12 @@ static char *document_of(const struct proof *p)
 {
     struct json *j = json_object_new(), *list = json_list_new();
     json_set_number(j, "format", FORMAT);
-    for (size_t i = 0; i < p->db->lane_count; i++) {
+    for (size_t i = 0; i < p->db->lanes.count; i++) {
         const struct proof_record *r = &p->records[i];
         if (r->verified_ms == 0)
             continue;
         struct json *one = json_object_new();
-        json_set_text(one, "url", p->db->lanes[i].d.url);
+        json_set_text(one, "url", p->db->lanes.list[i].url);
         set_moment(one, "verified", r->verified_ms);
         json_set_flag(one, "ok", r->ok);
         json_set_number(one, "problems", (int64_t)r->problems);
@@ -145,14 +146,14 @@ static int replace_file(const char *path, const char *text, struct err *e)
 
 static void run_write(struct job *job, struct codec *codec)
 {
-    struct proof *p = (struct proof *)(void *)((char *)job - offsetof(struct proof, job));
+    struct proof *p = CONTAINER_OF(job, struct proof, job);
     (void)codec;
     p->rc = replace_file(p->path, p->document, &p->error);
 }
 
 static void write_done(struct job *job)
 {
-    struct proof *p = (struct proof *)(void *)((char *)job - offsetof(struct proof, job));
+    struct proof *p = CONTAINER_OF(job, struct proof, job);
     p->writing = false;
     free(p->document);
     p->document = NULL;
@@ -225,7 +226,7 @@ static int start_with(struct proof *p, const char *url, int theirs[3], int ours[
 
 static void note_no_result(struct proof *p, struct proof_record *r, int64_t now_ms, int code, const char *text)
 {
-    const char *url = p->db->lanes[p->index].d.url;
+    const char *url = p->db->lanes.list[p->index].url;
     int64_t interval = (int64_t)p->db->config->options.verify_interval_ms;
     if (!r->error[0] || r->error_code != code)
         log_warn("replica '%s': could not be verified, trying again: %s", url, text);
@@ -291,7 +292,7 @@ static void first_complaint(const struct proof_pipe *err, char out[PROOF_TEXT_MA
 
 static void note_sound(struct proof *p, struct proof_record *r, const struct json *found)
 {
-    const char *url = p->db->lanes[p->index].d.url;
+    const char *url = p->db->lanes.list[p->index].url;
     int64_t txid = 0;
     r->ok = true;
     r->problems = 0;
@@ -320,7 +321,7 @@ static void note_failure(struct proof *p, struct proof_record *r, const struct j
     log_error("replica '%s': verification found %" PRIu64
               " problem%s: %s\n  HINT: 'seawall verify --full' on it names them all; "
               "begin a new replica under another URL, and keep this one for what it can still give",
-              p->db->lanes[p->index].d.url, r->problems, r->problems == 1 ? "" : "s", r->text);
+              p->db->lanes.list[p->index].url, r->problems, r->problems == 1 ? "" : "s", r->text);
 }
 
 /* Exit codes as in seawall(1). It was shipped to with success, so a replica in which nothing is found has lost it. */
@@ -400,16 +401,16 @@ static void look_after_child(struct proof *p, int64_t now_ms)
 static bool is_due(const struct proof *p, size_t index, int64_t now_ms)
 {
     const struct proof_record *r = &p->records[index];
-    const struct lane *l = &p->db->lanes[index];
+    const struct lane *l = &p->db->lanes.list[index];
     int64_t interval = (int64_t)p->db->config->options.verify_interval_ms, age = clock_wall_ms() - r->verified_ms;
-    if (l->seen != DESTINATION_ATTACHED || l->failing_since_ms > 0 || l->seen_durable == 0 || l->seen_base_owed)
+    if (l->seen.state != DESTINATION_ATTACHED || l->failing_since_ms > 0 || l->seen.durable == 0 || l->seen.base_owed)
         return false; /* nothing to be proven, or nobody to ask */
     if (now_ms < r->retry_at_ms)
         return false;
     if (r->verified_ms == 0 || age < 0) /* never; or by a clock that was wrong */
         return now_ms - p->started_ms >= (interval < FIRST_MS ? interval : FIRST_MS);
     if (r->ok && r->proven_ms > 0 &&
-        r->proven_txid >= l->seen_durable) /* idle is free: what nobody wrote was proven already */
+        r->proven_txid >= l->seen.durable) /* idle is free: what nobody wrote was proven already */
         return false;
     return age >= (r->ok || interval < FAILED_MS ? interval : FAILED_MS);
 }
@@ -419,7 +420,7 @@ static bool room_for_restore(struct proof *p)
 {
     const char *dir = getenv("TMPDIR");
     struct statvfs room;
-    uint64_t needed = 2 * (uint64_t)p->db->newest.pages * p->db->page_size;
+    uint64_t needed = 2 * (uint64_t)p->db->lanes.captured.newest.pages * p->db->lanes.captured.page_size;
     if (!dir || !*dir)
         dir = "/tmp";
     if (statvfs(dir, &room) != 0 || (uint64_t)room.f_bavail * room.f_frsize > needed)
@@ -436,8 +437,8 @@ static bool room_for_restore(struct proof *p)
 static void start_next(struct proof *p, int64_t now_ms)
 {
     const struct database *db = p->db;
-    for (size_t i = 0; i < db->lane_count; i++) {
-        size_t index = (p->index + 1 + i) % db->lane_count;
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        size_t index = (p->index + 1 + i) % db->lanes.count;
         if (!is_due(p, index, now_ms))
             continue;
         p->restoring = room_for_restore(p);
@@ -449,7 +450,7 @@ static void start_next(struct proof *p, int64_t now_ms)
 int proof_run(struct proof *p, int64_t now_ms)
 {
     const struct database *db = p->db;
-    if (p->epoll_fd < 0 || !db->ready || db->config->once || db->config->options.verify_interval_ms == OPTION_NEVER)
+    if (p->epoll_fd < 0 || !db->state || db->config->once || db->config->options.verify_interval_ms == OPTION_NEVER)
         return IDLE_MS;
     if (!p->loaded) {
         p->loaded = true;
@@ -473,9 +474,9 @@ int proof_start(struct proof *p, struct database *db, struct err *e)
     *p = PROOF_NONE;
     p->db = db;
     p->started_ms = clock_mono_ms();
-    p->records = calloc(db->lane_count, sizeof *p->records);
+    p->records = calloc(db->lanes.count, sizeof *p->records);
     if (!p->records)
-        return err_nomem(e, db->lane_count * sizeof *p->records);
+        return err_nomem(e, db->lanes.count * sizeof *p->records);
     p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return p->epoll_fd < 0 ? err_sys(e, errno, "epoll_create1") : 0;
 }

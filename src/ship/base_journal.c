@@ -53,17 +53,17 @@ static void append(const char *path, int flags, const uint8_t *bytes, size_t n)
     close(fd);
 }
 
-void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy *copy)
+void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms)
 {
     uint8_t b[HEAD_BYTES];
     memcpy(b, MAGIC, HEAD_PLACE);
     memcpy(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES);
     memcpy(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES);
-    memcpy(b + HEAD_ID, copy->id.bytes, UID_BYTES);
-    put_be64(b + HEAD_START, copy->start);
-    put_be32(b + HEAD_PAGE_SIZE, copy->page_size);
-    put_be32(b + HEAD_END_PAGE, copy->end_page);
-    put_be64(b + HEAD_KNOWN_AT, copy->known_at);
+    memcpy(b + HEAD_ID, terms->id.bytes, UID_BYTES);
+    put_be64(b + HEAD_START, terms->start);
+    put_be32(b + HEAD_PAGE_SIZE, terms->page_size);
+    put_be32(b + HEAD_END_PAGE, terms->end_page);
+    put_be64(b + HEAD_KNOWN_AT, terms->known_at);
     put_be64(b + HEAD_SUM, hash64(b, HEAD_SUM));
     append(path, O_CREAT | O_TRUNC, b, sizeof b);
 }
@@ -83,25 +83,25 @@ void base_journal_note(const char *path, unsigned index, const struct listed *ch
 
 /* ---- reading */
 
-static struct copy *read_head(const uint8_t *b, const struct identity_replica *replica)
+static bool read_head(const uint8_t *b, const struct identity_replica *replica, struct copy *ret_copy)
 {
     uint32_t page_size = get_be32(b + HEAD_PAGE_SIZE);
     if (memcmp(b, MAGIC, HEAD_PLACE) != 0 || get_be64(b + HEAD_SUM) != hash64(b, HEAD_SUM) ||
         memcmp(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES) != 0 ||
         memcmp(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES) != 0 || !page_size_valid(page_size) ||
         get_be32(b + HEAD_END_PAGE) == 0)
-        return NULL;
-    struct copy *c = copy_new(COPY_BASE, 0, page_size);
-    if (!c)
-        return NULL;
-    memcpy(c->id.bytes, b + HEAD_ID, UID_BYTES);
-    c->start = get_be64(b + HEAD_START);
-    c->end_page = get_be32(b + HEAD_END_PAGE);
-    c->known_at = get_be64(b + HEAD_KNOWN_AT);
-    return c;
+        return false;
+    struct copy_terms terms = {.kind = COPY_BASE,
+                               .page_size = page_size,
+                               .start = get_be64(b + HEAD_START),
+                               .end_page = get_be32(b + HEAD_END_PAGE),
+                               .known_at = get_be64(b + HEAD_KNOWN_AT)};
+    memcpy(terms.id.bytes, b + HEAD_ID, UID_BYTES);
+    *ret_copy = copy_begin(&terms);
+    return true;
 }
 
-/* Chunks are put two at a time: the second can be noted first. False: nothing after this counts. */
+/* Chunks are put two at a time: the second can be noted first. False: nothing after this one counts. */
 static bool read_chunk(struct copy *c, const uint8_t *b)
 {
     struct err e;
@@ -109,43 +109,44 @@ static bool read_chunk(struct copy *c, const uint8_t *b)
                            .last_page = get_be32(b + CHUNK_LAST),
                            .max = get_be64(b + CHUNK_MAX),
                            .size = get_be64(b + CHUNK_SIZE)};
-    struct name name = {.kind = NAME_CHUNK, .start = c->start, .run = c->id, .first_page = chunk.first_page};
+    struct name name = {
+        .kind = NAME_CHUNK, .start = c->terms.start, .run = c->terms.id, .first_page = chunk.first_page};
     uint32_t index = get_be32(b + CHUNK_INDEX);
-    if (get_be64(b + CHUNK_SUM) != hash64(b, CHUNK_SUM) || index > c->list_count + COPY_IN_FLIGHT)
+    if (get_be64(b + CHUNK_SUM) != hash64(b, CHUNK_SUM) || index > c->objects.count + COPY_IN_FLIGHT)
         return false;
     memcpy(chunk.digest.bytes, b + CHUNK_DIGEST, DIGEST_BYTES);
     name_format(&name, chunk.name);
-    return copy_note(c, index, &chunk, &e) == 0;
+    return copy_note(&c->objects, index, &chunk, &e) == 0;
 }
 
 /* Only chunks side by side from the first page on count. */
 static void keep_what_continues(struct copy *c)
 {
+    const struct listed *list = c->objects.list;
     uint32_t next = 1;
     size_t n = 0;
-    while (n < c->list_count && c->list[n].first_page == next && c->list[n].last_page >= next) {
-        next = c->list[n].last_page + 1;
+    while (n < c->objects.count && list[n].first_page == next && list[n].last_page >= next) {
+        next = list[n].last_page + 1;
         n++;
     }
-    c->list_count = c->resumed = n;
-    c->pieces = c->put = (unsigned)n;
-    c->next_page = next;
-    c->read_all = next > c->end_page;
+    c->objects.count = c->objects.resumed = n;
+    c->cursor.pieces = c->objects.put = (unsigned)n;
+    c->cursor.next_page = next;
+    c->cursor.read_all = next > c->terms.end_page;
 }
 
-struct copy *base_journal_load(const char *path, const struct identity_replica *replica)
+struct copy base_journal_load(const char *path, const struct identity_replica *replica)
 {
     uint8_t b[HEAD_BYTES > CHUNK_BYTES ? HEAD_BYTES : CHUNK_BYTES];
-    struct copy *c = NULL;
+    struct copy c = {.terms.kind = COPY_NONE};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return NULL;
-    if (read(fd, b, HEAD_BYTES) == HEAD_BYTES)
-        c = read_head(b, replica);
-    while (c && read(fd, b, CHUNK_BYTES) == CHUNK_BYTES && read_chunk(c, b))
+        return c;
+    bool found = read(fd, b, HEAD_BYTES) == HEAD_BYTES && read_head(b, replica, &c);
+    while (found && read(fd, b, CHUNK_BYTES) == CHUNK_BYTES && read_chunk(&c, b))
         ;
     close(fd);
-    if (c)
-        keep_what_continues(c);
+    if (found)
+        keep_what_continues(&c);
     return c;
 }

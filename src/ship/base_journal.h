@@ -13,10 +13,10 @@
 void base_journal_path(const char *state_path, uint32_t replica, char out[PATH_TEXT_MAX]);
 
 /* A base of this replica begins. */
-void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy *copy);
+void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms);
 void base_journal_note(const char *path, unsigned index, const struct listed *chunk);
 
-/* The base as far as it came; NULL: there is none of this replica. */
-struct copy *base_journal_load(const char *path, const struct identity_replica *replica);
+/* The base as far as an earlier run came, to be released by the caller. COPY_NONE: this replica has none. */
+struct copy base_journal_load(const char *path, const struct identity_replica *replica);
 
 #endif

@@ -84,14 +84,17 @@ void destination_prove(struct destination *d, int64_t store_ms)
     d->proof_boot_ms = clock_boot_ms();
 }
 
-int destination_info(const struct destination *d, const struct author *a, struct segment_info *ret_info, struct err *e)
+struct place destination_place(const struct destination *d)
+{
+    assert(d->store && d->known);
+    return (struct place){.store = d->store, .database = d->entry.database};
+}
+
+int author_info(const struct author *a, const struct uid *database, struct segment_info *ret_info, struct err *e)
 {
     struct identity id = state_identity(a->state);
-    *ret_info = (struct segment_info){.kind = OBJECT_SEGMENT,
-                                      .time_ms = clock_wall_ms(),
-                                      .database = d->entry.database,
-                                      .writer = id.writer,
-                                      .run = a->run};
+    *ret_info = (struct segment_info){
+        .kind = OBJECT_SEGMENT, .time_ms = clock_wall_ms(), .database = *database, .writer = id.writer, .run = a->run};
     return random_bytes(ret_info->nonce.bytes, UID_BYTES, e);
 }
 
@@ -227,7 +230,7 @@ int destination_build_commits(struct destination *d, const struct author *a, str
         goto out;
     }
     assert(record_count > 0);
-    rc = destination_info(d, a, &info, e);
+    rc = author_info(a, &d->entry.database, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
     for (size_t i = 0; rc == 0 && i < version_count; i++) {
@@ -272,21 +275,21 @@ int destination_build_catch_up(struct destination *d, const struct author *a, co
 {
     struct segment_info info = {0};
     struct segment_writer w = {0};
-    int rc = destination_info(d, a, &info, e);
+    int rc = author_info(a, &d->entry.database, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, piece->page_size, e);
     if (rc == 0)
         rc = destination_add_piece(&w, piece, e);
     if (rc == 0) {
         link_to_head(&info, d, piece->record.txid, w.page_size);
-        info.flags |= SEGMENT_LAST_ONLY | (copy->list_count ? SEGMENT_IN_PARTS : 0);
+        info.flags |= SEGMENT_LAST_ONLY | (copy->objects.count ? SEGMENT_IN_PARTS : 0);
         info.first_page = piece->first_page;
         info.last_page = piece->last_page;
         struct segment_content content = {.info = &info,
                                           .records = &piece->record,
                                           .record_count = 1,
-                                          .list = copy->list,
-                                          .list_count = copy->list_count};
+                                          .list = copy->objects.list,
+                                          .list_count = copy->objects.count};
         rc = finish(d, &w, &content, info.flags & SEGMENT_FROM_EMPTY ? 0 : d->entry.base_owed, e);
     }
     segment_writer_release(&w);
@@ -298,7 +301,7 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
 {
     struct segment_info info = {0};
     struct segment_writer w = {0};
-    int rc = destination_info(d, a, &info, e);
+    int rc = author_info(a, &d->entry.database, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, page_size, e);
     if (rc == 0) {

@@ -111,7 +111,6 @@ struct author {
     struct codec *codec; /* of the worker */
     enum take_over take_over;
     int64_t grace_ms;
-    void *owner; /* whoever started the job; not looked at here */
 };
 
 void destination_enter(struct destination *d, enum destination_state to);
@@ -154,25 +153,35 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
  * unknown, try again later. */
 int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
-/* ---- objects beside level 0: pieces.c. Each has a name that nothing else takes, so that a try whose answer was lost can be
- * repeated: what is found under it then is ours, or the error is ERR_CONFLICT. */
+/* ---- objects beside level 0: pieces.c. Each has a key that nothing else takes, so that a try whose answer was lost can be
+ * repeated: an object that lies under the key then is ours, or the error is ERR_CONFLICT. */
 
-/* A part of a catch-up or of a compacted segment, or a chunk of a base. */
-int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece,
-                          const struct copy *copy, struct listed *ret_listed, struct err *e) MUST_CHECK;
+/* Where the objects of a replica go. Known once the replica was attached; any job may hold a copy. */
+struct place {
+    struct store *store; /* borrowed */
+    struct uid database;
+};
+struct place destination_place(const struct destination *d);
 
-/* The marker that makes a base count. */
-int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
+/* Puts a part of a catch-up or of a compacted segment, or a chunk of a base. Needs nothing of the destination: a ship job
+ * may run at the same time. */
+int destination_put_piece(const struct place *place, const struct author *a, const struct piece *piece,
+                          const struct copy_terms *terms, struct listed *ret_listed, struct err *e) MUST_CHECK;
+
+/* Puts the marker that completes a base. The replica then owes no base. */
+int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy,
                            struct err *e) MUST_CHECK;
 
-/* A compacted segment: the last piece, with the list of the parts before it. It ends at the head. ret_size: bytes of this object.
- */
+/* Puts a compacted segment: its last piece, with the list of the parts before it. It ends at the head. ret_size: bytes of
+ * this object. */
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece,
                           const struct copy *copy, uint64_t *ret_size, struct err *e) MUST_CHECK;
 
-/* For those who build: who writes when, and a piece into a segment. */
-int destination_info(const struct destination *d, const struct author *a, struct segment_info *ret_info,
-                     struct err *e) MUST_CHECK;
+/* ---- for those who build objects */
+
+/* Who writes, for which database, and when. */
+int author_info(const struct author *a, const struct uid *database, struct segment_info *ret_info,
+                struct err *e) MUST_CHECK;
 int destination_add_piece(struct segment_writer *w, const struct piece *p, struct err *e) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/trial.h"
 #include "ship/destination.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,8 @@
 /* ---- what is named has to be there */
 
 struct presence {
-    const struct copy *copy;
-    size_t count; /* of its objects, that are looked for */
+    const struct listed *list;
+    size_t count;
     bool *there;
 };
 
@@ -20,7 +21,7 @@ static int note_listed(void *context, const struct store_entry *entry)
 {
     struct presence *p = context;
     for (size_t i = 0; i < p->count; i++)
-        if (!p->there[i] && p->copy->list[i].size == entry->size && strcmp(p->copy->list[i].name, entry->key) == 0) {
+        if (!p->there[i] && p->list[i].size == entry->size && strcmp(p->list[i].name, entry->key) == 0) {
             p->there[i] = true;
             break;
         }
@@ -28,11 +29,11 @@ static int note_listed(void *context, const struct store_entry *entry)
 }
 
 /* What the listing does not show is asked for: listings may lag. */
-static int check_one(struct destination *d, const struct listed *object, struct err *e)
+static int check_one(struct store *store, const struct listed *object, struct err *e)
 {
     struct buf tail = BUF_INIT(1);
     uint64_t size = 0;
-    int rc = store_read_tail(d->store, object->name, 1, &tail, &size, e);
+    int rc = store_read_tail(store, object->name, 1, &tail, &size, e);
     buf_release(&tail);
     if (rc != 0 && e->code != ERR_NOTFOUND)
         return -1;
@@ -43,21 +44,22 @@ static int check_one(struct destination *d, const struct listed *object, struct 
 
 /* Retention, by others, may have taken for given up what took so long: while this machine was suspended, or between two runs. All
  * of them have names that begin alike: of one base, or of one run. */
-static int check_listed(struct destination *d, const struct copy *copy, size_t count, struct err *e)
+static int check_listed(struct store *store, const struct copy *copy, size_t count, struct err *e)
 {
-    struct presence p = {.copy = copy, .count = count};
+    const struct listed *list = copy->objects.list;
+    struct presence p = {.list = list, .count = count};
     char prefix[NAME_MAX_BYTES];
     if (count == 0)
         return 0;
     p.there = calloc(count, sizeof *p.there);
     if (!p.there)
         return err_nomem(e, count);
-    snprintf(prefix, sizeof prefix, "%s", copy->list[0].name);
-    *(strrchr(prefix, copy->kind == COPY_BASE ? '/' : '-') + 1) = 0;
-    int rc = store_list(d->store, prefix, "", note_listed, &p, e);
+    snprintf(prefix, sizeof prefix, "%s", list[0].name);
+    *(strrchr(prefix, copy->terms.kind == COPY_BASE ? '/' : '-') + 1) = 0;
+    int rc = store_list(store, prefix, "", note_listed, &p, e);
     for (size_t i = 0; rc == 0 && i < count; i++)
         if (!p.there[i])
-            rc = check_one(d, &copy->list[i], e);
+            rc = check_one(store, &list[i], e);
     free(p.there);
     return rc;
 }
@@ -78,11 +80,11 @@ struct object {
 typedef bool is_ours_fn(const struct object *o, const struct segment *found);
 
 /* Under its name lies something: put by a try of ours whose answer was lost? Then that is named from here on. */
-static int take_existing(struct destination *d, const struct author *a, struct object *o, is_ours_fn *is_ours,
+static int take_existing(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
                          struct err *e)
 {
     struct segment s;
-    if (object_load_whole(d->store, o->key, a->codec, &s, &o->digest, e))
+    if (object_load_whole(p->store, o->key, a->codec, &s, &o->digest, e))
         return -1;
     bool ours = object_fits_name(&o->name, &s.trailer.info) && uid_equal(&s.trailer.info.database, &o->info.database) &&
                 is_ours(o, &s);
@@ -92,7 +94,7 @@ static int take_existing(struct destination *d, const struct author *a, struct o
     return ours ? 0 : err_set(e, ERR_CONFLICT, 0, "object '%s' is there already, and is not this one", o->key);
 }
 
-static int put_object(struct destination *d, const struct author *a, struct object *o, is_ours_fn *is_ours,
+static int put_object(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
                       struct err *e)
 {
     struct segment_writer w = {0};
@@ -107,18 +109,18 @@ static int put_object(struct destination *d, const struct author *a, struct obje
     segment_writer_release(&w);
     o->size = bytes.len;
     if (rc == 0)
-        rc = store_put_new(d->store, o->key, bytes.data, bytes.len, NULL, e);
+        rc = store_put_new(p->store, o->key, bytes.data, bytes.len, NULL, e);
     buf_release(&bytes);
     if (rc != 0 && e->code == ERR_EXISTS)
-        return take_existing(d, a, o, is_ours, e);
+        return take_existing(p, a, o, is_ours, e);
     return rc;
 }
 
-static int begin(const struct destination *d, const struct author *a, const struct piece *piece, struct object *o,
+static int begin(const struct place *p, const struct author *a, const struct piece *piece, struct object *o,
                  struct err *e)
 {
     *o = (struct object){.piece = piece};
-    if (destination_info(d, a, &o->info, e))
+    if (author_info(a, &p->database, &o->info, e))
         return -1;
     if (piece) {
         o->info.page_size = piece->page_size;
@@ -139,27 +141,27 @@ static bool is_our_chunk(const struct object *o, const struct segment *found)
            i->max <= o->info.max;
 }
 
-int destination_put_piece(struct destination *d, const struct author *a, const struct piece *piece,
-                          const struct copy *copy, struct listed *ret_listed, struct err *e)
+int destination_put_piece(const struct place *place, const struct author *a, const struct piece *piece,
+                          const struct copy_terms *terms, struct listed *ret_listed, struct err *e)
 {
     struct object o;
-    if (begin(d, a, piece, &o, e))
+    if (begin(place, a, piece, &o, e))
         return -1;
-    if (copy->kind == COPY_BASE) {
-        INVARIANT(copy->start <= o.info.max, "a chunk at txid %" PRIu64 " of a base from %" PRIu64, o.info.max,
-                  copy->start);
+    if (terms->kind == COPY_BASE) {
+        INVARIANT(terms->start <= o.info.max, "a chunk at txid %" PRIu64 " of a base from %" PRIu64, o.info.max,
+                  terms->start);
         o.info.kind = OBJECT_CHUNK;
-        o.info.start = copy->start;
-        o.info.run = copy->id;
+        o.info.start = terms->start;
+        o.info.run = terms->id;
         o.name =
-            (struct name){.kind = NAME_CHUNK, .start = copy->start, .run = copy->id, .first_page = piece->first_page};
+            (struct name){.kind = NAME_CHUNK, .start = terms->start, .run = terms->id, .first_page = piece->first_page};
     } else {
         o.info.kind = OBJECT_PART;
-        o.info.min = copy->after + 1;
+        o.info.min = terms->after + 1;
         o.name = (struct name){.kind = NAME_PART, .run = a->run};
         memcpy(&o.name.number, o.info.nonce.bytes, sizeof o.name.number);
     }
-    if (put_object(d, a, &o, is_our_chunk, e))
+    if (put_object(place, a, &o, is_our_chunk, e))
         return -1;
     *ret_listed = (struct listed){.size = o.size,
                                   .digest = o.digest,
@@ -181,46 +183,53 @@ static bool is_our_marker(const struct object *o, const struct segment *found)
     return same;
 }
 
-/* Their ranges, side by side, are all pages of the base. */
+/* Do the ranges of the chunks, side by side, make all pages of the base? */
 static bool chunks_fill_base(const struct copy *copy)
 {
     uint64_t next = 1;
-    for (size_t i = 0; i < copy->list_count; i++) {
-        if (copy->list[i].first_page != next || copy->list[i].last_page < next)
+    for (size_t i = 0; i < copy->objects.count; i++) {
+        const struct listed *chunk = &copy->objects.list[i];
+        if (chunk->first_page != next || chunk->last_page < next)
             return false;
-        next = (uint64_t)copy->list[i].last_page + 1;
+        next = (uint64_t)chunk->last_page + 1;
     }
-    return copy->end_page > 0 && next == (uint64_t)copy->end_page + 1;
+    return copy->terms.end_page > 0 && next == (uint64_t)copy->terms.end_page + 1;
 }
 
-int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, uint32_t page_size,
-                           struct err *e)
+int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, struct err *e)
 {
+    const struct copy_terms *terms = &copy->terms;
+    const struct copy_objects *chunks = &copy->objects;
+    const struct place place = destination_place(d);
     struct object o;
     uint64_t bytes = 0;
-    if (begin(d, a, NULL, &o, e))
+    assert(terms->kind == COPY_BASE);
+    if (begin(&place, a, NULL, &o, e))
         return -1;
     o.info.kind = OBJECT_MARKER;
-    o.info.run = copy->id;
-    o.info.start = o.info.max = copy->start;
-    o.info.page_size = page_size;
-    o.info.first_page = copy->end_page ? 1 : 0;
-    o.info.last_page = copy->end_page;
-    for (size_t i = 0; i < copy->list_count; i++) {
-        bytes += copy->list[i].size;
-        if (copy->list[i].max > o.info.max)
-            o.info.max = copy->list[i].max;
+    o.info.run = terms->id;
+    o.info.start = o.info.max = terms->start;
+    o.info.page_size = terms->page_size;
+    o.info.first_page = terms->end_page ? 1 : 0;
+    o.info.last_page = terms->end_page;
+    for (size_t i = 0; i < chunks->count; i++) {
+        bytes += chunks->list[i].size;
+        if (chunks->list[i].max > o.info.max)
+            o.info.max = chunks->list[i].max;
     }
     INVARIANT(o.info.max <= d->entry.durable_txid || !RULE(durable_first),
               "a base reaches txid %" PRIu64 ", the replica %" PRIu64, o.info.max, d->entry.durable_txid);
-    o.name = (struct name){.kind = NAME_MARKER, .start = copy->start, .run = copy->id};
-    o.content.list = copy->list;
-    o.content.list_count = copy->list_count;
+    o.name = (struct name){.kind = NAME_MARKER, .start = terms->start, .run = terms->id};
+    o.content.list = chunks->list;
+    o.content.list_count = chunks->count;
     if (!chunks_fill_base(copy))
-        return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " leave out pages", copy->start);
-    if (check_listed(d, copy, copy->resumed, e) || put_object(d, a, &o, is_our_marker, e))
+        return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " leave out pages",
+                       terms->start);
+    if (check_listed(d->store, copy, chunks->resumed, e) || put_object(&place, a, &o, is_our_marker, e))
         return -1;
     levels_note_base(&d->levels, o.info.max, bytes);
+    d->entry.base_owed = 0;
+    state_set_replica(a->state, d->index, &d->entry);
     return 0;
 }
 
@@ -236,30 +245,34 @@ static bool is_same_segment(const struct object *o, const struct segment *found)
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece,
                           const struct copy *copy, uint64_t *ret_size, struct err *e)
 {
+    const struct copy_terms *terms = &copy->terms;
+    const struct copy_objects *parts = &copy->objects;
+    const struct place place = destination_place(d);
+    const struct level_end *from = &d->levels.ends[terms->level];
     struct object o;
-    const struct level_end *from = &d->levels.ends[copy->level];
-    if (begin(d, a, piece, &o, e))
+    uint64_t bytes = 0;
+    assert(terms->kind == COPY_LEVEL && piece->last);
+    if (begin(&place, a, piece, &o, e))
         return -1;
     INVARIANT(piece->record.txid == d->entry.durable_txid || !RULE(durable_first),
-              "a segment of level %u to txid %" PRIu64 ", the head is %" PRIu64, copy->level, piece->record.txid,
+              "a segment of level %u to txid %" PRIu64 ", the head is %" PRIu64, terms->level, piece->record.txid,
               d->entry.durable_txid);
-    INVARIANT(copy->after == from->txid, "a segment of level %u from txid %" PRIu64 ", the last one ends at %" PRIu64,
-              copy->level, copy->after, from->txid);
+    INVARIANT(terms->after == from->txid, "a segment of level %u from txid %" PRIu64 ", the last one ends at %" PRIu64,
+              terms->level, terms->after, from->txid);
     o.info.kind = OBJECT_SEGMENT;
-    o.info.level = copy->level;
-    o.info.min = copy->after + 1;
+    o.info.level = terms->level;
+    o.info.min = terms->after + 1;
     o.info.checksum_before = from->checksum;
-    o.info.flags = copy->list_count ? SEGMENT_IN_PARTS : 0;
-    o.name = (struct name){.kind = NAME_LEVEL, .level = copy->level, .min = o.info.min, .max = o.info.max};
+    o.info.flags = parts->count ? SEGMENT_IN_PARTS : 0;
+    o.name = (struct name){.kind = NAME_LEVEL, .level = terms->level, .min = o.info.min, .max = o.info.max};
     o.content = (struct segment_content){
-        .records = &piece->record, .record_count = 1, .list = copy->list, .list_count = copy->list_count};
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < copy->list_count; i++)
-        bytes += copy->list[i].size;
+        .records = &piece->record, .record_count = 1, .list = parts->list, .list_count = parts->count};
+    for (size_t i = 0; i < parts->count; i++)
+        bytes += parts->list[i].size;
     struct level_end end = {.txid = piece->record.txid, .checksum = piece->record.checksum};
-    if (check_listed(d, copy, copy->list_count, e) || put_object(d, a, &o, is_same_segment, e))
+    if (check_listed(d->store, copy, parts->count, e) || put_object(&place, a, &o, is_same_segment, e))
         return -1;
-    levels_note_segment(&d->levels, copy->level, &end, bytes + o.size);
+    levels_note_segment(&d->levels, terms->level, &end, bytes + o.size);
     *ret_size = o.size;
     return 0;
 }

@@ -136,6 +136,7 @@ struct sim_process {
     struct replicate_config config;
     const char *urls[STORES];
     struct database *db;
+    const struct local *local; /* of db, whoever has it now */
     struct sim_database *files_of;
     const char *state_path;
     struct sim_job {

@@ -177,7 +177,7 @@ int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e)
 
 bool sim_process_watches(const struct sim_process *p, const struct files *f)
 {
-    return p->db && p->db->ready && open_files(&p->db->local.watch) == f;
+    return p->db && p->db->state && open_files(&p->local->watch) == f;
 }
 
 /* ---- in place of checkpoint.c: the same steps, without locks */
@@ -410,6 +410,7 @@ static bool start(struct sim_process *p)
     p->job_count = 0;
     if (database_init(p->db, &p->config, w, &e))
         broken("a daemon does not start: %s", e.msg);
+    p->local = &p->db->home->local;
     p->db->alarm = (struct alarm){.commit = no_alarm, .opened = no_news_of_files};
     return true;
 }

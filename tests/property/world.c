@@ -385,22 +385,23 @@ static void check_any(struct sim_store *s)
 
 /* ---- what must be true of a daemon: durable is what the replica has; what it has not is newer in the map than its head */
 
-static void check_lane(const struct database *db, const struct lane *l, struct sim_store *s)
+static void check_lane(const struct local *local, const struct lane *l, struct sim_store *s)
 {
     struct published *p = published_of(s);
-    const struct destination *d = &l->d;
-    uint64_t h = d->entry.durable_txid;
     struct view v;
     struct err e;
-    if (l->busy || d->state != DESTINATION_ATTACHED || h == 0)
+    if (lane_is_away(l))
         return;
-    uint64_t captured = state_txid(&db->local.state);
+    const struct destination *d = &l->home->d;
+    uint64_t h = d->entry.durable_txid, captured = state_txid(&local->state);
+    if (d->state != DESTINATION_ATTACHED || h == 0)
+        return;
     NEED(h <= captured, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url, captured);
     NEED(h <= p->head && p->points[h].is, "P2: txid %" PRIu64 " is durable in %s, which does not have it", h, s->url);
     NEED(p->points[h].checksum == d->entry.head_checksum, "P2: txid %" PRIu64 " in %s is not what we hold for durable",
          h, s->url);
-    const struct map *map = &db->local.state.map;
-    if (db->local.at < LOCAL_FOLLOWING || !promised(p, h) || destination_starts_anew(d, map->page_size))
+    const struct map *map = &local->state.map;
+    if (local->at < LOCAL_FOLLOWING || !promised(p, h) || destination_starts_anew(d, map->page_size))
         return;
     if (view_open(&v, s)) {
         struct plan plan = {0};
@@ -423,22 +424,22 @@ static void check_lane(const struct database *db, const struct lane *l, struct s
 static void check_conflict(const struct host *h, const struct lane *l, const struct published *p)
 {
     bool foreign = false;
-    if (l->seen != DESTINATION_CONFLICT || h->damaged)
+    if (l->seen.state != DESTINATION_CONFLICT || h->damaged)
         return;
-    struct uid writer = state_writer(&h->process.db->local.state);
+    struct uid writer = state_writer(&h->process.local->state);
     for (size_t i = 0; i < p->writer_count; i++)
         foreign |= !uid_equal(&p->writers[i], &writer);
-    NEED(foreign, "false conflict: only this writer ever wrote there: %s", l->err.msg);
+    NEED(foreign, "false conflict: only this writer ever wrote there: %s", l->conflict.msg);
 }
 
 static void check_host(const struct host *h)
 {
     const struct database *db = h->process.db;
-    if (!h->alive || !db || !db->ready)
+    if (!h->alive || !db || !db->state)
         return;
-    for (size_t i = 0; i < db->lane_count; i++) {
-        check_lane(db, &db->lanes[i], &stores[i]);
-        check_conflict(h, &db->lanes[i], &published[i]);
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        check_lane(h->process.local, &db->lanes.list[i], &stores[i]);
+        check_conflict(h, &db->lanes.list[i], &published[i]);
     }
 }
 
@@ -649,9 +650,9 @@ static void ended(struct host *h, const struct err *e)
 static void note_writer(struct host *h)
 {
     const struct database *db = h->process.db;
-    if (!db->ready)
+    if (!db->state)
         return;
-    struct uid writer = state_writer(&db->local.state);
+    struct uid writer = state_writer(&h->process.local->state);
     bool same = uid_equal(&h->writer, &writer);
     NEED(!h->has_put || h->lost || same, "host %u is another writer than before", number_of(h));
     h->has_put &= same;

@@ -5,6 +5,7 @@
 
 static struct database db;
 static struct lane lanes[2];
+static struct local_job local_job;
 
 /* Two attached replicas, txid 5 captured and durable, nothing runs. */
 static int begin(void **state)
@@ -12,28 +13,29 @@ static int begin(void **state)
     (void)state;
     memset(&db, 0, sizeof db);
     memset(lanes, 0, sizeof lanes);
-    db.lanes = lanes;
-    db.lane_count = 2;
-    db.captured_txid = 5;
+    db.lanes.list = lanes;
+    db.lanes.count = 2;
+    db.home = &local_job;
+    db.lanes.captured.txid = 5;
     db.runs = db.through_run = 3;
     for (size_t i = 0; i < 2; i++) {
-        lanes[i].seen = DESTINATION_ATTACHED;
-        lanes[i].seen_durable = 5;
+        lanes[i].seen.state = DESTINATION_ATTACHED;
+        lanes[i].seen.durable = 5;
     }
     return 0;
 }
 
 static void run_starts(void)
 {
-    db.busy = true;
+    db.home = NULL;
     db.runs++;
-    db.news = db.touched = false;
+    db.signs.news = db.signs.touched = false;
 }
 
 static void run_ends(bool through, uint64_t txid)
 {
-    db.busy = false;
-    db.captured_txid = txid;
+    db.home = &local_job;
+    db.lanes.captured.txid = txid;
     if (through)
         db.through_run = db.runs;
 }
@@ -62,7 +64,7 @@ static void a_run_that_was_under_way_is_no_proof(void **state)
     run_starts();
     run_ends(true, 6);
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
-    lanes[0].seen_durable = lanes[1].seen_durable = 6;
+    lanes[0].seen.durable = lanes[1].seen.durable = 6;
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
 }
 
@@ -86,9 +88,9 @@ static void what_comes_later_is_not_waited_for(void **state)
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     run_starts();
     run_ends(true, 9);
-    lanes[0].seen_durable = lanes[1].seen_durable = 6;
+    lanes[0].seen.durable = lanes[1].seen.durable = 6;
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_DURABLE);
-    assert_int_equal(db.urgent_txid, 6);
+    assert_int_equal(db.lanes.urgent_txid, 6);
 }
 
 static void every_replica_has_to_have_it(void **state)
@@ -98,15 +100,15 @@ static void every_replica_has_to_have_it(void **state)
     sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
-    lanes[0].seen_durable = 6;
+    lanes[0].seen.durable = 6;
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
-    lanes[1].seen_durable = 6;
-    lanes[1].seen = DESTINATION_DETACHED; /* nothing is proven of it */
+    lanes[1].seen.durable = 6;
+    lanes[1].seen.state = DESTINATION_DETACHED; /* nothing is proven of it */
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
-    lanes[1].seen = DESTINATION_ATTACHED;
-    lanes[1].seen_base_owed = true;
+    lanes[1].seen.state = DESTINATION_ATTACHED;
+    lanes[1].seen.base_owed = true;
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_WAITING);
-    lanes[1].seen_base_owed = false;
+    lanes[1].seen.base_owed = false;
     assert_int_equal(sync_look(&db, &w, 1004), SYNC_DURABLE);
 }
 
@@ -114,12 +116,12 @@ static void a_conflict_is_told_when_the_others_have_it(void **state)
 {
     struct sync_wait w;
     (void)state;
-    lanes[0].seen = DESTINATION_CONFLICT;
+    lanes[0].seen.state = DESTINATION_CONFLICT;
     sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
-    lanes[1].seen_durable = 6;
+    lanes[1].seen.durable = 6;
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_CONFLICT);
 }
 
@@ -131,14 +133,14 @@ static void a_comparison_of_all_pages_numbers_anew(void **state)
     sync_begin(&db, &w, SYNC_COMMITS, 1000);
     run_starts();
     run_ends(true, 6);
-    lanes[0].seen_durable = 6;
+    lanes[0].seen.durable = 6;
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     run_starts();
     run_ends(true, 20);
     db.figures.resyncs++;
-    lanes[1].seen_durable = 19;
+    lanes[1].seen.durable = 19;
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
-    lanes[0].seen_durable = lanes[1].seen_durable = 20;
+    lanes[0].seen.durable = lanes[1].seen.durable = 20;
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
 }
 
@@ -147,13 +149,13 @@ static void what_fails_is_tried_again_but_not_more_than_once_a_second(void **sta
 {
     struct sync_wait w;
     (void)state;
-    lanes[0].started_at_ms = 1000;
-    lanes[0].retry_at_ms = 60000;
-    lanes[1].retry_at_ms = 900;
-    lanes[1].started_at_ms = 1000;
+    lanes[0].pace.started_at_ms = 1000;
+    lanes[0].pace.retry_at_ms = 60000;
+    lanes[1].pace.retry_at_ms = 900;
+    lanes[1].pace.started_at_ms = 1000;
     sync_begin(&db, &w, SYNC_COMMITS, 1500);
-    assert_int_equal(lanes[0].retry_at_ms, 2000);
-    assert_int_equal(lanes[1].retry_at_ms, 900);
+    assert_int_equal(lanes[0].pace.retry_at_ms, 2000);
+    assert_int_equal(lanes[1].pace.retry_at_ms, 900);
 }
 
 #define SYNC_UNIT(test) cmocka_unit_test_setup(test, begin)

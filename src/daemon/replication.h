@@ -1,0 +1,33 @@
+/* daemon/replication.h - what is asked of a daemon, and what came of it. */
+#ifndef SEAWALL_DAEMON_REPLICATION_H
+#define SEAWALL_DAEMON_REPLICATION_H
+
+#include "config/options.h"
+#include "ship/destination.h"
+
+struct replicate_config {
+    const char *db_path;
+    const char *const *urls; /* of the replicas, as given */
+    size_t url_count;
+    struct options options;
+    enum take_over take_over;
+    bool once; /* bring the replicas up to date, then end */
+
+    /* for a snapshot; only with `once` */
+    bool as_it_is;    /* take the database in whatever journal mode it is, and never switch it */
+    uint64_t busy_ms; /* how long to wait while the database is locked */
+    bool base;        /* each replica gets a new base */
+};
+
+struct replicate_summary {
+    uint64_t txid;    /* newest captured */
+    size_t replicas;  /* that were given */
+    size_t durable;   /* replicas that are durable at `txid` */
+    uint64_t objects; /* that were put, in all replicas */
+    uint64_t bytes;   /* of these objects */
+    bool taken;       /* another process has the database: nothing was done */
+    bool interrupted; /* by a signal */
+    bool hung;        /* jobs still wait for a store that neither answers nor fails: the process has to end by _exit */
+};
+
+#endif
