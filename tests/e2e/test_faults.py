@@ -217,7 +217,7 @@ def test_a_database_of_another_page_size_takes_over_in_the_middle_of_a_catch_up(
     for suffix in ("-wal", "-shm"):
         stage.db.with_name(stage.db.name + suffix).unlink(missing_ok=True)
     other.rename(stage.db)
-    daemon.wait_for(lambda: "opening them anew" in daemon.log(), 10, "the other database is noticed")
+    daemon.wait_for(lambda: "opening them again" in daemon.log(), 10, "the other database is noticed")
     faults.off("link-hangs")
     daemon.wait_for(stage.restores_source, 20, "the replica has the other database")
     assert daemon.stop() == DONE
