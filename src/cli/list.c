@@ -9,7 +9,7 @@
 #include "config/file.h"
 #include "replica/handle.h"
 #include "replica/inventory.h"
-#include "replica/plan.h"
+#include "replica/points.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@ struct listing {
     unsigned show;
     struct replica_handle replica;
     struct inventory inventory;
-    struct plan_range *ranges;
+    struct point_range *ranges;
     size_t range_count, range_cap;
     uint64_t points;
     uint64_t told; /* of the list that is being printed */
@@ -53,7 +53,7 @@ static int write_failed(struct listing *l)
     return ferror(stdout);
 }
 
-static int note_range(void *context, const struct plan_range *r)
+static int note_range(void *context, const struct point_range *r)
 {
     struct listing *l = context;
     if (l->range_count == l->range_cap) {
@@ -117,10 +117,10 @@ static const char *flag_words(const struct inventory_object *o, const char *quot
 static void print_ranges(const struct listing *l)
 {
     for (size_t i = 0; i < l->range_count; i++) {
-        const struct plan_range *r = &l->ranges[i];
+        const struct point_range *r = &l->ranges[i];
         if (r->first_txid == r->last_txid)
             printf("txid %" PRIu64 ", %s\n", r->last_txid, when(r->last_ms));
-        else if (plan_range_every(r))
+        else if (point_range_every(r))
             printf("txid %" PRIu64 " to %" PRIu64 ", %s to %s, every transaction\n", r->first_txid, r->last_txid,
                    when(r->first_ms), when(r->last_ms));
         else if (r->points == 1)
@@ -197,7 +197,7 @@ static int print_text(struct listing *l, struct err *e)
         print_levels(&l->inventory);
     }
     l->told = 0;
-    if ((l->show & SHOW_POINTS) && plan_points(c, print_point, l, e))
+    if ((l->show & SHOW_POINTS) && points_each(c, print_point, l, e))
         return -1;
     l->told = 0;
     if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
@@ -214,7 +214,7 @@ static void print_json_head(const struct listing *l)
 {
     printf("{\n");
     if (l->range_count) {
-        const struct plan_range *first = &l->ranges[0], *last = &l->ranges[l->range_count - 1];
+        const struct point_range *first = &l->ranges[0], *last = &l->ranges[l->range_count - 1];
         printf("  \"first_txid\": %" PRIu64 ",\n  \"last_txid\": %" PRIu64 ",\n", first->first_point, last->last_txid);
         printf("  \"first_time\": \"%s\",\n  \"last_time\": \"%s\",\n", when(first->first_ms), when(last->last_ms));
     }
@@ -226,11 +226,11 @@ static void print_json_ranges(struct listing *l)
     l->told = 0;
     printf(",\n  \"ranges\": [");
     for (size_t i = 0; i < l->range_count; i++) {
-        const struct plan_range *r = &l->ranges[i];
+        const struct point_range *r = &l->ranges[i];
         printf("%s{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64
                ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
                comma(l), r->first_txid, r->last_txid, when(r->first_ms), when(r->last_ms));
-        printf("\"every\": %s, \"count\": %" PRIu64 "}", plan_range_every(r) ? "true" : "false", r->points);
+        printf("\"every\": %s, \"count\": %" PRIu64 "}", point_range_every(r) ? "true" : "false", r->points);
     }
     printf("\n  ]");
 }
@@ -297,7 +297,7 @@ static int print_json(struct listing *l, struct err *e)
     }
     l->told = 0;
     printf(",\n  \"points\": [");
-    if (plan_points(&l->replica.catalog, print_json_point, l, e))
+    if (points_each(&l->replica.catalog, print_json_point, l, e))
         return -1;
     printf("\n  ]\n}\n");
     return 0;
@@ -307,7 +307,7 @@ static int print_json(struct listing *l, struct err *e)
 
 static int list_catalog(struct listing *l, struct err *e)
 {
-    if (plan_ranges(&l->replica.catalog, note_range, l, e))
+    if (points_ranges(&l->replica.catalog, note_range, l, e))
         return -1;
     if (l->nomem)
         return err_nomem(e, l->range_cap * sizeof *l->ranges);

@@ -94,7 +94,7 @@ static void print_restored(const struct restore_options *o, const struct restore
         clock_format(o->time_ms, when);
         printf("that is the newest restore point not after %s\n", when);
     }
-    if (o->txid == PLAN_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
+    if (o->txid == POINT_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                r->newest_txid);
     if (r->undo && !(o->flags & RESTORE_DRY_RUN))
@@ -142,7 +142,7 @@ static int check_undo(const struct restore_options *o, bool has_config)
         return cli_usage("restore", "--undo takes no replica: what it puts back lies beside the database");
     if (!o->path)
         return cli_usage("restore", "say with -o which database is meant");
-    if (o->txid != PLAN_NEWEST || o->jobs || (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
+    if (o->txid != POINT_NEWEST || o->jobs || (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
         return cli_usage("restore", "with --undo only -o, --integrity-check and --no-keep-undo have a meaning");
     return 0;
 }
@@ -152,7 +152,7 @@ static int check(const struct restore_options *o, bool has_config)
 {
     if (!o->url && !has_config)
         return cli_usage("restore", "it takes the URL of a replica");
-    if (o->txid != PLAN_NEWEST && (o->flags & RESTORE_BY_TIME))
+    if (o->txid != POINT_NEWEST && (o->flags & RESTORE_BY_TIME))
         return cli_usage("restore", "either --txid or --time");
     if (!o->path && (!(o->flags & RESTORE_DRY_RUN) || (o->flags & RESTORE_IF_NO_DB)))
         return cli_usage("restore", "say with -o where the database goes");
@@ -256,8 +256,11 @@ static int undo(const struct restore_options *o, struct bar *bar)
 int cmd_restore(int argc, char **argv)
 {
     struct bar bar = {.wanted = isatty(STDERR_FILENO) != 0, .started_ms = clock_mono_ms()};
-    struct restore_options o = {
-        .txid = PLAN_NEWEST, .cancel = &interrupted, .retrying = cli_tell_retry, .progress = draw_bar, .context = &bar};
+    struct restore_options o = {.txid = POINT_NEWEST,
+                                .cancel = &interrupted,
+                                .retrying = cli_tell_retry,
+                                .progress = draw_bar,
+                                .context = &bar};
     struct restore_result result;
     struct err e;
     bool help = false, wants_undo = false;

@@ -276,14 +276,14 @@ static int parse(int argc, char **argv, struct request *r)
     }
     if (!r->url && !r->config_path)
         return cli_usage("verify", "it takes the URL of a replica");
-    if (!r->restore && (r->txid != PLAN_NEWEST || r->tmp))
+    if (!r->restore && (r->txid != POINT_NEWEST || r->tmp))
         return cli_usage("verify", "--txid and --tmp go with --restore");
     return 0;
 }
 
 int cmd_verify(int argc, char **argv)
 {
-    struct request r = {.txid = PLAN_NEWEST};
+    struct request r = {.txid = POINT_NEWEST};
     struct outcome o = {.restored = false};
     struct sigaction action = {.sa_handler = on_signal};
     struct config *config = NULL;

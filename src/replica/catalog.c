@@ -1,32 +1,54 @@
 /* replica/catalog.c */
 #include "replica/catalog.h"
 
-#include "base/clock.h"
-#include "base/json.h"
+#include "base/array.h"
+#include "base/search.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define IDENTITY_BYTES_MAX 4096
 
 /* ---- listing */
 
 struct list_context {
     struct catalog *catalog;
-    size_t cap0, cap_levels, cap_markers, cap_chunks, cap_parts;
-    bool nomem, identity_seen;
+    size_t caps[NAME_PART + 1]; /* of the list of each kind */
+    char last[STORE_KEY_MAX];   /* the last key of the replica */
+    struct err *e;
+    int rc;
 };
 
-static int push(struct catalog_object **list, size_t *count, size_t *cap, const struct catalog_object *o)
+/* The list of one kind; NULL if objects of this kind are not listed. *ret_count: the address of its count. */
+static struct catalog_object **list_of(struct catalog *c, enum name_kind kind, size_t **ret_count)
 {
-    if (*count == *cap) {
-        size_t grown_cap = *cap ? 2 * *cap : 64;
-        void *grown = realloc(*list, grown_cap * sizeof **list);
-        if (!grown)
-            return -1;
-        *list = grown;
-        *cap = grown_cap;
+    switch (kind) {
+    case NAME_LEVEL0:
+        *ret_count = &c->level0_count;
+        return &c->level0;
+    case NAME_LEVEL:
+        *ret_count = &c->level_count;
+        return &c->levels;
+    case NAME_MARKER:
+        *ret_count = &c->marker_count;
+        return &c->markers;
+    case NAME_CHUNK:
+        *ret_count = &c->chunk_count;
+        return &c->chunks;
+    case NAME_PART:
+        *ret_count = &c->part_count;
+        return &c->parts;
+    case NAME_OTHER:
+        break;
     }
+    return NULL;
+}
+
+static int add_object(struct list_context *l, const struct catalog_object *o)
+{
+    size_t *count = NULL;
+    struct catalog_object **list = list_of(l->catalog, o->name.kind, &count);
+    if (array_reserve(list, &l->caps[o->name.kind], *count + 1, sizeof **list, l->e))
+        return -1;
     (*list)[(*count)++] = *o;
     return 0;
 }
@@ -35,57 +57,60 @@ static int add_entry(void *context, const struct store_entry *entry)
 {
     struct list_context *l = context;
     struct catalog *c = l->catalog;
-    struct catalog_object o = {.name = name_parse(entry->key), .size = entry->size, .time_ms = entry->time_ms};
-    int rc = 0;
-    if (strcmp(entry->key, NAME_IDENTITY) == 0) {
-        l->identity_seen = true;
-        c->identity_size = entry->size;
-        c->identity_time_ms = entry->time_ms;
-    } else if (o.name.kind == NAME_OTHER) {
-        return 0; /* not ours */
+    const struct catalog_object o = {.name = name_parse(entry->key), .size = entry->size, .time_ms = entry->time_ms};
+    const bool identity = strcmp(entry->key, NAME_IDENTITY) == 0;
+    if (o.name.kind == NAME_OTHER && !identity) {
+        c->foreign++;
+        return 0;
     }
+    c->in_order &= strcmp(entry->key, l->last) > 0;
+    memcpy(l->last, entry->key, strlen(entry->key) + 1);
     c->objects++;
     c->bytes += entry->size;
-    if (o.name.kind == NAME_LEVEL0)
-        rc = push(&c->level0, &c->level0_count, &l->cap0, &o);
-    else if (o.name.kind == NAME_LEVEL)
-        rc = push(&c->levels, &c->level_count, &l->cap_levels, &o);
-    else if (o.name.kind == NAME_MARKER)
-        rc = push(&c->markers, &c->marker_count, &l->cap_markers, &o);
-    else if (o.name.kind == NAME_CHUNK)
-        rc = push(&c->chunks, &c->chunk_count, &l->cap_chunks, &o);
-    else if (o.name.kind == NAME_PART)
-        rc = push(&c->parts, &c->part_count, &l->cap_parts, &o);
-    l->nomem |= rc != 0;
-    return rc;
+    if (identity) {
+        c->identity_listed = true;
+        c->identity_size = entry->size;
+        c->identity_time_ms = entry->time_ms;
+        return 0;
+    }
+    return l->rc = add_object(l, &o);
 }
 
-static int identity_lost(const struct store *store, struct err *e)
+int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
 {
-    err_set(e, ERR_CORRUPT, 0, "'%s' has objects of a replica, but no '" NAME_IDENTITY "'", store->url);
-    return err_hint(e, "put that file back from a copy; or move the objects away, and a new replica is begun");
-}
-
-int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
-{
-    struct list_context l = {.catalog = c};
-    *c = (struct catalog){.store = store, .codec = codec};
+    struct err full;
+    struct list_context l = {.catalog = c, .e = &full};
+    *c = (struct catalog){.store = store, .codec = codec, .in_order = true};
     int rc = store_list(store, "", "", add_entry, &l, e);
-    if (rc == 0 && l.nomem)
-        rc = err_nomem(e, (c->level0_count + 1) * sizeof *c->level0);
-    if (rc == 0 && l.identity_seen) {
-        rc = replica_identity_read(store, &c->identity, e);
-        if (rc != 0 && e->code == ERR_NOTFOUND)
-            e->code =
-                ERR_GONE; /* whoever takes "not found" for "no replica" must not be told so of one that was listed */
-    } else if (rc == 0 && c->objects > 0) {
-        rc = identity_lost(store, e);
-    } else if (rc == 0) {
-        rc = err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", store->url);
+    if (rc == 0 && l.rc) { /* a listing that is ended early is not an error of the store */
+        *e = full;
+        rc = -1;
     }
     if (rc)
         catalog_release(c);
     return rc;
+}
+
+static int read_identity(struct catalog *c, struct err *e)
+{
+    if (c->objects == 0)
+        return err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", c->store->url);
+    if (!c->identity_listed)
+        return replica_identity_lost(c->store, e);
+    int rc = replica_identity_read(c->store, &c->identity, e);
+    if (rc != 0 && e->code == ERR_NOTFOUND)
+        e->code = ERR_GONE; /* it was listed: ERR_NOTFOUND would say that there is no replica */
+    return rc;
+}
+
+int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
+{
+    if (catalog_list(c, store, codec, e))
+        return -1;
+    if (read_identity(c, e) == 0)
+        return 0;
+    catalog_release(c);
+    return -1;
 }
 
 static void forget(struct catalog_object *o)
@@ -103,14 +128,6 @@ static void release_objects(struct catalog_object *list, size_t count)
     free(list);
 }
 
-void catalog_spare(struct catalog *c, struct catalog_object *o)
-{
-    if (!o->segment || c->records_kept <= CATALOG_RECORDS_MAX)
-        return;
-    c->records_kept -= o->segment->trailer.record_count;
-    forget(o);
-}
-
 void catalog_release(struct catalog *c)
 {
     release_objects(c->level0, c->level0_count);
@@ -121,10 +138,22 @@ void catalog_release(struct catalog *c)
     *c = (struct catalog){0};
 }
 
+/* ---- records */
+
+static int check_object(const struct catalog *c, const struct catalog_object *o, const struct segment *s, struct err *e)
+{
+    if (!object_fits_name(&o->name, &s->trailer.info))
+        return err_set(e, ERR_CORRUPT, 0, "does not hold what its key says");
+    if (!uid_equal(&s->trailer.info.database, &c->identity.database))
+        return err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
+    return 0;
+}
+
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
 {
     char key[NAME_MAX_BYTES];
     struct segment s;
+    assert(o->name.kind == NAME_LEVEL0 || o->name.kind == NAME_LEVEL || o->name.kind == NAME_MARKER);
     if (o->segment)
         return 0;
     name_format(&o->name, key);
@@ -133,23 +162,25 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
             e->code = ERR_GONE;
         return -1;
     }
-    int rc = object_fits_name(&o->name, &s.trailer.info)
-                 ? 0
-                 : err_set(e, ERR_CORRUPT, 0, "holds something else than its key says");
-    if (rc == 0 && !uid_equal(&s.trailer.info.database, &c->identity.database))
-        rc = err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
+    struct segment *kept = malloc(sizeof *kept);
+    int rc = kept ? check_object(c, o, &s, e) : err_nomem(e, sizeof *kept);
     if (rc) {
         segment_release(&s);
+        free(kept);
         return err_wrap(e, "object '%s'", key);
     }
-    o->segment = malloc(sizeof *o->segment);
-    if (!o->segment) {
-        segment_release(&s);
-        return err_nomem(e, sizeof *o->segment);
-    }
-    *o->segment = s;
+    *kept = s;
+    o->segment = kept;
     c->records_kept += s.trailer.record_count;
     return 0;
+}
+
+void catalog_spare(struct catalog *c, struct catalog_object *o)
+{
+    if (!o->segment || c->records_kept <= CATALOG_RECORDS_MAX)
+        return;
+    c->records_kept -= o->segment->trailer.record_count;
+    forget(o);
 }
 
 void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)
@@ -169,27 +200,58 @@ void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)
     free(keys);
 }
 
-struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid)
+/* ---- level 0, then levels */
+
+size_t catalog_segment_count(const struct catalog *c)
 {
-    size_t low = 0, high = c->level0_count;
-    while (low < high) { /* first with min > txid */
-        size_t mid = low + (high - low) / 2;
-        if (c->level0[mid].name.min > txid)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low ? &c->level0[low - 1] : NULL;
+    return c->level0_count + c->level_count;
 }
 
-/* ---- by name */
+struct catalog_object *catalog_segment(const struct catalog *c, size_t index)
+{
+    assert(index < catalog_segment_count(c));
+    return index < c->level0_count ? &c->level0[index] : &c->levels[index - c->level0_count];
+}
+
+size_t catalog_segment_index(const struct catalog *c, const struct catalog_object *segment)
+{
+    const bool level0 = segment->name.kind == NAME_LEVEL0;
+    const size_t at = (size_t)(segment - (level0 ? c->level0 : c->levels));
+    assert(at < (level0 ? c->level0_count : c->level_count));
+    return level0 ? at : c->level0_count + at;
+}
+
+/* ---- searching */
+
+struct catalog_object *catalog_head(const struct catalog *c)
+{
+    return c->level0_count ? &c->level0[c->level0_count - 1] : NULL;
+}
+
+struct level0_query {
+    const struct catalog_object *level0;
+    uint64_t txid;
+};
+
+static bool begins_after(const void *context, size_t index)
+{
+    const struct level0_query *q = context;
+    return q->level0[index].name.min > q->txid;
+}
+
+struct catalog_object *catalog_level0_at(const struct catalog *c, uint64_t txid)
+{
+    const struct level0_query q = {c->level0, txid};
+    size_t behind = search_first(c->level0_count, begins_after, &q);
+    return behind ? &c->level0[behind - 1] : NULL;
+}
 
 static int compare_numbers(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
 }
 
-/* Two of one kind, in the order of their keys. */
+/* Two names of one kind, in the order of their keys. */
 static int compare_names(const struct name *a, const struct name *b)
 {
     int order[] = {compare_numbers(a->level, b->level),
@@ -205,36 +267,27 @@ static int compare_names(const struct name *a, const struct name *b)
     return 0;
 }
 
-static struct catalog_object *list_of(const struct catalog *c, enum name_kind kind, size_t *ret_count)
+struct name_query {
+    const struct catalog_object *list;
+    const struct name *name;
+};
+
+static bool is_not_before(const void *context, size_t index)
 {
-    switch (kind) {
-    case NAME_LEVEL0:
-        return *ret_count = c->level0_count, c->level0;
-    case NAME_LEVEL:
-        return *ret_count = c->level_count, c->levels;
-    case NAME_MARKER:
-        return *ret_count = c->marker_count, c->markers;
-    case NAME_CHUNK:
-        return *ret_count = c->chunk_count, c->chunks;
-    case NAME_PART:
-        return *ret_count = c->part_count, c->parts;
-    default:
-        return *ret_count = 0, NULL;
-    }
+    const struct name_query *q = context;
+    return compare_names(&q->list[index].name, q->name) >= 0;
 }
 
 struct catalog_object *catalog_seek(const struct catalog *c, const struct name *name)
 {
-    size_t low = 0, high = 0, count = 0;
-    struct catalog_object *list = list_of(c, name->kind, &count);
-    for (high = count; low < high;) {
-        size_t mid = low + (high - low) / 2;
-        if (compare_names(&list[mid].name, name) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < count ? &list[low] : NULL;
+    struct catalog all = *c; /* a copy, since list_of returns addresses that may be written to */
+    size_t *count = NULL;
+    struct catalog_object **list = list_of(&all, name->kind, &count);
+    if (!list)
+        return NULL;
+    const struct name_query q = {*list, name};
+    size_t first = search_first(*count, is_not_before, &q);
+    return first < *count ? *list + first : NULL;
 }
 
 struct catalog_object *catalog_find(const struct catalog *c, const struct name *name)
@@ -243,117 +296,13 @@ struct catalog_object *catalog_find(const struct catalog *c, const struct name *
     return o && compare_names(&o->name, name) == 0 ? o : NULL;
 }
 
-bool catalog_in_order(const struct catalog *c)
+bool catalog_has_all(const struct catalog *c, const struct segment *s)
 {
-    for (enum name_kind kind = NAME_LEVEL0; kind <= NAME_PART; kind++) {
-        size_t count = 0;
-        const struct catalog_object *list = list_of(c, kind, &count);
-        for (size_t i = 1; i < count; i++)
-            if (compare_names(&list[i - 1].name, &list[i].name) >= 0)
-                return false;
+    for (uint32_t i = 0; i < s->trailer.list_count; i++) {
+        const struct name name = name_parse(s->list[i].name);
+        const struct catalog_object *o = catalog_find(c, &name);
+        if (!o || o->size != s->list[i].size)
+            return false;
     }
     return true;
-}
-
-/* ---- seawall.json */
-
-static int parse_identity(const struct buf *text, struct replica_identity *ret_identity, struct err *e)
-{
-    struct json *j = NULL;
-    struct replica_identity id = {.created_ms = 0};
-    int64_t version = 0;
-    if (json_parse(text->data, text->len, &j, e))
-        return err_wrap(e, "object '" NAME_IDENTITY "'");
-    const char *database = json_get_text(j, "database");
-    const char *encryption = json_get_text(j, "encryption");
-    int rc = 0;
-    if (!json_get_number(j, "format", &version) || version != REPLICA_FORMAT_VERSION)
-        rc =
-            err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
-                    (long long)version, REPLICA_FORMAT_VERSION);
-    else if (!encryption || strcmp(encryption, "none") != 0)
-        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': encrypted in a way that this program can't read");
-    else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))
-        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': no database id");
-    json_get_number(j, "created", &id.created_ms);
-    json_free(j);
-    if (rc == 0)
-        *ret_identity = id;
-    return rc;
-}
-
-int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e)
-{
-    struct buf text = BUF_INIT(IDENTITY_BYTES_MAX);
-    uint64_t size = 0;
-    int rc = store_read_tail(store, NAME_IDENTITY, IDENTITY_BYTES_MAX, &text, &size, e);
-    if (rc == 0)
-        rc = parse_identity(&text, ret_identity, e);
-    buf_release(&text);
-    return rc;
-}
-
-int replica_probe(struct store *store, struct err *e)
-{
-    struct buf text = BUF_INIT(IDENTITY_BYTES_MAX);
-    uint64_t size = 0;
-    if (store->fencing != STORE_FENCING_UNKNOWN)
-        return 0;
-    int rc = store_read_tail(store, NAME_IDENTITY, IDENTITY_BYTES_MAX, &text, &size, e);
-    if (rc == 0)
-        rc = store_probe(store, NAME_IDENTITY, text.data, text.len, e);
-    buf_release(&text);
-    return rc;
-}
-
-static int write_identity(struct store *store, struct err *e)
-{
-    struct uid database;
-    char hex[2 * UID_BYTES + 1];
-    if (random_bytes(database.bytes, UID_BYTES, e))
-        return -1;
-    hex_encode(database.bytes, UID_BYTES, hex);
-    struct json *j = json_object_new();
-    if (j) {
-        json_set_number(j, "format", REPLICA_FORMAT_VERSION);
-        json_set_text(j, "database", hex);
-        json_set_text(j, "encryption", "none");
-        json_set_number(j, "created", clock_wall_ms());
-    }
-    char *text = json_print(j);
-    int rc = text ? store_put_new(store, NAME_IDENTITY, text, strlen(text), NULL, e) : err_nomem(e, IDENTITY_BYTES_MAX);
-    free(text);
-    json_free(j);
-    return rc;
-}
-
-static int note_object(void *context, const struct store_entry *entry)
-{
-    struct name name = name_parse(entry->key);
-    *(bool *)context = name.kind != NAME_OTHER;
-    return *(bool *)context;
-}
-
-/* Objects without it are of a database whose id is lost: under another id they could not be restored. */
-static int check_empty(struct store *store, struct err *e)
-{
-    bool objects = false;
-    if (store_list(store, "", "", note_object, &objects, e))
-        return -1;
-    if (!objects)
-        return 0;
-    return identity_lost(store, e);
-}
-
-int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
-{
-    int rc = replica_identity_read(store, ret_identity, e);
-    if (rc == 0 || e->code != ERR_NOTFOUND)
-        return rc;
-    if (check_empty(store, e))
-        return -1;
-    rc = write_identity(store, e);
-    if (rc != 0 && e->code != ERR_EXISTS) /* somebody else was first: read theirs */
-        return rc;
-    return replica_identity_read(store, ret_identity, e);
 }

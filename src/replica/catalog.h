@@ -1,82 +1,91 @@
-/* replica/catalog.h - which objects a replica has: one listing, sorted; records are fetched when somebody asks. */
+/* replica/catalog.h - which objects a replica has: one listing, sorted by kind. Records are fetched when catalog_load asks for
+ * them. */
 #ifndef SEAWALL_REPLICA_CATALOG_H
 #define SEAWALL_REPLICA_CATALOG_H
 
 #include "format/names.h"
+#include "replica/identity.h"
 #include "replica/object.h"
-
-/* ---- seawall.json: which database this replica is of */
-
-struct replica_identity {
-    struct uid database;
-    int64_t created_ms;
-};
-#define REPLICA_FORMAT_VERSION 1
-
-/* ERR_NOTFOUND: not there. ERR_CORRUPT: not ours, or of a later version. */
-int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
-
-/* Reads it, or makes it with a new database id. ERR_CORRUPT: it is missing, but objects are there. */
-int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
-
-/* Finds out whether the store puts exclusively, if that is not known, by putting this object once more as it is. */
-int replica_probe(struct store *store, struct err *e) MUST_CHECK;
-
-/* ---- the catalog */
 
 struct catalog_object {
     struct name name;
     uint64_t size;
-    int64_t time_ms;         /* when the store got it */
-    struct segment *segment; /* records only; NULL until catalog_load */
+    int64_t time_ms;         /* when the store received it, by the store's clock */
+    struct segment *segment; /* owned; trailer, records and list of a segment or marker; NULL before catalog_load */
 };
 
 struct catalog {
+    struct store *store; /* borrowed */
+    struct codec *codec; /* borrowed */
     struct replica_identity identity;
-    struct store *store;           /* borrowed */
-    struct codec *codec;           /* borrowed */
     struct catalog_object *level0; /* ascending min */
     size_t level0_count;
-    struct catalog_object *levels; /* level 1 and up */
+    struct catalog_object *levels; /* level 1 and up; ascending level, min, max */
     size_t level_count;
-    struct catalog_object *markers; /* ascending start */
+    struct catalog_object *markers; /* ascending start, run */
     size_t marker_count;
     struct catalog_object *chunks; /* ascending start, run, first page */
     size_t chunk_count;
     struct catalog_object *parts; /* ascending run, number */
     size_t part_count;
+    bool identity_listed; /* the listing has seawall.json */
     uint64_t identity_size;
     int64_t identity_time_ms;
-    uint64_t objects, bytes; /* of everything that is ours */
-    size_t records_kept;     /* by catalog_load, in all objects together */
+    uint64_t objects, bytes; /* of the five lists and seawall.json together */
+    uint64_t foreign;        /* listed objects that do not belong to a replica */
+    bool
+        in_order; /* the store listed the replica's keys in ascending order, each once. If false, do not search the lists */
+    size_t records_kept; /* commit records in all loaded segments together */
 };
 
-/* Lists the replica. ERR_NOTFOUND: no object of a replica is here, nothing was ever replicated to this place. ERR_CORRUPT: objects,
- * but no seawall.json. */
+/* Lists the replica and reads seawall.json. `store` and `codec` must outlive the catalog.
+ * ERR_NOTFOUND: the place has no object of a replica. ERR_CORRUPT: it has objects, but no seawall.json, or a damaged one.
+ * ERR_GONE: seawall.json was listed, but no longer exists. After an error the catalog is empty. */
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
+
+/* The same without seawall.json: `identity` stays zero, and a place without any object gives an empty catalog. */
+int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
+
+/* A zeroed catalog is allowed. */
 void catalog_release(struct catalog *c);
 
-/* Makes o->segment (trailer, records, list) available. ERR_GONE: it was listed, and is not there any more. */
+/* Fetches o->segment, if it is not loaded yet. `o` must be a segment or a marker of this catalog.
+ * ERR_CORRUPT: the object is damaged, or is not the one that its key says. ERR_GONE: it was listed, but no longer exists. */
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
 
-/* For who goes through all objects: lets go of o->segment if more records are kept than CATALOG_RECORDS_MAX, so that memory is
- * bounded by the number of objects, not by that of the commits they record. catalog_load reads it again. */
+/* For code that goes through all objects. Frees o->segment if the catalog keeps more than CATALOG_RECORDS_MAX records. So memory
+ * grows with the number of objects, not with the number of commits. catalog_load fetches the segment again. */
 #define CATALOG_RECORDS_MAX (1u << 20) /* 32 MiB */
 void catalog_spare(struct catalog *c, struct catalog_object *o);
 
-/* The records of these level-0 objects will be read: those that begin after `after` and not after `upto`. */
+/* Tells the store that the level-0 objects with `after` < min <= `upto` will be loaded soon. Only a hint: nothing is reported. */
 void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);
 
-/* The newest level-0 object with min <= txid, or NULL. */
-struct catalog_object *catalog_level0_at(struct catalog *c, uint64_t txid);
+/* ---- level 0, then levels, as one list of all segments */
 
-/* The first object of this kind that is not before `name` in the order of keys; NULL: none. The listing has to be in order. */
+size_t catalog_segment_count(const struct catalog *c);
+
+/* `index` must be below catalog_segment_count. */
+struct catalog_object *catalog_segment(const struct catalog *c, size_t index);
+
+/* The index of a segment of this catalog. */
+size_t catalog_segment_index(const struct catalog *c, const struct catalog_object *segment);
+
+/* ---- searching */
+
+/* The newest level-0 object, or NULL. It ends the history of the replica. */
+struct catalog_object *catalog_head(const struct catalog *c);
+
+/* The last level-0 object with min <= txid, or NULL. */
+struct catalog_object *catalog_level0_at(const struct catalog *c, uint64_t txid);
+
+/* The first object of the kind name->kind that does not come before `name` in the order of keys, or NULL. */
 struct catalog_object *catalog_seek(const struct catalog *c, const struct name *name);
 
-/* The object of this name; NULL: the listing does not have it. */
+/* The object of this name, or NULL. */
 struct catalog_object *catalog_find(const struct catalog *c, const struct name *name);
 
-/* Is every object in the order of its key, and there once? */
-bool catalog_in_order(const struct catalog *c);
+/* Does the catalog have every part or chunk that this manifest or marker names, each with the size that it names? */
+bool catalog_has_all(const struct catalog *c, const struct segment *s);
 
 #endif

@@ -103,9 +103,9 @@ static size_t count_bases(const struct catalog *c)
 static int take_levels(struct inventory *v, struct err *e)
 {
     struct catalog *c = v->catalog;
-    struct catalog_object *head = c->level0_count ? &c->level0[c->level0_count - 1] : NULL;
-    for (size_t i = 0; i < c->level0_count + c->level_count; i++) {
-        const struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
+    struct catalog_object *head = catalog_head(c);
+    for (size_t i = 0; i < catalog_segment_count(c); i++) {
+        const struct catalog_object *o = catalog_segment(c, i);
         struct inventory_level *l = &v->levels[o->name.level];
         const uint64_t last = o->name.kind == NAME_LEVEL ? o->name.max : o->name.min;
         if (l->objects++ == 0 || o->name.min < l->first_txid)
@@ -209,12 +209,10 @@ static bool tell_base(const struct inventory *v, size_t *k, const struct name *u
 int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e)
 {
     struct catalog *c = v->catalog;
-    const size_t segments = c->level0_count + c->level_count;
     bool stopped = false;
     size_t k = 0;
-    for (size_t i = 0; !stopped && i < segments; i++)
-        if (tell_proven(v, i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count], fn, context, &stopped,
-                        e))
+    for (size_t i = 0; !stopped && i < catalog_segment_count(c); i++)
+        if (tell_proven(v, catalog_segment(c, i), fn, context, &stopped, e))
             return -1;
     for (size_t i = 0; !stopped && i < c->marker_count; i++) {
         stopped = tell_base(v, &k, &c->markers[i].name, fn, context);

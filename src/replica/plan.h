@@ -1,17 +1,21 @@
-/* replica/plan.h - the planner: from the names and records of a replica and a target to the objects that give the database at that
- * target.
+/* replica/plan.h - which objects of a replica give the database as it was after one transaction. Restore, attach, retention and
+ * verify use the same plan.
  *
- * One plan for restore, list, attach and verify:
- *   1. The target t must be a commit record.
- *   2. Start at the newest complete base with max <= t, then at older ones, then at the empty state 0.
- *   3. While pos < t: of the segments with min <= pos + 1, max > pos, and (max <= t, or full level 0 that records t) take the one
- *      that reaches furthest, of these the one of the highest level. None: start at an older base.
- *   4. Where a segment begins right after pos, its checksum_before must be the checksum of the state at pos.
- * An object of which the listing lacks a part or a chunk is taken only if no plan is found without such objects.
- * A segment that is from_empty makes everything before it count for nothing; one that is base_only can't be passed, only skipped by
- * a base that starts at or after it.
+ * The plan for txid t:
+ *   1. t must have a commit record, in level 0 or at the end of a compacted segment.
+ *   2. Start at the newest base with max <= t. If no way leads from it to t, start at the next older base; then at the empty state
+ *      0; then at each from_empty segment, the newest first.
+ *   3. `pos` is the txid reached so far; at a base, its start. While pos < t, take a segment with min <= pos + 1 and max > pos. It
+ *      must have max <= t, or be a full segment of level 0 that records t. Of several take the one that reaches furthest; of those
+ *      that reach equally far, the one of the highest level. If there is none, go back to 2.
+ *   4. If the segment begins right after pos, its checksum_before must be the checksum of the state at pos.
+ *   5. First look for a plan whose objects have all their parts and chunks in the listing. Only if there is none, allow others too:
+ *      the restore then fails and names the missing object.
+ * A from_empty segment drops everything that the plan has so far. A base_only segment holds no pages: no plan goes through it, only
+ * a base that starts at or after its end leads past it.
  *
- * Of each page then count the newest image or zero version not after t, and the patches after it in ascending order. */
+ * The sources give the target as follows. Of each page take the newest image or zero version that is not after t, then the patches
+ * after that version in ascending order. */
 #ifndef SEAWALL_REPLICA_PLAN_H
 #define SEAWALL_REPLICA_PLAN_H
 
@@ -20,11 +24,11 @@
 
 struct plan_source {
     char key[NAME_MAX_BYTES];
-    struct digest digest; /* zeros: not known */
+    struct digest digest; /* as the marker or manifest names it; zeros for a segment, whose digest is not known */
     enum object_kind kind;
     uint64_t max;
     uint64_t size;
-    uint32_t first_page, last_page; /* of a chunk or part, all the pages that it can hold; 0, 0: not known */
+    uint32_t first_page, last_page; /* the range of pages of a chunk or part; 0, 0 if not known */
 };
 
 struct plan {
@@ -36,37 +40,23 @@ struct plan {
     struct uid database; /* id of the replica */
 };
 
-#define PLAN_NEWEST UINT64_MAX
-
-/* `txid` 0 is the empty state; PLAN_NEWEST the newest restore point.
- * ERR_NOTFOUND: no such restore point, or none at all; the message names the nearest. ERR_CORRUPT: objects contradict each other.
- */
+/* Makes the plan for `txid`. 0 is the empty state, whose plan has no sources. Loads the segments and markers that it looks at.
+ * ERR_NOTFOUND: `txid` is not a restore point, or no way leads to it. ERR_CORRUPT: objects on the way are damaged or contradict
+ * each other. Damaged objects are skipped where another way exists. */
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
-void plan_release(struct plan *p);
+void plan_release(struct plan *p); /* a zeroed plan is allowed */
 
-/* The newest restore point that has a plan and is not after this moment, by the times of commit records. ERR_NOTFOUND: the first is
- * later; the message names it. */
-int plan_find_time(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struct err *e) MUST_CHECK;
-
-/* The map of the target: hash and txid of each page, from the indexes alone; checks the database checksum. */
+/* Builds the map of the plan's target, hash and txid of each page, from the indexes of the sources alone.
+ * ERR_CORRUPT: the hashes do not give the database checksum of the target. ERR_GONE: a source was listed, but no longer exists. */
 int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e) MUST_CHECK;
 
-/* Restore points that have a plan, ascending. `fn` returns non-zero to stop. Objects that can't be read are passed over. */
-typedef int plan_point_fn(void *context, const struct commit_record *record);
-int plan_points(struct catalog *c, plan_point_fn *fn, void *context, struct err *e) MUST_CHECK;
+/* Finds the commit record of `txid`. `txid` must not be 0. ERR_NOTFOUND: no object records it. */
+int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e) MUST_CHECK;
 
-/* Restore points side by side. Either every commit from first_txid to last_txid is one, or each stands for several commits that
- * were stored as one. Between two ranges there can be commits that can't be restored. */
-struct plan_range {
-    uint64_t first_txid, last_txid; /* commits; the last is a restore point */
-    uint64_t first_point;           /* the first restore point */
-    int64_t first_ms, last_ms;      /* of the first and the last restore point */
-    uint64_t points;
-};
-bool plan_range_every(const struct plan_range *r); /* is every commit a restore point? */
+/* Does a segment record each of its commits? Otherwise it records only its last one. */
+bool plan_records_all(const struct segment_info *i);
 
-/* All of them, ascending. Memory by the number of objects, not by that of points. */
-typedef int plan_range_fn(void *context, const struct plan_range *range);
-int plan_ranges(struct catalog *c, plan_range_fn *fn, void *context, struct err *e) MUST_CHECK;
+/* Does this error end the search for a way, whatever other objects there are? Otherwise the object that gave it is skipped. */
+bool plan_must_stop(const struct err *e);
 
 #endif

@@ -22,15 +22,9 @@
 #define PLAN_PAUSE_MS 1000 /* more each time: a store whose listings lag catches up */
 #define SLICE_MS 50
 
-/* Level-0 object that ends the replica's history, or NULL. */
-static struct catalog_object *head_of(struct catalog *c)
-{
-    return c->level0_count ? &c->level0[c->level0_count - 1] : NULL;
-}
-
 static int describe(struct catalog *c, const struct plan *p, struct restore_result *ret_result, struct err *e)
 {
-    struct catalog_object *head = head_of(c);
+    struct catalog_object *head = catalog_head(c);
     *ret_result = (struct restore_result){
         .record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
     ret_result->newest_txid = p->record.txid;
@@ -45,7 +39,7 @@ static int describe(struct catalog *c, const struct plan *p, struct restore_resu
 /* The digest of the head if the target is where the replica ends; zeros if it went on. */
 static int head_digest(struct catalog *c, const struct plan *p, struct digest *ret_digest, struct err *e)
 {
-    struct catalog_object *head = head_of(c);
+    struct catalog_object *head = catalog_head(c);
     struct segment segment;
     char key[NAME_MAX_BYTES];
     *ret_digest = (struct digest){{0}};
@@ -211,10 +205,10 @@ static int restore_once(struct replica_handle *r, const struct restore_options *
     if (rc != 0 && accept_no_replica(options, ret_result, e))
         return 0;
     if (rc == 0 && (options->flags & RESTORE_BY_TIME))
-        rc = plan_find_time(c, options->time_ms, &txid, e);
+        rc = points_at_time(c, options->time_ms, &txid, e);
     if (rc == 0) {
         prefetch(c, txid);
-        rc = plan_make(c, txid, &p, e);
+        rc = points_plan(c, txid, &p, e);
     }
     if (rc == 0)
         rc = describe(c, &p, ret_result, e);

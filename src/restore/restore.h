@@ -3,7 +3,7 @@
 #ifndef SEAWALL_RESTORE_RESTORE_H
 #define SEAWALL_RESTORE_RESTORE_H
 
-#include "replica/plan.h"
+#include "replica/points.h"
 #include "restore/delta.h"
 
 #include <stdatomic.h>
@@ -23,7 +23,7 @@ enum restore_flags {
 struct restore_options {
     const char *url;
     const char *path; /* NULL with RESTORE_DRY_RUN */
-    uint64_t txid;    /* or PLAN_NEWEST */
+    uint64_t txid;    /* or POINT_NEWEST */
     int64_t time_ms;  /* with RESTORE_BY_TIME, instead of txid: the newest restore point not after it */
     unsigned flags;
     unsigned jobs; /* threads; 0: by the kind of store */

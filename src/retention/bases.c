@@ -42,7 +42,7 @@ static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segm
 /* Does the plan start with a segment that goes on beyond the base's start, and before which nothing counts? Then it is as good. */
 static bool starts_within(const struct decision *d, const struct retained_base *b)
 {
-    const struct catalog_object *o = b->segment_count ? decision_segment(d, b->segments[0]) : NULL;
+    const struct catalog_object *o = b->segment_count ? catalog_segment(d->c, b->segments[0]) : NULL;
     return o && o->segment && o->segment->trailer.info.max > b->start;
 }
 
@@ -64,11 +64,11 @@ static int note_segments(const struct decision *d, struct retained_base *b, cons
             return 0;
         from_base |= name.kind == NAME_CHUNK;
         if (p->sources[i].kind == OBJECT_SEGMENT)
-            b->segments[b->segment_count++] = decision_index(d, o);
+            b->segments[b->segment_count++] = catalog_segment_index(d->c, o);
     }
     from_base |= starts_within(d, b);
     if (b->segment_count == 0)
-        b->segments[b->segment_count++] = decision_index(d, end->segment);
+        b->segments[b->segment_count++] = catalog_segment_index(d->c, end->segment);
     *ret_good = from_base;
     return 0;
 }

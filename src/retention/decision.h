@@ -5,7 +5,7 @@
 #ifndef SEAWALL_RETENTION_DECISION_H
 #define SEAWALL_RETENTION_DECISION_H
 
-#include "replica/plan.h"
+#include "replica/points.h"
 #include "retention/verdict.h"
 
 struct retained_base {
@@ -35,17 +35,6 @@ struct decision {
     struct retained_base *bases; /* as the markers */
     const struct retained_base *anchor;
 };
-
-static inline struct catalog_object *decision_segment(const struct decision *d, size_t i)
-{
-    return i < d->c->level0_count ? &d->c->level0[i] : &d->c->levels[i - d->c->level0_count];
-}
-
-static inline size_t decision_index(const struct decision *d, const struct catalog_object *segment)
-{
-    return segment->name.kind == NAME_LEVEL0 ? (size_t)(segment - d->c->level0)
-                                             : d->c->level0_count + (size_t)(segment - d->c->levels);
-}
 
 static inline bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms)
 {

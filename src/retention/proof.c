@@ -72,7 +72,7 @@ static int view_plan(struct view *v, uint64_t txid, struct plan *ret_plan, struc
     for (size_t i = 0; i < v->count; i++)
         v->objects[i].segment = v->lent[i]->segment;
     v->c.records_kept = v->d->c->records_kept;
-    int rc = plan_make(&v->c, txid, ret_plan, e);
+    int rc = txid == POINT_NEWEST ? points_plan(&v->c, txid, ret_plan, e) : plan_make(&v->c, txid, ret_plan, e);
     for (size_t i = 0; i < v->count; i++)
         v->lent[i]->segment = v->objects[i].segment;
     v->d->c->records_kept = v->c.records_kept;
@@ -95,7 +95,7 @@ static bool stays(const struct decision *d, const struct plan *p)
             return false;
         if (name.kind == NAME_CHUNK  ? is_gone(d->chunks, d->c->chunks, o)
             : name.kind == NAME_PART ? is_gone(d->parts, d->c->parts, o)
-                                     : d->segments[decision_index(d, o)].goes)
+                                     : d->segments[catalog_segment_index(d->c, o)].goes)
             return false;
     }
     return true;
@@ -130,7 +130,7 @@ static int prove_newest(struct proof *f, struct err *e)
 {
     struct plan p = {0};
     uint64_t txid = 0;
-    if (view_plan(&f->before, PLAN_NEWEST, &p, e)) {
+    if (view_plan(&f->before, POINT_NEWEST, &p, e)) {
         if (e->code == ERR_NOTFOUND)
             e->code = ERR_CORRUPT; /* retention found something to delete: so there was more once */
         return e->code == ERR_CORRUPT ? err_wrap(e, "nothing is deleted") : -1;
@@ -143,7 +143,7 @@ static int prove_newest(struct proof *f, struct err *e)
 /* The end of a segment after the anchor that stays on its own account, not for a base. */
 static bool is_promised(const struct decision *d, size_t i)
 {
-    const struct catalog_object *o = decision_segment(d, i);
+    const struct catalog_object *o = catalog_segment(d->c, i);
     const uint64_t anchored = d->anchor ? d->anchor->marker->segment->trailer.info.max : 0;
     enum retention_reason why = d->segments[i].reason;
     return o->name.min > anchored &&
@@ -154,7 +154,7 @@ static bool is_promised(const struct decision *d, size_t i)
  * is there. (They are in the order of levels and beginnings: `furthest` is the end of those before.) */
 static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
 {
-    const struct catalog_object *o = decision_segment(d, i);
+    const struct catalog_object *o = catalog_segment(d->c, i);
     if (o->name.kind == NAME_LEVEL0)
         return false;
     if (o->name.level != *level)
@@ -175,7 +175,7 @@ static int prove_sample(struct proof *f, struct err *e)
     for (size_t i = 0; i < d->segment_count; i++)
         count += is_promised(d, i);
     for (size_t i = 0; i < d->segment_count; i++) {
-        struct catalog_object *o = decision_segment(d, i);
+        struct catalog_object *o = catalog_segment(d->c, i);
         bool lies = lies_in_another(d, i, &level, &furthest);
         if (!is_promised(d, i) || lies || seen++ % (count / SAMPLE + 1) != 0)
             continue;

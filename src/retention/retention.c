@@ -87,7 +87,7 @@ static void estimate_ends(struct decision *d)
 /* Reads how far it does reach: once it matters, it is one of the few before a hole. */
 static int find_end(struct decision *d, size_t i, struct err *e)
 {
-    struct catalog_object *o = decision_segment(d, i);
+    struct catalog_object *o = catalog_segment(d->c, i);
     if (o->name.kind != NAME_LEVEL0)
         return 0;
     if (catalog_load(d->c, o, e))
@@ -167,7 +167,7 @@ static void collect_covers(struct covering *v, unsigned above)
     const struct decision *d = v->d;
     v->any.count = v->good.count = 0;
     for (size_t i = d->c->level0_count; i < d->segment_count; i++) {
-        const struct name *n = &decision_segment(d, i)->name;
+        const struct name *n = &catalog_segment(d->c, i)->name;
         const struct cover cover = {n->min, n->max, i};
         if (n->level <= above || d->segments[i].reason == RETENTION_BEFORE_ANCHOR)
             continue;
@@ -183,7 +183,7 @@ static void collect_covers(struct covering *v, unsigned above)
 static int judge_covered(struct covering *v, size_t i, struct err *e)
 {
     struct decision *d = v->d;
-    const uint64_t min = decision_segment(d, i)->name.min;
+    const uint64_t min = catalog_segment(d->c, i)->name.min;
     const struct cover *good = covers_find(&v->good, min, d->ends[i]), *any = covers_find(&v->any, min, d->ends[i]);
     if (!good && covers_find(&v->good, min, min)) {
         if (find_end(d, i, e))
@@ -233,7 +233,7 @@ static int judge_before_anchor(struct decision *d, struct err *e)
     for (size_t i = 0; i < d->segment_count; i++) {
         if (stays_anyway(d, i) || !d->anchor)
             continue;
-        if (decision_segment(d, i)->name.min <= start && d->ends[i] > start && find_end(d, i, e))
+        if (catalog_segment(d->c, i)->name.min <= start && d->ends[i] > start && find_end(d, i, e))
             return -1;
         if (d->ends[i] <= start)
             decision_set(&d->segments[i], true, RETENTION_BEFORE_ANCHOR);
@@ -243,7 +243,7 @@ static int judge_before_anchor(struct decision *d, struct err *e)
 
 static int examine(struct covering *v, size_t i, struct err *e)
 {
-    struct catalog_object *o = decision_segment(v->d, i);
+    struct catalog_object *o = catalog_segment(v->d->c, i);
     bool there = false;
     if (catalog_load(v->d->c, o, e)) {
         v->sound[i] = SOUND_NOT;
@@ -363,7 +363,7 @@ static int note_manifest(struct parts *p, struct catalog_object *o, bool *ret_un
         if (!part)
             continue;
         p->owned[part - c->parts].named = true;
-        p->owned[part - c->parts].stays |= !p->d->segments[decision_index(p->d, o)].goes;
+        p->owned[part - c->parts].stays |= !p->d->segments[catalog_segment_index(p->d->c, o)].goes;
     }
     catalog_spare(p->d->c, o);
     return 0;
@@ -467,7 +467,7 @@ static struct retention_verdict *begin_verdicts(struct retention_plan *p, const 
 static int read_head(struct decision *d, struct err *e)
 {
     struct catalog *c = d->c;
-    if (!catalog_in_order(c))
+    if (!c->in_order)
         return err_set(e, ERR_REMOTE, 0, "list '%s': the keys are out of order or come twice: nothing is deleted",
                        c->store->url);
     if (c->level0_count == 0)

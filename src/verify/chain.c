@@ -253,7 +253,7 @@ static int find_points(struct check *c, struct err *e)
                 ++*counts[k];
             }
     }
-    int rc = plan_points(&sound, note_point, &c->result, e);
+    int rc = points_each(&sound, note_point, &c->result, e);
     free(objects);
     return rc;
 }

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_VERIFY_RESULT_H
 #define SEAWALL_VERIFY_RESULT_H
 
-#include "replica/plan.h"
+#include "replica/points.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -119,7 +119,7 @@ static void restore(struct store *store, uint64_t txid, bool forged)
     close(fd);
 }
 
-static int add_points(void *context, const struct plan_range *range)
+static int add_points(void *context, const struct point_range *range)
 {
     FUZZ_CHECK(range->first_txid <= range->first_point && range->first_point <= range->last_txid);
     *(uint64_t *)context += range->points;
@@ -146,9 +146,9 @@ static void list(struct store *store)
     uint64_t points = 0, in_ranges = 0, objects = 0;
     int rc = catalog_open(&c, store, codec, &e);
     if (rc == 0)
-        rc = plan_points(&c, count_point, &points, &e);
+        rc = points_each(&c, count_point, &points, &e);
     if (rc == 0)
-        rc = plan_ranges(&c, add_points, &in_ranges, &e);
+        rc = points_ranges(&c, add_points, &in_ranges, &e);
     if (rc == 0)
         rc = inventory_take(&v, &c, &e);
     if (rc == 0)

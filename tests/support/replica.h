@@ -11,7 +11,7 @@
 #include "base/page.h"
 #include "format/names.h"
 #include "format/patch.h"
-#include "replica/plan.h"
+#include "replica/points.h"
 
 #include <stdio.h>
 

@@ -43,7 +43,7 @@ static void assert_no_plan(uint64_t txid, enum err_code code, const char *story)
 {
     struct plan p = {0};
     struct err e;
-    assert_error(plan_make(&catalog, txid, &p, &e), &e, code);
+    assert_error(points_plan(&catalog, txid, &p, &e), &e, code);
     assert_contains(e.msg, story);
 }
 
@@ -91,13 +91,13 @@ static void assert_points(const char *expected)
     uint64_t txids[MODEL_TXIDS + 2] = {0};
     char found[400] = "";
     struct err e;
-    assert_ok(plan_points(&catalog, note_point, txids, &e), &e);
+    assert_ok(points_each(&catalog, note_point, txids, &e), &e);
     for (uint64_t i = 1; i <= txids[0]; i++)
         snprintf(found + strlen(found), sizeof found - strlen(found), "%s%d", i > 1 ? " " : "", (int)txids[i]);
     assert_string_equal(found, expected);
 }
 
-static int print_range(void *context, const struct plan_range *x)
+static int print_range(void *context, const struct point_range *x)
 {
     char *found = context;
     char one[80];
@@ -113,7 +113,7 @@ static void assert_ranges(const char *expected)
 {
     char found[400] = "";
     struct err e;
-    assert_ok(plan_ranges(&catalog, print_range, found, &e), &e);
+    assert_ok(points_ranges(&catalog, print_range, found, &e), &e);
     assert_string_equal(found, expected);
 }
 
@@ -322,7 +322,7 @@ static void a_target_is_a_commit_record_or_there_is_no_plan(void **state)
             assert_no_plan(t, ERR_NOTFOUND, "try 7");
     }
     assert_no_plan(10, ERR_NOTFOUND, "the newest is 9");
-    assert_no_plan(UINT64_MAX - 1, ERR_NOTFOUND, "no restore point");
+    assert_no_plan(UINT64_MAX - 1, ERR_NOTFOUND, "not a restore point");
     assert_points("1 2 3 7 8 9");
 }
 
@@ -365,15 +365,15 @@ static void the_newest_is_the_end_of_the_last_segment_that_has_a_plan(void **sta
     struct err e;
     (void)state;
     list_objects();
-    assert_no_plan(PLAN_NEWEST, ERR_NOTFOUND, "no restore point yet");
+    assert_no_plan(POINT_NEWEST, ERR_NOTFOUND, "no restore point yet");
     struct placed *anchor = replica_put_anchor(&r, 1, 2, SEGMENT_FROM_EMPTY);
     list_objects();
-    assert_no_plan(PLAN_NEWEST, ERR_NOTFOUND, "complete");
+    assert_no_plan(POINT_NEWEST, ERR_NOTFOUND, "complete");
     replica_remove(&r, anchor);
     replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
     for (int i = 0; i < 2; i++) {
         list_objects();
-        assert_ok(plan_make(&catalog, PLAN_NEWEST, &p, &e), &e);
+        assert_ok(points_plan(&catalog, POINT_NEWEST, &p, &e), &e);
         assert_true(p.record.txid == 3);
         plan_release(&p);
         if (i == 0)
@@ -382,7 +382,7 @@ static void the_newest_is_the_end_of_the_last_segment_that_has_a_plan(void **sta
     replica_put_base(&r, 5, 5);
     list_objects();
     assert_plan(5, "base/5");
-    assert_ok(plan_make(&catalog, PLAN_NEWEST, &p, &e), &e);
+    assert_ok(points_plan(&catalog, POINT_NEWEST, &p, &e), &e);
     assert_true(p.record.txid == 5);
     plan_release(&p);
 }
@@ -479,7 +479,7 @@ static void where_objects_are_missing_an_older_base_or_nothing_helps(void **stat
     assert_plan(8, "base/4 0/5 0/7");
     replica_remove(&r, second);
     list_objects();
-    assert_no_plan(4, ERR_NOTFOUND, "no restore point"); /* its record is gone, though the base is there */
+    assert_no_plan(4, ERR_NOTFOUND, "not a restore point"); /* its record is gone, though the base is there */
     assert_plan(8, "base/4 0/5 0/7");
     assert_points("5 6 7 8");
 }
@@ -873,7 +873,7 @@ struct range_check {
     uint64_t last, count;
 };
 
-static int check_range(void *context, const struct plan_range *x)
+static int check_range(void *context, const struct point_range *x)
 {
     struct range_check *k = context;
     const struct replica *any = k->points->replica;
@@ -883,7 +883,7 @@ static int check_range(void *context, const struct plan_range *x)
         if (k->points->found[t] && ++points == 1)
             first = t;
     assert_true(points == x->points && first == x->first_point && k->points->found[x->last_txid]);
-    assert_true(plan_range_every(x) == (points == x->last_txid - x->first_txid + 1));
+    assert_true(point_range_every(x) == (points == x->last_txid - x->first_txid + 1));
     assert_true(x->first_ms == any->model.at[first].record.time_ms &&
                 x->last_ms == any->model.at[x->last_txid].record.time_ms);
     k->last = x->last_txid;
@@ -897,20 +897,20 @@ static void compare_ranges(const struct point_set *points)
     struct range_check k = {.points = points};
     struct err e;
     uint64_t count = 0;
-    assert_ok(plan_ranges(&catalog, check_range, &k, &e), &e);
+    assert_ok(points_ranges(&catalog, check_range, &k, &e), &e);
     for (uint64_t t = 1; t <= points->replica->model.newest; t++)
         count += points->found[t];
     assert_true(k.count == count);
 }
 
-/* Three opinions on which txids can be restored: plan_points, plan_make for each, and the rules without cleverness. */
+/* Three opinions on which txids can be restored: points_each, plan_make for each, and the rules without cleverness. */
 static void compare_opinions(struct replica *any, unsigned seed)
 {
     struct point_set points = {.replica = any};
     struct err e;
     if (seed % 2)
         catalog.records_kept = 2 * CATALOG_RECORDS_MAX; /* as if it were full: nothing more is kept */
-    assert_ok(plan_points(&catalog, add_to_set, &points, &e), &e);
+    assert_ok(points_each(&catalog, add_to_set, &points, &e), &e);
     compare_ranges(&points);
     for (uint64_t t = 1; t <= any->model.newest + 1; t++) {
         struct plan p = {0};
@@ -919,7 +919,7 @@ static void compare_opinions(struct replica *any, unsigned seed)
         if (!planned && e.code != ERR_NOTFOUND && e.code != ERR_CORRUPT)
             fail_msg("seed %u, txid %d: code %d: %s", seed, (int)t, (int)e.code, e.msg);
         if (planned != possible || points.found[t] != possible)
-            fail_msg("seed %u, txid %d: plan_make says %d, plan_points %d, the rules %d", seed, (int)t, planned,
+            fail_msg("seed %u, txid %d: plan_make says %d, points_each %d, the rules %d", seed, (int)t, planned,
                      points.found[t], possible);
         plan_release(&p);
     }
@@ -930,7 +930,7 @@ static void compare_moments(struct replica *any, unsigned seed)
 {
     struct point_set points = {.replica = any};
     struct err e;
-    assert_ok(plan_points(&catalog, add_to_set, &points, &e), &e);
+    assert_ok(points_each(&catalog, add_to_set, &points, &e), &e);
     for (uint64_t t = 1; t <= any->model.newest; t++)
         for (int before = 0; before < 2; before++) {
             int64_t ms = any->model.at[t].record.time_ms - before;
@@ -939,7 +939,7 @@ static void compare_moments(struct replica *any, unsigned seed)
                 if (points.found[i] && any->model.at[i].record.time_ms <= ms)
                     wanted = i;
             list_objects(); /* nothing is loaded yet, as at the start of a restore */
-            int rc = plan_find_time(&catalog, ms, &found, &e);
+            int rc = points_at_time(&catalog, ms, &found, &e);
             if (wanted == 0 && (rc == 0 || e.code != ERR_NOTFOUND))
                 fail_msg("seed %u: at %d ms there is txid %d, but nothing was restorable then", seed, (int)ms,
                          (int)found);

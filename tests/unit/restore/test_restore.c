@@ -653,7 +653,7 @@ static void a_real_database_comes_back_and_its_state_file_goes_on(void **state)
     size_t size = 0;
     (void)state;
     uint8_t *bytes = make_real_replica(&size);
-    assert_ok(run(PLAN_NEWEST, RESTORE_INTEGRITY_CHECK, &result, &e), &e);
+    assert_ok(run(POINT_NEWEST, RESTORE_INTEGRITY_CHECK, &result, &e), &e);
     assert_same_file("out.db", bytes, size);
     assert_true(result.record.txid == 1 && result.newest_txid == 1 && result.objects == 1 && result.page_size == 1024);
     assert_int_equal(files_in_temp(), 4); /* app.db, replica, out.db, out.db-seawall */
@@ -766,21 +766,21 @@ static void a_start_script_is_told_what_was_found(void **state)
     struct err e;
     size_t size = 0;
     (void)state;
-    assert_error(run(PLAN_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e, ERR_NOTFOUND);
-    assert_ok(run(PLAN_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e); /* there is no such folder */
+    assert_error(run(POINT_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e, ERR_NOTFOUND);
+    assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e); /* there is no such folder */
     assert_int_equal(result.outcome, RESTORE_NO_REPLICA);
     assert_int_equal(mkdir(temp_path("replica"), 0700), 0);
-    assert_ok(run(PLAN_NEWEST, RESTORE_IF_REPLICA, &result, &e), &e);
+    assert_ok(run(POINT_NEWEST, RESTORE_IF_REPLICA, &result, &e), &e);
     assert_int_equal(result.outcome, RESTORE_NO_REPLICA);
     assert_contains(result.no_replica, "replica'");
     assert_int_equal(rmdir(temp_path("replica")), 0);
     uint8_t *bytes = make_real_replica(&size);
     assert_error(run(1000, RESTORE_IF_REPLICA, &result, &e), &e, ERR_NOTFOUND); /* a replica, but no such point */
-    assert_ok(run(PLAN_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e);
+    assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e);
     assert_int_equal(result.outcome, RESTORE_DONE);
     assert_same_file("out.db", bytes, size);
     assert_int_equal(file_write(temp_path("out.db"), "other", 5), 0);
-    assert_ok(run(PLAN_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e);
+    assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e);
     assert_int_equal(result.outcome, RESTORE_NOTHING_TO_DO);
     assert_same_file("out.db", "other", 5);
     free(bytes);

@@ -1,0 +1,120 @@
+/* replica/identity.c */
+#include "replica/identity.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "format/names.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDENTITY_BYTES_MAX 4096
+
+static int parse_identity(const struct buf *text, struct replica_identity *ret_identity, struct err *e)
+{
+    struct json *j = NULL;
+    struct replica_identity id = {.created_ms = 0};
+    int64_t version = 0;
+    if (json_parse(text->data, text->len, &j, e))
+        return err_wrap(e, "object '" NAME_IDENTITY "'");
+    const char *database = json_get_text(j, "database");
+    const char *encryption = json_get_text(j, "encryption");
+    int rc = 0;
+    if (!json_get_number(j, "format", &version) || version != REPLICA_FORMAT_VERSION)
+        rc =
+            err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
+                    (long long)version, REPLICA_FORMAT_VERSION);
+    else if (!encryption || strcmp(encryption, "none") != 0)
+        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': encrypted in a way that this program can't read");
+    else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))
+        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': no database id");
+    json_get_number(j, "created", &id.created_ms);
+    json_free(j);
+    if (rc == 0)
+        *ret_identity = id;
+    return rc;
+}
+
+int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e)
+{
+    struct buf text = BUF_INIT(IDENTITY_BYTES_MAX);
+    uint64_t size = 0;
+    int rc = store_read_tail(store, NAME_IDENTITY, IDENTITY_BYTES_MAX, &text, &size, e);
+    if (rc == 0)
+        rc = parse_identity(&text, ret_identity, e);
+    buf_release(&text);
+    return rc;
+}
+
+int replica_probe(struct store *store, struct err *e)
+{
+    struct buf text = BUF_INIT(IDENTITY_BYTES_MAX);
+    uint64_t size = 0;
+    if (store->fencing != STORE_FENCING_UNKNOWN)
+        return 0;
+    int rc = store_read_tail(store, NAME_IDENTITY, IDENTITY_BYTES_MAX, &text, &size, e);
+    if (rc == 0)
+        rc = store_probe(store, NAME_IDENTITY, text.data, text.len, e);
+    buf_release(&text);
+    return rc;
+}
+
+static int write_identity(struct store *store, struct err *e)
+{
+    struct uid database;
+    char hex[2 * UID_BYTES + 1];
+    if (random_bytes(database.bytes, UID_BYTES, e))
+        return -1;
+    hex_encode(database.bytes, UID_BYTES, hex);
+    struct json *j = json_object_new();
+    if (j) {
+        json_set_number(j, "format", REPLICA_FORMAT_VERSION);
+        json_set_text(j, "database", hex);
+        json_set_text(j, "encryption", "none");
+        json_set_number(j, "created", clock_wall_ms());
+    }
+    char *text = json_print(j);
+    int rc = text ? store_put_new(store, NAME_IDENTITY, text, strlen(text), NULL, e) : err_nomem(e, IDENTITY_BYTES_MAX);
+    free(text);
+    json_free(j);
+    return rc;
+}
+
+int replica_identity_lost(const struct store *store, struct err *e)
+{
+    err_set(e, ERR_CORRUPT, 0, "'%s' has objects of a replica, but no '" NAME_IDENTITY "'", store->url);
+    return err_hint(
+        e, "put that file back from a copy; or move the objects to another place, and start a new replica here");
+}
+
+static int note_object(void *context, const struct store_entry *entry)
+{
+    struct name name = name_parse(entry->key);
+    *(bool *)context = name.kind != NAME_OTHER;
+    return *(bool *)context;
+}
+
+/* Objects without a seawall.json belong to a database whose id is lost. Under a new id they could not be restored. */
+static int check_empty(struct store *store, struct err *e)
+{
+    bool objects = false;
+    if (store_list(store, "", "", note_object, &objects, e))
+        return -1;
+    if (!objects)
+        return 0;
+    return replica_identity_lost(store, e);
+}
+
+int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
+{
+    int rc = replica_identity_read(store, ret_identity, e);
+    if (rc == 0 || e->code != ERR_NOTFOUND)
+        return rc;
+    if (check_empty(store, e))
+        return -1;
+    rc = write_identity(store, e);
+    if (rc != 0 && e->code != ERR_EXISTS) /* another process created it first: read theirs */
+        return rc;
+    return replica_identity_read(store, ret_identity, e);
+}
