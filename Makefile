@@ -197,26 +197,27 @@ check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(PREL
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 # S3: a server that is not ours, started for the one run. Over http, and over TLS with a CA of its own where the server has that.
-STORE_S3 = CMOCKA_MESSAGE_OUTPUT=TAP SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_ENDPOINT" timeout 300 prove $(B)/tests/test_store_s3; \
+S3_TESTS = $(B)/tests/test_store_kinds $(B)/tests/test_store_s3
+STORE_S3 = CMOCKA_MESSAGE_OUTPUT=TAP SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_ENDPOINT" timeout 300 prove $(S3_TESTS); \
            [ -z "$$S3_TLS_ENDPOINT" ] || CMOCKA_MESSAGE_OUTPUT=TAP \
-           SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_TLS_ENDPOINT&ca-file=$$S3_CA_FILE" timeout 300 prove $(B)/tests/test_store_s3
+           SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_TLS_ENDPOINT&ca-file=$$S3_CA_FILE" timeout 300 prove $(S3_TESTS)
 EVERY_SERVER := tests/e2e/test_s3_servers.py
 
-check-s3-store: $(B)/tests/test_store_s3 ## the contract of stores, on a Ceph object gateway
+check-s3-store: $(S3_TESTS) ## the contract of stores, on a Ceph object gateway
 	tests/support/rgw with $(B)/tests/rgw sh -ec '$(STORE_S3)'
 
 check-s3: check-s3-store ## everything about S3 alone: a server of our own with faults, and a Ceph object gateway
 	@$(MAKE) --no-print-directory E2E="tests/support/test_s3server.py" check-e2e
 	@$(MAKE) --no-print-directory E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
 
-check-swift: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as OpenStack Swift has it: nothing is exclusive there
+check-swift: all $(S3_TESTS) $(B)/tests/writer ## S3 as OpenStack Swift has it: nothing is exclusive there
 	@etc/install-deps check-swift
 	tests/support/swift with $(B)/tests/swift sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=swift $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
 VERSITYGW := v1.8.0 # the other servers of the tests are those of Debian
 
-check-versitygw: all $(B)/tests/test_store_s3 $(B)/tests/writer ## S3 as the Versity gateway has it; needs go to build that
+check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## S3 as the Versity gateway has it; needs go to build that
 	@etc/install-deps check
 	@command -v go >/dev/null || { echo "check-versitygw: go is not installed; it builds the gateway" >&2; exit 1; }
 	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)

@@ -1,14 +1,16 @@
-/* base/store.h - where a replica lives: immutable objects under keys. Every store keeps the same contract (one test suite for
- * all):
+/* base/store.h - the contract of stores. A store keeps the objects of a replica: immutable bytes under keys.
  *
- *   - an object appears whole or not at all, and never changes;
- *   - store_put_new is exclusive: of two writers of one key exactly one succeeds, the other gets ERR_EXISTS;
- *   - when store_put_new returns 0, the object is durable. Any error but ERR_EXISTS means: the outcome is unknown;
- *   - with success and with ERR_EXISTS comes the time of the answer by the store's clock;
- *   - an object that was put is seen by reads and listings that start afterwards;
- *   - a listing that fails is an error, never a short listing.
+ * Every kind of store keeps these rules, and the same tests run over all of them (tests/support/store_contract.h):
  *
- * A store may be used by several threads at a time. Keys: segments of [0-9a-z.-] joined by '/', at most STORE_KEY_MAX - 1 bytes. */
+ *   - An object appears whole or not at all, and never changes.
+ *   - put_new is exclusive: of two writers of one key exactly one succeeds, and the other gets ERR_EXISTS.
+ *   - When put_new returns 0, the object is durable. After any error but ERR_EXISTS the outcome is unknown.
+ *   - Success and ERR_EXISTS come with the time of the answer by the store's clock.
+ *   - Reads and listings that start after a put see the object.
+ *   - A listing that fails is an error, never a short listing.
+ *
+ * Several threads may use one store at the same time. A key consists of segments of [0-9a-z.-], joined by '/', and has at
+ * most STORE_KEY_MAX - 1 bytes. */
 #ifndef SEAWALL_BASE_STORE_H
 #define SEAWALL_BASE_STORE_H
 
@@ -21,18 +23,20 @@
 #define STORE_KEY_MAX 128
 #define STORE_URL_MAX 1024
 #define STORE_DESCRIPTION_MAX 1024
-#define STORE_REMOVE_MAX 1000 /* keys in one call of store_remove_all */
+#define STORE_REMOVE_MAX 1000 /* keys in one call of remove_all */
 
 struct store;
 
 struct store_entry {
     const char *key; /* valid during the call */
     uint64_t size;   /* bytes */
-    int64_t time_ms; /* when the store got it, by its own clock */
+    int64_t time_ms; /* when the object was stored, by the store's clock */
 };
-/* Returns 0 to go on, anything else to end the listing early (which is no error). */
+
+/* Returns 0 to continue. Any other value ends the listing early, which is not an error. */
 typedef int store_entry_fn(void *context, const struct store_entry *entry);
 
+/* What a kind of store implements. storage/store.h states what each function does. */
 struct store_ops {
     int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e);
     int (*read)(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e);
@@ -40,42 +44,67 @@ struct store_ops {
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                 struct err *e);
     int (*remove)(struct store *s, const char *key, struct err *e);
-    int (*remove_all)(struct store *s, const char *const *keys, size_t count,
-                      struct err *e); /* NULL: one by one is as good */
+    /* Removes 2 to STORE_REMOVE_MAX keys. NULL: the store has nothing faster than one `remove` for each. */
+    int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
-    void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reading is cheap */
-    /* Puts an object that is there once more as it is, and sets `fencing`. NULL: that is known from the beginning. */
+    void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reads are cheap */
+    /* Puts `bytes`, which the object at `key` already has, once more, and sets `fencing` by the answer.
+     * NULL: `fencing` is known from the start. */
     int (*probe)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
-    void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says it all */
+    void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says everything */
     void (*close)(struct store *s);
 };
 
-/* Whether put_new is as exclusive as the contract says. A store that lacks it can't be made safe by us, only watched: whoever
- * appends must look before and after. */
+/* Whether put_new is exclusive. With a weak store a second writer is only noticed: a writer must look before each put and
+ * again after it. */
 enum store_fencing { STORE_FENCING_UNKNOWN, STORE_FENCING_STRONG, STORE_FENCING_WEAK };
 
-/* Requests that cost money, by kind, with those that failed or were repeated. */
+/* Requests by kind, with those that failed or were repeated, and the bytes of their bodies. */
 struct store_traffic {
     atomic_ullong put, get, head, list, remove, failed, sent_bytes, received_bytes;
 };
 
-/* What every store begins with. */
+/* The first member of the struct of each kind of store. */
 struct store {
     const struct store_ops *ops;
-    char url[STORE_URL_MAX]; /* as it may be shown: without secrets */
-    char note[200];          /* what an operator should know of it, for the log; "": nothing */
+    char url[STORE_URL_MAX]; /* for messages and as the name of the replica: without secrets */
+    char note[200];          /* a warning for the log, "": none */
     _Atomic enum store_fencing fencing;
-    bool costs;                   /* each request costs money: they are counted and rationed */
-    bool slow;                    /* a request takes tens of milliseconds: few large ones, many at a time */
+    bool costs;                   /* each request costs money: requests are counted and rationed */
+    bool slow;                    /* a request takes tens of milliseconds: use few large ones, many at a time */
     struct store_traffic traffic; /* if `costs` */
-    const atomic_bool *cancel;    /* set by the owner: gives up waiting when it becomes true; NULL: nobody interrupts */
-    void (*retrying)(
-        const struct err *e); /* set by the owner: told when an operation takes more than two tries; may be NULL */
+    const atomic_bool *cancel;    /* set by the owner: waits end when it becomes true; NULL: never */
+    void (*retrying)(const struct err *e); /* set by the owner: called when a second try failed too; NULL: not called */
 };
 
 enum store_mode {
-    STORE_READ,  /* ERR_NOTFOUND when there is no such place */
-    STORE_WRITE, /* make the place if that is possible */
+    STORE_READ,  /* ERR_NOTFOUND if the place does not exist */
+    STORE_WRITE, /* creates the place if the kind of store can do that */
+};
+
+/* One key of the query of a store's URL. */
+struct store_url_option {
+    const char *name;       /* "region" */
+    const char *value_name; /* "NAME", "auto|path|vhost" */
+    const char *help;       /* a phrase for `seawall help` */
+};
+
+/* A kind of store. The table of all kinds is in storage/open.c. */
+struct store_kind {
+    const char *name;   /* topic of `seawall help`: "s3" */
+    const char *scheme; /* begin of its URLs: "s3://" */
+    const char *form;   /* what a user writes: "s3://bucket/prefix" */
+    const char *help;   /* text of the help topic before the options; NULL: there is no such topic */
+
+    /* Opens the store at `url`, which begins with `scheme`, or is a path if this is the first kind of the table.
+     * Contacts no server. ERR_CONFIG: the URL is wrong. ERR_NOTFOUND: see enum store_mode. */
+    int (*open)(const char *url, enum store_mode mode, struct store **ret_store, struct err *e);
+
+    /* Checks `url` without contacting the store. ret_shown: the URL without secrets. ERR_CONFIG: the URL is wrong. */
+    int (*check)(const char *url, char ret_shown[STORE_URL_MAX], struct err *e);
+
+    /* Describes the URL option at `index`. False: there are no more. NULL: its URLs take no options. */
+    bool (*option)(size_t index, struct store_url_option *ret_option);
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* cli/common.c */
 #include "cli/cli.h"
 #include "config/file.h"
-#include "storage/store.h"
+#include "storage/open.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 void cli_place_of(const char *shown, char out[PATH_TEXT_MAX])
 {
     const char *path = strncmp(shown, "file://", 7) == 0 ? shown + 7 : shown;
-    if (strncmp(shown, "s3://", 5) == 0 || !realpath(path, out))
+    if (strstr(path, "://") || !realpath(path, out))
         snprintf(out, PATH_TEXT_MAX, "%s", path);
 }
 

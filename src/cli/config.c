@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "config/file.h"
 #include "daemon/prune.h"
-#include "storage/store.h"
+#include "storage/open.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* cli/help.c - `seawall help` and `seawall version`. */
 #include "cli/cli.h"
 #include "config/options.h"
-#include "s3/config.h"
+#include "storage/open.h"
 
 #include "format/codec.h"
 
@@ -169,18 +169,6 @@ static const char sync_help[] =
     "one\n"
     "  --timeout TIME               seconds, or with a unit (500ms, 5m), or never; default: 60\n";
 
-static const char s3_help[] = "s3://BUCKET[/PREFIX][?KEY=VALUE&...]       in the shell with quotes\n"
-                              "\n"
-                              "The bucket must exist. Credentials come from where other AWS programs find them, never "
-                              "from the URL: the profile that is\n"
-                              "named; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a web identity; "
-                              "the shared files; a container's or\n"
-                              "an instance's service.\n"
-                              "\n"
-                              "Keys; a '%' or '&' in a value is written %25 or %26. In a configuration file they stand "
-                              "in the section of the replica:\n"
-                              "\n";
-
 /* `text` beside `left`, in lines that fit. */
 static void print_beside(const char *left, int indent, const char *text)
 {
@@ -197,12 +185,24 @@ static void print_beside(const char *left, int indent, const char *text)
     }
 }
 
-static void print_s3_options(void)
+/* NULL: no kind of store has this help topic. */
+static const struct store_kind *kind_with_topic(const char *topic)
 {
-    for (size_t i = 0; i < s3_option_count; i++) {
+    const struct store_kind *kind = NULL;
+    for (size_t i = 0; (kind = store_kind_at(i)); i++)
+        if (kind->help && strcmp(kind->name, topic) == 0)
+            return kind;
+    return NULL;
+}
+
+static void print_store_kind(const struct store_kind *kind)
+{
+    struct store_url_option o;
+    fputs(kind->help, stdout);
+    for (size_t i = 0; kind->option && kind->option(i, &o); i++) {
         char left[64];
-        snprintf(left, sizeof left, "%s=%s", s3_options[i].name, s3_options[i].value_name);
-        print_beside(left, 43, s3_options[i].help);
+        snprintf(left, sizeof left, "%s=%s", o.name, o.value_name);
+        print_beside(left, 43, o.help);
     }
 }
 
@@ -249,9 +249,8 @@ void cli_print_help(const char *command)
         fputs(sync_help, stdout);
     } else if (command && strcmp(command, "config") == 0) {
         fputs(config_help, stdout);
-    } else if (command && strcmp(command, "s3") == 0) {
-        fputs(s3_help, stdout);
-        print_s3_options();
+    } else if (command && kind_with_topic(command)) {
+        print_store_kind(kind_with_topic(command));
     } else {
         fputs(overview, stdout);
     }
@@ -259,9 +258,10 @@ void cli_print_help(const char *command)
 
 int cmd_help(int argc, char **argv)
 {
-    static const char *const topics[] = {"replicate", "snapshot", "restore", "list", "verify",  "prune",
-                                         "status",    "sync",     "config",  "s3",   "version", "help"};
+    static const char *const topics[] = {"replicate", "snapshot", "restore", "list",    "verify", "prune",
+                                         "status",    "sync",     "config",  "version", "help"};
     bool known = argc == 0;
+    known |= argc == 1 && kind_with_topic(argv[0]);
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
         known |= argc == 1 && strcmp(argv[0], topics[i]) == 0;
     if (!known)

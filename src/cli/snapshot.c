@@ -7,7 +7,7 @@
 #include "cli/client.h"
 #include "config/file.h"
 #include "daemon/scheduler.h"
-#include "storage/store.h"
+#include "storage/open.h"
 
 #include <inttypes.h>
 #include <stdio.h>

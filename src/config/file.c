@@ -10,7 +10,7 @@
 
 struct reading {
     struct config *c;
-    bool (*parameter_known)(const char *name);
+    bool (*parameter_known)(const char *url, const char *name);
     bool dbs_began; /* a [db] section was there: it has copied the options of [seawall] */
     uint64_t
         given[1 +
@@ -85,7 +85,7 @@ static int set_replica(struct reading *r, const char *name, const char *key, con
             return err_set(e, ERR_CONFIG, 0, "replica '%s' has a url already", name);
         return append(replica->url, CONFIG_URL_MAX, value, e);
     }
-    if (!r->parameter_known(key))
+    if (!r->parameter_known(NULL, key))
         return err_set(e, ERR_CONFIG, 0, "there is no key '%.60s' for a replica", key);
     snprintf(needle, sizeof needle, "%s=", key);
     const char *twice = strstr(replica->parameters, needle);
@@ -205,14 +205,18 @@ int config_blame(const char *path, const char *kind, const char *name, const cha
     return -1;
 }
 
-static int finish_replica(struct config_replica *r, struct err *e)
+static int finish_replica(const struct reading *reading, struct config_replica *r, struct err *e)
 {
     if (!r->url[0])
         return err_set(e, ERR_CONFIG, 0, "[replica %s] has no url", r->name);
     if (!r->parameters[0])
         return 0;
-    if (strncmp(r->url, "s3://", 5) != 0)
-        return err_set(e, ERR_CONFIG, 0, "replica '%s': only an s3:// URL takes more than the url", r->name);
+    for (const char *at = r->parameters; *at; at += strcspn(at, "&"), at += *at == '&') {
+        char key[CONFIG_NAME_MAX];
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(at, "="), at);
+        if (!reading->parameter_known(r->url, key))
+            return err_set(e, ERR_CONFIG, 0, "replica '%s': its url takes no '%s'", r->name, key);
+    }
     return append(r->url, CONFIG_URL_MAX, strchr(r->url, '?') ? "&" : "?", e) ||
                    append(r->url, CONFIG_URL_MAX, r->parameters, e)
                ? -1
@@ -235,10 +239,11 @@ static int finish_word(const struct config *c, char **word, struct err *e)
     return 0;
 }
 
-static int finish(struct config *c, const char *path, struct err *e)
+static int finish(const struct reading *reading, const char *path, struct err *e)
 {
+    struct config *c = reading->c;
     for (size_t i = 0; i < c->replica_count; i++)
-        if (finish_replica(&c->replicas[i], e))
+        if (finish_replica(reading, &c->replicas[i], e))
             return config_blame(path, "replica", c->replicas[i].name, NULL, e);
     for (size_t i = 0; i < c->db_count; i++) {
         struct config_db *db = &c->dbs[i];
@@ -255,7 +260,8 @@ static int finish(struct config *c, const char *path, struct err *e)
     return 0;
 }
 
-int config_read(const char *path, bool (*parameter_known)(const char *name), struct config **ret_config, struct err *e)
+int config_read(const char *path, bool (*parameter_known)(const char *url, const char *name),
+                struct config **ret_config, struct err *e)
 {
     struct config *c = calloc(1, sizeof *c);
     struct reading r = {.c = c, .parameter_known = parameter_known};
@@ -266,7 +272,7 @@ int config_read(const char *path, bool (*parameter_known)(const char *name), str
     }
     int rc = c && c->dbs && c->replicas ? ini_read(path, set, &r, e) : err_nomem(e, sizeof *c);
     if (rc == 0)
-        rc = finish(c, path, e);
+        rc = finish(&r, path, e);
     if (rc) {
         config_free(c);
         return -1;

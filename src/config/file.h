@@ -45,9 +45,10 @@ struct config {
     size_t replica_count;
 };
 
-/* `parameter_known`: may an s3:// URL say this? ERR_CONFIG, ERR_NOTFOUND, ERR_IO. */
-int config_read(const char *path, bool (*parameter_known)(const char *name), struct config **ret_config,
-                struct err *e) MUST_CHECK;
+/* `parameter_known`: whether `url` may have the option `name`; with `url` NULL, whether the URLs of any kind of store may.
+ * ERR_CONFIG, ERR_NOTFOUND, ERR_IO. */
+int config_read(const char *path, bool (*parameter_known)(const char *url, const char *name),
+                struct config **ret_config, struct err *e) MUST_CHECK;
 void config_free(struct config *c); /* NULL is fine */
 
 /* Puts file and line in front of an error that shows only when the whole file was read. The line: of the key "replica" with this

@@ -5,7 +5,7 @@
 
 #include "format/names.h"
 #include "format/segment.h"
-#include "storage/store.h"
+#include "storage/open.h"
 
 #define OBJECT_TAIL_BYTES 65536
 

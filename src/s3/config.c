@@ -52,6 +52,18 @@ const struct s3_option s3_options[] = {
 };
 const size_t s3_option_count = sizeof s3_options / sizeof s3_options[0];
 
+const char s3_config_help[] = "s3://BUCKET[/PREFIX][?KEY=VALUE&...]\n"
+                              "\n"
+                              "Quote the URL in the shell. The bucket must exist. Credentials come from the places "
+                              "where other AWS programs find\n"
+                              "them, never from the URL: the profile in the URL; AWS_ACCESS_KEY_ID, "
+                              "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a\n"
+                              "web identity; the shared files; the service of a container or an instance.\n"
+                              "\n"
+                              "Keys; write '%' as %25 and '&' as %26 in a value. In a configuration file they stand in "
+                              "the section of the replica:\n"
+                              "\n";
+
 /* ---- values */
 
 /* Is `word` one of "a|b|c"? */
@@ -179,7 +191,7 @@ static int set(struct s3_config *c, const struct s3_option *o, const char *value
     }
     if (ok)
         return 0;
-    err_set(e, ERR_CONFIG, 0, "'%s=%.60s' is no value for it", o->name, value);
+    err_set(e, ERR_CONFIG, 0, "'%s': invalid value '%.60s'", o->name, value);
     return err_hint(e, "%s: %s", o->value_name, o->help);
 }
 
@@ -301,7 +313,7 @@ int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e
     char text[URL_MAX];
     *ret_config = (struct s3_config){
         .headers = HTTP_HEADERS_INIT, .bucket_key = 1, .sign_payload = 1, .content_md5 = 1, .timeout_ms = TIMEOUT_MS};
-    int n = snprintf(text, sizeof text, "%s", url + strlen("s3://"));
+    int n = snprintf(text, sizeof text, "%s", url + strlen(S3_SCHEME));
     int rc = n < 0 || n >= (int)sizeof text ? err_set(e, ERR_CONFIG, 0, "longer than %d bytes", URL_MAX)
                                             : parse(ret_config, text, e);
     if (rc) {

@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "http/http.h"
 
+#define S3_SCHEME "s3://"
 #define S3_BUCKET_MAX 256
 #define S3_PREFIX_MAX 512
 #define S3_ENDPOINT_MAX 512
@@ -53,6 +54,7 @@ struct s3_option {
 };
 extern const struct s3_option s3_options[];
 extern const size_t s3_option_count;
+extern const char s3_config_help[]; /* what `seawall help s3` prints before the options */
 
 /* Reads the SSE-C key file too. Environment and profile fill in endpoint and region. ERR_CONFIG says what is wrong. */
 int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e) MUST_CHECK;

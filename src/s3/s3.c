@@ -497,7 +497,7 @@ static const struct store_ops s3_ops = {
     .close = s3_close,
 };
 
-int s3_store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+static int open_url(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
 {
     struct s3_config config;
     if (s3_config_parse(url, &config, e))
@@ -525,3 +525,32 @@ int s3_store_open(const char *url, enum store_mode mode, struct store **ret_stor
     *ret_store = &s->base;
     return 0;
 }
+
+static int check_url(const char *url, char ret_shown[STORE_URL_MAX], struct err *e)
+{
+    struct s3_config config;
+    if (s3_config_parse(url, &config, e))
+        return -1;
+    int rc = s3_config_show(&config, ret_shown, STORE_URL_MAX, e);
+    s3_config_release(&config);
+    return rc;
+}
+
+static bool option_at(size_t index, struct store_url_option *ret_option)
+{
+    if (index >= s3_option_count)
+        return false;
+    *ret_option = (struct store_url_option){
+        .name = s3_options[index].name, .value_name = s3_options[index].value_name, .help = s3_options[index].help};
+    return true;
+}
+
+const struct store_kind s3_store_kind = {
+    .name = "s3",
+    .scheme = S3_SCHEME,
+    .form = "s3://bucket/prefix",
+    .help = s3_config_help,
+    .open = open_url,
+    .check = check_url,
+    .option = option_at,
+};

@@ -26,7 +26,7 @@ int destination_open(struct destination *d, const char *url, struct err *e)
                               .state = DESTINATION_DETACHED,
                               .head_map = {.fd = -1},
                               .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
-    bool may_hold_secrets = strncmp(url, "s3://", 5) == 0; /* in the query, or before an '@' */
+    bool may_hold_secrets = strstr(url, "://") != NULL; /* in the query, or before an '@' */
     snprintf(d->url, sizeof d->url, "%.*s", (int)(may_hold_secrets ? strcspn(url, "?@") : strlen(url)), url);
     return destination_open_store(d, e);
 }

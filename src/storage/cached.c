@@ -1,7 +1,9 @@
 /* storage/cached.c */
 #include "storage/cached.h"
 
+#include "base/container.h"
 #include "base/hash.h"
+#include "storage/store.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -20,17 +22,19 @@ struct entry {
 struct cached_store {
     struct store base;
     struct store *inner;  /* owned */
-    pthread_mutex_t lock; /* guards what follows; entries are never changed or removed */
-    struct entry **slots;
-    size_t slot_count, count, bytes;
+    pthread_mutex_t lock; /* guards the members below; entries never change and are never removed */
+    struct entry **slots; /* hash table with open addressing */
+    size_t slot_count;    /* a power of two */
+    size_t count;         /* entries */
+    size_t bytes;         /* of all entries */
 };
 
 static struct cached_store *of(struct store *s)
 {
-    return (struct cached_store *)(void *)s;
+    return CONTAINER_OF(s, struct cached_store, base);
 }
 
-/* Where the key is, or would be. */
+/* Finds the slot that holds the key, or the free slot where it belongs. */
 static struct entry **slot_of(struct entry **slots, size_t slot_count, const char *key)
 {
     size_t i = (size_t)hash64(key, strlen(key)) & (slot_count - 1);
@@ -61,7 +65,7 @@ static bool grow(struct cached_store *c)
     return true;
 }
 
-/* Only a help: what can't be kept is read again. */
+/* Keeps a copy of the end of an object, if there is room and memory for it. Otherwise it will be read again. */
 static void keep(struct cached_store *c, const char *key, uint64_t size, const uint8_t *tail, size_t len)
 {
     struct entry *kept = len <= CACHED_TAIL_MAX ? malloc(sizeof *kept + len) : NULL;
@@ -83,7 +87,7 @@ static void keep(struct cached_store *c, const char *key, uint64_t size, const u
     free(kept);
 }
 
-/* What the owner wishes. It says so before the first listing, when there is one thread. */
+/* Passes the owner's settings on. The owner makes them before the first listing, while there is one thread. */
 static void pass_on(struct cached_store *c)
 {
     c->inner->cancel = c->base.cancel;
@@ -130,7 +134,7 @@ static void *prefetch_thread(void *arg)
     struct prefetch *p = arg;
     struct cached_store *c = p->cached;
     struct buf tail = BUF_INIT(CACHED_TAIL_MAX);
-    struct err ignored; /* whoever needs the object is told */
+    struct err ignored; /* the read that needs the object will get the error */
     uint64_t size = 0;
     for (;;) {
         pthread_mutex_lock(&c->lock);
@@ -141,7 +145,7 @@ static void *prefetch_thread(void *arg)
             break;
         tail.len = 0;
         if (!find(c, p->keys[i]) && cached_read_tail(&c->base, p->keys[i], CACHED_TAIL_MAX, &tail, &size, &ignored))
-            break; /* a store in trouble is not pressed */
+            break; /* do not send more requests to a store that fails */
     }
     buf_release(&tail);
     return NULL;

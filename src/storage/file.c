@@ -1,6 +1,8 @@
 /* storage/file.c */
 #include "storage/file.h"
 
+#include "base/array.h"
+#include "base/container.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "base/stage.h"
@@ -14,17 +16,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SCHEME "file://"
+
 struct file_store {
     struct store base;
     enum store_mode mode;
     dev_t device; /* of the root when it was opened */
     ino_t inode;
-    char root[PATH_TEXT_MAX];
+    char root[PATH_TEXT_MAX]; /* absolute, without symbolic links */
 };
 
 static struct file_store *ours(struct store *s)
 {
-    return (struct file_store *)s;
+    return CONTAINER_OF(s, struct file_store, base);
 }
 
 static int key_path(struct store *s, const char *key, char out[PATH_TEXT_MAX], struct err *e)
@@ -34,14 +38,15 @@ static int key_path(struct store *s, const char *key, char out[PATH_TEXT_MAX], s
 
 /* ---- put */
 
-/* The folder that was opened is still there. Without this an unmounted disk would be written to its bare mount point. A disk that
- * was mounted again may have other numbers: then the replica's identity must be in it. */
+/* Checks that the folder is still the one that was opened. Otherwise, after a disk was unmounted, objects would be written
+ * to its bare mount point. A disk that was mounted again can have another device number; then the folder must hold a
+ * replica. */
 static int check_root(struct file_store *fs, struct err *e)
 {
     char identity[PATH_TEXT_MAX];
     struct stat st;
     if (stat(fs->root, &st) != 0) {
-        err_set(e, ERR_REMOTE, errno, "the folder '%s' is gone: %s", fs->root, strerror(errno));
+        err_set(e, ERR_REMOTE, errno, "folder '%s' is gone: %s", fs->root, strerror(errno));
         return err_hint(e, "is the disk mounted?");
     }
     if (st.st_dev == fs->device && st.st_ino == fs->inode)
@@ -49,8 +54,7 @@ static int check_root(struct file_store *fs, struct err *e)
     if (path_format(identity, e, "%s/seawall.json", fs->root))
         return -1;
     if (access(identity, F_OK) != 0) {
-        err_set(e, ERR_REMOTE, errno, "the folder '%s' is another one than at the start, and holds no replica",
-                fs->root);
+        err_set(e, ERR_REMOTE, errno, "folder '%s' was replaced and does not hold a replica", fs->root);
         return err_hint(e, "is the disk mounted?");
     }
     fs->device = st.st_dev;
@@ -58,7 +62,8 @@ static int check_root(struct file_store *fs, struct err *e)
     return 0;
 }
 
-/* When the file was last changed, or given a name, by the file system's clock: on a network file system that is the server's. */
+/* Reads when the file was last changed or linked, by the clock of the file system. On a network file system that is the
+ * clock of the server. */
 static int time_of(int fd, int64_t *ret_time_ms, struct err *e)
 {
     struct stat st;
@@ -81,10 +86,10 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
         rc = io_fsync(st.fd, path, e);
     if (rc == 0) {
         rc = stage_link(&st, path, e);
+        /* ERR_EXISTS is an answer too: the object of the other writer must be durable before it counts. */
         struct err later;
         bool answered = rc == 0 || e->code == ERR_EXISTS;
-        if (answered && (io_fsync_dir(dir, &later) ||
-                         time_of(st.fd, ret_time_ms, &later))) { /* "it exists" must be durable as well */
+        if (answered && (io_fsync_dir(dir, &later) || time_of(st.fd, ret_time_ms, &later))) {
             *e = later;
             rc = -1;
         }
@@ -144,7 +149,7 @@ static int file_read_tail(struct store *s, const char *key, size_t n, struct buf
     return rc;
 }
 
-/* ---- list: collect below the deepest folder that the prefix names, sort, hand over */
+/* ---- list: collect the files below the deepest folder in the prefix, sort them, deliver them */
 
 struct listing {
     struct listed_file {
@@ -160,14 +165,8 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
 {
     if (strncmp(key, l->prefix, strlen(l->prefix)) != 0 || strcmp(key, l->start_after) <= 0)
         return 0;
-    if (l->count == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        void *grown = realloc(l->files, cap * sizeof *l->files);
-        if (!grown)
-            return err_nomem(e, cap * sizeof *l->files);
-        l->files = grown;
-        l->cap = cap;
-    }
+    if (array_reserve(&l->files, &l->cap, l->count + 1, sizeof *l->files, e))
+        return -1;
     struct listed_file *f = &l->files[l->count++];
     snprintf(f->key, sizeof f->key, "%s", key);
     f->size = (uint64_t)st->st_size;
@@ -175,7 +174,28 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
     return 0;
 }
 
-/* `dir_key`: "" or a key that ends with '/'. */
+static int collect(struct file_store *fs, const char *dir_key, struct listing *l, struct err *e);
+
+/* Adds the file `name` of the folder `dir_key`, or the files below it if it is a folder that the prefix can lead into. */
+static int collect_name(struct file_store *fs, int dir_fd, const char *dir_key, const char *name, struct listing *l,
+                        struct err *e)
+{
+    char key[STORE_KEY_MAX];
+    struct stat st;
+    if (name[0] == '.' || snprintf(key, sizeof key, "%s%s", dir_key, name) >= (int)sizeof key - 1)
+        return 0; /* a hidden file, or a name longer than any key: not an object */
+    if (fstatat(dir_fd, name, &st, 0) != 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "stat '%s/%s'", fs->root, key); /* ENOENT: removed meanwhile */
+    if (!S_ISDIR(st.st_mode))
+        return add_file(l, key, &st, e);
+    size_t n = strlen(key), p = strlen(l->prefix);
+    if (strncmp(key, l->prefix, n < p ? n : p) != 0)
+        return 0;
+    memcpy(key + n, "/", 2);
+    return collect(fs, key, l, e);
+}
+
+/* Adds all files below a folder. `dir_key`: its key, which ends with '/'; "": the root. */
 static int collect(struct file_store *fs, const char *dir_key, struct listing *l, struct err *e)
 {
     char path[PATH_TEXT_MAX];
@@ -183,14 +203,12 @@ static int collect(struct file_store *fs, const char *dir_key, struct listing *l
         return -1;
     DIR *dir = opendir(path);
     if (!dir && (errno == ENOENT || errno == ENOTDIR) && dir_key[0])
-        return 0; /* no object under this prefix yet */
+        return 0; /* no object has this prefix yet */
     if (!dir)
         return err_sys(e, errno, "open folder '%s'", path);
-    /* A writer takes what it lists for durable: a crash may have come between link and the sync of the folder. */
+    /* A writer relies on what it lists. A crash can have come between the link and the sync of the folder. */
     int rc = fs->mode == STORE_WRITE ? io_fsync(dirfd(dir), path, e) : 0;
     while (rc == 0) {
-        char key[STORE_KEY_MAX];
-        struct stat st;
         errno = 0;
         struct dirent *d = readdir(dir);
         if (!d) {
@@ -198,22 +216,7 @@ static int collect(struct file_store *fs, const char *dir_key, struct listing *l
                 rc = err_sys(e, errno, "read folder '%s'", path);
             break;
         }
-        if (d->d_name[0] == '.' || snprintf(key, sizeof key, "%s%s", dir_key, d->d_name) >= (int)sizeof key - 1)
-            continue; /* hidden, or too long for one of ours */
-        if (fstatat(dirfd(dir), d->d_name, &st, 0) != 0) {
-            if (errno != ENOENT) /* removed while we look */
-                rc = err_sys(e, errno, "stat '%s%s'", path, d->d_name);
-            continue;
-        }
-        if (!S_ISDIR(st.st_mode)) {
-            rc = add_file(l, key, &st, e);
-            continue;
-        }
-        size_t n = strlen(key), p = strlen(l->prefix);
-        if (strncmp(key, l->prefix, n < p ? n : p) == 0) {
-            memcpy(key + n, "/", 2);
-            rc = collect(fs, key, l, e);
-        }
+        rc = collect_name(fs, dirfd(dir), dir_key, d->d_name, l, e);
     }
     closedir(dir);
     return rc;
@@ -229,7 +232,7 @@ static int file_list(struct store *s, const char *prefix, const char *start_afte
 {
     struct stat st;
     if (ours(s)->mode == STORE_WRITE && stat(ours(s)->root, &st) == 0 && check_root(ours(s), e))
-        return -1; /* an empty mount point is no empty replica */
+        return -1; /* an empty mount point is not an empty replica */
     struct listing l = {.prefix = prefix, .start_after = start_after};
     char dir_key[STORE_KEY_MAX] = "";
     const char *slash = strrchr(prefix, '/');
@@ -259,7 +262,7 @@ static int file_remove(struct store *s, const char *key, struct err *e)
     return errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
 }
 
-/* The clock that also stamps the objects. */
+/* A file without a name gets its time from the same clock as the objects. */
 static int file_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
     struct stage staged = STAGE_NONE;
@@ -285,15 +288,43 @@ static const struct store_ops file_ops = {
     .close = file_close,
 };
 
-int file_store_open(const char *path, enum store_mode mode, struct store **ret_store, struct err *e)
+/* ---- open */
+
+/* Takes the path out of `url`, which is file:///dir or a path. */
+static int path_of(const char *url, const char **ret_path, struct err *e)
+{
+    const char *path = url;
+    if (strncmp(url, SCHEME, strlen(SCHEME)) == 0) {
+        path = url + strlen(SCHEME);
+        if (path[0] != '/') {
+            err_set(e, ERR_CONFIG, 0, "store '%s': the path after " SCHEME " is not absolute", url);
+            return err_hint(e, "write file:///dir, with three slashes, or a plain path");
+        }
+    }
+    if (path[0] == 0)
+        return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
+    *ret_path = path;
+    return 0;
+}
+
+static int check_url(const char *url, char ret_shown[STORE_URL_MAX], struct err *e)
+{
+    const char *path = NULL;
+    if (path_of(url, &path, e))
+        return -1;
+    if (snprintf(ret_shown, STORE_URL_MAX, "%s", path) >= STORE_URL_MAX)
+        return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
+    return 0;
+}
+
+/* Opens the folder that is at `path`. */
+static int open_folder(const char *path, enum store_mode mode, struct store **ret_store, struct err *e)
 {
     struct stat st;
-    if (mode == STORE_WRITE && path_make_dirs(path, e))
-        return err_wrap(e, "store '%s'", path);
     if (stat(path, &st) != 0)
-        return err_sys(e, errno, "store '%s'", path);
+        return err_sys(e, errno, "stat");
     if (!S_ISDIR(st.st_mode))
-        return err_set(e, ERR_CONFIG, 0, "store '%s' is not a folder", path);
+        return err_set(e, ERR_CONFIG, 0, "not a folder");
     struct file_store *fs = calloc(1, sizeof *fs);
     if (!fs)
         return err_nomem(e, sizeof *fs);
@@ -302,17 +333,38 @@ int file_store_open(const char *path, enum store_mode mode, struct store **ret_s
     fs->mode = mode;
     fs->device = st.st_dev;
     fs->inode = st.st_ino;
-    if (!realpath(path, fs->root) ||
-        strlen(fs->root) >= sizeof fs->base.url) { /* one place, one name, however it is spelled */
+    /* The real path, so that each folder has one name. Its name is synced here because an earlier run that created it can
+     * have been killed before its sync. */
+    int rc = 0;
+    if (!realpath(path, fs->root))
+        rc = err_sys(e, errno, "resolve the path");
+    else if (strlen(fs->root) >= sizeof fs->base.url)
+        rc = err_set(e, ERR_CONFIG, 0, "path too long");
+    else if (mode == STORE_WRITE)
+        rc = path_sync_name(fs->root, e);
+    if (rc) {
         free(fs);
-        return err_set(e, ERR_CONFIG, 0, "store '%.60s...': path too long", path);
-    }
-    if (mode == STORE_WRITE &&
-        path_sync_name(fs->root, e)) { /* a run that was killed may have made it, and not synced it */
-        free(fs);
-        return err_wrap(e, "store '%s'", path);
+        return -1;
     }
     memcpy(fs->base.url, fs->root, strlen(fs->root) + 1);
     *ret_store = &fs->base;
     return 0;
 }
+
+static int open_url(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+{
+    const char *path = NULL;
+    if (path_of(url, &path, e))
+        return -1;
+    if ((mode == STORE_WRITE && path_make_dirs(path, e)) || open_folder(path, mode, ret_store, e))
+        return err_wrap(e, "store '%.200s'", path);
+    return 0;
+}
+
+const struct store_kind file_store_kind = {
+    .name = "file",
+    .scheme = SCHEME,
+    .form = "file:///dir",
+    .open = open_url,
+    .check = check_url,
+};

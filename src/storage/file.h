@@ -1,13 +1,13 @@
 /* storage/file.h - a folder as the store.
  *
- * An object is written to a file without a name (O_TMPFILE; where the file system has none, to a hidden temporary one), synced,
- * linked to its key, which fails if the key exists, and the folder is synced. So a crash at any instant leaves the object whole or
- * not there. Hidden names (".…") are nobody's objects. */
+ * An object is written to a file without a name (O_TMPFILE), or to a hidden temporary file if the file system lacks that.
+ * The file is synced and linked to its key, which fails if the key exists. Then the folder is synced. A crash at any moment
+ * leaves the whole object or none. Files whose names begin with '.' are not objects. */
 #ifndef SEAWALL_STORAGE_FILE_H
 #define SEAWALL_STORAGE_FILE_H
 
-#include "storage/store.h"
+#include "base/store.h"
 
-int file_store_open(const char *path, enum store_mode mode, struct store **ret_store, struct err *e) MUST_CHECK;
+extern const struct store_kind file_store_kind; /* file:///dir, or a path */
 
 #endif

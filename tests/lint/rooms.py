@@ -35,7 +35,7 @@ ARROWS = {  # room: rooms that it includes, besides itself and base. src/README.
     "daemon": "capture ship cargo retention config format",
     "restore": "replica state format",
     "verify": "replica",
-    "cli": "daemon restore verify retention replica storage s3 config format",
+    "cli": "daemon restore verify retention replica storage config format",
 }
 LIBRARIES = {  # header, or its folder: rooms that open it
     "zlib.h": "format",

@@ -8,7 +8,7 @@
  *
  * Exit code 0 and the result on stdout, or 1 and "ERR_X: message". */
 #include "base/clock.h"
-#include "storage/store.h"
+#include "storage/open.h"
 
 #include <inttypes.h>
 #include <pthread.h>

@@ -1,20 +1,80 @@
-/* support/store_contract.h - what storage/store.h promises, as tests that run over any store.
+/* support/store_contract.h - the contract of base/store.h, as tests that run over any store.
  *
- * A program for one kind of store fills in a `store_under_test` and lists STORE_CONTRACT_TESTS(it) among its tests. */
+ * A test program describes where the store is in a `store_under_test`, and gets its tests from store_contract_tests(). Its own
+ * tests of the same store are written STORE_TEST(test, place). They open the store with open_it() and need not close it: what
+ * is open when a test ends or fails is closed before the next one begins. */
 #ifndef TESTS_STORE_CONTRACT_H
 #define TESTS_STORE_CONTRACT_H
 
 #include "unit.h"
 
-#include "storage/store.h"
+#include "storage/open.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 struct store_under_test {
-    struct store *(*open)(void); /* another handle of the place; the test closes it */
-    int (*clear)(void **state);  /* before each test: makes the place, empty */
-    int (*forget)(void **state); /* after it */
+    struct store *(*open)(void); /* another handle of the store; NULL: it cannot be opened */
+    int (*clear)(void **state);  /* before each test: creates the place, empty */
+    int (*forget)(void **state); /* after each test; NULL: nothing to do */
+    bool weak;                   /* put_new is not exclusive */
+    bool one_process;            /* other processes cannot open the place */
 };
+
+/* ---- handles of the test that runs */
+
+static struct store *store_handles[16]; /* open, or NULL */
+
+/* Closes `s` when the test ends. Returns `s`. */
+static inline struct store *track_it(struct store *s)
+{
+    assert_non_null(s);
+    for (size_t i = 0; i < COUNT_OF(store_handles); i++)
+        if (!store_handles[i]) {
+            store_handles[i] = s;
+            return s;
+        }
+    fail_msg("more than %zu handles", COUNT_OF(store_handles));
+    return NULL;
+}
+
+static inline struct store *open_it(void **state)
+{
+    const struct store_under_test *t = *state;
+    return track_it(t->open());
+}
+
+/* Closes a handle before the test ends. */
+static inline void close_it(struct store *s)
+{
+    for (size_t i = 0; i < COUNT_OF(store_handles); i++)
+        if (store_handles[i] == s)
+            store_handles[i] = NULL;
+    store_close(s);
+}
+
+static inline int store_test_begin(void **state)
+{
+    const struct store_under_test *t = *state;
+    return t->clear(state);
+}
+
+static inline int store_test_end(void **state)
+{
+    const struct store_under_test *t = *state;
+    for (size_t i = 0; i < COUNT_OF(store_handles); i++) {
+        store_close(store_handles[i]);
+        store_handles[i] = NULL;
+    }
+    return t->forget ? t->forget(state) : 0;
+}
+
+#define STORE_TEST(test, place)                                                                                        \
+    {                                                                                                                  \
+#test, test, store_test_begin, store_test_end, &(place)                                                        \
+    }
+
+/* ---- helpers */
 
 struct store_listing {
     char keys[64][STORE_KEY_MAX];
@@ -51,14 +111,6 @@ static inline void put(struct store *s, const char *key, const char *text)
     assert_ok(store_put_new(s, key, text, strlen(text), NULL, &e), &e);
 }
 
-static inline struct store *open_it(void **state)
-{
-    const struct store_under_test *t = *state;
-    struct store *s = t->open();
-    assert_non_null(s);
-    return s;
-}
-
 static inline void an_object_that_was_put_reads_back_from_any_handle(void **state)
 {
     struct err e;
@@ -67,11 +119,10 @@ static inline void an_object_that_was_put_reads_back_from_any_handle(void **stat
     put(s, "0/000000000000002a", "hello, world");
     assert_ok(store_read(other, "0/000000000000002a", 0, out, 12, &e), &e);
     assert_memory_equal(out, "hello, world", 12);
-    store_close(s);
+    close_it(s);
     assert_ok(store_read(other, "0/000000000000002a", 7, out, 5, &e), &e);
     assert_memory_equal(out, "world", 5);
-    store_close(other);
-    store_close(NULL);
+    store_close(NULL); /* allowed */
 }
 
 static inline void a_second_put_of_a_key_is_refused_and_changes_nothing(void **state)
@@ -85,7 +136,6 @@ static inline void a_second_put_of_a_key_is_refused_and_changes_nothing(void **s
     assert_ok(store_read(s, "a/b", 0, out, 5, &e), &e);
     assert_memory_equal(out, "first", 5);
     assert_listing(s, "", "", "a/b");
-    store_close(s);
 }
 
 static inline void a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found(void **state)
@@ -105,7 +155,6 @@ static inline void a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_
     assert_error(store_read_tail(s, "a/c", 1, &b, &size, &e), &e, ERR_NOTFOUND);
     assert_error(store_read(s, "c/a/b", 0, out, 1, &e), &e, ERR_NOTFOUND);
     buf_release(&b);
-    store_close(s);
 }
 
 static inline void the_tail_of_an_object_comes_with_its_size(void **state)
@@ -126,7 +175,6 @@ static inline void the_tail_of_an_object_comes_with_its_size(void **state)
     assert_error(store_read_tail(s, "a/b", 6, &small, &size, &e), &e, ERR_LIMIT);
     buf_release(&small);
     buf_release(&b);
-    store_close(s);
 }
 
 static inline void an_empty_object_is_an_object(void **state)
@@ -142,7 +190,6 @@ static inline void an_empty_object_is_an_object(void **state)
     assert_error(store_put_new(s, "a/b", "", 0, NULL, &e), &e, ERR_EXISTS);
     assert_listing(s, "", "", "a/b");
     buf_release(&b);
-    store_close(s);
 }
 
 static inline void large_objects_and_ranges_are_exact(void **state)
@@ -162,7 +209,6 @@ static inline void large_objects_and_ranges_are_exact(void **state)
     }
     free(bytes);
     free(out);
-    store_close(s);
 }
 
 static inline void a_listing_is_in_ascending_byte_order_whatever_the_folders(void **state)
@@ -174,7 +220,6 @@ static inline void a_listing_is_in_ascending_byte_order_whatever_the_folders(voi
         put(s, keys[i], keys[i]);
     assert_listing(s, "", "",
                    "0/0a 0/0b 1-x 1/0a-0b base-x base.x base/02-a/a base/02/0a base/02/marker part/a seawall.json");
-    store_close(s);
 }
 
 static inline void a_listing_begins_with_its_prefix_and_after_its_start(void **state)
@@ -197,7 +242,6 @@ static inline void a_listing_begins_with_its_prefix_and_after_its_start(void **s
     assert_listing(s, "base/02/x/", "", "");
     assert_listing(s, "b", "a", "base/01/x base/02/x");
     assert_listing(s, "nothing/here/", "", "");
-    store_close(s);
 }
 
 static inline void a_listing_tells_sizes_and_ends_when_the_reader_says_so(void **state)
@@ -213,14 +257,12 @@ static inline void a_listing_tells_sizes_and_ends_when_the_reader_says_so(void *
     assert_int_equal(l.count, 2);
     assert_int_equal(l.sizes[0], 1);
     assert_int_equal(l.sizes[1], 2);
-    store_close(s);
 }
 
 static inline void an_empty_place_has_an_empty_listing(void **state)
 {
     struct store *s = open_it(state);
     assert_listing(s, "", "", "");
-    store_close(s);
 }
 
 static inline void a_removed_object_is_gone_and_its_key_is_free(void **state)
@@ -238,7 +280,6 @@ static inline void a_removed_object_is_gone_and_its_key_is_free(void **state)
     put(s, "a/b/c", "3");
     assert_ok(store_read(s, "a/b/c", 0, &out, 1, &e), &e);
     assert_int_equal(out, '3');
-    store_close(s);
 }
 
 static inline void the_clock_of_the_store_does_not_fall(void **state)
@@ -249,7 +290,6 @@ static inline void the_clock_of_the_store_does_not_fall(void **state)
     assert_ok(store_time(s, &a, &e), &e);
     assert_ok(store_time(s, &b, &e), &e);
     assert_true(a > 0 && b >= a);
-    store_close(s);
 }
 
 /* ---- races */
@@ -334,7 +374,6 @@ static inline void of_several_threads_that_put_one_key_exactly_one_wins(void **s
     }
     pthread_barrier_destroy(&start);
     assert_races_are_whole(s, won);
-    store_close(s);
 }
 
 static inline void of_several_processes_that_put_one_key_exactly_one_wins(void **state)
@@ -364,31 +403,65 @@ static inline void of_several_processes_that_put_one_key_exactly_one_wins(void *
     }
     struct store *s = open_it(state);
     assert_races_are_whole(s, won);
-    store_close(s);
 }
 
-#define STORE_TEST(test, sut)                                                                                          \
+/* ---- all of them */
+
+enum { STORE_CONTRACT_MAX = 16 };
+
+/* Writes the tests of the contract that `place` can keep to `out`. Returns how many. `kind` begins their names. */
+static inline size_t store_contract_tests(const char *kind, struct store_under_test *place,
+                                          struct CMUnitTest out[STORE_CONTRACT_MAX])
+{
+#define CONTRACT(test)                                                                                                 \
     {                                                                                                                  \
-#test, test, (sut).clear, (sut).forget, &(sut)                                                                 \
+#test, test, true                                                                                              \
     }
-/* Of a store that lacks exclusive PUT: all but the races. */
-#define STORE_CONTRACT_TESTS_OF_WEAK(sut)                                                                              \
-    STORE_TEST(an_object_that_was_put_reads_back_from_any_handle, sut),                                                \
-        STORE_TEST(a_second_put_of_a_key_is_refused_and_changes_nothing, sut),                                         \
-        STORE_TEST(a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found, sut),                           \
-        STORE_TEST(the_tail_of_an_object_comes_with_its_size, sut), STORE_TEST(an_empty_object_is_an_object, sut),     \
-        STORE_TEST(large_objects_and_ranges_are_exact, sut),                                                           \
-        STORE_TEST(a_listing_is_in_ascending_byte_order_whatever_the_folders, sut),                                    \
-        STORE_TEST(a_listing_begins_with_its_prefix_and_after_its_start, sut),                                         \
-        STORE_TEST(a_listing_tells_sizes_and_ends_when_the_reader_says_so, sut),                                       \
-        STORE_TEST(an_empty_place_has_an_empty_listing, sut),                                                          \
-        STORE_TEST(a_removed_object_is_gone_and_its_key_is_free, sut),                                                 \
-        STORE_TEST(the_clock_of_the_store_does_not_fall, sut)
+    const struct {
+        const char *name;
+        CMUnitTestFunction test;
+        bool runs;
+    } all[] = {
+        CONTRACT(an_object_that_was_put_reads_back_from_any_handle),
+        CONTRACT(a_second_put_of_a_key_is_refused_and_changes_nothing),
+        CONTRACT(a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found),
+        CONTRACT(the_tail_of_an_object_comes_with_its_size),
+        CONTRACT(an_empty_object_is_an_object),
+        CONTRACT(large_objects_and_ranges_are_exact),
+        CONTRACT(a_listing_is_in_ascending_byte_order_whatever_the_folders),
+        CONTRACT(a_listing_begins_with_its_prefix_and_after_its_start),
+        CONTRACT(a_listing_tells_sizes_and_ends_when_the_reader_says_so),
+        CONTRACT(an_empty_place_has_an_empty_listing),
+        CONTRACT(a_removed_object_is_gone_and_its_key_is_free),
+        CONTRACT(the_clock_of_the_store_does_not_fall),
+        {"of_several_threads_that_put_one_key_exactly_one_wins", of_several_threads_that_put_one_key_exactly_one_wins,
+         !place->weak},
+        {"of_several_processes_that_put_one_key_exactly_one_wins",
+         of_several_processes_that_put_one_key_exactly_one_wins, !place->weak && !place->one_process},
+    };
+#undef CONTRACT
+    static char names[8 * STORE_CONTRACT_MAX][100];
+    static size_t named;
+    size_t count = 0;
+    assert(COUNT_OF(all) <= STORE_CONTRACT_MAX);
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        if (!all[i].runs)
+            continue;
+        assert(named < COUNT_OF(names));
+        snprintf(names[named], sizeof names[named], "%s: %s", kind, all[i].name);
+        out[count++] = (struct CMUnitTest){.name = names[named++],
+                                           .test_func = all[i].test,
+                                           .setup_func = store_test_begin,
+                                           .teardown_func = store_test_end,
+                                           .initial_state = place};
+    }
+    return count;
+}
 
-#define STORE_CONTRACT_TESTS(sut)                                                                                      \
-    STORE_CONTRACT_TESTS_OF_WEAK(sut), STORE_TEST(of_several_threads_that_put_one_key_exactly_one_wins, sut)
-
-/* For a place that several processes can open. */
-#define STORE_CONTRACT_TESTS_OF_PROCESSES(sut) STORE_TEST(of_several_processes_that_put_one_key_exactly_one_wins, sut)
+/* Runs `count` tests as one group. */
+static inline int store_run_tests(const struct CMUnitTest *tests, size_t count)
+{
+    return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
+}
 
 #endif

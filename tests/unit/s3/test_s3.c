@@ -6,7 +6,7 @@
 #include "s3/config.h"
 #include "s3/listing.h"
 #include "s3/verdict.h"
-#include "storage/store.h"
+#include "storage/open.h"
 
 #define KEY "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -377,7 +377,7 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
         {"[replica x]\nurl = s3://b\nurl = s3://c\n", "already"},
         {"[replica x]\nurl = s3://b\nregion = a\nregion = b\n", "twice"},
         {"[replica x]\nurl = s3://b\nreigon = a\n", "reigon"},
-        {"[replica x]\nurl = /dir\nregion = a\n", "s3://"},
+        {"[replica x]\nurl = /dir\nregion = a\n", "its url takes no 'region'"},
         {"[replica a/b]\nurl = /dir\n", "a/b"},
         {"[replica x]\nurl = s3://b\n  region = a\n", "indented"},
         {"[seawall]\nput-rate = 1/s\nput-rate = 2/s\n", "twice"},

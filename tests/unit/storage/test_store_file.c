@@ -1,30 +1,16 @@
-/* storage/file.h: a folder keeps the contract of storage/store.h; and what only a folder has. */
-#include "store_contract.h"
+/* storage/file.h: what a folder has besides the contract of stores. */
+#include "store_places.h"
 
 #include "base/path.h"
 
-#include <sys/types.h>
-
-static struct store *open_folder(void)
-{
-    struct err e;
-    struct store *s = NULL;
-    return store_open(temp_path("store/with/parents"), STORE_WRITE, &s, &e) ? NULL : s;
-}
-
-static struct store_under_test folder = {.open = open_folder, .clear = temp_setup, .forget = temp_teardown};
-
 static void what_a_crash_leaves_is_nobodys_object(void **state)
 {
-    struct store *s = open_folder();
-    (void)state;
-    assert_non_null(s);
+    struct store *s = open_it(state);
     put(s, "0/01", "x");
-    assert_int_equal(file_write(temp_path("store/with/parents/.seawall-0123456789abcdef.tmp"), "half", 4), 0);
-    assert_int_equal(file_write(temp_path("store/with/parents/0/.seawall-0123456789abcdef.tmp"), "half", 4), 0);
+    assert_int_equal(file_write(temp_path(FOLDER "/.seawall-0123456789abcdef.tmp"), "half", 4), 0);
+    assert_int_equal(file_write(temp_path(FOLDER "/0/.seawall-0123456789abcdef.tmp"), "half", 4), 0);
     assert_listing(s, "", "", "0/01");
     assert_listing(s, "0/", "", "0/01");
-    store_close(s);
 }
 
 static void urls_and_paths_name_the_same_folder(void **state)
@@ -74,48 +60,40 @@ static void a_folder_that_cannot_be_read_is_an_error_and_no_short_listing(void *
 {
     static struct store_listing l;
     struct err e;
-    struct store *s = open_folder();
-    (void)state;
-    assert_non_null(s);
+    struct store *s = open_it(state);
     put(s, "0/01", "x");
     put(s, "1/01-02", "x");
     if (geteuid() == 0) { /* root reads everything: take the folder away instead */
-        assert_int_equal(rename(temp_path("store/with/parents"), temp_path("gone")), 0);
+        assert_int_equal(rename(temp_path(FOLDER), temp_path("gone")), 0);
         assert_error(store_list(s, "", "", store_listing_add, &l, &e), &e, ERR_NOTFOUND);
     } else {
-        assert_int_equal(chmod(temp_path("store/with/parents/0"), 0), 0);
+        assert_int_equal(chmod(temp_path(FOLDER "/0"), 0), 0);
         assert_error(store_list(s, "", "", store_listing_add, &l, &e), &e, ERR_IO);
-        assert_int_equal(chmod(temp_path("store/with/parents/0"), 0700), 0);
+        assert_int_equal(chmod(temp_path(FOLDER "/0"), 0700), 0);
     }
     assert_int_equal(l.count, 0);
-    store_close(s);
 }
 
 static void a_full_or_missing_place_is_an_error_and_leaves_no_object(void **state)
 {
     struct err e;
-    struct store *s = open_folder();
-    (void)state;
-    assert_non_null(s);
-    assert_int_equal(file_write(temp_path("store/with/parents/0"), "in the way", 10), 0);
+    struct store *s = open_it(state);
+    assert_int_equal(file_write(temp_path(FOLDER "/0"), "in the way", 10), 0);
     assert_int_not_equal(store_put_new(s, "0/01", "x", 1, NULL, &e), 0);
     assert_int_not_equal(e.code, ERR_EXISTS);
     assert_listing(s, "0/", "", "");
     assert_listing(s, "", "", "0");
-    store_close(s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORE_CONTRACT_TESTS(folder),
-        STORE_CONTRACT_TESTS_OF_PROCESSES(folder),
-        UNIT_IN_TEMP(what_a_crash_leaves_is_nobodys_object),
+        STORE_TEST(what_a_crash_leaves_is_nobodys_object, folder),
         UNIT_IN_TEMP(urls_and_paths_name_the_same_folder),
         UNIT_IN_TEMP(what_is_no_folder_is_refused),
         UNIT_IN_TEMP(reading_makes_no_folder),
-        UNIT_IN_TEMP(a_folder_that_cannot_be_read_is_an_error_and_no_short_listing),
-        UNIT_IN_TEMP(a_full_or_missing_place_is_an_error_and_leaves_no_object),
+        STORE_TEST(a_folder_that_cannot_be_read_is_an_error_and_no_short_listing, folder),
+        STORE_TEST(a_full_or_missing_place_is_an_error_and_leaves_no_object, folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
-/* The store in memory, which other tests use, keeps the contract of storage/store.h too. */
+/* The store in memory, which other tests use, keeps the contract of base/store.h too. */
 #include "memory_store.h"
 #include "store_contract.h"
 
 static struct store *place;
-static struct store_ops shared_ops; /* of the handles, which are all the place itself: closing one does nothing */
+static struct store_ops shared_ops; /* every handle is the place itself, so closing one does nothing */
 
 static void close_handle(struct store *s)
 {
@@ -34,10 +34,10 @@ static struct store *open_handle(void)
     return place;
 }
 
-static struct store_under_test memory = {.open = open_handle, .clear = clear, .forget = forget};
+static struct store_under_test memory = {.open = open_handle, .clear = clear, .forget = forget, .one_process = true};
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {STORE_CONTRACT_TESTS(memory)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    struct CMUnitTest tests[STORE_CONTRACT_MAX];
+    return store_run_tests(tests, store_contract_tests("memory", &memory, tests));
 }

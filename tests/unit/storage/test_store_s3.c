@@ -1,46 +1,7 @@
-/* s3/s3.h: a real S3 server keeps the contract of storage/store.h; and what only S3 has.
- *
- * SEAWALL_TEST_S3 names the place, s3://bucket/prefix?endpoint=...; credentials come by the environment. Each test works below a
- * prefix of its own. tests/support/rgw has a server for it, `make check-s3-store` puts both together. */
-#include "store_contract.h"
-
-#include <inttypes.h>
-#include <time.h>
+/* s3/s3.h: what S3 has besides the contract of stores. tests/support/store_places.h says which server. */
+#include "store_places.h"
 
 enum { MANY = 1100 }; /* objects: more than the 1000 of one page of a listing */
-
-static char url[2048]; /* of the place of this test */
-
-static int fresh_prefix(void **state)
-{
-    static unsigned count;
-    const char *place = getenv("SEAWALL_TEST_S3"), *query = strchr(place, '?');
-    struct timespec now;
-    (void)state;
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(url, sizeof url, "%.*s/%" PRIx64 "-%d-%u%s", query ? (int)(query - place) : (int)strlen(place), place,
-             (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, (int)getpid(), ++count, query ? query : "");
-    return 0;
-}
-
-static int leave_it(void **state)
-{
-    (void)state;
-    return 0;
-}
-
-static struct store *open_s3(void)
-{
-    struct err e;
-    struct store *s = NULL;
-    if (store_open(url, STORE_WRITE, &s, &e)) {
-        fprintf(stderr, "%s: %s\n", url, e.msg);
-        return NULL;
-    }
-    return s;
-}
-
-static struct store_under_test s3 = {.open = open_s3, .clear = fresh_prefix, .forget = leave_it};
 
 /* ---- more objects than one page of a listing */
 
@@ -107,7 +68,6 @@ static void a_listing_of_several_pages_has_each_object_once_and_in_order(void **
     assert_ok(store_list(s, "0/", "0/000000000000000b", check_next, &rest, &e), &e);
     assert_false(rest.wrong);
     assert_int_equal(rest.next, MANY);
-    store_close(s);
 }
 
 static void many_objects_are_removed_with_one_request(void **state)
@@ -131,7 +91,6 @@ static void many_objects_are_removed_with_one_request(void **state)
     assert_ok(store_list(s, "0/", "0/0000000000000031", check_next, &last, &e), &e);
     assert_int_equal(last.next, MANY);
     assert_false(first.wrong || last.wrong);
-    store_close(s);
 }
 
 static void an_exclusive_put_is_one_request_and_a_refused_one_too(void **state)
@@ -148,7 +107,6 @@ static void an_exclusive_put_is_one_request_and_a_refused_one_too(void **state)
     assert_int_equal(atomic_load(&s->traffic.head), 0);
     assert_int_equal(atomic_load(&s->traffic.list), 0);
     assert_int_equal(atomic_load(&s->traffic.failed), 0);
-    store_close(s);
 }
 
 /* ---- what is wrong is told */
@@ -156,8 +114,8 @@ static void an_exclusive_put_is_one_request_and_a_refused_one_too(void **state)
 /* The URL with another value for one key of the query, or another bucket. */
 static const char *url_with(const char *more)
 {
-    static char other[sizeof url + 256];
-    snprintf(other, sizeof other, "%s%s%s", url, strchr(url, '?') ? "&" : "?", more);
+    static char other[sizeof s3_url + 256];
+    snprintf(other, sizeof other, "%s%s%s", s3_url, strchr(s3_url, '?') ? "&" : "?", more);
     return other;
 }
 
@@ -167,10 +125,10 @@ static void the_url_that_is_shown_has_no_query_but_the_endpoint(void **state)
     struct store *s = NULL;
     (void)state;
     assert_ok(store_open(url_with("header=X-Test:secret"), STORE_WRITE, &s, &e), &e);
+    track_it(s);
     assert_null(strstr(s->url, "secret"));
     assert_null(strstr(s->url, "ca-file"));
     assert_int_equal(strncmp(s->url, "s3://", 5), 0);
-    store_close(s);
 }
 
 static void a_wrong_secret_is_told_at_once(void **state)
@@ -183,7 +141,7 @@ static void a_wrong_secret_is_told_at_once(void **state)
     snprintf(kept, sizeof kept, "%s", getenv("AWS_SECRET_ACCESS_KEY"));
     assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret", 1), 0);
     e.msg[0] = 0;
-    int rc = store_open(url, STORE_READ, &s, &e);
+    int rc = store_open(s3_url, STORE_READ, &s, &e);
     if (rc == 0)
         rc = store_list(s, "", "", store_listing_add, &l, &e);
     store_close(s);
@@ -193,47 +151,20 @@ static void a_wrong_secret_is_told_at_once(void **state)
     assert_null(strstr(e.msg, "not-the-secret"));
 }
 
-#define TESTS_OF_S3                                                                                                    \
-    STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3),                                      \
-        STORE_TEST(many_objects_are_removed_with_one_request, s3),                                                     \
-        STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3),                                           \
-        STORE_TEST(a_wrong_secret_is_told_at_once, s3)
-
-/* Is a PUT exclusive here? */
-static enum store_fencing find_fencing(void)
-{
-    struct err e;
-    fresh_prefix(NULL);
-    struct store *s = open_s3();
-    enum store_fencing fencing = STORE_FENCING_UNKNOWN;
-    if (s && store_put_new(s, "seawall.json", "{}", 2, NULL, &e) == 0 &&
-        store_probe(s, "seawall.json", "{}", 2, &e) == 0)
-        fencing = atomic_load(&s->fencing);
-    else if (s)
-        fprintf(stderr, "%s: %s\n", url, e.msg);
-    store_close(s);
-    return fencing;
-}
-
 int main(void)
 {
-    const struct CMUnitTest strong[] = {
-        STORE_CONTRACT_TESTS(s3),
-        STORE_CONTRACT_TESTS_OF_PROCESSES(s3),
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3),
+        STORE_TEST(many_objects_are_removed_with_one_request, s3),
+        STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3),
+        STORE_TEST(a_wrong_secret_is_told_at_once, s3),
         STORE_TEST(an_exclusive_put_is_one_request_and_a_refused_one_too, s3),
-        TESTS_OF_S3,
     };
-    const struct CMUnitTest weak[] = {STORE_CONTRACT_TESTS_OF_WEAK(s3), TESTS_OF_S3};
-    if (!getenv("SEAWALL_TEST_S3")) {
+    if (!s3_is_there()) {
         printf("1..0 # skip: SEAWALL_TEST_S3 names no S3 server; make check-s3-store does\n");
         return 0;
     }
-    switch (find_fencing()) {
-    case STORE_FENCING_STRONG:
-        return cmocka_run_group_tests(strong, NULL, NULL);
-    case STORE_FENCING_WEAK:
-        return cmocka_run_group_tests(weak, NULL, NULL);
-    default:
+    if (!s3_find_fencing())
         return 1;
-    }
+    return store_run_tests(tests, COUNT_OF(tests) - s3.weak); /* the last test needs exclusive PUT */
 }

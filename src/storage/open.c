@@ -1,0 +1,79 @@
+/* storage/open.c - the table of the kinds of store. A new kind is its two files and one line here. */
+#include "storage/open.h"
+
+#include "s3/s3.h"
+#include "storage/cached.h"
+#include "storage/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct store_kind *const kinds[] = {
+    &file_store_kind, /* the first one takes paths too */
+    &s3_store_kind,
+};
+
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+const struct store_kind *store_kind_at(size_t index)
+{
+    return index < KINDS ? kinds[index] : NULL;
+}
+
+/* NULL: a scheme of no kind. */
+static const struct store_kind *kind_of(const char *url)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (strncmp(url, kinds[i]->scheme, strlen(kinds[i]->scheme)) == 0)
+            return kinds[i];
+    return strstr(url, "://") ? NULL : kinds[0];
+}
+
+static int unknown_kind(const char *url, struct err *e)
+{
+    char forms[200] = "";
+    for (size_t i = 0; i < KINDS; i++)
+        snprintf(forms + strlen(forms), sizeof forms - strlen(forms), "%s, ", kinds[i]->form);
+    err_set(e, ERR_CONFIG, 0, "store '%.*s': unknown scheme", (int)strcspn(url, "?@"), url);
+    return err_hint(e, "write %sor the path of a folder", forms);
+}
+
+int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
+{
+    const struct store_kind *kind = kind_of(url);
+    struct store *s = NULL;
+    if (!kind)
+        return unknown_kind(url, e);
+    if (kind->open(url, mode, &s, e))
+        return -1;
+    if (s->slow && mode == STORE_READ)
+        return cached_store_new(s, ret_store, e);
+    *ret_store = s;
+    return 0;
+}
+
+int store_check(const char *url, char ret_shown[STORE_URL_MAX], struct err *e)
+{
+    const struct store_kind *kind = kind_of(url);
+    return kind ? kind->check(url, ret_shown, e) : unknown_kind(url, e);
+}
+
+static bool has_option(const struct store_kind *kind, const char *name)
+{
+    struct store_url_option o;
+    for (size_t i = 0; kind->option && kind->option(i, &o); i++)
+        if (strcmp(o.name, name) == 0)
+            return true;
+    return false;
+}
+
+bool store_parameter_known(const char *url, const char *name)
+{
+    const struct store_kind *kind = url ? kind_of(url) : NULL;
+    if (url)
+        return kind && has_option(kind, name);
+    for (size_t i = 0; i < KINDS; i++)
+        if (has_option(kinds[i], name))
+            return true;
+    return false;
+}
