@@ -273,7 +273,7 @@ format: ## bring all C files into shape
 
 TIDY ?= $(SOURCES)
 tidy: ## clang-tidy over all sources, or over those in TIDY
-	@printf '%s\n' $(TIDY) | xargs -P$(shell nproc) -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"x"' -Isrc -Iinclude
+	@printf '%s\n' $(sort $(TIDY)) | xargs -P$(shell nproc) -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"x"' -Isrc -Iinclude
 	@echo "tidy: $(words $(TIDY)) files, no findings"
 
 coverage: ## line coverage of the unit tests

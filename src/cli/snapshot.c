@@ -9,6 +9,7 @@
 #include "daemon/scheduler.h"
 #include "storage/open.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -235,6 +236,7 @@ static int snapshot_of_file(const struct request *r, const struct config_db *db,
 static int snapshot_each(const struct request *r, const struct config *file, struct outcome *outcome)
 {
     int code = EXIT_DONE;
+    assert(file);
     if (file->db_count == 0)
         return cli_usage("snapshot", "'%s' names no database", r->config_path);
     for (size_t i = 0; i < file->db_count; i++) {

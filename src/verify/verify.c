@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,8 +51,9 @@ static int make_named(struct check *c, struct err *e)
         struct item *it = &c->items[i];
         it->first_named = c->named_count;
         it->named_count = it->sound ? it->object->segment->trailer.list_count : 0;
-        for (size_t k = 0; k < it->named_count; k++) {
+        for (size_t k = 0; k < it->named_count; k++) { /* `c` owns the list. NOLINT(clang-analyzer-unix.Malloc) */
             const struct listed *l = &it->object->segment->list[k];
+            assert(c->named_count < n);
             c->named[c->named_count++] = (struct item){.name = name_parse(l->name), .listed = l, .owner = it};
             mark_loose(c, &c->named[c->named_count - 1].name);
         }

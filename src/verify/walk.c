@@ -9,6 +9,7 @@
  * the next segment before which nothing counts. Of a walk the steps are known beforehand, so indexes are read many at a time. */
 #include "verify/check.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,6 +340,7 @@ static int apply_batch(struct walk *w, struct batch *b, const struct item **step
     int rc = check_each(c, b->count, load_source, b, e);
     for (size_t i = 0; i < b->count; i++) {
         const struct source *s = &b->list[i];
+        assert(s->step);
         if (rc == 0 && !c->changed && s->step != *step)
             rc = begin_step(w, s->step, e);
         *step = s->item == s->step ? NULL : s->step; /* the same one may come again */
