@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define CONNECT_MS 10000
-#define ANSWER_MAX (2 * CONTROL_ANSWER_MAX)
+#define ANSWER_MAX (2 * CONNECTION_ANSWER_MAX)
 
 static volatile sig_atomic_t interrupted;
 

@@ -1,50 +1,38 @@
-/* daemon/control.h - the control socket of a database, <db>-seawall.sock: what `seawall status` and `seawall sync` ask.
+/* daemon/control.h - the protocol of the control socket, <db>-seawall.sock: what `seawall status`, `sync` and `snapshot`
+ * ask a daemon. connection.h carries the lines.
  *
- * A request is a JSON object on one line, and so is its answer; a connection takes several, one after the other.
+ * A request is a JSON object on one line, and so is its answer:
  *
- *   {"command":"status"}   ->  what status.h says
- *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, when it is; see sync.h
+ *   {"command":"status"}   ->  the document of status.h
+ *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, as soon as that is so; see sync.h
  *   {"command":"base"}     ->  the same, when each replica has a new base besides
  *   anything else          ->  {"error":"..."}
  *
- * Nobody who connects can hold up the scheduler: nothing here waits. A request that is longer than CONTROL_REQUEST_MAX, or is not
- * complete in time, and a reader that does not take its answer in time end the connection. While an answer is under way, or a sync
- * waits, nothing is read: whoever floods fills his own socket. When all places are taken, the next one waits in the kernel; a sync
- * may wait for long, so some places are kept for others. */
+ * At most CONTROL_SYNCS_MAX clients may wait, so that some connections are left for others; one more gets an error. */
 #ifndef SEAWALL_DAEMON_CONTROL_H
 #define SEAWALL_DAEMON_CONTROL_H
 
-#include "base/socket.h"
+#include "daemon/connection.h"
 #include "daemon/verification.h"
 
 #define CONTROL_SUFFIX "-seawall.sock"
-#define CONTROL_REQUEST_MAX 4096
-#define CONTROL_ANSWER_MAX (128u << 10) /* 16 replicas with the longest URLs and errors there can be */
-#define CONTROL_CONNECTIONS_MAX 16
-#define CONTROL_SYNCS_MAX 12     /* of the connections, that may wait for a sync; one more gets an error */
-#define CONTROL_PATIENCE_MS 5000 /* for a request to be complete, and for an answer to be taken */
-
-struct connection;
+#define CONTROL_SYNCS_MAX 12
 
 struct control {
-    struct database *db; /* borrowed, like the next */
-    const struct proof *proof;
-    struct socket_listener listener;
-    int epoll_fd; /* readable when somebody connects, sends, or takes */
-    struct connection *connections[CONTROL_CONNECTIONS_MAX];
-    size_t count;
-    bool full; /* nobody is let in for the moment */
+    struct database *db;       /* borrowed, like the next */
+    const struct proof *proof; /* for status */
+    struct connections connections;
 };
-#define CONTROL_NONE ((struct control){.listener.fd = -1, .epoll_fd = -1})
+#define CONTROL_NONE ((struct control){.connections = CONNECTIONS_NONE})
 
-/* Once the database is known to be ours alone: the lock on its state file is held. */
+/* To be called when the lock on the state file is held: the database is ours alone. On error nothing is left to be
+ * stopped. The control must stay where it is until control_stop. */
 int control_start(struct control *c, struct database *db, const struct proof *proof, struct err *e) MUST_CHECK;
 
-/* Takes what came and gives what can be given; to be called at each turn of the loop, before database_schedule: a sync asks for
- * what has to run. */
+/* To be called at each turn of the loop, before database_schedule: a sync asks for jobs that have to run. */
 void control_run(struct control *c, int64_t now_ms);
 
-/* Tells those who still wait that it is over, and removes the socket. CONTROL_NONE is fine. */
+/* Clients that still wait get an error, and the socket is removed. CONTROL_NONE is fine. */
 void control_stop(struct control *c);
 
 #endif

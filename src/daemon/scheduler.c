@@ -118,7 +118,7 @@ static void open_control(struct scheduler *s)
     if (s->control_tried || !s->db.state || s->db.config->once) /* one that ends by itself is not asked */
         return;
     s->control_tried = true;
-    if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.epoll_fd, &e) == 0)
+    if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.connections.epoll_fd, &e) == 0)
         return;
     control_stop(&s->control);
     log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path,

@@ -1,0 +1,233 @@
+/* daemon/control.h and connection.h: the protocol over a real socket, turn by turn. Time is an argument. */
+#include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
+
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct database db;
+static struct lane lanes[1];
+static struct local_job local_job;
+static struct proof proof;
+static struct proof_record records[1];
+static struct control control;
+static char folder[] = "/tmp/seawall-control-XXXXXX";
+static int64_t now_ms;
+static struct err err;
+
+/* One attached replica, txid 5 captured and durable, nothing runs. */
+static int begin(void **state)
+{
+    (void)state;
+    memset(&db, 0, sizeof db);
+    memset(lanes, 0, sizeof lanes);
+    now_ms = 1000;
+    db.lanes.list = lanes;
+    db.lanes.count = 1;
+    db.home = &local_job;
+    local_job.local.watch.checkpointer.db = (sqlite3 *)(void *)&db; /* the files are open */
+    db.lanes.captured.txid = 5;
+    db.runs = db.through_run = 3;
+    lanes[0].seen.state = DESTINATION_ATTACHED;
+    lanes[0].seen.durable = 5;
+    snprintf(lanes[0].url, sizeof lanes[0].url, "/replica");
+    proof = PROOF_NONE;
+    proof.records = records;
+    snprintf(db.path, sizeof db.path, "%s/app.db", folder);
+    return control_start(&control, &db, &proof, &err);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    control_stop(&control);
+    return 0;
+}
+
+static int connect_client(void)
+{
+    char path[PATH_TEXT_MAX];
+    int fd = -1;
+    assert_ok(path_format(path, &err, "%s" CONTROL_SUFFIX, db.path), &err);
+    assert_ok(socket_connect(path, 1000, &fd, &err), &err);
+    control_run(&control, now_ms); /* lets it in */
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    control_run(&control, now_ms);
+    control_run(&control, now_ms);
+}
+
+/* What has come; "": nothing yet. `ended`: the daemon closed the connection. */
+static const char *heard(int fd, bool *ended)
+{
+    static char text[CONNECTION_ANSWER_MAX];
+    ssize_t n = read(fd, text, sizeof text - 1);
+    if (ended)
+        *ended = n == 0;
+    text[n > 0 ? n : 0] = 0;
+    return text;
+}
+
+static void status_is_one_line_of_json(void **state)
+{
+    (void)state;
+    struct json *j = NULL;
+    int64_t txid = 0;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"status\"}\n");
+    const char *text = heard(fd, NULL);
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    assert_ok(json_parse(text, strlen(text), &j, &err), &err);
+    const struct json *replica = json_at(json_get(j, "replicas"), 0);
+    assert_string_equal(json_get_text(replica, "url"), "/replica");
+    assert_true(json_get_number(replica, "durable_txid", &txid));
+    assert_int_equal(txid, 5);
+    json_free(j);
+    close(fd);
+}
+
+static void what_is_no_request_gets_an_error_and_the_next_is_answered(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"dance\"}\n");
+    assert_string_equal(heard(fd, NULL), "{\"error\":\"unknown command\"}\n");
+    say(fd, "{\"no\":1}\n");
+    assert_string_equal(heard(fd, NULL), "{\"error\":\"unknown command\"}\n");
+    say(fd, "nonsense\n");
+    assert_non_null(strstr(heard(fd, NULL), "\"error\""));
+    say(fd, "{\"command\":\"status\"}\n");
+    assert_non_null(strstr(heard(fd, NULL), "\"replicas\""));
+    close(fd);
+}
+
+static void two_requests_in_one_packet_get_two_answers(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"a\"}\n{\"command\":\"b\"}\n");
+    control_run(&control, now_ms);
+    assert_string_equal(heard(fd, NULL), "{\"error\":\"unknown command\"}\n{\"error\":\"unknown command\"}\n");
+    close(fd);
+}
+
+static void a_sync_is_answered_when_a_later_run_got_through(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"sync\"}\n");
+    assert_string_equal(heard(fd, NULL), "");
+    assert_true(db.signs.news); /* it asks for a run */
+    db.through_run = ++db.runs;
+    db.lanes.captured.txid = 7;
+    control_run(&control, now_ms);
+    assert_string_equal(heard(fd, NULL), "");
+    lanes[0].seen.durable = 7;
+    control_run(&control, now_ms);
+    assert_string_equal(heard(fd, NULL), "{\"state\":\"durable\",\"txid\":7}\n");
+    close(fd);
+}
+
+static void a_conflict_is_told_to_those_who_wait(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    lanes[0].seen.state = DESTINATION_CONFLICT;
+    say(fd, "{\"command\":\"sync\"}\n");
+    db.through_run = ++db.runs;
+    control_run(&control, now_ms);
+    assert_string_equal(heard(fd, NULL), "{\"state\":\"conflict\",\"txid\":5}\n");
+    close(fd);
+}
+
+static void some_connections_are_left_for_others_than_syncs(void **state)
+{
+    (void)state;
+    int fds[CONTROL_SYNCS_MAX + 1];
+    for (int i = 0; i <= CONTROL_SYNCS_MAX; i++) {
+        fds[i] = connect_client();
+        say(fds[i], "{\"command\":\"sync\"}\n");
+    }
+    assert_string_equal(heard(fds[0], NULL), "");
+    assert_non_null(strstr(heard(fds[CONTROL_SYNCS_MAX], NULL), "too many"));
+    for (int i = 0; i <= CONTROL_SYNCS_MAX; i++)
+        close(fds[i]);
+}
+
+static void a_request_without_an_end_closes_the_connection(void **state)
+{
+    (void)state;
+    char text[CONNECTION_REQUEST_MAX + 1];
+    bool ended = false;
+    int fd = connect_client();
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = 0;
+    say(fd, text);
+    heard(fd, &ended);
+    assert_true(ended);
+    close(fd);
+}
+
+static void a_client_that_says_nothing_is_let_go(void **state)
+{
+    (void)state;
+    bool ended = false;
+    int fd = connect_client();
+    now_ms += CONNECTION_PATIENCE_MS;
+    control_run(&control, now_ms);
+    heard(fd, &ended);
+    assert_false(ended);
+    now_ms += 1;
+    control_run(&control, now_ms);
+    heard(fd, &ended);
+    assert_true(ended);
+    close(fd);
+}
+
+static void those_who_wait_at_the_end_get_an_error(void **state)
+{
+    (void)state;
+    bool ended = false;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"sync\"}\n");
+    control_stop(&control);
+    assert_non_null(strstr(heard(fd, NULL), "the daemon ended before everything was durable"));
+    heard(fd, &ended);
+    assert_true(ended);
+    close(fd);
+    assert_ok(control_start(&control, &db, &proof, &err), &err);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return rmdir(folder); /* the socket is gone */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(status_is_one_line_of_json, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_no_request_gets_an_error_and_the_next_is_answered, begin, end),
+        cmocka_unit_test_setup_teardown(two_requests_in_one_packet_get_two_answers, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_is_answered_when_a_later_run_got_through, begin, end),
+        cmocka_unit_test_setup_teardown(a_conflict_is_told_to_those_who_wait, begin, end),
+        cmocka_unit_test_setup_teardown(some_connections_are_left_for_others_than_syncs, begin, end),
+        cmocka_unit_test_setup_teardown(a_request_without_an_end_closes_the_connection, begin, end),
+        cmocka_unit_test_setup_teardown(a_client_that_says_nothing_is_let_go, begin, end),
+        cmocka_unit_test_setup_teardown(those_who_wait_at_the_end_get_an_error, begin, end),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
