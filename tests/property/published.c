@@ -1,0 +1,302 @@
+/* property/published.c - notes and checks what lands in the stores; restores and compares what was promised. */
+#include "published.h"
+
+#include "hosts.h"
+#include "world.h"
+
+#include "base/io.h"
+#include "base/page.h"
+#include "restore/apply.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct published published[STORES];
+bool stray_allowed;
+
+struct published *published_of(const struct sim_store *s)
+{
+    return &published[s - stores];
+}
+
+struct point *published_point(struct published *p, uint64_t txid)
+{
+    if (txid >= p->point_cap) {
+        size_t cap = 2 * (txid + 64);
+        p->points = realloc(p->points, cap * sizeof *p->points);
+        if (!p->points)
+            abort();
+        memset(p->points + p->point_cap, 0, (cap - p->point_cap) * sizeof *p->points);
+        p->point_cap = cap;
+    }
+    return &p->points[txid];
+}
+
+void object_decode(const struct sim_object *o, struct segment *ret_segment)
+{
+    struct segment_trailer t;
+    struct err e;
+    if (o->size < SEGMENT_TRAILER_BYTES ||
+        segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
+        segment_decode(&t, o->bytes + t.tail_offset, sim_codec, SEGMENT_WANT_ALL, ret_segment, &e))
+        broken("object '%s' is none: %s", o->key, e.msg);
+}
+
+/* The state that page 1 of a version says it is of; 0: no such version. */
+static size_t serial_in(const struct segment *s, uint64_t txid)
+{
+    size_t serial = 0;
+    for (uint32_t i = 0; i < s->trailer.version_count && s->versions[i].pgno == 1; i++)
+        if (s->versions[i].txid <= txid) {
+            serial = truth_find(s->versions[i].hash);
+            NEED(serial != 0, "txid %" PRIu64 " has a first page that no commit ever had", s->versions[i].txid);
+        }
+    return serial;
+}
+
+static size_t serial_in_parts(const struct sim_store *store, const struct segment *s, uint64_t txid)
+{
+    size_t found = serial_in(s, txid);
+    for (uint32_t i = s->trailer.list_count; i-- > 0 && found == 0;) {
+        const struct sim_object *o = sim_store_get(store, s->list[i].name);
+        struct segment part;
+        NEED(o, "the manifest of txid %" PRIu64 " names '%s', which is not there", s->trailer.info.max,
+             s->list[i].name);
+        object_decode(o, &part);
+        found = serial_in(&part, txid);
+        segment_release(&part);
+    }
+    return found;
+}
+
+static void note_writer_of(struct published *p, const struct uid *writer)
+{
+    for (size_t i = 0; i < p->writer_count; i++)
+        if (uid_equal(&p->writers[i], writer))
+            return;
+    NEED(p->writer_count < 100, "too many writers for the test");
+    p->writers[p->writer_count++] = *writer;
+}
+
+static void level0_landed(struct sim_store *store, const struct sim_object *o)
+{
+    struct published *p = published_of(store);
+    struct segment s;
+    struct digest digest;
+    struct err e;
+    object_decode(o, &s);
+    const struct segment_info *i = &s.trailer.info;
+    if (digest_of(o->bytes, o->size, &digest, &e))
+        abort();
+    if (stray_allowed && i->min <= p->head) {
+        segment_release(&s);
+        return;
+    }
+    NEED(i->min == p->head + 1, "P7: level 0 of %s forked: txid %" PRIu64 " landed after %" PRIu64, store->url, i->min,
+         p->head);
+    NEED(digest_equal(&i->digest_before, &p->head_digest), "P7: txid %" PRIu64 " of %s does not link to the head",
+         i->min, store->url);
+    const struct run_of *run = host_run_of(&i->run);
+    NEED(run, "an object of no run");
+    bool changes_hands = p->head > 0 && !uid_equal(&i->writer, &p->head_writer);
+    NEED(!changes_hands || hosts[run->host].may_take_over || hosts[run->host].heir[store - stores] == p->head,
+         "P7: host %u went on in %s after txid %" PRIu64 " of another writer, unasked", run->host, store->url, p->head);
+    bool full = !(i->flags & SEGMENT_LAST_ONLY);
+    if (i->flags & SEGMENT_FROM_EMPTY) {
+        NEED(p->epoch_count < 200, "too many new beginnings for the test");
+        p->epochs[p->epoch_count++] =
+            (struct epoch){.min = i->min, .max = i->max, .base_only = i->flags & SEGMENT_BASE_ONLY};
+    }
+    NEED(p->epoch_count > 0, "the first object of %s does not begin from empty", store->url);
+    size_t before = i->min > 1 ? published_point(p, i->min - 1)->serial : 0;
+    for (uint32_t k = 0; k < s.trailer.record_count; k++) {
+        const struct commit_record *r = &s.records[k];
+        struct point *point = published_point(p, r->txid);
+        NEED(r->time_ms >= p->head_time_ms, "the time of txid %" PRIu64 " of %s falls", r->txid, store->url);
+        p->head_time_ms = r->time_ms;
+        size_t serial = i->flags & SEGMENT_BASE_ONLY ? 0 : serial_in_parts(store, &s, r->txid);
+        if (serial == 0 && !(i->flags & SEGMENT_BASE_ONLY))
+            serial = before;
+        if (full && before != 0 && (k > 0 || !(i->flags & SEGMENT_FROM_EMPTY)))
+            NEED(serial == before || truths[serial].before == before || truths[serial].alone,
+                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url,
+                 before, serial);
+        *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms};
+        before = serial;
+    }
+    p->head = i->max;
+    p->head_digest = digest;
+    p->head_writer = i->writer;
+    note_writer_of(p, &i->writer);
+    hosts[run->host].has_put |= uid_equal(&hosts[run->host].writer, &i->writer);
+    world_figures.objects++;
+    segment_release(&s);
+}
+
+static void marker_landed(struct sim_store *store, const struct sim_object *o)
+{
+    struct published *p = published_of(store);
+    struct segment s;
+    object_decode(o, &s);
+    const struct segment_info *i = &s.trailer.info;
+    NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64,
+         i->start, i->max, p->head);
+    for (uint32_t k = 0; k < s.trailer.list_count; k++) {
+        NEED(sim_store_get(store, s.list[k].name), "a marker names '%s', which is not there", s.list[k].name);
+        NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64,
+             s.list[k].max, i->max);
+    }
+    NEED(p->base_count < 2000, "too many bases for the test");
+    p->bases[p->base_count++] = (struct base){.start = i->start, .max = i->max, .born_ms = true_ms};
+    world_figures.bases++;
+    segment_release(&s);
+}
+
+/* A compacted segment leads from a state to another, and never beyond the head. */
+static void level_landed(struct sim_store *store, const struct sim_object *o)
+{
+    struct published *p = published_of(store);
+    struct segment s;
+    object_decode(o, &s);
+    const struct segment_info *i = &s.trailer.info;
+    NEED(i->max <= p->head, "%s lands in %s, whose head is %" PRIu64, o->key, store->url, p->head);
+    NEED(s.records[0].checksum == published_point(p, i->max)->checksum, "%s of %s leads to another state than level 0",
+         o->key, store->url);
+    for (uint32_t k = 0; k < s.trailer.version_count; k++)
+        world_figures.patches += s.versions[k].kind == VERSION_PATCH;
+    world_figures.levels++;
+    segment_release(&s);
+}
+
+void world_landed(struct sim_store *s, const struct sim_object *o)
+{
+    struct name name = name_parse(o->key);
+    trace("      %s gets %s, %zu bytes", s->url, o->key, o->size);
+    if (name.kind == NAME_LEVEL0)
+        level0_landed(s, o);
+    else if (name.kind == NAME_MARKER)
+        marker_landed(s, o);
+    else if (name.kind == NAME_LEVEL)
+        level_landed(s, o);
+}
+
+/* ---- what must be restorable */
+
+bool published_promises(const struct published *p, uint64_t txid)
+{
+    if (txid >= p->point_cap || !p->points[txid].is || p->points[txid].retired)
+        return false;
+    if (txid != p->head && true_ms - p->points[txid].born_ms >= KEEP_ALL_MS) /* retention may have taken it */
+        return false;
+    size_t n = p->epoch_count;
+    while (n > 0 && p->epochs[n - 1].min > txid)
+        n--;
+    if (n == 0)
+        return false;
+    const struct epoch *epoch = &p->epochs[n - 1];
+    if (!epoch->base_only)
+        return true;
+    for (size_t i = 0; i < p->base_count; i++)
+        if (p->bases[i].start >= epoch->max && p->bases[i].max <= txid)
+            return true;
+    return false;
+}
+
+bool view_open(struct view *v, struct sim_store *s)
+{
+    struct err e;
+    *v = (struct view){.store = s, .down = s->down, .loss = s->loss};
+    s->down = false;
+    s->loss = 0;
+    if (store_open(s->url, STORE_READ, &v->handle, &e))
+        broken("%s", e.msg);
+    if (catalog_open(&v->catalog, v->handle, sim_codec, &e) == 0)
+        return true;
+    NEED(e.code == ERR_NOTFOUND, "%s can't be listed: %s", s->url, e.msg);
+    return false;
+}
+
+void view_close(struct view *v)
+{
+    catalog_release(&v->catalog);
+    store_close(v->handle);
+    v->store->down = v->down;
+    v->store->loss = v->loss;
+}
+
+static void restore_and_compare(struct view *v, uint64_t txid)
+{
+    static uint8_t bytes[PAGES_MAX * PAGE_BYTES_MAX];
+    struct published *p = published_of(v->store);
+    struct point *point = &p->points[txid];
+    struct plan plan = {0};
+    struct map map = {.fd = -1};
+    struct err e;
+    int fd = memfd_create("restored", MFD_CLOEXEC);
+    if (fd < 0)
+        abort();
+    struct apply_options options = {.fd = fd, .jobs = 1};
+    if (plan_make(&v->catalog, txid, &plan, &e))
+        broken("P3: txid %" PRIu64 " of %s has no plan: %s", txid, v->store->url, e.msg);
+    if (apply_plan(&v->catalog, &plan, &options, &map, &e))
+        broken("P4: txid %" PRIu64 " of %s does not restore: %s", txid, v->store->url, e.msg);
+    size_t size = (size_t)plan.record.pages * plan.page_size;
+    if (io_pread(fd, bytes, size, 0, &e))
+        broken("%s", e.msg);
+    if (point->serial == 0)
+        point->serial = truth_find(page_hash(1, bytes, plan.page_size));
+    NEED(point->serial != 0, "txid %" PRIu64 " of %s is a state that never was", txid, v->store->url);
+    NEED(truth_equal(&truths[point->serial], bytes, plan.record.pages, plan.page_size),
+         "P4: txid %" PRIu64 " of %s restores wrongly", txid, v->store->url);
+    world_figures.restores++;
+    map_release(&map);
+    plan_release(&plan);
+    close(fd);
+}
+
+/* What is not promised any more may be gone. If it is there, it is right. */
+static void compare_if_there(struct view *v, uint64_t txid)
+{
+    struct plan plan = {0};
+    struct err e;
+    if (!published_of(v->store)->points[txid].is || plan_make(&v->catalog, txid, &plan, &e))
+        return;
+    plan_release(&plan);
+    restore_and_compare(v, txid);
+}
+
+void published_check(struct sim_store *s, unsigned percent)
+{
+    struct published *p = published_of(s);
+    struct view v;
+    if (p->head == 0)
+        return;
+    bool there = view_open(&v, s);
+    for (uint64_t t = 1; there && t <= p->head; t++) {
+        if (published_promises(p, t) && (t == p->head || chance(percent)))
+            restore_and_compare(&v, t);
+        else if (t < p->point_cap && chance(percent))
+            compare_if_there(&v, t);
+    }
+    view_close(&v);
+}
+
+/* Any point of a store: as it is promised, or as it happens to be there. */
+void published_check_any(struct sim_store *s)
+{
+    struct published *p = published_of(s);
+    struct view v;
+    if (p->head == 0)
+        return;
+    uint64_t t = 1 + dice_below(&luck, (uint32_t)p->head);
+    if (view_open(&v, s)) {
+        if (published_promises(p, t))
+            restore_and_compare(&v, t);
+        else
+            compare_if_there(&v, t);
+    }
+    view_close(&v);
+}

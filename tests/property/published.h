@@ -1,0 +1,64 @@
+/* property/published.h - what was put into the stores, which of it is promised to be restorable, and the comparison of both. */
+#ifndef PROPERTY_PUBLISHED_H
+#define PROPERTY_PUBLISHED_H
+
+#include "sim.h"
+
+#include "replica/catalog.h"
+
+struct point {
+    bool is;         /* a restore point */
+    bool retired;    /* retention may have taken it */
+    int64_t born_ms; /* when its object landed */
+    size_t serial;   /* the state that it must give; 0: its object had no pages, nobody can know yet */
+    uint64_t checksum;
+};
+struct epoch {
+    uint64_t min, max; /* of the object that began it */
+    bool base_only;
+};
+struct base {
+    uint64_t start, max;
+    int64_t born_ms;
+};
+struct published {
+    struct point *points;
+    size_t point_cap;
+    uint64_t head;
+    struct uid writers[100]; /* who put level-0 objects */
+    size_t writer_count;
+    struct digest head_digest;
+    struct uid head_writer;
+    int64_t head_time_ms;
+    struct epoch epochs[200];
+    size_t epoch_count;
+    struct base bases[2000];
+    size_t base_count;
+};
+extern struct published published[STORES]; /* by the number of the store */
+extern bool stray_allowed;                 /* a put may land in the past: the daemon has to take it back */
+
+struct published *published_of(const struct sim_store *s);
+struct point *published_point(struct published *p, uint64_t txid); /* makes room for it */
+
+/* Is the restore point promised? Retention may have taken any other one. */
+bool published_promises(const struct published *p, uint64_t txid);
+
+/* Restores points of the store and compares them with what the application had committed: the head, `percent` of the others. */
+void published_check(struct sim_store *s, unsigned percent);
+void published_check_any(struct sim_store *s); /* one point, drawn by luck */
+
+void object_decode(const struct sim_object *o, struct segment *ret_segment); /* segment_release() */
+
+/* Looks at a replica as it is, without faults. */
+struct view {
+    struct sim_store *store;
+    struct store *handle;
+    struct catalog catalog;
+    bool down;
+    unsigned loss;
+};
+bool view_open(struct view *v, struct sim_store *s); /* false: the replica is empty. view_close() in any case */
+void view_close(struct view *v);
+
+#endif

@@ -1,0 +1,146 @@
+/* property/scenarios.c - holes that luck meets too seldom, built by hand. */
+#include "hosts.h"
+#include "published.h"
+#include "world.h"
+
+#include <inttypes.h>
+
+/* For the scenarios, another retention: objects of earlier beginnings than the newest go, if they are older than the grace period.
+ * Never the head. */
+static void forget_earlier_beginnings(struct sim_store *s)
+{
+    struct published *p = published_of(s);
+    uint64_t keep_from = 0;
+    for (size_t i = 0; i < p->epoch_count; i++) {
+        char key[NAME_MAX_BYTES];
+        struct name name = {.kind = NAME_LEVEL0, .min = p->epochs[i].min};
+        name_format(&name, key);
+        const struct sim_object *o = sim_store_get(s, key);
+        bool whole = !p->epochs[i].base_only;
+        for (size_t k = 0; k < p->base_count; k++)
+            whole |= p->bases[k].start >= p->epochs[i].max && true_ms - p->bases[k].born_ms > GRACE_MS;
+        if (o && whole && true_ms - o->born_ms > GRACE_MS)
+            keep_from = p->epochs[i].min;
+    }
+    for (size_t i = 0; i < s->count;) {
+        struct name name = name_parse(s->objects[i].key);
+        if (name.kind == NAME_LEVEL0 && name.min < keep_from && true_ms - s->objects[i].born_ms > GRACE_MS)
+            sim_store_delete(s, s->objects[i].key);
+        else
+            i++;
+    }
+    for (uint64_t t = 1; t < keep_from; t++)
+        published_point(p, t)->retired = true;
+}
+
+static void let_run(struct host *h, unsigned n)
+{
+    for (unsigned i = 0; i < n && h->alive; i++) {
+        true_ms += 20;
+        host_turns(h, 1);
+    }
+}
+
+/* Another host, with the same database, is told to take the replicas over; it goes on in them and ends. */
+static struct host *take_over_elsewhere(void)
+{
+    struct host *b = host_new();
+    const struct truth *t = &truths[hosts[0].db.serial];
+    NEED(b, "no room for another host");
+    sim_database_replace(&b->db, host_number(b), t->bytes, t->pages, t->page_size, hosts[0].db.serial);
+    host_start(b, true);
+    for (unsigned i = 0; i < 4; i++) {
+        sim_database_commit(&b->db);
+        let_run(b, 60);
+    }
+    host_kill(b, false);
+    return b;
+}
+
+/* Somebody takes the replicas over, goes on, begins anew, and retention takes what is old: the sleeper's next key is free again. */
+static void others_go_on(void)
+{
+    struct host *b = take_over_elsewhere();
+    sim_database_rebuild(&b->db, 1024);
+    host_start(b, true);
+    for (unsigned i = 0; i < 3; i++) {
+        let_run(b, 80);
+        sim_database_commit(&b->db);
+    }
+    true_ms += GRACE_MS + 1000;
+    let_run(b, 80);
+    for (size_t i = 0; i < STORES; i++) {
+        NEED(published[i].epoch_count >= 2, "the other writer did not begin anew");
+        forget_earlier_beginnings(&stores[i]);
+    }
+}
+
+static struct host *prepare_sleeper(const char *folder)
+{
+    luck = dice_of(1);
+    sim_calm = true;
+    hosts_create(folder, 512);
+    host_start(&hosts[0], false);
+    sim_database_commit(&hosts[0].db);
+    let_run(&hosts[0], 200);
+    NEED(published[0].head > 0 && published[1].head > 0, "nothing was shipped");
+    return &hosts[0];
+}
+
+static void must_be_kept_out(struct host *a, const uint64_t *heads)
+{
+    let_run(a, 200);
+    sim_database_commit(&a->db); /* for the replica that had the last one before */
+    let_run(a, 200);
+    NEED(!a->alive, "the sleeper goes on");
+    for (size_t i = 0; i < STORES; i++) {
+        char key[NAME_MAX_BYTES];
+        struct name name = {.kind = NAME_LEVEL0, .min = heads[i] + 1};
+        name_format(&name, key);
+        const struct sim_object *o = sim_store_get(&stores[i], key);
+        struct segment s = {0};
+        if (o)
+            object_decode(o, &s);
+        NEED(!o || !uid_equal(&s.trailer.info.writer, &a->writer), "the sleeper's object stays in the past of %s",
+             stores[i].url);
+        segment_release(&s);
+        published_check(&stores[i], 100);
+    }
+}
+
+void world_scenario_sleeper(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    const uint64_t heads[STORES] = {published[0].head, published[1].head};
+    others_go_on();
+    sim_database_commit(&a->db);
+    must_be_kept_out(a, heads);
+}
+
+void world_scenario_slow_answer(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    const uint64_t heads[STORES] = {published[0].head, published[1].head};
+    stray_allowed = true;
+    stores[0].before_put = others_go_on; /* stopped just before its request leaves */
+    sim_database_commit(&a->db);
+    must_be_kept_out(a, heads);
+}
+
+/* The object landed; before its writer reads the answer the machine is suspended. Somebody else is told to take over, finds that
+ * object as the head, and goes on behind it: it is theirs now. */
+static void taken_over_behind(void)
+{
+    take_over_elsewhere();
+    true_ms += GRACE_MS / 2 + 1000;
+}
+
+void world_scenario_heir(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    stores[0].after_put = taken_over_behind;
+    sim_database_commit(&a->db);
+    let_run(a, 200);
+    NEED(published[0].writer_count == 2, "nobody took over");
+    published_check(&stores[0], 100);
+}
