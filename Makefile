@@ -261,6 +261,7 @@ lint: ## rooms and arrows, formatting, man pages, banned calls
 	@tests/lint/rooms.py
 	@tests/lint/tests.py
 	@tests/lint/docs.py
+	@tests/lint/words.py
 	@$(MAKE) --no-print-directory format-check
 
 format-check:
