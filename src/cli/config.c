@@ -127,32 +127,42 @@ static void print_config(const struct config *c)
         print_replica(&c->replicas[i]);
 }
 
-int cmd_config(int argc, char **argv)
+struct request {
+    const char *path; /* NULL: print the defaults */
+};
+
+static int cmd_config(int argc, char **argv)
 {
-    struct args args = args_of(argc, argv);
-    const char *word = NULL, *path = NULL;
+    const struct config defaults = {.options = options_default()};
+    struct request r = {.path = NULL};
     struct config *config = NULL;
     struct err e;
-    enum args_kind kind;
-    while ((kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD) {
-            return cli_usage("config", "it takes no argument, not '%s'", word);
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(path = args_value(&args)))
-                return cli_usage("config", "-c needs a path");
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            cli_print_help("config");
-            return EXIT_DONE;
-        } else {
-            return cli_usage("config", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
-        }
-    }
-    const struct config defaults = {.options = options_default()};
-    int rc = cli_read_config(path, &config, &e);
+    int code = EXIT_DONE;
+    if (!cli_parse(&config_command, argc, argv, &r, &code))
+        return code;
+    int rc = cli_read_config(r.path, &config, &e);
     if (rc == 0 && config)
-        rc = check_urls(config, path, &e) || check_policies(config, path, &e) ? -1 : 0;
+        rc = check_urls(config, r.path, &e) || check_policies(config, r.path, &e) ? -1 : 0;
     if (rc == 0)
         print_config(config ? config : &defaults);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, path, "the configuration file"),
+};
+
+const struct command config_command = {
+    .name = "config",
+    .run = cmd_config,
+    .example = "config -c FILE",
+    .summary = "check a configuration file and show all values",
+    .description =
+        "Checks a configuration file and prints it with all values: every option for each database, and the replicas. "
+        "The output is a configuration file too. Values of headers, which can be secrets, are left out. Without a "
+        "file: "
+        "the defaults.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+};

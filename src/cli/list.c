@@ -339,42 +339,66 @@ static int list(const char *url, unsigned show, struct err *e)
     return rc;
 }
 
-int cmd_list(int argc, char **argv)
+struct request {
+    const char *url, *config_path;
+    unsigned show; /* of enum show */
+};
+
+static int cmd_list(int argc, char **argv)
 {
-    struct args args = args_of(argc, argv);
-    const char *word = NULL, *url = NULL, *config_path = NULL;
+    struct request r = {.show = 0};
     struct config *config = NULL;
-    unsigned show = 0;
     struct err e;
-    enum args_kind kind;
-    while ((kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD && !url) {
-            url = word;
-        } else if (kind == ARGS_WORD) {
-            return cli_usage("list", "one URL only, not '%s' too", word);
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(config_path = args_value(&args)))
-                return cli_usage("list", "-c needs a path");
-        } else if (args_flag(&args, "json")) {
-            show |= SHOW_JSON;
-        } else if (args_flag(&args, "points")) {
-            show |= SHOW_POINTS;
-        } else if (args_flag(&args, "segments")) {
-            show |= SHOW_SEGMENTS;
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            cli_print_help("list");
-            return EXIT_DONE;
-        } else {
-            return cli_usage("list", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
-        }
-    }
-    if (!url && !config_path)
-        return cli_usage("list", "it takes the URL of a replica");
-    if (cli_read_config(config_path, &config, &e))
+    int code = EXIT_DONE;
+    if (!cli_parse(&list_command, argc, argv, &r, &code))
+        return code;
+    if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
-    int rc = config ? config_find_url(config, url, &url, &e) : 0;
+    int rc = config ? config_find_url(config, r.url, &r.url, &e) : 0;
     if (rc == 0)
-        rc = list(url, show, &e);
+        rc = list(r.url, r.show, &e);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, config_path, "configuration file that has the replica or the database"),
+    {.name = "points",
+     FLAG_INTO(struct request, show),
+     .bits = SHOW_POINTS,
+     .help = "each restore point on a line: txid, time, size of the database in pages"},
+    {.name = "segments",
+     FLAG_INTO(struct request, show),
+     .bits = SHOW_SEGMENTS,
+     .help = "each object on a line: kind, level, txids, time, bytes, key, flags"},
+    {.name = "json",
+     FLAG_INTO(struct request, show),
+     .bits = SHOW_JSON,
+     .help = "one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, ranges, bases, levels, "
+             "parts, points, and with --segments segments"},
+};
+
+static const struct word words[] = {
+    {.name = "URL",
+     .meaning = "replica URL",
+     .max = 1,
+     .offset = offsetof(struct request, url),
+     .needed = WORD_OR_CONFIG},
+};
+
+const struct command list_command = {
+    .name = "list",
+    .run = cmd_list,
+    .example = "list URL",
+    .summary = "show what can be restored",
+    .arguments = "URL|DB",
+    .description =
+        "Shows what can be restored from a replica, as ranges of transactions, and what the replica consists of: "
+        "bases, "
+        "levels, bytes. With -c, URL can be the name of a replica in the file, or the path of a database in the file, "
+        "which stands for its first replica.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+};

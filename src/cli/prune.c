@@ -9,27 +9,17 @@
 #include "daemon/prune.h"
 
 #include <inttypes.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define TRIES_MAX 3 /* while somebody else deletes too */
-
-static atomic_bool interrupted;
-
-static void on_signal(int signo)
-{
-    (void)signo;
-    atomic_store(&interrupted, true);
-}
+#define TRIES_MAX 3 /* while another process deletes from the replica too */
 
 struct request {
     const char *url, *config_path;
-    bool dry_run, json, quiet, help;
-    struct cli_options options; /* of the command line: they override the file */
+    bool dry_run, json, quiet;
+    struct given_options options;
     struct retention_policy policy;
+    atomic_bool *cancel;
 };
 
 struct outcome {
@@ -65,7 +55,7 @@ static int complete(struct request *r, const struct config *file, struct err *e)
         const struct config_db *db = find_db(file, word, r->url);
         o = db ? db->options : file->options;
     }
-    if (cli_apply_options(&r->options, &o, e))
+    if (given_options_apply(&r->options, &o, e))
         return -1;
     r->policy = prune_policy(&o);
     return retention_policy_check(&r->policy, e);
@@ -138,13 +128,7 @@ static int print_json(const struct request *r, const struct outcome *o, struct e
     json_set(j, "delete", amount_json(p->delete_count, p->delete_bytes));
     json_set(j, "deleted", amount_json(o->deleted.objects, o->deleted.bytes));
     json_set(j, "objects", objects);
-    char *text = json_print(j);
-    json_free(j);
-    if (!text)
-        return err_nomem(e, 0);
-    fputs(text, stdout);
-    free(text);
-    return 0;
+    return cli_print_json(j, e);
 }
 
 /* ---- the command */
@@ -152,7 +136,7 @@ static int print_json(const struct request *r, const struct outcome *o, struct e
 /* What was decided is printed before it is done, and what was done even if it failed half-way. */
 static int prune_once(const struct request *r, struct outcome *o, struct err *e)
 {
-    const struct replica_options options = {.mode = STORE_READ, .cancel = &interrupted, .retrying = cli_tell_retry};
+    const struct replica_options options = {.mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry};
     struct replica_handle replica;
     struct err later;
     if (replica_handle_open(&replica, r->url, &options, e))
@@ -177,66 +161,63 @@ static int prune_once(const struct request *r, struct outcome *o, struct err *e)
 static int prune(const struct request *r, struct outcome *o, struct err *e)
 {
     int rc = prune_once(r, o, e);
-    for (int i = 1; i < TRIES_MAX && rc != 0 && e->code == ERR_BUSY && !atomic_load(&interrupted); i++)
+    for (int i = 1; i < TRIES_MAX && rc != 0 && e->code == ERR_BUSY && !atomic_load(r->cancel); i++)
         rc = prune_once(r, o, e);
     if (rc != 0 && e->code == ERR_BUSY)
-        err_hint(e, "somebody else deletes from this replica at the moment; try again later");
+        err_hint(e, "another process deletes objects of this replica; try again later");
     return rc;
 }
 
-static int parse(int argc, char **argv, struct request *r)
-{
-    struct args args = args_of(argc, argv);
-    const char *word = NULL;
-    enum args_kind kind;
-    int code = EXIT_DONE;
-    while (code == EXIT_DONE && (kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD) {
-            if (r->url)
-                return cli_usage("prune", "one URL only, not '%s' too", word);
-            r->url = word;
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(r->config_path = args_value(&args)))
-                return cli_usage("prune", "-c needs a path");
-        } else if (args_flag(&args, "dry-run")) {
-            r->dry_run = true;
-        } else if (args_flag(&args, "json")) {
-            r->json = true;
-        } else if (args_flag(&args, "quiet")) {
-            r->quiet = true;
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            r->help = true;
-            return EXIT_DONE;
-        } else if (options_is_retention(args.name)) {
-            code = cli_note_option("prune", &args, &r->options);
-        } else {
-            return cli_usage("prune", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
-        }
-    }
-    if (code == EXIT_DONE && !r->url && !r->config_path)
-        return cli_usage("prune", "it takes the URL of a replica");
-    return code;
-}
-
-int cmd_prune(int argc, char **argv)
+static int cmd_prune(int argc, char **argv)
 {
     struct request r = {.url = NULL};
     struct outcome o = {.deleted = {0}};
-    struct sigaction action = {.sa_handler = on_signal};
     struct config *config = NULL;
     struct err e;
-    int code = parse(argc, argv, &r);
-    if (code)
+    int code = EXIT_DONE;
+    if (!cli_parse(&prune_command, argc, argv, &r, &code))
         return code;
-    if (r.help) {
-        cli_print_help("prune");
-        return EXIT_DONE;
-    }
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    r.cancel = cli_catch_interrupts();
     if (cli_read_config(r.config_path, &config, &e) || complete(&r, config, &e) || prune(&r, &o, &e))
         code = cli_fail(&e);
     retention_plan_release(&o.plan);
     config_free(config);
     return code;
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, config_path, "configuration file that has the replica or the database"),
+    {.name = "dry-run", FLAG_INTO(struct request, dry_run), .help = "only print what would be deleted"},
+    {.name = "quiet", FLAG_INTO(struct request, quiet), .help = "print only the totals"},
+    {.name = "json",
+     FLAG_INTO(struct request, json),
+     .help = "one JSON object: dry_run, keep, delete, deleted, objects"},
+};
+
+static const struct word words[] = {
+    {.name = "URL",
+     .meaning = "replica URL",
+     .max = 1,
+     .offset = offsetof(struct request, url),
+     .needed = WORD_OR_CONFIG},
+};
+
+const struct command prune_command = {
+    .name = "prune",
+    .run = cmd_prune,
+    .example = "prune URL",
+    .summary = "delete what no retention rule keeps",
+    .arguments = "URL|DB",
+    .description =
+        "Deletes from a replica what no retention rule keeps, and prints for each object whether and why it is kept or "
+        "deleted. Use the same options as for the daemon. With -c, URL can be the name of a replica in the file, or "
+        "the "
+        "path of a database in the file, which stands for its first replica; then the options of that database are "
+        "used.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+    .options = OPTIONS_RETENTION,
+    .options_offset = offsetof(struct request, options),
+};

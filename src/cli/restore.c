@@ -8,7 +8,6 @@
 #include "restore/undo.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,14 +15,6 @@
 #define JOBS_MAX 64
 #define BAR_AFTER_MS 1000
 #define BAR_WIDTH 30
-
-static atomic_bool interrupted;
-
-static void on_signal(int signo)
-{
-    (void)signo;
-    atomic_store(&interrupted, true);
-}
 
 struct bar {
     bool wanted, shown;
@@ -135,107 +126,55 @@ static int print_result(const struct restore_options *o, const struct restore_re
     return EXIT_DONE;
 }
 
-/* What goes with --undo: the path, and how careful to be. */
-static int check_undo(const struct restore_options *o, bool has_config)
+/* ---- the command line */
+
+struct request {
+    struct restore_options options;
+    const char *config_path;
+    uint64_t jobs; /* 0: not given */
+    bool undo;
+};
+
+static bool read_time(const char *value, void *request)
 {
-    if (o->url || has_config)
-        return cli_usage("restore", "--undo takes no replica: what it puts back lies beside the database");
+    struct request *r = request;
+    r->options.flags |= RESTORE_BY_TIME;
+    return when_parse(value, clock_wall_ms(), &r->options.time_ms);
+}
+
+/* --undo takes the path and the flags that say how careful to be. Returns an exit code. */
+static int check_undo(const struct request *r)
+{
+    const struct restore_options *o = &r->options;
+    if (o->url || r->config_path)
+        return cli_usage(&restore_command, "--undo takes no replica: it reads the undo beside the database");
     if (!o->path)
-        return cli_usage("restore", "say with -o which database is meant");
-    if (o->txid != POINT_NEWEST || o->jobs || (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
-        return cli_usage("restore", "with --undo only -o, --integrity-check and --no-keep-undo have a meaning");
-    return 0;
+        return cli_usage(&restore_command, "missing path of the database: -o PATH");
+    if (o->txid != POINT_NEWEST || r->jobs || (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
+        return cli_usage(&restore_command, "--undo goes only with -o, --integrity-check and --no-keep-undo");
+    return EXIT_DONE;
 }
 
-/* What goes together. */
-static int check(const struct restore_options *o, bool has_config)
+/* Checks which flags go together. Returns an exit code. */
+static int check(const struct request *r)
 {
-    if (!o->url && !has_config)
-        return cli_usage("restore", "it takes the URL of a replica");
+    const struct restore_options *o = &r->options;
+    if (!o->url && !r->config_path)
+        return cli_usage(&restore_command, "missing replica URL");
     if (o->txid != POINT_NEWEST && (o->flags & RESTORE_BY_TIME))
-        return cli_usage("restore", "either --txid or --time");
-    if (!o->path && (!(o->flags & RESTORE_DRY_RUN) || (o->flags & RESTORE_IF_NO_DB)))
-        return cli_usage("restore", "say with -o where the database goes");
+        return cli_usage(&restore_command, "--txid and --time exclude each other");
+    if (!o->path && (!(o->flags & RESTORE_DRY_RUN) || (o->flags & (RESTORE_IF_NO_DB | RESTORE_DELTA))))
+        return cli_usage(&restore_command, "missing path of the database: -o PATH");
     if ((o->flags & RESTORE_FORCE) && (o->flags & RESTORE_IF_NO_DB))
-        return cli_usage("restore", "either --force or --if-db-not-exists");
+        return cli_usage(&restore_command, "--force and --if-db-not-exists exclude each other");
     if ((o->flags & RESTORE_DELTA) && (o->flags & RESTORE_IF_NO_DB))
-        return cli_usage("restore", "either --delta or --if-db-not-exists");
-    if ((o->flags & RESTORE_DELTA) && !o->path)
-        return cli_usage("restore", "--delta is about a database: say with -o which");
-    return 0;
+        return cli_usage(&restore_command, "--delta and --if-db-not-exists exclude each other");
+    return EXIT_DONE;
 }
 
-static int parse(int argc, char **argv, struct restore_options *o, const char **ret_config_path, bool *ret_undo,
-                 bool *ret_help)
-{
-    struct args args = args_of(argc, argv);
-    const char *word = NULL, *value = NULL;
-    uint64_t number = 0;
-    enum args_kind kind;
-    while ((kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD) {
-            if (o->url)
-                return cli_usage("restore", "one URL only, not '%s' too", word);
-            o->url = word;
-        } else if (strcmp(args.name, "o") == 0 || strcmp(args.name, "output") == 0) {
-            if (!(o->path = args_value(&args)))
-                return cli_usage("restore", "-o needs a path");
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(*ret_config_path = args_value(&args)))
-                return cli_usage("restore", "-c needs a path");
-        } else if (strcmp(args.name, "txid") == 0) {
-            value = args_value(&args);
-            if (!cli_parse_number(value, &number) || number == 0 || number > INT64_MAX)
-                return cli_usage("restore", "--txid needs a number from 1 on");
-            o->txid = number;
-        } else if (strcmp(args.name, "time") == 0) {
-            value = args_value(&args);
-            if (!value || !when_parse(value, clock_wall_ms(), &o->time_ms))
-                return cli_usage(
-                    "restore", "--time takes 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, or '2 hours ago'");
-            o->flags |= RESTORE_BY_TIME;
-        } else if (strcmp(args.name, "jobs") == 0) {
-            value = args_value(&args);
-            if (!cli_parse_number(value, &number) || number == 0 || number > JOBS_MAX)
-                return cli_usage("restore", "--jobs needs a number from 1 to %d", JOBS_MAX);
-            o->jobs = (unsigned)number;
-        } else if (args_flag(&args, "force")) {
-            o->flags |= RESTORE_FORCE;
-        } else if (args_flag(&args, "delta")) {
-            o->flags |= RESTORE_DELTA;
-        } else if (args_flag(&args, "keep-undo")) {
-            o->flags &= ~(unsigned)RESTORE_NO_UNDO;
-        } else if (args_flag(&args, "no-keep-undo")) {
-            o->flags |= RESTORE_NO_UNDO;
-        } else if (args_flag(&args, "undo")) {
-            *ret_undo = true;
-        } else if (args_flag(&args, "if-db-not-exists")) {
-            o->flags |= RESTORE_IF_NO_DB;
-        } else if (args_flag(&args, "if-replica-exists")) {
-            o->flags |= RESTORE_IF_REPLICA;
-        } else if (args_flag(&args, "integrity-check")) {
-            o->flags |= RESTORE_INTEGRITY_CHECK;
-        } else if (args_flag(&args, "dry-run")) {
-            o->flags |= RESTORE_DRY_RUN;
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            *ret_help = true;
-            return 0;
-        } else {
-            return cli_usage("restore", "there is no option --%s%s", args.name,
-                             args.value ? " that takes a value" : "");
-        }
-    }
-    return *ret_undo ? check_undo(o, *ret_config_path != NULL) : check(o, *ret_config_path != NULL);
-}
+/* ---- the command */
 
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-static int undo(const struct restore_options *o, struct bar *bar)
+static int undo(const struct restore_options *o, const struct bar *bar)
 {
     struct undo_options options = {
         .path = o->path, .cancel = o->cancel, .progress = o->progress, .context = o->context};
@@ -243,7 +182,6 @@ static int undo(const struct restore_options *o, struct bar *bar)
     struct err e;
     options.flags = (o->flags & RESTORE_NO_UNDO ? 0u : UNDO_KEEP) |
                     (o->flags & RESTORE_INTEGRITY_CHECK ? UNDO_INTEGRITY_CHECK : 0u);
-    catch_signals();
     int rc = undo_run(&options, &result, &e);
     if (bar->shown)
         fputc('\n', stderr);
@@ -253,40 +191,118 @@ static int undo(const struct restore_options *o, struct bar *bar)
     return EXIT_DONE;
 }
 
-int cmd_restore(int argc, char **argv)
+static int restore(struct request *r, const struct bar *bar)
+{
+    struct restore_result result;
+    struct config *config = NULL;
+    struct err e;
+    if (cli_read_config(r->config_path, &config, &e))
+        return cli_fail(&e);
+    int rc = config ? config_find_url(config, r->options.url, &r->options.url, &e) : 0;
+    if (rc == 0)
+        rc = restore_run(&r->options, &result, &e);
+    config_free(config);
+    if (bar->shown)
+        fputc('\n', stderr);
+    return rc ? cli_fail(&e) : print_result(&r->options, &result);
+}
+
+static int cmd_restore(int argc, char **argv)
 {
     struct bar bar = {.wanted = isatty(STDERR_FILENO) != 0, .started_ms = clock_mono_ms()};
-    struct restore_options o = {.txid = POINT_NEWEST,
-                                .cancel = &interrupted,
-                                .retrying = cli_tell_retry,
-                                .progress = draw_bar,
-                                .context = &bar};
-    struct restore_result result;
-    struct err e;
-    bool help = false, wants_undo = false;
-    const char *config_path = NULL;
-    struct config *config = NULL;
-    int code = parse(argc, argv, &o, &config_path, &wants_undo, &help);
+    struct request r = {
+        .options = {.txid = POINT_NEWEST, .retrying = cli_tell_retry, .progress = draw_bar, .context = &bar}};
+    int code = EXIT_DONE;
+    if (!cli_parse(&restore_command, argc, argv, &r, &code))
+        return code;
+    code = r.undo ? check_undo(&r) : check(&r);
     if (code)
         return code;
-    if (help) {
-        cli_print_help("restore");
-        return EXIT_DONE;
-    }
-    if (wants_undo)
-        return undo(&o, &bar);
-    if (cli_read_config(config_path, &config, &e))
-        return cli_fail(&e);
-    if (config && config_find_url(config, o.url, &o.url, &e)) {
-        config_free(config);
-        return cli_fail(&e);
-    }
-    catch_signals();
-    int rc = restore_run(&o, &result, &e);
-    config_free(config);
-    if (bar.shown)
-        fputc('\n', stderr);
-    if (rc)
-        return cli_fail(&e);
-    return print_result(&o, &result);
+    r.options.jobs = (unsigned)r.jobs;
+    r.options.cancel = cli_catch_interrupts();
+    return r.undo ? undo(&r.options, &bar) : restore(&r, &bar);
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, config_path, "configuration file that has the replica or the database"),
+    {.name = "output",
+     .letter = 'o',
+     FLAG_INTO(struct request, options.path),
+     .value_name = "PATH",
+     .help = "where to put the database; nothing may exist there"},
+    {.name = "txid",
+     FLAG_INTO(struct request, options.txid),
+     .max = INT64_MAX,
+     .value_name = "N",
+     .expects = "a number from 1 on",
+     .help = "the database as it was after this transaction; default: the newest"},
+    {.name = "time",
+     .kind = FLAG_READ,
+     .read = read_time,
+     .value_name = "T",
+     .expects = "2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, or '2 hours ago'",
+     .help = "the database as it was at this time: 2026-03-01T12:00:00Z, '2026-03-01 12:00' in local time, "
+             "'2 hours ago'"},
+    {.name = "force",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_FORCE,
+     .help = "replace the file at PATH"},
+    {.name = "delta",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_DELTA,
+     .help = "rewrite in the database at PATH only the pages that differ, all of them or none"},
+    {.name = "keep-undo",
+     .kind = FLAG_CLEAR,
+     .offset = offsetof(struct request, options.flags),
+     .bits = RESTORE_NO_UNDO,
+     .help = "keep what is replaced or rewritten, in PATH-seawall-undo; this is the default"},
+    {.name = "no-keep-undo",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_NO_UNDO,
+     .help = "keep nothing of what is replaced or rewritten"},
+    {.name = "undo", FLAG_INTO(struct request, undo), .help = "put back what the last restore replaced or rewrote"},
+    {.name = "if-db-not-exists",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_IF_NO_DB,
+     .help = "for start scripts: if a database exists at PATH, leave it alone and exit with 8"},
+    {.name = "if-replica-exists",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_IF_REPLICA,
+     .help = "for start scripts: if the replica does not exist, say so and exit with 9"},
+    {.name = "integrity-check",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_INTEGRITY_CHECK,
+     .help = "run SQLite's integrity check on the new database before it takes its place"},
+    {.name = "dry-run",
+     FLAG_INTO(struct request, options.flags),
+     .bits = RESTORE_DRY_RUN,
+     .help = "only say what would be done"},
+    {.name = "jobs",
+     FLAG_INTO(struct request, jobs),
+     .max = JOBS_MAX,
+     .value_name = "N",
+     .expects = "a number from 1 to 64",
+     .help = "number of threads, 1 to 64; default: 4, from S3 12"},
+};
+
+static const struct word words[] = {
+    {.name = "URL", .meaning = "replica URL", .max = 1, .offset = offsetof(struct request, options.url)},
+};
+
+const struct command restore_command = {
+    .name = "restore",
+    .run = cmd_restore,
+    .example = "restore -o PATH URL",
+    .summary = "rebuild the database as it was after a transaction",
+    .synopsis = "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists]\n"
+                "                [--if-replica-exists] [--keep-undo | --no-keep-undo] [--integrity-check] [--dry-run] "
+                "[--jobs N] URL|DB\n"
+                "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n",
+    .description =
+        "Rebuilds a database beside PATH, proves it, and only then puts it in place. With -c, URL can be the name of a "
+        "replica in the file, or the path of a database in the file: then its first replica is used.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+};

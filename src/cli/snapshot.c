@@ -1,5 +1,5 @@
-/* cli/snapshot.c - `seawall snapshot`: a run of the daemon that ends when the replicas are up to date, for cron. It prints one line
- * for each database, and otherwise only what is wrong. */
+/* cli/snapshot.c - `seawall snapshot`: a run of the daemon that ends when the replicas are up to date, for cron. It prints
+ * one line for each database; warnings and errors go to stderr. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -16,85 +16,26 @@
 #include <unistd.h>
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
-#define BUSY_MS 10000
-#define STATUS_MS 10000               /* a daemon answers this at once */
-#define BASE_MS_MAX INT64_C(86400000) /* for a base that a daemon writes */
+#define BUSY_MS 10000 /* default of --busy-timeout */
 #define BUSY_MS_MAX (24 * 3600 * 1000)
+#define STATUS_MS 10000               /* for the status of a daemon, which answers at once */
+#define BASE_MS_MAX INT64_C(86400000) /* for a base that a daemon writes */
 
-_Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "what a file may name must fit");
+_Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "the replicas of a database in a file must fit");
 
 struct request {
     const char *config_path;
     const char *db_path; /* NULL: every database of the file */
     const char *urls[URLS_MAX];
     size_t url_count;
-    struct cli_options options;
-    enum take_over take_over;
-    bool base;
+    struct given_options options;
+    bool take_over, base;
     uint64_t busy_ms;
 };
 
-/* ---- command line */
-
-static int note_word(struct request *r, const char *word)
-{
-    if (!r->db_path) {
-        r->db_path = word;
-        return EXIT_DONE;
-    }
-    if (r->url_count == URLS_MAX)
-        return cli_usage("snapshot", "more than %d replicas", URLS_MAX);
-    r->urls[r->url_count++] = word;
-    return EXIT_DONE;
-}
-
-static int note_busy_timeout(struct request *r, struct args *args)
-{
-    const char *value = args_value(args);
-    if (!value || !units_parse(value, UNITS_MS, &r->busy_ms) || r->busy_ms > BUSY_MS_MAX)
-        return cli_usage("snapshot", "--busy-timeout takes a time up to 24h, as in 500ms, 10s, 5m");
-    return EXIT_DONE;
-}
-
-static int parse(int argc, char **argv, struct request *r, bool *ret_help)
-{
-    struct args args = args_of(argc, argv);
-    const char *word = NULL;
-    enum args_kind kind;
-    int code = EXIT_DONE;
-    while (code == EXIT_DONE && (kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD) {
-            code = note_word(r, word);
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(r->config_path = args_value(&args)))
-                return cli_usage("snapshot", "-c needs a path");
-        } else if (args_flag(&args, "base")) {
-            r->base = true;
-        } else if (args_flag(&args, "take-over")) {
-            r->take_over = TAKE_OVER_YES;
-        } else if (strcmp(args.name, "busy-timeout") == 0) {
-            code = note_busy_timeout(r, &args);
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            *ret_help = true;
-            return EXIT_DONE;
-        } else if (options_known(args.name)) {
-            code = cli_note_option("snapshot", &args, &r->options);
-        } else {
-            return cli_usage("snapshot", "there is no option --%s%s", args.name,
-                             args.value ? " that takes a value" : "");
-        }
-    }
-    return code;
-}
-
 /* ---- one database */
 
-static const char *plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
-/* What a cron mail says. Nothing, if nothing was achieved: then the error does. */
+/* Prints the line of a database that succeeded in at least one replica. An error that ends the run is printed elsewhere. */
 static void tell(const char *db_path, const struct replicate_summary *s, int64_t ms)
 {
     char where[64], bytes[32];
@@ -103,14 +44,14 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
     if (s->durable < s->replicas)
         snprintf(where, sizeof where, "%zu of %zu replicas", s->durable, s->replicas);
     else
-        snprintf(where, sizeof where, "%zu replica%s", s->replicas, plural(s->replicas));
+        snprintf(where, sizeof where, "%zu replica%s", s->replicas, cli_plural(s->replicas));
     units_format_size(s->bytes, bytes);
     if (s->objects == 0)
         printf("%s: nothing changed since txid %" PRIu64 ", durable in %s, %.1f s\n", db_path, s->txid, where,
                (double)ms / 1e3);
     else
         printf("%s: txid %" PRIu64 " is durable in %s, %" PRIu64 " object%s of %s, %.1f s\n", db_path, s->txid, where,
-               s->objects, plural(s->objects), bytes, (double)ms / 1e3);
+               s->objects, cli_plural(s->objects), bytes, (double)ms / 1e3);
     fflush(stdout);
 }
 
@@ -207,9 +148,9 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
     struct replicate_config c = *config;
     c.once = c.as_it_is = true;
     c.base = r->base;
-    c.take_over = r->take_over;
+    c.take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
     c.busy_ms = r->busy_ms;
-    int rc = cli_apply_options(&r->options, &c.options, &e);
+    int rc = given_options_apply(&r->options, &c.options, &e);
     if (rc == 0) {
         rc = scheduler_run(&c, &summary, &e);
         outcome->interrupted |= summary.interrupted;
@@ -238,7 +179,7 @@ static int snapshot_each(const struct request *r, const struct config *file, str
     int code = EXIT_DONE;
     assert(file);
     if (file->db_count == 0)
-        return cli_usage("snapshot", "'%s' names no database", r->config_path);
+        return cli_usage(&snapshot_command, "'%s' has no [db PATH] section", r->config_path);
     for (size_t i = 0; i < file->db_count; i++) {
         if (outcome->interrupted)
             return EXIT_INTERRUPTED;
@@ -263,29 +204,69 @@ static int snapshot_named(struct request *r, const struct config *file, struct o
     return snapshot(r, &c, outcome);
 }
 
-int cmd_snapshot(int argc, char **argv)
+static int cmd_snapshot(int argc, char **argv)
 {
     struct request r = {.busy_ms = BUSY_MS};
     struct config *file = NULL;
     struct outcome outcome = {.hung = false};
     struct err e;
-    bool help = false;
-    int code = parse(argc, argv, &r, &help);
-    if (code)
+    int code = EXIT_DONE;
+    if (!cli_parse(&snapshot_command, argc, argv, &r, &code))
         return code;
-    if (help) {
-        cli_print_help("snapshot");
-        return EXIT_DONE;
-    }
     if (cli_read_config(r.config_path, &file, &e))
         return cli_fail(&e);
     log_set_quiet();
-    if (!file && r.url_count == 0)
-        code = cli_usage("snapshot", "it takes a database and at least one URL, or -c FILE");
-    else
-        code = r.db_path ? snapshot_named(&r, file, &outcome) : snapshot_each(&r, file, &outcome);
+    code = r.db_path ? snapshot_named(&r, file, &outcome) : snapshot_each(&r, file, &outcome);
     if (outcome.hung)
-        _exit(code); /* all output is written */
+        _exit(code); /* threads still use what would be freed; all output is written */
     config_free(file);
     return code;
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, config_path,
+                "configuration file with databases, replicas and options; the command line takes precedence"),
+    {.name = "base",
+     FLAG_INTO(struct request, base),
+     .help = "write a new base to each replica: the whole database, even if nothing changed"},
+    {.name = "take-over", FLAG_INTO(struct request, take_over), .help = "continue a replica that another writer began"},
+    {.name = "busy-timeout",
+     .kind = FLAG_MS,
+     .offset = offsetof(struct request, busy_ms),
+     .max = BUSY_MS_MAX,
+     .value_name = "TIME",
+     .expects = "a time up to 24h, as in 500ms, 10s, 5m",
+     .help = "how long to wait for a lock that an application holds (10s)"},
+};
+
+static const struct word words[] = {
+    {.name = "DB",
+     .meaning = "database",
+     .max = 1,
+     .offset = offsetof(struct request, db_path),
+     .needed = WORD_OR_CONFIG},
+    {.name = "URL",
+     .meaning = "replica URL",
+     .max = URLS_MAX,
+     .offset = offsetof(struct request, urls),
+     .count_offset = offsetof(struct request, url_count),
+     .needed = WORD_OR_CONFIG},
+};
+
+const struct command snapshot_command = {
+    .name = "snapshot",
+    .run = cmd_snapshot,
+    .example = "snapshot DB URL...",
+    .summary = "back up what changed since the last time, and exit: for cron",
+    .arguments = "[DB [URL...]]",
+    .description =
+        "Backs up a database as it is at one moment, in any journal mode, and exits: sends what changed since the last "
+        "time. Prints one line if all is well. With -c and without DB: every database of the file, one after the "
+        "other.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+    .options = OPTIONS_ALL,
+    .options_offset = offsetof(struct request, options),
+};

@@ -16,7 +16,7 @@
 
 struct request {
     const char *db, *config_path;
-    bool json, metrics, help;
+    bool json, metrics;
 };
 
 struct outcome {
@@ -24,35 +24,6 @@ struct outcome {
     size_t asked, answered;
     enum err_code code; /* of the last that did not answer */
 };
-
-static int parse(int argc, char **argv, struct request *r)
-{
-    struct args args = args_of(argc, argv);
-    const char *word = NULL;
-    enum args_kind kind;
-    while ((kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD) {
-            if (r->db)
-                return cli_usage("status", "one database only, not '%s' too", word);
-            r->db = word;
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(r->config_path = args_value(&args)))
-                return cli_usage("status", "-c needs a path");
-        } else if (args_flag(&args, "json")) {
-            r->json = true;
-        } else if (args_flag(&args, "metrics")) {
-            r->metrics = true;
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            r->help = true;
-            return 0;
-        } else {
-            return cli_usage("status", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
-        }
-    }
-    if (r->json && r->metrics)
-        return cli_usage("status", "--json or --metrics, not both");
-    return r->db || r->config_path ? 0 : cli_usage("status", "it takes a database, or -c FILE");
-}
 
 /* What can't be asked is part of the answer. An interrupt ends it. */
 static int ask(struct outcome *o, const char *db, struct err *e)
@@ -181,17 +152,12 @@ static void print_text(const struct json *databases)
 
 /* ---- the command */
 
+/* Prints the list and frees it. */
 static int print_json(struct json *databases_taken, struct err *e)
 {
     struct json *j = json_object_new();
     json_set(j, "databases", databases_taken);
-    char *printed = json_print(j);
-    json_free(j);
-    if (!printed)
-        return err_nomem(e, 0);
-    fputs(printed, stdout);
-    free(printed);
-    return 0;
+    return cli_print_json(j, e);
 }
 
 static int print(const struct request *r, struct outcome *o, struct err *e)
@@ -232,19 +198,17 @@ static int ask_all(const struct request *r, const struct config *config, struct 
     return 0;
 }
 
-int cmd_status(int argc, char **argv)
+static int cmd_status(int argc, char **argv)
 {
     struct request r = {.db = NULL};
     struct outcome o = {.asked = 0};
     struct config *config = NULL;
     struct err e;
-    int code = parse(argc, argv, &r);
-    if (code)
+    int code = EXIT_DONE;
+    if (!cli_parse(&status_command, argc, argv, &r, &code))
         return code;
-    if (r.help) {
-        cli_print_help("status");
-        return EXIT_DONE;
-    }
+    if (r.json && r.metrics)
+        return cli_usage(&status_command, "--json and --metrics exclude each other");
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
     o.databases = json_list_new();
@@ -256,3 +220,33 @@ int cmd_status(int argc, char **argv)
     config_free(config);
     return code;
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, config_path,
+                "configuration file that has the database; without DB: all databases of it"),
+    {.name = "json", FLAG_INTO(struct request, json), .help = "one JSON object: databases"},
+    {.name = "metrics",
+     FLAG_INTO(struct request, metrics),
+     .help = "the same for Prometheus, for the textfile collector of node_exporter"},
+};
+
+static const struct word words[] = {
+    {.name = "DB", .meaning = "database", .max = 1, .offset = offsetof(struct request, db), .needed = WORD_OR_CONFIG},
+};
+
+const struct command status_command = {
+    .name = "status",
+    .run = cmd_status,
+    .example = "status DB",
+    .summary = "ask the daemon for its progress",
+    .synopsis = "seawall status [-c FILE] [--json | --metrics] [DB]\n",
+    .description = "Asks the daemon of a database for its progress: what is captured, and for each replica what is "
+                   "durable, how far "
+                   "it is behind, what is wrong, and when it was last verified and restored. Exits with 1 if no daemon "
+                   "runs, with 3 "
+                   "if the daemons of some databases do not run.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+};

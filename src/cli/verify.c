@@ -12,25 +12,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static atomic_bool interrupted;
-
-static void on_signal(int signo)
-{
-    (void)signo;
-    atomic_store(&interrupted, true);
-}
-
 struct request {
     const char *url, *config_path, *tmp;
     char from_stdin[CONFIG_URL_MAX + 2]; /* with newline and end */
     uint64_t txid;                       /* with restore */
-    bool full, restore, json, help;
+    bool full, restore, json;
+    atomic_bool *cancel;
 };
 
 struct outcome {
@@ -42,8 +34,8 @@ struct outcome {
 
 static int verify(const struct request *r, struct outcome *o, struct err *e)
 {
-    struct verify_options options = {.flags = r->full ? VERIFY_FULL : 0, .cancel = &interrupted};
-    const struct replica_options access = {.mode = STORE_READ, .cancel = &interrupted, .retrying = cli_tell_retry};
+    struct verify_options options = {.flags = r->full ? VERIFY_FULL : 0, .cancel = r->cancel};
+    const struct replica_options access = {.mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry};
     struct replica_handle replica;
     if (replica_handle_open(&replica, r->url, &access, e))
         return -1;
@@ -74,7 +66,7 @@ static int restore_into(const char *folder, const struct request *r, struct outc
                                       .path = path,
                                       .txid = r->txid,
                                       .flags = RESTORE_INTEGRITY_CHECK,
-                                      .cancel = &interrupted,
+                                      .cancel = r->cancel,
                                       .retrying = cli_tell_retry};
     if (path_format(path, e, "%s/restored.db", folder))
         return -1;
@@ -114,11 +106,6 @@ static uint64_t problems_of(const struct outcome *o)
 
 /* ---- as text */
 
-static const char *plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
 static void print_problems(const struct outcome *o)
 {
     const struct verify_result *v = &o->found;
@@ -140,20 +127,20 @@ static void print_text(const struct request *r, const struct outcome *o)
     const struct verify_result *v = &o->found;
     char bytes[32], when[CLOCK_TEXT_MAX];
     units_format_size(v->bytes, bytes);
-    printf("checked %" PRIu64 " object%s, %s, %s", v->objects, plural(v->objects), bytes,
+    printf("checked %" PRIu64 " object%s, %s, %s", v->objects, cli_plural(v->objects), bytes,
            r->full ? "whole" : "by their ends; --full reads them whole");
     if (r->full)
-        printf(", and %" PRIu64 " database checksum%s", v->states, plural(v->states));
+        printf(", and %" PRIu64 " database checksum%s", v->states, cli_plural(v->states));
     printf("\n");
     print_problems(o);
     if (v->orphans > 0) {
         char orphaned[32];
         units_format_size(v->orphan_bytes, orphaned);
-        printf("%" PRIu64 " object%s, %s, that %s\n", v->orphans, plural(v->orphans), orphaned,
+        printf("%" PRIu64 " object%s, %s, that %s\n", v->orphans, cli_plural(v->orphans), orphaned,
                problems_of(o) ? "nothing sound names" : "no restore point needs");
     }
     if (v->foreign > 0)
-        printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, plural(v->foreign),
+        printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, cli_plural(v->foreign),
                v->foreign == 1 ? "is" : "are");
     if (v->points > 0 && v->head > v->newest.txid && v->problem_total == 0)
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
@@ -161,12 +148,12 @@ static void print_text(const struct request *r, const struct outcome *o)
     if (o->restored)
         printf("restored txid %" PRIu64 ", and SQLite's integrity check found nothing\n", o->restore.record.txid);
     if (problems_of(o) > 0) {
-        printf("%" PRIu64 " problem%s\n", problems_of(o), plural(problems_of(o)));
+        printf("%" PRIu64 " problem%s\n", problems_of(o), cli_plural(problems_of(o)));
         return;
     }
     clock_format(v->newest.time_ms, when);
     printf("ok: %" PRIu64 " restore point%s, newest txid %" PRIu64 " of %s, %" PRIu64 " object%s, %s\n", v->points,
-           plural(v->points), v->newest.txid, when, v->objects, plural(v->objects), bytes);
+           cli_plural(v->points), v->newest.txid, when, v->objects, cli_plural(v->objects), bytes);
 }
 
 /* ---- as JSON */
@@ -216,13 +203,7 @@ static int print_json(const struct outcome *o, struct err *e)
         set_moment(j, "restored_txid", "restored_time", &o->restore.record);
     json_set(j, "orphans", orphans);
     json_set_number(j, "foreign", (int64_t)v->foreign);
-    char *text = json_print(j);
-    json_free(j);
-    if (!text)
-        return err_nomem(e, 0);
-    fputs(text, stdout);
-    free(text);
-    return 0;
+    return cli_print_json(j, e);
 }
 
 /* ---- the command */
@@ -242,76 +223,83 @@ static int read_url(struct request *r, struct err *e)
     return 0;
 }
 
-static int parse(int argc, char **argv, struct request *r)
+static int run(struct request *r, const struct config *config, struct outcome *o, struct err *e)
 {
-    struct args args = args_of(argc, argv);
-    const char *word = NULL;
-    enum args_kind kind;
-    while ((kind = args_next(&args, &word)) != ARGS_END) {
-        if (kind == ARGS_WORD) {
-            if (r->url)
-                return cli_usage("verify", "one URL only, not '%s' too", word);
-            r->url = word;
-        } else if (strcmp(args.name, "c") == 0 || strcmp(args.name, "config") == 0) {
-            if (!(r->config_path = args_value(&args)))
-                return cli_usage("verify", "-c needs a path");
-        } else if (strcmp(args.name, "txid") == 0) {
-            if (!cli_parse_number(args_value(&args), &r->txid) || r->txid == 0 || r->txid > INT64_MAX)
-                return cli_usage("verify", "--txid needs a number from 1 on");
-        } else if (strcmp(args.name, "tmp") == 0) {
-            if (!(r->tmp = args_value(&args)))
-                return cli_usage("verify", "--tmp needs a folder");
-        } else if (args_flag(&args, "full")) {
-            r->full = true;
-        } else if (args_flag(&args, "restore")) {
-            r->restore = true;
-        } else if (args_flag(&args, "json")) {
-            r->json = true;
-        } else if (args_flag(&args, "help") || args_flag(&args, "h")) {
-            r->help = true;
-            return 0;
-        } else {
-            return cli_usage("verify", "there is no option --%s%s", args.name, args.value ? " that takes a value" : "");
-        }
-    }
-    if (!r->url && !r->config_path)
-        return cli_usage("verify", "it takes the URL of a replica");
-    if (!r->restore && (r->txid != POINT_NEWEST || r->tmp))
-        return cli_usage("verify", "--txid and --tmp go with --restore");
+    if (read_url(r, e) || (config && config_find_url(config, r->url, &r->url, e)))
+        return -1;
+    r->cancel = cli_catch_interrupts(); /* not before: an interrupt ends the wait for a URL on stdin */
+    if (verify(r, o, e) || (r->restore && try_restore(r, o, e)))
+        return -1;
+    if (r->json)
+        return print_json(o, e);
+    print_text(r, o);
     return 0;
 }
 
-int cmd_verify(int argc, char **argv)
+static int cmd_verify(int argc, char **argv)
 {
     struct request r = {.txid = POINT_NEWEST};
     struct outcome o = {.restored = false};
-    struct sigaction action = {.sa_handler = on_signal};
     struct config *config = NULL;
     struct err e;
-    int code = parse(argc, argv, &r);
-    if (code)
+    int code = EXIT_DONE;
+    if (!cli_parse(&verify_command, argc, argv, &r, &code))
         return code;
-    if (r.help) {
-        cli_print_help("verify");
-        return EXIT_DONE;
-    }
+    if (!r.restore && (r.txid != POINT_NEWEST || r.tmp))
+        return cli_usage(&verify_command, "--txid and --tmp go only with --restore");
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
-    int rc = read_url(&r, &e);
-    if (rc == 0 && config)
-        rc = config_find_url(config, r.url, &r.url, &e);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    if (rc == 0)
-        rc = verify(&r, &o, &e);
-    if (rc == 0 && r.restore)
-        rc = try_restore(&r, &o, &e);
-    if (rc == 0 && r.json)
-        rc = print_json(&o, &e);
-    else if (rc == 0)
-        print_text(&r, &o);
+    int rc = run(&r, config, &o, &e);
     code = rc ? cli_fail(&e) : problems_of(&o) > 0 ? EXIT_CORRUPT : EXIT_DONE;
     verify_result_release(&o.found);
     config_free(config);
     return code;
 }
+
+static const struct flag flags[] = {
+    FLAG_CONFIG(struct request, config_path, "configuration file that has the replica or the database"),
+    {.name = "full",
+     FLAG_INTO(struct request, full),
+     .help = "read every object whole, not only its end, and compute the database checksums"},
+    {.name = "restore",
+     FLAG_INTO(struct request, restore),
+     .help = "also restore the newest point into a temporary folder, and run SQLite's integrity check"},
+    {.name = "txid",
+     FLAG_INTO(struct request, txid),
+     .max = INT64_MAX,
+     .value_name = "N",
+     .expects = "a number from 1 on",
+     .help = "with --restore: restore this point"},
+    {.name = "tmp",
+     FLAG_INTO(struct request, tmp),
+     .value_name = "DIR",
+     .help = "with --restore: the folder for it; default: TMPDIR, or /tmp"},
+    {.name = "json",
+     FLAG_INTO(struct request, json),
+     .help = "one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, orphans"},
+};
+
+static const struct word words[] = {
+    {.name = "URL",
+     .meaning = "replica URL",
+     .max = 1,
+     .offset = offsetof(struct request, url),
+     .needed = WORD_OR_CONFIG},
+};
+
+const struct command verify_command = {
+    .name = "verify",
+    .run = cmd_verify,
+    .example = "verify URL",
+    .summary = "check whether a replica is complete and sound",
+    .arguments = "URL|DB|-",
+    .description =
+        "Checks whether a replica is complete, and whether its objects are sound and fit together. Exits with 5 if "
+        "something is wrong, and names it. With -c, URL can be the name of a replica in the file, or the path of a "
+        "database in the file, which stands for its first replica. With - the URL is read from standard input, so that "
+        "it does not show up in the list of processes.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+};

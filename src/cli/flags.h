@@ -1,0 +1,112 @@
+/* cli/flags.h - the table of a command: its flags, words and options. The parser, the help text, shell completion and
+ * the check of the man page all read this table.
+ *
+ * A command line is a list of flags and words in any order:
+ *   (1) "--name" and "-x" are flags. One dash or two make no difference.
+ *   (2) A value follows its flag as the next argument or after an equals sign: "--txid 7", "--txid=7".
+ *   (3) "-" alone and arguments without a dash are words.
+ *   (4) "--" ends the flags: every argument after it is a word.
+ *   (5) A repeated flag counts once; the last value is used.
+ *   (6) --help ends parsing: later errors are not reported. */
+#ifndef SEAWALL_CLI_FLAGS_H
+#define SEAWALL_CLI_FLAGS_H
+
+#include "config/options.h"
+
+#define GIVEN_OPTIONS_MAX 64 /* on one command line; the table of options has 21 */
+
+enum flag_kind {
+    FLAG_BOOL,   /* takes no value; a bool becomes true */
+    FLAG_SET,    /* takes no value; sets `bits` of an unsigned */
+    FLAG_CLEAR,  /* takes no value; clears `bits` of an unsigned */
+    FLAG_TEXT,   /* a const char * points to the value, inside argv */
+    FLAG_NUMBER, /* a uint64_t from 1 to `max` */
+    FLAG_MS,     /* a time in a uint64_t: 0 to `max` milliseconds */
+    FLAG_READ,   /* `read` stores the value */
+    FLAG_HELP,   /* asks for the help text; every command has it */
+};
+
+/* Reads a value into the request of the command. False: the value is invalid. */
+typedef bool flag_read_fn(const char *value, void *request);
+
+struct flag {
+    const char *name; /* without dashes */
+    char letter;      /* of the short form; 0: none */
+    enum flag_kind kind;
+    size_t offset;          /* of the variable in the command's request */
+    unsigned bits;          /* FLAG_SET, FLAG_CLEAR */
+    uint64_t max;           /* FLAG_NUMBER, FLAG_MS */
+    flag_read_fn *read;     /* FLAG_READ */
+    const char *value_name; /* placeholder: "FILE"; "a|b": one of these words; NULL: the flag takes no value */
+    const char *expects;    /* a valid value in words, for the error message; NULL: every value is valid */
+    const char *help;
+};
+
+/* `.kind` and `.offset` of a flag, from the type of the variable that it sets: the two can't disagree. */
+#define FLAG_INTO(type, field)                                                                                         \
+    .offset = offsetof(type, field),                                                                                   \
+    .kind = _Generic(((type *)0)->field, bool: FLAG_BOOL, const char *: FLAG_TEXT, uint64_t: FLAG_NUMBER,              \
+                     unsigned: FLAG_SET)
+
+/* -c FILE, which most commands have. The parser knows this flag by its name: see struct word. */
+#define FLAG_CONFIG(type, field, text)                                                                                 \
+    {                                                                                                                  \
+        .name = "config", .letter = 'c', FLAG_INTO(type, field), .value_name = "FILE", .help = (text)                  \
+    }
+
+/* One word argument, or a list of them. A list comes last. */
+struct word {
+    const char *name;    /* placeholder: "DB"; "a|b": one of these words */
+    const char *meaning; /* for messages: "database" */
+    unsigned max;        /* 1: a const char *; more: const char *[max] with a count */
+    size_t offset;       /* in the command's request */
+    size_t count_offset; /* of the size_t that counts a list */
+    enum {
+        WORD_OPTIONAL,
+        WORD_NEEDED,
+        WORD_OR_CONFIG, /* needed without -c FILE */
+    } needed;
+};
+
+/* Options of config/options.h that were given on the command line, in that order. */
+struct given_options {
+    struct {
+        const struct option_spec *spec;
+        const char *value;
+    } given[GIVEN_OPTIONS_MAX];
+    size_t count;
+};
+
+enum options_taken { OPTIONS_NONE, OPTIONS_RETENTION, OPTIONS_ALL };
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv); /* the arguments after the name; returns an exit code */
+    const char *example;               /* shortest use, for the list of commands */
+    const char *summary;               /* one line, for the list of commands */
+    const char *synopsis;              /* NULL: made from the table */
+    const char *arguments;             /* the words as the synopsis shows them */
+    const char *description;           /* paragraphs end with a newline; may be NULL */
+    const struct flag *flags;          /* without --help; in the order of the help text */
+    size_t flag_count;
+    const struct word *words;
+    size_t word_count;
+    enum options_taken options;
+    size_t options_offset; /* of a struct given_options in the request */
+};
+
+/* The flag at `index`, --help last. NULL: there are no more. */
+const struct flag *command_flag(const struct command *c, size_t index);
+
+/* The option of config/options.h at `index` among those that the command takes. NULL: there are no more. */
+const struct option_spec *command_option(const struct command *c, size_t index);
+
+/* Parses the arguments of a command into `request`, which must hold the defaults. Texts in it point into `argv`.
+ * `ret_help`: --help was given; then needed words may be missing. ERR_CONFIG: the message says what is wrong. */
+int flags_parse(const struct command *c, int argc, char **argv, void *request, bool *ret_help,
+                struct err *e) MUST_CHECK;
+
+/* Sets the given options in `to`. ERR_CONFIG: an invalid value. */
+int given_options_apply(const struct given_options *o, struct options *to, struct err *e) MUST_CHECK;
+
+#endif
