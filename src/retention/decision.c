@@ -1,5 +1,10 @@
-/* retention/decision.c - what is listed, and what is there. */
+/* retention/decision.c */
 #include "retention/decision.h"
+
+bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms)
+{
+    return time_ms < d->now_ms && (uint64_t)d->now_ms - (uint64_t)time_ms > age_ms;
+}
 
 int decision_check_missing(const struct decision *d, const struct name *name, struct err *e)
 {

@@ -1,7 +1,7 @@
-/* retention/decision.h - what the parts of one decision share. Private to retention*.c.
+/* retention/decision.h - a decision while it is made. Private to the room.
  *
- * In this order: bases (retention_bases.c), segments, chunks and parts (retention.c), the proof (retention_proof.c). Each gives the
- * verdicts of its objects, which are final then. */
+ * retention.c asks, in this order: bases.c, segments.c, leftovers.c (chunks, then parts), proof.c. Each of the first three sets the
+ * verdicts of its objects. Later steps read those verdicts and never change them. */
 #ifndef SEAWALL_RETENTION_DECISION_H
 #define SEAWALL_RETENTION_DECISION_H
 
@@ -11,12 +11,12 @@
 struct retained_base {
     struct catalog_object *marker;
     int64_t time_ms; /* when the marker was written */
-    bool readable;   /* the marker */
-    bool usable;     /* one can restore from it */
+    bool readable;   /* the marker can be loaded */
+    bool usable;     /* a restore can start from this base */
     bool stays;
     uint64_t start;
-    uint64_t point; /* its restore point, and what that takes: indexes of segments */
-    size_t *segments;
+    uint64_t point;   /* txid of its restore point */
+    size_t *segments; /* owned; indexes of the segments that the restore point needs */
     size_t segment_count;
 };
 
@@ -26,20 +26,19 @@ struct decision {
     int64_t now_ms;
     uint64_t keep_all_ms, window_ms; /* neither is shorter than the grace period */
     struct retention_plan out;
-    struct retention_verdict *segments, *markers, *chunks, *parts; /* in out.verdicts; as the lists of the catalog */
-    size_t segment_count;                                          /* level 0, then levels */
-    uint64_t head_max;
-    struct uid head_run;
-    uint64_t *ends;              /* segments: the last txid, or more */
-    bool *needed;                /* segments: by a base that stays */
-    struct retained_base *bases; /* as the markers */
-    const struct retained_base *anchor;
+    struct retention_verdict *segments;                 /* in out.verdicts; by catalog_segment_index */
+    struct retention_verdict *markers, *chunks, *parts; /* in out.verdicts; in the order of the catalog's lists */
+    size_t segment_count;                               /* catalog_segment_count */
+    uint64_t head_max;                                  /* of the newest object of level 0 */
+    struct uid head_run;                                /* the run that put it */
+    uint64_t *ends;                     /* of segments: the last txid, or a later one if that is not known */
+    bool *needed;                       /* of segments: the restore point of a base that stays needs it */
+    struct retained_base *bases;        /* in the order of the markers */
+    const struct retained_base *anchor; /* NULL: there is none */
 };
 
-static inline bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms)
-{
-    return time_ms < d->now_ms && (uint64_t)d->now_ms - (uint64_t)time_ms > age_ms;
-}
+/* Is the moment `time_ms` more than `age_ms` ago? */
+bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms);
 
 static inline void decision_set(struct retention_verdict *v, bool goes, enum retention_reason reason)
 {
@@ -47,14 +46,17 @@ static inline void decision_set(struct retention_verdict *v, bool goes, enum ret
     v->reason = reason;
 }
 
-/* Is everything there that a marker or manifest names, with its size? What the listing lacks is asked for: ERR_REMOTE if it is
- * there after all. */
+/* *ret_there: the listing has everything that this manifest or marker names, each with its size.
+ * ERR_REMOTE: the store has a named object that the listing lacks. */
 int decision_listed(const struct decision *d, const struct segment *s, bool *ret_there, struct err *e) MUST_CHECK;
 
-/* ERR_REMOTE: an object is there that the listing lacks. */
+/* For an object that the listing lacks: asks the store for it. 0: it does not exist. ERR_REMOTE: it exists. */
 int decision_check_missing(const struct decision *d, const struct name *name, struct err *e) MUST_CHECK;
 
-int retention_judge_bases(struct decision *d, struct err *e) MUST_CHECK;
+int retention_judge_bases(struct decision *d, struct err *e) MUST_CHECK;    /* rules C and E */
+int retention_judge_segments(struct decision *d, struct err *e) MUST_CHECK; /* rules B and C */
+int retention_judge_chunks(struct decision *d, struct err *e) MUST_CHECK;   /* rule D */
+int retention_judge_parts(struct decision *d, struct err *e) MUST_CHECK;    /* rule D */
 int retention_prove(const struct decision *d, struct err *e) MUST_CHECK;
 
 #endif

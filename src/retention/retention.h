@@ -35,9 +35,6 @@
 #include "replica/handle.h"
 #include "retention/verdict.h"
 
-/* ERR_CONFIG: it keeps nothing but the newest. */
-int retention_policy_check(const struct retention_policy *policy, struct err *e) MUST_CHECK;
-
 /* `c`: just opened; `now_ms`: the store's clock, read before that. Loads markers, the segments on which it relies, and trailers of
  * parts, if there are parts.
  * ERR_CONFIG: see above. ERR_BUSY: the replica changed meanwhile, open the catalog again. ERR_NOTFOUND: no object of level 0.
@@ -49,7 +46,6 @@ int retention_decide(struct catalog *c, const struct retention_policy *policy, i
  * empty afterwards. */
 int retention_decide_now(struct replica_handle *r, const struct retention_policy *policy,
                          struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
-void retention_plan_release(struct retention_plan *p);
 
 struct retention_figures {
     uint64_t objects, bytes; /* that were deleted for certain */

@@ -9,6 +9,9 @@ struct retention_policy {
     uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly;
 };
 
+/* ERR_CONFIG: the policy keeps only the newest restore point. */
+int retention_policy_check(const struct retention_policy *policy, struct err *e) MUST_CHECK;
+
 enum retention_reason {
     /* stays */
     RETENTION_IDENTITY,
@@ -64,5 +67,6 @@ struct retention_plan {
     int64_t now_ms;         /* when it was decided, by the clock of the store, */
     int64_t valid_ms;       /* and for how long that holds: then others may have decided otherwise */
 };
+void retention_plan_release(struct retention_plan *p); /* a zeroed plan is allowed */
 
 #endif

@@ -1,0 +1,166 @@
+/* retention/leftovers.c - rule D of retention/retention.h: which chunks and parts stay. */
+#include "retention/decision.h"
+
+#include <stdlib.h>
+
+/* A run that has put no part for so long puts no more parts of the segments that it began. */
+#define PARTS_QUIET_MS 86400000
+
+/* ---- chunks */
+
+static bool same_base(const struct name *a, const struct name *b)
+{
+    return a->start == b->start && uid_equal(&a->run, &b->run);
+}
+
+/* Is a base complete that was begun after the one at `start`? Then no daemon works on the older one any more. */
+static bool was_overtaken(const struct decision *d, uint64_t start)
+{
+    for (size_t i = d->c->marker_count; i-- > 0 && d->bases[i].start > start;)
+        if (d->bases[i].usable && decision_older(d, d->markers[i].time_ms, d->policy->grace_ms))
+            return true;
+    return false;
+}
+
+int retention_judge_chunks(struct decision *d, struct err *e)
+{
+    const struct catalog *c = d->c;
+    const struct catalog_object *marker = NULL;
+    bool overtaken = false;
+    for (size_t i = 0; i < c->chunk_count; i++) {
+        const struct name *n = &c->chunks[i].name;
+        if (i == 0 || !same_base(n, &c->chunks[i - 1].name)) {
+            const struct name wanted = {.kind = NAME_MARKER, .start = n->start, .run = n->run};
+            marker = catalog_find(c, &wanted);
+            overtaken = !marker && was_overtaken(d, n->start);
+            if (overtaken && decision_check_missing(d, &wanted, e))
+                return -1;
+        }
+        if (!decision_older(d, c->chunks[i].time_ms, d->policy->grace_ms))
+            decision_set(&d->chunks[i], false, RETENTION_YOUNG);
+        else if (marker && d->markers[marker - c->markers].goes)
+            decision_set(&d->chunks[i], true, RETENTION_CHUNK_GOES);
+        else if (marker)
+            decision_set(&d->chunks[i], false, RETENTION_CHUNK_STAYS);
+        else
+            decision_set(&d->chunks[i], overtaken, overtaken ? RETENTION_CHUNK_GIVEN_UP : RETENTION_CHUNK_WAITS);
+    }
+    return 0;
+}
+
+/* ---- parts
+ *
+ * A part says at which txid its segment begins. So for all parts of one segment, one part and that segment are read. */
+
+struct ownership {
+    bool named; /* by a segment */
+    bool stays; /* a segment that stays names it */
+};
+
+struct parts {
+    struct decision *d;
+    struct ownership *owned; /* in the order of the catalog's parts */
+};
+
+/* Notes the parts that the segment `o` names. *ret_unreadable is set if `o` is damaged. */
+static int note_manifest(struct parts *p, struct catalog_object *o, bool *ret_unreadable, struct err *e)
+{
+    const struct catalog *c = p->d->c;
+    if (catalog_load(p->d->c, o, e)) {
+        *ret_unreadable = true;
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    }
+    for (uint32_t i = 0; i < o->segment->trailer.list_count; i++) {
+        const struct name name = name_parse(o->segment->list[i].name);
+        const struct catalog_object *part = name.kind == NAME_PART ? catalog_find(c, &name) : NULL;
+        if (!part)
+            continue;
+        p->owned[part - c->parts].named = true;
+        p->owned[part - c->parts].stays |= !p->d->segments[catalog_segment_index(p->d->c, o)].goes;
+    }
+    catalog_spare(p->d->c, o);
+    return 0;
+}
+
+/* The same for the segments of all levels that begin at `min`. */
+static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, struct err *e)
+{
+    const struct name level0 = {.kind = NAME_LEVEL0, .min = min};
+    struct catalog *c = p->d->c;
+    struct catalog_object *o = catalog_find(c, &level0);
+    if (o && note_manifest(p, o, ret_unreadable, e))
+        return -1;
+    for (unsigned level = 1; level <= SEGMENT_LEVEL_MAX; level++) {
+        const struct name first = {.kind = NAME_LEVEL, .level = level, .min = min};
+        for (o = catalog_seek(c, &first);
+             o && o < c->levels + c->level_count && o->name.level == level && o->name.min == min; o++)
+            if (note_manifest(p, o, ret_unreadable, e))
+                return -1;
+    }
+    return 0;
+}
+
+/* Will no segment name this part any more, which no segment names now? Of the run that put the newest object nobody knows. Txids up
+ * to the anchor's start are not compacted any more. A run that has been quiet for long enough is over. */
+static bool was_given_up(const struct decision *d, const struct segment_info *i, int64_t newest_ms)
+{
+    if (uid_equal(&i->run, &d->head_run)) /* it may still work on the segment, however long ago it began */
+        return false;
+    if (d->anchor && i->max <= d->anchor->start)
+        return true;
+    return i->min <= d->head_max && decision_older(d, newest_ms, PARTS_QUIET_MS) &&
+           decision_older(d, newest_ms, d->policy->grace_ms);
+}
+
+/* Judges a part that is older than the grace period. `newest_ms`: time of the newest part of its run. */
+static int judge_part(struct parts *p, size_t at, int64_t newest_ms, struct err *e)
+{
+    const struct decision *d = p->d;
+    const struct catalog_object *o = &d->c->parts[at];
+    struct segment s = {0};
+    char key[NAME_MAX_BYTES];
+    bool unreadable = false;
+    int rc = 0;
+    name_format(&o->name, key);
+    if (!p->owned[at].named) {
+        if (object_load(d->c->store, key, d->c->codec, SEGMENT_WANT_RECORDS, &s, e)) {
+            decision_set(&d->parts[at], false, RETENTION_PART_UNKNOWN);
+            if (e->code == ERR_NOTFOUND)
+                e->code = ERR_GONE;
+            return e->code == ERR_CORRUPT ? 0 : -1;
+        }
+        rc = note_manifests(p, s.trailer.info.min, &unreadable, e);
+    }
+    if (rc == 0 && p->owned[at].named) {
+        bool goes = !p->owned[at].stays;
+        decision_set(&d->parts[at], goes, goes ? RETENTION_PART_GOES : RETENTION_PART_STAYS);
+    } else if (rc == 0 && (unreadable || !object_fits_name(&o->name, &s.trailer.info))) {
+        decision_set(&d->parts[at], false, RETENTION_PART_UNKNOWN);
+    } else if (rc == 0) {
+        bool goes = was_given_up(d, &s.trailer.info, newest_ms);
+        decision_set(&d->parts[at], goes, goes ? RETENTION_PART_GIVEN_UP : RETENTION_PART_WAITS);
+    }
+    segment_release(&s);
+    return rc;
+}
+
+int retention_judge_parts(struct decision *d, struct err *e)
+{
+    const struct catalog *c = d->c;
+    struct parts p = {.d = d, .owned = calloc(c->part_count + 1, sizeof *p.owned)};
+    int64_t newest_ms = 0;
+    int rc = p.owned ? 0 : err_nomem(e, c->part_count * sizeof *p.owned);
+    for (size_t i = 0; rc == 0 && i < c->part_count; i++) {
+        if (i == 0 || !uid_equal(&c->parts[i].name.run, &c->parts[i - 1].name.run)) {
+            newest_ms = c->parts[i].time_ms;
+            for (size_t k = i; k < c->part_count && uid_equal(&c->parts[k].name.run, &c->parts[i].name.run); k++)
+                newest_ms = c->parts[k].time_ms > newest_ms ? c->parts[k].time_ms : newest_ms;
+        }
+        if (decision_older(d, c->parts[i].time_ms, d->policy->grace_ms))
+            rc = judge_part(&p, i, newest_ms, e);
+        else
+            decision_set(&d->parts[i], false, RETENTION_YOUNG);
+    }
+    free(p.owned);
+    return rc;
+}
