@@ -33,22 +33,15 @@ static const struct commit_record *record_in(const struct item *it, uint64_t txi
     const struct segment_info *i = item_info(it);
     if (txid == i->max)
         return last_record(it);
-    bool full = i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY);
-    return full && txid >= i->min && txid < i->max ? &it->object->segment->records[txid - i->min] : NULL;
+    return plan_records_all(i) && txid >= i->min && txid < i->max ? &it->object->segment->records[txid - i->min] : NULL;
 }
 
 const struct commit_record *chain_record(const struct check *c, uint64_t txid)
 {
-    size_t low = 0, high = c->catalog->level0_count;
-    while (low < high) { /* the first item of level 0 that begins after it */
-        size_t mid = low + (high - low) / 2;
-        if (c->items[mid].name.min > txid)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    const struct commit_record *r = low > 0 && c->items[low - 1].sound ? record_in(&c->items[low - 1], txid) : NULL;
-    for (size_t i = c->catalog->level0_count; !r && i < c->catalog->level0_count + c->catalog->level_count; i++)
+    const struct catalog_object *o = catalog_level0_at(c->catalog, txid);
+    const struct item *it = o ? &c->items[o - c->catalog->level0] : NULL;
+    const struct commit_record *r = it && it->sound ? record_in(it, txid) : NULL;
+    for (size_t i = c->catalog->level0_count; !r && i < catalog_segment_count(c->catalog); i++)
         if (c->items[i].name.max == txid && c->items[i].sound)
             r = last_record(&c->items[i]);
     return r;
@@ -152,7 +145,7 @@ static bool is_between_bases(const struct check *c, const struct cover *before, 
 {
     bool begins = false, ends = false;
     uint64_t oldest = UINT64_MAX;
-    for (size_t i = c->catalog->level0_count + c->catalog->level_count; i < c->item_count; i++) {
+    for (size_t i = catalog_segment_count(c->catalog); i < c->item_count; i++) {
         const struct item *it = &c->items[i];
         if (!it->sound)
             continue;
@@ -165,7 +158,7 @@ static bool is_between_bases(const struct check *c, const struct cover *before, 
 
 static int check_gaps(struct check *c, uint64_t origin, struct err *e)
 {
-    size_t n = c->catalog->level0_count + c->catalog->level_count;
+    size_t n = catalog_segment_count(c->catalog);
     struct cover *claims = calloc(n + 1, sizeof *claims);
     struct cover far = {origin, origin}; /* the segment that reaches furthest */
     if (!claims)
@@ -296,14 +289,21 @@ static void judge_points(struct check *c, uint64_t origin)
                          "can't be restored: from no beginning the objects lead to txid %" PRIu64, r->head);
 }
 
+static void count_unnamed(struct verify_result *r, const struct catalog_object *list, const bool *named, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!named[i]) {
+            r->orphans++;
+            r->orphan_bytes += list[i].size;
+        }
+}
+
 static void count_orphans(struct check *c, uint64_t origin)
 {
     struct verify_result *r = &c->result;
-    for (size_t i = 0; i < c->loose_count; i++)
-        if (!c->loose[i].named) {
-            r->orphans++;
-            r->orphan_bytes += c->loose[i].size;
-        }
+    const struct catalog *cat = c->catalog;
+    count_unnamed(r, cat->chunks, c->chunk_named, cat->chunk_count);
+    count_unnamed(r, cat->parts, c->part_named, cat->part_count);
     for (size_t i = 0; i < c->item_count; i++) {
         const struct item *it = &c->items[i];
         bool before = it->sound && is_segment(it) && r->points > 0 && item_info(it)->max < r->oldest.txid &&

@@ -18,20 +18,6 @@ const char hint_damaged[] =
 const char hint_mixed[] =
     "the objects of two replicas are mixed: give each database a place of its own, and move the others' objects there";
 
-int name_compare(const struct name *a, const struct name *b)
-{
-    int order = memcmp(a->run.bytes, b->run.bytes, UID_BYTES);
-    if (a->kind != b->kind)
-        return (int)a->kind - (int)b->kind;
-    if (a->start != b->start)
-        return a->start < b->start ? -1 : 1;
-    if (order != 0)
-        return order;
-    if (a->first_page != b->first_page)
-        return a->first_page < b->first_page ? -1 : 1;
-    return (a->number > b->number) - (a->number < b->number);
-}
-
 static void note(struct check *c, const char *key, const char *hint, const char *fmt, va_list args)
 {
     struct verify_result *r = &c->result;

@@ -21,27 +21,16 @@ struct item {
     bool sound; /* it, and what it names */
 };
 
-/* A part or chunk that the listing has. */
-struct loose {
-    struct name name;
-    uint64_t size;
-    bool named; /* by a manifest or marker */
-};
-
 struct check {
     struct store *store; /* borrowed, as the next three */
     struct codec *codec;
     struct catalog *catalog;
     const struct verify_options *options;
     struct verify_result result;
-    uint64_t listed; /* objects of ours in the listing */
-    bool identity_listed;
-    uint64_t identity_size;
-    struct loose *loose; /* ascending */
-    size_t loose_count, loose_cap;
-    struct item *items; /* level 0, ascending; then levels; then markers */
+    struct item *items; /* owned; as catalog_segment, then the markers */
     size_t item_count;
-    struct item *named; /* in the order of those that name them */
+    bool *chunk_named, *part_named; /* owned; of the catalog's chunks and parts: a marker or manifest names it */
+    struct item *named;             /* in the order of those that name them */
     size_t named_count;
     pthread_mutex_t lock; /* guards result.problems and what follows, while threads run */
     bool changed;         /* something was listed and has been deleted since: this look is void */
@@ -56,9 +45,6 @@ static inline bool check_is_full(const struct check *c)
 {
     return (c->options->flags & VERIFY_FULL) != 0;
 }
-
-/* Order of their keys. */
-int name_compare(const struct name *a, const struct name *b);
 
 /* Notes a problem of the object under `key`. Any thread. */
 void check_problem(struct check *c, const char *key, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);

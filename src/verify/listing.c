@@ -1,139 +1,115 @@
-/* verify/listing.c - what there is.
+/* verify/listing.c - which objects the replica has, and which database they belong to.
  *
- * Two listings, this one first: parts and chunks that it has and no later catalog names are named by nothing. A listing that
- * contradicts what can be read is no ground to judge a replica on. */
+ * One listing. Each object that it has is checked against what can be read: a listing that lacks an object which exists, or has keys
+ * out of order, is an error, not a problem of the replica. */
 #include "verify/check.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct taking {
-    struct check *check;
-    char last[STORE_KEY_MAX];
-    bool nomem, disorder;
-};
-
-static int take_entry(void *context, const struct store_entry *entry)
-{
-    struct taking *t = context;
-    struct check *c = t->check;
-    struct name name = name_parse(entry->key);
-    if (t->last[0] && strcmp(entry->key, t->last) <= 0)
-        t->disorder = true;
-    memcpy(t->last, entry->key, strlen(entry->key) + 1);
-    if (strcmp(entry->key, NAME_IDENTITY) == 0) {
-        c->identity_listed = true;
-        c->identity_size = entry->size;
-        return 0;
-    }
-    if (name.kind == NAME_OTHER) {
-        c->result.foreign++;
-        return 0;
-    }
-    c->listed++;
-    if (name.kind != NAME_PART && name.kind != NAME_CHUNK)
-        return 0;
-    if (c->loose_count == c->loose_cap) {
-        size_t cap = c->loose_cap ? 2 * c->loose_cap : 64;
-        void *grown = realloc(c->loose, cap * sizeof *c->loose);
-        t->nomem |= !grown;
-        if (!grown)
-            return 1;
-        c->loose = grown;
-        c->loose_cap = cap;
-    }
-    c->loose[c->loose_count++] = (struct loose){.name = name, .size = entry->size};
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return name_compare(&((const struct loose *)a)->name, &((const struct loose *)b)->name);
-}
-
 static int list_all(struct check *c, struct err *e)
 {
-    struct taking t = {.check = c};
-    if (store_list(c->store, "", "", take_entry, &t, e))
+    struct catalog *cat = c->catalog;
+    catalog_release(cat);
+    if (catalog_list(cat, c->store, c->codec, e))
         return -1;
-    if (t.nomem)
-        return err_nomem(e, 2 * c->loose_cap * sizeof *c->loose);
-    if (t.disorder)
+    c->result.foreign = cat->foreign;
+    if (!cat->in_order)
         return err_set(e, ERR_REMOTE, 0, "list '%s': the keys are out of order or come twice", c->store->url);
-    if (c->loose_count > 0)
-        qsort(c->loose, c->loose_count, sizeof *c->loose, by_name);
     return 0;
 }
 
-/* Whose objects these are. 1: there is nothing more to look at, a problem is noted. */
-static int identify(struct check *c, struct err *e)
+/* The message without the key in front: a problem is reported under its key. */
+static const char *without_key(const struct err *e)
+{
+    static const char front[] = "object '" NAME_IDENTITY "': ";
+    return strncmp(e->msg, front, sizeof front - 1) == 0 ? e->msg + sizeof front - 1 : e->msg;
+}
+
+/* Reads seawall.json into the catalog. *ret_known: it could be read. Otherwise a problem is noted. */
+static int identify(struct check *c, bool *ret_known, struct err *e)
 {
     static const char hint[] =
         "put that file back from a copy of the replica; every object has the id of its database too";
-    static const char front[] = "object '" NAME_IDENTITY "': "; /* the problem stands under its key already */
-    struct replica_identity identity;
+    struct catalog *cat = c->catalog;
+    const uint64_t others = cat->objects - cat->identity_listed;
     struct err why;
-    if (replica_identity_read(c->store, &identity, &why) == 0) {
-        if (c->identity_listed)
-            return 0;
-        return err_set(e, ERR_REMOTE, 0, "list '%s': '" NAME_IDENTITY "' is not in the listing, but it is there",
+    *ret_known = replica_identity_read(c->store, &cat->identity, &why) == 0;
+    if (*ret_known && !cat->identity_listed)
+        return err_set(e, ERR_REMOTE, 0, "list '%s': '" NAME_IDENTITY "' exists, but is not in the listing",
                        c->store->url);
-    }
-    if (why.code == ERR_NOTFOUND && c->listed == 0)
+    if (*ret_known)
+        return 0;
+    if (why.code == ERR_NOTFOUND && others == 0)
         return err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", c->store->url);
-    if (why.code == ERR_NOTFOUND)
-        check_problem(c, NAME_IDENTITY, hint, "is missing, but %llu objects of a replica are there",
-                      (unsigned long long)c->listed);
-    else if (why.code == ERR_CORRUPT || why.code == ERR_LIMIT)
-        check_problem(c, NAME_IDENTITY, hint, "%s",
-                      strncmp(why.msg, front, sizeof front - 1) == 0 ? why.msg + sizeof front - 1 : why.msg);
-    else
-        return *e = why, -1;
-    return 1;
+    if (why.code == ERR_NOTFOUND) {
+        check_problem(c, NAME_IDENTITY, hint, "is missing, but there are %" PRIu64 " objects of a replica", others);
+    } else if (why.code == ERR_CORRUPT || why.code == ERR_LIMIT) {
+        check_problem(c, NAME_IDENTITY, hint, "%s", without_key(&why));
+    } else {
+        *e = why;
+        return -1;
+    }
+    return 0;
 }
 
-/* Says seawall.json something else than all objects do? The oldest and the newest of level 0 stand for all. Then they are right:
- * otherwise each of them would be a problem. */
+/* *ret_read: the object could be read, and *ret_database is the database that it belongs to. */
+static int read_database(struct check *c, const struct catalog_object *o, bool *ret_read, struct uid *ret_database,
+                         struct err *e)
+{
+    struct segment s;
+    char key[NAME_MAX_BYTES];
+    name_format(&o->name, key);
+    *ret_read = object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e) == 0;
+    if (!*ret_read) {
+        bool damaged = e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND || e->code == ERR_LIMIT || e->code == ERR_IO;
+        return damaged ? 0 : -1;
+    }
+    *ret_database = s.trailer.info.database;
+    segment_release(&s);
+    return 0;
+}
+
+/* Does seawall.json name another database than the objects do? The oldest and the newest object of level 0 stand for all. If both
+ * contradict it, the objects are believed: otherwise each of them would be a problem. */
 static int believe_objects(struct check *c, struct err *e)
 {
     struct catalog *cat = c->catalog;
-    struct uid seen[2];
-    for (size_t i = 0; i < 2; i++) {
-        struct segment s;
-        char key[NAME_MAX_BYTES];
-        if (cat->level0_count == 0)
-            return 0;
-        name_format(&cat->level0[i ? cat->level0_count - 1 : 0].name, key);
-        if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e))
-            return e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND || e->code == ERR_LIMIT || e->code == ERR_IO ? 0
-                                                                                                                  : -1;
-        seen[i] = s.trailer.info.database;
-        segment_release(&s);
-    }
-    if (!uid_equal(&seen[0], &seen[1]) || uid_equal(&seen[0], &cat->identity.database))
+    struct uid oldest, newest;
+    bool known = false;
+    if (cat->level0_count == 0)
+        return 0;
+    if (read_database(c, &cat->level0[0], &known, &oldest, e))
+        return -1;
+    if (!known)
+        return 0;
+    if (read_database(c, catalog_head(cat), &known, &newest, e))
+        return -1;
+    if (!known || !uid_equal(&oldest, &newest) || uid_equal(&oldest, &cat->identity.database))
         return 0;
     check_problem(c, NAME_IDENTITY, hint_mixed, "has the id of another database than the objects");
-    cat->identity.database = seen[0];
+    cat->identity.database = oldest;
     return 0;
 }
 
 static int make_items(struct check *c, struct err *e)
 {
     struct catalog *cat = c->catalog;
-    size_t n = cat->level0_count + cat->level_count + cat->marker_count;
+    const size_t segments = catalog_segment_count(cat), n = segments + cat->marker_count;
     c->items = calloc(n + 1, sizeof *c->items);
-    if (!c->items)
+    c->chunk_named = calloc(cat->chunk_count + 1, sizeof *c->chunk_named);
+    c->part_named = calloc(cat->part_count + 1, sizeof *c->part_named);
+    if (!c->items || !c->chunk_named || !c->part_named)
         return err_nomem(e, n * sizeof *c->items);
-    for (size_t i = 0; i < cat->level0_count; i++)
-        c->items[c->item_count++] = (struct item){.name = cat->level0[i].name, .object = &cat->level0[i]};
-    for (size_t i = 0; i < cat->level_count; i++)
-        c->items[c->item_count++] = (struct item){.name = cat->levels[i].name, .object = &cat->levels[i]};
-    for (size_t i = 0; i < cat->marker_count; i++)
-        c->items[c->item_count++] = (struct item){.name = cat->markers[i].name, .object = &cat->markers[i]};
+    for (size_t i = 0; i < n; i++) {
+        struct catalog_object *o = i < segments ? catalog_segment(cat, i) : &cat->markers[i - segments];
+        c->items[c->item_count++] = (struct item){.name = o->name, .object = o};
+    }
     return 0;
 }
 
-/* Only seawall.json: is that so, or does the listing leave out the rest? */
+/* The listing has only seawall.json. Does it leave out the rest? The first object of level 0 always has the same key. */
 static int check_bare(struct check *c, struct err *e)
 {
     static const char first[] = "0/0000000000000001";
@@ -142,8 +118,7 @@ static int check_bare(struct check *c, struct err *e)
     int rc = store_read_tail(c->store, first, 1, &tail, &size, e);
     buf_release(&tail);
     if (rc == 0)
-        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' is not in the listing, but it is there", c->store->url,
-                       first);
+        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' exists, but is not in the listing", c->store->url, first);
     if (e->code != ERR_NOTFOUND)
         return -1;
     return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", c->store->url);
@@ -151,18 +126,15 @@ static int check_bare(struct check *c, struct err *e)
 
 int listing_take(struct check *c, struct err *e)
 {
-    if (list_all(c, e))
+    bool known = false;
+    if (list_all(c, e) || identify(c, &known, e))
         return -1;
-    int rc = identify(c, e);
-    if (rc)
-        return rc < 0 ? -1 : 0;
-    if (c->listed == 0)
+    if (!known)
+        return 0;
+    if (c->catalog->objects == c->catalog->identity_listed)
         return check_bare(c, e);
-    catalog_release(c->catalog);
-    if (catalog_open(c->catalog, c->store, c->codec, e))
-        return -1;
     c->result.objects = 1; /* seawall.json */
-    c->result.bytes = c->identity_size;
+    c->result.bytes = c->catalog->identity_size;
     if (believe_objects(c, e))
         return -1;
     return make_items(c, e);

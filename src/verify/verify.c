@@ -21,21 +21,14 @@ void verify_result_release(struct verify_result *r)
     *r = (struct verify_result){0};
 }
 
-static void mark_loose(struct check *c, const struct name *name)
+static void note_named(struct check *c, const struct name *name)
 {
-    size_t low = 0, high = c->loose_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = name_compare(&c->loose[mid].name, name);
-        if (order == 0)
-            c->loose[mid].named = true;
-        if (order == 0)
-            return;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
+    const struct catalog *cat = c->catalog;
+    const struct catalog_object *o = catalog_find(cat, name);
+    if (o && name->kind == NAME_CHUNK)
+        c->chunk_named[o - cat->chunks] = true;
+    if (o && name->kind == NAME_PART)
+        c->part_named[o - cat->parts] = true;
 }
 
 /* Parts of manifests and chunks of markers. The lists stay where they are, with the records of what names them. */
@@ -55,7 +48,7 @@ static int make_named(struct check *c, struct err *e)
             const struct listed *l = &it->object->segment->list[k];
             assert(c->named_count < n);
             c->named[c->named_count++] = (struct item){.name = name_parse(l->name), .listed = l, .owner = it};
-            mark_loose(c, &c->named[c->named_count - 1].name);
+            note_named(c, &c->named[c->named_count - 1].name);
         }
     }
     return 0;
@@ -93,8 +86,9 @@ static int look(struct check *c, struct err *e)
 
 static void check_release(struct check *c)
 {
-    free(c->loose);
     free(c->items);
+    free(c->chunk_named);
+    free(c->part_named);
     free(c->named);
     pthread_mutex_destroy(&c->lock);
 }

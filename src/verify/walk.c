@@ -9,6 +9,9 @@
  * the next segment before which nothing counts. Of a walk the steps are known beforehand, so indexes are read many at a time. */
 #include "verify/check.h"
 
+#include "base/array.h"
+#include "base/search.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -47,7 +50,7 @@ static bool has_pages(const struct item *it)
 static int make_tracks(struct walk *w, struct err *e)
 {
     const struct check *c = w->check;
-    size_t n = c->catalog->level0_count + c->catalog->level_count;
+    size_t n = catalog_segment_count(c->catalog);
     for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
         struct track *t = &w->tracks[level];
         t->list = calloc(n + 1, sizeof *t->list);
@@ -62,18 +65,24 @@ static int make_tracks(struct walk *w, struct err *e)
     return 0;
 }
 
+struct track_query {
+    const struct track *track;
+    uint64_t txid;
+};
+
+static bool begins_after(const void *context, size_t index)
+{
+    const struct track_query *q = context;
+    return q->track->list[index]->name.min > q->txid;
+}
+
 /* The last one of the level that begins at `txid` or before, if it goes on to it. */
 static const struct item *track_at(const struct track *t, uint64_t txid)
 {
-    size_t low = 0, high = t->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (t->list[mid]->name.min > txid)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low > 0 && item_info(t->list[low - 1])->max >= txid ? t->list[low - 1] : NULL;
+    const struct track_query q = {t, txid};
+    size_t behind = search_first(t->count, begins_after, &q);
+    const struct item *last = behind > 0 ? t->list[behind - 1] : NULL;
+    return last && item_info(last)->max >= txid ? last : NULL;
 }
 
 static const struct item *choose(const struct walk *w, unsigned preferred, uint64_t pos)
@@ -87,14 +96,8 @@ static const struct item *choose(const struct walk *w, unsigned preferred, uint6
 static int add_step(struct walk *w, const struct item *it, struct err *e)
 {
     struct steps *s = &w->steps;
-    if (s->count == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 64;
-        void *grown = realloc(s->list, cap * sizeof *s->list);
-        if (!grown)
-            return err_nomem(e, cap * sizeof *s->list);
-        s->list = grown;
-        s->cap = cap;
-    }
+    if (array_reserve(&s->list, &s->cap, s->count + 1, sizeof *s->list, e))
+        return -1;
     s->list[s->count++] = it;
     return 0;
 }
@@ -294,7 +297,7 @@ static int begin_step(struct walk *w, const struct item *step, struct err *e)
     }
     if (w->map.page_size == 0)
         w->map.page_size = i->page_size;
-    if (marker || (i->level == 0 && !(i->flags & SEGMENT_LAST_ONLY)))
+    if (marker || plan_records_all(i))
         return 0;
     return map_resize(&w->map, s->records[s->trailer.record_count - 1].pages, e);
 }
@@ -313,7 +316,7 @@ static int end_step(struct walk *w, const struct item *step, struct err *e)
         compare(w, step, r);
         return 0;
     }
-    if (i->level > 0 || (i->flags & SEGMENT_LAST_ONLY))
+    if (!plan_records_all(i))
         compare(w, step, &s->records[s->trailer.record_count - 1]);
     w->pos = i->max;
     return 0;
@@ -322,7 +325,7 @@ static int end_step(struct walk *w, const struct item *step, struct err *e)
 static int apply_source(struct walk *w, const struct source *s, struct err *e)
 {
     const struct segment_info *i = item_info(s->step);
-    bool full = s->item == s->step && s->item->name.kind == NAME_LEVEL0 && !(i->flags & SEGMENT_LAST_ONLY);
+    bool full = s->item == s->step && s->item->name.kind == NAME_LEVEL0 && plan_records_all(i);
     if (s->item->name.kind == NAME_CHUNK) {
         for (uint32_t k = 0; k < s->segment.trailer.version_count; k++)
             if (merge(w, s->item, &s->segment.versions[k], e))
@@ -391,7 +394,7 @@ static int walk_all(struct walk *w, struct batch *b, struct err *e)
             return 0;
     }
     w->main = false;
-    for (size_t i = c->catalog->level0_count + c->catalog->level_count; i < c->item_count; i++) {
+    for (size_t i = catalog_segment_count(c->catalog); i < c->item_count; i++) {
         if (!c->items[i].sound)
             continue;
         w->ends_at = item_info(&c->items[i])->max;
