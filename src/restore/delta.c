@@ -7,11 +7,12 @@
 #include "restore/integrity.h"
 #include "restore/target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define READ_BYTES (1u << 20) /* at once; a multiple of every page size */
+#define READ_BYTES (1u << 20) /* in one read; a multiple of every page size */
 
 int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum state_found *ret_found, struct err *e)
 {
@@ -19,8 +20,8 @@ int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum sta
     *ret_open = false;
     if (path_format(state_path, e, "%s" STATE_SUFFIX, path))
         return -1;
-    if (access(state_path, F_OK) != 0 ||
-        access(path, F_OK) != 0) /* none is made here: nothing may be left if we fail */
+    /* state_open would make the file, and a restore that fails must leave nothing behind */
+    if (access(state_path, F_OK) != 0 || access(path, F_OK) != 0)
         return 0;
     if (state_open(s, path, ret_found, e))
         return -1;
@@ -49,7 +50,15 @@ void delta_close(struct delta *d)
     d->before = NULL;
 }
 
-/* ---- what is there now */
+/* ---- the pages that are there now */
+
+static int read_pages(const struct inplace *ip, uint32_t first, uint32_t count, uint8_t *bytes, struct err *e)
+{
+    if (io_pread(ip->fd, bytes, (size_t)count * ip->page_size, (uint64_t)(first - 1) * ip->page_size, e) == 0)
+        return 0;
+    e->code = ERR_IO; /* ERR_CORRUPT would mean that the replica is damaged */
+    return err_wrap(e, "'%s'", ip->path);
+}
 
 int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes,
                    uint64_t *ret_checksum, struct err *e)
@@ -62,10 +71,8 @@ int delta_read_all(const struct inplace *ip, const struct apply_options *options
         uint32_t n = ip->pages - first + 1 < step ? (uint32_t)(ip->pages - first + 1) : step;
         if (options->cancel && atomic_load(options->cancel))
             rc = err_set(e, ERR_CANCELED, 0, "interrupted");
-        else if (io_pread(ip->fd, bytes, (size_t)n * ip->page_size, (first - 1) * ip->page_size, e)) {
-            e->code = ERR_IO; /* it is no replica that is damaged */
-            rc = err_wrap(e, "'%s'", ip->path);
-        }
+        else
+            rc = read_pages(ip, (uint32_t)first, n, bytes, e);
         for (uint32_t i = 0; rc == 0 && i < n; i++) {
             uint32_t pgno = (uint32_t)first + i;
             uint64_t hash = pgno == lock_page ? 0 : page_hash(pgno, bytes + (size_t)i * ip->page_size, ip->page_size);
@@ -81,7 +88,14 @@ int delta_read_all(const struct inplace *ip, const struct apply_options *options
     return rc;
 }
 
-/* The replica's entry in the state file, if the map leads on from it. */
+/* ---- what the state file knows */
+
+static bool state_is_intact(const struct delta *d)
+{
+    return d->state_open && d->found == STATE_INTACT;
+}
+
+/* The entry of the replica of `database`, if the map continues from its head. NULL: there is none. */
 static const struct identity_replica *related(const struct identity *id, const struct uid *database)
 {
     for (uint32_t i = 0; i < id->replica_count; i++)
@@ -90,7 +104,7 @@ static const struct identity_replica *related(const struct identity *id, const s
     return NULL;
 }
 
-/* The restore before this one wrote the map, and left the file as it is. Its undo knows both. */
+/* The txid of the file, if the last restore wrote file and map: its undo knows both. 0: it did not. */
 static uint64_t known_by_undo(const struct delta *d, const struct plan *p)
 {
     char path[PATH_TEXT_MAX];
@@ -106,17 +120,16 @@ static uint64_t known_by_undo(const struct delta *d, const struct plan *p)
     return fits ? j.note.txid_after : 0;
 }
 
-/* How far the state file knows the history of this replica, up to the file as it is; 0: it does not.
- * The map counts for the file alone only if all that was captured lies in it: the WAL was empty at that moment, and is. */
+/* The txid up to which the state file knows the history of this replica, with the file as it is. 0: it does not know
+ * it. The map describes the file alone only if every captured change is in the file: the WAL was empty then, and is
+ * empty now. */
 static uint64_t known_upto(const struct delta *d, const struct plan *p)
 {
-    if (!d->state_open || d->found != STATE_INTACT)
+    if (!state_is_intact(d) || d->ip.unsettled)
         return 0;
     struct identity id = state_identity(&d->state);
     const struct map *map = &d->state.map;
-    if (id.pos.frame != 0 || d->ip.unsettled)
-        return 0;
-    if (map->page_size != d->ip.page_size || map->pages != d->ip.pages || !map_is_complete(map))
+    if (id.pos.frame != 0 || map->page_size != d->ip.page_size || map->pages != d->ip.pages || !map_is_complete(map))
         return 0;
     if (!inplace_is_as_left(&d->ip, id.db_inode, id.db_size, id.db_mtime_ns))
         return known_by_undo(d, p);
@@ -124,17 +137,18 @@ static uint64_t known_upto(const struct delta *d, const struct plan *p)
     return replica ? replica->durable_txid : 0;
 }
 
-/* As of which txid of the replica the database is now; 0: that can't be said. Only for people. */
-static uint64_t txid_now(const struct delta *d, const struct plan *p, uint64_t upto)
+/* The txid of the replica that the database has now, for the messages of an undo. 0: not known. */
+static uint64_t txid_now(const struct delta *d, const struct plan *p)
 {
-    if (!d->state_open || d->found != STATE_INTACT || d->state.map.checksum != d->checksum_before)
+    if (!state_is_intact(d) || d->state.map.checksum != d->checksum_before)
         return 0;
     struct identity id = state_identity(&d->state);
     const struct identity_replica *replica = related(&id, &p->database);
-    return upto == id.txid || (replica && replica->durable_txid == id.txid) ? id.txid : 0;
+    return d->known_upto == id.txid || (replica && replica->durable_txid == id.txid) ? id.txid : 0;
 }
 
-/* A page that nobody wrote since the database grew over it counts as zeros, whatever lies there in the file: it is read. */
+/* Takes the hashes from the map. A page with hash 0 may be one that the database grew over without writing it. The file
+ * can hold other bytes there, so that page is read. */
 static int hash_by_state_file(struct delta *d, struct err *e)
 {
     uint8_t *page = malloc(PAGE_SIZE_MAX);
@@ -152,13 +166,13 @@ static int hash_by_state_file(struct delta *d, struct err *e)
     return rc;
 }
 
-/* ---- what stays */
+/* ---- the pages that stay */
 
-/* Pages that did not change since, in the past that database and replica have in common. */
+/* Pages that did not change since the past that database and replica have in common. */
 static int have_by_state_file(const struct delta *d, const struct plan *p, struct apply_have *ret_have, struct err *e)
 {
-    uint64_t last = d->upto < p->record.txid ? d->upto : p->record.txid;
-    *ret_have = (struct apply_have){.known_upto = d->upto};
+    uint64_t last = d->known_upto < p->record.txid ? d->known_upto : p->record.txid;
+    *ret_have = (struct apply_have){.known_upto = d->known_upto};
     map_init_memory(&ret_have->map, p->page_size);
     if (map_resize(&ret_have->map, p->record.pages, e))
         return -1;
@@ -170,11 +184,13 @@ static int have_by_state_file(const struct delta *d, const struct plan *p, struc
     return 0;
 }
 
-static int have_by_hashes(const struct delta *d, struct catalog *c, const struct plan *p, struct apply_have *ret_have,
+/* Pages that have the same hash as at the target. */
+static int have_by_hashes(const struct delta *d, const struct delta_request *request, struct apply_have *ret_have,
                           struct err *e)
 {
+    const struct plan *p = request->plan;
     *ret_have = (struct apply_have){.map = {.fd = -1}, .known_upto = UINT64_MAX};
-    if (plan_map(c, p, &ret_have->map, e))
+    if (plan_map(request->catalog, p, &ret_have->map, e))
         return -1;
     for (uint32_t pgno = 1; pgno <= p->record.pages; pgno++)
         if (pgno > d->ip.pages || d->before[pgno - 1] != map_get(&ret_have->map, pgno).hash)
@@ -184,123 +200,127 @@ static int have_by_hashes(const struct delta *d, struct catalog *c, const struct
 
 /* ---- the change */
 
-static struct change change_to(const struct delta *d, const struct plan *p, const struct map *after, unsigned flags)
+/* One try: with the state file, or with the hashes of all pages. */
+struct attempt {
+    struct delta *d;
+    const struct delta_request *request;
+    struct delta_result *result;
+    struct map *ret_map;
+    bool misfit; /* file or past are not as `before` and `have` say; nothing was changed */
+};
+
+static struct change change_to(const struct attempt *a, const struct map *after)
 {
+    const struct plan *p = a->request->plan;
+    unsigned flags = a->request->flags;
     return (struct change){.pages = p->record.pages,
                            .source = -1,
                            .after = after,
-                           .before = d->before,
-                           .checksum_before = d->checksum_before,
+                           .before = a->d->before,
+                           .checksum_before = a->d->checksum_before,
                            .checksum_after = p->record.checksum,
-                           .txid_before = txid_now(d, p, d->upto),
+                           .txid_before = txid_now(a->d, p),
                            .txid_after = p->record.txid,
                            .database = p->database,
+                           .cancel = a->request->options->cancel,
                            .flags = (flags & DELTA_NO_UNDO ? 0u : INPLACE_KEEP_UNDO) |
                                     (flags & DELTA_INTEGRITY_CHECK ? INPLACE_INTEGRITY_CHECK : 0u)};
 }
 
-static int apply_change(struct delta *d, const struct plan *p, const struct map *after, int source,
-                        const atomic_bool *cancel, unsigned flags, struct delta_result *result, bool *ret_mismatch,
-                        struct err *e)
+static int change_file(struct attempt *a, const struct map *after, int source, struct err *e)
 {
-    struct change change = change_to(d, p, after, flags);
+    struct inplace *ip = &a->d->ip;
+    struct change change = change_to(a, after);
     change.source = source;
-    change.cancel = cancel;
-    result->rewritten = change_count(&d->ip, &change);
-    if (result->rewritten > 0 || change.pages != d->ip.pages)
-        return inplace_change(&d->ip, &change, ret_mismatch, e);
-    return flags & DELTA_INTEGRITY_CHECK ? integrity_check(d->ip.path, e) : 0;
+    a->result->rewritten = change_count(ip, &change);
+    if (a->result->rewritten > 0 || change.pages != ip->pages)
+        return inplace_change(ip, &change, &a->misfit, e);
+    return a->request->flags & DELTA_INTEGRITY_CHECK ? integrity_check(ip->path, e) : 0;
 }
 
-/* Fetches what is missing beside `have`, and writes it. *ret_misfit: what was believed of the file or of the past is not so, and
- * nothing was changed. */
-static int fetch_and_change(struct delta *d, struct catalog *c, const struct plan *p,
-                            const struct apply_options *options, struct apply_have *have, unsigned flags,
-                            struct delta_result *result, bool *ret_misfit, struct map *ret_map, struct err *e)
+/* Fetches the pages that `have` lacks, and writes them. */
+static int fetch_and_change(struct attempt *a, struct apply_have *have, struct err *e)
 {
     struct stage stage = STAGE_NONE;
     struct map after = {.fd = -1};
-    struct apply_options apply = *options;
+    struct apply_options apply = *a->request->options;
     apply.have = have;
-    apply.fetched = &result->fetched;
-    apply.misfit = ret_misfit;
-    int rc = stage_begin(&stage, d->ip.dir, 0600, e);
+    apply.fetched = &a->result->fetched;
+    apply.misfit = &a->misfit;
+    int rc = stage_begin(&stage, a->d->ip.dir, 0600, e);
     if (rc == 0) {
         apply.fd = stage.fd;
-        rc = apply_plan(c, p, &apply, &after, e);
+        rc = apply_plan(a->request->catalog, a->request->plan, &apply, &after, e);
     }
     if (rc == 0)
-        rc = apply_change(d, p, &after, stage.fd, options->cancel, flags, result, ret_misfit, e);
+        rc = change_file(a, &after, stage.fd, e);
     stage_end(&stage);
     if (rc == 0)
-        *ret_map = after;
+        *a->ret_map = after;
     else
         map_release(&after);
     return rc;
 }
 
-/* Exactly what would be written: by the indexes alone. */
-static int count_change(struct delta *d, struct catalog *c, const struct plan *p, struct delta_result *result,
-                        struct err *e)
+/* Counts exactly the pages that would be written, from the indexes alone. */
+static int count_change(struct attempt *a, struct err *e)
 {
     struct map after = {.fd = -1};
-    if (plan_map(c, p, &after, e))
+    if (plan_map(a->request->catalog, a->request->plan, &after, e))
         return -1;
-    struct change change = change_to(d, p, &after, 0);
-    result->rewritten = change_count(&d->ip, &change);
+    struct change change = change_to(a, &after);
+    a->result->rewritten = change_count(&a->d->ip, &change);
     map_release(&after);
     return 0;
 }
 
-static int run_by_state_file(struct delta *d, struct catalog *c, const struct plan *p,
-                             const struct apply_options *options, unsigned flags, struct delta_result *result,
-                             bool *ret_misfit, struct map *ret_map, struct err *e)
+static int run_by_state_file(struct attempt *a, struct err *e)
 {
     struct apply_have have = {.map = {.fd = -1}};
-    result->by_state_file = true;
-    int rc = hash_by_state_file(d, e);
-    if (rc == 0 && (flags & DELTA_DRY_RUN))
-        return count_change(d, c, p, result, e);
+    a->result->by_state_file = true;
+    int rc = hash_by_state_file(a->d, e);
+    if (rc == 0 && (a->request->flags & DELTA_DRY_RUN))
+        return count_change(a, e);
     if (rc == 0)
-        rc = have_by_state_file(d, p, &have, e);
+        rc = have_by_state_file(a->d, a->request->plan, &have, e);
     if (rc == 0)
-        rc = fetch_and_change(d, c, p, options, &have, flags, result, ret_misfit, ret_map, e);
+        rc = fetch_and_change(a, &have, e);
     map_release(&have.map);
     return rc;
 }
 
-static int run_by_hashes(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options,
-                         unsigned flags, struct delta_result *result, struct map *ret_map, struct err *e)
+static int run_by_hashes(struct attempt *a, struct err *e)
 {
     struct apply_have have = {.map = {.fd = -1}};
-    bool misfit = false;
-    result->by_state_file = false;
-    int rc = delta_read_all(&d->ip, options, d->before, &d->checksum_before, e);
-    if (rc == 0 && (flags & DELTA_DRY_RUN))
-        return count_change(d, c, p, result, e);
+    a->result->by_state_file = false;
+    int rc = delta_read_all(&a->d->ip, a->request->options, a->d->before, &a->d->checksum_before, e);
+    if (rc == 0 && (a->request->flags & DELTA_DRY_RUN))
+        return count_change(a, e);
     if (rc == 0)
-        rc = have_by_hashes(d, c, p, &have, e);
+        rc = have_by_hashes(a->d, a->request, &have, e);
     if (rc == 0)
-        rc = fetch_and_change(d, c, p, options, &have, flags, result, &misfit, ret_map, e);
+        rc = fetch_and_change(a, &have, e);
     map_release(&have.map);
     return rc;
 }
 
-int delta_run(struct delta *d, struct catalog *c, const struct plan *p, const struct apply_options *options,
-              unsigned flags, struct delta_result *ret_result, struct map *ret_map, struct err *e)
+int delta_run(struct delta *d, const struct delta_request *request, struct delta_result *ret_result,
+              struct map *ret_map, struct err *e)
 {
-    bool misfit = false;
-    d->upto = flags & DELTA_READ_ALL ? 0 : known_upto(d, p);
+    assert(d->ip.fd >= 0 && d->ip.pages > 0);
+    assert(request->plan->page_size == d->ip.page_size);
+    struct attempt a = {.d = d, .request = request, .result = ret_result, .ret_map = ret_map};
+    d->known_upto = request->flags & DELTA_READ_ALL ? 0 : known_upto(d, request->plan);
     *ret_result = (struct delta_result){.unsettled = d->ip.unsettled};
     free(d->before);
     d->before = malloc((size_t)d->ip.pages * sizeof *d->before);
     if (!d->before)
         return err_nomem(e, (size_t)d->ip.pages * sizeof *d->before);
-    if (d->upto > 0) {
-        int rc = run_by_state_file(d, c, p, options, flags, ret_result, &misfit, ret_map, e);
-        if (rc == 0 || !misfit)
+    if (d->known_upto > 0) {
+        int rc = run_by_state_file(&a, e);
+        if (rc == 0 || !a.misfit)
             return rc;
-        log_info("the state file does not go with '%s' and the replica (%s): reading all pages", d->ip.path, e->msg);
+        log_info("the state file does not match '%s' and the replica (%s): reading all pages", d->ip.path, e->msg);
     }
-    return run_by_hashes(d, c, p, options, flags, ret_result, ret_map, e);
+    return run_by_hashes(&a, e);
 }

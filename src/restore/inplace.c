@@ -10,6 +10,7 @@
 #include "restore/lock.h"
 #include "restore/target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -18,8 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RUN_BYTES                                                                                                      \
-    (1u << 20) /* adjacent pages are copied and proven in pieces of so many bytes, and at least one page */
+#define RUN_BYTES (1u << 20)      /* of adjacent pages that are copied or compared at a time; at least one page */
 #define CLOCK_TICK_US (20 * 1000) /* longer than the steps in which file systems count the time of change */
 
 /* ---- opening */
@@ -38,7 +38,7 @@ static int exists_with_content(const char *path, const char *suffix, bool *ret_c
     return 0;
 }
 
-/* A journal whose first byte is zero is one that SQLite has done with. */
+/* SQLite zeroes the first byte of a journal that it does not need any more. */
 static int has_hot_journal(const char *path, bool *ret_hot, struct err *e)
 {
     char journal[PATH_TEXT_MAX];
@@ -90,8 +90,8 @@ int inplace_settle(const char *path, struct err *e)
     if (!needs)
         return 0;
     int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
-    if (rc == SQLITE_OK)
-        rc = run_to_end(db, "PRAGMA schema_version", NULL); /* the first read plays a journal back, or reads the WAL */
+    if (rc == SQLITE_OK) /* the first read plays a journal back, or reads the WAL */
+        rc = run_to_end(db, "PRAGMA schema_version", NULL);
     if (rc == SQLITE_OK)
         rc = run_to_end(db, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
     if (sqlite3_close(db) != SQLITE_OK && rc == SQLITE_OK)
@@ -101,18 +101,18 @@ int inplace_settle(const char *path, struct err *e)
         return err_hint(e, "stop the application and the seawall daemon of this database first");
     }
     if (rc != SQLITE_OK) {
-        err_set(e, ERR_SQLITE, rc, "SQLite can't complete '%s' by what its -wal or -journal holds: %s", path,
+        err_set(e, ERR_SQLITE, rc, "SQLite can't complete '%s' with its -wal or -journal: %s", path,
                 sqlite3_errstr(rc));
-        return err_hint(e, "a restore with --force, without --delta, replaces it");
+        return err_hint(e, "restore with --force and without --delta to replace the database");
     }
     if (inplace_needs_settling(path, &needs, e))
         return -1;
     if (needs)
-        return err_set(e, ERR_BUSY, 0, "the -wal or -journal of '%s' does not go away", path);
+        return err_set(e, ERR_BUSY, 0, "the -wal or -journal of '%s' holds new changes", path);
     return 0;
 }
 
-/* What the header says, and whether the file is made of such pages. */
+/* Reads page size and size in pages. *ret_fit: the file is a database of whole pages. */
 static int read_shape(struct inplace *ip, bool *ret_fit, struct err *e)
 {
     uint8_t header[SQLITE_FILE_HEADER_BYTES];
@@ -131,7 +131,8 @@ static int read_shape(struct inplace *ip, bool *ret_fit, struct err *e)
     return 0;
 }
 
-/* Settled before it was locked: somebody may have been there in between. */
+/* Checks again, under the lock: the database was settled before it was locked, and another process may have been there
+ * between. */
 static int check_settled(struct inplace *ip, enum inplace_purpose purpose, struct err *e)
 {
     struct stat now;
@@ -141,7 +142,7 @@ static int check_settled(struct inplace *ip, enum inplace_purpose purpose, struc
     if (fstat(ip->fd, &ip->found) != 0 || stat(ip->path, &now) != 0)
         return err_sys(e, errno, "stat '%s'", ip->path);
     if (now.st_ino != ip->found.st_ino || now.st_dev != ip->found.st_dev || (needs && purpose == INPLACE_CHANGE)) {
-        err_set(e, ERR_BUSY, 0, "'%s' is being used by others", ip->path);
+        err_set(e, ERR_BUSY, 0, "'%s' is in use by another process", ip->path);
         return err_hint(e, "stop the application and the seawall daemon of this database first");
     }
     ip->unsettled = needs;
@@ -150,8 +151,9 @@ static int check_settled(struct inplace *ip, enum inplace_purpose purpose, struc
 
 static int open_locked(struct inplace *ip, enum inplace_purpose purpose, bool *ret_fit, struct err *e)
 {
-    if (lock_check(ip->path, e) ||
-        (purpose == INPLACE_CHANGE && inplace_settle(ip->path, e))) /* nothing is done beside an application */
+    if (lock_check(ip->path, e)) /* first: SQLite must not be opened beside an application */
+        return -1;
+    if (purpose == INPLACE_CHANGE && inplace_settle(ip->path, e))
         return -1;
     ip->fd = open(ip->path, O_RDWR | O_CLOEXEC);
     if (ip->fd < 0)
@@ -190,7 +192,7 @@ int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purp
     *ret_fit = INPLACE_UNFIT;
     if (has_hot_journal(path, &hot, e) || looks_like_a_database(path, &fit, e))
         return -1;
-    if (!fit && !hot) /* a journal may be about to give the file its first page back */
+    if (!fit && !hot) /* a hot journal may hold the first page of the file */
         return 0;
     int rc = open_locked(ip, purpose, &fit, e);
     if (rc == 0 && fit)
@@ -207,8 +209,9 @@ void inplace_close(struct inplace *ip)
 
 int inplace_read(const struct inplace *ip, uint32_t pgno, uint8_t *page, uint64_t *ret_hash, struct err *e)
 {
+    assert(ip->fd >= 0 && pgno >= 1 && pgno <= ip->pages);
     if (io_pread(ip->fd, page, ip->page_size, (uint64_t)(pgno - 1) * ip->page_size, e)) {
-        e->code = ERR_IO; /* it is no replica that is damaged */
+        e->code = ERR_IO; /* ERR_CORRUPT would mean that the replica is damaged */
         return err_wrap(e, "'%s'", ip->path);
     }
     *ret_hash = page_hash(pgno, page, ip->page_size);
@@ -225,7 +228,7 @@ bool inplace_is_as_left(const struct inplace *ip, uint64_t inode, uint64_t size,
     return ip->found.st_ino == inode && (uint64_t)ip->found.st_size == size && mtime_ns(&ip->found) == mtime;
 }
 
-/* ---- what changes */
+/* ---- the pages that change */
 
 static bool is_cut_off(const struct change *c, uint32_t pgno)
 {
@@ -246,7 +249,8 @@ uint32_t change_count(const struct inplace *ip, const struct change *c)
     return count;
 }
 
-/* The changes, added to the checksum before, give the one after: so what stays is proven along with what changes. */
+/* Checks that the changes lead from the checksum before to the one after. This checks the pages that stay along with
+ * those that change. */
 static bool leads_to(const struct inplace *ip, const struct change *c)
 {
     uint64_t sum = c->checksum_before;
@@ -261,7 +265,7 @@ static bool leads_to(const struct inplace *ip, const struct change *c)
 
 /* ---- the journal */
 
-/* Pages of zeros beyond the new size need no record: that is what SQLite finds there when it makes the file long again. */
+/* A page of zeros beyond the new size needs no record: SQLite finds zeros there when it makes the file long again. */
 static bool needs_record(const struct inplace *ip, const struct change *c, uint32_t pgno)
 {
     return is_changed(ip, c, pgno) || (is_cut_off(c, pgno) && c->before[pgno - 1] != 0);
@@ -272,7 +276,9 @@ static int write_journal(const struct inplace *ip, const struct change *c, struc
 {
     uint8_t *page = malloc(PAGE_SIZE_MAX);
     uint64_t hash = 0;
-    int rc = page ? journal_begin(j, ip->dir, ip->page_size, ip->pages, &ip->found, e) : err_nomem(e, PAGE_SIZE_MAX);
+    const struct journal_database database = {
+        .dir = ip->dir, .page_size = ip->page_size, .pages = ip->pages, .like = &ip->found};
+    int rc = page ? journal_begin(j, &database, e) : err_nomem(e, PAGE_SIZE_MAX);
     for (uint32_t pgno = 1; rc == 0 && pgno <= ip->pages; pgno++) {
         if (!needs_record(ip, c, pgno) || pgno == lock_byte_page(ip->page_size))
             continue;
@@ -282,7 +288,7 @@ static int write_journal(const struct inplace *ip, const struct change *c, struc
             rc = inplace_read(ip, pgno, page, &hash, e);
         if (rc == 0 && hash != c->before[pgno - 1]) {
             *ret_mismatch = true;
-            rc = err_set(e, ERR_BUSY, 0, "page %u of '%s' is not what it was expected to be", pgno, ip->path);
+            rc = err_set(e, ERR_BUSY, 0, "page %u of '%s' is not the expected one", pgno, ip->path);
         }
         if (rc == 0)
             rc = journal_add(j, pgno, page, e);
@@ -299,8 +305,8 @@ static int remove_beside(const struct inplace *ip, const char *suffix, struct er
     return unlink(path) == 0 || errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
 }
 
-/* From here on it is hot. What lies beside the database is empty or done with, and goes first: an old -wal could lie over the
- * pages. */
+/* Names the journal: from here on it is hot. The files beside the database are empty or not needed any more, and are
+ * removed first: frames of an old -wal could hide the new pages. */
 static int publish_journal(const struct inplace *ip, struct journal_writer *j, struct err *e)
 {
     char path[PATH_TEXT_MAX];
@@ -313,7 +319,7 @@ static int publish_journal(const struct inplace *ip, struct journal_writer *j, s
 
 /* ---- pages */
 
-/* The run of changed pages that begins at or after *pgno; 0: none is left. */
+/* Moves *pgno to the next page that changes. Returns how many adjacent pages change from there; 0: none is left. */
 static uint32_t next_run(const struct inplace *ip, const struct change *c, uint32_t *pgno)
 {
     uint32_t most = RUN_BYTES / ip->page_size, n = 0;
@@ -338,8 +344,8 @@ static int write_pages(const struct inplace *ip, const struct change *c, uint8_t
     return io_fsync(ip->fd, ip->path, e);
 }
 
-/* Reads back what was written, from the disk where the kernel lets us. */
-static int prove_pages(const struct inplace *ip, const struct change *c, uint8_t *bytes, struct err *e)
+/* Reads the written pages back, from the disk if the kernel drops them from its cache, and compares their hashes. */
+static int compare_pages(const struct inplace *ip, const struct change *c, uint8_t *bytes, struct err *e)
 {
     struct stat st;
     uint32_t n = 0;
@@ -355,14 +361,16 @@ static int prove_pages(const struct inplace *ip, const struct change *c, uint8_t
         for (uint32_t i = 0; i < n; i++)
             if (page_hash(pgno + i, bytes + (size_t)i * ip->page_size, ip->page_size) !=
                 map_get(c->after, pgno + i).hash)
-                return err_set(e, ERR_IO, 0, "page %u of '%s' is not what was written", pgno + i, ip->path);
+                return err_set(e, ERR_IO, 0, "page %u of '%s' does not read back as it was written", pgno + i,
+                               ip->path);
     }
     return 0;
 }
 
 /* ---- the moment of change */
 
-/* Whoever writes after we let go gives the file a later time than the one that is noted. */
+/* Writes the note of the undo. Waits for the clock of the file system first: the next process that writes must give the
+ * file a later time than the one that is noted. */
 static int annotate(struct inplace *ip, const struct change *c, struct journal_writer *j, struct err *e)
 {
     clock_sleep_us(CLOCK_TICK_US);
@@ -390,12 +398,12 @@ static int take_journal_away(const struct inplace *ip, unsigned flags, struct er
     return 0;
 }
 
-static int write_and_prove(struct inplace *ip, const struct change *c, struct journal_writer *j, struct err *e)
+static int write_and_compare(struct inplace *ip, const struct change *c, struct journal_writer *j, struct err *e)
 {
     uint8_t *bytes = malloc(RUN_BYTES);
     int rc = bytes ? write_pages(ip, c, bytes, e) : err_nomem(e, RUN_BYTES);
     if (rc == 0)
-        rc = prove_pages(ip, c, bytes, e);
+        rc = compare_pages(ip, c, bytes, e);
     free(bytes);
     if (rc == 0 && (c->flags & INPLACE_INTEGRITY_CHECK))
         rc = integrity_check(ip->path, e);
@@ -404,36 +412,35 @@ static int write_and_prove(struct inplace *ip, const struct change *c, struct jo
     return rc == 0 ? take_journal_away(ip, c->flags, e) : rc;
 }
 
-/* The journal has its name: SQLite itself plays it back. */
+/* Makes SQLite play the named journal back. Returns -1 with the error that came before. */
 static int roll_back(struct inplace *ip, struct err *e)
 {
     struct err other;
     inplace_close(ip);
     if (inplace_settle(ip->path, &other)) {
-        err_hint(
-            e, "'%s' is what it was as soon as SQLite opens it, which plays '%s-journal' back: leave that where it is",
-            ip->path, ip->path);
-        return -1;
+        err_hint(e, "leave '%s-journal' where it is: SQLite restores the database from it when it is opened next",
+                 ip->path);
     }
     return -1;
 }
 
 int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatch, struct err *e)
 {
+    assert(ip->fd >= 0 && !ip->unsettled && c->source >= 0);
     struct journal_writer j = {.stage = STAGE_NONE};
     *ret_mismatch = !leads_to(ip, c);
     int rc = 0;
     if (*ret_mismatch)
-        rc = err_set(e, ERR_BUSY, 0, "the pages of '%s' do not add up to what it should become", ip->path);
+        rc = err_set(e, ERR_BUSY, 0, "the pages of '%s' do not lead to the checksum of the target", ip->path);
     if (rc == 0)
         rc = write_journal(ip, c, &j, ret_mismatch, e);
     if (rc == 0 && c->cancel && atomic_load(c->cancel))
         rc = err_set(e, ERR_CANCELED, 0, "interrupted");
-    if (rc == 0 && (publish_journal(ip, &j, e) || write_and_prove(ip, c, &j, e)))
+    if (rc == 0 && (publish_journal(ip, &j, e) || write_and_compare(ip, c, &j, e)))
         rc = roll_back(ip, e);
     journal_end(&j);
     if (rc == 0 &&
-        io_fsync_dir(ip->dir, e)) /* changed, and proven; only a power cut could still take it back, as a whole */
+        io_fsync_dir(ip->dir, e)) /* the change is complete; a power cut can take it back, but only as a whole */
         return err_wrap(e, "'%s' is restored", ip->path);
     if (rc == 0)
         target_forget_undo(ip->path, c->flags & INPLACE_KEEP_UNDO ? TARGET_UNDO_COMPANIONS : TARGET_UNDO_WHOLE);

@@ -1,13 +1,15 @@
-/* restore/inplace.h - a database that nobody has open, and whose pages are changed where they are, all of them or none.
+/* restore/inplace.h - changes pages of a database file in place, all of them or none, while no other process has it
+ * open.
  *
- *   1. what a crash left in its -wal or -journal is completed by SQLite, so that the file alone is the database
- *   2. everybody is kept out by locks until inplace_close
- *   3. the old contents of each page that will change or is cut off go into a rollback journal, which is synced, then named
- *      <db>-journal: from here on whoever opens the database with SQLite would put them back
- *   4. pages are written, the file cut or grown, synced, read back and compared
- *   5. the journal is renamed to <db>-seawall-undo, or removed: that is the moment of change
+ *   1. SQLite completes what a crash left in -wal or -journal. Then the file alone is the database.
+ *   2. Locks keep every other process out, until inplace_close.
+ *   3. The old contents of each page that will change or be cut off are written to a rollback journal. It is synced,
+ *      then named <db>-journal. From here on, SQLite puts the old pages back whenever the database is opened.
+ *   4. The pages are written, the file is cut or grown, synced, read back and compared.
+ *   5. The journal is renamed to <db>-seawall-undo, or removed. In this moment the database changes.
  *
- * If anything fails or dies between 3 and 5 the database is what it was, at the latest when it is opened next. */
+ * If a step between 3 and 5 fails, or the process dies there, the database is what it was, at the latest when it is
+ * opened next. */
 #ifndef SEAWALL_RESTORE_INPLACE_H
 #define SEAWALL_RESTORE_INPLACE_H
 
@@ -20,57 +22,66 @@
 
 enum inplace_fit {
     INPLACE_READY,
-    INPLACE_NOT_THERE, /* no file */
-    INPLACE_UNFIT,     /* a file that is no database of whole pages */
+    INPLACE_NOT_THERE, /* there is no file */
+    INPLACE_UNFIT,     /* the file is not a database of whole pages */
 };
 
 enum inplace_purpose {
-    INPLACE_LOOK, /* nothing is written; what lies in -wal and -journal is not counted */
-    INPLACE_CHANGE,
+    INPLACE_LOOK,   /* nothing is written; changes in -wal and -journal do not count */
+    INPLACE_CHANGE, /* changes in -wal and -journal are completed first */
 };
 
 struct inplace {
     char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
-    int fd; /* holds the locks */
-    struct stat found;
-    uint32_t page_size, pages;
-    bool unsettled; /* INPLACE_LOOK: SQLite would have something to complete first */
+    int fd;                    /* of the database; holds the locks; -1: not open */
+    struct stat found;         /* of the file as it was opened, or as inplace_change left it */
+    uint32_t page_size, pages; /* of the file as it was opened */
+    bool unsettled;            /* INPLACE_LOOK: -wal or -journal holds changes */
 };
 
-/* ERR_BUSY: somebody has it open. ERR_CONFIG: not a regular file. ERR_SQLITE: SQLite can't complete what a crash left. */
+/* Opens and locks the database at `path`. *ret_fit says whether it can be changed in place; only with INPLACE_READY is
+ * it open. ERR_BUSY: another process has it open. ERR_CONFIG: not a regular file. ERR_SQLITE: SQLite can't complete
+ * what a crash left. ERR_IO. */
 int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit,
                  struct err *e) MUST_CHECK;
 void inplace_close(struct inplace *ip);
 
-/* Does a -wal or -journal beside it hold something? */
+/* Checks whether the -wal or -journal of a database holds changes. */
 int inplace_needs_settling(const char *path, bool *ret_needs, struct err *e) MUST_CHECK;
 
-/* Completes the database by what its -wal and -journal hold, if anything. */
+/* Makes SQLite complete the database with the changes in its -wal and -journal, if there are any. ERR_BUSY: the
+ * database is in use. ERR_SQLITE. */
 int inplace_settle(const char *path, struct err *e) MUST_CHECK;
 
-/* Hash of the page as it is now. `page` gets it. ERR_IO. */
+/* Reads a page into `page`, which has room for page_size bytes, and hashes it. Precondition: 1 <= pgno <= pages.
+ * ERR_IO. */
 int inplace_read(const struct inplace *ip, uint32_t pgno, uint8_t *page, uint64_t *ret_hash, struct err *e) MUST_CHECK;
 
-/* Is the file the one, and as, that somebody noted? */
+/* Checks whether the file is the same, and unchanged, since these attributes were noted. size in bytes. */
 bool inplace_is_as_left(const struct inplace *ip, uint64_t inode, uint64_t size, int64_t mtime_ns);
 
 enum inplace_flags { INPLACE_KEEP_UNDO = 1, INPLACE_INTEGRITY_CHECK = 2 };
 
-/* What the database shall be. Pages whose hash is the same in `before` and `after` stay; both can be 0 for those. */
+/* The database after the change. A page with the same hash in `before` and `after` stays as it is. */
 struct change {
-    uint32_t pages; /* size after */
-    int source;     /* a file with the pages, each at its place */
-    const struct map *after;
-    const uint64_t *before;                   /* of page pgno: before[pgno - 1], for each page that is there now */
-    uint64_t checksum_before, checksum_after; /* of the whole database: the changes must lead from one to the other */
-    uint64_t txid_before, txid_after;         /* for the note; 0: not known */
-    struct uid database;
-    unsigned flags;
-    const atomic_bool *cancel; /* looked at until the journal has its name; may be NULL */
+    uint32_t pages;          /* size after */
+    int source;              /* a file with the pages that change, each at its place */
+    const struct map *after; /* hash of each page after */
+    const uint64_t *before;  /* hash of each page that is there now; of page pgno: before[pgno - 1] */
+    uint64_t checksum_before,
+        checksum_after;               /* database checksums: the changes must lead from the first to the second */
+    uint64_t txid_before, txid_after; /* for the note of the undo; 0: not known */
+    struct uid database;              /* for the note: id of the replica that has these txids */
+    unsigned flags;                   /* enum inplace_flags */
+    const atomic_bool *cancel;        /* when it becomes true before step 3 ends: ERR_CANCELED; may be NULL */
 };
-uint32_t change_count(const struct inplace *ip, const struct change *c); /* pages to write */
 
-/* *ret_mismatch: a page is not what `before` says; nothing was changed, ERR_BUSY. */
+/* The number of pages that inplace_change would write. */
+uint32_t change_count(const struct inplace *ip, const struct change *c);
+
+/* Changes the database. Precondition: inplace_open with INPLACE_CHANGE found INPLACE_READY. An error leaves the
+ * database as it was; exception: the message says that it is restored. *ret_mismatch with ERR_BUSY: a page is not what
+ * `before` says. ERR_CANCELED, ERR_CORRUPT (integrity check), ERR_IO, ERR_NOMEM. */
 int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatch, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* restore/integrity.c - opens the file as immutable: no locks, no -wal and no -shm appear beside it. */
+/* restore/integrity.c - opens the file as immutable: SQLite takes no locks and makes no -wal and no -shm. */
 #include "restore/integrity.h"
 
 #include "base/path.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* file: URI with everything but plain characters escaped. */
+/* Makes a file: URI; escapes every character that is not plain. -1: it does not fit. */
 static int uri_of(const char *path, char *out, size_t size)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";

@@ -6,13 +6,14 @@
 #include "base/io.h"
 #include "base/page.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES (1u << 20) /* written at once */
-#define CHECKSUM_STEP 200       /* SQLite adds up every 200th byte of a page, from its end */
+#define BUFFER_BYTES (1u << 20) /* of records in one write */
+#define CHECKSUM_STEP 200       /* SQLite adds every 200th byte of a page, from its end */
 
 static const uint8_t magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
 static const uint8_t note_magic[8] = {'S', 'W', 'L', 'U', 'N', 'D', 'O', '1'};
@@ -32,19 +33,19 @@ static uint64_t record_offset(uint32_t page_size, uint32_t record)
 
 /* ---- writing */
 
-int journal_begin(struct journal_writer *j, const char *dir, uint32_t page_size, uint32_t pages,
-                  const struct stat *like, struct err *e)
+int journal_begin(struct journal_writer *j, const struct journal_database *database, struct err *e)
 {
+    assert(page_size_valid(database->page_size));
     *j = (struct journal_writer){.stage = STAGE_NONE,
                                  .buf = BUF_INIT(BUFFER_BYTES + PAGE_SIZE_MAX + 8),
                                  .written = JOURNAL_HEADER_BYTES,
-                                 .page_size = page_size,
-                                 .pages = pages};
-    if (random_bytes(&j->nonce, sizeof j->nonce, e) || stage_begin(&j->stage, dir, 0600, e))
+                                 .page_size = database->page_size,
+                                 .pages = database->pages};
+    if (random_bytes(&j->nonce, sizeof j->nonce, e) || stage_begin(&j->stage, database->dir, 0600, e))
         return -1;
-    if (geteuid() == 0 && fchown(j->stage.fd, like->st_uid, like->st_gid) != 0)
+    if (geteuid() == 0 && fchown(j->stage.fd, database->like->st_uid, database->like->st_gid) != 0)
         return err_sys(e, errno, "set the owner of the journal");
-    if (fchmod(j->stage.fd, like->st_mode & 0777) != 0)
+    if (fchmod(j->stage.fd, database->like->st_mode & 0777) != 0)
         return err_sys(e, errno, "set the mode of the journal");
     return 0;
 }
@@ -60,6 +61,7 @@ static int flush(struct journal_writer *j, struct err *e)
 
 int journal_add(struct journal_writer *j, uint32_t pgno, const uint8_t *page, struct err *e)
 {
+    assert(pgno >= 1 && pgno <= j->pages);
     if (buf_append_be32(&j->buf, pgno, e) || buf_append(&j->buf, page, j->page_size, e) ||
         buf_append_be32(&j->buf, record_checksum(j->nonce, page, j->page_size), e))
         return -1;
@@ -125,7 +127,7 @@ static int read_note(struct journal_reader *j, struct err *e)
         return err_wrap(e, "'%s'", j->path);
     if (memcmp(b, note_magic, sizeof note_magic) != 0 || get_be64(b + 112) != hash64(b, 112) ||
         get_be32(b + 60) != j->pages)
-        return not_whole(j, "the note at its end", e);
+        return not_whole(j, "its note is not valid", e);
     j->note = (struct journal_note){.checksum_before = get_be64(b + 8),
                                     .checksum_after = get_be64(b + 16),
                                     .txid_before = get_be64(b + 24),
@@ -157,9 +159,9 @@ static int read_header(struct journal_reader *j, bool *ret_is_journal, struct er
     j->pages = get_be32(b + 16);
     j->page_size = get_be32(b + 24);
     if (get_be32(b + 20) != JOURNAL_HEADER_BYTES || !page_size_valid(j->page_size) || j->pages == 0)
-        return not_whole(j, "its header", e);
+        return not_whole(j, "its header is not valid", e);
     if ((uint64_t)st.st_size != record_offset(j->page_size, j->count) + JOURNAL_NOTE_BYTES)
-        return not_whole(j, "its size", e);
+        return not_whole(j, "its size does not match its header", e);
     *ret_is_journal = true;
     return read_note(j, e);
 }
@@ -184,16 +186,18 @@ int journal_next(struct journal_reader *j, uint32_t *ret_pgno, uint8_t *page, st
     uint64_t at = record_offset(j->page_size, j->next);
     if (j->next == j->count) {
         *ret_pgno = 0;
-        return j->records_checksum == j->note.records_checksum ? 0 : not_whole(j, "the checksum of its pages", e);
+        return j->records_checksum == j->note.records_checksum
+                   ? 0
+                   : not_whole(j, "its pages do not have the checksum of its note", e);
     }
     if (io_pread(j->fd, number, sizeof number, at, e) || io_pread(j->fd, page, j->page_size, at + 4, e) ||
         io_pread(j->fd, sum, sizeof sum, at + 4 + j->page_size, e))
         return err_wrap(e, "'%s'", j->path);
     uint32_t pgno = get_be32(number);
     if (pgno == 0 || pgno > j->pages || pgno == lock_byte_page(j->page_size))
-        return not_whole(j, "a page number", e);
+        return not_whole(j, "a page number is not valid", e);
     if (get_be32(sum) != record_checksum(j->nonce, page, j->page_size))
-        return not_whole(j, "the checksum of a record", e);
+        return not_whole(j, "a record has the wrong checksum", e);
     j->records_checksum ^= page_hash(pgno, page, j->page_size);
     j->next++;
     *ret_pgno = pgno;

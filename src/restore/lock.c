@@ -7,15 +7,15 @@
 #include <fcntl.h>
 #include <signal.h>
 
-/* Pending, reserved and shared bytes. */
+/* SQLite's pending, reserved and shared bytes. */
 #define LOCK_RANGE_START 0x40000000
 #define LOCK_RANGE_BYTES 512
 
 static const struct flock whole_range = {
     .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_RANGE_START, .l_len = LOCK_RANGE_BYTES};
 
-/* Says who is in the way of a lock on all of it, if anybody is. */
-static int say_who(int fd, const char *path, struct err *e)
+/* ERR_BUSY, with the process, if another process holds a lock in the range. */
+static int check_range(int fd, const char *path, struct err *e)
 {
     struct flock lock = whole_range;
     if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
@@ -34,7 +34,7 @@ int lock_check(const char *path, struct err *e)
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, errno, "open '%s'", path);
-    int rc = say_who(fd, path, e);
+    int rc = check_range(fd, path, e);
     io_close(&fd);
     return rc;
 }
@@ -46,14 +46,14 @@ int lock_take(int fd, const char *path, struct err *e)
         return 0;
     if (errno != EAGAIN && errno != EACCES)
         return err_sys(e, errno, "lock '%s'", path);
-    if (say_who(fd, path, e))
+    if (check_range(fd, path, e))
         return -1;
-    return err_set(e, ERR_BUSY, 0, "'%s' was in use a moment ago", path);
+    return err_set(e, ERR_BUSY, 0, "'%s' was in use by another process until a moment ago", path);
 }
 
 int lock_check_alone(int fd, const char *path, struct err *e)
 {
-    fcntl(fd, F_SETSIG, SIGURG); /* should somebody open it just now: a signal that nobody minds */
+    fcntl(fd, F_SETSIG, SIGURG); /* if another process opens the file just now: a signal that is ignored by default */
     if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
         fcntl(fd, F_SETLEASE, F_UNLCK);
         return 0;

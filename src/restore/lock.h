@@ -1,21 +1,24 @@
-/* restore/lock.h - the bytes of a database file that SQLite's unix VFS locks: who has it open, and keeping everybody out.
+/* restore/lock.h - the bytes of a database file that SQLite's unix VFS locks: finds out whether a process has the
+ * database open, and keeps every other process out.
  *
- * Locks of an open file description, which conflict with SQLite's, and stay when another descriptor of the file is closed. */
+ * The locks are those of an open file description. They conflict with SQLite's locks, and stay when another descriptor
+ * of the file is closed. */
 #ifndef SEAWALL_RESTORE_LOCK_H
 #define SEAWALL_RESTORE_LOCK_H
 
 #include "base/err.h"
 
-/* In WAL mode every connection holds a shared lock on the database file as long as it is open; in the rollback modes only while it
- * reads or writes. ERR_BUSY: one has it. */
+/* Checks that no connection holds a lock. In WAL mode a connection holds a shared lock on the database file as long as
+ * it is open; in the rollback modes only while it reads or writes. ERR_BUSY: a connection holds one. ERR_IO. */
 int lock_check(const char *path, struct err *e) MUST_CHECK;
 
-/* As SQLite's exclusive lock: whoever opens the database gets SQLITE_BUSY until fd is closed. ERR_BUSY: somebody has it. */
+/* Takes SQLite's exclusive lock: other connections get SQLITE_BUSY until `fd` is closed. Precondition: `fd` is open for
+ * writing. ERR_BUSY: a connection holds a lock. ERR_IO. */
 int lock_take(int fd, const char *path, struct err *e) MUST_CHECK;
 
-/* Nobody else has the file open? A connection in a rollback mode that does nothing holds no lock, and would go by what it has in
- * its cache. Where the kernel grants no leases (not the owner, a network file system) it can't be known, and nothing is said.
- * ERR_BUSY. */
+/* Checks that no other descriptor of the file is open. An idle connection in a rollback mode holds no lock, and would
+ * use the old pages in its cache. Where the kernel does not grant leases (to a user who is not the owner, on a network
+ * file system) this can't be known, and 0 is returned. ERR_BUSY: the file is open in another process. */
 int lock_check_alone(int fd, const char *path, struct err *e) MUST_CHECK;
 
 #endif

@@ -46,8 +46,8 @@ static bool is_chunk(const struct passes *p, size_t source)
 
 enum prefetch_kind { PREFETCH_CHUNKS, PREFETCH_OTHERS };
 
-/* Asks the store to fetch indexes ahead. Of the chunks those that are needed as far as is known now; of the others all, because
- * which of them are needed shows only one after the other. */
+/* Asks the store to fetch indexes ahead. Of the chunks those that are needed as far as is known now; of the others all,
+ * because which of them are needed shows only one after the other. */
 static void prefetch_indexes(const struct passes *p, enum prefetch_kind kind)
 {
     const struct plan *plan = p->from.plan;
@@ -124,30 +124,31 @@ int passes_image_reader(const struct passes *p, struct source_reader **ret_reade
 
 /* Neighbouring pages of a block that are written in one call. */
 struct run {
-    uint32_t pgno; /* the first page */
-    size_t at;     /* of its bytes in the block */
-    size_t bytes;  /* 0: no page */
+    const uint8_t *block; /* borrowed */
+    uint32_t pgno;        /* the first page */
+    size_t at;            /* of its bytes in the block */
+    size_t bytes;         /* 0: no page */
 };
 
-static int write_run(const struct passes *p, const uint8_t *block, struct run *run, struct err *e)
+static int write_run(const struct passes *p, struct run *run, struct err *e)
 {
     size_t bytes = run->bytes;
     run->bytes = 0;
     return bytes == 0
                ? 0
-               : io_pwrite(p->fd, block + run->at, bytes, (uint64_t)(run->pgno - 1) * p->from.plan->page_size, e);
+               : io_pwrite(p->fd, run->block + run->at, bytes, (uint64_t)(run->pgno - 1) * p->from.plan->page_size, e);
 }
 
 /* Adds the image at `at` to the run. If it does not continue the run, the run is written first. */
-static int extend_run(const struct passes *p, const uint8_t *block, struct run *run, uint32_t pgno, size_t at,
-                      struct err *e)
+static int extend_run(const struct passes *p, struct run *run, uint32_t pgno, size_t at, struct err *e)
 {
     uint32_t page_size = p->from.plan->page_size;
     bool continues = run->bytes > 0 && pgno == run->pgno + run->bytes / page_size && at == run->at + run->bytes;
     if (!continues) {
-        if (write_run(p, block, run, e))
+        if (write_run(p, run, e))
             return -1;
-        *run = (struct run){.pgno = pgno, .at = at};
+        run->pgno = pgno;
+        run->at = at;
     }
     run->bytes += page_size;
     return 0;
@@ -157,19 +158,19 @@ static int write_block_images(const struct passes *p, struct source_reader *r, c
                               struct err *e)
 {
     uint32_t page_size = p->from.plan->page_size;
-    struct run run = {.bytes = 0};
+    struct run run = {.block = r->raw};
     size_t at = 0;
     for (uint32_t i = 0; i < b->versions; i++) {
         const struct version *v = &r->segment->versions[b->first_version + i];
         if (needs_image(p, v)) {
             if (page_hash(v->pgno, r->raw + at, page_size) != v->hash)
                 return source_reader_damaged(r, v, e);
-            if (extend_run(p, r->raw, &run, v->pgno, at, e))
+            if (extend_run(p, &run, v->pgno, at, e))
                 return -1;
         }
         at += version_size(v, page_size);
     }
-    return write_run(p, r->raw, &run, e);
+    return write_run(p, &run, e);
 }
 
 int passes_write_images(const struct passes *p, struct source_reader *r, size_t source, struct err *e)
@@ -205,19 +206,19 @@ bool passes_has_patches(const struct passes *p, size_t source)
     return !is_chunk(p, source) && !p->skipped[source];
 }
 
-static int close_page(const struct passes *p, const struct source_reader *r, struct open_page *page, struct err *e)
+static int close_page(const struct passes *p, struct open_page *page, struct err *e)
 {
     uint32_t page_size = p->from.plan->page_size;
     if (!page->last)
         return 0;
     if (page_hash(page->pgno, page->bytes, page_size) != page->last->hash)
-        return source_reader_damaged(r, page->last, e);
+        return source_reader_damaged(page->reader, page->last, e);
     page->last = NULL;
     return io_pwrite(p->fd, page->bytes, page_size, (uint64_t)(page->pgno - 1) * page_size, e);
 }
 
-static int apply_patch(struct passes *p, const struct source_reader *r, struct open_page *page, const struct version *v,
-                       const uint8_t *bytes, struct err *e)
+static int apply_patch(struct passes *p, struct open_page *page, const struct version *v, const uint8_t *bytes,
+                       struct err *e)
 {
     uint32_t page_size = p->from.plan->page_size;
     uint64_t have = map_get(p->wanted.map, v->pgno).txid;
@@ -225,9 +226,9 @@ static int apply_patch(struct passes *p, const struct source_reader *r, struct o
         return err_set(e, ERR_CORRUPT, 0,
                        "object '%s': the patch of page %u from txid %" PRIu64 " to %" PRIu64
                        " does not apply to the page as of txid %" PRIu64,
-                       r->source->key, v->pgno, v->from, v->txid, have);
+                       page->reader->source->key, v->pgno, v->from, v->txid, have);
     if (page->pgno != v->pgno) {
-        if (close_page(p, r, page, e))
+        if (close_page(p, page, e))
             return -1;
         page->pgno = v->pgno;
         if (io_pread(p->fd, page->bytes, page_size, (uint64_t)(v->pgno - 1) * page_size, e))
@@ -239,13 +240,13 @@ static int apply_patch(struct passes *p, const struct source_reader *r, struct o
     return 0;
 }
 
-static int apply_block_patches(struct passes *p, const struct source_reader *r, const struct segment_block *b,
-                               struct open_page *page, struct err *e)
+static int apply_block_patches(struct passes *p, const struct segment_block *b, struct open_page *page, struct err *e)
 {
+    const struct source_reader *r = page->reader;
     size_t at = 0;
     for (uint32_t i = 0; i < b->versions; i++) {
         const struct version *v = &r->segment->versions[b->first_version + i];
-        if (needs_patch(p, v) && apply_patch(p, r, page, v, r->raw + at, e))
+        if (needs_patch(p, v) && apply_patch(p, page, v, r->raw + at, e))
             return -1;
         at += version_size(v, p->from.plan->page_size);
     }
@@ -257,15 +258,16 @@ int passes_apply_patches(struct passes *p, struct source_reader *r, size_t sourc
 {
     assert(source < p->from.plan->source_count && passes_has_patches(p, source));
     const struct segment_block *b = NULL;
+    page->reader = r;
     page->pgno = 0;
     page->last = NULL;
     int rc = source_reader_open(r, &p->from.plan->sources[source], p->kept[source], e);
     while (rc == 0 && (rc = source_reader_next(r, &b, e)) == 0 && b) {
         rc = check_canceled(p, e);
         if (rc == 0)
-            rc = apply_block_patches(p, r, b, page, e);
+            rc = apply_block_patches(p, b, page, e);
     }
-    return rc == 0 ? close_page(p, r, page, e) : -1;
+    return rc == 0 ? close_page(p, page, e) : -1;
 }
 
 /* ---- pass 4: verify */

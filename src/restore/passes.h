@@ -25,11 +25,13 @@ struct passes {
     uint64_t total;            /* bytes of the sources that are not skipped */
 };
 
-/* Allocates `kept` and `skipped`; the caller sets the other fields before and initializes `wanted` after it. ERR_NOMEM. */
+/* Allocates `kept` and `skipped`; the caller sets the other fields before and initializes `wanted` after it. ERR_NOMEM.
+ */
 int passes_init(struct passes *p, struct err *e) MUST_CHECK;
 void passes_release(struct passes *p);
 
-/* Pass 1, over all sources. ERR_GONE, ERR_CORRUPT, ERR_CANCELED, ERR_NOMEM, and what the store returns; so do all passes. */
+/* Pass 1, over all sources. ERR_GONE, ERR_CORRUPT, ERR_CANCELED, ERR_NOMEM, and what the store returns; so do all
+ * passes. */
 int passes_choose(struct passes *p, struct err *e) MUST_CHECK;
 
 /* Readers for passes 2 and 3; one for each thread. */
@@ -41,8 +43,9 @@ int passes_write_images(const struct passes *p, struct source_reader *r, size_t 
 
 /* The page that patches are being applied to. Consecutive patches of one page cost one read and one write. */
 struct open_page {
-    uint32_t pgno;              /* 0: none */
-    const struct version *last; /* the patch applied last; NULL: the page is unchanged */
+    const struct source_reader *reader; /* borrowed: of the patches */
+    uint32_t pgno;                      /* 0: none */
+    const struct version *last;         /* the patch applied last; NULL: the page is unchanged */
     uint8_t bytes[PAGE_SIZE_MAX];
 };
 

@@ -1,7 +1,8 @@
-/* restore/restore.c - the sentence: plan; write beside the target; prove; put in place; note where the history goes on.
+/* restore/restore.c - plan; write beside the target; check; put in place; write the state file.
  *
- * If anything fails before the new file is proven and synced, the target is as it was and nothing is left beside it. So it is with
- * a delta, which writes in place: until its pages are proven, SQLite's own journal takes them back. */
+ * If a step fails before the new file is checked and synced, the target is as it was and nothing is left beside it. A
+ * delta writes in place, and keeps the same promise: until its pages are checked, SQLite's rollback journal takes them
+ * back. */
 #include "restore/restore.h"
 
 #include "base/clock.h"
@@ -14,36 +15,47 @@
 #include "restore/target.h"
 #include "state/state.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define PLANS_MAX 4
-#define PLAN_PAUSE_MS 1000 /* more each time: a store whose listings lag catches up */
-#define SLICE_MS 50
+#define PLAN_PAUSE_MS 1000 /* longer each time, so that a store whose listings lag catches up */
+#define SLICE_MS 50        /* of a pause: how soon a cancel is noticed */
 
-static int describe(struct catalog *c, const struct plan *p, struct restore_result *ret_result, struct err *e)
+/* One try of a restore, with one plan. */
+struct attempt {
+    struct catalog *catalog;
+    const struct restore_options *options;
+    struct plan plan;
+    struct restore_result *result;
+};
+
+static int describe(struct attempt *a, struct err *e)
 {
-    struct catalog_object *head = catalog_head(c);
-    *ret_result = (struct restore_result){
+    const struct plan *p = &a->plan;
+    struct catalog_object *head = catalog_head(a->catalog);
+    *a->result = (struct restore_result){
         .record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
-    ret_result->newest_txid = p->record.txid;
+    a->result->newest_txid = p->record.txid;
     if (head) {
-        if (catalog_load(c, head, e))
+        if (catalog_load(a->catalog, head, e))
             return -1;
-        ret_result->newest_txid = head->segment->trailer.info.max;
+        a->result->newest_txid = head->segment->trailer.info.max;
     }
     return 0;
 }
 
-/* The digest of the head if the target is where the replica ends; zeros if it went on. */
-static int head_digest(struct catalog *c, const struct plan *p, struct digest *ret_digest, struct err *e)
+/* The digest of the head, if the history of the replica ends at the target. Zeros if it goes on. */
+static int head_digest(const struct attempt *a, struct digest *ret_digest, struct err *e)
 {
+    struct catalog *c = a->catalog;
     struct catalog_object *head = catalog_head(c);
     struct segment segment;
     char key[NAME_MAX_BYTES];
     *ret_digest = (struct digest){{0}};
-    if (!head || head->segment->trailer.info.max != p->record.txid)
+    if (!head || head->segment->trailer.info.max != a->plan.record.txid)
         return 0;
     name_format(&head->name, key);
     if (object_load_whole(c->store, key, c->codec, &segment, ret_digest, e))
@@ -52,57 +64,73 @@ static int head_digest(struct catalog *c, const struct plan *p, struct digest *r
     return 0;
 }
 
-/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the replica
- * has commits after the target, the state file names no head. Then replicate asks for --take-over, except in the place of the
- * database that writes to the replica: there it goes on and ships the pages that differ. */
-static int write_state(struct state *s, struct catalog *c, const struct plan *p, const struct map *map, struct err *e)
+/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the
+ * replica has commits after the target, the state file names no head. Then replicate asks for --take-over, except in
+ * the place of the database that writes to the replica: there it goes on and ships the pages that differ. */
+static int write_state(const struct attempt *a, struct state *s, const struct map *map, struct err *e)
 {
+    const struct plan *p = &a->plan;
     struct state_restart restart = {.txid = p->record.txid,
                                     .time_ms = p->record.time_ms,
                                     .map = map,
-                                    .url = c->store->url,
+                                    .url = a->catalog->store->url,
                                     .database = p->database,
                                     .head_checksum = p->record.checksum};
-    return head_digest(c, p, &restart.head, e) || state_restart(s, &restart, e) ? -1 : 0;
+    return head_digest(a, &restart.head, e) || state_restart(s, &restart, e) ? -1 : 0;
 }
 
-/* The database is restored whatever comes of it. `held`: opened already. */
-static int note_state(struct state *held, struct catalog *c, const struct restore_options *o, const struct plan *p,
-                      const struct map *map, struct err *e)
+/* Writes the state file. `held`: it is open already; NULL: it is opened and closed here. */
+static int note_state(const struct attempt *a, struct state *held, const struct map *map, struct err *e)
 {
+    const char *path = a->options->path;
     struct state own;
     enum state_found found;
-    int rc = held ? 0 : state_open(&own, o->path, &found, e);
+    int rc = held ? 0 : state_open(&own, path, &found, e);
     if (rc == 0) {
-        rc = write_state(held ? held : &own, c, p, map, e);
+        rc = write_state(a, held ? held : &own, map, e);
         if (!held)
             state_close(&own);
     }
-    return rc == 0 ? 0 : err_wrap(e, "'%s' is restored, but its state file could not be written", o->path);
+    return rc == 0 ? 0 : err_wrap(e, "'%s' is restored, but its state file could not be written", path);
 }
 
-static int restore_to_target(struct catalog *c, const struct restore_options *o, const struct plan *p,
-                             enum target_overwrite overwrite, struct restore_result *result, struct err *e)
+static struct apply_options apply_options_of(const struct restore_options *o)
 {
+    return (struct apply_options){
+        .fd = -1, .jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
+}
+
+static bool is_canceled(const struct restore_options *o)
+{
+    return o->cancel && atomic_load(o->cancel);
+}
+
+/* ---- the whole database */
+
+static int check_integrity(struct target *t, struct err *e)
+{
+    return stage_name(&t->stage, t->dir, e) || integrity_check(t->stage.path, e) ? -1 : 0;
+}
+
+static int restore_to_target(struct attempt *a, enum target_overwrite overwrite, struct err *e)
+{
+    const struct restore_options *o = a->options;
     struct target target;
     struct map map = {.fd = -1};
-    struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
+    struct apply_options apply = apply_options_of(o);
     int rc = target_begin(&target, o->path, overwrite, e);
     if (rc == 0) {
         apply.fd = target.stage.fd;
-        rc = apply_plan(c, p, &apply, &map, e);
+        rc = apply_plan(a->catalog, &a->plan, &apply, &map, e);
     }
-    if (rc == 0 && (o->flags & RESTORE_INTEGRITY_CHECK)) {
-        rc = stage_name(&target.stage, target.dir, e);
-        if (rc == 0)
-            rc = integrity_check(target.stage.path, e);
-    }
-    if (rc == 0 && o->cancel && atomic_load(o->cancel))
+    if (rc == 0 && (o->flags & RESTORE_INTEGRITY_CHECK))
+        rc = check_integrity(&target, e);
+    if (rc == 0 && is_canceled(o))
         rc = err_set(e, ERR_CANCELED, 0, "interrupted");
     if (rc == 0)
-        rc = target_commit(&target, &result->undo, e);
+        rc = target_commit(&target, &a->result->undo, e);
     if (rc == 0)
-        rc = note_state(NULL, c, o, p, &map, e);
+        rc = note_state(a, NULL, &map, e);
     target_abort(&target);
     map_release(&map);
     return rc;
@@ -113,68 +141,82 @@ static enum target_overwrite replace(const struct restore_options *o)
     return o->flags & RESTORE_NO_UNDO ? TARGET_REPLACE_FOR_GOOD : TARGET_REPLACE;
 }
 
-static int restore_whole(struct catalog *c, const struct restore_options *o, const struct plan *p,
-                         enum target_overwrite overwrite, struct restore_result *result, struct err *e)
+static int restore_whole(struct attempt *a, enum target_overwrite overwrite, struct err *e)
 {
-    return o->flags & RESTORE_DRY_RUN ? 0 : restore_to_target(c, o, p, overwrite, result, e);
+    return a->options->flags & RESTORE_DRY_RUN ? 0 : restore_to_target(a, overwrite, e);
 }
 
-static int change_in_place(struct delta *d, struct catalog *c, const struct restore_options *o, const struct plan *p,
-                           struct restore_result *result, struct err *e)
+/* ---- in place */
+
+static unsigned delta_flags(const struct restore_options *o)
+{
+    return (o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0u) | (o->flags & RESTORE_NO_UNDO ? DELTA_NO_UNDO : 0u) |
+           (o->flags & RESTORE_INTEGRITY_CHECK ? DELTA_INTEGRITY_CHECK | DELTA_READ_ALL : 0u);
+}
+
+static int change_in_place(struct attempt *a, struct delta *d, struct err *e)
 {
     struct map map = {.fd = -1};
-    struct apply_options apply = {.jobs = o->jobs, .cancel = o->cancel, .progress = o->progress, .context = o->context};
-    unsigned flags = (o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0u) |
-                     (o->flags & RESTORE_NO_UNDO ? DELTA_NO_UNDO : 0u) |
-                     (o->flags & RESTORE_INTEGRITY_CHECK ? DELTA_INTEGRITY_CHECK | DELTA_READ_ALL : 0u);
+    struct restore_result *result = a->result;
+    struct apply_options apply = apply_options_of(a->options);
+    const struct delta_request request = {
+        .catalog = a->catalog, .plan = &a->plan, .options = &apply, .flags = delta_flags(a->options)};
     result->delta = true;
     uint32_t pages = d->ip.pages;
-    int rc = delta_run(d, c, p, &apply, flags, &result->in_place, &map, e);
-    bool changed = result->in_place.rewritten > 0 || pages != p->record.pages;
-    result->undo = changed && !(o->flags & RESTORE_NO_UNDO);
-    bool noted = !changed && d->state_open && d->found == STATE_INTACT; /* it says of this database all that it can */
-    if (rc == 0 && !noted && !(o->flags & RESTORE_DRY_RUN))
-        rc = note_state(d->state_open ? &d->state : NULL, c, o, p, &map, e);
+    int rc = delta_run(d, &request, &result->in_place, &map, e);
+    bool changed = result->in_place.rewritten > 0 || pages != a->plan.record.pages;
+    result->undo = changed && !(a->options->flags & RESTORE_NO_UNDO);
+    /* An intact state file of a database that did not change stays: it knows more than a new one would. */
+    bool noted = !changed && d->state_open && d->found == STATE_INTACT;
+    if (rc == 0 && !noted && !(a->options->flags & RESTORE_DRY_RUN))
+        rc = note_state(a, d->state_open ? &d->state : NULL, &map, e);
     map_release(&map);
     return rc;
 }
 
-/* A database of another page size has no page to keep; a file that is none is not replaced unasked. */
-static int restore_delta(struct catalog *c, const struct restore_options *o, const struct plan *p,
-                         struct restore_result *result, struct err *e)
+/* Restores the whole database where it can't be done in place: because of `fit`, or because the page sizes differ. A
+ * file that is not a database is replaced only with RESTORE_FORCE. */
+static int restore_not_in_place(struct attempt *a, enum inplace_fit fit, uint32_t page_size, struct err *e)
+{
+    char *why = a->result->not_delta;
+    const char *path = a->options->path;
+    switch (fit) {
+    case INPLACE_NOT_THERE:
+        snprintf(why, ERR_MSG_MAX, "there was no database at '%s'", path);
+        return restore_whole(a, TARGET_REFUSE, e);
+    case INPLACE_UNFIT:
+        if (!(a->options->flags & RESTORE_FORCE)) {
+            err_set(e, ERR_EXISTS, 0, "'%s' is not a SQLite database of whole pages: it can't be rewritten in place",
+                    path);
+            return err_hint(e, "restore to another path with -o, or replace the file with --force");
+        }
+        snprintf(why, ERR_MSG_MAX, "'%s' was not a database", path);
+        break;
+    case INPLACE_READY:
+        snprintf(why, ERR_MSG_MAX, "its pages had %" PRIu32 " bytes, those of the replica have %" PRIu32, page_size,
+                 a->plan.page_size);
+        break;
+    }
+    return restore_whole(a, replace(a->options), e);
+}
+
+static int restore_delta(struct attempt *a, struct err *e)
 {
     struct delta d;
     enum inplace_fit fit = INPLACE_UNFIT;
-    if (delta_open(&d, o->path, o->flags & RESTORE_DRY_RUN ? DELTA_DRY_RUN : 0, &fit, e))
+    if (delta_open(&d, a->options->path, delta_flags(a->options), &fit, e))
         return -1;
     int rc = 0;
     uint32_t page_size = d.ip.page_size;
-    if (fit == INPLACE_READY && page_size == p->page_size)
-        rc = change_in_place(&d, c, o, p, result, e);
+    if (fit == INPLACE_READY && page_size == a->plan.page_size)
+        rc = change_in_place(a, &d, e);
     delta_close(&d);
-    if (result->delta)
-        return rc;
-    switch (fit) {
-    case INPLACE_NOT_THERE:
-        snprintf(result->not_delta, sizeof result->not_delta, "there was no database at '%s'", o->path);
-        return restore_whole(c, o, p, TARGET_REFUSE, result, e);
-    case INPLACE_UNFIT:
-        if (!(o->flags & RESTORE_FORCE)) {
-            err_set(e, ERR_EXISTS, 0, "'%s' is no SQLite database of whole pages: it can't be rewritten in place",
-                    o->path);
-            return err_hint(e, "restore to another path with -o, or say --force to replace it");
-        }
-        snprintf(result->not_delta, sizeof result->not_delta, "'%s' was no database", o->path);
-        break;
-    case INPLACE_READY:
-        snprintf(result->not_delta, sizeof result->not_delta,
-                 "its pages had %" PRIu32 " bytes, those of the replica have %" PRIu32, page_size, p->page_size);
-        break;
-    }
-    return restore_whole(c, o, p, replace(o), result, e);
+    return a->result->delta ? rc : restore_not_in_place(a, fit, page_size, e);
 }
 
-/* Of a remote replica the records that the plan will probably need: from the newest base that may serve on. */
+/* ---- tries */
+
+/* Asks a slow store to fetch ahead the records that the plan probably needs: from the newest base that may serve on. */
 static void prefetch(const struct catalog *c, uint64_t txid)
 {
     uint64_t start = 0;
@@ -184,8 +226,8 @@ static void prefetch(const struct catalog *c, uint64_t txid)
     catalog_prefetch(c, start ? start - 1 : 0, txid);
 }
 
-/* Nothing was ever replicated to this place, and that is fine? Only opening the store and listing it may ask: later on "not found"
- * speaks of a restore point. */
+/* Checks whether an error of opening or listing the replica means that there is none, and that this is allowed. Only
+ * for these two steps: later on, ERR_NOTFOUND means a restore point. */
 static bool accept_no_replica(const struct restore_options *o, struct restore_result *ret_result, const struct err *e)
 {
     if (e->code != ERR_NOTFOUND || !(o->flags & RESTORE_IF_REPLICA))
@@ -195,34 +237,58 @@ static bool accept_no_replica(const struct restore_options *o, struct restore_re
     return true;
 }
 
+static int make_plan(struct attempt *a, struct err *e)
+{
+    uint64_t txid = a->options->txid;
+    if ((a->options->flags & RESTORE_BY_TIME) && points_at_time(a->catalog, a->options->time_ms, &txid, e))
+        return -1;
+    prefetch(a->catalog, txid);
+    return points_plan(a->catalog, txid, &a->plan, e);
+}
+
 static int restore_once(struct replica_handle *r, const struct restore_options *options,
                         struct restore_result *ret_result, struct err *e)
 {
-    struct catalog *c = &r->catalog;
-    struct plan p = {0};
-    int rc = replica_handle_list(r, e);
-    uint64_t txid = options->txid;
-    if (rc != 0 && accept_no_replica(options, ret_result, e))
-        return 0;
-    if (rc == 0 && (options->flags & RESTORE_BY_TIME))
-        rc = points_at_time(c, options->time_ms, &txid, e);
-    if (rc == 0) {
-        prefetch(c, txid);
-        rc = points_plan(c, txid, &p, e);
-    }
+    struct attempt a = {.catalog = &r->catalog, .options = options, .result = ret_result};
+    if (replica_handle_list(r, e))
+        return accept_no_replica(options, ret_result, e) ? 0 : -1;
+    int rc = make_plan(&a, e);
     if (rc == 0)
-        rc = describe(c, &p, ret_result, e);
+        rc = describe(&a, e);
     if (rc == 0 && (options->flags & RESTORE_DELTA))
-        rc = restore_delta(c, options, &p, ret_result, e);
+        rc = restore_delta(&a, e);
     else if (rc == 0)
-        rc = restore_whole(c, options, &p, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE,
-                           ret_result, e);
-    plan_release(&p);
+        rc = restore_whole(&a, options->flags & RESTORE_FORCE ? replace(options) : TARGET_REFUSE, e);
+    plan_release(&a.plan);
+    return rc;
+}
+
+static void pause_before_try(const struct store *store, const struct restore_options *o, int tries)
+{
+    for (int64_t ms = 0; store->slow && ms < (int64_t)tries * PLAN_PAUSE_MS && !is_canceled(o); ms += SLICE_MS)
+        clock_sleep_us(1000 * SLICE_MS);
+}
+
+/* Tries again while objects of the plan are gone: retention has replaced them by others. */
+static int restore_in_tries(struct replica_handle *r, const struct restore_options *options,
+                            struct restore_result *ret_result, struct err *e)
+{
+    struct restore_options again = *options;
+    again.flags &= ~(unsigned)RESTORE_IF_REPLICA; /* there was a replica: if it is gone now, that is an error */
+    int rc = restore_once(r, options, ret_result, e);
+    for (int tries = 1; tries < PLANS_MAX && rc != 0 && e->code == ERR_GONE; tries++) {
+        log_info("%s; it was listed before: planning again", e->msg);
+        pause_before_try(r->store, options, tries);
+        rc = restore_once(r, &again, ret_result, e);
+    }
+    if (rc != 0 && e->code == ERR_GONE)
+        e->code = ERR_CORRUPT; /* listed again and again, and never there */
     return rc;
 }
 
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e)
 {
+    assert(options->url && (options->path || (options->flags & RESTORE_DRY_RUN)));
     struct replica_handle r;
     enum target_found found = TARGET_FREE;
     if ((options->flags & RESTORE_IF_NO_DB) && target_look(options->path, &found, e))
@@ -235,20 +301,7 @@ int restore_run(const struct restore_options *options, struct restore_result *re
         .mode = STORE_READ, .cancel = options->cancel, .retrying = options->retrying};
     if (replica_handle_open(&r, options->url, &replica, e)) /* a folder that is not there */
         return accept_no_replica(options, ret_result, e) ? 0 : -1;
-    int rc = restore_once(&r, options, ret_result, e);
-    struct restore_options again = *options;
-    again.flags &= ~(unsigned)RESTORE_IF_REPLICA; /* there was one: if it is gone now, that is no "nothing there" */
-    /* Retention works beside us: what replaces a planned object is there. */
-    for (int i = 1; i < PLANS_MAX && rc != 0 && e->code == ERR_GONE; i++) {
-        log_info("%s; it was listed before: planning again", e->msg);
-        for (int k = 0;
-             r.store->slow && k < i * PLAN_PAUSE_MS / SLICE_MS && !(options->cancel && atomic_load(options->cancel));
-             k++)
-            clock_sleep_us(1000 * SLICE_MS);
-        rc = restore_once(&r, &again, ret_result, e);
-    }
-    if (rc != 0 && e->code == ERR_GONE)
-        e->code = ERR_CORRUPT; /* the replica names it again and again: so it must be there */
+    int rc = restore_in_tries(&r, options, ret_result, e);
     replica_handle_close(&r);
     return rc;
 }

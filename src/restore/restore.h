@@ -1,5 +1,5 @@
-/* restore/restore.h - `seawall restore`: plan, fetch, apply, prove, put in place. With RESTORE_DELTA a database that is there gets
- * only the pages that differ (delta.h). Taking it back is for undo.h. */
+/* restore/restore.h - `seawall restore`: plan, fetch, apply, check, put in place. With RESTORE_DELTA, a database that
+ * is there gets only the pages that differ (delta.h). undo.h takes a restore back. */
 #ifndef SEAWALL_RESTORE_RESTORE_H
 #define SEAWALL_RESTORE_RESTORE_H
 
@@ -13,46 +13,51 @@ enum restore_flags {
     RESTORE_FORCE = 1,           /* replace what is at the target */
     RESTORE_INTEGRITY_CHECK = 2, /* PRAGMA integrity_check on the new database before it takes its place */
     RESTORE_DRY_RUN = 4,         /* plan only */
-    RESTORE_BY_TIME = 8,
-    RESTORE_IF_NO_DB = 16,   /* a database at the target is no error, and the end of it */
-    RESTORE_IF_REPLICA = 32, /* a place without a replica is no error */
-    RESTORE_DELTA = 64,      /* rewrite in the database that is there only what differs */
-    RESTORE_NO_UNDO = 128,   /* of what is replaced nothing is kept */
+    RESTORE_BY_TIME = 8,         /* options.time_ms counts, not options.txid */
+    RESTORE_IF_NO_DB = 16,       /* a database at the target is not an error, and nothing is done */
+    RESTORE_IF_REPLICA = 32,     /* a place without a replica is not an error */
+    RESTORE_DELTA = 64,          /* rewrite, in the database that is there, only the pages that differ */
+    RESTORE_NO_UNDO = 128,       /* keep nothing of what is replaced */
 };
 
 struct restore_options {
     const char *url;
-    const char *path; /* NULL with RESTORE_DRY_RUN */
-    uint64_t txid;    /* or POINT_NEWEST */
-    int64_t time_ms;  /* with RESTORE_BY_TIME, instead of txid: the newest restore point not after it */
-    unsigned flags;
-    unsigned jobs; /* threads; 0: by the kind of store */
-    const atomic_bool *cancel;
-    void (*retrying)(const struct err *e); /* the store takes more than two tries; may be NULL */
-    void (*progress)(void *context, uint64_t done, uint64_t total);
+    const char *path;                      /* of the target; NULL with RESTORE_DRY_RUN */
+    uint64_t txid;                         /* or POINT_NEWEST */
+    int64_t time_ms;                       /* RESTORE_BY_TIME: restore the newest restore point that is not after it */
+    unsigned flags;                        /* enum restore_flags */
+    unsigned jobs;                         /* threads; 0: by the kind of store */
+    const atomic_bool *cancel;             /* when it becomes true: ERR_CANCELED. May be NULL */
+    void (*retrying)(const struct err *e); /* called when the store needs more than two tries; may be NULL */
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes; may be NULL */
     void *context;
 };
 
 enum restore_outcome {
-    RESTORE_DONE,          /* restored; with RESTORE_DRY_RUN: would be */
-    RESTORE_NOTHING_TO_DO, /* RESTORE_IF_NO_DB: the database is there already; the store was not asked */
-    RESTORE_NO_REPLICA,    /* RESTORE_IF_REPLICA: the store was asked, and has no object of a replica at this place */
+    RESTORE_DONE,          /* restored; with RESTORE_DRY_RUN: it can be restored */
+    RESTORE_NOTHING_TO_DO, /* RESTORE_IF_NO_DB: the database is there already; the store was not contacted */
+    RESTORE_NO_REPLICA,    /* RESTORE_IF_REPLICA: the store has no object of a replica at this place */
 };
 
 struct restore_result {
     enum restore_outcome outcome;
-    char no_replica[ERR_MSG_MAX]; /* RESTORE_NO_REPLICA: what the store said; the rest is for RESTORE_DONE */
-    struct commit_record record;
-    uint32_t page_size;
-    uint64_t newest_txid; /* of the replica, restorable or not */
-    size_t objects;
+    char no_replica[ERR_MSG_MAX]; /* RESTORE_NO_REPLICA: the error of the store */
+    /* The other fields are set with RESTORE_DONE only. */
+    struct commit_record record;  /* of the restore point */
+    uint32_t page_size;           /* bytes */
+    uint64_t newest_txid;         /* of the replica, even if it is not a restore point */
+    size_t objects;               /* in the plan */
     uint64_t bytes;               /* of these objects */
-    bool undo;                    /* what was there is kept */
-    bool delta;                   /* RESTORE_DELTA, and it was done so; otherwise see not_delta */
-    char not_delta[ERR_MSG_MAX];  /* why it was not; "" without RESTORE_DELTA */
-    struct delta_result in_place; /* delta */
+    bool undo;                    /* the database that was there is kept as the undo */
+    bool delta;                   /* with RESTORE_DELTA: only differing pages were written */
+    char not_delta[ERR_MSG_MAX];  /* with RESTORE_DELTA and not `delta`: why; otherwise "" */
+    struct delta_result in_place; /* if `delta` */
 };
 
+/* Restores. An error leaves the target as it was, with one exception: if only the state file can't be written, the
+ * database is restored all the same, and the message says so. ERR_NOTFOUND: no replica, or no such restore point.
+ * ERR_EXISTS: the target exists. ERR_BUSY: the target is in use. ERR_CORRUPT: the replica is damaged. ERR_CANCELED,
+ * ERR_CONFIG, ERR_IO, ERR_NOMEM, ERR_REMOTE. */
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e) MUST_CHECK;
 
 #endif

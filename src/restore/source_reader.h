@@ -1,7 +1,7 @@
 /* restore/source_reader.h - reads the blocks of one source after the other, in large reads.
  *
- * A reader belongs to one thread and to one pass. Its filter says which versions the pass needs: only blocks that hold such a
- * version are fetched, adjacent ones together. */
+ * A reader belongs to one thread and to one pass. Its filter says which versions the pass needs: only blocks that hold
+ * such a version are fetched, adjacent ones together. */
 #ifndef SEAWALL_RESTORE_SOURCE_READER_H
 #define SEAWALL_RESTORE_SOURCE_READER_H
 
@@ -16,8 +16,9 @@ struct source_origin {
     atomic_uint_fast64_t *fetched; /* borrowed: bytes of blocks and indexes that were read are added to it */
 };
 
-/* Reads the index of a source, and checks that the object is the one that the plan names. The caller releases *ret_segment.
- * ERR_GONE: the object was listed, and is not there any more: plan again. ERR_CORRUPT names the object. */
+/* Reads the index of a source, and checks that the object is the one that the plan names. The caller releases
+ * *ret_segment. ERR_GONE: the object was listed, and is not there any more: plan again. ERR_CORRUPT names the object.
+ */
 int source_load(const struct source_origin *from, const struct plan_source *source, struct codec *codec,
                 struct segment *ret_segment, struct err *e) MUST_CHECK;
 
@@ -47,8 +48,8 @@ void source_reader_free(struct source_reader *r); /* NULL does nothing */
 int source_reader_open(struct source_reader *r, const struct plan_source *source, const struct segment *index,
                        struct err *e) MUST_CHECK;
 
-/* Inflates the next block that holds a version which the filter needs, into r->raw. *ret_block is NULL after the last one.
- * Precondition: a source is open. ERR_GONE, ERR_CORRUPT, ERR_NOMEM, and what the store returns. */
+/* Inflates the next block that holds a version which the filter needs, into r->raw. *ret_block is NULL after the last
+ * one. Precondition: a source is open. ERR_GONE, ERR_CORRUPT, ERR_NOMEM, and what the store returns. */
 int source_reader_next(struct source_reader *r, const struct segment_block **ret_block, struct err *e) MUST_CHECK;
 
 /* Sets `e` to ERR_CORRUPT: the bytes of this version do not have its hash. Returns -1. */

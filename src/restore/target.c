@@ -17,7 +17,7 @@ static bool exists(const char *path)
     return lstat(path, &st) == 0;
 }
 
-/* What stands beside a database, and could hold commits that nobody else has. */
+/* ERR_EXISTS if a file that belongs to the database is not empty: it could hold commits that are nowhere else. */
 static int look_beside(const char *path, struct err *e)
 {
     static const char *const suffixes[] = {"-wal", "-journal"};
@@ -30,8 +30,8 @@ static int look_beside(const char *path, struct err *e)
             if (errno != ENOENT)
                 return err_sys(e, errno, "stat '%s'", beside);
         } else if (st.st_size > 0) {
-            err_set(e, ERR_EXISTS, 0, "'%s' is there without its database", beside);
-            return err_hint(e, "it can hold commits that no replica has; move it away if the replica is what counts");
+            err_set(e, ERR_EXISTS, 0, "'%s' exists without its database", beside);
+            return err_hint(e, "it can hold commits that no replica has; to restore all the same, move it away first");
         }
     }
     return 0;
@@ -45,14 +45,14 @@ int target_look(const char *path, enum target_found *ret_found, struct err *e)
         if (errno != ENOENT)
             return err_sys(e, errno, "stat '%s'", path);
         if (exists(path))
-            return err_set(e, ERR_EXISTS, 0, "'%s' is a link that leads nowhere", path);
+            return err_set(e, ERR_EXISTS, 0, "'%s' is a symbolic link to a file that does not exist", path);
         return look_beside(path, e);
     }
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
     if (st.st_size == 0) {
-        err_set(e, ERR_EXISTS, 0, "'%s' is an empty file: no database, and not nothing", path);
-        return err_hint(e, "a program may have it open and be about to write; if none has, remove it");
+        err_set(e, ERR_EXISTS, 0, "'%s' is an empty file, not a database", path);
+        return err_hint(e, "a program may have it open and be about to write to it; if none has, remove the file");
     }
     *ret_found = TARGET_DATABASE;
     return 0;
@@ -68,19 +68,19 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
     if (lstat(path, &st) == 0) {
         if (!S_ISREG(st.st_mode)) { /* --force would not help */
             err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
-            return err_hint(e, "-o takes the path of the database itself");
+            return err_hint(e, "give the path of the database file with -o");
         }
         if (overwrite == TARGET_REFUSE) {
             err_set(e, ERR_EXISTS, 0, "'%s' exists", path);
-            return err_hint(e, "restore to another path with -o, or say --force to replace it");
+            return err_hint(e, "restore to another path with -o, or replace the file with --force");
         }
         if (lock_check(path, e))
             return -1;
     }
     if (stage_begin(&t->stage, t->dir, 0644, e)) {
-        if (e->code == ERR_NOTFOUND) { /* of the target, not of the replica */
+        if (e->code == ERR_NOTFOUND) { /* ERR_NOTFOUND would mean that there is no replica */
             e->code = ERR_CONFIG;
-            return err_hint(e, "make the folder first");
+            return err_hint(e, "make the folder first, with mkdir -p '%s'", t->dir);
         }
         return -1;
     }
@@ -114,7 +114,8 @@ static int remove_companions(const char *path, struct err *e)
     return 0;
 }
 
-/* What is beside `from` and has something in it, but for an -shm, which holds nothing of its own, moves to be beside `to`. */
+/* Moves the files beside `from` that are not empty beside `to`, and removes the others. An -shm is removed: it holds no
+ * data of its own. */
 static int move_companions(const char *from, const char *to, struct err *e)
 {
     char old[PATH_TEXT_MAX], new[PATH_TEXT_MAX];
@@ -130,7 +131,7 @@ static int move_companions(const char *from, const char *to, struct err *e)
     return remove_companions(from, e);
 }
 
-/* Sets the old database aside, whole under its new name before it is gone from the old. */
+/* Gives the old database its new name. It is whole under that name before it loses the old one. */
 static int set_old_aside(const struct target *t, struct err *e)
 {
     char undo[PATH_TEXT_MAX];
@@ -138,7 +139,7 @@ static int set_old_aside(const struct target *t, struct err *e)
         return -1;
     if (!exists(t->path))
         return remove_companions(t->path, e);
-    if (t->overwrite == TARGET_REFUSE) /* it came while we worked: its -wal is not ours to take */
+    if (t->overwrite == TARGET_REFUSE) /* it appeared meanwhile: its -wal must stay */
         return err_set(e, ERR_EXISTS, 0, "'%s' exists now", t->path);
     if (lock_check(t->path, e) || remove_if_there(undo, e))
         return -1;
@@ -161,7 +162,7 @@ void target_forget_undo(const char *path, enum target_undo what)
     (void)rc;
 }
 
-/* Where the file system can't exchange names: three steps, with the name of the database on one of the two all the time. */
+/* Where the file system can't exchange names: in three steps. The name `path` exists at any moment. */
 static int swap_by_links(const char *path, const char *undo, const char *dir, struct err *e)
 {
     char aside[PATH_TEXT_MAX], hex[17];
@@ -195,7 +196,7 @@ int target_swap_undo(const char *path, struct err *e)
     return rc == 0 ? io_fsync_dir(dir, e) : rc;
 }
 
-/* The new file takes owner and mode of the old one; where there was none, the owner of the folder if we may. */
+/* Gives the new file owner and mode of the old one. If there is none: the owner of the folder, if we are root. */
 static int take_owner(const struct target *t, struct err *e)
 {
     struct stat st;
@@ -219,7 +220,7 @@ int target_commit(struct target *t, bool *ret_undo, struct err *e)
     if (rc == 0)
         rc = set_old_aside(t, e);
     if (rc == 0 && t->overwrite == TARGET_REFUSE)
-        rc = stage_link(&t->stage, t->path, e); /* exclusive: somebody may have come first */
+        rc = stage_link(&t->stage, t->path, e); /* exclusive: fails if a file has appeared there */
     else if (rc == 0) {
         rc = stage_name(&t->stage, t->dir, e);
         if (rc == 0)

@@ -1,14 +1,14 @@
-/* restore/target.h - the place where a restored database goes, and the moment it takes it.
+/* restore/target.h - the path where a restored database goes, and how it gets there.
  *
- * The new database is written to a file beside the target that nobody sees. Only when it is proven and synced:
- *   1. an old database at the target is linked to <target>-seawall-undo, its -wal and -journal renamed to go with it,
- *      so that the old one is whole under that name if the machine dies now;
- *   2. a stale -wal, -shm or -journal is gone from the target's name: it can't poison the new database;
- *   3. the new file is renamed over the target, the folder is synced;
- *   4. if no undo is to be kept, the old one is removed.
+ * The new database is written to a hidden file beside the target. When it is checked and synced:
+ *   1. An old database at the target is linked to <target>-seawall-undo; its -wal and -journal are renamed to match. If
+ *      the machine dies now, the old database is whole under that name.
+ *   2. Every -wal, -shm and -journal of the target is gone, so that it can't be applied to the new database.
+ *   3. The new file is renamed to the target. The folder is synced.
+ *   4. If no undo is wanted, the old database is removed.
  *
- * So a database has at most one undo, and an older one stays until there is a newer one. An undo is either a whole database, from
- * here, or the journal of a change in place, from inplace.h; its first bytes tell which. */
+ * So a database has at most one undo, and an older undo stays until there is a newer one. An undo is either a whole
+ * database, made here, or the journal of a change in place (inplace.h). Its first bytes tell which. */
 #ifndef SEAWALL_RESTORE_TARGET_H
 #define SEAWALL_RESTORE_TARGET_H
 
@@ -19,9 +19,9 @@
 #define UNDO_SUFFIX "-seawall-undo"
 
 enum target_overwrite {
-    TARGET_REFUSE,
+    TARGET_REFUSE,           /* an error if a file is there */
     TARGET_REPLACE,          /* the old database becomes the undo */
-    TARGET_REPLACE_FOR_GOOD, /* no undo is left */
+    TARGET_REPLACE_FOR_GOOD, /* the old database is removed; there is no undo */
 };
 
 struct target {
@@ -30,26 +30,35 @@ struct target {
     struct stage stage;
 };
 
-/* For --if-db-not-exists: is there a database? Only a regular file that is not empty is one. What may hold data, or is about to,
- * but is no database by itself, is an error, so that nobody decides over it unseen. ERR_EXISTS: an empty file; a -wal or -journal
- * with something in it, without a database; a link that leads nowhere. ERR_CONFIG: not a regular file. An undo alone holds what
- * somebody replaced on purpose, and counts as nothing. */
+/* For --if-db-not-exists: checks whether there is a database. A regular file that is not empty counts as a database. A
+ * file that is not one, but may hold data or get some, is an error, so that a person decides. An undo alone was
+ * replaced on purpose, and does not count. ERR_EXISTS: an empty file; a -wal or -journal that is not empty, without its
+ * database; a symbolic link to nothing. ERR_CONFIG: not a regular file. ERR_IO. */
 enum target_found { TARGET_FREE, TARGET_DATABASE };
 int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
 
-/* Checks that the place is free, or may be replaced and is not in use; makes the hidden file.
- * ERR_EXISTS: something is there. ERR_CONFIG: and it is not a regular file. ERR_BUSY: a process has it open. */
+/* Checks that the path is free, or may be replaced and is not in use. Makes the hidden file t->stage. The caller calls
+ * target_abort in any case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not
+ * exist. ERR_BUSY: a process has it open. ERR_IO. */
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e) MUST_CHECK;
-/* *ret_undo: something was there, and is kept as the undo. */
-int target_commit(struct target *t, bool *ret_undo, struct err *e) MUST_CHECK;
-void target_abort(struct target *t); /* after commit: does nothing */
 
-/* Exchanges the whole database that is the undo of `path` with the one at `path`, or puts it there if nothing is. Neither has
- * anything beside it that counts, and nobody has them open. There is a database at `path` at any moment. */
+/* Puts the new database in place. Precondition: t->stage holds it, checked. *ret_undo: the old database is kept as the
+ * undo. ERR_EXISTS: a file appeared there meanwhile. ERR_BUSY, ERR_IO. */
+int target_commit(struct target *t, bool *ret_undo, struct err *e) MUST_CHECK;
+
+/* Removes the hidden file. After target_commit it does nothing. */
+void target_abort(struct target *t);
+
+/* Exchanges the database at `path` with its undo, or moves the undo there if `path` is free. Preconditions: the undo is
+ * a whole database; no -wal or -journal of either holds changes; no process has them open. If there was a database at
+ * `path`, there is one at any moment. ERR_IO. */
 int target_swap_undo(const char *path, struct err *e) MUST_CHECK;
 
-/* Removes what belongs to an undo that is no more. Left-overs do no harm, so a failure is none. */
-enum target_undo { TARGET_UNDO_COMPANIONS, TARGET_UNDO_WHOLE };
+/* Removes the files that belong to an old undo. Ignores errors: files that are left do no harm. */
+enum target_undo {
+    TARGET_UNDO_COMPANIONS, /* only -wal, -journal and -shm of a whole database */
+    TARGET_UNDO_WHOLE,      /* the undo as well */
+};
 void target_forget_undo(const char *path, enum target_undo what);
 
 #endif

@@ -17,18 +17,30 @@
 
 static int changed_since(const struct inplace *ip, struct err *e)
 {
-    err_set(e, ERR_EXISTS, 0, "'%s' was changed since it was restored; it can't be undone in place", ip->path);
+    err_set(e, ERR_EXISTS, 0, "'%s' was changed since it was restored: the restore can't be undone", ip->path);
     return err_hint(e, "restore from the replica, with --txid or --time");
 }
 
-/* The pages of an undo fit one state only. */
-static int prove_as_left(const struct inplace *ip, const struct journal_reader *j, const struct undo_options *o,
-                         struct err *e)
+/* One undo in place. */
+struct change_back {
+    const struct undo_options *options;
+    struct inplace *ip;
+    struct journal_reader *journal;
+    struct map after;   /* owned: hashes of the pages of the undo */
+    uint64_t *before;   /* owned: hashes of the pages that they replace */
+    struct stage stage; /* a hidden file with the pages of the undo, each at its place */
+    struct undo_result *result;
+};
+
+/* Checks that the database is as the restore left it. */
+static int check_as_left(const struct change_back *b, struct err *e)
 {
-    const struct journal_note *note = &j->note;
+    const struct inplace *ip = b->ip;
+    const struct undo_options *o = b->options;
+    const struct journal_note *note = &b->journal->note;
     struct apply_options options = {.cancel = o->cancel, .progress = o->progress, .context = o->context};
     uint64_t checksum = 0;
-    if (ip->page_size != j->page_size || ip->pages != note->pages_after)
+    if (ip->page_size != b->journal->page_size || ip->pages != note->pages_after)
         return changed_since(ip, e);
     if (inplace_is_as_left(ip, note->inode, note->size, note->mtime_ns))
         return 0;
@@ -37,71 +49,77 @@ static int prove_as_left(const struct inplace *ip, const struct journal_reader *
     return checksum == note->checksum_after ? 0 : changed_since(ip, e);
 }
 
-/* Writes each page of the undo to its place in `fd`, and takes down its hash, and that of the page it replaces. */
-static int spread(const struct inplace *ip, struct journal_reader *j, int fd, struct map *after, uint64_t *before,
-                  struct err *e)
+/* Reads the hash of the page that is there now. */
+static int note_before(struct change_back *b, uint32_t pgno, uint8_t *page, struct err *e)
 {
-    uint8_t *page = malloc(PAGE_SIZE_MAX);
+    return pgno > b->ip->pages ? 0 : inplace_read(b->ip, pgno, page, &b->before[pgno - 1], e);
+}
+
+/* Writes each page of the undo to its place in the hidden file. Notes its hash, and the hash of the page that it
+ * replaces. */
+static int spread(struct change_back *b, uint8_t *page, struct err *e)
+{
+    struct journal_reader *j = b->journal;
     uint32_t pgno = 0;
-    int rc = page ? 0 : err_nomem(e, PAGE_SIZE_MAX);
-    if (rc == 0 && ftruncate(fd, (off_t)j->pages * j->page_size) != 0)
-        rc = err_sys(e, errno, "make room for %u pages", j->pages);
+    int rc = 0;
+    if (ftruncate(b->stage.fd, (off_t)j->pages * j->page_size) != 0)
+        return err_sys(e, errno, "make room for %u pages", j->pages);
     while (rc == 0 && (rc = journal_next(j, &pgno, page, e)) == 0 && pgno > 0) {
-        map_set(after, pgno, (struct map_entry){.hash = page_hash(pgno, page, j->page_size), .txid = 1});
-        rc = io_pwrite(fd, page, j->page_size, (uint64_t)(pgno - 1) * j->page_size, e);
-        if (rc == 0 && pgno <= ip->pages)
-            rc = inplace_read(ip, pgno, page, &before[pgno - 1], e);
+        map_set(&b->after, pgno, (struct map_entry){.hash = page_hash(pgno, page, j->page_size), .txid = 1});
+        rc = io_pwrite(b->stage.fd, page, j->page_size, (uint64_t)(pgno - 1) * j->page_size, e);
+        if (rc == 0)
+            rc = note_before(b, pgno, page, e);
     }
-    for (pgno = j->pages + 1; rc == 0 && pgno <= ip->pages; pgno++) /* the restore made it longer: these go */
-        if (pgno != lock_byte_page(ip->page_size))
-            rc = inplace_read(ip, pgno, page, &before[pgno - 1], e);
-    free(page);
+    for (pgno = j->pages + 1; rc == 0 && pgno <= b->ip->pages; pgno++) /* the restore made the file longer */
+        if (pgno != lock_byte_page(b->ip->page_size))
+            rc = note_before(b, pgno, page, e);
     return rc;
 }
 
-static int change_back(struct inplace *ip, const struct journal_reader *j, int source, const struct map *after,
-                       const uint64_t *before, const struct undo_options *o, struct undo_result *result, struct err *e)
+static int change_file(struct change_back *b, struct err *e)
 {
+    const struct journal_reader *j = b->journal;
     bool mismatch = false;
     struct change change = {.pages = j->pages,
-                            .source = source,
-                            .after = after,
-                            .before = before,
+                            .source = b->stage.fd,
+                            .after = &b->after,
+                            .before = b->before,
                             .checksum_before = j->note.checksum_after,
                             .checksum_after = j->note.checksum_before,
                             .txid_before = j->note.txid_after,
                             .txid_after = j->note.txid_before,
                             .database = j->note.database,
-                            .cancel = o->cancel,
-                            .flags = (o->flags & UNDO_KEEP ? INPLACE_KEEP_UNDO : 0u) |
-                                     (o->flags & UNDO_INTEGRITY_CHECK ? INPLACE_INTEGRITY_CHECK : 0u)};
-    *result = (struct undo_result){.rewritten = change_count(ip, &change),
-                                   .pages = j->pages,
-                                   .page_size = j->page_size,
-                                   .txid_undone = j->note.txid_after,
-                                   .txid = j->note.txid_before};
-    return inplace_change(ip, &change, &mismatch, e);
+                            .cancel = b->options->cancel,
+                            .flags = (b->options->flags & UNDO_KEEP ? INPLACE_KEEP_UNDO : 0u) |
+                                     (b->options->flags & UNDO_INTEGRITY_CHECK ? INPLACE_INTEGRITY_CHECK : 0u)};
+    *b->result = (struct undo_result){.rewritten = change_count(b->ip, &change),
+                                      .pages = j->pages,
+                                      .page_size = j->page_size,
+                                      .txid_undone = j->note.txid_after,
+                                      .txid = j->note.txid_before};
+    return inplace_change(b->ip, &change, &mismatch, e);
 }
 
-static int undo_in_place(struct inplace *ip, struct journal_reader *j, const struct undo_options *o,
-                         struct undo_result *result, struct err *e)
+static int undo_in_place(struct change_back *b, struct err *e)
 {
-    struct stage stage = STAGE_NONE;
-    struct map after = {.fd = -1};
-    if (prove_as_left(ip, j, o, e))
+    uint32_t pages = b->ip->pages;
+    if (check_as_left(b, e))
         return -1;
-    map_init_memory(&after, j->page_size);
-    uint64_t *before = calloc(ip->pages, sizeof *before);
-    int rc = before ? map_resize(&after, j->pages, e) : err_nomem(e, ip->pages * sizeof *before);
+    map_init_memory(&b->after, b->journal->page_size);
+    b->before = calloc(pages, sizeof *b->before);
+    uint8_t *page = malloc(PAGE_SIZE_MAX);
+    int rc = b->before && page ? map_resize(&b->after, b->journal->pages, e)
+                               : err_nomem(e, pages * sizeof *b->before + PAGE_SIZE_MAX);
     if (rc == 0)
-        rc = stage_begin(&stage, ip->dir, 0600, e);
+        rc = stage_begin(&b->stage, b->ip->dir, 0600, e);
     if (rc == 0)
-        rc = spread(ip, j, stage.fd, &after, before, e);
+        rc = spread(b, page, e);
     if (rc == 0)
-        rc = change_back(ip, j, stage.fd, &after, before, o, result, e);
-    stage_end(&stage);
-    map_release(&after);
-    free(before);
+        rc = change_file(b, e);
+    stage_end(&b->stage);
+    map_release(&b->after);
+    free(b->before);
+    free(page);
     return rc;
 }
 
@@ -111,7 +129,7 @@ static int undo_whole(const char *path, const char *undo, const struct undo_opti
                       struct err *e)
 {
     *result = (struct undo_result){.whole = true};
-    if (inplace_settle(undo, e)) /* its -wal and -journal lie beside it, under names that SQLite finds */
+    if (inplace_settle(undo, e)) /* its -wal and -journal are beside it, under the names that SQLite expects */
         return err_wrap(e, "the undo of '%s'", path);
     if ((o->flags & UNDO_INTEGRITY_CHECK) && integrity_check(undo, e))
         return -1;
@@ -123,7 +141,8 @@ static int undo_whole(const char *path, const char *undo, const struct undo_opti
 
 /* ---- either */
 
-/* What the state file says of the pages is of another database now. Who we are stays: the daemon compares all pages. */
+/* The map of the state file is not that of the database any more. The identity stays: the next daemon compares all
+ * pages. */
 static int forget_map(struct state *s, struct err *e)
 {
     struct state_position at = state_position(s);
@@ -132,7 +151,7 @@ static int forget_map(struct state *s, struct err *e)
     return state_sync(s, e);
 }
 
-/* Of something that is no database, or none: what lies beside it is not ours to remove. */
+/* Checks a path without a database: a -wal or -journal there that holds changes must not be removed. */
 static int check_place(const char *path, enum inplace_fit fit, struct err *e)
 {
     bool needs = false;
@@ -140,8 +159,8 @@ static int check_place(const char *path, enum inplace_fit fit, struct err *e)
         return -1;
     if (!needs)
         return 0;
-    err_set(e, ERR_EXISTS, 0, "there is no database at '%s', but a -wal or -journal that holds something", path);
-    return err_hint(e, "move it away first");
+    err_set(e, ERR_EXISTS, 0, "there is no database at '%s', but a -wal or -journal that is not empty", path);
+    return err_hint(e, "move it away first, then run the command again");
 }
 
 static int put_back(const char *undo, const struct undo_options *o, struct undo_result *result, struct err *e)
@@ -158,7 +177,10 @@ static int put_back(const char *undo, const struct undo_options *o, struct undo_
     if (rc == 0 && is_journal && fit != INPLACE_READY)
         rc = err_set(e, ERR_EXISTS, 0, "'%s' is not the database that was restored there", o->path);
     else if (rc == 0 && is_journal)
-        rc = undo_in_place(&ip, &j, o, result, e);
+        rc = undo_in_place(
+            &(struct change_back){
+                .options = o, .ip = &ip, .journal = &j, .after = {.fd = -1}, .stage = STAGE_NONE, .result = result},
+            e);
     else if (rc == 0)
         rc = undo_whole(o->path, undo, o, result, e);
     inplace_close(&ip);
@@ -175,15 +197,15 @@ int undo_run(const struct undo_options *options, struct undo_result *ret_result,
     if (path_format(undo, e, "%s" UNDO_SUFFIX, options->path))
         return -1;
     if (access(undo, F_OK) != 0)
-        return errno == ENOENT ? err_set(e, ERR_NOTFOUND, 0, "there is nothing to undo: no '%s'", undo)
+        return errno == ENOENT ? err_set(e, ERR_NOTFOUND, 0, "nothing to undo: '%s' does not exist", undo)
                                : err_sys(e, errno, "look for '%s'", undo);
     if (delta_hold_state(&state, options->path, &held, &found, e))
         return -1;
     int rc = put_back(undo, options, ret_result, e);
     if (rc != 0 && e->code == ERR_CORRUPT)
-        e->code = ERR_IO; /* it is no replica that is damaged */
+        e->code = ERR_IO; /* ERR_CORRUPT would mean that the replica is damaged */
     struct err other;
-    if (rc == 0 && held && forget_map(&state, &other)) /* it does not match the file any more, and shows so */
+    if (rc == 0 && held && forget_map(&state, &other)) /* the next start notices that the map does not match */
         log_warn("the state file of '%s' could not be written: %s", options->path, other.msg);
     if (held)
         state_close(&state);

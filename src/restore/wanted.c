@@ -91,7 +91,8 @@ static bool is_of_target(const struct wanted *w, const struct version *v)
     return v->txid <= w->plan->record.txid && v->pgno <= w->plan->record.pages;
 }
 
-/* Goes over the whole index before any version is chosen: earlier versions of a page come before the one that makes it wanted. */
+/* Goes over the whole index before any version is chosen: earlier versions of a page come before the one that makes it
+ * wanted. */
 static void want_what_changed(struct wanted *w, const struct segment *s)
 {
     for (uint32_t i = 0; i < s->trailer.version_count; i++) {

@@ -1,11 +1,11 @@
 /* restore/wanted.h - which pages a restore still looks for, and therefore which objects it reads.
  *
- * A restore into an empty file wants every page. A caller that has most pages already (restore/delta.h) wants the others only:
- * the pages that it lacks, and the pages that changed after the txid up to which it knows the history.
+ * A restore into an empty file wants every page. A caller that has most pages already (restore/delta.h) wants the
+ * others only: the pages that it lacks, and the pages that changed after the txid up to which it knows the history.
  *
- * Objects are asked for from the newest to the oldest. Once every wanted page has an image, older objects are not needed: the
- * patches that follow an image are in the newer objects, which were read. So what is read depends on what differs, not on the size
- * of the database. One thread. */
+ * Objects are asked for from the newest to the oldest. Once every wanted page has an image, older objects are not
+ * needed: the patches that follow an image are in the newer objects, which were read. So what is read depends on what
+ * differs, not on the size of the database. One thread. */
 #ifndef SEAWALL_RESTORE_WANTED_H
 #define SEAWALL_RESTORE_WANTED_H
 
@@ -36,13 +36,13 @@ static inline bool wanted_page(const struct wanted *w, uint32_t pgno)
 /* False: the wanted pages are complete, and nothing newer is unknown. No object has to be read at all. */
 bool wanted_any(const struct wanted *w);
 
-/* Checks whether a source has to be read. Precondition: every newer source that was needed has been chosen from. Sources are asked
- * for from the newest to the oldest, a segment before its parts. *part_of_needed carries over from the segment to its parts: the
- * caller sets it to false before the first call and passes the same variable to each. */
+/* Checks whether a source has to be read. Precondition: every newer source that was needed has been chosen from.
+ * Sources are asked for from the newest to the oldest, a segment before its parts. *part_of_needed carries over from
+ * the segment to its parts: the caller sets it to false before the first call and passes the same variable to each. */
 bool wanted_needs(const struct wanted *w, const struct plan_source *source, bool *part_of_needed);
 
-/* Chooses from the index of a source: for each wanted page the newest image or zero version that is not after the target. Pages
- * that changed after known_upto become wanted. */
+/* Chooses from the index of a source: for each wanted page the newest image or zero version that is not after the
+ * target. Pages that changed after known_upto become wanted. */
 void wanted_choose(struct wanted *w, const struct segment *index);
 
 #endif

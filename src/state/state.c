@@ -310,7 +310,7 @@ static bool map_entries(struct state *s, uint64_t file_size)
     return true;
 }
 
-/* Loads the map of the file into s->map. False: it is not whole, or not the map of the identity; then s->map is empty. */
+/* Loads the map of the file into s->map. False: it is not whole, or not that of the identity; then s->map is empty. */
 static bool load_map(struct state *s, uint64_t file_size)
 {
     struct map_header h = *map_header_of(s->record);

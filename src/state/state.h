@@ -4,35 +4,38 @@
  *   65536          map header                 4 KiB, byte order of the machine
  *   69632          map entries                16 bytes a page
  *
- * Slots. A synced slot is not overwritten before another slot is synced. A kill can tear the slot that is being written. A power
- * cut can tear every slot that was written since the last sync. The newest synced slot is always intact. The fourth slot is used
- * while a sync is under way, so that no writer waits for the sync.
+ * Slots. A synced slot is not overwritten before another slot is synced. A kill can tear the slot that is being
+ * written. A power cut can tear every slot that was written since the last sync. The newest synced slot is always
+ * intact. The fourth slot is used while a sync is under way, so that no writer waits for the sync.
  *
- * Seal. Identity and map header carry the same seal: a random number, counted up with each state. A map counts only if it is whole
- * and has the seal of the identity. So neither a map of another file nor a map of an earlier fate of this file can be taken for it.
+ * Seal. Identity and map header carry the same seal: a random number, counted up with each state. A map counts only if
+ * it is whole and has the seal of the identity. So neither a map of another file nor a map of an earlier fate of this
+ * file can be taken for it.
  *
  * What state_open reports, by what it finds:
  *
  *   identity \ map    intact      torn        older       copied from     gone
  *                                                         elsewhere
  *   intact            INTACT      MAP_LOST    MAP_LOST    MAP_LOST        MAP_LOST
- *   newest slot torn  by the slot before it: INTACT if the map has its seal (only the entry of a replica was newer), else MAP_LOST
+ *   newest slot torn  by the slot before it: INTACT if the map has its seal (only the entry of a replica was newer),
+ *                     else MAP_LOST
  *   older             MAP_LOST    MAP_LOST    INTACT      MAP_LOST        MAP_LOST
  *   copied, or gone   NEW         NEW         NEW         NEW             NEW
  *
  *   INTACT    capture continues from the recorded position, if the WAL still continues it
- *   MAP_LOST  the map is empty. Objects that earlier runs put do not count as our past: each replica's index must be compared
+ *   MAP_LOST  the map is empty. Objects that earlier runs put do not count as our past: each replica's index must be
+ *             compared
  *   NEW       a new writer. A replica that has objects belongs to another writer (exit 6, or --take-over)
  *
- * An identity counts as copied if its binding names another place (machine, path) or another inode than that of its file.
- * An older identity with its own map is INTACT: a power cut took both back. It proves its own past; objects that were put later
- * are beyond the `upto` of its runs.
+ * An identity counts as copied if its binding names another place (machine, path) or another inode than that of its
+ * file. An older identity with its own map is INTACT: a power cut took both back. It proves its own past; objects that
+ * were put later are beyond the `upto` of its runs.
  *
  * An flock on the file keeps a second daemon away from the database.
  *
- * Who writes. The local job owns the map and says when a state is complete (state_commit). A ship job owns the entry of its
- * replica (state_set_replica). A restore owns the whole file (state_restart). The identity and its slots are private to state.c:
- * every change goes through the functions below, which take a lock. */
+ * Who writes. The local job owns the map and says when a state is complete (state_commit). A ship job owns the entry of
+ * its replica (state_set_replica). A restore owns the whole file (state_restart). The identity and its slots are
+ * private to state.c: every change goes through the functions below, which take a lock. */
 #ifndef SEAWALL_STATE_STATE_H
 #define SEAWALL_STATE_STATE_H
 
@@ -57,8 +60,9 @@ struct state {
     struct state_record *record; /* owned; NULL: not open */
 };
 
-/* Opens the state file of the database at `db_path`; makes it if there is none. *ret_found says what it held. The caller closes
- * the state with state_close. ERR_BUSY: another process has locked it. ERR_NOTFOUND: there is no database. ERR_CONFIG: the path is too long. ERR_IO. ERR_NOMEM. */
+/* Opens the state file of the database at `db_path`; makes it if there is none. *ret_found says what it held. The
+ * caller closes the state with state_close. ERR_BUSY: another process has locked it. ERR_NOTFOUND: there is no
+ * database. ERR_CONFIG: the path is too long. ERR_IO. ERR_NOMEM. */
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
 
 /* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */
@@ -85,10 +89,12 @@ struct identity state_identity(const struct state *s);
 /* Records a new position. Precondition: the map is that of the database after position->txid. txids never fall. */
 void state_commit(struct state *s, const struct state_position *position);
 
-/* Records that the newest captured commit is `txid`, and that the map is not a map of it. The next state_open finds MAP_LOST. */
+/* Records that the newest captured commit is `txid`, and that the map is not a map of it. The next state_open finds
+ * MAP_LOST. */
 void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
 
-/* Copies the entry of the replica at `url`, and its index. Makes the entry if there is none. ERR_LIMIT: too many replicas. */
+/* Copies the entry of the replica at `url`, and its index. Makes the entry if there is none. ERR_LIMIT: too many
+ * replicas. */
 int state_replica(struct state *s, const char *url, uint32_t *ret_index, struct identity_replica *ret_replica,
                   struct err *e) MUST_CHECK;
 
@@ -115,10 +121,11 @@ struct state_restart {
 /* Begins the history of a restored database at a restore point, and syncs the file.
  *   - the map becomes a copy of restart->map
  *   - earlier runs are not our past any more: they went on from the database that was replaced
- *   - the entry of the replica says that the replica is durable up to txid, with `head` as its head. Exception: the entry was of
- *     this replica before, and `head` is zeros. Then it keeps its position, and the next start compares the replica
- *   - position and file attributes are zeros: the state file does not claim that the map matches the database file; the next start
- *     verifies it (an undo can bring back a file that looks as an earlier checkpoint left it)
+ *   - the entry of the replica says that the replica is durable up to txid, with `head` as its head. Exception: the
+ *     entry was of this replica before, and `head` is zeros. Then it keeps its position, and the next start compares
+ *     the replica
+ *   - position and file attributes are zeros: the state file does not claim that the map matches the database file; the
+ *     next start verifies it (an undo can bring back a file that looks as an earlier checkpoint left it)
  * An error leaves the identity unchanged; the map may be lost. ERR_LIMIT, ERR_NOMEM, ERR_IO. */
 int state_restart(struct state *s, const struct state_restart *restart, struct err *e) MUST_CHECK;
 

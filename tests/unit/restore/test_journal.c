@@ -28,7 +28,7 @@ static void journal_of(struct journal_writer *j, const uint8_t *bytes, uint32_t 
 {
     struct stat like = {.st_mode = 0640, .st_uid = geteuid(), .st_gid = getegid()};
     struct err e;
-    assert_ok(journal_begin(j, temp_dir, page_size, pages, &like, &e), &e);
+    assert_ok(journal_begin(j, &(struct journal_database){temp_dir, page_size, pages, &like}, &e), &e);
     for (uint32_t pgno = 1; pgno <= pages; pgno++)
         assert_ok(journal_add(j, pgno, bytes + (size_t)(pgno - 1) * page_size, &e), &e);
     assert_ok(journal_finish(j, &e), &e);
@@ -106,7 +106,8 @@ static void unpublished_it_leaves_nothing(void **state)
     journal_end(&j);
     assert_int_equal(rmdir(temp_dir), 0);
     assert_int_equal(mkdir(temp_dir, 0700), 0);
-    assert_error(journal_begin(&j, temp_path("nowhere"), 512, 1, &(struct stat){.st_mode = 0600}, &e), &e,
+    const struct stat like = {.st_mode = 0600};
+    assert_error(journal_begin(&j, &(struct journal_database){temp_path("nowhere"), 512, 1, &like}, &e), &e,
                  ERR_NOTFOUND);
     journal_end(&j);
 }
