@@ -5,6 +5,7 @@
   - each key of src/s3/config.c stands under S3 URLS in man/seawall.1, with its values, its default and its range;
   - man/seawall.conf.5 names all options and keys, and so does etc/seawall.conf, with the defaults of the options;
   - each option that a command of src/cli accepts stands in the man page's section of the command and in its `help`, and the other way round;
+  - the messages that the man page quotes under DIAGNOSTICS are in src;
   - links in the pages of Markdown lead to files that exist;
   - mandoc has nothing to warn of in the man pages;
   - no page speaks of the places where the program happens to be developed.
@@ -145,6 +146,24 @@ def check_commands(parts):
             yield f"src/cli/help.c: option '{name}' of 'seawall {command}' is missing"
         for name in sorted(helped - accepted):
             yield f"src/cli/help.c: 'seawall {command}' has no option '{name}'"
+
+
+# ---- messages
+
+def check_messages(section):
+    """The fixed parts of the messages that the page quotes must be in strings of src. A format can put words between them, so most
+    pairs of neighbouring words have to be there, not all."""
+    source = "\n".join(path.read_text() for path in sorted((ROOT / "src").glob("*/*.c")))
+    source = re.sub(r'" *(?:PRI\w+)? *\n? *"', "", source).replace('\\"', '"')
+    for line in re.findall(r"(?m)^\.TP\n\.(?:BI|B|BR) (.*)", section):
+        words = [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', line)]
+        for part in words[::2]:
+            for text in re.split(r"\\f[RIB].*?\\fB|\\f[RIB]|\.\.\.|[()]", part):
+                text = text.replace("\\-", "-").removeprefix("seawall: ").strip(" ':;,")
+                words_of_it = text.split()
+                pairs = [" ".join(pair) for pair in zip(words_of_it, words_of_it[1:])]
+                if len(pairs) > 2 and text not in source and sum(pair in source for pair in pairs) < 0.65 * len(pairs):
+                    yield f"man/seawall.1: DIAGNOSTICS quotes '{text}', which is not in src"
 
 
 # ---- the keys of s3:// URLs, and the configuration file
@@ -292,6 +311,8 @@ def problems():
         yield from check_table(options_in(parts.get("OPTIONS", "")))
         yield from check_commands(parts)
         yield from check_s3(parts.get("S3 URLS", ""))
+        for heading in ("INFO", "WARN", "ERROR", "At the end"):
+            yield from check_messages(parts.get(heading, ""))
     else:
         yield "man/seawall.1: is missing"
     yield from check_conf()
