@@ -69,9 +69,9 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c
 .PHONY: FORCE all tests check-here check-beside help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
-all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension
+all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
 
-help: ## this list
+help: ## print this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "Variables: V=1 (show commands), WERROR=1 (warnings are errors), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov, clang)"
@@ -153,7 +153,7 @@ $(B)/tests/%.so: tests/support/app/%.c $(STAMP)
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra $(ERRORS) -fPIC -shared -o $@ $< -ldl
 
-deps: ## install what is missing (Debian: apt; elsewhere it says what to install)
+deps: ## install missing packages for the build (Debian: apt-get; elsewhere it prints what to install)
 	@etc/install-deps build
 
 demo-deps:
@@ -163,7 +163,7 @@ check-deps:
 	@etc/install-deps check
 
 # Two at a time: the tests of S3, and of commands that wait for each other, wait more than they compute.
-check: check-deps ## install what is missing, build with warnings as errors, and run every test
+check: check-deps ## install missing packages, build with warnings as errors, and run every test
 	@$(MAKE) --no-print-directory -j2 WERROR=1 all tests
 	@$(MAKE) --no-print-directory -j2 --output-sync=target check-here check-beside
 	@echo "check: all tests passed"
@@ -224,7 +224,7 @@ check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## S3 as the Versity gateway 
 	tests/support/versitygw with $(B)/tests/versitygw sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=versitygw $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
-check-full: all ## the figures of the issue: a minute, 1 GB, every byte (about an hour)
+check-full: all ## the end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
 
 check-large: all ## gigabytes in one transaction, one database, one catch-up (three minutes, 16 GB of disk)
@@ -257,7 +257,7 @@ check-tsan-unit: ## unit tests under the thread sanitizer
 	@$(MAKE) --no-print-directory -j2 VARIANT=tsan all tests
 	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=tsan check-unit
 
-lint: ## rooms and arrows, formatting, man pages, banned calls
+lint: ## rooms and arrows, tests, documentation, wording, formatting
 	@tests/lint/rooms.py
 	@tests/lint/tests.py
 	@tests/lint/docs.py
@@ -269,7 +269,7 @@ format-check:
 	 else echo "lint: clang-format is not installed, formatting not checked"; fi
 
 FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-format: ## bring all C files into shape
+format: ## format all C files that git knows
 	clang-format -i $(FORMATTED)
 
 TIDY ?= $(SOURCES)
@@ -277,24 +277,24 @@ tidy: ## clang-tidy over all sources, or over those in TIDY
 	@printf '%s\n' $(sort $(TIDY)) | xargs -P$(shell nproc) -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"x"' -Isrc -Iinclude
 	@echo "tidy: $(words $(TIDY)) files, no findings"
 
-coverage: ## line coverage of the unit tests
+coverage: ## line coverage of the unit tests (needs gcovr)
 	$(MAKE) --no-print-directory VARIANT=cov all check-unit
 	gcovr -r . build/cov --filter src/ || true
 
-bench: all ## the figures, alone, with Seawall, and with Litestream where it is installed
+bench: all ## measure a writer alone, with Seawall, and with Litestream if it is installed
 	$(PYTHON) tests/bench/bench.py
 
-bench-s3: all $(B)/tests/s3tool ## the figures over S3: requests, latency, loss, memory; on a Ceph object gateway
+bench-s3: all $(B)/tests/s3tool ## measure over S3: requests, latency, loss, memory; on a Ceph object gateway
 	$(PYTHON) tests/bench/s3.py
 
-bench-history: all $(B)/tests/writer $(B)/tests/clockstep.so ## what history costs and gives back: bytes, requests, money, restores, memory (an hour, 45 GB of disk)
+bench-history: all $(B)/tests/writer $(B)/tests/clockstep.so ## measure what history costs and gives back (an hour, 45 GB of disk)
 	$(PYTHON) tests/bench/history.py
 
-demo: demo-deps ## the main job on a live database: write, kill, restore, compare
+demo: demo-deps ## ten seconds with a live database: write, kill, restore, compare
 	@$(MAKE) --no-print-directory all $(B)/tests/writer
 	@etc/demo $(B)
 
-install: all ## into DESTDIR and PREFIX
+install: all ## install into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/seawall \
 	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/seawall
 	install -m 755 $(B)/seawall $(DESTDIR)$(PREFIX)/bin/seawall
@@ -306,13 +306,13 @@ install: all ## into DESTDIR and PREFIX
 	install -m 644 etc/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
 	install -m 644 etc/cron.example $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
 
-uninstall: ## what install put there
+uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
 	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
 	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
 
-clean: ## everything that was built
+clean: ## remove everything that was built
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TRIAL_OBJECTS:.o=.d) $(B)/tests/property.d
