@@ -257,10 +257,10 @@ check-tsan-unit: ## unit tests under the thread sanitizer
 	@$(MAKE) --no-print-directory -j2 VARIANT=tsan all tests
 	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=tsan check-unit
 
-lint: ## rooms and arrows, tests, documentation, wording, formatting
+lint: $(B)/seawall ## rooms and arrows, tests, documentation, wording, formatting
 	@tests/lint/rooms.py
 	@tests/lint/tests.py
-	@tests/lint/docs.py
+	@SEAWALL=$(B)/seawall tests/lint/docs.py
 	@tests/lint/words.py
 	@$(MAKE) --no-print-directory format-check
 
@@ -294,6 +294,8 @@ demo: demo-deps ## ten seconds with a live database: write, kill, restore, compa
 	@$(MAKE) --no-print-directory all $(B)/tests/writer
 	@etc/demo $(B)
 
+COMPLETIONS := bash-completion/completions/seawall zsh/site-functions/_seawall fish/vendor_completions.d/seawall.fish
+
 install: all ## install into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/seawall \
 	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/seawall
@@ -305,11 +307,16 @@ install: all ## install into DESTDIR and PREFIX
 	install -m 644 man/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
 	install -m 644 etc/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
 	install -m 644 etc/cron.example $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
+	$(B)/seawall completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/seawall
+	$(B)/seawall completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_seawall
+	$(B)/seawall completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/seawall.fish
 
 uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
-	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
+	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example \
+	      $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
 	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
 
 clean: ## remove everything that was built

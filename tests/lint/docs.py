@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""What the documentation says against what the program does:
+"""Compares the documentation with the program. `seawall help --tables` prints the commands, options and keys of URLs.
 
-  - each option of src/config/options.c stands in man/seawall.1, with its default and its range;
-  - each key of src/s3/config.c stands under S3 URLS in man/seawall.1, with its values, its default and its range;
-  - man/seawall.conf.5 names all options and keys, and so does etc/seawall.conf, with the defaults of the options;
-  - each option that a command of src/cli accepts stands in the man page's section of the command and in its `help`, and the other way round;
-  - the messages that the man page quotes under DIAGNOSTICS are in src;
-  - links in the pages of Markdown lead to files that exist;
-  - mandoc has nothing to warn of in the man pages;
-  - no page speaks of the places where the program happens to be developed.
+  - OPTIONS of man/seawall.1 describes each option, with its default and its range, and no other;
+  - the section of a command in man/seawall.1 describes each of its flags, and no other; so does its line of SYNOPSIS;
+  - S3 URLS of man/seawall.1 describes each key of src/s3/config.c, with its values, its default and its range;
+  - man/seawall.conf.5 and etc/seawall.conf name all options and keys; etc/seawall.conf has the defaults of the options;
+  - the messages that man/seawall.1 quotes under DIAGNOSTICS are in src;
+  - links in Markdown pages lead to files that exist;
+  - mandoc has no warning for the man pages;
+  - no page names a folder of the machine on which the program is developed.
 
-Exits 1 and names each thing that is wrong."""
+SEAWALL is the program; default: build/seawall. Prints each problem, and exits with 1 if there is one."""
+import functools
+import json
+import os
 import pathlib
 import re
 import shutil
@@ -22,21 +25,20 @@ MAN = ROOT / "man" / "seawall.1"
 CONF = ROOT / "man" / "seawall.conf.5"
 SAMPLE = ROOT / "etc" / "seawall.conf"
 LINKED = ["README.md", "src/README.md", "docs/figures.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-ALWAYS = {"help", "h"}  # `help` need not say how to ask for it
-CONSTANTS = {"GIB": 1 << 30, "DAY": 86400000, "HOUR": 3600000, "AGE_MAX": 100 * 365 * 86400000, "KEEP_MAX": 100000, "UINT32_MAX": (1 << 32) - 1, "true": True, "false": False}
+PROGRAM = os.environ.get("SEAWALL", ROOT / "build" / "seawall")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "/s": 3600, "/m": 60, "/h": 1, "": 1}
 
 
 # ---- the man page, without its markup
 
 def plain(roff):
-    """The words of a piece of roff source: requests, font changes and escapes taken out."""
+    """The text of roff source without requests, font changes and escapes."""
     lines = []
     for line in roff.splitlines():
         if line.startswith('.\\"'):
             continue
         joined = re.match(r"\.(BR|RB|BI|IB|IR|RI) (.*)", line)
-        if joined:  # alternating fonts: the words stand without blanks in between
+        if joined:  # alternating fonts: no blanks between the words
             words = re.findall(r'"([^"]*)"|(\S+)', joined.group(2))
             line = "".join(quoted or bare for quoted, bare in words)
         else:
@@ -46,7 +48,7 @@ def plain(roff):
 
 
 def sections(roff):
-    """Heading -> source, for .SH and .SS alike; what stands under an .SS is not part of the .SH above it."""
+    """Heading -> source, for .SH and .SS alike. The text under an .SS is not part of the .SH above it."""
     found, heading = {}, ""
     for line in roff.splitlines():
         start = re.match(r'\.S[HS] "?(.*?)"?$', line)
@@ -68,84 +70,87 @@ def options_in(roff):
     """Name without dashes -> body, of the paragraphs that describe options."""
     found = {}
     for tag, body in tagged(roff):
-        for name in re.findall(r"(?:^|[ ,])--?([a-z][a-z-]*)", tag):
+        for name in re.findall(r"(?:^|[ ,])--?([a-z][a-z0-9-]*)", tag):
             found[name] = body
     return found
 
 
-# ---- the table of options
+# ---- the tables of the program
 
-def evaluate(text):
-    """The C constants that the table is written with."""
-    text = re.sub(r"UINT64_C\((\w+)\)", r"\1", text.strip())
-    if not re.fullmatch(r"[\w\s<()*+-]+", text):
-        raise ValueError(f"can't read '{text}'")
-    return eval(text, {"__builtins__": {}}, CONSTANTS)
+@functools.cache
+def tables():
+    """What `seawall help --tables` prints."""
+    return json.loads(subprocess.run([PROGRAM, "help", "--tables"], capture_output=True, check=True).stdout)
 
 
-def table():
-    """Yields name, kind, default, min, max, may_never of each entry."""
-    source = (ROOT / "src/config/options.c").read_text()
-    body = re.search(r"option_table\[\] = \{(.*?)\n\};", source, re.S).group(1)
-    entry = re.compile(r'\{"([a-z-]+)",\s*OPTION_(\w+),\s*FIELD\(\w+\),\s*([^,]+),\s*([^,]+),\s*([^,]+),\s*(true|false),')
-    for name, kind, *numbers in entry.findall(body):
-        yield (name, kind, *map(evaluate, numbers))
+def options():
+    return tables()["options"]
 
 
 def number(text):
-    """A value as an operator writes it; None: it is none."""
+    """A value as an operator writes it. None: it is not a value."""
     if text in ("yes", "no"):
         return int(text == "yes")
     parts = re.fullmatch(r"(\d+)([A-Za-z/]*)", text)
     return int(parts[1]) * UNITS[parts[2]] if parts and parts[2] in UNITS else None
 
 
-def check_table(described):
-    entries = list(table())
-    if not entries:
-        yield "src/config/options.c: no entry of option_table found; is it written in another way now?"
-    for name, kind, default, low, high, never in entries:
+def check_options(described):
+    if not options():
+        yield "seawall help --tables: no options"
+    for option in options():
+        name, default, limits = option["name"], option["default"], (number(option["min"]), number(option["max"]))
         body = described.get(name)
         if body is None:
-            yield f"man/seawall.1: --{name} of src/config/options.c is missing under OPTIONS"
+            yield f"man/seawall.1: --{name} is missing under OPTIONS"
             continue
         says = re.search(r"Default: ([\w/]+)\.", body)
-        if not says or number(says[1]) != default:
+        if not says or number(says[1]) != number(default):
             yield f"man/seawall.1: --{name}: the default is {default}, the page says {says[1] if says else 'none'}"
-        if kind == "YES_NO":
+        if option["yes_no"]:
             continue
         says = re.search(r"Range: ([\w/]+) to ([\w/]+)(, or never)?\.", body)
-        if not says or (number(says[1]), number(says[2])) != (low, high):
-            yield f"man/seawall.1: --{name}: the range is {low} to {high}, the page says {says[0] if says else 'none'}"
-        elif bool(says[3]) != never:
+        if not says or (number(says[1]), number(says[2])) != limits:
+            yield f"man/seawall.1: --{name}: the range is {option['min']} to {option['max']}, the page says {says[0] if says else 'none'}"
+        elif bool(says[3]) != option["never"]:
             yield f"man/seawall.1: --{name}: whether 'never' is a value differs"
-    for name in sorted(described.keys() - {e[0] for e in entries}):
-        yield f"man/seawall.1: --{name} under OPTIONS is not in src/config/options.c"
+    for name in sorted(described.keys() - {option["name"] for option in options()}):
+        yield f"man/seawall.1: --{name} under OPTIONS does not exist"
 
 
 # ---- commands
 
+def differences(what, flags, written):
+    """`flags`: of the command. `written`: the names and letters in the page. A flag is there by its name or its letter."""
+    for flag in flags:
+        if not written & {flag["name"], flag.get("letter", "")}:
+            yield f"{what}: '--{flag['name']}' is missing"
+    for name in sorted(written - {flag.get(key) for flag in flags for key in ("name", "letter")}):
+        yield f"{what}: there is no option '{name}'"
+
+
+def synopsis_of(page, command):
+    """The lines of SYNOPSIS for the command."""
+    return "\n".join(line for line in plain(page).splitlines() if re.match(rf"seawall {command}\b", line))
+
+
 def check_commands(parts):
-    help_texts = dict(re.findall(r"char (\w+)_help\[\] =(.*?);\n", (ROOT / "src/cli/help.c").read_text(), re.S))
-    for path in sorted((ROOT / "src/cli").glob("*.c")):
-        command = path.stem
-        accepted = set(re.findall(r'(?:strcmp\(args\.name, |args_flag\(&args, )"([^"]+)"\)', path.read_text()))
-        if not accepted:
-            continue
-        page = parts.get(f"seawall {command}")
+    for command in tables()["commands"]:
+        name, flags = command["name"], command["flags"]
+        page = parts.get(f"seawall {name}")
         if page is None:
-            yield f"man/seawall.1: no section 'seawall {command}'"
+            yield f"man/seawall.1: no section 'seawall {name}'"
             continue
-        described = set(options_in(page))
-        helped = set(re.findall(r"(?:^|[\s\"\[,])--?([a-z][a-z-]*)", help_texts.get(command, "")))
-        for name in sorted(accepted - described):
-            yield f"man/seawall.1: option '{name}' of 'seawall {command}' is missing"
-        for name in sorted(described - accepted):
-            yield f"man/seawall.1: 'seawall {command}' has no option '{name}'"
-        for name in sorted(accepted - helped - ALWAYS):
-            yield f"src/cli/help.c: option '{name}' of 'seawall {command}' is missing"
-        for name in sorted(helped - accepted):
-            yield f"src/cli/help.c: 'seawall {command}' has no option '{name}'"
+        yield from differences(f"man/seawall.1: seawall {name}", flags, set(options_in(page)))
+        line = synopsis_of(parts.get("SYNOPSIS", ""), name)
+        if not line:
+            yield f"man/seawall.1: SYNOPSIS has no line for 'seawall {name}'"
+        written = set(re.findall(r"(?<![\w-])--?([a-z][a-z0-9-]*)", line))
+        yield from differences(f"man/seawall.1: SYNOPSIS of seawall {name}", [f for f in flags if f["name"] != "help"], written)
+    names = {f"seawall {command['name']}" for command in tables()["commands"]}
+    for heading in parts:
+        if heading.startswith("seawall ") and heading not in names:
+            yield f"man/seawall.1: there is no command for the section '{heading}'"
 
 
 # ---- messages
@@ -190,12 +195,15 @@ def s3_table():
 
 def check_s3(section):
     entries = list(s3_table())
+    known = {key["name"] for store in tables()["stores"] for key in store["keys"]}
     described = {}
     for tag, body in tagged(section):
         name, _, values = tag.strip().partition("=")
         described[name] = (values.replace(" ", ""), body)
     if not entries:
         yield "src/s3/config.c: no entry of s3_options found; is it written in another way now?"
+    for name in sorted(known ^ {e[0] for e in entries}):
+        yield f"{name}: src/s3/config.c and `seawall help --tables` differ"
     for name, kind, values, default, limits in entries:
         if name not in described:
             yield f"man/seawall.1: {name} of src/s3/config.c is missing under S3 URLS"
@@ -225,7 +233,7 @@ def check_conf():
         yield "man/seawall.conf.5: is missing"
         return
     parts = sections(CONF.read_text())
-    for heading, names in (("Options", [e[0] for e in table()]), ("Replicas", [e[0] for e in s3_table()])):
+    for heading, names in (("Options", [option["name"] for option in options()]), ("Replicas", [e[0] for e in s3_table()])):
         for name in sorted(set(names) - words_of(parts.get(heading, ""))):
             yield f"man/seawall.conf.5: '{name}' is missing under {heading}"
 
@@ -243,18 +251,19 @@ def check_sample():
         elif re.match(r"[a-z0-9-]+ = ", text):
             key, _, value = text.partition(" = ")
             found[section, key] = value
-    for name, _, default, *_ in table():
+    for option in options():
+        name, default = option["name"], option["default"]
         value = found.pop(("seawall", name), None)
         if value is None:
             yield f"etc/seawall.conf: '{name}' is missing in [seawall]"
-        elif number(value) != default:
+        elif number(value) != number(default):
             yield f"etc/seawall.conf: '{name}' is {default} by default, not {value}"
     for name, *_ in s3_table():
         if found.pop(("replica", name), None) is None:
             yield f"etc/seawall.conf: '{name}' is missing in [replica]"
-    options = {e[0] for e in table()}
+    names = {option["name"] for option in options()}
     for section, key in sorted(found.keys() - {("replica", "url"), ("db", "replica")}):
-        if section != "db" or key not in options:
+        if section != "db" or key not in names:
             yield f"etc/seawall.conf: there is no '{key}' in [{section}]"
 
 
@@ -308,7 +317,7 @@ def check_places():
 def problems():
     if MAN.exists():
         parts = sections(MAN.read_text())
-        yield from check_table(options_in(parts.get("OPTIONS", "")))
+        yield from check_options(options_in(parts.get("OPTIONS", "")))
         yield from check_commands(parts)
         yield from check_s3(parts.get("S3 URLS", ""))
         for heading in ("INFO", "WARN", "ERROR", "At the end"):
@@ -324,6 +333,9 @@ def problems():
 
 
 def main():
+    if not os.access(PROGRAM, os.X_OK):
+        print(f"lint: documentation: {PROGRAM} is missing: run 'make' first")
+        return 1
     found = list(problems())
     for problem in found:
         print(problem)
