@@ -307,6 +307,7 @@ install: all ## install into DESTDIR and PREFIX
 	install -m 644 man/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
 	install -m 644 etc/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
 	install -m 644 etc/cron.example $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
+	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/seawall/LICENSE
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
 	$(B)/seawall completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/seawall
 	$(B)/seawall completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_seawall
@@ -316,6 +317,7 @@ uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
 	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example \
+	      $(DESTDIR)$(PREFIX)/share/doc/seawall/LICENSE \
 	      $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
 	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
 
