@@ -66,7 +66,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-here check-beside help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -162,22 +162,15 @@ demo-deps:
 check-deps:
 	@etc/install-deps check
 
-# Two at a time: the tests of S3, and of commands that wait for each other, wait more than they compute.
-check: check-deps ## install missing packages, build with warnings as errors, and run every test
+check: check-deps ## install missing packages, build with warnings as errors, and run every test (up to 15 minutes on two cores)
 	@$(MAKE) --no-print-directory -j2 WERROR=1 all tests
-	@$(MAKE) --no-print-directory -j2 --output-sync=target check-here check-beside
-	@echo "check: all tests passed"
+	@$(MAKE) --no-print-directory WERROR=1 check-parts
+
+CHECK_JOBS ?= 2
+check-parts: tests ## run the tests of `make check`: PARTS="unit sync" names some, CHECK_JOBS=2 run at a time
+	@$(PYTHON) tests/check.py --jobs $(CHECK_JOBS) $(PARTS)
 
 tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
-
-BESIDE := $(addsuffix .py,$(addprefix tests/e2e/test_,snapshot delta prune status sync verify_interval history history_in_trouble))
-
-check-here: tests ## every test that does not run beside it
-	@$(MAKE) --no-print-directory all lint check-unit check-fuzz check-property
-	@$(MAKE) --no-print-directory E2E="tests/e2e --ignore-glob=*/test_s3_* $(BESIDE:%=--ignore=%)" check-e2e
-
-check-beside: check-s3 ## S3, and the commands that ask, wait, and go back
-	@$(MAKE) --no-print-directory E2E="$(BESIDE)" check-e2e
 
 check-unit: $(UNIT_TESTS) ## unit tests
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))

@@ -8,7 +8,7 @@ SEAWALL_TEST_SCALE=X      stretches or shrinks the shorter ones (1)
 SEAWALL_TEST_PATIENCE=X   stretches deadlines, for sanitizers and slow machines (1)
 SEAWALL_TEST_SERVER=NAME  the S3 server: rgw (else), swift or versitygw; test_s3_servers.py is for each of them
 
-Each test works in build/tests/e2e/<name>, which stays behind when the test fails, with the daemon's log in it.
+Each test works in build/tests/e2e/<module>/<name>, which stays behind when the test fails, with the daemon's log in it.
 """
 import itertools
 import re
@@ -152,7 +152,8 @@ def programs():
 
 @pytest.fixture
 def stage(request):
-    folder = application.BUILD / "e2e" / re.sub(r"\W+", "-", request.node.name).strip("-")
+    module = request.node.module.__name__.removeprefix("test_")
+    folder = application.BUILD / "e2e" / module / re.sub(r"\W+", "-", request.node.name).strip("-")
     shutil.rmtree(folder, ignore_errors=True)
     if request.node.get_closest_marker("open_to_others"):
         folder.parent.mkdir(parents=True, exist_ok=True)
