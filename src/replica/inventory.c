@@ -160,10 +160,22 @@ static struct inventory_object object_of(const struct catalog_object *o)
     return out;
 }
 
-/* Level 0 and up, markers. */
-static int tell_proven(struct inventory *v, struct catalog_object *o, inventory_object_fn *fn, void *context,
-                       bool *stopped, struct err *e)
+struct teller {
+    struct inventory *v;
+    inventory_object_fn *fn;
+    void *context;
+    bool stopped; /* `fn` wants no more objects */
+};
+
+static void tell(struct teller *t, const struct inventory_object *o)
 {
+    t->stopped = t->stopped || t->fn(t->context, o) != 0;
+}
+
+/* A segment or a marker. */
+static int tell_loaded(struct teller *t, struct catalog_object *o, struct err *e)
+{
+    struct inventory *v = t->v;
     struct inventory_object out = object_of(o);
     const bool marker = out.kind == NAME_MARKER;
     if (load(v, o, e))
@@ -180,52 +192,54 @@ static int tell_proven(struct inventory *v, struct catalog_object *o, inventory_
     }
     if (!marker)
         catalog_spare(v->catalog, o);
-    *stopped = fn(context, &out) != 0;
+    tell(t, &out);
     return 0;
 }
 
-/* A chunk or a part, when everything that may name it was looked at. */
-static bool tell_named(const struct inventory *v, const struct catalog_object *o, const struct inventory_naming *naming,
-                       inventory_object_fn *fn, void *context)
+/* A chunk or a part, after all segments and markers that may name it. */
+static void tell_named(struct teller *t, const struct catalog_object *o, const struct inventory_naming *naming)
 {
     struct inventory_object out = object_of(o);
     out.min = naming->named ? naming->min : o->name.start;
     out.max = naming->max;
-    out.orphan = !naming->named && !v->unreadable;
-    out.unknown = !naming->named && v->unreadable;
-    return fn(context, &out) != 0;
+    out.orphan = !naming->named && !t->v->unreadable;
+    out.unknown = !naming->named && t->v->unreadable;
+    tell(t, &out);
 }
 
-static bool tell_base(const struct inventory *v, size_t *k, const struct name *upto, inventory_object_fn *fn,
-                      void *context)
+/* The chunks from *k on, up to and including those of the base that `upto` names; NULL: all. */
+static void tell_chunks(struct teller *t, size_t *k, const struct name *upto)
 {
-    const struct catalog *c = v->catalog;
-    for (; *k < c->chunk_count && (!upto || compare_bases(&c->chunks[*k].name, upto) <= 0); (*k)++)
-        if (tell_named(v, &c->chunks[*k], &v->chunk_names[*k], fn, context))
-            return true;
-    return false;
+    const struct catalog *c = t->v->catalog;
+    for (; !t->stopped && *k < c->chunk_count && (!upto || compare_bases(&c->chunks[*k].name, upto) <= 0); (*k)++)
+        tell_named(t, &c->chunks[*k], &t->v->chunk_names[*k]);
+}
+
+static void tell_identity(struct teller *t)
+{
+    const struct catalog *c = t->v->catalog;
+    const struct inventory_object id = {
+        .key = NAME_IDENTITY, .kind = NAME_OTHER, .time_ms = c->identity_time_ms, .size = c->identity_size};
+    tell(t, &id);
 }
 
 int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e)
 {
     struct catalog *c = v->catalog;
-    bool stopped = false;
+    struct teller t = {.v = v, .fn = fn, .context = context};
     size_t k = 0;
-    for (size_t i = 0; !stopped && i < catalog_segment_count(c); i++)
-        if (tell_proven(v, catalog_segment(c, i), fn, context, &stopped, e))
+    for (size_t i = 0; !t.stopped && i < catalog_segment_count(c); i++)
+        if (tell_loaded(&t, catalog_segment(c, i), e))
             return -1;
-    for (size_t i = 0; !stopped && i < c->marker_count; i++) {
-        stopped = tell_base(v, &k, &c->markers[i].name, fn, context);
-        if (!stopped && tell_proven(v, &c->markers[i], fn, context, &stopped, e))
+    for (size_t i = 0; !t.stopped && i < c->marker_count; i++) {
+        tell_chunks(&t, &k, &c->markers[i].name);
+        if (!t.stopped && tell_loaded(&t, &c->markers[i], e))
             return -1;
     }
-    stopped = stopped || tell_base(v, &k, NULL, fn, context);
-    for (size_t i = 0; !stopped && i < c->part_count; i++)
-        stopped = tell_named(v, &c->parts[i], &v->part_names[i], fn, context);
-    if (!stopped) {
-        struct inventory_object id = {
-            .key = NAME_IDENTITY, .kind = NAME_OTHER, .time_ms = c->identity_time_ms, .size = c->identity_size};
-        fn(context, &id);
-    }
+    tell_chunks(&t, &k, NULL);
+    for (size_t i = 0; !t.stopped && i < c->part_count; i++)
+        tell_named(&t, &c->parts[i], &v->part_names[i]);
+    if (!t.stopped)
+        tell_identity(&t);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* replica/object.c */
 #include "replica/object.h"
 
-#include "base/endian.h"
+#include <assert.h>
+#include <inttypes.h>
 
 bool object_fits_name(const struct name *n, const struct segment_info *i)
 {
@@ -22,42 +23,49 @@ bool object_fits_name(const struct name *n, const struct segment_info *i)
     }
 }
 
-/* `tail` holds the last tail->len bytes of an object of `size` bytes. */
-static int decode_trailer(const struct buf *tail, uint64_t size, struct segment_trailer *ret_trailer, struct err *e)
+static int of_object(const struct object_reader *r, struct err *e)
 {
-    if (size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)
-        return err_set(e, ERR_CORRUPT, 0, "%llu bytes are too few for a segment", (unsigned long long)size);
-    return segment_trailer_decode(tail->data + tail->len - SEGMENT_TRAILER_BYTES, size, ret_trailer, e);
+    return err_wrap(e, "object '%s'", r->key);
 }
 
-static int decode(struct store *store, const char *key, struct buf *tail, uint64_t size, struct codec *codec,
-                  enum segment_want want, struct segment *ret_segment, struct err *e)
+static int decode(struct object_reader *r, enum segment_want want, struct segment *ret_segment, struct err *e)
 {
+    struct buf *tail = r->tail;
     struct segment_trailer t = {0};
-    if (decode_trailer(tail, size, &t, e))
-        return err_wrap(e, "object '%s'", key);
-    size_t need = (size_t)(size - t.tail_offset);
+    if (r->size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)
+        return err_set(e, ERR_CORRUPT, 0, "object '%s': %" PRIu64 " bytes are too few for a segment", r->key, r->size);
+    if (segment_trailer_decode(tail->data + tail->len - SEGMENT_TRAILER_BYTES, r->size, &t, e))
+        return of_object(r, e);
+    size_t need = (size_t)(r->size - t.tail_offset);
     if (need > tail->len) {
         tail->len = 0;
-        if (buf_reserve(tail, need, e) || store_read(store, key, t.tail_offset, tail->data, need, e))
+        if (buf_reserve(tail, need, e) || store_read(r->store, r->key, t.tail_offset, tail->data, need, e))
             return -1;
         tail->len = need;
     }
-    if (tail->len == size && segment_header_check(tail->data, tail->len, e))
-        return err_wrap(e, "object '%s'", key);
-    if (segment_decode(&t, tail->data + tail->len - need, codec, want, ret_segment, e))
-        return err_wrap(e, "object '%s'", key);
+    if (tail->len == r->size && segment_header_check(tail->data, tail->len, e))
+        return of_object(r, e);
+    if (segment_decode(&t, tail->data + tail->len - need, r->codec, want, ret_segment, e))
+        return of_object(r, e);
     return 0;
+}
+
+int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want want, struct segment *ret_segment,
+                struct err *e)
+{
+    assert(tail_bytes >= SEGMENT_TRAILER_BYTES);
+    r->tail->len = 0;
+    if (store_read_tail(r->store, r->key, tail_bytes, r->tail, &r->size, e))
+        return -1;
+    return decode(r, want, ret_segment, e);
 }
 
 int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want,
                 struct segment *ret_segment, struct err *e)
 {
     struct buf tail = BUF_INIT(SEGMENT_BYTES_MAX);
-    uint64_t size = 0;
-    int rc = store_read_tail(store, key, OBJECT_TAIL_BYTES, &tail, &size, e);
-    if (rc == 0)
-        rc = decode(store, key, &tail, size, codec, want, ret_segment, e);
+    struct object_reader r = {.store = store, .codec = codec, .key = key, .tail = &tail};
+    int rc = object_read(&r, OBJECT_TAIL_BYTES, want, ret_segment, e);
     buf_release(&tail);
     return rc;
 }
@@ -66,16 +74,14 @@ int object_load_whole(struct store *store, const char *key, struct codec *codec,
                       struct digest *ret_digest, struct err *e)
 {
     struct buf whole = BUF_INIT(SEGMENT_BYTES_MAX);
-    uint64_t size = 0;
-    struct digest digest = {{0}};
-    int rc = store_read_tail(store, key, SEGMENT_BYTES_MAX, &whole, &size, e);
-    if (rc == 0)
-        rc = digest_of(whole.data, whole.len, &digest, e);
-    if (rc == 0)
-        rc = decode(store, key, &whole, size, codec, SEGMENT_WANT_RECORDS, ret_segment, e);
+    struct object_reader r = {.store = store, .codec = codec, .key = key, .tail = &whole};
+    int rc = object_read(&r, SEGMENT_BYTES_MAX, SEGMENT_WANT_RECORDS, ret_segment, e);
+    if (rc == 0) {
+        rc = digest_of(whole.data, whole.len, ret_digest, e);
+        if (rc)
+            segment_release(ret_segment);
+    }
     buf_release(&whole);
-    if (rc == 0)
-        *ret_digest = digest;
     return rc;
 }
 

@@ -1,5 +1,7 @@
-/* replica/object.h - objects of a replica, fetched and decoded. One read of the last 64 KiB has a small object whole and a large
- * one's records and index; only a larger index takes a second read. */
+/* replica/object.h - objects of a replica, fetched and decoded.
+ *
+ * One read of the last 64 KiB gets all of a small object, and the records and index of most large ones. A larger index takes a second
+ * read. */
 #ifndef SEAWALL_REPLICA_OBJECT_H
 #define SEAWALL_REPLICA_OBJECT_H
 
@@ -9,20 +11,35 @@
 
 #define OBJECT_TAIL_BYTES 65536
 
-/* Is what the trailer says what the key says? */
+/* Does the trailer describe the object that the key names? */
 bool object_fits_name(const struct name *n, const struct segment_info *i);
 
-/* ERR_CORRUPT, with the key in the message, for anything that is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE from the
- * store. */
+/* An object that is read. The caller sets the first four fields, and keeps what they point to. */
+struct object_reader {
+    struct store *store;
+    struct codec *codec;
+    const char *key;
+    struct buf *tail; /* after object_read: the last bytes of the object, at least all from info.tail_offset on */
+    uint64_t size;    /* after object_read: bytes of the whole object */
+};
+
+/* Reads at least the last `tail_bytes` bytes of the object, and decodes its trailer and the sections that `want` names. The caller
+ * releases *ret_segment.
+ * ERR_CORRUPT, with the key in the message: it is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE: as from the store. */
+int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want want, struct segment *ret_segment,
+                struct err *e) MUST_CHECK;
+
+/* The same in one call, for the sections alone. */
 int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want,
                 struct segment *ret_segment, struct err *e) MUST_CHECK;
 
-/* Also reads the whole object, checks its header and gives its digest: to link to it, or to tell whose it is. */
-int object_load_whole(struct store *store, const char *key, struct codec *codec, struct segment *ret_segment,
-                      struct digest *ret_digest, struct err *e) MUST_CHECK;
-
-/* The level-0 object that begins at txid `min`. ERR_CORRUPT: another kind of object lies under its name. */
+/* Reads the level-0 object that begins at txid `min`, whole: its records, and the SHA-256 of all its bytes.
+ * ERR_CORRUPT also if another kind of object has its key. */
 int object_load_level0(struct store *store, uint64_t min, struct codec *codec, struct segment *ret_segment,
                        struct digest *ret_digest, struct err *e) MUST_CHECK;
+
+/* The same for an object of any kind, by its key. */
+int object_load_whole(struct store *store, const char *key, struct codec *codec, struct segment *ret_segment,
+                      struct digest *ret_digest, struct err *e) MUST_CHECK;
 
 #endif

@@ -46,13 +46,12 @@ static bool starts_within(const struct decision *d, const struct retained_base *
     return o && o->segment && o->segment->trailer.info.max > b->start;
 }
 
-/* Notes which segments the plan takes. Not good: it takes something that is not there, or has nothing to do with the base. A plan
- * that takes no segment still needs the commit record of its target. */
+/* Notes which segments the plan takes, and in b->usable whether the base is of use: not if the plan takes an object that the listing
+ * lacks, or does not take the base. A plan without segments still needs the one that has the commit record of its target. */
 static int note_segments(const struct decision *d, struct retained_base *b, const struct plan *p,
-                         const struct segment_end *end, bool *ret_good, struct err *e)
+                         const struct segment_end *end, struct err *e)
 {
     bool from_base = false;
-    *ret_good = false;
     b->segments = calloc(p->source_count + 1, sizeof *b->segments); /* one more than sources, for the record */
     b->segment_count = 0;
     if (!b->segments)
@@ -69,7 +68,7 @@ static int note_segments(const struct decision *d, struct retained_base *b, cons
     from_base |= starts_within(d, b);
     if (b->segment_count == 0)
         b->segments[b->segment_count++] = catalog_segment_index(d->c, end->segment);
-    *ret_good = from_base;
+    b->usable = from_base;
     return 0;
 }
 
@@ -83,7 +82,7 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
     d->c->records_kept = alone.records_kept;
     if (rc)
         return e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
-    rc = note_segments(d, b, &p, end, &b->usable, e);
+    rc = note_segments(d, b, &p, end, e);
     plan_release(&p);
     if (!b->usable) {
         free(b->segments);
@@ -181,20 +180,32 @@ static int newest_first(const void *a, const void *b)
     return (x < y) - (x > y); /* the later start first */
 }
 
-/* The last of each of `count` periods that have one. */
-static void keep_last_of_each(struct decision *d, const struct retained_base *const *by_time, size_t n, uint64_t count,
-                              int64_t (*period_of)(int64_t), enum retention_reason reason)
+/* One of the keep-hourly, -daily, -weekly, -monthly rules. */
+struct calendar_rule {
+    uint64_t periods;                 /* so many of those that have a base keep their last one */
+    int64_t (*period_of)(int64_t ms); /* the number of the period that the moment is in */
+    enum retention_reason reason;
+};
+
+/* `by_time`: `n` bases, the newest first. */
+static void keep_last_of_each(struct decision *d, const struct calendar_rule *rule,
+                              const struct retained_base *const *by_time, size_t n)
 {
-    for (size_t i = 0; i < n && count > 0; i++)
-        if (i == 0 || period_of(by_time[i]->time_ms) != period_of(by_time[i - 1]->time_ms)) {
-            keep(d, by_time[i], reason);
-            count--;
+    uint64_t left = rule->periods;
+    for (size_t i = 0; i < n && left > 0; i++)
+        if (i == 0 || rule->period_of(by_time[i]->time_ms) != rule->period_of(by_time[i - 1]->time_ms)) {
+            keep(d, by_time[i], rule->reason);
+            left--;
         }
 }
 
 static int keep_by_calendar(struct decision *d, struct err *e)
 {
     const struct retention_policy *p = d->policy;
+    const struct calendar_rule rules[] = {{p->keep_hourly, hour_of, RETENTION_BASE_HOURLY},
+                                          {p->keep_daily, day_of, RETENTION_BASE_DAILY},
+                                          {p->keep_weekly, week_of, RETENTION_BASE_WEEKLY},
+                                          {p->keep_monthly, month_of, RETENTION_BASE_MONTHLY}};
     const struct retained_base **by_time = calloc(d->c->marker_count + 1, sizeof *by_time);
     size_t n = 0;
     if (!by_time)
@@ -203,10 +214,8 @@ static int keep_by_calendar(struct decision *d, struct err *e)
         if (d->bases[i].usable)
             by_time[n++] = &d->bases[i];
     qsort(by_time, n, sizeof *by_time, newest_first);
-    keep_last_of_each(d, by_time, n, p->keep_hourly, hour_of, RETENTION_BASE_HOURLY);
-    keep_last_of_each(d, by_time, n, p->keep_daily, day_of, RETENTION_BASE_DAILY);
-    keep_last_of_each(d, by_time, n, p->keep_weekly, week_of, RETENTION_BASE_WEEKLY);
-    keep_last_of_each(d, by_time, n, p->keep_monthly, month_of, RETENTION_BASE_MONTHLY);
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        keep_last_of_each(d, &rules[i], by_time, n);
     free(by_time);
     return 0;
 }

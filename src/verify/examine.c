@@ -116,51 +116,28 @@ static int check_content(const struct check *c, const struct item *it, const str
 
 /* ---- reading */
 
-struct whole { /* an object that is being read */
+struct whole { /* an object that is read */
     struct check *check;
     struct worker *worker;
-    const char *key;
-    uint64_t size;
-    uint64_t stored_at; /* worker->stored holds the bytes from here on */
+    struct object_reader reader; /* its tail is worker->tail */
+    uint64_t blocks_end;         /* offset behind the last block */
+    uint64_t stored_at;          /* worker->stored holds the bytes from this offset on */
 };
 
-/* Trailer, records, index and list into *ret_segment; worker->tail keeps the bytes. */
-static int read_tail(struct whole *o, struct segment *ret_segment, struct err *e)
+/* `n` bytes at `offset`, before the tail or in it. If they have to be fetched, the bytes behind them come along, READ_BYTES in all. */
+static int bytes_at(struct whole *o, uint64_t offset, size_t n, const uint8_t **ret_bytes, struct err *e)
 {
-    struct buf *tail = &o->worker->tail;
-    struct segment_trailer t = {0};
-    tail->len = 0;
-    if (store_read_tail(o->check->store, o->key, OBJECT_TAIL_BYTES, tail, &o->size, e))
-        return -1;
-    if (o->size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)
-        return err_set(e, ERR_CORRUPT, 0, "%" PRIu64 " bytes are too few for a segment", o->size);
-    if (segment_trailer_decode(tail->data + tail->len - SEGMENT_TRAILER_BYTES, o->size, &t, e))
-        return -1;
-    size_t need = (size_t)(o->size - t.tail_offset);
-    if (need > tail->len) {
-        tail->len = 0;
-        if (buf_reserve(tail, need, e) || store_read(o->check->store, o->key, t.tail_offset, tail->data, need, e))
-            return -1;
-        tail->len = need;
-    }
-    if (tail->len == o->size && segment_header_check(tail->data, tail->len, e))
-        return -1;
-    return segment_decode(&t, tail->data + tail->len - need, o->worker->codec, SEGMENT_WANT_ALL, ret_segment, e);
-}
-
-/* `n` bytes at `offset`, in front of the tail or in it. When they have to be fetched, those up to `ahead` come along. */
-static int bytes_at(struct whole *o, uint64_t offset, size_t n, size_t ahead, const uint8_t **ret_bytes, struct err *e)
-{
-    const struct buf *tail = &o->worker->tail;
+    const struct object_reader *r = &o->reader;
     struct buf *stored = &o->worker->stored;
-    if (offset >= o->size - tail->len) {
-        *ret_bytes = tail->data + (offset - (o->size - tail->len));
+    if (offset >= r->size - r->tail->len) {
+        *ret_bytes = r->tail->data + (offset - (r->size - r->tail->len));
         return 0;
     }
     if (offset < o->stored_at || offset + n > o->stored_at + stored->len) {
+        size_t ahead = o->blocks_end - offset < READ_BYTES ? (size_t)(o->blocks_end - offset) : READ_BYTES;
         size_t want = ahead > n ? ahead : n;
         stored->len = 0;
-        if (buf_reserve(stored, want, e) || store_read(o->check->store, o->key, offset, stored->data, want, e))
+        if (buf_reserve(stored, want, e) || store_read(r->store, r->key, offset, stored->data, want, e))
             return -1;
         stored->len = want;
         o->stored_at = offset;
@@ -186,19 +163,17 @@ static int read_whole(struct whole *o, const struct segment *s, struct digest *r
 {
     struct worker *w = o->worker;
     const uint8_t *bytes = NULL;
-    uint64_t end = s->trailer.tail_offset;
     int rc = 0;
+    o->blocks_end = s->trailer.tail_offset;
     o->stored_at = 0;
     w->stored.len = 0;
-    size_t ahead = end < READ_BYTES ? (size_t)end : READ_BYTES;
     digest_stream_begin(w->digest);
-    if (bytes_at(o, 0, SEGMENT_HEADER_BYTES, ahead, &bytes, e) || segment_header_check(bytes, (size_t)o->size, e))
+    if (bytes_at(o, 0, SEGMENT_HEADER_BYTES, &bytes, e) || segment_header_check(bytes, (size_t)o->reader.size, e))
         return -1;
     digest_stream_add(w->digest, bytes, SEGMENT_HEADER_BYTES);
     for (uint32_t k = 0; k < s->trailer.block_count; k++) {
         const struct segment_block *b = &s->blocks[k];
-        ahead = end - b->offset < READ_BYTES ? (size_t)(end - b->offset) : READ_BYTES;
-        if (check_canceled(o->check, e) || bytes_at(o, b->offset, b->stored_size, ahead, &bytes, e))
+        if (check_canceled(o->check, e) || bytes_at(o, b->offset, b->stored_size, &bytes, e))
             return -1;
         digest_stream_add(w->digest, bytes, b->stored_size);
         if (rc == 0)
@@ -206,7 +181,7 @@ static int read_whole(struct whole *o, const struct segment *s, struct digest *r
         if (rc == 0)
             rc = check_images(s, b, w->raw, e);
     }
-    size_t rest = (size_t)(o->size - end);
+    size_t rest = (size_t)(o->reader.size - o->blocks_end);
     digest_stream_add(w->digest, w->tail.data + w->tail.len - rest, rest);
     *ret_digest = digest_stream_end(w->digest);
     return rc;
@@ -215,17 +190,19 @@ static int read_whole(struct whole *o, const struct segment *s, struct digest *r
 static int read_object(struct check *c, struct worker *w, struct item *it, struct segment *ret_segment, struct err *e)
 {
     char key[NAME_MAX_BYTES];
-    struct whole o = {.check = c, .worker = w, .key = key};
+    struct whole o = {
+        .check = c, .worker = w, .reader = {.store = c->store, .codec = w->codec, .key = key, .tail = &w->tail}};
     name_format(&it->name, key);
-    if (read_tail(&o, ret_segment, e))
+    if (object_read(&o.reader, OBJECT_TAIL_BYTES, SEGMENT_WANT_ALL, ret_segment, e))
         return -1;
-    it->size = o.size;
+    it->size = o.reader.size;
+    const bool whole = w->tail.len == it->size;
     int rc = check_content(c, it, ret_segment, e);
     if (rc == 0 && check_is_full(c))
         rc = read_whole(&o, ret_segment, &it->digest, e);
-    else if (rc == 0 && w->tail.len == o.size)
+    else if (rc == 0 && whole)
         rc = digest_of(w->tail.data, w->tail.len, &it->digest, e);
-    it->digest_known = rc == 0 && (check_is_full(c) || w->tail.len == o.size);
+    it->digest_known = rc == 0 && (check_is_full(c) || whole);
     if (it->digest_known && it->listed && !digest_equal(&it->digest, &it->listed->digest)) {
         char owner[NAME_MAX_BYTES];
         name_format(&it->owner->name, owner);

@@ -9,27 +9,15 @@
  * the next segment before which nothing counts. Of a walk the steps are known beforehand, so indexes are read many at a time. */
 #include "verify/check.h"
 
-#include "base/array.h"
-#include "base/search.h"
+#include "verify/steps.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct track { /* sound segments of one level that have pages, ascending */
-    const struct item **list;
-    size_t count;
-};
-
-struct steps {
-    const struct item **list; /* segments, and markers to begin at */
-    size_t count, cap;
-};
-
 struct walk {
     struct check *check;
-    struct track tracks[SEGMENT_LEVEL_MAX + 1];
     struct steps steps;
     bool main;      /* the first one, which counts */
     struct map map; /* hash and txid of each page at `pos` */
@@ -39,127 +27,6 @@ struct walk {
     uint64_t ends_at;  /* nothing is to be compared after this txid; 0: all is */
     bool wrong;        /* has been told; until a checksum is right again */
 };
-
-/* ---- which way */
-
-static bool has_pages(const struct item *it)
-{
-    return it->sound && !(item_info(it)->flags & SEGMENT_BASE_ONLY);
-}
-
-static int make_tracks(struct walk *w, struct err *e)
-{
-    const struct check *c = w->check;
-    size_t n = catalog_segment_count(c->catalog);
-    for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
-        struct track *t = &w->tracks[level];
-        t->list = calloc(n + 1, sizeof *t->list);
-        if (!t->list)
-            return err_nomem(e, n * sizeof *t->list);
-        for (size_t i = 0; i < n; i++)
-            if (c->items[i].name.level == level && has_pages(&c->items[i]))
-                t->list[t->count++] = &c->items[i];
-        const struct item **fitting = realloc(t->list, (t->count + 1) * sizeof *t->list);
-        t->list = fitting ? fitting : t->list;
-    }
-    return 0;
-}
-
-struct track_query {
-    const struct track *track;
-    uint64_t txid;
-};
-
-static bool begins_after(const void *context, size_t index)
-{
-    const struct track_query *q = context;
-    return q->track->list[index]->name.min > q->txid;
-}
-
-/* The last one of the level that begins at `txid` or before, if it goes on to it. */
-static const struct item *track_at(const struct track *t, uint64_t txid)
-{
-    const struct track_query q = {t, txid};
-    size_t behind = search_first(t->count, begins_after, &q);
-    const struct item *last = behind > 0 ? t->list[behind - 1] : NULL;
-    return last && item_info(last)->max >= txid ? last : NULL;
-}
-
-static const struct item *choose(const struct walk *w, unsigned preferred, uint64_t pos)
-{
-    const struct item *it = track_at(&w->tracks[preferred], pos + 1);
-    for (unsigned level = 0; !it && level <= SEGMENT_LEVEL_MAX; level++)
-        it = track_at(&w->tracks[level], pos + 1);
-    return it;
-}
-
-static int add_step(struct walk *w, const struct item *it, struct err *e)
-{
-    struct steps *s = &w->steps;
-    if (array_reserve(&s->list, &s->cap, s->count + 1, sizeof *s->list, e))
-        return -1;
-    s->list[s->count++] = it;
-    return 0;
-}
-
-/* Where a walk that ends at `pos` can begin again: the nearest base or segment before which nothing counts. */
-static const struct item *next_beginning(const struct walk *w, uint64_t pos, uint64_t *ret_pos)
-{
-    const struct check *c = w->check;
-    const struct item *best = NULL;
-    for (size_t i = 0; i < c->item_count; i++) {
-        const struct item *it = &c->items[i];
-        bool marker = it->name.kind == NAME_MARKER;
-        if (!it->sound || (!marker && (!has_pages(it) || !(item_info(it)->flags & SEGMENT_FROM_EMPTY))))
-            continue;
-        uint64_t at = marker ? it->name.start : it->name.min - 1;
-        if (at > pos && (!best || at < *ret_pos)) {
-            best = it;
-            *ret_pos = at;
-        }
-    }
-    return best;
-}
-
-static int plan_history(struct walk *w, unsigned preferred, struct err *e)
-{
-    const struct track *t = &w->tracks[preferred];
-    uint64_t pos = 0, end = preferred > 0 && t->count > 0 ? item_info(t->list[t->count - 1])->max : UINT64_MAX;
-    w->steps.count = 0;
-    while (pos < end) {
-        const struct item *it = choose(w, preferred, pos);
-        uint64_t at = 0;
-        if (!it) {
-            it = next_beginning(w, pos, &at);
-            if (!it)
-                break;
-            if (it->name.kind == NAME_MARKER) {
-                pos = at;
-                if (add_step(w, it, e))
-                    return -1;
-                continue;
-            }
-        }
-        pos = item_info(it)->max;
-        if (add_step(w, it, e))
-            return -1;
-    }
-    return 0;
-}
-
-static int plan_base(struct walk *w, const struct item *marker, struct err *e)
-{
-    uint64_t pos = marker->name.start;
-    const struct item *it = marker;
-    w->steps.count = 0;
-    while (it) {
-        if (add_step(w, it, e))
-            return -1;
-        pos = it == marker ? pos : item_info(it)->max;
-        it = pos < w->ends_at ? choose(w, 0, pos) : NULL;
-    }
-    return 0;
-}
 
 /* ---- the map */
 
@@ -385,10 +252,10 @@ static int walk_all(struct walk *w, struct batch *b, struct err *e)
 {
     struct check *c = w->check;
     for (unsigned level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
-        if (level > 0 && w->tracks[level].count == 0)
+        if (level > 0 && w->steps.tracks[level].count == 0)
             continue;
         w->main = level == 0;
-        if (plan_history(w, level, e) || run_steps(w, b, e))
+        if (steps_plan_history(&w->steps, level, e) || run_steps(w, b, e))
             return -1;
         if (c->changed)
             return 0;
@@ -398,7 +265,7 @@ static int walk_all(struct walk *w, struct batch *b, struct err *e)
         if (!c->items[i].sound)
             continue;
         w->ends_at = item_info(&c->items[i])->max;
-        if (plan_base(w, &c->items[i], e) || run_steps(w, b, e))
+        if (steps_plan_base(&w->steps, &c->items[i], w->ends_at, e) || run_steps(w, b, e))
             return -1;
         if (c->changed)
             return 0;
@@ -411,12 +278,10 @@ int walk_check(struct check *c, struct err *e)
     struct walk w = {.check = c};
     struct batch *b = calloc(1, sizeof *b);
     map_init_memory(&w.map, 0);
-    int rc = b ? make_tracks(&w, e) : err_nomem(e, sizeof *b);
+    int rc = b ? steps_init(&w.steps, c, e) : err_nomem(e, sizeof *b);
     if (rc == 0)
         rc = walk_all(&w, b, e);
-    for (size_t i = 0; i <= SEGMENT_LEVEL_MAX; i++)
-        free(w.tracks[i].list);
-    free(w.steps.list);
+    steps_release(&w.steps);
     map_release(&w.map);
     free(b);
     return rc;

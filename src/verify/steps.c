@@ -1,0 +1,134 @@
+/* verify/steps.c */
+#include "verify/steps.h"
+
+#include "base/array.h"
+#include "base/search.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static bool has_pages(const struct item *it)
+{
+    return it->sound && !(item_info(it)->flags & SEGMENT_BASE_ONLY);
+}
+
+int steps_init(struct steps *s, const struct check *c, struct err *e)
+{
+    *s = (struct steps){.check = c};
+    size_t n = catalog_segment_count(c->catalog);
+    for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
+        struct track *t = &s->tracks[level];
+        t->list = calloc(n + 1, sizeof *t->list);
+        if (!t->list)
+            return err_nomem(e, n * sizeof *t->list);
+        for (size_t i = 0; i < n; i++)
+            if (c->items[i].name.level == level && has_pages(&c->items[i]))
+                t->list[t->count++] = &c->items[i];
+        const struct item **fitting = realloc(t->list, (t->count + 1) * sizeof *t->list);
+        t->list = fitting ? fitting : t->list;
+    }
+    return 0;
+}
+
+struct track_query {
+    const struct track *track;
+    uint64_t txid;
+};
+
+static bool begins_after(const void *context, size_t index)
+{
+    const struct track_query *q = context;
+    return q->track->list[index]->name.min > q->txid;
+}
+
+/* The last one of the level that begins at `txid` or before, if it goes on to it. */
+static const struct item *track_at(const struct track *t, uint64_t txid)
+{
+    const struct track_query q = {t, txid};
+    size_t behind = search_first(t->count, begins_after, &q);
+    const struct item *last = behind > 0 ? t->list[behind - 1] : NULL;
+    return last && item_info(last)->max >= txid ? last : NULL;
+}
+
+static const struct item *choose(const struct steps *s, unsigned preferred, uint64_t pos)
+{
+    const struct item *it = track_at(&s->tracks[preferred], pos + 1);
+    for (unsigned level = 0; !it && level <= SEGMENT_LEVEL_MAX; level++)
+        it = track_at(&s->tracks[level], pos + 1);
+    return it;
+}
+
+static int add_step(struct steps *s, const struct item *it, struct err *e)
+{
+    if (array_reserve(&s->list, &s->cap, s->count + 1, sizeof *s->list, e))
+        return -1;
+    s->list[s->count++] = it;
+    return 0;
+}
+
+/* Where a walk that ends at `pos` can begin again: the nearest base or segment before which nothing counts. */
+static const struct item *next_beginning(const struct steps *s, uint64_t pos, uint64_t *ret_pos)
+{
+    const struct check *c = s->check;
+    const struct item *best = NULL;
+    for (size_t i = 0; i < c->item_count; i++) {
+        const struct item *it = &c->items[i];
+        bool marker = it->name.kind == NAME_MARKER;
+        if (!it->sound || (!marker && (!has_pages(it) || !(item_info(it)->flags & SEGMENT_FROM_EMPTY))))
+            continue;
+        uint64_t at = marker ? it->name.start : it->name.min - 1;
+        if (at > pos && (!best || at < *ret_pos)) {
+            best = it;
+            *ret_pos = at;
+        }
+    }
+    return best;
+}
+
+int steps_plan_history(struct steps *s, unsigned preferred, struct err *e)
+{
+    const struct track *t = &s->tracks[preferred];
+    uint64_t pos = 0, end = preferred > 0 && t->count > 0 ? item_info(t->list[t->count - 1])->max : UINT64_MAX;
+    s->count = 0;
+    while (pos < end) {
+        const struct item *it = choose(s, preferred, pos);
+        uint64_t at = 0;
+        if (!it) {
+            it = next_beginning(s, pos, &at);
+            if (!it)
+                break;
+            if (it->name.kind == NAME_MARKER) {
+                pos = at;
+                if (add_step(s, it, e))
+                    return -1;
+                continue;
+            }
+        }
+        pos = item_info(it)->max;
+        if (add_step(s, it, e))
+            return -1;
+    }
+    return 0;
+}
+
+int steps_plan_base(struct steps *s, const struct item *marker, uint64_t end, struct err *e)
+{
+    uint64_t pos = marker->name.start;
+    const struct item *it = marker;
+    s->count = 0;
+    while (it) {
+        if (add_step(s, it, e))
+            return -1;
+        pos = it == marker ? pos : item_info(it)->max;
+        it = pos < end ? choose(s, 0, pos) : NULL;
+    }
+    return 0;
+}
+
+void steps_release(struct steps *s)
+{
+    for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++)
+        free(s->tracks[level].list);
+    free(s->list);
+    *s = (struct steps){.check = NULL};
+}

@@ -1,0 +1,30 @@
+/* verify/steps.h - which objects a walk over the history takes, in which order. Private to the room. */
+#ifndef SEAWALL_VERIFY_STEPS_H
+#define SEAWALL_VERIFY_STEPS_H
+
+#include "verify/check.h"
+
+struct track { /* of one level: the sound segments that have pages, ascending */
+    const struct item **list;
+    size_t count;
+};
+
+struct steps {
+    const struct check *check;
+    struct track tracks[SEGMENT_LEVEL_MAX + 1];
+    const struct item **list; /* the steps: segments, and markers to begin at */
+    size_t count, cap;
+};
+
+/* All items of `c` must be examined. Release after an error too. */
+int steps_init(struct steps *s, const struct check *c, struct err *e) MUST_CHECK;
+void steps_release(struct steps *s);
+
+/* Makes the steps of a walk over all of the history. Where the level `preferred` has a segment, the walk takes that one. If no
+ * segment goes on, it begins again at the next base or the next from_empty segment. */
+int steps_plan_history(struct steps *s, unsigned preferred, struct err *e) MUST_CHECK;
+
+/* Makes the steps of a walk that begins at a base and ends when it has reached `end`. */
+int steps_plan_base(struct steps *s, const struct item *marker, uint64_t end, struct err *e) MUST_CHECK;
+
+#endif
