@@ -24,7 +24,6 @@ struct walk {
     uint64_t pos;
     uint64_t map_txid; /* the commit that is being applied */
     uint64_t valid_at; /* before this txid the map is mixed: of a base, its max */
-    uint64_t ends_at;  /* nothing is to be compared after this txid; 0: all is */
     bool wrong;        /* has been told; until a checksum is right again */
 };
 
@@ -264,8 +263,7 @@ static int walk_all(struct walk *w, struct batch *b, struct err *e)
     for (size_t i = catalog_segment_count(c->catalog); i < c->item_count; i++) {
         if (!c->items[i].sound)
             continue;
-        w->ends_at = item_info(&c->items[i])->max;
-        if (steps_plan_base(&w->steps, &c->items[i], w->ends_at, e) || run_steps(w, b, e))
+        if (steps_plan_base(&w->steps, &c->items[i], item_info(&c->items[i])->max, e) || run_steps(w, b, e))
             return -1;
         if (c->changed)
             return 0;
