@@ -50,8 +50,8 @@ FLAGS := -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isr
 ALL_CFLAGS = $(FLAGS) $(ERRORS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm -ldl
 
-# What everything is built with. The file changes only when the text does, and then everything is built again. WERROR is not in
-# it: it decides whether a warning fails, not what is built. Nor is ccache.
+# The compiler, the flags and the versions of packages. The file changes only when its text changes; then everything is built again.
+# WERROR is not in it: it decides whether a warning fails, and does not change an object. ccache is not in it either.
 BUILT_WITH := $(filter-out ccache,$(CC)) $(FLAGS) $(PACKAGE_VERSIONS)
 STAMP := $(B)/built-with
 
@@ -114,8 +114,8 @@ $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< tests/fuzz/driver.c $(LIBRARY) $(LIBS)
 
-# The property test has objects of its own: rules that can be switched off, everything small (src/base/trial.h). In place of threads,
-# SQLite handles and stores stand tests/property/sim_*.c.
+# The property test has its own objects, with rules that can be switched off and small sizes (src/base/trial.h). tests/property/sim_*.c
+# replace threads, SQLite handles and stores.
 TRIAL_SOURCES := $(filter-out src/cli/% src/vfs/% src/capture/watch.c src/capture/checkpoint.c src/daemon/workers.c src/daemon/scheduler.c,$(SOURCES))
 TRIAL_OBJECTS := $(TRIAL_SOURCES:src/%.c=$(B)/trial/%.o)
 PROPERTY := $(wildcard tests/property/*.c)
@@ -189,7 +189,7 @@ soak: $(B)/tests/property ## the same for a million steps; FIRST=n begins with a
 check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(PRELOADED) ## real programs, real signals
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
-# S3: a server that is not ours, started for the one run. Over http, and over TLS with a CA of its own where the server has that.
+# S3: a server of another project, started for one run. Over http, and over TLS with its own CA if the server supports TLS.
 S3_TESTS = $(B)/tests/test_store_kinds $(B)/tests/test_store_s3
 STORE_S3 = CMOCKA_MESSAGE_OUTPUT=TAP SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_ENDPOINT" timeout 300 prove $(S3_TESTS); \
            [ -z "$$S3_TLS_ENDPOINT" ] || CMOCKA_MESSAGE_OUTPUT=TAP \
