@@ -22,7 +22,8 @@
 #define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* a catch-up may let so many commits wait in the WAL */
 #define ROOM_SHARE 2 /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
 
-int local_init(struct local *l, const char *path, const struct options *options, struct err *e)
+int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
+               struct err *e)
 {
     *l = (struct local){.options = options, .watch = {.active = -1, .frozen_fd = -1}, .frozen = FROZEN_NONE};
     if (path_format(l->path, e, "%s", path))
@@ -30,6 +31,10 @@ int local_init(struct local *l, const char *path, const struct options *options,
     if (state_open(&l->state, path, &l->found, e))
         return -1;
     l->state_open = true;
+    if (removed && l->found == STATE_NEW) {
+        state_adopt(&l->state, removed);
+        l->found = STATE_MAP_LOST;
+    }
     l->map_known = l->found == STATE_INTACT && l->state.map.pages > 0;
     l->batches_tail = &l->batches;
     capture_init(&l->capture, &l->watch, &l->state);
@@ -69,6 +74,11 @@ static void let_go(struct local *l)
     l->capture.reader_ready = false;
     l->goal_run = 0;
     enter(l, LOCAL_CLOSED);
+}
+
+void local_let_go(struct local *l)
+{
+    let_go(l);
 }
 
 static void drop_batches(struct local *l)

@@ -103,8 +103,13 @@ struct local_report {
     uint64_t frames_captured, commits_captured, resyncs;
 };
 
-/* Opens the state file. ERR_BUSY: another process has the database. */
-int local_init(struct local *l, const char *path, const struct options *options, struct err *e) MUST_CHECK;
+/* Opens the state file. `removed`: the identity of the state file that this process had open and that somebody removed, for
+ * the new one that takes its place; NULL: there was none. ERR_BUSY: another process has the database. */
+int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
+               struct err *e) MUST_CHECK;
+
+/* Lets go of the database files, but not of the state file. No run may be under way. */
+void local_let_go(struct local *l);
 
 /* Lets go and closes everything. */
 void local_release(struct local *l);

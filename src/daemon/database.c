@@ -528,7 +528,7 @@ static int open_local(struct database *db)
     if (!realpath(db->config->db_path, db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
-    if (local_init(local, db->path, &db->config->options, &e)) {
+    if (local_init(local, db->path, &db->config->options, db->was_lost ? &db->removed : NULL, &e)) {
         wait_for_database(db, &e);
         return -1;
     }
@@ -547,11 +547,52 @@ static int open_local(struct database *db)
     return 0;
 }
 
+/* The lock went with the state file, so another process may work on the database: nothing of it may be held any more. */
+static void let_go_of_lost(struct database *db)
+{
+    if (!db->lost)
+        log_warn("database '%s': its state file was removed or replaced while it was in use: letting go of the "
+                 "database and starting over",
+                 db->config->db_path);
+    db->lost = true;
+    for (size_t i = 0; i < db->lanes.count; i++)
+        atomic_store(&db->lanes.list[i].prune.cancel, true);
+    if (db->home)
+        local_let_go(&db->home->local);
+}
+
+/* What this process put into the replicas stays its past: the new state file gets the identity of the old one. */
+static void start_over(struct database *db)
+{
+    db->removed = state_identity(db->state);
+    db->was_lost = true;
+    db->state = NULL;
+    local_release(&db->home->local);
+    lanes_start_over(&db->lanes);
+    for (size_t i = 0; i < db->lanes.count; i++)
+        atomic_store(&db->lanes.list[i].prune.cancel, false);
+    db->lost = db->rested = db->final_done = false;
+    db->figures = (struct local_report){0};
+    db->lag = (struct lag){.count = 0};
+    db->pace = (struct local_pace){0};
+    db->starts++;
+}
+
+/* Returns true while the database is lost and a job still runs. */
+static bool wait_while_lost(struct database *db)
+{
+    if (db->lost || !state_is_at_its_path(db->state))
+        let_go_of_lost(db);
+    if (db->lost && !anything_running(db))
+        start_over(db);
+    return db->lost;
+}
+
 void database_schedule(struct database *db)
 {
     int64_t now = clock_mono_ms();
     fail_with_lanes(db);
-    if (db->failed)
+    if (db->failed || (db->state && wait_while_lost(db)))
         return;
     if (!db->state && (now < db->pace.open_at_ms || open_local(db)))
         return;

@@ -74,6 +74,11 @@ struct database {
     uint64_t runs;        /* local jobs that were started */
     uint64_t through_run; /* the latest of them whose starting point is fully captured */
 
+    bool lost;     /* the state file is not at its path any more: start over when no job runs */
+    bool was_lost; /* it happened: `removed` is the identity of that file */
+    struct identity removed;
+    unsigned starts; /* grows with each start over */
+
     uint64_t jobs_seen; /* of lanes.jobs_ended, that signs.any tells of */
 
     bool stopping;

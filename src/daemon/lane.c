@@ -25,11 +25,26 @@ int lane_open(struct lane *l, const char *url, struct err *e)
     return l->home->rc;
 }
 
-void lane_close(struct lane *l)
+static void abandon_copies(struct lane *l)
 {
     transfer_abandon(&l->copy);
     transfer_abandon(&l->level);
     copy_release(&l->paused_base);
+}
+
+int lane_start_over(struct lane *l, struct err *e)
+{
+    abandon_copies(l);
+    destination_close(&l->home->d);
+    int rc = destination_open(&l->home->d, l->given, e);
+    lane_look(l);
+    l->asked = false;
+    return rc;
+}
+
+void lane_close(struct lane *l)
+{
+    abandon_copies(l);
     shipment_close(l->home);
     l->home = NULL;
 }

@@ -96,6 +96,9 @@ struct lanes {
 
 /* Opens the replica at `url`, which must outlive the lane. ERR_NOMEM. Other errors: the lane is there, without a store. */
 int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;
+/* Forgets what is under way and the position of the replica, and opens its store again. No job may be under way. An error
+ * leaves the lane without a store: attach tries again. */
+int lane_start_over(struct lane *l, struct err *e) MUST_CHECK;
 void lane_close(struct lane *l); /* no job may be under way */
 
 /* Notes what can be seen of the replica now. The shipment must be home. */

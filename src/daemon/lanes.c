@@ -26,6 +26,14 @@ static void fail(struct lanes *all, const struct err *e)
     all->failed = true;
 }
 
+static void complain(struct lane *l, const struct err *e)
+{
+    if (l->failing_since_ms == 0)
+        l->failing_since_ms = clock_wall_ms();
+    if (complaint_is_news(&l->complaint, e))
+        log_warn("replica '%s': trying again until it works: %s", l->url, e->msg);
+}
+
 /* ---- open and close */
 
 static bool url_is_given_before(const struct lanes *all, const struct lane *l)
@@ -85,6 +93,18 @@ void lanes_close(struct lanes *all)
     free(all->list);
     all->list = NULL;
     all->count = 0;
+}
+
+void lanes_start_over(struct lanes *all)
+{
+    struct err e;
+    backlog_clear(&all->backlog);
+    all->captured = (struct captured_head){0};
+    for (size_t i = 0; i < all->count; i++) {
+        struct lane *l = &all->list[i];
+        if (l->seen.state != DESTINATION_CONFLICT && lane_start_over(l, &e))
+            complain(l, &e);
+    }
 }
 
 void lanes_stop(struct lanes *all, int64_t now_ms)
@@ -381,14 +401,6 @@ static void log_success(struct lane *l, const struct shipment *s, bool base_was_
         log_info("replica '%s': up to date at txid %" PRIu64, l->url, s->d.entry.durable_txid);
     if (s->kind == SHIP_MARKER && base_was_owed)
         log_info("replica '%s': the base is complete", l->url);
-}
-
-static void complain(struct lane *l, const struct err *e)
-{
-    if (l->failing_since_ms == 0)
-        l->failing_since_ms = clock_wall_ms();
-    if (complaint_is_news(&l->complaint, e))
-        log_warn("replica '%s': trying again until it works: %s", l->url, e->msg);
 }
 
 static void enter_conflict(struct lanes *all, struct lane *l, const struct err *e)

@@ -12,6 +12,9 @@ int lanes_open(struct lanes *all, const struct replicate_config *config, struct 
                struct err *e) MUST_CHECK;
 void lanes_close(struct lanes *all); /* no job may be under way */
 
+/* Forgets the position of every replica: each attaches again, as after a start. No job may be under way. */
+void lanes_start_over(struct lanes *all);
+
 /* Starts what can run now for every replica. If `failed` is set afterwards, or after a job ended, the daemon has to end. */
 void lanes_schedule(struct lanes *all, int64_t now_ms);
 

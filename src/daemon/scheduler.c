@@ -30,6 +30,7 @@ struct scheduler {
     struct database db;
     struct control control;
     bool control_tried;
+    unsigned starts; /* of the database, when the control socket was opened */
     struct proof proof;
 };
 
@@ -115,6 +116,12 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
 static void open_control(struct scheduler *s)
 {
     struct err e;
+    if (s->starts != s->db.starts) { /* its name may be gone, or another process may have taken it */
+        s->starts = s->db.starts;
+        control_stop(&s->control);
+        s->control = CONTROL_NONE;
+        s->control_tried = false;
+    }
     if (s->control_tried || !s->db.state || s->db.config->once) /* one that ends by itself is not asked */
         return;
     s->control_tried = true;

@@ -263,6 +263,26 @@ struct state_position state_position(const struct state *s)
     return position;
 }
 
+bool state_is_at_its_path(const struct state *s)
+{
+    struct stat at_path, open_file;
+    return stat(s->path, &at_path) == 0 && fstat(s->fd, &open_file) == 0 && at_path.st_dev == open_file.st_dev &&
+           at_path.st_ino == open_file.st_ino;
+}
+
+void state_adopt(struct state *s, const struct identity *removed)
+{
+    struct state_record *r = lock(s);
+    INVARIANT(r->identity.txid == 0 && r->identity.run_count == 0, "an identity is given to a state file that has one");
+    const struct binding here = r->identity.binding;
+    r->identity = *removed;
+    r->identity.binding = here;
+    set_position(&r->identity, &(struct state_position){.txid = removed->txid, .time_ms = removed->time_ms});
+    r->identity.map_seal = ++r->seal; /* the map has another: it does not count */
+    write_slot(r);
+    unlock(r);
+}
+
 struct uid state_writer(const struct state *s)
 {
     struct state_record *r = lock(s);

@@ -68,6 +68,10 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
 /* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */
 void state_close(struct state *s);
 
+/* Returns true if the path of the state file still leads to the file that is open and locked. False: somebody removed or
+ * replaced it, so the lock keeps nobody away any more. */
+bool state_is_at_its_path(const struct state *s);
+
 /* ---- reading: each function copies, under the lock */
 
 /* The newest complete state: the map is the database after `txid`, and the WAL is captured up to `pos`. */
@@ -92,6 +96,10 @@ void state_commit(struct state *s, const struct state_position *position);
 /* Records that the newest captured commit is `txid`, and that the map is not a map of it. The next state_open finds
  * MAP_LOST. */
 void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
+
+/* Gives a new state file the identity of one that was removed while it was in use: the same writer, the same runs and
+ * replicas. Precondition: state_open found STATE_NEW. From now on it counts as STATE_MAP_LOST. */
+void state_adopt(struct state *s, const struct identity *removed);
 
 /* Copies the entry of the replica at `url`, and its index. Makes the entry if there is none. ERR_LIMIT: too many
  * replicas. */

@@ -786,6 +786,36 @@ static void the_state_file_is_as_readable_as_the_database(void **state)
     assert_int_equal(st.st_mode & 0777, 0640);
 }
 
+static void a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_one(void **state)
+{
+    struct state old, new;
+    struct err e;
+    (void)state;
+    make_state();
+    open_state(&old, temp_path("a.db"), STATE_INTACT);
+    assert_true(state_is_at_its_path(&old));
+    assert_int_equal(unlink(temp_path("a.db-seawall")), 0);
+    assert_false(state_is_at_its_path(&old));
+    open_state(&new, temp_path("a.db"), STATE_NEW); /* the lock went with the file */
+    assert_true(state_is_at_its_path(&new));
+    assert_false(state_is_at_its_path(&old));
+    struct identity was = state_identity(&old);
+    state_close(&old);
+    state_adopt(&new, &was);
+    struct identity is = state_identity(&new);
+    assert_true(uid_equal(&is.writer, &was.writer));
+    assert_int_equal(is.txid, was.txid);
+    assert_int_equal(is.time_ms, was.time_ms);
+    assert_int_equal(is.replica_count, was.replica_count);
+    assert_int_equal(is.pos.frame, 0);
+    assert_ok(state_sync(&new, &e), &e);
+    state_close(&new);
+    open_state(&new, temp_path("a.db"), STATE_MAP_LOST); /* bound to the new file, without a map */
+    struct uid writer = state_writer(&new);
+    assert_true(uid_equal(&writer, &was.writer));
+    state_close(&new);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -803,6 +833,7 @@ int main(void)
         UNIT_IN_TEMP(a_restart_keeps_who_we_are_and_begins_at_the_restore_point_of_one_replica),
         UNIT_IN_TEMP(a_restart_goes_back_in_txids_and_the_next_commit_goes_on_from_it),
         UNIT_IN_TEMP(a_restart_that_fails_leaves_the_state_as_it_was),
+        UNIT_IN_TEMP(a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_one),
         UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),
