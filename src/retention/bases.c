@@ -1,4 +1,4 @@
-/* retention/bases.c - rules C and E of retention/retention.h: which bases stay, and the restore point that each keeps. */
+/* retention/bases.c - rules C and E of retention/retention.h: which bases stay, and which restore point each of them keeps. */
 #include "base/trial.h"
 #include "retention/decision.h"
 
@@ -6,17 +6,18 @@
 #include <string.h>
 #include <time.h>
 
-#define ENDS_TRIED                                                                                                     \
-    64 /* ends of segments that may be the restore point of one base: one for each level, where levels nest */
+/* How many ends of segments are tried as the restore point of one base. Where levels nest, one for each level is enough. */
+#define ENDS_TRIED 64
 
 /* ---- the restore point of a base */
 
+/* A txid at which a plan can end. */
 struct segment_end {
     uint64_t txid;
-    const struct catalog_object *segment; /* it has the commit record; NULL: none */
+    const struct catalog_object *segment; /* it has the commit record; NULL: there is none */
 };
 
-/* Where a segment that has txid `max` ends, or can be left at `max`: the first that is not before `from`. */
+/* The first end, not before `from`, of a segment that has txid `max`. A full segment of level 0 can also end at `max` itself. */
 static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segment_end *ret_end, struct err *e)
 {
     struct catalog_object *o = catalog_level0_at(d->c, max);
@@ -39,7 +40,8 @@ static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segm
     return 0;
 }
 
-/* Does the plan start with a segment that goes on beyond the base's start, and before which nothing counts? Then it is as good. */
+/* Does the plan begin with a segment that goes on after the base's start? The segment is from_empty then, and serves in place of the
+ * base. */
 static bool starts_within(const struct decision *d, const struct retained_base *b)
 {
     const struct catalog_object *o = b->segment_count ? catalog_segment(d->c, b->segments[0]) : NULL;
@@ -52,7 +54,7 @@ static int note_segments(const struct decision *d, struct retained_base *b, cons
                          const struct segment_end *end, struct err *e)
 {
     bool from_base = false;
-    b->segments = calloc(p->source_count + 1, sizeof *b->segments); /* one more than sources, for the record */
+    b->segments = calloc(p->source_count + 1, sizeof *b->segments); /* one more, for the segment with the record */
     b->segment_count = 0;
     if (!b->segments)
         return err_nomem(e, p->source_count * sizeof *b->segments);
@@ -74,7 +76,7 @@ static int note_segments(const struct decision *d, struct retained_base *b, cons
 
 static int try_point(struct decision *d, struct retained_base *b, const struct segment_end *end, struct err *e)
 {
-    struct catalog alone = *d->c; /* with this base as the only one */
+    struct catalog alone = *d->c; /* this base is the only one in it */
     struct plan p = {0};
     alone.markers = b->marker;
     alone.marker_count = 1;
@@ -93,8 +95,8 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
     return rc;
 }
 
-/* The first restore point at or after its newest chunk. Later ones need more segments; and compacted further, what has it would end
- * later and later, until a base stands for a week. */
+/* Takes the first restore point at or after the base's newest chunk. A later point needs more segments. And after further compaction
+ * its segment would end later and later, until the point is a week after its base. */
 static int find_point(struct decision *d, struct retained_base *b, struct err *e)
 {
     const uint64_t max = b->marker->segment->trailer.info.max;
@@ -125,7 +127,7 @@ static int read_base(struct decision *d, struct retained_base *b, struct err *e)
     return there ? find_point(d, b, e) : 0;
 }
 
-/* ---- which stay */
+/* ---- bases that stay */
 
 static void keep(struct decision *d, const struct retained_base *base, enum retention_reason reason)
 {
@@ -135,7 +137,7 @@ static void keep(struct decision *d, const struct retained_base *base, enum rete
     b->stays = true;
 }
 
-/* The newest from which one can restore and that is older than this; NULL: none. */
+/* The newest usable base that is older than `age_ms`, or NULL. */
 static const struct retained_base *newest_older_than(const struct decision *d, uint64_t age_ms)
 {
     for (size_t i = d->c->marker_count; i-- > 0;)
@@ -177,7 +179,7 @@ static int newest_first(const void *a, const void *b)
                                *y = *(const struct retained_base *const *)b;
     if (x->time_ms != y->time_ms)
         return x->time_ms > y->time_ms ? -1 : 1;
-    return (x < y) - (x > y); /* the later start first */
+    return (x < y) - (x > y); /* of two that are equally old, the one with the later start first */
 }
 
 /* One of the keep-hourly, -daily, -weekly, -monthly rules. */
@@ -222,10 +224,10 @@ static int keep_by_calendar(struct decision *d, struct err *e)
 
 /* ---- bridges
  *
- * From the anchor all later states are reached through segments, except across one that holds no pages (SEGMENT_BASE_ONLY), or that
- * is missing. Behind it a base has to stay. */
+ * From the anchor, segments lead to all later states. They do not lead past a segment that holds no pages (SEGMENT_BASE_ONLY) or is
+ * missing. A base after it has to stay. */
 
-/* Begins the plan at a base, or with a segment that stays, as it ends after the anchor's start? */
+/* Does the plan begin at a base, or with a segment that ends after the anchor's start, and so stays? */
 static bool begins_after_anchor(const struct decision *d, const struct plan *p)
 {
     for (size_t i = 0; i < p->source_count; i++) {
@@ -236,7 +238,7 @@ static bool begins_after_anchor(const struct decision *d, const struct plan *p)
     return true;
 }
 
-/* Is the point of this base reached from those before it that stay? */
+/* *ret_reached: bases before this one that stay lead to its restore point. `room` has space for all markers. */
 static int reached_without(struct decision *d, const struct retained_base *b, struct catalog_object *room,
                            bool *ret_reached, struct err *e)
 {
@@ -272,7 +274,8 @@ static int keep_bridges(struct decision *d, struct err *e)
 
 /* ---- the verdicts */
 
-/* The others. What can't be read is left to people: it may be the way to the store that is damaged. */
+/* A base that no rule keeps. If its marker can't be read it stays: not the marker but the way to the store may be damaged, so a person
+ * has to decide. */
 static void judge_rest(struct decision *d, size_t i)
 {
     const struct retained_base *b = &d->bases[i];
@@ -291,24 +294,36 @@ static void judge_rest(struct decision *d, size_t i)
         decision_set(v, false, RETENTION_BASE_INCOMPLETE);
 }
 
+static void keep_newest(struct decision *d)
+{
+    const struct retained_base *newest = NULL, *before_all = newest_older_than(d, d->keep_all_ms);
+    for (size_t i = 0; i < d->c->marker_count; i++)
+        newest = d->bases[i].usable ? &d->bases[i] : newest;
+    if (newest)
+        keep(d, newest, RETENTION_BASE_NEWEST);
+    for (size_t i = 0; i < d->c->marker_count; i++)
+        if (d->bases[i].usable && !decision_older(d, d->markers[i].time_ms, d->keep_all_ms))
+            keep(d, &d->bases[i], RETENTION_KEEP_ALL);
+    if (before_all)
+        keep(d, before_all, RETENTION_BASE_BEFORE_ALL);
+}
+
+/* Rule E. */
+static void note_needed(struct decision *d, size_t i)
+{
+    for (size_t k = 0; !d->markers[i].goes && k < d->bases[i].segment_count; k++)
+        d->needed[d->bases[i].segments[k]] = true;
+}
+
 int retention_judge_bases(struct decision *d, struct err *e)
 {
     const size_t n = d->c->marker_count;
-    const struct retained_base *newest = NULL;
     for (size_t i = 0; i < n; i++) {
         d->bases[i].marker = &d->c->markers[i];
         if (read_base(d, &d->bases[i], e))
             return -1;
-        newest = d->bases[i].usable ? &d->bases[i] : newest;
     }
-    if (newest)
-        keep(d, newest, RETENTION_BASE_NEWEST);
-    for (size_t i = 0; i < n; i++)
-        if (d->bases[i].usable && !decision_older(d, d->markers[i].time_ms, d->keep_all_ms))
-            keep(d, &d->bases[i], RETENTION_KEEP_ALL);
-    const struct retained_base *before_all = newest_older_than(d, d->keep_all_ms);
-    if (before_all)
-        keep(d, before_all, RETENTION_BASE_BEFORE_ALL);
+    keep_newest(d);
     d->anchor = newest_older_than(d, RULE(anchor_age) ? d->window_ms : 0);
     if (d->anchor)
         keep(d, d->anchor, RETENTION_BASE_ANCHOR);
@@ -316,8 +331,7 @@ int retention_judge_bases(struct decision *d, struct err *e)
         return -1;
     for (size_t i = 0; i < n; i++) {
         judge_rest(d, i);
-        for (size_t k = 0; !d->markers[i].goes && k < d->bases[i].segment_count; k++)
-            d->needed[d->bases[i].segments[k]] = true;
+        note_needed(d, i);
     }
     return 0;
 }

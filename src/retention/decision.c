@@ -1,6 +1,8 @@
 /* retention/decision.c */
 #include "retention/decision.h"
 
+#include <assert.h>
+
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms)
 {
     return time_ms < d->now_ms && (uint64_t)d->now_ms - (uint64_t)time_ms > age_ms;
@@ -11,11 +13,12 @@ int decision_check_missing(const struct decision *d, const struct name *name, st
     char key[NAME_MAX_BYTES];
     struct buf tail = BUF_INIT(1);
     uint64_t size = 0;
+    assert(!catalog_find(d->c, name));
     name_format(name, key);
     int rc = store_read_tail(d->c->store, key, 1, &tail, &size, e);
     buf_release(&tail);
     if (rc == 0)
-        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' is not in the listing, but it is there: nothing is deleted",
+        return err_set(e, ERR_REMOTE, 0, "list '%s': '%s' exists, but is not in the listing: nothing is deleted",
                        d->c->store->url, key);
     return e->code == ERR_NOTFOUND ? 0 : -1;
 }

@@ -1,8 +1,8 @@
-/* retention/proof.c - before anything goes: that what stays gives what was promised, and that the listing is to be
- * believed.
+/* retention/proof.c - the two proofs that come before any deletion: the objects that stay give the promised restore points, and the
+ * listing can be believed.
  *
- * The planner judges, not the rules once more. It sees the catalog without what goes; a base from which nobody can restore anyway
- * it does not see at all. */
+ * The planner is the judge, not the rules a second time. It sees a catalog without the objects that go, and without bases from which no
+ * restore can start. */
 #include "retention/decision.h"
 
 #include <inttypes.h>
@@ -10,17 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Points that are tried, beside the newest and those of bases. Each costs a few reads where the store is remote. */
+/* How many points are tried besides the newest and those of bases. Each costs a few reads of the store. */
 #define SAMPLE 16
 
 /* ---- restore points */
 
-/* The catalog with fewer objects. Their segments are those of the decision's catalog, lent for one plan at a time. */
+/* A catalog with fewer objects than the decision's. It borrows their loaded segments for one plan at a time. */
 struct view {
     const struct decision *d;
     struct catalog c;
-    struct catalog_object *objects; /* owned: what is in the lists of c */
-    struct catalog_object **lent;   /* owned: where each comes from */
+    struct catalog_object *objects; /* owned; the objects in the lists of c */
+    struct catalog_object **lent;   /* owned; the same objects in the decision's catalog */
     size_t count;
 };
 
@@ -85,7 +85,7 @@ static bool is_gone(const struct retention_verdict *verdicts, const struct catal
     return verdicts[o - list].goes;
 }
 
-/* Does everything stay that the plan takes? */
+/* Do all sources of the plan stay? */
 static bool stays(const struct decision *d, const struct plan *p)
 {
     for (size_t i = 0; i < p->source_count; i++) {
@@ -112,11 +112,13 @@ static int prove_point(struct proof *f, uint64_t txid, struct err *e)
     if (good)
         return 0;
     err_set(e, ERR_CORRUPT, 0,
-            "txid %" PRIu64 " is to be kept, but could not be restored from what would stay: nothing is deleted", txid);
-    return err_hint(e, "'seawall verify' tells what is wrong with the replica");
+            "txid %" PRIu64
+            " has to stay, but could not be restored from the objects that would stay: nothing is deleted",
+            txid);
+    return err_hint(e, "look for damage with 'seawall verify'");
 }
 
-/* Where it can't be restored now, there is nothing to keep. */
+/* A point that can't be restored now need not be kept. */
 static int prove_if_restorable(struct proof *f, uint64_t txid, struct err *e)
 {
     struct plan p = {0};
@@ -132,7 +134,7 @@ static int prove_newest(struct proof *f, struct err *e)
     uint64_t txid = 0;
     if (view_plan(&f->before, POINT_NEWEST, &p, e)) {
         if (e->code == ERR_NOTFOUND)
-            e->code = ERR_CORRUPT; /* retention found something to delete: so there was more once */
+            e->code = ERR_CORRUPT; /* there are objects to delete, so there was a restore point once */
         return e->code == ERR_CORRUPT ? err_wrap(e, "nothing is deleted") : -1;
     }
     txid = p.record.txid;
@@ -140,7 +142,8 @@ static int prove_newest(struct proof *f, struct err *e)
     return prove_point(f, txid, e);
 }
 
-/* The end of a segment after the anchor that stays on its own account, not for a base. */
+/* Is the end of this segment a promised restore point? It is if the segment comes after the anchor, and stays for its own sake, not
+ * for that of a base. */
 static bool is_promised(const struct decision *d, size_t i)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
@@ -150,8 +153,8 @@ static bool is_promised(const struct decision *d, size_t i)
            (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);
 }
 
-/* One that begins within another of its level: two writers compacted the same. Its end is reached only as long as what lies below
- * is there. (They are in the order of levels and beginnings: `furthest` is the end of those before.) */
+/* Does the segment begin within another one of its level? Then two writers compacted the same txids, and its end is reached only as
+ * long as the segments of lower levels exist. Call this for all segments in order: `furthest` is the end of those before. */
 static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
@@ -216,8 +219,8 @@ static int prove_points(const struct decision *d, struct err *e)
 
 struct comparison {
     const struct decision *d;
-    char strange[STORE_KEY_MAX]; /* older than the grace period, and not in the first listing; "": none */
-    size_t found;
+    char strange[STORE_KEY_MAX]; /* an object older than the grace period that the first listing lacks; "": none */
+    size_t found;                /* objects of the first listing */
 };
 
 static int compare_entry(void *context, const struct store_entry *entry)
@@ -234,7 +237,7 @@ static int compare_entry(void *context, const struct store_entry *entry)
     return m->strange[0] != 0;
 }
 
-/* A store that leaves out a page of a listing is not likely to do so twice. */
+/* A store that leaves out a page of a listing is not likely to leave it out twice. */
 static int list_again(const struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
@@ -243,9 +246,9 @@ static int list_again(const struct decision *d, struct err *e)
         return -1;
     if (m.strange[0])
         return err_set(e, ERR_REMOTE, 0,
-                       "list '%s': '%s' is there, but the listing before did not have it: nothing is deleted",
-                       c->store->url, m.strange);
-    if (m.found != c->level0_count + c->level_count + c->marker_count + c->chunk_count + c->part_count)
+                       "list '%s': '%s' exists, but was not in the listing before: nothing is deleted", c->store->url,
+                       m.strange);
+    if (m.found != catalog_segment_count(c) + c->marker_count + c->chunk_count + c->part_count)
         return err_set(e, ERR_BUSY, 0, "list '%s': two listings in a row differ: nothing is deleted", c->store->url);
     return 0;
 }

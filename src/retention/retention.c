@@ -1,9 +1,9 @@
 /* retention/retention.c - the decision, step by step. */
 #include "retention/retention.h"
 
+#include "base/invariant.h"
 #include "retention/decision.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define VALID_MS_MIN 60000 /* how long a decision holds; otherwise half of the grace period */
@@ -69,6 +69,20 @@ static void count_verdicts(struct retention_plan *p)
     }
 }
 
+/* Rule A, once more and on its own: a mistake in another rule must not cost data. */
+static void check_rule_a(const struct decision *d)
+{
+    const struct catalog_object *head = catalog_head(d->c);
+    INVARIANT(!d->segments[catalog_segment_index(d->c, head)].goes,
+              "'%s': the newest object of level 0 would be deleted", d->c->store->url);
+    for (size_t i = 0; i < d->out.count; i++) {
+        const struct retention_verdict *v = &d->out.verdicts[i];
+        INVARIANT(!v->goes || (v->name.kind != NAME_OTHER && decision_older(d, v->time_ms, d->policy->grace_ms)),
+                  "'%s': an object that must stay would be deleted: %s", d->c->store->url,
+                  retention_reason_text(v->reason));
+    }
+}
+
 static int judge_all(struct decision *d, struct err *e)
 {
     if (retention_policy_check(d->policy, e) || read_head(d, e) || begin(d, e))
@@ -76,6 +90,7 @@ static int judge_all(struct decision *d, struct err *e)
     if (retention_judge_bases(d, e) || retention_judge_segments(d, e) || retention_judge_chunks(d, e) ||
         retention_judge_parts(d, e))
         return -1;
+    check_rule_a(d);
     count_verdicts(&d->out);
     return 0;
 }

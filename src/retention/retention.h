@@ -1,58 +1,66 @@
-/* retention/retention.h - what of a replica stays and what goes, and why.
+/* retention/retention.h - which objects of a replica stay, which go, and why.
  *
- * Ages are those of objects, by the clock of the store. An object is never older than what it holds, so that is on the safe side.
+ * The age of an object is the time since the store received it, by the store's clock. The contents are older than that, so an object
+ * is never deleted too early.
  *
- *   A. Nothing goes that is younger than `grace`, nor the newest object of level 0, nor seawall.json, nor what is not ours.
+ *   A. These never go: objects younger than `grace`, the newest object of level 0, seawall.json, objects that do not belong to a
+ *      replica.
  *
- *   B. A segment goes when one of a higher level has all its txids and is older than `keep_all`, and that one is sound: it can be
- *      read, and its parts are there.
+ *   B. A segment goes if a segment of a higher level has all its txids. That one must be older than `keep_all`, and sound: it can be
+ *      read, and all its parts exist.
  *
- *   C. The anchor is the newest base that is older than the window, the longer of `keep_all` and `keep_levels`, and from which one
- *      can restore. Without an anchor nothing goes by this rule. These bases stay:
- *        - the newest, those younger than `keep_all`, the newest older than that, the anchor;
- *        - as restic does it, of the last so many hours, days, weeks (from Monday) and months that have one the last, in UTC, by
- *          when the marker was written;
- *        - each after the anchor whose restore point is not reached from those before it.
- *      All others go, and all segments that end at or before the anchor's start.
+ *   C. The window is the longer of `keep_all` and `keep_levels`. The anchor is the newest base that is older than the window and from
+ *      which a restore can start. Without an anchor, nothing goes by this rule. These bases stay:
+ *        - the newest one, all that are younger than `keep_all`, the newest one that is older than `keep_all`, and the anchor;
+ *        - as restic does it: the last base of each of the last `keep_hourly` hours that have a base, and so on for days, weeks (from
+ *          Monday) and months. Hours and days are those of UTC, by the time at which the marker was written;
+ *        - each base after the anchor whose restore point can't be reached from the bases before it that stay.
+ *      All other bases go. So do all segments that end at or before the anchor's start.
  *
- *   D. Left-overs go: chunks without a marker, if a later base is complete; a base that lacks chunks, or what follows on it, if it
- *      is older than the window and begins before the anchor; parts that no segment names, nor will name.
+ *   D. Left-overs go:
+ *        - the chunks of a base without a marker, if a later base is complete;
+ *        - a base that lacks chunks, or the segments that follow it, if it is older than the window and begins before the anchor;
+ *        - parts that no segment names, if no segment will name them.
  *
- *   E. Each base that stays keeps one restore point, the first at or after its `max`, with the segments that this takes from the
- *      base on. They stay whatever B and C say.
+ *   E. Each base that stays keeps one restore point: the first one at or after its `max`. The segments that lead from the base to this
+ *      point stay, whatever B and C say.
  *
- * So promised are, as far as they could be restored before: every point in an object younger than `keep_all`; the end of every
- * segment after the anchor that no older one of a higher level has; one point for each base that stays; the newest point.
+ * So retention promises these restore points, as far as they could be restored before: every point in an object younger than
+ * `keep_all`; the end of every segment after the anchor, unless an older segment of a higher level has its txids; one point for each
+ * base that stays; the newest point.
  *
- * Before anything goes the planner has to find a way to the newest point, to those of the bases and to a sample of the others,
- * among what stays; and a second listing has to show what the first did.
+ * Two proofs come before any deletion. The planner must find a plan, among the objects that stay, for the newest point, for the points
+ * of the bases, and for a sample of the others. And a second listing must show what the first one did.
  *
- * Order of deletion: markers, level 0 oldest first, higher levels lowest first, chunks, parts. What names others is gone before
- * they go, so it can end at any moment. What is left of it goes the next time. */
+ * Objects are deleted in this order: markers; level 0, the oldest first; higher levels, the lowest first; chunks; parts. So what names
+ * an object is gone before the object. A deletion may be interrupted at any moment: the next one deletes the rest. */
 #ifndef SEAWALL_RETENTION_RETENTION_H
 #define SEAWALL_RETENTION_RETENTION_H
 
 #include "replica/handle.h"
 #include "retention/verdict.h"
 
-/* `c`: just opened; `now_ms`: the store's clock, read before that. Loads markers, the segments on which it relies, and trailers of
- * parts, if there are parts.
- * ERR_CONFIG: see above. ERR_BUSY: the replica changed meanwhile, open the catalog again. ERR_NOTFOUND: no object of level 0.
- * ERR_REMOTE: the listing is out of order, has a key twice, or leaves out what is there. ERR_CORRUPT: a restore point that stays
- * could not be restored from what stays. In all of these nothing may be deleted. */
+/* Decides about each object of the replica. `c` must have been opened for this decision; `now_ms` is the store's clock, read before
+ * that. Loads markers, the segments that it relies on, and the trailers of parts. Release *ret_plan with retention_plan_release.
+ *
+ * After any error, nothing may be deleted:
+ * ERR_CONFIG: as from retention_policy_check. ERR_NOTFOUND: level 0 has no object. ERR_BUSY: the replica changed meanwhile; open the
+ * catalog again. ERR_REMOTE: the listing is out of order, has a key twice, or lacks an object that exists. ERR_CORRUPT: a restore
+ * point that stays could not be restored from the objects that stay. */
 int retention_decide(struct catalog *c, const struct retention_policy *policy, int64_t now_ms,
                      struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
+
 /* Reads the store's clock, lists the replica and decides. Also returns the errors of replica_handle_list. The catalog of `r` is
  * empty afterwards. */
 int retention_decide_now(struct replica_handle *r, const struct retention_policy *policy,
                          struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
 
 struct retention_figures {
-    uint64_t objects, bytes; /* that were deleted for certain */
+    uint64_t objects, bytes; /* deleted; the store has confirmed it */
 };
 
-/* Deletes what goes. The first error ends it. ERR_CANCELED: store->cancel. ERR_TIMEOUT: the decision is too old. `ret_figures` is
- * filled in any case. */
+/* Deletes the objects that go. `p` must come from retention_decide. Stops at the first error; *ret_figures is set in any case.
+ * ERR_CANCELED: store->cancel is set. ERR_TIMEOUT: the decision is older than p->valid_ms. Other errors are those of the store. */
 int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures,
                     struct err *e) MUST_CHECK;
 

@@ -1,44 +1,46 @@
 /* retention/verdict.c */
 #include "retention/verdict.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 const char *retention_reason_text(enum retention_reason reason)
 {
     static const char *const texts[] = {
-        [RETENTION_IDENTITY] = "says whose replica this is",
-        [RETENTION_HEAD] = "the newest of level 0",
+        [RETENTION_IDENTITY] = "says which database the replica is of",
+        [RETENTION_HEAD] = "the newest object of level 0",
         [RETENTION_YOUNG] = "younger than grace",
         [RETENTION_KEEP_ALL] = "younger than keep-all",
-        [RETENTION_ALONE] = "no higher level has all of it",
-        [RETENTION_COVER_YOUNG] = "the higher level that has it is younger than keep-all",
-        [RETENTION_COVER_DAMAGED] = "the higher level that has it is damaged or lacks parts",
+        [RETENTION_ALONE] = "no segment of a higher level has all its txids",
+        [RETENTION_COVER_YOUNG] = "the segment of a higher level that has its txids is younger than keep-all",
+        [RETENTION_COVER_DAMAGED] = "the segment of a higher level that has its txids is damaged or lacks parts",
         [RETENTION_POINT_OF_BASE] = "the restore point of a base that stays needs it",
         [RETENTION_BASE_NEWEST] = "the newest base",
-        [RETENTION_BASE_BEFORE_ALL] = "what is younger than keep-all begins with it",
-        [RETENTION_BASE_ANCHOR] = "what is younger than keep-levels begins with it",
+        [RETENTION_BASE_BEFORE_ALL] = "the newest base that is older than keep-all",
+        [RETENTION_BASE_ANCHOR] = "the newest base that is older than keep-all and keep-levels",
         [RETENTION_BASE_HOURLY] = "keep-hourly",
         [RETENTION_BASE_DAILY] = "keep-daily",
         [RETENTION_BASE_WEEKLY] = "keep-weekly",
         [RETENTION_BASE_MONTHLY] = "keep-monthly",
-        [RETENTION_BASE_BRIDGE] = "what comes after it is not reached from an older base",
+        [RETENTION_BASE_BRIDGE] = "no older base leads to its restore point",
         [RETENTION_BASE_NO_ANCHOR] = "no base is older than keep-all and keep-levels yet",
-        [RETENTION_BASE_INCOMPLETE] = "not complete, or what follows on it is missing",
+        [RETENTION_BASE_INCOMPLETE] = "it is not complete, or the segments after it are missing",
         [RETENTION_BASE_DAMAGED] = "its marker can't be read",
         [RETENTION_CHUNK_STAYS] = "its base stays",
-        [RETENTION_CHUNK_WAITS] = "its base may be under way",
+        [RETENTION_CHUNK_WAITS] = "its base may still be written",
         [RETENTION_PART_STAYS] = "its segment stays",
-        [RETENTION_PART_WAITS] = "its segment may be under way",
-        [RETENTION_PART_UNKNOWN] = "it, or what may name it, can't be read",
-        [RETENTION_COVERED] = "a higher level has it",
-        [RETENTION_BEFORE_ANCHOR] = "before the base with which everything begins that is kept",
+        [RETENTION_PART_WAITS] = "its segment may still be written",
+        [RETENTION_PART_UNKNOWN] = "it, or a segment that may name it, can't be read",
+        [RETENTION_COVERED] = "a segment of a higher level has its txids",
+        [RETENTION_BEFORE_ANCHOR] = "before the oldest base that later restore points need",
         [RETENTION_BASE_OUT] = "no rule keeps this base",
-        [RETENTION_BASE_GIVEN_UP] = "a base that lacks something, and a newer one is there",
-        [RETENTION_CHUNK_GOES] = "its base goes",
-        [RETENTION_CHUNK_GIVEN_UP] = "of a base that was given up",
-        [RETENTION_PART_GOES] = "its segment goes",
-        [RETENTION_PART_GIVEN_UP] = "of a segment that was given up, or went",
+        [RETENTION_BASE_GIVEN_UP] = "this base is not complete, and a newer one is",
+        [RETENTION_CHUNK_GOES] = "its base is deleted",
+        [RETENTION_CHUNK_GIVEN_UP] = "its base was never completed",
+        [RETENTION_PART_GOES] = "its segment is deleted",
+        [RETENTION_PART_GIVEN_UP] = "no segment names it, and none will",
     };
+    assert(reason < sizeof texts / sizeof texts[0]);
     return texts[reason];
 }
 

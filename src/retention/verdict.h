@@ -1,4 +1,4 @@
-/* retention/verdict.h - what a policy says, and what was decided about each object. retention.h is the way in. */
+/* retention/verdict.h - the policy, and the verdict on each object. retention.h has the rules. */
 #ifndef SEAWALL_RETENTION_VERDICT_H
 #define SEAWALL_RETENTION_VERDICT_H
 
@@ -6,7 +6,7 @@
 
 struct retention_policy {
     uint64_t grace_ms, keep_all_ms, keep_levels_ms;
-    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly;
+    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly; /* numbers of bases */
 };
 
 /* ERR_CONFIG: the policy keeps only the newest restore point. */
@@ -48,7 +48,7 @@ enum retention_reason {
     RETENTION_PART_GOES,
     RETENTION_PART_GIVEN_UP,
 };
-const char *retention_reason_text(enum retention_reason reason);
+const char *retention_reason_text(enum retention_reason reason); /* for people: "younger than grace" */
 
 struct retention_verdict {
     struct name name; /* NAME_OTHER: seawall.json */
@@ -59,13 +59,13 @@ struct retention_verdict {
 };
 
 struct retention_plan {
-    struct retention_verdict
-        *verdicts; /* owned; level 0, levels, markers, chunks, parts, each in the order of keys; seawall.json */
+    /* Owned. Level 0, levels, markers, chunks, parts, each in the order of keys; then seawall.json. */
+    struct retention_verdict *verdicts;
     size_t count;
     uint64_t keep_count, keep_bytes, delete_count, delete_bytes;
-    struct uid head_writer; /* who put the newest object of level 0 */
-    int64_t now_ms;         /* when it was decided, by the clock of the store, */
-    int64_t valid_ms;       /* and for how long that holds: then others may have decided otherwise */
+    struct uid head_writer; /* the writer of the newest object of level 0 */
+    int64_t now_ms;         /* when the decision was made, by the store's clock */
+    int64_t valid_ms; /* how long after now_ms objects may be deleted by it: later, other decisions may contradict it */
 };
 void retention_plan_release(struct retention_plan *p); /* a zeroed plan is allowed */
 

@@ -15,17 +15,13 @@ static bool has_pages(const struct item *it)
 int steps_init(struct steps *s, const struct check *c, struct err *e)
 {
     *s = (struct steps){.check = c};
-    size_t n = catalog_segment_count(c->catalog);
-    for (size_t level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
-        struct track *t = &s->tracks[level];
-        t->list = calloc(n + 1, sizeof *t->list);
-        if (!t->list)
-            return err_nomem(e, n * sizeof *t->list);
-        for (size_t i = 0; i < n; i++)
-            if (c->items[i].name.level == level && has_pages(&c->items[i]))
-                t->list[t->count++] = &c->items[i];
-        const struct item **fitting = realloc(t->list, (t->count + 1) * sizeof *t->list);
-        t->list = fitting ? fitting : t->list;
+    for (size_t i = 0; i < catalog_segment_count(c->catalog); i++) {
+        struct track *t = &s->tracks[c->items[i].name.level];
+        if (!has_pages(&c->items[i]))
+            continue;
+        if (array_reserve(&t->list, &t->cap, t->count + 1, sizeof *t->list, e))
+            return -1;
+        t->list[t->count++] = &c->items[i];
     }
     return 0;
 }

@@ -6,7 +6,7 @@
 
 struct track { /* of one level: the sound segments that have pages, ascending */
     const struct item **list;
-    size_t count;
+    size_t count, cap;
 };
 
 struct steps {

@@ -92,7 +92,7 @@ def test_it_says_of_each_object_why_it_stays_or_goes_and_does_that(past, stage):
     said = verdicts(dry)
     assert sorted(said) == before
     assert said["seawall.json"][0] == "keep"
-    assert said["0/0000000000000024"] == ("keep", "the newest of level 0")
+    assert said["0/0000000000000024"] == ("keep", "the newest object of level 0")
     assert said["0/0000000000000001"][0] == "delete"
     real = prune(past)
     assert real.returncode == DONE and verdicts(real) == said
@@ -177,7 +177,7 @@ def test_a_restore_that_runs_meanwhile_goes_another_way(past, stage, s3):
     where = s3.url(timeout="60s")
     said = verdicts(prune(where, "--dry-run", policy=(*POLICY, "--keep-daily", "0")))
     base = next(key for key in said if key.startswith("base/000000000000001c") and key.endswith("00000001"))
-    assert said[base] == ("delete", "its base goes")
+    assert said[base] == ("delete", "its base is deleted")
     target = stage.folder / "restored.db"
     with s3.server.fault("stall", on="get", key=f"{PREFIX}/{base}", times=1) as fault:
         running = subprocess.Popen([BINARY, "restore", "--txid", "28", "-o", target, where], stderr=subprocess.PIPE)

@@ -1,6 +1,7 @@
 /* replica/catalog.h and plan.h: what a replica holds, and which objects give the database at a txid. */
 #include "unit.h"
 
+#include "failing_alloc.h"
 #include "memory_store.h"
 #include "replica.h"
 
@@ -988,6 +989,132 @@ static void list_and_plan_agree_with_the_rules_on_any_damaged_replica(void **sta
 
 #define PLAN_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- out of memory
+ *
+ * The replica has everything that a plan can go through: parts, a base, a base that is under way, a new beginning, a segment that
+ * level 0 no longer has. */
+
+static void make_rich(void)
+{
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 0, 4, 6, SEGMENT_IN_PARTS);
+    replica_remove(&r, replica_put_full(&r, 7, 7, 0));
+    replica_put_last(&r, 1, 7, 7, 0);
+    replica_put_base(&r, 6, 7);
+    replica_put_full(&r, 8, 10, 0);
+    replica_put_anchor(&r, 11, 11, 0);
+    replica_put_full(&r, 12, 12, 0);
+}
+
+static int list_and_load(void *context, struct err *e)
+{
+    struct catalog c;
+    (void)context;
+    if (catalog_open(&c, store, codec, e))
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < catalog_segment_count(&c); i++)
+        rc = catalog_load(&c, catalog_segment(&c, i), e);
+    for (size_t i = 0; rc == 0 && i < c.marker_count; i++)
+        rc = catalog_load(&c, &c.markers[i], e);
+    if (rc == 0)
+        assert_true(c.in_order && c.records_kept > 0 && c.marker_count == 1);
+    catalog_release(&c);
+    return rc;
+}
+
+static void each_allocation_of_the_catalog_fails_once(void **state)
+{
+    (void)state;
+    make_rich();
+    assert_true(assert_each_allocation_fails_once(list_and_load, NULL) > 10);
+}
+
+static int plan_and_map(void *context, struct err *e)
+{
+    const uint64_t txid = *(const uint64_t *)context;
+    struct plan p = {0};
+    struct map map = {.fd = -1};
+    catalog_release(&catalog);
+    int rc = catalog_open(&catalog, store, codec, e);
+    if (rc == 0)
+        rc = points_plan(&catalog, txid, &p, e);
+    if (rc == 0)
+        rc = plan_map(&catalog, &p, &map, e);
+    if (rc == 0)
+        assert_true(map.checksum == r.model.at[p.record.txid].record.checksum);
+    map_release(&map);
+    plan_release(&p);
+    return rc;
+}
+
+static void each_allocation_of_the_planner_fails_once(void **state)
+{
+    uint64_t txids[] = {2, 6, 7, 10, POINT_NEWEST};
+    (void)state;
+    make_rich();
+    for (size_t i = 0; i < sizeof txids / sizeof txids[0]; i++)
+        assert_each_allocation_fails_once(plan_and_map, &txids[i]);
+}
+
+/* Level 1 has all, and level 0 is damaged: the way through level 1 must not hide that memory ran out. */
+static void each_allocation_of_a_plan_around_damage_fails_once(void **state)
+{
+    uint64_t txid = 12;
+    (void)state;
+    replica_put_full(&r, 1, 6, SEGMENT_FROM_EMPTY);
+    struct placed *damaged = replica_put_full(&r, 7, 12, 0);
+    replica_put_last(&r, 1, 1, 12, SEGMENT_FROM_EMPTY);
+    damage(damaged);
+    assert_each_allocation_fails_once(plan_and_map, &txid);
+}
+
+static int find_all(void *context, struct err *e)
+{
+    uint64_t txids[MODEL_TXIDS + 2] = {0}, txid = 0;
+    char ranges[400] = "";
+    (void)context;
+    catalog_release(&catalog);
+    if (catalog_open(&catalog, store, codec, e))
+        return -1;
+    if (points_each(&catalog, note_point, txids, e) || points_ranges(&catalog, print_range, ranges, e))
+        return -1;
+    assert_int_equal(txids[0], 3 + 1 + 1 + 3);
+    if (points_at_time(&catalog, r.model.at[9].record.time_ms, &txid, e))
+        return -1;
+    assert_true(r.model.at[txid].record.time_ms == r.model.at[9].record.time_ms);
+    return 0;
+}
+
+static void each_allocation_of_the_search_for_points_fails_once(void **state)
+{
+    (void)state;
+    make_rich();
+    assert_each_allocation_fails_once(find_all, NULL);
+}
+
+static int ask_for_no_point(void *context, struct err *e)
+{
+    struct plan p = {0};
+    (void)context;
+    catalog_release(&catalog);
+    if (catalog_open(&catalog, store, codec, e))
+        return -1;
+    if (points_plan(&catalog, 5, &p, e) == 0)
+        fail_msg("5 is not a restore point");
+    if (e->code != ERR_NOTFOUND)
+        return -1;
+    assert_contains(e->msg, "try 6");
+    return 0;
+}
+
+static void each_allocation_of_a_search_for_no_point_fails_once(void **state)
+{
+    (void)state;
+    make_rich();
+    assert_each_allocation_fails_once(ask_for_no_point, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1031,6 +1158,11 @@ int main(void)
         PLAN_TEST(the_map_of_a_plan_is_that_of_the_database),
         PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
         PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_damaged_replica),
+        PLAN_TEST(each_allocation_of_the_catalog_fails_once),
+        PLAN_TEST(each_allocation_of_the_planner_fails_once),
+        PLAN_TEST(each_allocation_of_a_plan_around_damage_fails_once),
+        PLAN_TEST(each_allocation_of_the_search_for_points_fails_once),
+        PLAN_TEST(each_allocation_of_a_search_for_no_point_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

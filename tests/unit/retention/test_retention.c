@@ -1,6 +1,7 @@
 /* retention/retention.h: what goes, what stays, and that every promised restore point is there after each single deletion. */
 #include "unit.h"
 
+#include "failing_alloc.h"
 #include "memory_store.h"
 #include "replica.h"
 
@@ -867,12 +868,53 @@ static void a_decision_of_long_ago_deletes_nothing(void **state)
     assert_all_restorable(points, 0, "after the deletions of a prune that slept for four days");
 }
 
+/* ---- out of memory */
+
+static int decide_usual(void *context, struct err *e)
+{
+    (void)context;
+    if (decide(&usual, e))
+        return -1;
+    assert_true(decided.delete_count > 0 && decided.keep_count > 0);
+    return 0;
+}
+
+static void each_allocation_of_a_decision_fails_once(void **state)
+{
+    (void)state;
+    put_days();
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
+    replica_put_last(&r, 1, 5, 8, SEGMENT_IN_PARTS);
+    replica_put_last(&r, 2, 1, 8, SEGMENT_FROM_EMPTY);
+    replica_remove(&r, replica_put_last(&r, 3, 1, 8, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS)); /* its parts are left */
+    later(8 * DAY);
+    assert_true(assert_each_allocation_fails_once(decide_usual, NULL) > 20);
+}
+
+static int apply_decided(void *context, struct err *e)
+{
+    struct retention_figures f;
+    (void)context;
+    return retention_apply(store, &decided, &f, e);
+}
+
+static void each_allocation_of_a_deletion_fails_once(void **state)
+{
+    struct err e;
+    (void)state;
+    put_days();
+    assert_ok(decide(&usual, &e), &e);
+    assert_each_allocation_fails_once(apply_decided, NULL);
+}
+
 #define UNIT_ON_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT_ON_STORE(a_policy_that_keeps_nothing_is_refused),
+        UNIT_ON_STORE(each_allocation_of_a_decision_fails_once),
+        UNIT_ON_STORE(each_allocation_of_a_deletion_fails_once),
         UNIT_ON_STORE(a_segment_goes_when_a_higher_level_older_than_keep_all_has_it),
         UNIT_ON_STORE(one_that_reaches_further_than_what_has_it_stays),
         UNIT_ON_STORE(nothing_younger_than_the_grace_period_goes),

@@ -1,6 +1,7 @@
 /* verify/: a sound replica gives no problem, whatever its shape; damage is found and named. */
 #include "unit.h"
 
+#include "failing_alloc.h"
 #include "memory_store.h"
 #include "replica.h"
 #include "verify/verify.h"
@@ -778,6 +779,24 @@ static void an_interrupted_verification_says_so(void **state)
     replica_handle_close(&replica);
 }
 
+/* ---- out of memory */
+
+static int verify_whole(void *context, struct err *e)
+{
+    (void)context;
+    int rc = look(store, WHOLE, e);
+    if (rc == 0)
+        assert_true(result.problem_total == 0 && result.points == 16);
+    return rc;
+}
+
+static void each_allocation_of_a_verification_fails_once(void **state)
+{
+    (void)state;
+    make_rich();
+    assert_each_allocation_fails_once(verify_whole, NULL);
+}
+
 #define UNIT_ON_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -807,6 +826,7 @@ int main(void)
         UNIT_ON_STORE(what_is_listed_but_not_there_is_named_once),
         UNIT_ON_STORE(where_each_look_is_void_nothing_is_found_out),
         UNIT_ON_STORE(an_interrupted_verification_says_so),
+        UNIT_ON_STORE(each_allocation_of_a_verification_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
