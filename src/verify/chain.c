@@ -3,7 +3,7 @@
  * Level 0 is in one piece except where retention has been: it takes what a higher level has, and leaves what a base still needs. So
  * a hole of which a higher level has all is no problem. Whether its restore points were still to be there nobody can tell from
  * here. */
-#include "verify/check.h"
+#include "verify/chain.h"
 
 #include "base/page.h"
 

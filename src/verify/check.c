@@ -1,16 +1,12 @@
 /* verify/check.c */
 #include "verify/check.h"
 
-#include "base/hash.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define THREADS_LOCAL 4
-#define THREADS_REMOTE 16
 
 const char hint_damaged[] =
     "put it back from a copy of the replica, or from an older version if the bucket keeps them; if there is none, let "
@@ -21,18 +17,11 @@ const char hint_mixed[] =
 static void note(struct check *c, const char *key, const char *hint, const char *fmt, va_list args)
 {
     struct verify_result *r = &c->result;
+    struct err ignored; /* without memory the problem is only counted */
     pthread_mutex_lock(&c->lock);
     r->problem_total++;
-    if (r->problem_count == r->problem_cap && r->problem_cap < VERIFY_PROBLEMS_MAX) {
-        size_t cap = r->problem_cap ? 2 * r->problem_cap : 16;
-        cap = cap < VERIFY_PROBLEMS_MAX ? cap : VERIFY_PROBLEMS_MAX;
-        void *grown = realloc(r->problems, cap * sizeof *r->problems);
-        if (grown) { /* otherwise it is counted */
-            r->problems = grown;
-            r->problem_cap = cap;
-        }
-    }
-    if (r->problem_count < r->problem_cap) {
+    if (r->problem_count < VERIFY_PROBLEMS_MAX &&
+        array_reserve(&r->problems, &r->problem_cap, r->problem_count + 1, sizeof *r->problems, &ignored) == 0) {
         struct verify_problem *p = &r->problems[r->problem_count++];
         snprintf(p->object, sizeof p->object, "%s", key);
         vsnprintf(p->text, sizeof p->text, fmt, args);
@@ -112,92 +101,4 @@ int check_failed(struct check *c, const struct item *it, struct err *e)
     size_t n = (size_t)snprintf(front, sizeof front, "object '%s': ", key);
     check_problem(c, key, hint_damaged, "%s", strncmp(e->msg, front, n) == 0 ? e->msg + n : e->msg);
     return 0;
-}
-
-/* ---- threads */
-
-struct crew {
-    struct check *check;
-    work_fn *fn;
-    void *context;
-    size_t count, next; /* next, failed, error: guarded by the lock of the check */
-    bool failed;
-    struct err error;
-};
-
-static void worker_free(struct worker *w)
-{
-    if (!w)
-        return;
-    codec_free(w->codec);
-    digest_stream_free(w->digest);
-    buf_release(&w->tail);
-    buf_release(&w->stored);
-    free(w);
-}
-
-static struct worker *worker_new(void *context)
-{
-    struct worker *w = calloc(1, sizeof *w);
-    if (!w)
-        return NULL;
-    w->codec = codec_new();
-    w->digest = digest_stream_new();
-    w->tail = BUF_INIT(SEGMENT_BYTES_MAX);
-    w->stored = BUF_INIT(SEGMENT_BYTES_MAX);
-    w->context = context;
-    if (w->codec && w->digest)
-        return w;
-    worker_free(w);
-    return NULL;
-}
-
-static bool next_index(struct crew *crew, size_t *ret_index)
-{
-    pthread_mutex_lock(&crew->check->lock);
-    bool more = !crew->failed && !crew->check->changed && crew->next < crew->count;
-    if (more)
-        *ret_index = crew->next++;
-    pthread_mutex_unlock(&crew->check->lock);
-    return more;
-}
-
-static void *crew_thread(void *arg)
-{
-    struct crew *crew = arg;
-    struct worker *w = worker_new(crew->context);
-    struct err e;
-    size_t index = 0;
-    int rc = w ? 0 : err_nomem(&e, sizeof *w);
-    while (rc == 0 && w && next_index(crew, &index)) {
-        rc = check_canceled(crew->check, &e);
-        if (rc == 0)
-            rc = crew->fn(crew->check, w, index, &e);
-    }
-    worker_free(w);
-    pthread_mutex_lock(&crew->check->lock);
-    if (rc && !crew->failed) {
-        crew->failed = true;
-        crew->error = e;
-    }
-    pthread_mutex_unlock(&crew->check->lock);
-    return NULL;
-}
-
-int check_each(struct check *c, size_t count, work_fn *fn, void *context, struct err *e)
-{
-    struct crew crew = {.check = c, .fn = fn, .context = context, .count = count};
-    pthread_t threads[THREADS_REMOTE];
-    size_t want = c->store->slow ? THREADS_REMOTE : THREADS_LOCAL, started = 0;
-    if (want > count)
-        want = count;
-    while (started + 1 < want && pthread_create(&threads[started], NULL, crew_thread, &crew) == 0)
-        started++;
-    if (count > 0)
-        crew_thread(&crew); /* the calling thread works too: one is always there */
-    for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    if (crew.failed)
-        *e = crew.error;
-    return crew.failed ? -1 : 0;
 }

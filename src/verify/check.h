@@ -1,24 +1,28 @@
-/* verify/check.h - what the parts of one verification share. Private to the room. */
+/* verify/check.h - a verification while it runs. Private to the room.
+ *
+ * verify.c asks, in this order: listing.c, examine.c for each object, chain.c, walk.c. */
 #ifndef SEAWALL_VERIFY_CHECK_H
 #define SEAWALL_VERIFY_CHECK_H
 
 #include "replica/catalog.h"
 #include "verify/result.h"
 
+#include <assert.h>
 #include <pthread.h>
 
-/* An object to be looked at: of the catalog, or one that such an object names. */
+/* An object to check: one of the catalog, or one that such an object names. */
 struct item {
     struct name name;
-    struct catalog_object *object; /* segment, marker; it has its records when the item is sound */
-    const struct listed *listed;   /* part, chunk; as `owner` names it */
-    const struct item *owner;
-    size_t first_named, named_count; /* what it names itself: among check.named */
+    struct catalog_object *object; /* of a segment or marker; if the item is sound, its records are loaded */
+    const struct listed *listed;   /* of a part or chunk; the entry of the owner's list */
+    const struct item *owner;      /* of a part or chunk; the segment or marker that names it */
+    size_t first_named;            /* of a segment or marker; its parts or chunks are check.named from this index on */
+    size_t named_count;            /* how many they are */
     struct digest digest;
     uint64_t size;
-    uint32_t last_page; /* of its versions; 0: it has none */
+    uint32_t last_page; /* highest page of its versions; 0: it has none */
     bool digest_known;
-    bool sound; /* it, and what it names */
+    bool sound; /* no problem was found in it, nor in what it names */
 };
 
 struct check {
@@ -30,14 +34,16 @@ struct check {
     struct item *items; /* owned; as catalog_segment, then the markers */
     size_t item_count;
     bool *chunk_named, *part_named; /* owned; of the catalog's chunks and parts: a marker or manifest names it */
-    struct item *named;             /* in the order of those that name them */
+    struct item *named;             /* owned; parts and chunks, in the order of their owners */
     size_t named_count;
-    pthread_mutex_t lock; /* guards result.problems and what follows, while threads run */
-    bool changed;         /* something was listed and has been deleted since: this look is void */
+    pthread_mutex_t lock; /* guards the problems in `result`, and `changed`, while threads run */
+    bool changed;         /* an object was deleted after it was listed: what was found does not count */
 };
 
-static inline const struct segment_info *item_info(const struct item *it) /* of a sound segment or marker */
+/* `it` must be a sound segment or marker. */
+static inline const struct segment_info *item_info(const struct item *it)
 {
+    assert(it->object && it->object->segment);
     return &it->object->segment->trailer.info;
 }
 
@@ -46,53 +52,21 @@ static inline bool check_is_full(const struct check *c)
     return (c->options->flags & VERIFY_FULL) != 0;
 }
 
-/* Notes a problem of the object under `key`. Any thread. */
+/* Adds a problem of the object under `key`. `hint` must be a constant, or NULL. From any thread. */
 void check_problem(struct check *c, const char *key, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void check_problem_of(struct check *c, const struct name *name, const char *hint, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
 extern const char hint_damaged[], hint_mixed[];
 
-/* Something was deleted since it was listed. Nothing more is looked at, and what was found does not count. Any thread. */
+/* Notes that an object was deleted after it was listed. The check stops, and verify starts again. From any thread. */
 void check_void(struct check *c);
 
-/* What a failed read says of the object: nothing (-1, the store is at fault); or it is damaged or missing, and noted as that, or
- * retention has taken it, and the look is void (0). */
+/* Decides what the failed read of an object means. -1: the store failed; `e` is unchanged. 0: the object is damaged or missing, which is
+ * now a problem; or retention has deleted it, and check_void was called. */
 int check_failed(struct check *c, const struct item *it, struct err *e) MUST_CHECK;
 
+/* ERR_CANCELED: options->cancel is set. */
 int check_canceled(const struct check *c, struct err *e) MUST_CHECK;
-
-/* ---- threads */
-
-struct worker {
-    struct codec *codec;
-    struct digest_stream *digest;
-    struct buf tail, stored;
-    uint8_t raw[SEGMENT_BLOCK_BYTES];
-    void *context;
-};
-typedef int work_fn(struct check *c, struct worker *w, size_t index, struct err *e);
-
-/* Calls `fn` for each index below `count`, several at a time. The first error ends it. */
-int check_each(struct check *c, size_t count, work_fn *fn, void *context, struct err *e) MUST_CHECK;
-
-/* ---- the parts, in this order */
-
-/* Lists everything; takes the catalog. 0 with a problem noted and no items: there is nothing more to look at. */
-int listing_take(struct check *c, struct err *e) MUST_CHECK;
-
-/* Reads one object: items[index] or named[index]. */
-int examine_item(struct check *c, struct worker *w, size_t index, struct err *e) MUST_CHECK;
-int examine_named(struct check *c, struct worker *w, size_t index, struct err *e) MUST_CHECK;
-
-/* What objects say of each other: links, checksums, gaps, restore points, orphans. */
-int chain_check(struct check *c, struct err *e) MUST_CHECK;
-const struct commit_record *chain_record(const struct check *c,
-                                         uint64_t txid); /* of a sound object; NULL: none has it */
-
-/* Database checksums from page hashes. */
-#define WALK_BATCH_BYTES (16u << 20)
-#define WALK_BATCH_MAX 256
-int walk_check(struct check *c, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* verify/examine.c - one object by itself: it decodes, is what its key and whoever names it say, and has what its kind must have.
  *
  * One read of the tail does for most; whole objects are read in pieces, so that memory does not grow with them. */
-#include "verify/check.h"
+#include "verify/examine.h"
 
 #include "base/page.h"
 

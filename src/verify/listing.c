@@ -2,7 +2,7 @@
  *
  * One listing. Each object that it has is checked against what can be read: a listing that lacks an object which exists, or has keys
  * out of order, is an error, not a problem of the replica. */
-#include "verify/check.h"
+#include "verify/listing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

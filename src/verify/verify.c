@@ -1,7 +1,10 @@
 /* verify/verify.c - the sentence: list; read what the catalog has; read what that names; compare what they say of each other. */
 #include "verify/verify.h"
 
-#include "verify/check.h"
+#include "verify/chain.h"
+#include "verify/examine.h"
+#include "verify/listing.h"
+#include "verify/walk.h"
 
 #include "base/clock.h"
 
@@ -68,11 +71,11 @@ static int look(struct check *c, struct err *e)
         return -1;
     if (c->item_count == 0 && c->result.problem_total > 0)
         return 0;
-    int rc = check_each(c, c->item_count, examine_item, NULL, e);
+    int rc = crew_each(c, c->item_count, examine_item, NULL, e);
     if (rc == 0 && !c->changed)
         rc = make_named(c, e);
     if (rc == 0 && !c->changed)
-        rc = check_each(c, c->named_count, examine_named, NULL, e);
+        rc = crew_each(c, c->named_count, examine_named, NULL, e);
     if (rc || c->changed)
         return rc;
     spread_damage(c);

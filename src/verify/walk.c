@@ -7,8 +7,10 @@
  *
  * A walk that can go on no further (what is missing there has been told, or waits for a base) begins again at the next base or at
  * the next segment before which nothing counts. Of a walk the steps are known beforehand, so indexes are read many at a time. */
-#include "verify/check.h"
+#include "verify/walk.h"
 
+#include "verify/chain.h"
+#include "verify/crew.h"
 #include "verify/steps.h"
 
 #include <assert.h>
@@ -206,7 +208,7 @@ static int apply_source(struct walk *w, const struct source *s, struct err *e)
 static int apply_batch(struct walk *w, struct batch *b, const struct item **step, struct err *e)
 {
     struct check *c = w->check;
-    int rc = check_each(c, b->count, load_source, b, e);
+    int rc = crew_each(c, b->count, load_source, b, e);
     for (size_t i = 0; i < b->count; i++) {
         const struct source *s = &b->list[i];
         assert(s->step);

@@ -1,0 +1,96 @@
+/* verify/crew.c */
+#include "verify/crew.h"
+
+#include "base/hash.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define THREADS_LOCAL 4
+#define THREADS_REMOTE 16
+
+struct crew {
+    struct check *check;
+    crew_fn *fn;
+    void *context;
+    size_t count, next; /* next, failed, error: guarded by the lock of the check */
+    bool failed;
+    struct err error;
+};
+
+static void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    codec_free(w->codec);
+    digest_stream_free(w->digest);
+    buf_release(&w->tail);
+    buf_release(&w->stored);
+    free(w);
+}
+
+static struct worker *worker_new(void *context)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->codec = codec_new();
+    w->digest = digest_stream_new();
+    w->tail = BUF_INIT(SEGMENT_BYTES_MAX);
+    w->stored = BUF_INIT(SEGMENT_BYTES_MAX);
+    w->context = context;
+    if (w->codec && w->digest)
+        return w;
+    worker_free(w);
+    return NULL;
+}
+
+static bool next_index(struct crew *crew, size_t *ret_index)
+{
+    pthread_mutex_lock(&crew->check->lock);
+    bool more = !crew->failed && !crew->check->changed && crew->next < crew->count;
+    if (more)
+        *ret_index = crew->next++;
+    pthread_mutex_unlock(&crew->check->lock);
+    return more;
+}
+
+static void *crew_thread(void *arg)
+{
+    struct crew *crew = arg;
+    struct worker *w = worker_new(crew->context);
+    struct err e;
+    size_t index = 0;
+    int rc = w ? 0 : err_nomem(&e, sizeof *w);
+    while (rc == 0 && w && next_index(crew, &index)) {
+        rc = check_canceled(crew->check, &e);
+        if (rc == 0)
+            rc = crew->fn(crew->check, w, index, &e);
+    }
+    worker_free(w);
+    pthread_mutex_lock(&crew->check->lock);
+    if (rc && !crew->failed) {
+        crew->failed = true;
+        crew->error = e;
+    }
+    pthread_mutex_unlock(&crew->check->lock);
+    return NULL;
+}
+
+int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct err *e)
+{
+    struct crew crew = {.check = c, .fn = fn, .context = context, .count = count};
+    pthread_t threads[THREADS_REMOTE];
+    size_t want = c->store->slow ? THREADS_REMOTE : THREADS_LOCAL, started = 0;
+    if (want > count)
+        want = count;
+    while (started + 1 < want && pthread_create(&threads[started], NULL, crew_thread, &crew) == 0)
+        started++;
+    if (count > 0)
+        crew_thread(&crew); /* the calling thread works too: one is always there */
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    if (crew.failed)
+        *e = crew.error;
+    return crew.failed ? -1 : 0;
+}

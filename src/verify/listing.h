@@ -1,0 +1,12 @@
+/* verify/listing.h - which objects there are. Private to the room. */
+#ifndef SEAWALL_VERIFY_LISTING_H
+#define SEAWALL_VERIFY_LISTING_H
+
+#include "verify/check.h"
+
+/* Lists the replica into the catalog, and makes an item of each segment and marker. Without items and with a problem noted, nothing
+ * more can be checked.
+ * ERR_NOTFOUND: there is no replica, or only seawall.json. ERR_REMOTE: the listing is out of order, or lacks an object that exists. */
+int listing_take(struct check *c, struct err *e) MUST_CHECK;
+
+#endif
