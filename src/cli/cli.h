@@ -40,6 +40,10 @@ int cli_usage(const struct command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Prints "seawall: message" on stderr and returns the exit code of the error's class. */
 int cli_fail(const struct err *e);
 
+/* The same for a command that ships, with EXIT_FAILED in place of EXIT_NOTHING and EXIT_CORRUPT: these two are about
+ * reading a replica. */
+int cli_fail_shipping(const struct err *e);
+
 /* ---- configuration and places */
 
 /* Reads the file of -c FILE. `path` NULL: *ret_config becomes NULL. The caller frees *ret_config with config_free.

@@ -6,6 +6,7 @@
 #include "base/socket.h"
 #include "daemon/control.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,10 +26,17 @@ static void on_signal(int signo)
     interrupted = 1;
 }
 
-/* The signals come in while it waits, and only then: so none is missed between a look and the next wait. */
+/* The signals are blocked except during a wait: so none is lost between a check of `interrupted` and the next wait. */
 struct signals {
-    sigset_t before;
+    sigset_t before; /* the mask during a wait */
     struct sigaction old_int, old_term;
+};
+
+/* One request and its answer. */
+struct exchange {
+    int fd;
+    int64_t until_ms; /* of clock_mono_ms, or CLIENT_NEVER */
+    struct signals signals;
 };
 
 static void catch_signals(struct signals *s)
@@ -50,18 +58,18 @@ static void release_signals(const struct signals *s)
     sigprocmask(SIG_SETMASK, &s->before, NULL);
 }
 
-/* 0: something can be done with fd. */
-static int wait_for(int fd, short events, int64_t until_ms, const struct signals *s, struct err *e)
+/* Waits until the socket is ready for `events`. ERR_TIMEOUT, ERR_CANCELED. */
+static int wait_for(const struct exchange *x, short events, struct err *e)
 {
     for (;;) {
-        int64_t left = until_ms - clock_mono_ms();
+        int64_t left = x->until_ms - clock_mono_ms();
         struct timespec ts = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-        struct pollfd p = {.fd = fd, .events = events};
+        struct pollfd p = {.fd = x->fd, .events = events};
         if (interrupted)
             return err_set(e, ERR_CANCELED, 0, "interrupted");
         if (left <= 0)
             return err_set(e, ERR_TIMEOUT, 0, "no answer in time");
-        int n = ppoll(&p, 1, until_ms == CLIENT_NEVER ? NULL : &ts, &s->before);
+        int n = ppoll(&p, 1, x->until_ms == CLIENT_NEVER ? NULL : &ts, &x->signals.before);
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
@@ -69,13 +77,13 @@ static int wait_for(int fd, short events, int64_t until_ms, const struct signals
     }
 }
 
-static int send_all(int fd, const char *text, int64_t until_ms, const struct signals *s, struct err *e)
+static int send_all(const struct exchange *x, const char *text, struct err *e)
 {
     for (size_t n = strlen(text); n > 0;) {
-        ssize_t sent = send(fd, text, n, MSG_NOSIGNAL);
+        ssize_t sent = send(x->fd, text, n, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return err_sys(e, errno, "send");
-        if (sent < 0 && wait_for(fd, POLLOUT, until_ms, s, e))
+        if (sent < 0 && wait_for(x, POLLOUT, e))
             return -1;
         n -= sent > 0 ? (size_t)sent : 0;
         text += sent > 0 ? sent : 0;
@@ -83,13 +91,13 @@ static int send_all(int fd, const char *text, int64_t until_ms, const struct sig
     return 0;
 }
 
-static int receive_line(int fd, struct buf *line, int64_t until_ms, const struct signals *s, struct err *e)
+static int receive_line(const struct exchange *x, struct buf *line, struct err *e)
 {
     char bytes[4096];
     while (line->len == 0 || line->data[line->len - 1] != '\n') {
-        if (wait_for(fd, POLLIN, until_ms, s, e))
+        if (wait_for(x, POLLIN, e))
             return -1;
-        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+        ssize_t n = recv(x->fd, bytes, sizeof bytes, 0);
         if (n == 0 || (n < 0 && errno == ECONNRESET))
             return err_set(e, ERR_IO, 0, "the daemon ended before it answered");
         if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -100,17 +108,16 @@ static int receive_line(int fd, struct buf *line, int64_t until_ms, const struct
     return 0;
 }
 
-static int converse(int fd, const char *command, int64_t until_ms, const struct signals *s, struct json **ret_answer,
-                    struct err *e)
+static int converse(const struct exchange *x, const char *command, struct json **ret_answer, struct err *e)
 {
     struct json *request = json_object_new();
     struct buf line = BUF_INIT(ANSWER_MAX);
     json_set_text(request, "command", command);
     char *text = json_print_line(request);
     json_free(request);
-    int rc = text ? send_all(fd, text, until_ms, s, e) : err_nomem(e, 0);
+    int rc = text ? send_all(x, text, e) : err_nomem(e, 0);
     if (rc == 0)
-        rc = receive_line(fd, &line, until_ms, s, e);
+        rc = receive_line(x, &line, e);
     if (rc == 0)
         rc = json_parse(line.data, line.len, ret_answer, e);
     free(text);
@@ -118,48 +125,50 @@ static int converse(int fd, const char *command, int64_t until_ms, const struct 
     return rc;
 }
 
+/* Says why the socket can't be reached, for the two reasons that a person can act upon. */
 static int explain(const char *db, struct err *e)
 {
     int sys = e->sys;
     if (e->code == ERR_NOTFOUND) {
         bool missing = access(db, F_OK) != 0 && errno == ENOENT;
-        err_set(e, ERR_BUSY, sys, missing ? "there is no such file, and no daemon runs on it" : "no daemon runs on it");
-        return err_hint(e,
-                        "'seawall replicate' starts one; while it waits for the database to appear it can't be asked");
+        err_set(e, ERR_BUSY, sys,
+                missing ? "the file does not exist, and no daemon runs on it" : "no daemon runs on it");
+        return err_hint(e, "start one with 'seawall replicate'; it answers once the database exists");
     }
     if (sys == EACCES || sys == EPERM) {
         e->code = ERR_BUSY;
-        return err_hint(e, "only the user that the daemon runs as, and root, may ask it");
+        return err_hint(e, "run this as the user of the daemon, or as root");
     }
     return -1;
 }
 
-static int ask(const char *db, const char *command, int64_t until_ms, const struct signals *s, struct json **ret_answer,
-               struct err *e)
+static int ask(struct exchange *x, const char *db, const char *command, struct json **ret_answer, struct err *e)
 {
     char real[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
-    int64_t left = until_ms == CLIENT_NEVER ? CONNECT_MS : until_ms - clock_mono_ms();
-    int fd = -1;
-    if (path_format(path, e, "%s" CONTROL_SUFFIX, realpath(db, real) ? real : db)) /* as the daemon names it */
+    int64_t left = x->until_ms == CLIENT_NEVER ? CONNECT_MS : x->until_ms - clock_mono_ms();
+    /* the daemon names its socket by the path without links */
+    if (path_format(path, e, "%s" CONTROL_SUFFIX, realpath(db, real) ? real : db))
         return -1;
-    if (socket_connect(path, left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1, &fd, e))
+    if (socket_connect(path, left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1, &x->fd, e))
         return explain(db, e);
-    int rc = converse(fd, command, until_ms, s, ret_answer, e);
-    io_close(&fd);
+    int rc = converse(x, command, ret_answer, e);
+    io_close(&x->fd);
     return rc;
 }
 
 int client_ask(const char *db, const char *command, int64_t timeout_ms, struct json **ret_answer, struct err *e)
 {
-    int64_t until_ms = timeout_ms == CLIENT_NEVER ? CLIENT_NEVER : clock_mono_ms() + timeout_ms;
-    struct signals s;
+    struct exchange x = {.fd = -1, .until_ms = CLIENT_NEVER};
+    assert(timeout_ms >= 0);
+    if (timeout_ms != CLIENT_NEVER)
+        x.until_ms = clock_mono_ms() + timeout_ms;
     *ret_answer = NULL;
-    catch_signals(&s);
-    int rc = ask(db, command, until_ms, &s, ret_answer, e);
-    release_signals(&s);
+    catch_signals(&x.signals);
+    int rc = ask(&x, db, command, ret_answer, e);
+    release_signals(&x.signals);
     const char *refused = rc == 0 ? json_get_text(*ret_answer, "error") : NULL;
-    if (refused && !json_get_text(*ret_answer, "database")) { /* a status has errors of its own */
-        rc = err_set(e, ERR_REMOTE, 0, "the daemon says: %.300s", refused);
+    if (refused && !json_get_text(*ret_answer, "database")) { /* the "error" of a status is about the database */
+        rc = err_set(e, ERR_REMOTE, 0, "the daemon refused: %.300s", refused);
         json_free(*ret_answer);
         *ret_answer = NULL;
     }

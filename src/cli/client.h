@@ -1,14 +1,15 @@
-/* cli/client.h - asks the daemon of a database, through its control socket (daemon/control.h). */
+/* cli/client.h - sends a command to the daemon of a database, through its control socket (daemon/control.h). */
 #ifndef SEAWALL_CLI_CLIENT_H
 #define SEAWALL_CLI_CLIENT_H
 
 #include "base/json.h"
 
-#define CLIENT_NEVER INT64_MAX /* no limit of time */
+#define CLIENT_NEVER INT64_MAX /* no time limit */
 
-/* Sends a command and waits for the answer, which the caller frees. `db`: path of the database, links allowed.
- * ERR_BUSY: no daemon can be asked; the message says why, with a hint. ERR_TIMEOUT. ERR_CANCELED: SIGINT or SIGTERM came; they are
- * caught while it waits. ERR_IO, ERR_REMOTE: the daemon ended, or said no. */
+/* Sends a command to the daemon of the database at `db` (links are followed) and waits up to `timeout_ms`, or CLIENT_NEVER,
+ * for the answer. The caller frees *ret_answer with json_free. SIGINT and SIGTERM are caught during the call.
+ * ERR_BUSY: no daemon answers here; the message says why, with a hint. ERR_TIMEOUT: no answer in time. ERR_CANCELED: a
+ * signal. ERR_IO: the daemon ended. ERR_REMOTE: the daemon refused. ERR_CORRUPT: the answer is not JSON. */
 int client_ask(const char *db, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e) MUST_CHECK;
 

@@ -64,6 +64,12 @@ int cli_fail(const struct err *e)
     }
 }
 
+int cli_fail_shipping(const struct err *e)
+{
+    int code = cli_fail(e);
+    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code;
+}
+
 /* ---- configuration and places */
 
 void cli_place_of(const char *shown, char out[PATH_TEXT_MAX])

@@ -1,6 +1,7 @@
-/* cli/config.c - `seawall config`: checks a configuration file, and prints what it comes to as a configuration file.
+/* cli/config.c - `seawall config`: checks a configuration file, and prints a configuration file with all values.
  *
- * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, as comments. */
+ * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, in
+ * comments. */
 #include "cli/cli.h"
 #include "config/file.h"
 #include "daemon/prune.h"
@@ -26,7 +27,7 @@ static int check_urls(const struct config *c, const char *path, struct err *e)
     return 0;
 }
 
-/* The daemon refuses a policy that keeps nothing when it starts. */
+/* A daemon refuses to start with a policy that keeps nothing. */
 static int check_policy(const struct options *o, struct err *e)
 {
     struct retention_policy policy = prune_policy(o);
@@ -50,13 +51,13 @@ static void print_options(const struct options *o)
     }
 }
 
-/* "NAME:VALUE", encoded or not. */
+/* `header`: "NAME:VALUE", percent-encoded or not. */
 static void print_header(const char *header)
 {
     printf("# header = %.*s: not shown\n", (int)strcspn(header, ":&"), header);
 }
 
-/* A line whose value is the first `n` bytes of a URL; an '&' or the end comes behind a query. */
+/* Prints "key = URL" without the headers in its query. `n`: bytes of the URL to print, up to an '&' or the end. */
 static void print_url(const char *key, const char *url, size_t n)
 {
     const char *query = memchr(url, '?', n), *end = url + n;
@@ -75,7 +76,7 @@ static void print_url(const char *key, const char *url, size_t n)
     putchar('\n');
 }
 
-/* Parameters of a section, in which '%' and '&' had been encoded. */
+/* Prints the parameters of a replica, one on a line. '%' and '&' are encoded in `text`, and are printed decoded. */
 static void print_parameters(const char *text)
 {
     while (*text) {
@@ -99,7 +100,7 @@ static void print_replica(const struct config_replica *r)
 {
     char shown[STORE_URL_MAX];
     struct err e;
-    size_t more = r->parameters[0] ? strlen(r->parameters) + 1 : 0; /* that reading has put behind the URL */
+    size_t more = r->parameters[0] ? strlen(r->parameters) + 1 : 0; /* bytes that config_read appended */
     printf("\n[replica %s]\n", r->name);
     if (store_check(r->url, shown, &e) == 0)
         printf("# known as %s\n", shown);

@@ -70,16 +70,17 @@ static const struct option_spec *find_option(const struct command *c, const stru
 
 /* ---- values */
 
-/* The value after the equals sign, or the next argument. */
-static int take_value(struct parsing *p, const struct written *w, const char *name, const char *value_name,
-                      const char **ret_value, struct err *e)
+/* The value after the equals sign, or the next argument. NULL: it is missing. */
+static const char *take_value(struct parsing *p, const struct written *w)
 {
-    *ret_value = w->value;
-    if (!w->value && p->next == p->argc)
-        return err_set(e, ERR_CONFIG, 0, "missing value: --%s %s", name, value_name);
-    if (!w->value)
-        *ret_value = p->argv[p->next++];
-    return 0;
+    if (w->value || p->next == p->argc)
+        return w->value;
+    return p->argv[p->next++];
+}
+
+static int missing_value(const char *name, const char *value_name, struct err *e)
+{
+    return err_set(e, ERR_CONFIG, 0, "missing value: --%s %s", name, value_name);
 }
 
 /* False: the value is invalid. */
@@ -122,15 +123,15 @@ static void store_presence(const struct flag *f, struct parsing *p)
 
 static int parse_flag(struct parsing *p, const struct flag *f, const struct written *w, struct err *e)
 {
-    const char *value = NULL;
     if (!f->value_name && w->value)
         return err_set(e, ERR_CONFIG, 0, "--%s takes no value", f->name);
     if (!f->value_name) {
         store_presence(f, p);
         return 0;
     }
-    if (take_value(p, w, f->name, f->value_name, &value, e))
-        return -1;
+    const char *value = take_value(p, w);
+    if (!value)
+        return missing_value(f->name, f->value_name, e);
     if (!store_value(f, value, p->request))
         return err_set(e, ERR_CONFIG, 0, "--%s: invalid value '%.60s', expected %s", f->name, value, f->expects);
     return 0;
@@ -141,8 +142,10 @@ static int parse_option(struct parsing *p, const struct option_spec *spec, const
     struct given_options *o = (struct given_options *)(void *)(p->request + p->command->options_offset);
     if (o->count == GIVEN_OPTIONS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d options", GIVEN_OPTIONS_MAX);
-    if (take_value(p, w, spec->name, spec->value_name, &o->given[o->count].value, e))
-        return -1;
+    const char *value = take_value(p, w);
+    if (!value)
+        return missing_value(spec->name, spec->value_name, e);
+    o->given[o->count].value = value;
     o->given[o->count++].spec = spec;
     return 0;
 }
@@ -208,9 +211,20 @@ static int check_words(const struct parsing *p, struct err *e)
     return 0;
 }
 
+/* The table of a command is consistent, and there is a request if it needs one. */
+static void assert_table(const struct command *c, const void *request)
+{
+    assert(request || (c->flag_count == 0 && c->word_count == 0 && c->options == OPTIONS_NONE));
+    for (size_t i = 0; i < c->word_count; i++)
+        assert(c->words[i].max == 1 || (c->words[i].max > 1 && i + 1 == c->word_count)); /* a list comes last */
+    for (size_t i = 0; i < c->flag_count; i++)
+        assert((c->flags[i].kind >= FLAG_TEXT) == (c->flags[i].value_name != NULL));
+}
+
 int flags_parse(const struct command *c, int argc, char **argv, void *request, bool *ret_help, struct err *e)
 {
     struct parsing p = {.command = c, .request = request, .argc = argc, .argv = argv};
+    assert_table(c, request);
     while (p.next < argc && !p.help) {
         const char *argument = argv[p.next++];
         bool dashed = !p.only_words && argument[0] == '-' && argument[1];

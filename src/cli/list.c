@@ -1,7 +1,8 @@
 /* cli/list.c - `seawall list`.
  *
- * A replica can have more restore points than fit into memory, but not more objects. So points go to the output one by one as they
- * are found, and JSON is written by hand: nothing in it needs escapes. */
+ * A replica can have more restore points than fit into memory, but not more objects. So each point is printed as soon as it
+ * is found, and JSON is printed by hand: no text in it needs escapes. */
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/units.h"
@@ -26,26 +27,26 @@ struct listing {
     struct point_range *ranges;
     size_t range_count, range_cap;
     uint64_t points;
-    uint64_t told; /* of the list that is being printed */
-    bool nomem;
-    int write_errno; /* of the first write that failed */
+    uint64_t printed; /* entries of the list that is being printed */
+    int write_errno;  /* of the first write that failed; 0: none */
+    struct err err;   /* of note_range */
 };
 
 static const char *when(int64_t ms)
 {
-    static char text[2][CLOCK_TEXT_MAX]; /* for two in one line */
+    static char text[2][CLOCK_TEXT_MAX]; /* one line can have two times */
     static unsigned turn;
     clock_format(ms, text[++turn % 2]);
     return text[turn % 2];
 }
 
-/* Between the elements of a JSON list, each on a line of its own. */
+/* What comes before the next element of a JSON list: each element has its own line. */
 static const char *comma(struct listing *l)
 {
-    return l->told++ ? ",\n    " : "\n    ";
+    return l->printed++ ? ",\n    " : "\n    ";
 }
 
-/* Then there is no need to go on: the disk is full, or who reads has seen enough, as in `seawall list --points | head`. */
+/* True: stop printing. The disk is full, or the reader closed the pipe, as in `seawall list --points | head`. */
 static int write_failed(struct listing *l)
 {
     if (ferror(stdout) && l->write_errno == 0)
@@ -56,16 +57,8 @@ static int write_failed(struct listing *l)
 static int note_range(void *context, const struct point_range *r)
 {
     struct listing *l = context;
-    if (l->range_count == l->range_cap) {
-        size_t cap = l->range_cap ? 2 * l->range_cap : 64;
-        void *grown = realloc(l->ranges, cap * sizeof *l->ranges);
-        if (!grown) {
-            l->nomem = true;
-            return -1;
-        }
-        l->ranges = grown;
-        l->range_cap = cap;
-    }
+    if (array_reserve(&l->ranges, &l->range_cap, l->range_count + 1, sizeof *l->ranges, &l->err))
+        return -1;
     l->ranges[l->range_count++] = *r;
     l->points += r->points;
     return 0;
@@ -89,7 +82,7 @@ static const char *kind_word(enum name_kind k)
     return words[k];
 }
 
-/* What is to be said of an object, each word between `quote`s. "": nothing. */
+/* Writes the flags of an object, separated by commas, each between two `quote`s. "": it has none. */
 static const char *flag_words(const struct inventory_object *o, const char *quote, char out[160])
 {
     const struct {
@@ -140,7 +133,7 @@ static void print_bases(const struct inventory *v)
         printf("base from txid %" PRIu64, b->start);
         if (b->max)
             printf(" to %" PRIu64, b->max);
-        printf(", %s, %s in %zu chunk%s, %s\n", when(b->time_ms), bytes, b->chunks, b->chunks == 1 ? "" : "s",
+        printf(", %s, %s in %zu chunk%s, %s\n", when(b->time_ms), bytes, b->chunks, cli_plural(b->chunks),
                state_word(b->state));
     }
 }
@@ -153,17 +146,17 @@ static void print_levels(const struct inventory *v)
         units_format_size(l->bytes, bytes);
         if (l->objects)
             printf("level %u: %" PRIu64 " object%s, %s, txid %" PRIu64 " to %" PRIu64 "\n", level, l->objects,
-                   l->objects == 1 ? "" : "s", bytes, l->first_txid, l->last_txid);
+                   cli_plural(l->objects), bytes, l->first_txid, l->last_txid);
     }
     units_format_size(v->part_bytes, bytes);
     if (v->parts)
-        printf("parts of large segments: %" PRIu64 " object%s, %s\n", v->parts, v->parts == 1 ? "" : "s", bytes);
+        printf("parts of large segments: %" PRIu64 " object%s, %s\n", v->parts, cli_plural(v->parts), bytes);
 }
 
 static int print_point(void *context, const struct commit_record *r)
 {
     struct listing *l = context;
-    if (l->told++ == 0)
+    if (l->printed++ == 0)
         printf("%12s  %-24s  %10s\n", "txid", "time", "pages");
     printf("%12" PRIu64 "  %-24s  %10" PRIu32 "\n", r->txid, when(r->time_ms), r->pages);
     return write_failed(context);
@@ -179,7 +172,7 @@ static int print_object(void *context, const struct inventory_object *o)
         snprintf(txids, sizeof txids, "%" PRIu64 "-", o->min);
     if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
         snprintf(level, sizeof level, "%u", o->level);
-    if (l->told++ == 0)
+    if (l->printed++ == 0)
         printf("%-8s  %5s  %17s  %-24s  %12s  %s\n", "kind", "level", "txids", "time", "bytes", "key");
     flag_words(o, "", flags);
     printf("%-8s  %5s  %17s  %-24s  %12" PRIu64 "  %s%s%s\n", kind_word(o->kind), level, txids, when(o->time_ms),
@@ -196,14 +189,14 @@ static int print_text(struct listing *l, struct err *e)
         print_bases(&l->inventory);
         print_levels(&l->inventory);
     }
-    l->told = 0;
+    l->printed = 0;
     if ((l->show & SHOW_POINTS) && points_each(c, print_point, l, e))
         return -1;
-    l->told = 0;
+    l->printed = 0;
     if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
         return -1;
     units_format_size(c->bytes, bytes);
-    printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, l->points == 1 ? "" : "s", c->objects,
+    printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, cli_plural(l->points), c->objects,
            bytes);
     return 0;
 }
@@ -223,7 +216,7 @@ static void print_json_head(const struct listing *l)
 
 static void print_json_ranges(struct listing *l)
 {
-    l->told = 0;
+    l->printed = 0;
     printf(",\n  \"ranges\": [");
     for (size_t i = 0; i < l->range_count; i++) {
         const struct point_range *r = &l->ranges[i];
@@ -238,7 +231,7 @@ static void print_json_ranges(struct listing *l)
 static void print_json_inventory(struct listing *l)
 {
     const struct inventory *v = &l->inventory;
-    l->told = 0;
+    l->printed = 0;
     printf(",\n  \"bases\": [");
     for (size_t i = 0; i < v->base_count; i++) {
         const struct inventory_base *b = &v->bases[i];
@@ -250,7 +243,7 @@ static void print_json_inventory(struct listing *l)
         printf("\"run\": \"%s\", \"time\": \"%s\", \"chunks\": %zu, \"bytes\": %" PRIu64 ", \"state\": \"%s\"}", run,
                when(b->time_ms), b->chunks, b->bytes, state_word(b->state));
     }
-    l->told = 0;
+    l->printed = 0;
     printf("\n  ],\n  \"levels\": [");
     for (unsigned level = 0; level < INVENTORY_LEVELS; level++)
         if (v->levels[level].objects)
@@ -288,14 +281,14 @@ static int print_json(struct listing *l, struct err *e)
     print_json_head(l);
     print_json_ranges(l);
     print_json_inventory(l);
-    l->told = 0;
+    l->printed = 0;
     if (l->show & SHOW_SEGMENTS) {
         printf(",\n  \"segments\": [");
         if (inventory_objects(&l->inventory, print_json_object, l, e))
             return -1;
         printf("\n  ]");
     }
-    l->told = 0;
+    l->printed = 0;
     printf(",\n  \"points\": [");
     if (points_each(&l->replica.catalog, print_json_point, l, e))
         return -1;
@@ -309,8 +302,10 @@ static int list_catalog(struct listing *l, struct err *e)
 {
     if (points_ranges(&l->replica.catalog, note_range, l, e))
         return -1;
-    if (l->nomem)
-        return err_nomem(e, l->range_cap * sizeof *l->ranges);
+    if (l->err.code) {
+        *e = l->err;
+        return -1;
+    }
     if (l->points == 0 && !(l->show & SHOW_SEGMENTS))
         return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", l->replica.catalog.store->url);
     if (inventory_take(&l->inventory, &l->replica.catalog, e))

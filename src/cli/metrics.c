@@ -1,4 +1,4 @@
-/* cli/metrics.c - one table: name, type, help, and where in the status the value stands. */
+/* cli/metrics.c - one table of metrics: name, type, help, and the key of the status that has the value. */
 #include "cli/metrics.h"
 
 #include "base/when.h"
@@ -9,28 +9,30 @@
 enum of { OF_DATABASE, OF_REPLICA };
 
 enum kind {
-    COUNT,    /* a number as it is */
-    MS,       /* a number of milliseconds, in seconds */
-    US,       /* of microseconds */
-    MOMENT,   /* RFC 3339, in seconds since 1970 */
-    FLAG,     /* true or false; null has no sample */
-    PRESENCE, /* 1 if there is a text */
-    IS_STRONG,
+    COUNT,     /* a number, printed unchanged */
+    MS,        /* milliseconds, printed in seconds */
+    US,        /* microseconds, printed in seconds */
+    MOMENT,    /* an RFC 3339 time, printed in seconds since 1970 */
+    FLAG,      /* true is 1, false is 0; null has no sample */
+    PRESENCE,  /* 1 if the key has a text, otherwise 0 */
+    IS_STRONG, /* "strong" is 1, "weak" is 0; "unknown" has no sample */
 };
 
 struct metric {
     const char *name, *type, *help;
     enum of of;
-    const char *object, *key; /* object: NULL: the status itself, or the replica's */
+    const char *object; /* that has the key; NULL: the status of the database or of the replica itself */
+    const char *key;
     enum kind kind;
 };
 
 static const struct metric metrics[] = {
     {"seawall_start_time_seconds", "gauge", "When the daemon was started.", OF_DATABASE, NULL, "started", MOMENT},
-    {"seawall_stopping", "gauge", "1 while the daemon ships what is left before it ends.", OF_DATABASE, NULL,
+    {"seawall_stopping", "gauge", "1 while the daemon ships the last commits before it ends.", OF_DATABASE, NULL,
      "stopping", FLAG},
     {"seawall_captured_txid", "gauge", "Newest captured transaction.", OF_DATABASE, NULL, "captured_txid", COUNT},
-    {"seawall_captured_timestamp_seconds", "gauge", "When it was seen.", OF_DATABASE, NULL, "captured_time", MOMENT},
+    {"seawall_captured_timestamp_seconds", "gauge", "When that transaction was captured.", OF_DATABASE, NULL,
+     "captured_time", MOMENT},
     {"seawall_wal_bytes", "gauge", "Size of the WAL file.", OF_DATABASE, NULL, "wal_bytes", COUNT},
     {"seawall_wal_frames", "gauge", "Frames in use in the WAL.", OF_DATABASE, NULL, "wal_frames", COUNT},
     {"seawall_commits_total", "counter", "Captured commits since the start.", OF_DATABASE, NULL, "commits", COUNT},
@@ -39,7 +41,7 @@ static const struct metric metrics[] = {
      "checkpoints", COUNT},
     {"seawall_resyncs_total", "counter", "Comparisons of all pages since the start.", OF_DATABASE, NULL, "resyncs",
      COUNT},
-    {"seawall_longest_write_lock_seconds", "gauge", "Longest time the daemon has held the write lock.", OF_DATABASE,
+    {"seawall_longest_write_lock_seconds", "gauge", "Longest time that the daemon held the write lock.", OF_DATABASE,
      NULL, "longest_write_lock_us", US},
     {"seawall_replica_durable_txid", "gauge", "Newest transaction that is durable in the replica.", OF_REPLICA, NULL,
      "durable_txid", COUNT},
@@ -78,7 +80,7 @@ static const char *const database_states[] = {"closed", "unproven", "following",
 static const char *const replica_states[] = {"detached", "resync", "attached", "conflict", NULL};
 static const char *const request_kinds[] = {"put", "get", "head", "list", "delete", "failed", NULL};
 
-/* ---- pieces of a line */
+/* ---- parts of a line */
 
 static void print_label(FILE *out, const char *name, const char *value)
 {
@@ -94,7 +96,7 @@ static void print_label(FILE *out, const char *name, const char *value)
     fputc('"', out);
 }
 
-/* replica: NULL: of the database. extra: one more label, or NULL. */
+/* `replica`: NULL for a metric of the database. `extra`: the name of one more label with this `value`, or NULL. */
 static void print_labels(FILE *out, const struct json *db, const struct json *replica, const char *extra,
                          const char *value)
 {
@@ -117,7 +119,7 @@ static void print_thousandths(FILE *out, int64_t v, int digits)
     fprintf(out, "%" PRId64 ".%0*" PRId64, v / unit, digits, v % unit);
 }
 
-/* False: not known. */
+/* False: the status does not have the value. */
 static bool number_of(const struct metric *m, const struct json *j, int64_t *ret_number)
 {
     const char *text = json_get_text(j, m->key);
@@ -160,7 +162,7 @@ static void print_head(FILE *out, const char *name, const char *type, const char
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* ---- families that are no row of the table */
+/* ---- metrics with labels of their own */
 
 static void print_up(FILE *out, const struct json *databases)
 {
@@ -225,7 +227,7 @@ static void print_requests_of(FILE *out, const struct json *db, const struct jso
 static void print_requests(FILE *out, const struct json *databases)
 {
     print_head(out, "seawall_replica_requests_total", "counter",
-               "Requests to the store since the start, by kind; those that failed stand under their kind too.");
+               "Requests to the store since the start, by kind; a failed request also counts under its kind.");
     for (size_t i = 0; i < json_count(databases); i++) {
         const struct json *replicas = json_get(json_at(databases, i), "replicas");
         for (size_t k = 0; k < json_count(replicas); k++)

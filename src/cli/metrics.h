@@ -1,4 +1,4 @@
-/* cli/metrics.h - a status as Prometheus reads it: the text exposition format, version 0.0.4. */
+/* cli/metrics.h - prints a status for Prometheus, in the text exposition format, version 0.0.4. */
 #ifndef SEAWALL_CLI_METRICS_H
 #define SEAWALL_CLI_METRICS_H
 
@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* databases: the list of `seawall status --json`. What is not known has no sample. */
+/* `databases`: the list of `seawall status --json`. A value that the status does not have gets no sample. */
 void metrics_print(const struct json *databases, FILE *out);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES_MAX 3 /* while another process deletes from the replica too */
+#define TRIES_MAX 3 /* to decide, while another process deletes from the replica */
 
 struct request {
     const char *url, *config_path;
@@ -29,7 +29,7 @@ struct outcome {
 
 /* ---- the policy */
 
-/* The database that the word stands for, or to which the replica belongs; NULL: none in the file. */
+/* The database whose path is `word`, else the one that has the replica `url`. NULL: the file has neither. */
 static const struct config_db *find_db(const struct config *file, const char *word, const char *url)
 {
     const struct config_db *found = NULL;
@@ -44,7 +44,7 @@ static const struct config_db *find_db(const struct config *file, const char *wo
     return found;
 }
 
-/* Where and by what policy: the file, and what the command line says besides. */
+/* Completes the request with URL and policy. `file`: NULL if there is none. Options of the command line take precedence. */
 static int complete(struct request *r, const struct config *file, struct err *e)
 {
     const char *word = r->url;
@@ -86,7 +86,7 @@ static void print_amount(const char *before, uint64_t objects, uint64_t bytes)
 {
     char text[32];
     units_format_size(bytes, text);
-    printf("%s%" PRIu64 " object%s, %s", before, objects, objects == 1 ? "" : "s", text);
+    printf("%s%" PRIu64 " object%s, %s", before, objects, cli_plural(objects), text);
 }
 
 static void print_summary(const struct request *r, const struct outcome *o)
@@ -133,7 +133,7 @@ static int print_json(const struct request *r, const struct outcome *o, struct e
 
 /* ---- the command */
 
-/* What was decided is printed before it is done, and what was done even if it failed half-way. */
+/* Decides, prints the decision, and deletes. The summary counts what was deleted even if deleting failed half-way. */
 static int prune_once(const struct request *r, struct outcome *o, struct err *e)
 {
     const struct replica_options options = {.mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry};
@@ -157,7 +157,7 @@ static int prune_once(const struct request *r, struct outcome *o, struct err *e)
     return rc;
 }
 
-/* ERR_BUSY comes only while nothing is decided. */
+/* Tries again while another process deletes: ERR_BUSY is returned only before the decision, so nothing was deleted yet. */
 static int prune(const struct request *r, struct outcome *o, struct err *e)
 {
     int rc = prune_once(r, o, e);

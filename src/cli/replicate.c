@@ -59,12 +59,11 @@ static int cmd_replicate(int argc, char **argv)
         return code;
     if (cli_read_config(r.config_path, &file, &e) || complete(&r, file, &config, &e) ||
         scheduler_run(&config, &summary, &e))
-        code = cli_fail(&e);
+        code = cli_fail_shipping(&e);
     if (summary.hung)
         _exit(code); /* threads still use what would be freed */
     config_free(file);
-    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED
-                                                        : code; /* those two are about reading a replica */
+    return code;
 }
 
 static const struct flag flags[] = {

@@ -50,7 +50,7 @@ static void print_whole(const struct restore_options *o, const struct restore_re
     units_format_size(r->bytes, fetched);
     printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu object%s of %s\n",
            o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages,
-           r->objects, r->objects == 1 ? "" : "s", fetched);
+           r->objects, cli_plural(r->objects), fetched);
     if (r->not_delta[0])
         printf("not in place, but whole: %s\n", r->not_delta);
 }

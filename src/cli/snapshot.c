@@ -65,11 +65,12 @@ static int ask(const struct replicate_config *c, const char *command, int64_t ti
     if (e->code != ERR_BUSY)
         return -1;
     err_set(e, ERR_BUSY, 0, "a seawall daemon, snapshot or restore is at work on '%s'", c->db_path);
-    return err_hint(e, "a daemon keeps its replicas up to date by itself; wait for the others, and try again");
+    return err_hint(
+        e, "a daemon keeps its replicas up to date by itself; if it is a snapshot or a restore, try again later");
 }
 
-/* `shown`: of a URL, as store_check shows it. The daemon has asked its own environment for what its URLs don't say, so they are
- * taken as they stand. */
+/* Whether a status lists the replica. `shown`: its URL as store_check shows it. The URLs of the status need no store_check:
+ * they have what the daemon found in its own environment. */
 static bool daemon_has(const struct json *status, const char *shown)
 {
     const struct json *replicas = json_get(status, "replicas");
@@ -84,7 +85,7 @@ static bool daemon_has(const struct json *status, const char *shown)
     return false;
 }
 
-/* A daemon answers for its own replicas only: all that are wanted must be among them. */
+/* Checks that the daemon has every replica of the request: it can vouch for no others. */
 static int check_replicas(const struct replicate_config *c, struct err *e)
 {
     struct json *status = NULL;
@@ -94,14 +95,14 @@ static int check_replicas(const struct replicate_config *c, struct err *e)
         rc = store_check(c->urls[i], shown, e);
         if (rc == 0 && !daemon_has(status, shown)) {
             err_set(e, ERR_BUSY, 0, "'%s' is not a replica of the daemon that runs on '%s'", shown, c->db_path);
-            rc = err_hint(e, "give the daemon this replica too, or stop it; 'seawall status' names those that it has");
+            rc = err_hint(e, "give the daemon this replica too, or stop it; 'seawall status' lists its replicas");
         }
     }
     json_free(status);
     return rc;
 }
 
-/* If it is a daemon, what is wanted is wanted from it. */
+/* Asks the daemon that has the database to bring its replicas up to date, and prints the line. */
 static int ask_daemon(const struct request *r, const struct replicate_config *c, int64_t start_ms, struct err *e)
 {
     struct json *answer = NULL;
@@ -114,7 +115,7 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
     int rc = state && strcmp(state, "durable") == 0 ? 0 : -1;
     if (rc)
         err_set(e, ERR_CONFLICT, 0,
-                "a replica belongs to another writer, says the daemon that runs; the others are durable");
+                "a replica of the daemon that runs belongs to another writer; the others are durable");
     else
         printf("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path,
                txid, r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
@@ -127,17 +128,15 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
 
 static int fail(const char *db_path, struct err *e)
 {
-    if (!strstr(e->msg, db_path)) /* one of several: which? */
+    if (!strstr(e->msg, db_path)) /* a file can have several databases */
         err_wrap(e, "database '%s'", db_path);
-    int code = cli_fail(e);
-    return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED
-                                                        : code; /* these two speak of a replica that is read */
+    return cli_fail_shipping(e);
 }
 
-/* What came of all of them. */
+/* Of all databases together. */
 struct outcome {
-    bool interrupted;
-    bool hung; /* one left threads behind that still run */
+    bool interrupted; /* by a signal: start no more */
+    bool hung;        /* threads still run, and use what would be freed */
 };
 
 static int snapshot(const struct request *r, const struct replicate_config *config, struct outcome *outcome)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_MS 10000 /* the daemon answers at once; one that is stopped or hangs never does */
+#define ANSWER_MS 10000 /* a daemon answers at once; a stopped or hanging one never does */
 
 struct request {
     const char *db, *config_path;
@@ -22,10 +22,10 @@ struct request {
 struct outcome {
     struct json *databases;
     size_t asked, answered;
-    enum err_code code; /* of the last that did not answer */
+    enum err_code code; /* of the last database without an answer */
 };
 
-/* What can't be asked is part of the answer. An interrupt ends it. */
+/* Adds the status of a database to the list; if its daemon does not answer, the reason. ERR_CANCELED: interrupted. */
 static int ask(struct outcome *o, const char *db, struct err *e)
 {
     struct json *answer = NULL;
@@ -40,7 +40,7 @@ static int ask(struct outcome *o, const char *db, struct err *e)
         o->code = e->code;
         fprintf(stderr, "seawall: %s\n", e->msg);
         answer = json_object_new();
-        json_set_text(answer, "database", realpath(db, real) ? real : db); /* as the daemon names it when it runs */
+        json_set_text(answer, "database", realpath(db, real) ? real : db); /* as a daemon writes it */
         json_set_flag(answer, "running", false);
         json_set_text(answer, "error", e->msg);
     }
@@ -76,7 +76,7 @@ static const char *text(const struct json *j, const char *key)
     return t ? t : "";
 }
 
-/* Lines after the first are indented too. */
+/* Prints a text of several lines. The first line is indented by the caller. */
 static void print_indented(const char *t)
 {
     for (; *t; t++) {
@@ -97,7 +97,7 @@ static void print_proof(const struct json *replica)
         printf("    verified %s: ok%s\n", text(v, "time"), running);
     else
         printf("    VERIFICATION of %s found %" PRId64 " problem%s: %s%s\n", text(v, "time"), number(v, "problems"),
-               number(v, "problems") == 1 ? "" : "s", text(v, "problem"), running);
+               cli_plural((uint64_t)number(v, "problems")), text(v, "problem"), running);
     if (json_get_text(v, "error"))
         printf("    could not be verified since: %s\n", text(v, "error"));
     if (proven)
@@ -133,7 +133,7 @@ static void print_text(const struct json *databases)
         const struct json *db = json_at(databases, i), *replicas = json_get(db, "replicas");
         char bytes[32];
         if (!json_get_flag(db, "running"))
-            continue; /* said on stderr */
+            continue; /* ask() has printed why */
         units_format_size((uint64_t)number(db, "wal_bytes"), bytes);
         printf("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
                json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
@@ -194,7 +194,7 @@ static int ask_all(const struct request *r, const struct config *config, struct 
         if (ask(o, config->dbs[i].path, e))
             return -1;
     if (config->db_count == 0)
-        return err_set(e, ERR_CONFIG, 0, "the configuration has no database");
+        return err_set(e, ERR_CONFIG, 0, "the configuration has no [db PATH] section");
     return 0;
 }
 

@@ -19,17 +19,17 @@
 
 struct request {
     const char *url, *config_path, *tmp;
-    char from_stdin[CONFIG_URL_MAX + 2]; /* with newline and end */
-    uint64_t txid;                       /* with restore */
+    char from_stdin[CONFIG_URL_MAX + 2]; /* the URL of "-", with newline and terminator */
+    uint64_t txid;                       /* to restore; or POINT_NEWEST */
     bool full, restore, json;
     atomic_bool *cancel;
 };
 
 struct outcome {
     struct verify_result found;
-    bool restored; /* and SQLite has checked it */
+    bool restored; /* the restore succeeded, and SQLite found nothing wrong */
     struct restore_result restore;
-    char restore_problem[ERR_MSG_MAX]; /* "": none */
+    char restore_problem[ERR_MSG_MAX]; /* why the replica does not restore; "": it does, or was not asked to */
 };
 
 static int verify(const struct request *r, struct outcome *o, struct err *e)
@@ -73,7 +73,8 @@ static int restore_into(const char *folder, const struct request *r, struct outc
     return restore_run(&options, &o->restore, e);
 }
 
-/* A replica that does not restore has a problem; anything else that stands in the way is an error. */
+/* Restores into a temporary folder. If the replica is the reason for a failure, the failure is a problem to report; any
+ * other reason is an error. */
 static int try_restore(const struct request *r, struct outcome *o, struct err *e)
 {
     char folder[PATH_TEXT_MAX];
@@ -81,9 +82,9 @@ static int try_restore(const struct request *r, struct outcome *o, struct err *e
     if (path_format(folder, e, "%s/seawall-verify-XXXXXX", parent && *parent ? parent : "/tmp"))
         return -1;
     if (!mkdtemp(folder)) {
-        err_sys(e, errno, "make a temporary folder '%s'", folder);
+        err_sys(e, errno, "create temporary folder '%s'", folder);
         e->code = ERR_CONFIG;
-        return err_hint(e, "name a folder that has room for the database with --tmp");
+        return err_hint(e, "name a folder with enough room for the database: --tmp DIR");
     }
     int rc = restore_into(folder, r, o, e);
     remove_folder(folder);
@@ -113,7 +114,7 @@ static void print_problems(const struct outcome *o)
         const struct verify_problem *p = &v->problems[i];
         bool again = i + 1 < v->problem_count && v->problems[i + 1].hint == p->hint;
         printf("%s: %s\n", p->object, p->text);
-        if (p->hint && !again) /* once for those in a row that have the same */
+        if (p->hint && !again) /* neighbours can share a hint: print it once */
             printf("  HINT: %s\n", p->hint);
     }
     if (v->problem_total > v->problem_count)
@@ -208,13 +209,13 @@ static int print_json(const struct outcome *o, struct err *e)
 
 /* ---- the command */
 
-/* The daemon's own verification tells it so: a URL can hold secrets. */
+/* Reads the URL from standard input if it is "-". The daemon passes URLs this way: they can hold secrets. */
 static int read_url(struct request *r, struct err *e)
 {
     if (!r->url || strcmp(r->url, "-") != 0)
         return 0;
     if (!fgets(r->from_stdin, sizeof r->from_stdin, stdin) || r->from_stdin[0] == '\n')
-        return err_set(e, ERR_CONFIG, 0, "standard input has no URL");
+        return err_set(e, ERR_CONFIG, 0, "missing replica URL on standard input");
     size_t n = strcspn(r->from_stdin, "\n");
     if (n + 1 == sizeof r->from_stdin)
         return err_set(e, ERR_CONFIG, 0, "the URL on standard input is longer than %d bytes", CONFIG_URL_MAX);

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/ini.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,12 @@
 struct reading {
     struct config *c;
     bool (*parameter_known)(const char *url, const char *name);
-    bool dbs_began; /* a [db] section was there: it has copied the options of [seawall] */
-    uint64_t
-        given[1 +
-              CONFIG_DBS_MAX]; /* options that [seawall] and each [db] have set: a bit for each entry of the table */
+    bool dbs_began; /* a [db] section has copied the options of [seawall] */
+    /* options given in [seawall], then in each [db]: a bit for each entry of option_table */
+    uint64_t given[1 + CONFIG_DBS_MAX];
 };
 
-/* "db /a/b" -> "/a/b"; NULL: not of this kind. */
+/* "db /a/b" -> "/a/b". NULL: the section is of another kind. */
 static const char *argument(const char *section, const char *kind)
 {
     size_t n = strlen(kind);
@@ -36,14 +36,15 @@ static struct config_replica *find_replica(const struct config *c, const char *n
     return NULL;
 }
 
+/* Finds or adds the replica. */
 static int obtain_replica(struct config *c, const char *name, struct config_replica **ret_replica, struct err *e)
 {
     *ret_replica = find_replica(c, name);
     if (*ret_replica)
         return 0;
     if (*name == 0 || strlen(name) >= CONFIG_NAME_MAX || strpbrk(name, "/:"))
-        return err_set(e, ERR_CONFIG, 0, "'%.80s' is no name for a replica: up to %d characters, no '/' or ':'", name,
-                       CONFIG_NAME_MAX - 1);
+        return err_set(e, ERR_CONFIG, 0, "invalid name '%.80s' of a replica: up to %d characters, without '/' and ':'",
+                       name, CONFIG_NAME_MAX - 1);
     if (c->replica_count == CONFIG_REPLICAS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d replicas", CONFIG_REPLICAS_MAX);
     *ret_replica = &c->replicas[c->replica_count++];
@@ -60,7 +61,7 @@ static int append(char *to, size_t max, const char *text, struct err *e)
     return 0;
 }
 
-/* What would end a value in a URL is encoded. */
+/* Appends the value of a parameter. '%' and '&', which have a meaning in a query, are encoded. */
 static int append_value(char *to, size_t max, const char *value, struct err *e)
 {
     for (; *value; value++) {
@@ -71,7 +72,7 @@ static int append_value(char *to, size_t max, const char *value, struct err *e)
     return 0;
 }
 
-/* An empty key: the section begins. */
+/* `key` "": the section begins. */
 static int set_replica(struct reading *r, const char *name, const char *key, const char *value, struct err *e)
 {
     struct config_replica *replica = NULL;
@@ -82,11 +83,11 @@ static int set_replica(struct reading *r, const char *name, const char *key, con
         return 0;
     if (strcmp(key, "url") == 0) {
         if (replica->url[0])
-            return err_set(e, ERR_CONFIG, 0, "replica '%s' has a url already", name);
+            return err_set(e, ERR_CONFIG, 0, "replica '%s' has two urls", name);
         return append(replica->url, CONFIG_URL_MAX, value, e);
     }
     if (!r->parameter_known(NULL, key))
-        return err_set(e, ERR_CONFIG, 0, "there is no key '%.60s' for a replica", key);
+        return err_set(e, ERR_CONFIG, 0, "unknown key '%.60s' of a replica", key);
     snprintf(needle, sizeof needle, "%s=", key);
     const char *twice = strstr(replica->parameters, needle);
     if (twice && (twice == replica->parameters || twice[-1] == '&') && strcmp(key, "header") != 0)
@@ -101,9 +102,11 @@ static int set_replica(struct reading *r, const char *name, const char *key, con
 
 /* ---- databases */
 
+/* `given`: bits of the options that the section has set. */
 static int set_option(struct options *o, const char *key, const char *value, uint64_t *given, struct err *e)
 {
-    for (size_t i = 0; i < option_count && i < 64; i++)
+    assert(option_count <= 64); /* bits of *given */
+    for (size_t i = 0; i < option_count; i++)
         if (strcmp(option_table[i].name, key) == 0) {
             if (*given >> i & 1)
                 return err_set(e, ERR_CONFIG, 0, "'%s' is given twice", key);
@@ -112,6 +115,7 @@ static int set_option(struct options *o, const char *key, const char *value, uin
     return options_set(o, key, value, e);
 }
 
+/* Finds or adds the database. */
 static int obtain_db(struct reading *r, const char *path, struct config_db **ret_db, struct err *e)
 {
     struct config *c = r->c;
@@ -121,7 +125,7 @@ static int obtain_db(struct reading *r, const char *path, struct config_db **ret
             return 0;
         }
     if (*path == 0 || strlen(path) >= PATH_TEXT_MAX)
-        return err_set(e, ERR_CONFIG, 0, "write [db PATH]");
+        return err_set(e, ERR_CONFIG, 0, "missing path, or longer than %d bytes: write [db PATH]", PATH_TEXT_MAX - 1);
     if (c->db_count == CONFIG_DBS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d databases", CONFIG_DBS_MAX);
     *ret_db = &c->dbs[c->db_count++];
@@ -131,7 +135,7 @@ static int obtain_db(struct reading *r, const char *path, struct config_db **ret
     return 0;
 }
 
-/* An empty key: the section begins. */
+/* `key` "": the section begins. */
 static int set_db(struct reading *r, const char *path, const char *key, const char *value, struct err *e)
 {
     struct config_db *db = NULL;
@@ -147,16 +151,17 @@ static int set_db(struct reading *r, const char *path, const char *key, const ch
     return db->replicas[db->replica_count++] ? 0 : err_nomem(e, strlen(value));
 }
 
+/* Takes one line. */
 static int set(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
     struct reading *r = context;
     if (strchr(key, '.')) {
         err_set(e, ERR_CONFIG, 0, "'%.80s' is indented", strchr(key, '.') + 1);
-        return err_hint(e, "keys begin at the beginning of a line");
+        return err_hint(e, "remove the blanks before the key");
     }
     if (!*section) {
-        err_set(e, ERR_CONFIG, 0, "'%.80s' stands before the first section", key);
-        return err_hint(e, "options for all databases belong into [seawall]");
+        err_set(e, ERR_CONFIG, 0, "'%.80s' is before the first section", key);
+        return err_hint(e, "write options for all databases in a section [seawall]");
     }
     const char *db = argument(section, "db"), *replica = argument(section, "replica");
     if (db)
@@ -164,23 +169,28 @@ static int set(void *context, const char *section, const char *key, const char *
     if (replica)
         return set_replica(r, replica, key, value, e);
     if (strcmp(section, "seawall") != 0) {
-        err_set(e, ERR_CONFIG, 0, "there is no section '%.60s'", section);
-        return err_hint(e, "there are [seawall], [db PATH] and [replica NAME]");
+        err_set(e, ERR_CONFIG, 0, "unknown section '%.60s'", section);
+        return err_hint(e, "write [seawall], [db PATH] or [replica NAME]");
     }
     if (!*key)
         return 0;
-    if (r->dbs_began)
-        return err_set(e, ERR_CONFIG, 0, "[seawall] must stand before the databases");
+    if (r->dbs_began) {
+        err_set(e, ERR_CONFIG, 0, "'%s' of [seawall] is after a [db] section", key);
+        return err_hint(e, "move [seawall] before the first [db] section");
+    }
     return set_option(&r->c->options, key, value, &r->given[0], e);
 }
 
-/* ---- after reading: names become URLs */
+/* ---- errors that are found after reading */
 
 struct blame {
-    const char *kind, *name, *replica;
+    const char *kind, *name; /* of the section */
+    const char *replica;     /* value of the key; NULL: the section itself */
     const struct err *story;
     bool found;
 };
+
+/* Fails on the line to blame: ini_read puts file and line in front of the error. */
 
 static int blame_line(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
@@ -198,13 +208,17 @@ static int blame_line(void *context, const char *section, const char *key, const
 int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e)
 {
     struct err story = *e, line;
+    assert(e->code != ERR_NONE);
     struct blame b = {.kind = kind, .name = name, .replica = replica, .story = &story};
-    if (ini_read(path, blame_line, &b, &line) == 0 || !b.found) /* the file has changed meanwhile */
+    if (ini_read(path, blame_line, &b, &line) == 0 || !b.found) /* the file was changed in between */
         return err_wrap(e, "'%s'", path);
     *e = line;
     return -1;
 }
 
+/* ---- after reading: names become URLs */
+
+/* Appends the parameters to the URL. */
 static int finish_replica(const struct reading *reading, struct config_replica *r, struct err *e)
 {
     if (!r->url[0])
@@ -223,12 +237,12 @@ static int finish_replica(const struct reading *reading, struct config_replica *
                : 0;
 }
 
-/* `word`: what a database says of a replica; a name becomes its URL. */
+/* Replaces the name of a replica by its URL. A URL stays. */
 static int finish_word(const struct config *c, char **word, struct err *e)
 {
     const struct config_replica *named = find_replica(c, *word);
     if (!named && !strpbrk(*word, "/:"))
-        return err_set(e, ERR_CONFIG, 0, "there is no [replica %.60s]", *word);
+        return err_set(e, ERR_CONFIG, 0, "there is no section [replica %.60s]", *word);
     if (!named)
         return 0;
     char *url = strdup(named->url);
@@ -303,7 +317,7 @@ int config_find_db(const struct config *c, const char *path, const struct config
             *ret_db = &c->dbs[i];
     if (!path && c->db_count > 1) {
         err_set(e, ERR_CONFIG, 0, "the configuration has %zu databases", c->db_count);
-        return err_hint(e, "say which: one daemon takes one database");
+        return err_hint(e, "name one of them on the command line");
     }
     if (!*ret_db)
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [db %.200s]", path ? path : "PATH");
@@ -325,13 +339,16 @@ int config_find_url(const struct config *c, const char *word, const char **ret_u
     if (!word) {
         if (config_find_db(c, NULL, &db, e))
             return -1;
+        assert(db->replica_count > 0);
         *ret_url = db->replicas[0];
         return 0;
     }
     *ret_url = replica ? replica->url : word;
     for (size_t i = 0; !replica && i < c->db_count; i++)
-        if (strcmp(c->dbs[i].path, word) == 0)
+        if (strcmp(c->dbs[i].path, word) == 0) {
+            assert(c->dbs[i].replica_count > 0);
             *ret_url = c->dbs[i].replicas[0];
+        }
     if (*ret_url == word && !strpbrk(word, "/:"))
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [replica %.100s] and no [db %.100s]", word, word);
     return 0;

@@ -1,40 +1,41 @@
-/* config/file.h - a configuration file: what could stand on the command line, and what should not.
+/* config/file.h - a configuration file: databases, replicas, and what else the command line can say.
  *
  *   [seawall]                      options for all databases
  *   put-rate = 30/m
  *
  *   [db /var/lib/app/app.db]       one database
- *   replica = offsite              a name from below, or a URL; several lines for several replicas
- *   wal-limit = 256M
+ *   replica = offsite              the name of a [replica] section, or a URL; one line for each replica
+ *   wal-limit = 256M               an option for this database
  *
- *   [replica offsite]              one destination
+ *   [replica offsite]              one replica
  *   url = s3://bucket/app
- *   endpoint = https://s3.example.com      and what else an s3:// URL takes
+ *   endpoint = https://s3.example.com      a key of s3:// URLs
  *
- * Strict: an unknown section or key, a key given twice, a value out of range is an error with file and line. */
+ * Reading is strict: an unknown section or key, a key given twice, an invalid value is an error with file and line. */
 #ifndef SEAWALL_CONFIG_FILE_H
 #define SEAWALL_CONFIG_FILE_H
 
 #include "base/path.h"
 #include "config/options.h"
 
+/* Ceilings; more is ERR_CONFIG. */
 #define CONFIG_DBS_MAX 64
 #define CONFIG_REPLICAS_MAX 64
 #define CONFIG_DB_REPLICAS_MAX 16
-#define CONFIG_NAME_MAX 64
-#define CONFIG_URL_MAX 8192
+#define CONFIG_NAME_MAX 64  /* bytes of the name of a replica, with terminator */
+#define CONFIG_URL_MAX 8192 /* bytes of a URL, with terminator */
 
 struct config_replica {
     char name[CONFIG_NAME_MAX];
-    char url[CONFIG_URL_MAX];        /* as the file has it; then with its parameters as a query */
-    char parameters[CONFIG_URL_MAX]; /* "key=value&key=value" */
+    char url[CONFIG_URL_MAX];        /* with the parameters as a query, once the file was read */
+    char parameters[CONFIG_URL_MAX]; /* the other keys: "key=value&key=value"; '%' and '&' in values are encoded */
 };
 
 struct config_db {
     char path[PATH_TEXT_MAX];
-    char *replicas[CONFIG_DB_REPLICAS_MAX]; /* names or URLs; then URLs */
-    size_t replica_count;
-    struct options options;
+    char *replicas[CONFIG_DB_REPLICAS_MAX]; /* URLs */
+    size_t replica_count;                   /* at least 1 */
+    struct options options;                 /* those of [seawall], with the changes of this section */
 };
 
 struct config {
@@ -45,24 +46,27 @@ struct config {
     size_t replica_count;
 };
 
-/* `parameter_known`: whether `url` may have the option `name`; with `url` NULL, whether the URLs of any kind of store may.
- * ERR_CONFIG, ERR_NOTFOUND, ERR_IO. */
+/* Reads a configuration file. The caller frees *ret_config with config_free.
+ * `parameter_known`: whether `url` may have the parameter `name`; with `url` NULL, whether the URLs of any kind of store may.
+ * ERR_NOTFOUND: the file does not exist. ERR_CONFIG: it is wrong; the message has file and line. ERR_IO, ERR_NOMEM. */
 int config_read(const char *path, bool (*parameter_known)(const char *url, const char *name),
                 struct config **ret_config, struct err *e) MUST_CHECK;
-void config_free(struct config *c); /* NULL is fine */
+void config_free(struct config *c); /* NULL is allowed */
 
-/* Puts file and line in front of an error that shows only when the whole file was read. The line: of the key "replica" with this
- * value; NULL: where the section [kind name] begins. Returns -1. */
+/* Puts file and line in front of an error that was found after reading: the line of the key "replica" with the value
+ * `replica` in section [kind name], or with `replica` NULL the line where the section begins. Returns -1. */
 int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e);
 
-/* The database with this path, or the only one if `path` is NULL. ERR_CONFIG: none, or several. */
+/* Finds the database with this path; with `path` NULL the only database. *ret_db belongs to `c`.
+ * ERR_CONFIG: there is none, or `path` is NULL and there are several. */
 int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e) MUST_CHECK;
 
-/* The replica that stands for this URL in the list of a database, or NULL: the URL stands there itself. */
+/* The [replica] section whose URL this is. NULL: the URL was written in a [db] section. */
 const struct config_replica *config_replica_of(const struct config *c, const char *url);
 
-/* The URL behind a word: the name of a replica, the path of a database (its first replica), or a URL or path itself; NULL: the only
- * database. ERR_CONFIG: none of these. */
+/* Finds the URL that a word of the command line means: the name of a replica, the path of a database (its first replica), a
+ * URL, or the path of a folder; with `word` NULL the first replica of the only database. *ret_url belongs to `c`, or is
+ * `word`. ERR_CONFIG: the word is none of these. */
 int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e) MUST_CHECK;
 
 #endif

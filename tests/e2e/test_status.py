@@ -156,9 +156,9 @@ def test_without_a_daemon_it_fails_with_a_hint(stage):
 def test_of_a_database_that_is_not_there_it_says_so(stage):
     for command in ("status", "sync"):
         result = seawall(command, stage.folder / "missing.db")
-        assert result.returncode == FAILED and b"there is no such file" in result.stderr and b"HINT" in result.stderr, told(result)
+        assert result.returncode == FAILED and b"the file does not exist" in result.stderr and b"HINT" in result.stderr, told(result)
     stage.prepare()
-    assert b"no such file" not in seawall("status", stage.db).stderr
+    assert b"does not exist" not in seawall("status", stage.db).stderr
 
 
 def test_all_databases_of_a_configuration(stage):
