@@ -16,7 +16,7 @@ import shutil
 
 import pytest
 
-pytest.register_assert_rewrite(*("application bank branches bucket compare control disk faults killer ledger load s3 seawall walindex".split()))
+pytest.register_assert_rewrite(*("application bank branches bucket compare control disk faults idle killer ledger load s3 seawall walindex".split()))
 
 import application
 import bucket
@@ -25,6 +25,7 @@ from application import Writer
 from bucket import Bucket
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from faults import Faults
+from idle import assert_idle
 from ledger import Ledger
 from s3 import Place, Server
 from seawall import BINARY, DONE, Daemon, last_txid, restore, restore_points, told
@@ -129,11 +130,18 @@ class Stage:
         """A figure to report at the end of the run."""
         self.notes.append(text)
 
-    def end(self):
+    def end(self, look_for_idle):
+        """Ends all processes. The applications end first: what the daemons do then is checked if `look_for_idle`."""
         for ledger in self.ledgers:
             ledger.close()
-        for process in (*self.writers, *self.daemons):
-            process.kill()
+        for writer in self.writers:
+            writer.kill()
+        try:
+            for daemon in self.daemons if look_for_idle else ():
+                assert_idle(daemon)
+        finally:
+            for daemon in self.daemons:
+                daemon.kill()
 
     def logs(self):
         for daemon in self.daemons:
@@ -163,7 +171,7 @@ def stage(request):
     stage = Stage(folder, request.config.stash[NOTES])
     request.node.stash[STAGE] = stage
     yield stage
-    stage.end()
+    stage.end(look_for_idle=not request.node.stash.get(FAILED_KEY, False) and not request.node.get_closest_marker("busy_at_the_end"))
     if not request.node.stash.get(FAILED_KEY, False):
         shutil.rmtree(folder)
 
