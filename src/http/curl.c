@@ -10,7 +10,7 @@ struct curl_functions libcurl;
 
 struct wanted {
     const char *name;
-    void *place; /* of the pointer */
+    void *place; /* where the address of the function goes */
 };
 
 int curl_load(struct err *e)
@@ -26,7 +26,7 @@ int curl_load(struct err *e)
             memset(&libcurl, 0, sizeof libcurl);
             library = NULL;
         } else {
-            memcpy(wanted[i].place, &found, sizeof found); /* a function's address: C has no cast for it */
+            memcpy(wanted[i].place, &found, sizeof found); /* C cannot cast an object pointer to a function pointer */
         }
     }
     if (!library) {

@@ -1,5 +1,5 @@
-/* http/curl.h - libcurl, loaded when it is first needed. It comes with two dozen libraries, four megabytes of resident memory,
- * which a replica in a folder has no use for. */
+/* http/curl.h - libcurl, loaded when it is first needed. It brings two dozen libraries and four megabytes of resident memory,
+ * which a process without an S3 replica does not need. */
 #ifndef SEAWALL_HTTP_CURL_H
 #define SEAWALL_HTTP_CURL_H
 
@@ -33,10 +33,11 @@ struct curl_functions {
     CURL_FUNCTIONS(CURL_MEMBER)
 };
 
-/* Filled by curl_load, and never changed again. */
+/* All NULL before curl_load; never changes afterwards. */
 extern struct curl_functions libcurl;
 
-/* Loads and initialises it; once it is there, does nothing. One thread at a time. ERR_CONFIG: it is not installed. */
+/* Loads and initialises libcurl. Does nothing if it is loaded. Only one thread may call this at a time. ERR_CONFIG: libcurl
+ * is not installed, or too old. ERR_NOMEM. */
 int curl_load(struct err *e) MUST_CHECK;
 
 #endif
