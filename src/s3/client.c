@@ -2,8 +2,8 @@
 #include "s3/client.h"
 
 #include "aws/credentials.h"
-#include "aws/sigv4.h"
 #include "aws/xml.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 
 #include <assert.h>
@@ -17,15 +17,15 @@
 #define BACKOFF_MS 100
 #define BACKOFF_THROTTLED_MS 500
 #define BACKOFF_MAX_MS 20000
-#define ATTEMPT_MS                                                                                                     \
-    4000 /* of a small request; doubled with each attempt: a new connection is often faster than a stuck one */
+/* A small request may take so long at first, and twice as long with each attempt: a new connection is often faster than a stuck
+ * one. */
+#define ATTEMPT_MS 4000
 #define ATTEMPT_MAX_MS 30000
 #define LIST_ATTEMPT_MS 15000
-#define BYTES_PER_SECOND (64u << 10) /* the slowest line that is waited for */
-#define SKEW_MS 300000               /* below it the clock is right enough: signatures hold 15 minutes */
+#define BYTES_PER_SECOND (64u << 10) /* the slowest connection that can transfer a body in time */
+#define SKEW_MS 300000               /* a smaller clock error is ignored: servers accept 15 minutes */
 #define RETRY_AFTER_MAX_MS 300000
 #define SLEEP_SLICE_MS 50 /* between looks at `cancel` */
-#define URL_MAX 4096
 
 struct s3_client {
     struct http *http;
@@ -33,11 +33,11 @@ struct s3_client {
     struct credential_source *credentials;
     struct store_traffic *traffic;
     unsigned attempts;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the members below */
     char region[S3_NAME_MAX];
     struct sigv4_key key;
     int64_t clock_offset_ms; /* the server's clock minus ours */
-    int64_t not_before_ms;   /* monotonic; the store asked to be left alone until then */
+    int64_t not_before_ms;   /* monotonic; the server asked for no requests until then (Retry-After) */
 };
 
 /* ---- life */
@@ -46,6 +46,7 @@ int s3_client_new(struct s3_config *config, unsigned attempts, struct store_traf
                   struct s3_client **ret_client, struct err *e)
 {
     struct s3_client *c = calloc(1, sizeof *c);
+    assert(attempts > 0);
     if (!c) {
         s3_config_release(config);
         return err_nomem(e, sizeof *c);
@@ -83,13 +84,9 @@ const struct s3_config *s3_client_config(const struct s3_client *c)
     return &c->config;
 }
 
-/* ---- where it goes */
+/* ---- what changes while the program runs */
 
-struct place {
-    char scheme[16], host[S3_ENDPOINT_MAX + S3_BUCKET_MAX], path[URL_MAX], url[2 * URL_MAX];
-};
-
-/* A copy of what changes while the program runs. */
+/* A copy, taken under the lock. */
 struct now {
     char region[S3_NAME_MAX];
     int64_t wall_ms; /* by the server's clock */
@@ -105,60 +102,6 @@ static struct now look(struct s3_client *c)
     return now;
 }
 
-static bool uses_vhost(const struct s3_config *c)
-{
-    if (c->addressing == S3_ADDRESSING_AUTO)
-        return c->endpoint[0] == 0 && !strchr(c->bucket, '.') && !strchr(c->bucket, '_');
-    return c->addressing == S3_ADDRESSING_VHOST;
-}
-
-static int find_place(const struct s3_client *c, const struct s3_op *op, const char *region, struct place *p,
-                      struct err *e)
-{
-    const struct s3_config *config = &c->config;
-    char endpoint[S3_ENDPOINT_MAX + S3_NAME_MAX];
-    struct buf path = BUF_INIT(URL_MAX);
-    const char *suffix = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
-    if (config->endpoint[0])
-        snprintf(endpoint, sizeof endpoint, "%s", config->endpoint);
-    else
-        snprintf(endpoint, sizeof endpoint, "https://s3.%s.amazonaws.com%s", region, suffix);
-    const char *host = endpoint + strcspn(endpoint, ":") + strlen("://");
-    size_t host_len = strcspn(host, "/");
-    bool vhost = uses_vhost(config);
-    snprintf(p->scheme, sizeof p->scheme, "%.*s", (int)(host - endpoint), endpoint);
-    snprintf(p->host, sizeof p->host, "%s%s%.*s", vhost ? config->bucket : "", vhost ? "." : "", (int)host_len, host);
-    int rc = http_encode(&path, host + host_len, HTTP_ENCODE_KEEP_SLASH, e);
-    if (rc == 0 && !vhost)
-        rc = buf_append(&path, "/", 1, e) || http_encode(&path, config->bucket, HTTP_ENCODE_ALL, e);
-    if (rc == 0 && (op->key || vhost || !path.len))
-        rc = buf_append(&path, "/", 1, e);
-    if (rc == 0 && op->key)
-        rc = http_encode(&path, config->prefix, HTTP_ENCODE_KEEP_SLASH, e) ||
-             http_encode(&path, op->key, HTTP_ENCODE_KEEP_SLASH, e);
-    if (rc == 0)
-        rc = buf_append(&path, "", 1, e);
-    if (rc == 0) {
-        int n = snprintf(p->path, sizeof p->path, "%s", (const char *)path.data);
-        n += snprintf(p->url, sizeof p->url, "%s%s%s%s%s", p->scheme, p->host, p->path, op->query ? "?" : "",
-                      op->query ? op->query : "");
-        rc = n < 0 || (size_t)n >= sizeof p->url ? err_set(e, ERR_LIMIT, 0, "URL is too long") : 0;
-    }
-    buf_release(&path);
-    return rc ? -1 : 0;
-}
-
-/* The port that goes without saying is not part of Host: curl would leave it out too. */
-static const char *host_header(struct place *p)
-{
-    size_t n = strlen(p->host);
-    const char *usual = strcmp(p->scheme, "https://") == 0 ? ":443" : ":80";
-    size_t k = strlen(usual);
-    if (n > k && strcmp(p->host + n - k, usual) == 0)
-        p->host[n - k] = 0;
-    return p->host;
-}
-
 void s3_client_describe(struct s3_client *c, char out[STORE_DESCRIPTION_MAX])
 {
     struct now now = look(c);
@@ -166,92 +109,7 @@ void s3_client_describe(struct s3_client *c, char out[STORE_DESCRIPTION_MAX])
     char origin[CREDENTIALS_ORIGIN_MAX];
     credentials_origin(c->credentials, origin);
     snprintf(out, STORE_DESCRIPTION_MAX, "S3 at %s, region %s, bucket in the %s, credentials from %s",
-             endpoint[0] ? endpoint : "AWS", now.region, uses_vhost(&c->config) ? "host name" : "path", origin);
-}
-
-/* ---- headers */
-
-static int add_sse_c(struct http_headers *h, const struct s3_config *c, struct err *e)
-{
-    if (!c->sse_c_key[0])
-        return 0;
-    if (http_headers_add(h, "x-amz-server-side-encryption-customer-algorithm", "AES256", e) ||
-        http_headers_add(h, "x-amz-server-side-encryption-customer-key", c->sse_c_key, e))
-        return -1;
-    return http_headers_add(h, "x-amz-server-side-encryption-customer-key-md5", c->sse_c_md5, e);
-}
-
-static int add_lock(struct http_headers *h, const struct s3_config *c, int64_t wall_ms, struct err *e)
-{
-    char until[CLOCK_TEXT_MAX];
-    if (!c->lock_mode[0])
-        return 0;
-    clock_format(wall_ms + (int64_t)c->lock_days * 86400000, until);
-    if (http_headers_add(h, "x-amz-object-lock-mode", c->lock_mode, e))
-        return -1;
-    return http_headers_add(h, "x-amz-object-lock-retain-until-date", until, e);
-}
-
-static int add_object_headers(struct http_headers *h, const struct s3_config *c, int64_t wall_ms, struct err *e)
-{
-    if (c->storage_class[0] && http_headers_add(h, "x-amz-storage-class", c->storage_class, e))
-        return -1;
-    if (c->sse[0] && http_headers_add(h, "x-amz-server-side-encryption", c->sse, e))
-        return -1;
-    if (c->sse_kms_key_id[0] &&
-        http_headers_add(h, "x-amz-server-side-encryption-aws-kms-key-id", c->sse_kms_key_id, e))
-        return -1;
-    if (strcmp(c->sse, "aws:kms") == 0 && c->bucket_key &&
-        http_headers_add(h, "x-amz-server-side-encryption-bucket-key-enabled", "true", e))
-        return -1;
-    return add_lock(h, c, wall_ms, e);
-}
-
-static int add_md5(struct http_headers *h, const struct s3_op *op, struct err *e)
-{
-    uint8_t md5[MD5_BYTES];
-    char text[4 * ((MD5_BYTES + 2) / 3) + 1];
-    if (md5_of(op->body, op->body_len, md5, e))
-        return -1;
-    base64_encode(md5, sizeof md5, text);
-    return http_headers_add(h, "content-md5", text, e);
-}
-
-static int add_extra(struct http_headers *h, const struct http_headers *extra, struct err *e)
-{
-    const char *line = (const char *)extra->text.data, *end = line ? line + extra->text.len : NULL;
-    for (; line < end; line += strlen(line) + 1) {
-        char name[HTTP_NAME_MAX + 1];
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(line, ":"), line);
-        if (http_headers_add(h, name, strchr(line, ':') + 2, e))
-            return -1;
-    }
-    return 0;
-}
-
-static int make_headers(const struct s3_client *c, const struct s3_op *op, const char *host, const char *sha256,
-                        const struct credentials *who, int64_t wall_ms, struct http_headers *h, struct err *e)
-{
-    const struct s3_config *config = &c->config;
-    bool locked = (op->flags & S3_OP_NEW_OBJECT) && config->lock_mode[0];
-    if (http_headers_add(h, "host", host, e) || http_headers_add(h, "x-amz-content-sha256", sha256, e))
-        return -1;
-    if (op->body && http_headers_add(h, "content-type",
-                                     op->flags & S3_OP_NEW_OBJECT ? "application/octet-stream" : "application/xml", e))
-        return -1;
-    if (op->range && http_headers_add(h, "range", op->range, e))
-        return -1;
-    if ((op->flags & S3_OP_IF_NONE_MATCH) && http_headers_add(h, "if-none-match", "*", e))
-        return -1;
-    if (((op->flags & S3_OP_MD5) || locked) && config->content_md5 && add_md5(h, op, e))
-        return -1;
-    if ((op->flags & S3_OP_NEW_OBJECT) && add_object_headers(h, config, wall_ms, e))
-        return -1;
-    if ((op->flags & S3_OP_SSE_C) && add_sse_c(h, config, e))
-        return -1;
-    if (add_extra(h, &config->headers, e))
-        return -1;
-    return who->session_token[0] ? http_headers_add(h, "x-amz-security-token", who->session_token, e) : 0;
+             endpoint[0] ? endpoint : "AWS", now.region, s3_uses_vhost(&c->config) ? "host name" : "path", origin);
 }
 
 /* ---- one attempt */
@@ -260,25 +118,28 @@ struct attempt {
     struct s3_client *c;
     const struct s3_op *op;
     char sha256[SIGV4_HEX];
-    unsigned number; /* from 0 on */
-    int64_t deadline_ms;
+    unsigned number;     /* counted from 0 */
+    int64_t deadline_ms; /* of the operation; monotonic */
+    int64_t wait_ms;     /* of the back-off */
     bool clock_fixed, region_fixed, credentials_fixed;
-    uint64_t serial; /* of the credentials that it was signed with */
+    uint64_t serial; /* of the credentials that signed it */
 };
 
+/* How long the bodies take at this rate. */
 static int64_t transfer_ms(const struct s3_op *op, size_t bytes_per_second)
 {
-    size_t wanted = op->kind == S3_GET ? op->body_max : 0; /* of others it is only a ceiling */
+    size_t wanted = op->kind == S3_GET ? op->body_max : 0; /* for other kinds body_max is only a ceiling */
     size_t bytes = op->body_len + op->into_max + wanted;
     return (int64_t)(1000 * (uint64_t)bytes / bytes_per_second);
 }
 
+/* The timeout of one attempt. */
 static int64_t attempt_ms(const struct attempt *a)
 {
     int64_t most = a->op->kind == S3_LIST ? LIST_ATTEMPT_MS : (int64_t)ATTEMPT_MS << (a->number < 3 ? a->number : 3);
     int64_t left = a->deadline_ms - clock_mono_ms();
-    /* Of several reads at a time one slow connection is left early. A PUT that moves is never cut off: a line can be as slow as
-     * that. */
+    /* Reads run side by side, so a slow one is soon tried again on another connection. A PUT gets the time of the slowest
+     * connection from the start. */
     size_t pace = BYTES_PER_SECOND << (a->op->kind == S3_GET && a->number < 2 ? 2 - a->number : 0);
     most = (most < ATTEMPT_MAX_MS ? most : ATTEMPT_MAX_MS) + transfer_ms(a->op, pace);
     return most < left ? most : left;
@@ -294,36 +155,54 @@ static void count(struct s3_client *c, const struct s3_op *op, const struct http
     atomic_fetch_add(&t->received_bytes, r->body.len + r->into_len);
 }
 
+struct signing {
+    struct now now;
+    struct credentials by;
+    struct s3_address address;
+    struct http_headers headers;
+};
+
+/* Makes address and signed headers of an attempt. */
+static int sign(struct attempt *a, struct signing *s, struct err *e)
+{
+    struct s3_client *c = a->c;
+    const struct s3_op *op = a->op;
+    struct s3_sender sender = {.host = s->address.host, .sha256 = a->sha256, .by = &s->by};
+    s->now = look(c);
+    s->headers = HTTP_HEADERS_INIT;
+    sender.wall_ms = s->now.wall_ms;
+    if (credentials_get(c->credentials, s->now.wall_ms, &s->by, e) ||
+        s3_address_of(&c->config, op, s->now.region, &s->address, e) ||
+        s3_headers_of(&c->config, op, &sender, &s->headers, e))
+        return -1;
+    a->serial = s->by.serial;
+    struct sigv4_scope scope = {.access_key = s->by.access_key,
+                                .secret_key = s->by.secret_key,
+                                .region = s->now.region,
+                                .service = "s3",
+                                .time_ms = s->now.wall_ms};
+    struct sigv4_target target = {.method = op->method,
+                                  .path = s->address.path,
+                                  .query = op->query ? op->query : "",
+                                  .payload_sha256 = a->sha256};
+    pthread_mutex_lock(&c->lock); /* all threads share the signing key; held for microseconds */
+    int rc = sigv4_sign(&scope, &target, &c->key, &s->headers, e);
+    pthread_mutex_unlock(&c->lock);
+    return rc;
+}
+
 static int send_once(struct attempt *a, struct http_response *r, struct err *e)
 {
     struct s3_client *c = a->c;
     const struct s3_op *op = a->op;
-    struct now now = look(c);
-    struct credentials who;
-    struct place *p = malloc(sizeof *p);
-    struct http_headers headers = HTTP_HEADERS_INIT;
-    int rc = p ? credentials_get(c->credentials, now.wall_ms, &who, e) : err_nomem(e, sizeof *p);
-    if (rc == 0)
-        rc = find_place(c, op, now.region, p, e);
-    if (rc == 0)
-        rc = make_headers(c, op, host_header(p), a->sha256, &who, now.wall_ms, &headers, e);
-    if (rc == 0) {
-        struct sigv4_scope scope = {.access_key = who.access_key,
-                                    .secret_key = who.secret_key,
-                                    .region = now.region,
-                                    .service = "s3",
-                                    .time_ms = now.wall_ms};
-        struct sigv4_target target = {
-            .method = op->method, .path = p->path, .query = op->query ? op->query : "", .payload_sha256 = a->sha256};
-        a->serial = who.serial;
-        pthread_mutex_lock(&c->lock); /* the key is shared: microseconds */
-        rc = sigv4_sign(&scope, &target, &c->key, &headers, e);
-        pthread_mutex_unlock(&c->lock);
-    }
+    struct signing *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_nomem(e, sizeof *s);
+    int rc = sign(a, s, e);
     if (rc == 0) {
         struct http_request request = {.method = op->method,
-                                       .url = p->url,
-                                       .headers = &headers,
+                                       .url = s->address.url,
+                                       .headers = &s->headers,
                                        .body = op->body,
                                        .body_len = op->body_len,
                                        .ca_file = c->config.ca_file[0] ? c->config.ca_file : NULL,
@@ -337,29 +216,30 @@ static int send_once(struct attempt *a, struct http_response *r, struct err *e)
         rc = http_request(c->http, &request, r, e);
         count(c, op, r);
     }
-    wipe(&who, sizeof who);
-    http_headers_release(&headers);
-    free(p);
+    http_headers_release(&s->headers);
+    wipe(s, sizeof *s);
+    free(s);
     return rc;
 }
 
-/* ---- what an answer changes */
+/* ---- what a response changes */
 
-/* Is our clock so wrong that signatures fail? Then the server's counts from now on. */
-static bool adopt_clock(struct s3_client *c, const struct http_response *r, int64_t at_least_ms)
+/* Adopts the server's clock if ours is wrong by more than `more_than_ms`. Returns whether it did. */
+static bool adopt_clock(struct s3_client *c, const struct http_response *r, int64_t more_than_ms)
 {
     int64_t theirs = http_date_ms(r);
     if (theirs < 0)
         return false;
     pthread_mutex_lock(&c->lock);
     int64_t error = theirs - (clock_wall_ms() + c->clock_offset_ms);
-    bool wrong = llabs(error) > at_least_ms;
+    bool wrong = llabs(error) > more_than_ms;
     if (wrong)
         c->clock_offset_ms += error;
     pthread_mutex_unlock(&c->lock);
     return wrong;
 }
 
+/* Adopts the region that a response names. Returns whether it is another one. */
 static bool adopt_region(struct s3_client *c, const struct http_response *r)
 {
     char region[S3_NAME_MAX] = "";
@@ -377,7 +257,7 @@ static bool adopt_region(struct s3_client *c, const struct http_response *r)
     return another;
 }
 
-/* The story of an answer that is no success, for people. */
+/* Describes a response that is not a success. */
 static int tell(enum s3_kind kind, const struct http_response *r, const char *code, enum s3_verdict verdict,
                 struct err *e)
 {
@@ -393,7 +273,7 @@ static int tell(enum s3_kind kind, const struct http_response *r, const char *co
     return hint ? err_hint(e, "%s", hint) : -1;
 }
 
-/* Judges an answer; S3_RETRY and the like come with the error to report if there is no further attempt. */
+/* Judges a response. Every verdict but S3_DONE comes with the error to return if it is the last one. */
 static enum s3_verdict judge(struct attempt *a, const struct http_response *r, struct err *e)
 {
     char code[64] = "";
@@ -407,7 +287,7 @@ static enum s3_verdict judge(struct attempt *a, const struct http_response *r, s
     xml_find(r->body.data, r->body.len, "Error/Code", code, sizeof code);
     enum s3_verdict v = s3_judge(a->op->kind, r->status, code);
     if (v == S3_MISSING && a->op->kind == S3_GET && !code[0] && r->body.len > 0)
-        v = S3_RETRY; /* somebody's page, not the store's word */
+        v = S3_RETRY; /* a body without an error code: the page of a proxy, not the answer of the store */
     tell(a->op->kind, r, code, v, e);
     if (strcmp(code, "SignatureDoesNotMatch") == 0 && adopt_clock(a->c, r, SKEW_MS))
         v = S3_CLOCK;
@@ -420,7 +300,7 @@ static enum s3_verdict judge(struct attempt *a, const struct http_response *r, s
     return v;
 }
 
-/* Once for each reason: another try without waiting. */
+/* Whether to repeat the attempt without a pause. Each reason counts once in an operation. */
 static bool again_at_once(struct attempt *a, enum s3_verdict v)
 {
     bool *fixed = v == S3_CLOCK ? &a->clock_fixed : v == S3_REGION ? &a->region_fixed : &a->credentials_fixed;
@@ -444,7 +324,8 @@ static int64_t retry_after_ms(const struct http_response *r)
     return seconds < RETRY_AFTER_MAX_MS / 1000 ? seconds * 1000 : RETRY_AFTER_MAX_MS;
 }
 
-static void leave_alone(struct s3_client *c, int64_t ms)
+/* Holds all requests of this store back. */
+static void hold_back(struct s3_client *c, int64_t ms)
 {
     int64_t until = clock_mono_ms() + ms;
     pthread_mutex_lock(&c->lock);
@@ -458,7 +339,7 @@ static bool interrupted(const struct attempt *a)
     return a->op->cancel && atomic_load(a->op->cancel);
 }
 
-/* False: that would be after the deadline, or somebody interrupts. */
+/* Waits. False: that would be after the deadline, or the operation was canceled. */
 static bool wait_until(const struct attempt *a, int64_t until_ms)
 {
     if (until_ms >= a->deadline_ms)
@@ -472,24 +353,12 @@ static bool wait_until(const struct attempt *a, int64_t until_ms)
     return true;
 }
 
-/* Exponential with full jitter. */
-static int64_t backoff_ms(const struct attempt *a, enum s3_verdict v)
-{
-    uint32_t random = 0;
-    struct err ignored;
-    int64_t most = (int64_t)(v == S3_THROTTLE ? BACKOFF_THROTTLED_MS : BACKOFF_MS) << (a->number < 10 ? a->number : 10);
-    if (most > BACKOFF_MAX_MS)
-        most = BACKOFF_MAX_MS;
-    if (random_bytes(&random, sizeof random, &ignored))
-        random = UINT32_MAX / 2;
-    return (int64_t)random * most / UINT32_MAX;
-}
-
-/* May there be another attempt? Waits for its time. */
+/* Waits before the next attempt. False: there are no more attempts, or there is no time for one. */
 static bool wait_for_next(struct attempt *a, enum s3_verdict v)
 {
     struct s3_client *c = a->c;
-    int64_t at = clock_mono_ms() + backoff_ms(a, v);
+    int64_t least_ms = v == S3_THROTTLE ? BACKOFF_THROTTLED_MS : BACKOFF_MS;
+    int64_t at = clock_mono_ms() + backoff_next_ms(&a->wait_ms, least_ms, BACKOFF_MAX_MS);
     if (++a->number >= c->attempts)
         return false;
     pthread_mutex_lock(&c->lock);
@@ -498,7 +367,7 @@ static bool wait_for_next(struct attempt *a, enum s3_verdict v)
     return wait_until(a, at > not_before ? at : not_before);
 }
 
-/* The store asked for a pause, perhaps in answer to another thread. */
+/* Waits as long as the server asked for, perhaps in its response to another thread. */
 static int wait_for_pause(struct attempt *a, struct err *e)
 {
     pthread_mutex_lock(&a->c->lock);
@@ -508,18 +377,18 @@ static int wait_for_pause(struct attempt *a, struct err *e)
         return 0;
     if (interrupted(a))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
-    return err_set(e, ERR_REMOTE, 0, "the store asked to be left alone for another %" PRId64 " s",
+    return err_set(e, ERR_REMOTE, 0, "the store accepts no requests for another %" PRId64 " s",
                    (not_before - clock_mono_ms() + 999) / 1000);
 }
 
 /* ---- the operation */
 
-static bool worth_another_try(const struct err *e)
+static bool may_succeed_later(const struct err *e)
 {
     return e->code == ERR_REMOTE || e->code == ERR_TIMEOUT;
 }
 
-static int sign_body(struct attempt *a, struct err *e)
+static int hash_body(struct attempt *a, struct err *e)
 {
     struct digest d;
     if (!a->c->config.sign_payload && strncmp(a->c->config.endpoint, "http://", 7) != 0) {
@@ -535,9 +404,10 @@ static int sign_body(struct attempt *a, struct err *e)
 int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o, struct err *e)
 {
     struct attempt a = {.c = c, .op = op};
+    assert(op->method && (op->body || op->body_len == 0) && (op->into || op->into_max == 0));
     *o = (struct s3_outcome){.verdict = S3_RETRY};
     a.deadline_ms = clock_mono_ms() + (int64_t)c->config.timeout_ms + 2 * transfer_ms(op, BYTES_PER_SECOND);
-    if (sign_body(&a, e))
+    if (hash_body(&a, e))
         return -1;
     for (;;) {
         if (wait_for_pause(&a, e))
@@ -545,7 +415,7 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
         http_response_release(&o->response);
         o->response = (struct http_response){0};
         int rc = send_once(&a, &o->response, e);
-        if (rc != 0 && !worth_another_try(e)) {
+        if (rc != 0 && !may_succeed_later(e)) {
             atomic_fetch_add(&c->traffic->failed, 1);
             return -1;
         }
@@ -564,7 +434,7 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
         o->repeated |= rc == 0 || o->response.sent;
         if (a.number == 1 && op->retrying)
             op->retrying(e);
-        leave_alone(c, retry_after_ms(&o->response));
+        hold_back(c, retry_after_ms(&o->response));
         if (!wait_for_next(&a, o->verdict))
             return interrupted(&a) ? err_set(e, ERR_CANCELED, 0, "interrupted") : -1;
     }

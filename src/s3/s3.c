@@ -1,8 +1,9 @@
 /* s3/s3.c */
 #include "s3/s3.h"
 
-#include "aws/xml.h"
+#include "base/container.h"
 #include "s3/client.h"
+#include "s3/deletion.h"
 #include "s3/listing.h"
 
 #include <inttypes.h>
@@ -10,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ATTEMPTS_WRITE 4 /* the daemon waits and comes again by itself; a restore has nobody behind it */
-#define ATTEMPTS_READ 10
-#define CLOCK_KEY "seawall.json" /* asked for to get a Date: there or not */
+#define ATTEMPTS_WRITE 4         /* the daemon repeats an operation by itself */
+#define ATTEMPTS_READ 10         /* nothing repeats a read of a restore */
+#define CLOCK_KEY "seawall.json" /* any key gets a response with a Date, whether it exists or not */
 #define NO_CONDITION "the server does not know If-None-Match"
-#define DELETE_BYTES_MAX (1u << 20)
 
 struct s3_store {
     struct store base;
@@ -35,11 +35,10 @@ static int perform(struct store *s, struct s3_op *op, struct s3_outcome *o, stru
 
 static int unexpected(const struct s3_outcome *o, struct err *e)
 {
-    return err_set(e, ERR_REMOTE, o->response.status, "HTTP %d, which is no answer to this request",
-                   o->response.status);
+    return err_set(e, ERR_REMOTE, o->response.status, "unexpected HTTP status %d", o->response.status);
 }
 
-/* The object, or ERR_NOTFOUND. */
+/* Returns 0 if the object exists, else ERR_NOTFOUND or another error. */
 static int found(const struct s3_outcome *o, struct err *e)
 {
     if (o->verdict == S3_MISSING)
@@ -49,7 +48,7 @@ static int found(const struct s3_outcome *o, struct err *e)
 
 /* ---- read */
 
-/* "bytes 0-9/100" */
+/* Reads Content-Range: "bytes 0-9/100". False: there is none, or it is malformed. */
 static bool content_range(const struct http_response *r, uint64_t *ret_first, uint64_t *ret_size)
 {
     static const char unit[] = "bytes ";
@@ -68,20 +67,19 @@ struct wanted {
     size_t n;
 };
 
-/* The bytes are those that were asked for, as many as there are. */
+/* Checks that the response has the requested bytes, or as many of them as the object has. */
 static int check_range(void *context, const struct http_response *r, struct err *e)
 {
     const struct wanted *w = context;
     uint64_t first = 0, size = 0;
     if (r->status == 200 && http_header(r, "etag") && w->offset == 0 && r->body.len == w->n)
-        return 0; /* a server without ranges, for once harmless */
+        return 0; /* the server ignores Range, but the range is the whole object */
     if (r->status != 206 || !content_range(r, &first, &size))
-        return err_set(e, ERR_REMOTE, r->status, "the server does not answer to Range");
+        return err_set(e, ERR_REMOTE, r->status, "the server ignores Range");
     uint64_t there = size > w->offset ? size - w->offset : 0;
     if (first != w->offset || r->into_len != (there < w->n ? there : w->n))
-        return err_set(e, ERR_REMOTE, r->status,
-                       "the server sent %zu bytes at %" PRIu64 " where %zu at %" PRIu64 " were asked for", r->into_len,
-                       first, w->n, w->offset);
+        return err_set(e, ERR_REMOTE, r->status, "the server sent %zu bytes at %" PRIu64 " in place of %zu at %" PRIu64,
+                       r->into_len, first, w->n, w->offset);
     return 0;
 }
 
@@ -111,7 +109,7 @@ static int s3_read(struct store *s, const char *key, uint64_t offset, void *out,
     int rc = perform(s, &op, &o, e);
     if (rc == 0 &&
         (o.verdict == S3_RANGE || (o.verdict == S3_DONE && o.response.status == 206 && o.response.into_len < n)))
-        rc = err_set(e, ERR_CORRUPT, 0, "it ends before byte %" PRIu64, offset + n);
+        rc = err_set(e, ERR_CORRUPT, 0, "the object ends before byte %" PRIu64, offset + n);
     else if (rc == 0)
         rc = found(&o, e);
     if (rc == 0 && o.response.status == 200)
@@ -120,16 +118,16 @@ static int s3_read(struct store *s, const char *key, uint64_t offset, void *out,
     return rc;
 }
 
-/* The tail, and the size of all. */
+/* Checks that the response has the end of the object, and its size. */
 static int check_tail(void *context, const struct http_response *r, struct err *e)
 {
     const size_t *n = context;
     uint64_t first = 0, size = 0;
     if (r->status == 200 && http_header(r, "etag"))
-        return 0; /* all of it; without an ETag it is somebody's friendly page */
+        return 0; /* the whole object; a response without an ETag is the page of a proxy */
     if (r->status != 206 || !content_range(r, &first, &size) || size - first != r->body.len ||
         r->body.len != (size < *n ? size : *n))
-        return err_set(e, ERR_REMOTE, r->status, "the server sent another range than was asked for");
+        return err_set(e, ERR_REMOTE, r->status, "the server sent another range");
     return 0;
 }
 
@@ -145,7 +143,7 @@ static int take_tail(const struct s3_outcome *o, size_t n, struct buf *out, uint
     return 0;
 }
 
-/* A suffix of an empty object can't be satisfied: is it that? */
+/* After 416: an empty object has no last bytes. Checks that the object is empty. */
 static int check_empty(struct store *s, const char *key, uint64_t *ret_size, struct err *e)
 {
     struct s3_outcome o;
@@ -180,15 +178,16 @@ static int s3_read_tail(struct store *s, const char *key, size_t n, struct buf *
 
 /* ---- put */
 
-/* Success is 2xx with an ETag: a proxy's friendly page has none. */
+/* A PUT has succeeded if the response 2xx has an ETag. The page of a proxy has none. */
 static int check_put(void *context, const struct http_response *r, struct err *e)
 {
     (void)context;
-    return http_header(r, "etag") ? 0
-                                  : err_set(e, ERR_REMOTE, r->status,
-                                            "HTTP %d without an ETag: nobody knows what became of it", r->status);
+    return http_header(r, "etag")
+               ? 0
+               : err_set(e, ERR_REMOTE, r->status, "HTTP %d without an ETag: the outcome is unknown", r->status);
 }
 
+/* Compares the object at `key` with `bytes`. */
 static int is_what_we_sent(struct store *s, const char *key, const void *bytes, size_t n, bool *ret_same, struct err *e)
 {
     struct buf there = BUF_INIT(n + 1);
@@ -203,10 +202,11 @@ static int is_what_we_sent(struct store *s, const char *key, const void *bytes, 
 
 static int already_there(struct err *e)
 {
-    return err_set(e, ERR_EXISTS, 412, "it is already there");
+    return err_set(e, ERR_EXISTS, 412, "the object exists");
 }
 
-/* Without If-None-Match: look, then put. Nothing but looking again afterwards can tell whether somebody came in between. */
+/* Puts without If-None-Match: looks for the key first. Only another look afterwards shows whether another writer put the same
+ * key in between. */
 static int put_weakly(struct store *s, struct s3_op *op, int64_t *ret_time_ms, struct err *e)
 {
     struct s3_outcome o;
@@ -237,8 +237,8 @@ static int become_weak(struct store *s, const char *why, struct err *e)
     if (s3_client_config(client(s))->conditional == S3_CONDITIONAL_REQUIRE) {
         err_set(e, ERR_CONFIG, 0, "%s", why);
         return err_hint(
-            e,
-            "conditional=require forbids such a store: without exclusive PUT two writers could overwrite each other");
+            e, "conditional=require refuses this store, since two writers could overwrite each other; use another "
+               "store, or conditional=auto");
     }
     s->fencing = STORE_FENCING_WEAK;
     return 0;
@@ -265,7 +265,7 @@ static int s3_put_new(struct store *s, const char *key, const void *bytes, size_
         return put_weakly(s, &op, ret_time_ms, e);
     int rc = perform(s, &op, &o, e);
     if (rc == 0 && o.verdict == S3_UNSUPPORTED &&
-        s->fencing != STORE_FENCING_STRONG) { /* another thread may have found out too */
+        s->fencing != STORE_FENCING_STRONG) { /* another thread can have made it weak meanwhile */
         s3_outcome_release(&o);
         return become_weak(s, NO_CONDITION, e) ? -1 : put_weakly(s, &op, ret_time_ms, e);
     }
@@ -281,7 +281,7 @@ static int s3_put_new(struct store *s, const char *key, const void *bytes, size_
     return rc;
 }
 
-/* The key is there. 412 on any attempt: If-None-Match is honoured. 200: it is ignored. */
+/* The key exists. 412 shows that the server honours If-None-Match, 200 that it ignores it. */
 static int s3_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e)
 {
     struct s3_outcome o;
@@ -344,7 +344,7 @@ static int s3_remove(struct store *s, const char *key, struct err *e)
     return rc;
 }
 
-/* For a server without DeleteObjects: all keys are tried, the first error is kept. */
+/* For a server without DeleteObjects. Tries all keys and returns the first error. */
 static int s3_remove_each(struct store *s, const char *const *keys, size_t count, struct err *e)
 {
     struct err later;
@@ -355,84 +355,12 @@ static int s3_remove_each(struct store *s, const char *const *keys, size_t count
     return rc;
 }
 
-static int append_text(struct buf *b, const char *text, struct err *e)
-{
-    return buf_append(b, text, strlen(text), e);
-}
-
-static int append_escaped(struct buf *b, const char *text, struct err *e)
-{
-    for (; *text; text++) {
-        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
-        if (entity ? append_text(b, entity, e) : buf_append(b, text, 1, e))
-            return -1;
-    }
-    return 0;
-}
-
-static int format_delete(const char *prefix, const char *const *keys, size_t count, struct buf *out, struct err *e)
-{
-    if (append_text(out, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>", e))
-        return -1;
-    for (size_t i = 0; i < count; i++)
-        if (append_text(out, "<Object><Key>", e) || append_escaped(out, prefix, e) || append_escaped(out, keys[i], e) ||
-            append_text(out, "</Key></Object>", e))
-            return -1;
-    return append_text(out, "</Delete>", e);
-}
-
-/* Errors that stand, key by key, in an answer 200. */
-struct deletion {
-    bool understood; /* it is a DeleteResult */
-    char key[STORE_KEY_MAX + S3_PREFIX_MAX], code[64], message[160];
-    size_t failed;
-    char first[ERR_MSG_MAX / 2];
-};
-
-static int read_delete_text(void *context, const char *path, const char *text, struct err *e)
-{
-    struct deletion *d = context;
-    (void)e;
-    if (strcmp(path, "DeleteResult/Error/Key") == 0)
-        snprintf(d->key, sizeof d->key, "%s", text);
-    else if (strcmp(path, "DeleteResult/Error/Code") == 0)
-        snprintf(d->code, sizeof d->code, "%s", text);
-    else if (strcmp(path, "DeleteResult/Error/Message") == 0)
-        snprintf(d->message, sizeof d->message, "%s", text);
-    return 0;
-}
-
-static int read_delete_end(void *context, const char *path, struct err *e)
-{
-    struct deletion *d = context;
-    (void)e;
-    d->understood |= strcmp(path, "DeleteResult") == 0;
-    if (strcmp(path, "DeleteResult/Error") != 0 || strcmp(d->code, "NoSuchKey") == 0)
-        return 0;
-    if (d->failed++ == 0)
-        snprintf(d->first, sizeof d->first, "object '%.100s': %s%s%.100s", d->key, d->code, d->message[0] ? ": " : "",
-                 d->message);
-    return 0;
-}
-
-static int check_delete(void *context, const struct http_response *r, struct err *e)
-{
-    struct deletion *d = context;
-    *d = (struct deletion){.failed = 0};
-    struct xml_visitor v = {.text = read_delete_text, .end = read_delete_end, .context = d};
-    if (xml_read(r->body.data, r->body.len, &v, e))
-        return -1;
-    return d->understood
-               ? 0
-               : err_set(e, ERR_REMOTE, r->status, "HTTP %d with something else than a DeleteResult", r->status);
-}
-
 static int s3_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e)
 {
-    struct buf body = BUF_INIT(DELETE_BYTES_MAX);
-    struct deletion d = {.failed = 0};
+    struct buf body = BUF_INIT(S3_DELETION_BYTES_MAX);
+    struct s3_deletion d = {.failed = 0};
     struct s3_outcome o = {.verdict = S3_DONE};
-    int rc = format_delete(s3_client_config(client(s))->prefix, keys, count, &body, e);
+    int rc = s3_deletion_format(s3_client_config(client(s))->prefix, keys, count, &body, e);
     if (rc == 0) {
         struct s3_op op = {.kind = S3_DELETE,
                            .method = "POST",
@@ -440,8 +368,8 @@ static int s3_remove_all(struct store *s, const char *const *keys, size_t count,
                            .body = body.data,
                            .body_len = body.len,
                            .flags = S3_OP_MD5,
-                           .body_max = DELETE_BYTES_MAX,
-                           .check = check_delete,
+                           .body_max = S3_DELETION_BYTES_MAX,
+                           .check = s3_deletion_read,
                            .context = &d};
         rc = perform(s, &op, &o, e);
         s3_outcome_release(&o);
@@ -459,7 +387,7 @@ static int s3_remove_all(struct store *s, const char *const *keys, size_t count,
 
 /* ---- time, open */
 
-/* Any answer has a Date. */
+/* Takes the time from the Date of a response. Any response has one. */
 static int s3_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
     struct s3_outcome o;
