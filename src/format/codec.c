@@ -16,7 +16,7 @@ struct codec {
     z_stream deflate, inflate;
     bool deflate_ready, inflate_ready;
 #ifdef HAVE_ISAL
-    struct isal_zstream *fast_deflate;  /* owned; with room for its level buffer behind it */
+    struct isal_zstream *fast_deflate;  /* owned; its level buffer follows it */
     struct inflate_state *fast_inflate; /* owned */
 #endif
 };
@@ -49,10 +49,10 @@ void codec_free(struct codec *c)
     free(c);
 }
 
-static int damaged(size_t n, size_t wanted, size_t got, int rc, struct err *e)
+static int damaged(const struct codec_stream *stream, size_t got, int rc, struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, rc, "zlib stream of %zu bytes is damaged: wanted %zu bytes, got %zu", n, wanted,
-                   got);
+    return err_set(e, ERR_CORRUPT, rc, "damaged zlib stream of %zu bytes: it holds %zu bytes instead of %zu",
+                   stream->size, got, stream->raw_size);
 }
 
 /* ---- zlib */
@@ -61,36 +61,36 @@ static int zlib_deflate(struct codec *c, const void *bytes, size_t n, struct buf
 {
     int rc = c->deflate_ready ? deflateReset(&c->deflate) : deflateInit(&c->deflate, DEFLATE_LEVEL);
     if (rc != Z_OK)
-        return err_set(e, ERR_NOMEM, rc, "zlib: can't start to compress (%d)", rc);
+        return err_set(e, ERR_NOMEM, rc, "zlib can't start to compress: error %d", rc);
     c->deflate_ready = true;
     size_t bound = deflateBound(&c->deflate, (uLong)n);
     if (buf_reserve(out, bound, e))
         return -1;
-    c->deflate.next_in = (Bytef *)(uintptr_t)bytes; /* zlib without ZLIB_CONST wants it so; it does not write there */
+    c->deflate.next_in = (Bytef *)(uintptr_t)bytes; /* zlib does not write there */
     c->deflate.avail_in = (uInt)n;
     c->deflate.next_out = out->data + out->len;
     c->deflate.avail_out = (uInt)bound;
     rc = deflate(&c->deflate, Z_FINISH);
     if (rc != Z_STREAM_END)
-        return err_set(e, ERR_NOMEM, rc, "zlib: compressing %zu bytes ended with %d", n, rc);
+        return err_set(e, ERR_NOMEM, rc, "zlib can't compress %zu bytes: error %d", n, rc);
     out->len += bound - c->deflate.avail_out;
     return 0;
 }
 
-static int zlib_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size, struct err *e)
+static int zlib_inflate(struct codec *c, const struct codec_stream *stream, uint8_t *out, struct err *e)
 {
     uint8_t none;
     int rc = c->inflate_ready ? inflateReset(&c->inflate) : inflateInit(&c->inflate);
     if (rc != Z_OK)
-        return err_set(e, ERR_NOMEM, rc, "zlib: can't start to inflate (%d)", rc);
+        return err_set(e, ERR_NOMEM, rc, "zlib can't start to inflate: error %d", rc);
     c->inflate_ready = true;
-    c->inflate.next_in = (Bytef *)(uintptr_t)bytes;
-    c->inflate.avail_in = (uInt)n;
-    c->inflate.next_out = raw_size ? out : &none;
-    c->inflate.avail_out = (uInt)raw_size;
+    c->inflate.next_in = (Bytef *)(uintptr_t)stream->bytes;
+    c->inflate.avail_in = (uInt)stream->size;
+    c->inflate.next_out = stream->raw_size ? out : &none;
+    c->inflate.avail_out = (uInt)stream->raw_size;
     rc = inflate(&c->inflate, Z_FINISH);
     if (rc != Z_STREAM_END || c->inflate.avail_out != 0 || c->inflate.avail_in != 0)
-        return damaged(n, raw_size, raw_size - c->inflate.avail_out, rc, e);
+        return damaged(stream, stream->raw_size - c->inflate.avail_out, rc, e);
     return 0;
 }
 
@@ -109,9 +109,9 @@ int codec_deflate(struct codec *c, const void *bytes, size_t n, struct buf *out,
     return zlib_deflate(c, bytes, n, out, e);
 }
 
-int codec_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size, struct err *e)
+int codec_inflate(struct codec *c, const struct codec_stream *stream, uint8_t *out, struct err *e)
 {
-    return zlib_inflate(c, bytes, n, out, raw_size, e);
+    return zlib_inflate(c, stream, out, e);
 }
 
 #else
@@ -125,7 +125,7 @@ const char *codec_name(void)
 
 static size_t fast_bound(size_t n)
 {
-    return n + n / 16 + 1024; /* stored blocks, and what ISA-L wants in hand */
+    return n + n / 16 + 1024; /* for blocks that are stored, and for the reserve of ISA-L */
 }
 
 static int fast_deflate(struct codec *c, const void *bytes, size_t n, struct buf *out, struct err *e)
@@ -152,12 +152,12 @@ static int fast_deflate(struct codec *c, const void *bytes, size_t n, struct buf
     s->avail_out = (uint32_t)bound;
     int rc = isal_deflate_stateless(s);
     if (rc != COMP_OK)
-        return err_set(e, ERR_NOMEM, rc, "ISA-L: compressing %zu bytes ended with %d", n, rc);
+        return err_set(e, ERR_NOMEM, rc, "ISA-L can't compress %zu bytes: error %d", n, rc);
     out->len += bound - s->avail_out;
     return 0;
 }
 
-static int fast_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size, struct err *e)
+static int fast_inflate(struct codec *c, const struct codec_stream *stream, uint8_t *out, struct err *e)
 {
     if (!c->fast_inflate) {
         c->fast_inflate = malloc(sizeof *c->fast_inflate);
@@ -167,13 +167,13 @@ static int fast_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *o
     struct inflate_state *s = c->fast_inflate;
     isal_inflate_init(s);
     s->crc_flag = ISAL_ZLIB;
-    s->next_in = (uint8_t *)(uintptr_t)bytes;
-    s->avail_in = (uint32_t)n;
+    s->next_in = (uint8_t *)(uintptr_t)stream->bytes;
+    s->avail_in = (uint32_t)stream->size;
     s->next_out = out;
-    s->avail_out = (uint32_t)raw_size;
+    s->avail_out = (uint32_t)stream->raw_size;
     int rc = isal_inflate_stateless(s);
     if (rc != ISAL_DECOMP_OK || s->avail_out != 0 || s->avail_in != 0)
-        return damaged(n, raw_size, raw_size - s->avail_out, rc, e);
+        return damaged(stream, stream->raw_size - s->avail_out, rc, e);
     return 0;
 }
 
@@ -182,10 +182,10 @@ int codec_deflate(struct codec *c, const void *bytes, size_t n, struct buf *out,
     return c->engine == CODEC_ZLIB ? zlib_deflate(c, bytes, n, out, e) : fast_deflate(c, bytes, n, out, e);
 }
 
-int codec_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size, struct err *e)
+int codec_inflate(struct codec *c, const struct codec_stream *stream, uint8_t *out, struct err *e)
 {
-    bool slow = c->engine == CODEC_ZLIB || raw_size == 0;
-    return slow ? zlib_inflate(c, bytes, n, out, raw_size, e) : fast_inflate(c, bytes, n, out, raw_size, e);
+    bool slow = c->engine == CODEC_ZLIB || stream->raw_size == 0;
+    return slow ? zlib_inflate(c, stream, out, e) : fast_inflate(c, stream, out, e);
 }
 
 #endif

@@ -1,10 +1,11 @@
-/* format/codec.h - zlib streams (RFC 1950), the wire format of blocks and sections. The only door to zlib and to ISA-L.
+/* format/codec.h - compresses to and from zlib streams (RFC 1950), the wire format of blocks and sections. Only this
+ * file uses zlib and ISA-L.
  *
- * zlib is the reference. ISA-L, where it was found when the program was built, reads and writes the same streams at several times
+ * zlib is the reference. ISA-L, if the program was built with it, reads and writes the same streams at several times
  * the speed.
  *
- * A codec holds the state of one compressor and one decompressor (about 600 KiB once used). It belongs to a worker, not to a
- * database: starting a zlib stream costs 47 us, resetting one 0.6 us. One thread at a time. */
+ * A codec holds the state of one compressor and one decompressor (about 600 KiB once used). It belongs to a worker, not
+ * to a database: starting a zlib stream takes 47 us, resetting one 0.6 us. One thread at a time. */
 #ifndef SEAWALL_FORMAT_CODEC_H
 #define SEAWALL_FORMAT_CODEC_H
 
@@ -14,16 +15,23 @@ struct codec;
 
 enum codec_engine { CODEC_FASTEST, CODEC_ZLIB };
 
-struct codec *codec_new(void); /* the fastest engine; NULL: out of memory */
-struct codec *codec_new_with(enum codec_engine engine);
-void codec_free(struct codec *c);
-const char *codec_name(void); /* of the fastest engine: "zlib 1.2.13", "ISA-L 2.30.0" */
+struct codec *codec_new(void);                          /* the fastest engine; NULL: out of memory */
+struct codec *codec_new_with(enum codec_engine engine); /* NULL: out of memory */
+void codec_free(struct codec *c);                       /* NULL does nothing */
+const char *codec_name(void);                           /* of the fastest engine: "zlib 1.2.13", "ISA-L" */
 
-/* Appends the compressed bytes to `out`. */
+/* Appends the compressed bytes to `out`. ERR_LIMIT: the ceiling of `out`. ERR_NOMEM. */
 int codec_deflate(struct codec *c, const void *bytes, size_t n, struct buf *out, struct err *e) MUST_CHECK;
 
-/* Inflates exactly raw_size bytes into `out`. ERR_CORRUPT: no zlib stream, more or fewer bytes, or bytes left over. */
-int codec_inflate(struct codec *c, const void *bytes, size_t n, uint8_t *out, size_t raw_size,
-                  struct err *e) MUST_CHECK;
+/* A zlib stream, and the size of its contents in bytes. */
+struct codec_stream {
+    const void *bytes; /* borrowed */
+    size_t size;
+    size_t raw_size;
+};
+
+/* Inflates a stream into `out`, which has room for raw_size bytes. ERR_CORRUPT: not a zlib stream of exactly `size`
+ * bytes with exactly raw_size bytes of contents. ERR_NOMEM. */
+int codec_inflate(struct codec *c, const struct codec_stream *stream, uint8_t *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ void name_format(const struct name *name, char out[NAME_MAX_BYTES])
         snprintf(out, NAME_MAX_BYTES, "0/%016" PRIx64, name->min);
         return;
     case NAME_LEVEL:
+        assert(name->level >= 1 && name->level <= SEGMENT_LEVEL_MAX);
         snprintf(out, NAME_MAX_BYTES, "%u/%016" PRIx64 "-%016" PRIx64, name->level, name->min, name->max);
         return;
     case NAME_CHUNK:
@@ -34,7 +36,7 @@ void name_format(const struct name *name, char out[NAME_MAX_BYTES])
     out[0] = 0;
 }
 
-/* Takes `digits` lower-case hex digits from *text. */
+/* Reads exactly `digits` lower-case hex digits, and moves *text behind them. */
 static bool take_hex(const char **text, int digits, uint64_t *ret_value)
 {
     uint64_t v = 0;
@@ -52,10 +54,10 @@ static bool take_hex(const char **text, int digits, uint64_t *ret_value)
     return true;
 }
 
-static bool take_text(const char **text, const char *what)
+static bool take_text(const char **text, const char *expected)
 {
-    size_t n = strlen(what);
-    if (strncmp(*text, what, n) != 0)
+    size_t n = strlen(expected);
+    if (strncmp(*text, expected, n) != 0)
         return false;
     *text += n;
     return true;

@@ -1,13 +1,14 @@
-/* format/names.h - the keys of a replica's objects. txids are 16 hex digits, so that listing order is history order.
+/* format/names.h - the keys of the objects of a replica. A txid has 16 hex digits, so that keys sort in the order of
+ * the history.
  *
  *   seawall.json                        identity of the replica
- *   0/<min>                             level 0: the next key is known in advance, so that the PUT is a compare-and-swap
- *   <level>/<min>-<max>                 compacted
- *   base/<start>-<run>/<first page>     base chunk
- *   base/<start>-<run>/marker           the base is complete
+ *   0/<min>                             segment of level 0. Two writers that append put the same key: only one succeeds
+ *   <level>/<min>-<max>                 compacted segment
+ *   base/<start>-<run>/<first page>     chunk of a base
+ *   base/<start>-<run>/marker           marker: the base is complete
  *   part/<run>-<n>                      part of a large segment
  *
- * <run>: 32 hex digits. <first page>: 8. <n>: 16. */
+ * <run> has 32 hex digits, <first page> has 8, <n> has 16. */
 #ifndef SEAWALL_FORMAT_NAMES_H
 #define SEAWALL_FORMAT_NAMES_H
 
@@ -15,26 +16,28 @@
 
 #include <stdbool.h>
 
-#define NAME_MAX_BYTES 80
+#define NAME_MAX_BYTES 80 /* with NUL */
 #define NAME_IDENTITY "seawall.json"
 #define NAME_LEVEL0_PREFIX "0/"
 
 enum name_kind { NAME_OTHER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_MARKER, NAME_PART };
 
-/* What a key says by itself. `max` only for NAME_LEVEL; of a level-0 object it stands in the trailer. */
+/* A key, decoded. */
 struct name {
     enum name_kind kind;
-    unsigned level;
-    uint64_t min, max;
+    unsigned level;      /* NAME_LEVEL: 1 to 9 */
+    uint64_t min;        /* NAME_LEVEL0, NAME_LEVEL */
+    uint64_t max;        /* NAME_LEVEL; the max of a level-0 segment is in its trailer */
     uint64_t start;      /* NAME_CHUNK, NAME_MARKER */
     struct uid run;      /* NAME_CHUNK, NAME_MARKER, NAME_PART */
     uint32_t first_page; /* NAME_CHUNK */
     uint64_t number;     /* NAME_PART */
 };
 
+/* Writes the key. Precondition: the fields are in their ranges. NAME_OTHER: writes "". */
 void name_format(const struct name *name, char out[NAME_MAX_BYTES]);
 
-/* NAME_OTHER for anything that name_format would not write exactly so. */
+/* Decodes a key. NAME_OTHER: it is not a key that name_format writes. */
 struct name name_parse(const char *key);
 
 #endif

@@ -1,9 +1,10 @@
-/* format/segment.h - what an object of a replica holds, decoded. The bytes are specified in seawall-format(5).
+/* format/segment.h - the contents of an object of a replica, decoded. seawall-format(5) specifies the bytes.
  *
  *   header (magic) | block ... | records | index | list | trailer
  *
- * An object is immutable and proves itself: the trailer has a checksum over itself and names the checksum of records, index and
- * list; the index has the checksum of each block and the hash of each page. Every length is checked before it is trusted. */
+ * An object never changes, and every byte of it is checked: the trailer has a checksum of itself and one of records,
+ * index and list. The index has the checksum of each block and the hash of each page. Every length is checked before it
+ * is used. */
 #ifndef SEAWALL_FORMAT_SEGMENT_H
 #define SEAWALL_FORMAT_SEGMENT_H
 
@@ -18,17 +19,17 @@
 #define SEGMENT_HEADER_BYTES 8
 #define SEGMENT_TRAILER_BYTES 240
 #define SEGMENT_VERSION 1
-#define SEGMENT_BLOCK_BYTES 65536 /* raw bytes in a block, at most */
+#define SEGMENT_BLOCK_BYTES 65536 /* uncompressed bytes of a block, at most */
 
-/* Limits of one object. At them encoding ends with ERR_LIMIT and decoding with ERR_CORRUPT. */
+/* Limits of one object. Beyond them encoding fails with ERR_LIMIT, and decoding with ERR_CORRUPT. */
 #define SEGMENT_BYTES_MAX                                                                                              \
-    (256u << 20) /* far below every provider's limit for one PUT; the writer aims at 32 MiB and less */
+    (256u << 20) /* far below the limit of every provider for one PUT; writers aim at 32 MiB or less */
 #define SEGMENT_RECORDS_MAX (4u << 20)
 #define SEGMENT_VERSIONS_MAX (16u << 20)
 #define SEGMENT_LIST_MAX (1u << 20) /* 16 TiB in chunks of 16 MiB */
 #define SEGMENT_LEVEL_MAX 9
 
-/* A random name: of a database, a writer (a state file), a run (one start of the daemon), an object. */
+/* A random id: of a database, a writer (a state file), a run (one start of the daemon), an object. */
 struct uid {
     uint8_t bytes[UID_BYTES];
 };
@@ -37,52 +38,52 @@ bool uid_equal(const struct uid *a, const struct uid *b);
 enum object_kind { OBJECT_SEGMENT = 1, OBJECT_PART = 2, OBJECT_CHUNK = 3, OBJECT_MARKER = 4 };
 
 enum segment_flags {
-    SEGMENT_LAST_ONLY = 1,  /* only the last version of each page, as of max; the only restore point is max */
-    SEGMENT_FROM_EMPTY = 2, /* nothing before it counts: first object of a history, or the page size changed */
-    SEGMENT_BASE_ONLY = 4,  /* holds no pages: state max can only be read from a base with start >= max */
-    SEGMENT_IN_PARTS = 8,   /* the list names parts that hold more versions of the same segment */
-    SEGMENT_ENCRYPTED = 16, /* reserved: an error in this version */
+    SEGMENT_LAST_ONLY = 1,  /* has only the last version of each page, as of max: the only restore point is max */
+    SEGMENT_FROM_EMPTY = 2, /* objects before it do not count: it begins a history, or the page size changed */
+    SEGMENT_BASE_ONLY = 4,  /* has no pages: the state of max can be read only from a base with start >= max */
+    SEGMENT_IN_PARTS = 8,   /* the list names the parts, which hold more versions of the same segment */
+    SEGMENT_ENCRYPTED = 16, /* reserved: this version can't read it */
 };
 #define SEGMENT_FLAGS_KNOWN (SEGMENT_LAST_ONLY | SEGMENT_FROM_EMPTY | SEGMENT_BASE_ONLY | SEGMENT_IN_PARTS)
 
 struct segment_info {
     enum object_kind kind;
-    unsigned level; /* 0 to 9; 0 for chunks and markers */
-    uint32_t flags;
-    uint64_t min, max;              /* txids it covers, both included; a chunk or marker: min is 0 */
-    uint64_t start;                 /* chunk and marker: the txid that fixed the ranges of the base; otherwise 0 */
-    uint32_t page_size;             /* bytes */
-    uint32_t first_page, last_page; /* range of pages it may hold; 0, 0: none */
+    unsigned level;     /* 0 to 9; 0 for chunks and markers */
+    uint32_t flags;     /* enum segment_flags */
+    uint64_t min, max;  /* txids, both included; min of a chunk or marker is 0 */
+    uint64_t start;     /* of a chunk or marker: the txid that the ranges of the base come from; otherwise 0 */
+    uint32_t page_size; /* bytes */
+    uint32_t first_page, last_page; /* pages that it may hold, both included; 0, 0: none */
     int64_t time_ms;                /* when it was written */
     struct uid database, writer, run, nonce;
-    uint64_t checksum_before;    /* database checksum of state min - 1 */
-    struct digest digest_before; /* of the level-0 object before; zeros for the first one and for other kinds */
+    uint64_t checksum_before;    /* database checksum at txid min - 1 */
+    struct digest digest_before; /* of the level-0 segment before it; zeros in the first one and in other kinds */
 };
 
 /* A restore point. */
 struct commit_record {
     uint64_t txid;
-    int64_t time_ms;   /* wall clock when Seawall saw it; never falls within a replica */
+    int64_t time_ms;   /* wall clock when Seawall saw the commit; never falls within a replica */
     uint32_t pages;    /* size of the database */
-    uint64_t checksum; /* XOR of the hashes of its pages */
+    uint64_t checksum; /* of the database: XOR of the hashes of its pages */
 };
 
 enum version_kind { VERSION_ZERO = 0, VERSION_IMAGE = 1, VERSION_PATCH = 2 };
 
-/* A page as one commit left it. */
+/* A page after one commit. */
 struct version {
     uint32_t pgno;
     enum version_kind kind;
     uint64_t txid;
-    uint64_t from; /* patch: it applies to any version v with from <= v < txid */
-    uint64_t hash; /* of the whole page after it; 0 for a page of zeros */
-    uint64_t mask; /* patch */
+    uint64_t from; /* of a patch: it applies to every version v with from <= v < txid */
+    uint64_t hash; /* page_hash of the whole page; 0 for a page of zeros */
+    uint64_t mask; /* of a patch */
 };
-size_t version_size(const struct version *v, uint32_t page_size); /* bytes in its block */
+size_t version_size(const struct version *v, uint32_t page_size); /* bytes in the block */
 
-/* An object that another one names: a part of a manifest, a chunk of a marker. */
+/* An object that another one names: a segment names its parts, a marker the chunks of its base. */
 struct listed {
-    char name[80]; /* key inside the replica; NAME_MAX_BYTES */
+    char name[80]; /* key in the replica; NAME_MAX_BYTES */
     uint64_t size; /* bytes */
     struct digest digest;
     uint32_t first_page, last_page;
@@ -91,22 +92,26 @@ struct listed {
 
 /* ---- writing */
 
-/* Compresses versions as they come. Ends as one object in memory. */
+/* Builds one object in memory. Compresses versions as they are added. */
 struct segment_writer {
     struct codec *codec; /* borrowed */
     uint32_t page_size;
-    struct buf out;   /* header and finished blocks */
-    struct buf block; /* raw bytes of the block being filled */
-    uint32_t block_versions;
-    struct buf blocks; /* index: the block table */
+    struct buf out;          /* header and finished blocks */
+    struct buf block;        /* uncompressed bytes of the block that is being filled */
+    uint32_t block_versions; /* in `block` */
+    struct buf blocks;       /* the block table of the index */
     uint32_t block_count;
     struct version *versions; /* owned */
     size_t version_count, version_cap;
 };
+
+/* The caller releases the writer in any case. Precondition: the page size is valid. ERR_NOMEM. */
 int segment_writer_init(struct segment_writer *w, struct codec *codec, uint32_t page_size, struct err *e) MUST_CHECK;
 void segment_writer_release(struct segment_writer *w);
 
-/* In ascending order of (pgno, txid). `bytes`: version_size(v) bytes; copied. */
+/* Adds a version. `bytes`: version_size(v) bytes; they are copied. Preconditions: versions come in ascending order of
+ * (pgno, txid); the kind is VERSION_ZERO if and only if the hash is 0. ERR_LIMIT: the object gets too large. ERR_NOMEM.
+ */
 int segment_writer_add(struct segment_writer *w, const struct version *v, const uint8_t *bytes,
                        struct err *e) MUST_CHECK;
 
@@ -117,54 +122,66 @@ struct segment_content {
     const struct listed *list;
     size_t list_count;
 };
-/* Makes the object. The writer can only be released after it. */
+
+/* Makes the object. The caller releases *ret_object. Afterwards the writer can only be released. Preconditions: the
+ * records are those of min to max, or the one of max; their times do not fall. ERR_LIMIT: too many records or objects,
+ * or a version after info->max. ERR_NOMEM. */
 int segment_writer_finish(struct segment_writer *w, const struct segment_content *content, struct buf *ret_object,
                           struct digest *ret_digest, struct err *e) MUST_CHECK;
 
 /* ---- reading */
 
 struct segment_block {
-    uint64_t offset; /* in the object */
-    uint32_t stored_size, raw_size;
-    uint64_t checksum; /* of the stored bytes */
+    uint64_t offset;                /* in the object */
+    uint32_t stored_size, raw_size; /* bytes, compressed and not */
+    uint64_t checksum;              /* of the compressed bytes */
     uint32_t first_version, versions;
 };
 
 struct segment_trailer {
     struct segment_info info;
-    uint64_t object_size;
-    uint64_t tail_offset; /* where records, index and list begin */
+    uint64_t object_size; /* bytes */
+    uint64_t tail_offset; /* of records, index and list */
     uint32_t version_count, block_count, record_count, list_count;
     uint32_t records_stored, index_stored, list_stored;
     uint32_t records_raw, index_raw, list_raw;
-    uint64_t tail_checksum;
+    uint64_t tail_checksum; /* of records, index and list, compressed */
 };
 
-/* `bytes`: the last SEGMENT_TRAILER_BYTES of an object of object_size bytes. */
+/* Decodes a trailer: the last bytes of an object of object_size bytes. ERR_CORRUPT. */
 int segment_trailer_decode(const uint8_t bytes[SEGMENT_TRAILER_BYTES], uint64_t object_size,
                            struct segment_trailer *ret_trailer, struct err *e) MUST_CHECK;
 
+/* An object without its blocks. Owns its arrays; the trailer has their lengths. */
 struct segment {
     struct segment_trailer trailer;
-    struct commit_record *records; /* all owned */
+    struct commit_record *records;
     struct version *versions;
     struct segment_block *blocks;
     struct listed *list;
 };
-void segment_release(struct segment *s);
+void segment_release(struct segment *s); /* leaves it zeroed; a zeroed one is fine */
 
-enum segment_want { SEGMENT_WANT_RECORDS, SEGMENT_WANT_ALL };
+enum segment_want {
+    SEGMENT_WANT_RECORDS, /* records and list */
+    SEGMENT_WANT_ALL,     /* blocks and versions too */
+};
+struct segment_decoder {
+    struct codec *codec; /* borrowed */
+    enum segment_want want;
+};
 
-/* `tail`: the bytes from trailer.tail_offset up to the trailer. Records and list always, blocks and versions with SEGMENT_WANT_ALL.
- */
-int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec,
-                   enum segment_want want, struct segment *ret_segment, struct err *e) MUST_CHECK;
+/* Decodes records, list and index. `tail`: the bytes of the object from trailer->tail_offset up to the trailer. The
+ * caller releases *ret_segment. ERR_CORRUPT, ERR_NOMEM. */
+int segment_decode(const struct segment_decoder *decoder, const struct segment_trailer *trailer, const uint8_t *tail,
+                   struct segment *ret_segment, struct err *e) MUST_CHECK;
 
-/* Inflates one block: `stored` holds block->stored_size bytes, `raw` takes block->raw_size (at most SEGMENT_BLOCK_BYTES). */
+/* Checks and inflates one block. `stored` has block->stored_size bytes, `raw` has room for SEGMENT_BLOCK_BYTES.
+ * ERR_CORRUPT, ERR_NOMEM. */
 int segment_block_inflate(const struct segment_block *block, const uint8_t *stored, struct codec *codec, uint8_t *raw,
                           struct err *e) MUST_CHECK;
 
-/* Checks the bytes in front of the blocks, for a caller that has the whole object. */
+/* Checks the header of an object of `size` bytes. ERR_CORRUPT. */
 int segment_header_check(const uint8_t *object, size_t size, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,25 +1,26 @@
-/* format/segment_reader.c - nothing that comes from a store is trusted: sizes first, then checksums, then fields. */
+/* format/segment_reader.c - bytes from a store are checked in this order: sizes, checksums, fields. */
 #include "base/endian.h"
 #include "base/page.h"
 #include "format/patch.h"
 #include "format/segment.h"
 #include "format/wire.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 int segment_header_check(const uint8_t *object, size_t size, struct err *e)
 {
     if (size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)
-        return err_set(e, ERR_CORRUPT, 0, "%zu bytes are too few for a segment", size);
+        return err_set(e, ERR_CORRUPT, 0, "%zu bytes are too few for an object", size);
     if (memcmp(object, SEGMENT_MAGIC, SEGMENT_HEADER_BYTES) != 0)
-        return err_set(e, ERR_CORRUPT, 0, "no segment: wrong magic number");
+        return err_set(e, ERR_CORRUPT, 0, "wrong magic number: not an object of a replica");
     return 0;
 }
 
-static int bad(struct err *e, const char *what)
+static int bad(struct err *e, const char *why)
 {
-    return err_set(e, ERR_CORRUPT, 0, "trailer: %s", what);
+    return err_set(e, ERR_CORRUPT, 0, "trailer: %s", why);
 }
 
 static int check_shape(const struct segment_trailer *t, struct err *e)
@@ -43,7 +44,7 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
     uint64_t full_records = i->max - i->min + 1;
     bool one_record = (i->flags & SEGMENT_LAST_ONLY) != 0 || i->level > 0;
     if (i->kind == OBJECT_SEGMENT ? t->record_count != (one_record ? 1 : full_records) : t->record_count != 0)
-        return bad(e, "number of commit records");
+        return bad(e, "wrong number of commit records");
     if (t->records_raw > SEGMENT_BYTES_MAX || t->index_raw > SEGMENT_BYTES_MAX || t->list_raw > SEGMENT_BYTES_MAX)
         return bad(e, "sizes out of range");
     if (t->object_size > SEGMENT_BYTES_MAX || t->tail_offset < SEGMENT_HEADER_BYTES ||
@@ -58,9 +59,9 @@ int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t obje
 {
     struct segment_trailer t = {0};
     if (memcmp(b + TRAILER_MAGIC, SEGMENT_TRAILER_MAGIC, 8) != 0)
-        return bad(e, "wrong magic number: cut off or no segment");
+        return bad(e, "wrong magic number: cut off, or not an object of a replica");
     if (get_be16(b + TRAILER_VERSION) != SEGMENT_VERSION)
-        return err_set(e, ERR_CORRUPT, 0, "trailer: format version %u, this program reads version %d",
+        return err_set(e, ERR_CORRUPT, 0, "trailer: format version %u; this program reads version %d",
                        get_be16(b + TRAILER_VERSION), SEGMENT_VERSION);
     if (get_be64(b + TRAILER_CHECKSUM) != hash64(b, TRAILER_CHECKSUM))
         return bad(e, "wrong checksum");
@@ -94,7 +95,7 @@ int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t obje
     t.tail_checksum = get_be64(b + TRAILER_TAIL_CHECKSUM);
     t.object_size = get_be64(b + TRAILER_OBJECT_SIZE);
     if (t.object_size != object_size)
-        return err_set(e, ERR_CORRUPT, 0, "trailer: written as %llu bytes, found %llu",
+        return err_set(e, ERR_CORRUPT, 0, "trailer: the object was written with %llu bytes, and has %llu",
                        (unsigned long long)t.object_size, (unsigned long long)object_size);
     if (t.info.flags & SEGMENT_ENCRYPTED)
         return bad(e, "encrypted: this version can't read it");
@@ -117,22 +118,21 @@ void segment_release(struct segment *s)
     *s = (struct segment){0};
 }
 
-/* deflate can't shrink by more than about 1032:1, so a raw size beyond that is a lie; this bounds what a decoder allocates. */
-static bool plausible(uint32_t stored, uint32_t raw)
+/* Bounds the memory that a decoder allocates: deflate can't shrink bytes by more than about 1032:1. */
+static bool is_plausible(const struct codec_stream *section)
 {
-    return raw / 1100 <= stored;
+    return section->raw_size / 1100 <= section->size;
 }
 
-/* Inflates a section into `ret_raw`, which the caller frees. */
-static int section(const uint8_t *stored, uint32_t stored_size, uint32_t raw_size, struct codec *codec,
-                   uint8_t **ret_raw, struct err *e)
+/* Inflates a section. The caller frees *ret_raw, also if the section is empty. */
+static int inflate_section(struct codec *codec, const struct codec_stream *section, uint8_t **ret_raw, struct err *e)
 {
-    if (!plausible(stored_size, raw_size) || (stored_size == 0) != (raw_size == 0))
+    if (!is_plausible(section) || (section->size == 0) != (section->raw_size == 0))
         return err_set(e, ERR_CORRUPT, 0, "sizes of a section contradict each other");
-    uint8_t *raw = malloc(raw_size ? raw_size : 1);
+    uint8_t *raw = malloc(section->raw_size ? section->raw_size : 1);
     if (!raw)
-        return err_nomem(e, raw_size);
-    if (raw_size && codec_inflate(codec, stored, stored_size, raw, raw_size, e)) {
+        return err_nomem(e, section->raw_size);
+    if (section->raw_size && codec_inflate(codec, section, raw, e)) {
         free(raw);
         return -1;
     }
@@ -235,7 +235,7 @@ static int decode_versions(struct cursor *c, struct segment *s, struct err *e)
         const struct version *v = &s->versions[i];
         bool ascending = i == 0 || v->pgno > v[-1].pgno || (v->pgno == v[-1].pgno && v->txid > v[-1].txid);
         if (!ascending || !version_valid(v, &s->trailer.info))
-            return err_set(e, ERR_CORRUPT, 0, "index: version %u of page %u is impossible", i, v->pgno);
+            return err_set(e, ERR_CORRUPT, 0, "index: version %u, of page %u, is not valid", i, v->pgno);
     }
     return 0;
 }
@@ -294,35 +294,36 @@ static int decode_list(struct cursor c, struct segment *s, struct err *e)
     return 0;
 }
 
-int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, struct codec *codec,
-                   enum segment_want want, struct segment *ret_segment, struct err *e)
+typedef int decode_fn(struct cursor c, struct segment *s, struct err *e);
+
+static int decode_section(struct codec *codec, const struct codec_stream *section, decode_fn *decode, struct segment *s,
+                          struct err *e)
+{
+    uint8_t *raw = NULL;
+    if (inflate_section(codec, section, &raw, e))
+        return -1;
+    int rc = decode(cursor_of(raw, section->raw_size), s, e);
+    free(raw);
+    return rc;
+}
+
+int segment_decode(const struct segment_decoder *decoder, const struct segment_trailer *trailer, const uint8_t *tail,
+                   struct segment *ret_segment, struct err *e)
 {
     const struct segment_trailer *t = trailer;
+    const struct codec_stream records = {tail, t->records_stored, t->records_raw};
+    const struct codec_stream index = {tail + records.size, t->index_stored, t->index_raw};
+    const struct codec_stream list = {tail + records.size + index.size, t->list_stored, t->list_raw};
     struct segment s = {.trailer = *trailer};
-    size_t size = (size_t)t->records_stored + t->index_stored + t->list_stored;
-    const uint8_t *index = tail + t->records_stored, *list = index + t->index_stored;
-    uint8_t *raw = NULL;
     int rc = 0;
-    if (hash64(tail, size) != t->tail_checksum)
-        rc = err_set(e, ERR_CORRUPT, 0, "records and index: wrong checksum");
+    if (hash64(tail, records.size + index.size + list.size) != t->tail_checksum)
+        rc = err_set(e, ERR_CORRUPT, 0, "records, index and list have the wrong checksum");
     if (rc == 0)
-        rc = section(tail, t->records_stored, t->records_raw, codec, &raw, e);
+        rc = decode_section(decoder->codec, &records, decode_records, &s, e);
     if (rc == 0)
-        rc = decode_records(cursor_of(raw, t->records_raw), &s, e);
-    free(raw);
-    raw = NULL;
-    if (rc == 0)
-        rc = section(list, t->list_stored, t->list_raw, codec, &raw, e);
-    if (rc == 0)
-        rc = decode_list(cursor_of(raw, t->list_raw), &s, e);
-    free(raw);
-    raw = NULL;
-    if (rc == 0 && want == SEGMENT_WANT_ALL) {
-        rc = section(index, t->index_stored, t->index_raw, codec, &raw, e);
-        if (rc == 0)
-            rc = decode_index(cursor_of(raw, t->index_raw), &s, e);
-        free(raw);
-    }
+        rc = decode_section(decoder->codec, &list, decode_list, &s, e);
+    if (rc == 0 && decoder->want == SEGMENT_WANT_ALL)
+        rc = decode_section(decoder->codec, &index, decode_index, &s, e);
     if (rc == 0)
         *ret_segment = s;
     else
@@ -333,9 +334,11 @@ int segment_decode(const struct segment_trailer *trailer, const uint8_t *tail, s
 int segment_block_inflate(const struct segment_block *block, const uint8_t *stored, struct codec *codec, uint8_t *raw,
                           struct err *e)
 {
+    assert(block->raw_size <= SEGMENT_BLOCK_BYTES);
     if (hash64(stored, block->stored_size) != block->checksum)
-        return err_set(e, ERR_CORRUPT, 0, "block at %llu: wrong checksum", (unsigned long long)block->offset);
-    if (codec_inflate(codec, stored, block->stored_size, raw, block->raw_size, e))
-        return err_wrap(e, "block at %llu", (unsigned long long)block->offset);
+        return err_set(e, ERR_CORRUPT, 0, "block at offset %llu: wrong checksum", (unsigned long long)block->offset);
+    const struct codec_stream stream = {stored, block->stored_size, block->raw_size};
+    if (codec_inflate(codec, &stream, raw, e))
+        return err_wrap(e, "block at offset %llu", (unsigned long long)block->offset);
     return 0;
 }

@@ -1,5 +1,7 @@
 /* format/segment_writer.c */
+#include "base/array.h"
 #include "base/endian.h"
+#include "base/page.h"
 #include "format/patch.h"
 #include "format/segment.h"
 #include "format/wire.h"
@@ -22,6 +24,7 @@ size_t version_size(const struct version *v, uint32_t page_size)
 
 int segment_writer_init(struct segment_writer *w, struct codec *codec, uint32_t page_size, struct err *e)
 {
+    assert(page_size_valid(page_size));
     *w = (struct segment_writer){.codec = codec,
                                  .page_size = page_size,
                                  .out = BUF_INIT(SEGMENT_BYTES_MAX),
@@ -40,7 +43,7 @@ void segment_writer_release(struct segment_writer *w)
     w->version_count = w->version_cap = 0;
 }
 
-/* Compresses the block being filled and notes it in the block table. */
+/* Compresses the block that is being filled, and adds it to the block table. */
 static int close_block(struct segment_writer *w, struct err *e)
 {
     size_t before = w->out.len;
@@ -68,14 +71,8 @@ int segment_writer_add(struct segment_writer *w, const struct version *v, const 
     assert(v->pgno > 0 && (v->kind == VERSION_ZERO) == (v->hash == 0));
     if (w->version_count == SEGMENT_VERSIONS_MAX)
         return err_set(e, ERR_LIMIT, 0, "more than %u versions in one segment", SEGMENT_VERSIONS_MAX);
-    if (w->version_count == w->version_cap) {
-        size_t cap = w->version_cap ? 2 * w->version_cap : 64;
-        struct version *grown = realloc(w->versions, cap * sizeof *grown);
-        if (!grown)
-            return err_nomem(e, cap * sizeof *grown);
-        w->versions = grown;
-        w->version_cap = cap;
-    }
+    if (array_reserve(&w->versions, &w->version_cap, w->version_count + 1, sizeof *w->versions, e))
+        return -1;
     if (w->block.len + size > SEGMENT_BLOCK_BYTES && close_block(w, e))
         return -1;
     if (buf_append(&w->block, bytes, size, e))
@@ -99,7 +96,7 @@ static int encode_records(const struct segment_content *c, struct buf *raw, stru
     return 0;
 }
 
-/* Column by column: alike stands beside alike, which is what deflate needs. */
+/* Writes field by field, not version by version: deflate compresses similar values better when they are neighbours. */
 static int encode_index(const struct segment_writer *w, uint64_t max, struct buf *raw, struct err *e)
 {
     const struct version *end = w->versions + w->version_count;
@@ -140,7 +137,7 @@ static int encode_list(const struct segment_content *c, struct buf *raw, struct 
     return 0;
 }
 
-/* Compresses `raw` onto the object and empties it. An empty section takes no bytes. */
+/* Compresses `raw`, appends it to the object, and empties it. An empty section takes no bytes. */
 static int append_section(struct segment_writer *w, struct buf *raw, uint32_t *ret_stored, uint32_t *ret_raw,
                           struct err *e)
 {
@@ -202,7 +199,7 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
                                 .list_count = (uint32_t)content->list_count};
     struct buf raw = BUF_INIT(SEGMENT_BYTES_MAX);
     if (content->record_count > SEGMENT_RECORDS_MAX || content->list_count > SEGMENT_LIST_MAX)
-        return err_set(e, ERR_LIMIT, 0, "encode segment: more records or objects than one segment takes");
+        return err_set(e, ERR_LIMIT, 0, "encode segment: too many records or objects for one segment");
     for (size_t i = 0; i < w->version_count; i++)
         if (w->versions[i].txid > content->info->max)
             return err_set(e, ERR_LIMIT, 0, "encode segment: a version is newer than the segment");
@@ -230,7 +227,7 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
     if (rc == 0)
         rc = digest_of(w->out.data, w->out.len, ret_digest, e);
     if (rc == 0) {
-        *ret_object = w->out; /* ownership moves */
+        *ret_object = w->out; /* the caller owns it now */
         w->out = BUF_INIT(SEGMENT_BYTES_MAX);
     }
     return rc == 0 ? 0 : err_wrap(e, "encode segment");

@@ -1,9 +1,9 @@
-/* format/wire.h - offsets in the trailer of an object, shared by writer and reader. seawall-format(5) has the table. */
+/* format/wire.h - offsets in the trailer of an object, for writer and reader. seawall-format(5) has the table. */
 #ifndef SEAWALL_FORMAT_WIRE_H
 #define SEAWALL_FORMAT_WIRE_H
 
-#define SEGMENT_MAGIC "\x89SWL\r\n\x1a\n"         /* shows a transfer that changed line ends or cut the eighth bit */
-#define SEGMENT_TRAILER_MAGIC "\n\x1a\n\rLWS\x89" /* the same, backwards */
+#define SEGMENT_MAGIC "\x89SWL\r\n\x1a\n" /* damaged by a transfer that changes line ends or cuts the eighth bit */
+#define SEGMENT_TRAILER_MAGIC "\n\x1a\n\rLWS\x89" /* the same bytes, backwards */
 
 enum {
     TRAILER_VERSION = 0,

@@ -45,7 +45,7 @@ static int decode(struct object_reader *r, enum segment_want want, struct segmen
     }
     if (tail->len == r->size && segment_header_check(tail->data, tail->len, e))
         return of_object(r, e);
-    if (segment_decode(&t, tail->data + tail->len - need, r->codec, want, ret_segment, e))
+    if (segment_decode(&(struct segment_decoder){r->codec, want}, &t, tail->data + tail->len - need, ret_segment, e))
         return of_object(r, e);
     return 0;
 }

@@ -11,7 +11,7 @@ struct wal_sum {
     uint32_t s0, s1;
 };
 
-/* In which order the words of the bytes are read: the magic number of the WAL header says which one a WAL uses. */
+/* Byte order of the 32-bit words that are added. The magic number of the WAL header says which one a WAL uses. */
 enum wal_order { WAL_LITTLE_ENDIAN, WAL_BIG_ENDIAN };
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -20,7 +20,7 @@ enum wal_order { WAL_LITTLE_ENDIAN, WAL_BIG_ENDIAN };
 #define WAL_NATIVE_ORDER WAL_BIG_ENDIAN
 #endif
 
-/* Continues `sum` over n bytes; n must be a multiple of 8. */
+/* Continues `sum` over n bytes. Precondition: n is a multiple of 8. */
 struct wal_sum wal_sum_add(struct wal_sum sum, enum wal_order order, const uint8_t *bytes, size_t n);
 
 static inline bool wal_sum_equal(struct wal_sum a, struct wal_sum b)

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define WAL_MAGIC 0x377f0682u /* the lowest bit set: checksums over big-endian words */
+#define WAL_MAGIC 0x377f0682u /* if the lowest bit is set, checksums are over big-endian words */
 
 int wal_header_decode(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *ret_header, struct err *e)
 {
@@ -16,11 +16,11 @@ int wal_header_decode(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *
                            .checkpoint_seq = get_be32(bytes + 12),
                            .sum = {get_be32(bytes + 24), get_be32(bytes + 28)}};
     if ((magic & ~1u) != WAL_MAGIC)
-        return err_set(e, ERR_CORRUPT, 0, "WAL header: magic number %08x", magic);
+        return err_set(e, ERR_CORRUPT, 0, "WAL header: wrong magic number %08x", magic);
     if (get_be32(bytes + 4) != WAL_FORMAT_VERSION)
-        return err_set(e, ERR_CORRUPT, 0, "WAL header: format version %u", get_be32(bytes + 4));
+        return err_set(e, ERR_CORRUPT, 0, "WAL header: unknown format version %u", get_be32(bytes + 4));
     if (!page_size_valid(h.page_size))
-        return err_set(e, ERR_CORRUPT, 0, "WAL header: page size %u", h.page_size);
+        return err_set(e, ERR_CORRUPT, 0, "WAL header: page size %u is not valid", h.page_size);
     if (!wal_sum_equal(wal_sum_add((struct wal_sum){0, 0}, h.order, bytes, 24), h.sum))
         return err_set(e, ERR_CORRUPT, 0, "WAL header: wrong checksum");
     memcpy(h.salt, bytes + 16, WAL_SALT_BYTES);

@@ -1,10 +1,10 @@
-/* wal/header.h - the fixed parts of a -wal file and of its wal-index, decoded. Bytes in, fields out: knows no file and no SQLite.
+/* wal/header.h - decodes the headers of a -wal file and of its wal-index. The caller reads the bytes.
  *
- * Source: SQLite "Database File Format" section 4 (the write-ahead log) and "WAL-mode File Format" section 2.1 (the wal-index
- * header).
+ * Source: SQLite "Database File Format" section 4 (the write-ahead log) and "WAL-mode File Format" section 2.1 (the
+ * wal-index header).
  *
- *   -wal:  header of 32 bytes, then frames of 24 + page_size bytes. Frames count from 1. Integers are big-endian.
- *   -shm:  two copies of a 48-byte header in the byte order of the machine, then the checkpoint fields. */
+ *   -wal:  header of 32 bytes, then frames of 24 + page_size bytes. Frames count from 1. Integers are big-endian. -shm:
+ *   two copies of a 48-byte header in the byte order of the machine, then the checkpoint fields. */
 #ifndef SEAWALL_WAL_HEADER_H
 #define SEAWALL_WAL_HEADER_H
 
@@ -27,46 +27,50 @@ struct wal_header {
     uint32_t page_size; /* bytes */
     uint32_t checkpoint_seq;
     uint8_t salt[WAL_SALT_BYTES];
-    struct wal_sum sum; /* of the header; the first frame continues it */
+    struct wal_sum sum; /* of the header: the sum of the first frame continues it */
 };
 
-/* ERR_CORRUPT: not a WAL header, or its checksum is wrong (as when a power cut tore it). */
+/* Decodes a WAL header. ERR_CORRUPT: not a WAL header, or a wrong checksum (a power cut can tear the header). */
 int wal_header_decode(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *ret_header, struct err *e) MUST_CHECK;
 
 struct wal_frame_header {
     uint32_t pgno;
-    uint32_t db_pages; /* size of the database after the commit that this frame ends; 0 for any other frame */
+    uint32_t db_pages; /* in the last frame of a commit: size of the database after it; 0 in other frames */
     uint8_t salt[WAL_SALT_BYTES];
     struct wal_sum sum;
 };
 void wal_frame_header_decode(const uint8_t bytes[WAL_FRAME_HEADER_BYTES], struct wal_frame_header *ret_frame);
 
+/* Offset of a frame in the -wal file. Frames count from 1. */
 static inline uint64_t wal_frame_offset(uint32_t frame, uint32_t page_size)
 {
     return WAL_HEADER_BYTES + (uint64_t)(frame - 1) * (WAL_FRAME_HEADER_BYTES + page_size);
 }
 
-/* What the wal-index says is committed. */
 struct wal_index_header {
-    uint32_t change; /* grows with every commit */
-    uint32_t page_size;
-    uint32_t mx_frame; /* last committed frame of this generation; 0: none */
-    uint32_t db_pages;
+    uint32_t change;    /* counts commits */
+    uint32_t page_size; /* bytes */
+    uint32_t mx_frame;  /* last committed frame of this generation; 0: none */
+    uint32_t db_pages;  /* size of the database after it */
     uint8_t salt[WAL_SALT_BYTES];
     struct wal_sum frame_sum; /* of frame mx_frame */
 };
 
-/* `copy1` and `copy2` were read one after the other, with a barrier in between. False when they differ, are not initialised, or
- * their checksum is wrong: somebody is writing the header just now, or died while doing so. */
+/* Decodes the wal-index header. Precondition: copy1 was read before copy2, with a memory barrier between. False: the
+ * copies differ, are not initialised, or have a wrong checksum. Then a process is writing the header, or died while it
+ * did. */
 bool wal_index_header_decode(const uint8_t copy1[WAL_INDEX_HEADER_BYTES], const uint8_t copy2[WAL_INDEX_HEADER_BYTES],
                              struct wal_index_header *ret_header);
 
-/* Where a reader of the log stands. Never the frame number alone: after a power cut the same salts can go on with other frames. */
+/* The position of a reader in the log. Salts and frame number alone do not identify it: after a power cut, other frames
+ * can follow under the same salts. */
 struct wal_pos {
     uint8_t salt[WAL_SALT_BYTES];
     uint32_t frame; /* 0: before the first frame of the generation */
     struct wal_sum sum;
 };
+
+/* The position after the last committed frame. */
 struct wal_pos wal_index_pos(const struct wal_index_header *header);
 bool wal_pos_equal(const struct wal_pos *a, const struct wal_pos *b);
 

@@ -73,7 +73,7 @@ static void inflate_it(const uint8_t *stream, size_t n, size_t raw_size)
         uint8_t *in = guarded(n), *out = guarded(raw_size);
         if (n > 0)
             memcpy(in, stream, n);
-        int rc = codec_inflate(codec_of((enum codec_engine)engine), in, n, out, raw_size, &e);
+        int rc = codec_inflate(codec_of((enum codec_engine)engine), &(struct codec_stream){in, n, raw_size}, out, &e);
         FUZZ_CHECK(rc == 0 || e.code == ERR_CORRUPT);
         if (rc == 0 && got)
             FUZZ_CHECK(memcmp(first, out, raw_size) == 0);
@@ -94,7 +94,8 @@ static void round_trip(const uint8_t *bytes, size_t n)
         FUZZ_CHECK(codec_deflate(codec_of((enum codec_engine)engine), in, n, &b, &e) == 0);
         uint8_t *out = guarded(n);
         out = out == in ? guarded(n) : out;
-        FUZZ_CHECK(codec_inflate(codec_of((enum codec_engine) !engine), b.data, b.len, out, n, &e) == 0);
+        FUZZ_CHECK(codec_inflate(codec_of((enum codec_engine) !engine), &(struct codec_stream){b.data, b.len, n}, out,
+                                 &e) == 0);
         FUZZ_CHECK(n == 0 || memcmp(out, bytes, n) == 0);
         buf_release(&b);
     }

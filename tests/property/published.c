@@ -41,7 +41,8 @@ void object_decode(const struct sim_object *o, struct segment *ret_segment)
     struct err e;
     if (o->size < SEGMENT_TRAILER_BYTES ||
         segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
-        segment_decode(&t, o->bytes + t.tail_offset, sim_codec, SEGMENT_WANT_ALL, ret_segment, &e))
+        segment_decode(&(struct segment_decoder){sim_codec, SEGMENT_WANT_ALL}, &t, o->bytes + t.tail_offset,
+                       ret_segment, &e))
         broken("object '%s' is none: %s", o->key, e.msg);
 }
 

@@ -52,7 +52,8 @@ static inline int object_decode(const uint8_t *object, size_t size, struct codec
     if (segment_header_check(object, size, e) ||
         segment_trailer_decode(object + size - SEGMENT_TRAILER_BYTES, size, &t, e))
         return -1;
-    return segment_decode(&t, object + t.tail_offset, codec, SEGMENT_WANT_ALL, ret_segment, e);
+    return segment_decode(&(struct segment_decoder){codec, SEGMENT_WANT_ALL}, &t, object + t.tail_offset, ret_segment,
+                          e);
 }
 
 /* After a change of the trailer alone. */
@@ -81,7 +82,8 @@ static inline int forgery_section(struct buf *out, const uint8_t **at, const uin
 {
     size_t n = get_be32(raw), stored_size = get_be32(stored);
     *out = BUF_INIT(1 << 28);
-    if (buf_reserve(out, n, e) || (n && codec_inflate(codec, *at, stored_size, out->data, n, e)))
+    if (buf_reserve(out, n, e) ||
+        (n && codec_inflate(codec, &(struct codec_stream){*at, stored_size, n}, out->data, e)))
         return -1;
     out->len = n;
     *at += stored_size;

@@ -53,7 +53,8 @@ static void what_one_engine_deflated_every_engine_inflates(void **state)
         assert_ok(codec_deflate(codecs[round % 2], raw, n, &out, &e), &e);
         for (int i = 0; i < ENGINES; i++) {
             memset(back, 0xaa, n);
-            assert_ok(codec_inflate(codecs[i], out.data + before, out.len - before, back, n, &e), &e);
+            assert_ok(
+                codec_inflate(codecs[i], &(struct codec_stream){out.data + before, out.len - before, n}, back, &e), &e);
             assert_memory_equal(back, raw, n);
         }
     }
@@ -89,14 +90,15 @@ static void a_stream_of_another_size_is_corrupt_and_the_codec_goes_on(void **sta
         assert_ok(codec_deflate(codecs[i / 2], raw, sizeof raw, &out, &e), &e);
         assert_ok(buf_append(&out, "x", 1, &e), &e);
         size_t n = out.len - 1;
-        assert_error(codec_inflate(c, out.data, n, back, sizeof raw - 1, &e), &e, ERR_CORRUPT);
-        assert_error(codec_inflate(c, out.data, n, back, sizeof raw + 1, &e), &e, ERR_CORRUPT);
-        assert_error(codec_inflate(c, out.data, n, back, 0, &e), &e, ERR_CORRUPT);
-        assert_error(codec_inflate(c, out.data, n + 1, back, sizeof raw, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, &(struct codec_stream){out.data, n, sizeof raw - 1}, back, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, &(struct codec_stream){out.data, n, sizeof raw + 1}, back, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, &(struct codec_stream){out.data, n, 0}, back, &e), &e, ERR_CORRUPT);
+        assert_error(codec_inflate(c, &(struct codec_stream){out.data, n + 1, sizeof raw}, back, &e), &e, ERR_CORRUPT);
         for (size_t cut = 0; cut < n; cut += n - cut < 20 ? 1 : 17)
-            assert_error(codec_inflate(c, out.data, cut, back, sizeof raw, &e), &e, ERR_CORRUPT);
-        assert_error(codec_inflate(c, raw, sizeof raw, back, sizeof raw, &e), &e, ERR_CORRUPT);
-        assert_ok(codec_inflate(c, out.data, n, back, sizeof raw, &e), &e);
+            assert_error(codec_inflate(c, &(struct codec_stream){out.data, cut, sizeof raw}, back, &e), &e,
+                         ERR_CORRUPT);
+        assert_error(codec_inflate(c, &(struct codec_stream){raw, sizeof raw, sizeof raw}, back, &e), &e, ERR_CORRUPT);
+        assert_ok(codec_inflate(c, &(struct codec_stream){out.data, n, sizeof raw}, back, &e), &e);
         assert_memory_equal(back, raw, sizeof raw);
         buf_release(&out);
     }
@@ -115,7 +117,7 @@ static void a_damaged_stream_is_corrupt_or_gives_the_same_bytes(void **state)
         assert_ok(codec_deflate(codecs[i / 2], raw, sizeof raw, &out, &e), &e);
         for (size_t bit = 0; bit < out.len * 8; bit++) {
             out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            if (codec_inflate(codecs[i % 2], out.data, out.len, back, sizeof raw, &e) == 0)
+            if (codec_inflate(codecs[i % 2], &(struct codec_stream){out.data, out.len, sizeof raw}, back, &e) == 0)
                 assert_memory_equal(back, raw, sizeof raw);
             else
                 assert_int_equal(e.code, ERR_CORRUPT);

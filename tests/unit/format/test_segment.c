@@ -323,7 +323,9 @@ static void records_can_be_read_without_the_index(void **state)
     (void)state;
     make_plain(4096, VERSION_IMAGE, 100, &object);
     assert_ok(segment_trailer_decode(object.data + object.len - SEGMENT_TRAILER_BYTES, object.len, &t, &e), &e);
-    assert_ok(segment_decode(&t, object.data + t.tail_offset, codec, SEGMENT_WANT_RECORDS, &s, &e), &e);
+    assert_ok(
+        segment_decode(&(struct segment_decoder){codec, SEGMENT_WANT_RECORDS}, &t, object.data + t.tail_offset, &s, &e),
+        &e);
     assert_int_equal(s.records[0].checksum, 99);
     assert_null(s.versions);
     assert_null(s.blocks);
