@@ -2,7 +2,6 @@
 #include "ship/levels.h"
 
 #include "base/clock.h"
-#include "base/trial.h"
 
 #include <string.h>
 

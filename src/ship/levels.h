@@ -11,6 +11,7 @@
 #ifndef SEAWALL_SHIP_LEVELS_H
 #define SEAWALL_SHIP_LEVELS_H
 
+#include "base/trial.h"
 #include "replica/catalog.h"
 
 #define LEVELS (SEGMENT_LEVEL_MAX + 1)
