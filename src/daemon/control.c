@@ -24,7 +24,7 @@ static void take_request(void *context, struct connection *k, const char *line, 
     struct err e;
     const char *command = json_parse(line, n, &j, &e) ? NULL : json_get_text(j, "command");
     if (command && strcmp(command, "status") == 0)
-        connection_answer(k, status_of(c->db, c->proof), now_ms);
+        connection_answer(k, status_of(c->db, c->verification), now_ms);
     else if (command && strcmp(command, "sync") == 0)
         begin_sync(c, k, SYNC_COMMITS, now_ms);
     else if (command && strcmp(command, "base") == 0)
@@ -47,12 +47,12 @@ static void look_at_sync(void *context, struct connection *k, int64_t now_ms)
     connection_answer(k, j, now_ms);
 }
 
-int control_start(struct control *c, struct database *db, const struct proof *proof, struct err *e)
+int control_start(struct control *c, struct database *db, const struct verification *verification, struct err *e)
 {
     static const struct connection_service service = {
         .request = take_request, .look = look_at_sync, .session_bytes = sizeof(struct sync_wait)};
     char path[PATH_TEXT_MAX];
-    *c = (struct control){.db = db, .proof = proof, .connections = CONNECTIONS_NONE};
+    *c = (struct control){.db = db, .verification = verification, .connections = CONNECTIONS_NONE};
     if (path_format(path, e, "%s" CONTROL_SUFFIX, db->path))
         return -1;
     return connections_open(&c->connections, path, &service, c, e);

@@ -19,15 +19,16 @@
 #define CONTROL_SYNCS_MAX 12
 
 struct control {
-    struct database *db;       /* borrowed, like the next */
-    const struct proof *proof; /* for status */
+    struct database *db;                     /* borrowed, like the next */
+    const struct verification *verification; /* for status */
     struct connections connections;
 };
 #define CONTROL_NONE ((struct control){.connections = CONNECTIONS_NONE})
 
 /* To be called when the lock on the state file is held: the database is ours alone. On error nothing is left to be
  * stopped. The control must stay where it is until control_stop. */
-int control_start(struct control *c, struct database *db, const struct proof *proof, struct err *e) MUST_CHECK;
+int control_start(struct control *c, struct database *db, const struct verification *verification,
+                  struct err *e) MUST_CHECK;
 
 /* To be called at each turn of the loop, before database_schedule: a sync asks for jobs that have to run. */
 void control_run(struct control *c, int64_t now_ms);

@@ -302,12 +302,12 @@ static bool local_wanted(struct database *db, int64_t now)
     return !db->rested && (now >= p->rest_at_ms || db->signs.closed);
 }
 
-/* May it run now? */
-static bool local_due(struct database *db, int64_t now)
+bool database_local_due(struct database *db, int64_t now_ms)
 {
-    if (!db->home || now < db->pace.open_at_ms || (now < db->pace.again_at_ms && !db->signs.any))
+    const struct local_pace *p = &db->pace;
+    if (!db->home || now_ms < p->open_at_ms || (now_ms < p->again_at_ms && !db->signs.any))
         return false;
-    return local_wanted(db, now);
+    return local_wanted(db, now_ms);
 }
 
 static void start_local(struct database *db, int64_t now)
@@ -602,12 +602,12 @@ void database_schedule(struct database *db)
         database_stop(db);
     db->signs.any |= db->jobs_seen != db->lanes.jobs_ended;
     db->jobs_seen = db->lanes.jobs_ended;
-    if (local_due(db, now))
+    if (database_local_due(db, now))
         start_local(db, now);
     const struct transfer *wanting = lanes_wanting_piece(&db->lanes);
     lanes_schedule(&db->lanes, now);
     db->signs.any |= lanes_wanting_piece(&db->lanes) != wanting; /* a copy has just begun */
-    if (!db->lanes.failed && lanes_wanting_piece(&db->lanes) && local_due(db, now))
+    if (!db->lanes.failed && lanes_wanting_piece(&db->lanes) && database_local_due(db, now))
         start_local(db, now);
 }
 

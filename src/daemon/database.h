@@ -96,6 +96,8 @@ void database_release(struct database *db); /* no job may be under way */
 
 /* Starts what can run now. */
 void database_schedule(struct database *db);
+/* True if there is a reason to run the local job, and it may run now. */
+bool database_local_due(struct database *db, int64_t now_ms);
 /* In how many ms something may have to be started without an event; 1..60000. */
 int database_timeout_ms(const struct database *db);
 

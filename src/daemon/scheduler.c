@@ -1,5 +1,5 @@
 /* daemon/scheduler.c - events: signals, changes of the -wal, ends of jobs, time, the control socket, a verification. What
- * follows from them is decided in database.c and ship.c, control.c and proof.c. */
+ * follows from them is decided in database.c and lanes.c, control.c and verification.c. */
 #include "daemon/scheduler.h"
 
 #include "base/clock.h"
@@ -31,7 +31,7 @@ struct scheduler {
     struct control control;
     bool control_tried;
     unsigned starts; /* of the database, when the control socket was opened */
-    struct proof proof;
+    struct verification verification;
 };
 
 /* ---- events */
@@ -66,7 +66,7 @@ static void handle_signals(struct scheduler *s)
         if (s->db.stopping) {
             log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
                       s->interrupted ? "second " : "");
-            proof_abandon(&s->proof);
+            verification_abandon(&s->verification);
             _exit(130);
         }
         s->interrupted = true;
@@ -101,7 +101,7 @@ static void watch_over_jobs(struct scheduler *s)
     if (job) {
         log_error("database '%s': a job has been running for over %lld s; ending so that its locks are freed",
                   s->db.config->db_path, (long long)job->deadline_ms / 1000);
-        proof_abandon(&s->proof);
+        verification_abandon(&s->verification);
         _exit(1);
     }
 }
@@ -125,7 +125,8 @@ static void open_control(struct scheduler *s)
     if (s->control_tried || !s->db.state || s->db.config->once) /* one that ends by itself is not asked */
         return;
     s->control_tried = true;
-    if (control_start(&s->control, &s->db, &s->proof, &e) == 0 && add_fd(s, s->control.connections.epoll_fd, &e) == 0)
+    if (control_start(&s->control, &s->db, &s->verification, &e) == 0 &&
+        add_fd(s, s->control.connections.epoll_fd, &e) == 0)
         return;
     control_stop(&s->control);
     log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path,
@@ -140,11 +141,11 @@ static int loop(struct scheduler *s, struct err *e)
         open_control(s);
         control_run(&s->control, now);
         database_schedule(&s->db);
-        int proof_ms = proof_run(&s->proof, now), database_ms = database_timeout_ms(&s->db);
+        int verification_ms = verification_run(&s->verification, now), database_ms = database_timeout_ms(&s->db);
         watch_over_jobs(s);
         if (database_finished(&s->db))
             return 0;
-        int n = epoll_wait(s->epoll_fd, events, 8, proof_ms < database_ms ? proof_ms : database_ms);
+        int n = epoll_wait(s->epoll_fd, events, 8, verification_ms < database_ms ? verification_ms : database_ms);
         if (n < 0 && errno != EINTR)
             return err_sys(e, errno, "epoll_wait");
         for (int i = 0; i < n; i++) {
@@ -241,9 +242,11 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
     if (database_init(&s->db, config, s->workers, e))
         return -1;
     s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .context = s};
-    int rc = proof_start(&s->proof, &s->db, e) || add_fd(s, s->proof.epoll_fd, e) ? -1 : loop(s, e);
+    int rc = verification_start(&s->verification, &s->db, e) || add_fd(s, s->verification.verifier.epoll_fd, e)
+                 ? -1
+                 : loop(s, e);
     control_stop(&s->control);
-    proof_stop(&s->proof);
+    verification_stop(&s->verification);
     if (rc != 0) { /* jobs may run yet */
         workers_stop(s->workers);
         s->workers = NULL;
@@ -270,7 +273,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (!s)
         return err_nomem(e, sizeof *s);
     s->control = CONTROL_NONE;
-    s->proof = PROOF_NONE;
+    s->verification = VERIFICATION_NONE;
     s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = s->file_wd = -1;
     save_memory();
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
@@ -283,7 +286,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (ret_summary->hung)
         return rc; /* a worker still uses it. NOLINT(clang-analyzer-unix.Malloc) */
     close_all(s);
-    proof_release(&s->proof);
+    verification_release(&s->verification);
     free(s);
     return rc;
 }

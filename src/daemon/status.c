@@ -78,9 +78,9 @@ static void set_error(struct json *j, const struct lane *l)
     set_text(j, "retention_error", l->prune.complaint.text);
 }
 
-static void set_proof(struct json *j, const struct proof *p, size_t index)
+static void set_verification(struct json *j, const struct verification *all, size_t index)
 {
-    const struct proof_record *r = &p->records[index];
+    const struct verification_record *r = &all->records.list[index];
     struct json *v = json_object_new(), *proven = json_object_new();
     set_moment(v, "time", r->verified_ms);
     if (r->verified_ms > 0)
@@ -90,7 +90,7 @@ static void set_proof(struct json *j, const struct proof *p, size_t index)
     json_set_number(v, "problems", (int64_t)r->problems);
     set_text(v, "problem", r->text);
     set_text(v, "error", r->error);
-    json_set_flag(v, "running", p->pid > 0 && p->index == index);
+    json_set_flag(v, "running", verification_is_running(all, index));
     json_set(j, "verification", v);
     if (r->proven_ms == 0) {
         json_free(proven);
@@ -117,7 +117,7 @@ static void set_base(struct json *j, const struct lane *l)
     json_set(j, "base", b);
 }
 
-static struct json *replica_of(const struct database *db, const struct proof *proof, size_t index)
+static struct json *replica_of(const struct database *db, const struct verification *verification, size_t index)
 {
     const struct lane *l = &db->lanes.list[index];
     struct json *j = json_object_new();
@@ -131,7 +131,7 @@ static struct json *replica_of(const struct database *db, const struct proof *pr
     json_set_number(j, "objects", (int64_t)(l->appended + l->pieces));
     json_set_number(j, "bytes", (int64_t)(l->appended_bytes + l->piece_bytes));
     set_base(j, l);
-    set_proof(j, proof, index);
+    set_verification(j, verification, index);
     return j;
 }
 
@@ -152,7 +152,7 @@ static void set_figures(struct json *j, const struct database *db)
     json_set_number(j, "longest_write_lock_us", l->checkpoints.longest_write_hold_ns / 1000);
 }
 
-struct json *status_of(const struct database *db, const struct proof *proof)
+struct json *status_of(const struct database *db, const struct verification *verification)
 {
     struct json *j = json_object_new(), *replicas = json_list_new();
     json_set_text(j, "version", SEAWALL_VERSION);
@@ -167,7 +167,7 @@ struct json *status_of(const struct database *db, const struct proof *proof)
     set_wal(j, db);
     set_figures(j, db);
     for (size_t i = 0; i < db->lanes.count; i++)
-        json_push(replicas, replica_of(db, proof, i));
+        json_push(replicas, replica_of(db, verification, i));
     json_set(j, "replicas", replicas);
     return j;
 }

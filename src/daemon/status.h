@@ -6,6 +6,6 @@
 #include "daemon/verification.h"
 
 /* On the scheduler's thread; what a running job owns is not looked at. */
-struct json *status_of(const struct database *db, const struct proof *proof);
+struct json *status_of(const struct database *db, const struct verification *verification);
 
 #endif

@@ -1,79 +1,57 @@
-/* daemon/verification.h - the daemon's own verification: every `verify-interval` each replica is verified, and restored to a
- * temporary folder, by another process: `seawall verify --restore --json -`, with the URL on its stdin, because a URL can hold
- * secrets and arguments are seen by everybody. It runs at the lowest priority, one at a time, and a stop ends it.
+/* daemon/verification.h - the daemon's own verification: which replica is verified when.
  *
- * What was found is kept in <db>-seawall-proof.json, because an interval is longer than most runs of a daemon. A replica that was
- * never verified is due when the daemon has run for min(interval, 1 h): not at each start, and not only after a week. One that has
- * failed is due again after a day at the latest.
+ * Every `verify-interval` each replica is verified, and restored to a temporary folder, by a process of its own
+ * (verifier.h), one at a time. verdict.h says what came of it; verification_record.h keeps that.
  *
- * Lives on the scheduler's thread; only the file is written by a job. It never waits, but in proof_stop. */
+ *   never verified      due when the daemon has run for min(interval, 1 h): not at each start, and not only after a week
+ *   failed              due again after a day at the latest
+ *   came to no result   tried again after 10 minutes at the latest
+ *   proven              by a restore of its newest txid: not due, because nobody has written since
+ *
+ * Main thread only; a job writes the file. Nothing waits, except verification_stop. */
 #ifndef SEAWALL_DAEMON_VERIFICATION_H
 #define SEAWALL_DAEMON_VERIFICATION_H
 
 #include "daemon/database.h"
+#include "daemon/verification_record.h"
+#include "daemon/verifier.h"
 
-#include <sys/types.h>
+struct verification {
+    struct database *db;                 /* borrowed */
+    bool loaded;                         /* the records were read from their file */
+    int64_t started_ms;                  /* monotonic */
+    struct verification_records records; /* one for each lane */
+    struct verifier verifier;
+    size_t index;   /* of the replica that the verifier has, or had last */
+    bool told_room; /* the log said that there is too little room for a restore */
 
-#define PROOF_SUFFIX "-seawall-proof.json"
-#define PROOF_TEXT_MAX 400
-
-/* What is on record of one replica. */
-struct proof_record {
-    int64_t verified_ms; /* wall clock; 0: never */
-    bool ok;
-    uint64_t problems;
-    char text[PROOF_TEXT_MAX];  /* the first of them */
-    int64_t proven_ms;          /* wall clock of the last restore that succeeded; 0: none */
-    uint64_t proven_txid;       /* what it restored */
-    char error[PROOF_TEXT_MAX]; /* why the last try to verify came to no result; "": it did. Not kept in the file */
-    int error_code;             /* its exit code: texts differ in names and times */
-    int64_t retry_at_ms;        /* monotonic; after such a try */
-};
-
-/* Lines of the child, as they come. */
-struct proof_pipe {
-    int fd;
-    struct buf bytes; /* what is more than its ceiling is read and dropped */
-    bool overflow;
-};
-
-struct proof {
-    struct database *db; /* borrowed */
-    int epoll_fd;        /* readable when the child says something */
-    bool loaded;
-    int64_t started_ms;           /* monotonic */
-    struct proof_record *records; /* one for each lane */
-
-    pid_t pid;        /* 0: none runs */
-    size_t index;     /* whose replica */
-    bool restoring;   /* not only verifying */
-    bool told_room;   /* that there is too little for a restore was said */
-    int64_t begun_ms; /* monotonic */
-    int64_t term_ms;  /* it was told to end then; 0: not yet */
-    struct proof_pipe out, err;
-
-    struct job job; /* writes the file */
+    /* the job that writes the file */
+    struct job job;
     bool writing, dirty;
-    char *document; /* what it writes */
+    char *document; /* owned; what it writes */
     char path[PATH_TEXT_MAX];
     int rc;
     struct err error;
 };
-#define PROOF_NONE ((struct proof){.epoll_fd = -1, .out.fd = -1, .err.fd = -1})
+#define VERIFICATION_NONE ((struct verification){.verifier = VERIFIER_NONE})
 
-int proof_start(struct proof *p, struct database *db, struct err *e) MUST_CHECK;
+/* `db` is borrowed; its lanes are open. ERR_IO, ERR_NOMEM. */
+int verification_start(struct verification *v, struct database *db, struct err *e) MUST_CHECK;
 
-/* Takes what the child said and begins the next; to be called at each turn of the loop. Returns in how many ms it wants to be
- * called again at the latest. */
-int proof_run(struct proof *p, int64_t now_ms);
+/* Takes what the verifier said and begins the next verification. To be called at each turn of the loop. Returns in how many
+ * ms it wants to be called again at the latest. */
+int verification_run(struct verification *v, int64_t now_ms);
 
-/* Ends the child, within two seconds. Nothing begins any more. */
-void proof_stop(struct proof *p);
+/* True while this replica, by its lane's index, is being verified. */
+bool verification_is_running(const struct verification *v, size_t index);
 
-/* Asks the child to end and does not wait: the process is about to end. */
-void proof_abandon(const struct proof *p);
+/* Ends the verifier, within two seconds. Nothing begins any more. */
+void verification_stop(struct verification *v);
+
+/* Asks the verifier to end and does not wait: the process is about to end. */
+void verification_abandon(const struct verification *v);
 
 /* No job may be under way any more. */
-void proof_release(struct proof *p);
+void verification_release(struct verification *v);
 
 #endif

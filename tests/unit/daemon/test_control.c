@@ -10,8 +10,7 @@
 static struct database db;
 static struct lane lanes[1];
 static struct local_job local_job;
-static struct proof proof;
-static struct proof_record records[1];
+static struct verification verification;
 static struct control control;
 static char folder[] = "/tmp/seawall-control-XXXXXX";
 static int64_t now_ms;
@@ -33,16 +32,18 @@ static int begin(void **state)
     lanes[0].seen.state = DESTINATION_ATTACHED;
     lanes[0].seen.durable = 5;
     snprintf(lanes[0].url, sizeof lanes[0].url, "/replica");
-    proof = PROOF_NONE;
-    proof.records = records;
+    verification = VERIFICATION_NONE;
+    if (verification_records_init(&verification.records, 1, &err))
+        return -1;
     snprintf(db.path, sizeof db.path, "%s/app.db", folder);
-    return control_start(&control, &db, &proof, &err);
+    return control_start(&control, &db, &verification, &err);
 }
 
 static int end(void **state)
 {
     (void)state;
     control_stop(&control);
+    verification_release(&verification);
     return 0;
 }
 
@@ -201,7 +202,7 @@ static void those_who_wait_at_the_end_get_an_error(void **state)
     heard(fd, &ended);
     assert_true(ended);
     close(fd);
-    assert_ok(control_start(&control, &db, &proof, &err), &err);
+    assert_ok(control_start(&control, &db, &verification, &err), &err);
 }
 
 static int make_folder(void **state)

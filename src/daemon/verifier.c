@@ -1,0 +1,177 @@
+/* daemon/verifier.c */
+#include "daemon/verifier.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/spawn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TERM_MS 2000       /* for a child that was told to end */
+#define REAP_MS 20         /* between looks at one that does not end */
+#define OUT_MAX (2u << 20) /* verify tells at most 1000 problems */
+#define ERR_TEXT_MAX 4096
+#define NICEST 19
+
+int verifier_open(struct verifier *v, struct err *e)
+{
+    *v = VERIFIER_NONE;
+    v->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return v->epoll_fd < 0 ? err_sys(e, errno, "epoll_create1") : 0;
+}
+
+/* ---- start */
+
+static int spawn_verify(enum verifier_restore restore, const int fds[3], pid_t *ret_pid)
+{
+    static const char *const restores[] = {"seawall", "verify", "--json", "--restore", "-", NULL};
+    static const char *const checks[] = {"seawall", "verify", "--json", "-", NULL};
+    return spawn_program("/proc/self/exe", restore == VERIFIER_RESTORES ? restores : checks, fds, ret_pid);
+}
+
+static int add_pipe(struct verifier *v, struct verifier_pipe *pipe, int *fd, size_t ceiling)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = pipe};
+    buf_release(&pipe->bytes);
+    *pipe = (struct verifier_pipe){.fd = *fd, .bytes = BUF_INIT(ceiling)};
+    *fd = -1;
+    bool added =
+        fcntl(pipe->fd, F_SETFL, O_NONBLOCK) == 0 && epoll_ctl(v->epoll_fd, EPOLL_CTL_ADD, pipe->fd, &event) == 0;
+    return added ? 0 : errno;
+}
+
+static void close_pipe(struct verifier_pipe *pipe)
+{
+    io_close(&pipe->fd); /* which takes it out of the epoll */
+}
+
+/* A URL is shorter than a pipe is deep: this does not wait for the child. */
+static int hand_over_url(int fd, const char *url)
+{
+    struct err e;
+    bool written = fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && io_write(fd, url, strlen(url), &e) == 0 &&
+                   io_write(fd, "\n", 1, &e) == 0;
+    return written ? 0 : EIO;
+}
+
+/* `theirs` and `ours`: the child's ends of its three pipes, and ours. */
+static int start_with(struct verifier *v, const char *url, enum verifier_restore restore, int theirs[3], int ours[3])
+{
+    for (int i = 0; i < 3; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0)
+            return errno;
+        theirs[i] = ends[i == 0 ? 0 : 1];
+        ours[i] = ends[i == 0 ? 1 : 0];
+    }
+    int rc = hand_over_url(ours[0], url);
+    if (rc == 0)
+        rc = add_pipe(v, &v->out, &ours[1], OUT_MAX);
+    if (rc == 0)
+        rc = add_pipe(v, &v->err, &ours[2], ERR_TEXT_MAX);
+    return rc ? rc : spawn_verify(restore, theirs, &v->pid);
+}
+
+int verifier_start(struct verifier *v, const char *url, enum verifier_restore restore, int64_t now_ms)
+{
+    int theirs[3] = {-1, -1, -1}, ours[3] = {-1, -1, -1};
+    assert(v->pid == 0 && v->epoll_fd >= 0);
+    v->begun_ms = now_ms;
+    v->term_ms = 0;
+    int rc = start_with(v, url, restore, theirs, ours);
+    for (int i = 0; i < 3; i++) {
+        io_close(&theirs[i]);
+        io_close(&ours[i]);
+    }
+    if (rc == 0) {
+        setpriority(PRIO_PROCESS, (id_t)v->pid, NICEST);
+        return 0;
+    }
+    verifier_forget(v);
+    return rc;
+}
+
+/* ---- while it runs */
+
+static void take(struct verifier_pipe *pipe)
+{
+    char bytes[16384];
+    ssize_t n;
+    struct err e;
+    while ((n = read(pipe->fd, bytes, sizeof bytes)) > 0)
+        pipe->overflow |= buf_append(&pipe->bytes, bytes, (size_t)n, &e) != 0;
+    if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        close_pipe(pipe);
+}
+
+static bool reap(const struct verifier *v, int *ret_status)
+{
+    return waitpid(v->pid, ret_status, WNOHANG) == v->pid;
+}
+
+bool verifier_look(struct verifier *v, int64_t now_ms, int *ret_status)
+{
+    struct epoll_event events[2];
+    int n = epoll_wait(v->epoll_fd, events, 2, 0);
+    for (int i = 0; i < n; i++)
+        take(events[i].data.ptr);
+    if (reap(v, ret_status)) {
+        if (v->out.fd >= 0) /* its last words; another process may keep the pipe open */
+            take(&v->out);
+        if (v->err.fd >= 0)
+            take(&v->err);
+        v->pid = 0;
+        return true;
+    }
+    if (v->term_ms == 0 && now_ms - v->begun_ms > VERIFIER_DEADLINE_MS) {
+        v->term_ms = now_ms;
+        kill(-v->pid, SIGTERM);
+    } else if (v->term_ms > 0 && now_ms - v->term_ms > TERM_MS) {
+        kill(-v->pid, SIGKILL);
+    }
+    return false;
+}
+
+bool verifier_is_ending(const struct verifier *v)
+{
+    return v->pid > 0 && v->out.fd < 0 && v->err.fd < 0;
+}
+
+/* ---- the end */
+
+void verifier_forget(struct verifier *v)
+{
+    v->pid = 0;
+    close_pipe(&v->out);
+    close_pipe(&v->err);
+    buf_release(&v->out.bytes);
+    buf_release(&v->err.bytes);
+}
+
+void verifier_abandon(const struct verifier *v)
+{
+    if (v->pid > 0)
+        kill(-v->pid, SIGTERM);
+}
+
+void verifier_stop(struct verifier *v)
+{
+    int64_t until = clock_mono_ms() + TERM_MS;
+    int status = 0;
+    verifier_abandon(v);
+    while (v->pid > 0 && !reap(v, &status)) {
+        if (clock_mono_ms() > until)
+            kill(-v->pid, SIGKILL);
+        clock_sleep_us(1000 * REAP_MS);
+    }
+    verifier_forget(v);
+    io_close(&v->epoll_fd);
+}

@@ -1,0 +1,152 @@
+/* daemon/database.h: when the local job runs. */
+#include "daemon/database.h" /* first: <fcntl.h> makes macros of names of watch.h */
+
+#include "unit.h"
+
+static struct database db;
+static struct lane lanes[1];
+static struct shipment shipment;
+static struct local_job local_job;
+static struct replicate_config config;
+
+/* Open, at rest, nothing happened; one replica that is up to date. */
+static int begin(void **state)
+{
+    (void)state;
+    memset(&db, 0, sizeof db);
+    memset(lanes, 0, sizeof lanes);
+    memset(&shipment, 0, sizeof shipment);
+    memset(&local_job, 0, sizeof local_job);
+    config.options = options_default();
+    local_job.local.watch.checkpointer.db = (sqlite3 *)(void *)&db; /* the files are open */
+    db.home = &local_job;
+    db.config = db.lanes.config = &config;
+    db.lanes.list = lanes;
+    db.lanes.count = 1;
+    db.lanes.captured.proven = true;
+    db.rested = true;
+    lanes[0].home = &shipment;
+    lanes[0].asked = true;
+    shipment.d.state = DESTINATION_ATTACHED;
+    lane_look(&lanes[0]);
+    return 0;
+}
+
+static void at_rest_nothing_runs(void **state)
+{
+    (void)state;
+    assert_false(database_local_due(&db, 1000));
+    db.signs.any = true; /* an event alone is no reason */
+    assert_false(database_local_due(&db, 1000));
+}
+
+static void news_runs_after_the_pause_of_the_last_pass(void **state)
+{
+    (void)state;
+    db.signs.news = true;
+    db.pace.pass_at_ms = 1005;
+    assert_false(database_local_due(&db, 1004));
+    assert_true(database_local_due(&db, 1005));
+}
+
+static void a_job_that_runs_is_not_started_again(void **state)
+{
+    (void)state;
+    db.signs.news = true;
+    db.home = NULL;
+    assert_false(database_local_due(&db, 1000));
+}
+
+static void after_an_error_the_files_stay_closed_for_a_while(void **state)
+{
+    (void)state;
+    local_job.local.watch.checkpointer.db = NULL;
+    db.pace.open_at_ms = 2000;
+    assert_false(database_local_due(&db, 1999));
+    assert_true(database_local_due(&db, 2000));
+}
+
+static void a_job_that_changed_nothing_waits_for_an_event_or_its_deadline(void **state)
+{
+    (void)state;
+    db.signs.news = true;
+    db.pace.again_ms = 40;
+    db.pace.again_at_ms = 1040;
+    assert_false(database_local_due(&db, 1039));
+    assert_true(database_local_due(&db, 1040));
+    db.signs.any = true;
+    assert_true(database_local_due(&db, 1000));
+}
+
+static void the_file_is_completed_at_the_time_of_rest_or_when_an_application_closed(void **state)
+{
+    (void)state;
+    db.rested = false;
+    db.pace.rest_at_ms = 3000;
+    assert_false(database_local_due(&db, 2999));
+    assert_true(database_local_due(&db, 3000));
+    db.signs.closed = true;
+    assert_true(database_local_due(&db, 1000));
+}
+
+static void a_replica_that_waits_for_a_comparison_is_a_reason(void **state)
+{
+    (void)state;
+    shipment.d.state = DESTINATION_RESYNC;
+    assert_true(database_local_due(&db, 1000));
+    lanes[0].asked = false; /* not before all replicas were asked */
+    assert_false(database_local_due(&db, 1000));
+}
+
+static void a_copy_that_wants_a_piece_is_a_reason(void **state)
+{
+    const struct copy_terms terms = {.kind = COPY_BASE, .page_size = 4096, .end_page = 3};
+    const struct copy copy = copy_begin(&terms);
+    (void)state;
+    transfer_begin(&lanes[0].copy, &copy);
+    assert_true(database_local_due(&db, 1000));
+    transfer_abandon(&lanes[0].copy);
+}
+
+static void a_catch_up_holds_commits_back_for_a_moment(void **state)
+{
+    const struct copy_terms terms = {.kind = COPY_CATCH_UP, .page_size = 4096};
+    const struct copy copy = copy_begin(&terms);
+    (void)state;
+    transfer_begin(&lanes[0].copy, &copy);
+    lanes[0].copy.copy.cursor.read_all = true;
+    db.signs.news = true;
+    db.pace.pass_at_ms = 1000;
+    assert_false(database_local_due(&db, 1049));
+    assert_true(database_local_due(&db, 1050));
+    transfer_abandon(&lanes[0].copy);
+}
+
+static void stopping_takes_one_last_pass(void **state)
+{
+    (void)state;
+    db.stopping = true;
+    assert_true(database_local_due(&db, 1000));
+    db.final_done = true;
+    db.signs.news = true;
+    assert_false(database_local_due(&db, 1000));
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(at_rest_nothing_runs),
+        TEST(news_runs_after_the_pause_of_the_last_pass),
+        TEST(a_job_that_runs_is_not_started_again),
+        TEST(after_an_error_the_files_stay_closed_for_a_while),
+        TEST(a_job_that_changed_nothing_waits_for_an_event_or_its_deadline),
+        TEST(the_file_is_completed_at_the_time_of_rest_or_when_an_application_closed),
+        TEST(a_replica_that_waits_for_a_comparison_is_a_reason),
+        TEST(a_copy_that_wants_a_piece_is_a_reason),
+        TEST(a_catch_up_holds_commits_back_for_a_moment),
+        TEST(stopping_takes_one_last_pass),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+/* daemon/lanes.h, lane.h and transfer.h: when commits leave, which piece is wanted, what is kept, when to try again. */
+#include "daemon/lanes.h" /* first: <fcntl.h> makes macros of names of watch.h */
+
+#include "unit.h"
+
+#include <stdlib.h>
+
+static struct lanes all;
+static struct lane lanes[2];
+static struct shipment shipments[2];
+static struct store store;
+static struct replicate_config config;
+
+/* Two attached replicas whose PUTs cost money, txid 5 captured and durable. */
+static int begin(void **state)
+{
+    (void)state;
+    memset(&all, 0, sizeof all);
+    memset(lanes, 0, sizeof lanes);
+    memset(shipments, 0, sizeof shipments);
+    memset(&store, 0, sizeof store);
+    store.costs = true;
+    config.options = options_default();
+    all.config = &config;
+    all.list = lanes;
+    all.count = 2;
+    all.captured =
+        (struct captured_head){.newest = {.txid = 5, .pages = 3}, .page_size = 4096, .txid = 5, .proven = true};
+    for (int i = 0; i < 2; i++) {
+        lanes[i].all = &all;
+        lanes[i].home = &shipments[i];
+        lanes[i].asked = true;
+        lanes[i].pace.budget = budget_full(config.options.put_rate, config.options.put_burst, 1000);
+        shipments[i].d.state = DESTINATION_ATTACHED;
+        shipments[i].d.store = &store;
+        shipments[i].d.entry.durable_txid = 5;
+        lane_look(&lanes[i]);
+    }
+    return 0;
+}
+
+static void capture(uint64_t txid)
+{
+    struct batch *b = batch_new(all.captured.txid + 1, 4096);
+    b->last = txid;
+    all.captured.txid = all.captured.newest.txid = txid;
+    lanes_take_batches(&all, b);
+}
+
+/* ---- when commits leave */
+
+static void a_single_commit_leaves_at_once(void **state)
+{
+    (void)state;
+    lanes[0].pace.shipped_at_ms = 1000;
+    lanes[0].pace.shipped_commits = 1;
+    assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 1002);
+}
+
+static void many_commits_wait_for_each_other(void **state)
+{
+    (void)state;
+    lanes[0].pace.shipped_at_ms = 1000;
+    lanes[0].pace.shipped_commits = 2;
+    assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 1010);
+    lanes[0].pace.shipped_commits = 40;
+    assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 1050);
+}
+
+static void without_a_token_commits_wait_for_one_unless_somebody_waits_for_them(void **state)
+{
+    (void)state;
+    lanes[0].pace.budget = (struct budget){.per_hour = 3600, .most = 10, .parts = 0, .at_ms = 1000};
+    assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 2000);
+    all.urgent_txid = 6;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000);
+    all.urgent_txid = 5; /* is durable already */
+    assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 2000);
+    all.stopping = true;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000);
+    all.stopping = false;
+    store.costs = false;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000);
+}
+
+static void a_full_backlog_does_not_wait_for_a_token(void **state)
+{
+    (void)state;
+    lanes[0].pace.budget = (struct budget){.per_hour = 3600, .most = 10, .parts = 0, .at_ms = 1000};
+    config.options.max_batch = 1;
+    capture(6);
+    all.backlog.first->payload.len = 10;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000);
+    all.backlog.first->payload.len = 0;
+    backlog_clear(&all.backlog);
+}
+
+/* ---- what is kept */
+
+static void batches_are_kept_until_every_healthy_replica_has_them(void **state)
+{
+    (void)state;
+    capture(6);
+    lanes[0].seen.durable = 6;
+    lanes_trim_batches(&all);
+    assert_non_null(all.backlog.first);
+    lanes[1].seen.durable = 6;
+    lanes_trim_batches(&all);
+    assert_null(all.backlog.first);
+}
+
+static void a_replica_that_is_away_keeps_nothing(void **state)
+{
+    (void)state;
+    lanes[1].seen.state = DESTINATION_DETACHED;
+    capture(6);
+    lanes[0].seen.durable = 6;
+    lanes_trim_batches(&all);
+    assert_null(all.backlog.first);
+    lanes[0].seen.state = DESTINATION_DETACHED;
+    capture(7);
+    assert_null(all.backlog.first); /* nobody is there to take them */
+    assert_false(lanes_any_keeps(&all));
+}
+
+/* ---- what is wanted */
+
+static void begin_copy(struct transfer *t, enum copy_kind kind)
+{
+    const struct copy_terms terms = {
+        .kind = kind, .page_size = 4096, .end_page = 3, .after = kind == COPY_BASE ? 0 : 2};
+    const struct copy copy = copy_begin(&terms);
+    transfer_begin(t, &copy);
+}
+
+static void a_catch_up_comes_first_and_a_base_last(void **state)
+{
+    (void)state;
+    assert_null(lanes_wanting_piece(&all));
+    begin_copy(&lanes[0].copy, COPY_BASE);
+    assert_ptr_equal(lanes_wanting_piece(&all), &lanes[0].copy);
+    begin_copy(&lanes[0].level, COPY_LEVEL);
+    assert_ptr_equal(lanes_wanting_piece(&all), &lanes[0].level);
+    begin_copy(&lanes[1].copy, COPY_CATCH_UP);
+    assert_ptr_equal(lanes_wanting_piece(&all), &lanes[1].copy);
+    assert_true(lanes_catch_up(&all));
+    assert_int_equal(lanes_need_after(&all), 0); /* the base */
+    transfer_abandon(&lanes[0].copy);
+    transfer_abandon(&lanes[0].level);
+    assert_int_equal(lanes_need_after(&all), 2);
+    transfer_abandon(&lanes[1].copy);
+}
+
+static struct piece *piece_of(unsigned index, bool last)
+{
+    struct piece *p = calloc(1, sizeof *p);
+    p->index = index;
+    p->first_page = index + 1;
+    p->last = last;
+    return p;
+}
+
+/* The local job reads one piece. */
+static void read_piece(struct transfer *t, unsigned index, bool last)
+{
+    struct copy_terms terms;
+    struct copy_cursor cursor;
+    transfer_lend_cursor(t, &terms, &cursor);
+    assert_true(transfer_is_lent(t));
+    assert_false(transfer_wants_piece(t));
+    cursor.pieces = index + 1;
+    cursor.next_page = index + 2;
+    cursor.read_all = last;
+    transfer_take_cursor(t, &cursor, piece_of(index, last));
+}
+
+static void a_copy_has_as_many_pieces_in_memory_as_may_be_in_flight(void **state)
+{
+    (void)state;
+    struct transfer *t = &lanes[0].copy;
+    begin_copy(t, COPY_BASE);
+    for (unsigned i = 0; i < COPY_IN_FLIGHT; i++) {
+        assert_true(transfer_wants_piece(t));
+        read_piece(t, i, false);
+    }
+    assert_false(transfer_wants_piece(t));
+    assert_int_equal(transfer_next(t)->index, 0);
+    transfer_abandon(t);
+}
+
+static void a_level_has_one_piece_at_a_time_and_a_ship_job_takes_it_along(void **state)
+{
+    (void)state;
+    struct transfer *t = &lanes[0].level;
+    struct shipment *s = lanes[0].home;
+    begin_copy(t, COPY_LEVEL);
+    read_piece(t, 0, false);
+    assert_false(transfer_wants_piece(t));
+    transfer_load(t, s);
+    assert_int_equal(s->piece->index, 0);
+    assert_true(transfer_is_lent(t));
+    assert_false(transfer_wants_piece(t));
+    transfer_unload(t, s);
+    piece_free(s->piece);
+    s->piece = NULL;
+    read_piece(t, 1, true);
+    assert_false(transfer_wants_piece(t));
+    assert_true(transfer_all_put(t));
+    transfer_load(t, s);
+    assert_true(s->piece->last);
+    transfer_unload(t, s);
+    piece_free(s->piece);
+    s->piece = NULL;
+    transfer_abandon(t);
+}
+
+static void a_base_that_is_paused_reads_again_what_was_not_put(void **state)
+{
+    (void)state;
+    begin_copy(&lanes[0].copy, COPY_BASE);
+    read_piece(&lanes[0].copy, 0, false);
+    read_piece(&lanes[0].copy, 1, false);
+    lane_pause_base(&lanes[0]);
+    assert_false(transfer_under_way(&lanes[0].copy));
+    lane_resume_base(&lanes[0]);
+    assert_int_equal(lanes[0].copy.copy.cursor.pieces, 0);
+    assert_int_equal(lanes[0].copy.copy.cursor.next_page, 1);
+    assert_true(transfer_wants_piece(&lanes[0].copy));
+    transfer_abandon(&lanes[0].copy);
+}
+
+/* ---- when to try again */
+
+static void failures_wait_longer_each_time_and_longest_where_a_person_has_to_act(void **state)
+{
+    struct err e;
+    int64_t least = 0;
+    (void)state;
+    err_set(&e, ERR_REMOTE, 503, "slow down");
+    for (int i = 0; i < 20; i++) {
+        lane_failed(&lanes[0], &e, 1000);
+        assert_in_range(lanes[0].pace.retry_at_ms, 1050, 1000 + 50 + 30000);
+        assert_true(lanes[0].pace.backoff_ms >= least);
+        least = lanes[0].pace.backoff_ms;
+    }
+    assert_int_equal(least, 30000);
+    assert_false(lane_is_healthy(&lanes[0]));
+    lane_succeeded(&lanes[0]);
+    assert_true(lane_is_healthy(&lanes[0]));
+    err_set(&e, ERR_CONFIG, 403, "access denied");
+    lane_failed(&lanes[0], &e, 1000);
+    assert_in_range(lanes[0].pace.retry_at_ms, 3500, 1000 + 2500 + 5000);
+}
+
+static void an_append_that_has_to_look_again_waits_from_the_second_time_on(void **state)
+{
+    (void)state;
+    lane_detoured(&lanes[0], 1000);
+    assert_int_equal(lanes[0].pace.retry_at_ms, 0);
+    lane_detoured(&lanes[0], 1000);
+    assert_int_equal(lanes[0].pace.retry_at_ms, 1200);
+    for (int i = 0; i < 20; i++)
+        lane_detoured(&lanes[0], 1000);
+    assert_int_equal(lanes[0].pace.retry_at_ms, 31000);
+}
+
+/* ---- the end */
+
+static void all_is_durable_only_with_what_history_owes(void **state)
+{
+    (void)state;
+    assert_true(lanes_all_durable(&all));
+    shipments[1].d.entry.base_owed = 5;
+    assert_false(lanes_all_durable(&all));
+    shipments[1].d.entry.base_owed = 0;
+    lanes[1].base_wanted = true;
+    assert_false(lanes_all_durable(&all));
+    lanes[1].base_wanted = false;
+    shipments[1].d.entry.durable_txid = 4;
+    assert_false(lanes_all_durable(&all));
+    lanes[1].seen.state = DESTINATION_CONFLICT; /* is told apart */
+    assert_true(lanes_all_durable(&all));
+    lanes[0].home = NULL;
+    assert_false(lanes_all_durable(&all));
+    assert_true(lanes_running(&all));
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_single_commit_leaves_at_once),
+        TEST(many_commits_wait_for_each_other),
+        TEST(without_a_token_commits_wait_for_one_unless_somebody_waits_for_them),
+        TEST(a_full_backlog_does_not_wait_for_a_token),
+        TEST(batches_are_kept_until_every_healthy_replica_has_them),
+        TEST(a_replica_that_is_away_keeps_nothing),
+        TEST(a_catch_up_comes_first_and_a_base_last),
+        TEST(a_copy_has_as_many_pieces_in_memory_as_may_be_in_flight),
+        TEST(a_level_has_one_piece_at_a_time_and_a_ship_job_takes_it_along),
+        TEST(a_base_that_is_paused_reads_again_what_was_not_put),
+        TEST(failures_wait_longer_each_time_and_longest_where_a_person_has_to_act),
+        TEST(an_append_that_has_to_look_again_waits_from_the_second_time_on),
+        TEST(all_is_durable_only_with_what_history_owes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
