@@ -1,8 +1,8 @@
-/* verify/chain.c - what objects say of each other. One thread; all of them are read by now.
+/* verify/chain.c
  *
- * Level 0 is in one piece except where retention has been: it takes what a higher level has, and leaves what a base still needs. So
- * a hole of which a higher level has all is no problem. Whether its restore points were still to be there nobody can tell from
- * here. */
+ * Level 0 has gaps where retention has been: it deletes objects whose txids a higher level has, and keeps those that a base needs. So a
+ * gap is not a problem if a higher level has all its txids. Whether retention was allowed to delete the restore points in the gap can't
+ * be seen from the replica. */
 #include "verify/chain.h"
 
 #include "base/page.h"
@@ -58,10 +58,11 @@ static void check_states(struct check *c, const struct item *it)
                          "does not continue the state after txid %" PRIu64 ": checksums differ", i->min - 1);
     if (other && (other->checksum != own->checksum || other->pages != own->pages))
         check_problem_of(c, &it->name, hint_damaged,
-                         "has another checksum or size for the state after txid %" PRIu64 " than level 0", i->max);
+                         "gives another checksum or size for the state after txid %" PRIu64 " than level 0 does",
+                         i->max);
 }
 
-/* A chunk has every page of its range that the database had then. */
+/* A chunk must have every page of its range that the database had at that moment. */
 static void check_filled(struct check *c, const struct item *it)
 {
     const struct segment_info *o = item_info(it->owner);
@@ -74,8 +75,8 @@ static void check_filled(struct check *c, const struct item *it)
     uint32_t has = it->last_page ? it->last_page : it->listed->first_page - 1;
     if (last >= it->listed->first_page && has != last)
         check_problem_of(c, &it->name, hint_damaged,
-                         "ends with page %u, but the database had page %u after txid %" PRIu64, has, last,
-                         it->listed->max);
+                         "ends with page %u, but after txid %" PRIu64 " the database had page %u", has, it->listed->max,
+                         last);
 }
 
 /* ---- level 0 */
@@ -91,13 +92,13 @@ static void check_link(struct check *c, const struct item *a, const struct item 
         return;
     }
     if (last_record(a)->time_ms > b->object->segment->records[0].time_ms)
-        check_problem(c, key, NULL, "its time is before that of '%s'", before);
+        check_problem(c, key, NULL, "is older than '%s', by the times of their commits", before);
     if (y->min != x->max + 1)
         return;
     if (a->digest_known && !digest_equal(&a->digest, &y->digest_before))
-        check_problem(c, before, hint_damaged, "is not the object that '%s' is linked to: its SHA-256 is another", key);
+        check_problem(c, before, hint_damaged, "is not the object that '%s' links to: the SHA-256 differs", key);
     else if (digest_is_zero(&y->digest_before))
-        check_problem(c, key, hint_damaged, "is linked to nothing, but follows '%s'", before);
+        check_problem(c, key, hint_damaged, "links to no object, but follows '%s'", before);
     if (x->page_size != y->page_size && !(y->flags & SEGMENT_FROM_EMPTY))
         check_problem(c, key, hint_damaged, "has pages of %u bytes, '%s' has pages of %u", y->page_size, before,
                       x->page_size);
@@ -110,7 +111,7 @@ static void check_level0(struct check *c)
         const struct item *b = &c->items[i];
         if (a && b->sound)
             check_link(c, a, b);
-        a = b->sound ? b : NULL; /* how far a damaged one reaches is not known */
+        a = b->sound ? b : NULL; /* where a damaged object ends is not known */
     }
 }
 
@@ -126,7 +127,7 @@ static int by_min(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The txids that an object claims, sound or not: what is unsound has been told. */
+/* The txids that an object has, or would have if it were not damaged: damage is reported by itself. */
 static struct cover claim_of(const struct check *c, size_t i)
 {
     const struct item *it = &c->items[i];
@@ -138,9 +139,9 @@ static struct cover claim_of(const struct check *c, size_t i)
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
 }
 
-/* Retention takes all segments between the restore point of an old base and the next base that stays, after all that is older than
- * any base. So a gap is no problem where nothing so old is there, what has the newest txid of a base ends right before it, and the
- * state of a base, or what follows on it, comes right behind. */
+/* Is a gap due to retention, which deletes all segments between the restore point of an old base and the next base that stays? Before
+ * that it has deleted everything older than the oldest base. So three conditions must hold: no segment is older than the oldest base;
+ * the segment before the gap has the newest txid of a base; the segment behind it follows the state of a base. */
 static bool is_between_bases(const struct check *c, const struct cover *before, const struct cover *behind)
 {
     bool begins = false, ends = false;
@@ -160,7 +161,7 @@ static int check_gaps(struct check *c, uint64_t origin, struct err *e)
 {
     size_t n = catalog_segment_count(c->catalog);
     struct cover *claims = calloc(n + 1, sizeof *claims);
-    struct cover far = {origin, origin}; /* the segment that reaches furthest */
+    struct cover far = {origin, origin}; /* of the segment that reaches furthest */
     if (!claims)
         return err_nomem(e, n * sizeof *claims);
     for (size_t i = 0; i < n; i++)
@@ -186,7 +187,7 @@ static int note_any(void *context, const struct store_entry *entry)
     return *(bool *)context;
 }
 
-/* Nothing reaches beyond level 0. What came while the listing went on seems to; then level 0 has gone on by now. */
+/* No object may reach beyond level 0. One that was put during the listing seems to; but then level 0 has a newer object by now. */
 static int check_head(struct check *c, struct err *e)
 {
     size_t n = c->catalog->level0_count;
@@ -209,12 +210,12 @@ static int check_head(struct check *c, struct err *e)
     struct name missing = level0_name(c->result.head + 1);
     name_format(&beyond->name, key);
     if (!c->changed)
-        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' goes on to txid %" PRIu64, key,
+        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' reaches to txid %" PRIu64, key,
                          item_info(beyond)->max);
     return 0;
 }
 
-/* ---- restore points, and what they do not need */
+/* ---- restore points, and objects that they do not need */
 
 static int note_point(void *context, const struct commit_record *record)
 {
@@ -225,7 +226,7 @@ static int note_point(void *context, const struct commit_record *record)
     return 0;
 }
 
-/* By the planner, from the sound objects alone. */
+/* Lets the planner find the restore points, from the sound objects alone. */
 static int find_points(struct check *c, struct err *e)
 {
     size_t sizes = c->item_count + 3;
@@ -261,7 +262,8 @@ static bool waits_for_base(const struct check *c)
     return false;
 }
 
-/* The oldest state from which the chain must go on: what the oldest restore point or the oldest base begins with. */
+/* The oldest state that a restore can start from: that of the oldest restore point, or of the oldest base. From there on no txid may be
+ * missing. */
 static uint64_t find_origin(const struct check *c)
 {
     uint64_t origin = c->result.points ? c->result.oldest.txid : UINT64_MAX;
@@ -283,10 +285,12 @@ static void judge_points(struct check *c, uint64_t origin)
         return;
     if (r->points == 0 && origin > 0)
         check_problem_of(c, &first, hint_damaged,
-                         "is missing: history begins at txid %" PRIu64 ", and no base has what was before", origin + 1);
+                         "is missing: the history begins at txid %" PRIu64 ", and no base has the state before it",
+                         origin + 1);
     else if (r->newest.txid < r->head)
-        check_problem_of(c, &c->items[c->catalog->level0_count - 1].name, hint_damaged,
-                         "can't be restored: from no beginning the objects lead to txid %" PRIu64, r->head);
+        check_problem_of(
+            c, &c->items[c->catalog->level0_count - 1].name, hint_damaged,
+            "can't be restored: the objects do not lead from a base, or from the beginning, to txid %" PRIu64, r->head);
 }
 
 static void count_unnamed(struct verify_result *r, const struct catalog_object *list, const bool *named, size_t count)

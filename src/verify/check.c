@@ -9,10 +9,10 @@
 #include <string.h>
 
 const char hint_damaged[] =
-    "put it back from a copy of the replica, or from an older version if the bucket keeps them; if there is none, let "
-    "'seawall replicate' begin a second replica in an empty place now, and keep this one for the rest";
+    "put it back from a copy of the replica, or from an older version if the bucket keeps versions; if there is none, "
+    "start a second replica in an empty place with 'seawall replicate', and keep this one for what it still has";
 const char hint_mixed[] =
-    "the objects of two replicas are mixed: give each database a place of its own, and move the others' objects there";
+    "the objects of two replicas are mixed: give each database a place of its own, and move its objects there";
 
 static void note(struct check *c, const char *key, const char *hint, const char *fmt, va_list args)
 {
@@ -55,14 +55,6 @@ int check_canceled(const struct check *c, struct err *e)
     return 0;
 }
 
-static int stop_listing(void *context, const struct store_entry *entry)
-{
-    const char *key = ((const char **)context)[0];
-    if (strcmp(entry->key, key) == 0)
-        ((const char **)context)[1] = key;
-    return 1;
-}
-
 void check_void(struct check *c)
 {
     pthread_mutex_lock(&c->lock);
@@ -70,17 +62,29 @@ void check_void(struct check *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* An object of the catalog is missing if it is still listed; one that is named, if what names it is still there. Otherwise
- * retention has taken it, at whatever look: what hangs on it can't be judged without a listing that does not have it. */
+struct sought {
+    const char *key;
+    bool listed;
+};
+
+static int compare_first(void *context, const struct store_entry *entry)
+{
+    struct sought *s = context;
+    s->listed = strcmp(entry->key, s->key) == 0;
+    return 1; /* end the listing: the key asked for comes first */
+}
+
+/* For an object that does not exist. If it is in the catalog, it is missing if it is still listed. If it is named, it is missing if
+ * the object that names it is still listed. Otherwise retention has deleted it, and the listing is out of date. */
 static int note_missing(struct check *c, const struct item *it, const char *key, struct err *e)
 {
     char owner[NAME_MAX_BYTES] = "";
     if (it->owner)
         name_format(&it->owner->name, owner);
-    const char *found[2] = {it->owner ? owner : key, NULL};
-    if (store_list(c->store, found[0], "", stop_listing, found, e))
+    struct sought s = {.key = it->owner ? owner : key};
+    if (store_list(c->store, s.key, "", compare_first, &s, e))
         return -1;
-    if (!found[1])
+    if (!s.listed)
         check_void(c);
     else if (it->owner)
         check_problem(c, key, hint_damaged, "is missing: '%s' names it", owner);

@@ -13,9 +13,10 @@ struct crew {
     struct check *check;
     crew_fn *fn;
     void *context;
-    size_t count, next; /* next, failed, error: guarded by the lock of the check */
+    size_t count;
+    size_t next; /* the next index; this and what follows is guarded by check->lock */
     bool failed;
-    struct err error;
+    struct err error; /* if failed: the first one */
 };
 
 static void worker_free(struct worker *w)
@@ -87,7 +88,7 @@ int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct 
     while (started + 1 < want && pthread_create(&threads[started], NULL, crew_thread, &crew) == 0)
         started++;
     if (count > 0)
-        crew_thread(&crew); /* the calling thread works too: one is always there */
+        crew_thread(&crew); /* the calling thread works too, so there is always one */
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     if (crew.failed)

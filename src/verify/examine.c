@@ -1,6 +1,6 @@
-/* verify/examine.c - one object by itself: it decodes, is what its key and whoever names it say, and has what its kind must have.
+/* verify/examine.c
  *
- * One read of the tail does for most; whole objects are read in pieces, so that memory does not grow with them. */
+ * Most objects take one read, that of the tail. Whole objects are read 1 MiB at a time, so that memory does not grow with them. */
 #include "verify/examine.h"
 
 #include "base/page.h"
@@ -16,14 +16,14 @@ static int bad(struct err *e, const char *what)
     return err_set(e, ERR_CORRUPT, 0, "%s", what);
 }
 
-/* ---- what the trailer says */
+/* ---- the trailer */
 
 static int check_key(const struct name *n, const struct segment_info *i, struct err *e)
 {
-    return object_fits_name(n, i) ? 0 : bad(e, "holds something else than its key says");
+    return object_fits_name(n, i) ? 0 : bad(e, "does not hold what its key says");
 }
 
-/* A part or chunk, by what the list of its owner says. */
+/* Compares a part or chunk with the entry in the list of its owner. */
 static int check_listed(const struct item *it, const struct segment_trailer *t, struct err *e)
 {
     const struct listed *l = it->listed;
@@ -37,14 +37,15 @@ static int check_listed(const struct item *it, const struct segment_trailer *t, 
     return same ? 0 : err_set(e, ERR_CORRUPT, 0, "is not the object that '%s' names", owner);
 }
 
-/* ---- what it holds */
+/* ---- pages and lists */
 
 static uint32_t next_page(uint32_t pgno, uint32_t page_size)
 {
     return pgno + (pgno + 1 == lock_byte_page(page_size) ? 2 : 1);
 }
 
-/* Images and zeros of neighbouring pages from the first of the range on; how many there must be, the size of the database says. */
+/* A chunk has images and zero versions of consecutive pages, from the first of its range on. (How many it must have depends on the size
+ * of the database: chain.c checks that.) */
 static int check_chunk(const struct segment *s, struct err *e)
 {
     const struct segment_info *i = &s->trailer.info;
@@ -79,7 +80,7 @@ static int check_marker_list(const struct segment *s, const struct name *name, s
     }
     if (i->last_page != 0 && first != (uint64_t)i->last_page + 1)
         return err_set(e, ERR_CORRUPT, 0, "names no chunk for the pages from %" PRIu64 " on", first);
-    return max == i->max ? 0 : bad(e, "its max is not that of its chunks");
+    return max == i->max ? 0 : bad(e, "its max is not the highest of its chunks");
 }
 
 static int check_segment(const struct segment *s, struct err *e)
@@ -87,15 +88,15 @@ static int check_segment(const struct segment *s, struct err *e)
     const struct segment_info *i = &s->trailer.info;
     bool in_parts = (i->flags & SEGMENT_IN_PARTS) != 0, last_only = i->level > 0 || (i->flags & SEGMENT_LAST_ONLY);
     if ((s->trailer.list_count > 0) != in_parts)
-        return bad(e, "its list and its flags contradict each other");
+        return bad(e, "its list contradicts its flags");
     if ((i->flags & SEGMENT_BASE_ONLY) && (s->trailer.version_count > 0 || in_parts))
-        return bad(e, "has pages, but waits for a base");
+        return bad(e, "has pages, but its flags say that it waits for a base");
     for (uint32_t k = 0; k < s->trailer.list_count; k++)
         if (name_parse(s->list[k].name).kind != NAME_PART || s->list[k].max < i->min)
             return err_set(e, ERR_CORRUPT, 0, "names '%s', which can't be one of its parts", s->list[k].name);
     for (uint32_t k = 1; last_only && k < s->trailer.version_count; k++)
         if (s->versions[k].pgno == s->versions[k - 1].pgno)
-            return err_set(e, ERR_CORRUPT, 0, "has two versions of page %u, but only the last ones belong there",
+            return err_set(e, ERR_CORRUPT, 0, "has two versions of page %u, but may have only the last one",
                            s->versions[k].pgno);
     return 0;
 }
@@ -158,7 +159,7 @@ static int check_images(const struct segment *s, const struct segment_block *b, 
     return 0;
 }
 
-/* The digest of all bytes. A damaged block is told only when all is read, so that a wrong digest is known in any case. */
+/* Reads all blocks; *ret_digest is the SHA-256 of all bytes. After a damaged block it reads on, so that the digest is known in any case. */
 static int read_whole(struct whole *o, const struct segment *s, struct digest *ret_digest, struct err *e)
 {
     struct worker *w = o->worker;
@@ -213,7 +214,7 @@ static int read_object(struct check *c, struct worker *w, struct item *it, struc
     return rc;
 }
 
-/* Of objects of the catalog records and list stay: the rest is read again when it is needed. */
+/* Keeps records and list of a segment or marker. The rest of the object is read again when it is needed. */
 static int keep_records(struct item *it, struct segment *s, struct err *e)
 {
     free(s->versions);

@@ -16,6 +16,7 @@ int steps_init(struct steps *s, const struct check *c, struct err *e)
 {
     *s = (struct steps){.check = c};
     for (size_t i = 0; i < catalog_segment_count(c->catalog); i++) {
+        assert(c->items[i].name.level <= SEGMENT_LEVEL_MAX);
         struct track *t = &s->tracks[c->items[i].name.level];
         if (!has_pages(&c->items[i]))
             continue;
@@ -37,7 +38,7 @@ static bool begins_after(const void *context, size_t index)
     return q->track->list[index]->name.min > q->txid;
 }
 
-/* The last one of the level that begins at `txid` or before, if it goes on to it. */
+/* The last segment of the level that begins at or before `txid`, if it has `txid`; otherwise NULL. */
 static const struct item *track_at(const struct track *t, uint64_t txid)
 {
     const struct track_query q = {t, txid};
@@ -46,6 +47,7 @@ static const struct item *track_at(const struct track *t, uint64_t txid)
     return last && item_info(last)->max >= txid ? last : NULL;
 }
 
+/* The segment that has the txid after `pos`: of the preferred level if possible, otherwise of the lowest. NULL: there is none. */
 static const struct item *choose(const struct steps *s, unsigned preferred, uint64_t pos)
 {
     const struct item *it = track_at(&s->tracks[preferred], pos + 1);
@@ -62,7 +64,7 @@ static int add_step(struct steps *s, const struct item *it, struct err *e)
     return 0;
 }
 
-/* Where a walk that ends at `pos` can begin again: the nearest base or segment before which nothing counts. */
+/* The first base or from_empty segment that begins after `pos`, where a walk that ends there can begin again; NULL: there is none. */
 static const struct item *next_beginning(const struct steps *s, uint64_t pos, uint64_t *ret_pos)
 {
     const struct check *c = s->check;
@@ -83,6 +85,7 @@ static const struct item *next_beginning(const struct steps *s, uint64_t pos, ui
 
 int steps_plan_history(struct steps *s, unsigned preferred, struct err *e)
 {
+    assert(preferred <= SEGMENT_LEVEL_MAX);
     const struct track *t = &s->tracks[preferred];
     uint64_t pos = 0, end = preferred > 0 && t->count > 0 ? item_info(t->list[t->count - 1])->max : UINT64_MAX;
     s->count = 0;
@@ -111,6 +114,7 @@ int steps_plan_base(struct steps *s, const struct item *marker, uint64_t end, st
 {
     uint64_t pos = marker->name.start;
     const struct item *it = marker;
+    assert(marker->name.kind == NAME_MARKER && marker->sound);
     s->count = 0;
     while (it) {
         if (add_step(s, it, e))

@@ -1,4 +1,7 @@
-/* verify/verify.c - the sentence: list; read what the catalog has; read what that names; compare what they say of each other. */
+/* verify/verify.c - one look after the other, until retention has deleted nothing during a look.
+ *
+ * A look: list the replica; read its segments and markers; read the parts and chunks that they name; compare the objects with each
+ * other; with VERIFY_FULL, compute database checksums. */
 #include "verify/verify.h"
 
 #include "verify/chain.h"
@@ -13,10 +16,10 @@
 #include <string.h>
 
 #define LOOKS_MAX 20
-#define LOOK_PAUSE_MS 20 /* more each time: retention comes to its end */
-#define LOOK_PAUSE_REMOTE_MS 1000
-#define LOOK_PAUSES_MAX 5 /* so many of them at once, at most, with a remote store */
-#define SLICE_MS 20
+#define LOOK_PAUSE_MS 20        /* before the second look; longer each time, so that retention can finish */
+#define LOOK_PAUSE_SLOW_MS 1000 /* the same with a slow store */
+#define LOOK_PAUSES_MAX 5       /* with a slow store no pause is longer than so many of the first */
+#define SLICE_MS 20             /* how long a pause ignores options->cancel */
 
 void verify_result_release(struct verify_result *r)
 {
@@ -34,7 +37,7 @@ static void note_named(struct check *c, const struct name *name)
         c->part_named[o - cat->parts] = true;
 }
 
-/* Parts of manifests and chunks of markers. The lists stay where they are, with the records of what names them. */
+/* Makes an item of each part and chunk that a sound item names. The entries of lists stay where they are, in the loaded segments. */
 static int make_named(struct check *c, struct err *e)
 {
     size_t n = 0;
@@ -57,7 +60,7 @@ static int make_named(struct check *c, struct err *e)
     return 0;
 }
 
-/* What names something that is unsound is of no use itself. */
+/* An object that names a damaged one is of no use itself. */
 static void spread_damage(struct check *c)
 {
     for (size_t i = 0; i < c->item_count; i++)
@@ -121,12 +124,12 @@ static int by_object(const void *a, const void *b)
     return order ? order : strcmp(x->text, y->text);
 }
 
-/* Retention deletes for a while, and a store whose listings lag needs time to forget what was deleted. */
+/* Retention needs time to delete, and a store whose listings lag needs time until they show it. */
 static void pause_before(const struct store *store, const struct verify_options *o, int try)
 {
     int ms = try * LOOK_PAUSE_MS;
     if (store->slow)
-        ms = (try < LOOK_PAUSES_MAX ? try : LOOK_PAUSES_MAX) * LOOK_PAUSE_REMOTE_MS;
+        ms = (try < LOOK_PAUSES_MAX ? try : LOOK_PAUSES_MAX) * LOOK_PAUSE_SLOW_MS;
     for (; ms > 0 && !(o->cancel && atomic_load(o->cancel)); ms -= SLICE_MS)
         clock_sleep_us(1000 * SLICE_MS);
 }
@@ -134,10 +137,10 @@ static void pause_before(const struct store *store, const struct verify_options 
 static int changes_too_fast(const struct store *store, struct err *e)
 {
     err_set(e, ERR_BUSY, 0,
-            "'%s' changes faster than it can be read: at each of %d looks something was deleted meanwhile", store->url,
-            LOOKS_MAX);
-    return err_hint(
-        e, "nothing was found out; try again while no retention runs, or let it run less often: --prune-interval");
+            "'%s' changes faster than it can be read: retention deleted objects during each of %d looks, so nothing is "
+            "known",
+            store->url, LOOKS_MAX);
+    return err_hint(e, "verify again while no prune runs, or let the daemon prune less often with --prune-interval");
 }
 
 int verify_run(struct replica_handle *replica, const struct verify_options *options, struct verify_result *ret_result,
@@ -146,11 +149,12 @@ int verify_run(struct replica_handle *replica, const struct verify_options *opti
     struct verify_result result = {0};
     bool changed = true;
     int rc = 0;
+    assert(replica->store && replica->codec);
     for (int i = 1; rc == 0 && changed && i <= LOOKS_MAX; i++) {
         if (i > 1)
             pause_before(replica->store, options, i - 1);
         rc = look_once(replica, options, &result, &changed, e);
-        if (rc != 0 && e->code == ERR_GONE) { /* it was listed: retention is at work */
+        if (rc != 0 && e->code == ERR_GONE) { /* retention has deleted a listed object */
             rc = 0;
             changed = true;
         }

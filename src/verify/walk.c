@@ -1,12 +1,15 @@
-/* verify/walk.c - database checksums, from the hashes in the indexes alone: walk forward with a map of all pages, and after each
- * commit compare the XOR of its hashes with the commit record.
+/* verify/walk.c
  *
- * Every object must take part once. So there are several walks over the history: the first prefers level 0, where every commit is
- * recorded; one for each higher level prefers that level; and one begins at each base and ends where the base serves for the first
- * time. After that the state is the one that the first walk goes through.
+ * A walk goes forward through the history with a map of all pages. After each commit it compares the XOR of all page hashes, which the
+ * indexes have, with the checksum in the commit record.
  *
- * A walk that can go on no further (what is missing there has been told, or waits for a base) begins again at the next base or at
- * the next segment before which nothing counts. Of a walk the steps are known beforehand, so indexes are read many at a time. */
+ * Every object must take part in a walk. So there are several: the first prefers level 0, which records every commit; one for each
+ * higher level prefers that level; one for each base begins there and ends at the base's max. After that, the state is one that the first
+ * walk goes through.
+ *
+ * A walk may find no segment that goes on: an object is missing, which is reported by itself, or a base is incomplete. Then it begins
+ * again at the next base or from_empty segment. The steps of a walk are known in advance (steps.h), so many indexes are read at a
+ * time. */
 #include "verify/walk.h"
 
 #include "verify/chain.h"
@@ -21,12 +24,12 @@
 struct walk {
     struct check *check;
     struct steps steps;
-    bool main;      /* the first one, which counts */
+    bool main;      /* the first walk, whose states are counted */
     struct map map; /* hash and txid of each page at `pos` */
     uint64_t pos;
-    uint64_t map_txid; /* the commit that is being applied */
-    uint64_t valid_at; /* before this txid the map is mixed: of a base, its max */
-    bool wrong;        /* has been told; until a checksum is right again */
+    uint64_t map_txid; /* the commit that is applied now */
+    uint64_t valid_at; /* after a base, its max: before this txid, the map has pages of several states */
+    bool wrong;        /* a problem was reported; no more are until a checksum is right again */
 };
 
 /* ---- the map */
@@ -44,14 +47,15 @@ static int merge(struct walk *w, const struct item *it, const struct version *v,
     bool differs = v->txid == have.txid && v->hash != have.hash;
     bool astray = v->kind == VERSION_PATCH && v->txid > have.txid && (have.txid == 0 || v->from > have.txid);
     if (astray && w->map_txid < w->valid_at)
-        return 0; /* of a page that was cut off before its chunk was read; if it was not, the page will be found to be missing */
+        return 0; /* the page was cut off before its chunk was read. If it was not, it will be found to be missing */
     if (differs && !w->wrong)
         check_problem_of(w->check, &it->name, hint_damaged,
-                         "page %u of txid %" PRIu64 " is another one than in other objects", v->pgno, v->txid);
+                         "page %u of txid %" PRIu64 " differs from that in other objects", v->pgno, v->txid);
     if (astray && !w->wrong)
         check_problem_of(w->check, &it->name, hint_damaged,
-                         "patch of page %u from txid %" PRIu64 " to %" PRIu64 " finds it at %" PRIu64, v->pgno, v->from,
-                         v->txid, have.txid);
+                         "has a patch of page %u from txid %" PRIu64 " to %" PRIu64
+                         ", but the page is that of txid %" PRIu64,
+                         v->pgno, v->from, v->txid, have.txid);
     w->wrong |= differs || astray;
     map_set(m, v->pgno, (struct map_entry){.hash = v->hash, .txid = v->txid});
     return 0;
@@ -68,10 +72,11 @@ static void compare(struct walk *w, const struct item *it, const struct commit_r
         return;
     }
     if (!w->wrong && !complete)
-        check_problem_of(w->check, &it->name, hint_damaged, "a page has no version as of txid %" PRIu64, r->txid);
+        check_problem_of(w->check, &it->name, hint_damaged, "no object has all pages of the state after txid %" PRIu64,
+                         r->txid);
     else if (!w->wrong)
         check_problem_of(w->check, &it->name, hint_damaged,
-                         "its page hashes give another database checksum than the commit record of txid %" PRIu64,
+                         "its page hashes do not give the database checksum in the commit record of txid %" PRIu64,
                          r->txid);
     w->wrong = true;
 }
@@ -89,7 +94,7 @@ static int by_txid(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Commit after commit. */
+/* Applies a full segment of level 0, commit after commit. */
 static int apply_full(struct walk *w, const struct item *it, const struct segment *s, struct err *e)
 {
     uint32_t n = s->trailer.version_count, at = 0;
@@ -125,8 +130,9 @@ static int apply_last(struct walk *w, const struct item *it, const struct segmen
 
 /* ---- step by step */
 
-struct source {                     /* an object whose index is needed */
-    const struct item *item, *step; /* step: the segment or marker it belongs to, which comes last itself */
+struct source { /* an object whose index is needed */
+    const struct item *item;
+    const struct item *step; /* the segment or marker that names it, and that follows it as a source itself */
     struct segment segment;
 };
 
@@ -147,7 +153,7 @@ static int load_source(struct check *c, struct worker *worker, size_t index, str
         return 0;
     if (e->code != ERR_NOTFOUND)
         return check_failed(c, s->item, e);
-    check_void(c); /* it was there a moment ago; if it is still listed, the next look tells, and once */
+    check_void(c); /* it was there a moment ago. If it is still listed, the next look reports it, once */
     return 0;
 }
 
@@ -170,7 +176,7 @@ static int begin_step(struct walk *w, const struct item *step, struct err *e)
     return map_resize(&w->map, s->records[s->trailer.record_count - 1].pages, e);
 }
 
-/* With a base complete, or a segment with its parts. */
+/* After all chunks of a base, or all parts of a segment and the segment itself. */
 static int end_step(struct walk *w, const struct item *step, struct err *e)
 {
     const struct segment_info *i = item_info(step);
@@ -214,7 +220,7 @@ static int apply_batch(struct walk *w, struct batch *b, const struct item **step
         assert(s->step);
         if (rc == 0 && !c->changed && s->step != *step)
             rc = begin_step(w, s->step, e);
-        *step = s->item == s->step ? NULL : s->step; /* the same one may come again */
+        *step = s->item == s->step ? NULL : s->step; /* the same step may come again */
         if (rc == 0 && !c->changed)
             rc = apply_source(w, s, e);
         segment_release(&b->list[i].segment);
