@@ -4,15 +4,17 @@
 #include "base/clock.h"
 #include "base/io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define RUN_BYTES (256u << 10)  /* neighbouring pages are copied together */
-#define SPARE_MAX (64ull << 20) /* left to others on the disk; with less to copy as much as is copied */
+#define RUN_BYTES (256u << 10) /* neighbouring pages are copied together */
+/* Bytes that stay free on the disk, for the application. A copy that is smaller leaves as much as it takes. */
+#define SPARE_MAX (64ull << 20)
 
-/* Pages of zeros are nowhere read from. */
+/* Nobody reads a page of zeros: its map entry says enough. */
 static bool needed(const struct map *map, uint32_t pgno, uint64_t after)
 {
     struct map_entry entry = map_get(map, pgno);
@@ -31,10 +33,10 @@ static int no_room(const char *dir, uint64_t bytes, struct err *e)
 {
     err_set(e, ERR_LIMIT, ENOSPC, "no room in '%s' for a copy of the %llu bytes to be sent", dir,
             (unsigned long long)bytes);
-    return err_hint(e, "set TMPDIR to a folder with more; a database in WAL mode needs no copy");
+    return err_hint(e, "set TMPDIR to a folder with more room; a database in WAL mode needs no copy");
 }
 
-/* The application may need room on this disk too. */
+/* Is there room for `bytes`, and some more for the application? */
 static int check_room(int fd, const char *dir, uint64_t bytes, struct err *e)
 {
     struct statvfs fs;
@@ -58,6 +60,8 @@ static int copy_run(const struct frozen *f, struct capture *capture, uint32_t fi
 static int copy_pages(const struct frozen *f, struct capture *capture, struct err *e)
 {
     const struct map *map = &capture->state->map;
+    if (ftruncate(f->file.fd, (off_t)map->pages * map->page_size) != 0) /* as long as the database, with holes */
+        return err_sys(e, errno, "make room for the copy of the database");
     uint32_t most = RUN_BYTES / map->page_size, n = 0;
     uint8_t *room = malloc(RUN_BYTES);
     int rc = room ? 0 : err_nomem(e, RUN_BYTES);
@@ -71,7 +75,7 @@ static int copy_pages(const struct frozen *f, struct capture *capture, struct er
     return rc;
 }
 
-/* The folder, and a file without a name in it. */
+/* Chooses the folder and makes a file without a name in it. */
 static int make_file(struct frozen *f, const char *db_path, char dir[PATH_TEXT_MAX], struct err *e)
 {
     const char *tmpdir = getenv("TMPDIR");
@@ -88,6 +92,7 @@ static int make_file(struct frozen *f, const char *db_path, char dir[PATH_TEXT_M
 int frozen_take(struct frozen *f, struct capture *capture, uint64_t after, struct err *e)
 {
     char dir[PATH_TEXT_MAX];
+    assert(capture->watch->rollback && capture->watch->frozen_fd < 0 && capture->proven && f->file.fd < 0);
     *f = FROZEN_NONE;
     f->after = after;
     uint64_t bytes = bytes_needed(&capture->state->map, after);

@@ -1,10 +1,11 @@
-/* capture/frozen.h - pages of a database in a rollback-journal mode, as they were at one moment.
+/* capture/frozen.h - a copy of the pages of a database in a rollback-journal mode, as they were at one moment.
  *
- * Such a database stands still only while a read lock keeps its writers from committing, and a lock must not be held while a store
- * is waited for. So the pages that will be sent are copied into a file, each at the offset that it has in the database. The file
- * has no name and nobody else's permissions, and it is sparse: it takes as much room as is sent.
+ * A database in these modes stands still only while a read lock keeps its writers from committing (still.h). That
+ * lock must not be held while a store is waited for. So the pages that will be sent are copied into a file first,
+ * each page at the offset that it has in the database.
  *
- * It lies in the folder TMPDIR if that is set, otherwise beside the database. */
+ * The file has no name, and only its owner may read it. It is as long as the database, but sparse: it takes as much
+ * room as the pages in it. It is in the folder TMPDIR if that is set, otherwise in the folder of the database. */
 #ifndef SEAWALL_CAPTURE_FROZEN_H
 #define SEAWALL_CAPTURE_FROZEN_H
 
@@ -13,13 +14,16 @@
 
 struct frozen {
     struct stage file;
-    uint64_t after; /* it holds every page whose last change is later */
+    uint64_t after; /* the file holds every page whose last change is later than this txid */
 };
 #define FROZEN_NONE ((struct frozen){.file = STAGE_NONE})
 
-/* Copies the pages that the map says were changed after `after`. Only while the database is held still and the map is proven.
- * ERR_LIMIT: no room for it. ERR_IO. On error nothing is left. */
+/* Copies the pages that changed after the txid `after`, by the page map. Before: the database is held still, the map
+ * is proven, and *f is FROZEN_NONE. On error *f is FROZEN_NONE. ERR_LIMIT: no room for the copy. ERR_IO. ERR_NOMEM.
+ * ERR_BUSY and ERR_SQLITE from the database. */
 int frozen_take(struct frozen *f, struct capture *capture, uint64_t after, struct err *e) MUST_CHECK;
-void frozen_release(struct frozen *f); /* FROZEN_NONE is fine, and is what remains */
+
+/* Closes and frees the file. *f becomes FROZEN_NONE. FROZEN_NONE is fine. */
+void frozen_release(struct frozen *f);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "base/trial.h"
+#include "capture/still.h"
 
 #include <inttypes.h>
 #include <malloc.h>

@@ -1,19 +1,13 @@
 /* capture/watch.c */
 #include "capture/watch.h"
 
-#include "base/clock.h"
+#include "base/io.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#define BUSY_MS 100 /* with WATCH_AS_IT_IS a lock of others is waited for so long, at a time */
-#define BUSY_STEP_US                                                                                                   \
-    2000 /* a writer that commits all the time leaves gaps of milliseconds: SQLite's own waits would miss them */
 
 /* ---- hooks */
 
@@ -45,8 +39,9 @@ static void drop_kept_lock(struct watch *w)
     w->kept = false;
 }
 
-/* Recovery on any connection of ours asks for CKPT and RECOVER in one range. (The checkpoint connection inside a checkpoint asks
- * for RECOVER alone: there the kept lock is the one that SQLite wants to hold.) */
+/* A connection that recovers the wal-index asks for CKPT and RECOVER in one range: the kept lock must be free then.
+ * (Exception: the checkpointer inside a checkpoint asks for RECOVER alone, because it believes that it holds CKPT. It
+ * does: the kept lock.) */
 static void make_way_for_recovery(struct watch *w, int offset, int n, int flags)
 {
     if (is(flags, TAKE_EXCLUSIVE) && holds(offset, n, LOCK_CHECKPOINT) && holds(offset, n, LOCK_RECOVER))
@@ -56,14 +51,14 @@ static void make_way_for_recovery(struct watch *w, int offset, int n, int flags)
 static void retake_after_recovery(struct watch *w, int offset, int n, int flags)
 {
     if (w->keep && !w->kept && is(flags, DROP_EXCLUSIVE) && holds(offset, n, LOCK_RECOVER))
-        take_kept_lock(w); /* if somebody was faster: the next watch_keep_lock */
+        take_kept_lock(w); /* if another process was faster, the next watch_keep_lock tries again */
 }
 
 static int reader_before(void *context, int offset, int n, int flags)
 {
     struct watch_connection *c = context;
     if (offset == LOCK_READ && n == 1 && is(flags, TAKE_SHARED))
-        return SQLITE_BUSY; /* never slot 0: SQLite takes another one */
+        return SQLITE_BUSY; /* slot 0: SQLite then takes another one */
     if (c->lock_dropped && offset == LOCK_READ + c->slot && n == 1 && is(flags, DROP_SHARED)) {
         c->lock_dropped = false;
         c->slot = -1;
@@ -83,6 +78,7 @@ static void reader_after(void *context, int offset, int n, int flags, int rc)
     retake_after_recovery(c->watch, offset, n, flags);
 }
 
+/* SQLite's requests inside a TRUNCATE checkpoint. */
 static int truncate_before(struct watch *w, int offset, int n, int flags)
 {
     const struct watch_truncate_hooks *t = w->truncate;
@@ -109,7 +105,7 @@ static int checkpointer_before(void *context, int offset, int n, int flags)
 {
     struct watch *w = ((struct watch_connection *)context)->watch;
     if (offset == LOCK_CHECKPOINT && n == 1 && w->kept)
-        return SQLITE_OK; /* ours already, and it stays so */
+        return SQLITE_OK; /* the kept lock: it is held already, and stays held */
     make_way_for_recovery(w, offset, n, flags);
     return w->truncate ? truncate_before(w, offset, n, flags) : SEAWALL_FORWARD;
 }
@@ -134,88 +130,6 @@ static const seawall_hooks reader_hooks = {.before_shm_lock = reader_before, .af
 static const seawall_hooks checkpointer_hooks = {.before_shm_lock = checkpointer_before,
                                                  .after_shm_lock = checkpointer_after,
                                                  .before_wal_truncate = checkpointer_before_truncate};
-
-/* ---- connections */
-
-static int sqlite_error(struct err *e, sqlite3 *db, int rc, const char *what)
-{
-    int primary = rc & 0xff;
-    const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-    if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED || primary == SQLITE_PROTOCOL)
-        return err_set(e, ERR_BUSY, rc, "%s: %s", what, text);
-    if (primary == SQLITE_NOTADB) {
-        err_set(e, ERR_CONFIG, rc, "%s: %s", what, text);
-        return err_hint(e, "check the path; an encrypted database can't be replicated");
-    }
-    return err_set(e, ERR_SQLITE, rc, "%s: %s", what, text);
-}
-
-static void close_connection(struct watch_connection *c)
-{
-    sqlite3_finalize(c->begin);
-    sqlite3_finalize(c->read);
-    sqlite3_finalize(c->commit);
-    sqlite3_close(c->db);
-    c->db = NULL;
-    c->file = NULL;
-    c->begin = c->read = c->commit = NULL;
-    c->slot = -1;
-}
-
-/* Hooks are in place before the first statement: the first read transaction must already obey the rules. */
-static int open_connection(struct watch *w, struct watch_connection *c, const seawall_hooks *hooks, struct err *e)
-{
-    c->watch = w;
-    c->slot = -1;
-    int rc = sqlite3_open_v2(w->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-                             SEAWALL_VFS_NAME);
-    if (rc == SQLITE_OK)
-        rc = seawall_file_of(c->db, "main", &c->file);
-    if (rc != SQLITE_OK)
-        return sqlite_error(e, c->db, rc, "open database");
-    if (sqlite3_db_readonly(c->db, "main") == 1) {
-        err_set(e, ERR_CONFIG, 0, "no permission to write the database file");
-        return err_hint(e, "seawall checkpoints on the application's behalf: run it as the same user");
-    }
-    seawall_set_hooks(c->file, hooks, c);
-    sqlite3_busy_timeout(c->db, 0);
-    sqlite3_wal_autocheckpoint(c->db, 0);
-    rc = sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(c->db, "BEGIN", -1, &c->begin, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(c->db, "COMMIT", -1, &c->commit, NULL);
-    if (rc == SQLITE_OK) /* reads page 1 and loads no schema */
-        rc = sqlite3_prepare_v2(c->db, "PRAGMA user_version", -1, &c->read, NULL);
-    return rc == SQLITE_OK ? 0 : sqlite_error(e, c->db, rc, "prepare the watch");
-}
-
-static int run(sqlite3_stmt *statement)
-{
-    int rc = sqlite3_step(statement);
-    int reset = sqlite3_reset(statement);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : reset;
-}
-
-static int begin_read(struct watch_connection *c, struct err *e)
-{
-    int rc = run(c->begin);
-    if (rc == SQLITE_OK) {
-        rc = run(c->read);
-        if (rc == SQLITE_OK)
-            return 0;
-        sqlite_error(e, c->db, rc, "begin the watch");
-        run(c->commit);
-        return -1;
-    }
-    return sqlite_error(e, c->db, rc, "begin the watch");
-}
-
-static void end_read(struct watch_connection *c)
-{
-    if (c->db && !sqlite3_get_autocommit(c->db))
-        run(c->commit);
-}
 
 /* ---- files */
 
@@ -275,87 +189,68 @@ static int switch_to_wal(struct watch *w, struct err *e)
     bool switched = mode && sqlite3_stricmp(mode, "wal") == 0;
     int result = 0;
     if (!mode)
-        result = sqlite_error(e, db, rc, "switch the database to WAL mode");
+        result = watch_sqlite_error(e, db, rc, "switch the database to WAL mode");
     else if (!switched)
         result = err_set(e, ERR_CONFIG, 0, "the database can't be switched to WAL mode: it stays in mode '%s'", mode);
     sqlite3_finalize(statement);
     return result;
 }
 
-static int keep_trying(void *deadline_ns, int count)
-{
-    (void)count;
-    if (clock_mono_ns() >= *(const int64_t *)deadline_ns)
-        return 0;
-    clock_sleep_us(BUSY_STEP_US);
-    return 1;
-}
-
-static int begin_patiently(struct watch_connection *c, struct err *e)
-{
-    int64_t deadline_ns = clock_mono_ns() + (int64_t)BUSY_MS * 1000000;
-    sqlite3_busy_handler(c->db, keep_trying, &deadline_ns);
-    int rc = begin_read(c, e);
-    sqlite3_busy_handler(c->db, NULL, NULL);
-    if (rc != 0 && e->code == ERR_BUSY)
-        err_hint(e, "an application keeps it locked: a long transaction, or PRAGMA locking_mode=EXCLUSIVE");
-    return rc;
-}
-
-/* In a rollback-journal mode, and to stay there. */
+/* The database is in a rollback-journal mode, and the caller accepts that. */
 static int accept_rollback(struct watch *w, struct err *e)
 {
     uint64_t size = 0;
     int rc = watch_db_size(w, &size, e);
-    end_read(&w->reader[0]);
+    watch_connection_end(&w->reader[0]);
     if (rc)
         return -1;
     if (size == 0) {
-        err_set(e, ERR_NOTFOUND, 0, "the database is empty: there is nothing to keep yet");
-        return err_hint(
-            e, "it has no table until its first transaction; if it should have some, look for what emptied it");
+        err_set(e, ERR_NOTFOUND, 0, "the database is empty: there is nothing to back up yet");
+        return err_hint(e, "a database has no table before its first transaction; if this one should have some, find "
+                           "out what emptied it");
     }
     w->rollback = true;
     return 0;
 }
 
-/* After the first read of a connection the wal-index is mapped if and only if the database is in WAL mode. */
+/* SQLite maps the wal-index with the first read of a connection, if and only if the database is in WAL mode. */
 static int begin_in_wal_mode(struct watch *w, enum watch_wal_mode mode, bool *ret_switched, struct err *e)
 {
     struct watch_connection *c = &w->reader[0];
     *ret_switched = false;
-    if (mode == WATCH_AS_IT_IS ? begin_patiently(c, e) : begin_read(c, e))
+    if (mode == WATCH_AS_IT_IS ? watch_connection_begin_patiently(c, e) : watch_connection_begin(c, e))
         return -1;
     if (seawall_wal_index(c->file))
         return 0;
     if (mode == WATCH_AS_IT_IS)
         return accept_rollback(w, e);
-    end_read(c);
+    watch_connection_end(c);
     if (mode == WATCH_REQUIRE_WAL) {
         err_set(e, ERR_CONFIG, 0, "the database is not in WAL mode");
-        return err_hint(e, "run PRAGMA journal_mode=WAL on it, or allow it with --set-wal=yes");
+        return err_hint(e, "run PRAGMA journal_mode=WAL on it, or let seawall do so with --set-wal=yes");
     }
-    if (w->db_file.size == 0) /* somebody may be about to fill it */
+    if (w->db_file.size == 0) /* an application may be about to create its tables */
         return err_set(e, ERR_BUSY, 0, "the database is empty: waiting for its first transaction");
-    if (switch_to_wal(w, e) || begin_read(c, e))
+    if (switch_to_wal(w, e) || watch_connection_begin(c, e))
         return -1;
     *ret_switched = true;
     return seawall_wal_index(c->file) ? 0 : err_set(e, ERR_BUSY, 0, "the database left WAL mode again");
 }
 
-/* The -wal is opened by a connection's first read; the checkpoint connection has to have it before its first checkpoint. */
+/* A connection opens the -wal with its first read. The checkpointer needs it before its first checkpoint. */
 static int warm_up(struct watch_connection *c, struct err *e)
 {
-    if (begin_read(c, e))
+    if (watch_connection_begin(c, e))
         return -1;
-    end_read(c);
+    watch_connection_end(c);
     return 0;
 }
 
-/* What else there is in WAL mode. */
+/* The rest of watch_open, in WAL mode. */
 static int open_log(struct watch *w, struct err *e)
 {
-    if (warm_up(&w->reader[1], e) || warm_up(&w->checkpointer, e)) /* its reads may use slot 0: they are over at once */
+    if (warm_up(&w->reader[1], e) ||
+        warm_up(&w->checkpointer, e)) /* may read in slot 0, which does no harm: the read ends at once */
         return -1;
     if (!stamp(w->path, "", &w->db_file) || !stamp(w->path, "-wal", &w->wal_file) ||
         !stamp(w->path, "-shm", &w->shm_file))
@@ -370,11 +265,12 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
         return -1;
     if (!stamp(path, "", &w->db_file))
         return err_set(e, ERR_NOTFOUND, 0, "there is no database '%s'", path);
-    int rc = open_connection(w, &w->reader[0], &reader_hooks, e);
+    w->reader[0].watch = w->reader[1].watch = w->checkpointer.watch = w;
+    int rc = watch_connection_open(&w->reader[0], path, &reader_hooks, e);
     if (rc == 0)
-        rc = open_connection(w, &w->reader[1], &reader_hooks, e);
+        rc = watch_connection_open(&w->reader[1], path, &reader_hooks, e);
     if (rc == 0)
-        rc = open_connection(w, &w->checkpointer, &checkpointer_hooks, e);
+        rc = watch_connection_open(&w->checkpointer, path, &checkpointer_hooks, e);
     if (rc == 0)
         rc = begin_in_wal_mode(w, mode, ret_switched, e);
     if (rc == 0 && !w->rollback)
@@ -392,12 +288,13 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
 void watch_close(struct watch *w)
 {
     if (w->checkpointer.db)
-        watch_give_lock_back(w); /* closing while it is kept would block the lock in this process */
-    end_read(&w->reader[0]);
-    end_read(&w->reader[1]);
-    close_connection(&w->checkpointer);
-    close_connection(&w->reader[0]);
-    close_connection(&w->reader[1]);
+        watch_give_lock_back(
+            w); /* a close while it is kept would leave the lock blocked in this process (unixShmLock) */
+    watch_connection_end(&w->reader[0]);
+    watch_connection_end(&w->reader[1]);
+    watch_connection_close(&w->checkpointer);
+    watch_connection_close(&w->reader[0]);
+    watch_connection_close(&w->reader[1]);
     w->active = -1;
     w->frozen_fd = -1;
     w->unbroken = w->rollback = false;
@@ -443,11 +340,12 @@ uint32_t watch_backfilled(const struct watch *w)
 
 int watch_begin_other(struct watch *w, struct err *e)
 {
+    assert(watch_is_open(w) && !w->rollback);
     int other = w->active == 0 ? 1 : 0;
-    if (begin_read(&w->reader[other], e))
+    if (watch_connection_begin(&w->reader[other], e))
         return -1;
-    if (w->reader[other].slot < 1) { /* can't happen while SQLite obeys its own protocol */
-        end_read(&w->reader[other]);
+    if (w->reader[other].slot < 1) { /* only if SQLite broke its own protocol */
+        watch_connection_end(&w->reader[other]);
         return err_set(e, ERR_BUSY, 0, "the watch got no read slot");
     }
     w->active = other;
@@ -457,13 +355,13 @@ int watch_begin_other(struct watch *w, struct err *e)
 void watch_end_old(struct watch *w)
 {
     if (w->active >= 0)
-        end_read(&w->reader[1 - w->active]);
+        watch_connection_end(&w->reader[1 - w->active]);
 }
 
 void watch_let_go(struct watch *w)
 {
-    end_read(&w->reader[0]);
-    end_read(&w->reader[1]);
+    watch_connection_end(&w->reader[0]);
+    watch_connection_end(&w->reader[1]);
     w->active = -1;
 }
 
@@ -475,35 +373,20 @@ int watch_hand_over(struct watch *w, struct err *e)
     return 0;
 }
 
-int watch_hold_still(struct watch *w, struct err *e)
-{
-    struct watch_connection *c = &w->reader[0];
-    assert(w->rollback);
-    if (!watch_files_are_ours(w))
-        return err_set(e, ERR_GONE, 0, "another file is in the place of the database");
-    if (begin_patiently(c, e))
-        return -1;
-    if (!seawall_wal_index(c->file))
-        return 0;
-    end_read(c);
-    return err_set(e, ERR_GONE, 0, "the database was switched to WAL mode");
-}
-
-void watch_go_on(struct watch *w)
-{
-    end_read(&w->reader[0]);
-}
-
 void watch_drop_lock(struct watch *w)
 {
+    assert(w->active >= 0 && w->truncate);
     struct watch_connection *c = &w->reader[w->active];
+    assert(c->slot >= 1 && !c->lock_dropped);
     seawall_shm_lock(c->file, LOCK_READ + c->slot, 1, DROP_SHARED);
     c->lock_dropped = true;
 }
 
 bool watch_retake_lock(struct watch *w)
 {
+    assert(w->active >= 0 && w->truncate);
     struct watch_connection *c = &w->reader[w->active];
+    assert(c->slot >= 1 && c->lock_dropped);
     if (seawall_shm_lock(c->file, LOCK_READ + c->slot, 1, TAKE_SHARED) != SQLITE_OK)
         return false;
     c->lock_dropped = false;
@@ -512,6 +395,7 @@ bool watch_retake_lock(struct watch *w)
 
 bool watch_keep_lock(struct watch *w)
 {
+    assert(watch_is_open(w) && !w->rollback);
     w->keep = true;
     return w->kept || take_kept_lock(w);
 }
@@ -526,6 +410,7 @@ void watch_give_lock_back(struct watch *w)
 
 static seawall_file *open_file(const struct watch *w)
 {
+    assert(watch_is_open(w));
     return w->reader[w->active >= 0 ? w->active : 0].file;
 }
 
@@ -534,36 +419,17 @@ int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, 
     int rc = seawall_wal_read(open_file(w), out, (int)n, (sqlite3_int64)offset);
     if (rc == SQLITE_IOERR_SHORT_READ)
         return err_set(e, ERR_CORRUPT, rc, "the WAL ends before %llu", (unsigned long long)(offset + n));
-    return rc == SQLITE_OK ? 0 : sqlite_error(e, NULL, rc, "read the WAL");
-}
-
-static int read_frozen(int fd, uint8_t *out, size_t n, uint64_t offset, struct err *e)
-{
-    while (n > 0) {
-        ssize_t got = pread(fd, out, n, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return err_sys(e, errno, "read the copy of the database");
-        if (got == 0) {
-            memset(out, 0, n);
-            return 0;
-        }
-        out += got;
-        n -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return 0;
+    return rc == SQLITE_OK ? 0 : watch_sqlite_error(e, NULL, rc, "read the WAL");
 }
 
 int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e)
 {
     if (w->frozen_fd >= 0)
-        return read_frozen(w->frozen_fd, out, n, offset, e);
+        return io_pread(w->frozen_fd, out, n, offset, e) ? err_wrap(e, "read the copy of the database") : 0;
     int rc = seawall_db_read(open_file(w), out, (int)n, (sqlite3_int64)offset);
-    if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ) /* SQLite fills what is missing with zeros */
+    if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ) /* a short read is filled with zeros */
         return 0;
-    return sqlite_error(e, NULL, rc, "read the database file");
+    return watch_sqlite_error(e, NULL, rc, "read the database file");
 }
 
 int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e)
@@ -571,7 +437,7 @@ int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e)
     sqlite3_int64 size = 0;
     int rc = seawall_db_size(open_file(w), &size);
     if (rc != SQLITE_OK)
-        return sqlite_error(e, NULL, rc, "size of the database file");
+        return watch_sqlite_error(e, NULL, rc, "size of the database file");
     *ret_size = (uint64_t)size;
     return 0;
 }
@@ -579,5 +445,5 @@ int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e)
 int watch_sync_db(const struct watch *w, struct err *e)
 {
     int rc = seawall_db_sync(w->checkpointer.file, SQLITE_SYNC_NORMAL);
-    return rc == SQLITE_OK ? 0 : sqlite_error(e, NULL, rc, "sync the database file");
+    return rc == SQLITE_OK ? 0 : watch_sqlite_error(e, NULL, rc, "sync the database file");
 }

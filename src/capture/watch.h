@@ -1,137 +1,136 @@
-/* capture/watch.h - one SQLite database seen from beside: three connections through the shim, and the locks they hold.
+/* capture/watch.h - the watch of one database, a read transaction that keeps its WAL readable; and the checkpoint lock.
  *
- * Two readers take turns in holding the watch, a read transaction in a slot >= 1. While one of them holds it, nobody can reset the
- * WAL, so everything after its snapshot stays readable. The new watch always begins before the old one ends. The third connection
- * checkpoints; it may keep WAL_CKPT_LOCK between its checkpoints.
+ * The watch is a read transaction in a WAL read slot >= 1. While it is held nobody can reset the WAL. So everything
+ * after its snapshot stays readable. Two connections, the readers, take turns in holding it: the new watch begins
+ * before the old one ends. The third connection, the checkpointer, checkpoints. It may keep WAL_CKPT_LOCK between its
+ * checkpoints.
  *
  * Rules, all enforced in xShmLock:
- *   - a reader of ours is refused read slot 0: a slot-0 reader does not stop a writer from resetting the WAL;
- *   - while the checkpoint lock is kept, SQLite's own requests for it on the checkpoint connection are answered OK and do nothing;
- *   - before any connection of ours recovers the wal-index the kept lock is given back, and taken again after it.
+ *   - A reader never gets read slot 0. A transaction in slot 0 does not stop a writer from resetting the WAL.
+ *   - While the checkpoint lock is kept, the checkpointer's own requests to take or drop that lock do nothing and
+ *     return OK.
+ *   - Before any of the three connections recovers the wal-index, the kept lock is given back. After the recovery it
+ *     is taken again.
  *
- * A database in a rollback-journal mode has no log that could be followed. It can only be held still: a read transaction keeps
- * writers from committing, so it is short, and what is needed of the pages is copied meanwhile (frozen.h). */
+ * A database in a rollback-journal mode has no WAL, so there is no watch and no checkpoint lock. See still.h.
+ *
+ * All functions belong to the local job. Exception: watch_header and watch_is_open, between two runs of the job. */
 #ifndef SEAWALL_CAPTURE_WATCH_H
 #define SEAWALL_CAPTURE_WATCH_H
 
 #include "base/path.h"
-#include "seawall/vfs.h"
+#include "capture/connection.h"
 #include "wal/header.h"
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 /* Offsets of the locks in the wal-index. Source: SQLite wal.c, "WAL_WRITE_LOCK" and following. */
 enum { LOCK_WRITE = 0, LOCK_CHECKPOINT = 1, LOCK_RECOVER = 2, LOCK_READ = 3 /* + slot, 0 to 4 */ };
 #define READ_SLOTS 5
 
-struct watch;
-
-struct watch_connection {
-    struct watch *watch;
-    sqlite3 *db;
-    seawall_file *file;
-    sqlite3_stmt *begin, *read, *commit;
-    int slot; /* read slot it holds; -1: none */
-    bool
-        lock_dropped; /* SQLite believes that it holds the slot's lock, but it was dropped: only under WAL_WRITE_LOCK */
-};
-
-/* What happens inside a TRUNCATE checkpoint, on behalf of checkpoint.c. All are called with WAL_WRITE_LOCK held. */
+/* What checkpoint.c does at certain moments of a TRUNCATE checkpoint. The write lock, WAL_WRITE_LOCK, is held in all
+ * of them. */
 struct watch_truncate_hooks {
-    /* WRITE was taken: nobody can commit. Returns an SQLite code: OK goes on, BUSY gives up. */
+    /* The write lock was taken: nobody can commit. Returns SQLITE_OK to go on, SQLITE_BUSY to give up. */
     int (*write_taken)(void *context);
-    /* READ(1..4) is asked for, the last call before the reset. Returns SQLITE_OK if it has taken the lock, and the watch has let
-     * go; otherwise SQLITE_BUSY, and the watch is as it was. */
+    /* SQLite asks for READ(1..4). That is its last request before it resets the WAL. Returns SQLITE_OK: the hook took
+     * these locks and ended the watch. Returns SQLITE_BUSY: it did neither, and SQLite does not reset the WAL. */
     int (*take_reset_lock)(void *context);
-    /* READ(1..4) was given back: the WAL is reset (or, after an error, not). */
+    /* READ(1..4) was given back. The WAL is reset, or an error prevented that. */
     void (*after_reset)(void *context);
-    /* WRITE is about to be given back. */
+    /* The write lock is about to be given back. */
     void (*write_ends)(void *context);
-    /* The WAL file is about to be truncated. SEAWALL_FORWARD does it, SQLITE_OK skips it. */
+    /* The WAL file is about to be truncated. Returns SEAWALL_FORWARD to truncate it, SQLITE_OK to skip that. */
     int (*before_truncate)(void *context);
     void *context;
 };
 
-/* A file that can be told from another one under the same path. */
+/* Tells a file from another file at the same path, and shows a change of the file. */
 struct file_stamp {
     dev_t device;
     ino_t inode;
-    off_t size;
+    off_t size; /* bytes */
     int64_t mtime_ns;
 };
 
 struct watch {
-    char path[PATH_TEXT_MAX];
+    char path[PATH_TEXT_MAX]; /* of the database file */
     struct watch_connection reader[2], checkpointer;
-    int active;                                  /* index of the reader that holds the watch; -1: none does */
-    bool unbroken;                               /* a watch was held without a break since this was last set to true */
-    bool keep;                                   /* WAL_CKPT_LOCK is to be kept */
-    bool kept;                                   /* it is held just now; false with keep while one of us recovers */
-    const struct watch_truncate_hooks *truncate; /* set only inside a TRUNCATE checkpoint */
-    struct file_stamp db_file, wal_file, shm_file;
+    int active;    /* index of the reader that holds the watch; -1: none */
+    bool unbroken; /* the watch was held without a break since this was last set to true */
+    bool keep;     /* WAL_CKPT_LOCK is to be kept */
+    bool kept;     /* WAL_CKPT_LOCK is held now. False while `keep` is true: one of the connections recovers */
+    const struct watch_truncate_hooks *truncate; /* borrowed; NULL except inside a TRUNCATE checkpoint */
+    struct file_stamp db_file;                   /* as watch_stamp_db found it. `rollback`: size and time are 0 */
+    struct file_stamp wal_file, shm_file;        /* as they were when they were opened */
     bool
-        rollback; /* in a rollback-journal mode: no watch is held, the header says that there is no log, and the stamp of the
-                      database file is none, so that it never counts as left by us */
-    int frozen_fd; /* what pages are read from in place of the database file; -1: from the file. Borrowed */
+        rollback; /* the database is in a rollback-journal mode: there is no watch, and the header reports an empty WAL */
+    int frozen_fd; /* copy that pages are read from in place of the database file; borrowed; -1: the database file */
 };
 
 enum watch_wal_mode {
     WATCH_REQUIRE_WAL,
     WATCH_SET_WAL,
-    WATCH_AS_IT_IS, /* a rollback-journal mode stays: `rollback` says so */
+    WATCH_AS_IT_IS, /* accept a rollback-journal mode; `rollback` reports it */
 };
 
-/* Opens the database and begins the watch. Switches it to WAL first if it is not and `mode` allows that; *ret_switched says so.
- * ERR_CONFIG: no database, or not in WAL mode and not allowed to switch. ERR_BUSY: locked; worth another try. ERR_NOTFOUND: there
- * is none, or (WATCH_AS_IT_IS) it is empty. */
+/* Opens the database at `path` and begins the watch. With WATCH_SET_WAL a database that is not in WAL mode is
+ * switched to it; *ret_switched says whether that happened. On error nothing stays open. ERR_CONFIG: not a database,
+ * no permission to write, or not in WAL mode and not allowed to switch. ERR_BUSY: locked, or empty; try again later.
+ * ERR_NOTFOUND: there is no such file; with WATCH_AS_IT_IS also: it is empty. ERR_SQLITE. */
 int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched,
                struct err *e) MUST_CHECK;
 
-/* Lets go of everything. Never checkpoints, never unlinks. */
+/* Ends the watch, gives the checkpoint lock back and closes the connections. Never checkpoints, never unlinks a file.
+ * A watch that is not open is fine. */
 void watch_close(struct watch *w);
 static inline bool watch_is_open(const struct watch *w)
 {
     return w->checkpointer.db != NULL;
 }
 
-/* The wal-index header. False: torn, being written, or not there. A few loads, no system call. */
+/* Reads the wal-index header: a few loads, no system call. False: a process is writing it, it is torn, or there is no
+ * wal-index. */
 bool watch_header(const struct watch *w, struct wal_index_header *ret_header);
-uint32_t watch_backfilled(const struct watch *w); /* frames known to be in the database file */
 
-/* The other reader begins at the newest commit; then the one before ends. ERR_BUSY: the watch is as it was. */
+/* How many frames are known to be in the database file already: nBackfill. */
+uint32_t watch_backfilled(const struct watch *w);
+
+/* Moves the watch to the newest commit: the other reader begins, then the one before ends. Before: the watch is open,
+ * and not `rollback`. ERR_BUSY, ERR_SQLITE: the watch is as it was. */
 int watch_hand_over(struct watch *w, struct err *e) MUST_CHECK;
 
-/* The two halves of it, for the middle of a TRUNCATE checkpoint. */
+/* The two halves of watch_hand_over. */
 int watch_begin_other(struct watch *w, struct err *e) MUST_CHECK;
-void watch_end_old(struct watch *w); /* the reader that is not active */
-void watch_let_go(struct watch *w);  /* the active one ends; active becomes -1 */
+void watch_end_old(struct watch *w); /* ends the reader that is not active */
 
-/* The active watch drops its lock and takes it again behind SQLite's back, three orders of magnitude faster than by ending a
- * transaction. Only while we hold WAL_WRITE_LOCK, without which nobody can reset the log. */
+/* Ends both readers. `active` becomes -1. */
+void watch_let_go(struct watch *w);
+
+/* The active reader drops the lock of its slot, and takes it again, without SQLite's knowledge. That is a thousand
+ * times faster than the end of a transaction. Before: a reader is active, and we hold the write lock. Without the
+ * write lock somebody could reset the WAL in between. */
 void watch_drop_lock(struct watch *w);
-bool watch_retake_lock(struct watch *w); /* false: somebody is changing the mark of the slot just now */
+bool watch_retake_lock(struct watch *w); /* false: another process is changing the mark of the slot; try again */
 
-/* `rollback`: nobody can commit from here until watch_go_on. A hot journal is rolled back first, by SQLite. ERR_BUSY: locked; worth
- * another try. ERR_GONE: it is in WAL mode now, or another file is under the path; open it anew. */
-int watch_hold_still(struct watch *w, struct err *e) MUST_CHECK;
-void watch_go_on(struct watch *w);
-
-/* Keeps or gives back WAL_CKPT_LOCK. Keeping may fail because somebody checkpoints: false, try again later. */
+/* Takes WAL_CKPT_LOCK and keeps it. False: another process checkpoints; the lock is not held, and the next call tries
+ * again. */
 bool watch_keep_lock(struct watch *w);
 void watch_give_lock_back(struct watch *w);
 
-/* Reads of the files through SQLite's own handles. */
+/* Reads n bytes at `offset`, through SQLite's own handles. Before: the watch is open. watch_read_wal: ERR_CORRUPT,
+ * the WAL ends before that. watch_read_db: bytes beyond the end of the database file are zeros. ERR_BUSY, ERR_SQLITE;
+ * of a frozen copy ERR_IO, and ERR_CORRUPT beyond its end. */
 int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
-int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset,
-                  struct err *e) MUST_CHECK; /* beyond the end: zeros */
-int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e) MUST_CHECK;
+int watch_read_db(const struct watch *w, void *out, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
+int watch_db_size(const struct watch *w, uint64_t *ret_size, struct err *e) MUST_CHECK; /* bytes */
 int watch_sync_db(const struct watch *w, struct err *e) MUST_CHECK;
 
-/* True if the paths still lead to the files that are open. */
+/* Do the paths still lead to the files that are open? */
 bool watch_files_are_ours(const struct watch *w);
-/* Size and time of the database file as they are now: remembered, to be compared with later. */
+
+/* Remembers size and time of the database file as they are now. Not in a rollback-journal mode. */
 void watch_stamp_db(struct watch *w);
-bool watch_db_untouched(const struct watch *w); /* same as when it was stamped */
+bool watch_db_untouched(const struct watch *w); /* size and time are as remembered */
 
 #endif

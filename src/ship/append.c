@@ -92,21 +92,19 @@ static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, i
     return store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
-/* Is the object at `min` the one with this digest? Asked of weak stores only, where it can be overwritten. */
-static int still_there(struct destination *d, const struct author *a, uint64_t min, const struct digest *digest,
+/* Is the object at `min` the one with this digest? Only a weak store can have lost or overwritten it: others are not asked. */
+static int still_there(const struct destination *d, const struct author *a, uint64_t min, const struct digest *digest,
                        bool *ret_there, struct err *e)
 {
-    struct segment s;
-    struct digest found;
+    struct level0_facts found;
     *ret_there = true;
     if (d->store->fencing != STORE_FENCING_WEAK || min == 0)
         return 0;
-    if (object_load_level0(d->store, min, a->codec, &s, &found, e)) {
+    if (destination_read_facts(d, a, min, &found, e)) {
         *ret_there = false;
         return e->code == ERR_NOTFOUND ? 0 : -1;
     }
-    *ret_there = digest_equal(&found, digest);
-    segment_release(&s);
+    *ret_there = digest_equal(&found.digest, digest);
     return 0;
 }
 
@@ -130,43 +128,32 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     return 0;
 }
 
-static int links_to_ours(struct destination *d, const struct author *a, uint64_t min, bool *ret_linked, struct err *e)
-{
-    struct segment s;
-    struct digest digest;
-    if (object_load_level0(d->store, min, a->codec, &s, &digest, e))
-        return -1;
-    *ret_linked =
-        min == d->outgoing.object.max + 1 && digest_equal(&s.trailer.info.digest_before, &d->outgoing.object.digest);
-    segment_release(&s);
-    return 0;
-}
-
 /* After a PUT whose answer came late, with others' objects behind it. Either it landed in their past, where retention had made
  * room: nobody links to it, it is taken back. Or it was the head, and somebody who took over went on from it: it is theirs now. */
 static int believe(struct destination *d, const struct author *a, const char *key, int64_t *store_ms,
                    bool *ret_believed, struct err *e)
 {
+    const struct landed *ours = &d->outgoing.object;
+    struct level0_facts behind;
     uint64_t next = 0;
-    bool linked = false;
     *ret_believed = true;
     if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
         return 0;
     bool there = true;
-    if (still_there(d, a, d->outgoing.object.min, &d->outgoing.object.digest, &there, e))
+    if (still_there(d, a, ours->min, &ours->digest, &there, e))
         return err_wrap(e, "did somebody overwrite it?");
     if (!there) {
         *ret_believed = false;
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
-    if (find_next(d, d->outgoing.object.min, &next, store_ms, e))
+    if (find_next(d, ours->min, &next, store_ms, e))
         return err_wrap(e, "did the answer come in time?");
     if (!next)
         return 0;
-    if (links_to_ours(d, a, next, &linked, e))
+    if (destination_read_facts(d, a, next, &behind, e))
         return -1;
-    if (linked)
+    if (next == ours->max + 1 && digest_equal(&behind.info.digest_before, &ours->digest))
         return 0;
     *ret_believed = false;
     destination_enter(d, DESTINATION_DETACHED);
@@ -178,31 +165,27 @@ static int believe(struct destination *d, const struct author *a, const char *ke
 /* The key is taken: by whom? */
 static int resolve(struct destination *d, const struct author *a, int64_t store_ms, struct err *e)
 {
-    struct segment s;
-    struct digest digest;
-    if (object_load_level0(d->store, d->outgoing.object.min, a->codec, &s, &digest, e))
+    struct level0_facts found;
+    if (destination_read_facts(d, a, d->outgoing.object.min, &found, e))
         return -1;
-    const struct segment_info info = s.trailer.info;
-    struct landed landed = {.min = info.min,
-                            .max = info.max,
-                            .digest = digest,
-                            .checksum = s.records[s.trailer.record_count - 1].checksum,
-                            .base_owed = info.flags & SEGMENT_BASE_ONLY    ? info.max
-                                         : info.flags & SEGMENT_FROM_EMPTY ? 0
-                                                                           : d->entry.base_owed,
-                            .bytes = s.trailer.object_size,
-                            .page_size = info.page_size,
-                            .anew = info.flags & SEGMENT_FROM_EMPTY};
-    for (uint32_t i = 0; i < s.trailer.list_count; i++)
-        landed.bytes += s.list[i].size;
+    const struct segment_info *info = &found.info;
+    struct landed landed = {.min = info->min,
+                            .max = info->max,
+                            .digest = found.digest,
+                            .checksum = found.checksum,
+                            .base_owed = info->flags & SEGMENT_BASE_ONLY    ? info->max
+                                         : info->flags & SEGMENT_FROM_EMPTY ? 0
+                                                                            : d->entry.base_owed,
+                            .bytes = found.bytes,
+                            .page_size = info->page_size,
+                            .anew = info->flags & SEGMENT_FROM_EMPTY};
     struct identity id = state_identity(a->state);
     bool earlier_run =
-        !uid_equal(&info.run, &a->run); /* in one process only digests count: a cloned machine has both ids */
-    bool tried = RULE(attempts) && identity_replica_tried(&d->entry, &digest);
+        !uid_equal(&info->run, &a->run); /* in one process only digests count: a cloned machine has both ids */
+    bool tried = RULE(attempts) && identity_replica_tried(&d->entry, &found.digest);
     uint64_t next = 1;
     int rc = 0;
-    segment_release(&s);
-    if (tried && d->store->fencing == STORE_FENCING_WEAK && find_next(d, info.min, &next, &store_ms, e))
+    if (tried && d->store->fencing == STORE_FENCING_WEAK && find_next(d, info->min, &next, &store_ms, e))
         return -1;
     if (RULE(proof_answer) && next && too_old(d, a, store_ms)) { /* whosever it is: what lies behind it decides */
         destination_enter(d, DESTINATION_DETACHED);
@@ -210,12 +193,12 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
     }
     if (tried)
         adopt(d, a, &landed, store_ms);
-    else if (earlier_run && identity_is_past(&id, &info.run, info.max))
+    else if (earlier_run && identity_is_past(&id, &info->run, info->max))
         adopt(d, a, &landed, store_ms);
-    else if (earlier_run && identity_knows_run(&id, &info.run)) /* ours, but not our past: attach compares all pages */
+    else if (earlier_run && identity_knows_run(&id, &info->run)) /* ours, but not our past: attach compares all pages */
         destination_enter(d, DESTINATION_DETACHED);
     else
-        rc = destination_conflict(d, &info, e);
+        rc = destination_conflict(d, info, e);
     return rc;
 }
 

@@ -1,106 +1,50 @@
-/* ship/attach.c - does the replica's head belong to the proven past of our map?
- *
- *   linked  what follows our position begins right after it and links to the object that we know as the head
- *   mine    and each of these objects was an attempt of ours, or was put by a run of ours
- *   past    and lies in what our map contains
- *
- *   past: continue. mine: compare all pages with what the replica holds (resync). Otherwise it is another writer's: stop, unless
- * told to take over, which is a resync too. */
+/* ship/attach.c - finds out where a replica is, and whether this database may go on from there. findings.h has the decision. */
 #include "base/invariant.h"
+#include "base/search.h"
 #include "base/trial.h"
 #include "ship/destination.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LINKS_CHECKED 32 /* of the newest objects, on a weak store */
 
-struct findings {
-    bool mine, past;
-    bool behind; /* the object at our position is gone: retention took it. Whose the others are shows each by itself */
-    uint64_t head_txid, head_checksum;
-    int64_t head_time_ms;
-    struct digest head;
-    uint64_t base_owed, anew_txid;
-    unsigned adopted;
-    struct segment_info last; /* of the head */
+struct position {
+    const struct catalog *catalog;
+    uint64_t txid;
 };
 
-/* The object is the newest so far. */
-static void note_head(struct findings *f, const struct segment *s, const struct digest *digest)
+static bool begins_after(const void *context, size_t index)
 {
-    const struct commit_record *newest = &s->records[s->trailer.record_count - 1];
-    f->head_txid = s->trailer.info.max;
-    f->head = *digest;
-    f->head_checksum = newest->checksum;
-    f->head_time_ms = newest->time_ms;
-    f->last = s->trailer.info;
+    const struct position *p = context;
+    return p->catalog->level0[index].name.min > p->txid;
 }
 
-/* Takes the object after `f->head_txid` into account. */
-static void consider(const struct destination *d, const struct identity *id, const struct segment *s,
-                     const struct digest *digest, struct findings *f)
-{
-    const struct segment_info *i = &s->trailer.info;
-    bool hole =
-        f->behind || i->min > f->head_txid + 1; /* where retention has been, and a power cut took back our position */
-    bool linked = hole || (i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head));
-    f->behind = false;
-    f->past &= !hole;
-    bool attempt = RULE(attempts) && identity_replica_tried(&d->entry, digest);
-    f->mine &= linked && (attempt || identity_knows_run(id, &i->run));
-    f->past &= linked && (attempt || identity_is_past(id, &i->run, i->max));
-    note_head(f, s, digest);
-    if (i->flags & SEGMENT_FROM_EMPTY) {
-        f->base_owed = i->flags & SEGMENT_BASE_ONLY ? i->max : 0;
-        f->anew_txid = i->max;
-    }
-    f->adopted++;
-}
-
+/* Reads the level-0 objects from our position on. */
 static int look(const struct destination *d, const struct author *a, struct catalog *c, const struct identity *id,
-                struct findings *f, struct err *e)
+                struct findings *ret_findings, struct err *e)
 {
-    const struct identity_replica *entry = &d->entry;
-    *f = (struct findings){.mine = true,
-                           .past = !entry->unrelated,
-                           .head_txid = entry->durable_txid,
-                           .head = entry->head,
-                           .head_checksum = entry->head_checksum,
-                           .base_owed = entry->base_owed,
-                           .anew_txid = entry->anew_txid};
-    size_t first_newer = 0;
-    while (first_newer < c->level0_count && c->level0[first_newer].name.min <= entry->durable_txid)
-        first_newer++;
-    size_t i = first_newer > 0 ? first_newer - 1 : 0; /* the head that we know, or whatever is there instead */
-    f->behind = first_newer == 0 && entry->durable_txid > 0;
-    for (; i < c->level0_count; i++) {
-        struct segment s;
-        struct digest digest;
-        if (object_load_level0(c->store, c->level0[i].name.min, a->codec, &s, &digest, e)) {
-            if (e->code != ERR_CORRUPT || a->take_over == TAKE_OVER_NO || i + 1 == c->level0_count)
+    struct findings *f = ret_findings;
+    const struct position ours = {.catalog = c, .txid = d->entry.durable_txid};
+    size_t first_newer = search_first(c->level0_count, begins_after, &ours);
+    findings_begin(f, &d->entry, id, c->level0_count - first_newer);
+    for (size_t i = first_newer > 0 ? first_newer - 1 : 0; i < c->level0_count; i++) {
+        struct level0_facts o;
+        uint64_t min = c->level0[i].name.min;
+        if (destination_read_facts(d, a, min, &o, e)) {
+            bool newest = i + 1 == c->level0_count;
+            if (e->code != ERR_CORRUPT || a->take_over == TAKE_OVER_NO || newest)
                 return -1;
-            f->mine = f->past = false; /* damaged, and not the head: what is taken over goes on behind it */
+            findings_add_damaged(f); /* the take-over goes on behind it */
             continue;
         }
-        if (!uid_equal(&s.trailer.info.database, &entry->database)) {
-            segment_release(&s);
+        if (!uid_equal(&o.info.database, &d->entry.database))
             return err_set(e, ERR_CORRUPT, 0,
                            "the object at txid %" PRIu64 " belongs to another database than '" NAME_IDENTITY "' says",
-                           c->level0[i].name.min);
-        }
-        if (i < first_newer && first_newer < c->level0_count && s.trailer.info.max < entry->durable_txid) {
-            f->behind = true;         /* retention took the one at our position, not this older one */
-        } else if (i < first_newer) { /* must end where we stand, and be what we know */
-            bool known = s.trailer.info.max == entry->durable_txid && digest_equal(&digest, &entry->head);
-            f->mine &= known || identity_replica_tried(entry, &digest) || identity_knows_run(id, &s.trailer.info.run);
-            f->past &= known; /* ours, but not where we stand: a store that lost its newest objects */
-            note_head(f, &s, &digest);
-        } else {
-            consider(d, id, &s, &digest, f);
-        }
-        segment_release(&s);
+                           min);
+        findings_add(f, &o);
     }
     return 0;
 }
@@ -175,29 +119,73 @@ static bool levels_have(const struct catalog *c, uint64_t first, uint64_t last)
     return first > last;
 }
 
-/* Do the newest objects of a weak store still continue each other? One of them may have been overwritten. */
+/* Sets `broken` if the newest objects of a weak store do not link to each other: one of them was overwritten. */
 static int check_links(struct destination *d, const struct author *a, const struct catalog *c, struct err *e)
 {
-    struct segment_info before = {.max = 0};
-    struct digest before_digest = {{0}};
+    struct level0_facts before = {.info.max = 0};
     if (d->store->fencing != STORE_FENCING_WEAK)
         return 0;
     for (size_t i = c->level0_count > LINKS_CHECKED ? c->level0_count - LINKS_CHECKED : 0; i < c->level0_count; i++) {
-        struct segment s;
-        struct digest digest;
-        if (object_load_level0(c->store, c->level0[i].name.min, a->codec, &s, &digest, e))
+        struct level0_facts o;
+        if (destination_read_facts(d, a, c->level0[i].name.min, &o, e))
             return -1;
-        const struct segment_info info = s.trailer.info;
-        segment_release(&s);
-        bool hole =
-            before.max > 0 && info.min > before.max + 1 && levels_have(c, before.max + 1, info.min - 1); /* retention */
-        bool linked = hole || (info.min == before.max + 1 && digest_equal(&info.digest_before, &before_digest));
-        d->broken |= before.max > 0 && !linked && !(info.flags & SEGMENT_FROM_EMPTY);
-        if (info.flags & SEGMENT_FROM_EMPTY)
+        uint64_t end = before.info.max;
+        bool retention = end > 0 && o.info.min > end + 1 && levels_have(c, end + 1, o.info.min - 1);
+        bool linked = retention || (o.info.min == end + 1 && digest_equal(&o.info.digest_before, &before.digest));
+        if (o.info.flags & SEGMENT_FROM_EMPTY)
             d->broken = false;
-        before = info;
-        before_digest = digest;
+        else if (end > 0 && !linked)
+            d->broken = true;
+        before = o;
     }
+    return 0;
+}
+
+static void begin_empty(struct destination *d, const struct author *a)
+{
+    d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
+    d->from_empty = true;
+    d->head_time_ms = 0;
+    d->head_page_size = 0;
+    d->head_min = 0;
+    d->levels = (struct levels){.base_bytes = 0};
+    state_set_replica(a->state, d->index, &d->entry);
+    snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
+}
+
+/* An object was overwritten: what the replica holds can't be restored, so nothing in it counts. */
+static void begin_behind_damage(struct destination *d, const struct findings *f)
+{
+    map_release(&d->head_map);
+    d->from_empty = true;
+    d->broken = d->open_attempts = false;
+    d->endangered_min = 0;
+    set_position(d, f);
+    snprintf(d->found, sizeof d->found, "an object before txid %" PRIu64 " was overwritten: everything is sent again",
+             f->head_txid);
+}
+
+static void go_on(struct destination *d, const struct author *a, const struct findings *f)
+{
+    set_position(d, f);
+    state_set_replica(a->state, d->index, &d->entry);
+    d->from_empty = false;
+    int n = snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f->head_txid);
+    if (f->adopted)
+        snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u object%s", f->adopted,
+                 f->adopted == 1 ? "" : "s");
+}
+
+/* The new position does not go into the state file: this head is not our past before the pages are compared. */
+static int ask_for_resync(struct destination *d, struct catalog *c, const struct findings *f, struct err *e)
+{
+    if (read_head_map(d, c, f->head_txid, e))
+        return -1;
+    set_position(d, f);
+    snprintf(d->found, sizeof d->found, "%s at txid %" PRIu64 "%s",
+             f->mine ? "was left" : "takes over another writer's history", f->head_txid,
+             d->from_empty ? ": it can't be read, so everything is sent again"
+                           : ": comparing all pages with what it holds");
     return 0;
 }
 
@@ -206,24 +194,18 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
 {
     struct identity id = state_identity(a->state);
     struct findings f;
-    if (c->level0_count == 0 && d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO)
-        return is_gone(d, "has no objects", e); /* retention never takes the newest */
-    if (c->level0_count == 0) {
-        d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
-        d->from_empty = true;
-        d->head_time_ms = 0;
-        d->head_page_size = 0;
-        d->head_min = 0;
-        d->levels = (struct levels){.base_bytes = 0};
-        state_set_replica(a->state, d->index, &d->entry);
-        snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
-        *ret_to = DESTINATION_ATTACHED;
-        return 0;
-    }
     if (look(d, a, c, &id, &f, e))
         return -1;
-    if (!f.mine && a->take_over == TAKE_OVER_NO)
+    enum attach_outcome outcome = findings_outcome(&f, a->take_over);
+    if (outcome == ATTACH_GONE)
+        return is_gone(d, "has no objects", e);
+    if (outcome == ATTACH_CONFLICT)
         return destination_conflict(d, &f.last, e);
+    *ret_to = DESTINATION_ATTACHED;
+    if (outcome == ATTACH_EMPTY) {
+        begin_empty(d, a);
+        return 0;
+    }
     struct levels_head head = {.txid = f.head_txid,
                                .anew_txid = f.anew_txid,
                                .checksum = f.head_checksum,
@@ -231,36 +213,14 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
                                .store_ms = d->proof_store_ms};
     if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
         return -1;
-    if (d->broken) {
-        map_release(&d->head_map);
-        d->from_empty = true;
-        d->broken = d->open_attempts = false;
-        d->endangered_min = 0;
-        set_position(d, &f);
-        snprintf(d->found, sizeof d->found,
-                 "an object before txid %" PRIu64 " was overwritten: everything is sent anew", f.head_txid);
-        *ret_to = DESTINATION_RESYNC;
+    if (outcome == ATTACH_CONTINUE && !d->broken) {
+        go_on(d, a, &f);
         return 0;
     }
-    if (f.mine && f.past) {
-        set_position(d, &f);
-        state_set_replica(a->state, d->index, &d->entry);
-        d->from_empty = false;
-        int n = snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f.head_txid);
-        if (f.adopted)
-            snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u object%s", f.adopted,
-                     f.adopted == 1 ? "" : "s");
-        *ret_to = DESTINATION_ATTACHED;
-        return 0;
-    }
-    if (read_head_map(d, c, f.head_txid, e))
-        return -1;
-    set_position(d, &f); /* not in the state file: until the pages are compared this head is not our past */
-    snprintf(d->found, sizeof d->found, "%s at txid %" PRIu64 "%s",
-             f.mine ? "was left" : "takes over another writer's history", f.head_txid,
-             d->from_empty ? ": it can't be read, so everything is sent anew"
-                           : ": comparing all pages with what it holds");
     *ret_to = DESTINATION_RESYNC;
+    if (!d->broken)
+        return ask_for_resync(d, c, &f, e);
+    begin_behind_damage(d, &f);
     return 0;
 }
 

@@ -117,6 +117,25 @@ bool destination_starts_anew(const struct destination *d, uint32_t page_size)
     return d->from_empty || d->entry.durable_txid == 0 || (d->head_page_size != page_size && RULE(from_empty));
 }
 
+int destination_read_facts(const struct destination *d, const struct author *a, uint64_t min,
+                           struct level0_facts *ret_facts, struct err *e)
+{
+    struct segment s;
+    assert(d->store);
+    *ret_facts = (struct level0_facts){.bytes = 0};
+    if (object_load_level0(d->store, min, a->codec, &s, &ret_facts->digest, e))
+        return -1;
+    const struct commit_record *newest = &s.records[s.trailer.record_count - 1];
+    ret_facts->info = s.trailer.info;
+    ret_facts->checksum = newest->checksum;
+    ret_facts->time_ms = newest->time_ms;
+    ret_facts->bytes = s.trailer.object_size;
+    for (uint32_t i = 0; i < s.trailer.list_count; i++)
+        ret_facts->bytes += s.list[i].size;
+    segment_release(&s);
+    return 0;
+}
+
 /* The fields of a level-0 object that continues the head. */
 static void link_to_head(struct segment_info *info, const struct destination *d, uint64_t max, uint32_t page_size)
 {

@@ -42,12 +42,11 @@
 #include "cargo/batch.h"
 #include "cargo/copy.h"
 #include "replica/plan.h"
+#include "ship/findings.h"
 #include "ship/levels.h"
 #include "state/state.h"
 
 enum destination_state { DESTINATION_DETACHED, DESTINATION_RESYNC, DESTINATION_ATTACHED, DESTINATION_CONFLICT };
-
-enum take_over { TAKE_OVER_NO, TAKE_OVER_YES };
 
 /* A level-0 object that continues the head, or will. */
 struct landed {
@@ -177,7 +176,12 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece,
                           const struct copy *copy, uint64_t *ret_size, struct err *e) MUST_CHECK;
 
-/* ---- for those who build objects */
+/* ---- for attach.c, append.c and pieces.c */
+
+/* Reads the level-0 object that begins at txid `min`. Before: the store is open.
+ * ERR_NOTFOUND: there is none. ERR_CORRUPT: it is damaged. ERR_IO, ERR_REMOTE from the store. */
+int destination_read_facts(const struct destination *d, const struct author *a, uint64_t min,
+                           struct level0_facts *ret_facts, struct err *e) MUST_CHECK;
 
 /* Who writes, for which database, and when. */
 int author_info(const struct author *a, const struct uid *database, struct segment_info *ret_info,

@@ -275,7 +275,7 @@ def test_a_database_that_stays_locked_is_an_error_and_nothing_is_half_done(stage
     app = lock(stage, mode)
     result = snapshot(stage, "--busy-timeout", "300ms")
     assert result.returncode == FAILED, told(result)
-    assert b"locked" in result.stderr and b"HINT: an application keeps it locked" in result.stderr and result.stdout == b""
+    assert b"locked" in result.stderr and b"HINT: an application keeps the database locked" in result.stderr and result.stdout == b""
     assert stage.last_txid() == 0
     app.close()
     done(stage)

@@ -56,7 +56,7 @@ void workers_submit(struct workers *w, struct job *job)
     p->jobs[p->job_count++] = (struct sim_job){.job = job};
 }
 
-/* ---- in place of watch.c: a handle of the files, whatever lies under the path */
+/* ---- in place of connection.c, watch.c and still.c: a handle of the files, whatever lies under the path */
 
 static struct files *open_files(const struct watch *w)
 {
