@@ -2,7 +2,6 @@
 import random
 import re
 import sqlite3
-import time
 
 import pytest
 
@@ -10,7 +9,7 @@ from application import check
 from compare import drop
 from ledger import TABLE, insert
 from seawall import DONE, USAGE, listing, objects, seawall, told, url_of
-from waiting import figure, stays_true
+from waiting import figure, let_pass, stays_true
 
 
 def levels_of(replica):
@@ -161,7 +160,7 @@ def test_after_ten_thousand_commits_and_a_prune_every_point_that_is_kept_restore
     before = stage.last_txid()
     stage.writer(count=10000, rate=figure(1000, 4000)).finish()
     assert daemon.stop() == DONE
-    time.sleep(1.2)   # until everything is older than the grace period
+    let_pass(1.2, "everything is older than the grace period")
     result = seawall("prune", "--quiet", "--grace", "1s", "--keep-all", "0", "--keep-levels", "1d", url_of(stage.replica))
     assert result.returncode == DONE, told(result)
     points = stage.points()

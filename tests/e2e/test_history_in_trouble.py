@@ -3,11 +3,10 @@ import os
 import shutil
 import signal
 import sqlite3
-import time
 
 from compare import assert_sound
 from seawall import DONE, level_zero, restore, seawall, told, url_of
-from waiting import stays_true
+from waiting import let_pass, stays_true, wait_until
 
 SHORT = ("--grace", "1s", "--keep-all", "1s", "--keep-levels", "1s", "--keep-hourly", "1", "--keep-daily", "0", "--keep-weekly", "0")
 
@@ -61,7 +60,7 @@ def test_a_base_that_was_begun_while_the_map_was_empty_holds_the_database(stage,
         db.execute("INSERT INTO t VALUES(1)")
     db.close()
     daemon.wait_for(lambda: len(level_zero(stage.replica)) == 2, 5, "the second commit is shipped")
-    time.sleep(1)
+    let_pass(1, "the database has been at rest for ten times --rest-after")
     faults.on("disk-full", "*/app.db-seawall")
     other.rename(stage.db)
     for suffix in ("-wal", "-shm"):
@@ -75,7 +74,7 @@ def test_a_base_that_was_begun_while_the_map_was_empty_holds_the_database(stage,
     assert daemon.stop() == DONE
     assert seawall("verify", "--full", url_of(stage.replica)).returncode == DONE
     stage.assert_restore_equals_source()
-    time.sleep(2)
+    let_pass(2, "everything is older than the grace period")
     assert seawall("prune", *SHORT, url_of(stage.replica)).returncode == DONE
     stage.assert_restore_equals_source()
 
@@ -89,13 +88,11 @@ def stopped_in_a_compaction(stage, number):
     daemon.wait_for(lambda: len(complete_bases(replica)) == 1, 60, "the first base")
     db.execute(f"UPDATE t SET x=randomblob(3900) WHERE rowid<={int(rows * 0.47)}")
     daemon.wait_for(lambda: len(level_zero(replica)) == 2, 60, "the second object")
-    time.sleep(1)
+    let_pass(1, "the daemon has come to rest")
     db.execute(f"UPDATE t SET x=randomblob(3900) WHERE rowid>{int(rows * 0.47)}")
-    while len(os.listdir(replica / "base")) < 2:
-        time.sleep(0.0005)
+    wait_until(lambda: len(os.listdir(replica / "base")) >= 2, 60, "the second base begins", pause_max=0.0005)
     newest = max(os.listdir(replica / "base"))
-    while not (replica / "base" / newest / "marker").exists():
-        time.sleep(0.0002)
+    wait_until(lambda: (replica / "base" / newest / "marker").exists(), 60, "the second base is complete", pause_max=0.0002)
     daemon.send(signal.SIGSTOP)
     if not levels(replica, 1):
         return db, replica, daemon
@@ -111,7 +108,7 @@ def test_no_segment_is_put_whose_parts_retention_took(stage):
         found = found or stopped_in_a_compaction(stage, number)
     assert found, "the compaction was always faster than the base"
     db, replica, daemon = found
-    time.sleep(3)
+    let_pass(3, "what the compaction reads is older than the grace period")
     assert seawall("prune", *SHORT, url_of(replica)).returncode == DONE
     daemon.send(signal.SIGCONT)
     db.execute("UPDATE t SET x=1 WHERE rowid=5")

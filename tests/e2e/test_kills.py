@@ -2,14 +2,13 @@
 import random
 import signal
 import sqlite3
-import time
 
 import pytest
 
 from application import all_errors, check
 from compare import drop
 from seawall import DONE
-from waiting import figure, wait_until
+from waiting import figure, let_pass, wait_until
 from walindex import freeze
 
 ROWS = 2
@@ -57,7 +56,7 @@ class Load:
 
 def kill_soon(daemon, chance):
     """At any moment of its start, or of what comes after it."""
-    time.sleep(chance.uniform(0, 0.06))
+    let_pass(chance.uniform(0, 0.06), "any moment")
     daemon.kill()
 
 

@@ -1,14 +1,13 @@
 """A writer that slept while another took its replica over, and while retention removed what would have told it so: the very
 key that it would put next is free again. It must look before it puts."""
 import signal
-import time
 
 import pytest
 
 from application import check
 from compare import copy_file
 from seawall import DONE, OTHER_WRITER, level_zero, objects
-from waiting import wait_until
+from waiting import let_pass, wait_until
 from walindex import freeze
 
 GRACE_S = 2
@@ -49,7 +48,7 @@ def test_a_writer_that_slept_longer_than_the_grace_period_puts_nothing_and_stops
     retain_newest(stage, keep=2)
     assert next_key not in level_zero(stage.replica), "the key is not free: nothing is tested"
     before = objects(stage.replica)
-    time.sleep(GRACE_S)   # longer than the proof that the sleeper has of its position is good for
+    let_pass(GRACE_S, "the proof that the sleeper has of its position is too old")
     sleeper.send(signal.SIGCONT)
     if committed == "after it woke":
         stage.writer(count=3).finish()

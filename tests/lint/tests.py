@@ -4,6 +4,8 @@
   - no test module imports another test module: helpers are in tests/support;
   - a module in tests/e2e is a test, or is conftest.py;
   - no C file of tests/ includes a .c file of another test;
+  - no test module calls time.sleep: waiting.py has what waits for an event, with a deadline;
+  - links in tests/README.md lead to files that exist;
   - no Python file of tests/ imports a name that it does not use.
 
 Exits 1 and names each line that breaks a rule."""
@@ -52,6 +54,20 @@ def sources_that_include_sources():
                 yield f"{path.relative_to(ROOT)}:{number}: includes {included.group(1)}: what tests share is in tests/support"
 
 
+def sleeps():
+    for path in sorted((TESTS / "e2e").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep"):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}: sleeps: wait for the event (waiting.wait_until), or say why (waiting.let_pass)"
+
+
+def dead_links():
+    page = TESTS / "README.md"
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        if not (page.parent / link).exists():
+            yield f"tests/README.md: links to {link}, which does not exist"
+
+
 def unused_imports():
     for path in modules():
         text = path.read_text()
@@ -64,7 +80,7 @@ def unused_imports():
 
 
 def main():
-    rules = (test_modules_that_import_tests, helpers_among_tests, sources_that_include_sources, unused_imports)
+    rules = (test_modules_that_import_tests, helpers_among_tests, sources_that_include_sources, sleeps, dead_links, unused_imports)
     found = [problem for rule in rules for problem in rule()]
     for problem in found:
         print(problem)

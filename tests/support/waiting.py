@@ -15,10 +15,10 @@ def figure(full, short):
     return max(1, int(scaled)) if isinstance(short, int) else scaled
 
 
-def wait_until(condition, seconds, what):
-    """Returns the first true value of `condition()`. Looks often at first, then every 20 ms."""
+def wait_until(condition, seconds, what, pause_max=0.02):
+    """Returns the first true value of `condition()`. Looks often at first, then every `pause_max` seconds. Fails after `seconds`."""
     end = time.monotonic() + seconds * PATIENCE
-    pause = 0.001
+    pause = min(0.001, pause_max)
     while True:
         value = condition()
         if value:
@@ -26,7 +26,13 @@ def wait_until(condition, seconds, what):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds * PATIENCE:g} s: {what}")
         time.sleep(pause)
-        pause = min(pause * 2, 0.02)
+        pause = min(pause * 2, pause_max)
+
+
+def let_pass(seconds, why):
+    """For rules in which time itself is the event: an age, a grace period, any moment. Never for what can be waited for."""
+    assert why
+    time.sleep(seconds)
 
 
 def stays_true(condition, seconds, what):
