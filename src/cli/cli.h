@@ -30,8 +30,8 @@ extern const struct command replicate_command, snapshot_command, restore_command
 
 /* ---- the command line */
 
-/* Parses the arguments of a command into `request`, which must hold the defaults. True: run the command. False: return
- * *ret_code; the help text or an error was printed. */
+/* Parses the arguments of a command into `request`, which must hold the defaults. True: run the command. False:
+ * return *ret_code; the help text or an error was printed. */
 bool cli_parse(const struct command *c, int argc, char **argv, void *request, int *ret_code);
 
 /* Prints an error in the command line with the hint to read the help text, and returns EXIT_USAGE. */

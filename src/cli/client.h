@@ -6,10 +6,11 @@
 
 #define CLIENT_NEVER INT64_MAX /* no time limit */
 
-/* Sends a command to the daemon of the database at `db` (links are followed) and waits up to `timeout_ms`, or CLIENT_NEVER,
- * for the answer. The caller frees *ret_answer with json_free. SIGINT and SIGTERM are caught during the call.
- * ERR_BUSY: no daemon answers here; the message says why, with a hint. ERR_TIMEOUT: no answer in time. ERR_CANCELED: a
- * signal. ERR_IO: the daemon ended. ERR_REMOTE: the daemon refused. ERR_CORRUPT: the answer is not JSON. */
+/* Sends a command to the daemon of the database at `db` (links are followed) and waits up to `timeout_ms`, or
+ * CLIENT_NEVER, for the answer. The caller frees *ret_answer with json_free. SIGINT and SIGTERM are caught during
+ * the call. ERR_BUSY: no daemon answers here; the message says why, with a hint. ERR_TIMEOUT: no answer in time.
+ * ERR_CANCELED: a signal. ERR_IO: the daemon ended. ERR_REMOTE: the daemon refused. ERR_CORRUPT: the answer is
+ * not JSON. */
 int client_ask(const char *db, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e) MUST_CHECK;
 

@@ -1,8 +1,8 @@
-/* cli/completion.c - `seawall completion SHELL`: prints a script that completes the command line, made from the tables of
- * the commands.
+/* cli/completion.c - `seawall completion SHELL`: prints a script that completes the command line, made from the
+ * tables of the commands.
  *
- * The name of a value decides how it is completed: FILE, PATH and DIR by file names; "a|b|NAME" by its lower-case words;
- * anything else not at all. Words are completed by file names, or by their choices. */
+ * The name of a value decides how it is completed: FILE, PATH and DIR by file names; "a|b|NAME" by its lower-case
+ * words; anything else not at all. Words are completed by file names, or by their choices. */
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "storage/open.h"

@@ -101,9 +101,9 @@ const struct flag *command_flag(const struct command *c, size_t index);
 /* The option of config/options.h at `index` among those that the command takes. NULL: there are no more. */
 const struct option_spec *command_option(const struct command *c, size_t index);
 
-/* Parses the arguments of a command into `request`, which must hold the defaults; it may be NULL for a command without flags,
- * words and options. Texts in it point into `argv`.
- * `ret_help`: --help was given; then needed words may be missing. ERR_CONFIG: the message says what is wrong. */
+/* Parses the arguments of a command into `request`, which must hold the defaults; it may be NULL for a command
+ * without flags, words and options. Texts in it point into `argv`. `ret_help`: --help was given; then needed
+ * words may be missing. ERR_CONFIG: the message says what is wrong. */
 int flags_parse(const struct command *c, int argc, char **argv, void *request, bool *ret_help,
                 struct err *e) MUST_CHECK;
 

@@ -55,8 +55,8 @@ static void print_beside(const char *left, int column, const char *text)
     print_wrapped(column, text);
 }
 
-/* Prints one part of a synopsis, on a new line if it does not fit. `column`: where the line ends so far; returns the new
- * one. */
+/* Prints one part of a synopsis, on a new line if it does not fit. `column`: where the line ends so far; returns
+ * the new one. */
 static int print_part(int indent, int column, const char *part)
 {
     int width = 1 + (int)strlen(part);

@@ -1,7 +1,7 @@
 /* cli/list.c - `seawall list`.
  *
- * A replica can have more restore points than fit into memory, but not more objects. So each point is printed as soon as it
- * is found, and JSON is printed by hand: no text in it needs escapes. */
+ * A replica can have more restore points than fit into memory, but not more objects. So each point is printed as
+ * soon as it is found, and JSON is printed by hand: no text in it needs escapes. */
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/hash.h"

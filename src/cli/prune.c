@@ -44,7 +44,8 @@ static const struct config_db *find_db(const struct config *file, const char *wo
     return found;
 }
 
-/* Completes the request with URL and policy. `file`: NULL if there is none. Options of the command line take precedence. */
+/* Completes the request with URL and policy. `file`: NULL if there is none. Options of the command line take
+ * precedence. */
 static int complete(struct request *r, const struct config *file, struct err *e)
 {
     const char *word = r->url;
@@ -157,7 +158,8 @@ static int prune_once(const struct request *r, struct outcome *o, struct err *e)
     return rc;
 }
 
-/* Tries again while another process deletes: ERR_BUSY is returned only before the decision, so nothing was deleted yet. */
+/* Tries again while another process deletes: ERR_BUSY is returned only before the decision, so nothing was
+ * deleted yet. */
 static int prune(const struct request *r, struct outcome *o, struct err *e)
 {
     int rc = prune_once(r, o, e);

@@ -18,8 +18,8 @@ struct request {
     struct given_options options;
 };
 
-/* Makes the configuration of the daemon from the command line, which comes first, and the file. `file`: NULL if there is
- * none. The result points into both and into `r`. */
+/* Makes the configuration of the daemon from the command line, which comes first, and the file. `file`: NULL if
+ * there is none. The result points into both and into `r`. */
 static int complete(struct request *r, const struct config *file, struct replicate_config *ret_config, struct err *e)
 {
     const struct config_db *db = NULL;

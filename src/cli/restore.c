@@ -1,5 +1,6 @@
 /* cli/restore.c - `seawall restore`. */
 #include "restore/restore.h"
+
 #include "base/clock.h"
 #include "base/units.h"
 #include "base/when.h"
@@ -13,11 +14,13 @@
 #include <unistd.h>
 
 #define JOBS_MAX 64
-#define BAR_AFTER_MS 1000
+#define BAR_AFTER_MS 1000 /* a shorter restore shows no bar */
 #define BAR_WIDTH 30
 
+/* The progress bar, on stderr. */
 struct bar {
-    bool wanted, shown;
+    bool wanted; /* stderr is a terminal */
+    bool shown;  /* its line has to be ended */
     int64_t started_ms;
 };
 
@@ -52,7 +55,7 @@ static void print_whole(const struct restore_options *o, const struct restore_re
            o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages,
            r->objects, cli_plural(r->objects), fetched);
     if (r->not_delta[0])
-        printf("not in place, but whole: %s\n", r->not_delta);
+        printf("restored whole, not in place: %s\n", r->not_delta);
 }
 
 static void print_delta(const struct restore_options *o, const struct restore_result *r)
@@ -69,9 +72,10 @@ static void print_delta(const struct restore_options *o, const struct restore_re
     else
         printf("restored txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place, fetched %s\n",
                r->record.txid, when, size, r->record.pages, d->rewritten, written, fetched);
-    printf("pages that stay: %s\n", d->by_state_file ? "as the state file says" : "all were read and compared");
+    printf("unchanged pages: %s\n", d->by_state_file ? "as the state file says" : "all were read and compared");
     if (d->unsettled)
-        printf("not counted: what the -wal or -journal of '%s' holds, which SQLite would complete first\n", o->path);
+        printf("not counted: transactions in the -wal or -journal of '%s', which SQLite would complete first\n",
+               o->path);
 }
 
 static void print_restored(const struct restore_options *o, const struct restore_result *r)
@@ -89,32 +93,32 @@ static void print_restored(const struct restore_options *o, const struct restore
         printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                r->newest_txid);
     if (r->undo && !(o->flags & RESTORE_DRY_RUN))
-        printf("what was there is kept: 'seawall restore --undo -o %s' puts it back\n", o->path);
+        printf("the old state is kept: 'seawall restore --undo -o %s' puts it back\n", o->path);
 }
 
 static void print_undone(const struct undo_options *o, const struct undo_result *r)
 {
     char size[32], undone[64] = "", now[64] = "";
     if (r->whole) {
-        printf("undone: the database that was replaced is back at '%s'\n", o->path);
+        printf("undid the restore: the database that was replaced is back at '%s'\n", o->path);
     } else {
         units_format_size((uint64_t)r->pages * r->page_size, size);
         if (r->txid_undone)
             snprintf(undone, sizeof undone, " of txid %" PRIu64, r->txid_undone);
         if (r->txid)
             snprintf(now, sizeof now, ", as of txid %" PRIu64, r->txid);
-        printf("undone, the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten,
+        printf("undid the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten,
                now);
     }
     if (o->flags & UNDO_KEEP)
-        printf("what was there is kept: the same once more undoes this\n");
+        printf("the other state is kept: the same command undoes this\n");
 }
 
 static int print_result(const struct restore_options *o, const struct restore_result *r)
 {
     switch (r->outcome) {
     case RESTORE_NOTHING_TO_DO:
-        printf("nothing to do: '%s' is there already\n", o->path);
+        printf("nothing to do: '%s' exists already\n", o->path);
         return EXIT_NOTHING_TO_DO;
     case RESTORE_NO_REPLICA:
         printf("nothing restored, there is no replica: %s\n", r->no_replica);

@@ -1,5 +1,5 @@
-/* cli/snapshot.c - `seawall snapshot`: a run of the daemon that ends when the replicas are up to date, for cron. It prints
- * one line for each database; warnings and errors go to stderr. */
+/* cli/snapshot.c - `seawall snapshot`: a run of the daemon that ends when the replicas are up to date, for cron.
+ * It prints one line for each database; warnings and errors go to stderr. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -35,7 +35,7 @@ struct request {
 
 /* ---- one database */
 
-/* Prints the line of a database that succeeded in at least one replica. An error that ends the run is printed elsewhere. */
+/* Prints the line of a database, if its transactions are durable in at least one replica. */
 static void tell(const char *db_path, const struct replicate_summary *s, int64_t ms)
 {
     char where[64], bytes[32];
@@ -55,7 +55,9 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
     fflush(stdout);
 }
 
-/* ---- when another process has the database */
+/* ---- when another process has the database
+ *
+ * If that process is a daemon, it is asked to do the work. */
 
 static int ask(const struct replicate_config *c, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e)
@@ -69,8 +71,8 @@ static int ask(const struct replicate_config *c, const char *command, int64_t ti
         e, "a daemon keeps its replicas up to date by itself; if it is a snapshot or a restore, try again later");
 }
 
-/* Whether a status lists the replica. `shown`: its URL as store_check shows it. The URLs of the status need no store_check:
- * they have what the daemon found in its own environment. */
+/* Whether a status lists the replica. `shown`: its URL as store_check shows it. The URLs of the status need no
+ * store_check: they have what the daemon found in its own environment. */
 static bool daemon_has(const struct json *status, const char *shown)
 {
     const struct json *replicas = json_get(status, "replicas");
@@ -85,7 +87,7 @@ static bool daemon_has(const struct json *status, const char *shown)
     return false;
 }
 
-/* Checks that the daemon has every replica of the request: it can vouch for no others. */
+/* Checks that the daemon has every replica of the request: it knows nothing of others. */
 static int check_replicas(const struct replicate_config *c, struct err *e)
 {
     struct json *status = NULL;
@@ -128,7 +130,7 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
 
 static int fail(const char *db_path, struct err *e)
 {
-    if (!strstr(e->msg, db_path)) /* a file can have several databases */
+    if (!strstr(e->msg, db_path)) /* say which database of the file */
         err_wrap(e, "database '%s'", db_path);
     return cli_fail_shipping(e);
 }

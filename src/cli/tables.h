@@ -1,4 +1,5 @@
-/* cli/tables.h - `seawall help --tables`: commands, options and keys of URLs as JSON, for the check of the man page. */
+/* cli/tables.h - `seawall help --tables`: commands, options and keys of URLs as JSON, for the check of the man
+ * page. */
 #ifndef SEAWALL_CLI_TABLES_H
 #define SEAWALL_CLI_TABLES_H
 

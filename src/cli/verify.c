@@ -44,7 +44,7 @@ static int verify(const struct request *r, struct outcome *o, struct err *e)
     return rc;
 }
 
-/* ---- --restore */
+/* ---- with --restore */
 
 static void remove_folder(const char *path)
 {
@@ -73,8 +73,8 @@ static int restore_into(const char *folder, const struct request *r, struct outc
     return restore_run(&options, &o->restore, e);
 }
 
-/* Restores into a temporary folder. If the replica is the reason for a failure, the failure is a problem to report; any
- * other reason is an error. */
+/* Restores into a temporary folder. If the replica is the reason for a failure, the failure is a problem to
+ * report; any other reason is an error. */
 static int try_restore(const struct request *r, struct outcome *o, struct err *e)
 {
     char folder[PATH_TEXT_MAX];
@@ -138,7 +138,7 @@ static void print_text(const struct request *r, const struct outcome *o)
         char orphaned[32];
         units_format_size(v->orphan_bytes, orphaned);
         printf("%" PRIu64 " object%s, %s, that %s\n", v->orphans, cli_plural(v->orphans), orphaned,
-               problems_of(o) ? "nothing sound names" : "no restore point needs");
+               problems_of(o) ? "no sound object refers to" : "no restore point needs");
     }
     if (v->foreign > 0)
         printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, cli_plural(v->foreign),

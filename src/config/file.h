@@ -11,7 +11,8 @@
  *   url = s3://bucket/app
  *   endpoint = https://s3.example.com      a key of s3:// URLs
  *
- * Reading is strict: an unknown section or key, a key given twice, an invalid value is an error with file and line. */
+ * Reading is strict: an unknown section or key, a key given twice, an invalid value is an error with file and
+ * line. */
 #ifndef SEAWALL_CONFIG_FILE_H
 #define SEAWALL_CONFIG_FILE_H
 
@@ -46,9 +47,9 @@ struct config {
     size_t replica_count;
 };
 
-/* Reads a configuration file. The caller frees *ret_config with config_free.
- * `parameter_known`: whether `url` may have the parameter `name`; with `url` NULL, whether the URLs of any kind of store may.
- * ERR_NOTFOUND: the file does not exist. ERR_CONFIG: it is wrong; the message has file and line. ERR_IO, ERR_NOMEM. */
+/* Reads a configuration file. The caller frees *ret_config with config_free. `parameter_known`: whether `url` may
+ * have the parameter `name`; with `url` NULL, whether the URLs of any kind of store may. ERR_NOTFOUND: the file
+ * does not exist. ERR_CONFIG: it is wrong; the message has file and line. ERR_IO, ERR_NOMEM. */
 int config_read(const char *path, bool (*parameter_known)(const char *url, const char *name),
                 struct config **ret_config, struct err *e) MUST_CHECK;
 void config_free(struct config *c); /* NULL is allowed */
@@ -64,9 +65,9 @@ int config_find_db(const struct config *c, const char *path, const struct config
 /* The [replica] section whose URL this is. NULL: the URL was written in a [db] section. */
 const struct config_replica *config_replica_of(const struct config *c, const char *url);
 
-/* Finds the URL that a word of the command line means: the name of a replica, the path of a database (its first replica), a
- * URL, or the path of a folder; with `word` NULL the first replica of the only database. *ret_url belongs to `c`, or is
- * `word`. ERR_CONFIG: the word is none of these. */
+/* Finds the URL that a word of the command line means: the name of a replica, the path of a database (its first
+ * replica), a URL, or the path of a folder; with `word` NULL the first replica of the only database. *ret_url
+ * belongs to `c`, or is `word`. ERR_CONFIG: the word is none of these. */
 int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e) MUST_CHECK;
 
 #endif
