@@ -132,7 +132,7 @@ def circles():
 
 
 def main():
-    found = [problem for rule in (arrows, libraries, banned_calls) for problem in rule()]
+    found = [problem for rule in (arrows, circles, libraries, banned_calls) for problem in rule()]
     for problem in found:
         print(problem)
     print(f"lint: rooms and arrows: {len(found)} problems")
