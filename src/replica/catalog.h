@@ -1,5 +1,5 @@
-/* replica/catalog.h - which objects a replica has: one listing, sorted by kind. Records are fetched when catalog_load asks for
- * them. */
+/* replica/catalog.h - which objects a replica has: one listing, sorted by kind. Records are fetched when
+ * catalog_load asks for them. */
 #ifndef SEAWALL_REPLICA_CATALOG_H
 #define SEAWALL_REPLICA_CATALOG_H
 
@@ -33,13 +33,13 @@ struct catalog {
     int64_t identity_time_ms;
     uint64_t objects, bytes; /* of the five lists and seawall.json together */
     uint64_t foreign;        /* listed objects that do not belong to a replica */
-    bool
-        in_order; /* the store listed the replica's keys in ascending order, each once. If false, do not search the lists */
-    size_t records_kept; /* commit records in all loaded segments together */
+    bool in_order;           /* the listing had our keys in ascending order, each once; otherwise a search may fail */
+    size_t records_kept;     /* commit records in all loaded segments together */
 };
 
 /* Lists the replica and reads seawall.json. `store` and `codec` must outlive the catalog.
- * ERR_NOTFOUND: the place has no object of a replica. ERR_CORRUPT: it has objects, but no seawall.json, or a damaged one.
+ * ERR_NOTFOUND: the place has no object of a replica. ERR_CORRUPT: it has objects, but no seawall.json, or a
+ * damaged one.
  * ERR_GONE: seawall.json was listed, but no longer exists. After an error the catalog is empty. */
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 
@@ -50,15 +50,18 @@ int catalog_list(struct catalog *c, struct store *store, struct codec *codec, st
 void catalog_release(struct catalog *c);
 
 /* Fetches o->segment, if it is not loaded yet. `o` must be a segment or a marker of this catalog.
- * ERR_CORRUPT: the object is damaged, or is not the one that its key says. ERR_GONE: it was listed, but no longer exists. */
+ * ERR_CORRUPT: the object is damaged, or is not the one that its key says. ERR_GONE: it was listed, but no longer
+ * exists. */
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
 
-/* For code that goes through all objects. Frees o->segment if the catalog keeps more than CATALOG_RECORDS_MAX records. So memory
- * grows with the number of objects, not with the number of commits. catalog_load fetches the segment again. */
+/* For code that goes through all objects. Frees o->segment if the catalog keeps more than CATALOG_RECORDS_MAX
+ * records. So memory grows with the number of objects, not with the number of commits. catalog_load fetches the
+ * segment again. */
 #define CATALOG_RECORDS_MAX (1u << 20) /* 32 MiB */
 void catalog_spare(struct catalog *c, struct catalog_object *o);
 
-/* Tells the store that the level-0 objects with `after` < min <= `upto` will be loaded soon. Only a hint: nothing is reported. */
+/* Tells the store that the level-0 objects with `after` < min <= `upto` will be loaded soon. Only a hint: nothing
+ * is reported. */
 void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);
 
 /* ---- level 0, then levels, as one list of all segments */

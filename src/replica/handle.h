@@ -1,5 +1,5 @@
-/* replica/handle.h - an open replica: its store, the codec that reads its objects, and its catalog. Every command and job that
- * reads a replica opens it here. */
+/* replica/handle.h - an open replica: its store, the codec that reads its objects, and its catalog. Every command
+ * and job that reads a replica opens it here. */
 #ifndef SEAWALL_REPLICA_HANDLE_H
 #define SEAWALL_REPLICA_HANDLE_H
 
@@ -27,8 +27,8 @@ int replica_handle_open(struct replica_handle *r, const char *url, const struct 
 /* A handle over a store and a codec that the caller keeps and closes itself, after replica_handle_close. */
 struct replica_handle replica_handle_borrow(struct store *store, struct codec *codec);
 
-/* Lists the replica into `catalog`, in place of the listing before. The handle must be open. Errors are those of catalog_open;
- * then `catalog` is empty. */
+/* Lists the replica into `catalog`, in place of the listing before. The handle must be open. Errors are those of
+ * catalog_open; then `catalog` is empty. */
 int replica_handle_list(struct replica_handle *r, struct err *e) MUST_CHECK;
 
 /* Releases the catalog, and the store and codec that the handle owns. A zeroed handle is allowed. */

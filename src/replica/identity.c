@@ -28,7 +28,7 @@ static int parse_identity(const struct buf *text, struct replica_identity *ret_i
     else if (!encryption || strcmp(encryption, "none") != 0)
         rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': encrypted in a way that this program can't read");
     else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))
-        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': no database id");
+        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': it has no database id");
     json_get_number(j, "created", &id.created_ms);
     json_free(j);
     if (rc == 0)

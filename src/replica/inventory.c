@@ -1,14 +1,15 @@
 /* replica/inventory.c
  *
- * The lists of the catalog are in the order of keys. So markers and chunks of a base stand together, and what a marker or manifest
- * names is found by halving. */
+ * The lists of the catalog are in the order of keys. So markers and chunks of all bases are found in one pass
+ * through both lists. */
 #include "replica/inventory.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what is named */
+/* ---- named objects */
 
 static int compare_uids(const struct uid *a, const struct uid *b)
 {
@@ -22,7 +23,8 @@ static int compare_bases(const struct name *a, const struct name *b)
     return compare_uids(&a->run, &b->run);
 }
 
-/* Notes the objects that this one names. False: one of them is not there, or has another size. */
+/* Notes the objects that this marker or manifest names. Returns false if one of them does not exist or has another
+ * size. */
 static bool note_named(struct inventory *v, const struct segment *s)
 {
     const struct segment_info *i = &s->trailer.info;
@@ -42,7 +44,7 @@ static bool note_named(struct inventory *v, const struct segment *s)
     return all;
 }
 
-/* Of a segment or marker. 0: it can be read, or it is damaged: then o->segment is NULL. */
+/* Loads a segment or marker. A damaged one is not an error: o->segment is NULL then. */
 static int load(struct inventory *v, struct catalog_object *o, struct err *e)
 {
     if (catalog_load(v->catalog, o, e) == 0)
@@ -68,7 +70,7 @@ static int add_marker(struct inventory *v, struct inventory_base *b, struct cata
     return 0;
 }
 
-/* A base is what has the same start and run: chunks, marker, or both. */
+/* A base is made of the chunks and the marker with the same start and run. One of the two may be missing. */
 static int take_bases(struct inventory *v, struct err *e)
 {
     struct catalog *c = v->catalog;
@@ -114,7 +116,7 @@ static int take_levels(struct inventory *v, struct err *e)
             l->last_txid = last;
         l->bytes += o->size;
     }
-    if (head && load(v, head, e)) /* how far it goes is not in its name */
+    if (head && load(v, head, e)) /* its last txid is not in its key */
         return -1;
     if (head && head->segment)
         v->levels[0].last_txid = head->segment->trailer.info.max;
@@ -226,6 +228,7 @@ static void tell_identity(struct teller *t)
 int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e)
 {
     struct catalog *c = v->catalog;
+    assert(c && v->bases);
     struct teller t = {.v = v, .fn = fn, .context = context};
     size_t k = 0;
     for (size_t i = 0; !t.stopped && i < catalog_segment_count(c); i++)

@@ -1,7 +1,7 @@
-/* replica/inventory.h - what a replica consists of, for people: its bases, its levels, its objects one by one.
+/* replica/inventory.h - for people: the bases of a replica, its levels, and its objects one by one.
  *
- * It judges by the listing, by the markers and manifests that name other objects, and, object by object, by trailers. Whether pages
- * are whole is not looked at. */
+ * It goes by the listing, by the markers and manifests that name other objects, and for single objects by their
+ * trailers. It does not check pages. */
 #ifndef SEAWALL_REPLICA_INVENTORY_H
 #define SEAWALL_REPLICA_INVENTORY_H
 
@@ -11,15 +11,16 @@
 
 enum inventory_state {
     INVENTORY_COMPLETE,
-    INVENTORY_NOT_COMPLETE, /* no marker: it is under way, or was never completed */
-    INVENTORY_LACKS_CHUNKS, /* the marker names chunks that are not there, or have another size */
+    INVENTORY_NOT_COMPLETE, /* there is no marker: the base is still written, or was never completed */
+    INVENTORY_LACKS_CHUNKS, /* the marker names chunks that do not exist or have another size */
     INVENTORY_DAMAGED,      /* the marker can't be read */
 };
 
 struct inventory_base {
-    uint64_t start, max; /* max: only if the marker could be read */
+    uint64_t start;
+    uint64_t max; /* 0 if the marker can't be read */
     struct uid run;
-    int64_t time_ms; /* when the marker was written; without one, when the store got the last chunk */
+    int64_t time_ms; /* when the marker was written; without a marker, when the store received the last chunk */
     uint64_t bytes;  /* of chunks and marker */
     size_t chunks;
     enum inventory_state state;
@@ -30,40 +31,42 @@ struct inventory_level {
     uint64_t first_txid, last_txid;
 };
 
-/* What a marker or manifest says of the object it names. */
+/* What a marker or manifest says about an object that it names. */
 struct inventory_naming {
     bool named;
     uint64_t min, max;
 };
 
 struct inventory {
-    struct catalog *catalog; /* borrowed */
-    struct inventory_base *bases;
+    struct catalog *catalog;      /* borrowed */
+    struct inventory_base *bases; /* owned; ascending start, run */
     size_t base_count;
     struct inventory_level levels[INVENTORY_LEVELS];
     uint64_t parts, part_bytes;
-    struct inventory_naming *chunk_names, *part_names; /* as the lists of the catalog */
-    bool unreadable;                                   /* a marker or segment: what it names is not known */
+    struct inventory_naming *chunk_names, *part_names; /* owned; in the order of the catalog's lists */
+    bool unreadable; /* a segment or marker can't be read, so the objects that it names are not known */
 };
 
-/* Reads markers and the newest level-0 object. */
+/* Takes the inventory of an open catalog, which must outlive it. Loads the markers and the newest object of level
+ * 0. Damaged ones are not errors. */
 int inventory_take(struct inventory *v, struct catalog *c, struct err *e) MUST_CHECK;
-void inventory_release(struct inventory *v);
+void inventory_release(struct inventory *v); /* a zeroed inventory is allowed */
 
 struct inventory_object {
     char key[NAME_MAX_BYTES];
     enum name_kind kind; /* NAME_OTHER: seawall.json */
     unsigned level;
-    uint64_t min, max; /* txids, of a base from its start; 0: not known */
-    int64_t time_ms;   /* when it was written, as it says; chunks and parts: when the store got them */
+    uint64_t min, max; /* txids; of a base from its start; 0: not known */
+    int64_t time_ms;   /* when it was written, by its trailer; of chunks and parts, when the store received it */
     uint64_t size;
     uint32_t flags; /* enum segment_flags */
-    bool damaged;   /* its trailer or records can't be read, or it is gone by now */
-    bool orphan;    /* a part or chunk that no manifest or marker names */
-    bool unknown;   /* the same, but one that may name it can't be read */
+    bool damaged;   /* its trailer or records can't be read, or it no longer exists */
+    bool orphan;    /* a chunk or part that no marker or manifest names */
+    bool unknown;   /* the same, but a marker or manifest that may name it can't be read */
 };
 
-/* Every object of the replica, in the order of their keys, seawall.json last. Reads each segment. `fn` returns non-zero to stop. */
+/* Calls `fn` for each object of the replica, in the order of their keys, seawall.json last, until it returns
+ * non-zero. Loads each segment. `v` must have been taken. */
 typedef int inventory_object_fn(void *context, const struct inventory_object *object);
 int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e) MUST_CHECK;
 

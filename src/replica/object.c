@@ -96,5 +96,5 @@ int object_load_level0(struct store *store, uint64_t min, struct codec *codec, s
     if (object_fits_name(&name, &ret_segment->trailer.info))
         return 0;
     segment_release(ret_segment);
-    return err_set(e, ERR_CORRUPT, 0, "object '%s' is not the segment that its name says", key);
+    return err_set(e, ERR_CORRUPT, 0, "object '%s' is not the segment that its key says", key);
 }

@@ -1,7 +1,7 @@
 /* replica/object.h - objects of a replica, fetched and decoded.
  *
- * One read of the last 64 KiB gets all of a small object, and the records and index of most large ones. A larger index takes a second
- * read. */
+ * One read of the last 64 KiB gets all of a small object, and the records and index of most large ones. A larger
+ * index takes a second read. */
 #ifndef SEAWALL_REPLICA_OBJECT_H
 #define SEAWALL_REPLICA_OBJECT_H
 
@@ -23,9 +23,10 @@ struct object_reader {
     uint64_t size;    /* after object_read: bytes of the whole object */
 };
 
-/* Reads at least the last `tail_bytes` bytes of the object, and decodes its trailer and the sections that `want` names. The caller
- * releases *ret_segment.
- * ERR_CORRUPT, with the key in the message: it is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE: as from the store. */
+/* Reads at least the last `tail_bytes` bytes of the object, and decodes its trailer and the sections that `want`
+ * names. The caller releases *ret_segment.
+ * ERR_CORRUPT, with the key in the message: it is not a whole object. ERR_NOTFOUND, ERR_IO, ERR_REMOTE: as from
+ * the store. */
 int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want want, struct segment *ret_segment,
                 struct err *e) MUST_CHECK;
 

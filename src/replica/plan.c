@@ -244,7 +244,8 @@ static int walk_to_target(struct walk *w, struct err *e)
 
 /* ---- where the walk starts */
 
-/* Do the chunks of a base cover all its pages? A base that was begun while nothing was known of the database could have none. */
+/* Do the chunks of a base cover all its pages? A base that was begun while nothing was known of the database could
+ * have none. */
 static bool chunks_fill_base(const struct segment *marker)
 {
     uint64_t next = 1;
@@ -288,8 +289,8 @@ static int plan_from_base(struct walk w, struct catalog_object *marker, bool *re
     return walk_to_target(&w, e);
 }
 
-/* From the newest base that leads to the target. *ret_done: one does. If none does, the error explains why: damage is preferred to
- * a missing segment, the newest base to older ones. */
+/* From the newest base that leads to the target. *ret_done: one does. If none does, the error explains why: damage
+ * is preferred to a missing segment, the newest base to older ones. */
 static int plan_from_bases(const struct walk *w, bool *ret_done, struct err *ret_why, struct err *e)
 {
     *ret_done = false;

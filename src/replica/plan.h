@@ -1,21 +1,22 @@
-/* replica/plan.h - which objects of a replica give the database as it was after one transaction. Restore, attach, retention and
- * verify use the same plan.
+/* replica/plan.h - which objects of a replica give the database as it was after one transaction. Restore, attach,
+ * retention and verify use the same plan.
  *
  * The plan for txid t:
  *   1. t must have a commit record, in level 0 or at the end of a compacted segment.
- *   2. Start at the newest base with max <= t. If no way leads from it to t, start at the next older base; then at the empty state
- *      0; then at each from_empty segment, the newest first.
- *   3. `pos` is the txid reached so far; at a base, its start. While pos < t, take a segment with min <= pos + 1 and max > pos. It
- *      must have max <= t, or be a full segment of level 0 that records t. Of several take the one that reaches furthest; of those
- *      that reach equally far, the one of the highest level. If there is none, go back to 2.
+ *   2. Start at the newest base with max <= t. If no way leads from it to t, start at the next older base; then at
+ *      the empty state 0; then at each from_empty segment, the newest first.
+ *   3. `pos` is the txid reached so far; at a base, its start. While pos < t, take a segment with min <= pos + 1
+ *      and max > pos. It must have max <= t, or be a full segment of level 0 that records t. Of several take the
+ *      one that reaches furthest; of those that reach equally far, the one of the highest level. If there is none,
+ *      go back to 2.
  *   4. If the segment begins right after pos, its checksum_before must be the checksum of the state at pos.
- *   5. First look for a plan whose objects have all their parts and chunks in the listing. Only if there is none, allow others too:
- *      the restore then fails and names the missing object.
- * A from_empty segment drops everything that the plan has so far. A base_only segment holds no pages: no plan goes through it, only
- * a base that starts at or after its end leads past it.
+ *   5. First look for a plan whose objects have all their parts and chunks in the listing. Only if there is none,
+ *      allow others too: the restore then fails and names the missing object.
+ * A from_empty segment drops everything that the plan has so far. A base_only segment holds no pages: no plan goes
+ * through it, only a base that starts at or after its end leads past it.
  *
- * The sources give the target as follows. Of each page take the newest image or zero version that is not after t, then the patches
- * after that version in ascending order. */
+ * The sources give the target as follows. Of each page take the newest image or zero version that is not after t,
+ * then the patches after that version in ascending order. */
 #ifndef SEAWALL_REPLICA_PLAN_H
 #define SEAWALL_REPLICA_PLAN_H
 
@@ -40,14 +41,16 @@ struct plan {
     struct uid database; /* id of the replica */
 };
 
-/* Makes the plan for `txid`. 0 is the empty state, whose plan has no sources. Loads the segments and markers that it looks at.
- * ERR_NOTFOUND: `txid` is not a restore point, or no way leads to it. ERR_CORRUPT: objects on the way are damaged or contradict
- * each other. Damaged objects are skipped where another way exists. */
+/* Makes the plan for `txid`. 0 is the empty state, whose plan has no sources. Loads the segments and markers that
+ * it looks at.
+ * ERR_NOTFOUND: `txid` is not a restore point, or no way leads to it. ERR_CORRUPT: objects on the way are damaged
+ * or contradict each other. Damaged objects are skipped where another way exists. */
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p); /* a zeroed plan is allowed */
 
 /* Builds the map of the plan's target, hash and txid of each page, from the indexes of the sources alone.
- * ERR_CORRUPT: the hashes do not give the database checksum of the target. ERR_GONE: a source was listed, but no longer exists. */
+ * ERR_CORRUPT: the hashes do not give the database checksum of the target. ERR_GONE: a source was listed, but no
+ * longer exists. */
 int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e) MUST_CHECK;
 
 /* Finds the commit record of `txid`. `txid` must not be 0. ERR_NOTFOUND: no object records it. */
@@ -56,7 +59,8 @@ int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret
 /* Does a segment record each of its commits? Otherwise it records only its last one. */
 bool plan_records_all(const struct segment_info *i);
 
-/* Does this error end the search for a way, whatever other objects there are? Otherwise the object that gave it is skipped. */
+/* Does this error end the search for a way, whatever other objects there are? Otherwise the object that gave it is
+ * skipped. */
 bool plan_must_stop(const struct err *e);
 
 #endif

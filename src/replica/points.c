@@ -1,11 +1,11 @@
 /* replica/points.c
  *
- * From one start, a state p can be reached if it is the end of a segment that begins at most one after a reachable state. If the
- * segments are taken in ascending order of their ends, one pass finds all such states: every reachable state before an end is known
- * by then.
+ * From one start, a state p can be reached if it is the end of a segment that begins at most one after a reachable
+ * state. If the segments are taken in ascending order of their ends, one pass finds all such states: every
+ * reachable state before an end is known by then.
  *
- * Of the points of a segment, a start reaches all from some txid on. So one number for each segment holds the result for all starts,
- * however many points there are. Records are read afterwards, segment by segment. */
+ * Of the points of a segment, a start reaches all from some txid on. So one number for each segment holds the
+ * result for all starts, however many points there are. Records are read afterwards, segment by segment. */
 #include "replica/points.h"
 
 #include "base/clock.h"
@@ -53,8 +53,8 @@ static int by_end(const void *a, const void *b)
     return (x->level > y->level) - (x->level < y->level);
 }
 
-/* If several segments record the same point, the one that says most comes first: the one with more points, then the one whose point
- * stands for fewer commits. */
+/* If several segments record the same point, the one that says most comes first: the one with more points, then
+ * the one whose point was stored for fewer commits. */
 static int by_first(const void *a, const void *b)
 {
     const struct stretch *x = a, *y = b;
@@ -127,8 +127,8 @@ static const struct reach *find_recording(const struct history *h, uint64_t txid
     return NULL;
 }
 
-/* Notes what a base leads to. A base that was written while nothing was committed (its start is its max) is a restore point by
- * itself, if a segment has the record of that txid. */
+/* Notes what a base leads to. A base that was written while nothing was committed (its start is its max) is a
+ * restore point by itself, if a segment has the record of that txid. */
 static int sweep_base(struct catalog *c, struct history *h, struct catalog_object *marker, struct err *e)
 {
     if (catalog_load(c, marker, e))
@@ -263,7 +263,8 @@ static int note_nearest(void *context, const struct commit_record *record)
     return 0;
 }
 
-/* Adds the nearest restore points to the error, from all objects: retention has removed what level 0 had at `txid`. */
+/* Adds the nearest restore points to the error, from all objects: retention has removed what level 0 had at
+ * `txid`. */
 static int hint_from_all(struct catalog *c, uint64_t txid, struct err *e)
 {
     struct nearest n = {.txid = txid};
@@ -311,8 +312,8 @@ static int note_newest(void *context, const struct commit_record *record)
     return 0;
 }
 
-/* *ret_waits: what comes after `txid` can't be restored only because a base is not complete yet. Otherwise objects are missing or
- * were overwritten. */
+/* *ret_waits: what comes after `txid` can't be restored only because a base is not complete yet. Otherwise objects
+ * are missing or were overwritten. */
 static int look_for_base_to_come(struct catalog *c, uint64_t txid, bool *ret_waits, struct err *e)
 {
     *ret_waits = false;
@@ -392,8 +393,9 @@ static bool is_before_gap(const struct catalog *c, size_t next)
     return false;
 }
 
-/* The last commit of level 0 that is not later than `time_ms`. Times never fall, so a dozen objects are read, however long the
- * history is. *ret_txid is 0 if level 0 does not have that commit, an object on the way can't be read, or level 0 has a gap there. */
+/* The last commit of level 0 that is not later than `time_ms`. Times never fall, so a dozen objects are read,
+ * however long the history is. *ret_txid is 0 if level 0 does not have that commit, an object on the way can't be
+ * read, or level 0 has a gap there. */
 static int find_in_level0(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struct err *e)
 {
     struct err failed = {.code = ERR_NONE};

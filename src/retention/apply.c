@@ -14,7 +14,8 @@ struct removal {
     uint64_t bytes; /* of these objects */
 };
 
-/* A decision relies on objects that another prune may delete later. When too much time has passed, the decision may be wrong. */
+/* A decision relies on objects that another prune may delete later. When too much time has passed, the decision
+ * may be wrong. */
 static int check_age(const struct removal *r, struct err *e)
 {
     int64_t now_ms = 0;
@@ -41,8 +42,8 @@ static int remove_batch(struct removal *r, struct err *e)
     return 0;
 }
 
-/* Deletes all objects of one kind that go. Only when they are gone does the next kind follow: so markers and segments are gone
- * before the chunks and parts that they name. */
+/* Deletes all objects of one kind that go. Only when they are gone does the next kind follow: so markers and
+ * segments are gone before the chunks and parts that they name. */
 static int remove_kind(struct removal *r, enum name_kind kind, struct err *e)
 {
     for (size_t i = 0; i < r->plan->count; i++) {

@@ -1,4 +1,5 @@
-/* retention/bases.c - rules C and E of retention/retention.h: which bases stay, and which restore point each of them keeps. */
+/* retention/bases.c - rules C and E of retention/retention.h: which bases stay, and which restore point each of
+ * them keeps. */
 #include "base/trial.h"
 #include "retention/decision.h"
 
@@ -6,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-/* How many ends of segments are tried as the restore point of one base. Where levels nest, one for each level is enough. */
+/* How many ends of segments are tried as the restore point of one base. Where levels nest, one for each level is
+ * enough. */
 #define ENDS_TRIED 64
 
 /* ---- the restore point of a base */
@@ -17,7 +19,8 @@ struct segment_end {
     const struct catalog_object *segment; /* it has the commit record; NULL: there is none */
 };
 
-/* The first end, not before `from`, of a segment that has txid `max`. A full segment of level 0 can also end at `max` itself. */
+/* The first end, not before `from`, of a segment that has txid `max`. A full segment of level 0 can also end at
+ * `max` itself. */
 static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segment_end *ret_end, struct err *e)
 {
     struct catalog_object *o = catalog_level0_at(d->c, max);
@@ -40,16 +43,17 @@ static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segm
     return 0;
 }
 
-/* Does the plan begin with a segment that goes on after the base's start? The segment is from_empty then, and serves in place of the
- * base. */
+/* Does the plan begin with a segment that goes on after the base's start? The segment is from_empty then, and
+ * serves in place of the base. */
 static bool starts_within(const struct decision *d, const struct retained_base *b)
 {
     const struct catalog_object *o = b->segment_count ? catalog_segment(d->c, b->segments[0]) : NULL;
     return o && o->segment && o->segment->trailer.info.max > b->start;
 }
 
-/* Notes which segments the plan takes, and in b->usable whether the base is of use: not if the plan takes an object that the listing
- * lacks, or does not take the base. A plan without segments still needs the one that has the commit record of its target. */
+/* Notes which segments the plan takes, and in b->usable whether the base is of use: not if the plan takes an
+ * object that the listing lacks, or does not take the base. A plan without segments still needs the one that has
+ * the commit record of its target. */
 static int note_segments(const struct decision *d, struct retained_base *b, const struct plan *p,
                          const struct segment_end *end, struct err *e)
 {
@@ -95,8 +99,8 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
     return rc;
 }
 
-/* Takes the first restore point at or after the base's newest chunk. A later point needs more segments. And after further compaction
- * its segment would end later and later, until the point is a week after its base. */
+/* Takes the first restore point at or after the base's newest chunk. A later point needs more segments. And after
+ * further compaction its segment would end later and later, until the point is a week after its base. */
 static int find_point(struct decision *d, struct retained_base *b, struct err *e)
 {
     const uint64_t max = b->marker->segment->trailer.info.max;
@@ -224,8 +228,8 @@ static int keep_by_calendar(struct decision *d, struct err *e)
 
 /* ---- bridges
  *
- * From the anchor, segments lead to all later states. They do not lead past a segment that holds no pages (SEGMENT_BASE_ONLY) or is
- * missing. A base after it has to stay. */
+ * From the anchor, segments lead to all later states. They do not lead past a segment that holds no pages
+ * (SEGMENT_BASE_ONLY) or is missing. A base after it has to stay. */
 
 /* Does the plan begin at a base, or with a segment that ends after the anchor's start, and so stays? */
 static bool begins_after_anchor(const struct decision *d, const struct plan *p)
@@ -274,8 +278,8 @@ static int keep_bridges(struct decision *d, struct err *e)
 
 /* ---- the verdicts */
 
-/* A base that no rule keeps. If its marker can't be read it stays: not the marker but the way to the store may be damaged, so a person
- * has to decide. */
+/* A base that no rule keeps. If its marker can't be read it stays: not the marker but the way to the store may be
+ * damaged, so a person has to decide. */
 static void judge_rest(struct decision *d, size_t i)
 {
     const struct retained_base *b = &d->bases[i];

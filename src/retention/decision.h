@@ -1,7 +1,7 @@
 /* retention/decision.h - a decision while it is made. Private to the room.
  *
- * retention.c asks, in this order: bases.c, segments.c, leftovers.c (chunks, then parts), proof.c. Each of the first three sets the
- * verdicts of its objects. Later steps read those verdicts and never change them. */
+ * retention.c asks, in this order: bases.c, segments.c, leftovers.c (chunks, then parts), proof.c. Each of the
+ * first three sets the verdicts of its objects. Later steps read those verdicts and never change them. */
 #ifndef SEAWALL_RETENTION_DECISION_H
 #define SEAWALL_RETENTION_DECISION_H
 

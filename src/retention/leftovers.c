@@ -50,7 +50,8 @@ int retention_judge_chunks(struct decision *d, struct err *e)
 
 /* ---- parts
  *
- * A part says at which txid its segment begins. So for all parts of one segment, one part and that segment are read. */
+ * A part says at which txid its segment begins. So for all parts of one segment, one part and that segment are
+ * read. */
 
 struct ownership {
     bool named; /* by a segment */
@@ -100,8 +101,9 @@ static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, s
     return 0;
 }
 
-/* Will no segment name this part any more, which no segment names now? Of the run that put the newest object nobody knows. Txids up
- * to the anchor's start are not compacted any more. A run that has been quiet for long enough is over. */
+/* Will no segment name this part any more, which no segment names now? Of the run that put the newest object
+ * nobody knows. Txids up to the anchor's start are not compacted any more. A run that has been quiet for long
+ * enough is over. */
 static bool was_given_up(const struct decision *d, const struct segment_info *i, int64_t newest_ms)
 {
     if (uid_equal(&i->run, &d->head_run)) /* it may still work on the segment, however long ago it began */

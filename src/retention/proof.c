@@ -1,8 +1,8 @@
-/* retention/proof.c - the two proofs that come before any deletion: the objects that stay give the promised restore points, and the
- * listing can be believed.
+/* retention/proof.c - the two proofs that come before any deletion: the objects that stay give the promised
+ * restore points, and the listing can be believed.
  *
- * The planner is the judge, not the rules a second time. It sees a catalog without the objects that go, and without bases from which no
- * restore can start. */
+ * The planner is the judge, not the rules a second time. It sees a catalog without the objects that go, and
+ * without bases from which no restore can start. */
 #include "retention/decision.h"
 
 #include <inttypes.h>
@@ -142,8 +142,8 @@ static int prove_newest(struct proof *f, struct err *e)
     return prove_point(f, txid, e);
 }
 
-/* Is the end of this segment a promised restore point? It is if the segment comes after the anchor, and stays for its own sake, not
- * for that of a base. */
+/* Is the end of this segment a promised restore point? It is if the segment comes after the anchor, and stays for
+ * its own sake, not for that of a base. */
 static bool is_promised(const struct decision *d, size_t i)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
@@ -153,8 +153,9 @@ static bool is_promised(const struct decision *d, size_t i)
            (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);
 }
 
-/* Does the segment begin within another one of its level? Then two writers compacted the same txids, and its end is reached only as
- * long as the segments of lower levels exist. Call this for all segments in order: `furthest` is the end of those before. */
+/* Does the segment begin within another one of its level? Then two writers compacted the same txids, and its end
+ * is reached only as long as the segments of lower levels exist. Call this for all segments in order: `furthest`
+ * is the end of those before. */
 static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);

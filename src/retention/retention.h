@@ -1,57 +1,64 @@
 /* retention/retention.h - which objects of a replica stay, which go, and why.
  *
- * The age of an object is the time since the store received it, by the store's clock. The contents are older than that, so an object
- * is never deleted too early.
+ * The age of an object is the time since the store received it, by the store's clock. The contents are older than
+ * that, so an object is never deleted too early.
  *
- *   A. These never go: objects younger than `grace`, the newest object of level 0, seawall.json, objects that do not belong to a
- *      replica.
+ *   A. These never go: objects younger than `grace`, the newest object of level 0, seawall.json, objects that do
+ *      not belong to a replica.
  *
- *   B. A segment goes if a segment of a higher level has all its txids. That one must be older than `keep_all`, and sound: it can be
- *      read, and all its parts exist.
+ *   B. A segment goes if a segment of a higher level has all its txids. That one must be older than `keep_all`,
+ *      and sound: it can be read, and all its parts exist.
  *
- *   C. The window is the longer of `keep_all` and `keep_levels`. The anchor is the newest base that is older than the window and from
- *      which a restore can start. Without an anchor, nothing goes by this rule. These bases stay:
- *        - the newest one, all that are younger than `keep_all`, the newest one that is older than `keep_all`, and the anchor;
- *        - as restic does it: the last base of each of the last `keep_hourly` hours that have a base, and so on for days, weeks (from
- *          Monday) and months. Hours and days are those of UTC, by the time at which the marker was written;
+ *   C. The window is the longer of `keep_all` and `keep_levels`. The anchor is the newest base that is older than
+ *      the window and from which a restore can start. Without an anchor, nothing goes by this rule. These bases
+ *      stay:
+ *        - the newest one, all that are younger than `keep_all`, the newest one that is older than `keep_all`, and
+ *          the anchor;
+ *        - as restic does it: the last base of each of the last `keep_hourly` hours that have a base, and so on
+ *          for days, weeks (from Monday) and months. Hours and days are those of UTC, by the time at which the
+ *          marker was written;
  *        - each base after the anchor whose restore point can't be reached from the bases before it that stay.
  *      All other bases go. So do all segments that end at or before the anchor's start.
  *
  *   D. Left-overs go:
  *        - the chunks of a base without a marker, if a later base is complete;
- *        - a base that lacks chunks, or the segments that follow it, if it is older than the window and begins before the anchor;
+ *        - a base that lacks chunks, or the segments that follow it, if it is older than the window and begins
+ *          before the anchor;
  *        - parts that no segment names, if no segment will name them.
  *
- *   E. Each base that stays keeps one restore point: the first one at or after its `max`. The segments that lead from the base to this
- *      point stay, whatever B and C say.
+ *   E. Each base that stays keeps one restore point: the first one at or after its `max`. The segments that lead
+ *      from the base to this point stay, whatever B and C say.
  *
- * So retention promises these restore points, as far as they could be restored before: every point in an object younger than
- * `keep_all`; the end of every segment after the anchor, unless an older segment of a higher level has its txids; one point for each
- * base that stays; the newest point.
+ * So retention promises these restore points, as far as they could be restored before: every point in an object
+ * younger than `keep_all`; the end of every segment after the anchor, unless an older segment of a higher level
+ * has its txids; one point for each base that stays; the newest point.
  *
- * Two proofs come before any deletion. The planner must find a plan, among the objects that stay, for the newest point, for the points
- * of the bases, and for a sample of the others. And a second listing must show what the first one did.
+ * Two proofs come before any deletion. The planner must find a plan, among the objects that stay, for the newest
+ * point, for the points of the bases, and for a sample of the others. And a second listing must show what the
+ * first one did.
  *
- * Objects are deleted in this order: markers; level 0, the oldest first; higher levels, the lowest first; chunks; parts. So what names
- * an object is gone before the object. A deletion may be interrupted at any moment: the next one deletes the rest. */
+ * Objects are deleted in this order: markers; level 0, the oldest first; higher levels, the lowest first; chunks;
+ * parts. So what names an object is gone before the object. A deletion may be interrupted at any moment: the next
+ * one deletes the rest. */
 #ifndef SEAWALL_RETENTION_RETENTION_H
 #define SEAWALL_RETENTION_RETENTION_H
 
 #include "replica/handle.h"
 #include "retention/verdict.h"
 
-/* Decides about each object of the replica. `c` must have been opened for this decision; `now_ms` is the store's clock, read before
- * that. Loads markers, the segments that it relies on, and the trailers of parts. Release *ret_plan with retention_plan_release.
+/* Decides about each object of the replica. `c` must have been opened for this decision; `now_ms` is the store's
+ * clock, read before that. Loads markers, the segments that it relies on, and the trailers of parts. Release
+ * *ret_plan with retention_plan_release.
  *
  * After any error, nothing may be deleted:
- * ERR_CONFIG: as from retention_policy_check. ERR_NOTFOUND: level 0 has no object. ERR_BUSY: the replica changed meanwhile; open the
- * catalog again. ERR_REMOTE: the listing is out of order, has a key twice, or lacks an object that exists. ERR_CORRUPT: a restore
- * point that stays could not be restored from the objects that stay. */
+ * ERR_CONFIG: as from retention_policy_check. ERR_NOTFOUND: level 0 has no object. ERR_BUSY: the replica changed
+ * meanwhile; open the catalog again. ERR_REMOTE: the listing is out of order, has a key twice, or lacks an object
+ * that exists. ERR_CORRUPT: a restore point that stays could not be restored from the objects that stay. */
 int retention_decide(struct catalog *c, const struct retention_policy *policy, int64_t now_ms,
                      struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
 
-/* Reads the store's clock, lists the replica and decides. Also returns the errors of replica_handle_list. The catalog of `r` is
- * empty afterwards. */
+/* Reads the store's clock, lists the replica and decides. Also returns the errors of replica_handle_list. The
+ * catalog of `r` is empty afterwards. */
 int retention_decide_now(struct replica_handle *r, const struct retention_policy *policy,
                          struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
 
@@ -59,8 +66,10 @@ struct retention_figures {
     uint64_t objects, bytes; /* deleted; the store has confirmed it */
 };
 
-/* Deletes the objects that go. `p` must come from retention_decide. Stops at the first error; *ret_figures is set in any case.
- * ERR_CANCELED: store->cancel is set. ERR_TIMEOUT: the decision is older than p->valid_ms. Other errors are those of the store. */
+/* Deletes the objects that go. `p` must come from retention_decide. Stops at the first error; *ret_figures is set
+ * in any case.
+ * ERR_CANCELED: store->cancel is set. ERR_TIMEOUT: the decision is older than p->valid_ms. Other errors are those
+ * of the store. */
 int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures,
                     struct err *e) MUST_CHECK;
 

@@ -1,8 +1,8 @@
 /* retention/segments.c - rule B of retention/retention.h, and rule C as far as it concerns segments.
  *
- * With 100,000 objects, no segment is compared with all others. What covers a segment is found by binary search, in a list that is
- * sorted by min and that notes for each entry how far any entry up to it reaches. A covering segment is read only when another is to
- * be deleted because of it, and only once. */
+ * With 100,000 objects, no segment is compared with all others. What covers a segment is found by binary search,
+ * in a list that is sorted by min and that notes for each entry how far any entry up to it reaches. A covering
+ * segment is read only when another is to be deleted because of it, and only once. */
 #include "retention/decision.h"
 
 #include "base/search.h"
@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-/* An object of level 0 ends before the next one begins, at the latest. Where retention has removed objects between them, this is too
- * far, which is the safe side. */
+/* An object of level 0 ends before the next one begins, at the latest. Where retention has removed objects between
+ * them, this is too far, which is the safe side. */
 static void estimate_ends(struct decision *d)
 {
     const struct catalog *c = d->c;
@@ -22,7 +22,8 @@ static void estimate_ends(struct decision *d)
             d->ends[i] = i + 1 < c->level0_count ? c->level0[i + 1].name.min - 1 : d->head_max;
 }
 
-/* Reads the true end of a segment of level 0. This is needed only where the estimate may be wrong: for the few before a hole. */
+/* Reads the true end of a segment of level 0. This is needed only where the estimate may be wrong: for the few
+ * before a hole. */
 static int find_end(struct decision *d, size_t i, struct err *e)
 {
     struct catalog_object *o = catalog_segment(d->c, i);
@@ -56,7 +57,8 @@ struct cover {
     size_t index; /* of the segment that ends at max */
 };
 
-/* After covers_seal, `max` and `index` of an entry are those of the segment that reaches furthest, among all up to the entry. */
+/* After covers_seal, `max` and `index` of an entry are those of the segment that reaches furthest, among all up to
+ * the entry. */
 struct covers {
     struct cover *list; /* ascending min */
     size_t count;

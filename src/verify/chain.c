@@ -1,8 +1,8 @@
 /* verify/chain.c
  *
- * Level 0 has gaps where retention has been: it deletes objects whose txids a higher level has, and keeps those that a base needs. So a
- * gap is not a problem if a higher level has all its txids. Whether retention was allowed to delete the restore points in the gap can't
- * be seen from the replica. */
+ * Level 0 has gaps where retention has been: it deletes objects whose txids a higher level has, and keeps those
+ * that a base needs. So a gap is not a problem if a higher level has all its txids. Whether retention was allowed
+ * to delete the restore points in the gap can't be seen from the replica. */
 #include "verify/chain.h"
 
 #include "base/page.h"
@@ -139,9 +139,10 @@ static struct cover claim_of(const struct check *c, size_t i)
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
 }
 
-/* Is a gap due to retention, which deletes all segments between the restore point of an old base and the next base that stays? Before
- * that it has deleted everything older than the oldest base. So three conditions must hold: no segment is older than the oldest base;
- * the segment before the gap has the newest txid of a base; the segment behind it follows the state of a base. */
+/* Is a gap due to retention, which deletes all segments between the restore point of an old base and the next base
+ * that stays? Before that it has deleted everything older than the oldest base. So three conditions must hold: no
+ * segment is older than the oldest base; the segment before the gap has the newest txid of a base; the segment
+ * behind it follows the state of a base. */
 static bool is_between_bases(const struct check *c, const struct cover *before, const struct cover *behind)
 {
     bool begins = false, ends = false;
@@ -187,7 +188,8 @@ static int note_any(void *context, const struct store_entry *entry)
     return *(bool *)context;
 }
 
-/* No object may reach beyond level 0. One that was put during the listing seems to; but then level 0 has a newer object by now. */
+/* No object may reach beyond level 0. One that was put during the listing seems to; but then level 0 has a newer
+ * object by now. */
 static int check_head(struct check *c, struct err *e)
 {
     size_t n = c->catalog->level0_count;
@@ -262,8 +264,8 @@ static bool waits_for_base(const struct check *c)
     return false;
 }
 
-/* The oldest state that a restore can start from: that of the oldest restore point, or of the oldest base. From there on no txid may be
- * missing. */
+/* The oldest state that a restore can start from: that of the oldest restore point, or of the oldest base. From
+ * there on no txid may be missing. */
 static uint64_t find_origin(const struct check *c)
 {
     uint64_t origin = c->result.points ? c->result.oldest.txid : UINT64_MAX;

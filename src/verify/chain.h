@@ -4,7 +4,8 @@
 
 #include "verify/check.h"
 
-/* Checks rules 4 to 6 and the pages of chunks, finds the restore points, counts orphans. All items must be examined. */
+/* Checks rules 4 to 6 and the pages of chunks, finds the restore points, counts orphans. All items must be
+ * examined. */
 int chain_check(struct check *c, struct err *e) MUST_CHECK;
 
 /* The commit record of `txid` in a sound object, or NULL. */

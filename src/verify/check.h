@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <pthread.h>
 
-/* An object to check: one of the catalog, or one that such an object names. */
+/* An object to check: one of the catalog, or one that an object of the catalog names. */
 struct item {
     struct name name;
     struct catalog_object *object; /* of a segment or marker; if the item is sound, its records are loaded */
@@ -62,8 +62,8 @@ extern const char hint_damaged[], hint_mixed[];
 /* Notes that an object was deleted after it was listed. The check stops, and verify starts again. From any thread. */
 void check_void(struct check *c);
 
-/* Decides what the failed read of an object means. -1: the store failed; `e` is unchanged. 0: the object is damaged or missing, which is
- * now a problem; or retention has deleted it, and check_void was called. */
+/* Decides what the failed read of an object means. -1: the store failed; `e` is unchanged. 0: the object is
+ * damaged or missing, which is now a problem; or retention has deleted it, and check_void was called. */
 int check_failed(struct check *c, const struct item *it, struct err *e) MUST_CHECK;
 
 /* ERR_CANCELED: options->cancel is set. */

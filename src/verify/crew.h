@@ -14,8 +14,8 @@ struct worker {
 };
 typedef int crew_fn(struct check *c, struct worker *w, size_t index, struct err *e);
 
-/* Calls `fn` for each index below `count`, in several threads: those in the lists of `c` must not change meanwhile. Stops at the first
- * error, which it returns, and when check_void is called. */
+/* Calls `fn` for each index below `count`, in several threads: those in the lists of `c` must not change
+ * meanwhile. Stops at the first error, which it returns, and when check_void is called. */
 int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /* verify/examine.c
  *
- * Most objects take one read, that of the tail. Whole objects are read 1 MiB at a time, so that memory does not grow with them. */
+ * Most objects take one read, that of the tail. Whole objects are read 1 MiB at a time, so that memory does not
+ * grow with them. */
 #include "verify/examine.h"
 
 #include "base/page.h"
@@ -44,8 +45,8 @@ static uint32_t next_page(uint32_t pgno, uint32_t page_size)
     return pgno + (pgno + 1 == lock_byte_page(page_size) ? 2 : 1);
 }
 
-/* A chunk has images and zero versions of consecutive pages, from the first of its range on. (How many it must have depends on the size
- * of the database: chain.c checks that.) */
+/* A chunk has images and zero versions of consecutive pages, from the first of its range on. (How many it must
+ * have depends on the size of the database: chain.c checks that.) */
 static int check_chunk(const struct segment *s, struct err *e)
 {
     const struct segment_info *i = &s->trailer.info;
@@ -125,7 +126,8 @@ struct whole { /* an object that is read */
     uint64_t stored_at;          /* worker->stored holds the bytes from this offset on */
 };
 
-/* `n` bytes at `offset`, before the tail or in it. If they have to be fetched, the bytes behind them come along, READ_BYTES in all. */
+/* `n` bytes at `offset`, before the tail or in it. If they have to be fetched, the bytes behind them come along,
+ * READ_BYTES in all. */
 static int bytes_at(struct whole *o, uint64_t offset, size_t n, const uint8_t **ret_bytes, struct err *e)
 {
     const struct object_reader *r = &o->reader;
@@ -159,7 +161,8 @@ static int check_images(const struct segment *s, const struct segment_block *b, 
     return 0;
 }
 
-/* Reads all blocks; *ret_digest is the SHA-256 of all bytes. After a damaged block it reads on, so that the digest is known in any case. */
+/* Reads all blocks; *ret_digest is the SHA-256 of all bytes. After a damaged block it reads on, so that the digest
+ * is known in any case. */
 static int read_whole(struct whole *o, const struct segment *s, struct digest *ret_digest, struct err *e)
 {
     struct worker *w = o->worker;

@@ -1,7 +1,7 @@
 /* verify/listing.c - which objects the replica has, and which database they belong to.
  *
- * One listing. Each object that it has is checked against what can be read: a listing that lacks an object which exists, or has keys
- * out of order, is an error, not a problem of the replica. */
+ * One listing. Each object that it has is checked against what can be read: a listing that lacks an object which
+ * exists, or has keys out of order, is an error, not a problem of the replica. */
 #include "verify/listing.h"
 
 #include <inttypes.h>
@@ -71,8 +71,8 @@ static int read_database(struct check *c, const struct catalog_object *o, bool *
     return 0;
 }
 
-/* Does seawall.json name another database than the objects do? The oldest and the newest object of level 0 stand for all. If both
- * contradict it, the objects are believed: otherwise each of them would be a problem. */
+/* Does seawall.json name another database than the objects do? Only the oldest and the newest object of level 0
+ * are looked at. If both contradict it, the objects are believed: otherwise each of them would be a problem. */
 static int believe_objects(struct check *c, struct err *e)
 {
     struct catalog *cat = c->catalog;
@@ -109,7 +109,8 @@ static int make_items(struct check *c, struct err *e)
     return 0;
 }
 
-/* The listing has only seawall.json. Does it leave out the rest? The first object of level 0 always has the same key. */
+/* The listing has only seawall.json. Does it leave out the rest? The first object of level 0 always has the same
+ * key. */
 static int check_bare(struct check *c, struct err *e)
 {
     static const char first[] = "0/0000000000000001";

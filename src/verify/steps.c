@@ -47,7 +47,8 @@ static const struct item *track_at(const struct track *t, uint64_t txid)
     return last && item_info(last)->max >= txid ? last : NULL;
 }
 
-/* The segment that has the txid after `pos`: of the preferred level if possible, otherwise of the lowest. NULL: there is none. */
+/* The segment that has the txid after `pos`: of the preferred level if possible, otherwise of the lowest. NULL:
+ * there is none. */
 static const struct item *choose(const struct steps *s, unsigned preferred, uint64_t pos)
 {
     const struct item *it = track_at(&s->tracks[preferred], pos + 1);
@@ -64,7 +65,8 @@ static int add_step(struct steps *s, const struct item *it, struct err *e)
     return 0;
 }
 
-/* The first base or from_empty segment that begins after `pos`, where a walk that ends there can begin again; NULL: there is none. */
+/* The first base or from_empty segment that begins after `pos`, where a walk that ends there can begin again;
+ * NULL: there is none. */
 static const struct item *next_beginning(const struct steps *s, uint64_t pos, uint64_t *ret_pos)
 {
     const struct check *c = s->check;

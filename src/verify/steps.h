@@ -20,8 +20,8 @@ struct steps {
 int steps_init(struct steps *s, const struct check *c, struct err *e) MUST_CHECK;
 void steps_release(struct steps *s);
 
-/* Makes the steps of a walk over all of the history. Where the level `preferred` has a segment, the walk takes that one. If no
- * segment goes on, it begins again at the next base or the next from_empty segment. */
+/* Makes the steps of a walk over all of the history. Where the level `preferred` has a segment, the walk takes
+ * that one. If no segment goes on, it begins again at the next base or the next from_empty segment. */
 int steps_plan_history(struct steps *s, unsigned preferred, struct err *e) MUST_CHECK;
 
 /* Makes the steps of a walk that begins at a base and ends when it has reached `end`. */

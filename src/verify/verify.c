@@ -1,7 +1,7 @@
 /* verify/verify.c - one look after the other, until retention has deleted nothing during a look.
  *
- * A look: list the replica; read its segments and markers; read the parts and chunks that they name; compare the objects with each
- * other; with VERIFY_FULL, compute database checksums. */
+ * A look: list the replica; read its segments and markers; read the parts and chunks that they name; compare the
+ * objects with each other; with VERIFY_FULL, compute database checksums. */
 #include "verify/verify.h"
 
 #include "verify/chain.h"
@@ -37,7 +37,8 @@ static void note_named(struct check *c, const struct name *name)
         c->part_named[o - cat->parts] = true;
 }
 
-/* Makes an item of each part and chunk that a sound item names. The entries of lists stay where they are, in the loaded segments. */
+/* Makes an item of each part and chunk that a sound item names. The entries of lists stay where they are, in the
+ * loaded segments. */
 static int make_named(struct check *c, struct err *e)
 {
     size_t n = 0;

@@ -1,41 +1,49 @@
 /* verify/verify.h - `seawall verify`: is a replica complete and sound?
  *
- * Every object that the replica lists, or that such an object names, is read by its tail. These rules are always checked:
- *   1. The object exists and has the size that is listed or named. Its trailer, records, index and list can be decoded.
+ * Every listed object, and every object that a listed one names, is read by its tail. These rules are always
+ * checked:
+ *   1. The object exists and has the size that is listed or named. Its trailer, records, index and list can be
+ *      decoded.
  *   2. It is the object that its key says, belongs to this database, and agrees with the object that names it.
- *   3. The chunks of a base cover all its pages, and each chunk has every page of its range. A segment holds what its flags say.
- *   4. Level 0 is linked: if an object begins right after the one before, the SHA-256 that it names is that of the one before.
- *   5. From the oldest state that can be restored to the newest object, no txid is missing on all levels at once. Only right before a
- *      base txids may be missing.
- *   6. Where two objects give the database checksum of one state, the checksums are equal, whatever the levels of the objects.
- * A SHA-256, of rule 4 or in a list, is compared if the object has at most 64 KiB: then the tail is the whole object.
+ *   3. The chunks of a base cover all its pages, and each chunk has every page of its range. A segment holds what
+ *      its flags say.
+ *   4. Level 0 is linked: if an object begins right after the one before, the SHA-256 that it names is that of the
+ *      one before.
+ *   5. From the oldest state that can be restored to the newest object, no txid is missing on all levels at once.
+ *      Only right before a base txids may be missing.
+ *   6. Where two objects give the database checksum of one state, the checksums are equal, whatever the levels of
+ *      the objects.
+ * A SHA-256, of rule 4 or in a list, is compared if the object has at most 64 KiB: then the tail is the whole
+ * object.
  *
  * With VERIFY_FULL, these rules are checked too:
- *   7. Every object is read whole. Its SHA-256 is the one that a link or a list names; each block can be inflated; each image has the
- *      hash that the index names.
- *   8. The page hashes in the indexes give the database checksum of each recorded commit, and each patch finds the version that it
- *      changes.
+ *   7. Every object is read whole. Its SHA-256 is the one that a link or a list names; each block can be inflated;
+ *      each image has the hash that the index names.
+ *   8. The page hashes in the indexes give the database checksum of each recorded commit, and each patch finds the
+ *      version that it changes.
  * The pages that patches result in are not checked: only a restore shows them.
  *
- * What verify can't see: no object links to the newest object of level 0. If the newest objects are missing altogether, the replica
- * looks older, not damaged.
+ * What verify can't see: no object links to the newest object of level 0. If the newest objects are missing
+ * altogether, the replica looks older, not damaged.
  *
- * What is not checked: objects that nothing needs are only counted (parts of a base or a large segment that is not complete yet or
- * never will be, and objects that retention left over). Objects that came after the listing are ignored. If retention deletes an
- * object after it was listed, that is not a problem: verify starts again, up to 20 times.
+ * What is not checked: objects that nothing needs are only counted (parts of a base or a large segment that is not
+ * complete yet or never will be, and objects that retention left over). Objects that came after the listing are
+ * ignored. If retention deletes an object after it was listed, that is not a problem: verify starts again, up to
+ * 20 times.
  *
- * Memory: names and commit records, as for a list of restore points; a tail, an index and 1 MiB for each thread. With VERIFY_FULL
- * also 16 bytes for each page of the database, and the indexes of WALK_BATCH_BYTES of objects. */
+ * Memory: names and commit records, as for a list of restore points; a tail, an index and 1 MiB for each thread.
+ * With VERIFY_FULL also 16 bytes for each page of the database, and the indexes of WALK_BATCH_BYTES of objects. */
 #ifndef SEAWALL_VERIFY_VERIFY_H
 #define SEAWALL_VERIFY_VERIFY_H
 
 #include "replica/handle.h"
 #include "verify/result.h"
 
-/* Verifies the replica that `replica` has open. Problems of the replica are not errors: they are in *ret_result, which the caller
- * releases.
- * ERR_NOTFOUND: the place has no replica, or a replica without a restore point and without a problem. ERR_CANCELED: options->cancel
- * was set. ERR_BUSY: retention deleted objects during each of 20 looks, so nothing is known. Other errors: the store can't be read. */
+/* Verifies the replica that `replica` has open. Problems of the replica are not errors: they are in *ret_result,
+ * which the caller releases.
+ * ERR_NOTFOUND: the place has no replica, or a replica without a restore point and without a problem.
+ * ERR_CANCELED: options->cancel was set. ERR_BUSY: retention deleted objects during each of 20 looks, so nothing
+ * is known. Other errors: the store can't be read. */
 int verify_run(struct replica_handle *replica, const struct verify_options *options, struct verify_result *ret_result,
                struct err *e) MUST_CHECK;
 void verify_result_release(struct verify_result *r); /* a zeroed result is allowed */

@@ -1,15 +1,15 @@
 /* verify/walk.c
  *
- * A walk goes forward through the history with a map of all pages. After each commit it compares the XOR of all page hashes, which the
- * indexes have, with the checksum in the commit record.
+ * A walk goes forward through the history with a map of all pages. After each commit it compares the XOR of all
+ * page hashes, which the indexes have, with the checksum in the commit record.
  *
- * Every object must take part in a walk. So there are several: the first prefers level 0, which records every commit; one for each
- * higher level prefers that level; one for each base begins there and ends at the base's max. After that, the state is one that the first
- * walk goes through.
+ * Every object must take part in a walk. So there are several: the first prefers level 0, which records every
+ * commit; one for each higher level prefers that level; one for each base begins there and ends at the base's max.
+ * After that, the state is one that the first walk goes through.
  *
- * A walk may find no segment that goes on: an object is missing, which is reported by itself, or a base is incomplete. Then it begins
- * again at the next base or from_empty segment. The steps of a walk are known in advance (steps.h), so many indexes are read at a
- * time. */
+ * A walk may find no segment that goes on: an object is missing, which is reported by itself, or a base is
+ * incomplete. Then it begins again at the next base or from_empty segment. The steps of a walk are known in
+ * advance (steps.h), so many indexes are read at a time. */
 #include "verify/walk.h"
 
 #include "verify/chain.h"

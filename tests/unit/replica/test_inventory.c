@@ -1,6 +1,7 @@
 /* replica/inventory.h: what a replica consists of, told from names, markers and manifests. */
 #include "unit.h"
 
+#include "failing_alloc.h"
 #include "memory_store.h"
 #include "replica.h"
 #include "replica/inventory.h"
@@ -205,6 +206,38 @@ static void every_object_of_any_replica_is_told_once(void **state)
 
 #define INVENTORY_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- out of memory */
+
+static int count_object(void *context, const struct inventory_object *o)
+{
+    assert_false(o->damaged || o->orphan || o->unknown);
+    ++*(unsigned *)context;
+    return 0;
+}
+
+static int take_all(void *context, struct err *e)
+{
+    unsigned count = 0;
+    (void)context;
+    inventory_release(&inventory);
+    catalog_release(&catalog);
+    if (catalog_open(&catalog, store, codec, e) || inventory_take(&inventory, &catalog, e) ||
+        inventory_objects(&inventory, count_object, &count, e))
+        return -1;
+    assert_true(count == catalog.objects);
+    return 0;
+}
+
+static void each_allocation_of_the_inventory_fails_once(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 0, 5, 8, SEGMENT_IN_PARTS);
+    replica_put_base(&r, 4, 8);
+    replica_put_last(&r, 1, 1, 8, SEGMENT_FROM_EMPTY);
+    assert_each_allocation_fails_once(take_all, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +246,7 @@ int main(void)
         INVENTORY_TEST(what_nobody_names_is_an_orphan_unless_a_namer_is_unreadable),
         INVENTORY_TEST(flags_and_txids_are_those_of_the_object),
         INVENTORY_TEST(every_object_of_any_replica_is_told_once),
+        INVENTORY_TEST(each_allocation_of_the_inventory_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
