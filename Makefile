@@ -255,6 +255,7 @@ lint: $(B)/seawall ## rooms and arrows, tests, documentation, wording, formattin
 	@tests/lint/tests.py
 	@SEAWALL=$(B)/seawall tests/lint/docs.py
 	@tests/lint/words.py
+	@tests/lint/tour.py
 	@$(MAKE) --no-print-directory format-check
 
 format-check:
