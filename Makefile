@@ -229,8 +229,9 @@ SANITIZED := tests/e2e/test_replicate.py tests/e2e/test_transactions.py tests/e2
              tests/e2e/test_status.py tests/e2e/test_sync.py tests/e2e/test_verify_interval.py tests/e2e/test_prune.py tests/e2e/test_history.py \
              -k 'not huge and not idle and not flat_out'
 
+# verify_asan_link_order=0: some tests preload a library into the program.
 check-asan: ## unit tests, fuzzers and real programs under address and undefined-behaviour sanitizers
-	ASAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
+	ASAN_OPTIONS=exitcode=66:verify_asan_link_order=0 SEAWALL_TEST_PATIENCE=6 \
 	 $(MAKE) --no-print-directory VARIANT=asan E2E="$(SANITIZED)" all check-unit check-fuzz check-e2e
 
 check-tsan: ## unit tests and real programs under the thread sanitizer
@@ -243,7 +244,7 @@ check-clang: ## everything built by clang with warnings as errors, and the unit 
 
 check-asan-unit: ## unit tests, and a restore and a prune by real programs, under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory -j2 VARIANT=asan all tests
-	ASAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=asan \
+	ASAN_OPTIONS=exitcode=66:verify_asan_link_order=0 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=asan \
 	 E2E="$(addprefix tests/e2e/test_,restore.py transactions.py prune.py) -k 'not huge and not idle and not flat_out'" check-unit check-e2e
 
 check-tsan-unit: ## unit tests under the thread sanitizer
