@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define SLOT_MAGIC UINT64_C(0x53454157414c4c33)        /* "SEAWALL3" */
-#define SLOT_MAGIC_BEFORE UINT64_C(0x53454157414c4c32) /* of version 2, without anew_txid */
+#define SLOT_MAGIC_BEFORE UINT64_C(0x53454157414c4c32) /* version 2, which has no anew_txid */
 
 /* ---- binding */
 
@@ -79,6 +79,7 @@ _Static_assert(FIXED_BYTES + IDENTITY_RUNS_MAX * RUN_BYTES + IDENTITY_REPLICAS_M
 
 void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[IDENTITY_SLOT_BYTES])
 {
+    assert(id->run_count <= IDENTITY_RUNS_MAX && id->replica_count <= IDENTITY_REPLICAS_MAX);
     struct writer w = {slot};
     put_u64(&w, SLOT_MAGIC);
     put_u64(&w, 0); /* checksum, below */
@@ -137,6 +138,33 @@ static struct wal_pos take_pos(struct cursor *c)
     return pos;
 }
 
+static void take_run(struct cursor *c, struct identity_run *run)
+{
+    take_bytes(c, run->id.bytes, UID_BYTES);
+    run->upto = cursor_be64(c);
+    run->unlooked = cursor_be32(c);
+}
+
+/* `before`: the slot is of version 2. */
+static void take_replica(struct cursor *c, bool before, struct identity_replica *r)
+{
+    take_bytes(c, r->place.bytes, DIGEST_BYTES);
+    take_bytes(c, r->database.bytes, UID_BYTES);
+    r->durable_txid = cursor_be64(c);
+    take_bytes(c, r->head.bytes, DIGEST_BYTES);
+    r->head_checksum = cursor_be64(c);
+    r->base_owed = cursor_be64(c);
+    r->anew_txid = before ? r->durable_txid : cursor_be64(c);
+    uint32_t unrelated = cursor_be32(c);
+    r->unrelated = unrelated == 1;
+    r->attempt_count = cursor_be32(c);
+    if (unrelated > 1 || r->attempt_count > IDENTITY_ATTEMPTS_MAX) {
+        c->bad = true;
+        return;
+    }
+    take_bytes(c, r->attempts, r->attempt_count * sizeof r->attempts[0]);
+}
+
 bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *ret_id, uint64_t *ret_serial)
 {
     struct identity id = {0};
@@ -162,29 +190,10 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
     id.replica_count = cursor_be32(&c);
     if (c.bad || id.run_count > IDENTITY_RUNS_MAX || id.replica_count > IDENTITY_REPLICAS_MAX)
         return false;
-    for (uint32_t i = 0; i < id.run_count; i++) {
-        take_bytes(&c, id.runs[i].id.bytes, UID_BYTES);
-        id.runs[i].upto = cursor_be64(&c);
-        id.runs[i].unlooked = cursor_be32(&c);
-    }
-    for (uint32_t i = 0; i < id.replica_count; i++) {
-        struct identity_replica *r = &id.replicas[i];
-        take_bytes(&c, r->place.bytes, DIGEST_BYTES);
-        take_bytes(&c, r->database.bytes, UID_BYTES);
-        r->durable_txid = cursor_be64(&c);
-        take_bytes(&c, r->head.bytes, DIGEST_BYTES);
-        r->head_checksum = cursor_be64(&c);
-        r->base_owed = cursor_be64(&c);
-        r->anew_txid = before ? r->durable_txid : cursor_be64(&c);
-        uint32_t unrelated = cursor_be32(&c);
-        if (unrelated > 1)
-            return false;
-        r->unrelated = unrelated;
-        r->attempt_count = cursor_be32(&c);
-        if (r->attempt_count > IDENTITY_ATTEMPTS_MAX)
-            return false;
-        take_bytes(&c, r->attempts, r->attempt_count * sizeof r->attempts[0]);
-    }
+    for (uint32_t i = 0; i < id.run_count; i++)
+        take_run(&c, &id.runs[i]);
+    for (uint32_t i = 0; i < id.replica_count; i++)
+        take_replica(&c, before, &id.replicas[i]);
     if (c.bad || cursor_left(&c) != 0)
         return false;
     *ret_id = id;
@@ -207,7 +216,8 @@ int identity_replica_get(struct identity *id, const char *url, struct identity_r
     if (id->replica_count == IDENTITY_REPLICAS_MAX) {
         err_set(e, ERR_LIMIT, 0, "state file: more than %d replicas of one database", IDENTITY_REPLICAS_MAX);
         return err_hint(
-            e, "replicas that are no longer used count too; the state file can be removed when none is attached");
+            e, "replicas that are not used any more count too; stop the daemon and remove the state file, then "
+               "start it with --take-over");
     }
     struct identity_replica *r = &id->replicas[id->replica_count++];
     *r = (struct identity_replica){.place = place};
@@ -254,7 +264,7 @@ void identity_end_runs(struct identity *id, enum identity_past past)
         id->replicas[i].unrelated = true;
 }
 
-/* The oldest that nobody needs. */
+/* Forgets the oldest run that no replica waits for. */
 static void forget_a_run(struct identity *id)
 {
     uint32_t i = 0;
@@ -268,6 +278,7 @@ static void forget_a_run(struct identity *id)
 
 bool identity_note_put(struct identity *id, const struct uid *run, uint32_t replica)
 {
+    assert(replica < IDENTITY_REPLICAS_MAX);
     uint32_t bit = UINT32_C(1) << replica, i = 0;
     while (i < id->run_count && !uid_equal(&id->runs[i].id, run))
         i++;
@@ -285,6 +296,7 @@ bool identity_note_put(struct identity *id, const struct uid *run, uint32_t repl
 
 void identity_note_looked(struct identity *id, const struct uid *run, uint32_t replica)
 {
+    assert(replica < IDENTITY_REPLICAS_MAX);
     for (uint32_t i = 0; i < id->run_count; i++)
         if (!uid_equal(&id->runs[i].id, run))
             id->runs[i].unlooked &= ~(UINT32_C(1) << replica);

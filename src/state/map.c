@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GROW_ENTRIES SCALE(4096u, 4u) /* 64 KiB: a growing database must not remap the file at each commit */
+#define GROW_ENTRIES SCALE(4096u, 4u) /* 64 KiB: a growing database must not remap the file with each commit */
 
 void map_init_memory(struct map *m, uint32_t page_size)
 {
@@ -54,7 +54,7 @@ void map_set(struct map *m, uint32_t pgno, struct map_entry entry)
         m->newest[group] = entry.txid;
 }
 
-/* Groups that are new begin with what is in them. Out of memory: what is not known is looked at. */
+/* Makes `newest` for all groups, from their entries. Out of memory, groups without it are never skipped. */
 static void know_groups(struct map *m)
 {
     size_t groups = ((size_t)m->cap + MAP_GROUP - 1) / MAP_GROUP;
@@ -72,6 +72,7 @@ static void know_groups(struct map *m)
 
 uint32_t map_next_changed(struct map *m, uint32_t pgno, uint64_t after)
 {
+    assert(pgno >= 1);
     if (m->groups * MAP_GROUP < m->pages)
         know_groups(m);
     while (pgno <= m->pages && (pgno - 1) / MAP_GROUP < m->groups && m->newest[(pgno - 1) / MAP_GROUP] <= after) {
@@ -91,14 +92,13 @@ bool map_is_complete(const struct map *m)
 
 static int grow_file(struct map *m, size_t bytes, struct err *e)
 {
-    int rc =
-        posix_fallocate(m->fd, (off_t)m->offset, (off_t)bytes); /* a full disk is an error here, not a SIGBUS later */
+    int rc = posix_fallocate(m->fd, (off_t)m->offset, (off_t)bytes); /* otherwise a full disk is a SIGBUS later */
     if (rc != 0)
-        return err_sys(e, rc, "state file: reserve %zu bytes", bytes);
+        return err_sys(e, rc, "reserve %zu bytes for the state file", bytes);
     void *at = m->mapping ? mremap(m->mapping, m->mapped, bytes, MREMAP_MAYMOVE)
                           : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, (off_t)m->offset);
     if (at == MAP_FAILED)
-        return err_sys(e, errno, "state file: map %zu bytes", bytes);
+        return err_sys(e, errno, "map %zu bytes of the state file", bytes);
     m->mapping = at;
     return 0;
 }
@@ -112,7 +112,7 @@ static int grow(struct map *m, uint32_t pages, struct err *e)
     if (cap > UINT32_MAX)
         cap = UINT32_MAX;
     size_t bytes = cap * sizeof(struct map_entry);
-    if (m->fd < 0) { /* calloc: what is never written takes no memory, whatever a replica claims as its size */
+    if (m->fd < 0) { /* calloc: pages that are never written take no memory, whatever size a damaged replica claims */
         void *grown = m->mapping ? realloc(m->mapping, bytes) : calloc(1, bytes);
         if (!grown)
             return err_nomem(e, bytes);

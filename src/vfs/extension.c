@@ -1,5 +1,5 @@
-/* vfs/extension.c - the shim as a loadable extension: `.load build/seawall` registers the VFS "seawall" and makes it the default
- * for connections opened afterwards. It passes everything through. */
+/* vfs/extension.c - the shim as a loadable extension. `.load build/seawall` registers the VFS "seawall", and makes it
+ * the default for connections that are opened afterwards. It forwards every call. */
 #include <sqlite3ext.h>
 
 SQLITE_EXTENSION_INIT1
@@ -18,7 +18,7 @@ int sqlite3_seawall_init(sqlite3 *db, char **error, const sqlite3_api_routines *
     int rc = seawall_vfs_register(1);
     if (rc != SQLITE_OK) {
         if (error)
-            *error = sqlite3_mprintf("seawall: can't register the VFS (%d)", rc);
+            *error = sqlite3_mprintf("seawall: can't register the VFS: error %d", rc);
         return rc;
     }
     return SQLITE_OK_LOAD_PERMANENTLY;

@@ -1,17 +1,17 @@
 /* vfs/shim.c - the shim VFS. Its contract is in seawall/vfs.h.
  *
- * Shape, as in SQLite's own shims: `base` first, the file of the VFS below directly behind our struct in the memory that SQLite
- * gave for both. The method table lies in each file, because which methods exist is a property of the file below (a file without
- * shared memory must not seem to have it).
+ * The layout is that of SQLite's own shims: `base` comes first, and the file of the VFS below follows our struct, in
+ * memory that SQLite allocates for both. Each file has a method table of its own, because the file below decides which
+ * methods exist: a file without shared memory must not seem to have it.
  *
- * The -wal of a database is linked to it at xOpen: SQLite passes a name from which sqlite3_database_file_object() finds the file.
- * If another shim lies on top of us, that file is not ours; then there is no link and everything passes through.
+ * xOpen links the -wal to its database: SQLite passes a name from which sqlite3_database_file_object() finds the file.
+ * If another shim is on top of this one, that file is not ours. Then there is no link, and every call is forwarded.
  *
- * LIMITATIONS. xFetch'ed pages bypass the shim (nothing looks at reads). The link lasts as long as SQLite keeps its rule to close
- * the -wal before the database. */
+ * LIMITATIONS. Pages that come from xFetch bypass the shim; it has no hooks for reads. The link relies on SQLite
+ * closing the -wal before the database. */
 #include "seawall/vfs.h"
 
-#ifdef SEAWALL_EXTENSION /* inside a loadable extension SQLite is reached through the table that the host hands over */
+#ifdef SEAWALL_EXTENSION /* a loadable extension calls SQLite through the table that it gets from its host */
 #include <sqlite3ext.h>
 SQLITE_EXTENSION_INIT3
 #endif
@@ -20,10 +20,10 @@ SQLITE_EXTENSION_INIT3
 
 struct seawall_file {
     sqlite3_file base;
-    sqlite3_io_methods methods; /* ours, where the file below has the method */
-    sqlite3_file *below;        /* behind this struct */
+    sqlite3_io_methods methods; /* ours, without those that the file below lacks */
+    sqlite3_file *below;        /* in the memory that follows this struct */
     seawall_file *database;     /* of a -wal: its database; otherwise NULL */
-    seawall_file *wal;          /* of a database: its -wal, while open */
+    seawall_file *wal;          /* of a database: its -wal; NULL while it is not open */
     const seawall_hooks *hooks; /* of a database; NULL: none */
     void *context;
     void volatile *wal_index; /* region 0 of the wal-index, while mapped */
@@ -36,7 +36,7 @@ static seawall_file *ours(sqlite3_file *file)
     return (seawall_file *)file;
 }
 
-/* ---- file methods: each forwards; the four that do more come first */
+/* ---- file methods: each forwards. Those that do more come first */
 
 static int shim_close(sqlite3_file *file)
 {
@@ -66,7 +66,7 @@ static int shim_shm_map(sqlite3_file *file, int region, int size, int extend, vo
     seawall_file *f = ours(file);
     int rc = f->below->pMethods->xShmMap(f->below, region, size, extend, ret_region);
     if (region == 0 && rc == SQLITE_OK)
-        f->wal_index = *ret_region; /* may be NULL: not there yet, and not asked to extend */
+        f->wal_index = *ret_region; /* NULL: the region does not exist, and `extend` is 0 */
     return rc;
 }
 
@@ -184,8 +184,8 @@ static const sqlite3_io_methods shim_methods = {
     .xUnfetch = shim_unfetch,
 };
 
-/* Our methods, cut down to those that the file below has. A lower version has shorter tables: fields beyond it are not looked at.
- */
+/* Our methods, without those that the file below lacks. A table of a lower version is shorter: fields beyond it must
+ * not be read. */
 static void inherit_methods(sqlite3_io_methods *m, const sqlite3_io_methods *below)
 {
     *m = shim_methods;
@@ -223,7 +223,7 @@ static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     f->below = (sqlite3_file *)(f + 1);
     f->below->pMethods = NULL;
     int rc = below_of(vfs)->xOpen(below_of(vfs), name, f->below, flags, ret_flags);
-    if (!f->below->pMethods) /* nothing to close: neither below nor here */
+    if (!f->below->pMethods) /* the file below is not open, so SQLite must not close ours */
         return rc;
     inherit_methods(&f->methods, f->below->pMethods);
     f->base.pMethods = &f->methods;
@@ -344,7 +344,7 @@ int seawall_vfs_register(int make_default)
     return sqlite3_vfs_register(&shim_vfs, make_default);
 }
 
-/* ---- for the program that asks */
+/* ---- functions of seawall/vfs.h */
 
 int seawall_file_of(sqlite3 *db, const char *schema, seawall_file **ret_file)
 {
