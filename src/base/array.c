@@ -19,7 +19,7 @@ int array_reserve(void *array, size_t *cap, size_t needed, size_t element_bytes,
         grown *= 2;
     if (grown < needed || grown > SIZE_MAX / element_bytes)
         return err_nomem(e, SIZE_MAX);
-    memcpy(&elements, array, sizeof elements); /* whatever it points to, the pointer itself is copied as bytes */
+    memcpy(&elements, array, sizeof elements); /* as bytes: the type of the pointer is not known */
     elements = realloc(elements, grown * element_bytes);
     if (!elements)
         return err_nomem(e, grown * element_bytes);

@@ -6,9 +6,9 @@
 
 #include <stddef.h>
 
-/* Makes sure that an array has room for `needed` elements of `element_bytes` each. `array`: the address of the pointer
- * to its first element, which may be NULL and may move. `cap`: how many elements it has room for. New elements are
- * zero. The array belongs to the caller, who frees it with free(). ERR_NOMEM: nothing has changed.
+/* Makes room for `needed` elements of `element_bytes` each. `array`: the address of the pointer to the first element.
+ * The pointer may be NULL, and may change. `cap`: the number of elements that there is room for. New elements are zero.
+ * The caller owns the array, and frees it with free(). Precondition: element_bytes > 0. ERR_NOMEM: nothing has changed.
  *
  *     if (array_reserve(&list, &list_cap, list_count + 1, sizeof *list, e))
  *         return -1;

@@ -1,4 +1,4 @@
-/* base/buf.h - a growing byte buffer with a ceiling given at birth, and a bounded cursor to read bytes back. */
+/* base/buf.h - a byte buffer that grows up to a ceiling, and a cursor that reads bytes without leaving them. */
 #ifndef SEAWALL_BASE_BUF_H
 #define SEAWALL_BASE_BUF_H
 
@@ -12,21 +12,23 @@ struct buf {
     uint8_t *data; /* owned */
     size_t len;
     size_t cap;
-    size_t max; /* ceiling in bytes; growing beyond it is ERR_LIMIT */
+    size_t max; /* ceiling, bytes */
 };
 
 #define BUF_INIT(ceiling) ((struct buf){.max = (ceiling)})
 
-void buf_release(struct buf *b);
-int buf_reserve(struct buf *b, size_t more, struct err *e) MUST_CHECK; /* room for `more` bytes after len */
+void buf_release(struct buf *b); /* leaves it empty; the ceiling stays */
+
+/* Makes room for `more` bytes after len. This and all appends: ERR_LIMIT: beyond the ceiling. ERR_NOMEM. */
+int buf_reserve(struct buf *b, size_t more, struct err *e) MUST_CHECK;
 int buf_append(struct buf *b, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 int buf_append_zeros(struct buf *b, size_t n, struct err *e) MUST_CHECK;
 int buf_append_varint(struct buf *b, uint64_t v, struct err *e) MUST_CHECK;
 int buf_append_be32(struct buf *b, uint32_t v, struct err *e) MUST_CHECK;
 int buf_append_be64(struct buf *b, uint64_t v, struct err *e) MUST_CHECK;
 
-/* Reads forward over bytes it does not own. A read past the end sets `bad`, returns zeros, and stays bad: decode first,
- * look at `bad` once. */
+/* Reads borrowed bytes from the front. A read beyond the end sets `bad` and returns zeros; so do all reads after it. So
+ * a decoder reads everything first, and checks `bad` once. */
 struct cursor {
     const uint8_t *at;
     const uint8_t *end;
@@ -42,7 +44,7 @@ static inline size_t cursor_left(const struct cursor *c)
 {
     return (size_t)(c->end - c->at);
 }
-const uint8_t *cursor_bytes(struct cursor *c, size_t n); /* NULL when fewer are left */
+const uint8_t *cursor_bytes(struct cursor *c, size_t n); /* NULL: fewer than n are left */
 uint64_t cursor_varint(struct cursor *c);
 uint8_t cursor_u8(struct cursor *c);
 uint16_t cursor_be16(struct cursor *c);

@@ -1,4 +1,4 @@
-/* base/clock.h - wall clock for people, monotonic clock for waiting. */
+/* base/clock.h - the wall clock for dates, the monotonic clock for waiting. */
 #ifndef SEAWALL_BASE_CLOCK_H
 #define SEAWALL_BASE_CLOCK_H
 
@@ -7,16 +7,16 @@
 
 #define CLOCK_TEXT_MAX 40
 
-int64_t clock_wall_ms(void); /* since 1970-01-01 UTC; may step */
-int64_t clock_mono_ns(void); /* never steps, has no date */
-int64_t clock_boot_ms(void); /* as the monotonic one, and goes on while the machine is suspended */
+int64_t clock_wall_ms(void); /* since 1970-01-01 UTC; can jump in both directions */
+int64_t clock_mono_ns(void); /* never jumps; its zero has no meaning */
+int64_t clock_boot_ms(void); /* as the monotonic clock, and counts the time that the machine is suspended */
 static inline int64_t clock_mono_ms(void)
 {
     return clock_mono_ns() / 1000000;
 }
 void clock_sleep_us(int64_t us);
 
-/* RFC 3339 in UTC with milliseconds: 2026-03-01T12:00:00.250Z. */
+/* Writes RFC 3339 in UTC with milliseconds: 2026-03-01T12:00:00.250Z. */
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
 
 #endif

@@ -1,4 +1,4 @@
-/* base/complaint.h - an error that repeats is said once. */
+/* base/complaint.h - logs an error that repeats only once. */
 #ifndef SEAWALL_BASE_COMPLAINT_H
 #define SEAWALL_BASE_COMPLAINT_H
 
@@ -6,21 +6,21 @@
 
 #include <stdbool.h>
 
-/* The error that was said last. All zero: none. */
+/* The error that was logged last. All zero: none. */
 struct complaint {
     char text[ERR_MSG_MAX];
     enum err_code code;
     int sys;
 };
 
-/* Notes an error. True: it is news, say it. Two errors of one code and system code are the same, whatever their texts
- * say: times and request ids differ. */
+/* Notes an error. True: it is new, and must be logged. Errors with the same code and system code are the same error,
+ * even if their texts differ: texts have times and request ids. */
 bool complaint_is_news(struct complaint *c, const struct err *e);
 
-/* The same, but an error with another text is news. */
+/* The same, but an error with another text is new. */
 bool complaint_text_is_news(struct complaint *c, const struct err *e);
 
-/* It works again. True: there was a complaint. */
+/* Notes a success. True: an error was logged before. */
 bool complaint_is_over(struct complaint *c);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* `pointer`: the address of `member` inside a `type`. */
+/* The struct `type` whose `member` is at `pointer`. */
 #define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

@@ -1,4 +1,4 @@
-/* base/endian.h - integers in files are big-endian bytes until get_be*() has read them. */
+/* base/endian.h - reads and writes the integers of files, at any alignment. */
 #ifndef SEAWALL_BASE_ENDIAN_H
 #define SEAWALL_BASE_ENDIAN_H
 

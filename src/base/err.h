@@ -1,7 +1,7 @@
-/* base/err.h - an error with its story. Lives on the caller's stack, never allocates.
+/* base/err.h - an error with its message. It is on the stack of the caller, and never allocates memory.
  *
- * The lowest level says what failed ("pread 24 bytes at 4152: Input/output error"), each level above puts in front which
- * thing it was doing that to, nobody repeats. A HINT, if a person can act, stands at the end of the message. */
+ * The lowest level says what failed ("pread 24 bytes at 4152: Input/output error"). Each level above puts the name of
+ * the thing in front, and repeats nothing. If a person can act, the message ends with a HINT. */
 #ifndef SEAWALL_BASE_ERR_H
 #define SEAWALL_BASE_ERR_H
 
@@ -12,20 +12,20 @@
 
 enum err_code {
     ERR_NONE = 0,
-    ERR_IO,       /* a system call failed; sys is errno */
+    ERR_IO,       /* a system call failed; sys: errno */
     ERR_NOMEM,    /* memory or another resource of this machine ran out */
-    ERR_CORRUPT,  /* bytes that must not be believed: WAL, segment, state file */
-    ERR_BUSY,     /* somebody holds what is needed; worth another try; sys is the SQLite code if there is one */
-    ERR_SQLITE,   /* SQLite said no; sys is its extended result code */
-    ERR_REMOTE,   /* the store said no or nothing; worth another try */
+    ERR_CORRUPT,  /* damaged bytes: of a WAL, a segment, a state file */
+    ERR_BUSY,     /* in use by another process or connection: try again; sys: the SQLite code, if there is one */
+    ERR_SQLITE,   /* SQLite failed; sys: its extended result code */
+    ERR_REMOTE,   /* the store refused or did not answer: try again */
     ERR_TIMEOUT,  /* a deadline passed */
-    ERR_LIMIT,    /* a documented limit was met */
-    ERR_CONFIG,   /* wrong option, argument or file given by the user */
+    ERR_LIMIT,    /* a documented limit was reached */
+    ERR_CONFIG,   /* an option, argument or file of the user is wrong */
     ERR_CONFLICT, /* another writer owns the replica */
-    ERR_NOTFOUND, /* no such object, no such restore point */
-    ERR_EXISTS,   /* exclusive create: it is already there */
+    ERR_NOTFOUND, /* the object or the restore point does not exist */
+    ERR_EXISTS,   /* exclusive create: the object or file exists already */
     ERR_CANCELED, /* stopped on request */
-    ERR_GONE,     /* an object that a listing named is not there any more: look again */
+    ERR_GONE,     /* an object of a listing does not exist any more: list again */
 };
 
 struct err {
@@ -40,15 +40,16 @@ int err_set(struct err *e, enum err_code code, int sys, const char *fmt, ...) PR
 /* err_set with strerror(sys) appended: "open 'x': Permission denied". */
 int err_sys(struct err *e, int sys, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Puts "what I was doing: " in front of the message. Keeps code and sys. Returns -1. */
+/* Puts a text and ": " in front of the message. Keeps code and sys. Returns -1. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Appends "HINT: sentence" on a line of its own, once. Returns -1. */
+/* Appends "HINT: " and the text on a line of its own, unless the message has a hint already. Returns -1. */
 int err_hint(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Sets ERR_NOMEM, with the size that could not be allocated. Returns -1. */
 int err_nomem(struct err *e, unsigned long long bytes);
 
-/* For clang-tidy, which looks at one file at a time: what these return is known. */
+/* Tells clang-tidy, which analyzes one file at a time, that these functions return -1. */
 #if defined(__clang_analyzer__) && !defined(SEAWALL_BASE_ERR_C)
 #define err_set(...) (err_set(__VA_ARGS__), -1)
 #define err_sys(...) (err_sys(__VA_ARGS__), -1)

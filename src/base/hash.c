@@ -1,6 +1,7 @@
 /* base/hash.c */
 #define XXH_INLINE_ALL
-/* SHA-256 by its direct interface: EVP would load OpenSSL's providers, two megabytes of resident memory for one function. */
+/* SHA-256 by its direct interface: EVP would load OpenSSL's providers, two megabytes of resident memory for one
+ * function. */
 #define OPENSSL_API_COMPAT 0x10100000L
 #include "base/hash.h"
 

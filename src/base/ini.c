@@ -1,14 +1,14 @@
 /* base/ini.c
  *
- * inih alone would not read such files as they are. It splits a line of more than 199 bytes into two, cuts a section name after 49
- * bytes, both without a word, and takes " ;" for a comment, but not " #". Debian's can be told otherwise in part, by global
- * variables that other builds of it don't have. So it never sees a value: its reader hands it an outline of the file, in which
- * each section name and each value is the place in the text where it stands,
+ * inih alone would not read these files as they are. Without an error, it splits a line of more than 199 bytes into
+ * two, and cuts a section name after 49 bytes. It takes " ;" for a comment, but not " #". Debian's build has global
+ * variables that change some of this; other builds do not have them. So inih never sees a value: its reader gives it an
+ * outline of the file, which has the offset in the text in place of each section name and each value:
  *
  *   [profile ci]                            [9]
  *   aws_session_token = IQoJb3JpZ2lu...     aws_session_token = 34
  *
- * and what it makes of that is looked up there. No secret is copied into its buffers either. */
+ * Its handler looks the texts up by their offsets. So inih copies no secret into its buffers. */
 #include "base/ini.h"
 
 #include "base/hash.h"
@@ -27,14 +27,14 @@
 
 struct outline {
     char *text;
-    size_t size, next;     /* next: where the next line begins */
-    unsigned line;         /* that was handed out last, from 1 */
-    char key[INI_KEY_MAX]; /* of the section: what an indented line belongs to; "": none yet */
-    bool inner, bare;      /* that line is indented and belongs to `key`; it has no '=' */
+    size_t size, next;     /* bytes; offset of the next line */
+    unsigned line;         /* number of the current line, from 1 */
+    char key[INI_KEY_MAX]; /* the last key that was not indented, in this section; "": none yet */
+    bool inner, bare;      /* the current line is indented and belongs to `key`; it has no '=' */
     ini_fn *fn;
     void *context;
     struct err *e;
-    bool failed; /* `e` says why */
+    bool failed; /* `e` is set */
 };
 
 static bool is_blank(char c)
@@ -49,7 +49,7 @@ static char *skip_blanks(char *at)
     return at;
 }
 
-/* Ends the text at `end`, less the blanks before that. */
+/* Ends the text at `end`, without the blanks before it. */
 static void cut(char *begin, char *end)
 {
     while (end > begin && is_blank(end[-1]))
@@ -73,16 +73,16 @@ static char *outline_fail(struct outline *o, const char *what)
     return NULL;
 }
 
-/* inih says nothing of a section until a key comes. */
+/* Reports a section. inih would report it only with its first key. */
 static char *outline_section(struct outline *o, char *first, char *out, size_t room)
 {
     char *name = skip_blanks(first + 1), *end = strchr(name, ']');
     o->key[0] = 0;
     if (!end)
-        return outline_fail(o, "no ']' behind the '['");
+        return outline_fail(o, "missing ']' after '['");
     cut(name, end);
     if (!*name)
-        return outline_fail(o, "a section without a name");
+        return outline_fail(o, "the section has no name");
     if (o->fn(o->context, name, "", "", o->e)) {
         err_wrap(o->e, "line %u", o->line);
         o->failed = true;
@@ -90,7 +90,7 @@ static char *outline_section(struct outline *o, char *first, char *out, size_t r
     }
     return snprintf(out, room, "[%zu]\n", (size_t)(name - o->text)) < (int)room
                ? out
-               : outline_fail(o, "no room for a section");
+               : outline_fail(o, "the section is too long");
 }
 
 static char *outline_pair(struct outline *o, char *first, char *out, size_t room)
@@ -105,7 +105,7 @@ static char *outline_pair(struct outline *o, char *first, char *out, size_t room
     else
         name = bare;
     if (!*name || strlen(name) >= INI_KEY_MAX)
-        return outline_fail(o, *name ? "the key is too long" : "no key before the '='");
+        return outline_fail(o, *name ? "the key is too long" : "missing key before '='");
     cut_comment(value);
     value = skip_blanks(value);
     cut(value, value + strlen(value));
@@ -114,7 +114,7 @@ static char *outline_pair(struct outline *o, char *first, char *out, size_t room
                : outline_fail(o, "the key is too long");
 }
 
-/* inih's reader: one line of the file, as an outline. NULL: the end. */
+/* The reader for inih: writes one line of the file, as an outline. NULL: the file ends. */
 static char *outline_next(char *out, int room, void *context)
 {
     struct outline *o = context;
@@ -126,7 +126,7 @@ static char *outline_next(char *out, int room, void *context)
     o->next = (size_t)(end - o->text) + 1;
     o->line++;
     if (memchr(line, 0, (size_t)(end - line)))
-        return outline_fail(o, "a NUL byte");
+        return outline_fail(o, "the line has a NUL byte");
     *end = 0;
     if (o->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
         line += 3;
@@ -144,7 +144,7 @@ static const char *text_at(const struct outline *o, const char *place)
     return at <= o->size ? o->text + at : "";
 }
 
-/* inih's handler. Returns 0 for a failure, as inih wants it. */
+/* The handler for inih, which expects 0 for a failure. */
 static int outline_handle(void *context, const char *section, const char *name, const char *value)
 {
     struct outline *o = context;
@@ -168,7 +168,7 @@ int ini_read_text(char *text, size_t size, ini_fn *fn, void *context, struct err
 {
     struct outline o = {.text = text, .size = size, .fn = fn, .context = context, .e = e};
     if (size > INI_FILE_MAX)
-        return err_set(e, ERR_CONFIG, 0, "more than %u bytes", INI_FILE_MAX);
+        return err_set(e, ERR_CONFIG, 0, "the file has more than %u bytes", INI_FILE_MAX);
     text[size] = 0;
     int line = ini_parse_stream(outline_next, &o, outline_handle, &o);
     if (o.failed)
@@ -178,17 +178,17 @@ int ini_read_text(char *text, size_t size, ini_fn *fn, void *context, struct err
     return line < 0 ? err_nomem(e, 0) : 0;
 }
 
-/* The whole file and room for a NUL; the caller wipes and frees `cap` bytes. */
+/* Reads the whole file, with room for a NUL. The caller wipes and frees `cap` bytes. */
 static int read_whole(int fd, char **ret_text, size_t *ret_size, size_t *ret_cap, struct err *e)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
         return err_sys(e, errno, "stat");
-    if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) /* /dev/null is used to say that there is none */
-        return err_set(e, ERR_CONFIG, 0, "not a file");
+    if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) /* users give /dev/null for an empty file */
+        return err_set(e, ERR_CONFIG, 0, "not a regular file");
     if (st.st_size > (off_t)INI_FILE_MAX)
-        return err_set(e, ERR_CONFIG, 0, "more than %u bytes", INI_FILE_MAX);
-    size_t cap = (size_t)st.st_size + 2, size = 0; /* one byte more than there is, to see the end; one for the NUL */
+        return err_set(e, ERR_CONFIG, 0, "the file has more than %u bytes", INI_FILE_MAX);
+    size_t cap = (size_t)st.st_size + 2, size = 0; /* one byte to see the end of the file, one for the NUL */
     char *text = malloc(cap);
     if (!text)
         return err_nomem(e, cap);
@@ -209,7 +209,7 @@ static int read_whole(int fd, char **ret_text, size_t *ret_size, size_t *ret_cap
         size += (size_t)n;
     }
     if (size == cap - 1)
-        err_set(e, ERR_IO, 0, "it grew while it was read");
+        err_set(e, ERR_IO, 0, "the file grew while it was read");
     wipe(text, cap);
     free(text);
     return -1;
@@ -219,7 +219,7 @@ int ini_read(const char *path, ini_fn *fn, void *context, struct err *e)
 {
     char *text = NULL;
     size_t size = 0, cap = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO in its place must not block */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a FIFO must not block */
     if (fd < 0)
         return err_sys(e, errno, "open '%s'", path);
     int rc = read_whole(fd, &text, &size, &cap, e);

@@ -1,16 +1,15 @@
-/* base/ini.h - INI files, through inih. The only door to it.
+/* base/ini.h - reads INI files. Only this file uses inih.
  *
- *   # comment
- *   [section]
+ *   # comment [section]
  *   key = value     ; comment
  *   key =
  *       inner = value
  *
- * ';' and '#' begin a comment at the beginning of a line or after a blank; anywhere else they belong to the value. An indented line
- * belongs to the key above it: it is delivered with the key "key.inner", or "key." when it has no '=' of its own. Lines may be as
- * long as the file.
+ * ';' and '#' begin a comment at the beginning of a line or after a blank; anywhere else they belong to the value. An
+ * indented line belongs to the key above it: its key is "key.inner", or "key." if it has no '=' of its own. A line may
+ * be as long as the file.
  *
- * A section is delivered too, before what stands in it, with "" as the key: an empty one would not be seen otherwise. */
+ * A section is reported too, with "" as the key, before its keys. Otherwise an empty section would not be seen. */
 #ifndef SEAWALL_BASE_INI_H
 #define SEAWALL_BASE_INI_H
 
@@ -18,17 +17,19 @@
 
 #include <stddef.h>
 
-#define INI_FILE_MAX (1u << 20) /* bytes; more is refused */
-#define INI_KEY_MAX 128         /* with NUL; a longer one is refused */
+#define INI_FILE_MAX (1u << 20) /* bytes; a larger file is ERR_CONFIG */
+#define INI_KEY_MAX 128         /* with NUL; a longer key is ERR_CONFIG */
 
-/* `section` is "" before the first, `key` is "" where a section begins. Blanks around section, key and value are dropped. The three
- * are good for the call only. Return -1 with `e` to stop: file and line are put in front. */
+/* Called for each key. `section` is "" before the first section, `key` is "" where a section begins. The three texts
+ * have no blanks around them, and are valid during the call. Returns 0, or -1 with `e` to stop: file and line are put
+ * in front of the message. */
 typedef int ini_fn(void *context, const char *section, const char *key, const char *value, struct err *e);
 
-/* ERR_NOTFOUND: there is no such file. ERR_IO. ERR_CONFIG: what is wrong, with file and line; never what stands there. */
+/* Reads a file. ERR_NOTFOUND: it does not exist. ERR_CONFIG: the message has file and line, but no text of the file,
+ * which can have secrets. ERR_IO, ERR_NOMEM, and the errors of `fn`. */
 int ini_read(const char *path, ini_fn *fn, void *context, struct err *e) MUST_CHECK;
 
-/* The same of text in memory, without a file in the messages. `text` is changed; text[size] must be writable. */
+/* Reads text in memory. Messages have no file. Changes `text`. Precondition: text[size] is writable. */
 int ini_read_text(char *text, size_t size, ini_fn *fn, void *context, struct err *e) MUST_CHECK;
 
 #endif

@@ -14,7 +14,7 @@ void invariant_broken(const char *file, int line, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    log_error("broken invariant at %s:%d: %s; ending before anything wrong is stored. Please report this line", file,
+    log_error("broken invariant at %s:%d: %s; stopping before anything wrong is stored. Please report this line", file,
               line, text);
     abort();
 }

@@ -1,6 +1,6 @@
-/* base/invariant.h - what must be true whatever happens outside. A state that breaks one of these would end as a wrong backup: so
- * it is said in the log, and the process aborts before anything of it leaves the machine. Bad input, full disks and stores that
- * fail are errors, never invariants. */
+/* base/invariant.h - conditions that must hold whatever happens outside the program. If one is broken, the next backup
+ * would be wrong. So the process logs it and aborts before anything leaves the machine. Bad input, full disks and
+ * stores that fail are errors, never broken invariants. */
 #ifndef SEAWALL_BASE_INVARIANT_H
 #define SEAWALL_BASE_INVARIANT_H
 
@@ -12,6 +12,7 @@
             invariant_broken(__FILE__, __LINE__, __VA_ARGS__);                                                         \
     } while (0)
 
+/* Logs the message with file and line, and aborts. */
 _Noreturn void invariant_broken(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #endif

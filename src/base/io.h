@@ -1,4 +1,4 @@
-/* base/io.h - whole reads and writes, and the two fsyncs that make a file durable. */
+/* base/io.h - complete reads and writes, and the two kinds of fsync that make a file durable. */
 #ifndef SEAWALL_BASE_IO_H
 #define SEAWALL_BASE_IO_H
 
@@ -8,13 +8,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-int io_pread(int fd, void *out, size_t n, uint64_t offset,
-             struct err *e) MUST_CHECK; /* all n bytes, or ERR_CORRUPT at the end of the file */
+/* Reads exactly n bytes. ERR_CORRUPT: the file ends before. ERR_IO. */
+int io_pread(int fd, void *out, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
+
+/* Write exactly n bytes. ERR_IO. */
 int io_pwrite(int fd, const void *bytes, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
 int io_write(int fd, const void *bytes, size_t n, struct err *e) MUST_CHECK;
-int io_fsync(int fd, const char *path,
-             struct err *e) MUST_CHECK; /* never retried: after a failed fsync nothing is known */
+
+/* Makes the contents of a file durable. `path`: for the message. After an error the caller must not try again: the
+ * kernel may have dropped the data. ERR_IO. */
+int io_fsync(int fd, const char *path, struct err *e) MUST_CHECK;
+
+/* Makes the names in a folder durable. ERR_IO. */
 int io_fsync_dir(const char *dir, struct err *e) MUST_CHECK;
-void io_close(int *fd); /* -1 is fine */
+
+/* Closes a descriptor and sets it to -1. -1 does nothing. */
+void io_close(int *fd);
 
 #endif

@@ -1,5 +1,6 @@
-/* base/json.c - `struct json` is jansson's json_t under a name of ours. Building does not fail call by call: what does not fit into
- * memory is missing from the result, and json_print returns NULL for a NULL document. */
+/* base/json.c - `struct json` is jansson's json_t under another name. The functions that build return no errors: a
+ * value that does not fit into memory is missing in the document. json_print returns NULL for a document that is NULL.
+ */
 #include "base/json.h"
 
 #include <jansson.h>
@@ -26,7 +27,7 @@ void json_free(struct json *j)
     json_decref(of(j));
 }
 
-/* How many bytes of `p` are one character of valid UTF-8, by jansson's own judgement; 0: none. */
+/* The number of bytes of `p` that are one character of valid UTF-8, as jansson sees it. 0: none. */
 static size_t utf8_length(const char *p)
 {
     for (size_t n = 1; n <= 4 && p[n - 1]; n++) {
@@ -115,8 +116,8 @@ int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err
     if (!j || !json_is_object(j)) {
         bool valid = j != NULL;
         json_decref(j);
-        return valid ? err_set(e, ERR_CORRUPT, 0, "JSON, but no object")
-                     : err_set(e, ERR_CORRUPT, 0, "no JSON: line %d: %s", error.line, error.text);
+        return valid ? err_set(e, ERR_CORRUPT, 0, "the JSON is not an object")
+                     : err_set(e, ERR_CORRUPT, 0, "not JSON: line %d: %s", error.line, error.text);
     }
     *ret_object = (struct json *)j;
     return 0;

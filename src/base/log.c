@@ -1,4 +1,4 @@
-/* base/log.c - a line is formatted whole and leaves in one write(), so that threads don't mix theirs. */
+/* base/log.c - each line is written with one write(), so that the lines of threads do not mix. */
 #include "base/log.h"
 
 #include "base/clock.h"
@@ -30,7 +30,7 @@ static void write_line(const char *level, const char *fmt, va_list args)
         len = sizeof line - 2;
     line[len++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, len);
-    (void)written; /* nowhere left to complain */
+    (void)written; /* an error of stderr can't be reported */
 }
 
 #define DEFINE_LOG(name, level, wanted)                                                                                \

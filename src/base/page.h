@@ -1,4 +1,4 @@
-/* base/page.h - what every room knows of a SQLite database page. Source: SQLite "Database File Format", section 1. */
+/* base/page.h - sizes and numbers of SQLite database pages. Source: SQLite "Database File Format", section 1. */
 #ifndef SEAWALL_BASE_PAGE_H
 #define SEAWALL_BASE_PAGE_H
 
@@ -9,14 +9,14 @@
 
 #define PAGE_SIZE_MIN 512
 #define PAGE_SIZE_MAX 65536
-#define LOCK_BYTE_OFFSET                                                                                               \
-    SCALE(0x40000000u, 1536u) /* the page that holds this byte of the database file is never used */
+#define LOCK_BYTE_OFFSET SCALE(0x40000000u, 1536u) /* SQLite never uses the page that has this byte of the file */
 
 static inline bool page_size_valid(uint32_t page_size)
 {
     return page_size >= PAGE_SIZE_MIN && page_size <= PAGE_SIZE_MAX && (page_size & (page_size - 1)) == 0;
 }
 
+/* The number of that page. Precondition: page_size > 0. */
 static inline uint32_t lock_byte_page(uint32_t page_size)
 {
     return LOCK_BYTE_OFFSET / page_size + 1;

@@ -44,7 +44,7 @@ int path_fsync_parent(const char *path, struct err *e)
     return io_fsync_dir(dir, e);
 }
 
-/* Somebody may have died between mkdir and the sync. A folder that we may not read is not one that we made folders in. */
+/* Needed for names that exist: a process can have died between making the name and syncing it. */
 int path_sync_name(const char *path, struct err *e)
 {
     return path_fsync_parent(path, e) && e->sys != EACCES && e->sys != EPERM && e->sys != EROFS ? -1 : 0;
@@ -59,7 +59,7 @@ static int make_dir(const char *path, struct err *e)
         return err_sys(e, errno, "mkdir '%s'", path);
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return path_sync_name(path, e);
-    return err_set(e, ERR_IO, ENOTDIR, "'%s' is in the way: not a folder", path);
+    return err_set(e, ERR_IO, ENOTDIR, "'%s' is not a folder", path);
 }
 
 int path_make_dirs(const char *path, struct err *e)

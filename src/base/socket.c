@@ -23,12 +23,12 @@ static int check_place(const char *path, struct err *e)
         return errno == ENOENT ? 0 : err_sys(e, errno, "look at '%s'", path);
     if (S_ISSOCK(st.st_mode))
         return 0;
-    err_set(e, ERR_EXISTS, EEXIST, "'%s' is there and is no socket", path);
-    return err_hint(e, "move it away");
+    err_set(e, ERR_EXISTS, EEXIST, "'%s' exists and is not a socket", path);
+    return err_hint(e, "move the file away");
 }
 
-/* Made under a hidden name and then renamed: so a stale socket is replaced in one step, and the name may be as long as names can
- * be. The mode is that of the descriptor: there is no moment in which others could connect. */
+/* Made under a hidden name and then renamed: so a stale socket is replaced in one step, and the name may be as long as
+ * names can be. The mode is that of the descriptor: there is no moment in which others could connect. */
 static int bind_at(int fd, int dir, const char *name, struct err *e)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -96,7 +96,7 @@ static int connect_to(int place, int fd, int64_t timeout_ms, struct err *e)
         return err_sys(e, errno, "setsockopt");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         if (errno == ECONNREFUSED)
-            return err_set(e, ERR_NOTFOUND, errno, "nobody listens");
+            return err_set(e, ERR_NOTFOUND, errno, "no process listens");
         if (errno == EAGAIN)
             return err_set(e, ERR_TIMEOUT, errno, "no connection within %lld ms", (long long)timeout_ms);
         return errno == EINTR ? err_set(e, ERR_CANCELED, errno, "interrupted") : err_sys(e, errno, "connect");
@@ -108,7 +108,7 @@ int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err
 {
     int place = open(path, O_PATH | O_CLOEXEC);
     if (place < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return err_set(e, ERR_NOTFOUND, errno, "there is no '%s'", path);
+        return err_set(e, ERR_NOTFOUND, errno, "'%s' does not exist", path);
     if (place < 0)
         return err_sys(e, errno, "open '%s'", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,4 +1,4 @@
-/* base/socket.h - unix stream sockets under a path of any length: sun_path has 108 bytes, so both sides go through /proc/self/fd.
+/* base/socket.h - Unix stream sockets at paths of any length. sun_path has 108 bytes, so both sides use /proc/self/fd.
  */
 #ifndef SEAWALL_BASE_SOCKET_H
 #define SEAWALL_BASE_SOCKET_H
@@ -12,18 +12,21 @@
 struct socket_listener {
     int fd; /* non-blocking */
     char path[PATH_TEXT_MAX];
-    dev_t device; /* of the name, so that nobody else's is removed */
+    dev_t device; /* of the socket file, so that the socket of another process is not removed */
     ino_t inode;
 };
 #define SOCKET_LISTENER_NONE ((struct socket_listener){.fd = -1})
 
-/* Listens at `path`, mode 0600 from the beginning. A socket that is there is replaced: the caller knows that nobody lives behind
- * it. ERR_EXISTS: something else is there. */
+/* Listens at `path`, with mode 0600 from the beginning. Replaces a socket that is there. Precondition: no process
+ * listens on that one. ERR_EXISTS: a file that is not a socket is there. ERR_IO. */
 int socket_listen(const char *path, struct socket_listener *ret_listener, struct err *e) MUST_CHECK;
-void socket_unlisten(
-    struct socket_listener *l); /* removes the name, if it is still ours; SOCKET_LISTENER_NONE is fine */
 
-/* Non-blocking once it is connected. ERR_NOTFOUND: nobody listens there. ERR_TIMEOUT: whoever does takes no connection. */
+/* Stops listening. Removes the socket file, unless another process has replaced it. SOCKET_LISTENER_NONE does nothing.
+ */
+void socket_unlisten(struct socket_listener *l);
+
+/* Connects within timeout_ms. *ret_fd is non-blocking; the caller closes it. ERR_NOTFOUND: no process listens at
+ * `path`. ERR_TIMEOUT: the process there does not accept the connection. ERR_CANCELED: a signal came. ERR_IO. */
 int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err *e) MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@
 
 extern char **environ;
 
-/* The threads of this program block signals, and it ignores some: the child must get neither. */
+/* Resets signals: threads of this process block some, and it ignores some. */
 static int set_attributes(posix_spawnattr_t *a)
 {
     sigset_t none, all;
@@ -35,7 +35,7 @@ static int set_files(posix_spawn_file_actions_t *f, const int fds[3])
             rc = posix_spawn_file_actions_adddup2(f, fds[i], i);
 #ifdef __GLIBC_PREREQ
 #if __GLIBC_PREREQ(2, 34)
-    if (rc == 0) /* our own are close-on-exec, sockets that libcurl opens are not */
+    if (rc == 0) /* sockets that libcurl opens are not close-on-exec */
         rc = posix_spawn_file_actions_addclosefrom_np(f, STDERR_FILENO + 1);
 #endif
 #endif

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,7 +56,7 @@ int stage_link(struct stage *st, const char *path, struct err *e)
             st->path[0] = 0;
     }
     if (rc != 0 && errno == EEXIST)
-        return err_set(e, ERR_EXISTS, EEXIST, "it exists already");
+        return err_set(e, ERR_EXISTS, EEXIST, "the file exists already");
     return rc == 0 ? 0 : err_sys(e, errno, "link '%s'", path);
 }
 
@@ -73,6 +74,7 @@ int stage_name(struct stage *st, const char *dir, struct err *e)
 
 int stage_rename(struct stage *st, const char *path, struct err *e)
 {
+    assert(st->path[0]);
     if (rename(st->path, path) != 0)
         return err_sys(e, errno, "rename '%s' to '%s'", st->path, path);
     st->path[0] = 0;

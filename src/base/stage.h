@@ -1,6 +1,6 @@
-/* base/stage.h - a file that nobody sees until it is whole.
+/* base/stage.h - a hidden file that gets its name when it is complete.
  *
- * Without a name (O_TMPFILE), so that a crash leaves nothing behind; where the file system has no such files, with a hidden
+ * It has no name (O_TMPFILE), so that a crash leaves nothing behind. On a file system without O_TMPFILE it has a hidden
  * temporary name. */
 #ifndef SEAWALL_BASE_STAGE_H
 #define SEAWALL_BASE_STAGE_H
@@ -10,21 +10,24 @@
 
 struct stage {
     int fd;
-    char path[PATH_TEXT_MAX]; /* "" while the file has no name at all */
+    char path[PATH_TEXT_MAX]; /* "": the file has no name */
 };
 #define STAGE_NONE ((struct stage){.fd = -1})
 
+/* Makes a hidden file in `dir`. ERR_NOTFOUND: there is no such folder. ERR_IO. */
 int stage_begin(struct stage *st, const char *dir, unsigned mode, struct err *e) MUST_CHECK;
 
-/* Gives it the name `path`, which must not exist: ERR_EXISTS. The caller syncs the file before and the folder after. */
+/* Gives the file the name `path`. The caller syncs the file before and the folder after it. ERR_EXISTS: the name
+ * exists. ERR_IO. */
 int stage_link(struct stage *st, const char *path, struct err *e) MUST_CHECK;
 
-/* Gives it a hidden temporary name in `dir`, if it has none: for those who need a path. stage_end removes it. */
+/* Gives the file a hidden temporary name in `dir`, unless it has one. stage_end removes that name. ERR_IO. */
 int stage_name(struct stage *st, const char *dir, struct err *e) MUST_CHECK;
 
-/* Puts it in the place of `path`, whatever is there. Needs stage_name. */
+/* Renames the file to `path`, and replaces a file that is there. Precondition: stage_name. ERR_IO. */
 int stage_rename(struct stage *st, const char *path, struct err *e) MUST_CHECK;
 
-void stage_end(struct stage *st); /* closes; without stage_link or stage_rename nothing remains. STAGE_NONE is fine */
+/* Closes the file. Unless it got a name by stage_link or stage_rename, it is gone. STAGE_NONE does nothing. */
+void stage_end(struct stage *st);
 
 #endif

@@ -9,8 +9,8 @@
  *   - Reads and listings that start after a put see the object.
  *   - A listing that fails is an error, never a short listing.
  *
- * Several threads may use one store at the same time. A key consists of segments of [0-9a-z.-], joined by '/', and has at
- * most STORE_KEY_MAX - 1 bytes. */
+ * Several threads may use one store at the same time. A key consists of segments of [0-9a-z.-], joined by '/', and has
+ * at most STORE_KEY_MAX - 1 bytes. */
 #ifndef SEAWALL_BASE_STORE_H
 #define SEAWALL_BASE_STORE_H
 
@@ -55,8 +55,8 @@ struct store_ops {
     void (*close)(struct store *s);
 };
 
-/* Whether put_new is exclusive. With a weak store a second writer is only noticed: a writer must look before each put and
- * again after it. */
+/* Whether put_new is exclusive. With a weak store a second writer is only noticed: a writer must look before each put
+ * and again after it. */
 enum store_fencing { STORE_FENCING_UNKNOWN, STORE_FENCING_STRONG, STORE_FENCING_WEAK };
 
 /* Requests by kind, with those that failed or were repeated, and the bytes of their bodies. */

@@ -1,13 +1,14 @@
-/* base/trial.h - what the property test (tests/property) may change in the program that it tests: switch off a rule of the
- * protocol, to see that the test notices, and make things small, so that every path is met with a handful of pages.
+/* base/trial.h - the switches of the property test (tests/property). It turns off a rule of the protocol, to check that
+ * the test fails without the rule. It makes sizes small, so that a few pages reach every path.
  *
- * In the program itself both are constants: RULE() is true, SCALE() is its first argument. */
+ * In the program both are constants: RULE() is true, SCALE() is its first argument. */
 #ifndef SEAWALL_BASE_TRIAL_H
 #define SEAWALL_BASE_TRIAL_H
 
 #include <stdbool.h>
 
-/* Each closes a hole: with it switched off the property test has to find a wrong or missing restore point, or a false conflict. */
+/* The rules. Without any one of them, the property test must find a wrong or missing restore point, or a false
+ * conflict. */
 #define RULES(X)                                                                                                       \
     X(zero_growth, "a page grown over but not written gets an explicit zero version")                                  \
     X(durable_first, "nothing but the level-0 append itself is put with a txid beyond the durable one")                \
