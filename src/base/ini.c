@@ -126,7 +126,7 @@ static char *outline_next(char *out, int room, void *context)
     o->next = (size_t)(end - o->text) + 1;
     o->line++;
     if (memchr(line, 0, (size_t)(end - line)))
-        return outline_fail(o, "the line has a NUL byte");
+        return outline_fail(o, "NUL byte in the text");
     *end = 0;
     if (o->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
         line += 3;

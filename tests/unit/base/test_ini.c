@@ -115,7 +115,7 @@ static void what_is_wrong_is_named_by_line_and_never_quoted(void **state)
     }
     char nul[] = "a = 1\nb = \0SECRET\n";
     assert_error(ini_read_text(nul, sizeof nul - 1, note, NULL, &e), &e, ERR_CONFIG);
-    assert_contains(e.msg, "line 2: a NUL");
+    assert_contains(e.msg, "line 2: NUL byte");
     char key[400];
     snprintf(key, sizeof key, "%0300d = 1\n", 0);
     assert_error(read_text(key, NULL, &e), &e, ERR_CONFIG);
