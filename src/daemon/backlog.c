@@ -1,10 +1,13 @@
 /* daemon/backlog.c */
 #include "daemon/backlog.h"
 
-#define UNLINKED (1u << 31) /* in `references`: the last holder frees it */
+#include <assert.h>
+
+#define UNLINKED (1u << 31) /* in `references`: the backlog dropped the batch, its last holder frees it */
 
 void backlog_add(struct backlog *b, struct batch *batch)
 {
+    assert(batch->references == 0 && (!b->last || batch->first > b->last->last));
     batch->next = NULL;
     if (b->last)
         b->last->next = batch;
@@ -17,6 +20,7 @@ void backlog_add(struct backlog *b, struct batch *batch)
 void backlog_drop_first(struct backlog *b)
 {
     struct batch *batch = b->first;
+    assert(batch);
     b->first = batch->next;
     if (!b->first)
         b->last = NULL;
@@ -75,7 +79,9 @@ void backlog_hold(struct batch *const *batches, size_t count)
 
 void backlog_let_go(struct batch *const *batches, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        assert((batches[i]->references & ~UNLINKED) > 0);
         if (--batches[i]->references == UNLINKED)
             batch_free(batches[i]);
+    }
 }

@@ -1,7 +1,7 @@
-/* daemon/backlog.h - captured commits that some replica still needs, in ascending order. The scheduler's thread alone touches
- * it.
+/* daemon/backlog.h - captured commits that a replica still needs, in ascending order of txids. Main thread only.
  *
- * A job that builds an object out of batches holds references; a batch that is let go meanwhile is freed by the last of them. */
+ * A ship job holds a reference to each batch that it reads. A batch that the backlog drops meanwhile is freed when its last
+ * reference goes. */
 #ifndef SEAWALL_DAEMON_BACKLOG_H
 #define SEAWALL_DAEMON_BACKLOG_H
 
@@ -12,17 +12,21 @@ struct backlog {
     size_t bytes;
 };
 
-void backlog_add(struct backlog *b, struct batch *batch); /* ownership moves */
-void backlog_drop_first(struct backlog *b);
-void backlog_trim(struct backlog *b, uint64_t txid);                /* drops what ends at or before */
-size_t backlog_bytes_after(const struct backlog *b, uint64_t txid); /* of what ends after it */
+/* Appends a batch and takes it over. Precondition: it continues the last one, or begins behind it. */
+void backlog_add(struct backlog *b, struct batch *batch);
+void backlog_drop_first(struct backlog *b);          /* precondition: there is one */
+void backlog_trim(struct backlog *b, uint64_t txid); /* drops the batches that end at or before `txid` */
 void backlog_clear(struct backlog *b);
 
-/* Consecutive batches of one page size, of which the first holds `txid`: at most `max` of them and, but for the last, at most
- * `bytes`. Returns how many; 0: that commit is not here any more. */
+/* Bytes of the batches that end after `txid`. */
+size_t backlog_bytes_after(const struct backlog *b, uint64_t txid);
+
+/* Finds consecutive batches of one page size, the first of which holds `txid`: at most `max` of them, and no further batch
+ * once they have `bytes` bytes together. Returns how many; 0: that commit is not here. */
 size_t backlog_find(const struct backlog *b, uint64_t txid, uint32_t page_size, size_t bytes, struct batch **out,
                     size_t max);
 
+/* References of a job. Main thread only, like everything else here. */
 void backlog_hold(struct batch *const *batches, size_t count);
 void backlog_let_go(struct batch *const *batches, size_t count);
 

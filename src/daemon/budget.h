@@ -1,5 +1,7 @@
-/* daemon/budget.h - how often a replica whose requests cost money may be put to: a token bucket. While tokens last, what is
- * captured leaves at once; then once per refill. A quiet hour fills it again. */
+/* daemon/budget.h - how often objects may be put into a replica whose requests cost money: a token bucket.
+ *
+ * While the bucket holds tokens, what is captured leaves at once. After that one PUT leaves for each token that comes in. A
+ * quiet time fills the bucket again. */
 #ifndef SEAWALL_DAEMON_BUDGET_H
 #define SEAWALL_DAEMON_BUDGET_H
 
@@ -7,19 +9,19 @@
 #include <stdint.h>
 
 struct budget {
-    uint64_t per_hour; /* UINT64_MAX: no limit */
-    uint64_t most;     /* tokens that it holds */
-    uint64_t parts;    /* held: BUDGET_PARTS each */
+    uint64_t per_hour; /* tokens that come in; UINT64_MAX: there is no limit */
+    uint64_t most;     /* tokens that the bucket can hold */
+    uint64_t parts;    /* what it holds: BUDGET_PARTS to a token */
     int64_t at_ms;     /* monotonic; when `parts` was right */
 };
-#define BUDGET_PARTS 3600000u /* one hour in milliseconds: so a millisecond brings per_hour parts */
+#define BUDGET_PARTS 3600000u /* one hour in milliseconds: so each millisecond brings per_hour parts */
 
 struct budget budget_full(uint64_t per_hour, uint64_t most, int64_t now_ms);
 
-/* One PUT. Those that can't wait may overdraw it: it never holds less than nothing. */
+/* Takes a token for one PUT. A PUT that can't wait takes it even when there is none; the bucket never owes tokens. */
 void budget_take(struct budget *b, int64_t now_ms);
 
-/* When a token is there; now_ms or earlier: at once. */
+/* When the next token is there; now_ms: at once. Precondition: tokens come in, or there is one. */
 int64_t budget_ready_at_ms(const struct budget *b, int64_t now_ms);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The older half becomes a quarter; what is new stays exact, also while one replica is away for a week. */
+/* The older half becomes a quarter. The newer half stays exact, even while a replica is away for a week. */
 static void make_room(struct lag *l)
 {
     unsigned n = LAG_SPANS_MAX / 4, half = LAG_SPANS_MAX / 2;

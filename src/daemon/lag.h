@@ -1,8 +1,8 @@
 /* daemon/lag.h - how old is the oldest commit that a replica does not have?
  *
- * The commits of the backlog could say, but it drops them in an outage. So spans are kept: commits up to `last`, the oldest of them
- * as old as `since_ms`. When there is no room, old neighbours become one: over a long outage the answer gets coarser, never too
- * young. */
+ * The backlog can't say: it drops commits in an outage. So spans are kept. A span stands for the commits after the span
+ * before it, up to `last`; the oldest of them was made at since_ms. When there is no room, old neighbours become one span.
+ * So during a long outage the answer gets coarser, but never too young. */
 #ifndef SEAWALL_DAEMON_LAG_H
 #define SEAWALL_DAEMON_LAG_H
 
@@ -18,14 +18,14 @@ struct lag {
     unsigned count;
 };
 
-/* Everything up to `last` is captured now; the oldest commit since the call before is of since_ms. Txids that were noted before are
- * no news. */
+/* Notes that everything up to `last` is captured, and that the oldest commit since the call before was made at since_ms. A
+ * txid that was noted before changes nothing. */
 void lag_note(struct lag *l, uint64_t last, int64_t since_ms);
 
-/* Every replica has what is up to `txid`. */
+/* Every replica has the commits up to `txid`: forget them. */
 void lag_trim(struct lag *l, uint64_t txid);
 
-/* When the oldest commit after `txid` was made; 0: there is none that is known. */
+/* When the oldest commit after `txid` was made; wall clock. 0: none is known. */
 int64_t lag_since_ms(const struct lag *l, uint64_t txid);
 
 #endif

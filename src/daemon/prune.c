@@ -4,7 +4,9 @@
 #include "base/container.h"
 #include "base/trial.h"
 
-#define FIRST_MS 60000 /* after a start; a daemon that is started anew every day has to come to it */
+#include <assert.h>
+
+#define FIRST_MS 60000 /* after a start: also a daemon that runs for an hour a day has to prune */
 #define IDLE_MS_MAX (INT64_C(30) * 86400000)
 
 struct retention_policy prune_policy(const struct options *o)
@@ -62,6 +64,7 @@ static void run_prune(struct job *job, struct codec *codec)
 void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers,
                  void (*done)(struct job *))
 {
+    assert(!p->busy);
     p->writer = *writer;
     if (objects > p->objects)
         p->wait_ms = (int64_t)p->interval_ms;

@@ -1,11 +1,10 @@
-/* daemon/prune.h - retention, applied by the daemon: one job of a replica, beside those that ship.
+/* daemon/prune.h - retention, applied by the daemon: a job of each replica, beside its ship jobs.
  *
- * It needs nothing of the destination: what may go follows from the listing alone (retention/retention.h), and what is put
- * meanwhile only adds to what stays. It has a handle of the store for itself, so that it can be told to end without harm to what is
- * shipped.
+ * The job needs nothing of the destination. What may be deleted follows from the listing alone (retention/retention.h), and
+ * what is put meanwhile only adds to what stays. The job has a store handle of its own, so it can be canceled without harm
+ * to shipping.
  *
- * A replica that nothing is put to costs ever fewer listings: what is found to have nothing to delete is looked at again after
- * twice the time. */
+ * An idle replica is listed ever more rarely: each prune that deletes nothing doubles the interval. */
 #ifndef SEAWALL_DAEMON_PRUNE_H
 #define SEAWALL_DAEMON_PRUNE_H
 
@@ -16,31 +15,36 @@
 
 struct prune {
     struct job job;
-    const char *url, *shown; /* as it was given, and without secrets; borrowed */
+    const char *url, *shown; /* of the replica, as given and as shown; borrowed */
     struct retention_policy policy;
-    uint64_t interval_ms; /* UINT64_MAX: never */
-    int64_t ended_ms;     /* monotonic: when it ran last */
-    int64_t wait_ms;      /* from then to the next one, if nothing is put */
-    uint64_t objects;     /* that had been put when it began */
-    atomic_bool cancel;   /* the job is to end */
-    bool busy;
-    struct uid writer;          /* who we are */
-    struct complaint complaint; /* why retention does not work, as the log said it; the main thread's */
+    uint64_t interval_ms;       /* OPTION_NEVER: never */
+    int64_t ended_ms;           /* monotonic: when the last prune ended */
+    int64_t wait_ms;            /* from then to the next one, if nothing is put */
+    uint64_t objects;           /* that had been put when the last prune began */
+    struct complaint complaint; /* why retention does not work, as the log said it */
+    bool busy;                  /* the job runs: what follows is the job's, but for `cancel` */
 
-    int rc; /* of the last one */
-    struct err err;
+    atomic_bool cancel; /* set by the main thread: the job is to end */
+    struct uid writer;  /* who we are */
+    int rc;             /* the outcome */
+    struct err err;     /* if rc is not 0 */
     struct retention_figures figures;
 };
 
 struct retention_policy prune_policy(const struct options *o);
+
+/* `url` and `shown` must outlive the prune. */
 void prune_init(struct prune *p, const char *url, const char *shown, const struct options *o, int64_t now_ms);
 
-/* Is it time? `objects`: put by this run so far. */
+/* True if it is time for a prune. `objects`: that this run has put so far. */
 bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms);
-/* Deletes nothing if another `writer` put the newest object: what that one keeps is its business. */
+
+/* Starts the job. Precondition: it does not run. It deletes nothing if another `writer` put the newest object: that writer
+ * decides what is kept. */
 void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers,
                  void (*done)(struct job *));
-/* Takes note of how the last one went. True: its error is news. One that was told to end, or met another that deletes, is none. */
+
+/* Notes how the job ended. Returns true if its error is news. A job that was canceled, or met another prune, is not. */
 bool prune_ended(struct prune *p, int64_t now_ms);
 struct prune *prune_of_job(struct job *job);
 

@@ -1,5 +1,5 @@
-/* daemon/scheduler.c - events: signals, changes of the -wal, ends of jobs, time, the control socket, a verification. What
- * follows from them is decided in database.c and lanes.c, control.c and verification.c. */
+/* daemon/scheduler.c - takes events: signals, changes of the -wal, ends of jobs, deadlines, requests on the control socket, output
+ * of a verification. database.c, lanes.c, control.c and verification.c decide what follows from them. */
 #include "daemon/scheduler.h"
 
 #include "base/clock.h"
@@ -22,10 +22,10 @@
 struct scheduler {
     struct workers *workers;
     int epoll_fd, signal_fd;
-    int inotify_fd; /* one-shot: the alarm clock for commits */
-    int close_fd;   /* a second one, which stays armed: an application closed the WAL */
-    int wd;         /* inotify watch on the -wal; -1: not armed */
-    int file_wd;    /* on the database file */
+    int inotify_fd; /* tells of the next change of the -wal, once; -1: the kernel gave none */
+    int close_fd;   /* tells each time that an application closes the -wal, or something happens to the database file */
+    int wd;         /* watch of inotify_fd on the -wal; -1: not armed */
+    int file_wd;    /* watch of close_fd on the database file */
     bool interrupted;
     struct database db;
     struct control control;
@@ -43,8 +43,8 @@ static void alarm_commit(void *context, const char *wal_path)
         s->wd = inotify_add_watch(s->inotify_fd, wal_path, IN_MODIFY | IN_ONESHOT);
 }
 
-/* A file put in the place of the database: the database is let go at once. As long as the wal-index of the old one is kept alive,
- * an application that opens the new one believes the old number of pages. */
+/* When another file is put in the place of the database, the database has to be let go at once: as long as the wal-index
+ * of the old file is kept alive, an application that opens the new file believes the old number of pages. */
 static void alarm_opened(void *context, const char *path, const char *wal_path)
 {
     struct scheduler *s = context;
@@ -94,7 +94,7 @@ static void handle_inotify(struct scheduler *s, int fd)
         }
 }
 
-/* A job that hangs holds locks that the application waits for: the kernel frees them when we end. */
+/* A job that hangs may hold locks that the application waits for. When the process ends, the kernel frees them. */
 static void watch_over_jobs(struct scheduler *s)
 {
     const struct job *job = workers_overdue(s->workers, clock_mono_ms());
@@ -112,7 +112,7 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
     return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? err_sys(e, errno, "epoll_ctl") : 0;
 }
 
-/* Without it everything goes on, but nobody can ask. */
+/* Without the socket the daemon works, but can't be asked. */
 static void open_control(struct scheduler *s)
 {
     struct err e;
@@ -122,7 +122,7 @@ static void open_control(struct scheduler *s)
         s->control = CONTROL_NONE;
         s->control_tried = false;
     }
-    if (s->control_tried || !s->db.state || s->db.config->once) /* one that ends by itself is not asked */
+    if (s->control_tried || !s->db.state || s->db.config->once) /* a run that ends by itself needs none */
         return;
     s->control_tried = true;
     if (control_start(&s->control, &s->db, &s->verification, &e) == 0 &&
@@ -154,7 +154,7 @@ static int loop(struct scheduler *s, struct err *e)
                 handle_signals(s);
             else if (fd == s->inotify_fd || fd == s->close_fd)
                 handle_inotify(s, fd);
-            else if (fd == workers_fd(s->workers)) /* what else there is takes its events at each turn */
+            else if (fd == workers_fd(s->workers)) /* control and verification take their events at each turn */
                 workers_reap(s->workers);
         }
     }
@@ -162,7 +162,7 @@ static int loop(struct scheduler *s, struct err *e)
 
 /* ---- start and end */
 
-/* One for the local job, and as many as the stores can keep waiting: none that hangs may keep capture waiting. */
+/* One worker for the local job, and enough for all jobs of all replicas: stores that hang must not make capture wait. */
 static unsigned workers_wanted(size_t replicas)
 {
     return 1 + (unsigned)replicas * (2 + COPY_IN_FLIGHT);
@@ -192,8 +192,8 @@ static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
     return add_fd(s, workers_fd(s->workers), e);
 }
 
-/* No SQLite handle of this file is open yet in this process: so a descriptor of our own harms no lock. One that is not there may
- * come. */
+/* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A database that is
+ * missing may appear later. */
 static int check_is_database(const char *path, struct err *e)
 {
     uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];
@@ -213,7 +213,7 @@ static void save_memory(void)
     struct rlimit limit;
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD,
-            4 << 20); /* buffers of a megabyte come and go under load: fresh pages each time would be dear */
+            4 << 20); /* buffers of a megabyte come and go under load: fresh pages each time would cost too much */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);                 /* given back at rest, by malloc_trim */
     sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0); /* an open watch then costs 53 KiB instead of 131 */
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -279,7 +279,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
-    if (rc == 0) /* before a folder or a state file is made for something that is no database */
+    if (rc == 0) /* before a folder or a state file is made for a file that is not a database */
         rc = check_is_database(config->db_path, e);
     if (rc == 0)
         rc = run_database(s, config, ret_summary, e);

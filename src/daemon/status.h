@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "daemon/verification.h"
 
-/* On the scheduler's thread; what a running job owns is not looked at. */
+/* The document, owned by the caller. Main thread only. Whoever answers formats it: the control socket as a line, `seawall
+ * status --metrics` as figures. Nothing that a running job owns is read: the lanes have what was last seen. */
 struct json *status_of(const struct database *db, const struct verification *verification);
 
 #endif

@@ -4,7 +4,7 @@
 #define AGAIN_MS 20   /* between runs that did not get through */
 #define RETRY_MS 1000 /* least time between two tries of a replica that fails, however many wait */
 
-/* `touched`: a file put in the place of the database is another database, and has to be seen. */
+/* `touched`: if a file was put in the place of the database, that has to be noticed too. */
 static void ask_for_run(struct database *db, struct sync_wait *w, int64_t now)
 {
     struct local_pace *p = &db->pace;

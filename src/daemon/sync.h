@@ -1,34 +1,36 @@
 /* daemon/sync.h - when is everything that is committed by now durable, in every replica?
  *
- * A commit that returned before sync_begin stands in the wal-index then. So it is captured once the end of the header is passed
- * that a run of the local job read which *started* afterwards, be it by that run or by a later one. A run that was under way is no
- * proof, nor is a look without a job: under load there is always something new. */
+ * A commit that returned before sync_begin is in the wal-index then. A local job that *starts* afterwards reads a header that
+ * includes the commit. The commit is captured as soon as capture has passed the end of that header, in that job or in a
+ * later one. A job that was already running proves nothing. Nor does a look at the header without a job: under load there
+ * is always something new. */
 #ifndef SEAWALL_DAEMON_SYNC_H
 #define SEAWALL_DAEMON_SYNC_H
 
 #include "daemon/database.h"
 
 struct sync_wait {
-    uint64_t after_run; /* a later one has to get through */
-    uint64_t asked_run; /* the last that had been started when one more was asked for */
-    bool asked, captured;
-    bool base;        /* a new base of each replica has to be complete too */
-    uint64_t txid;    /* once it is captured: to be durable */
-    uint64_t resyncs; /* so far; a comparison of all pages numbers anew */
+    uint64_t after_run; /* a local job with a higher number has to get through */
+    uint64_t asked_run; /* if asked: the newest local job then */
+    bool asked;         /* a local job was asked for */
+    bool captured;      /* everything is captured: */
+    uint64_t txid;      /* this txid has to be durable */
+    uint64_t resyncs;   /* comparisons of all pages so far: a new one may give the commits a higher txid */
+    bool base;          /* each replica has to get a new base too */
 };
 
 enum sync_state {
     SYNC_WAITING,
     SYNC_DURABLE,
-    SYNC_CONFLICT, /* the others have it; one replica is another writer's */
+    SYNC_CONFLICT, /* another writer has one replica; all others have the commits */
 };
 
-/* What fails is tried again now, if it was not tried just before. */
+/* Begins to wait. A replica that fails is tried again now, unless it was tried within the last second. */
 enum sync_what { SYNC_COMMITS, SYNC_BASE };
 void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms);
 
-/* To be called before each database_schedule while somebody waits: it asks for what has to run. From the moment of capture on
- * what is waited for leaves at once, past the budget of puts. */
+/* To be called at each turn before database_schedule, as long as the state is SYNC_WAITING: it asks for the jobs that have
+ * to run. Once the commits are captured, they leave at once, whatever the budget of PUTs says. */
 enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_ms);
 
 #endif

@@ -52,7 +52,7 @@ static void *work(void *arg)
         w->ended_tail = &job->next;
         uint64_t one = 1;
         ssize_t n = write(w->event_fd, &one, sizeof one);
-        (void)n; /* the counter is full: then it is readable anyway */
+        (void)n; /* fails only when the counter is full: then it is readable anyway */
     }
     pthread_mutex_unlock(&w->lock);
     codec_free(codec);
