@@ -1,7 +1,6 @@
 /* s3/config.h, s3_verdict.h, s3_listing.h, daemon/budget.h, config/file.h: what needs no server. */
 #include "unit.h"
 
-#include "config/file.h"
 #include "daemon/budget.h"
 #include "s3/config.h"
 #include "s3/listing.h"
@@ -319,99 +318,7 @@ static void a_budget_can_be_slow_or_without_limit(void **state)
     assert_int_equal(budget_ready_at_ms(&none, 0), 0);
 }
 
-/* ---- configuration file */
-
-static struct config *read_config(const char *text, struct err *e)
-{
-    struct config *c = NULL;
-    assert_int_equal(file_write(temp_path("conf"), text, strlen(text)), 0);
-    return config_read(temp_path("conf"), store_parameter_known, &c, e) ? NULL : c;
-}
-
-static void a_file_names_databases_and_replicas(void **state)
-{
-    struct err e = {.msg = ""};
-    const struct config_db *db = NULL;
-    (void)state;
-    struct config *c = read_config(
-        "[seawall]\nput-rate = 30/m\nwal-limit = 64M\n"
-        "[replica offsite]\nurl = s3://bucket/app\nendpoint = https://h\nheader = x-a: b&c%\nheader = x-b: 2\n"
-        "[db /a/app.db]\nreplica = offsite\nreplica = /mnt/backup\nwal-limit = 128M\n",
-        &e);
-    if (!c)
-        fail_msg("%s", e.msg);
-    assert_ok(config_find_db(c, NULL, &db, &e), &e);
-    assert_string_equal(db->path, "/a/app.db");
-    assert_int_equal(db->options.put_rate, 1800);
-    assert_int_equal(db->options.wal_limit, 128 << 20);
-    assert_int_equal(db->replica_count, 2);
-    assert_string_equal(db->replicas[0], "s3://bucket/app?endpoint=https://h&header=x-a: b%26c%25&header=x-b: 2");
-    assert_string_equal(db->replicas[1], "/mnt/backup");
-    static const char *const words[] = {"offsite", "/a/app.db", NULL};
-    const char *url = NULL;
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        assert_ok(config_find_url(c, words[i], &url, &e), &e);
-        assert_string_equal(url, db->replicas[0]);
-    }
-    assert_ok(config_find_url(c, "s3://x/y", &url, &e), &e);
-    assert_string_equal(url, "s3://x/y");
-    assert_error(config_find_url(c, "typo", &url, &e), &e, ERR_CONFIG);
-    assert_error(config_find_db(c, "/b", &db, &e), &e, ERR_CONFIG);
-    config_free(c);
-}
-
-static void a_wrong_file_is_refused_with_file_and_line(void **state)
-{
-    static const struct {
-        const char *text, *reason;
-    } cases[] = {
-        {"[seawall]\nput-rte = 1/s\n", "put-rte"},
-        {"[seawall]\nput-rate = fast\n", "put-rate"},
-        {"[sewall]\nput-rate = 1/s\n", "sewall"},
-        {"put-rate = 1/s\n", "line 1: 'put-rate' is before the first section"},
-        {"[db /a]\n# replica = /dir\n", "line 1: database '/a' has no replica"},
-        {"[db /a]\nreplica = x\n[replica x]\n# url = /dir\n", "line 3: [replica x] has no url"},
-        {"\n[db /a]\nput-rate = 1/s\n", "line 2: database '/a' has no replica"},
-        {"[db /a]\nreplica = /dir\nreplica = offsite\n",
-         "line 3: database '/a': there is no section [replica offsite]"},
-        {"# a comment\n[replica x]\nendpoint = https://h\n", "line 2: [replica x] has no url"},
-        {"[replica x]\nurl = s3://b\nurl = s3://c\n", "has two urls"},
-        {"[replica x]\nurl = s3://b\nregion = a\nregion = b\n", "twice"},
-        {"[replica x]\nurl = s3://b\nreigon = a\n", "reigon"},
-        {"[replica x]\nurl = /dir\nregion = a\n", "its url takes no 'region'"},
-        {"[replica a/b]\nurl = /dir\n", "a/b"},
-        {"[replica x]\nurl = s3://b\n  region = a\n", "indented"},
-        {"[seawall]\nput-rate = 1/s\nput-rate = 2/s\n", "twice"},
-        {"[db /a]\nreplica = /r\n[seawall]\nput-rate = 1/s\n", "before"},
-    };
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct err e = {.code = ERR_NONE};
-        assert_null(read_config(cases[i].text, &e));
-        assert_int_equal(e.code, ERR_CONFIG);
-        assert_contains(e.msg, cases[i].reason);
-        assert_contains(e.msg, "conf");
-    }
-}
-
-static void every_option_is_written_as_it_is_read(void **state)
-{
-    struct err e;
-    (void)state;
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_spec *spec = &option_table[i];
-        const uint64_t values[] = {spec->fallback, spec->min, spec->max, spec->min + (spec->max - spec->min) / 3,
-                                   spec->may_never ? OPTION_NEVER : spec->fallback};
-        for (size_t k = 0; k < COUNT_OF(values); k++) {
-            struct options o = options_default(), again = options_default();
-            char text[32];
-            memcpy((char *)&o + spec->offset, &values[k], sizeof values[k]);
-            option_format(&o, spec, text);
-            assert_ok(options_set(&again, spec->name, text, &e), &e);
-            assert_memory_equal(&o, &again, sizeof o);
-        }
-    }
-}
+/* ---- the check of a URL */
 
 static void a_url_can_be_checked_without_its_place(void **state)
 {
@@ -439,10 +346,7 @@ int main(void)
         UNIT(a_page_that_is_none_is_an_error_and_no_short_listing),
         UNIT(a_budget_spends_its_burst_and_then_its_rate),
         UNIT(a_budget_can_be_slow_or_without_limit),
-        UNIT(every_option_is_written_as_it_is_read),
         UNIT_HERE(a_url_can_be_checked_without_its_place),
-        UNIT_IN_TEMP(a_file_names_databases_and_replicas),
-        UNIT_IN_TEMP(a_wrong_file_is_refused_with_file_and_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
