@@ -80,6 +80,7 @@ int catalog_list(struct catalog *c, struct store *store, struct codec *codec, st
 {
     struct err full;
     struct list_context l = {.catalog = c, .e = &full};
+    assert(store && codec);
     *c = (struct catalog){.store = store, .codec = codec, .in_order = true};
     int rc = store_list(store, "", "", add_entry, &l, e);
     if (rc == 0 && l.rc) { /* a listing that is ended early is not an error of the store */
@@ -179,6 +180,7 @@ void catalog_spare(struct catalog *c, struct catalog_object *o)
 {
     if (!o->segment || c->records_kept <= CATALOG_RECORDS_MAX)
         return;
+    assert(c->records_kept >= o->segment->trailer.record_count);
     c->records_kept -= o->segment->trailer.record_count;
     forget(o);
 }
@@ -188,6 +190,7 @@ void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)
     char(*names)[NAME_MAX_BYTES] = malloc((c->level0_count + 1) * sizeof *names);
     const char **keys = malloc((c->level0_count + 1) * sizeof *keys);
     size_t count = 0;
+    assert(after <= upto);
     for (size_t i = 0; names && keys && i < c->level0_count; i++)
         if (c->level0[i].name.min > after && c->level0[i].name.min <= upto) {
             name_format(&c->level0[i].name, names[count]);

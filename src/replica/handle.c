@@ -5,6 +5,7 @@
 
 int replica_handle_open(struct replica_handle *r, const char *url, const struct replica_options *options, struct err *e)
 {
+    assert(url);
     *r = (struct replica_handle){.codec = options->codec};
     if (!r->codec) {
         r->codec = codec_new();

@@ -128,6 +128,7 @@ static int take_levels(struct inventory *v, struct err *e)
 
 int inventory_take(struct inventory *v, struct catalog *c, struct err *e)
 {
+    assert(c->store);
     *v = (struct inventory){.catalog = c,
                             .bases = calloc(count_bases(c) + 1, sizeof *v->bases),
                             .chunk_names = calloc(c->chunk_count + 1, sizeof *v->chunk_names),

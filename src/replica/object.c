@@ -53,7 +53,7 @@ static int decode(struct object_reader *r, enum segment_want want, struct segmen
 int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want want, struct segment *ret_segment,
                 struct err *e)
 {
-    assert(tail_bytes >= SEGMENT_TRAILER_BYTES);
+    assert(r->store && r->codec && r->key && r->tail && tail_bytes >= SEGMENT_TRAILER_BYTES);
     r->tail->len = 0;
     if (store_read_tail(r->store, r->key, tail_bytes, r->tail, &r->size, e))
         return -1;

@@ -204,6 +204,7 @@ static int take(struct walk *w, const struct catalog_object *o, struct err *e)
     const struct segment *s = o->segment;
     const struct segment_info *i = &s->trailer.info;
     struct plan *p = w->plan;
+    assert(i->max > w->pos && (i->max <= w->target || plan_records_all(i)));
     if (i->flags & SEGMENT_FROM_EMPTY)
         start_over(p);
     else if (i->min - 1 == w->pos && w->checksum_known && i->checksum_before != w->checksum)
@@ -239,6 +240,7 @@ static int walk_to_target(struct walk *w, struct err *e)
         if (take(w, o, e))
             return name_object(o, e);
     }
+    assert(w->pos == w->target);
     return 0;
 }
 
@@ -406,6 +408,7 @@ static int merge_source(struct catalog *c, const struct plan *p, const struct pl
 int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e)
 {
     struct map m;
+    assert(p->record.txid > 0 || p->source_count == 0);
     map_init_memory(&m, p->page_size);
     int rc = map_resize(&m, p->record.pages, e);
     for (size_t i = 0; rc == 0 && i < p->source_count; i++)

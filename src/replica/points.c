@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/search.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -191,6 +192,7 @@ int points_each(struct catalog *c, points_fn *fn, void *context, struct err *e)
 /* The time of the point `txid`, which the segment records. */
 static int time_of(struct catalog *c, const struct reach *r, uint64_t txid, int64_t *ret_ms, struct err *e)
 {
+    assert(r->min <= txid && txid <= r->max);
     *ret_ms = txid == r->max ? r->last_ms : r->first_ms;
     if (txid == r->max || txid == r->min)
         return 0;
@@ -206,6 +208,7 @@ static int range_of(struct catalog *c, const struct stretch *p, uint64_t after, 
                     struct err *e)
 {
     uint64_t first = p->first > after ? p->first : after + 1;
+    assert(first <= p->last);
     uint64_t covers = p->from->records_all ? first : p->from->min > after ? p->from->min : after + 1;
     *ret_range = (struct point_range){
         .first_txid = covers, .last_txid = p->last, .first_point = first, .points = p->last - first + 1};

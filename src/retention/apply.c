@@ -63,7 +63,7 @@ int retention_apply(struct store *store, const struct retention_plan *p, struct 
                     struct err *e)
 {
     static const enum name_kind order[] = {NAME_MARKER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_PART};
-    assert(p->count == 0 || p->verdicts);
+    assert(store && (p->count == 0 || p->verdicts));
     *ret_figures = (struct retention_figures){0};
     struct removal *r = calloc(1, sizeof *r);
     if (!r)

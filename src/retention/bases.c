@@ -3,6 +3,7 @@
 #include "base/trial.h"
 #include "retention/decision.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -136,6 +137,7 @@ static int read_base(struct decision *d, struct retained_base *b, struct err *e)
 static void keep(struct decision *d, const struct retained_base *base, enum retention_reason reason)
 {
     struct retained_base *b = &d->bases[base - d->bases];
+    assert(b->usable);
     if (!b->stays)
         decision_set(&d->markers[b - d->bases], false, reason);
     b->stays = true;
@@ -246,6 +248,7 @@ static bool begins_after_anchor(const struct decision *d, const struct plan *p)
 static int reached_without(struct decision *d, const struct retained_base *b, struct catalog_object *room,
                            bool *ret_reached, struct err *e)
 {
+    assert(d->anchor && b > d->anchor && b->usable);
     struct catalog view = *d->c;
     struct plan p = {0};
     view.markers = room;

@@ -4,6 +4,7 @@
 #include "base/invariant.h"
 #include "retention/decision.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define VALID_MS_MIN 60000 /* how long a decision holds; otherwise half of the grace period */
@@ -109,6 +110,7 @@ int retention_decide(struct catalog *c, const struct retention_policy *policy, i
                      struct retention_plan *ret_plan, struct err *e)
 {
     struct decision d = {.c = c, .policy = policy, .now_ms = now_ms};
+    assert(c->store && c->codec);
     d.out.now_ms = now_ms;
     d.out.valid_ms = (int64_t)policy->grace_ms / 2 > VALID_MS_MIN ? (int64_t)policy->grace_ms / 2 : VALID_MS_MIN;
     int rc = judge_all(&d, e);

@@ -18,6 +18,7 @@ static void note(struct check *c, const char *key, const char *hint, const char 
 {
     struct verify_result *r = &c->result;
     struct err ignored; /* without memory the problem is only counted */
+    assert(key[0]);
     pthread_mutex_lock(&c->lock);
     r->problem_total++;
     if (r->problem_count < VERIFY_PROBLEMS_MAX &&

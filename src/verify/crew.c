@@ -82,6 +82,7 @@ int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct 
 {
     struct crew crew = {.check = c, .fn = fn, .context = context, .count = count};
     pthread_t threads[THREADS_REMOTE];
+    assert(fn);
     size_t want = c->store->slow ? THREADS_REMOTE : THREADS_LOCAL, started = 0;
     if (want > count)
         want = count;

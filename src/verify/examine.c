@@ -6,6 +6,7 @@
 
 #include "base/page.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,10 +252,12 @@ static int examine(struct check *c, struct worker *w, struct item *it, struct er
 
 int examine_item(struct check *c, struct worker *w, size_t index, struct err *e)
 {
+    assert(index < c->item_count);
     return examine(c, w, &c->items[index], e);
 }
 
 int examine_named(struct check *c, struct worker *w, size_t index, struct err *e)
 {
+    assert(index < c->named_count && c->named[index].owner->sound);
     return examine(c, w, &c->named[index], e);
 }

@@ -128,6 +128,7 @@ static int check_bare(struct check *c, struct err *e)
 int listing_take(struct check *c, struct err *e)
 {
     bool known = false;
+    assert(!c->items);
     if (list_all(c, e) || identify(c, &known, e))
         return -1;
     if (!known)
