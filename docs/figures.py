@@ -66,6 +66,10 @@ class Drawing:
                 f'<rect width="100%" height="100%" fill="{PAPER}" rx="6"/>\n{body}\n</svg>\n')
 
 
+def number(value):
+    return f"{value:,.0f}" if value == 0 or value >= 100 else f"{value:.3g}"
+
+
 def milliseconds(value):
     return "nothing" if value == 0 else f"{value:,.0f} ms" if value >= 10 else f"{value:.2g} ms"
 
@@ -87,7 +91,7 @@ class Measured:
         rounds = self.document["rounds"]
         litestream = next((note.removesuffix(", defaults") + " at its defaults" for note in self.document["notes"]
                            if note.startswith("Litestream ")), "")
-        text = ", ".join(filter(None, ["a quick run" if self.document["quick"] else "", f"{self.document['cpus']} cores", litestream, f"median of {rounds.get('flat', '-')} rounds",
+        text = ", ".join(filter(None, ["a quick run" if self.document["quick"] else "", f"{self.document['cpus']} cores", litestream, f"median of {rounds.get('flat', '-')} round{'s' * (rounds.get('flat') != 1)}",
                                        f"{rounds.get('loss', '-')} disasters at each rate"]))
         return text[0].upper() + text[1:]
 
@@ -117,12 +121,11 @@ def speed(m):
 def table(m):
     tools = ("alone", "Seawall", "Litestream")
     rows = [f"| | {' | '.join(NAMES.get(tool, tool) for tool in tools)} |", "|---|---|---|---|"]
-    for label, key, form in (("commits a second", "flat.rate", "{:,.0f}"), ("p99.9 of a commit, ms", "flat.p999", "{:.3g}"),
-                             ("longest commit, ms", "flat.max", "{:.3g}"),
-                             *[(f"oldest lost commit at {rate}/s, median, ms", f"loss.median_{rate}", "{:.3g}") for rate in (1, 100, 1000)],
-                             *[(f"oldest lost commit at {rate}/s, worst, ms", f"loss.max_{rate}", "{:.3g}") for rate in (1, 100, 1000)]):
+    for label, key in (("commits a second", "flat.rate"), ("p99.9 of a commit, ms", "flat.p999"), ("longest commit, ms", "flat.max"),
+                       *[(f"oldest lost commit at {rate}/s, median, ms", f"loss.median_{rate}") for rate in (1, 100, 1000)],
+                       *[(f"oldest lost commit at {rate}/s, worst, ms", f"loss.max_{rate}") for rate in (1, 100, 1000)]):
         values = [m.value(key, tool) for tool in tools]
-        rows.append(f"| {label} | {' | '.join('-' if value is None else form.format(value) for value in values)} |")
+        rows.append(f"| {label} | {' | '.join('-' if value is None else number(value) for value in values)} |")
     return "\n".join(rows) + f"\n\n{m.conditions()}.\n"
 
 
