@@ -19,16 +19,18 @@ static atomic_bool interrupted;
 bool cli_parse(const struct command *c, int argc, char **argv, void *request, int *ret_code)
 {
     struct err e;
-    bool wants_help = false;
-    if (flags_parse(c, argc, argv, request, &wants_help, &e)) {
+    switch (flags_parse(c, argc, argv, request, &e)) {
+    case FLAGS_WRONG:
         *ret_code = cli_usage(c, "%s", e.msg);
         return false;
-    }
-    if (wants_help) {
+    case FLAGS_HELP:
         help_print_command(c);
         *ret_code = EXIT_DONE;
+        return false;
+    case FLAGS_PARSED:
+        break;
     }
-    return !wants_help;
+    return true;
 }
 
 int cli_usage(const struct command *c, const char *fmt, ...)

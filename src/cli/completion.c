@@ -315,8 +315,8 @@ const struct command completion_command = {
     .summary = "print the completion script for bash, zsh or fish",
     .arguments = "bash|zsh|fish",
     .description =
-        "Prints a script that lets the shell complete the commands and flags of seawall. 'make install' puts "
-        "the scripts where the shells find them; otherwise write 'source <(seawall completion bash)' into "
+        "Prints a script that lets the shell complete the commands and flags of seawall. 'make install' puts the "
+        "scripts where the shells find them; otherwise write 'source <(seawall completion bash)' into "
         "~/.bashrc.\n",
     .words = words,
     .word_count = sizeof words / sizeof words[0],

@@ -160,10 +160,9 @@ const struct command config_command = {
     .example = "config -c FILE",
     .summary = "check a configuration file and show all values",
     .description =
-        "Checks a configuration file and prints it with all values: every option for each database, and the replicas. "
-        "The output is a configuration file too. Values of headers, which can be secrets, are left out. Without a "
-        "file: "
-        "the defaults.\n",
+        "Checks a configuration file and prints it with all values: every option for each database, and the "
+        "replicas. The output is a configuration file too. Values of headers, which can be secrets, are left out. "
+        "Without a file: the defaults.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
 };

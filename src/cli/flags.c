@@ -183,14 +183,13 @@ static int parse_word(struct parsing *p, const char *text, struct err *e)
     if (!last)
         return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.200s'", text);
     if (!w && last->max > 1)
-        return err_set(e, ERR_CONFIG, 0, "more than %u of %s", last->max, last->name);
+        return err_set(e, ERR_CONFIG, 0, "more than %u arguments for %s", last->max, last->name);
     if (!w)
         return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.200s': only one %s", text, last->name);
     p->words++;
-    if (w->max == 1)
-        *(const char **)(void *)(p->request + w->offset) = text;
-    else
-        ((const char **)(void *)(p->request + w->offset))[(*(size_t *)(void *)(p->request + w->count_offset))++] = text;
+    const char **variable = (const char **)(void *)(p->request + w->offset);
+    size_t *count = w->max > 1 ? (size_t *)(void *)(p->request + w->count_offset) : NULL;
+    variable[count ? (*count)++ : 0] = text;
     return 0;
 }
 
@@ -221,7 +220,7 @@ static void assert_table(const struct command *c, const void *request)
         assert((c->flags[i].kind >= FLAG_TEXT) == (c->flags[i].value_name != NULL));
 }
 
-int flags_parse(const struct command *c, int argc, char **argv, void *request, bool *ret_help, struct err *e)
+enum flags_outcome flags_parse(const struct command *c, int argc, char **argv, void *request, struct err *e)
 {
     struct parsing p = {.command = c, .request = request, .argc = argc, .argv = argv};
     assert_table(c, request);
@@ -231,10 +230,11 @@ int flags_parse(const struct command *c, int argc, char **argv, void *request, b
         if (dashed && strcmp(argument, "--") == 0)
             p.only_words = true;
         else if (dashed ? parse_dashed(&p, argument, e) : parse_word(&p, argument, e))
-            return -1;
+            return FLAGS_WRONG;
     }
-    *ret_help = p.help;
-    return p.help ? 0 : check_words(&p, e);
+    if (p.help)
+        return FLAGS_HELP;
+    return check_words(&p, e) ? FLAGS_WRONG : FLAGS_PARSED;
 }
 
 int given_options_apply(const struct given_options *o, struct options *to, struct err *e)

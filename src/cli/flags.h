@@ -101,11 +101,15 @@ const struct flag *command_flag(const struct command *c, size_t index);
 /* The option of config/options.h at `index` among those that the command takes. NULL: there are no more. */
 const struct option_spec *command_option(const struct command *c, size_t index);
 
+enum flags_outcome {
+    FLAGS_WRONG,  /* the error, always ERR_CONFIG, says what is wrong */
+    FLAGS_PARSED, /* run the command */
+    FLAGS_HELP,   /* --help was given; the request may be incomplete */
+};
+
 /* Parses the arguments of a command into `request`, which must hold the defaults; it may be NULL for a command
- * without flags, words and options. Texts in it point into `argv`. `ret_help`: --help was given; then needed
- * words may be missing. ERR_CONFIG: the message says what is wrong. */
-int flags_parse(const struct command *c, int argc, char **argv, void *request, bool *ret_help,
-                struct err *e) MUST_CHECK;
+ * without flags, words and options. Texts in the request point into `argv`. */
+enum flags_outcome flags_parse(const struct command *c, int argc, char **argv, void *request, struct err *e) MUST_CHECK;
 
 /* Sets the given options in `to`. ERR_CONFIG: an invalid value. */
 int given_options_apply(const struct given_options *o, struct options *to, struct err *e) MUST_CHECK;

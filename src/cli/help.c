@@ -21,16 +21,16 @@
 #define KEY_COLUMN 43     /* of the help lines of the keys of a URL */
 
 static const char overview_head[] =
-    "seawall keeps SQLite databases safe: it ships every transaction to a replica, and restores any of them.\n";
+    "seawall keeps SQLite databases safe: it ships every transaction to a replica, and restores any of "
+    "them.\n";
 
 static const char overview_end[] =
     "DB is the path of a database. URL is s3://bucket/prefix, file:///dir or the path of a folder.\n"
     "'seawall help COMMAND' and 'seawall help s3' show the details; seawall(1) and seawall.conf(5) explain "
     "everything.\n"
-    "Exit codes: 0 done and durable; 1 failed; 2 wrong usage or configuration; 3 some databases failed; 4 nothing to "
-    "restore; "
-    "5 replica corrupt; 6 another writer owns the replica; 7 timed out; 8 the database exists already; "
-    "9 there is no replica, and --if-replica-exists allows that; 130 interrupted.\n";
+    "Exit codes: 0 done and durable; 1 failed; 2 wrong usage or configuration; 3 some databases failed; 4 "
+    "nothing to restore; 5 replica corrupt; 6 another writer owns the replica; 7 timed out; 8 the database "
+    "exists already; 9 there is no replica, and --if-replica-exists allows that; 130 interrupted.\n";
 
 /* ---- layout */
 

@@ -389,9 +389,8 @@ const struct command list_command = {
     .arguments = "URL|DB",
     .description =
         "Shows what can be restored from a replica, as ranges of transactions, and what the replica consists of: "
-        "bases, "
-        "levels, bytes. With -c, URL can be the name of a replica in the file, or the path of a database in the file, "
-        "which stands for its first replica.\n",
+        "bases, levels, bytes. With -c, URL can be the name of a replica in the file, or the path of a database "
+        "in the file, whose first replica is then used.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

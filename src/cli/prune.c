@@ -211,11 +211,10 @@ const struct command prune_command = {
     .summary = "delete what no retention rule keeps",
     .arguments = "URL|DB",
     .description =
-        "Deletes from a replica what no retention rule keeps, and prints for each object whether and why it is kept or "
-        "deleted. Use the same options as for the daemon. With -c, URL can be the name of a replica in the file, or "
-        "the "
-        "path of a database in the file, which stands for its first replica; then the options of that database are "
-        "used.\n",
+        "Deletes from a replica what no retention rule keeps, and prints for each object whether and why it is "
+        "kept or deleted. Use the same options as for the daemon. With -c, URL can be the name of a replica in "
+        "the file, or the path of a database in the file, whose first replica is then used, with the options of "
+        "that database.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

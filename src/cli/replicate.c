@@ -93,9 +93,9 @@ const struct command replicate_command = {
     .example = "replicate DB URL...",
     .summary = "run beside the application and ship every transaction",
     .arguments = "[DB [URL...]]",
-    .description = "Runs in the foreground until SIGTERM or SIGINT. Then it ships what is captured, and exits with 0 "
-                   "only if all of "
-                   "it is durable. SIGUSR1 logs figures. A second signal stops at once.\n",
+    .description =
+        "Runs in the foreground until SIGTERM or SIGINT. Then it ships what is captured, and exits with 0 only if "
+        "all of it is durable. SIGUSR1 logs figures. A second signal stops at once.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

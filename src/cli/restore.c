@@ -303,8 +303,8 @@ const struct command restore_command = {
                 "[--jobs N] URL|DB\n"
                 "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n",
     .description =
-        "Rebuilds a database beside PATH, proves it, and only then puts it in place. With -c, URL can be the name of a "
-        "replica in the file, or the path of a database in the file: then its first replica is used.\n",
+        "Rebuilds a database beside PATH, proves it, and only then puts it in place. With -c, URL can be the name "
+        "of a replica in the file, or the path of a database in the file: then its first replica is used.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

@@ -261,9 +261,9 @@ const struct command snapshot_command = {
     .summary = "back up what changed since the last time, and exit: for cron",
     .arguments = "[DB [URL...]]",
     .description =
-        "Backs up a database as it is at one moment, in any journal mode, and exits: sends what changed since the last "
-        "time. Prints one line if all is well. With -c and without DB: every database of the file, one after the "
-        "other.\n",
+        "Backs up a database as it is at one moment, in any journal mode, and exits: sends what changed since the "
+        "last time. Prints one line if all is well. With -c and without DB: every database of the file, one after "
+        "the other.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

@@ -240,11 +240,10 @@ const struct command status_command = {
     .example = "status DB",
     .summary = "ask the daemon for its progress",
     .synopsis = "seawall status [-c FILE] [--json | --metrics] [DB]\n",
-    .description = "Asks the daemon of a database for its progress: what is captured, and for each replica what is "
-                   "durable, how far "
-                   "it is behind, what is wrong, and when it was last verified and restored. Exits with 1 if no daemon "
-                   "runs, with 3 "
-                   "if the daemons of some databases do not run.\n",
+    .description =
+        "Asks the daemon of a database for its progress: what is captured, and for each replica what is durable, "
+        "how far it is behind, what is wrong, and when it was last verified and restored. Exits with 1 if no "
+        "daemon runs, with 3 if the daemons of some databases do not run.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

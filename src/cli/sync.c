@@ -92,9 +92,10 @@ const struct command sync_command = {
     .example = "sync DB",
     .summary = "wait until all commits are durable in every replica",
     .arguments = "[DB]",
-    .description = "Returns when every transaction that was committed before the call is durable in every replica. "
-                   "Exits with 7 if "
-                   "that takes too long, with 6 if a replica belongs to another writer, with 1 if no daemon runs.\n",
+    .description =
+        "Returns when every transaction that was committed before the call is durable in every replica. Exits "
+        "with 7 if that takes too long, with 6 if a replica belongs to another writer, with 1 if no daemon "
+        "runs.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

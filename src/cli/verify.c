@@ -295,10 +295,10 @@ const struct command verify_command = {
     .summary = "check whether a replica is complete and sound",
     .arguments = "URL|DB|-",
     .description =
-        "Checks whether a replica is complete, and whether its objects are sound and fit together. Exits with 5 if "
-        "something is wrong, and names it. With -c, URL can be the name of a replica in the file, or the path of a "
-        "database in the file, which stands for its first replica. With - the URL is read from standard input, so that "
-        "it does not show up in the list of processes.\n",
+        "Checks whether a replica is complete, and whether its objects are sound and fit together. Exits with 5 "
+        "if something is wrong, and names it. With -c, URL can be the name of a replica in the file, or the path "
+        "of a database in the file, whose first replica is then used. With - the URL is read from standard input, "
+        "so that it does not show up in the list of processes.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

@@ -85,9 +85,10 @@ static int parse_into(const struct command *c, const char *const *arguments)
     for (; arguments[argc]; argc++)
         argv[argc] = (char *)(uintptr_t)arguments[argc];
     request = (struct request){.number = 7};
-    help = false;
     e = (struct err){.code = ERR_NONE};
-    return flags_parse(c, argc, argv, &request, &help, &e);
+    enum flags_outcome outcome = flags_parse(c, argc, argv, &request, &e);
+    help = outcome == FLAGS_HELP;
+    return outcome == FLAGS_WRONG ? -1 : 0;
 }
 
 #define PARSE(...) parse_into(&sample, (const char *const[]){__VA_ARGS__, NULL})
@@ -241,7 +242,7 @@ static void too_many_words_are_refused(void **state)
 {
     const struct command one = {.name = "one", .words = words, .word_count = 1}, none = {.name = "none"};
     (void)state;
-    REFUSED("more than 3 of URL", "db", "1", "2", "3", "4");
+    REFUSED("more than 3 arguments for URL", "db", "1", "2", "3", "4");
     assert_error(parse_into(&one, (const char *const[]){"db", "x", NULL}), &e, ERR_CONFIG);
     assert_string_equal(e.msg, "unexpected argument 'x': only one DB");
     assert_error(parse_into(&none, (const char *const[]){"x", NULL}), &e, ERR_CONFIG);
