@@ -35,6 +35,11 @@ int local_init(struct local *l, const char *path, const struct options *options,
     if (removed && l->found == STATE_NEW) {
         state_adopt(&l->state, removed);
         l->found = STATE_MAP_LOST;
+        if (state_sync(&l->state, e)) { /* a power cut must not make another writer of this one */
+            state_close(&l->state);
+            l->state_open = false;
+            return -1;
+        }
     }
     l->map_known = l->found == STATE_INTACT && l->state.map.pages > 0;
     l->batches_tail = &l->batches;

@@ -190,8 +190,10 @@ void host_state_after_power_cut(struct host *h)
     unsigned newer = chance(50) ? 0 : dice_below(&luck, 101);
     read_state(h, &now, &size);
     if (!now || !h->synced) {
-        if (now && chance(50))
+        if (now && chance(50)) {
             unlink(h->state_path);
+            h->lost = true;
+        }
         free(now);
         return;
     }
@@ -305,7 +307,7 @@ void host_note_writer(struct host *h)
     bool same = uid_equal(&h->writer, &writer);
     NEED(!h->has_put || h->lost || same, "host %u is another writer than before", host_number(h));
     h->has_put &= same;
-    h->lost = false;
+    h->lost &= !state_is_at_its_path(&h->process.local->state); /* the daemon has not noticed yet */
     h->writer = writer;
 }
 

@@ -302,9 +302,7 @@ static void misfortune(struct host *h)
         s->clock_offset_ms = ((int64_t)dice_below(&luck, 3) - 1) * 3600000;
         break;
     case MISFORTUNE_STATE_LOST:
-        if (h->alive)
-            break;
-        trace("  host %u: the state file is lost", n);
+        trace("  host %u: the state file is lost%s", n, h->alive ? " under the daemon" : "");
         unlink(h->state_path);
         free(h->synced);
         h->synced = NULL;
