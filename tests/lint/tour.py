@@ -2,7 +2,11 @@
 """Compares src/README.md, the tour, with the source.
 
   - its table of arrows says the same as ARROWS of rooms.py, and no arrow leads up in its drawing;
-  - "The rooms" has one paragraph for each room.
+  - "The rooms" has one paragraph for each room;
+  - each C function that it names in backquotes is defined in src, in a file to which the same paragraph, list item or
+    table row has a link;
+  - each rule, macro or state in capital letters that it names is in src;
+  - before the glossary, lines have at most 160 columns, and there are at most 450 lines.
 
 Exits 1 and names each thing that is wrong."""
 import pathlib
@@ -14,6 +18,54 @@ from rooms import ARROWS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
 TOUR = SOURCE / "README.md"
+COLUMNS, LINES = 160, 450
+DEFINED = re.compile(r"(?m)^(?:[a-z][\w *]*?[ *])?([a-z]\w*)\((?:[^;{}]|\n)*?\)\n\{|^static inline [\w *]+?[ *](\w+)\(|^#define (\w+)")
+NAMED = re.compile(r"`([a-z][a-z0-9]*(?:_[a-z0-9]+)+|[a-z]+)`")
+LINK = re.compile(r"\]\(([^)\s#]+)")
+
+
+def sources():
+    return sorted(path for pattern in ("*/*.c", "*/*.h") for path in SOURCE.glob(pattern))
+
+
+def definitions():
+    """Function -> set of files that define it, relative to src."""
+    found = {}
+    for path in sources():
+        for names in DEFINED.findall(path.read_text()):
+            for name in names:
+                found.setdefault(name, set()).add(str(path.relative_to(SOURCE)))
+    return found
+
+
+def units(text):
+    """Yields (line number, text) of each paragraph, list item and table row outside code blocks. The glossary has a check of its own."""
+    start, unit, code = 0, [], False
+    for number, line in enumerate(text.partition("\n## Glossary\n")[0].splitlines() + [""], 1):
+        code ^= line.startswith("```")
+        if code or not line or line.startswith(("```", "#", "|")) or re.match(r"\s*(?:[-*]|\d+\.) ", line):
+            if unit:
+                yield start, " ".join(unit)
+            start, unit = number, []
+        if not code and line and not line.startswith(("```", "#")):
+            unit.append(line.strip())
+
+
+def check_functions(text):
+    defined, identifiers = definitions(), set()
+    for path in sources():
+        identifiers |= set(re.findall(r"\w+", path.read_text()))
+    for number, unit in units(text):
+        links = set(LINK.findall(unit))
+        for name in NAMED.findall(unit):
+            places = defined.get(name, set())
+            if places and not places & links:
+                yield f"src/README.md:{number}: '{name}' is in {', '.join(sorted(places))}; no link beside it leads there"
+            elif not places and "_" in name and name not in identifiers:
+                yield f"src/README.md:{number}: '{name}' is not in src"
+        for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", unit):
+            if name not in identifiers:
+                yield f"src/README.md:{number}: '{name}' is not in src"
 
 
 def drawn(text):
@@ -60,9 +112,18 @@ def check_rooms(text):
             yield f"src/README.md: there is no room {room}"
 
 
+def check_size(text):
+    lines = text.partition("\n## Glossary\n")[0].splitlines()
+    for number, line in enumerate(lines, 1):
+        if len(line) > COLUMNS and not line.startswith("|"):
+            yield f"src/README.md:{number}: {len(line)} columns, at most {COLUMNS}"
+    if len(lines) > LINES:
+        yield f"src/README.md: {len(lines)} lines before the glossary, at most {LINES}"
+
+
 def main():
     text = TOUR.read_text()
-    found = [problem for rule in (check_arrows, check_rooms) for problem in rule(text)]
+    found = [problem for rule in (check_arrows, check_rooms, check_functions, check_size) for problem in rule(text)]
     for problem in found:
         print(problem)
     print(f"lint: tour through the source: {len(found)} problems")
