@@ -32,7 +32,7 @@ import typing
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MB = 1_000_000
-STOP_TIMEOUT_S = 300  # a daemon that was told to stop, a backup, a restore
+STOP_TIMEOUT_S = 300  # a daemon that was asked to stop, a backup, a restore
 ATTACH_TIMEOUT_S = 60
 
 
@@ -490,7 +490,7 @@ class Bench:
 
     @staticmethod
     def ratio(values):
-        """Seawall to the application alone or, where there is no such thing, to Litestream."""
+        """Seawall to the application alone or, where that was not measured, to Litestream."""
         mine = values.get("Seawall")
         for name in ("alone", "Litestream"):
             other = values.get(name)

@@ -1,4 +1,4 @@
-"""Somebody sets the wall clock, by an hour, forward and back: the times of restore points never fall, and nothing waits for
+"""The wall clock is set by an hour, forward and back: the times of restore points never fall, and nothing waits for
 the clock."""
 import re
 import struct

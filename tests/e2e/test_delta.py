@@ -41,7 +41,7 @@ class Delta:
             self.app.execute(statement).fetchall()
 
     def history(self, rows=1500):
-        """Growing, changing here and there, shrinking, and all anew: a restore point after each."""
+        """The database grows, changes in some places, shrinks, and is rewritten: a restore point after each."""
         fill = f"INSERT INTO t(a) WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {rows}) SELECT randomblob(100) FROM i"
         for statements in ([fill], ["UPDATE t SET a=randomblob(100) WHERE id % 331 = 0"], [fill], ["DELETE FROM t WHERE id < 900"],
                            ["VACUUM"], [fill, fill], ["UPDATE t SET a=zeroblob(100) WHERE id % 997 = 0"], ["DELETE FROM t WHERE id > 1000"],
@@ -216,7 +216,7 @@ def test_one_row_that_others_changed_since_is_taken_back(delta):
 
 
 def test_a_wal_that_was_thrown_away_is_not_believed_to_be_in_the_file(delta):
-    """The daemon captured it, and the state file has its pages; then application and daemon die, and somebody removes the -wal."""
+    """The daemon captured it, and the state file has its pages; then application and daemon die, and the -wal is removed."""
     stage = delta.stage
     before = stage.last_txid()
     script = ("import sqlite3, sys, time\n"
@@ -649,7 +649,7 @@ class Killed:
         return seawall(*arguments, environment=environment)
 
     def everywhere(self, arguments, old, new, some=40):
-        """`old` and `new`: the only two things that the database may be, at any moment, for whoever opens it."""
+        """`old` and `new`: the only two states that a process may find in the database, at any moment."""
         delta = self.delta
         self.keep()
         result = self.run(arguments, 0)

@@ -23,7 +23,7 @@ def test_every_commit_of_a_writer_at_full_speed_is_restorable(stage):
 
     commits = [n for n, _ in app.journal()]
     assert commits == list(range(1, report["commits"] + 1))
-    assert set(range(before, before + len(commits) + 1)) <= set(stage.points()), "a commit is no restore point"
+    assert set(range(before, before + len(commits) + 1)) <= set(stage.points()), "a commit is not a restore point"
     assert stage.last_txid() == before + len(commits)
     for n in random.Random(3).sample(commits, min(len(commits), figure(50, 12))):
         restored = stage.restored(before + n)

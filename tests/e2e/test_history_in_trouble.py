@@ -102,7 +102,7 @@ def stopped_in_a_compaction(stage, number):
 
 
 def test_no_segment_is_put_whose_parts_retention_took(stage):
-    """Retention runs from elsewhere while a compaction stands still; then the compaction ends."""
+    """Another process runs retention while the compaction is stopped; then the compaction ends."""
     found = None
     for number in range(6):
         found = found or stopped_in_a_compaction(stage, number)
@@ -113,7 +113,7 @@ def test_no_segment_is_put_whose_parts_retention_took(stage):
     daemon.send(signal.SIGCONT)
     db.execute("UPDATE t SET x=1 WHERE rowid=5")
     db.close()
-    daemon.wait_for(lambda: levels(replica, 1), 60, "the compacted segment, now or anew")
+    daemon.wait_for(lambda: levels(replica, 1), 60, "the compacted segment is there, the first or a second one")
     daemon.kill()
     target = stage.folder / "newest.db"
     result = restore(replica, target)

@@ -17,7 +17,7 @@ KILLS = figure(34, 3)   # of each of the six styles
 
 
 class Load:
-    """An application that never pauses, and somebody who checkpoints."""
+    """An application that never pauses, and a second connection that checkpoints."""
 
     def __init__(self, stage, chance, modes, own_checkpoints):
         self.stage, self.chance, self.modes = stage, chance, modes

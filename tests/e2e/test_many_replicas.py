@@ -161,7 +161,7 @@ def test_a_replica_that_hangs_at_a_start_keeps_none_of_the_others_waiting(stage,
     stage.prepare()
     healthy, hanging = stage.folder / "replica-1", stage.folder / "replica-2"
     hanging.mkdir()
-    os.mkfifo(hanging / "seawall.json")   # whoever opens it waits for a writer
+    os.mkfifo(hanging / "seawall.json")   # a process that opens it waits for a writer
     daemon = faults.replicate_to([healthy, hanging])
     wait_live(daemon, [healthy])
     app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000)
@@ -170,7 +170,7 @@ def test_a_replica_that_hangs_at_a_start_keeps_none_of_the_others_waiting(stage,
 
 
 def test_folders_with_any_name_that_are_away_at_the_start_are_told_apart(stage):
-    away = ["/proc/none@1", "/proc/none@2", "/proc/none?3"]   # nobody can make a folder there
+    away = ["/proc/none@1", "/proc/none@2", "/proc/none?3"]   # no user can make a folder there
     stage.prepare()
     daemon = stage.replicate(also=away)
     for path in away:

@@ -1,4 +1,4 @@
-"""Somebody removes the files of the database, puts others in their place, or an older copy of it, and starts the
+"""The files of the database are removed, replaced by others, or an older copy of it, and starts the
 application again: nothing that it commits then is lost, and the replica follows with a new restore point."""
 import os
 import re

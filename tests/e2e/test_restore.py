@@ -1,4 +1,4 @@
-"""Restore leaves what it finds alone, unless it was told otherwise and has something proven to put in its place."""
+"""Restore does not change a file that it finds, unless an option allows it and a verified copy is ready to replace it."""
 import os
 import sqlite3
 from pathlib import Path

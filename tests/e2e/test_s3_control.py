@@ -52,7 +52,7 @@ def test_a_store_that_is_down_is_told_and_syncs_time_out_until_it_is_well(stage,
     with s3.server.fault("internal-error", on="put") as fault:
         stage.writer(count=3).finish()
         fault.wait_met(1, 10 * PATIENCE)
-        daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the failure is told")
+        daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the status has the failure")
         found = replica_status(stage.db)
         assert "InternalError" in found["error"] and found["durable_txid"] == before and found["lag_transactions"] >= 1
         assert found["requests"]["failed"] >= 1 and found["requests"]["put"] >= 2
@@ -72,7 +72,7 @@ def test_a_sync_tries_at_once_what_has_failed_for_long(stage, s3):
     with s3.server.fault("access-denied", on="put") as fault:
         stage.writer(count=1).finish()
         fault.wait_met(1, 10 * PATIENCE)
-        daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the refusal is told")
+        daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the status has the refusal")
         met = fault.met
         waiting = [subprocess.Popen([BINARY, "sync", stage.db], stdout=subprocess.PIPE) for _ in range(5)]
         fault.wait_met(met + 1, 3 * PATIENCE)
@@ -90,7 +90,7 @@ def test_a_daemon_that_has_not_reached_its_store_yet_says_what_it_knows(stage, s
     daemon.kill()
     with s3.server.fault("internal-error"):
         daemon = wait_control(stage.replicate(live=False))
-        daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the failure is told")
+        daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the status has the failure")
         found = replica_status(stage.db)
         assert (found["state"], found["durable_txid"], found["fencing"]) == ("detached", txid, "unknown")
         assert sync(stage.db, "--timeout", "1").returncode == TIMED_OUT   # nothing is proven of it
@@ -165,7 +165,7 @@ def test_a_verification_that_gets_no_answer_is_no_result_and_shipping_goes_on(st
     daemon = wait_control(stage.replicate("--verify-interval", "1s", live=False))
     assert_synced(stage.db)
     with s3.server.fault("stall", on="list"):
-        daemon.wait_for(lambda: replica_status(stage.db)["verification"]["error"], 30, "it is told")
+        daemon.wait_for(lambda: replica_status(stage.db)["verification"]["error"], 30, "the status has the error")
         stage.writer(count=3).finish()
         txid = assert_synced(stage.db)
     daemon.wait_for(lambda: (replica_status(stage.db)["proven_restore"] or {"txid": 0})["txid"] >= txid, 30, "it works again")

@@ -334,7 +334,7 @@ def test_a_session_of_the_metadata_service_that_was_forgotten_is_begun_anew(stag
     assert daemon.stop() == DONE, daemon.log()
 
 
-# ---- what is wrong is told, and no secret with it
+# ---- an error says what is wrong, and never a secret
 
 def test_without_any_keys_it_is_told_where_they_were_looked_for(stage, s3, keys):
     result = seawall("list", s3.url())

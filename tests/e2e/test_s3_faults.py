@@ -1,4 +1,4 @@
-"""Replicas in S3 while the server fails: whatever becomes durable is right, what can't is told, and in quiet times each batch costs one
+"""Replicas in S3 while the server fails: what becomes durable is right, what does not is reported, and without faults each batch costs one
 PUT and nothing else does."""
 import re
 import shutil
@@ -420,7 +420,7 @@ def test_of_two_writers_the_one_that_was_taken_over_stops(stage, s3, fault):
         s3.server.fault(fault, on="put")
     app, daemon, rival, other = two_writers(stage, s3)
     if fault:
-        daemon.wait_for(lambda: re.search("second writer|another writer|If-None-Match", daemon.log()), 5, "the weakness is told")
+        daemon.wait_for(lambda: re.search("second writer|another writer|If-None-Match", daemon.log()), 5, "the log warns of the weakness")
     refused = stage.replicate(db=other, live=False)
     assert refused.wait(30) == OTHER_WRITER, refused.log()
     heir = stage.replicate("--take-over", db=other, live=False)
@@ -440,7 +440,7 @@ def test_of_two_writers_the_one_that_was_taken_over_stops(stage, s3, fault):
 def test_a_store_that_ignores_the_condition_is_told_at_the_start_and_watched(stage, s3):
     s3.server.fault("ignores-condition", on="put")
     app, daemon = start(stage, s3)
-    daemon.wait_for(lambda: re.search("second writer|another writer", daemon.log()), 5, "the weakness is told")
+    daemon.wait_for(lambda: re.search("second writer|another writer", daemon.log()), 5, "the log warns of the weakness")
     since, before = len(s3.server.records), len(s3.level_zero())
     for n in range(1, 4):
         app.commit(insert(1))
@@ -459,7 +459,7 @@ def test_a_store_that_ignores_the_condition_can_be_refused(stage, s3):
     stage.replica = s3.url(conditional="require")
     stage.prepare()
     daemon = stage.replicate("--stop-timeout", "300ms", live=False)
-    daemon.wait_for(lambda: "conditional=require" in daemon.log() or not daemon.running(), 10, "the refusal is told")
+    daemon.wait_for(lambda: "conditional=require" in daemon.log() or not daemon.running(), 10, "the log has the refusal")
     assert daemon.stop() != DONE, daemon.log()
     assert "conditional=require" in daemon.log() and not s3.level_zero()
 
@@ -672,7 +672,7 @@ def test_over_tls_only_a_certificate_that_is_trusted_will_do(stage, s3, monkeypa
         app.commit(TABLE, insert(2))
         stage.replica = secure.url(timeout="2s")
         daemon = stage.replicate("--stop-timeout", "300ms", live=False)
-        daemon.wait_for(lambda: "certificate" in daemon.log() and "ca-file" in daemon.log(), 10, "the certificate is told")
+        daemon.wait_for(lambda: "certificate" in daemon.log() and "ca-file" in daemon.log(), 10, "the log names the certificate")
         assert daemon.stop() != DONE and server.count() == 0
         refused = seawall("list", secure.url(timeout="2s"))
         assert refused.returncode in (FAILED, USAGE) and b"certificate" in refused.stderr, told(refused)

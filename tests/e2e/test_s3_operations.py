@@ -14,10 +14,10 @@ from waiting import PATIENCE
 pytestmark = pytest.mark.skipif(not S3TOOL.exists(), reason="make build/tests/s3tool")
 
 CONTENT = bytes(range(256)) * 8
-OTHER = b"somebody else's" * 50
+OTHER = b"another writer's" * 50
 KEY = "0/000000000000002a"
 
-# Nothing was done, or nobody knows what; another try is right.
+# Nothing was done, or it is unknown what was done; another try is right.
 AGAIN = {"slow-down": {}, "internal-error": {}, "bad-gateway": {}, "empty-error": {}, "request-timeout": {}, "timeout-408": {}, "too-many": {},
          "error-in-200": {}, "close-before-body": {}, "close-unstored": {}, "close-stored": {}, "close-in-head": {}, "deep-xml": {"depth": 3000},
          "entity-xml": {}, "internal-error-stored": {}, "huge-error": {"bytes": 300_000}, "throttled": {"code": "ThrottlingException", "status": 400},

@@ -162,7 +162,7 @@ def test_while_the_server_hangs_the_application_goes_on_and_then_the_replica_cat
     daemon, app = start(stage)
     place.server.tell("freeze")
     app.wait_committed(app.committed() + figure(9000, 300))
-    daemon.wait_for(lambda: "trying again" in daemon.log(), 20, "the outage is told")
+    daemon.wait_for(lambda: "trying again" in daemon.log(), 20, "the log has the outage")
     place.server.tell("thaw")
     goes_on(stage, daemon, app)
     assert_all_well(stage, daemon, app)

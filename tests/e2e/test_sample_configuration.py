@@ -18,6 +18,6 @@ TEXTS = {
 def test_it_is_read(text, tmp_path):
     path = tmp_path / "seawall.conf"
     path.write_text(text)
-    result = seawall("replicate", "-c", path, "/another.db", seconds=10)   # read to its end, and then it has no such database
+    result = seawall("replicate", "-c", path, "/another.db", seconds=10)   # the file is read to its end; then the database is not in it
     assert result.returncode == USAGE, told(result)
     assert result.stderr == b"seawall: the configuration has no [db /another.db]\n", told(result)

@@ -138,7 +138,7 @@ def test_the_journal_mode_may_change_between_snapshots(stage):
         bank = Bank(stage.db, mode)
         bank.commit()
         txid, sent = done(stage)
-        assert sent < first / 5, f"to {mode}: everything was sent anew"
+        assert sent < first / 5, f"to {mode}: everything was sent again"
         assert txid == stage.last_txid() == n + 1
         assert bank.connection.execute("PRAGMA journal_mode").fetchone() == (mode,)
         assert entries(stage.assert_restore_equals_source()) == ROWS * (200 + n)

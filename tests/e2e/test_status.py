@@ -1,4 +1,4 @@
-"""`seawall status`: what the daemon says of itself, and that whoever asks can't disturb it."""
+"""`seawall status`: what the daemon reports, and that clients can't disturb it."""
 import json
 import os
 import re
@@ -80,7 +80,7 @@ def test_a_replica_that_is_gone_is_an_error_with_its_time_and_lag_grows_until_it
     before = assert_synced(stage.db)
     away = stage.replica.rename(stage.folder / "away")
     stage.writer(count=1).finish()
-    live.wait_for(lambda: replica_status(stage.db)["error"], 20, "the error is told")
+    live.wait_for(lambda: replica_status(stage.db)["error"], 20, "the status has the error")
     found = replica_status(stage.db)
     assert found["durable_txid"] == before and found["lag_transactions"] >= 1
     assert re.fullmatch(TIME, found["error_since"]) and "is gone" in found["error"]
@@ -98,7 +98,7 @@ def test_a_replica_that_is_gone_is_an_error_with_its_time_and_lag_grows_until_it
 
 @pytest.mark.parametrize("lost", ["seawall.json", "everything"])
 def test_a_replica_that_lost_objects_behind_the_daemons_back_is_told_when_retention_finds_it(stage, lost):
-    """Whoever deletes them does not ask; shipping looks at the newest objects only."""
+    """They are deleted from outside, and shipping looks at the newest objects only."""
     stage.prepare()
     daemon = stage.replicate("--prune-interval", "1s", "--grace", "1s")
     stage.writer(count=5).finish()
@@ -110,7 +110,7 @@ def test_a_replica_that_lost_objects_behind_the_daemons_back_is_told_when_retent
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     else:
         (stage.replica / "seawall.json").unlink()
-    daemon.wait_for(lambda: replica_status(stage.db)["retention_error"], 30, "it is told")
+    daemon.wait_for(lambda: replica_status(stage.db)["retention_error"], 30, "the status has the error of retention")
     assert re.search("holds no replica|no 'seawall.json'", replica_status(stage.db)["retention_error"])
     assert re.search(r" ERROR .* retention found damage: ", daemon.log()), daemon.log()
     assert "RETENTION fails: " in seawall("status", stage.db).stdout.decode()
@@ -389,7 +389,7 @@ def test_clients_that_are_killed_while_they_wait_are_forgotten(stage, live):
         for process in waiting:
             process.kill()
             process.wait()
-    live.wait_for(lambda: connections(live) == 0, 20, "nobody waits any more")
+    live.wait_for(lambda: connections(live) == 0, 20, "no client waits any more")
     (stage.folder / "away").rename(stage.replica)
     assert_undisturbed(stage, live)
     assert not children_of(live.pid)

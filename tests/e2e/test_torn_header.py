@@ -69,7 +69,7 @@ def test_a_damaged_copy_of_the_header_delays_the_others_briefly(stage, copy):
 
 
 def reset_log(stage):
-    """Somebody else recovers, and begins the log anew where nobody keeps him from it."""
+    """Another connection recovers, and begins a new generation of the log where no lock keeps it from that."""
     other = sqlite3.connect(stage.db, isolation_level=None, timeout=8)
     other.execute("SELECT count(*) FROM t").fetchone()
     other.execute("PRAGMA busy_timeout=0")
@@ -85,7 +85,7 @@ def test_a_commit_of_an_application_that_died_in_it_just_before_a_reset_is_a_res
     large = {"rows": 2000, "size": 20}   # so that a transaction keeps the write lock for milliseconds
     load = stage.writer(shared=True, rate=15, busy_timeout=8000, **large)
     for number in range(figure(100, 20)):
-        die_in_header(stage, 2, **large)   # the daemon waits for the write lock: to begin the log anew is the next thing it does
+        die_in_header(stage, 2, **large)   # the daemon waits for the write lock: the next thing it does is to begin a new generation of the log
         if number % 4 == 0:
             reset_log(stage)
         load.wait_committed(load.committed() + 1)
@@ -136,7 +136,7 @@ def test_a_recovery_after_a_checkpoint_of_others_does_not_pass_for_a_replaced_fi
     sqlite3.connect(stage.db).execute("SELECT count(*) FROM t").fetchone()   # recovers
     daemon.send(signal.SIGCONT)
     daemon.wait_for(stage.restores_source, 10, "the replica has everything")
-    stays_true(lambda: "were replaced or overwritten" not in daemon.log(), 1.2, "nobody has replaced the files")
+    stays_true(lambda: "were replaced or overwritten" not in daemon.log(), 1.2, "the files were not replaced")
     assert daemon.stop() == DONE
     assert check(stage.assert_restore_equals_source(), rows=2) == 13
     assert stage.points() == list(range(1, 15))

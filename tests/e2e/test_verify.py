@@ -156,7 +156,7 @@ def test_a_base_in_chunks(large):
         shutil.move(path, aside)
         assert key in names(report(large.replica, code=CORRUPT))
         shutil.copy(aside, path)
-        flip(path, path.stat().st_size // 3)   # in a page: only whoever reads it all finds that
+        flip(path, path.stat().st_size // 3)   # in a page: only a reader of the whole object finds that
         assert report(large.replica)["ok"]
         assert names(report(large.replica, "--full", code=CORRUPT)) == {key}
         found = report(large.replica, "--restore", "--txid", 1, "--tmp", large.folder, code=CORRUPT)   # later ones may not need the page

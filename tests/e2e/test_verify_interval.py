@@ -1,4 +1,4 @@
-"""The daemon's own verification, with `verify-interval`: what it found is told, kept, and never in the way."""
+"""The daemon's own verification, with `verify-interval`: its result is reported and kept, and it delays nothing."""
 import json
 import os
 import shutil
@@ -116,10 +116,10 @@ def test_a_replica_that_has_lost_everything_is_no_proof_of_anything(ready):
 def test_one_that_can_not_be_done_is_told_once_and_tried_again(ready, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(ready.folder / "not-there"))
     daemon = wait_control(ready.replicate(*EACH_SECOND))
-    daemon.wait_for(lambda: verification(ready)["error"], 30, "the failure is told")
+    daemon.wait_for(lambda: verification(ready)["error"], 30, "the status has the failure")
     found = verification(ready)
     assert "not-there" in found["error"] and found["ok"] is found["time"] is None
-    stays_true(lambda: daemon.log().count("could not be verified") == 1, 2.5, "it is told once")
+    stays_true(lambda: daemon.log().count("could not be verified") == 1, 2.5, "the log has it once")
     (ready.folder / "not-there").mkdir()
     wait_proven(ready, daemon, 1)
     assert verification(ready)["error"] is None
@@ -139,7 +139,7 @@ def test_a_record_that_can_not_be_written_is_told_and_the_daemon_goes_on(ready):
     proof_of(ready.db).mkdir()
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     wait_proven(ready, daemon, 1)
-    daemon.wait_for(lambda: "is lost with the next start" in daemon.log(), 10, "it is told")
+    daemon.wait_for(lambda: "is lost with the next start" in daemon.log(), 10, "the log has it")
     assert daemon.stop() == DONE
     assert not [name for name in os.listdir(ready.folder) if name.startswith(".seawall")]
 
@@ -212,7 +212,7 @@ def test_it_does_not_hold_up_shipping_and_is_the_only_one(verifying):
 def test_its_end_by_a_signal_is_no_result_and_it_is_tried_again(verifying):
     stage, daemon, child = verifying
     os.kill(child, signal.SIGKILL)
-    daemon.wait_for(lambda: "killed by signal 9" in daemon.log(), 10, "it is told")
+    daemon.wait_for(lambda: "killed by signal 9" in daemon.log(), 10, "the log has it")
     assert " WARN " in daemon.told_once("killed by signal 9")
     for name in leftovers(stage):
         shutil.rmtree(stage.folder / "tmp" / name)

@@ -18,7 +18,7 @@ QUIET = ("--rest-after", 3_600_000)
 
 
 def old_bytes_left(db):
-    """The log has begun anew, and its file shows the generation before."""
+    """A new generation of the log has begun, and its file shows the generation before."""
     salts, last_frame = walindex.generation(db)
     return last_frame == 0 and walindex.salts_in_wal(db) not in (b"", salts)
 

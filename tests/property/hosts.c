@@ -373,7 +373,7 @@ static void check_lane(const struct local *local, const struct lane *l, struct s
     view_close(&v);
 }
 
-/* A daemon may give a replica up only if somebody else has written to it. */
+/* A daemon may give a replica up only if another writer has written to it. */
 static void check_conflict(const struct host *h, const struct lane *l, const struct published *p)
 {
     bool foreign = false;

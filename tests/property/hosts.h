@@ -10,11 +10,11 @@ struct host {
     struct sim_database db;
     struct sim_process process;
     bool alive;   /* its daemon runs */
-    bool lost;    /* its state file was deleted, damaged or copied from elsewhere: it may be nobody */
+    bool lost;    /* its state file was deleted, damaged or copied from elsewhere: it may have to be another writer */
     bool damaged; /* ... so an older slot may count, which does not know of the newest run */
     bool has_put; /* `writer` has put something: it must come back */
     struct uid writer;
-    bool may_take_over;   /* a run of it was told to: what it attached to then stands in its state file */
+    bool may_take_over;   /* a run of it had --take-over: its state file names what it attached to then */
     int64_t paused_until; /* SIGSTOP, a suspended machine */
     uint8_t *synced;      /* the state file as a power cut would leave it, if nothing newer reached the disk */
     size_t synced_size;

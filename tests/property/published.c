@@ -43,10 +43,10 @@ void object_decode(const struct sim_object *o, struct segment *ret_segment)
         segment_trailer_decode(o->bytes + o->size - SEGMENT_TRAILER_BYTES, o->size, &t, &e) ||
         segment_decode(&(struct segment_decoder){sim_codec, SEGMENT_WANT_ALL}, &t, o->bytes + t.tail_offset,
                        ret_segment, &e))
-        broken("object '%s' is none: %s", o->key, e.msg);
+        broken("'%s' is not an object: %s", o->key, e.msg);
 }
 
-/* The state that page 1 of a version says it is of; 0: no such version. */
+/* The serial number in the newest version of page 1 up to `txid`; 0: the segment has no version of it. */
 static size_t serial_in(const struct segment *s, uint64_t txid)
 {
     size_t serial = 0;
@@ -123,8 +123,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
             serial = before;
         if (full && before != 0 && (k > 0 || !(i->flags & SEGMENT_FROM_EMPTY)))
             NEED(serial == before || truths[serial].before == before || truths[serial].alone,
-                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is no restore point", r->txid, store->url,
-                 before, serial);
+                 "txid %" PRIu64 " of %s: a commit between states %zu and %zu is not a restore point", r->txid,
+                 store->url, before, serial);
         *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms};
         before = serial;
     }

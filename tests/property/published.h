@@ -10,7 +10,7 @@ struct point {
     bool is;         /* a restore point */
     bool retired;    /* retention may have taken it */
     int64_t born_ms; /* when its object landed */
-    size_t serial;   /* the state that it must give; 0: its object had no pages, nobody can know yet */
+    size_t serial;   /* the state that it must give; 0: unknown, its object had no pages */
     uint64_t checksum;
 };
 struct epoch {

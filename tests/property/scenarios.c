@@ -41,7 +41,7 @@ static void let_run(struct host *h, unsigned n)
     }
 }
 
-/* Another host, with the same database, is told to take the replicas over; it goes on in them and ends. */
+/* Another host, with the same database, takes the replicas over, continues them and ends. */
 static struct host *take_over_elsewhere(void)
 {
     struct host *b = host_new();
@@ -57,7 +57,8 @@ static struct host *take_over_elsewhere(void)
     return b;
 }
 
-/* Somebody takes the replicas over, goes on, begins anew, and retention takes what is old: the sleeper's next key is free again. */
+/* Another host takes the replicas over, continues them and begins a new history. Retention deletes the old one: the sleeper's next
+ * key is free again. */
 static void others_go_on(void)
 {
     struct host *b = take_over_elsewhere();
@@ -70,7 +71,7 @@ static void others_go_on(void)
     true_ms += GRACE_MS + 1000;
     let_run(b, 80);
     for (size_t i = 0; i < STORES; i++) {
-        NEED(published[i].epoch_count >= 2, "the other writer did not begin anew");
+        NEED(published[i].epoch_count >= 2, "the other writer did not begin a new history");
         forget_earlier_beginnings(&stores[i]);
     }
 }
@@ -127,8 +128,8 @@ void world_scenario_slow_answer(const char *folder)
     must_be_kept_out(a, heads);
 }
 
-/* The object landed; before its writer reads the answer the machine is suspended. Somebody else is told to take over, finds that
- * object as the head, and goes on behind it: it is theirs now. */
+/* The object landed, and the machine is suspended before the writer reads the answer. Another writer takes over, finds that object as
+ * the head, and continues after it: the object belongs to the other writer now. */
 static void taken_over_behind(void)
 {
     take_over_elsewhere();
@@ -141,6 +142,6 @@ void world_scenario_heir(const char *folder)
     stores[0].after_put = taken_over_behind;
     sim_database_commit(&a->db);
     let_run(a, 200);
-    NEED(published[0].writer_count == 2, "nobody took over");
+    NEED(published[0].writer_count == 2, "no other writer took over");
     published_check(&stores[0], 100);
 }

@@ -1,9 +1,8 @@
 /* property/sim.h - a world in which the daemon runs against databases, stores, clocks and deaths that obey a seed.
  *
  * Real: everything in src/ but the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the stores.
- * In their place stand sim_process.c, sim_database.c and sim_store.c. The database writes a real -wal: header, frames, salts,
- * checksums. The state file is a real file, mapped. What is atomic here: one job, but for the points (sim_point) at which its
- * process may die.
+ * sim_process.c, sim_database.c and sim_store.c replace them. The database writes a real -wal: header, frames, salts, checksums.
+ * The state file is a real file, mapped. One job is atomic here, except for the points (sim_point) at which its process may die.
  *
  * Ghosts (what the application committed, what was published) exist for checking only; nothing in src/ can see them. */
 #ifndef PROPERTY_SIM_H
@@ -59,7 +58,7 @@ struct truth {
 };
 extern struct truth *truths; /* by serial number, from 1 */
 extern size_t truth_count;
-size_t truth_find(uint64_t page1_hash); /* 0: no such state */
+size_t truth_find(uint64_t page1_hash); /* 0: the application never committed it */
 bool truth_equal(const struct truth *t, const uint8_t *bytes, uint32_t pages, uint32_t page_size);
 
 /* The files of a database: an open handle keeps them, whatever becomes of the path. */
@@ -87,7 +86,7 @@ void sim_database_commit(struct sim_database *db);
 void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and came to nothing */
 void sim_database_backfill(struct files *f);          /* all of the log into the file */
 void sim_database_reset(struct files *f, bool truncate);
-void sim_database_recover(struct sim_database *db); /* all processes died: the wal-index is made anew from the log */
+void sim_database_recover(struct sim_database *db); /* all processes died: the wal-index is rebuilt from the log */
 void sim_database_power_cut(struct sim_database *db);
 void sim_database_torn(struct sim_database *db);                        /* commits, and dies while writing the header */
 void sim_database_rebuild(struct sim_database *db, uint32_t page_size); /* VACUUM into another page size */
@@ -136,7 +135,7 @@ struct sim_process {
     struct replicate_config config;
     const char *urls[STORES];
     struct database *db;
-    const struct local *local; /* of db, whoever has it now */
+    const struct local *local; /* of db, also while a job has it */
     struct sim_database *files_of;
     const char *state_path;
     struct sim_job {

@@ -355,7 +355,7 @@ static struct files *new_files(uint32_t page_size)
 void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages,
                           uint32_t page_size, size_t serial)
 {
-    struct files *f = new_files(page_size); /* the old ones stay with whoever has them open */
+    struct files *f = new_files(page_size); /* processes that have the old ones open keep them */
     memcpy(f->file, bytes, (size_t)pages * page_size);
     f->file_pages = pages;
     *db = (struct sim_database){.host = host, .files = f, .serial = serial};

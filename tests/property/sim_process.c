@@ -384,7 +384,7 @@ static void no_news_of_files(void *context, const char *path, const char *wal_pa
     (void)wal_path;
 }
 
-/* setjmp lives here: whoever calls in can be sure that the process is either where it was or gone. */
+/* setjmp is called here: after a call the process is either where it was, or gone. */
 static bool inside(struct sim_process *p, bool (*what)(struct sim_process *p))
 {
     struct sim_process *outer = running;

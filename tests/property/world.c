@@ -253,7 +253,7 @@ static void application(struct host *h)
     }
 }
 
-/* Application and daemon die at once: the wal-index is made anew from what is in the file. */
+/* Application and daemon die at once: the wal-index is rebuilt from the file. */
 static void crash(struct host *h, bool power_cut)
 {
     host_kill(h, chance(50));
@@ -426,7 +426,7 @@ static void settle(struct host *h)
         if (!sim_process_turn(&h->process, &e))
             h->alive = false;
         if (!h->alive && hosts_start_once &&
-            e.code == ERR_BUSY) { /* somebody held a lock: whoever runs it once runs it again */
+            e.code == ERR_BUSY) { /* another process held a lock: --once is run again */
             e.code = ERR_NONE;
             host_start(h, true);
         }

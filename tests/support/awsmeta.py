@@ -1,6 +1,6 @@
 """What hands out temporary credentials on a machine: IMDSv2, the container endpoint of ECS and EKS, and STS.
 
-They stand behind paths of the S3 server: /latest/..., /container/credentials, and a form that is posted to "/". Each is off
+They are behind paths of the S3 server: /latest/..., /container/credentials, and a form that is posted to "/". Each is off
 until it is given what it hands out. The keys are good at the S3 server, with their token, until they expire."""
 import dataclasses
 import hmac

@@ -1,4 +1,4 @@
-"""An application for any journal mode, which can be told from any copy of its database to be as one of its transactions left it."""
+"""An application for any journal mode. A copy of its database shows whether it is as one of the transactions left it."""
 import sqlite3
 import subprocess
 import sys

@@ -16,7 +16,7 @@ def copy_file(source, target):
 
 
 def settled(db, folder):
-    """A file with all commits of `db` in it, which nobody writes now; the file itself where its WAL holds nothing."""
+    """A file with all commits of `db`, which no process writes now: the file itself if its WAL is empty."""
     wal = Path(f"{db}-wal")
     if not wal.exists() or wal.stat().st_size == 0:
         return Path(db)

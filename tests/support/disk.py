@@ -95,7 +95,7 @@ class Disk:
         return loaded
 
     def is_taken_over(self):
-        """The process is dead; another goes on with what is there. The files were written anew: they have other inodes."""
+        """The process is dead; another continues with the files. They were written again, so they have other inodes."""
         self.inodes, self.linked, self.database_changed = {}, {}, False
         self.meet(self.top, self.root)
 
@@ -152,7 +152,7 @@ class Disk:
         self.folder_of(entry.path)[name] = Folder()
 
     def on_close(self, entry, _):
-        """Who closes a file that got its name is told that it is safe: put has returned, or is about to."""
+        """A process that closes a file with its final name takes it for safe: put has returned, or is about to."""
         if entry.inode in self.linked:
             path = self.linked.pop(entry.inode)
             self.told[str(Path(path).relative_to(self.root))] = self.inodes[entry.inode].now()

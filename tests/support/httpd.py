@@ -70,7 +70,7 @@ class Connection:
             self.socket.close()
 
     def cut(self):
-        """From any thread: whoever reads or writes here finds the connection closed."""
+        """From any thread: a thread that reads or writes finds the connection closed."""
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError:

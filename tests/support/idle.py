@@ -24,7 +24,7 @@ def share(daemon):
 
 
 def assert_idle(daemon):
-    """Looks at one window after the other until the daemon uses little CPU in one. Fails if there is no such window."""
+    """Looks at one window after the other until the daemon uses little CPU in one. Fails if it uses more in all of them."""
     end, shares = time.monotonic() + WORK_S_MAX * PATIENCE, []
     while daemon.running() and not is_stopped(daemon):
         try:

@@ -37,7 +37,7 @@ class Failed(Exception):
 
 
 def free_ports(count):
-    """Ports that nobody listens on now. Somebody else may take one before we do: then the start fails, and is tried again."""
+    """Ports that are free now. Another process may take one before the server does: then the start fails, and is tried again."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
@@ -259,7 +259,7 @@ def start(kind, folder, owner, lifetime):
         if problem is None:
             return None
         said = "".join(path.read_text(errors="replace") for path in (folder / "log").glob("*") if path.is_file())
-        if "in use" not in problem + said:   # a port that somebody else took meanwhile
+        if "in use" not in problem + said:   # a port that another process took meanwhile
             break
     return f"{problem}\nHINT: its logs are in {folder}/log"
 

@@ -22,7 +22,7 @@ class Ledger:
             self.connection.execute(statement).fetchall()
 
     def start_over(self):
-        """From here on somebody watches: what is there now is one restore point, each later transaction another."""
+        """From here on a daemon watches: the present state is one restore point, each later transaction another."""
         self.states = [content(self.connection)]
 
     def run(self, statement, *values):

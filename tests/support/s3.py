@@ -74,7 +74,7 @@ class Place:
                 "AWS_CONFIG_FILE": str(self.stage.folder / "no-config")}
 
     def strange_variables(self):
-        """What whoever runs the tests has set for himself."""
+        """What the user who runs the tests has set."""
         return [name for name in os.environ if re.match(r"AWS_|SSL_CERT_|(https?|all|no)_proxy$", name, re.I)]
 
     def keys(self, prefix=None):
@@ -112,6 +112,6 @@ def requests_of(daemon):
     """{"put": ..., "sent": ...} of the one S3 replica so far, as SIGUSR1 tells."""
     before = len(daemon.log())
     daemon.send(signal.SIGUSR1)
-    found = daemon.wait_for(lambda: COUNTS.search(daemon.log(), before), 10, "the requests are told")
+    found = daemon.wait_for(lambda: COUNTS.search(daemon.log(), before), 10, "the log counts the requests")
     names = ("put", "get", "head", "list", "delete", "failed", "sent", "received")
     return dict(zip(names, map(int, found.groups())))

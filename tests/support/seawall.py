@@ -75,7 +75,7 @@ def level_zero(replica):
 
 
 class Daemon:
-    """`seawall replicate DB URL ...` as a process. Whoever starts one reaps it: stop(), kill() or wait()."""
+    """`seawall replicate DB URL ...` as a process. The test that starts it ends it: stop(), kill() or wait()."""
 
     def __init__(self, db, replica, log, *options, also=(), environment=None):
         """`also` are more replicas, `environment` is what its environment has besides."""

@@ -24,7 +24,7 @@ CHANGED_ON_THE_WAY = {"content-length", "user-agent", "accept", "accept-encoding
 
 
 class Refused(Exception):
-    """An error answer: status, code, message, what else stands in the body, headers."""
+    """An error answer: status, code, message, what else is in the body, headers."""
 
     def __init__(self, status, code, message, fields=(), headers=()):
         super().__init__(code)
@@ -206,7 +206,7 @@ def query_claim(named):
 
 
 def iso_date(headers):
-    """Of the header `date`, which stands in for x-amz-date."""
+    """Of the header `date`, which replaces x-amz-date."""
     try:
         when = time.strptime(single(headers, "date"), "%a, %d %b %Y %H:%M:%S GMT")
     except ValueError:

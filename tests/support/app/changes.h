@@ -1,7 +1,7 @@
 /* changes.h - every call by which this process changes something on a disk, for the libraries of LD_PRELOAD that include this file.
  *
  * Such a library defines change_concerns(), change_begins() and change_ends(). They meet the calls of the program and those that
- * SQLite makes, which finds the same symbols of the C library. A store to mapped memory is no call; neither library sees it. */
+ * SQLite makes, which finds the same symbols of the C library. A store to mapped memory is not a call; neither library sees it. */
 #ifndef SEAWALL_TESTS_CHANGES_H
 #define SEAWALL_TESTS_CHANGES_H
 
@@ -22,7 +22,7 @@
 enum change_kind {
     CHANGE_CREATE, /* open with O_CREAT or O_TMPFILE; `fd` is known at the end */
     CHANGE_WRITE,
-    CHANGE_LENGTH, /* `offset` is the new length; `grow` where a shorter one is no change */
+    CHANGE_LENGTH, /* `offset` is the new length; `grow` where a shorter one is not a change */
     CHANGE_SYNC,
     CHANGE_LINK,
     CHANGE_RENAME,
@@ -30,7 +30,7 @@ enum change_kind {
     CHANGE_MKDIR,
     CHANGE_LOCK,
     CHANGE_MAP,
-    CHANGE_CLOSE, /* changes nothing on the disk, but shows that somebody is done with a file */
+    CHANGE_CLOSE, /* changes nothing on the disk, but shows that a process is done with a file */
 };
 
 struct change {
@@ -268,7 +268,7 @@ void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 int msync(void *at, size_t n, int flags)
 {
     struct change c = {.kind = CHANGE_SYNC, .fd = -1};
-    AROUND(true, c, (int)syscall(SYS_msync, at, n, flags)); /* of whatever file: nobody here knows */
+    AROUND(true, c, (int)syscall(SYS_msync, at, n, flags)); /* of an unknown file */
 }
 
 /* The same under their other names. */

@@ -1,4 +1,4 @@
-/* clockstep.c - a wall clock that somebody sets, for LD_PRELOAD: it is wrong by as many seconds as the 8 bytes of the file
+/* clockstep.c - a wall clock that can be set, for LD_PRELOAD: it is wrong by as many seconds as the 8 bytes of the file
  * CLOCKSTEP say, from the moment on in which they are written. Clocks that only measure time go on as they are. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
