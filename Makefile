@@ -172,21 +172,21 @@ check-parts: tests ## run the tests of `make check`: PARTS="unit sync" names som
 
 tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
 
-check-unit: $(UNIT_TESTS) ## unit tests
+check-unit: $(UNIT_TESTS) ## unit tests: decisions, formats and contracts, one process each
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
 
-check-fuzz: $(FUZZERS) ## every decoder against damaged input, a few seconds each
+check-fuzz: $(FUZZERS) ## fuzzers: every decoder against damaged input, a few seconds each
 	@for f in $(FUZZERS); do $$f || exit 1; done
 
 FIRST ?= 1
-check-property: $(B)/tests/property ## the replica protocol under random failure, and that each of its rules is needed
+check-property: $(B)/tests/property ## property test: the replica protocol under random failure, then with each of its rules off
 	$< --first $(FIRST) --seeds 250 --steps 400
 	$< --rules --steps 400
 
-soak: $(B)/tests/property ## the same for a million steps; FIRST=n begins with another seed
+soak: $(B)/tests/property ## property test for a million steps; FIRST=n begins with another seed
 	$< --first $(FIRST) --seeds 3000 --steps 400
 
-check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(PRELOADED) ## real programs, real signals
+check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(PRELOADED) ## end-to-end tests: real programs, files and signals; E2E="FILE ..." names some
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 # S3: a server of another project, started for one run. Over http, and over TLS with its own CA if the server supports TLS.
@@ -196,31 +196,31 @@ STORE_S3 = CMOCKA_MESSAGE_OUTPUT=TAP SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?
            SEAWALL_TEST_S3="s3://$$S3_BUCKET/contract?endpoint=$$S3_TLS_ENDPOINT&ca-file=$$S3_CA_FILE" timeout 300 prove $(S3_TESTS)
 EVERY_SERVER := tests/e2e/test_s3_servers.py
 
-check-s3-store: $(S3_TESTS) ## the contract of stores, on a Ceph object gateway
+check-s3-store: $(S3_TESTS) ## the store contract on a Ceph object gateway
 	tests/support/rgw with $(B)/tests/rgw sh -ec '$(STORE_S3)'
 
-check-s3: check-s3-store ## everything about S3 alone: a server of our own with faults, and a Ceph object gateway
+check-s3: check-s3-store ## the S3 tests: a server in tests/support with faults, and a Ceph object gateway
 	@$(MAKE) --no-print-directory E2E="tests/support/test_s3server.py" check-e2e
 	@$(MAKE) --no-print-directory E2E="$(wildcard tests/e2e/test_s3_*.py)" check-e2e
 
-check-swift: all $(S3_TESTS) $(B)/tests/writer ## S3 as OpenStack Swift has it: nothing is exclusive there
+check-swift: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every server, on OpenStack Swift, which has no conditional PUT
 	@etc/install-deps check-swift
 	tests/support/swift with $(B)/tests/swift sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=swift $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
 VERSITYGW := v1.8.0 # the other servers of the tests are those of Debian
 
-check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## S3 as the Versity gateway has it; needs go to build that
+check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every server, on the Versity gateway; needs go to build it
 	@etc/install-deps check
 	@command -v go >/dev/null || { echo "check-versitygw: go is not installed; it builds the gateway" >&2; exit 1; }
 	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	tests/support/versitygw with $(B)/tests/versitygw sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=versitygw $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
-check-full: all ## the end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
+check-full: all ## end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
 
-check-large: all ## gigabytes in one transaction, one database, one catch-up (three minutes, 16 GB of disk)
+check-large: all ## end-to-end tests of gigabytes in one transaction, database or catch-up (three minutes, 16 GB of disk)
 	$(MAKE) --no-print-directory E2E=tests/e2e/large check-e2e
 
 E2E ?= tests/e2e

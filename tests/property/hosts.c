@@ -55,7 +55,7 @@ struct host *host_new(void)
     return NULL;
 }
 
-/* The path exists when the database does: the state file is bound to it. */
+/* The file at the path is only there while the database is: the state file is bound to its inode. */
 void host_remove_database(struct host *h)
 {
     h->db.files = NULL;
@@ -121,7 +121,7 @@ void world_state_synced(const struct sim_process *p)
     host_sync_state(&hosts[p->host]);
 }
 
-/* The journal of a base is never synced: after a power cut it is as it was at some time, cut short, or has holes. */
+/* The journal of a base is never synced: after a power cut it is an older version of itself, or cut short. */
 static struct old_journal {
     uint8_t bytes[4096];
     size_t size;
@@ -222,7 +222,7 @@ void host_damage_state(struct host *h)
     free(now);
 }
 
-/* The database goes on elsewhere too: copied as it is, with its state file. */
+/* Both databases go on after the copy. */
 void host_copy(struct host *from)
 {
     struct host *h = from->db.files ? host_new() : NULL;
@@ -297,7 +297,7 @@ static void host_ended(struct host *h, const struct err *e)
         trace("      host %u: the daemon ended: %s", host_number(h), e->msg);
 }
 
-/* A host stays the writer that it was, whatever is killed or loses power. */
+/* Kills and power cuts must not make a host another writer. */
 void host_note_writer(struct host *h)
 {
     const struct database *db = h->process.db;
@@ -336,7 +336,7 @@ void host_kill(struct host *h, bool at_a_point)
     h->alive = false;
 }
 
-/* ---- what must be true of a daemon: durable is what the replica has; what it has not is newer in the map than its head */
+/* ---- what must be true of a daemon: the replica has what counts as durable, the map shows what the replica lacks */
 
 static void check_lane(const struct local *local, const struct lane *l, struct sim_store *s)
 {

@@ -1,4 +1,4 @@
-/* property/hosts.h - machines with one database and one daemon each: their files, their deaths, and what must be true of them. */
+/* property/hosts.h - machines with a database and a daemon: their files, their deaths, and what must be true of them. */
 #ifndef PROPERTY_HOSTS_H
 #define PROPERTY_HOSTS_H
 
@@ -11,14 +11,15 @@ struct host {
     struct sim_process process;
     bool alive;   /* its daemon runs */
     bool lost;    /* its state file was deleted, damaged or copied from elsewhere: it may have to be another writer */
-    bool damaged; /* ... so an older slot may count, which does not know of the newest run */
-    bool has_put; /* `writer` has put something: it must come back */
+    bool damaged; /* ... so an older slot of it may count, without the newest run */
+    bool has_put; /* `writer` has put an object: the host must stay this writer */
     struct uid writer;
     bool may_take_over;   /* a run of it had --take-over: its state file names what it attached to then */
     int64_t paused_until; /* SIGSTOP, a suspended machine */
     uint8_t *synced;      /* the state file as a power cut would leave it, if nothing newer reached the disk */
     size_t synced_size;
-    uint64_t heir[STORES]; /* restored from this txid of that store: may go on there while it is the head */
+    uint64_t
+        heir[STORES]; /* the txid of that store it was restored from: it may continue there while that is the head */
 };
 extern struct host hosts[HOSTS_MAX];
 extern bool hosts_start_once; /* daemons are started with --once */

@@ -29,8 +29,8 @@ static const struct {
 #define RULE_TEXT(name, text) {#name, text},
     RULES(RULE_TEXT)};
 
-/* Seeds that met the hole when it was last looked for: tried first. A change of the program or of the world may make one worthless;
- * then the search is longer, and says which seed to write here. */
+/* The seeds that failed with the rule off when this was last written: they are tried first. After a change of the
+ * program or of the world a seed may survive; then the search takes longer, and prints which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1,  [RULE_attempts] = 12,  [RULE_runs] = 1,        [RULE_bind] = 6,
     [RULE_base_start] = 5,     [RULE_lost_map] = 52,  [RULE_splice] = 247,    [RULE_split_state] = 2,
@@ -233,7 +233,7 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
     return 0;
 }
 
-/* Looks for a run that fails. Returns its seed; 0: a scenario does; UINT64_MAX: none. */
+/* Looks for a run that fails. Returns its seed; 0: a scenario fails; UINT64_MAX: none fails. */
 static uint64_t find_failure(enum rule rule, uint64_t first, size_t steps, struct outcome *ret_outcome)
 {
     static struct run r;

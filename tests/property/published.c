@@ -156,7 +156,7 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
     segment_release(&s);
 }
 
-/* A compacted segment leads from a state to another, and never beyond the head. */
+/* A compacted segment leads from one state to another, and never beyond the head. */
 static void level_landed(struct sim_store *store, const struct sim_object *o)
 {
     struct published *p = published_of(store);
@@ -258,7 +258,7 @@ static void restore_and_compare(struct view *v, uint64_t txid)
     close(fd);
 }
 
-/* What is not promised any more may be gone. If it is there, it is right. */
+/* A point that is not promised any more may be gone. If it is there, it must be right. */
 static void compare_if_there(struct view *v, uint64_t txid)
 {
     struct plan plan = {0};
@@ -285,7 +285,7 @@ void published_check(struct sim_store *s, unsigned percent)
     view_close(&v);
 }
 
-/* Any point of a store: as it is promised, or as it happens to be there. */
+/* Any point of a store: it must restore if it is promised, and be right if it is there. */
 void published_check_any(struct sim_store *s)
 {
     struct published *p = published_of(s);

@@ -1,4 +1,4 @@
-/* property/published.h - what was put into the stores, which of it is promised to be restorable, and the comparison of both. */
+/* property/published.h - what was put into the stores, and which of it must be restorable. */
 #ifndef PROPERTY_PUBLISHED_H
 #define PROPERTY_PUBLISHED_H
 
@@ -44,13 +44,14 @@ struct point *published_point(struct published *p, uint64_t txid); /* makes room
 /* Is the restore point promised? Retention may have taken any other one. */
 bool published_promises(const struct published *p, uint64_t txid);
 
-/* Restores points of the store and compares them with what the application had committed: the head, `percent` of the others. */
+/* Restores the head of the store and `percent` of its other points, and compares them with what the application
+ * committed. */
 void published_check(struct sim_store *s, unsigned percent);
 void published_check_any(struct sim_store *s); /* one point, drawn by luck */
 
 void object_decode(const struct sim_object *o, struct segment *ret_segment); /* segment_release() */
 
-/* Looks at a replica as it is, without faults. */
+/* Reads a replica as it is, without faults. */
 struct view {
     struct sim_store *store;
     struct store *handle;

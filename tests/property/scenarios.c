@@ -1,12 +1,12 @@
-/* property/scenarios.c - holes that luck meets too seldom, built by hand. */
+/* property/scenarios.c - cases that luck meets too seldom, built by hand. */
 #include "hosts.h"
 #include "published.h"
 #include "world.h"
 
 #include <inttypes.h>
 
-/* For the scenarios, another retention: objects of earlier beginnings than the newest go, if they are older than the grace period.
- * Never the head. */
+/* Another retention than the program's: deletes the objects of all histories before the newest one, if they are older
+ * than the grace period. Never the head. */
 static void forget_earlier_beginnings(struct sim_store *s)
 {
     struct published *p = published_of(s);
@@ -57,8 +57,8 @@ static struct host *take_over_elsewhere(void)
     return b;
 }
 
-/* Another host takes the replicas over, continues them and begins a new history. Retention deletes the old one: the sleeper's next
- * key is free again. */
+/* Another host takes the replicas over, continues them and begins a new history. Retention deletes the old one, so that
+ * the sleeper's next key is free again. */
 static void others_go_on(void)
 {
     struct host *b = take_over_elsewhere();
@@ -93,7 +93,7 @@ static void must_be_kept_out(struct host *a, const uint64_t *heads)
     let_run(a, 200);
     sim_database_commit(&a->db); /* for the replica that had the last one before */
     let_run(a, 200);
-    NEED(!a->alive, "the sleeper goes on");
+    NEED(!a->alive, "the sleeper did not stop");
     for (size_t i = 0; i < STORES; i++) {
         char key[NAME_MAX_BYTES];
         struct name name = {.kind = NAME_LEVEL0, .min = heads[i] + 1};
@@ -128,8 +128,8 @@ void world_scenario_slow_answer(const char *folder)
     must_be_kept_out(a, heads);
 }
 
-/* The object landed, and the machine is suspended before the writer reads the answer. Another writer takes over, finds that object as
- * the head, and continues after it: the object belongs to the other writer now. */
+/* The object landed, and the machine is suspended before the writer reads the answer. Another writer takes over, finds
+ * that object as the head, and continues after it: the object belongs to the other writer now. */
 static void taken_over_behind(void)
 {
     take_over_elsewhere();

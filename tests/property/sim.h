@@ -1,8 +1,9 @@
-/* property/sim.h - a world in which the daemon runs against databases, stores, clocks and deaths that obey a seed.
+/* property/sim.h - a simulated world: the daemon runs against databases, stores, clocks and deaths that obey a seed.
  *
- * Real: everything in src/ but the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the stores.
- * sim_process.c, sim_database.c and sim_store.c replace them. The database writes a real -wal: header, frames, salts, checksums.
- * The state file is a real file, mapped. One job is atomic here, except for the points (sim_point) at which its process may die.
+ * Real: all of src/ except the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the
+ * stores; sim_process.c, sim_database.c and sim_store.c replace these. The database writes a real -wal with header,
+ * frames, salts and checksums. The state file is a real file, mapped. A job is atomic here, except that its process may
+ * die at the points (sim_point) in it.
  *
  * Ghosts (what the application committed, what was published) exist for checking only; nothing in src/ can see them. */
 #ifndef PROPERTY_SIM_H
@@ -20,10 +21,10 @@ enum {
     PAGE_BYTES_MAX = 1024,
     HOSTS_MAX = 4,
     STORES = 2,
-    GRACE_MS = 120000, /* half of it is longer than a put can be late */
+    GRACE_MS = 120000, /* half of it is longer than LATE_MS */
     KEEP_ALL_MS = 150000,
     KEEP_LEVELS_MS = 240000,
-    LATE_MS = 12000, /* a put whose answer was lost lands so much later, at most */
+    LATE_MS = 12000, /* the longest time after which a put lands whose answer was lost */
 };
 
 /* ---- time and luck */
@@ -35,7 +36,7 @@ static inline bool chance(unsigned percent)
     return dice_below(&luck, 100) < percent;
 }
 
-/* ---- the end of a run: says what broke, and where */
+/* ---- the end of a run: prints the promise that broke */
 _Noreturn void broken(const char *fmt, ...) PRINTF_LIKE(1, 2);
 #define NEED(condition, ...)                                                                                           \
     do {                                                                                                               \
@@ -46,7 +47,8 @@ void trace(const char *fmt, ...) PRINTF_LIKE(1, 2); /* shown with -v */
 
 /* ---- sim_database.c: an application's database */
 
-/* A state that the application committed. Page 1 holds its serial number, so that a restored database says which state it is. */
+/* A state that the application committed. Page 1 holds its serial number, which identifies the state of a restored
+ * database. */
 struct truth {
     unsigned host;
     size_t before; /* the state that this one was made from */
@@ -61,7 +63,7 @@ extern size_t truth_count;
 size_t truth_find(uint64_t page1_hash); /* 0: the application never committed it */
 bool truth_equal(const struct truth *t, const uint8_t *bytes, uint32_t pages, uint32_t page_size);
 
-/* The files of a database: an open handle keeps them, whatever becomes of the path. */
+/* The files of a database. An open handle keeps them, also when the path is removed or replaced. */
 struct files {
     uint64_t inode;
     int64_t mtime_ns;
@@ -83,7 +85,7 @@ struct sim_database {
 
 void sim_database_create(struct sim_database *db, unsigned host, uint32_t page_size);
 void sim_database_commit(struct sim_database *db);
-void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and came to nothing */
+void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and was rolled back */
 void sim_database_backfill(struct files *f);          /* all of the log into the file */
 void sim_database_reset(struct files *f, bool truncate);
 void sim_database_recover(struct sim_database *db); /* all processes died: the wal-index is rebuilt from the log */
@@ -115,9 +117,9 @@ struct sim_store {
     size_t flying_count;
     bool down;
     unsigned loss;     /* percent of requests that go wrong */
-    int requests_left; /* none is answered after so many; negative: no limit */
+    int requests_left; /* after so many requests none is answered; negative: no limit */
     int64_t clock_offset_ms;
-    void (*before_put)(void); /* once: what happens while the process sleeps just before its request leaves */
+    void (*before_put)(void); /* once: what happens while the process is suspended just before its request leaves */
     void (*after_put)(void);  /* once: ... after a level-0 object landed, before it reads the answer */
 };
 extern struct sim_store stores[STORES];
@@ -125,7 +127,7 @@ extern bool sim_store_costs; /* each put costs, and there is a budget */
 void sim_store_tick(struct sim_store *s);
 const struct sim_object *sim_store_get(const struct sim_store *s, const char *key);
 void sim_store_delete(struct sim_store *s, const char *key);
-/* Told of each object that lands (world.c). */
+/* Called for each object that lands (published.c). */
 void world_landed(struct sim_store *s, const struct sim_object *o);
 
 /* ---- sim_process.c: daemons */
@@ -150,7 +152,7 @@ struct sim_process {
     bool dead;
     struct state *state; /* whose descriptor has to be closed */
 };
-extern struct sim_process *running; /* whose code runs just now; NULL: the test's */
+extern struct sim_process *running; /* the process whose code runs now; NULL: the test itself */
 extern struct codec *sim_codec;
 extern bool sim_calm; /* no faults of the machine, no commits in the middle of a job */
 
@@ -159,12 +161,13 @@ void sim_point(void);
 
 /* Starts a daemon. Returns false if it ended at once. */
 bool sim_process_start(struct sim_process *p);
-/* Lets it decide and lets one of its jobs go on. False: it has ended or died; *ret_error says why if it ended with an error. */
+/* Lets the process decide, and continues one of its jobs. False: it has ended or died; *ret_error says why if it ended
+ * with an error. */
 bool sim_process_turn(struct sim_process *p, struct err *ret_error);
 void sim_process_kill(struct sim_process *p);
 bool sim_process_watches(const struct sim_process *p, const struct files *f); /* holds the watch */
 
-/* Called when state is synced: world.c keeps the bytes. */
+/* Called when the state file is synced: hosts.c keeps its bytes. */
 void world_state_synced(const struct sim_process *p);
 
 #endif

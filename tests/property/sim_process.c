@@ -1,4 +1,5 @@
-/* property/sim_process.c - daemons: the real code, driven turn by turn, in place of threads, SQLite handles and clocks. */
+/* property/sim_process.c - daemons: the real code, driven turn by turn, with threads, SQLite handles and clocks
+ * replaced. */
 #include "sim.h"
 
 #include "base/clock.h"
@@ -30,11 +31,12 @@ void sim_point(void)
         die(running);
 }
 
-/* What the kernel does: descriptors are closed, and with them the lock on the state file. Memory goes with the whole run. */
+/* What the kernel does: it closes descriptors, and with them goes the lock on the state file. Memory is freed with the
+ * run. */
 void sim_process_kill(struct sim_process *p)
 {
     if (p->state && p->state->fd >= 0) {
-        flock(p->state->fd, LOCK_UN); /* its mappings stay, and would keep it */
+        flock(p->state->fd, LOCK_UN); /* its mappings stay, and would keep the lock */
         close(p->state->fd);
     }
     p->state = NULL;
@@ -74,7 +76,7 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     if (chance(3))
         return err_set(e, ERR_BUSY, 0, "the database is locked");
     if (f->torn)
-        sim_database_recover(running->files_of); /* its first reader does */
+        sim_database_recover(running->files_of); /* its first reader does that */
     snprintf(w->path, sizeof w->path, "%s", path);
     w->reader[0].file = (seawall_file *)(void *)f;
     w->checkpointer.db = (sqlite3 *)(void *)f;
@@ -145,7 +147,7 @@ int watch_read_wal(const struct watch *w, void *out, size_t n, uint64_t offset, 
     struct files *f = open_files(w);
     sim_point();
     if (f == running->files_of->files && !f->torn && !sim_calm &&
-        chance(2)) /* while we read, the application writes behind the end */
+        chance(2)) /* while the daemon reads, the application writes behind the end */
         sim_database_commit(running->files_of);
     if (offset + n > f->wal_len)
         return err_set(e, ERR_CORRUPT, 0, "the WAL ends before %llu", (unsigned long long)(offset + n));
@@ -225,9 +227,9 @@ static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum 
         sim_database_backfill(f); /* PASSIVE */
     sim_point();
     if (!sim_calm && chance(20) && running->files_of->files == f)
-        sim_database_commit(running->files_of); /* the application does not wait for us */
+        sim_database_commit(running->files_of); /* the application does not wait for the daemon */
     if (chance(15))
-        return 0;          /* a reader was in the way */
+        return 0;          /* a reader kept frames in use */
     if (capture_all(k, e)) /* with the write lock held */
         return -1;
     if (!watch_header(k->watch, &header) || !capture_is_current(k->capture, &header))
@@ -359,7 +361,7 @@ int __wrap_state_sync(struct state *s, struct err *e)
     return rc;
 }
 
-/* The disk is full now and then, where the map wants to grow. */
+/* The disk is full now and then when the map has to grow. */
 int __real_posix_fallocate(int fd, off_t offset, off_t n);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t n);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t n)

@@ -8,7 +8,7 @@
 bool sim_store_costs;
 struct sim_store stores[STORES] = {{.url = "sim:east", .requests_left = -1}, {.url = "sim:west", .requests_left = -1}};
 
-struct handle { /* what the daemon holds of one */
+struct handle { /* an open store, as the daemon has it */
     struct store base;
     struct sim_store *store;
 };

@@ -16,7 +16,7 @@
 
 struct world_figures world_figures;
 
-/* ---- climate: each seed has more of some things and none of others, so that rare things meet each other */
+/* ---- climate: each seed has more of some events and none of others, so that rare events meet each other */
 
 enum deed {
     DEED_COMMIT,
@@ -39,7 +39,7 @@ enum misfortune {
     MISFORTUNE_STORE_CLOCK,
     MISFORTUNE_STATE_LOST,
     MISFORTUNE_STATE_DAMAGED,
-    MISFORTUNE_STATE_WRITTEN, /* the system writes it to disk by itself */
+    MISFORTUNE_STATE_WRITTEN, /* the kernel writes it to disk on its own */
     MISFORTUNE_SUSPENDED,
     MISFORTUNE_COPY,
     MISFORTUNE_RESTORE,
@@ -54,7 +54,7 @@ static struct climate {
     unsigned application, misfortune; /* percent of the steps */
     bool stale_prunes;                /* a prune is suspended between its listing and its deletions */
     bool other_policies;              /* each prune has its own */
-    bool settle_once;                 /* in the end by a daemon that ends by itself, while faults end */
+    bool settle_once;                 /* at the end daemons run with --once, while faults end */
 } climate;
 
 static unsigned pick(const unsigned *weights, unsigned n)
@@ -85,7 +85,7 @@ static void draw_climate(void)
 
 /* ---- steps */
 
-/* A restore point is restored, on another host or in place, by the real restore, which leaves a state file for going on. */
+/* The real restore restores a point, on another host or in place, and leaves a state file to continue with. */
 static void restore_point(struct sim_store *s, struct host *in_place)
 {
     struct published *p = published_of(s);
@@ -115,7 +115,7 @@ static void restore_point(struct sim_store *s, struct host *in_place)
     size_t serial = truth_find(page_hash(1, bytes, result.page_size));
     NEED(serial != 0, "restored a state that never was");
     sim_database_replace(&h->db, host_number(h), bytes, result.record.pages, result.page_size, serial);
-    if (!in_place || txid == p->head) /* in place of an heir it stays one */
+    if (!in_place || txid == p->head) /* a host that was an heir stays one */
         h->heir[s - stores] = txid;
     free(bytes);
     host_sync_state(h);
@@ -161,7 +161,7 @@ static bool stale_prune(struct sim_store *s)
     return true;
 }
 
-/* `seawall prune` from somewhere, which may be killed at any request. */
+/* `seawall prune` on another machine, which may be killed at any request. */
 static void prune(struct sim_store *s)
 {
     if (climate.stale_prunes && chance(50) && stale_prune(s))
@@ -391,7 +391,7 @@ static void step(void)
     world_figures.steps++;
 }
 
-/* Faults end; the first host goes on alone. Its replicas must come to what its application has. */
+/* All faults end, and the first host goes on alone. Its replicas must reach the newest state of its application. */
 static void settle(struct host *h)
 {
     struct err e = {.code = ERR_NONE};
@@ -417,8 +417,7 @@ static void settle(struct host *h)
     host_start(h, true);
     for (unsigned i = 0; i < 6000 && h->alive; i++) {
         for (size_t k = 0; k < STORES; k++)
-            stores[k].loss =
-                hosts_start_once && i < 100 ? 20 : 0; /* a process that is run once meets the end of an outage */
+            stores[k].loss = hosts_start_once && i < 100 ? 20 : 0; /* --once meets the end of an outage */
         if (i == 100)
             database_stop(h->process.db);
         true_ms += 25;
@@ -431,8 +430,8 @@ static void settle(struct host *h)
             host_start(h, true);
         }
     }
-    NEED(!h->alive, "it neither comes to an end nor fails");
-    NEED(e.code == ERR_NONE, "with all faults gone it fails: %s", e.msg);
+    NEED(!h->alive, "the daemon neither ends nor fails");
+    NEED(e.code == ERR_NONE, "the daemon fails after all faults ended: %s", e.msg);
     for (size_t i = 0; i < STORES; i++) {
         struct published *p = published_of(&stores[i]);
         published_check(&stores[i], 100);

@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Runs steps first..count-1 of a seed, but for those that `skip` names, then lets everything settle and checks all of it. Each step
- * has its own luck: leaving one out leaves the others what they were. Ends the process when a promise breaks. */
+/* Runs steps 0 to count - 1 of a seed, except those with skip[step] (NULL: none is skipped). Then all faults end, and
+ * everything is checked. Each step has its own luck, so skipping one does not change the others. Ends the process when
+ * a promise breaks. */
 void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip);
 
-/* Holes that luck meets too seldom, built by hand. */
+/* Cases that luck meets too seldom, built by hand. */
 void world_scenario_sleeper(const char *folder);
 void world_scenario_slow_answer(const char *folder);
 void world_scenario_heir(const char *folder);
