@@ -348,7 +348,7 @@ static int plan_newest_before(struct catalog *c, uint64_t end, struct plan *ret_
     err_set(e, ERR_CORRUPT, 0,
             "'%s' goes on to txid %" PRIu64 ", but objects after txid %" PRIu64 " are missing or damaged",
             c->store->url, end, newest);
-    return err_hint(e, "--txid %" PRIu64 " restores what is before the gap", newest);
+    return err_hint(e, "restore the last point before the gap with --txid %" PRIu64, newest);
 }
 
 int points_plan(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
@@ -368,7 +368,7 @@ int points_plan(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct 
 
 /* ---- the last point before a moment */
 
-/* A level-0 object for a binary search by time. An object that can't be loaded ends the search. */
+/* A binary search in level 0, by time. An object that can't be loaded ends it. */
 struct time_search {
     struct catalog *c;
     int64_t time_ms;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* A run that has put no part for so long puts no more parts of the segments that it began. */
+/* A run that has put no part for so long will not complete the segments that it began. */
 #define PARTS_QUIET_MS 86400000
 
 /* ---- chunks */
@@ -101,9 +101,9 @@ static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, s
     return 0;
 }
 
-/* Will no segment name this part any more, which no segment names now? Of the run that put the newest object
- * nobody knows. Txids up to the anchor's start are not compacted any more. A run that has been quiet for long
- * enough is over. */
+/* No segment names this part. Is it certain that none will? It is not for a part of the run that put the newest
+ * object. It is if the part ends before the anchor starts: these txids are not compacted any more. And it is if its
+ * run has been quiet for so long that it must be over. */
 static bool was_given_up(const struct decision *d, const struct segment_info *i, int64_t newest_ms)
 {
     if (uid_equal(&i->run, &d->head_run)) /* it may still work on the segment, however long ago it began */

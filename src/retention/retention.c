@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define VALID_MS_MIN 60000 /* how long a decision holds; otherwise half of the grace period */
+#define VALID_MS_MIN 60000 /* a decision is valid for half of the grace period, but at least for so long */
 
 static struct retention_verdict *begin_verdicts(struct retention_plan *p, const struct catalog_object *list,
                                                 size_t count)
