@@ -22,7 +22,7 @@ bool container_is_there(void)
     return environment(RELATIVE) || environment(FULL);
 }
 
-/* Without TLS the keys would cross a network in the clear, and anybody in between could hand out others. */
+/* Allows http to this machine only: on a network others could read the keys, or answer with keys of their own. */
 static int check_full(const char *url, struct err *e)
 {
     struct service_url u;
@@ -30,8 +30,8 @@ static int check_full(const char *url, struct err *e)
         return err_wrap(e, FULL);
     if (u.https || u.place == SERVICE_LOOPBACK || u.place == SERVICE_CONTAINER)
         return 0;
-    err_set(e, ERR_CONFIG, 0, FULL ": http to '%s'", u.host);
-    return err_hint(e, "https, or http to a loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]");
+    err_set(e, ERR_CONFIG, 0, FULL ": http to '%s' is not allowed", u.host);
+    return err_hint(e, "use https, or http to a loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]");
 }
 
 static int find_url(char out[SERVICE_URL_MAX], struct err *e)
@@ -57,9 +57,8 @@ static int add_authorization(struct http_headers *headers, struct err *e)
         return -1;
     if (file)
         value = token;
-    int rc = strpbrk(value, "\r\n")
-                 ? err_set(e, ERR_CONFIG, 0, "%s: a line break in the authorization", file ? TOKEN_FILE : TOKEN)
-                 : http_headers_add(headers, "Authorization", value, e);
+    int rc = strpbrk(value, "\r\n") ? err_set(e, ERR_CONFIG, 0, "%s has a line break", file ? TOKEN_FILE : TOKEN)
+                                    : http_headers_add(headers, "Authorization", value, e);
     if (file)
         wipe(token, sizeof token);
     return rc;
@@ -72,7 +71,7 @@ static int judge(const struct http_response *r, struct err *e)
     if (r->status != 401 && r->status != 403)
         return err_set(e, ERR_REMOTE, r->status, "HTTP status %d", r->status);
     err_set(e, ERR_REMOTE, r->status, "HTTP status %d", r->status);
-    return err_hint(e, "is " TOKEN_FILE " or " TOKEN " right?");
+    return err_hint(e, "check " TOKEN_FILE " or " TOKEN);
 }
 
 int container_credentials(const struct service_access *a, struct credentials *ret, struct err *e)

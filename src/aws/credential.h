@@ -12,7 +12,7 @@ struct credentials {
     char access_key[CREDENTIALS_KEY_MAX], secret_key[CREDENTIALS_KEY_MAX];
     char session_token[CREDENTIALS_TOKEN_MAX]; /* "": none */
     int64_t expires_ms;                        /* wall clock; 0: never */
-    uint64_t serial;                           /* another one, other credentials */
+    uint64_t serial;                           /* changes with the credentials; 0: none */
 };
 
 #endif

@@ -17,12 +17,12 @@ static int copy_value(const char *what, const char *value, char *out, size_t out
         return err_set(e, ERR_CONFIG, 0, "the %s is longer than %zu bytes", what, out_max - 1);
     for (size_t i = 0; i < n; i++)
         if (iscntrl((unsigned char)value[i]))
-            return err_set(e, ERR_CONFIG, 0, "the %s has a control character in it", what);
+            return err_set(e, ERR_CONFIG, 0, "the %s has a control character", what);
     memcpy(out, value, n + 1);
     return 0;
 }
 
-/* Exactly `n` digits; moves on. */
+/* Takes exactly `n` digits. */
 static bool take_number(const char **at, int n, int low, int high, int *ret_number)
 {
     int number = 0;
@@ -42,7 +42,7 @@ static bool take_char(const char **at, char c)
     return there;
 }
 
-/* Z, or the distance from UTC; then nothing. */
+/* Takes Z, or the offset from UTC, and the end of the text. */
 static bool take_zone(const char **at, int *ret_minutes)
 {
     int sign = **at == '-' ? -1 : 1, hours = 0, minutes = 0;
@@ -96,13 +96,13 @@ static int set_expiry(struct credentials *c, const char *expiration, int64_t now
     if (!expiration || !*expiration)
         return 0;
     if (!credentials_parse_time(expiration, &c->expires_ms))
-        return err_set(e, ERR_CONFIG, 0, "the expiration is no date like 2026-03-01T12:00:00Z");
+        return err_set(e, ERR_CONFIG, 0, "the expiration is not a date like 2026-03-01T12:00:00Z");
     if (c->expires_ms > now_ms)
         return 0;
     clock_format(c->expires_ms, then);
     clock_format(now_ms, now);
-    err_set(e, ERR_CONFIG, 0, "they have expired already, at %s, and it is %s", then, now);
-    return err_hint(e, "is the clock of this machine right?");
+    err_set(e, ERR_CONFIG, 0, "the credentials expired at %s, and it is %s", then, now);
+    return err_hint(e, "check the clock of this machine");
 }
 
 int credentials_set(struct credentials *ret, const struct credential_texts *texts, int64_t now_ms, struct err *e)
@@ -112,7 +112,7 @@ int credentials_set(struct credentials *ret, const struct credential_texts *text
                           : !texts->secret_key || !*texts->secret_key ? "secret key"
                                                                       : NULL;
     if (missing)
-        return err_set(e, ERR_CONFIG, 0, "there is no %s", missing);
+        return err_set(e, ERR_CONFIG, 0, "the %s is missing", missing);
     int rc = copy_value("access key", texts->access_key, c.access_key, sizeof c.access_key, e);
     if (rc == 0)
         rc = copy_value("secret key", texts->secret_key, c.secret_key, sizeof c.secret_key, e);
@@ -130,11 +130,11 @@ int credentials_from_json(const struct buf *text, const char *token_key, int64_t
                           struct err *e)
 {
     struct json *j = NULL;
-    struct err ignored; /* it quotes the document */
+    struct err ignored; /* quotes the document, which has secrets */
     int64_t number;
     if (json_parse(text->data, text->len, &j, &ignored)) {
         wipe(&ignored, sizeof ignored);
-        return err_set(e, ERR_REMOTE, 0, "the answer is no JSON object");
+        return err_set(e, ERR_REMOTE, 0, "the answer is not a JSON object");
     }
     int rc = credentials_set(ret,
                              &(struct credential_texts){.access_key = json_get_text(j, "AccessKeyId"),

@@ -21,11 +21,11 @@
 #define DURATION_MIN_S 900
 #define DURATION_MAX_S 43200
 
-/* Profiles on the way to the one that has keys; the last comes first. */
+/* The source_profiles on the way to the profile with keys, as a list from the current one back to the first. */
 struct way {
     const char *name;
     unsigned depth;
-    const struct way *from; /* NULL: the first */
+    const struct way *from; /* the profile before; NULL: this is the first */
 };
 
 static int by_profile(const struct credential_chain *chain, const struct way *way, struct credentials *ret,
@@ -48,7 +48,7 @@ static int from_keys(const struct credential_chain *chain, struct credentials *r
     return credentials_set(ret, &texts, chain->access.now_ms, e) ? err_wrap(e, "environment") : 0;
 }
 
-/* Of the environment, then of the profile, then of the configuration. */
+/* Takes the region from the environment, else from the profile, else from the configuration. */
 static const char *region_of(const struct credential_chain *chain, const struct profile *p)
 {
     const char *region = environment("AWS_REGION");
@@ -84,13 +84,13 @@ static int from_process(const struct credential_chain *chain, const char *comman
 {
     struct buf output;
     struct json *j = NULL;
-    struct err ignored; /* it quotes the document */
+    struct err ignored; /* quotes the document, which has secrets */
     int64_t version = 1;
     int rc = credential_process_run(command, CREDENTIAL_PROCESS_TIMEOUT_MS, chain->access.cancel, &output, e);
     if (rc == 0 && json_parse(output.data, output.len, &j, &ignored) == 0 &&
         !(json_get_number(j, "Version", &version) && version == 1)) {
-        err_set(e, ERR_CONFIG, 0, "what it printed has no \"Version\": 1");
-        rc = err_hint(e, "it must print {\"Version\": 1, \"AccessKeyId\": ..., \"SecretAccessKey\": ...}");
+        err_set(e, ERR_CONFIG, 0, "the output has no \"Version\": 1");
+        rc = err_hint(e, "the program must print {\"Version\": 1, \"AccessKeyId\": ..., \"SecretAccessKey\": ...}");
     }
     if (rc == 0)
         rc = credentials_from_json(&output, "SessionToken", chain->access.now_ms, ret, e);
@@ -115,7 +115,7 @@ static int from_source(const struct credential_chain *chain, const char *source,
     if (strcmp(source, "EcsContainer") == 0)
         return container_credentials(&chain->access, ret, e);
     if (strcmp(source, "Environment") != 0)
-        return err_set(e, ERR_CONFIG, 0, "credential_source is none of Environment, Ec2InstanceMetadata, EcsContainer");
+        return err_set(e, ERR_CONFIG, 0, "credential_source is not Environment, Ec2InstanceMetadata or EcsContainer");
     if (from_keys(chain, ret, &there, e))
         return -1;
     return there ? 0 : err_set(e, ERR_CONFIG, 0, "credential_source = Environment, but AWS_ACCESS_KEY_ID is not set");
@@ -140,14 +140,15 @@ static int from_source_profile(const struct credential_chain *chain, const struc
     if (by_profile(chain, &next, ret, &there, e))
         return -1;
     return there ? 0
-                 : err_set(e, ERR_CONFIG, 0, "source_profile '%.60s' is not there, or has no credentials", next.name);
+                 : err_set(e, ERR_CONFIG, 0, "source_profile '%.60s' does not exist, or has no credentials", next.name);
 }
 
 static int check_duration(const char *text, struct err *e)
 {
     long seconds = strtol(text, NULL, 10);
     if (*text && (text[strspn(text, "0123456789")] || seconds < DURATION_MIN_S || seconds > DURATION_MAX_S))
-        return err_set(e, ERR_CONFIG, 0, "duration_seconds is no number from %d to %d", DURATION_MIN_S, DURATION_MAX_S);
+        return err_set(e, ERR_CONFIG, 0, "duration_seconds is not a number from %d to %d", DURATION_MIN_S,
+                       DURATION_MAX_S);
     return 0;
 }
 
@@ -163,8 +164,8 @@ static int from_role(const struct credential_chain *chain, const struct way *way
     int ways = (p->source_profile[0] != 0) + (p->credential_source[0] != 0) + (p->web_identity_token_file[0] != 0);
     if (ways != 1) {
         err_set(e, ERR_CONFIG, 0, "role_arn with %s",
-                ways ? "more than one way to assume it" : "nothing that says who assumes it");
-        return err_hint(e, "one of source_profile, credential_source and web_identity_token_file belongs to it");
+                ways ? "more than one source of credentials" : "no source of credentials");
+        return err_hint(e, "set exactly one of source_profile, credential_source and web_identity_token_file");
     }
     if (check_duration(p->duration_seconds, e))
         return -1;
@@ -192,7 +193,7 @@ static int from_profile(const struct credential_chain *chain, const struct way *
     if (p->credential_process[0])
         return from_process(chain, p->credential_process, ret, e);
     if (p->sso_session[0] || p->sso_start_url[0]) {
-        err_set(e, ERR_CONFIG, 0, "it signs in with a browser (sso_session), which is not supported");
+        err_set(e, ERR_CONFIG, 0, "sign-in with a browser (sso_session) is not supported");
         return err_hint(
             e, "a profile with credential_process = aws configure export-credentials --profile %.60s --format process",
             way->name);
@@ -215,7 +216,7 @@ static int by_profile(const struct credential_chain *chain, const struct way *wa
     return rc;
 }
 
-/* The profile that the environment names must be there; one without credentials does not end the search. */
+/* Fails if a profile that the user named does not exist. A profile without credentials does not end the search. */
 static int check_named(const char *name, struct err *e)
 {
     struct profile *p = calloc(1, sizeof *p);
@@ -223,7 +224,7 @@ static int check_named(const char *name, struct err *e)
         return err_nomem(e, sizeof *p);
     int rc = profile_read(name, p, e);
     if (rc == 0 && !p->found) {
-        err_set(e, ERR_CONFIG, 0, "there is no profile '%.60s'", name);
+        err_set(e, ERR_CONFIG, 0, "profile '%.60s' does not exist", name);
         rc = err_hint(e, "profiles are sections of ~/.aws/config and ~/.aws/credentials");
     }
     profile_release(p);
@@ -245,10 +246,10 @@ static int from_metadata(const struct credential_chain *chain, struct credential
         size_t n = strcspn(e->msg, "\n");
         snprintf(why, sizeof why, "; %.*s", (int)(n < 200 ? n : 200), e->msg);
     }
-    err_set(e, ERR_CONFIG, 0, "there are no credentials%s", why);
+    err_set(e, ERR_CONFIG, 0, "no credentials found%s", why);
     return err_hint(
         e,
-        "looked at AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, profile '%.60s' of ~/.aws/credentials and "
+        "Seawall looked at AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, profile '%.60s' of ~/.aws/credentials and "
         "~/.aws/config, AWS_CONTAINER_CREDENTIALS_*_URI%s",
         profile ? profile : "default", *why ? ", the instance (a container needs a metadata hop limit of 2)" : "");
 }

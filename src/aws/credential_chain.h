@@ -1,5 +1,5 @@
-/* aws/credential_chain.h - who is asked for credentials, and in which order (credentials.h has it). One walk, from the top: nothing
- * is remembered from the one before. */
+/* aws/credential_chain.h - looks for credentials in all places, in the order that aws/credentials.h lists. Keeps nothing between
+ * two searches. */
 #ifndef SEAWALL_AWS_CREDENTIAL_CHAIN_H
 #define SEAWALL_AWS_CREDENTIAL_CHAIN_H
 
@@ -8,11 +8,11 @@
 
 struct credential_chain {
     struct service_access access;
-    const char *profile; /* NULL: by the environment */
-    const char *region;  /* for STS, when nothing else says; NULL: us-east-1 */
+    const char *profile; /* NULL: chosen by the environment */
+    const char *region;  /* for STS, if nothing else names one; NULL: us-east-1 */
 };
 
-/* Errors as credentials_get has them. `origin` is set on success. */
+/* Searches once. origin: see credentials_origin; set on success. Errors are those of credentials_get. */
 int credential_chain_walk(const struct credential_chain *chain, struct credentials *ret,
                           char origin[CREDENTIALS_ORIGIN_MAX], struct err *e) MUST_CHECK;
 

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_MS 100  /* at `cancel`, while nothing is printed */
-#define REAP_US 2000 /* between looks at a program that has closed its output and runs on */
+#define LOOK_MS 100  /* between looks at `cancel` */
+#define REAP_US 2000 /* between looks at a program that closed its output and still runs */
 #define SHELL_CANT_RUN 126
 #define SHELL_NOT_FOUND 127
 
@@ -23,7 +23,7 @@ static int check_time(int64_t deadline_ms, const atomic_bool *cancel, struct err
     if (cancel && atomic_load(cancel))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
     if (clock_mono_ms() >= deadline_ms)
-        return err_set(e, ERR_TIMEOUT, 0, "it took too long and was killed");
+        return err_set(e, ERR_TIMEOUT, 0, "timed out, and was killed");
     return 0;
 }
 
@@ -39,7 +39,7 @@ static int read_output(int fd, int64_t deadline_ms, const atomic_bool *cancel, s
             return err_sys(e, errno, "poll");
         if (ready <= 0)
             continue;
-        char one_more = 0; /* there is no room: read it to see whether that was all */
+        char one_more = 0; /* the buffer is full: another byte shows that the output is too long */
         size_t room = out->cap - out->len;
         ssize_t n = room ? read(fd, out->data + out->len, room) : read(fd, &one_more, 1);
         if (n < 0 && errno != EINTR)
@@ -47,7 +47,7 @@ static int read_output(int fd, int64_t deadline_ms, const atomic_bool *cancel, s
         if (n == 0)
             return 0;
         if (n > 0 && !room)
-            return err_set(e, ERR_LIMIT, 0, "it printed more than %u bytes", CREDENTIAL_PROCESS_OUTPUT_MAX);
+            return err_set(e, ERR_LIMIT, 0, "the output is longer than %u bytes", CREDENTIAL_PROCESS_OUTPUT_MAX);
         if (n > 0)
             out->len += (size_t)n;
     }
@@ -60,7 +60,7 @@ static int reap(pid_t pid, int64_t deadline_ms, const atomic_bool *cancel, int *
         if (got == pid)
             return 0;
         if (got < 0 && errno != EINTR)
-            return err_sys(e, errno, "wait for it");
+            return err_sys(e, errno, "wait for the program");
         if (check_time(deadline_ms, cancel, e))
             return -1;
         clock_sleep_us(REAP_US);
@@ -74,7 +74,7 @@ static int judge(int status, struct err *e)
     int code = WEXITSTATUS(status);
     if (code == SHELL_NOT_FOUND || code == SHELL_CANT_RUN) {
         err_set(e, ERR_CONFIG, 0, "exit status %d", code);
-        return err_hint(e, "there is no such program, or it may not be executed");
+        return err_hint(e, "check that the program exists and may be executed");
     }
     return code ? err_set(e, ERR_REMOTE, 0, "exit status %d", code) : 0;
 }
@@ -86,8 +86,8 @@ int credential_process_run(const char *command, int64_t timeout_ms, const atomic
     int ends[2] = {-1, -1}, status = 0;
     pid_t pid = -1;
     *ret_output = BUF_INIT(CREDENTIAL_PROCESS_OUTPUT_MAX);
-    if (buf_reserve(ret_output, CREDENTIAL_PROCESS_OUTPUT_MAX,
-                    e)) /* at once: growing would leave copies of secrets behind */
+    /* Reserve everything now: a buffer that grows would leave copies of secrets in freed memory. */
+    if (buf_reserve(ret_output, CREDENTIAL_PROCESS_OUTPUT_MAX, e))
         return -1;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_sys(e, errno, "pipe");

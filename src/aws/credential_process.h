@@ -1,4 +1,4 @@
-/* aws/credential_process.h - a helper program that prints credentials, as a profile's credential_process names it. */
+/* aws/credential_process.h - runs the helper program of a profile's credential_process, which prints credentials. */
 #ifndef SEAWALL_AWS_CREDENTIAL_PROCESS_H
 #define SEAWALL_AWS_CREDENTIAL_PROCESS_H
 
@@ -9,9 +9,11 @@
 #define CREDENTIAL_PROCESS_OUTPUT_MAX (64u << 10) /* bytes; more is an error */
 #define CREDENTIAL_PROCESS_TIMEOUT_MS 60000
 
-/* What `command` prints, run by /bin/sh in a process group of its own, with nothing of ours open but stderr. `ret_output` has
- * CREDENTIAL_PROCESS_OUTPUT_MAX as its ceiling; the caller wipes and releases it in every case. ERR_CONFIG: there is no such
- * program. ERR_REMOTE: it failed. ERR_TIMEOUT: it was killed, with its group. ERR_LIMIT, ERR_CANCELED: the same. */
+/* Runs `command` with /bin/sh, in a process group of its own, which inherits only stdin and stderr. ret_output: what it printed,
+ * at most CREDENTIAL_PROCESS_OUTPUT_MAX bytes; the caller wipes and releases it in every case. `cancel`: NULL, or ends the wait
+ * when it becomes true.
+ * ERR_CONFIG: the program does not exist or may not be executed. ERR_REMOTE: it failed. ERR_TIMEOUT, ERR_LIMIT, ERR_CANCELED: it
+ * was killed with its process group. ERR_IO, ERR_NOMEM. */
 int credential_process_run(const char *command, int64_t timeout_ms, const atomic_bool *cancel, struct buf *ret_output,
                            struct err *e) MUST_CHECK;
 

@@ -1,36 +1,39 @@
-/* aws/credentials.c - what was found last, and when to look again.
+/* aws/credentials.c - holds the credentials that were found last, and decides when to search again.
  *
- * One caller at a time fetches, without the lock; the others go on with what there is while it is valid, and wait only when there
- * is nothing. Every time below is the caller's `now_ms`. */
+ * One caller at a time searches, without the lock. The others use the held credentials while these are valid, and wait otherwise.
+ * Every time below is the caller's `now_ms`. */
 #include "aws/credentials.h"
 
 #include "aws/credential_chain.h"
 #include "aws/profile.h"
 #include "base/hash.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EARLY_MS (5 * 60 * INT64_C(1000)) /* before they expire */
-#define PAUSE_MS INT64_C(30000)           /* between attempts while the old ones are valid */
-#define FIRST_PAUSE_MS INT64_C(1000)      /* while there are none; doubles up to PAUSE_MS */
-#define ASK_PAUSE_MS INT64_C(1000)        /* between attempts because a store rejects them, or a file has changed */
+#define EARLY_MS (5 * 60 * INT64_C(1000)) /* renewal before they expire */
+#define PAUSE_MS INT64_C(30000)           /* between searches while the old ones are valid */
+#define FIRST_PAUSE_MS INT64_C(1000)      /* while there are none; it doubles up to PAUSE_MS */
+#define ASK_PAUSE_MS INT64_C(1000)        /* between searches for rejected credentials or changed files */
 
 struct credential_source {
     struct http *http;
     char *profile, *region, *ca_file;
     const atomic_bool *cancel;
 
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the members below */
     pthread_cond_t fetched;
-    bool fetching, rejected;
+    bool fetching;           /* a caller searches, without the lock */
+    bool rejected;           /* by the store */
     struct credentials held; /* serial 0: none */
     char origin[CREDENTIALS_ORIGIN_MAX];
-    struct profile_stamp stamp;   /* of the files, before they were read last */
-    int64_t tried_ms, refresh_ms; /* the last attempt; the next: INT64_MAX is never */
-    unsigned failures;            /* attempts in a row */
-    struct err failure;           /* of the last */
+    struct profile_stamp stamp; /* of the files, before they were read last */
+    int64_t tried_ms;           /* last search */
+    int64_t refresh_ms;         /* next search; INT64_MAX: never */
+    unsigned failures;          /* failed searches in a row */
+    struct err failure;         /* of the last one */
 };
 
 /* ---- life */
@@ -75,15 +78,15 @@ void credentials_free(struct credential_source *s)
     free(s);
 }
 
-/* ---- when to look again; all with the lock */
+/* ---- when to search again; the caller holds the lock */
 
 static bool is_valid(const struct credential_source *s, int64_t now_ms)
 {
     return s->held.serial && (s->held.expires_ms == 0 || now_ms < s->held.expires_ms);
 }
 
-/* Less than `pause_ms` since the last attempt. On both sides of it: callers read the clock before they get the lock, and a clock
- * that was set back far does not count. */
+/* Whether the last search was less than `pause_ms` ago. It can also lie a little ahead: callers read the clock before they get the
+ * lock. If it lies far ahead, the clock was set back, and the search counts as long ago. */
 static bool too_soon(const struct credential_source *s, int64_t now_ms, int64_t pause_ms)
 {
     return now_ms > s->tried_ms - pause_ms && now_ms < s->tried_ms + pause_ms;
@@ -91,6 +94,7 @@ static bool too_soon(const struct credential_source *s, int64_t now_ms, int64_t 
 
 static int64_t pause_after_failure(const struct credential_source *s, int64_t now_ms)
 {
+    assert(s->failures > 0);
     if (is_valid(s, now_ms))
         return PAUSE_MS;
     unsigned doublings = s->failures < 6 ? s->failures - 1 : 5;
@@ -98,7 +102,7 @@ static int64_t pause_after_failure(const struct credential_source *s, int64_t no
     return pause_ms < PAUSE_MS ? pause_ms : PAUSE_MS;
 }
 
-/* Keys that expire are renewed by the clock alone: a helper program may write into these files each time it runs. */
+/* Credentials that expire are renewed by the clock alone: a helper program can write into these files each time it runs. */
 static bool files_changed(const struct credential_source *s)
 {
     struct profile_stamp stamp;
@@ -121,7 +125,7 @@ static bool must_fetch(const struct credential_source *s, int64_t now_ms)
     return now_ms >= s->refresh_ms || !is_valid(s, now_ms);
 }
 
-/* A service may give the old ones again shortly before they expire: then it is asked at the pace of failures. */
+/* A service can return the old credentials shortly before they expire. Then it is asked every PAUSE_MS. */
 static int64_t refresh_time(const struct credentials *c, int64_t now_ms)
 {
     if (c->expires_ms == 0)
@@ -130,7 +134,7 @@ static int64_t refresh_time(const struct credentials *c, int64_t now_ms)
     return early_ms > soon_ms ? early_ms : soon_ms;
 }
 
-/* ---- looking */
+/* ---- the search */
 
 static bool are_same(const struct credentials *a, const struct credentials *b)
 {
@@ -143,7 +147,7 @@ static void adopt(struct credential_source *s, const struct credentials *found, 
     uint64_t serial = s->held.serial;
     if (serial == 0 || !are_same(&s->held, found))
         serial++;
-    s->rejected = false; /* if these are the same, the store will say so again */
+    s->rejected = false; /* if they are the same, the store will reject them again */
     s->held = *found;
     s->held.serial = serial;
     memcpy(s->origin, origin, sizeof s->origin);
@@ -151,7 +155,7 @@ static void adopt(struct credential_source *s, const struct credentials *found, 
     s->failures = 0;
 }
 
-/* With the lock, which it lets go while it asks. */
+/* Searches. The caller holds the lock; it is released during the search. */
 static void fetch(struct credential_source *s, int64_t now_ms)
 {
     const struct credential_chain chain = {
@@ -163,7 +167,7 @@ static void fetch(struct credential_source *s, int64_t now_ms)
     struct err e = {.code = ERR_NONE};
     s->fetching = true;
     s->tried_ms = now_ms;
-    profile_stamp_take(&s->stamp); /* before they are read: what changes in between shows the next time */
+    profile_stamp_take(&s->stamp); /* before the files are read, so that a change in between is seen next time */
     pthread_mutex_unlock(&s->lock);
     int rc = credential_chain_walk(&chain, &found, origin, &e);
     pthread_mutex_lock(&s->lock);

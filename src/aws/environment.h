@@ -1,4 +1,4 @@
-/* aws/environment.h - variables; an empty one counts as unset. */
+/* aws/environment.h - environment variables. An empty variable counts as unset. */
 #ifndef SEAWALL_AWS_ENVIRONMENT_H
 #define SEAWALL_AWS_ENVIRONMENT_H
 

@@ -49,7 +49,7 @@ static int ask(const struct metadata *m, const char *method, const char *path, c
     return rc;
 }
 
-/* The first line of the answer. */
+/* Takes the first line of the answer. */
 static int take_line(const struct http_response *r, const char *what, char *out, size_t out_max, struct err *e)
 {
     size_t n = 0;
@@ -59,7 +59,7 @@ static int take_line(const struct http_response *r, const char *what, char *out,
         if (r->body.data[i] <= ' ' || r->body.data[i] >= 0x7f)
             n = 0;
     if (n == 0 || n >= out_max)
-        return err_set(e, ERR_REMOTE, 0, "the answer is no %s", what);
+        return err_set(e, ERR_REMOTE, 0, "the answer is not a %s", what);
     memcpy(out, r->body.data, n);
     out[n] = 0;
     return 0;
@@ -72,8 +72,9 @@ static int take_token(struct metadata *m, struct err *e)
     if (rc) {
         if (e->code == ERR_REMOTE || e->code == ERR_TIMEOUT) {
             e->code = ERR_NOTFOUND;
-            err_hint(e, "on EC2 in a container, the instance's hop limit for metadata must be 2 or more; elsewhere, "
-                        "AWS_EC2_METADATA_DISABLED=true says that there is no such service");
+            err_hint(e,
+                     "in a container on EC2, set the hop limit of the instance metadata to 2 or more; elsewhere, set "
+                     "AWS_EC2_METADATA_DISABLED=true");
         }
     } else if (r.status == 200) {
         rc = take_line(&r, "token", m->token, sizeof m->token, e);
@@ -81,13 +82,13 @@ static int take_token(struct metadata *m, struct err *e)
         rc = err_set(e, r.status >= 500 || r.status == 429 ? ERR_REMOTE : ERR_CONFIG, r.status,
                      "no token: HTTP status %d", r.status);
         if (r.status < 500)
-            err_hint(e, "it is switched off for this instance, or does not speak IMDSv2; IMDSv1 is not used");
+            err_hint(e, "switch IMDSv2 on for this instance; IMDSv1 is not used");
     }
     service_release(&r);
     return rc;
 }
 
-/* GET with the token; with a new one if that has become invalid. */
+/* Sends a GET with the token, and once more with a new token if the old one is no longer valid. */
 static int get(struct metadata *m, const char *path, struct http_response *r, struct err *e)
 {
     for (int i = 0;; i++) {
@@ -104,7 +105,7 @@ static int get(struct metadata *m, const char *path, struct http_response *r, st
     }
     if (r->status == 404) {
         err_set(e, ERR_CONFIG, r->status, "this instance has no role");
-        return err_hint(e, "attach an instance profile with a role to it");
+        return err_hint(e, "attach an instance profile with a role to the instance");
     }
     return err_set(e, ERR_REMOTE, r->status, "HTTP status %d", r->status);
 }
@@ -119,17 +120,17 @@ static int find_role(struct metadata *m, char role[ROLE_MAX], struct err *e)
     return rc;
 }
 
-/* The service says "Success" in Code, or why it has none. */
+/* Checks Code in the answer: "Success", or why there are no credentials. */
 static int check_code(const struct buf *body, struct err *e)
 {
     struct json *j = NULL;
-    struct err ignored; /* it quotes the document */
+    struct err ignored; /* quotes the document, which has secrets */
     char word[SERVICE_WORD_MAX];
     int rc = 0;
     if (json_parse(body->data, body->len, &j, &ignored) == 0) {
         const char *code = json_get_text(j, "Code");
         if (code && strcmp(code, "Success") != 0)
-            rc = err_set(e, ERR_REMOTE, 0, "it has none: %s", service_word(code, word));
+            rc = err_set(e, ERR_REMOTE, 0, "no credentials: %s", service_word(code, word));
     }
     wipe(&ignored, sizeof ignored);
     json_free(j);

@@ -42,9 +42,9 @@ static const struct field {
 #define FIELDS (sizeof fields / sizeof fields[0])
 #define KEY_FIELDS 3 /* the first ones */
 
-/* ---- which section it is */
+/* ---- sections */
 
-/* "profile  name" or "profile "name"" -> name; NULL: another kind of section. */
+/* Takes the name out of `profile name` or `profile "name"`. NULL: another kind of section. */
 static const char *section_of_kind(const char *section, const char *kind, char out[INI_KEY_MAX * 2])
 {
     size_t n = strlen(kind);
@@ -76,7 +76,7 @@ static bool is_wanted(const struct reading *r, const char *section)
     return name && strcmp(name, r->name) == 0;
 }
 
-/* ---- what it says */
+/* ---- values */
 
 static int take_text(const char *key, const char *value, char *out, size_t max, struct err *e)
 {
@@ -85,7 +85,7 @@ static int take_text(const char *key, const char *value, char *out, size_t max, 
         return err_set(e, ERR_CONFIG, 0, "'%s' is longer than %zu bytes", key, max - 1);
     for (size_t i = 0; i < n; i++)
         if (iscntrl((unsigned char)value[i]) && value[i] != '\t')
-            return err_set(e, ERR_CONFIG, 0, "'%s' has a control character in it", key);
+            return err_set(e, ERR_CONFIG, 0, "'%s' has a control character", key);
     memcpy(out, value, n + 1);
     return 0;
 }
@@ -93,7 +93,7 @@ static int take_text(const char *key, const char *value, char *out, size_t max, 
 static int take_field(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
     const struct reading *r = context;
-    if (!*key || !is_wanted(r, section)) /* one without keys says nothing */
+    if (!*key || !is_wanted(r, section)) /* the begin of a section is not a value */
         return 0;
     r->profile->found = true;
     for (const struct field *f = fields; f < fields + FIELDS; f++) {
@@ -101,12 +101,12 @@ static int take_field(void *context, const char *section, const char *key, const
         if (strcasecmp(key, f->key) == 0)
             return take_text(f->key, value, (char *)r->profile + f->offset, f->max, e);
         if (strncasecmp(key, f->key, n) == 0 && key[n] == '.')
-            return err_set(e, ERR_CONFIG, 0, "'%s' goes on in an indented line", f->key);
+            return err_set(e, ERR_CONFIG, 0, "'%s' continues in an indented line, which is not supported", f->key);
     }
     return 0;
 }
 
-/* [services name] with  s3 =  and, indented,  endpoint_url = ... */
+/* Takes endpoint_url, an indented line below `s3 =`, from [services name]. */
 static int take_service(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
     const struct reading *r = context;
@@ -136,7 +136,7 @@ int profile_files_find(struct profile_files *ret, struct err *e)
                : 0;
 }
 
-/* A file in a folder that this process may not even look into (a service without home folders) counts as none. */
+/* A file in a folder that this process may not enter counts as missing: services can run without home folders. */
 static int read_file(const char *path, ini_fn *fn, struct reading *r, struct err *e)
 {
     struct stat st;
@@ -145,7 +145,7 @@ static int read_file(const char *path, ini_fn *fn, struct reading *r, struct err
     return e->code == ERR_NOTFOUND || (e->code == ERR_IO && stat(path, &st) != 0) ? 0 : -1;
 }
 
-/* What `over` says wins. Keys go together. */
+/* Values of `over` win. The keys are taken as a set. */
 static void merge(struct profile *p, const struct profile *over)
 {
     bool has_keys = over->keys.access[0] || over->keys.secret[0];

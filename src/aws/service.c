@@ -8,9 +8,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#define PAUSE_US 50000 /* before the second try; twice as long before the next */
+#define PAUSE_US 50000 /* before the second try; twice as long before the third */
 
-static bool worth_another(int rc, const struct http_response *r, const struct err *e)
+static bool may_succeed_later(int rc, const struct http_response *r, const struct err *e)
 {
     if (rc)
         return e->code == ERR_REMOTE || e->code == ERR_TIMEOUT;
@@ -36,7 +36,7 @@ int service_ask(const struct service_access *a, const struct http_request *quest
     q.body_max = SERVICE_ANSWER_MAX;
     for (unsigned i = 1;; i++) {
         int rc = http_request(a->http, &q, r, e);
-        if (i == SERVICE_TRIES || !worth_another(rc, r, e) || canceled(a))
+        if (i == SERVICE_TRIES || !may_succeed_later(rc, r, e) || canceled(a))
             return rc ? err_wrap(e, "%s", u.host) : 0;
         service_release(r);
         *r = (struct http_response){0};

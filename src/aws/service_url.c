@@ -1,6 +1,7 @@
 /* aws/service_url.c
  *
- * What is refused here is what two readers of URLs read in two ways. Names are not resolved: only an address is this machine. */
+ * Refuses URLs that two programs could read in two ways. Does not look names up: only addresses and "localhost" count as this
+ * machine. */
 #include "aws/service_url.h"
 
 #include <arpa/inet.h>
@@ -36,7 +37,7 @@ static enum service_place place_of_v6(const uint8_t a[16])
     return memcmp(a, container, 4) == 0 ? SERVICE_LINK_LOCAL : SERVICE_ELSEWHERE;
 }
 
-/* `name` without port; an IPv6 address in brackets. */
+/* `name`: without the port; an IPv6 address is in brackets. */
 static enum service_place place_of(const char *name)
 {
     char plain[SERVICE_HOST_MAX];

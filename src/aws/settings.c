@@ -1,4 +1,4 @@
-/* aws/settings.c - what the environment and the profile say besides keys: region and endpoint. */
+/* aws/settings.c */
 #include "aws/settings.h"
 
 #include "aws/environment.h"
@@ -17,7 +17,7 @@ static int copy(const char *what, const char *value, char *out, size_t max, stru
     return 0;
 }
 
-/* The profile of the options, the environment, or "default". Only one that somebody names must be there. */
+/* Reads the profile of the options, else of AWS_PROFILE, else "default". Only a profile that the user named must exist. */
 static int read_named(const char *profile, struct profile **ret_profile, struct err *e)
 {
     const char *named = profile ? profile : environment("AWS_PROFILE");
@@ -26,7 +26,7 @@ static int read_named(const char *profile, struct profile **ret_profile, struct 
         return err_nomem(e, sizeof *p);
     int rc = profile_read(named ? named : "default", p, e);
     if (rc == 0 && named && !p->found) {
-        err_set(e, ERR_CONFIG, 0, "there is no profile '%.60s'", named);
+        err_set(e, ERR_CONFIG, 0, "profile '%.60s' does not exist", named);
         rc = err_hint(e, "profiles are sections of ~/.aws/config and ~/.aws/credentials");
     }
     if (rc) {

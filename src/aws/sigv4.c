@@ -13,7 +13,7 @@
 #define DAY_CHARS 8
 #define TIME_MAX 24
 
-/* 20130524T000000Z; its first 8 characters are the day. */
+/* Writes 20130524T000000Z. The first DAY_CHARS characters are the day. */
 static void format_time(int64_t ms, char out[TIME_MAX])
 {
     time_t t = (time_t)(ms / 1000);
@@ -29,7 +29,7 @@ static int append(struct buf *b, const char *text, struct err *e)
 
 /* ---- canonical request */
 
-/* Name by name, then value by value. A name that begins another comes before it, though '=' and ':' sort after '-' and digits. */
+/* Compares names, then values. A name comes before longer ones that begin with it, although '=' and ':' sort after '-' and digits. */
 static int by_name(const char *x, const char *y, const char *separator)
 {
     size_t nx = strcspn(x, separator), ny = strcspn(y, separator);
@@ -49,7 +49,7 @@ static int by_header(const void *a, const void *b)
     return by_name(*(char *const *)a, *(char *const *)b, ":");
 }
 
-/* Sorted parameters; one without a value gets an empty one. */
+/* Appends the parameters, sorted. A parameter without a value gets an empty one. */
 static int append_query(struct buf *out, const char *query, struct err *e)
 {
     char *copy = strdup(query), *parts[PARTS_MAX], *rest = copy, *part;
@@ -84,7 +84,7 @@ static bool is_signed(const char *line)
     return true;
 }
 
-/* "Name:  a   b " -> "name:a b"; in place: it never grows. */
+/* Turns "Name:  a   b " into "name:a b", in place: the result is never longer. */
 static void canonical_line(char *line)
 {
     char *to = line;

@@ -1,8 +1,7 @@
 /* aws/sigv4.h - AWS Signature Version 4 in the Authorization header.
  *
- * What is signed is what is sent: path and query come in as they stand in the URL (encoded once, as S3 wants it), the headers as
- * they will be sent. Headers that proxies change are not signed: content-length, user-agent, accept, accept-encoding, connection,
- * expect. */
+ * Path, query and headers are signed exactly as they are sent; S3 wants path and query encoded once. Headers that proxies change
+ * are not signed: content-length, user-agent, accept, accept-encoding, connection, expect. */
 #ifndef SEAWALL_AWS_SIGV4_H
 #define SEAWALL_AWS_SIGV4_H
 
@@ -17,11 +16,11 @@ struct sigv4_scope {
     const char *access_key, *secret_key;
     const char *region;
     const char *service; /* s3, sts */
-    int64_t time_ms;     /* of the signature, by the server's clock; also sent as x-amz-date */
+    int64_t time_ms;     /* of the signature, by the server's clock; sent as x-amz-date */
 };
 
-/* The signing key of a day, region, service and secret; made anew when one of them changes. One thread at a time. Zeroed: none yet.
- */
+/* The signing key of a day, region, service and secret. It is computed again when one of them changes. Only one thread may use it
+ * at a time. Zeroed: not computed yet. */
 struct sigv4_key {
     struct digest made_of, key;
 };
@@ -33,13 +32,14 @@ struct sigv4_target {
     const char *payload_sha256; /* hex, or SIGV4_UNSIGNED */
 };
 
-/* Adds x-amz-date and authorization to `headers`, which must hold host and every other header that is to be signed. */
+/* Adds x-amz-date and authorization to `headers`, which must already have host and all other headers to sign. ERR_LIMIT: a value
+ * is too long. ERR_NOMEM. */
 int sigv4_sign(const struct sigv4_scope *scope, const struct sigv4_target *target, struct sigv4_key *key,
                struct http_headers *headers, struct err *e) MUST_CHECK;
 
-/* ---- its steps, which the published vectors name one by one */
+/* ---- the steps, as the published test vectors have them */
 
-/* Appends the canonical request to `out`, and "a;b;c" to `signed_names`. */
+/* Appends the canonical request to `out`, and the names of the signed headers, "a;b;c", to `signed_names`. */
 int sigv4_canonical_request(const struct sigv4_target *target, const struct http_headers *headers, struct buf *out,
                             struct buf *signed_names, struct err *e) MUST_CHECK;
 int sigv4_key_make(const struct sigv4_scope *scope, struct sigv4_key *key, struct err *e) MUST_CHECK;

@@ -13,11 +13,11 @@
 #include <string.h>
 
 #define TIMEOUT_MS 10000
-#define FORM_MAX (4 * TOKEN_FILE_MAX) /* every byte of a token as %XX, and the rest */
+#define FORM_MAX (4 * TOKEN_FILE_MAX) /* each byte of a token as %XX, and the other parameters */
 #define DURATION_S "3600"
 #define SESSION_NAME "seawall"
 
-/* ---- the question */
+/* ---- request */
 
 static int find_url(const char *region, char out[SERVICE_URL_MAX], struct service_url *ret_url, struct err *e)
 {
@@ -44,7 +44,7 @@ static int add(struct buf *form, const char *name, const char *value, struct err
 static int fill_form(const struct sts_role *role, const char *action, struct buf *form, struct err *e)
 {
     bool external = role->external_id && *role->external_id;
-    if (buf_reserve(form, FORM_MAX, e)) /* at once: growing would leave copies of the token behind */
+    if (buf_reserve(form, FORM_MAX, e)) /* now: a growing buffer would leave copies of the token in freed memory */
         return -1;
     int rc = add(form, "Action=", action, e);
     if (rc == 0)
@@ -83,16 +83,16 @@ static int sign(const struct service_access *a, const struct sts_role *role, con
     return rc;
 }
 
-/* ---- the answer */
+/* ---- response */
 
 struct fields {
-    char access_key[CREDENTIALS_KEY_MAX + 1],
-        secret_key[CREDENTIALS_KEY_MAX + 1]; /* one more: what is too long shows */
+    /* One byte more than allowed, so that a value that is too long is noticed. */
+    char access_key[CREDENTIALS_KEY_MAX + 1], secret_key[CREDENTIALS_KEY_MAX + 1];
     char session_token[CREDENTIALS_TOKEN_MAX + 1];
     char expiration[64];
 };
 
-/* Without the blanks around it. */
+/* Copies `text` without the blanks around it. */
 static void copy_trimmed(const char *text, char *out, size_t out_max)
 {
     static const char blanks[] = " \t\r\n";
@@ -132,13 +132,13 @@ static int take_credentials(const struct buf *body, int64_t now_ms, struct crede
                                                         .session_token = f.session_token,
                                                         .expiration = f.expiration[0] ? f.expiration : "none"},
                              now_ms, e);
-    if (rc)
+    if (rc && e->code != ERR_NOMEM)
         e->code = ERR_REMOTE;
     wipe(&f, sizeof f);
     return rc;
 }
 
-/* Only the code of the error is shown: the message of some quotes what was signed, the session token with it. */
+/* Shows only the code of the error: some messages quote the signed request with its session token. */
 static int refused(const struct http_response *r, struct err *e)
 {
     static const char *const passing[] = {"IDPCommunicationError", "ExpiredTokenException", "Throttling",
@@ -151,11 +151,13 @@ static int refused(const struct http_response *r, struct err *e)
         passes |= strcmp(word, passing[i]) == 0;
     err_set(e, passes ? ERR_REMOTE : ERR_CONFIG, r->status, "HTTP status %d %s", r->status, word);
     if (strcmp(word, "AccessDenied") == 0)
-        return err_hint(e, "the trust policy of the role must allow this, and so must the policies of whoever asks");
+        return err_hint(e,
+                        "allow this in the trust policy of the role, and in the policies of the keys that assume it");
     if (strcmp(word, "ExpiredTokenException") == 0 || strcmp(word, "InvalidIdentityToken") == 0)
-        return err_hint(e, "is the token file renewed, and its issuer an identity provider of the account?");
+        return err_hint(
+            e, "check that the token file is renewed, and that its issuer is an identity provider of the account");
     if (strcmp(word, "InvalidClientTokenId") == 0 || strcmp(word, "SignatureDoesNotMatch") == 0)
-        return err_hint(e, "the keys that the role is assumed with are wrong");
+        return err_hint(e, "check the keys that the role is assumed with");
     return -1;
 }
 

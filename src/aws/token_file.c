@@ -20,7 +20,8 @@ static int read_into(int fd, char out[TOKEN_FILE_MAX], struct err *e)
             size += (size_t)n;
     }
     if (size == 0 || size == TOKEN_FILE_MAX || memchr(out, 0, size))
-        return err_set(e, ERR_CONFIG, 0, size == 0 ? "it is empty" : "no token: more than %d bytes, or a NUL in it",
+        return err_set(e, ERR_CONFIG, 0,
+                       size == 0 ? "the file is empty" : "the file is longer than %d bytes, or has a NUL",
                        TOKEN_FILE_MAX - 1);
     out[size] = 0;
     return 0;
@@ -28,7 +29,7 @@ static int read_into(int fd, char out[TOKEN_FILE_MAX], struct err *e)
 
 int token_file_read(const char *path, char out[TOKEN_FILE_MAX], struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO in its place must not block */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
     if (fd < 0) {
         err_sys(e, errno, "open token file '%s'", path);
         if (e->code == ERR_NOTFOUND)

@@ -13,8 +13,8 @@ struct reading {
     XML_Parser parser;
     char path[XML_PATH_MAX];
     size_t path_len, depth, text_len;
-    bool leaf;   /* no element inside so far */
-    bool failed; /* error is set */
+    bool leaf;   /* no child element so far */
+    bool failed; /* `error` is set */
     char text[XML_TEXT_MAX + 1];
     struct err error;
 };
@@ -86,7 +86,7 @@ static void on_doctype(void *context, const XML_Char *name, const XML_Char *syst
     (void)system;
     (void)public;
     (void)has_internal;
-    err_set(&r->error, ERR_REMOTE, 0, "the answer is XML with a document type, which no store sends");
+    err_set(&r->error, ERR_REMOTE, 0, "the answer is XML with a document type");
     stop(r);
 }
 
@@ -104,7 +104,7 @@ int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct er
     if (n > INT32_MAX)
         rc = err_set(e, ERR_REMOTE, 0, "the answer is too long");
     else if (XML_Parse(r.parser, bytes, (int)n, 1) != XML_STATUS_OK && !r.failed)
-        rc = err_set(e, ERR_REMOTE, 0, "the answer is no whole XML: %s in line %lu",
+        rc = err_set(e, ERR_REMOTE, 0, "the answer is not well-formed XML: %s in line %lu",
                      XML_ErrorString(XML_GetErrorCode(r.parser)), XML_GetCurrentLineNumber(r.parser));
     if (r.failed) {
         *e = r.error;

@@ -1,7 +1,8 @@
-/* aws/xml.h - XML answers of S3 and STS, through expat. The only door to it.
+/* aws/xml.h - reads XML answers of S3 and STS, through expat. Nothing else uses expat.
  *
- * An answer is flattened: each element that holds text and no elements becomes a call with its path, "Error/Code", namespaces
- * dropped. Entities beyond the five of XML, documents deeper than 16 and texts longer than 16 KiB are refused. */
+ * A document is flattened: each element with text and without child elements becomes a call with its path, "Error/Code". Namespaces
+ * are dropped. Refused are document types, and so all entities but the five of XML, documents deeper than XML_DEPTH_MAX, and texts
+ * longer than XML_TEXT_MAX bytes. */
 #ifndef SEAWALL_AWS_XML_H
 #define SEAWALL_AWS_XML_H
 
@@ -14,17 +15,18 @@
 #define XML_PATH_MAX 512
 
 struct xml_visitor {
-    /* path: of the element from the root on, "ListBucketResult/Contents/Key"; text: what it holds, blanks around it kept. */
+    /* path: of the element from the root on, "ListBucketResult/Contents/Key". text: its content, with the blanks around it. */
     int (*text)(void *context, const char *path, const char *text, struct err *e);
-    /* An element ends, after all that is in it. NULL: nobody wants to know. */
+    /* An element ends, after everything inside it. May be NULL. */
     int (*end)(void *context, const char *path, struct err *e);
     void *context;
 };
 
-/* ERR_REMOTE: not well-formed, or beyond the limits; or what a callback said. */
+/* Reads a document. ERR_REMOTE: it is not well-formed, or beyond the limits. ERR_NOMEM. An error of a callback ends the reading and
+ * is returned. */
 int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct err *e) MUST_CHECK;
 
-/* Text of the first element with this path, cut to fit; "" when there is none, or the document is no XML. */
+/* Copies the text of the first element with this path, cut to fit. "": there is no such element, or this is not XML. */
 void xml_find(const void *bytes, size_t n, const char *path, char *out, size_t out_max);
 
 #endif

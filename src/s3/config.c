@@ -66,7 +66,7 @@ const char s3_config_help[] = "s3://BUCKET[/PREFIX][?KEY=VALUE&...]\n"
 
 /* ---- values */
 
-/* Is `word` one of "a|b|c"? */
+/* Finds `word` in "a|b|c". False: it is not there. */
 static bool choose(const char *choices, const char *word, uint64_t *ret_index)
 {
     size_t n = strlen(word);
@@ -91,7 +91,7 @@ static bool is_loopback(const char *host)
            (strncmp(host, "localhost", 9) == 0 && (host[9] == 0 || host[9] == ':' || host[9] == '/'));
 }
 
-/* https unless it says http. */
+/* Sets the endpoint; the scheme is https unless the value begins with http://. */
 static int set_endpoint(struct s3_config *c, const char *value, struct err *e)
 {
     const char *scheme = strstr(value, "://");
@@ -100,8 +100,9 @@ static int set_endpoint(struct s3_config *c, const char *value, struct err *e)
     const char *host = c->endpoint + (http ? 7 : 8);
     if (n < 0 || n >= (int)sizeof c->endpoint || (!http && strncmp(c->endpoint, "https://", 8) != 0) ||
         strpbrk(host, "?#@ \t\r\n") || *host == 0 || *host == '/') {
-        err_set(e, ERR_CONFIG, 0, "endpoint '%.100s' is none", strchr(value, '@') ? "...@..." : value);
-        return err_hint(e, "write https://host, https://host:port or http://127.0.0.1:port; no key, no query");
+        err_set(e, ERR_CONFIG, 0, "invalid endpoint '%.100s'", strchr(value, '@') ? "...@..." : value);
+        return err_hint(
+            e, "write https://host, https://host:port or http://127.0.0.1:port, without credentials and query");
     }
     for (size_t len = strlen(c->endpoint); c->endpoint[len - 1] == '/'; len--)
         c->endpoint[len - 1] = 0;
@@ -154,7 +155,7 @@ static int add_header(struct s3_config *c, const char *value, struct err *e)
         *p = (char)tolower((unsigned char)*p);
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         if (strcmp(name, ours[i]) == 0)
-            return err_set(e, ERR_CONFIG, 0, "header '%s' can't be set: it is made for each request", name);
+            return err_set(e, ERR_CONFIG, 0, "header '%s' cannot be set: Seawall makes it for each request", name);
     return http_headers_add(&c->headers, name, colon + 1 + strspn(colon + 1, " \t"), e);
 }
 
@@ -202,7 +203,7 @@ static int hex_digit(char c)
     return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
 }
 
-/* In place. False: a lone '%', or a byte that has no business in a name. */
+/* Decodes %XX in place. False: a '%' without two hex digits, or a control character. */
 static bool percent_decode(char *text)
 {
     char *to = text;
@@ -226,8 +227,8 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
         *prefix++ = 0;
     if (strlen(place) < 3 || strlen(place) >= sizeof c->bucket ||
         strspn(place, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != strlen(place)) {
-        err_set(e, ERR_CONFIG, 0, "'%.80s' is no name of a bucket", strchr(place, '@') ? "...@..." : place);
-        return err_hint(e, "write s3://bucket/prefix, and the server as ?endpoint=https://host");
+        err_set(e, ERR_CONFIG, 0, "invalid bucket name '%.80s'", strchr(place, '@') ? "...@..." : place);
+        return err_hint(e, "write s3://bucket/prefix, with ?endpoint=https://host for another server than AWS");
     }
     memcpy(c->bucket, place, strlen(place) + 1);
     if (!prefix)
@@ -239,10 +240,10 @@ static int set_place(struct s3_config *c, char *place, struct err *e)
     prefix[n] = 0;
     if (strpbrk(prefix, "&=")) {
         err_set(e, ERR_CONFIG, 0, "prefix '%.80s' has a '&' or '='", prefix);
-        return err_hint(e, "options begin with a '?'; in a prefix they are written %%26 and %%3D");
+        return err_hint(e, "write '?' before the options; write '&' as %%26 and '=' as %%3D in a prefix");
     }
     if (!percent_decode(prefix) || n + 2 > sizeof c->prefix)
-        return err_set(e, ERR_CONFIG, 0, "prefix '%.80s': not decodable, or longer than %d bytes", prefix,
+        return err_set(e, ERR_CONFIG, 0, "prefix '%.80s' has a malformed %%XX, or is longer than %d bytes", prefix,
                        S3_PREFIX_MAX - 2);
     if (n > 0) {
         size_t len = strlen(prefix);
@@ -260,21 +261,21 @@ static int set_parameter(struct s3_config *c, char *parameter, uint64_t *given, 
     for (size_t i = 0; i < s3_option_count; i++)
         if (strcmp(s3_options[i].name, parameter) == 0) {
             if (!value || !percent_decode(value))
-                return err_set(e, ERR_CONFIG, 0, "'%s' needs a value; a '%%' in it is written %%25", parameter);
+                return err_set(e, ERR_CONFIG, 0, "'%s' needs a value; write '%%' as %%25 in it", parameter);
             if ((*given >> i & 1) && s3_options[i].kind != S3_HEADER)
                 return err_set(e, ERR_CONFIG, 0, "'%s' is given twice", parameter);
             *given |= UINT64_C(1) << i;
             return set(c, &s3_options[i], value, e);
         }
-    err_set(e, ERR_CONFIG, 0, "there is no option '%.60s'", parameter);
-    return err_hint(e, "'seawall help s3' lists what an s3:// URL takes");
+    err_set(e, ERR_CONFIG, 0, "unknown option '%.60s'", parameter);
+    return err_hint(e, "'seawall help s3' lists the options of an s3:// URL");
 }
 
-/* What depends on each other. */
+/* Checks options that depend on each other. */
 static int check(const struct s3_config *c, struct err *e)
 {
     if ((c->lock_mode[0] != 0) != (c->lock_days > 0))
-        return err_set(e, ERR_CONFIG, 0, "object-lock-mode and object-lock-days need each other");
+        return err_set(e, ERR_CONFIG, 0, "object-lock-mode and object-lock-days must be set together");
     if (c->sse_c_key[0] && c->endpoint_http)
         return err_set(e, ERR_CONFIG, 0, "sse-c-key-file needs an https endpoint: the key goes with each request");
     if (!c->sign_payload && strncmp(c->endpoint, "http://", 7) == 0)
@@ -314,13 +315,13 @@ int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e
     *ret_config = (struct s3_config){
         .headers = HTTP_HEADERS_INIT, .bucket_key = 1, .sign_payload = 1, .content_md5 = 1, .timeout_ms = TIMEOUT_MS};
     int n = snprintf(text, sizeof text, "%s", url + strlen(S3_SCHEME));
-    int rc = n < 0 || n >= (int)sizeof text ? err_set(e, ERR_CONFIG, 0, "longer than %d bytes", URL_MAX)
+    int rc = n < 0 || n >= (int)sizeof text ? err_set(e, ERR_CONFIG, 0, "the URL is longer than %d bytes", URL_MAX - 1)
                                             : parse(ret_config, text, e);
     if (rc) {
         s3_config_release(ret_config);
         return strchr(url, '@')
                    ? -1
-                   : err_wrap(e, "store '%.*s'", (int)strcspn(url, "?"), url); /* with '@' it may be a secret */
+                   : err_wrap(e, "store '%.*s'", (int)strcspn(url, "?"), url); /* text before an '@' can be a secret */
     }
     return 0;
 }

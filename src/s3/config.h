@@ -1,5 +1,5 @@
-/* s3/config.h - what a URL says: s3://bucket/prefix?key=value&... One parser for all: what a configuration file says
- * becomes such a URL too. Values are percent-decoded; an unknown key is an error. */
+/* s3/config.h - reads the URL of an S3 store: s3://bucket/prefix?key=value&... A configuration file becomes such a URL too. Values
+ * are percent-decoded. An unknown key is an error. */
 #ifndef SEAWALL_S3_CONFIG_H
 #define SEAWALL_S3_CONFIG_H
 
@@ -20,22 +20,22 @@ struct s3_config {
     char bucket[S3_BUCKET_MAX];
     char prefix[S3_PREFIX_MAX];     /* "" or ends with '/' */
     char endpoint[S3_ENDPOINT_MAX]; /* "https://host[:port][/path]", no slash at the end; "": AWS */
-    char region[S3_NAME_MAX];       /* "": not said */
+    char region[S3_NAME_MAX];       /* "": not set */
     char profile[S3_NAME_MAX];
     char ca_file[PATH_TEXT_MAX];
     uint64_t addressing, conditional; /* enum s3_addressing, enum s3_conditional */
     char storage_class[S3_NAME_MAX];
     char sse[16], sse_kms_key_id[S3_NAME_MAX]; /* AES256, aws:kms */
-    char sse_c_key[48], sse_c_md5[28];         /* base64; "": none */
+    char sse_c_key[48], sse_c_md5[28];         /* base64; "": no SSE-C */
     char lock_mode[16];
     uint64_t lock_days, bucket_key, sign_payload, content_md5;
     uint64_t timeout_ms;         /* of one operation with its retries */
-    struct http_headers headers; /* extra ones */
-    bool key_file_open;          /* others may read the SSE-C key file */
-    bool endpoint_http;          /* plain http to another machine: worth a warning */
+    struct http_headers headers; /* extra headers of each request */
+    bool key_file_open;          /* other users may read the SSE-C key file */
+    bool endpoint_http;          /* plain http to another machine, which the log warns of */
 };
 
-/* What a URL can say, in one table: parsing, help and the check of the man page come from it. */
+/* A key of the URL. Parser, help and the check of the man page use this table. */
 struct s3_option {
     const char *name;
     enum s3_option_kind {
@@ -56,11 +56,12 @@ extern const struct s3_option s3_options[];
 extern const size_t s3_option_count;
 extern const char s3_config_help[]; /* what `seawall help s3` prints before the options */
 
-/* Reads the SSE-C key file too. Environment and profile fill in endpoint and region. ERR_CONFIG says what is wrong. */
+/* Reads `url`, which begins with S3_SCHEME, and the SSE-C key file. Environment and profile fill in endpoint and region. After an
+ * error ret_config needs no release. ERR_CONFIG: the URL, the key file or the profile is wrong. ERR_NOMEM, ERR_IO. */
 int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e) MUST_CHECK;
 void s3_config_release(struct s3_config *c); /* wipes the key */
 
-/* The URL as it may be shown, and as a replica is known by: bucket, prefix and endpoint. */
+/* Writes the URL with bucket, prefix and endpoint alone: it has no secrets, and is the name of the replica. ERR_CONFIG: too long. */
 int s3_config_show(const struct s3_config *c, char *out, size_t out_max, struct err *e) MUST_CHECK;
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BARREN_PAGES_MAX 1000 /* in a row, without a key of ours: strangers, or what a server filters */
+#define BARREN_PAGES_MAX 1000 /* in a row: all keys of others, or filtered by the server */
 #define QUERY_MAX (3 * (S3_TOKEN_MAX + S3_PREFIX_MAX + STORE_KEY_MAX) + 256)
 
 int s3_listing_init(struct s3_listing *l, const char *root, const char *prefix, const char *start_after, struct err *e)
@@ -63,13 +63,13 @@ static int read_text(void *context, const char *path, const char *text, struct e
     char *end = NULL;
     if (strcmp(path, "ListBucketResult/Contents/Key") == 0) {
         if (strncmp(text, l->prefix, strlen(l->prefix)) != 0)
-            return err_set(e, ERR_REMOTE, 0, "the listing has keys that were not asked for");
-        l->skip = strlen(text + root) >= sizeof l->entry.key; /* too long for one of ours */
+            return err_set(e, ERR_REMOTE, 0, "the listing has keys without the prefix");
+        l->skip = strlen(text + root) >= sizeof l->entry.key; /* too long for a key of a store */
         snprintf(l->entry.key, sizeof l->entry.key, "%s", text + root);
     } else if (strcmp(path, "ListBucketResult/Contents/Size") == 0) {
         l->entry.size = strtoull(text, &end, 10);
         if (end == text || *end)
-            return err_set(e, ERR_REMOTE, 0, "the listing has a size that is no number");
+            return err_set(e, ERR_REMOTE, 0, "the listing has a size that is not a number");
     } else if (strcmp(path, "ListBucketResult/Contents/LastModified") == 0) {
         if (!when_parse(text, 0, &l->entry.time_ms))
             l->entry.time_ms = 0;
@@ -113,8 +113,7 @@ int s3_listing_read_page(void *context, const struct http_response *r, struct er
     l->entry = (struct s3_listed){.size = 0};
     if (xml_read(r->body.data, r->body.len, &v, e))
         return -1;
-    return l->understood ? 0
-                         : err_set(e, ERR_REMOTE, r->status, "HTTP %d with something else than a listing", r->status);
+    return l->understood ? 0 : err_set(e, ERR_REMOTE, r->status, "HTTP %d without a listing", r->status);
 }
 
 int s3_listing_deliver(struct s3_listing *l, store_entry_fn *fn, void *context, bool *ret_more, struct err *e)
@@ -138,6 +137,6 @@ int s3_listing_deliver(struct s3_listing *l, store_entry_fn *fn, void *context, 
         l->barren = 0;
     if (l->truncated && !advanced && !another)
         return err_set(e, ERR_REMOTE, 0, "the listing does not advance after '%s'", l->last);
-    memcpy(l->token, l->next_token, sizeof l->token); /* none: the next page begins after the last key */
+    memcpy(l->token, l->next_token, sizeof l->token); /* without a token the next page begins after the last key */
     return 0;
 }

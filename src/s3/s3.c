@@ -296,9 +296,7 @@ static int s3_probe(struct store *s, const char *key, const void *bytes, size_t 
     if (verdict == S3_EXISTS)
         s->fencing = STORE_FENCING_STRONG;
     else
-        rc = become_weak(
-            s, verdict == S3_DONE ? "the server ignores If-None-Match: it let an object be overwritten" : NO_CONDITION,
-            e);
+        rc = become_weak(s, verdict == S3_DONE ? "the server ignores If-None-Match" : NO_CONDITION, e);
     return rc;
 }
 
@@ -441,11 +439,10 @@ static int open_url(const char *url, enum store_mode mode, struct store **ret_st
     s->base.slow = true;
     s->base.fencing = config.conditional == S3_CONDITIONAL_OFF ? STORE_FENCING_WEAK : STORE_FENCING_UNKNOWN;
     snprintf(s->base.note, sizeof s->base.note, "%s%s%s",
-             config.endpoint_http
-                 ? "the endpoint is plain http on another machine: anybody on the way can read and change what is sent"
-                 : "",
+             config.endpoint_http ? "the endpoint uses plain http: others on the network can read and change all data"
+                                  : "",
              config.endpoint_http && config.key_file_open ? "; " : "",
-             config.key_file_open ? "others than the owner may read the sse-c-key-file: chmod 600" : "");
+             config.key_file_open ? "other users may read the sse-c-key-file; chmod 600 it" : "");
     if (s3_client_new(&config, mode == STORE_WRITE ? ATTEMPTS_WRITE : ATTEMPTS_READ, &s->base.traffic, &s->client, e)) {
         free(s);
         return -1;

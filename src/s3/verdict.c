@@ -25,7 +25,7 @@ static const struct {
     {"RequestTimeout", S3_RETRY},
     {"RequestCanceled", S3_RETRY},
     {"InternalError", S3_RETRY},
-    {"BadDigest", S3_RETRY}, /* what we signed arrived as something else */
+    {"BadDigest", S3_RETRY}, /* the body changed on its way */
     {"XAmzContentSHA256Mismatch", S3_RETRY},
     {"IncompleteBody", S3_RETRY},
     {"OperationAborted", S3_RETRY},
@@ -84,18 +84,18 @@ const char *s3_hint(enum s3_kind kind, int status, const char *code)
 {
     static const char access[] =
         "allow s3:GetObject, s3:PutObject, s3:DeleteObject on bucket/prefix/* and s3:ListBucket on the bucket";
-    static const char headers[] =
-        "does the bucket know what sse, storage-class or object-lock ask for? Is the SSE-C key the right one?";
+    static const char headers[] = "check that the bucket supports the options sse, storage-class and object-lock-*, "
+                                  "and that the SSE-C key is right";
     static const struct {
         const char *code, *hint;
         bool of_objects; /* not of a listing */
     } hints[] = {
-        {"SignatureDoesNotMatch", "the secret key does not belong to the access key, or a proxy changes requests",
-         false},
-        {"InvalidAccessKeyId", "the access key is unknown to this server: is it of another one?", false},
-        {"NoSuchBucket", "make the bucket, or correct its name or the endpoint; Seawall makes none", false},
-        {"ExpiredToken", "fetch new credentials; those of a role or an instance are renewed by Seawall itself", false},
-        {"InvalidStorageClass", "the server does not know the storage class of storage-class=", true},
+        {"SignatureDoesNotMatch",
+         "check that the secret key belongs to the access key, and that no proxy changes requests", false},
+        {"InvalidAccessKeyId", "check that the access key belongs to this server", false},
+        {"NoSuchBucket", "create the bucket, or correct its name or the endpoint", false},
+        {"ExpiredToken", "get new credentials; Seawall renews only those of a role or an instance", false},
+        {"InvalidStorageClass", "use a storage-class= that the server knows", true},
         {"InvalidArgument", headers, true},
         {"InvalidRequest", headers, true},
     };

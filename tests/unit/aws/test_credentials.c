@@ -1,6 +1,6 @@
 /* aws/credentials.h, by real flows against a server on the loopback. Every secret here has HUSH in it, and no message may. The
  * clock is the argument of credentials_get: no test waits for it. */
-#include "unit.h"
+#include "failing_alloc.h"
 
 #include "aws/credential_answer.h"
 #include "aws/credential_process.h"
@@ -258,7 +258,7 @@ static void a_profile_that_is_named_comes_before_the_environment(void **state)
     assert_found(NOW, "AKIATWO", "profile 'two'");
     start_anew();
     assert_ok(credentials_new(http, &(struct credentials_options){.profile = "three"}, &source, &err), &err);
-    assert_none(NOW, ERR_CONFIG, "there is no profile 'three'");
+    assert_none(NOW, ERR_CONFIG, "profile 'three' does not exist");
 }
 
 static void the_profile_comes_out_of_both_files(void **state)
@@ -334,13 +334,13 @@ static void what_is_wrong_with_a_file_is_said_without_its_text(void **state)
 static void without_any_the_hint_names_the_places(void **state)
 {
     (void)state;
-    assert_none(NOW, ERR_CONFIG, "HINT: looked at AWS_ACCESS_KEY_ID");
+    assert_none(NOW, ERR_CONFIG, "HINT: Seawall looked at AWS_ACCESS_KEY_ID");
     set("AWS_PROFILE", "nobody");
     start_anew();
-    assert_none(NOW, ERR_CONFIG, "no profile 'nobody'");
+    assert_none(NOW, ERR_CONFIG, "profile 'nobody' does not exist");
     write_aws(".aws/config", "[profile nobody]\nregion = x\n");
     start_anew();
-    assert_none(NOW, ERR_CONFIG, "there are no credentials");
+    assert_none(NOW, ERR_CONFIG, "no credentials found");
 }
 
 static void a_rotated_file_is_read_again(void **state)
@@ -446,7 +446,7 @@ static void a_circle_of_source_profiles_is_found(void **state)
     assert_none(NOW, ERR_CONFIG, "circle");
     write_aws(".aws/config", "[default]\nrole_arn = arn:a\nsource_profile = absent\n");
     start_anew();
-    assert_none(NOW, ERR_CONFIG, "'absent' is not there");
+    assert_none(NOW, ERR_CONFIG, "'absent' does not exist");
     assert_int_equal(server_requests(&server), 0);
 }
 
@@ -457,7 +457,7 @@ static void a_role_that_is_refused_shows_the_code_alone(void **state)
     status = 403;
     write_aws(".aws/config", "[default]\nrole_arn = arn:a\nsource_profile = default\n" KEYS("SELF"));
     assert_none(NOW, ERR_CONFIG, "HTTP status 403 AccessDenied");
-    assert_contains(err.msg, "HINT: the trust policy");
+    assert_contains(err.msg, "HINT: allow this in the trust policy");
     status = 500;
     start_anew();
     assert_none(NOW, ERR_REMOTE, "HTTP status 500");
@@ -502,14 +502,15 @@ static void what_a_helper_program_does_wrong_is_said(void **state)
     static const struct {
         const char *command, *says;
         enum err_code code;
-    } wrong[] = {{"echo HUSH", "no JSON", ERR_REMOTE},
-                 {"echo '{\"Version\": 1, \"AccessKeyId\": \"A\", \"SecretAccessKey\": \"HUSH'", "no JSON", ERR_REMOTE},
+    } wrong[] = {{"echo HUSH", "not a JSON object", ERR_REMOTE},
+                 {"echo '{\"Version\": 1, \"AccessKeyId\": \"A\", \"SecretAccessKey\": \"HUSH'", "not a JSON object",
+                  ERR_REMOTE},
                  {"echo '{\"AccessKeyId\": \"HUSH\"}'", "Version", ERR_CONFIG},
-                 {"echo '{\"Version\": 1, \"AccessKeyId\": \"HUSH\"}'", "no secret key", ERR_REMOTE},
+                 {"echo '{\"Version\": 1, \"AccessKeyId\": \"HUSH\"}'", "the secret key is missing", ERR_REMOTE},
                  {"echo HUSH; exit 3", "exit status 3", ERR_REMOTE},
                  {"kill -9 $$", "signal 9", ERR_REMOTE},
-                 {"/nonexistent/program", "HINT: there is no such program", ERR_CONFIG},
-                 {"yes HUSH", "more than 65536 bytes", ERR_LIMIT}};
+                 {"/nonexistent/program", "HINT: check that the program exists", ERR_CONFIG},
+                 {"yes HUSH", "longer than 65536 bytes", ERR_LIMIT}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         char text[512];
@@ -635,7 +636,7 @@ static void plain_http_goes_to_this_machine_only(void **state)
     for (size_t i = 0; i < COUNT_OF(elsewhere); i++) {
         set("AWS_CONTAINER_CREDENTIALS_FULL_URI", elsewhere[i]);
         start_anew();
-        assert_none(NOW, ERR_CONFIG, "HINT: https, or http to a loopback address");
+        assert_none(NOW, ERR_CONFIG, "HINT: use https, or http to a loopback address");
     }
 }
 
@@ -668,8 +669,8 @@ static void an_instance_without_version_2_is_not_asked_by_version_1(void **state
     assert_int_equal(unsigned_gets, 0);
     serve(NULL); /* hangs up */
     start_anew();
-    assert_none(NOW, ERR_CONFIG, "there are no credentials; instance metadata service");
-    assert_contains(err.msg, "HINT: looked at AWS_ACCESS_KEY_ID");
+    assert_none(NOW, ERR_CONFIG, "no credentials found; instance metadata service");
+    assert_contains(err.msg, "HINT: Seawall looked at AWS_ACCESS_KEY_ID");
     assert_contains(err.msg, "hop limit");
     assert_int_equal(server_requests(&server), 3);
 }
@@ -725,8 +726,8 @@ static void credentials_that_have_expired_already_are_an_error_not_a_loop(void *
     serve(give_container);
     served_at = NOW - 2 * HOUR;
     set_url("AWS_CONTAINER_CREDENTIALS_FULL_URI", "/");
-    assert_none(NOW, ERR_REMOTE, "expired already");
-    assert_contains(err.msg, "HINT: is the clock");
+    assert_none(NOW, ERR_REMOTE, "the credentials expired at");
+    assert_contains(err.msg, "HINT: check the clock");
     assert_int_equal(server_requests(&server), 1);
 }
 
@@ -889,6 +890,43 @@ static void one_fetches_while_others_wait_or_go_on_with_the_old_ones(void **stat
     assert_int_equal(server_requests(&server), 2);
 }
 
+/* ---- out of memory */
+
+/* From a profile with a role to the answer of STS: files, form, signature, XML. */
+static int get_by_role(void *context, struct err *e)
+{
+    struct credential_source *s = NULL;
+    struct credentials c = {.access_key = ""};
+    int rc = credentials_new(http, &(struct credentials_options){.region = "eu-west-9"}, &s, e);
+    (void)context;
+    if (rc == 0)
+        rc = credentials_get(s, NOW, &c, e);
+    if (rc == 0)
+        assert_int_equal(strncmp(c.access_key, "AS", 2), 0);
+    credentials_free(s);
+    return rc;
+}
+
+static void each_allocation_of_a_role_fails_once(void **state)
+{
+    (void)state;
+    serve(give_sts);
+    write_aws(".aws/config", "[profile role]\nrole_arn = arn:r\nsource_profile = base\n");
+    write_aws(".aws/credentials", "[base]\n" KEYS("BASE") "aws_session_token = HUSHbase\n");
+    set("AWS_PROFILE", "role");
+    assert_true(assert_each_allocation_fails_once(get_by_role, NULL) > 5);
+}
+
+static void each_allocation_of_a_web_identity_fails_once(void **state)
+{
+    (void)state;
+    serve(give_sts);
+    set("AWS_ROLE_ARN", "arn:r");
+    set("AWS_WEB_IDENTITY_TOKEN_FILE", temp_path("token"));
+    write_text(temp_path("token"), "HUSH.one");
+    assert_true(assert_each_allocation_fails_once(get_by_role, NULL) > 3);
+}
+
 /* ---- dates */
 
 static void expirations_are_dates_of_iso_8601(void **state)
@@ -941,6 +979,8 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT_IN_WORLD(each_allocation_of_a_role_fails_once),
+        UNIT_IN_WORLD(each_allocation_of_a_web_identity_fails_once),
         UNIT_IN_WORLD(keys_of_the_environment_come_first),
         UNIT_IN_WORLD(a_profile_that_is_named_comes_before_the_environment),
         UNIT_IN_WORLD(the_profile_comes_out_of_both_files),

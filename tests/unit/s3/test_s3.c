@@ -1,5 +1,5 @@
 /* s3/config.h, s3_verdict.h, s3_listing.h, daemon/budget.h, config/file.h: what needs no server. */
-#include "unit.h"
+#include "failing_alloc.h"
 
 #include "daemon/budget.h"
 #include "s3/config.h"
@@ -284,6 +284,37 @@ static void a_page_that_is_none_is_an_error_and_no_short_listing(void **state)
     }
 }
 
+static int list_two_pages(void *context, struct err *e)
+{
+    struct s3_listing l;
+    const char *query = NULL;
+    char out[200] = "";
+    bool more = false;
+    (void)context;
+    int rc = s3_listing_init(&l, "p/", "0/", "", e);
+    for (int page = 0; rc == 0 && page < 2; page++) {
+        static const char *const pages[] = {PAGE("true", CONTENTS("p/0/1", "5")),
+                                            PAGE("false", CONTENTS("p/0/2", "6"))};
+        struct http_response r = {.status = 200,
+                                  .body = {.data = (uint8_t *)(uintptr_t)pages[page], .len = strlen(pages[page])}};
+        rc = s3_listing_query(&l, &query, e);
+        if (rc == 0)
+            rc = s3_listing_read_page(&l, &r, e);
+        if (rc == 0)
+            rc = s3_listing_deliver(&l, collect, out, &more, e);
+    }
+    if (rc == 0)
+        assert_string_equal(out, "0/1:5 0/2:6 ");
+    s3_listing_release(&l);
+    return rc;
+}
+
+static void each_allocation_of_a_listing_fails_once(void **state)
+{
+    (void)state;
+    assert_each_allocation_fails_once(list_two_pages, NULL);
+}
+
 /* ---- budget */
 
 static void a_budget_spends_its_burst_and_then_its_rate(void **state)
@@ -344,6 +375,7 @@ int main(void)
         UNIT(each_answer_has_its_verdict),
         UNIT(pages_follow_each_other_by_token_or_by_the_last_key),
         UNIT(a_page_that_is_none_is_an_error_and_no_short_listing),
+        UNIT(each_allocation_of_a_listing_fails_once),
         UNIT(a_budget_spends_its_burst_and_then_its_rate),
         UNIT(a_budget_can_be_slow_or_without_limit),
         UNIT_HERE(a_url_can_be_checked_without_its_place),
