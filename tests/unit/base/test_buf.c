@@ -1,4 +1,5 @@
 /* base/buf.h: growing buffers with a ceiling, varints, cursors. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "base/buf.h"
@@ -145,6 +146,25 @@ static void integers_in_files_are_big_endian(void **state)
     assert_int_equal(get_le32(expected), 0x04030201);
 }
 
+static int append_all(void *context, struct err *e)
+{
+    struct buf b = BUF_INIT(1u << 20);
+    int rc = 0;
+    (void)context;
+    for (uint64_t i = 0; rc == 0 && i < 2000; i++)
+        if (buf_append_be32(&b, (uint32_t)i, e) || buf_append_be64(&b, i, e) || buf_append_varint(&b, i << 20, e) ||
+            buf_append_zeros(&b, 3, e) || buf_append(&b, "abc", 3, e))
+            rc = -1;
+    buf_release(&b);
+    return rc;
+}
+
+static void each_allocation_of_a_buffer_fails_once(void **state)
+{
+    (void)state;
+    assert_each_allocation_fails_once(append_all, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +176,7 @@ int main(void)
         UNIT(every_varint_reads_back_as_it_was_written),
         UNIT(a_cursor_that_ran_past_the_end_stays_bad_and_gives_zeros),
         UNIT(integers_in_files_are_big_endian),
+        UNIT(each_allocation_of_a_buffer_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* base/ini.h: files as they are, whatever inih's limits, and no value in a message. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "base/ini.h"
@@ -167,6 +168,24 @@ static void files_are_read_up_to_their_ceiling(void **state)
     free(text);
 }
 
+static int read_file(void *context, struct err *e)
+{
+    got[0] = 0;
+    int rc = ini_read(context, note, NULL, e);
+    if (rc == 0)
+        assert_contains(got, "a = '1'");
+    return rc;
+}
+
+static void each_allocation_of_the_reader_fails_once(void **state)
+{
+    char path[1024];
+    (void)state;
+    snprintf(path, sizeof path, "%s", temp_path("file"));
+    assert_int_equal(file_write(path, "[s]\na = 1\n", 10), 0);
+    assert_each_allocation_fails_once(read_file, path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +197,7 @@ int main(void)
         UNIT(a_callback_stops_it_and_the_line_is_named),
         UNIT(a_section_without_keys_is_delivered_too),
         UNIT_IN_TEMP(files_are_read_up_to_their_ceiling),
+        UNIT_IN_TEMP(each_allocation_of_the_reader_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* base/json.h: flat documents, and nothing that is not a JSON object. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "base/json.h"
@@ -139,6 +140,31 @@ static void a_document_that_could_not_be_built_prints_as_null(void **state)
     json_free(NULL);
 }
 
+/* Building returns no error: the value is left out, and a document that can't be printed is NULL. */
+static void out_of_memory_a_value_is_left_out_and_printing_fails(void **state)
+{
+    struct json *j = json_object_new();
+    (void)state;
+    json_set_number(j, "number", 7);
+    failing_alloc_arm(1);
+    json_set_text(j, "repaired", "\xff");
+    assert_true(failing_alloc_disarm());
+    assert_false(json_has(j, "repaired"));
+    assert_true(json_has(j, "number"));
+    failing_alloc_arm(1);
+    char *text = json_print(j);
+    assert_true(failing_alloc_disarm());
+    assert_null(text);
+    failing_alloc_arm(1);
+    text = json_print_line(j);
+    assert_true(failing_alloc_disarm());
+    assert_null(text);
+    text = json_print_line(j);
+    assert_string_equal(text, "{\"number\":7}\n");
+    free(text);
+    json_free(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +175,7 @@ int main(void)
         UNIT(a_line_has_its_newline_at_the_end_only),
         UNIT(what_is_inside_is_reached_and_what_is_not_there_is_harmless),
         UNIT(a_document_that_could_not_be_built_prints_as_null),
+        UNIT(out_of_memory_a_value_is_left_out_and_printing_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* format/codec.h: zlib streams that inflate to exactly what was said, or not at all; whatever engine wrote and reads them. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "format/codec.h"
@@ -139,6 +140,30 @@ static void a_ceiling_of_the_output_is_an_error(void **state)
     }
 }
 
+static int use_new_codec(void *context, struct err *e)
+{
+    enum codec_engine engine = *(enum codec_engine *)context;
+    static const uint8_t raw[3000] = {1, 2, 3};
+    uint8_t back[sizeof raw];
+    struct buf out = BUF_INIT(1u << 20);
+    struct codec *c = codec_new_with(engine);
+    int rc = c ? codec_deflate(c, raw, sizeof raw, &out, e) : err_nomem(e, 0);
+    if (rc == 0)
+        rc = codec_inflate(c, &(struct codec_stream){out.data, out.len, sizeof raw}, back, e);
+    if (rc == 0)
+        assert_memory_equal(back, raw, sizeof raw);
+    buf_release(&out);
+    codec_free(c);
+    return rc;
+}
+
+static void each_allocation_of_a_codec_fails_once(void **state)
+{
+    (void)state;
+    for (enum codec_engine engine = CODEC_FASTEST; engine <= CODEC_ZLIB; engine++)
+        assert_true(assert_each_allocation_fails_once(use_new_codec, &engine) >= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +172,7 @@ int main(void)
         UNIT(a_stream_of_another_size_is_corrupt_and_the_codec_goes_on),
         UNIT(a_damaged_stream_is_corrupt_or_gives_the_same_bytes),
         UNIT(a_ceiling_of_the_output_is_an_error),
+        UNIT(each_allocation_of_a_codec_fails_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

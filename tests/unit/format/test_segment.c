@@ -1,4 +1,5 @@
 /* format/segment.h: what is written reads back, and nothing that was damaged or forged is believed. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "base/page.h"
@@ -761,6 +762,58 @@ static void a_section_that_claims_to_inflate_too_far_is_refused_before_memory_is
     buf_release(&object);
 }
 
+static int decode_all(void *context, struct err *e)
+{
+    const struct buf *object = context;
+    struct segment s = {0};
+    struct codec *own = codec_new();
+    static uint8_t raw[SEGMENT_BLOCK_BYTES];
+    int rc = own ? object_decode(object->data, object->len, own, &s, e) : err_nomem(e, 0);
+    for (uint32_t i = 0; rc == 0 && i < s.trailer.block_count; i++)
+        rc = segment_block_inflate(&s.blocks[i], object->data + s.blocks[i].offset, own, raw, e);
+    segment_release(&s);
+    codec_free(own);
+    return rc;
+}
+
+/* 7 of them: codec, its inflater, three sections, and what each of these holds. */
+static void each_allocation_of_the_decoder_fails_once(void **state)
+{
+    struct buf object = {0};
+    (void)state;
+    make_rich(&object);
+    assert_true(assert_each_allocation_fails_once(decode_all, &object) >= 7);
+    buf_release(&object);
+}
+
+static int encode_all(void *context, struct err *e)
+{
+    static uint8_t payload[100 * 4096];
+    static struct version versions[100];
+    struct object_parts p = {.info = plain_info(4096),
+                             .records = &plain_record,
+                             .record_count = 1,
+                             .versions = versions,
+                             .payload = payload};
+    struct codec *own = codec_new();
+    struct buf object = {0};
+    struct digest digest;
+    (void)context;
+    for (uint32_t i = 0; i < COUNT_OF(versions); i++)
+        versions[i] = (struct version){.pgno = i + 1, .kind = VERSION_IMAGE, .txid = 7, .hash = i + 1};
+    p.version_count = COUNT_OF(versions);
+    int rc = own ? object_make(own, &p, &object, &digest, e) : err_nomem(e, 0);
+    buf_release(&object);
+    codec_free(own);
+    return rc;
+}
+
+static void each_allocation_of_the_writer_fails_once(void **state)
+{
+    (void)state;
+    assert_each_allocation_fails_once(encode_all, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -783,6 +836,8 @@ int main(void)
         UNIT(forged_sections_are_refused_or_sound),
         UNIT(names_in_a_list_fit_and_hold_no_nul),
         UNIT(a_section_that_claims_to_inflate_too_far_is_refused_before_memory_is_taken),
+        UNIT(each_allocation_of_the_decoder_fails_once),
+        UNIT(each_allocation_of_the_writer_fails_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,4 +1,5 @@
 /* restore/journal.h: SQLite itself plays back what we write, and what we read is what we wrote. */
+#include "failing_alloc.h"
 #include "sql.h"
 
 #include "base/hash.h"
@@ -202,6 +203,30 @@ static void damage_is_found(void **state)
     free(whole);
 }
 
+static int write_undo(void *context, struct err *e)
+{
+    const struct stat like = {.st_mode = 0640, .st_uid = geteuid(), .st_gid = getegid()};
+    struct journal_writer j;
+    int rc = journal_begin(&j, &(struct journal_database){temp_dir, 512, PAGES, &like}, e);
+    for (uint32_t pgno = 1; rc == 0 && pgno <= PAGES; pgno++)
+        rc = journal_add(&j, pgno, (const uint8_t *)context + (pgno - 1) * 512, e);
+    if (rc == 0)
+        rc = journal_finish(&j, e);
+    if (rc == 0)
+        rc = journal_annotate(&j, &a_note, e);
+    journal_end(&j);
+    return rc;
+}
+
+static void each_allocation_of_the_writer_fails_once(void **state)
+{
+    static uint8_t bytes[PAGES * 512];
+    (void)state;
+    assert_each_allocation_fails_once(write_undo, bytes);
+    assert_int_equal(rmdir(temp_dir), 0); /* nothing is left */
+    assert_int_equal(mkdir(temp_dir, 0700), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +234,7 @@ int main(void)
         UNIT_IN_TEMP(unpublished_it_leaves_nothing),
         UNIT_IN_TEMP(what_was_written_is_read),
         UNIT_IN_TEMP(damage_is_found),
+        UNIT_IN_TEMP(each_allocation_of_the_writer_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* restore/: the database that comes out is the one of the model, or nothing comes out. */
+#include "failing_alloc.h"
 #include "sql.h"
 
 #include "memory_store.h"
@@ -916,6 +917,43 @@ static void sqlite_says_which_file_is_a_database(void **state)
     assert_error(integrity_check(temp_path("absent.db"), &e), &e, ERR_SQLITE);
 }
 
+/* Allocations of the calling thread. That of a prefetch may fail without harm; any other one is ERR_NOMEM. */
+static void out_of_memory_a_restore_fails_and_leaks_nothing(void **state)
+{
+    unsigned long refused = 0, nth = 1;
+    struct plan p = {0};
+    struct err e;
+    bool over = false;
+    (void)state;
+    replica_commits(&r, 9, 512);
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 9, 0);
+    list_objects(store);
+    assert_ok(plan_make(&catalog, 9, &p, &e), &e);
+    for (; !over; nth++) {
+        struct apply_have have = {.known_upto = 3};
+        struct apply_options o = {.jobs = 1, .fd = memfd_create("restore", MFD_CLOEXEC)};
+        struct map map = {.fd = -1};
+        if (nth % 2) { /* every other time as a delta of a caller that has no page */
+            map_init_memory(&have.map, 512);
+            assert_ok(map_resize(&have.map, p.record.pages, &e), &e);
+            o.have = &have;
+        }
+        failing_alloc_arm((nth + 1) / 2);
+        int rc = apply_plan(&catalog, &p, &o, &map, &e);
+        over = !failing_alloc_disarm() && nth % 2 == 0;
+        refused += rc != 0;
+        if (rc)
+            assert_int_equal(e.code, ERR_NOMEM);
+        else
+            assert_file_is(o.fd, &r.model.at[9]);
+        map_release(&map);
+        close(o.fd);
+    }
+    assert_true(refused >= 10);
+    plan_release(&p);
+}
+
 #define RESTORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -930,6 +968,7 @@ int main(void)
         RESTORE_TEST(of_a_base_only_chunks_that_are_needed_are_read),
         RESTORE_TEST(the_empty_state_is_an_empty_file),
         RESTORE_TEST(a_canceled_restore_stops),
+        RESTORE_TEST(out_of_memory_a_restore_fails_and_leaks_nothing),
         RESTORE_TEST(damage_anywhere_is_never_restored),
         RESTORE_TEST(a_missing_part_or_chunk_is_named_and_calls_for_another_plan),
         RESTORE_TEST(a_forged_object_is_shown_by_the_pages),

@@ -1,4 +1,5 @@
 /* state/map.h: the page map and the two sums that it carries along. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "state/map.h"
@@ -136,6 +137,48 @@ static void a_full_disk_is_an_error_and_the_map_stays(void **state)
     close(fd);
 }
 
+static int grow_and_shrink(void *context, struct err *e)
+{
+    struct map m;
+    int rc = 0;
+    (void)context;
+    map_init_memory(&m, 4096);
+    for (uint32_t pages = 1; rc == 0 && pages < 100000; pages *= 3) {
+        uint64_t sum = m.sum;
+        uint32_t before = m.pages;
+        rc = map_resize(&m, pages, e);
+        if (rc == 0)
+            map_set(&m, pages, (struct map_entry){pages, 1});
+        else
+            assert_true(m.pages == before && m.sum == sum); /* as it was */
+    }
+    map_release(&m);
+    return rc;
+}
+
+static void each_allocation_of_a_map_fails_once(void **state)
+{
+    (void)state;
+    assert_each_allocation_fails_once(grow_and_shrink, NULL);
+}
+
+/* Groups only make the search faster. */
+static void without_memory_for_groups_every_change_is_found(void **state)
+{
+    struct map m;
+    struct err e;
+    (void)state;
+    map_init_memory(&m, 4096);
+    assert_ok(map_resize(&m, 1000, &e), &e);
+    map_set(&m, 700, (struct map_entry){1, 9});
+    failing_alloc_arm(1);
+    uint32_t found = map_next_changed(&m, 1, 5);
+    assert_true(failing_alloc_disarm());
+    assert_true(found >= 1 && found <= 700);
+    assert_int_equal(map_next_changed(&m, 1, 5), 641); /* the group of page 700 */
+    map_release(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +187,8 @@ int main(void)
         UNIT(there_is_no_entry_outside_the_database),
         UNIT(a_page_of_zeros_counts_in_the_sum_and_not_in_the_checksum),
         UNIT_IN_TEMP(a_full_disk_is_an_error_and_the_map_stays),
+        UNIT(each_allocation_of_a_map_fails_once),
+        UNIT(without_memory_for_groups_every_change_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

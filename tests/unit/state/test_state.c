@@ -1,4 +1,5 @@
 /* state/state.h: what is found at open, case by case of its table. */
+#include "failing_alloc.h"
 #include "unit.h"
 
 #include "base/endian.h"
@@ -816,6 +817,28 @@ static void a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_on
     state_close(&new);
 }
 
+static int open_and_close(void *context, struct err *e)
+{
+    struct state s;
+    enum state_found found = STATE_NEW;
+    if (state_open(&s, context, &found, e))
+        return -1;
+    assert_int_equal(found, STATE_INTACT);
+    assert_map_of(&s, 2);
+    state_close(&s);
+    return 0;
+}
+
+/* A failed one leaves no lock. */
+static void each_allocation_at_open_fails_once(void **state)
+{
+    char db[1024];
+    (void)state;
+    make_state();
+    snprintf(db, sizeof db, "%s", temp_path("a.db"));
+    assert_each_allocation_fails_once(open_and_close, db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -843,6 +866,7 @@ int main(void)
         UNIT_IN_TEMP(a_second_opener_is_told_that_it_is_busy),
         UNIT_IN_TEMP(a_database_that_is_not_there_gets_no_state_file),
         UNIT_IN_TEMP(the_state_file_is_as_readable_as_the_database),
+        UNIT_IN_TEMP(each_allocation_at_open_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
