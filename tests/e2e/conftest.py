@@ -37,7 +37,7 @@ STAGE = pytest.StashKey[object]()
 
 
 class Stage:
-    """One database, one replica, and the processes around them; all are gone at the end."""
+    """One database, one replica, and the processes around them, which end with the test."""
 
     def __init__(self, folder, notes):
         self.folder, self.notes = folder, notes
@@ -45,7 +45,7 @@ class Stage:
         self.wal = folder / "app.db-wal"
         self.daemons, self.writers, self.ledgers = [], [], []
         self.numbers = itertools.count(1)
-        self.once_options = ()   # of `replicate --once`, for tests that kill it everywhere
+        self.once_options = ()   # options of `replicate --once` in killer.py
 
     def replicate(self, *options, db=None, replica=None, live=True, **more):
         log = self.folder / f"seawall-{len(self.daemons) + 1}.log"
@@ -63,7 +63,7 @@ class Stage:
         return writer
 
     def prepare(self, **options):
-        """The writer's tables, before anything else happens."""
+        """Makes the database, with the tables of the writer."""
         return self.writer(count=0, **options).finish()
 
     def ledger(self, *setup, db=None):
@@ -72,7 +72,7 @@ class Stage:
         return ledger
 
     def restored(self, txid=None, *options):
-        """A new file with the database as it was after `txid`, or as it is."""
+        """Restores `txid`, or the newest point, into a new file. Returns its path."""
         target = self.folder / f"restored-{next(self.numbers)}.db"
         result = restore(self.replica, target, *options, *(("--txid", txid) if txid is not None else ()))
         assert result.returncode == DONE, f"restore of txid {txid}: {told(result)}"
@@ -94,7 +94,7 @@ class Stage:
         return max(sizes)
 
     def restores_source(self):
-        """Is the newest state of the replica the database, page by page? For waiting: meanwhile it can be anything."""
+        """Is the newest state of the replica equal to the database, page by page? To wait for."""
         target = self.folder / "newest.db"
         drop(target)
         if restore(self.replica, target).returncode != DONE:
@@ -106,7 +106,7 @@ class Stage:
         return True
 
     def assert_restore_equals_source(self):
-        """Nobody writes any more: the newest state of the replica is the database, page by page."""
+        """The newest state of the replica equals the database, page by page. No process may write to the database."""
         restored = self.restored()
         assert_same_pages(settled(self.db, self.folder), restored)
         assert_sound(restored)
@@ -183,7 +183,7 @@ def faults(stage):
 
 @pytest.fixture(scope="module")
 def server():
-    """One S3 server for all tests of a module; `s3` makes it as new."""
+    """One S3 server for all tests of a module. The fixture `s3` empties it."""
     with bucket.new_server() as server:
         yield server
 
@@ -204,7 +204,7 @@ def s3(stage, server, monkeypatch):
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """A server that is not ours, from the first test on that wants it."""
+    """The server of another project, started for the first test that uses it."""
     server = Server(application.BUILD)
     yield server
     server.stop()

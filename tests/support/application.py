@@ -1,4 +1,4 @@
-"""The applications that use the database: the writer in C as a process, and what it recorded of itself."""
+"""The application that uses the database: the writer, a C program as a process, with its own record of commits."""
 import json
 import os
 import signal
@@ -16,7 +16,7 @@ LINE = 35  # bytes of a journal line: "c 000000000001 1700000000000000000\n"
 
 
 def build():
-    """Compiles what the Makefile has not."""
+    """Compiles the programs that the Makefile has not compiled."""
     compiler = os.environ.get("CC", "cc").split()
     common = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra"]
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def build():
 
 
 def library(name):
-    """A library for LD_PRELOAD, compiled from tests/support/app/NAME.c if that was not done yet."""
+    """A library for LD_PRELOAD, compiled from tests/support/app/NAME.c unless it is up to date."""
     target, sources = BUILD / f"{name}.so", [SOURCES / f"{name}.c", *SOURCES.glob("*.h")]
     if not target.exists() or target.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-shared",
@@ -54,7 +54,7 @@ def check(db, **options):
 
 
 class Writer:
-    """One application. Its journal is a record that owes nothing to the database."""
+    """One application. It writes each commit into its journal, a record that does not depend on the database."""
 
     def __init__(self, db, folder, name, slow_sync_ms=0, **options):
         self.db, self.journal_path = Path(db), Path(folder) / f"{name}.journal"
@@ -99,12 +99,12 @@ class Writer:
         assert self.committed() >= n, f"the application ended at {self.committed()}, before {n}: {self.log()}"
 
     def report(self, seconds=60):
-        """What it said of itself; with linger=True it says so while it still keeps the database open."""
+        """Its report (a JSON object). With linger=True it reports while it still has the database open."""
         wait_until(lambda: self.log().endswith("}\n") or not self.running(), seconds, "the application's report")
         return json.loads(self.log().splitlines()[-1])
 
     def finish(self, seconds=600):
-        """Waits for its end; its report."""
+        """Waits for its end. Returns its report."""
         code = self.process.wait(seconds * PATIENCE)
         assert code == 0, f"the application ended with {code}: {self.log()}"
         return self.report()

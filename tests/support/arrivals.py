@@ -1,4 +1,4 @@
-"""When does which object appear in a folder? Told by inotify, to the microsecond, without polling."""
+"""When each object appears in a folder: by inotify, to the microsecond, without polling."""
 import ctypes
 import os
 import select
@@ -13,7 +13,7 @@ EVENT = struct.Struct("iIII")
 
 
 class Arrivals:
-    """Used with `with`: `seen` is [(ns, name), ...] of the objects that appeared since."""
+    """A context manager. `seen`: [(ns, name), ...] of the objects that have appeared since it was entered."""
 
     def __init__(self, folder):
         libc = ctypes.CDLL(None, use_errno=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from compare import assert_sound
 from waiting import wait_until
 
-ROWS = 20   # of a transaction
+ROWS = 20   # inserted by a transaction
 
 
 class Bank:
-    """An application in one connection: entries, and their running total in another table."""
+    """An application with one connection: entries in one table, their running total in another."""
 
     def __init__(self, path, mode="delete", size=200, rows=ROWS):
         self.size, self.rows = size, rows
@@ -38,7 +38,7 @@ class Bank:
 
 
 def entries(path):
-    """How many a database has, that is as one of Bank's transactions left it."""
+    """The number of entries. Fails if the database is not as one of Bank's transactions left it."""
     assert_sound(path)
     connection = sqlite3.connect(path)
     (amount, count), (real_amount, real_count) = (connection.execute(statement).fetchone() for statement in (
@@ -61,7 +61,7 @@ with open({journal!r}, "wb", buffering=0) as journal:
 
 
 class BusyBank:
-    """The same as a process, which commits all the time until it is killed."""
+    """A Bank in a process of its own, which commits all the time until it is killed."""
 
     def __init__(self, stage):
         self.journal = stage.folder / "commits"

@@ -7,7 +7,7 @@ from seawall import OTHER_WRITER
 
 
 def assert_refused(daemon):
-    """It stopped and says whose the replica is, and what to do."""
+    """The daemon has stopped, and its log names the other writer and --take-over."""
     assert daemon.wait(30) == OTHER_WRITER, daemon.log()
     assert re.search(r"another writer \([0-9a-f]{8}\)", daemon.log()), daemon.log()
     assert re.search(r"HINT: .*--take-over", daemon.log()), daemon.log()
@@ -31,7 +31,7 @@ class Branch:
 
 
 def two_branches(stage):
-    """A database and its restored copy, each with a daemon that is attached to the one replica; and what both have in common."""
+    """A database and its restored copy, each with a daemon that is attached to the same replica; and the states that both have in common."""
     app = stage.ledger()
     app.commit(TABLE)
     original = stage.replicate(live=False).wait_live()
@@ -48,7 +48,7 @@ def two_branches(stage):
 
 
 def assert_one_chain(stage, common, winner, loser):
-    """Each restore point is a state that the common part or the winner had, in this order."""
+    """Each restore point is a state of the common part or of the winner, in this order."""
     chain = common + winner.ledger.states
     at = 0
     for txid in stage.points():

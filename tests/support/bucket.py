@@ -1,4 +1,4 @@
-"""Replicas in S3: the server in memory, URLs that lead to it, keys in the environment, and the store's operations one by one."""
+"""Replicas on the S3 server of the tests: its URLs, the keys in the environment, and single operations of the store."""
 import os
 import re
 import subprocess
@@ -22,7 +22,7 @@ def new_server(**options):
 
 
 def plain_environment(monkeypatch, home):
-    """No key, profile or metadata service from outside is found."""
+    """Removes every key, profile and metadata service of the user from the environment."""
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -31,7 +31,7 @@ def plain_environment(monkeypatch, home):
 
 
 def each_beside_the_others(names, check, workers=8):
-    """check(name) for all of them, in threads: for tests that wait most of their time. Says for which ones it failed."""
+    """Runs check(name) for all names in threads, for checks that mostly wait. Fails with the names whose check failed."""
     def failure(name):
         try:
             check(name)
@@ -43,7 +43,7 @@ def each_beside_the_others(names, check, workers=8):
 
 
 class Bucket:
-    """The replica of a stage in S3, from the side of the server."""
+    """The replica of a stage in S3, seen from the server."""
 
     def __init__(self, server, folder):
         self.server, self.folder = server, folder
@@ -66,7 +66,7 @@ class Bucket:
 
     @contextmanager
     def beside(self):
-        """Another server with the same objects, with `with`."""
+        """A context manager: another server with the same objects."""
         with new_server() as server:
             server.objects.update(self.server.objects)
             yield Bucket(server, self.folder)

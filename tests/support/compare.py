@@ -1,4 +1,4 @@
-"""Is one database the same as another: page by page, and row by row."""
+"""Comparison of two databases, page by page and row by row."""
 import hashlib
 import shutil
 import sqlite3
@@ -11,7 +11,7 @@ LOCK_BYTE = 0x40000000
 
 
 def copy_file(source, target):
-    """In a process of its own: to close a descriptor of a database file here would drop the locks of our connections."""
+    """Copies in another process: closing a descriptor of a database file here would drop the locks of this process."""
     subprocess.run(["cp", "--sparse=always", source, target], check=True)
 
 
@@ -60,8 +60,8 @@ def differing_pages(source, restored, page_size):
 
 
 def assert_same_pages(source, restored):
-    """Every page the same. Two kinds may differ, as SQLite defines no byte of them: the lock-byte page, and a leaf of
-    the free list, which is then restored as zeros."""
+    """All pages are equal. Two kinds may differ, because SQLite defines no byte of them: the lock-byte page, and a leaf of the
+    free list, which is restored as zeros."""
     assert Path(source).stat().st_size == Path(restored).stat().st_size, "the sizes differ"
     with open(restored, "rb") as file:
         page_size = struct.unpack(">16xH", file.read(18))[0]
@@ -102,7 +102,7 @@ def assert_sound(path):
 
 
 def drop(path):
-    """Removes a database and what lies beside it."""
+    """Removes a database with its -wal, -shm, -journal and state file."""
     for suffix in ("", "-wal", "-shm", "-journal", "-seawall"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The control socket of a daemon: the commands that use it, and the bare socket for those who misuse it."""
+"""The control socket of a daemon: the commands that use it, and the bare socket to send anything else."""
 import json
 import os
 import socket
@@ -19,13 +19,13 @@ def proof_of(db):
 
 
 def wait_control(daemon):
-    """Until it can be asked."""
+    """Waits until the daemon answers on its socket."""
     daemon.wait_for(lambda: seawall("status", daemon.db).returncode == DONE, 20, "the daemon answers")
     return daemon
 
 
 def status(db, *options):
-    """What `status --json` says of the one database."""
+    """The object that `status --json` prints for the database."""
     result = seawall("status", "--json", *options, db)
     assert result.returncode == DONE, told(result)
     (found,) = json.loads(result.stdout)["databases"]
@@ -49,10 +49,10 @@ def assert_synced(db, *options):
 
 @contextmanager
 def connected(db, seconds=20):
-    """A bare connection."""
+    """A connection to the socket, without a command."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
-        folder = os.open(Path(db).parent, os.O_RDONLY)   # a path may be longer than an address
+        folder = os.open(Path(db).parent, os.O_RDONLY)   # a path may be longer than a socket address
         try:
             client.connect(f"/proc/self/fd/{folder}/{socket_of(db).name}")
         finally:

@@ -1,16 +1,16 @@
-"""A disk as a power cut may leave it. journal.c wrote down what a daemon did to it; here that is done again, up to a moment, and of
-what was not synced by then some is lost: bytes of files, block by block, and names in folders."""
+"""A disk as a power cut may leave it. journal.c recorded the changes that a daemon made; here they are made again, up to a moment.
+Some of the changes that were not synced by then are lost: bytes of files, block by block, and names in folders."""
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BLOCKS = (512, 4096)   # what a disk writes whole
+BLOCKS = (512, 4096)   # sizes that a disk writes whole
 
 
 @dataclass
 class File:
     synced: bytes = b""
-    since: list = field(default_factory=list)   # what it held after each change since it was synced
+    since: list = field(default_factory=list)   # its content after each change since it was synced
 
     def now(self):
         return self.since[-1] if self.since else self.synced
@@ -52,7 +52,7 @@ def read_journal(path):
 
 
 class Luck:
-    """What becomes of that which was not synced."""
+    """Decides which changes that were not synced survive."""
 
     def __init__(self, name, seed=None):
         self.name, self.random = name, random.Random(seed)
@@ -84,7 +84,7 @@ class Disk:
         self.top = self.load(self.root)
 
     def load(self, folder):
-        """What is there now is safe."""
+        """Everything that is there now is synced."""
         loaded = Folder()
         for path in folder.iterdir():
             if path.is_dir():
@@ -116,7 +116,7 @@ class Disk:
         return self.top if Path(path) == self.root else self.folder_of(path).get(Path(path).name)
 
     def does(self, entry):
-        """One more thing happens."""
+        """Makes one change of the journal."""
         getattr(self, f"on_{entry.kind}")(entry, Path(entry.path).name)
 
     def on_create(self, entry, name):
@@ -161,11 +161,11 @@ class Disk:
         self.database_changed = True
 
     def on_state(self, entry, _):
-        """Stores to the mapped file were seen."""
+        """The journal shows stores to the mapped file."""
         self.inodes[entry.inode].becomes(entry.content)
 
     def survives(self, luck, folder=None):
-        """What is found after a power cut now: name -> bytes, or the like of a folder."""
+        """The content after a power cut now: name -> bytes, or for a folder the same again."""
         folder = folder or self.top
         found = {}
         for name in sorted(folder.synced.keys() | folder.names.keys()):
@@ -204,7 +204,7 @@ class Kept:
             self.link.hardlink_to(self.path)
 
     def put(self, content):
-        """`content` None: it is not there."""
+        """`content` None: the file is not there."""
         self.path.unlink(missing_ok=True)
         if content is not None:
             self.path.hardlink_to(self.link)

@@ -1,9 +1,9 @@
-"""Disks that fail or hang, on command, for daemons: tests/support/app/faults.c says which faults there are."""
+"""Disks that fail or hang on command. tests/support/app/faults.c lists the faults."""
 from application import FAULTS
 
 
 class Faults:
-    """What fails for the daemons that it starts."""
+    """Starts daemons, and switches faults on and off for them."""
 
     def __init__(self, stage):
         self.stage = stage

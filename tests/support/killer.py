@@ -10,7 +10,7 @@ from waiting import PATIENCE, figure
 
 KILLED = -signal.SIGKILL
 LARGE_PAGES = 65536
-IN_PARTS, AS_A_BASE = 20, 34   # MiB: how a first copy goes that is larger than one piece, or larger than one first segment
+IN_PARTS, AS_A_BASE = 20, 34   # MiB of databases whose first copy is larger than one piece, or larger than one first segment
 
 
 class Killer:
@@ -25,13 +25,13 @@ class Killer:
         return {"LD_PRELOAD": str(self.library), "KILL_BELOW": str(self.stage.folder), "KILL_COUNT": str(self.counter), "KILL_AT": str(n)}
 
     def once(self, n):
-        """`replicate --once`: killed just before call n, or done if it has less calls than that."""
+        """Runs `replicate --once`: killed just before call n, or done if it makes fewer calls."""
         result = run_once(self.stage, self.environment(n))
         assert result.returncode in (KILLED, DONE), f"before it was killed at call {n}: {told(result)}"
         return result
 
     def calls(self):
-        """How many the last daemon had."""
+        """The number of calls that the last daemon made."""
         return struct.unpack("=Q", self.counter.read_bytes())[0]
 
 
@@ -41,14 +41,14 @@ def run_once(stage, environment=None):
 
 
 def moments(calls, some):
-    """The calls to be killed at: all of them at full scale; otherwise the first ones, and some of the others."""
+    """The numbers of the calls to kill at: all at full scale; otherwise the first ones and a sample of the others."""
     count = figure(calls, some)
     first, rest = list(range(1, 1 + min(calls, count // 4))), range(1 + count // 4, calls + 1)
     return first + sorted(random.Random(calls).sample(rest, min(len(rest), count - len(first))))
 
 
 def large_database(path, mebibytes):
-    """Closed, and quick to copy: it is mostly zeros."""
+    """Makes a database that is closed, and quick to copy because it is mostly zeros."""
     app = sqlite3.connect(path, isolation_level=None)
     for statement in (f"PRAGMA page_size={LARGE_PAGES}", "PRAGMA journal_mode=wal", "CREATE TABLE t(id INTEGER PRIMARY KEY, a)",
                       f"WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {(mebibytes << 20) // LARGE_PAGES}) "

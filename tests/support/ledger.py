@@ -1,4 +1,4 @@
-"""An application in the test's own process that writes down, after each commit, what the database then holds."""
+"""An application in the test's own process that records the content of the database after each commit."""
 import sqlite3
 
 from compare import content
@@ -32,7 +32,7 @@ class Ledger:
         self.states.append(content(self.connection))
 
     def commit(self, *statements):
-        """One transaction; a row in `mark` makes sure that it changes something."""
+        """One transaction. A row in `mark` makes it change something in any case."""
         self.run("BEGIN IMMEDIATE")
         for statement in statements:
             self.run(statement)

@@ -1,4 +1,4 @@
-"""How much memory a process has for itself, and how long a WAL is, watched while a test goes on."""
+"""The memory of a process and the length of a WAL, sampled while a test runs."""
 import re
 import threading
 import time
@@ -8,8 +8,9 @@ LOOK_EVERY_S = 0.05
 
 
 class Watched:
-    """`anonymous`: the most that the process had at any look, in bytes; mapped files such as the page map are not in it.
-    `resident`: the most that it ever had, with them. `wal_bytes` and `wal_seconds`: how long its WAL was, and for how long."""
+    """`anonymous`: the largest sample of anonymous memory, in bytes; mapped files such as the page map do not count.
+    `resident`: the peak of resident memory, mapped files included. `wal_bytes`: the largest sample of the WAL's size.
+    `wal_seconds`: how long the WAL was not empty."""
 
     def __init__(self, daemon, wal):
         self.status, self.wal = Path(f"/proc/{daemon.pid}/status"), wal
@@ -43,7 +44,7 @@ class Watched:
             last = now
 
     def told(self, state):
-        """`state`: the state file, of which all is mapped."""
+        """`state`: the state file, which is mapped whole."""
         mapped = state.stat().st_size
         return (f"{self.anonymous / 2**20:.1f} MiB of its own at most (resident at most {self.resident / 2**20:.1f}, of which the state "
                 f"file may be {mapped / 2**20:.1f}); WAL {self.wal_bytes / 2**20:.0f} MiB at most, not empty for {self.wal_seconds:.0f} s")

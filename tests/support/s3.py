@@ -1,4 +1,4 @@
-"""S3 servers that are not ours, from outside: started once, told to fail, asked what they have, by our own requests and by s3cmd."""
+"""S3 servers of other projects: started once, made to fail, and read by requests of the tests and by s3cmd."""
 import itertools
 import os
 import re
@@ -15,12 +15,12 @@ from seawall import CHECKOUT
 SUPPORT = CHECKOUT / "tests" / "support"
 
 SERVER = os.environ.get("SEAWALL_TEST_SERVER", "rgw")   # rgw, swift or versitygw: a program in tests/support
-EXCLUSIVE = SERVER != "swift"                           # does it know PUT with If-None-Match?
+EXCLUSIVE = SERVER != "swift"                           # does it support PUT with If-None-Match?
 COUNTS = re.compile(r"requests: put (\d+), get (\d+), head (\d+), list (\d+), delete (\d+), failed (\d+); bytes: sent (\d+), received (\d+)")
 
 
 class Server:
-    """A process that keeps the server ends it when we die, whatever way."""
+    """The server runs under a keeper process, which ends it when the tests end in any way."""
 
     def __init__(self, folder):
         self.folder = folder / f"{SERVER}-{os.getpid()}"
@@ -40,7 +40,7 @@ class Server:
         self.reachable = word in ("thaw", "revive")
 
     def restore_service(self):
-        """After a test that ended early."""
+        """Makes the server answer again after a test that ended early."""
         if not self.reachable:
             self.tell("thaw")
             subprocess.run([SUPPORT / SERVER, "revive", self.folder], capture_output=True)   # an error if it runs
@@ -86,7 +86,7 @@ class Place:
         return sorted(key[2:] for key in self.keys(prefix) if key.startswith("0/"))
 
     def s3cmd(self, *arguments, tls=False):
-        """An independent client; its stdout. Secrets go by a file."""
+        """Runs s3cmd, an independent client. Returns its stdout. Secrets are passed in a file."""
         endpoint = self.server.tls_endpoint if tls else self.server.endpoint
         host = endpoint.split("//", 1)[1]
         settings = self.stage.folder / "s3cmd.cfg"
@@ -99,7 +99,7 @@ class Place:
         return result.stdout
 
     def download(self, target):
-        """The replica as a folder, by the other client."""
+        """Downloads the replica into a folder, by s3cmd."""
         Path(target).mkdir()
         self.s3cmd("get", "--recursive", f"s3://{self.bucket}/{self.prefix}/", f"{target}/")
         return target
@@ -109,7 +109,7 @@ class Place:
 
 
 def requests_of(daemon):
-    """{"put": ..., "sent": ...} of the one S3 replica so far, as SIGUSR1 tells."""
+    """{"put": ..., "sent": ...} of the daemon's only S3 replica, from the log after SIGUSR1."""
     before = len(daemon.log())
     daemon.send(signal.SIGUSR1)
     found = daemon.wait_for(lambda: COUNTS.search(daemon.log(), before), 10, "the log counts the requests")

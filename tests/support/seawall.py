@@ -12,23 +12,23 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SEAWALL", CHECKOUT / "build" / "seawall"))
 
 DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT, NOTHING_TO_DO, NO_REPLICA = range(10)
-COMPARED = "compared all pages|pages differ"   # the log, when it was not certain that the WAL continues what was captured
+COMPARED = "compared all pages|pages differ"   # in the log when it was not certain that the WAL continues the captured position
 OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
 
 
 def seawall(*arguments, seconds=120, environment=None):
-    """Runs one command to its end. The result has returncode, stdout and stderr (bytes). `environment` is added to ours."""
+    """Runs one command to its end. The result has returncode, stdout and stderr (bytes). `environment` is added to that of the tests."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE,
                           env={**os.environ, **(environment or {})})
 
 
 def told(result):
-    """What a command said, for messages of failed assertions."""
+    """The exit code and the output of a command, for messages of assertions."""
     return f"exit code {result.returncode}\n{result.stdout[-2000:].decode(errors='replace')}\n{result.stderr[-4000:].decode(errors='replace')}"
 
 
 def url_of(replica):
-    """Of a folder, or what is a URL already."""
+    """The URL of a folder; a URL is returned as it is."""
     return replica if is_remote(replica) else f"file://{replica}"
 
 
@@ -50,21 +50,21 @@ def listing(replica):
 
 
 def last_txid(replica):
-    """Cheaper than `listing` for long histories; 0 when there is nothing yet."""
+    """The newest txid; 0: the replica is empty. Cheaper than `listing` for a long history."""
     result = seawall("list", "--json", url_of(replica))
     found = re.search(rb'"last_txid":\s*(\d+)', result.stdout)
     return int(found[1]) if result.returncode == DONE and found else 0
 
 
 def restore_points(replica):
-    """The txids of all restore points, in the order in which `list` tells them."""
+    """The txids of all restore points, in the order in which `list` prints them."""
     result = seawall("list", "--json", url_of(replica), seconds=600)
     assert result.returncode == DONE, told(result)
     return [int(found[1]) for found in re.finditer(rb'"txid":\s*(\d+)', result.stdout)]
 
 
 def objects(replica):
-    """The names of all objects of a replica, as keys ("0/0000000000000001"); no temporary files of the store."""
+    """The names of all objects of a replica, as keys ("0/0000000000000001"); without temporary files of the store."""
     found = sorted(str(path.relative_to(replica)) for path in Path(replica).rglob("*") if path.is_file())
     return [key for key in found if key == "seawall.json" or not Path(key).name.startswith(".")]
 
@@ -78,7 +78,7 @@ class Daemon:
     """`seawall replicate DB URL ...` as a process. The test that starts it ends it: stop(), kill() or wait()."""
 
     def __init__(self, db, replica, log, *options, also=(), environment=None):
-        """`also` are more replicas, `environment` is what its environment has besides."""
+        """`also`: more replicas. `environment` is added to that of the tests."""
         self.db, self.log_path = Path(db), Path(log)
         self.replica = replica if is_remote(replica) else Path(replica)
         self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
@@ -91,7 +91,7 @@ class Daemon:
         self.pid = self.process.pid
 
     def log(self):
-        """What this run said so far."""
+        """The log of this run so far."""
         with open(self.log_path, "rb") as file:
             file.seek(self.log_start)
             return file.read().decode(errors="replace")
@@ -112,12 +112,12 @@ class Daemon:
         return self.process.poll() is None
 
     def wait_live(self, seconds=30):
-        """Until the replica has something to restore."""
+        """Waits until the replica has a restore point."""
         self.wait_for(lambda: last_txid(self.replica) >= 1, seconds, "the replica has a restore point")
         return self
 
     def wait_for(self, condition, seconds, what):
-        """As wait_until, but a daemon that ends meanwhile ends the wait."""
+        """As wait_until, but fails at once if the daemon ends."""
         def met_or_dead():
             value = condition()
             assert value or self.running(), f"the daemon ended with {self.process.returncode} before: {what}\n{self.log()[-4000:]}"
@@ -125,14 +125,14 @@ class Daemon:
         return wait_until(met_or_dead, seconds, what)
 
     def wait(self, seconds=60):
-        """Its exit code, once it ends by itself."""
+        """Waits until it ends by itself. Returns its exit code."""
         return self.process.wait(seconds * PATIENCE)
 
     def send(self, number):
         self.process.send_signal(number)
 
     def stop(self, number=signal.SIGTERM, seconds=120):
-        """Asks it to stop; its exit code."""
+        """Asks it to stop, and waits. Returns its exit code."""
         if self.running():
             self.send(number)
         return self.wait(seconds)
@@ -143,7 +143,7 @@ class Daemon:
         self.process.wait()
 
     def memory_kib(self, key="VmHWM"):
-        """VmHWM: the most resident memory it ever had; VmRSS: what it has now."""
+        """VmHWM: the peak of its resident memory. VmRSS: its resident memory now."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"^{key}:\s*(\d+) kB", status, re.M)[1])
 
@@ -152,7 +152,7 @@ class Daemon:
         return int(fields[11]) + int(fields[12])
 
     def longest_write_lock_hold_ms(self):
-        """Asks by SIGUSR1 and reads the answer from the log."""
+        """Sends SIGUSR1 and reads the answer from the log."""
         before = len(self.log())
         self.send(signal.SIGUSR1)
         pattern = re.compile(r"longest write-lock hold\D*([\d.]+)\s*ms")

@@ -23,7 +23,7 @@ def groups(pages):
 
 
 def grow(path, pages, filled):
-    """Appends free pages until the closed database has `pages` of them. `filled` leaves of each thousand are no holes."""
+    """Appends free pages until the closed database has `pages` of them. `filled` leaves of each thousand have content; the others are holes."""
     with open(path, "r+b") as file:
         header = file.read(100)
         count, trunk = struct.unpack(">II", header[28:36])

@@ -1,4 +1,4 @@
-"""Waiting for events with a deadline, and the figures of the tests at their two scales."""
+"""Waits for events with a deadline, and the sizes of the tests at their two scales."""
 import os
 import time
 
@@ -8,7 +8,7 @@ PATIENCE = float(os.environ.get("SEAWALL_TEST_PATIENCE", "1"))  # stretches dead
 
 
 def figure(full, short):
-    """`full` where SEAWALL_FULL=1 asks for the whole truth, else `short` times SEAWALL_TEST_SCALE, at most `full`."""
+    """`full` with SEAWALL_FULL=1, otherwise `short` times SEAWALL_TEST_SCALE, at most `full`."""
     if FULL:
         return full
     scaled = min(full, short * SCALE)
@@ -36,7 +36,7 @@ def let_pass(seconds, why):
 
 
 def stays_true(condition, seconds, what):
-    """For rules that say something does not happen: `condition()` holds at every look during `seconds`."""
+    """For rules that say that something does not happen: `condition()` holds at every look during `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert condition(), f"no longer true: {what}"

@@ -1,4 +1,4 @@
-"""The WAL and the wal-index (-shm) from outside: who holds which lock, and what an application leaves behind that dies.
+"""The WAL and the wal-index (-shm) from outside: which process holds which lock, and the files as a dying application leaves them.
 
 Everything happens in a process of its own: to close a descriptor of a -shm file drops the locks that SQLite holds on it
 in that process.
@@ -34,7 +34,7 @@ def in_own_process(*arguments):
 
 
 def holder(db, lock):
-    """The process that keeps others from taking `lock`; 0: nobody."""
+    """The process that keeps others from taking `lock`; 0: none does."""
     result = in_own_process("holder", db, lock)
     assert result.returncode == 0, result.stderr
     return int(result.stdout)
@@ -52,7 +52,7 @@ def freeze(process):
 
 
 def generation(db):
-    """(salts, last frame) of the generation that the header of the wal-index is of."""
+    """(salts, last frame) of the generation in the header of the wal-index."""
     result = in_own_process("generation", db, 0)
     assert result.returncode == 0, result.stderr
     salts, frames = result.stdout.split()
@@ -60,21 +60,21 @@ def generation(db):
 
 
 def salts_in_wal(db):
-    """Salts of the generation whose header the WAL file has; none where it has none."""
+    """The salts in the header of the WAL file; none if the file has no header."""
     with open(f"{db}-wal", "rb") as file:
         return file.read(32)[16:24]
 
 
 def tear(db, copy):
-    """Leaves copy 0 or 1 of the header damaged, as an application does that is killed while it writes it: under the
-    write lock, which the kernel then frees."""
+    """Damages copy 0 or 1 of the header, as an application does that is killed while it writes it: under the write lock, which
+    the kernel then frees."""
     result = in_own_process("tear", db, copy)
     assert result.returncode == -signal.SIGKILL, result.stderr
 
 
 def grow(db, pages):
-    """Commits, as an application that dies before it could say so in the header, a growth by `pages` free pages of
-    which only the first, the trunk of the free list, is written. The free list must be empty."""
+    """Writes the frames of a commit, as an application that dies before it writes the header. The commit adds `pages` free pages;
+    only the first of them, the trunk of the free list, is written. The free list must be empty."""
     result = in_own_process("grow", db, pages)
     assert result.returncode == -signal.SIGKILL, result.stderr
 
