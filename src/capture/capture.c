@@ -64,7 +64,7 @@ static int need_chunk(struct capture *c, size_t bytes, struct err *e)
     return 0;
 }
 
-/* P4 and P5 rest on it: every page has an entry, so the map is the database after T. */
+/* Every page has an entry. So the map is the database after T, and its checksum is that of the database. */
 static void assert_whole(const struct capture *c)
 {
     INVARIANT(map_is_complete(&c->state->map), "txid %" PRIu64 ": %u of %u pages are known", c->txid,
@@ -86,7 +86,7 @@ bool capture_is_current(const struct capture *c, const struct wal_index_header *
 
 void capture_note_reset(struct capture *c, const struct wal_index_header *header)
 {
-    assert(header->mx_frame == 0);
+    assert(header->mx_frame == 0 && c->proven);
     if (c->pos.frame > 0)
         c->pos_before_reset = c->pos;
     c->pos = wal_index_pos(header);
@@ -96,6 +96,7 @@ void capture_note_reset(struct capture *c, const struct wal_index_header *header
 
 void capture_commit_state(struct capture *c)
 {
+    INVARIANT(c->proven, "txid %" PRIu64 ": the map is not proven", c->txid);
     struct state_position position = {.txid = c->txid,
                                       .pos = c->pos,
                                       .pos_before_reset = c->pos_before_reset,
@@ -112,8 +113,7 @@ struct commit_record capture_record(const struct capture *c)
         .txid = c->txid, .time_ms = c->time_ms, .pages = c->state->map.pages, .checksum = c->state->map.checksum};
 }
 
-/* The wal-index does not know the page size before the first frame after a recovery; the database header does. 0: no database yet.
- */
+/* Between a recovery and the next frame the wal-index does not know the page size. Then the database header does. */
 static int page_size_of(struct capture *c, const struct wal_index_header *target, uint32_t *ret_page_size,
                         struct err *e)
 {
@@ -125,14 +125,14 @@ static int page_size_of(struct capture *c, const struct wal_index_header *target
         return -1;
     uint32_t page_size = sqlite_file_page_size(header);
     if (page_size == 0)
-        page_size = 4096; /* an empty file: whatever SQLite makes of it, it has no page yet */
+        page_size = 4096; /* an empty file: it has no page yet, so any size will do */
     if (!page_size_valid(page_size))
-        return err_set(e, ERR_CORRUPT, 0, "the database header gives a page size of %u", page_size);
+        return err_set(e, ERR_CORRUPT, 0, "the database header has an invalid page size: %u", page_size);
     *ret_page_size = page_size;
     return 0;
 }
 
-/* Moves to the generation that `target` is of, if that continues T. False: it does not. */
+/* If the generation of `target` continues T, moves the position into it. False: it does not continue T. */
 static bool follow_generation(struct capture *c, const struct wal_index_header *target)
 {
     struct wal_pos *pos = &c->pos;
@@ -143,7 +143,7 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
     if (pos->frame != 0)
         return false;
     const struct wal_pos *before = &c->pos_before_reset;
-    if (before->frame > 0 && same_salt(before->salt, target->salt)) { /* its bytes came back after a crash */
+    if (before->frame > 0 && same_salt(before->salt, target->salt)) { /* its bytes came back with a crash */
         if (target->mx_frame < before->frame)
             return false;
         *pos = *before;
@@ -152,7 +152,7 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
     }
     if (!c->watch->unbroken && RULE(unbroken))
         return false;
-    memcpy(pos->salt, target->salt, WAL_SALT_BYTES); /* the first writer after a reset drew new ones */
+    memcpy(pos->salt, target->salt, WAL_SALT_BYTES); /* the first writer after our reset drew new ones */
     c->reader_ready = false;
     return true;
 }
@@ -176,7 +176,7 @@ static int ready_reader(struct capture *c, struct err *e)
     return 0;
 }
 
-/* The frame at pos still has the checksum that was captured. */
+/* Does the frame at the position still have the checksum that was captured? */
 static int frame_at_pos_is_ours(struct capture *c, bool *ret_ours, struct err *e)
 {
     uint8_t bytes[WAL_FRAME_HEADER_BYTES];
@@ -195,6 +195,7 @@ int capture_resume(struct capture *c, struct err *e)
     struct wal_index_header header;
     uint32_t page_size = 0;
     bool ours = true;
+    assert(watch_is_open(c->watch) && !c->watch->rollback);
     c->proven = false;
     if (!watch_header(c->watch, &header) || c->state->map.pages == 0)
         return 0;
@@ -221,12 +222,13 @@ static uint32_t frames_per_chunk(uint32_t page_size)
     return n ? n : 1;
 }
 
-/* Reads frames from the reader's position on, proves each and hands it to `fn` until frame `to`, or until fn sets *stop. */
+/* Reads frames from the reader's position up to frame `to`, proves each and gives it to `fn`. Ends early when fn
+ * sets *stop. */
 typedef int frame_fn(void *context, const struct wal_frame *frame, bool *stop, struct err *e);
 
-static int each_frame(struct capture *c, struct wal_reader *reader, uint32_t to, frame_fn *fn, void *context,
-                      struct err *e)
+static int each_frame(struct capture *c, uint32_t to, frame_fn *fn, void *context, struct err *e)
 {
+    struct wal_reader *reader = &c->reader;
     uint32_t page_size = reader->page_size, step = frames_per_chunk(page_size);
     size_t frame_bytes = WAL_FRAME_HEADER_BYTES + page_size;
     bool stop = false;
@@ -253,7 +255,7 @@ static int index_one(void *context, const struct wal_frame *frame, bool *stop, s
     return frame_index_set(&c->frames, frame->pgno, frame->number, e);
 }
 
-/* Proves the generation from its first frame to `to` and fills the frame index; leaves the reader behind `to`. */
+/* Proves the generation from its first frame to `to` and fills the frame index. Leaves the reader behind `to`. */
 static int index_frames(struct capture *c, uint32_t to, struct err *e)
 {
     struct wal_header header;
@@ -264,7 +266,7 @@ static int index_frames(struct capture *c, uint32_t to, struct err *e)
     if (read_wal_header(c, &header, e))
         return -1;
     wal_reader_start(&c->reader, &header);
-    if (each_frame(c, &c->reader, to, index_one, c, e))
+    if (each_frame(c, to, index_one, c, e))
         return -1;
     c->reader_ready = true;
     return 0;
@@ -276,6 +278,7 @@ int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *o
 {
     uint32_t page_size = c->state->map.page_size;
     uint32_t in_wal = 0;
+    assert(first >= 1 && n <= UINT32_MAX - first && page_size_valid(page_size));
     for (uint32_t i = 0; i < n; i++)
         in_wal += frame_index_get(&c->frames, first + i) != 0;
     if (in_wal < n && watch_read_db(c->watch, out, (size_t)n * page_size, (uint64_t)(first - 1) * page_size, e))
@@ -292,18 +295,29 @@ int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *o
     return 0;
 }
 
-/* The version of a page that the map knows, from the cache, the WAL or the database file. NULL in *ret_page: not found there any
- * more. */
-static int old_version(struct capture *c, uint32_t pgno, struct map_entry entry, uint8_t *room,
-                       const uint8_t **ret_page, struct err *e)
+/* ---- commits */
+
+struct pass {
+    struct capture *capture;
+    struct batch *batch; /* NULL: only the map follows */
+    bool in_commit;
+    uint32_t old_pages;          /* size of the database before the commit */
+    bool large;                  /* the commit was too large for the batch */
+    uint8_t room[PAGE_SIZE_MAX]; /* for the version before */
+};
+
+/* Finds the version of a page that the map knows: in the cache, in the WAL or in the database file. *ret_page
+ * NULL: it is in none of them any more. */
+static int old_version(struct pass *p, uint32_t pgno, struct map_entry entry, const uint8_t **ret_page, struct err *e)
 {
+    struct capture *c = p->capture;
     uint32_t page_size = c->state->map.page_size;
     *ret_page = NULL;
     if (entry.txid == 0)
         return 0;
-    if (entry.hash == 0) { /* zeros, whatever the file shows */
-        memset(room, 0, page_size);
-        *ret_page = room;
+    if (entry.hash == 0) { /* zeros, even if the file has old bytes there */
+        memset(p->room, 0, page_size);
+        *ret_page = p->room;
         return 0;
     }
     const uint8_t *cached = c->cache ? page_cache_get(c->cache, pgno, entry.hash) : NULL;
@@ -311,39 +325,28 @@ static int old_version(struct capture *c, uint32_t pgno, struct map_entry entry,
         *ret_page = cached;
         return 0;
     }
-    if (capture_read_pages(c, pgno, 1, room, e))
+    if (capture_read_pages(c, pgno, 1, p->room, e))
         return -1;
-    if (page_hash(pgno, room, page_size) == entry.hash)
-        *ret_page = room;
+    if (page_hash(pgno, p->room, page_size) == entry.hash)
+        *ret_page = p->room;
     return 0;
 }
 
-/* ---- commits */
-
-struct pass {
-    struct capture *capture;
-    struct batch *batch; /* NULL: the map alone */
-    bool in_commit;
-    uint32_t old_pages; /* size of the database before the commit */
-    bool large;
-    uint8_t room[PAGE_SIZE_MAX];
-};
-
-static int begin_commit(struct pass *p)
+static void begin_commit(struct pass *p)
 {
     p->in_commit = true;
     p->old_pages = p->capture->state->map.pages;
     if (p->batch)
         batch_begin_commit(p->batch);
-    return 0;
 }
 
-/* How the new version is best stored: as what differs from the one before, where that is known. */
-static struct version describe_version(const struct wal_frame *frame, uint64_t txid, uint64_t hash,
-                                       struct map_entry before, const uint8_t *old, uint32_t page_size)
+/* Stores a new version as a patch if the version before (`old`) is known and the difference is small. */
+static struct version describe_version(const struct wal_frame *frame, struct map_entry now, struct map_entry before,
+                                       const uint8_t *old, uint32_t page_size)
 {
-    struct version v = {.pgno = frame->pgno, .txid = txid, .hash = hash, .kind = hash ? VERSION_IMAGE : VERSION_ZERO};
-    if (hash == 0 || !old)
+    struct version v = {
+        .pgno = frame->pgno, .txid = now.txid, .hash = now.hash, .kind = now.hash ? VERSION_IMAGE : VERSION_ZERO};
+    if (now.hash == 0 || !old)
         return v;
     uint64_t mask = patch_diff(old, frame->page, page_size);
     if (mask != 0 && __builtin_popcountll(mask) <= PATCH_GRANULES_WORTH) {
@@ -366,14 +369,14 @@ static int add_frame(struct pass *p, const struct wal_frame *frame, struct err *
         return -1;
     struct map_entry before = map_get(map, frame->pgno);
     struct map_entry now = {.hash = page_hash(frame->pgno, frame->page, map->page_size), .txid = txid};
-    bool again = before.txid == txid; /* an old SQLite that spilled the page twice */
+    bool again = before.txid == txid; /* old versions of SQLite can write a page twice in one commit */
     bool unchanged = before.txid != 0 && before.hash == now.hash;
     if (p->batch && !unchanged) {
         if (again)
             batch_forget(p->batch, frame->pgno);
-        else if (old_version(c, frame->pgno, before, p->room, &old, e))
+        else if (old_version(p, frame->pgno, before, &old, e))
             return -1;
-        struct version v = describe_version(frame, txid, now.hash, before, old, map->page_size);
+        struct version v = describe_version(frame, now, before, old, map->page_size);
         if (c->dirty)
             dirty_note(c->dirty, &v);
         if (batch_add(p->batch, &v, frame->page, e))
@@ -386,7 +389,8 @@ static int add_frame(struct pass *p, const struct wal_frame *frame, struct err *
     return frame_index_set(&c->frames, frame->pgno, frame->number, e);
 }
 
-/* Pages that the database grew over but nobody wrote (SQLite skips free-list leaves) are zeros by decree. */
+/* The database can grow over pages that nobody wrote: SQLite skips leaves of the free list. These pages count as
+ * zeros. */
 static int add_zero_growth(struct pass *p, uint64_t txid, struct err *e)
 {
     struct map *map = &p->capture->state->map;
@@ -427,8 +431,8 @@ static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *p
 static int capture_frame(void *context, const struct wal_frame *frame, bool *stop, struct err *e)
 {
     struct pass *p = context;
-    if (!p->in_commit && begin_commit(p))
-        return -1;
+    if (!p->in_commit)
+        begin_commit(p);
     if (add_frame(p, frame, e))
         return -1;
     if (frame->db_pages == 0)
@@ -442,6 +446,7 @@ static int capture_frame(void *context, const struct wal_frame *frame, bool *sto
 int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch,
                  enum capture_end *ret_end, struct err *e)
 {
+    assert(!batch || (batch->first == c->txid + 1 && batch->record_count == 0));
     *ret_end = CAPTURE_GAP;
     bool other_size = target->mx_frame > 0 && target->page_size != c->state->map.page_size;
     if (!c->proven || other_size || !follow_generation(c, target)) {
@@ -452,9 +457,9 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
     if (target->mx_frame == c->pos.frame)
         return 0;
     if (!c->cache)
-        c->cache = page_cache_new(target->page_size); /* without one it is only slower */
+        c->cache = page_cache_new(target->page_size); /* without a cache capture is only slower */
     if (!c->dirty)
-        c->dirty = dirty_new(); /* without it compacted segments hold images */
+        c->dirty = dirty_new(); /* without it compacted segments hold only images */
     struct pass *p = calloc(1, sizeof *p);
     if (!p)
         return err_nomem(e, sizeof *p);
@@ -462,7 +467,7 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
     p->batch = batch;
     int rc = ready_reader(c, e);
     if (rc == 0)
-        rc = each_frame(c, &c->reader, target->mx_frame, capture_frame, p, e);
+        rc = each_frame(c, target->mx_frame, capture_frame, p, e);
     if (rc == 0 && p->in_commit)
         rc = err_set(e, ERR_CORRUPT, 0, "the WAL ends in the middle of a commit at frame %u", target->mx_frame);
     if (p->large)
@@ -473,8 +478,10 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
         batch_abort_commit(batch);
     free(p);
     if (rc) {
-        c->proven = false;                             /* the map may be half-way: only a resync makes it whole */
-        state_lose_map(c->state, c->txid, c->time_ms); /* the whole commits before it are being shipped */
+        /* The map may have half of a commit; only a resync mends it. The commits before it are whole and will be
+         * shipped. */
+        c->proven = false;
+        state_lose_map(c->state, c->txid, c->time_ms);
         *ret_end = CAPTURE_GAP;
         return e->code == ERR_CORRUPT ? 0 : -1;
     }
@@ -485,7 +492,7 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
 
 /* ---- resync */
 
-/* Size of the database under the watch: from the WAL if it has a commit, otherwise from the database file. */
+/* The size of the database under the watch: from the WAL if it has a commit, otherwise from the database file. */
 static int database_pages(struct capture *c, const struct wal_index_header *target, uint32_t page_size,
                           uint32_t *ret_pages, struct err *e)
 {
@@ -502,7 +509,7 @@ static int database_pages(struct capture *c, const struct wal_index_header *targ
     if (sqlite_file_decode(header, &file) && file.pages > 0 && file.pages <= pages)
         pages = file.pages;
     if (pages > UINT32_MAX - 1)
-        return err_set(e, ERR_LIMIT, 0, "database of %llu pages", (unsigned long long)pages);
+        return err_set(e, ERR_LIMIT, 0, "a database of %llu pages is too large", (unsigned long long)pages);
     *ret_pages = (uint32_t)pages;
     return 0;
 }
@@ -510,20 +517,21 @@ static int database_pages(struct capture *c, const struct wal_index_header *targ
 struct resync {
     const struct capture_reference *references;
     size_t count;
-    const struct map
-        *known; /* what the pages were before: the local map, or (that lost) the one of the newest replica, or NULL */
-    bool lost;  /* the map was lost before the start: no replica relies on it that is not among the references */
-    uint64_t txid; /* n */
-    struct map *fresh;
+    const struct map *known; /* the local map; if that was lost, the one of the newest replica; NULL: none */
+    bool lost;               /* see resync_request */
+    uint64_t txid;           /* of pages that differ: newer than T and than every head */
+    struct map *fresh;       /* the result */
     struct resync_result result;
 };
 
-/* What a replica holds of a page. Pages of another size are other pages: it holds none of ours. */
+/* The entry of a page in a replica. A replica with another page size holds none of our pages. */
 static struct map_entry their_entry(const struct resync *r, const struct capture_reference *ref, uint32_t pgno)
 {
     return ref->map && ref->map->page_size == r->fresh->page_size ? map_get(ref->map, pgno) : (struct map_entry){0, 0};
 }
 
+/* May the page keep the entry that is known? If its hash is unchanged, and each reference either will get the
+ * entry or has it. */
 static bool may_keep(const struct resync *r, struct map_entry entry, uint64_t hash, uint32_t pgno)
 {
     if (entry.txid == 0 || entry.hash != hash)
@@ -538,7 +546,7 @@ static bool may_keep(const struct resync *r, struct map_entry entry, uint64_t ha
     return true;
 }
 
-/* What a comparison has to leave behind for each replica that was compared with. */
+/* After the comparison each reference either will get the page, because it is newer than its head, or has it. */
 static void assert_sendable(const struct resync *r, uint32_t pgno, struct map_entry entry)
 {
     for (size_t i = 0; i < r->count; i++) {
@@ -571,8 +579,8 @@ static int compare_pages(struct capture *c, struct resync *r, uint32_t pages, st
                 r->result.differing++;
             }
             assert_sendable(r, pgno, entry);
-            r->result.changed |=
-                entry.txid > c->txid; /* of a commit whose capture failed half-way: it counts from here */
+            /* A page of a commit whose capture failed half-way: with the new txid it becomes part of a state. */
+            r->result.changed |= entry.txid > c->txid;
             map_set(r->fresh, pgno, entry);
         }
         if (first > UINT32_MAX - step)
@@ -599,14 +607,14 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     uint32_t pages = 0, page_size = 0, old_pages = map->pages;
     if (page_size_of(c, target, &page_size, e))
         return -1;
-    if (map->page_size != page_size) { /* nothing that is known means anything */
+    if (map->page_size != page_size) { /* then the map says nothing about these pages */
         map_clear(map);
         map->page_size = page_size;
     }
     if (index_frames(c, target->mx_frame, e) || database_pages(c, target, page_size, &pages, e))
         return -1;
     r->known = map->pages > 0 ? map : r->lost ? newest_reference(r, page_size) : NULL;
-    if (map->pages == 0) /* nothing there that could be lost: no second map in memory */
+    if (map->pages == 0) /* nothing to lose: no second map is needed */
         r->fresh = map;
     r->fresh->page_size = page_size;
     if (map_resize(r->fresh, pages, e) || compare_pages(c, r, pages, e)) {
@@ -626,22 +634,27 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     return 0;
 }
 
-int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
-                   size_t count, bool lost, struct resync_result *ret_result, struct err *e)
+int capture_resync(struct capture *c, const struct wal_index_header *target, const struct resync_request *request,
+                   struct resync_result *ret_result, struct err *e)
 {
     struct map fresh;
-    struct resync r = {.references = references, .count = count, .lost = lost, .txid = c->txid, .fresh = &fresh};
+    struct resync r = {.references = request->references,
+                       .count = request->reference_count,
+                       .lost = request->lost,
+                       .txid = c->txid,
+                       .fresh = &fresh};
     map_init_memory(&fresh, target->page_size);
-    for (size_t i = 0; i < count; i++) {
-        if (references[i].head_txid > r.txid)
-            r.txid = references[i].head_txid;
-        if (references[i].head_time_ms > c->time_ms)
-            c->time_ms = references[i].head_time_ms;
+    for (size_t i = 0; i < r.count; i++) {
+        if (r.references[i].head_txid > r.txid)
+            r.txid = r.references[i].head_txid;
+        if (r.references[i].head_time_ms > c->time_ms)
+            c->time_ms = r.references[i].head_time_ms;
     }
     r.txid++;
+    assert(watch_is_open(c->watch) && c->watch->frozen_fd < 0);
     page_cache_free(c->cache);
     c->cache = NULL;
-    if (c->dirty && RULE(mask_drop)) /* a commit that was captured half-way may have left something there */
+    if (c->dirty && RULE(mask_drop)) /* a commit that was captured half-way may have left masks in it */
         dirty_clear(c->dirty);
     c->proven = false;
     int rc = resync_under(c, target, &r, e);

@@ -1,12 +1,18 @@
-/* capture/capture.h - committed frames of the WAL become versions of pages; the page map follows.
+/* capture/capture.h - turns the committed frames of the WAL into versions of pages, and keeps the page map up to
+ * date.
  *
- * Nothing is captured beyond the mxFrame of a consistent wal-index header, and only what is proven to continue the position: salts,
- * frame number and cumulative checksum. What continues it:
- *   - the same generation, further on;
- *   - after a reset of ours, the new generation. Its first writer may draw new salts: while the watch was held without a break
- *     nobody else can have reset the log;
- *   - after a crash, the generation before the reset, whose bytes were still in the file: at exactly the position where it ended.
- * Anything else is a gap: capture_resync reads every page and compares hashes. */
+ * The position is where in the WAL the newest captured commit T ends. Nothing beyond the mxFrame of a consistent
+ * wal-index header is captured, and only frames that provably continue the position: by salts, frame number and
+ * cumulative checksum. Three things can continue it:
+ *   - The same WAL generation, further on.
+ *   - After a reset of ours, the new generation. Its first writer may draw new salts. While the watch was held
+ *     without a break nobody else can have reset the WAL, so the new salts are accepted.
+ *   - After a crash, the generation before the reset, whose bytes were still in the file: from exactly the
+ *     position where it ended.
+ * Anything else is a gap. Then capture_resync must read every page and compare hashes.
+ *
+ * All functions belong to the local job. Exception: capture_is_current and capture_record, between two runs of the
+ * job. */
 #ifndef SEAWALL_CAPTURE_CAPTURE_H
 #define SEAWALL_CAPTURE_CAPTURE_H
 
@@ -18,77 +24,92 @@
 
 #include <stdatomic.h>
 
-struct page_cache; /* newest images of pages that changed lately: what the next version is compared with */
-struct dirty;      /* what changed in pages lately: for compacted segments */
+struct page_cache; /* newest images of pages that changed lately: the next version is compared with them */
+struct dirty;      /* what changed in a page lately: for compacted segments */
 
 struct capture {
     struct watch *watch; /* borrowed */
-    struct state *state; /* borrowed: the map is written here */
-    uint64_t txid;       /* T: newest captured commit */
+    struct state *state; /* borrowed: the page map is changed here */
+    uint64_t txid;       /* T: the newest captured commit */
     int64_t time_ms;     /* of its record */
-    uint32_t
-        commits; /* captured so far: `change` of the wal-index has grown by as many at least, if nobody recovered it */
-    struct wal_pos pos, pos_before_reset;
-    bool proven;              /* pos is known to lead to T; false: resync */
-    struct wal_reader reader; /* valid with reader_ready */
+    uint32_t commits;    /* captured so far: at most what `change` of the wal-index grew by, if it was not recovered */
+    struct wal_pos pos;  /* where T ends */
+    struct wal_pos pos_before_reset; /* where the generation before ended */
+    bool proven;                     /* `pos` and the map are those of T; false: capture_resync is needed */
+    struct wal_reader reader;        /* valid if `reader_ready` */
     bool reader_ready;
-    struct frame_index frames; /* of the current generation up to pos */
-    struct page_cache *cache;
-    struct dirty *dirty;   /* made when it is needed; NULL: nothing is known */
-    atomic_llong *beat_ms; /* borrowed, may be NULL: the time of the last progress, for a watchdog */
-    uint8_t *chunk;        /* of frames being read */
-    size_t chunk_cap;      /* bytes */
+    struct frame_index frames; /* of the current generation up to `pos` */
+    struct page_cache *cache;  /* NULL: none yet, or out of memory */
+    struct dirty *dirty;       /* NULL: none yet, or out of memory; then no changes are known */
+    atomic_llong *beat_ms;     /* when progress was last made, for a watchdog; borrowed, may be NULL */
+    uint8_t *chunk;            /* frames that are being read; owned */
+    size_t chunk_cap;          /* bytes */
 };
 
+/* Starts at the position of the state file. Nothing is proven yet. `watch` and `state` must outlive the capture. */
 void capture_init(struct capture *c, struct watch *watch, struct state *state);
 void capture_release(struct capture *c);
 
-/* After watch_open: is the position of the state file a proof for what the WAL holds now? Sets `proven`. */
+/* Does the WAL still continue the position of the state file? `proven` is the answer. Before: the watch was just
+ * opened, in WAL mode. ERR_IO, ERR_SQLITE, ERR_NOMEM. */
 int capture_resume(struct capture *c, struct err *e) MUST_CHECK;
 
 enum capture_end {
-    CAPTURE_DONE,  /* everything up to `target` */
-    CAPTURE_MORE,  /* the batch is full: come again */
-    CAPTURE_LARGE, /* the last commit was too large for the batch: T has no versions */
-    CAPTURE_GAP,   /* what is there does not continue T: resync */
+    CAPTURE_DONE,  /* everything up to `target` is captured */
+    CAPTURE_MORE,  /* the batch is full: call again with a new one */
+    CAPTURE_LARGE, /* the last commit was too large for a batch: the map follows, but T has no versions */
+    CAPTURE_GAP,   /* the WAL does not continue the position: capture_resync is needed */
 };
 
-/* Captures commits up to the header `target`. `batch` NULL: only the map follows, versions are not kept.
- * ERR_IO, ERR_NOMEM: the map may be half-way; `proven` is false then. */
+/* Captures whole commits up to the header `target`. `batch` NULL: only the map follows, and no versions are kept.
+ * `batch` must be empty and begin with the txid T + 1. Damaged frames are CAPTURE_GAP.
+ * ERR_SQLITE, ERR_IO, ERR_NOMEM: a commit may be captured by half. Then `proven` is false. The whole commits
+ * before it are in the batch. */
 int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch,
                  enum capture_end *ret_end, struct err *e) MUST_CHECK;
 
-/* A reference for resync: what a replica holds at its head. */
+/* What a replica holds at its head. */
 struct capture_reference {
     uint64_t head_txid;
-    int64_t head_time_ms;  /* commit times never fall within a replica */
-    const struct map *map; /* NULL: not known, or nothing */
+    int64_t head_time_ms;  /* of its newest commit: times never fall within a replica */
+    const struct map *map; /* of the replica at its head; borrowed. NULL: not known, or the replica holds nothing */
+};
+
+struct resync_request {
+    const struct capture_reference *references; /* replicas to compare with; borrowed */
+    size_t reference_count;
+    bool lost; /* the map was lost before this start, so no replica relies on it except the references */
 };
 
 struct resync_result {
     bool changed;       /* a new txid was used */
     uint32_t pages;     /* that were compared */
-    uint32_t differing; /* of these: not what was known locally, or not what each reference holds */
+    uint32_t differing; /* of these: not as the map says, or not as each reference holds them */
 };
 
-/* `lost`: the map was lost before this start, so that no replica relies on it but those that are compared with.
- * Reads all pages under the watch and compares hashes with the local map and with the references. Afterwards for each reference: an
- * entry is newer than its head, or is what it has. */
-int capture_resync(struct capture *c, const struct wal_index_header *target, const struct capture_reference *references,
-                   size_t count, bool lost, struct resync_result *ret_result, struct err *e) MUST_CHECK;
+/* Reads all pages under the watch and compares their hashes with the map and with the references. Before: the
+ * watch is active, or the database is held still, and `target` is a consistent header. Afterwards `proven` is
+ * true, and for each reference: an entry of the map is newer than its head, or equals its entry. On error nothing
+ * is proven. ERR_SQLITE, ERR_IO, ERR_NOMEM, ERR_CORRUPT, ERR_LIMIT. */
+int capture_resync(struct capture *c, const struct wal_index_header *target, const struct resync_request *request,
+                   struct resync_result *ret_result, struct err *e) MUST_CHECK;
 
-/* The WAL was reset at the captured position by us. `header` is the one after it. */
+/* We reset the WAL exactly at the captured position. `header` is the one after the reset; its mx_frame is 0. */
 void capture_note_reset(struct capture *c, const struct wal_index_header *header);
 
-/* True if the header says exactly what was captured. */
+/* Is everything up to this header captured, and nothing else? */
 bool capture_is_current(const struct capture *c, const struct wal_index_header *header);
 
-/* Reads n pages from `first` on as of T, from WAL and database file. `out`: n * page_size bytes. Not checked against the map. */
+/* Reads n pages from `first` on, as of T, from the WAL and the database file, into `out` (n * page_size bytes).
+ * The pages are not checked against the map. Before: first >= 1, and the pages are part of the database.
+ * ERR_SQLITE, ERR_IO, ERR_CORRUPT. */
 int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *out, struct err *e) MUST_CHECK;
 
-/* Makes T and pos the state file's newest whole state. */
+/* Records T, the position and the stamp of the database file in the state file. Before: `proven`. */
 void capture_commit_state(struct capture *c);
-void capture_shrink(struct capture *c); /* at rest: gives caches back */
+
+/* Frees caches. They are made again when they are needed. */
+void capture_shrink(struct capture *c);
 
 struct commit_record capture_record(const struct capture *c); /* of T */
 

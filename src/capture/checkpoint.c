@@ -3,17 +3,18 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <sched.h>
 
-#define UNDER_LOCK_FRAMES_MAX 8000 /* that are captured while nobody can commit: some tens of milliseconds */
+#define UNDER_LOCK_FRAMES_MAX 8000 /* frames captured under the write lock: some tens of milliseconds */
 #define PASSES_MAX 8
-#define REMAINING_FRAMES 300 /* left to TRUNCATE, under the write lock: a few milliseconds */
-#define WRITE_WAIT_MS 100    /* for a gap between two commits; nobody is blocked meanwhile */
+#define REMAINING_FRAMES 300 /* frames left to TRUNCATE, under the write lock: a few milliseconds */
+#define WRITE_WAIT_MS 100    /* how long to wait for a gap between two commits; blocks nobody */
 #define RETAKE_NS (20 * INT64_C(1000000))
 #define REST_READER_WAIT_MS 5
 #define CUT_AT_ONCE_BYTES (4 << 20)
 #define CUT_STEP_BYTES (4 << 20)
-#define HEADER_TRIES 50 /* of 20 us: a writer needs nanoseconds between the two copies */
+#define HEADER_TRIES 50 /* 20 us apart; a writer needs nanoseconds between the two copies */
 
 bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_header)
 {
@@ -34,7 +35,7 @@ void checkpoint_stamp(struct checkpoint *k)
     watch_stamp_db(k->watch);
 }
 
-/* Since the stamp. A recovery sets nBackfill and the change counter to 0. */
+/* Was the wal-index recovered since the stamp? A recovery sets nBackfill and the change counter to 0. */
 static bool recovered(const struct checkpoint *k)
 {
     struct wal_index_header header;
@@ -43,8 +44,8 @@ static bool recovered(const struct checkpoint *k)
     return (int32_t)(header.change - k->capture->commits - k->stamped_change) < 0;
 }
 
-/* The database file changes only by checkpoints, and each of them moves nBackfill or (at a reset) sets it to 0. After a recovery
- * that tells nothing until the next stamp. */
+/* Only checkpoints change the database file, and each of them moves nBackfill, or sets it to 0 at a reset. So a
+ * changed file is ours if nBackfill changed. After a recovery nBackfill proves nothing until the next stamp. */
 bool checkpoint_files_ours(const struct checkpoint *k)
 {
     if (!watch_files_are_ours(k->watch))
@@ -53,17 +54,17 @@ bool checkpoint_files_ours(const struct checkpoint *k)
            recovered(k);
 }
 
-/* ---- TRUNCATE, from inside */
+/* ---- inside TRUNCATE */
 
 struct truncation {
     struct checkpoint *checkpoint;
     enum checkpoint_kind kind;
-    int64_t deadline_ns;    /* of the busy handler */
-    int64_t reader_wait_ns; /* once the write lock is held */
+    int64_t deadline_ns; /* the busy handler gives up then */
+
     int64_t write_taken_ns;
     bool write_held, slot0_held, give_up, reset;
-    bool cut;    /* the file is to be cut when the lock has been dropped */
-    bool failed; /* `error` says why the capture failed */
+    bool cut;    /* truncate the file in steps after the write lock was given back */
+    bool failed; /* the capture failed; `error` says why */
     struct err error;
 };
 
@@ -86,7 +87,7 @@ static int64_t reader_wait_ns(const struct checkpoint *k, enum checkpoint_kind k
     return ms * 1000000;
 }
 
-/* SQLite asks whether to try a lock once more. */
+/* SQLite's busy handler: should it try a lock once more? */
 static int keep_waiting(void *context, int count)
 {
     struct truncation *t = context;
@@ -94,13 +95,13 @@ static int keep_waiting(void *context, int count)
     if (t->give_up || clock_mono_ns() >= t->deadline_ns)
         return 0;
     if (t->write_held)
-        sched_yield(); /* for milliseconds at most: back-to-back readers leave gaps of microseconds, which a sleep would miss */
+        sched_yield(); /* for a few ms; a sleep would miss the gaps of us that back-to-back readers leave */
     else
         clock_sleep_us(100);
     return 1;
 }
 
-/* An application's reader in slots from `first` on, other than where our watch is. */
+/* Does an application's reader hold a slot from `first` on? Our own watch does not count. */
 static bool foreign_readers(const struct watch *w, int first)
 {
     int own = w->active >= 0 ? w->reader[w->active].slot : -1;
@@ -122,23 +123,22 @@ static int capture_failed(struct truncation *t)
     return SQLITE_BUSY;
 }
 
-/* Nobody can commit now: what the header says is the end. */
+/* Nobody can commit now, so the commit in the header is the last one. */
 static int write_taken(void *context)
 {
     struct truncation *t = context;
     struct checkpoint *k = t->checkpoint;
     struct wal_index_header header;
+    assert(!t->write_held && k->watch->active >= 0);
     t->write_held = true;
     t->write_taken_ns = clock_mono_ns();
-    if (!watch_header(k->watch,
-                      &header)) { /* somebody died while writing it: whoever recovers needs the locks we hold */
+    if (!watch_header(k->watch, &header)) { /* a process died while writing it: its recovery needs the locks we hold */
         t->give_up = true;
         return SQLITE_BUSY;
     }
     bool far_behind =
         header.mx_frame > k->capture->pos.frame && header.mx_frame - k->capture->pos.frame > UNDER_LOCK_FRAMES_MAX;
-    if (far_behind &&
-        wal_bytes(k, header.mx_frame) < k->wal_limit) { /* a machine so slow that capture does not keep up */
+    if (far_behind && wal_bytes(k, header.mx_frame) < k->wal_limit) { /* capture does not keep up: a slow machine */
         t->give_up = true;
         return SQLITE_BUSY;
     }
@@ -162,7 +162,7 @@ static void drop_slot0(struct truncation *t)
     t->slot0_held = false;
 }
 
-/* A new watch, or the proof that nothing is missed ends here. */
+/* Begins a new watch. If that fails, others can reset the WAL unseen: nothing is proven any more. */
 static void watch_again(struct truncation *t)
 {
     struct watch *w = t->checkpoint->watch;
@@ -173,8 +173,9 @@ static void watch_again(struct truncation *t)
     }
 }
 
-/* Takes READ(1..4), which our own watch holds too, in the gap that back-to-back readers leave: microseconds. Nobody can reset the
- * log meanwhile, because we hold the write lock. */
+/* Takes READ(1..4) exclusively. Our own watch holds one of these locks, so it drops it for that moment. Back-to-back
+ * readers leave gaps of microseconds, which a transaction that ends and begins would miss. Nobody can reset the WAL
+ * meanwhile, because we hold the write lock. */
 static bool take_all_slots(struct watch *w)
 {
     watch_drop_lock(w);
@@ -182,9 +183,10 @@ static bool take_all_slots(struct watch *w)
         SQLITE_OK)
         return true;
     int64_t deadline = clock_mono_ns() + RETAKE_NS;
-    while (!watch_retake_lock(w)) { /* a reader holds the slot for the moment in which it moves the mark */
+    while (!watch_retake_lock(w)) { /* a reader holds the slot for the moment in which it sets the mark */
         if (clock_mono_ns() > deadline) {
-            watch_let_go(w); /* or it was stopped just then: take another slot, before the write lock is dropped */
+            watch_let_go(
+                w); /* that reader was stopped just then: the watch takes another slot before the write lock ends */
             break;
         }
         sched_yield();
@@ -198,12 +200,14 @@ static int take_reset_lock(void *context)
     struct checkpoint *k = t->checkpoint;
     struct watch *w = k->watch;
     struct wal_index_header header;
-    t->give_up = true; /* SQLite need not ask again */
-    /* SQLite may have recovered the header, and with it a commit, since we captured. */
+    assert(t->write_held && w->active >= 0);
+    t->give_up = true; /* SQLite must not ask again */
+    /* Since the capture SQLite may have recovered the header, and with it a commit. */
     if (!watch_header(w, &header) || !capture_is_current(k->capture, &header))
         return SQLITE_BUSY;
     do {
-        /* A reader in slot 0 that later writes would get SQLITE_BUSY_SNAPSHOT. While we hold it, new readers use the others. */
+        /* A reader in slot 0 that writes later would get SQLITE_BUSY_SNAPSHOT. While we hold slot 0, new readers use
+         * the other slots. */
         if (!t->slot0_held)
             t->slot0_held = seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1,
                                              SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) == SQLITE_OK;
@@ -261,10 +265,10 @@ static int before_truncate(void *context)
     return SEAWALL_FORWARD;
 }
 
-/* ---- a long file, cut in steps */
+/* ---- a long file is truncated in steps */
 
-/* One step under the write lock. True in *ret_more: there is more to cut. A writer that has begun ends it: the file is its again.
- */
+/* Truncates one step, under the write lock. *ret_more: the file is still not empty. If a writer has begun to use the
+ * WAL, nothing is truncated any more. */
 static int cut_step(struct checkpoint *k, bool first, bool *ret_more)
 {
     static const uint8_t no_header[WAL_HEADER_BYTES];
@@ -299,9 +303,9 @@ static int cut_log(struct checkpoint *k, struct err *e)
     for (bool first = true; more; first = false) {
         int rc = cut_step(k, first, &more);
         if ((rc & 0xff) == SQLITE_BUSY)
-            return 0; /* a writer came: the next rest */
+            return 0; /* a writer came: the next checkpoint at rest truncates the file */
         if (rc != SQLITE_OK)
-            return err_set(e, ERR_SQLITE, rc, "cut the WAL: %s", sqlite3_errstr(rc));
+            return err_set(e, ERR_SQLITE, rc, "truncate the WAL: %s", sqlite3_errstr(rc));
     }
     k->stats.truncations++;
     return 0;
@@ -327,7 +331,7 @@ static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum ch
         *e = t.error;
         return -1;
     }
-    if (t.reset) { /* whatever rc is: the log starts anew */
+    if (t.reset) { /* whatever rc is */
         k->stats.resets++;
         *ret_end = CHECKPOINT_RESET;
         return t.cut ? cut_log(k, e) : 0;
@@ -340,9 +344,9 @@ static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum ch
     return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
 }
 
-/* ---- from outside */
+/* ---- the checkpoint */
 
-/* Moves watch and capture to the newest commit; tells how many frames are not in the database file yet. */
+/* Moves the watch to the newest commit and captures up to it. */
 static int follow(struct checkpoint *k, struct wal_index_header *ret_header, struct err *e)
 {
     if (watch_begin_other(k->watch, e))
@@ -363,7 +367,7 @@ static uint32_t remaining(const struct checkpoint *k)
     return header.mx_frame > done ? header.mx_frame - done : 0;
 }
 
-/* ERR_BUSY: somebody else checkpoints or recovers. */
+/* Step 2 of the header. ERR_BUSY: another process checkpoints or recovers. */
 static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struct err *e)
 {
     uint32_t enough = kind == CHECKPOINT_LOAD ? REMAINING_FRAMES : 0, before = UINT32_MAX;
@@ -377,21 +381,23 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
             return err_set(e, ERR_BUSY, rc, "checkpoint: %s", sqlite3_errstr(rc));
         if (rc != SQLITE_OK)
             return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
-        /* While a writer goes on, PASSIVE copies but never syncs the database file: it is synced here, with no lock held. */
+        /* While a writer goes on, PASSIVE copies frames but does not sync the database file. Sync it here, without a
+         * lock. */
         if (kind == CHECKPOINT_LOAD && watch_sync_db(k->watch, e))
             return -1;
         uint32_t left = remaining(k);
-        if (left <= enough || (i >= 2 && left > before - before / 4)) /* enough, or the writer is as fast as we are */
+        if (left <= enough ||
+            (i >= 2 && left > before - before / 4)) /* few remain, or the writer is as fast as we are */
             break;
-        if (wal_bytes(k, header.mx_frame) >
-            k->wal_limit / 3) /* the rest with the write lock held: that slows the writer down */
+        if (wal_bytes(k, header.mx_frame) > k->wal_limit / 3) /* the rest under the write lock: the writer waits */
             break;
         before = left;
     }
     return 0;
 }
 
-/* A reader on an older commit, and no patience for it yet: don't bother the writers. */
+/* Would TRUNCATE fail, because a reader is in the way and the WAL is too short to wait for it? Then the writers are
+ * left alone. */
 static bool hopeless(const struct checkpoint *k, enum checkpoint_kind kind)
 {
     struct wal_index_header header;
@@ -403,8 +409,8 @@ static bool hopeless(const struct checkpoint *k, enum checkpoint_kind kind)
 
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
 {
-
     *ret_end = CHECKPOINT_BUSY;
+    assert(watch_is_open(k->watch) && !k->watch->rollback && !k->watch->truncate);
     bool kept_before = k->watch->keep;
     if (!watch_keep_lock(k->watch)) {
         k->stats.busy++;
@@ -422,9 +428,9 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
         rc = 0;
     }
     checkpoint_stamp(k);
-    if (k->capture->proven) /* otherwise the map may be half-way */
+    if (k->capture->proven) /* otherwise the map may be half changed */
         capture_commit_state(k->capture);
-    if (!kept_before || *ret_end == CHECKPOINT_RESET) /* a short log needs no lock; it is taken again when it grows */
+    if (!kept_before || *ret_end == CHECKPOINT_RESET) /* a short WAL needs no kept lock */
         watch_give_lock_back(k->watch);
     return rc;
 }

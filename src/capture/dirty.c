@@ -1,16 +1,17 @@
-/* capture/dirty.c - a table of sets of a few places each: a full set grows the table while that is allowed, and then gives up its
- * oldest page. */
+/* capture/dirty.c - a table of sets with a few places each. When a set is full the table grows. When the table may
+ * not grow, the set gives up the page that changed longest ago. */
 #include "capture/dirty.h"
 
 #include "base/trial.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SPANS 3
 #define PLACES 4 /* in a set */
 #define SETS_MIN 16u
-#define SETS_MAX SCALE(32768u, 16u) /* 10 MiB */
+#define SETS_MAX SCALE(32768u, 16u) /* 10 MiB; at it pages give way */
 
 struct span {
     uint64_t from, to, mask;
@@ -19,7 +20,7 @@ struct span {
 struct place {
     uint32_t pgno; /* 0: free */
     uint32_t count;
-    struct span spans[SPANS]; /* ascending, each from where the one before ends */
+    struct span spans[SPANS]; /* ascending; each begins where the one before ends */
 };
 
 struct dirty {
@@ -86,7 +87,7 @@ static struct place *place_to_use(const struct dirty *d, uint32_t pgno)
     return best;
 }
 
-/* Twice as many sets. Out of memory: it stays as it is. */
+/* Doubles the number of sets. Without memory nothing changes. */
 static void grow(struct dirty *d)
 {
     struct dirty larger = {.sets = 2 * d->sets};
@@ -117,10 +118,12 @@ static struct place *obtain(struct dirty *d, uint32_t pgno)
     return p;
 }
 
-/* Two neighbours become one: those that together are short, for their age. So the spans of a page that changes all the time grow
- * longer the older they are, and whatever a segment's range is, some span begins not much before it. */
+/* Makes one span of two neighbours: of those that are shortest together in relation to their age. So a page that
+ * changes all the time has longer spans the older they are, and for every range of a segment some span begins not
+ * much earlier. */
 static void join_two(struct place *p)
 {
+    assert(p->count >= 2);
     unsigned best = 0;
     double least = 2;
     for (unsigned i = 0; i + 1 < p->count; i++) {
@@ -139,6 +142,7 @@ static void join_two(struct place *p)
 
 void dirty_note(struct dirty *d, const struct version *v)
 {
+    assert(v->pgno >= 1 && (v->kind != VERSION_PATCH || v->from < v->txid));
     if (v->kind != VERSION_PATCH) {
         struct place *known = RULE(mask_drop) ? find(d, v->pgno) : NULL;
         if (known)

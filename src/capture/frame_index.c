@@ -1,11 +1,12 @@
 /* capture/frame_index.c */
 #include "capture/frame_index.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CAP_MIN 1024u
-#define CAP_KEPT (64u << 10) /* 512 KiB: what an ordinary WAL needs; more goes back at each reset */
+#define CAP_KEPT (64u << 10) /* 512 KiB, enough for an ordinary WAL; more is freed at each reset */
 
 void frame_index_release(struct frame_index *x)
 {
@@ -22,6 +23,7 @@ void frame_index_clear(struct frame_index *x)
     x->count = 0;
 }
 
+/* The slot of the page, or the free slot where it belongs. */
 static struct frame_slot *find(const struct frame_index *x, uint32_t pgno)
 {
     uint32_t i = (pgno * 2654435761u) & (x->cap - 1); /* Knuth's multiplicative hash */
@@ -49,6 +51,7 @@ static int grow(struct frame_index *x, struct err *e)
 
 int frame_index_set(struct frame_index *x, uint32_t pgno, uint32_t frame, struct err *e)
 {
+    assert(pgno >= 1 && frame >= 1);
     if ((uint64_t)4 * (x->count + 1) > (uint64_t)3 * x->cap && grow(x, e))
         return -1;
     struct frame_slot *slot = find(x, pgno);
@@ -62,5 +65,6 @@ int frame_index_set(struct frame_index *x, uint32_t pgno, uint32_t frame, struct
 
 uint32_t frame_index_get(const struct frame_index *x, uint32_t pgno)
 {
+    assert(pgno >= 1);
     return x->cap ? find(x, pgno)->frame : 0;
 }

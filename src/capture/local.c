@@ -7,21 +7,22 @@
 #include "base/trial.h"
 #include "capture/still.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TORN_LOOK_NS (10 * 1000000) /* two looks so far apart: nobody is writing the header, somebody died */
-#define QUIET_CHECK_NS                                                                                                 \
-    (500 * INT64_C(1000000)) /* after a pause as long as this the files are looked at before anything is captured */
+#define TORN_LOOK_NS (10 * 1000000)             /* a header that is torn for so long has no writer: a process died */
+#define QUIET_CHECK_NS (500 * INT64_C(1000000)) /* after such a pause between two runs the files are checked first */
 #define RETRY_MIN_NS (20 * INT64_C(1000000))
 #define RETRY_MAX_NS (1000 * INT64_C(1000000))
-#define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the log is longer than half of wal-limit */
-#define LOAD_FACTOR_NUM 5                          /* without a pause the log may grow to 5/2 of wal-target */
+#define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the WAL is longer than half of wal-limit */
+#define LOAD_FACTOR_NUM 5                          /* without a pause the WAL may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
-#define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* a catch-up may let so many commits wait in the WAL */
-#define ROOM_SHARE 2 /* waiting for replicas, the log may grow to this share of wal-limit; then versions are given up */
+#define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* frames that may wait in the WAL during a catch-up */
+/* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then versions are given up. */
+#define ROOM_SHARE 2
 
 int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
                struct err *e)
@@ -65,7 +66,7 @@ static void enter(struct local *l, enum local_state to)
     l->at = to;
 }
 
-/* What a capture or a checkpoint found may have ended the proof. */
+/* A capture or a checkpoint may have ended the proof. */
 static void note_proof(struct local *l)
 {
     if (!l->capture.proven && l->at >= LOCAL_FOLLOWING)
@@ -118,26 +119,25 @@ bool local_has_news(const struct local *l)
 
 /* ---- capture */
 
-static int add_batch(struct local *l, struct batch *b)
+static void add_batch(struct local *l, struct batch *b)
 {
     if (b->record_count == 0) {
         batch_free(b);
-        return 0;
+        return;
     }
     size_t bytes = batch_bytes(b);
     size_t *left = l->room > 0 ? &l->room : &l->reserve;
     *left = bytes < *left ? *left - bytes : 0;
     *l->batches_tail = b;
     l->batches_tail = &b->next;
-    return 0;
 }
 
 enum capture_urge {
-    CAPTURE_WITH_VERSIONS, /* stop when there is no more room for versions: the WAL keeps them */
-    CAPTURE_ALL,           /* a checkpoint needs it: go on without versions; replicas catch up from the database */
+    CAPTURE_WITH_VERSIONS, /* without room for versions stop: the WAL keeps them */
+    CAPTURE_ALL, /* for a checkpoint: without room go on without versions, and replicas catch up from the database */
 };
 
-/* Captures up to the header. *ret_end: DONE, MORE (no room), LARGE (stopped behind a large commit) or GAP. */
+/* Captures up to the header. *ret_end: DONE, MORE (no room), LARGE (stopped after a large commit) or GAP. */
 static int capture_up_to(struct local *l, const struct wal_index_header *header, enum capture_urge urge,
                          enum capture_end *ret_end, struct err *e)
 {
@@ -154,7 +154,7 @@ static int capture_up_to(struct local *l, const struct wal_index_header *header,
             return err_nomem(e, sizeof *b);
         int rc = capture_pass(&l->capture, header, b, ret_end, e);
         if (b)
-            add_batch(l, b); /* whole commits only; good even if something failed after them */
+            add_batch(l, b); /* also after an error: the commits in it are whole */
         l->commits_captured += l->capture.txid - txid_before;
         if (l->capture.pos.frame > frame_before)
             l->frames_captured += l->capture.pos.frame - frame_before;
@@ -180,8 +180,8 @@ static int capture_for_checkpoint(void *context, const struct wal_index_header *
 
 /* ---- opening */
 
-/* At start: the database file is the one, with the size and time, that it was when the position was recorded. Somebody may have put
- * another there. */
+/* At the start: is the database file the one that it was when the position was recorded, with the same size and
+ * time? */
 static bool files_as_left(const struct local *l)
 {
     struct state_position left = state_position(&l->state);
@@ -220,10 +220,9 @@ static int open_watch(struct local *l, struct local_report *report, struct err *
 static int compare_all(struct local *l, const struct wal_index_header *now, const struct local_request *request,
                        struct local_report *report, struct err *e)
 {
-    struct capture_reference references[LOCAL_REFERENCES_MAX];
-    for (size_t i = 0; i < request->reference_count; i++)
-        references[i] = request->references[i];
-    if (capture_resync(&l->capture, now, references, request->reference_count, !l->map_known, &report->resync, e)) {
+    const struct resync_request compare = {
+        .references = request->references, .reference_count = request->reference_count, .lost = !l->map_known};
+    if (capture_resync(&l->capture, now, &compare, &report->resync, e)) {
         note_proof(l);
         return -1;
     }
@@ -239,7 +238,7 @@ static int compare_all(struct local *l, const struct wal_index_header *now, cons
 static int resync(struct local *l, const struct wal_index_header *header, const struct local_request *request,
                   struct local_report *report, struct err *e)
 {
-    if (watch_hand_over(&l->watch, e)) /* the pages are read under a watch that is as new as can be */
+    if (watch_hand_over(&l->watch, e)) /* so that the pages are read under the newest possible watch */
         return -1;
     struct wal_index_header now = *header;
     if (!checkpoint_read_header(&l->watch, &now))
@@ -249,7 +248,8 @@ static int resync(struct local *l, const struct wal_index_header *header, const 
 
 /* ---- a rollback-journal mode */
 
-/* Nobody can commit while the pages are compared and copied. Then the application goes on, and so do we, with the copy. */
+/* Nobody can commit while the pages are compared and copied. Afterwards the application goes on, and the copy is
+ * shipped. */
 static int freeze(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
 {
     const struct wal_index_header no_log = {.mx_frame = 0};
@@ -267,11 +267,11 @@ static int freeze(struct local *l, const struct local_request *request, struct l
     if (rc != 0)
         return err_wrap(e, "database '%s'", l->path);
     l->watch.frozen_fd = l->frozen.file.fd;
-    l->watch.active = 0; /* pages can be read */
+    l->watch.active = 0; /* from now on pages can be read */
     return 0;
 }
 
-/* A replica that was away may turn out to need more than was frozen: then all of it is done again. */
+/* A replica that was away may need more pages than the copy holds. Then the database is held still again. */
 static int freeze_if_needed(struct local *l, const struct local_request *request, struct local_report *report,
                             struct err *e)
 {
@@ -303,7 +303,7 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
     if (request->hold && bytes < o->wal_limit)
         return false;
     if (l->room == 0 && !request->drop && bytes < o->wal_limit / ROOM_SHARE)
-        return false; /* versions would be lost: let the log grow instead, while it may */
+        return false; /* a checkpoint now would lose versions; let the WAL grow first */
     if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit / 4)
         return true;
     return report->frames >= o->wal_target && !report->commits;
@@ -338,17 +338,17 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_r
     return 0;
 }
 
-/* A long log: keep the others' checkpoints cheap. */
+/* While the WAL is long, checkpoints that applications try must fail fast: that takes the kept lock. */
 static void keep_lock_if_long(struct local *l, uint32_t frames)
 {
     if (frames >= l->options->lock_at && !l->watch.kept)
-        watch_keep_lock(&l->watch); /* refused while somebody checkpoints: next time */
+        watch_keep_lock(&l->watch); /* refused while another process checkpoints: the next run tries again */
 }
 
 /* ---- a torn header */
 
-/* Somebody died while writing the header: whoever recovers needs the checkpoint lock. Then one of ours begins a read, which
- * recovers as well. */
+/* A process died while it wrote the header. A recovery needs the checkpoint lock, so that lock is given back. Then
+ * a reader of ours begins, which recovers the header if no other process does. */
 static int face_torn_header(struct local *l, struct err *e)
 {
     int64_t now = clock_mono_ns();
@@ -393,8 +393,9 @@ static bool same_generation(const struct wal_pos *pos, const struct wal_index_he
     return memcmp(pos->salt, header->salt, sizeof pos->salt) == 0;
 }
 
-/* A writer that is always ahead: no run comes to the end that it found. But what was the end once is passed some time: in its
- * generation, or when the position stands in a later one. `header`: as this run found it. */
+/* Sets report->through. A run that captured everything it found is done. With a writer that is always ahead no run
+ * ever is. So the end that one run found becomes the goal. Some later run passes it, in its WAL generation, or
+ * because the position is in a later one. `header`: as this run found it. */
 static void note_through(struct local *l, uint64_t run, const struct wal_index_header *header, bool done,
                          struct local_report *report)
 {
@@ -441,7 +442,7 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
                 header.mx_frame >= l->capture.pos.frame;
     if (!hold && capture_up_to(l, &header, request->drop ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
         return -1;
-    if (end == CAPTURE_GAP) { /* compare at the next run */
+    if (end == CAPTURE_GAP) { /* the next run compares all pages */
         report->more = true;
         return 0;
     }
@@ -461,7 +462,7 @@ static int read_piece(struct local *l, const struct local_request *request, stru
         report->torn)
         return 0;
     int rc = copy_read(&request->terms, &report->cursor, &l->capture, &report->piece, e);
-    if (rc != 0 && e->code == ERR_CORRUPT) { /* not what the map says: nothing is proven any more */
+    if (rc != 0 && e->code == ERR_CORRUPT) { /* a page is not as the map says: nothing is proven any more */
         log_warn("database '%s': %s; comparing all pages", l->path, e->msg);
         report->cursor.failed = true;
         l->capture.proven = false;
@@ -476,6 +477,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
 {
     int64_t now = clock_mono_ns();
     bool was_resting = l->at == LOCAL_RESTING;
+    assert(l->state_open && !l->batches && request->run > 0 && request->reference_count <= LOCAL_REFERENCES_MAX);
     *ret_report = (struct local_report){.cursor = request->cursor};
     l->room = request->room;
     l->reserve = request->drop ? 0 : l->options->max_pending;
@@ -496,7 +498,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
     if (l->map_known && !l->capture.proven &&
-        !ret_report->waiting) /* the map may be half-way: the position proves nothing */
+        !ret_report->waiting) /* the map may have half of a commit, so the position proves nothing */
         l->distrust = true;
     if (l->at == LOCAL_RESTING && !was_resting) {
         capture_shrink(&l->capture);

@@ -1,11 +1,12 @@
-/* capture/local.h - the local job of one database: owns its SQLite handles and its page map.
+/* capture/local.h - the local job of one database. It owns the SQLite handles and the page map.
  *
- * A run reads from top to bottom: open if it is not open; compare all pages if continuity is not proven; capture what was
- * committed; checkpoint if it is time; read a piece of a copy if one is wanted. Every run works on what it is asked, and reports
- * what it found.
+ * One run, from top to bottom: open the database if it is not open; compare all pages if nothing proves that the
+ * map matches; capture new commits; checkpoint if one is due; read a piece of a copy if one is wanted. A run does
+ * what its request asks, and reports what it found.
  *
- * A database in a rollback-journal mode can't be followed. It is held still once, while all pages are compared and what replicas
- * need of them is copied (frozen.h). From then on that moment is what is shipped, whatever the application does. */
+ * A database in a rollback-journal mode has no WAL to follow. It is held still once. Meanwhile all pages are
+ * compared, and the pages that replicas need are copied (frozen.h). That one moment is shipped, whatever the
+ * application does later. */
 #ifndef SEAWALL_CAPTURE_LOCAL_H
 #define SEAWALL_CAPTURE_LOCAL_H
 
@@ -14,111 +15,128 @@
 #include "capture/frozen.h"
 #include "config/options.h"
 
-/* What is known of the database. Moves are asserted; a capture that fails half-way or meets a gap leads to UNPROVEN.
+/* What is known of the database. Every change is asserted. A capture that fails half-way or finds a gap leads to
+ * UNPROVEN.
  *
- *   CLOSED --open--> UNPROVEN --position proven, or all pages compared--> FOLLOWING <--commit / log emptied--> RESTING
- *      ^                |  ^                                                |    |                                |
- *      |                |  +-------------------- gap, half-way ------------+----|--------------------------------+
- *      +-- let go: files replaced, error, end --------------------------------- +
+ *   CLOSED --open--> UNPROVEN --position proven, or all pages compared--> FOLLOWING <--commit / WAL emptied-->
+ *   RESTING
+ *      ^                |  ^                                                |    |
+ *      | |                |  +-------------------- gap, half-way
+ *      ------------+----|--------------------------------+ +-- let go: files replaced, error, end
+ *      --------------------------------- +
  *
  *   from \ to    CLOSED  UNPROVEN  FOLLOWING  RESTING
  *   CLOSED         -        yes       -          -
  *   UNPROVEN      yes        -       yes         -
  *   FOLLOWING     yes       yes       -         yes
- *   RESTING       yes       yes      yes         -                                                                          */
+ *   RESTING       yes       yes      yes         - */
 enum local_state {
-    LOCAL_CLOSED,   /* no handle, no watch: the application may do what it likes */
-    LOCAL_UNPROVEN, /* under watch, but nothing proves that the map leads to what is there: all pages must be compared */
-    LOCAL_FOLLOWING, /* the map is the database after T, and the log goes on from there */
-    LOCAL_RESTING,   /* and the log is empty, the database file complete: nothing to do until something is committed */
+    LOCAL_CLOSED,    /* nothing is open: the application may do anything with the files */
+    LOCAL_UNPROVEN,  /* the watch is open, but nothing proves that the map matches: all pages must be compared */
+    LOCAL_FOLLOWING, /* the map is the database after T, and the WAL continues from there */
+    LOCAL_RESTING,   /* the same; and the WAL is empty, so the database file is complete */
 };
 
 #define LOCAL_REFERENCES_MAX IDENTITY_REPLICAS_MAX
 
 struct local {
-    char path[PATH_TEXT_MAX];
+    char path[PATH_TEXT_MAX];      /* of the database */
     const struct options *options; /* borrowed */
     struct state state;
-    enum state_found found; /* at start */
+    enum state_found found; /* what the state file held at the start */
     bool state_open;
     struct watch watch;
     struct capture capture;
     struct checkpoint checkpoint;
-    bool as_it_is;         /* set by the owner: the journal mode of the database is never switched, and any will do */
-    struct frozen frozen;  /* in a rollback-journal mode: what pages are read from */
-    bool map_known;        /* the map describes a state that was seen: T means something */
-    int64_t torn_since_ns; /* the header is torn since then; 0: it is not */
-    int64_t checkpoint_not_before_ns;
-    int64_t checkpoint_retry_ns;
-    int64_t last_commit_ns; /* when the newest commit was captured */
-    int64_t last_run_ns;
+    bool as_it_is;        /* set by the owner: never switch the journal mode; accept any */
+    struct frozen frozen; /* in a rollback-journal mode: the copy that pages are read from */
+    bool map_known;       /* the map is that of a state which was seen */
+    bool distrust;        /* the files were replaced or overwritten: only a comparison of all pages is a proof */
     enum local_state at;
-    bool distrust; /* the files were replaced or overwritten: only a comparison of all pages is a proof */
-    struct batch *batches, **batches_tail; /* of this run */
-    size_t room;                           /* bytes of versions that this run may still keep */
-    size_t reserve;                        /* beyond it, for what a checkpoint has to capture */
+
+    /* times, monotonic; 0: never, or not now */
+    int64_t torn_since_ns; /* since then the wal-index header is torn */
+    int64_t checkpoint_not_before_ns;
+    int64_t checkpoint_retry_ns; /* how long the last failed checkpoint waits for the next try */
+    int64_t last_commit_ns;      /* when the newest commit was captured */
+    int64_t last_run_ns;
+
+    /* of the present run */
+    struct batch *batches, **batches_tail; /* that were captured; owned */
+    size_t room;                           /* bytes of versions that may still be kept */
+    size_t reserve;                        /* more bytes, for what a checkpoint must capture */
+
+    /* since the start */
     uint64_t frames_captured, commits_captured, resyncs;
-    struct wal_index_header
-        goal; /* the end of the log when goal_run began, which has not been reached yet; goal_run 0: none */
-    uint64_t goal_run;
+
+    /* a writer that is always ahead: see note_through */
+    struct wal_index_header goal; /* the end of the WAL when the run `goal_run` began; not captured yet */
+    uint64_t goal_run;            /* 0: there is no goal */
 };
 
 struct local_request {
-    uint64_t run; /* counts the runs, from 1 */
-    bool rest;    /* do not wait for rest_after: an application closed, or we stop */
-    bool settle;  /* complete and truncate even if that was done already */
-    bool hold;    /* leave commits in the WAL: a catch-up is under way and wants its txid to stand still */
-    bool look;    /* something happened to the database file: is it still ours? */
-    bool drop;    /* when there is no room, go on without versions: no replica is there to take them */
-    size_t room;
-    bool may_resync; /* all that can be known about the replicas is known */
-    struct capture_reference references[LOCAL_REFERENCES_MAX];
-    size_t reference_count;    /* > 0: compare all pages with these */
-    uint64_t needed_after;     /* replicas need pages that changed after this txid: what a frozen copy has to hold */
-    struct copy_terms terms;   /* of the copy that wants a piece; COPY_NONE: none does */
-    struct copy_cursor cursor; /* of it, lent: the report has it back */
+    uint64_t run;    /* counts the runs, from 1 */
+    bool rest;       /* do not wait for rest_after: an application closed the database, or this process stops */
+    bool settle;     /* complete the database file and truncate the WAL, even if that was done already */
+    bool hold;       /* leave commits in the WAL: a catch-up is under way and needs its txid to stay the newest */
+    bool look;       /* the database file was touched: check that the files are still ours */
+    bool drop;       /* without room, go on without versions: no replica can take them */
+    size_t room;     /* bytes of versions that may be kept */
+    bool may_resync; /* all that can be found out about the replicas is known */
+    struct capture_reference references[LOCAL_REFERENCES_MAX]; /* replicas to compare all pages with */
+    size_t reference_count;                                    /* 0: no comparison is asked for */
+    uint64_t needed_after;     /* replicas need the pages that changed after this txid: a frozen copy must hold them */
+    struct copy_terms terms;   /* of the copy that wants a piece; COPY_NONE: no copy does */
+    struct copy_cursor cursor; /* of that copy; lent: the report gives it back */
 };
 
 struct local_report {
-    struct batch *batches;       /* ownership moves */
+    struct batch *batches;       /* the receiver owns them */
     struct commit_record newest; /* T */
     uint32_t page_size;
     bool opened, switched_to_wal;
-    bool commits; /* new ones were captured */
-    bool more;    /* there are more already */
-    uint64_t
-        through; /* all that was committed when this run began is captured, out of files that are the database's; 0: of none */
-    bool torn; /* the header can't be read just now */
-    bool resynced;
+    bool commits;     /* new commits were captured */
+    bool more;        /* there is more to capture */
+    uint64_t through; /* the latest run whose starting point is fully captured, out of our files; 0: none */
+    bool torn;        /* the wal-index header can't be read now */
+    bool resynced;    /* all pages were compared */
     struct resync_result resync;
-    bool waiting; /* for may_resync */
-    bool moved;   /* the files were replaced; it was let go */
-    bool rested;  /* the log is empty and the database file complete */
+    bool waiting; /* a comparison is needed, and the request does not have may_resync */
+    bool moved;   /* the files were replaced or overwritten, and closed */
+    bool rested;  /* the WAL is empty and the database file complete */
     enum local_state at;
-    uint32_t frames; /* in the log */
-    uint32_t frames_new;
-    struct copy_cursor cursor;           /* that the request lent, moved on */
-    struct piece *piece;                 /* NULL: none was read; owned by the receiver */
-    struct checkpoint_stats checkpoints; /* since the start, like the next three */
+    uint32_t frames;           /* in the WAL */
+    uint32_t frames_new;       /* captured in this run */
+    struct copy_cursor cursor; /* of the request, moved on */
+    struct piece *piece;       /* NULL: none was read; the receiver owns it */
+
+    /* since the start */
+    struct checkpoint_stats checkpoints;
     uint64_t frames_captured, commits_captured, resyncs;
 };
 
-/* Opens the state file. `removed`: the identity of the state file that this process had open and that somebody removed, for
- * the new one that takes its place; NULL: there was none. ERR_BUSY: another process has the database. */
+/* Opens the state file; does not open the database. `removed`: the identity of a state file that this process had
+ * open and that somebody removed. The new state file takes that identity over. NULL: there was none. After an
+ * error nothing is open.
+ * ERR_BUSY: another process has the database. Other errors: those of state_open. */
 int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
                struct err *e) MUST_CHECK;
 
-/* Lets go of the database files, but not of the state file. No run may be under way. */
+/* Closes the database files, but not the state file. No run may be under way. */
 void local_let_go(struct local *l);
 
-/* Lets go and closes everything. */
+/* Closes everything. No run may be under way. */
 void local_release(struct local *l);
 
-/* After an error the database was let go; the next run opens it anew. */
+/* One run. Before: local_init succeeded, and no other run is under way. *ret_report is filled in also after an
+ * error. After an error the database is closed; the next run opens it again. ERR_BUSY: locked. ERR_NOTFOUND: there
+ * is no database.
+ * ERR_CONFIG: see watch_open. ERR_LIMIT, ERR_SQLITE, ERR_IO, ERR_NOMEM. */
 int local_run(struct local *l, const struct local_request *request, struct local_report *ret_report,
               struct err *e) MUST_CHECK;
 
-/* A look at the wal-index without a job: has something been committed? Only while no run is under way. */
+/* Does the wal-index show a commit that is not captured, or can it not be read? No run may be under way. No system
+ * call. */
 bool local_has_news(const struct local *l);
 
 #endif

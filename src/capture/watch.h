@@ -1,16 +1,17 @@
-/* capture/watch.h - the watch of one database, a read transaction that keeps its WAL readable; and the checkpoint lock.
+/* capture/watch.h - the watch of one database, a read transaction that keeps its WAL readable; and the checkpoint
+ * lock.
  *
- * The watch is a read transaction in a WAL read slot >= 1. While it is held nobody can reset the WAL. So everything
- * after its snapshot stays readable. Two connections, the readers, take turns in holding it: the new watch begins
- * before the old one ends. The third connection, the checkpointer, checkpoints. It may keep WAL_CKPT_LOCK between its
- * checkpoints.
+ * The watch is a read transaction in a WAL read slot >= 1. While it is held nobody can reset the WAL. So
+ * everything after its snapshot stays readable. Two connections, the readers, take turns in holding it: the new
+ * watch begins before the old one ends. The third connection, the checkpointer, checkpoints. It may keep
+ * WAL_CKPT_LOCK between its checkpoints.
  *
  * Rules, all enforced in xShmLock:
  *   - A reader never gets read slot 0. A transaction in slot 0 does not stop a writer from resetting the WAL.
  *   - While the checkpoint lock is kept, the checkpointer's own requests to take or drop that lock do nothing and
  *     return OK.
- *   - Before any of the three connections recovers the wal-index, the kept lock is given back. After the recovery it
- *     is taken again.
+ *   - Before any of the three connections recovers the wal-index, the kept lock is given back. After the recovery
+ *     it is taken again.
  *
  * A database in a rollback-journal mode has no WAL, so there is no watch and no checkpoint lock. See still.h.
  *
@@ -64,7 +65,7 @@ struct watch {
     struct file_stamp db_file;                   /* as watch_stamp_db found it. `rollback`: size and time are 0 */
     struct file_stamp wal_file, shm_file;        /* as they were when they were opened */
     bool
-        rollback; /* the database is in a rollback-journal mode: there is no watch, and the header reports an empty WAL */
+        rollback; /* in a rollback-journal mode: there is no watch, and the header reports an empty WAL */
     int frozen_fd; /* copy that pages are read from in place of the database file; borrowed; -1: the database file */
 };
 

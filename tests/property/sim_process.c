@@ -70,7 +70,7 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     struct files *f = running->files_of->files;
     (void)mode;
     sim_point();
-    *w = (struct watch){.active = -1};
+    *w = (struct watch){.active = -1, .frozen_fd = -1};
     if (!f)
         return err_set(e, ERR_NOTFOUND, 0, "there is no database");
     if (chance(3))
