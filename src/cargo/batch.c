@@ -1,6 +1,7 @@
 /* cargo/batch.c */
 #include "cargo/batch.h"
 
+#include "base/array.h"
 #include "format/patch.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 
 struct batch *batch_new(uint64_t first, uint32_t page_size)
 {
+    assert(first >= 1);
     struct batch *b = calloc(1, sizeof *b);
     if (!b)
         return NULL;
@@ -31,20 +33,15 @@ void batch_free(struct batch *b)
 
 void batch_begin_commit(struct batch *b)
 {
+    assert(!b->overflow);
     b->commit_versions = b->version_count;
     b->commit_payload = b->payload.len;
 }
 
 static int add_version(struct batch *b, const struct version *v, struct err *e)
 {
-    if (b->version_count == b->version_cap) {
-        size_t cap = b->version_cap ? b->version_cap + b->version_cap / 2 : 64;
-        void *grown = realloc(b->versions, cap * sizeof *b->versions);
-        if (!grown)
-            return err_nomem(e, cap * sizeof *b->versions);
-        b->versions = grown;
-        b->version_cap = cap;
-    }
+    if (array_reserve(&b->versions, &b->version_cap, b->version_count + 1, sizeof *b->versions, e))
+        return -1;
     b->versions[b->version_count++] = (struct captured){.version = *v, .at = b->payload.len};
     return 0;
 }
@@ -59,6 +56,7 @@ void batch_abort_commit(struct batch *b)
 
 int batch_add(struct batch *b, const struct version *v, const uint8_t *page, struct err *e)
 {
+    assert(v->txid == b->last + 1 && (page || v->kind == VERSION_ZERO));
     size_t size = version_size(v, b->page_size);
     size_t commit_bytes =
         b->payload.len - b->commit_payload + (b->version_count - b->commit_versions) * sizeof *b->versions;
@@ -91,14 +89,8 @@ int batch_end_commit(struct batch *b, const struct commit_record *record, struct
     assert(record->txid == b->last + 1);
     if (b->overflow)
         return 0;
-    if (b->record_count == b->record_cap) {
-        size_t cap = b->record_cap ? 2 * b->record_cap : 16;
-        void *grown = realloc(b->records, cap * sizeof *b->records);
-        if (!grown)
-            return err_nomem(e, cap * sizeof *b->records);
-        b->records = grown;
-        b->record_cap = cap;
-    }
+    if (array_reserve(&b->records, &b->record_cap, b->record_count + 1, sizeof *b->records, e))
+        return -1;
     b->records[b->record_count++] = *record;
     b->last = record->txid;
     return 0;

@@ -1,19 +1,21 @@
-/* cargo/copy.h - pages that leave the local database in pieces: a base, everything that a replica has missed, or a
- * compacted segment.
+/* cargo/copy.h - pages of the local database on their way into a replica, in pieces: a base, the changes that a
+ * replica missed, or a compacted segment.
  *
- * Each piece is read at its own moment, in one go under the watch. It is encoded and put while capture goes on. So a copy
- * of any size takes bounded memory, and pins the WAL only while one piece is read.
+ * Each piece is read at its own moment, under the watch. It is encoded and put while capture goes on. So a copy of
+ * any size takes bounded memory, and keeps the WAL from being reset only while one piece is read.
  *
- *   base      every page of a range, as one chunk. The levels from `start` on bring what changed after a chunk was read.
- *   catch-up  every page whose last change is after `after`. A page that changes after its piece was read comes again, in
+ *   base      each piece is a range of pages, all of them, and becomes a chunk. A page that changes after its
+ *   chunk was read comes with the levels from `start` on. catch-up  every page whose last change is after `after`.
+ *   A page that changes after its piece was read comes again, in
  *             the last piece.
- *   level     the same, with patches where the changed granules are known. Nothing is downloaded to compact a replica.
+ *   level     the same, with patches where the changed granules are known. So nothing is downloaded to compact a
+ *   replica.
  *
  * A copy has three parts, because three threads work on it:
  *
- *   terms     never change once the copy has begun: anybody may hold a copy of them
- *   cursor    how far the pages are read: belongs to the local job while it reads a piece, otherwise to the main thread
- *   objects   what the pieces became: belong to the ship job that puts the object which names them all, otherwise to the
+ *   terms never change after the copy began: any thread may hold a copy of them cursor    how far the pages are
+ *   read: belongs to the local job while it reads a piece, otherwise to the main thread objects   what the pieces
+ *   became: belong to the ship job that puts the object which names them all, otherwise to the
  *             main thread */
 #ifndef SEAWALL_CARGO_COPY_H
 #define SEAWALL_CARGO_COPY_H
@@ -26,16 +28,16 @@ enum copy_kind { COPY_NONE, COPY_CATCH_UP, COPY_BASE, COPY_LEVEL };
 
 struct copy_terms {
     enum copy_kind kind; /* COPY_NONE: there is no copy */
-    uint64_t after;      /* catch-up, level: pages with a later txid; base: 0 */
-    uint64_t start;      /* base: the txid from which on levels are needed beside it */
+    uint64_t after;      /* catch-up, level: pages that changed after this txid; base: 0 */
+    uint64_t start;      /* base: levels are needed from this txid on */
     struct uid id;       /* base: in the keys of its chunks and its marker */
-    unsigned level;      /* level: which */
+    unsigned level;      /* level: 1 to SEGMENT_LEVEL_MAX */
     uint32_t page_size;
-    uint32_t end_page; /* base: its last page, */
-    uint64_t known_at; /*       which was the last page of the database at this txid */
+    uint32_t end_page; /* base: its last page */
+    uint64_t known_at; /* base: the txid at which `end_page` was the last page of the database */
 };
 
-/* Pages first_page..last_page were read when the newest commit was `txid`. */
+/* The pages from first_page to last_page were read when the newest commit was `txid`. */
 struct page_range {
     uint32_t first_page, last_page;
     uint64_t txid;
@@ -44,17 +46,17 @@ struct page_range {
 struct copy_cursor {
     uint32_t next_page;        /* the first page that was never read */
     bool read_all;             /* every page was read */
-    bool failed;               /* the copy is useless and has to begin again */
-    unsigned pieces;           /* that were read so far */
-    struct page_range *ranges; /* catch-up, level: what was read, and when; owned */
+    bool failed;               /* the copy can't go on; a new one must begin */
+    unsigned pieces;           /* read so far */
+    struct page_range *ranges; /* catch-up, level: which pages were read, and when; owned */
     size_t range_count, range_cap;
 };
 
 struct copy_objects {
-    struct listed *list; /* objects that were put, by index of their piece; owned */
+    struct listed *list; /* the objects that were put, in the order of the pieces; owned */
     size_t count, cap;
     size_t resumed; /* base: how many of them an earlier run put */
-    unsigned put;   /* how many pieces were put */
+    unsigned put;   /* pieces that were put */
 };
 
 struct copy {
@@ -63,16 +65,18 @@ struct copy {
     struct copy_objects objects;
 };
 
-/* A copy that begins now. */
+/* A copy that begins. Before: terms->kind is not COPY_NONE. */
 struct copy copy_begin(const struct copy_terms *terms);
 
-/* Frees what the copy holds; afterwards its kind is COPY_NONE. A copy that is COPY_NONE is fine. */
+/* Frees the memory of the copy; its kind becomes COPY_NONE. A copy that is COPY_NONE is fine. */
 void copy_release(struct copy *c);
 
-/* Base: the pieces from `index` on were not put. They are read again, from page `page` on. */
+/* Base: the pieces from `index` on were not put. They are read again, from page `page` on. Before: the cursor was
+ * there already. */
 void copy_rewind(struct copy_cursor *cursor, unsigned index, uint32_t page);
 
-/* Notes the object that the piece `index` became. ERR_LIMIT: the copy has SEGMENT_LIST_MAX objects already. ERR_NOMEM. */
+/* Notes the object that the piece `index` became. ERR_LIMIT: a copy has at most SEGMENT_LIST_MAX objects.
+ * ERR_NOMEM. */
 int copy_note(struct copy_objects *objects, unsigned index, const struct listed *object, struct err *e) MUST_CHECK;
 
 #endif
