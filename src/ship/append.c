@@ -1,16 +1,18 @@
-/* ship/append.c - one PUT, one compare-and-swap. */
+/* ship/append.c - puts the object that continues the head: one PUT, one compare-and-swap. */
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "base/trial.h"
 #include "ship/destination.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The intent is in the mapped file before the request leaves. At the limit the oldest is forgotten: should it land after all, its
- * run id still shows that it is ours. Before the first PUT of a run to a replica run, position and head are on disk: after a power
- * cut what it put is recognised. */
+/* Notes the attempt in the state file, before the request leaves. At IDENTITY_ATTEMPTS_MAX the oldest attempt is
+ * forgotten: if its object appears after all, the run id in the object still shows that it is ours. Before the first
+ * PUT of a run to a replica, run, position and head are synced: after a power cut the objects of this run are still
+ * recognised. */
 static int note_attempt(struct destination *d, const struct author *a, struct err *e)
 {
     struct identity_replica *entry = &d->entry;
@@ -23,8 +25,7 @@ static int note_attempt(struct destination *d, const struct author *a, struct er
         entry->attempts[entry->attempt_count++] = d->outgoing.object.digest;
     if (again && d->run_on_disk)
         return 0;
-    state_set_replica(a->state, d->index,
-                      entry); /* after a sync that failed: what it should have written is written anew */
+    state_set_replica(a->state, d->index, entry); /* even if it is noted: the sync after it may have failed */
     if (d->run_on_disk)
         return 0;
     state_note_put(a->state, &a->run, d->index);
@@ -34,7 +35,7 @@ static int note_attempt(struct destination *d, const struct author *a, struct er
     return 0;
 }
 
-/* The position moves. */
+/* Makes an object that is in the store the head. */
 static void adopt(struct destination *d, const struct author *a, const struct landed *o, int64_t store_ms)
 {
     uint64_t newest = state_txid(a->state);
@@ -63,7 +64,7 @@ static void adopt(struct destination *d, const struct author *a, const struct la
 
 /* ---- proof of the head */
 
-/* Without exclusive PUT each proof is too old by the next time. */
+/* On a weak store every proof is too old: another writer can overwrite the head at any time. */
 static bool too_old(const struct destination *d, const struct author *a, int64_t store_ms)
 {
     int64_t most = a->grace_ms / 2;
@@ -79,8 +80,9 @@ static int note_first(void *context, const struct store_entry *entry)
     return name.kind == NAME_LEVEL0;
 }
 
-/* The level-0 object after the one that begins at `txid`; 0: there is none. The store's clock is of no use where each proof is made
- * anew. */
+/* Finds the level-0 object that comes after the one that begins at `txid`. *ret_next: its first txid; 0: there is
+ * none. *store_ms becomes the store's clock before the listing. Exception: a weak store is not asked for the time,
+ * because there every proof is too old anyway. */
 static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, int64_t *store_ms, struct err *e)
 {
     struct name name = {.kind = NAME_LEVEL0, .min = txid};
@@ -92,7 +94,8 @@ static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, i
     return store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
-/* Is the object at `min` the one with this digest? Only a weak store can have lost or overwritten it: others are not asked. */
+/* Is the object at `min` the one with this digest? Only a weak store can have lost or overwritten it: others are not
+ * asked. */
 static int still_there(const struct destination *d, const struct author *a, uint64_t min, const struct digest *digest,
                        bool *ret_there, struct err *e)
 {
@@ -108,7 +111,8 @@ static int still_there(const struct destination *d, const struct author *a, uint
     return 0;
 }
 
-/* Before a PUT: a proof that is too old is made anew, or the state becomes DETACHED. */
+/* Before a PUT: if the proof of the head is too old, proves the head again. If that fails the state becomes
+ * DETACHED. */
 static int prove_head(struct destination *d, const struct author *a, struct err *e)
 {
     uint64_t next = 0;
@@ -119,7 +123,7 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     if (find_next(d, d->entry.durable_txid, &next, &store_ms, e) ||
         still_there(d, a, d->head_min, &d->entry.head, &there, e) ||
         (d->endangered_min != d->head_min && still_there(d, a, d->endangered_min, &d->endangered, &safe, e)))
-        return err_wrap(e, "is the head still the head?");
+        return err_wrap(e, "check that the head has not moved");
     d->broken |= !safe;
     if (next || !there || !safe)
         destination_enter(d, DESTINATION_DETACHED);
@@ -128,10 +132,14 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     return 0;
 }
 
-/* After a PUT whose answer came late, with others' objects behind it. Either it landed in their past, where retention had made
- * room: nobody links to it, it is taken back. Or it was the head, and somebody who took over went on from it: it is theirs now. */
-static int believe(struct destination *d, const struct author *a, const char *key, int64_t *store_ms,
-                   bool *ret_believed, struct err *e)
+/* After a PUT: may the answer be believed? Only an answer that came late is in question, if the object now has
+ * another writer's object behind it. Two cases:
+ *   - The object behind links to ours: ours was the head, and a writer who took over went on from it. Believe the
+ *     answer.
+ *   - It does not link: ours was put in the past, under a key that retention had freed. Remove our object;
+ *     *ret_believed is false, and the state becomes DETACHED.
+ * On a weak store the object must also still be there as we put it. */
+static int believe(struct destination *d, const struct author *a, int64_t *store_ms, bool *ret_believed, struct err *e)
 {
     const struct landed *ours = &d->outgoing.object;
     struct level0_facts behind;
@@ -141,14 +149,14 @@ static int believe(struct destination *d, const struct author *a, const char *ke
         return 0;
     bool there = true;
     if (still_there(d, a, ours->min, &ours->digest, &there, e))
-        return err_wrap(e, "did somebody overwrite it?");
+        return err_wrap(e, "check that the object was not overwritten");
     if (!there) {
         *ret_believed = false;
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
     if (find_next(d, ours->min, &next, store_ms, e))
-        return err_wrap(e, "did the answer come in time?");
+        return err_wrap(e, "check that the answer came in time");
     if (!next)
         return 0;
     if (destination_read_facts(d, a, next, &behind, e))
@@ -157,12 +165,15 @@ static int believe(struct destination *d, const struct author *a, const char *ke
         return 0;
     *ret_believed = false;
     destination_enter(d, DESTINATION_DETACHED);
+    const struct name name = {.kind = NAME_LEVEL0, .min = ours->min};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
     return store_remove(d->store, key, e);
 }
 
 /* ---- the PUT */
 
-/* The key is taken: by whom? */
+/* The key exists already: whose object is under it? destination.h has the cases. */
 static int resolve(struct destination *d, const struct author *a, int64_t store_ms, struct err *e)
 {
     struct level0_facts found;
@@ -180,14 +191,14 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
                             .page_size = info->page_size,
                             .anew = info->flags & SEGMENT_FROM_EMPTY};
     struct identity id = state_identity(a->state);
-    bool earlier_run =
-        !uid_equal(&info->run, &a->run); /* in one process only digests count: a cloned machine has both ids */
+    /* Of this run only digests count: the clone of a machine has the same run id. */
+    bool earlier_run = !uid_equal(&info->run, &a->run);
     bool tried = RULE(attempts) && identity_replica_tried(&d->entry, &found.digest);
     uint64_t next = 1;
     int rc = 0;
     if (tried && d->store->fencing == STORE_FENCING_WEAK && find_next(d, info->min, &next, &store_ms, e))
         return -1;
-    if (RULE(proof_answer) && next && too_old(d, a, store_ms)) { /* whosever it is: what lies behind it decides */
+    if (RULE(proof_answer) && next && too_old(d, a, store_ms)) { /* whoever put it: the objects behind it decide */
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
@@ -195,7 +206,7 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
         adopt(d, a, &landed, store_ms);
     else if (earlier_run && identity_is_past(&id, &info->run, info->max))
         adopt(d, a, &landed, store_ms);
-    else if (earlier_run && identity_knows_run(&id, &info->run)) /* ours, but not our past: attach compares all pages */
+    else if (earlier_run && identity_knows_run(&id, &info->run)) /* ours, but not our past */
         destination_enter(d, DESTINATION_DETACHED);
     else
         rc = destination_conflict(d, info, e);
@@ -214,7 +225,7 @@ static int put(struct destination *d, const struct author *a, struct err *e)
         return -1;
     if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e))
         return e->code == ERR_EXISTS ? resolve(d, a, store_ms, e) : -1;
-    if (believe(d, a, key, &store_ms, &believed, e))
+    if (believe(d, a, &store_ms, &believed, e))
         return -1;
     if (!believed)
         return 0;
@@ -229,6 +240,7 @@ int destination_append(struct destination *d, const struct author *a, struct err
     INVARIANT(d->state == DESTINATION_ATTACHED && d->outgoing.object.min == d->entry.durable_txid + 1,
               "replica '%s': an append at txid %" PRIu64 " after %" PRIu64 " in state %d", d->url,
               d->outgoing.object.min, d->entry.durable_txid, d->state);
+    assert(d->outgoing.bytes.len > 0 && d->store && d->known);
     if (prove_head(d, a, e))
         return -1;
     return d->state == DESTINATION_ATTACHED ? put(d, a, e) : 0;

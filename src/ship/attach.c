@@ -1,6 +1,6 @@
-/* ship/attach.c - finds out where a replica is, and whether this database may go on from there. findings.h has the decision. */
+/* ship/attach.c - finds out where a replica is, and whether this database may go on from there. findings.h has the
+ * decision. */
 #include "base/invariant.h"
-#include "base/search.h"
 #include "base/trial.h"
 #include "ship/destination.h"
 
@@ -11,25 +11,11 @@
 
 #define LINKS_CHECKED 32 /* of the newest objects, on a weak store */
 
-struct position {
-    const struct catalog *catalog;
-    uint64_t txid;
-};
-
-static bool begins_after(const void *context, size_t index)
+/* Reads the level-0 objects from our position on, and adds them to the findings. */
+static int look(const struct destination *d, const struct author *a, const struct catalog *c, struct findings *f,
+                struct err *e)
 {
-    const struct position *p = context;
-    return p->catalog->level0[index].name.min > p->txid;
-}
-
-/* Reads the level-0 objects from our position on. */
-static int look(const struct destination *d, const struct author *a, struct catalog *c, const struct identity *id,
-                struct findings *ret_findings, struct err *e)
-{
-    struct findings *f = ret_findings;
-    const struct position ours = {.catalog = c, .txid = d->entry.durable_txid};
-    size_t first_newer = search_first(c->level0_count, begins_after, &ours);
-    findings_begin(f, &d->entry, id, c->level0_count - first_newer);
+    size_t first_newer = c->level0_count - f->newer;
     for (size_t i = first_newer > 0 ? first_newer - 1 : 0; i < c->level0_count; i++) {
         struct level0_facts o;
         uint64_t min = c->level0[i].name.min;
@@ -37,7 +23,7 @@ static int look(const struct destination *d, const struct author *a, struct cata
             bool newest = i + 1 == c->level0_count;
             if (e->code != ERR_CORRUPT || a->take_over == TAKE_OVER_NO || newest)
                 return -1;
-            findings_add_damaged(f); /* the take-over goes on behind it */
+            findings_add_damaged(f); /* a take-over goes on behind it */
             continue;
         }
         if (!uid_equal(&o.info.database, &d->entry.database))
@@ -49,7 +35,8 @@ static int look(const struct destination *d, const struct author *a, struct cata
     return 0;
 }
 
-/* What the replica holds at its head. Not to be had (its first base is not complete): then nothing in it counts. */
+/* Reads which pages the replica holds at its head. If they can't be restored, because the first base is not complete
+ * or an object is damaged, nothing in the replica counts: the next object begins the history anew. */
 static int read_head_map(struct destination *d, struct catalog *c, uint64_t head_txid, struct err *e)
 {
     struct plan p = {0};
@@ -62,7 +49,7 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
     }
     if (rc == 0)
         rc = plan_map(c, &p, &d->head_map, e);
-    if (rc != 0 && e->code == ERR_CORRUPT) { /* a damaged history can't be continued, only left behind */
+    if (rc != 0 && e->code == ERR_CORRUPT) { /* a damaged history can't be continued */
         d->from_empty = true;
         rc = 0;
     }
@@ -70,8 +57,8 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
     return rc;
 }
 
-/* What was tried and has not landed is forgotten: should it land yet, its run shows whose it is. On a weak store it would overwrite
- * what we put in its place: that is remembered. */
+/* Attempts that are not in the store are forgotten: if one appears later, its run shows that it is ours. On a weak
+ * store it would overwrite the object that we put under its key, so `open_attempts` remembers that. */
 static void set_position(struct destination *d, const struct findings *f)
 {
     d->open_attempts |= d->store->fencing == STORE_FENCING_WEAK && d->entry.attempt_count > 0;
@@ -86,14 +73,15 @@ static void set_position(struct destination *d, const struct findings *f)
     d->head_min = f->last.min;
 }
 
-/* What was shipped is not there: rather wait than begin anew on the bare mount point of a disk. */
+/* We shipped objects and they are gone. The folder may be the mount point of a disk that is not mounted, so a new
+ * replica is begun there only if the user says so. */
 static int is_gone(const struct destination *d, const char *found, struct err *e)
 {
     err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s", d->url, d->entry.durable_txid, found);
     return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
 }
 
-/* Which database the replica is of: read once; made when there is none. */
+/* Reads which database the replica is of; makes that identity if there is no replica yet. */
 static int identify(const struct destination *d, const struct author *a, struct replica_identity *ret_id, struct err *e)
 {
     int rc = replica_identity_read(d->store, ret_id, e);
@@ -104,7 +92,8 @@ static int identify(const struct destination *d, const struct author *a, struct 
     return replica_identity_obtain(d->store, ret_id, e);
 }
 
-/* Are all these txids in compacted segments? Then retention may have taken the objects that had them. */
+/* Do compacted segments cover all txids from `first` to `last`? Then retention may have deleted their level-0
+ * objects. */
 static bool levels_have(const struct catalog *c, uint64_t first, uint64_t last)
 {
     bool further = true;
@@ -153,7 +142,7 @@ static void begin_empty(struct destination *d, const struct author *a)
     snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
 }
 
-/* An object was overwritten: what the replica holds can't be restored, so nothing in it counts. */
+/* An object was overwritten, so the history up to it can't be restored: the next object begins it anew. */
 static void begin_behind_damage(struct destination *d, const struct findings *f)
 {
     map_release(&d->head_map);
@@ -193,8 +182,11 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
                      struct err *e)
 {
     struct identity id = state_identity(a->state);
+    const struct catalog_object *at = catalog_level0_at(c, d->entry.durable_txid);
+    size_t newer = at ? c->level0_count - 1 - (size_t)(at - c->level0) : c->level0_count;
     struct findings f;
-    if (look(d, a, c, &id, &f, e))
+    findings_begin(&f, &d->entry, &id, newer);
+    if (look(d, a, c, &f, e))
         return -1;
     enum attach_outcome outcome = findings_outcome(&f, a->take_over);
     if (outcome == ATTACH_GONE)
@@ -235,8 +227,8 @@ int destination_attach(struct destination *d, const struct author *a, struct err
         return -1;
     if (identify(d, a, &id, e) || replica_probe(d->store, e) || store_time(d->store, &store_ms, e))
         return -1;
-    destination_prove(d, store_ms);                     /* before the listing that is the proof */
-    if (!uid_equal(&id.database, &d->entry.database)) { /* new to us, or another replica under the same URL */
+    destination_prove(d, store_ms);                     /* the clock before the listing that proves it */
+    if (!uid_equal(&id.database, &d->entry.database)) { /* a new replica, or another one at the same URL */
         d->entry = (struct identity_replica){.place = d->entry.place, .database = id.database};
         state_set_replica(a->state, d->index, &d->entry);
     }

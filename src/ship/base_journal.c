@@ -1,4 +1,4 @@
-/* ship/base_journal.c - a header and fixed records, each with its checksum. */
+/* ship/base_journal.c - the file has a header and records of one size. Header and records have a checksum each. */
 #include "ship/base_journal.h"
 
 #include "base/endian.h"
@@ -6,6 +6,7 @@
 #include "base/page.h"
 #include "format/names.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static void append(const char *path, int flags, const uint8_t *bytes, size_t n)
     int fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0600);
     if (fd < 0)
         return;
-    ssize_t written = write(fd, bytes, n); /* cut short: nothing after it counts */
+    ssize_t written = write(fd, bytes, n); /* a record that was cut short ends the journal */
     (void)written;
     close(fd);
 }
@@ -56,6 +57,7 @@ static void append(const char *path, int flags, const uint8_t *bytes, size_t n)
 void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms)
 {
     uint8_t b[HEAD_BYTES];
+    assert(terms->kind == COPY_BASE);
     memcpy(b, MAGIC, HEAD_PLACE);
     memcpy(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES);
     memcpy(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES);
@@ -101,7 +103,8 @@ static bool read_head(const uint8_t *b, const struct identity_replica *replica, 
     return true;
 }
 
-/* Chunks are put two at a time: the second can be noted first. False: nothing after this one counts. */
+/* Two chunks are put at a time, so a chunk can be noted before the chunk in front of it. False: the record does not
+ * count, nor do those after it. */
 static bool read_chunk(struct copy *c, const uint8_t *b)
 {
     struct err e;
@@ -119,7 +122,7 @@ static bool read_chunk(struct copy *c, const uint8_t *b)
     return copy_note(&c->objects, index, &chunk, &e) == 0;
 }
 
-/* Only chunks side by side from the first page on count. */
+/* Keeps the chunks that cover the first pages of the database without a gap. */
 static void keep_what_continues(struct copy *c)
 {
     const struct listed *list = c->objects.list;

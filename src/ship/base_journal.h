@@ -1,8 +1,9 @@
-/* ship/base_journal.h - which chunks of a base are put: a file beside the state file, so that a base goes on where the process
- * that wrote it ended.
+/* ship/base_journal.h - a file beside the state file that lists the chunks of a base that were put. With it a later
+ * process goes on with the base where an earlier one ended.
  *
- * What it says is true whatever becomes of the machine: a chunk is noted after it was put, and it never changes. What is torn or
- * missing is put again. So nothing is synced, and an error costs a base that begins anew. */
+ * A chunk is noted after it was put, and never changes. So each record stays true whatever happens to the machine. A
+ * chunk whose record is torn or missing is put again. So nothing is synced, and a failed write costs only a base that
+ * starts over: functions report no errors. */
 #ifndef SEAWALL_SHIP_BASE_JOURNAL_H
 #define SEAWALL_SHIP_BASE_JOURNAL_H
 
@@ -10,13 +11,17 @@
 #include "cargo/copy.h"
 #include "state/identity.h"
 
+/* The path of the journal of a replica. `replica`: its index in the state file. "" if the path is too long. */
 void base_journal_path(const char *state_path, uint32_t replica, char out[PATH_TEXT_MAX]);
 
-/* A base of this replica begins. */
+/* A base of this replica begins: the journal is made, or emptied. Before: terms->kind is COPY_BASE. */
 void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms);
+
+/* The chunk with this index was put. */
 void base_journal_note(const char *path, unsigned index, const struct listed *chunk);
 
-/* The base as far as an earlier run came, to be released by the caller. COPY_NONE: this replica has none. */
+/* The base as far as an earlier process came. The caller releases it with copy_release. COPY_NONE: the file has no
+ * base of this replica. */
 struct copy base_journal_load(const char *path, const struct identity_replica *replica);
 
 #endif

@@ -1,4 +1,5 @@
-/* ship/destination.c - opening, and the objects that are built for a replica. attach.c and append.c hold the protocol. */
+/* ship/destination.c - opens a replica and builds the objects that continue it. The protocol is in attach.c and
+ * append.c. */
 #include "ship/destination.h"
 
 #include "base/clock.h"
@@ -16,7 +17,7 @@ int destination_open_store(struct destination *d, struct err *e)
         return 0;
     if (store_open(d->given, STORE_WRITE, &d->store, e))
         return -1;
-    snprintf(d->url, sizeof d->url, "%s", d->store->url); /* one place, one name */
+    snprintf(d->url, sizeof d->url, "%s", d->store->url); /* the store's own spelling: one place has one name */
     return 0;
 }
 
@@ -26,7 +27,7 @@ int destination_open(struct destination *d, const char *url, struct err *e)
                               .state = DESTINATION_DETACHED,
                               .head_map = {.fd = -1},
                               .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
-    bool may_hold_secrets = strstr(url, "://") != NULL; /* in the query, or before an '@' */
+    bool may_hold_secrets = strstr(url, "://") != NULL; /* in the query, or in front of an '@' */
     snprintf(d->url, sizeof d->url, "%.*s", (int)(may_hold_secrets ? strcspn(url, "?@") : strlen(url)), url);
     return destination_open_store(d, e);
 }
@@ -58,8 +59,7 @@ void destination_enter(struct destination *d, enum destination_state to)
     INVARIANT(d->state == to || allowed[d->state][to], "replica '%s': no way leads from state %d to %d", d->url,
               d->state, to);
     d->state = to;
-    if (to !=
-        DESTINATION_ATTACHED) /* built for a head that is not known to be the head any more; what was tried is remembered */
+    if (to != DESTINATION_ATTACHED)
         d->outgoing.bytes.len = 0;
 }
 
@@ -100,6 +100,8 @@ int author_info(const struct author *a, const struct uid *database, struct segme
 
 void destination_compared(struct destination *d, const struct author *a, uint64_t txid, uint32_t page_size)
 {
+    INVARIANT(d->state == DESTINATION_RESYNC || d->state == DESTINATION_ATTACHED,
+              "replica '%s': pages were compared in state %d", d->url, d->state);
     INVARIANT(d->entry.durable_txid < txid, "replica '%s': compared at txid %" PRIu64 ", its head is %" PRIu64, d->url,
               txid, d->entry.durable_txid);
     if (d->head_map.page_size != page_size)
@@ -136,7 +138,7 @@ int destination_read_facts(const struct destination *d, const struct author *a, 
     return 0;
 }
 
-/* The fields of a level-0 object that continues the head. */
+/* Fills in the fields that make a level-0 object continue the head. */
 static void link_to_head(struct segment_info *info, const struct destination *d, uint64_t max, uint32_t page_size)
 {
     info->page_size = page_size;
@@ -148,11 +150,13 @@ static void link_to_head(struct segment_info *info, const struct destination *d,
         info->flags |= SEGMENT_FROM_EMPTY;
 }
 
+/* Makes d->outgoing of what the writer and `content` hold. */
 static int finish(struct destination *d, struct segment_writer *w, const struct segment_content *content,
                   uint64_t base_owed, struct err *e)
 {
     const struct commit_record *last = &content->records[content->record_count - 1];
     struct outgoing *out = &d->outgoing;
+    INVARIANT(d->state == DESTINATION_ATTACHED, "replica '%s': an object is built in state %d", d->url, d->state);
     INVARIANT(content->info->min == d->entry.durable_txid + 1 && content->info->min <= content->info->max,
               "replica '%s': an object of txid %" PRIu64 " to %" PRIu64 " after %" PRIu64, d->url, content->info->min,
               content->info->max, d->entry.durable_txid);
@@ -189,7 +193,8 @@ static int by_page_then_txid(const void *a, const void *b)
     return (x->txid > y->txid) - (x->txid < y->txid);
 }
 
-/* Versions after the durable position, versions of one page side by side: that is what one deflate window wants. */
+/* The versions after the durable position, sorted. Versions of one page stand side by side, so that they share a
+ * deflate window. NULL: out of memory. */
 static struct sorted *sort_versions(const struct destination *d, struct batch *const *batches, size_t count,
                                     uint64_t upto, size_t *ret_n)
 {
@@ -209,7 +214,7 @@ static struct sorted *sort_versions(const struct destination *d, struct batch *c
     return sorted;
 }
 
-/* A patch starts from the version just before: in this object, or not after its beginning. */
+/* A patch starts from the version just before it: the one before it in this object, or one that is durable. */
 static void assert_patch_continues(const struct sorted *sorted, size_t i, uint64_t durable)
 {
     const struct version *v = &sorted[i].captured->version;
@@ -241,6 +246,7 @@ int destination_build_commits(struct destination *d, const struct author *a, str
     struct segment_info info = {0};
     struct segment_writer w = {0};
     size_t version_count = 0, record_count = 0;
+    assert(count > 0 && batches[0]->first <= d->entry.durable_txid + 1 && batches[0]->last > d->entry.durable_txid);
     struct sorted *sorted = sort_versions(d, batches, count, upto, &version_count);
     struct commit_record *records = collect_records(d, batches, count, upto, &record_count);
     int rc = -1;
@@ -278,8 +284,8 @@ out:
 int destination_add_piece(struct segment_writer *w, const struct piece *p, struct err *e)
 {
     size_t at = 0;
-    if (buf_reserve(&w->out, p->payload.len + p->payload.len / 8 + SEGMENT_BLOCK_BYTES,
-                    e)) /* at once: growing would leave holes behind */
+    /* Reserved at once: a buffer that grows step by step fragments the heap. */
+    if (buf_reserve(&w->out, p->payload.len + p->payload.len / 8 + SEGMENT_BLOCK_BYTES, e))
         return -1;
     for (size_t i = 0; i < p->version_count; i++) {
         if (segment_writer_add(w, &p->versions[i], p->payload.data + at, e))
@@ -294,6 +300,7 @@ int destination_build_catch_up(struct destination *d, const struct author *a, co
 {
     struct segment_info info = {0};
     struct segment_writer w = {0};
+    assert(piece->last && copy->terms.kind == COPY_CATCH_UP);
     int rc = author_info(a, &d->entry.database, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, piece->page_size, e);

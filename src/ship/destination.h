@@ -1,4 +1,5 @@
-/* ship/destination.h - one replica that a database is shipped to: its position, and the protocol that keeps its history one.
+/* ship/destination.h - one replica that a database is shipped to: its position, and the protocol that keeps one
+ * history in it.
  *
  *      DETACHED ---attach---> ATTACHED ---------> CONFLICT (another writer; final)
  *       ^   | |                |   ^                ^  ^
@@ -12,30 +13,35 @@
  *   ATTACHED      yes       -        -        yes
  *   CONFLICT       -        -        -         -
  *
- *   DETACHED   nothing is known of the store's side; nothing may be put
+ *   DETACHED   The state of the store is not known. Nothing may be put.
  *
- *   RESYNC     the head is known but is not in the past of our map: waits for the local comparison of all pages.
- *              The state file still has the position of before, so that a restart finds the same
+ *   RESYNC     The head is known, but it is not in the past of our map. All pages must be compared with the replica.
+ *   The
+ *              state file keeps the position from before, so that a restart comes to the same result.
  *
- *   ATTACHED   appends
+ *   ATTACHED   Objects can be appended.
  *
- *   CONFLICT   stops, exit code 6
+ *   CONFLICT   The replica belongs to another writer. Nothing is put any more; exit code 6.
  *
- * Append: the digest of the attempt goes into the state file, then the object is put under the one key that continues the head,
- * exclusively. If that key exists, the object there is read: an attempt of ours is adopted; an earlier run's object that lies in
- * our past too; an earlier run's that does not leads back to DETACHED; anything else is another writer's.
+ * Append. The digest of the object, the attempt, goes into the state file first. Then the object is put exclusively,
+ * under the one key that continues the head. If that key exists, the object under it is read:
+ *   - It is an attempt of ours: adopt it as the head.
+ *   - An earlier run put it, and it is in the past of our map: adopt it.
+ *   - An earlier run put it, and it is not in the past of our map: the state becomes DETACHED, and attach decides.
+ *   - Anything else is another writer's: CONFLICT.
  *
- * Retention deletes old level-0 objects, so a key below a head that others have moved can be free again. A writer that slept could
- * then append in the past. So the head is proven: by attach, and by each append. If the proof is older than half the grace period
- * (by the store's clock, or by the machine's), the replica is listed behind the head before the PUT; if the answer comes that late,
- * before it is believed.
+ * Proof of the head. Retention deletes old level-0 objects. So a key that continues our head can be free although
+ * others moved the head long ago, and an exclusive PUT would then append in the past. So the head must be proven: by
+ * attach, or by an append. If the proof is older than half of the grace period (by the clock of the store or of this
+ * machine), the replica is listed behind the head before the PUT. If the answer to the PUT comes that late, the
+ * replica is listed before the answer is believed.
  *
- * A store without exclusive PUT (storage/store.h: weak) can't be made safe, only watched: before each append the head must be the
- * object that we know, with nothing behind it, and after it the object that is read back must be ours. Another writer is found at
- * the latest with the next append, and stopped; what the two wrote in between can break the chain, which the next restore then
- * says.
+ * Weak stores. A store without exclusive PUT (storage/store.h: weak) can't be made safe, only watched. Before each
+ * append the head must be the object that we know, with no object behind it. After it the object that is read back
+ * must be ours. So another writer is found with the next append at the latest, and stopped. What both wrote until
+ * then can break the chain of objects. The next restore reports that.
  *
- * A job owns the destination while it runs; otherwise the scheduler does. */
+ * Ownership. A job owns the destination while it runs. Otherwise the main thread owns it. */
 #ifndef SEAWALL_SHIP_DESTINATION_H
 #define SEAWALL_SHIP_DESTINATION_H
 
@@ -48,131 +54,146 @@
 
 enum destination_state { DESTINATION_DETACHED, DESTINATION_RESYNC, DESTINATION_ATTACHED, DESTINATION_CONFLICT };
 
-/* A level-0 object that continues the head, or will. */
+/* A level-0 object that is the head, or becomes it. */
 struct landed {
     struct digest digest;
     uint64_t min, max;
-    uint64_t checksum;  /* database checksum of state max */
-    uint64_t base_owed; /* after it */
-    uint64_t bytes;     /* with its parts */
+    uint64_t checksum;  /* of the database at txid max */
+    uint64_t base_owed; /* txid of a base-only object that waits for its base; 0: none */
+    uint64_t bytes;     /* of the object and its parts */
     uint32_t page_size;
-    bool anew; /* nothing before it counts */
+    bool anew; /* the history begins anew with this object */
 };
 
-/* An object that is built and not yet known to be there. Sent again unchanged until the outcome is known. */
+/* The object that is built next. It is sent again, unchanged, until it is known whether the store has it. */
 struct outgoing {
-    struct buf bytes; /* len 0: none */
+    struct buf bytes; /* len 0: there is no such object */
     struct landed object;
-    unsigned commits;
+    unsigned commits; /* in it */
 };
 
 struct destination {
-    const char *given;   /* the URL as it was given; borrowed */
-    char url[1024];      /* as it is shown */
-    struct store *store; /* NULL: could not be opened yet; attach tries again */
+    const char *given;   /* the URL as the user gave it; borrowed */
+    char url[1024];      /* the URL as it is shown: without secrets */
+    struct store *store; /* owned; NULL: not open yet */
     enum destination_state state;
-    bool known;                    /* index and entry are the state file's */
-    uint32_t index;                /* in the identity */
+    bool known;                    /* `index` and `entry` come from the state file */
+    uint32_t index;                /* of the replica in the state file */
     struct identity_replica entry; /* working copy; state_set_replica stores it */
     struct outgoing outgoing;
-    struct levels levels; /* while ATTACHED */
+    struct levels levels; /* valid while ATTACHED */
 
-    /* after attach, until the resync that it asked for is done */
-    struct map head_map; /* of the replica at its head; page_size 0: not known */
-    int64_t head_time_ms;
-    bool from_empty;         /* the next object starts anew: nothing in the replica is related to what we have */
+    /* the head, as attach found it */
+    struct map head_map;     /* RESYNC: the pages that the replica holds at its head; page_size 0: not known */
+    int64_t head_time_ms;    /* of its newest commit */
+    bool from_empty;         /* the next object begins the history anew: nothing in the replica is related to our map */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
-    uint64_t head_min;       /* its first txid */
+    uint64_t head_min;       /* first txid of the newest object */
 
-    /* on a weak store: a PUT of an earlier run whose outcome is unknown may yet be carried out, and overwrite what we put there */
-    bool open_attempts;
-    uint64_t endangered_min; /* what we put there begins with this txid; 0: nothing yet */
-    struct digest endangered;
-    bool broken;            /* it happened: the next object starts anew */
-    bool run_on_disk;       /* this run, with the position that it went on from: since its first put */
-    uint64_t since;         /* commits captured up to here do not continue the replica's head */
-    int64_t proof_store_ms; /* the store's clock when the head was proven to be the head */
-    int64_t proof_boot_ms;  /* and the machine's, which goes on while it is suspended */
+    /* Weak stores: a PUT of an earlier run whose outcome is unknown can still be carried out, and overwrite an object
+     * of ours. */
+    bool open_attempts;       /* there are such PUTs */
+    uint64_t endangered_min;  /* first txid of the object that they can overwrite; 0: none yet */
+    struct digest endangered; /* its digest */
+    bool broken;              /* it was overwritten: the next object begins the history anew */
 
-    uint64_t objects, bytes; /* put by this run */
+    bool run_on_disk;       /* this run, and the position that it went on from, are synced: since its first PUT */
+    uint64_t since;         /* commits that were captured up to this txid do not continue the head of the replica */
+    int64_t proof_store_ms; /* when the head was proven, by the store's clock */
+    int64_t proof_boot_ms;  /* and by the machine's clock, which goes on while the machine is suspended */
+
+    uint64_t objects, bytes; /* that this run put */
     char found[160];         /* what attach found, for the log */
 };
 
-/* After an error it is without a store: attach tries again. `url` must outlive it. */
+/* Makes the destination and opens its store. `url` must outlive it. An error leaves it without a store; attach then
+ * tries again. Errors come from store_open. */
 int destination_open(struct destination *d, const char *url, struct err *e) MUST_CHECK;
+
+/* Opens the store if it is not open. */
 int destination_open_store(struct destination *d, struct err *e) MUST_CHECK;
 void destination_close(struct destination *d);
 
-/* Who puts objects, and what for. */
+/* Who puts objects, and by which rules. */
 struct author {
-    struct state *state;
-    struct uid run;
-    struct codec *codec; /* of the worker */
+    struct state *state; /* borrowed */
+    struct uid run;      /* this start of the program */
+    struct codec *codec; /* of the worker; borrowed */
     enum take_over take_over;
-    int64_t grace_ms;
+    int64_t grace_ms; /* the grace period of retention */
 };
 
+/* Changes the state. Before: the table above allows it. If the new state is not ATTACHED, the outgoing object is
+ * dropped: it was built for a head that may no longer be the head. The attempts stay in the state file. */
 void destination_enter(struct destination *d, enum destination_state to);
 
-/* Notes that the head is the head, as of this time of the store. */
+/* Notes that the head was proven when the store's clock was at `store_ms`. */
 void destination_prove(struct destination *d, int64_t store_ms);
 
-/* Another writer's object is where ours should be: the end. */
+/* The state becomes CONFLICT: another writer put `theirs` where our object would go. Returns -1 with ERR_CONFLICT. */
 int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e);
 
-/* Finds the replica in the state file. ERR_LIMIT. */
+/* Sets `index` and `entry` from the state file. ERR_LIMIT: the state file has too many replicas. */
 int destination_look_up(struct destination *d, struct state *state, struct err *e) MUST_CHECK;
 
-/* Finds out where the replica stands. Leaves it ATTACHED, RESYNC (with head_map) or CONFLICT. Errors leave it DETACHED. */
+/* Finds out where the head of the replica is and whether we may go on from it. Before: DETACHED. Returns 0 with
+ * ATTACHED or RESYNC; RESYNC sets head_map. ERR_CONFLICT: the state is CONFLICT. After another error the state is
+ * DETACHED. ERR_REMOTE: among others, the replica had objects and has none now. */
 int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
-/* All pages were compared with what the replica holds at its head: from here on the map leads on from it. */
+/* All pages were compared with head_map; from now on our map leads on from the head. The state becomes ATTACHED.
+ * Before: RESYNC or ATTACHED, and `txid`, which the comparison used, is newer than the head. `page_size`: of the
+ * local database. */
 void destination_compared(struct destination *d, const struct author *a, uint64_t txid, uint32_t page_size);
 
-/* True if the next object starts a new history inside the replica: an empty replica, an unrelated one, another page size. */
+/* Does the next object begin a new history in the replica? It does in a replica that is empty, unrelated, or of
+ * another page size. */
 bool destination_starts_anew(const struct destination *d, uint32_t page_size);
 
-/* ---- building what goes out next; each leaves d->outgoing filled */
+/* ---- building the next object. Before: ATTACHED. Each function sets d->outgoing. ERR_NOMEM, ERR_LIMIT */
 
-/* Commits after the durable position, not after `upto`, out of consecutive batches of which the first contains durable_txid + 1. */
+/* Commits after the durable position and up to `upto`. `batches` are consecutive, and the first contains durable_txid
+ * + 1. */
 int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
                               uint64_t upto, struct err *e) MUST_CHECK;
 
-/* The last piece of a catch-up, with the list of the parts before it. */
+/* The object of a catch-up: its last piece, with the list of the parts before it. */
 int destination_build_catch_up(struct destination *d, const struct author *a, const struct piece *piece,
                                const struct copy *copy, struct err *e) MUST_CHECK;
 
-/* An empty first object: its pages come as a base. */
+/* An empty object that begins a history: its pages come as a base. */
 int destination_build_anchor(struct destination *d, const struct author *a, const struct commit_record *record,
                              uint32_t page_size, struct err *e) MUST_CHECK;
 
 /* ---- sending */
 
-/* Puts d->outgoing. 0: durable_txid moved, or the state changed: look at it. ERR_CONFLICT: another writer. Other errors: outcome
- * unknown, try again later. */
+/* Puts d->outgoing. Before: ATTACHED, and d->outgoing begins right after the durable position. Returns 0: the durable
+ * position moved, or the state changed to DETACHED. ERR_CONFLICT: the state is CONFLICT. After another error the
+ * outcome is unknown; try again later. */
 int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
-/* ---- objects beside level 0: pieces.c. Each has a key that nothing else takes, so that a try whose answer was lost can be
- * repeated: an object that lies under the key then is ours, or the error is ERR_CONFLICT. */
+/* ---- objects beside level 0 (pieces.c). Nothing else takes their keys. So a PUT whose answer was lost can be
+ * repeated: an object that is found under the key is ours, or the error is ERR_CONFLICT. */
 
-/* Where the objects of a replica go. Known once the replica was attached; any job may hold a copy. */
+/* Where the objects of a replica go. Any job may hold a copy. Before: the replica was attached once. */
 struct place {
     struct store *store; /* borrowed */
     struct uid database;
 };
 struct place destination_place(const struct destination *d);
 
-/* Puts a part of a catch-up or of a compacted segment, or a chunk of a base. Needs nothing of the destination: a ship job
- * may run at the same time. */
+/* Puts a part of a catch-up or of a compacted segment, or a chunk of a base. Does not touch the destination: a ship
+ * job may run at the same time. *ret_listed: how the object is named in a list. */
 int destination_put_piece(const struct place *place, const struct author *a, const struct piece *piece,
                           const struct copy_terms *terms, struct listed *ret_listed, struct err *e) MUST_CHECK;
 
-/* Puts the marker that completes a base. The replica then owes no base. */
+/* Puts the marker that completes a base. Before: every chunk ends at or before the durable position. Afterwards the
+ * replica does not owe a base. ERR_CONFLICT: a chunk is missing. */
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy,
                            struct err *e) MUST_CHECK;
 
-/* Puts a compacted segment: its last piece, with the list of the parts before it. It ends at the head. ret_size: bytes of
- * this object. */
+/* Puts a compacted segment: its last piece, with the list of the parts before it. Before: it begins where its level
+ * ends, and ends at the head. *ret_size: bytes of this object, without the parts. ERR_CONFLICT: a part is missing. */
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece,
                           const struct copy *copy, uint64_t *ret_size, struct err *e) MUST_CHECK;
 
@@ -183,9 +204,11 @@ int destination_put_level(struct destination *d, const struct author *a, const s
 int destination_read_facts(const struct destination *d, const struct author *a, uint64_t min,
                            struct level0_facts *ret_facts, struct err *e) MUST_CHECK;
 
-/* Who writes, for which database, and when. */
+/* Fills in who writes an object, for which database, and when; the nonce is random. */
 int author_info(const struct author *a, const struct uid *database, struct segment_info *ret_info,
                 struct err *e) MUST_CHECK;
+
+/* Adds all pages of a piece to an object. */
 int destination_add_piece(struct segment_writer *w, const struct piece *p, struct err *e) MUST_CHECK;
 
 #endif

@@ -28,8 +28,9 @@ static void note_head(struct findings *f, const struct level0_facts *o)
     f->last = o->info;
 }
 
-/* The object at our position should end there and have the digest that we know. If it ends before, and others follow, retention
- * deleted the object at our position. If it ends before and none follows, the store lost its newest objects. */
+/* The object at our position should end there and have the digest that we know. If it ends before, and others follow,
+ * retention deleted the object at our position. If it ends before and none follows, the store lost its newest
+ * objects. */
 static void add_at_position(struct findings *f, const struct level0_facts *o)
 {
     const struct identity_replica *entry = f->entry;

@@ -1,19 +1,22 @@
-/* ship/findings.h - does the head of a replica belong to the proven past of our page map? The decision of attach, without a store.
+/* ship/findings.h - does the head of a replica belong to the proven past of our page map? The decision of attach,
+ * without a store.
  *
- * Attach reads the level-0 objects of the replica in ascending order: the newest one that begins at or before our durable
- * position, if there is one, and every object after it. Three questions decide, each about all of these objects:
+ * Attach reads the level-0 objects of the replica in ascending order: the newest one that begins at or before our
+ * durable position, if there is one, and every object after it. Three questions decide, each about all of these
+ * objects:
  *
- *   linked  Does the first object after our position begin right after it? And does each object name the digest of the one before?
- *   mine    Is each object linked, and an attempt of ours or an object that one of our runs put?
- *   past    Is each object mine, and does it end where our map had already been?
+ *   linked  Does the first object after our position begin right after it? And does each object name the digest of
+ *   the one before? mine    Is each object linked, and an attempt of ours or an object that one of our runs put? past
+ *   Is each object mine, and does it end where our map had already been?
  *
  *   past    CONTINUE
  *   mine    RESYNC: compare all pages with those that the replica holds
  *   neither CONFLICT: it is another writer's. With --take-over: RESYNC
  *
- * Retention and power cuts make exceptions. Retention can have deleted the object at our position: then `behind` is set, and each
- * later object shows by itself whose it is. A power cut can have taken back our position: then objects that we put lie behind a
- * hole. Both lead to RESYNC at best, because nothing proves that our map holds what was in the hole. */
+ * Retention and power cuts make exceptions. Retention can have deleted the object at our position: then `behind` is
+ * set, and each later object shows by itself whose it is. A power cut can have taken back our position: then objects
+ * that we put lie behind a hole. Both lead to RESYNC at best, because nothing proves that our map holds what was in
+ * the hole. */
 #ifndef SEAWALL_SHIP_FINDINGS_H
 #define SEAWALL_SHIP_FINDINGS_H
 
@@ -44,7 +47,7 @@ struct findings {
     size_t newer;                         /* objects that begin after our position */
     size_t objects;                       /* that were added, damaged ones included */
     bool mine, past;                      /* see above */
-    bool behind;                          /* the object at our position is gone, and no object after it was added yet */
+    bool behind;                          /* the object at our position is gone; false again after the next object */
     unsigned adopted;                     /* objects after our position, damaged ones not included */
 
     /* the head as far as objects were added; at first our position */
@@ -56,10 +59,12 @@ struct findings {
     uint64_t anew_txid;       /* newest txid at which the replica began anew */
 };
 
-/* `newer`: how many objects of the replica begin after entry->durable_txid. `entry` and `id` must outlive the findings. */
+/* `newer`: how many objects of the replica begin after entry->durable_txid. `entry` and `id` must outlive the
+ * findings. */
 void findings_begin(struct findings *f, const struct identity_replica *entry, const struct identity *id, size_t newer);
 
-/* Takes the next object into account. Objects come in ascending order; at most the first begins at or before our position. */
+/* Takes the next object into account. Objects come in ascending order; at most the first begins at or before our
+ * position. */
 void findings_add(struct findings *f, const struct level0_facts *o);
 
 /* The next object is damaged. It is not the newest one. So nothing proves whose the replica is. */

@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <string.h>
-
-/* Nothing is compacted up to here. */
+/* All levels begin at `end`. */
 static void begin_at(struct levels *l, struct level_end end)
 {
     for (unsigned k = 0; k < LEVELS; k++)
@@ -31,6 +31,7 @@ void levels_note_append(struct levels *l, uint64_t max, uint64_t checksum, uint6
 
 void levels_note_segment(struct levels *l, unsigned level, const struct level_end *end, uint64_t bytes)
 {
+    assert(level >= 1 && level <= SEGMENT_LEVEL_MAX && end->txid >= l->ends[level].txid);
     l->counts[level]++;
     l->bytes[level] += bytes;
     l->bytes_since[level] += bytes;
@@ -58,6 +59,7 @@ void levels_note_base(struct levels *l, uint64_t max, uint64_t bytes)
 unsigned levels_due(const struct levels *l, uint64_t fanout)
 {
     unsigned level = 1;
+    assert(fanout >= 1);
     if (l->counts[0] < fanout)
         return 0;
     while (level < SEGMENT_LEVEL_MAX && l->counts[level] + 1 >= fanout)
@@ -83,7 +85,7 @@ struct survey {
     struct catalog_object *newest[LEVELS]; /* of level 1 and up */
 };
 
-/* A damaged object, or one that is gone: whatever can't be gone on from is left behind, and a base makes up for it. */
+/* An object that is damaged or gone. A level does not go on from it; a base replaces what it held. */
 static bool is_of_no_use(const struct err *e)
 {
     return e->code == ERR_CORRUPT || e->code == ERR_GONE;
@@ -91,7 +93,7 @@ static bool is_of_no_use(const struct err *e)
 
 enum side { BEFORE, BEHIND };
 
-/* The state before or behind an object; if that is of no use, the head. */
+/* The state of the database before or behind an object. If the object is of no use, that of the head. */
 static int state_beside(const struct survey *v, struct catalog_object *o, enum side side, struct level_end *ret_end,
                         struct err *e)
 {
@@ -100,7 +102,8 @@ static int state_beside(const struct survey *v, struct catalog_object *o, enum s
         return is_of_no_use(e) ? 0 : -1;
     const struct segment *s = o->segment;
     const struct segment_info *i = &s->trailer.info;
-    bool behind = side == BEHIND || (i->flags & SEGMENT_FROM_EMPTY); /* there is no state before the first */
+    bool behind =
+        side == BEHIND || (i->flags & SEGMENT_FROM_EMPTY); /* before the first object of a history there is no state */
     if (i->page_size != v->head->page_size || i->max > v->head->txid)
         return 0;
     *ret_end = behind ? (struct level_end){.txid = i->max, .checksum = s->records[s->trailer.record_count - 1].checksum}
@@ -108,17 +111,18 @@ static int state_beside(const struct survey *v, struct catalog_object *o, enum s
     return 0;
 }
 
-/* The first of the segments of a level behind `after` that continue each other up to the newest; NULL: there is none. Where the
- * replica began anew, and where retention has been, they don't. */
+/* The segments of a level that begin behind `after` and continue each other up to the newest one: the first of them.
+ * NULL: there is none. There are gaps where the replica began anew and where retention deleted segments. */
 static struct catalog_object *run_behind(const struct survey *v, unsigned level, uint64_t after)
 {
     struct catalog *c = v->catalog;
     struct catalog_object *first = NULL;
     uint64_t max = after;
-    for (size_t i = 0; level == 0 && i < c->level0_count;
-         i++) /* how far one reaches is not in its name: they are in one piece here */
-        if (c->level0[i].name.min > after)
-            return &c->level0[i];
+    if (level == 0) { /* the name does not say where an object ends: they are taken to continue each other */
+        struct catalog_object *before = catalog_level0_at(c, after);
+        struct catalog_object *next = before ? before + 1 : c->level0;
+        return next < c->level0 + c->level0_count ? next : NULL;
+    }
     for (size_t i = 0; i < c->level_count; i++) {
         struct catalog_object *o = &c->levels[i];
         if (o->name.level != level || o->name.min <= after)
@@ -131,7 +135,8 @@ static struct catalog_object *run_behind(const struct survey *v, unsigned level,
     return first;
 }
 
-/* Each level goes on where its newest segment ends, or that of a higher level; or it begins where the level below does. */
+/* Finds where each level goes on: where its newest segment ends, or the newest segment of a higher level. Without
+ * either, where the level below begins. */
 static int find_ends(struct levels *l, const struct survey *v, struct err *e)
 {
     uint64_t after[LEVELS + 1];
@@ -157,7 +162,8 @@ static int find_ends(struct levels *l, const struct survey *v, struct err *e)
     return 0;
 }
 
-/* The newest base that can be read, and what its chunks weigh. Without one the first object stands for it. */
+/* Finds the newest base whose marker can be read, and adds up its chunks. Without a base the first object counts as
+ * one. */
 static int find_base(struct levels *l, struct catalog *c, const struct levels_head *head, uint64_t *ret_start,
                      struct err *e)
 {
@@ -201,7 +207,7 @@ int levels_survey(struct levels *l, struct catalog *c, const struct levels_head 
             *newest = &c->levels[i];
     }
     if (find_ends(l, &v, e) || find_base(l, c, head, &start, e))
-        return err_wrap(e, "find out how far it is compacted");
+        return err_wrap(e, "find out how far the replica is compacted");
     for (size_t i = 0; i < c->level0_count + c->level_count; i++) {
         const struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->levels[i - c->level0_count];
         unsigned k = o->name.level;
@@ -210,8 +216,7 @@ int levels_survey(struct levels *l, struct catalog *c, const struct levels_head 
         l->counts[k]++;
         if ((k == 0 ? o->name.min : o->name.max) > start)
             l->bytes[k] += o->size;
-    }
-    memcpy(l->bytes_since, l->bytes,
-           sizeof l->bytes); /* should a base go on that an earlier run began: too much rather than too little */
+    } /* In case this run goes on with a base that an earlier run began: rather too many bytes than too few. */
+    memcpy(l->bytes_since, l->bytes, sizeof l->bytes);
     return 0;
 }

@@ -1,13 +1,17 @@
-/* ship/levels.h - the levels of one replica and its newest base: where each ends, what it weighs, and what is due next.
+/* ship/levels.h - the levels of one replica and its newest base: where each ends, how many bytes it has, and what is
+ * due next.
  *
- *   A level is due when the level below has `fanout` segments since the last one. If that would make the level above due too, only
- *   the higher one is written: it begins earlier and holds all of it. So the ends of a level are ends of all levels below it.
+ * Levels. A level is due when the level below has `fanout` segments since the last segment of the level. If that
+ * makes the level above due too, only the higher one is written: it begins earlier and holds everything that the
+ * lower one would hold. So a level never ends before a higher level.
  *
- *   A base is due when a restore would read more than one and a half times the size of the database, or when the newest base is old
- *   and anything changed. What a restore reads is compressed, so a database that compresses well affords longer levels.
+ * Bases. A base is due when a restore would read more than one and a half times the size of the database, or when the
+ * newest base is old and something changed since. A restore reads compressed bytes, so a database that compresses
+ * well gets fewer bases.
  *
- * What is kept here follows from the listing at attach, and from what was put since. The first object of a history, which holds
- * everything, counts as a base. Knows no lane and no database; belongs to the destination. */
+ * The numbers come from the listing at attach, and from what was put since. The first object of a history holds
+ * everything, so it counts as a base. This file knows no lane and no database. The struct belongs to the
+ * destination. */
 #ifndef SEAWALL_SHIP_LEVELS_H
 #define SEAWALL_SHIP_LEVELS_H
 
@@ -15,42 +19,53 @@
 #include "replica/catalog.h"
 
 #define LEVELS (SEGMENT_LEVEL_MAX + 1)
-#define BASE_WEIGHT_MIN                                                                                                \
-    SCALE(1u << 20, 12000u) /* bytes beside a base that are never too many: a small database is no reason for bases */
+/* Bytes beside a base that are never too many, so that a small database does not get bases all the time. */
+#define BASE_WEIGHT_MIN SCALE(1u << 20, 12000u)
 
 struct level_end {
     uint64_t txid;     /* the next segment begins after it */
-    uint64_t checksum; /* of the database there */
+    uint64_t checksum; /* of the database at that txid */
 };
 
 struct levels {
-    struct level_end ends[LEVELS]; /* of level 1 and up: of its last segment, or of the last one of a higher level */
-    unsigned counts[LEVELS];       /* segments since the last one of the level above */
-    uint64_t bytes[LEVELS];        /* ... and what they weigh, as far as they come after the start of the base */
-    uint64_t bytes_since[LEVELS];  /* ... after the start of the base that is under way */
-    uint64_t base_max;             /* the newest state that the newest base knows */
-    uint64_t base_bytes;
-    int64_t base_at_ms; /* monotonic: when it was complete */
+    struct level_end
+        ends[LEVELS];        /* of level 1 and up: where its last segment, or the last one of a higher level, ends */
+    unsigned counts[LEVELS]; /* segments since the last one of the level above */
+    uint64_t bytes[LEVELS];  /* of these segments, as far as they are newer than the start of the newest base */
+    uint64_t bytes_since
+        [LEVELS];        /* of these segments, as far as they are newer than the start of the base that is under way */
+    uint64_t base_max;   /* the newest txid in the newest base */
+    uint64_t base_bytes; /* of the newest base */
+    int64_t base_at_ms;  /* when the newest base was complete; monotonic clock */
 };
 
-/* From the names of the replica; reads an object of each level, and the newest marker. `head`: its newest object. */
+/* The newest object of the replica, and the time. */
 struct levels_head {
     uint64_t txid, checksum;
-    uint64_t anew_txid; /* what is compacted begins here or later */
+    uint64_t anew_txid; /* compacted segments begin here or later */
     uint32_t page_size;
     int64_t store_ms; /* the store's clock */
 };
+
+/* Fills in *l from the names of the replica. Reads an object of each level, and the newest marker that is sound. An
+ * object that is damaged or gone is no error. ERR_IO, ERR_REMOTE, ERR_NOMEM. */
 int levels_survey(struct levels *l, struct catalog *c, const struct levels_head *head, struct err *e) MUST_CHECK;
 
-/* A level-0 object became the head. `anew`: nothing before it counts. */
+/* A level-0 object became the head. `anew`: the history begins anew with it. */
 void levels_note_append(struct levels *l, uint64_t max, uint64_t checksum, uint64_t bytes, bool anew);
-/* A compacted segment was put that ends at the head. */
+
+/* A compacted segment was put that ends at the head. `level`: 1 to SEGMENT_LEVEL_MAX. */
 void levels_note_segment(struct levels *l, unsigned level, const struct level_end *end, uint64_t bytes);
+
+/* A base begins; a base is complete. */
 void levels_note_base_begun(struct levels *l);
 void levels_note_base(struct levels *l, uint64_t max, uint64_t bytes);
 
-unsigned levels_due(const struct levels *l, uint64_t fanout); /* which level; 0: none */
-/* `database_bytes`: its size. interval_ms UINT64_MAX: by weight alone. */
+/* Which level is due; 0: none. `fanout`: at least 1. */
+unsigned levels_due(const struct levels *l, uint64_t fanout);
+
+/* Is a base due? `head`: newest txid. `database_bytes`: size of the database. interval_ms UINT64_MAX: age does not
+ * count. */
 bool levels_base_due(const struct levels *l, uint64_t head, uint64_t database_bytes, uint64_t interval_ms);
 
 #endif

@@ -1,4 +1,5 @@
-/* ship/pieces.c - objects beside level 0, built and put: parts, chunks and markers of bases, compacted segments. */
+/* ship/pieces.c - builds and puts the objects beside level 0: parts, chunks and markers of bases, compacted
+ * segments. */
 #include "base/invariant.h"
 #include "base/trial.h"
 #include "ship/destination.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what is named has to be there */
+/* ---- are the objects of a list still there? */
 
 struct presence {
     const struct listed *list;
@@ -28,7 +29,7 @@ static int note_listed(void *context, const struct store_entry *entry)
     return 0;
 }
 
-/* What the listing does not show is asked for: listings may lag. */
+/* For an object that the listing does not show: a listing can lag, so the object is read. */
 static int check_one(struct store *store, const struct listed *object, struct err *e)
 {
     struct buf tail = BUF_INIT(1);
@@ -42,8 +43,9 @@ static int check_one(struct store *store, const struct listed *object, struct er
     return err_set(e, ERR_CONFLICT, 0, "object '%s' is not there any more", object->name);
 }
 
-/* Retention, by others, may have taken for given up what took so long: while this machine was suspended, or between two runs. All
- * of them have names that begin alike: of one base, or of one run. */
+/* Checks the first `count` objects of a copy. Another program's retention deletes parts and chunks that no object
+ * names for a long time, and this copy may have taken long: the machine was suspended, or an earlier run began it.
+ * The names of the objects begin alike, because they belong to one base or one run. */
 static int check_listed(struct store *store, const struct copy *copy, size_t count, struct err *e)
 {
     const struct listed *list = copy->objects.list;
@@ -66,20 +68,21 @@ static int check_listed(struct store *store, const struct copy *copy, size_t cou
 
 /* ---- objects */
 
-/* One object: what is put under which name, and how to recognise it if it is there already. */
+/* An object and its name. */
 struct object {
     struct segment_info info;
     struct name name;
     char key[NAME_MAX_BYTES];
-    const struct piece *piece; /* NULL: no pages */
+    const struct piece *piece; /* its pages; NULL: none */
     struct segment_content content;
     struct digest digest;
     uint64_t size;
 };
 
+/* Is the object that was found under the key of `o` the object that we would put? */
 typedef bool is_ours_fn(const struct object *o, const struct segment *found);
 
-/* Under its name lies something: put by a try of ours whose answer was lost? Then that is named from here on. */
+/* The key exists already. If an earlier try of ours put that object, *o becomes that object. */
 static int take_existing(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
                          struct err *e)
 {
@@ -91,7 +94,7 @@ static int take_existing(const struct place *p, const struct author *a, struct o
     o->info = s.trailer.info;
     o->size = s.trailer.object_size;
     segment_release(&s);
-    return ours ? 0 : err_set(e, ERR_CONFLICT, 0, "object '%s' is there already, and is not this one", o->key);
+    return ours ? 0 : err_set(e, ERR_CONFLICT, 0, "another object is under the key '%s' already", o->key);
 }
 
 static int put_object(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
@@ -133,7 +136,7 @@ static int begin(const struct place *p, const struct author *a, const struct pie
 
 /* ---- parts and chunks */
 
-/* The same range of the same base, as it was at some moment before. (No part's name comes twice.) */
+/* The same range of the same base, read earlier. (The names of parts are random, so a part is never found.) */
 static bool is_our_chunk(const struct object *o, const struct segment *found)
 {
     const struct segment_info *i = &found->trailer.info;
@@ -145,6 +148,7 @@ int destination_put_piece(const struct place *place, const struct author *a, con
                           const struct copy_terms *terms, struct listed *ret_listed, struct err *e)
 {
     struct object o;
+    assert(place->store && piece && terms->kind != COPY_NONE);
     if (begin(place, a, piece, &o, e))
         return -1;
     if (terms->kind == COPY_BASE) {
@@ -183,7 +187,7 @@ static bool is_our_marker(const struct object *o, const struct segment *found)
     return same;
 }
 
-/* Do the ranges of the chunks, side by side, make all pages of the base? */
+/* Do the chunks cover every page of the base once, in order? */
 static bool chunks_fill_base(const struct copy *copy)
 {
     uint64_t next = 1;
@@ -204,6 +208,7 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
     struct object o;
     uint64_t bytes = 0;
     assert(terms->kind == COPY_BASE);
+    INVARIANT(d->state == DESTINATION_ATTACHED, "replica '%s': a marker is put in state %d", d->url, d->state);
     if (begin(&place, a, NULL, &o, e))
         return -1;
     o.info.kind = OBJECT_MARKER;
@@ -223,7 +228,7 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
     o.content.list = chunks->list;
     o.content.list_count = chunks->count;
     if (!chunks_fill_base(copy))
-        return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " leave out pages",
+        return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " do not hold every page",
                        terms->start);
     if (check_listed(d->store, copy, chunks->resumed, e) || put_object(&place, a, &o, is_our_marker, e))
         return -1;
@@ -235,7 +240,7 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
 
 /* ---- compacted segments */
 
-/* Whoever put it: it covers the same commits and leads to the same state. */
+/* It covers the same commits and leads to the same state. Who put it does not matter. */
 static bool is_same_segment(const struct object *o, const struct segment *found)
 {
     return found->trailer.record_count == 1 && found->records[0].checksum == o->content.records[0].checksum &&
@@ -251,7 +256,8 @@ int destination_put_level(struct destination *d, const struct author *a, const s
     const struct level_end *from = &d->levels.ends[terms->level];
     struct object o;
     uint64_t bytes = 0;
-    assert(terms->kind == COPY_LEVEL && piece->last);
+    assert(terms->kind == COPY_LEVEL && piece->last && terms->level >= 1 && terms->level <= SEGMENT_LEVEL_MAX);
+    INVARIANT(d->state == DESTINATION_ATTACHED, "replica '%s': a level is put in state %d", d->url, d->state);
     if (begin(&place, a, piece, &o, e))
         return -1;
     INVARIANT(piece->record.txid == d->entry.durable_txid || !RULE(durable_first),
