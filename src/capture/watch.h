@@ -64,8 +64,7 @@ struct watch {
     const struct watch_truncate_hooks *truncate; /* borrowed; NULL except inside a TRUNCATE checkpoint */
     struct file_stamp db_file;                   /* as watch_stamp_db found it. `rollback`: size and time are 0 */
     struct file_stamp wal_file, shm_file;        /* as they were when they were opened */
-    bool
-        rollback; /* in a rollback-journal mode: there is no watch, and the header reports an empty WAL */
+    bool rollback; /* in a rollback-journal mode: there is no watch, and the header reports an empty WAL */
     int frozen_fd; /* copy that pages are read from in place of the database file; borrowed; -1: the database file */
 };
 
