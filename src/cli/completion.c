@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "storage/open.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,8 +42,9 @@ static bool is_file(const char *value_name)
 static const char *choices(const char *value_name, char out[64])
 {
     size_t at = 0;
+    assert(strlen(value_name) < 64);
     out[0] = 0;
-    for (const char *word = value_name; *word; word += strcspn(word, "|") + (word[strcspn(word, "|")] == '|'))
+    for (const char *word = value_name; *word; word += strcspn(word, "|") + (word[strcspn(word, "|")] != 0))
         if (islower((unsigned char)*word))
             at += (size_t)snprintf(out + at, 64 - at, "%s%.*s", at ? " " : "", (int)strcspn(word, "|"), word);
     return out;

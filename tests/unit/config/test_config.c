@@ -1,5 +1,5 @@
 /* config/: configuration files and options. */
-#include "unit.h"
+#include "failing_alloc.h"
 
 #include "config/file.h"
 #include "storage/open.h"
@@ -77,6 +77,26 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
         assert_contains(e.msg, cases[i].reason);
         assert_contains(e.msg, "conf");
     }
+}
+
+static int read_whole(void *path, struct err *e)
+{
+    struct config *c = NULL;
+    int rc = config_read(path, store_parameter_known, &c, e);
+    if (rc == 0)
+        assert_int_equal(c->dbs[0].replica_count, 2);
+    config_free(c);
+    return rc;
+}
+
+static void each_allocation_of_a_file_fails_once(void **state)
+{
+    char path[1024];
+    const char *text = "[db /a]\nreplica = offsite\nreplica = /r\n[replica offsite]\nurl = s3://b\nregion = eu\n";
+    (void)state;
+    snprintf(path, sizeof path, "%s", temp_path("conf"));
+    assert_int_equal(file_write(path, text, strlen(text)), 0);
+    assert_true(assert_each_allocation_fails_once(read_whole, path) >= 5);
 }
 
 /* ---- options */
@@ -159,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT_IN_TEMP(a_file_names_databases_and_replicas),
         UNIT_IN_TEMP(a_wrong_file_is_refused_with_file_and_line),
+        UNIT_IN_TEMP(each_allocation_of_a_file_fails_once),
         UNIT(every_option_is_written_as_it_is_read),
         UNIT(an_invalid_value_is_refused_with_the_valid_ones),
         UNIT(never_is_a_value_of_some_options),
