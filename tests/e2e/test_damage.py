@@ -1,4 +1,4 @@
-"""A damaged replica: restore fails with exit code 5 and names the object, or restores correctly. Nothing else."""
+"""A damaged replica: restore fails with exit code 5 and names the object, or it restores correctly."""
 from concurrent.futures import ThreadPoolExecutor
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""restore --delta rewrites in place what differs, and restore --undo takes a restore back: the file is what a full restore gives, or
-what it was, whatever happens in between."""
+"""restore --delta rewrites the pages that differ, and restore --undo takes a restore back. After any failure in between the file is
+what a full restore gives, or what it was before."""
 import os
 import random
 import shutil
@@ -102,7 +102,7 @@ def files(folder):
 
 
 def database_files(delta):
-    """What counts: an empty -wal and an -shm alone are nothing, and the state file may have been read and kept."""
+    """The files that count: not an empty -wal or an -shm alone, and not the state file, which may have been read and kept."""
     return {name: content for name, content in files(delta.home).items()
             if not name.endswith(("-shm", "-seawall")) and not (name.endswith("-wal") and not content)}
 
@@ -283,7 +283,7 @@ def test_a_foreign_database_is_as_good_as_any(delta):
 
 
 def test_a_lie_of_the_state_file_is_found_out(delta):
-    """The file was changed behind the back of the file system's clock: pages that are rewritten are looked at, and then all are."""
+    """The file was changed, and its time was not: the pages that are rewritten are compared, and after a difference all are."""
     txids = list(delta.points)
     stat = delta.db.stat()
     with open(delta.db, "r+b") as file:
@@ -575,7 +575,7 @@ def test_a_restore_that_replication_followed_can_be_undone(delta):
 # ---- power cuts
 
 def test_power_cut_anywhere_while_pages_are_rewritten(delta):
-    """On a disk that loses what was not synced: names, and blocks of files. What SQLite then makes of it is one or the other."""
+    """The disk loses names and blocks of files that were not synced. What SQLite then reads is the old state or the new one."""
     stage, txids, chance = delta.stage, list(delta.points), random.Random(6)
     root, journal = stage.folder / "disk", stage.folder / "journal"
     root.mkdir()

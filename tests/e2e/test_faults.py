@@ -1,5 +1,5 @@
-"""Disks that fail, hang or go away, and damage: whatever happens, no restore point is a state that never was, and a
-replica that can be served goes on."""
+"""Disks that fail, hang or go away, and damage: no restore point is ever a state that the database did not have, and a replica that
+can be written to goes on."""
 import signal
 import sqlite3
 
@@ -32,7 +32,7 @@ def start_with_record(stage, faults):
 
 
 def wait_shipped(stage, app, daemon):
-    """Until the newest restore point is what the application has now."""
+    """Waits until the newest restore point is what the application has now."""
     def shipped():
         restored = stage.restored()
         state = content_of(restored)

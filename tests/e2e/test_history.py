@@ -1,4 +1,4 @@
-"""What keeps a replica small and quick to restore, however long it lives: compacted levels, and bases."""
+"""Compacted levels and bases keep a replica small and quick to restore, at any age."""
 import random
 import re
 import sqlite3

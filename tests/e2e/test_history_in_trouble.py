@@ -1,4 +1,4 @@
-"""Compaction, bases and retention that meet failures, suspensions and each other."""
+"""Compaction, bases and retention under failures and suspensions, and beside each other."""
 import os
 import shutil
 import signal
@@ -48,7 +48,7 @@ def test_once_compacts_again_after_a_put_that_failed(stage):
 
 
 def test_a_base_that_was_begun_while_the_map_was_empty_holds_the_database(stage, faults):
-    """The disk has no room for the state file; the base becomes due; kill -9; room again. Then what retention does to it."""
+    """The disk has no room for the state file; the base becomes due; kill -9; the disk has room again; then retention runs."""
     fill(stage.db, 200).close()
     other = stage.folder / "other.db"
     shutil.copy(stage.db, other)

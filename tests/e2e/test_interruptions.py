@@ -1,4 +1,4 @@
-"""The daemon stopped, killed, cut off from its store: the application goes on, and nothing that was durable is lost."""
+"""The daemon is stopped, killed, or cut off from its store: the application goes on, and nothing that was durable is lost."""
 import signal
 
 from application import all_errors, check

@@ -20,7 +20,7 @@ def killer(stage):
 
 
 def assert_goes_on(stage, before, n):
-    """The run after the killed one: all is durable, and what was a restore point before is one."""
+    """The run after the killed one: everything is durable, and each restore point from before can still be restored."""
     listing(stage.replica)
     result = run_once(stage)
     assert result.returncode == DONE, f"after it was killed at call {n}: {told(result)}"
@@ -41,7 +41,7 @@ class History:
         self.stage.writer(count=1).finish()
 
     def note(self, n):
-        """The newest restore point is the database; so is one of the older ones what it was then."""
+        """The newest restore point equals the database, and an older one what the database was then."""
         restored = assert_goes_on(self.stage, self.known, n)
         self.known[self.stage.last_txid()] = check(restored)
         drop(restored)
@@ -52,7 +52,7 @@ class History:
         check(self.stage.db)
 
     def kill_everywhere(self, prepare, some):
-        """`prepare()` makes work for the daemon. Returns how many calls there are, and what a run says that is not killed."""
+        """`prepare()` makes work for the daemon. Returns the log of a run that is not killed."""
         prepare()
         told_by = self.killer.once(0).stderr.decode()
         calls = self.killer.calls()

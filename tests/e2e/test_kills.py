@@ -1,4 +1,4 @@
-"""The daemon killed at any moment, under load, while others checkpoint: what was durable stays, what it missed it finds."""
+"""The daemon is killed at any moment, under load, while others checkpoint: it loses nothing that was durable, and finds what it missed."""
 import random
 import signal
 import sqlite3
@@ -30,7 +30,7 @@ class Load:
         self.other = sqlite3.connect(self.stage.db, isolation_level=None, timeout=0)
 
     def stop(self):
-        """The application closes the database last: SQLite deletes the WAL then, if nobody else has it open."""
+        """The application closes the database last: SQLite deletes the WAL then, if no other process has it open."""
         self.other.close()
         report = self.app.stop()
         assert all_errors(report) == 0, report
@@ -43,7 +43,7 @@ class Load:
             assert "locked" in str(error), error
 
     def go_on(self, commits):
-        """Until the application has committed so many more."""
+        """Waits until the application has committed so many more transactions."""
         goal = self.app.committed() + commits
 
         def reached():
@@ -55,7 +55,7 @@ class Load:
 
 
 def kill_soon(daemon, chance):
-    """At any moment of its start, or of what comes after it."""
+    """Kills the daemon at any moment of its start, or soon after it."""
     let_pass(chance.uniform(0, 0.06), "any moment")
     daemon.kill()
 

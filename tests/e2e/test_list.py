@@ -1,4 +1,4 @@
-"""`seawall list` says what can be restored, and what a replica consists of, by text and as JSON."""
+"""`seawall list` shows what can be restored, and what a replica consists of, as text and as JSON."""
 import json
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What a start says: what it found, and how it goes on, in one line each."""
+"""The log of a start: what the daemon found, and how it continues, in one line each."""
 import re
 
 import pytest

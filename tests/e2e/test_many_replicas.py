@@ -36,7 +36,7 @@ def wait_shipped(daemon, app, replicas, commits):
 
 
 def take_away(faults, daemon, replica):
-    """From here on nothing arrives there. Returns its position."""
+    """Makes the replica unreachable. Returns its position."""
     faults.on("open-fails", f"{replica}/*")
     wait_missed(daemon, replica)
     return last_txid(replica)

@@ -1,5 +1,5 @@
-"""Power cuts at any moment, on disks that lose what was not synced: the next run goes on as if nothing had been, it never takes its
-own replica for another writer's, and what a store had acknowledged is whole."""
+"""Power cuts at any moment, on disks that lose what was not synced: the next run continues, it never takes its own replica for another
+writer's, and what a store had acknowledged is whole."""
 import copy
 import os
 import random
@@ -29,7 +29,7 @@ class Image:
 
 
 class PowerCuts:
-    """One run of the daemon, written down, and what follows it at any power cut during it."""
+    """One run of the daemon, recorded, and a next run after a power cut at any moment of it."""
 
     def __init__(self, stage):
         self.stage, self.root = stage, stage.folder / "disk"
@@ -38,7 +38,7 @@ class PowerCuts:
         self.chance = random.Random(2)
 
     def run(self):
-        """A run on a disk that is safe as it is; what the daemon said."""
+        """A run on a disk that loses nothing. Returns the log."""
         self.points = self.stage.points() if self.stage.replica.exists() else []
         self.disk = Disk(self.root, self.state)
         said = self.run_on(copy.deepcopy(self.disk))
@@ -170,7 +170,7 @@ def test_power_cut_during_the_run_after_one_that_was_killed(stage, cuts, prepare
 
 
 def torn_map(stage, runs):
-    """A history of so many runs, and a state file that does not know any more what the pages were."""
+    """Makes a history of so many runs, and damages the page map in the state file."""
     stage.prepare()
     for _ in range(runs):
         stage.writer(count=1).finish()

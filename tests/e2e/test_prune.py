@@ -1,4 +1,4 @@
-"""`seawall prune`: what it says it does, and that nothing it may meet on the way costs a restore point that was to stay."""
+"""`seawall prune` does what it says, and no failure on the way costs a restore point that was to stay."""
 import hashlib
 import json
 import os
@@ -76,7 +76,7 @@ def assert_sound(where):
 
 
 def pruned_copy(past, folder):
-    """What is left when nothing goes wrong: keys and restore points."""
+    """The keys and the restore points that are left when nothing fails."""
     copy = folder / "undisturbed"
     subprocess.run(["cp", "-a", past, copy], check=True)
     assert prune(copy).returncode == DONE
@@ -172,7 +172,7 @@ def test_killed_at_any_moment_it_leaves_what_was_to_stay(past, stage):
 
 
 def test_a_restore_that_runs_meanwhile_goes_another_way(past, stage, s3):
-    """It has planned with a base that goes before it reads it."""
+    """The restore has planned with a base that is deleted before it reads the base."""
     in_bucket(s3, past)
     where = s3.url(timeout="60s")
     said = verdicts(prune(where, "--dry-run", policy=(*POLICY, "--keep-daily", "0")))

@@ -1,4 +1,4 @@
-"""Readers and unprotected applications: what the daemon's checkpoints must not do to them."""
+"""The daemon's checkpoints must not disturb readers, nor applications without a busy timeout."""
 import sqlite3
 
 import pytest

@@ -1,4 +1,4 @@
-"""Somebody removes the state file of a running daemon, alone or with the database. Its lock goes with it, so the daemon lets go of
+"""The state file of a running daemon is removed, alone or with the database. The lock is lost with it, so the daemon lets go of
 everything and starts over: two daemons never work on one database, and what the replica has stays the daemon's own past."""
 import sqlite3
 

@@ -1,5 +1,5 @@
-"""The files of the database are removed, replaced by others, or an older copy of it, and starts the
-application again: nothing that it commits then is lost, and the replica follows with a new restore point."""
+"""The files of the database are removed, or replaced by others or by an older copy; then the application starts again. Nothing that
+it commits then is lost, and the replica follows with a new restore point."""
 import os
 import re
 import subprocess
@@ -21,14 +21,14 @@ def remove(stage, *suffixes):
 
 
 def overwrite(source, target, *options):
-    """As `cp` does it: the file stays the same file."""
+    """Overwrites as `cp` does: the file keeps its inode."""
     inode = target.stat().st_ino
     subprocess.run(["cp", *options, source, target], check=True)
     assert target.stat().st_ino == inode
 
 
 def commit(stage, last):
-    """The application starts, goes on up to transaction `last`, and ends."""
+    """The application starts, commits up to transaction `last`, and ends."""
     before = check(stage.db) if stage.db.exists() else 0
     assert stage.writer(count=last - before, busy_timeout=10000).finish()["last"] == last
 
@@ -38,7 +38,7 @@ def wait_at_rest(stage, daemon):
 
 
 def assert_followed(stage, daemon, last, old):
-    """The application has all that it committed, and so has the replica; what it had before is still there."""
+    """The application has everything that it committed, and so has the replica. The points from before can still be restored."""
     assert_sound(stage.db)
     assert check(stage.db) == last
     if daemon.running():

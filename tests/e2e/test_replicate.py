@@ -1,4 +1,4 @@
-"""`seawall replicate` and `list`: a guest in the database, honest about what it did."""
+"""`seawall replicate` and `list`: the daemon changes nothing in the database without leave, and reports what it did."""
 import datetime
 import hashlib
 import os

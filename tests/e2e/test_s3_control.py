@@ -65,7 +65,7 @@ def test_a_store_that_is_down_is_told_and_syncs_time_out_until_it_is_well(stage,
 
 
 def test_a_sync_tries_at_once_what_has_failed_for_long(stage, s3):
-    """A person has put it right and wants to see that it works: the pause after a refusal is 5 s and more."""
+    """The cause of the failure is mended: `sync` does not wait for the pause after a refusal, which is 5 s and more."""
     stage.prepare()
     daemon = wait_control(stage.replicate(live=False))
     assert_synced(stage.db)

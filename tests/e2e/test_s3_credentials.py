@@ -1,4 +1,4 @@
-"""Where the keys to S3 come from, end to end: each source, keys that expire while the daemon runs, and no secret in anything that is said."""
+"""The sources of the keys to S3, end to end: each source, keys that expire while the daemon runs, and no secret in any output."""
 import json
 import re
 import sys
@@ -158,7 +158,7 @@ def source_of(keys, name):
 
 
 def assert_no_secret(stage, keys, *results):
-    """In what was logged, printed, stored beside the database, or given as an argument."""
+    """No secret was logged, printed, stored beside the database, or given as an argument."""
     said = "".join(daemon.log_path.read_text(errors="replace") for daemon in stage.daemons)
     said += "".join(told(result) for result in results) + repr([result.args for result in results])
     stored = b"".join(path.read_bytes() for path in stage.folder.glob("*-seawall"))

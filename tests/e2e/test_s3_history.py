@@ -1,4 +1,4 @@
-"""What history costs at an S3 store."""
+"""The requests that compaction, bases and retention make at an S3 store."""
 from ledger import TABLE, insert
 from seawall import DONE
 

@@ -1,5 +1,5 @@
-"""S3 on a Ceph object gateway: what can be wrong with certificates, credentials, buckets and clocks, outages of the server, large
-databases, and what it costs in requests."""
+"""S3 on a Ceph object gateway: wrong certificates, credentials, buckets and clocks; outages of the server; large databases; the number
+of requests."""
 import base64
 import os
 import re

@@ -1,4 +1,4 @@
-"""S3 on a server that is not ours, whichever SEAWALL_TEST_SERVER names: replicate, kill, restore, one history, other clients."""
+"""S3 on a server of another project, which SEAWALL_TEST_SERVER names: replicate, kill, restore, one history, other clients."""
 import re
 import signal
 

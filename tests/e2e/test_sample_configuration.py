@@ -1,4 +1,4 @@
-"""etc/seawall.conf and the example of seawall.conf(5) are what the program reads. tests/lint/docs.py looks that nothing is missing in them."""
+"""etc/seawall.conf and the example of seawall.conf(5) are read by the program without an error. tests/lint/docs.py checks that nothing is missing in them."""
 import re
 
 import pytest

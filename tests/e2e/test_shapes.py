@@ -1,4 +1,4 @@
-"""Databases of every shape, and what changes a shape: the application's record of each transaction is the measure."""
+"""Databases of every shape, and changes of shape: each transaction restores to what the application recorded."""
 import random
 import sqlite3
 import struct

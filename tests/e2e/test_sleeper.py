@@ -1,5 +1,5 @@
-"""A writer that slept while another took its replica over, and while retention removed what would have told it so: the very
-key that it would put next is free again. It must look before it puts."""
+"""A writer is suspended while another takes its replica over, and while retention deletes the objects that would have shown that: the
+key that the writer would put next is free again. It must list before it puts."""
 import signal
 
 import pytest
@@ -30,7 +30,7 @@ def sleep_while_another_takes_over(stage, sleeper):
 
 
 def retain_newest(stage, keep):
-    """As retention does: from the oldest on."""
+    """Deletes the oldest objects, as retention does."""
     for name in level_zero(stage.replica)[:-keep]:
         (stage.replica / "0" / name).unlink()
 

@@ -14,7 +14,7 @@ SEEN_WITHIN_MS = 10
 
 
 def directory_append_ms(folder):
-    """What this disk takes for a file that is durable under its name: no store can be faster."""
+    """The time that this disk needs to make a file durable under its name: no store can be faster."""
     costs = []
     for i in range(9):
         start = time.monotonic()

@@ -1,4 +1,4 @@
-"""`seawall snapshot`: one moment of a database in any journal mode, sent as the difference to the last one, by a program that ends."""
+"""`seawall snapshot` sends one state of a database in any journal mode, as the difference to the last one, and ends."""
 import hashlib
 import os
 import re
@@ -30,7 +30,7 @@ def start_snapshot(stage, *options, replicas=None, environment=None):
 
 
 def ended(process):
-    """As `seawall` of seawall.py gives it."""
+    """Waits for its end. Returns the same as seawall.seawall."""
     stdout, stderr = process.communicate(timeout=120 * PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
@@ -188,7 +188,7 @@ def test_set_wal_and_its_default_mean_nothing_to_it(stage, bank):
 
 @pytest.mark.parametrize("mebibytes, key, more", [(0, "*/0/*", ()), (20, "*/part/*", ()), (34, "*/base/*", ()), (0, "*/base/*", ("--base",))])
 def test_the_application_goes_on_while_the_store_is_slow(stage, s3, mebibytes, key, more):
-    """And what arrives in the end is the moment before."""
+    """The snapshot is the state from before that."""
     bank = Bank(stage.db)
     bank.commit()
     bank.connection.execute("CREATE TABLE large(a)")
@@ -452,7 +452,7 @@ def test_a_replica_that_is_away_does_not_keep_the_other_waiting(stage, s3, bank)
 
 @pytest.mark.parametrize("changed, more", [(False, ()), (True, ()), (False, ("--base",))])
 def test_a_replica_that_comes_late_and_has_missed_more_gets_it(stage, s3, bank, changed, more):
-    """What was copied of the database does not do for it: all is done again, for both."""
+    """The copy that was made does not serve it: the copy is made again, for both."""
     replicas = [stage.folder / "one", s3.url()]
     bank.commit(20)
     done(stage, replicas=replicas[:1])

@@ -75,7 +75,7 @@ def test_what_was_committed_before_it_survives_the_machine(stage, live, load):
 
 
 def test_each_of_many_commits_one_after_the_other(stage, live):
-    """Restored from what lies in the replica at that moment: the daemon goes on."""
+    """Restored from the replica as it is at that moment: the daemon goes on."""
     marks = Marks(stage.db)
     stage.writer(rate=1000, busy_timeout=20000)
     for _ in range(figure(200, 25)):

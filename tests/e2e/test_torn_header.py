@@ -1,5 +1,5 @@
-"""An application that dies while it writes the wal-index header leaves two copies that differ, or one that lies. The
-others must recover the WAL, and need the checkpoint lock for it, which the daemon keeps under load."""
+"""An application that dies while it writes the wal-index header leaves two copies that differ, or a wrong one. The others must
+recover the WAL, and need the checkpoint lock for it, which the daemon keeps under load."""
 import signal
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""`seawall verify`: what is sound is called sound, while the daemon works too; damage is found, named, and told by the exit code."""
+"""`seawall verify` finds nothing in a sound replica, also while the daemon works; it finds and names damage, and its exit code shows it."""
 import json
 import shutil
 import signal
@@ -196,7 +196,7 @@ def test_while_the_daemon_ships_nothing_is_called_a_problem(stage):
 
 
 def test_while_retention_deletes_nothing_is_called_a_problem(stage):
-    """What is deleted under the eyes of a verification is not damage: it finds nothing wrong, or says that it could find out nothing."""
+    """Objects that retention deletes during a verification are not damage: it finds nothing wrong, or reports that it could not verify."""
     stage.prepare()
     daemon = stage.replicate("--fanout", "3", "--base-interval", "2s", "--prune-interval", "2s", "--grace", "1s", "--keep-all", "5s",
                              "--keep-levels", "10s")
