@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/spawn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -85,6 +86,7 @@ int credential_process_run(const char *command, int64_t timeout_ms, const atomic
     int64_t deadline_ms = clock_mono_ms() + timeout_ms;
     int ends[2] = {-1, -1}, status = 0;
     pid_t pid = -1;
+    assert(command[0] && timeout_ms > 0);
     *ret_output = BUF_INIT(CREDENTIAL_PROCESS_OUTPUT_MAX);
     /* Reserve everything now: a buffer that grows would leave copies of secrets in freed memory. */
     if (buf_reserve(ret_output, CREDENTIAL_PROCESS_OUTPUT_MAX, e))

@@ -22,8 +22,12 @@ struct metadata {
     char token[TOKEN_MAX];
 };
 
-static int ask(const struct metadata *m, const char *method, const char *path, const char *header, const char *value,
-               struct http_response *r, struct err *e)
+/* A question has one header. */
+struct question {
+    const char *method, *path, *header, *value;
+};
+
+static int ask(const struct metadata *m, const struct question *q, struct http_response *r, struct err *e)
 {
     const char *endpoint = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     struct http_headers headers = HTTP_HEADERS_INIT;
@@ -33,12 +37,12 @@ static int ask(const struct metadata *m, const char *method, const char *path, c
     size_t n = strlen(endpoint);
     while (n > 0 && endpoint[n - 1] == '/')
         n--;
-    if (snprintf(url, sizeof url, "%.*s%s", (int)n, endpoint, path) >= (int)sizeof url)
+    if (snprintf(url, sizeof url, "%.*s%s", (int)n, endpoint, q->path) >= (int)sizeof url)
         return err_set(e, ERR_CONFIG, 0, "AWS_EC2_METADATA_SERVICE_ENDPOINT is too long");
-    int rc = http_headers_add(&headers, header, value, e);
+    int rc = http_headers_add(&headers, q->header, q->value, e);
     if (rc == 0)
         rc = service_ask(m->access,
-                         &(struct http_request){.method = method,
+                         &(struct http_request){.method = q->method,
                                                 .url = url,
                                                 .headers = &headers,
                                                 .timeout_ms = TIMEOUT_MS,
@@ -68,7 +72,8 @@ static int take_line(const struct http_response *r, const char *what, char *out,
 static int take_token(struct metadata *m, struct err *e)
 {
     struct http_response r = {0};
-    int rc = ask(m, "PUT", "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "21600", &r, e);
+    const struct question q = {"PUT", "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "21600"};
+    int rc = ask(m, &q, &r, e);
     if (rc) {
         if (e->code == ERR_REMOTE || e->code == ERR_TIMEOUT) {
             e->code = ERR_NOTFOUND;
@@ -91,8 +96,9 @@ static int take_token(struct metadata *m, struct err *e)
 /* Sends a GET with the token, and once more with a new token if the old one is no longer valid. */
 static int get(struct metadata *m, const char *path, struct http_response *r, struct err *e)
 {
+    const struct question q = {"GET", path, "X-aws-ec2-metadata-token", m->token}; /* m->token changes below */
     for (int i = 0;; i++) {
-        if (ask(m, "GET", path, "X-aws-ec2-metadata-token", m->token, r, e))
+        if (ask(m, &q, r, e))
             return -1;
         if (r->status == 200)
             return 0;

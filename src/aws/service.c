@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ int service_ask(const struct service_access *a, const struct http_request *quest
 {
     struct http_request q = *question;
     struct service_url u;
+    assert(a->http && q.method && q.url && !r->body.data && !r->headers.data);
     if (service_url_parse(q.url, &u, e))
         return -1;
     if (u.place != SERVICE_ELSEWHERE)

@@ -9,6 +9,7 @@
 #include "aws/xml.h"
 #include "base/hash.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ static int add(struct buf *form, const char *name, const char *value, struct err
 static int fill_form(const struct sts_role *role, const char *action, struct buf *form, struct err *e)
 {
     bool external = role->external_id && *role->external_id;
+    assert(role->arn && role->region);
     if (buf_reserve(form, FORM_MAX, e)) /* now: a growing buffer would leave copies of the token in freed memory */
         return -1;
     int rc = add(form, "Action=", action, e);
@@ -61,24 +63,34 @@ static int fill_form(const struct sts_role *role, const char *action, struct buf
     return rc;
 }
 
-static int sign(const struct service_access *a, const struct sts_role *role, const struct credentials *by,
-                const struct service_url *u, const struct buf *form, struct http_headers *headers, struct err *e)
+struct call {
+    const struct service_access *access;
+    const char *region;
+    const struct credentials *by; /* sign the call; NULL: it is not signed */
+    const struct buf *form;
+    char url[SERVICE_URL_MAX];
+    struct service_url parsed;
+    struct http_headers headers;
+};
+
+static int sign(struct call *c, struct err *e)
 {
     struct digest body;
     struct sigv4_key key = {0};
     char hex[SIGV4_HEX];
-    if (digest_of(form->data, form->len, &body, e) ||
-        (by->session_token[0] && http_headers_add(headers, "x-amz-security-token", by->session_token, e)))
+    const char *token = c->by->session_token;
+    if (digest_of(c->form->data, c->form->len, &body, e) ||
+        (token[0] && http_headers_add(&c->headers, "x-amz-security-token", token, e)))
         return -1;
     hex_encode(body.bytes, DIGEST_BYTES, hex);
-    int rc = sigv4_sign(
-        &(struct sigv4_scope){.access_key = by->access_key,
-                              .secret_key = by->secret_key,
-                              .region = role->region,
-                              .service = "sts",
-                              .time_ms = a->now_ms},
-        &(struct sigv4_target){.method = "POST", .path = *u->path ? u->path : "/", .query = "", .payload_sha256 = hex},
-        &key, headers, e);
+    struct sigv4_scope scope = {.access_key = c->by->access_key,
+                                .secret_key = c->by->secret_key,
+                                .region = c->region,
+                                .service = "sts",
+                                .time_ms = c->access->now_ms};
+    struct sigv4_target target = {
+        .method = "POST", .path = *c->parsed.path ? c->parsed.path : "/", .query = "", .payload_sha256 = hex};
+    int rc = sigv4_sign(&scope, &target, &key, &c->headers, e);
     wipe(&key, sizeof key);
     return rc;
 }
@@ -161,41 +173,35 @@ static int refused(const struct http_response *r, struct err *e)
     return -1;
 }
 
-static int exchange(const struct service_access *a, const char *url, const struct http_headers *headers,
-                    const struct buf *form, struct credentials *ret, struct err *e)
+static int exchange(struct call *c, struct credentials *ret, struct err *e)
 {
     struct http_response r = {0};
-    int rc = service_ask(a,
-                         &(struct http_request){.method = "POST",
-                                                .url = url,
-                                                .headers = headers,
-                                                .body = form->data,
-                                                .body_len = form->len,
-                                                .timeout_ms = TIMEOUT_MS},
-                         &r, e);
+    struct http_request q = {.method = "POST",
+                             .url = c->url,
+                             .headers = &c->headers,
+                             .body = c->form->data,
+                             .body_len = c->form->len,
+                             .timeout_ms = TIMEOUT_MS};
+    int rc = service_ask(c->access, &q, &r, e);
     if (rc == 0)
-        rc = r.status == 200 ? take_credentials(&r.body, a->now_ms, ret, e) : refused(&r, e);
+        rc = r.status == 200 ? take_credentials(&r.body, c->access->now_ms, ret, e) : refused(&r, e);
     service_release(&r);
     return rc;
 }
 
-/* `by` NULL: unsigned. */
-static int ask(const struct service_access *a, const struct sts_role *role, const struct buf *form,
-               const struct credentials *by, struct credentials *ret, struct err *e)
+static int ask(struct call *c, struct credentials *ret, struct err *e)
 {
-    struct http_headers headers = HTTP_HEADERS_INIT;
-    struct service_url u;
-    char url[SERVICE_URL_MAX];
-    int rc = find_url(role->region, url, &u, e);
+    c->headers = HTTP_HEADERS_INIT;
+    int rc = find_url(c->region, c->url, &c->parsed, e);
     if (rc == 0)
-        rc = http_headers_add(&headers, "Host", u.host, e);
+        rc = http_headers_add(&c->headers, "Host", c->parsed.host, e);
     if (rc == 0)
-        rc = http_headers_add(&headers, "Content-Type", "application/x-www-form-urlencoded", e);
-    if (rc == 0 && by)
-        rc = sign(a, role, by, &u, form, &headers, e);
+        rc = http_headers_add(&c->headers, "Content-Type", "application/x-www-form-urlencoded", e);
+    if (rc == 0 && c->by)
+        rc = sign(c, e);
     if (rc == 0)
-        rc = exchange(a, url, &headers, form, ret, e);
-    http_headers_release(&headers);
+        rc = exchange(c, ret, e);
+    http_headers_release(&c->headers);
     return rc;
 }
 
@@ -212,7 +218,7 @@ int sts_assume_role(const struct service_access *a, const struct sts_role *role,
     struct buf form = BUF_INIT(FORM_MAX);
     int rc = fill_form(role, "AssumeRole", &form, e);
     if (rc == 0)
-        rc = ask(a, role, &form, by, ret, e);
+        rc = ask(&(struct call){.access = a, .region = role->region, .by = by, .form = &form}, ret, e);
     form_release(&form);
     return rc ? err_wrap(e, "assume role '%.120s'", role->arn) : 0;
 }
@@ -230,7 +236,7 @@ int sts_assume_role_with_web_identity(const struct service_access *a, const stru
     if (rc == 0)
         rc = add(&form, "&WebIdentityToken=", token, e);
     if (rc == 0)
-        rc = ask(a, role, &form, NULL, ret, e);
+        rc = ask(&(struct call){.access = a, .region = role->region, .form = &form}, ret, e);
     form_release(&form);
     wipe(token, sizeof token);
     return rc ? err_wrap(e, "assume role '%.120s' with web identity", role->arn) : 0;

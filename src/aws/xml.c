@@ -1,6 +1,7 @@
 /* aws/xml.c */
 #include "aws/xml.h"
 
+#include <assert.h>
 #include <expat.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -92,6 +93,7 @@ static void on_doctype(void *context, const XML_Char *name, const XML_Char *syst
 
 int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct err *e)
 {
+    assert(v->text || v->end);
     static const XML_Memory_Handling_Suite memory = {malloc, realloc, free}; /* ours, so that tests can make it fail */
     struct reading r = {.visitor = v, .parser = XML_ParserCreate_MM(NULL, &memory, NULL)};
     if (!r.parser)
@@ -138,6 +140,7 @@ void xml_find(const void *bytes, size_t n, const char *path, char *out, size_t o
 {
     struct finding f = {.path = path, .out = out, .out_max = out_max};
     struct err ignored;
+    assert(out_max > 0);
     out[0] = 0;
     if (xml_read(bytes, n, &(struct xml_visitor){.text = note, .context = &f}, &ignored) && !f.found)
         out[0] = 0;

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/units.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -312,6 +313,7 @@ static int parse(struct s3_config *c, char *text, struct err *e)
 int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e)
 {
     char text[URL_MAX];
+    assert(strncmp(url, S3_SCHEME, strlen(S3_SCHEME)) == 0);
     *ret_config = (struct s3_config){
         .headers = HTTP_HEADERS_INIT, .bucket_key = 1, .sign_payload = 1, .content_md5 = 1, .timeout_ms = TIMEOUT_MS};
     int n = snprintf(text, sizeof text, "%s", url + strlen(S3_SCHEME));

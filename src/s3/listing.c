@@ -4,6 +4,7 @@
 #include "aws/xml.h"
 #include "base/when.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,7 @@ int s3_listing_read_page(void *context, const struct http_response *r, struct er
 int s3_listing_deliver(struct s3_listing *l, store_entry_fn *fn, void *context, bool *ret_more, struct err *e)
 {
     bool advanced = false;
+    assert(l->understood); /* a page was read */
     for (size_t i = 0; i < l->count; i++) {
         const struct s3_listed *f = &l->entries[i];
         struct store_entry entry = {.key = f->key, .size = f->size, .time_ms = f->time_ms};

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "storage/store.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +225,7 @@ static const struct store_ops cached_ops = {
 
 int cached_store_new(struct store *inner, struct store **ret_store, struct err *e)
 {
+    assert(inner && inner->ops);
     struct cached_store *c = calloc(1, sizeof *c);
     struct entry **slots = calloc(SLOTS_MIN, sizeof(struct entry *));
     if (!c || !slots) {

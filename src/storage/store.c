@@ -39,6 +39,8 @@ int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out,
 
 void store_prefetch(struct store *s, const char *const *keys, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        assert(strlen(keys[i]) < STORE_KEY_MAX);
     if (s->ops->prefetch && count)
         s->ops->prefetch(s, keys, count);
 }
