@@ -116,7 +116,7 @@ struct local_report {
 };
 
 /* Opens the state file; does not open the database. `removed`: the identity of a state file that this process had
- * open and that somebody removed. The new state file takes that identity over. NULL: there was none. After an
+ * open and that was removed since. The new state file takes that identity over. NULL: there was none. After an
  * error nothing is open.
  * ERR_BUSY: another process has the database. Other errors: those of state_open. */
 int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,

@@ -59,7 +59,7 @@ struct watch {
     struct watch_connection reader[2], checkpointer;
     int active;    /* index of the reader that holds the watch; -1: none */
     bool unbroken; /* the watch was held without a break since this was last set to true */
-    bool keep;     /* WAL_CKPT_LOCK is to be kept */
+    bool keep;     /* WAL_CKPT_LOCK should be held between checkpoints */
     bool kept;     /* WAL_CKPT_LOCK is held now. False while `keep` is true: one of the connections recovers */
     const struct watch_truncate_hooks *truncate; /* borrowed; NULL except inside a TRUNCATE checkpoint */
     struct file_stamp db_file;                   /* as watch_stamp_db found it. `rollback`: size and time are 0 */
@@ -77,7 +77,7 @@ enum watch_wal_mode {
 /* Opens the database at `path` and begins the watch. With WATCH_SET_WAL a database that is not in WAL mode is
  * switched to it; *ret_switched says whether that happened. On error nothing stays open. ERR_CONFIG: not a database,
  * no permission to write, or not in WAL mode and not allowed to switch. ERR_BUSY: locked, or empty; try again later.
- * ERR_NOTFOUND: there is no such file; with WATCH_AS_IT_IS also: it is empty. ERR_SQLITE. */
+ * ERR_NOTFOUND: there is no file at `path`; with WATCH_AS_IT_IS also: it is empty. ERR_SQLITE. */
 int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched,
                struct err *e) MUST_CHECK;
 
@@ -109,7 +109,7 @@ void watch_let_go(struct watch *w);
 
 /* The active reader drops the lock of its slot, and takes it again, without SQLite's knowledge. That is a thousand
  * times faster than the end of a transaction. Before: a reader is active, and we hold the write lock. Without the
- * write lock somebody could reset the WAL in between. */
+ * write lock a writer could reset the WAL in between. */
 void watch_drop_lock(struct watch *w);
 bool watch_retake_lock(struct watch *w); /* false: another process is changing the mark of the slot; try again */
 

@@ -4,19 +4,20 @@
  * Each piece is read at its own moment, under the watch. It is encoded and put while capture goes on. So a copy of
  * any size takes bounded memory, and keeps the WAL from being reset only while one piece is read.
  *
- *   base      each piece is a range of pages, all of them, and becomes a chunk. A page that changes after its
- *   chunk was read comes with the levels from `start` on. catch-up  every page whose last change is after `after`.
- *   A page that changes after its piece was read comes again, in
- *             the last piece.
- *   level     the same, with patches where the changed granules are known. So nothing is downloaded to compact a
- *   replica.
+ *   base      Each piece holds every page of a range, and becomes a chunk. A page that changes after its chunk was
+ *             read comes with the levels from `start` on.
+ *   catch-up  Every page whose last change is after `after`. A page that changes after its piece was read comes again,
+ *             in the last piece.
+ *   level     The same, with patches where the changed granules are known. So nothing is downloaded to compact a
+ *             replica.
  *
  * A copy has three parts, because three threads work on it:
  *
- *   terms never change after the copy began: any thread may hold a copy of them cursor    how far the pages are
- *   read: belongs to the local job while it reads a piece, otherwise to the main thread objects   what the pieces
- *   became: belong to the ship job that puts the object which names them all, otherwise to the
- *             main thread */
+ *   terms     The task. They never change after the copy began: any thread may hold a copy of them.
+ *   cursor    How far the pages are read. Belongs to the local job while it reads a piece, otherwise to the main
+ *             thread.
+ *   objects   The objects that the pieces became. Belong to the ship job that puts the object which names them all,
+ *             otherwise to the main thread. */
 #ifndef SEAWALL_CARGO_COPY_H
 #define SEAWALL_CARGO_COPY_H
 

@@ -198,7 +198,7 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
     int rc = 0;
     if (tried && d->store->fencing == STORE_FENCING_WEAK && find_next(d, info->min, &next, &store_ms, e))
         return -1;
-    if (RULE(proof_answer) && next && too_old(d, a, store_ms)) { /* whoever put it: the objects behind it decide */
+    if (RULE(proof_answer) && next && too_old(d, a, store_ms)) { /* the objects behind it decide */
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }

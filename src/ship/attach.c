@@ -36,7 +36,7 @@ static int look(const struct destination *d, const struct author *a, const struc
 }
 
 /* Reads which pages the replica holds at its head. If they can't be restored, because the first base is not complete
- * or an object is damaged, nothing in the replica counts: the next object begins the history anew. */
+ * or an object is damaged, nothing in the replica counts: the next object begins a new history. */
 static int read_head_map(struct destination *d, struct catalog *c, uint64_t head_txid, struct err *e)
 {
     struct plan p = {0};
@@ -142,7 +142,8 @@ static void begin_empty(struct destination *d, const struct author *a)
     snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
 }
 
-/* An object was overwritten, so the history up to it can't be restored: the next object begins it anew. */
+/* An object was overwritten, so the history up to it can't be restored: the next one
+ * begins a new history. */
 static void begin_behind_damage(struct destination *d, const struct findings *f)
 {
     map_release(&d->head_map);

@@ -150,7 +150,7 @@ static void link_to_head(struct segment_info *info, const struct destination *d,
         info->flags |= SEGMENT_FROM_EMPTY;
 }
 
-/* Makes d->outgoing of what the writer and `content` hold. */
+/* Makes d->outgoing from the writer and `content`. */
 static int finish(struct destination *d, struct segment_writer *w, const struct segment_content *content,
                   uint64_t base_owed, struct err *e)
 {
@@ -193,7 +193,7 @@ static int by_page_then_txid(const void *a, const void *b)
     return (x->txid > y->txid) - (x->txid < y->txid);
 }
 
-/* The versions after the durable position, sorted. Versions of one page stand side by side, so that they share a
+/* The versions after the durable position, sorted. Versions of one page are neighbours, so that they share a
  * deflate window. NULL: out of memory. */
 static struct sorted *sort_versions(const struct destination *d, struct batch *const *batches, size_t count,
                                     uint64_t upto, size_t *ret_n)

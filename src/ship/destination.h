@@ -16,8 +16,7 @@
  *   DETACHED   The state of the store is not known. Nothing may be put.
  *
  *   RESYNC     The head is known, but it is not in the past of our map. All pages must be compared with the replica.
- *   The
- *              state file keeps the position from before, so that a restart comes to the same result.
+ *              The state file keeps the position from before, so that a restart comes to the same result.
  *
  *   ATTACHED   Objects can be appended.
  *
@@ -62,12 +61,12 @@ struct landed {
     uint64_t base_owed; /* txid of a base-only object that waits for its base; 0: none */
     uint64_t bytes;     /* of the object and its parts */
     uint32_t page_size;
-    bool anew; /* the history begins anew with this object */
+    bool anew; /* it begins a new history */
 };
 
 /* The object that is built next. It is sent again, unchanged, until it is known whether the store has it. */
 struct outgoing {
-    struct buf bytes; /* len 0: there is no such object */
+    struct buf bytes; /* len 0: no object is built */
     struct landed object;
     unsigned commits; /* in it */
 };
@@ -86,7 +85,7 @@ struct destination {
     /* the head, as attach found it */
     struct map head_map;     /* RESYNC: the pages that the replica holds at its head; page_size 0: not known */
     int64_t head_time_ms;    /* of its newest commit */
-    bool from_empty;         /* the next object begins the history anew: nothing in the replica is related to our map */
+    bool from_empty;         /* the next object begins a new history: our map has nothing in common with the replica */
     uint32_t head_page_size; /* of the newest object; 0: there is none */
     uint64_t head_min;       /* first txid of the newest object */
 
@@ -95,7 +94,7 @@ struct destination {
     bool open_attempts;       /* there are such PUTs */
     uint64_t endangered_min;  /* first txid of the object that they can overwrite; 0: none yet */
     struct digest endangered; /* its digest */
-    bool broken;              /* it was overwritten: the next object begins the history anew */
+    bool broken;              /* that object was overwritten: the next one begins a new history */
 
     bool run_on_disk;       /* this run, and the position that it went on from, are synced: since its first PUT */
     uint64_t since;         /* commits that were captured up to this txid do not continue the head of the replica */

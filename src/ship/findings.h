@@ -5,18 +5,21 @@
  * durable position, if there is one, and every object after it. Three questions decide, each about all of these
  * objects:
  *
- *   linked  Does the first object after our position begin right after it? And does each object name the digest of
- *   the one before? mine    Is each object linked, and an attempt of ours or an object that one of our runs put? past
- *   Is each object mine, and does it end where our map had already been?
+ *   linked  Does the first object after our position begin right after it? Does each object name the digest of the
+ *           object before it?
+ *   mine    Is each object linked, and an attempt of ours or an object that one of our runs put?
+ *   past    Is each object mine, and does it end within what our map contains?
  *
- *   past    CONTINUE
- *   mine    RESYNC: compare all pages with those that the replica holds
- *   neither CONFLICT: it is another writer's. With --take-over: RESYNC
+ * The outcome:
+ *
+ *   past     CONTINUE
+ *   mine     RESYNC: compare all pages with those that the replica holds
+ *   neither  CONFLICT: another writer put objects. With --take-over: RESYNC
  *
  * Retention and power cuts make exceptions. Retention can have deleted the object at our position: then `behind` is
- * set, and each later object shows by itself whose it is. A power cut can have taken back our position: then objects
- * that we put lie behind a hole. Both lead to RESYNC at best, because nothing proves that our map holds what was in
- * the hole. */
+ * set, and each later object shows by itself who put it. A power cut can have taken our newest position back: then
+ * objects that we put lie behind a hole. In both cases CONTINUE is impossible, because nothing proves that our map
+ * contains the commits of the hole. */
 #ifndef SEAWALL_SHIP_FINDINGS_H
 #define SEAWALL_SHIP_FINDINGS_H
 
@@ -56,7 +59,7 @@ struct findings {
     struct digest head;
     struct segment_info last; /* of the head */
     uint64_t base_owed;       /* txid of a base-only object that waits for its base; 0: none */
-    uint64_t anew_txid;       /* newest txid at which the replica began anew */
+    uint64_t anew_txid;       /* newest txid at which a new history began */
 };
 
 /* `newer`: how many objects of the replica begin after entry->durable_txid. `entry` and `id` must outlive the

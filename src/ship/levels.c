@@ -112,7 +112,7 @@ static int state_beside(const struct survey *v, struct catalog_object *o, enum s
 }
 
 /* The segments of a level that begin behind `after` and continue each other up to the newest one: the first of them.
- * NULL: there is none. There are gaps where the replica began anew and where retention deleted segments. */
+ * NULL: there is none. There are gaps where the replica began a new history and where retention deleted segments. */
 static struct catalog_object *run_behind(const struct survey *v, unsigned level, uint64_t after)
 {
     struct catalog *c = v->catalog;

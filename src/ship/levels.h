@@ -3,7 +3,7 @@
  *
  * Levels. A level is due when the level below has `fanout` segments since the last segment of the level. If that
  * makes the level above due too, only the higher one is written: it begins earlier and holds everything that the
- * lower one would hold. So a level never ends before a higher level.
+ * lower one would hold. So where a level ends, all levels below it end too.
  *
  * Bases. A base is due when a restore would read more than one and a half times the size of the database, or when the
  * newest base is old and something changed since. A restore reads compressed bytes, so a database that compresses
@@ -51,7 +51,7 @@ struct levels_head {
  * object that is damaged or gone is no error. ERR_IO, ERR_REMOTE, ERR_NOMEM. */
 int levels_survey(struct levels *l, struct catalog *c, const struct levels_head *head, struct err *e) MUST_CHECK;
 
-/* A level-0 object became the head. `anew`: the history begins anew with it. */
+/* A level-0 object became the head. `anew`: it begins a new history. */
 void levels_note_append(struct levels *l, uint64_t max, uint64_t checksum, uint64_t bytes, bool anew);
 
 /* A compacted segment was put that ends at the head. `level`: 1 to SEGMENT_LEVEL_MAX. */
