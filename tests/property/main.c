@@ -32,10 +32,10 @@ static const struct {
 /* The seeds that failed with the rule off when this was last written: they are tried first. After a change of the
  * program or of the world a seed may survive; then the search takes longer, and prints which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
-    [RULE_durable_first] = 1,  [RULE_attempts] = 12,  [RULE_runs] = 1,        [RULE_bind] = 6,
-    [RULE_base_start] = 5,     [RULE_lost_map] = 52,  [RULE_splice] = 247,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 341,     [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_halfway] = 1,
-    [RULE_files_as_left] = 49,
+    [RULE_durable_first] = 1, [RULE_attempts] = 12,  [RULE_runs] = 12,       [RULE_bind] = 6,
+    [RULE_base_start] = 2,    [RULE_lost_map] = 52,  [RULE_splice] = 247,    [RULE_split_state] = 2,
+    [RULE_full_xor] = 1767,   [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
+    [RULE_halfway] = 2,       [RULE_anchor_age] = 1, [RULE_sync_run] = 51,
 };
 
 static char folder[300];
