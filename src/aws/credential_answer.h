@@ -12,7 +12,8 @@ struct credential_texts {
     const char *expiration;              /* NULL or "": never */
 };
 
-/* Fills in everything but serial. ERR_CONFIG: a key is missing, a value is malformed, or the credentials expired before `now_ms`. */
+/* Fills in everything but serial. ERR_CONFIG: a key is missing, a value is malformed, or the credentials expired
+ * before `now_ms`. */
 int credentials_set(struct credentials *ret, const struct credential_texts *texts, int64_t now_ms,
                     struct err *e) MUST_CHECK;
 
@@ -20,7 +21,8 @@ int credentials_set(struct credentials *ret, const struct credential_texts *text
 int credentials_from_json(const struct buf *text, const char *token_key, int64_t now_ms, struct credentials *ret,
                           struct err *e) MUST_CHECK;
 
-/* Reads 2026-03-01T12:00:00Z, also with a fraction, and with +01:00 in place of Z. False: another format, or not a date. */
+/* Reads 2026-03-01T12:00:00Z, also with a fraction, and with +01:00 in place of Z. False: another format, or not a
+ * date. */
 bool credentials_parse_time(const char *text, int64_t *ret_ms);
 
 #endif

@@ -1,5 +1,5 @@
-/* aws/credential_chain.h - looks for credentials in all places, in the order that aws/credentials.h lists. Keeps nothing between
- * two searches. */
+/* aws/credential_chain.h - looks for credentials in all places, in the order that aws/credentials.h lists. Keeps
+ * nothing between two searches. */
 #ifndef SEAWALL_AWS_CREDENTIAL_CHAIN_H
 #define SEAWALL_AWS_CREDENTIAL_CHAIN_H
 

@@ -1,7 +1,7 @@
 /* aws/credentials.c - holds the credentials that were found last, and decides when to search again.
  *
- * One caller at a time searches, without the lock. The others use the held credentials while these are valid, and wait otherwise.
- * Every time below is the caller's `now_ms`. */
+ * One caller at a time searches, without the lock. The others use the held credentials while these are valid, and
+ * wait otherwise. Every time below is the caller's `now_ms`. */
 #include "aws/credentials.h"
 
 #include "aws/credential_chain.h"
@@ -85,8 +85,8 @@ static bool is_valid(const struct credential_source *s, int64_t now_ms)
     return s->held.serial && (s->held.expires_ms == 0 || now_ms < s->held.expires_ms);
 }
 
-/* Whether the last search was less than `pause_ms` ago. It can also lie a little ahead: callers read the clock before they get the
- * lock. If it lies far ahead, the clock was set back, and the search counts as long ago. */
+/* Whether the last search was less than `pause_ms` ago. It can also lie a little ahead: callers read the clock
+ * before they get the lock. If it lies far ahead, the clock was set back, and the search counts as long ago. */
 static bool too_soon(const struct credential_source *s, int64_t now_ms, int64_t pause_ms)
 {
     return now_ms > s->tried_ms - pause_ms && now_ms < s->tried_ms + pause_ms;
@@ -102,7 +102,8 @@ static int64_t pause_after_failure(const struct credential_source *s, int64_t no
     return pause_ms < PAUSE_MS ? pause_ms : PAUSE_MS;
 }
 
-/* Credentials that expire are renewed by the clock alone: a helper program can write into these files each time it runs. */
+/* Credentials that expire are renewed by the clock alone: a helper program can write into these files each time it
+ * runs. */
 static bool files_changed(const struct credential_source *s)
 {
     struct profile_stamp stamp;

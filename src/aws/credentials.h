@@ -5,15 +5,16 @@
  *   2. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with AWS_SESSION_TOKEN if it is set
  *   3. AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE: AssumeRoleWithWebIdentity
  *   4. the profile AWS_PROFILE, or "default", in ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE) and ~/.aws/config
- *      (AWS_CONFIG_FILE): keys, role_arn with source_profile or credential_source, web_identity_token_file, credential_process
+ *      (AWS_CONFIG_FILE): keys, role_arn with source_profile or credential_source, web_identity_token_file,
+ *      credential_process
  *   5. AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI: ECS, EKS Pod Identity
  *   6. IMDSv2 of an EC2 instance, unless AWS_EC2_METADATA_DISABLED is true
  *
  * An empty variable counts as unset. Each search begins at the top and reads all files again.
  *
  * When Seawall searches again:
- *   - Credentials that expire: 5 minutes before. If that fails, the old ones stay in use until they expire, and a search runs every
- *     30 s.
+ *   - Credentials that expire: 5 minutes before. If that fails, the old ones stay in use until they expire, and a
+ *     search runs every 30 s.
  *   - Keys that do not expire: when one of the two files of profiles changes.
  *   - Any, when a store rejects them. This and a changed file cause at most one search a second.
  *   - While there are none: after 1, 2, 4, ... 30 s. In between the last error is returned.
@@ -38,17 +39,18 @@ int credentials_new(struct http *http, const struct credentials_options *o, stru
                     struct err *e) MUST_CHECK;
 void credentials_free(struct credential_source *s); /* wipes the credentials; NULL is allowed */
 
-/* Returns valid credentials. `now_ms`: the wall clock, corrected by the store's clock.
- * ERR_CONFIG: there are none, and a HINT lists the places; or a file or profile is wrong. ERR_REMOTE, ERR_TIMEOUT: a service
- * failed. ERR_CANCELED, ERR_NOMEM, ERR_IO. */
+/* Returns valid credentials. `now_ms`: the wall clock, corrected by the store's clock. ERR_CONFIG: there are none,
+ * and a HINT lists the places; or a file or profile is wrong. ERR_REMOTE, ERR_TIMEOUT: a service failed.
+ * ERR_CANCELED, ERR_NOMEM, ERR_IO. */
 int credentials_get(struct credential_source *s, int64_t now_ms, struct credentials *ret, struct err *e) MUST_CHECK;
 
-/* Reports that the store called the credentials with this serial expired or unknown. The next credentials_get searches again,
- * unless the source has other credentials by then. The serial stays if the search finds the same credentials. */
+/* Reports that the store called the credentials with this serial expired or unknown. The next credentials_get
+ * searches again, unless the source has other credentials by then. The serial stays if the search finds the same
+ * credentials. */
 void credentials_reject(struct credential_source *s, uint64_t serial);
 
-/* Writes where the credentials came from, for the log: "the environment", "web identity", "profile 'x'", "the container", "the
- * instance". "": credentials_get has not succeeded yet. */
+/* Writes where the credentials came from, for the log: "the environment", "web identity", "profile 'x'", "the
+ * container", "the instance". "": credentials_get has not succeeded yet. */
 void credentials_origin(struct credential_source *s, char out[CREDENTIALS_ORIGIN_MAX]);
 
 #endif

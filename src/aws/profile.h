@@ -1,6 +1,7 @@
-/* aws/profile.h - profiles in the files that all AWS programs share: ~/.aws/config (AWS_CONFIG_FILE), with sections [default] and
- * [profile name], and ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), with sections [name]. If both have a value, the second
- * file wins. The keys are taken as a set from one file: an access key of one is never used with a session token of the other. */
+/* aws/profile.h - profiles in the files that all AWS programs share: ~/.aws/config (AWS_CONFIG_FILE), with
+ * sections [default] and [profile name], and ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), with sections
+ * [name]. If both have a value, the second file wins. The keys are taken as a set from one file: an access key of
+ * one is never used with a session token of the other. */
 #ifndef SEAWALL_AWS_PROFILE_H
 #define SEAWALL_AWS_PROFILE_H
 
@@ -21,8 +22,8 @@ struct profile {
     char services[256]; /* name of the section with s3_endpoint_url */
 };
 
-/* Reads a profile from both files. It is not an error if a file or the profile does not exist. The caller releases `ret` in every
- * case. ERR_CONFIG, ERR_IO: a file cannot be read. ERR_NOMEM. */
+/* Reads a profile from both files. It is not an error if a file or the profile does not exist. The caller releases
+ * `ret` in every case. ERR_CONFIG, ERR_IO: a file cannot be read. ERR_NOMEM. */
 int profile_read(const char *name, struct profile *ret, struct err *e) MUST_CHECK;
 void profile_release(struct profile *p); /* wipes the profile */
 

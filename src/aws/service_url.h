@@ -23,7 +23,8 @@ struct service_url {
     const char *path; /* path and query, points into the URL; "": none */
 };
 
-/* ERR_CONFIG: `url` is not an http or https URL with a host, or it has a user, a fragment, a blank or a control character. */
+/* ERR_CONFIG: `url` is not an http or https URL with a host, or it has a user, a fragment, a blank or a control
+ * character. */
 int service_url_parse(const char *url, struct service_url *ret_url, struct err *e) MUST_CHECK;
 
 #endif

@@ -17,7 +17,8 @@ static int copy(const char *what, const char *value, char *out, size_t max, stru
     return 0;
 }
 
-/* Reads the profile of the options, else of AWS_PROFILE, else "default". Only a profile that the user named must exist. */
+/* Reads the profile of the options, else of AWS_PROFILE, else "default". Only a profile that the user named must
+ * exist. */
 static int read_named(const char *profile, struct profile **ret_profile, struct err *e)
 {
     const char *named = profile ? profile : environment("AWS_PROFILE");

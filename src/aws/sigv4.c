@@ -29,7 +29,8 @@ static int append(struct buf *b, const char *text, struct err *e)
 
 /* ---- canonical request */
 
-/* Compares names, then values. A name comes before longer ones that begin with it, although '=' and ':' sort after '-' and digits. */
+/* Compares names, then values. A name comes before longer ones that begin with it, although '=' and ':' sort after
+ * '-' and digits. */
 static int by_name(const char *x, const char *y, const char *separator)
 {
     size_t nx = strcspn(x, separator), ny = strcspn(y, separator);

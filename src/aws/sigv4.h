@@ -1,7 +1,7 @@
 /* aws/sigv4.h - AWS Signature Version 4 in the Authorization header.
  *
- * Path, query and headers are signed exactly as they are sent; S3 wants path and query encoded once. Headers that proxies change
- * are not signed: content-length, user-agent, accept, accept-encoding, connection, expect. */
+ * Path, query and headers are signed exactly as they are sent; S3 wants path and query encoded once. Headers that
+ * proxies change are not signed: content-length, user-agent, accept, accept-encoding, connection, expect. */
 #ifndef SEAWALL_AWS_SIGV4_H
 #define SEAWALL_AWS_SIGV4_H
 
@@ -19,8 +19,8 @@ struct sigv4_scope {
     int64_t time_ms;     /* of the signature, by the server's clock; sent as x-amz-date */
 };
 
-/* The signing key of a day, region, service and secret. It is computed again when one of them changes. Only one thread may use it
- * at a time. Zeroed: not computed yet. */
+/* The signing key of a day, region, service and secret. It is computed again when one of them changes. Only one
+ * thread may use it at a time. Zeroed: not computed yet. */
 struct sigv4_key {
     struct digest made_of, key;
 };
@@ -32,8 +32,8 @@ struct sigv4_target {
     const char *payload_sha256; /* hex, or SIGV4_UNSIGNED */
 };
 
-/* Adds x-amz-date and authorization to `headers`, which must already have host and all other headers to sign. ERR_LIMIT: a value
- * is too long. ERR_NOMEM. */
+/* Adds x-amz-date and authorization to `headers`, which must already have host and all other headers to sign.
+ * ERR_LIMIT: a value is too long. ERR_NOMEM. */
 int sigv4_sign(const struct sigv4_scope *scope, const struct sigv4_target *target, struct sigv4_key *key,
                struct http_headers *headers, struct err *e) MUST_CHECK;
 

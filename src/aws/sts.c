@@ -66,7 +66,7 @@ static int fill_form(const struct sts_role *role, const char *action, struct buf
 struct call {
     const struct service_access *access;
     const char *region;
-    const struct credentials *by; /* sign the call; NULL: it is not signed */
+    const struct credentials *by; /* signs the call; NULL: it is not signed */
     const struct buf *form;
     char url[SERVICE_URL_MAX];
     struct service_url parsed;

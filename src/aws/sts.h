@@ -1,4 +1,5 @@
-/* aws/sts.h - credentials of a role, from the Security Token Service at AWS_ENDPOINT_URL_STS, or at AWS in the role's region. */
+/* aws/sts.h - credentials of a role, from the Security Token Service at AWS_ENDPOINT_URL_STS, or at AWS in the
+ * role's region. */
 #ifndef SEAWALL_AWS_STS_H
 #define SEAWALL_AWS_STS_H
 
@@ -13,12 +14,13 @@ struct sts_role {
     const char *region;
 };
 
-/* Calls AssumeRole, signed with `by`. ERR_CONFIG: not allowed, or the role is wrong. ERR_REMOTE, ERR_TIMEOUT: a later call may
- * succeed. */
+/* Calls AssumeRole, signed with `by`. ERR_CONFIG: not allowed, or the role is wrong. ERR_REMOTE, ERR_TIMEOUT: a
+ * later call may succeed. */
 int sts_assume_role(const struct service_access *a, const struct sts_role *role, const struct credentials *by,
                     struct credentials *ret, struct err *e) MUST_CHECK;
 
-/* Calls AssumeRoleWithWebIdentity, which is not signed: the token in the file proves the identity. Reads the file each time. */
+/* Calls AssumeRoleWithWebIdentity, which is not signed: the token in the file proves the identity. Reads the file
+ * each time. */
 int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role,
                                       const char *token_file, struct credentials *ret, struct err *e) MUST_CHECK;
 

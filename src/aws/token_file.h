@@ -6,7 +6,8 @@
 
 #define TOKEN_FILE_MAX 32768 /* bytes, with NUL; STS accepts 20000 */
 
-/* Reads the whole file. ERR_CONFIG: it does not exist, is empty or too long, or has a NUL. ERR_IO. After an error `out` is wiped. */
+/* Reads the whole file. ERR_CONFIG: it does not exist, is empty or too long, or has a NUL. ERR_IO. After an error
+ * `out` is wiped. */
 int token_file_read(const char *path, char out[TOKEN_FILE_MAX], struct err *e) MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /* aws/xml.h - reads XML answers of S3 and STS, through expat. Nothing else uses expat.
  *
- * A document is flattened: each element with text and without child elements becomes a call with its path, "Error/Code". Namespaces
- * are dropped. Refused are document types, and so all entities but the five of XML, documents deeper than XML_DEPTH_MAX, and texts
- * longer than XML_TEXT_MAX bytes. */
+ * A document is flattened: each element with text and without child elements becomes a call with its path,
+ * "Error/Code". Namespaces are dropped. Refused are document types, and so all entities but the five of XML,
+ * documents deeper than XML_DEPTH_MAX, and texts longer than XML_TEXT_MAX bytes. */
 #ifndef SEAWALL_AWS_XML_H
 #define SEAWALL_AWS_XML_H
 
@@ -15,15 +15,16 @@
 #define XML_PATH_MAX 512
 
 struct xml_visitor {
-    /* path: of the element from the root on, "ListBucketResult/Contents/Key". text: its content, with the blanks around it. */
+    /* path: of the element from the root on, "ListBucketResult/Contents/Key". text: its content, with the blanks
+     * around it. */
     int (*text)(void *context, const char *path, const char *text, struct err *e);
     /* An element ends, after everything inside it. May be NULL. */
     int (*end)(void *context, const char *path, struct err *e);
     void *context;
 };
 
-/* Reads a document. ERR_REMOTE: it is not well-formed, or beyond the limits. ERR_NOMEM. An error of a callback ends the reading and
- * is returned. */
+/* Reads a document. ERR_REMOTE: it is not well-formed, or beyond the limits. ERR_NOMEM. An error of a callback
+ * ends the reading and is returned. */
 int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct err *e) MUST_CHECK;
 
 /* Copies the text of the first element with this path, cut to fit. "": there is no such element, or this is not XML. */

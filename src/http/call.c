@@ -128,7 +128,8 @@ static void set_method(CURL *easy, const struct http_request *q)
     if (strcmp(q->method, "HEAD") == 0) {
         libcurl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else if (has_body) {
-        /* With POSTFIELDS a small body leaves together with its headers, and curl can send it again on another connection. */
+        /* With POSTFIELDS a small body leaves together with its headers, and curl can send it again on another
+         * connection. */
         libcurl.easy_setopt(easy, CURLOPT_POST, 1L);
         libcurl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
         libcurl.easy_setopt(easy, CURLOPT_POSTFIELDS, q->body_len ? q->body : "");

@@ -20,8 +20,8 @@ struct http_call {
  * False: out of memory. The caller ends the call in either case. */
 bool http_call_begin(struct http_call *c, CURL *easy) MUST_CHECK;
 
-/* Ends a call with its result: fills in status and `sent` of the response, and wipes the headers of the request. The easy
- * handle can be reset afterwards. Also for a call that was never begun. */
+/* Ends a call with its result: fills in status and `sent` of the response, and wipes the headers of the request.
+ * The easy handle can be reset afterwards. Also for a call that was never begun. */
 void http_call_end(struct http_call *c, CURLcode code);
 
 /* Returns 0, or the error of an ended call. http_request has the list of errors. */

@@ -1,5 +1,5 @@
-/* http/curl.h - libcurl, loaded when it is first needed. It brings two dozen libraries and four megabytes of resident memory,
- * which a process without an S3 replica does not need. */
+/* http/curl.h - libcurl, loaded when it is first needed. It brings two dozen libraries and four megabytes of
+ * resident memory, which a process without an S3 replica does not need. */
 #ifndef SEAWALL_HTTP_CURL_H
 #define SEAWALL_HTTP_CURL_H
 
@@ -36,8 +36,8 @@ struct curl_functions {
 /* All NULL before curl_load; never changes afterwards. */
 extern struct curl_functions libcurl;
 
-/* Loads and initialises libcurl. Does nothing if it is loaded. Only one thread may call this at a time. ERR_CONFIG: libcurl
- * is not installed, or too old. ERR_NOMEM. */
+/* Loads and initialises libcurl. Does nothing if it is loaded. Only one thread may call this at a time.
+ * ERR_CONFIG: libcurl is not installed, or too old. ERR_NOMEM. */
 int curl_load(struct err *e) MUST_CHECK;
 
 #endif

@@ -22,8 +22,8 @@ struct http_headers {
 };
 #define HTTP_HEADERS_INIT ((struct http_headers){.text = BUF_INIT(HTTP_HEADERS_MAX * HTTP_HEADER_LINE_MAX)})
 
-/* Appends a header. ERR_CONFIG: the name is empty or too long, or has a blank, colon or line break, or the value has a line
- * break. ERR_LIMIT: too many headers, or the line is too long. */
+/* Appends a header. ERR_CONFIG: the name is empty or too long, or has a blank, colon or line break, or the value
+ * has a line break. ERR_LIMIT: too many headers, or the line is too long. */
 int http_headers_add(struct http_headers *h, const char *name, const char *value, struct err *e) MUST_CHECK;
 void http_headers_release(struct http_headers *h);
 
@@ -48,8 +48,8 @@ struct http_request {
     size_t body_max;            /* ceiling of response->body, bytes */
 };
 
-/* Percent-encodes `text` for a path or query by the rules of AWS Signature V4: A-Z a-z 0-9 - . _ ~ stay, hex digits are upper
- * case. Appends to `out`. */
+/* Percent-encodes `text` for a path or query by the rules of AWS Signature V4: A-Z a-z 0-9 - . _ ~ stay, hex
+ * digits are upper case. Appends to `out`. */
 enum http_encode { HTTP_ENCODE_ALL, HTTP_ENCODE_KEEP_SLASH };
 int http_encode(struct buf *out, const char *text, enum http_encode how, struct err *e) MUST_CHECK;
 

@@ -17,8 +17,8 @@
 #define BACKOFF_MS 100
 #define BACKOFF_THROTTLED_MS 500
 #define BACKOFF_MAX_MS 20000
-/* A small request may take so long at first, and twice as long with each attempt: a new connection is often faster than a stuck
- * one. */
+/* A small request may take so long at first, and twice as long with each attempt: a new connection is often faster
+ * than a stuck one. */
 #define ATTEMPT_MS 4000
 #define ATTEMPT_MAX_MS 30000
 #define LIST_ATTEMPT_MS 15000
@@ -138,8 +138,8 @@ static int64_t attempt_ms(const struct attempt *a)
 {
     int64_t most = a->op->kind == S3_LIST ? LIST_ATTEMPT_MS : (int64_t)ATTEMPT_MS << (a->number < 3 ? a->number : 3);
     int64_t left = a->deadline_ms - clock_mono_ms();
-    /* Reads run side by side, so a slow one is soon tried again on another connection. A PUT gets the time of the slowest
-     * connection from the start. */
+    /* Reads run side by side, so a slow one is soon tried again on another connection. A PUT gets the time of the
+     * slowest connection from the start. */
     size_t pace = BYTES_PER_SECOND << (a->op->kind == S3_GET && a->number < 2 ? 2 - a->number : 0);
     most = (most < ATTEMPT_MAX_MS ? most : ATTEMPT_MAX_MS) + transfer_ms(a->op, pace);
     return most < left ? most : left;

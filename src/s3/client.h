@@ -1,5 +1,5 @@
-/* s3/client.h - sends an operation to an S3 server: signs it, judges the response, and repeats it until the outcome is definite
- * or the deadline has passed.
+/* s3/client.h - sends an operation to an S3 server: signs it, judges the response, and repeats it until the outcome
+ * is definite or the deadline has passed.
  *
  *   transient error      after a pause that doubles from 100 ms on, with jitter, on a new connection
  *   throttling           after a pause that doubles from 500 ms on; Retry-After holds back all requests of the store
@@ -21,8 +21,9 @@
 
 struct s3_client;
 
-/* Takes over `config`, and releases it with the client or when this call fails. `attempts`: at most so many for each operation,
- * 1 or more. `traffic`: counts the requests; must outlive the client. ERR_CONFIG: see http_acquire. ERR_NOMEM. */
+/* Takes over `config`, and releases it with the client or when this call fails. `attempts`: at most so many for
+ * each operation, 1 or more. `traffic`: counts the requests; must outlive the client. ERR_CONFIG: see
+ * http_acquire. ERR_NOMEM. */
 int s3_client_new(struct s3_config *config, unsigned attempts, struct store_traffic *traffic,
                   struct s3_client **ret_client, struct err *e) MUST_CHECK;
 void s3_client_free(struct s3_client *c); /* NULL is allowed */

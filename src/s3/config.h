@@ -1,5 +1,5 @@
-/* s3/config.h - reads the URL of an S3 store: s3://bucket/prefix?key=value&... A configuration file becomes such a URL too. Values
- * are percent-decoded. An unknown key is an error. */
+/* s3/config.h - reads the URL of an S3 store: s3://bucket/prefix?key=value&... A configuration file becomes such a
+ * URL too. Values are percent-decoded. An unknown key is an error. */
 #ifndef SEAWALL_S3_CONFIG_H
 #define SEAWALL_S3_CONFIG_H
 
@@ -56,12 +56,14 @@ extern const struct s3_option s3_options[];
 extern const size_t s3_option_count;
 extern const char s3_config_help[]; /* what `seawall help s3` prints before the options */
 
-/* Reads `url`, which begins with S3_SCHEME, and the SSE-C key file. Environment and profile fill in endpoint and region. After an
- * error ret_config needs no release. ERR_CONFIG: the URL, the key file or the profile is wrong. ERR_NOMEM, ERR_IO. */
+/* Reads `url`, which begins with S3_SCHEME, and the SSE-C key file. Environment and profile fill in endpoint and
+ * region. After an error ret_config needs no release. ERR_CONFIG: the URL, the key file or the profile is wrong.
+ * ERR_NOMEM, ERR_IO. */
 int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e) MUST_CHECK;
 void s3_config_release(struct s3_config *c); /* wipes the key */
 
-/* Writes the URL with bucket, prefix and endpoint alone: it has no secrets, and is the name of the replica. ERR_CONFIG: too long. */
+/* Writes the URL with bucket, prefix and endpoint alone: it has no secrets, and is the name of the replica.
+ * ERR_CONFIG: too long. */
 int s3_config_show(const struct s3_config *c, char *out, size_t out_max, struct err *e) MUST_CHECK;
 
 #endif

@@ -19,7 +19,8 @@ struct s3_deletion {
 int s3_deletion_format(const char *prefix, const char *const *keys, size_t count, struct buf *out,
                        struct err *e) MUST_CHECK;
 
-/* Reads a response 2xx into `context`, a struct s3_deletion, in place of what it held. ERR_REMOTE: not a whole DeleteResult. */
+/* Reads a response 2xx into `context`, a struct s3_deletion, in place of what it held. ERR_REMOTE: not a whole
+ * DeleteResult. */
 int s3_deletion_read(void *context, const struct http_response *r, struct err *e) MUST_CHECK;
 
 #endif

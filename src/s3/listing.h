@@ -1,7 +1,7 @@
 /* s3/listing.h - the queries and pages of ListObjectsV2. Knows no network.
  *
- * Delivers keys in ascending byte order, each once. A page that is cut, not in order, or does not advance is an error. Keys that a
- * page repeats from the page before are dropped. */
+ * Delivers keys in ascending byte order, each once. A page that is cut, not in order, or does not advance is an
+ * error. Keys that a page repeats from the page before are dropped. */
 #ifndef SEAWALL_S3_LISTING_H
 #define SEAWALL_S3_LISTING_H
 
@@ -33,8 +33,8 @@ struct s3_listing {
     char next_token[S3_TOKEN_MAX];
 };
 
-/* Begins a listing of the keys below `root` that begin with `prefix`, after `start_after`. The caller releases `l` in every case.
- * ERR_LIMIT: too long together. ERR_NOMEM. */
+/* Begins a listing of the keys below `root` that begin with `prefix`, after `start_after`. The caller releases `l`
+ * in every case. ERR_LIMIT: too long together. ERR_NOMEM. */
 int s3_listing_init(struct s3_listing *l, const char *root, const char *prefix, const char *start_after,
                     struct err *e) MUST_CHECK;
 void s3_listing_release(struct s3_listing *l);
@@ -42,7 +42,8 @@ void s3_listing_release(struct s3_listing *l);
 /* Makes the query of the next page; valid until the next call. */
 int s3_listing_query(struct s3_listing *l, const char **ret_query, struct err *e) MUST_CHECK;
 
-/* Reads a response into `context`, a struct s3_listing, in place of the page before. ERR_REMOTE: not a whole page, or not in order. */
+/* Reads a response into `context`, a struct s3_listing, in place of the page before. ERR_REMOTE: not a whole page,
+ * or not in order. */
 int s3_listing_read_page(void *context, const struct http_response *r, struct err *e) MUST_CHECK;
 
 /* Delivers the page. ret_more: there is another page to read. ERR_REMOTE: the page does not advance. */

@@ -205,8 +205,8 @@ static int already_there(struct err *e)
     return err_set(e, ERR_EXISTS, 412, "the object exists");
 }
 
-/* Puts without If-None-Match: looks for the key first. Only another look afterwards shows whether another writer put the same
- * key in between. */
+/* Puts without If-None-Match: looks for the key first. Only another look afterwards shows whether another writer
+ * put the same key in between. */
 static int put_weakly(struct store *s, struct s3_op *op, int64_t *ret_time_ms, struct err *e)
 {
     struct s3_outcome o;

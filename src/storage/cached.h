@@ -1,8 +1,8 @@
 /* storage/cached.h - a store that remembers the ends of objects of another store, for reading from a slow one.
  *
- * A restore reads the end of an object for its records, then for its index, and a small object a third time for its pages.
- * Objects never change, so a copy of the end stays valid. The first CACHED_BYTES_MAX bytes are kept; later ends are read
- * each time. store_prefetch reads many ends at a time. */
+ * A restore reads the end of an object for its records, then for its index, and a small object a third time for
+ * its pages. Objects never change, so a copy of the end stays valid. The first CACHED_BYTES_MAX bytes are kept;
+ * later ends are read each time. store_prefetch reads many ends at a time. */
 #ifndef SEAWALL_STORAGE_CACHED_H
 #define SEAWALL_STORAGE_CACHED_H
 

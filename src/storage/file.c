@@ -38,9 +38,9 @@ static int key_path(struct store *s, const char *key, char out[PATH_TEXT_MAX], s
 
 /* ---- put */
 
-/* Checks that the folder is still the one that was opened. Otherwise, after a disk was unmounted, objects would be written
- * to its bare mount point. A disk that was mounted again can have another device number; then the folder must hold a
- * replica. */
+/* Checks that the folder is still the one that was opened. Otherwise, after a disk was unmounted, objects would be
+ * written to its bare mount point. A disk that was mounted again can have another device number; then the folder
+ * must hold a replica. */
 static int check_root(struct file_store *fs, struct err *e)
 {
     char identity[PATH_TEXT_MAX];
@@ -176,7 +176,8 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
 
 static int collect(struct file_store *fs, const char *dir_key, struct listing *l, struct err *e);
 
-/* Adds the file `name` of the folder `dir_key`, or the files below it if it is a folder that the prefix can lead into. */
+/* Adds the file `name` of the folder `dir_key`, or the files below it if it is a folder that the prefix can lead
+ * into. */
 static int collect_name(struct file_store *fs, int dir_fd, const char *dir_key, const char *name, struct listing *l,
                         struct err *e)
 {
@@ -333,8 +334,8 @@ static int open_folder(const char *path, enum store_mode mode, struct store **re
     fs->mode = mode;
     fs->device = st.st_dev;
     fs->inode = st.st_ino;
-    /* The real path, so that each folder has one name. Its name is synced here because an earlier run that created it can
-     * have been killed before its sync. */
+    /* The real path, so that each folder has one name. Its name is synced here because an earlier run that created
+     * it can have been killed before its sync. */
     int rc = 0;
     if (!realpath(path, fs->root))
         rc = err_sys(e, errno, "resolve the path");

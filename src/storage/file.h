@@ -1,8 +1,8 @@
 /* storage/file.h - a folder as the store.
  *
- * An object is written to a file without a name (O_TMPFILE), or to a hidden temporary file if the file system lacks that.
- * The file is synced and linked to its key, which fails if the key exists. Then the folder is synced. A crash at any moment
- * leaves the whole object or none. Files whose names begin with '.' are not objects. */
+ * An object is written to a file without a name (O_TMPFILE), or to a hidden temporary file if the file system
+ * lacks that. The file is synced and linked to its key, which fails if the key exists. Then the folder is synced.
+ * A crash at any moment leaves the whole object or none. Files whose names begin with '.' are not objects. */
 #ifndef SEAWALL_STORAGE_FILE_H
 #define SEAWALL_STORAGE_FILE_H
 

@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Only put_new asks for this: the key of a read or a removal may come from a listing, which can hold objects of others. */
+/* Only put_new asks for this: the key of a read or a removal may come from a listing, which can hold objects of
+ * others. */
 static bool is_key(const char *key)
 {
     size_t n = strlen(key);

@@ -1,7 +1,8 @@
 /* storage/store.h - the calls of an open store. base/store.h has the contract, storage/open.h opens a store.
  *
- * Errors name the key. Besides the errors below, each call can return ERR_REMOTE and ERR_TIMEOUT (the store failed, and the
- * call may succeed later), ERR_CONFIG (it will not), ERR_CANCELED, ERR_IO, ERR_LIMIT and ERR_NOMEM. */
+ * Errors name the key. Besides the errors below, each call can return ERR_REMOTE and ERR_TIMEOUT (the store
+ * failed, and the call may succeed later), ERR_CONFIG (it will not), ERR_CANCELED, ERR_IO, ERR_LIMIT and
+ * ERR_NOMEM. */
 #ifndef SEAWALL_STORAGE_STORE_H
 #define SEAWALL_STORAGE_STORE_H
 

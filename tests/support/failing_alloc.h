@@ -17,9 +17,9 @@
  *         assert_each_allocation_fails_once(decode, sample);
  *     }
  *
- * What can fail: malloc, calloc, realloc and strdup, where a file of src/ or the test itself calls them. What libraries and
- * libc allocate inside themselves does not fail (jansson would crash). Other threads are not affected. Leaks are found by
- * `make check-asan`, which runs the same tests. */
+ * What can fail: malloc, calloc, realloc and strdup, where a file of src/ or the test itself calls them. What
+ * libraries and libc allocate inside themselves does not fail (jansson would crash). Other threads are not
+ * affected. Leaks are found by `make check-asan`, which runs the same tests. */
 #ifndef TESTS_FAILING_ALLOC_H
 #define TESTS_FAILING_ALLOC_H
 
@@ -33,10 +33,10 @@ void failing_alloc_arm(unsigned long nth);
 /* All allocations succeed again. Returns whether one has failed since failing_alloc_arm. */
 bool failing_alloc_disarm(void);
 
-/* Calls `run` with its 1st allocation failing, then with its 2nd, and so on, until a call comes to its end without a failed
- * allocation. Each call in which one failed must return -1 with ERR_NOMEM; the last call must return 0.
- * `run` must do the same work each time, check its result where it succeeds, and release everything before it returns.
- * Returns how many allocations failed. Fails the test if that was none. */
+/* Calls `run` with its 1st allocation failing, then with its 2nd, and so on, until a call comes to its end without
+ * a failed allocation. Each call in which one failed must return -1 with ERR_NOMEM; the last call must return 0.
+ * `run` must do the same work each time, check its result where it succeeds, and release everything before it
+ * returns. Returns how many allocations failed. Fails the test if that was none. */
 static inline unsigned long assert_each_allocation_fails_once(int (*run)(void *context, struct err *e), void *context)
 {
     for (unsigned long nth = 1;; nth++) {

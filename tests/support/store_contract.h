@@ -1,8 +1,9 @@
 /* support/store_contract.h - the contract of base/store.h, as tests that run over any store.
  *
- * A test program describes where the store is in a `store_under_test`, and gets its tests from store_contract_tests(). Its own
- * tests of the same store are written STORE_TEST(test, place). They open the store with open_it() and need not close it: what
- * is open when a test ends or fails is closed before the next one begins. */
+ * A test program describes where the store is in a `store_under_test`, and gets its tests from
+ * store_contract_tests(). Its own tests of the same store are written STORE_TEST(test, place). They open the store
+ * with open_it() and need not close it: what is open when a test ends or fails is closed before the next one
+ * begins. */
 #ifndef TESTS_STORE_CONTRACT_H
 #define TESTS_STORE_CONTRACT_H
 

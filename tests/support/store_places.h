@@ -23,8 +23,8 @@ __attribute__((unused)) static struct store_under_test folder = {
 
 /* ---- an S3 bucket
  *
- * SEAWALL_TEST_S3 names it: s3://bucket/prefix?endpoint=... Credentials come from the environment. Each test works below a
- * prefix of its own. tests/support/rgw has a server, and `make check-s3-store` brings both together. */
+ * SEAWALL_TEST_S3 names it: s3://bucket/prefix?endpoint=... Credentials come from the environment. Each test works
+ * below a prefix of its own. tests/support/rgw has a server, and `make check-s3-store` brings both together. */
 
 static char s3_url[2048]; /* of the test that runs */
 

@@ -1,5 +1,5 @@
-/* aws/credentials.h, by real flows against a server on the loopback. Every secret here has HUSH in it, and no message may. The
- * clock is the argument of credentials_get: no test waits for it. */
+/* aws/credentials.h, by real flows against a server on the loopback. Every secret here has HUSH in it, and no
+ * message may. The clock is the argument of credentials_get: no test waits for it. */
 #include "failing_alloc.h"
 
 #include "aws/credential_answer.h"
