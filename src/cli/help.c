@@ -40,7 +40,7 @@ static void print_wrapped(int indent, const char *text)
     while (*text) {
         size_t room = (size_t)(HELP_COLUMNS - indent), n = strcspn(text, "\n");
         if (n > room)
-            for (n = room; n > 1 && text[n] != ' '; n--)
+            for (n = room; n > 1 && text[n] != ' '; n--) /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult) */
                 ;
         printf("%.*s\n", (int)n, text);
         text += n + strspn(text + n, " \n");
