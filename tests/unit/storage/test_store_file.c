@@ -1,6 +1,8 @@
 /* storage/file.h: what a folder has besides the contract of stores. */
 #include "store_places.h"
 
+#include "failing_alloc.h"
+
 #include "base/path.h"
 
 static void what_a_crash_leaves_is_nobodys_object(void **state)
@@ -85,10 +87,39 @@ static void a_full_or_missing_place_is_an_error_and_leaves_no_object(void **stat
     assert_listing(s, "", "", "0");
 }
 
+/* ---- out of memory */
+
+static int open_and_list(void *context, struct err *e)
+{
+    static struct store_listing l;
+    struct store *s = NULL;
+    int rc = store_open(context, STORE_READ, &s, e);
+    l.count = l.stop_at = 0;
+    if (rc == 0)
+        rc = store_list(s, "", "", store_listing_add, &l, e);
+    if (rc == 0)
+        assert_int_equal(l.count, 40);
+    store_close(s);
+    return rc;
+}
+
+static void each_allocation_of_a_listing_fails_once(void **state)
+{
+    struct store *s = open_it(state);
+    char key[STORE_KEY_MAX], path[1024];
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof key, "%d/%02d", i % 3, i);
+        put(s, key, "x");
+    }
+    snprintf(path, sizeof path, "%s", temp_path(FOLDER));
+    assert_true(assert_each_allocation_fails_once(open_and_list, path) > 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(what_a_crash_leaves_is_nobodys_object, folder),
+        STORE_TEST(each_allocation_of_a_listing_fails_once, folder),
         UNIT_IN_TEMP(urls_and_paths_name_the_same_folder),
         UNIT_IN_TEMP(what_is_no_folder_is_refused),
         UNIT_IN_TEMP(reading_makes_no_folder),
