@@ -60,7 +60,7 @@ struct watch {
     int active;    /* index of the reader that holds the watch; -1: none */
     bool unbroken; /* the watch was held without a break since this was last set to true */
     bool keep;     /* WAL_CKPT_LOCK should be held between checkpoints */
-    bool kept;     /* WAL_CKPT_LOCK is held now. False while `keep` is true: one of the connections recovers */
+    bool kept; /* WAL_CKPT_LOCK is held now. May be false while `keep` is true: during a recovery, or another has it */
     const struct watch_truncate_hooks *truncate; /* borrowed; NULL except inside a TRUNCATE checkpoint */
     struct file_stamp db_file;                   /* as watch_stamp_db found it. `rollback`: size and time are 0 */
     struct file_stamp wal_file, shm_file;        /* as they were when they were opened */
@@ -108,8 +108,8 @@ void watch_end_old(struct watch *w); /* ends the reader that is not active */
 void watch_let_go(struct watch *w);
 
 /* The active reader drops the lock of its slot, and takes it again, without SQLite's knowledge. That is a thousand
- * times faster than the end of a transaction. Before: a reader is active, and we hold the write lock. Without the
- * write lock a writer could reset the WAL in between. */
+ * times faster than ending and beginning a transaction. Before: a reader is active, and we hold the write lock.
+ * Without the write lock a writer could reset the WAL in between. */
 void watch_drop_lock(struct watch *w);
 bool watch_retake_lock(struct watch *w); /* false: another process is changing the mark of the slot; try again */
 

@@ -151,8 +151,8 @@ bool destination_starts_anew(const struct destination *d, uint32_t page_size);
 
 /* ---- building the next object. Before: ATTACHED. Each function sets d->outgoing. ERR_NOMEM, ERR_LIMIT */
 
-/* Commits after the durable position and up to `upto`. `batches` are consecutive, and the first contains durable_txid
- * + 1. */
+/* Commits after the durable position and up to `upto`. `batches` are consecutive; the first contains the commit that
+ * follows the durable position. */
 int destination_build_commits(struct destination *d, const struct author *a, struct batch *const *batches, size_t count,
                               uint64_t upto, struct err *e) MUST_CHECK;
 
