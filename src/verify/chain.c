@@ -42,7 +42,7 @@ const struct commit_record *chain_record(const struct check *c, uint64_t txid)
     const struct item *it = o ? &c->items[o - c->catalog->level0] : NULL;
     const struct commit_record *r = it && it->sound ? record_in(it, txid) : NULL;
     for (size_t i = c->catalog->level0_count; !r && i < catalog_segment_count(c->catalog); i++)
-        if (c->items[i].name.max == txid && c->items[i].sound)
+        if (c->items[i].name.max == txid && c->items[i].sound) /* NOLINT(clang-analyzer-core.NullDereference) */
             r = last_record(&c->items[i]);
     return r;
 }
