@@ -3,6 +3,7 @@
 
 #include "base/endian.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ void buf_release(struct buf *b)
 
 int buf_reserve(struct buf *b, size_t more, struct err *e)
 {
+    assert(b->len <= b->cap);
     if (more > b->max || b->len > b->max - more)
         return err_set(e, ERR_LIMIT, 0, "buffer of %zu bytes would exceed its limit of %zu", b->len + more, b->max);
     if (b->len + more <= b->cap)

@@ -5,6 +5,7 @@
 #define OPENSSL_API_COMPAT 0x10100000L
 #include "base/hash.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -94,6 +95,7 @@ static bool all_zero(const uint8_t *p, size_t n)
 
 uint64_t page_hash(uint32_t pgno, const uint8_t *page, size_t page_size)
 {
+    assert(page_size > 0);
     if (all_zero(page, page_size))
         return 0;
     uint64_t h = XXH3_64bits_withSeed(page, page_size, pgno);
@@ -154,9 +156,10 @@ void base64_encode(const uint8_t *bytes, size_t n, char *out)
 
 bool base64_decode(const char *text, uint8_t *out, size_t n)
 {
+    assert(n <= 64);
     uint8_t whole[68]; /* EVP_DecodeBlock writes multiples of three */
     size_t groups = (n + 2) / 3, padding = 3 * groups - n, len = strlen(text);
-    if (n > 64 || len != 4 * groups)
+    if (len != 4 * groups)
         return false;
     for (size_t i = 0; i < 2; i++) /* it takes padding for zeros */
         if ((text[len - 1 - i] == '=') != (i < padding))

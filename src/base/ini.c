@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
@@ -166,6 +167,7 @@ static int outline_handle(void *context, const char *section, const char *name, 
 
 int ini_read_text(char *text, size_t size, ini_fn *fn, void *context, struct err *e)
 {
+    assert(text && fn);
     struct outline o = {.text = text, .size = size, .fn = fn, .context = context, .e = e};
     if (size > INI_FILE_MAX)
         return err_set(e, ERR_CONFIG, 0, "the file has more than %u bytes", INI_FILE_MAX);
@@ -217,6 +219,7 @@ static int read_whole(int fd, char **ret_text, size_t *ret_size, size_t *ret_cap
 
 int ini_read(const char *path, ini_fn *fn, void *context, struct err *e)
 {
+    assert(path && fn);
     char *text = NULL;
     size_t size = 0, cap = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a FIFO must not block */

@@ -3,6 +3,7 @@
  */
 #include "base/json.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,7 @@ char *json_print_line(const struct json *j)
 
 int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err *e)
 {
+    assert(bytes || n == 0);
     json_error_t error;
     json_t *j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
     if (!j || !json_is_object(j)) {

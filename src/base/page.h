@@ -4,6 +4,7 @@
 
 #include "base/trial.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ static inline bool page_size_valid(uint32_t page_size)
 /* The number of that page. Precondition: page_size > 0. */
 static inline uint32_t lock_byte_page(uint32_t page_size)
 {
+    assert(page_size > 0);
     return LOCK_BYTE_OFFSET / page_size + 1;
 }
 

@@ -49,6 +49,7 @@ static int link_to(struct stage *st, const char *path)
 
 int stage_link(struct stage *st, const char *path, struct err *e)
 {
+    assert(st->fd >= 0);
     int rc = link_to(st, path);
     if (rc != 0 && st->path[0] && (errno == EPERM || errno == EOPNOTSUPP)) { /* a file system without hard links */
         rc = renameat2(AT_FDCWD, st->path, AT_FDCWD, path, RENAME_NOREPLACE);
@@ -62,6 +63,7 @@ int stage_link(struct stage *st, const char *path, struct err *e)
 
 int stage_name(struct stage *st, const char *dir, struct err *e)
 {
+    assert(st->fd >= 0);
     char path[PATH_TEXT_MAX];
     if (st->path[0])
         return 0;

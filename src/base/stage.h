@@ -14,7 +14,7 @@ struct stage {
 };
 #define STAGE_NONE ((struct stage){.fd = -1})
 
-/* Makes a hidden file in `dir`. ERR_NOTFOUND: there is no such folder. ERR_IO. */
+/* Makes a hidden file in `dir`. ERR_NOTFOUND: the folder does not exist. ERR_IO. */
 int stage_begin(struct stage *st, const char *dir, unsigned mode, struct err *e) MUST_CHECK;
 
 /* Gives the file the name `path`. The caller syncs the file before and the folder after it. ERR_EXISTS: the name

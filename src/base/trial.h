@@ -11,11 +11,11 @@
  * conflict. */
 #define RULES(X)                                                                                                       \
     X(zero_growth, "a page grown over but not written gets an explicit zero version")                                  \
-    X(durable_first, "nothing but the level-0 append itself is put with a txid beyond the durable one")                \
-    X(attempts, "what is found under a key is compared with what was sent there without an answer")                    \
+    X(durable_first, "only a level-0 append may put a txid beyond the durable one")                                    \
+    X(attempts, "an object found under a key is compared with those sent there without an answer")                     \
     X(runs, "objects that an earlier run of this writer put are recognised after a restart")                           \
     X(runs_upto, "of an earlier run only txids up to the one with which the next run began are our past")              \
-    X(bind, "the state file is bound to its place and inode: a copy is no proof of ownership")                         \
+    X(bind, "the state file is bound to its place and inode: a copy proves no ownership")                              \
     X(proof_age,                                                                                                       \
       "an append is believed only while its key can't have been deleted by retention; otherwise list first")           \
     X(proof_answer, "the answer to an append is believed only if it came while that was so")                           \
@@ -24,11 +24,11 @@
     X(base_map, "a page whose map entry is zero is stored as zeros, not read from the file")                           \
     X(attach, "a replica whose head is not in our proven past is compared page by page with what it holds")            \
     X(lost_map, "a map that was lost is related to no replica until it was compared with it")                          \
-    X(splice, "commits captured before such a comparison are not sent to that replica one by one")                     \
+    X(splice, "commits captured before this comparison are not sent to that replica one by one")                       \
     X(split_state, "a torn map does not take identity, runs, attempts and positions with it")                          \
     X(sync_run, "run, position and head are on disk before the first put of a run to a replica")                       \
     X(full_xor, "the checksum of the map covers the txids, not only the page hashes")                                  \
-    X(from_empty, "another page size begins anew: nothing before counts")                                              \
+    X(from_empty, "another page size begins from empty: objects before it do not count")                               \
     X(unbroken, "other salts continue the log only while the watch was held without a break")                          \
     X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames") \
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                   \

@@ -310,6 +310,7 @@ static int decode_section(struct codec *codec, const struct codec_stream *sectio
 int segment_decode(const struct segment_decoder *decoder, const struct segment_trailer *trailer, const uint8_t *tail,
                    struct segment *ret_segment, struct err *e)
 {
+    assert(decoder->codec);
     const struct segment_trailer *t = trailer;
     const struct codec_stream records = {tail, t->records_stored, t->records_raw};
     const struct codec_stream index = {tail + records.size, t->index_stored, t->index_raw};

@@ -193,6 +193,7 @@ static int append_trailer(struct segment_writer *w, const struct segment_trailer
 int segment_writer_finish(struct segment_writer *w, const struct segment_content *content, struct buf *ret_object,
                           struct digest *ret_digest, struct err *e)
 {
+    assert(content->info->page_size == w->page_size && content->info->level <= SEGMENT_LEVEL_MAX);
     struct segment_trailer t = {.info = *content->info,
                                 .version_count = (uint32_t)w->version_count,
                                 .record_count = (uint32_t)content->record_count,

@@ -63,6 +63,7 @@ static int read_pages(const struct inplace *ip, uint32_t first, uint32_t count, 
 int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes,
                    uint64_t *ret_checksum, struct err *e)
 {
+    assert(ip->fd >= 0 && ip->page_size > 0);
     uint8_t *bytes = malloc(READ_BYTES);
     uint32_t lock_page = lock_byte_page(ip->page_size), step = READ_BYTES / ip->page_size;
     uint64_t total = (uint64_t)ip->pages * ip->page_size, checksum = 0;

@@ -72,6 +72,7 @@ int journal_add(struct journal_writer *j, uint32_t pgno, const uint8_t *page, st
 
 int journal_finish(struct journal_writer *j, struct err *e)
 {
+    assert(j->stage.fd >= 0);
     uint8_t header[JOURNAL_HEADER_BYTES] = {0};
     memcpy(header, magic, sizeof magic);
     put_be32(header + 8, j->count);
@@ -88,6 +89,7 @@ int journal_finish(struct journal_writer *j, struct err *e)
 
 int journal_annotate(struct journal_writer *j, const struct journal_note *note, struct err *e)
 {
+    assert(j->stage.fd >= 0 && j->buf.len == 0 && j->written > JOURNAL_HEADER_BYTES - 1);
     uint8_t b[JOURNAL_NOTE_BYTES] = {0};
     memcpy(b, note_magic, sizeof note_magic);
     put_be64(b + 8, note->checksum_before);
@@ -182,6 +184,7 @@ int journal_open(struct journal_reader *j, const char *path, bool *ret_is_journa
 
 int journal_next(struct journal_reader *j, uint32_t *ret_pgno, uint8_t *page, struct err *e)
 {
+    assert(j->fd >= 0 && j->next <= j->count);
     uint8_t number[4], sum[4];
     uint64_t at = record_offset(j->page_size, j->next);
     if (j->next == j->count) {

@@ -66,7 +66,7 @@ struct journal_database {
 /* ---- writing: begin, add, finish; then publish `stage` under its name; then perhaps annotate. All functions: ERR_IO,
  * ERR_NOMEM */
 
-/* Makes a hidden file in the folder. The caller calls journal_end in any case. ERR_NOTFOUND: there is no such folder.
+/* Makes a hidden file in the folder. The caller calls journal_end in any case. ERR_NOTFOUND: the folder does not exist.
  */
 int journal_begin(struct journal_writer *j, const struct journal_database *database, struct err *e) MUST_CHECK;
 

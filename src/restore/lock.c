@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -41,6 +42,7 @@ int lock_check(const char *path, struct err *e)
 
 int lock_take(int fd, const char *path, struct err *e)
 {
+    assert(fd >= 0);
     struct flock lock = whole_range;
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return 0;
@@ -53,6 +55,7 @@ int lock_take(int fd, const char *path, struct err *e)
 
 int lock_check_alone(int fd, const char *path, struct err *e)
 {
+    assert(fd >= 0);
     fcntl(fd, F_SETSIG, SIGURG); /* if another process opens the file just now: a signal that is ignored by default */
     if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
         fcntl(fd, F_SETLEASE, F_UNLCK);

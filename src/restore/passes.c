@@ -14,6 +14,7 @@
 
 int passes_init(struct passes *p, struct err *e)
 {
+    assert(p->from.plan && p->from.store && p->codec && p->fd >= 0);
     size_t count = p->from.plan->source_count + 1; /* calloc(0) may return NULL */
     p->kept = calloc(count, sizeof(struct segment *));
     p->skipped = calloc(count, sizeof *p->skipped);
@@ -203,6 +204,7 @@ int passes_patch_reader(const struct passes *p, struct source_reader **ret_reade
 
 bool passes_has_patches(const struct passes *p, size_t source)
 {
+    assert(source < p->from.plan->source_count);
     return !is_chunk(p, source) && !p->skipped[source];
 }
 
@@ -256,7 +258,7 @@ static int apply_block_patches(struct passes *p, const struct segment_block *b, 
 int passes_apply_patches(struct passes *p, struct source_reader *r, size_t source, struct open_page *page,
                          struct err *e)
 {
-    assert(source < p->from.plan->source_count && passes_has_patches(p, source));
+    assert(passes_has_patches(p, source));
     const struct segment_block *b = NULL;
     page->reader = r;
     page->pgno = 0;

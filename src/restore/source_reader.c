@@ -83,6 +83,7 @@ void source_reader_free(struct source_reader *r)
 int source_reader_open(struct source_reader *r, const struct plan_source *source, const struct segment *index,
                        struct err *e)
 {
+    assert(source);
     close_source(r);
     r->source = source;
     if (!index && source_load(&r->from, source, r->codec, &r->own, e))

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "restore/lock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -213,6 +214,7 @@ static int take_owner(const struct target *t, struct err *e)
 
 int target_commit(struct target *t, bool *ret_undo, struct err *e)
 {
+    assert(t->stage.fd >= 0);
     bool replaces = exists(t->path);
     int rc = take_owner(t, e);
     if (rc == 0)

@@ -9,6 +9,7 @@
 #include "restore/lock.h"
 #include "restore/target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -190,6 +191,7 @@ static int put_back(const char *undo, const struct undo_options *o, struct undo_
 
 int undo_run(const struct undo_options *options, struct undo_result *ret_result, struct err *e)
 {
+    assert(options->path);
     char undo[PATH_TEXT_MAX];
     struct state state;
     enum state_found found;

@@ -104,6 +104,7 @@ static void want_what_changed(struct wanted *w, const struct segment *s)
 
 void wanted_choose(struct wanted *w, const struct segment *s)
 {
+    assert(s->trailer.version_count == 0 || s->versions);
     want_what_changed(w, s);
     for (uint32_t i = 0; i < s->trailer.version_count; i++) {
         const struct version *v = &s->versions[i];

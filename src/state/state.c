@@ -402,11 +402,14 @@ static bool is_bound(const struct identity *id, const struct binding *binding)
     return (digest_equal(&id->binding.place, &binding->place) && id->binding.inode == binding->inode) || !RULE(bind);
 }
 
-/* Reads identity and map of the open file, of `file_size` bytes. */
-static int load(struct state *s, const char *db_path, const struct binding *binding, uint64_t file_size,
-                enum state_found *ret_found, struct err *e)
+/* Reads identity and map of the open file. */
+static int load(struct state *s, const char *db_path, const struct binding *binding, enum state_found *ret_found,
+                struct err *e)
 {
     struct state_record *r = s->record;
+    struct stat st;
+    if (fstat(s->fd, &st) != 0)
+        return err_sys(e, errno, "stat '%s'", s->path);
     bool known = load_identity(r);
     if (path_sync_name(s->path, e))
         return -1;
@@ -417,7 +420,7 @@ static int load(struct state *s, const char *db_path, const struct binding *bind
         copy_owner(s, db_path);
         return new_identity(&r->identity, binding, e);
     }
-    *ret_found = load_map(s, file_size) ? STATE_INTACT : STATE_MAP_LOST;
+    *ret_found = load_map(s, (uint64_t)st.st_size) ? STATE_INTACT : STATE_MAP_LOST;
     if (*ret_found == STATE_MAP_LOST && !RULE(split_state)) {
         r->identity = (struct identity){.binding = *binding, .writer = r->identity.writer};
         *ret_found = STATE_NEW;
@@ -453,7 +456,7 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
         return err_sys(e, errno, "stat '%s'", s->path);
     if (binding_of(db_path, st.st_ino, &binding, e) || random_bytes(&s->record->seal, sizeof s->record->seal, e))
         return -1;
-    return load(s, db_path, &binding, (uint64_t)st.st_size, ret_found, e);
+    return load(s, db_path, &binding, ret_found, e);
 }
 
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)

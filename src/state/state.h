@@ -68,8 +68,8 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
 /* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */
 void state_close(struct state *s);
 
-/* Returns true if the path of the state file still leads to the file that is open and locked. False: somebody removed
- * or replaced it, so the lock keeps nobody away any more. */
+/* Returns true if the path of the state file still leads to the file that is open and locked. False: it was removed
+ * or replaced, so the lock does not keep a second daemon away any more. */
 bool state_is_at_its_path(const struct state *s);
 
 /* ---- reading: each function copies, under the lock */

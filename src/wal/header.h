@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "wal/checksum.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,9 +42,10 @@ struct wal_frame_header {
 };
 void wal_frame_header_decode(const uint8_t bytes[WAL_FRAME_HEADER_BYTES], struct wal_frame_header *ret_frame);
 
-/* Offset of a frame in the -wal file. Frames count from 1. */
+/* Offset of a frame in the -wal file. Precondition: frame >= 1. */
 static inline uint64_t wal_frame_offset(uint32_t frame, uint32_t page_size)
 {
+    assert(frame >= 1);
     return WAL_HEADER_BYTES + (uint64_t)(frame - 1) * (WAL_FRAME_HEADER_BYTES + page_size);
 }
 
