@@ -1,14 +1,12 @@
 /* base/io.c */
 #include "base/io.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 int io_pread(int fd, void *out, size_t n, uint64_t offset, struct err *e)
 {
-    assert(fd >= 0);
     uint8_t *to = out;
     size_t done = 0;
     while (done < n) {
@@ -27,7 +25,6 @@ int io_pread(int fd, void *out, size_t n, uint64_t offset, struct err *e)
 
 int io_pwrite(int fd, const void *bytes, size_t n, uint64_t offset, struct err *e)
 {
-    assert(fd >= 0);
     const uint8_t *from = bytes;
     size_t done = 0;
     while (done < n) {
@@ -43,7 +40,6 @@ int io_pwrite(int fd, const void *bytes, size_t n, uint64_t offset, struct err *
 
 int io_write(int fd, const void *bytes, size_t n, struct err *e)
 {
-    assert(fd >= 0);
     const uint8_t *from = bytes;
     size_t done = 0;
     while (done < n) {
@@ -59,7 +55,6 @@ int io_write(int fd, const void *bytes, size_t n, struct err *e)
 
 int io_fsync(int fd, const char *path, struct err *e)
 {
-    assert(fd >= 0);
     return fsync(fd) ? err_sys(e, errno, "fsync '%s'", path) : 0;
 }
 
