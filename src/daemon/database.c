@@ -239,6 +239,8 @@ static void local_done(struct job *job)
         db->pace.rest_at_ms = now + (int64_t)db->config->options.rest_after_ms;
     else if (!r->rested && now >= db->pace.rest_at_ms)
         db->pace.rest_at_ms = now + REST_RETRY_MS; /* readers were in the way */
+    if (!r->rested && db->pace.again_at_ms > db->pace.rest_at_ms)
+        db->pace.again_at_ms = db->pace.rest_at_ms; /* that is a deadline */
     set_pace(db, r, now);
 }
 
