@@ -68,6 +68,21 @@ struct word {
     } needed;
 };
 
+/* Words that several commands take. */
+#define WORD_DATABASE(type, field, when)                                                                               \
+    {                                                                                                                  \
+        .name = "DB", .meaning = "database", .max = 1, .offset = offsetof(type, field), .needed = (when)               \
+    }
+#define WORD_REPLICA(type, field, when)                                                                                \
+    {                                                                                                                  \
+        .name = "URL", .meaning = "replica URL", .max = 1, .offset = offsetof(type, field), .needed = (when)           \
+    }
+#define WORD_REPLICAS(type, field, count, most)                                                                        \
+    {                                                                                                                  \
+        .name = "URL", .meaning = "replica URL", .max = (most), .offset = offsetof(type, field),                       \
+        .count_offset = offsetof(type, count), .needed = WORD_OR_CONFIG                                                \
+    }
+
 /* Options of config/options.h that were given on the command line, in that order. */
 struct given_options {
     struct {

@@ -290,7 +290,7 @@ static const struct flag flags[] = {
 };
 
 static const struct word words[] = {
-    {.name = "URL", .meaning = "replica URL", .max = 1, .offset = offsetof(struct request, options.url)},
+    WORD_REPLICA(struct request, options.url, WORD_OPTIONAL),
 };
 
 const struct command restore_command = {

@@ -241,17 +241,8 @@ static const struct flag flags[] = {
 };
 
 static const struct word words[] = {
-    {.name = "DB",
-     .meaning = "database",
-     .max = 1,
-     .offset = offsetof(struct request, db_path),
-     .needed = WORD_OR_CONFIG},
-    {.name = "URL",
-     .meaning = "replica URL",
-     .max = URLS_MAX,
-     .offset = offsetof(struct request, urls),
-     .count_offset = offsetof(struct request, url_count),
-     .needed = WORD_OR_CONFIG},
+    WORD_DATABASE(struct request, db_path, WORD_OR_CONFIG),
+    WORD_REPLICAS(struct request, urls, url_count, URLS_MAX),
 };
 
 const struct command snapshot_command = {

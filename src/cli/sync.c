@@ -83,7 +83,7 @@ static const struct flag flags[] = {
 };
 
 static const struct word words[] = {
-    {.name = "DB", .meaning = "database", .max = 1, .offset = offsetof(struct request, db), .needed = WORD_OR_CONFIG},
+    WORD_DATABASE(struct request, db, WORD_OR_CONFIG),
 };
 
 const struct command sync_command = {

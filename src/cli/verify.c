@@ -281,11 +281,7 @@ static const struct flag flags[] = {
 };
 
 static const struct word words[] = {
-    {.name = "URL",
-     .meaning = "replica URL",
-     .max = 1,
-     .offset = offsetof(struct request, url),
-     .needed = WORD_OR_CONFIG},
+    WORD_REPLICA(struct request, url, WORD_OR_CONFIG),
 };
 
 const struct command verify_command = {
