@@ -2,8 +2,7 @@
 #include "unit.h"
 
 #include "failing_alloc.h"
-#include "memory_store.h"
-#include "replica.h"
+#include "replica_in_memory.h"
 
 static struct codec *codec;
 static struct store *store;
@@ -14,11 +13,8 @@ static struct catalog catalog;
 static int setup(void **state)
 {
     (void)state;
-    codec = codec_new();
-    store = memory_store_new();
-    if (!codec || !store)
+    if (replica_in_memory(&r, &store, &codec, 20))
         return -1;
-    replica_init(&r, store, codec, 20);
     replica_commits(&r, 12, 512);
     return 0;
 }
@@ -27,9 +23,7 @@ static int teardown(void **state)
 {
     (void)state;
     catalog_release(&catalog);
-    replica_release(&r);
-    store_close(store);
-    codec_free(codec);
+    replica_in_memory_release(&r, store, codec);
     return 0;
 }
 

@@ -2,8 +2,7 @@
 #include "unit.h"
 
 #include "failing_alloc.h"
-#include "memory_store.h"
-#include "replica.h"
+#include "replica_in_memory.h"
 #include "verify/verify.h"
 
 static struct codec *codec;
@@ -14,11 +13,8 @@ static struct verify_result result;
 static int setup(void **state)
 {
     (void)state;
-    codec = codec_new();
-    store = memory_store_new();
-    if (!codec || !store)
+    if (replica_in_memory(&r, &store, &codec, 77))
         return -1;
-    replica_init(&r, store, codec, 77);
     return 0;
 }
 
@@ -26,9 +22,7 @@ static int teardown(void **state)
 {
     (void)state;
     verify_result_release(&result);
-    replica_release(&r);
-    store_close(store);
-    codec_free(codec);
+    replica_in_memory_release(&r, store, codec);
     return 0;
 }
 
