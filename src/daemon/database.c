@@ -210,6 +210,7 @@ static void local_done(struct job *job)
     db->figures = *r;
     db->figures.batches = NULL;
     db->figures.piece = NULL;
+    db->figures.cursor = (struct copy_cursor){0};
     note_change(db, r, rested_before, now);
     if (j->rc) {
         db->lanes.captured.proven = false; /* the map may be half-way, or empty: nothing is copied from it */
@@ -530,7 +531,7 @@ static int open_local(struct database *db)
     if (!realpath(db->config->db_path, db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
-    if (local_init(local, db->path, &db->config->options, db->was_lost ? &db->removed : NULL, &e)) {
+    if (local_init(local, db->path, &db->config->options, db->starts > 0 ? &db->removed : NULL, &e)) {
         wait_for_database(db, &e);
         return -1;
     }
@@ -567,7 +568,6 @@ static void let_go_of_lost(struct database *db)
 static void start_over(struct database *db)
 {
     db->removed = state_identity(db->state);
-    db->was_lost = true;
     db->state = NULL;
     local_release(&db->home->local);
     lanes_start_over(&db->lanes);

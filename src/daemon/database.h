@@ -74,10 +74,9 @@ struct database {
     uint64_t runs;        /* local jobs that were started */
     uint64_t through_run; /* the latest of them whose starting point is fully captured */
 
-    bool lost;     /* the state file is not at its path any more: start over when no job runs */
-    bool was_lost; /* it happened: `removed` is the identity of that file */
-    struct identity removed;
-    unsigned starts; /* grows with each start over */
+    bool lost;               /* the state file is not at its path any more: start over when no job runs */
+    struct identity removed; /* of the last state file that was lost; if `starts` is not 0 */
+    unsigned starts;         /* how often the database started over */
 
     uint64_t jobs_seen; /* of lanes.jobs_ended, that signs.any tells of */
 

@@ -197,13 +197,12 @@ void transfer_unload(struct transfer *t, struct shipment *s)
 
 struct copy transfer_pause(struct transfer *t)
 {
-    assert(transfer_is(t, COPY_BASE) && !transfer_is_lent(t));
+    assert(transfer_is(t, COPY_BASE) && !transfer_is_lent(t) && !t->failed);
     const struct piece *next = transfer_next(t);
     if (next)
         copy_rewind(&t->copy.cursor, next->index, next->first_page);
     struct copy paused = t->copy;
     t->copy = (struct copy){.terms.kind = COPY_NONE};
     free_pieces(t);
-    t->failed = false;
     return paused;
 }

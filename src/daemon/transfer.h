@@ -79,8 +79,8 @@ void transfer_unload(struct transfer *t, struct shipment *s);
 
 /* ---- a base that gives way to a catch-up */
 
-/* Takes the base out of the transfer: chunks that were put stay good, pieces that were not are read again. The local job
- * must not have the cursor, and no piece job may run. */
+/* Takes the base out of the transfer: chunks that were put stay good, pieces that were not are read again. No job may have
+ * a part of it, and it must not have failed. */
 struct copy transfer_pause(struct transfer *t);
 
 #endif
