@@ -27,10 +27,9 @@ int destination_open(struct destination *d, const char *url, struct err *e)
                               .state = DESTINATION_DETACHED,
                               .head_map = {.fd = -1},
                               .outgoing.bytes = BUF_INIT(SEGMENT_BYTES_MAX)};
-    if (store_check(url, d->url, e)) { /* the URL is wrong, and its query may hold secrets */
-        snprintf(d->url, sizeof d->url, "%.*s", (int)strcspn(url, "?@"), url);
-        return -1;
-    }
+    bool is_folder = !strstr(url, "://") || strncmp(url, "file://", 7) == 0; /* '?' and '@' are parts of its name */
+    bool may_hold_secrets = !is_folder;                                      /* in the query, or in front of an '@' */
+    snprintf(d->url, sizeof d->url, "%.*s", (int)(may_hold_secrets ? strcspn(url, "?@") : strlen(url)), url);
     return destination_open_store(d, e);
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 import stranger
 from compare import copy_tree
-from control import answer, assert_synced, children_of, connected, replica_status, socket_of, status, sync, wait_control
+from control import answer, assert_synced, children_of, connected, open_files, replica_status, socket_of, status, sync, wait_control
 from seawall import BINARY, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, USAGE, seawall, told
 from waiting import PATIENCE, wait_until
 
@@ -355,13 +355,8 @@ def test_a_reader_that_never_takes_its_answer_is_dropped(stage, live):
 
 def connections(daemon):
     """How many the daemon holds: sockets without a name of their own, less those that listen."""
-    inodes = set()
-    for fd in os.listdir(f"/proc/{daemon.pid}/fd"):
-        try:
-            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{daemon.pid}/fd/{fd}"))
-        except FileNotFoundError:
-            continue
-        inodes |= {found[1]} if found else set()
+    found = (re.fullmatch(r"socket:\[(\d+)\]", link) for link in open_files(daemon.pid))
+    inodes = {match[1] for match in found if match}
     lines = [line.split() for line in open("/proc/net/unix").read().splitlines()[1:]]
     return sum(1 for fields in lines if fields[6] in inodes and fields[3] != "00010000")   # __SO_ACCEPTCON: it listens
 

@@ -10,7 +10,7 @@ import pytest
 
 from application import check
 from compare import assert_sound
-from control import SYNC_DONE, assert_synced, replica_status, status, sync, wait_control
+from control import SYNC_DONE, assert_synced, open_files, replica_status, status, sync, wait_control
 from seawall import BINARY, DONE, FAILED, TIMED_OUT, USAGE, objects, restore, seawall, told
 from waiting import PATIENCE, figure, wait_until
 
@@ -183,8 +183,7 @@ def test_a_daemon_that_dies_meanwhile_is_a_failure(stage, live):
 
 def connected_to(daemon):
     """Sockets that it holds, but for the one that listens."""
-    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{daemon.pid}/fd") if entry.is_symlink()]
-    return sum(link.startswith("socket:") for link in links) - 1
+    return sum(link.startswith("socket:") for link in open_files(daemon.pid)) - 1
 
 
 @pytest.mark.parametrize("replica", ["there", "away"])

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from control import assert_synced, children_of, proof_of, replica_status, wait_control
+from control import assert_synced, children_of, open_files, proof_of, replica_status, wait_control
 from seawall import DONE, level_zero, seawall
 from waiting import stays_true, wait_until
 
@@ -226,7 +226,7 @@ def test_it_has_the_lowest_priority_and_no_signal_is_blocked(verifying):
     assert int(fields[16]) == 19
     assert "SigBlk:\t0000000000000000\n" in open(f"/proc/{child}/status").read()
     assert sorted(int(fd) for fd in os.listdir(f"/proc/{child}/fd"))[:3] == [0, 1, 2]
-    assert not [link for link in map(os.readlink, (f"/proc/{child}/fd/{fd}" for fd in os.listdir(f"/proc/{child}/fd")))
+    assert not [link for link in open_files(child)
                 if "app.db" in link and "tmp" not in link]   # nothing of the database is inherited
 
 

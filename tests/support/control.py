@@ -74,5 +74,16 @@ def answer(client):
     return json.loads(line)
 
 
+def open_files(pid):
+    """What the descriptors of a process lead to, as /proc tells it. One that is closed meanwhile is left out."""
+    links = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:
+            continue
+    return links
+
+
 def children_of(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
