@@ -148,7 +148,7 @@ $(B)/tests/replicatool: tests/support/replicatool.c $(LIBRARY)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -o $@ $< $(LIBRARY) $(LIBS)
 
-$(B)/tests/%.so: tests/support/app/%.c $(STAMP)
+$(B)/tests/%.so: tests/support/app/%.c $(wildcard tests/support/app/*.h) $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra $(ERRORS) -fPIC -shared -o $@ $< -ldl

@@ -64,7 +64,7 @@ int socket_listen(const char *path, struct socket_listener *ret_listener, struct
         rc = err_sys(e, errno, "make a socket");
     if (rc == 0)
         rc = bind_at(l.fd, dir, path_name(path), e);
-    if (rc == 0 && lstat(path, &st) != 0)
+    if (rc == 0 && fstatat(dir, path_name(path), &st, AT_SYMLINK_NOFOLLOW) != 0)
         rc = err_sys(e, errno, "look at '%s'", path);
     close(dir);
     if (rc) {

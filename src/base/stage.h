@@ -1,31 +1,42 @@
 /* base/stage.h - a hidden file that gets its name when it is complete.
  *
  * It has no name (O_TMPFILE), so that a crash leaves nothing behind. On a file system without O_TMPFILE it has a hidden
- * temporary name. */
+ * temporary name. Nobody but its owner can read it before the caller sets another mode. The folder is opened once (see
+ * base/folder.h): if it is moved or replaced meanwhile, the file still gets its name in the folder that was opened. */
 #ifndef SEAWALL_BASE_STAGE_H
 #define SEAWALL_BASE_STAGE_H
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/path.h"
+
+#define STAGE_NAME_MAX 40
 
 struct stage {
     int fd;
-    char path[PATH_TEXT_MAX]; /* "": the file has no name */
+    struct folder folder;
+    char name[STAGE_NAME_MAX]; /* hidden temporary name in the folder; "": the file has no name */
 };
-#define STAGE_NONE ((struct stage){.fd = -1})
+#define STAGE_NONE ((struct stage){.fd = -1, .folder = {.fd = -1}})
 
-/* Makes a hidden file in `dir`. ERR_NOTFOUND: the folder does not exist. ERR_IO. */
-int stage_begin(struct stage *st, const char *dir, unsigned mode, struct err *e) MUST_CHECK;
+/* Makes a hidden file with mode 0600 in the folder `dir`. ERR_NOTFOUND: the folder does not exist. ERR_IO. */
+int stage_begin(struct stage *st, const char *dir, struct err *e) MUST_CHECK;
 
-/* Gives the file the name `path`. The caller syncs the file before and the folder after it. ERR_EXISTS: the name
- * exists. ERR_IO. */
-int stage_link(struct stage *st, const char *path, struct err *e) MUST_CHECK;
+/* The same, in a folder that is open. `f` may be closed before the stage ends. */
+int stage_begin_in(struct stage *st, const struct folder *f, struct err *e) MUST_CHECK;
 
-/* Gives the file a hidden temporary name in `dir`, unless it has one. stage_end removes that name. ERR_IO. */
-int stage_name(struct stage *st, const char *dir, struct err *e) MUST_CHECK;
+/* The same, with the permissions that the umask leaves. For files that are to be shared as the folder is. */
+int stage_begin_shared(struct stage *st, const char *dir, struct err *e) MUST_CHECK;
 
-/* Renames the file to `path`, and replaces a file that is there. Precondition: stage_name. ERR_IO. */
-int stage_rename(struct stage *st, const char *path, struct err *e) MUST_CHECK;
+/* Gives the file the name `name` in its folder. The caller syncs the file before and the folder after it. ERR_EXISTS:
+ * the name exists. ERR_IO. */
+int stage_link(struct stage *st, const char *name, struct err *e) MUST_CHECK;
+
+/* Gives the file a hidden temporary name in its folder, unless it has one. stage_end removes that name. ERR_IO. */
+int stage_name(struct stage *st, struct err *e) MUST_CHECK;
+
+/* Renames the file to `name` in its folder, and replaces a file that is there. Precondition: stage_name. ERR_IO. */
+int stage_rename(struct stage *st, const char *name, struct err *e) MUST_CHECK;
 
 /* Closes the file. Unless it got a name by stage_link or stage_rename, it is gone. STAGE_NONE does nothing. */
 void stage_end(struct stage *st);

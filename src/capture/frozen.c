@@ -81,11 +81,11 @@ static int make_file(struct frozen *f, const char *db_path, char dir[PATH_TEXT_M
     const char *tmpdir = getenv("TMPDIR");
     if (tmpdir && *tmpdir ? path_format(dir, e, "%s", tmpdir) : path_parent(db_path, dir, e))
         return -1;
-    if (stage_begin(&f->file, dir, 0600, e))
+    if (stage_begin(&f->file, dir, e))
         return -1;
-    if (f->file.path[0] && unlink(f->file.path) != 0)
-        return err_sys(e, errno, "unlink '%s'", f->file.path);
-    f->file.path[0] = 0;
+    if (f->file.name[0] && folder_remove(&f->file.folder, f->file.name, e))
+        return -1;
+    f->file.name[0] = 0;
     return 0;
 }
 

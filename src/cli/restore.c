@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -146,6 +147,18 @@ static bool read_time(const char *value, void *request)
     return when_parse(value, clock_wall_ms(), &r->options.time_ms);
 }
 
+/* Octal, as chmod takes it. The owner must be able to read and write the database. */
+static bool read_mode(const char *value, void *request)
+{
+    struct request *r = request;
+    char *end = NULL;
+    if (strspn(value, "01234567") != strlen(value) || strlen(value) < 3 || strlen(value) > 4)
+        return false;
+    unsigned long mode = strtoul(value, &end, 8);
+    r->options.mode = (unsigned)mode;
+    return mode <= 0777 && (mode & 0600) == 0600;
+}
+
 /* --undo takes the path and the flags that say how careful to be. Returns an exit code. */
 static int check_undo(const struct request *r)
 {
@@ -154,7 +167,8 @@ static int check_undo(const struct request *r)
         return cli_usage(&restore_command, "--undo takes no replica: it reads the undo beside the database");
     if (!o->path)
         return cli_usage(&restore_command, "missing path of the database: -o PATH");
-    if (o->txid != POINT_NEWEST || r->jobs || (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
+    if (o->txid != POINT_NEWEST || r->jobs || o->mode ||
+        (o->flags & ~(unsigned)(RESTORE_INTEGRITY_CHECK | RESTORE_NO_UNDO)))
         return cli_usage(&restore_command, "--undo goes only with -o, --integrity-check and --no-keep-undo");
     return EXIT_DONE;
 }
@@ -264,6 +278,12 @@ static const struct flag flags[] = {
      FLAG_INTO(struct request, options.flags),
      .bits = RESTORE_NO_UNDO,
      .help = "keep nothing of what is replaced or rewritten"},
+    {.name = "mode",
+     .kind = FLAG_READ,
+     .read = read_mode,
+     .value_name = "MODE",
+     .expects = "permissions in octal that let the owner read and write, such as 640",
+     .help = "permissions of a database that replaces none, in octal; default: 600"},
     {.name = "undo", FLAG_INTO(struct request, undo), .help = "put back what the last restore replaced or rewrote"},
     {.name = "if-db-not-exists",
      FLAG_INTO(struct request, options.flags),
@@ -298,10 +318,12 @@ const struct command restore_command = {
     .run = cmd_restore,
     .example = "restore -o PATH URL",
     .summary = "rebuild the database as it was after a transaction",
-    .synopsis = "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists]\n"
-                "                [--if-replica-exists] [--keep-undo | --no-keep-undo] [--integrity-check] [--dry-run] "
-                "[--jobs N] URL|DB\n"
-                "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n",
+    .synopsis =
+        "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists]\n"
+        "                [--if-replica-exists] [--keep-undo | --no-keep-undo] [--mode MODE] [--integrity-check] "
+        "[--dry-run]\n"
+        "                [--jobs N] URL|DB\n"
+        "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n",
     .description =
         "Rebuilds a database beside PATH, proves it, and only then puts it in place. With -c, URL can be the name "
         "of a replica in the file, or the path of a database in the file: then its first replica is used.\n",

@@ -2,6 +2,7 @@
 #include "verify/verify.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/path.h"
 #include "base/units.h"
@@ -9,13 +10,10 @@
 #include "config/file.h"
 #include "restore/restore.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct request {
     const char *url, *config_path, *tmp;
@@ -46,20 +44,7 @@ static int verify(const struct request *r, struct outcome *o, struct err *e)
 
 /* ---- with --restore */
 
-static void remove_folder(const char *path)
-{
-    DIR *dir = opendir(path);
-    const struct dirent *d;
-    while (dir && (d = readdir(dir)))
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            unlinkat(dirfd(dir), d->d_name, 0);
-    if (dir)
-        closedir(dir);
-    if (rmdir(path) != 0)
-        fprintf(stderr, "seawall: remove '%s': %s\n", path, strerror(errno));
-}
-
-static int restore_into(const char *folder, const struct request *r, struct outcome *o, struct err *e)
+static int restore_into(const struct folder_temporary *t, const struct request *r, struct outcome *o, struct err *e)
 {
     char path[PATH_TEXT_MAX];
     struct restore_options options = {.url = r->url,
@@ -68,7 +53,7 @@ static int restore_into(const char *folder, const struct request *r, struct outc
                                       .flags = RESTORE_INTEGRITY_CHECK,
                                       .cancel = r->cancel,
                                       .retrying = cli_tell_retry};
-    if (path_format(path, e, "%s/restored.db", folder))
+    if (folder_temporary_path(t, "restored.db", path, e))
         return -1;
     return restore_run(&options, &o->restore, e);
 }
@@ -77,17 +62,16 @@ static int restore_into(const char *folder, const struct request *r, struct outc
  * report; any other reason is an error. */
 static int try_restore(const struct request *r, struct outcome *o, struct err *e)
 {
-    char folder[PATH_TEXT_MAX];
+    struct folder_temporary folder;
+    struct err removal;
     const char *parent = r->tmp ? r->tmp : getenv("TMPDIR");
-    if (path_format(folder, e, "%s/seawall-verify-XXXXXX", parent && *parent ? parent : "/tmp"))
-        return -1;
-    if (!mkdtemp(folder)) {
-        err_sys(e, errno, "create temporary folder '%s'", folder);
+    if (folder_make_temporary(&folder, parent && *parent ? parent : "/tmp", "seawall-verify", e)) {
         e->code = ERR_CONFIG;
         return err_hint(e, "name a folder with enough room for the database: --tmp DIR");
     }
-    int rc = restore_into(folder, r, o, e);
-    remove_folder(folder);
+    int rc = restore_into(&folder, r, o, e);
+    if (folder_remove_temporary(&folder, &removal))
+        fprintf(stderr, "seawall: %s\n", removal.msg);
     o->restored = rc == 0;
     if (rc == 0)
         return 0;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/folder.h"
 #include "base/invariant.h"
 #include "base/log.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PASS_LIGHT_MS 5
@@ -531,6 +533,13 @@ static int open_local(struct database *db)
     if (!realpath(db->config->db_path, db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
+    struct stat st;
+    if (stat(db->path, &st) == 0)
+        folder_keep_private(st.st_mode);
+    if (folder_check_sqlite_files(db->path, &e) && e.code != ERR_NOTFOUND) { /* a folder that is missing may appear */
+        database_fail(db, &e);
+        return -1;
+    }
     if (local_init(local, db->path, &db->config->options, db->starts > 0 ? &db->removed : NULL, &e)) {
         wait_for_database(db, &e);
         return -1;

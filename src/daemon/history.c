@@ -176,7 +176,7 @@ void history_forget_base(const struct lane *l)
 {
     char path[PATH_TEXT_MAX];
     journal_path_of(l, path);
-    unlink(path);
+    base_journal_forget(path);
 }
 
 bool history_base_due(const struct lanes *all, const struct lane *l)

@@ -376,10 +376,12 @@ static void introduce(struct lane *l)
     char text[STORE_DESCRIPTION_MAX];
     if (l->introduced || !s)
         return;
+    l->introduced = true;
+    if (s->note[0])
+        log_warn("replica '%s': %s", l->url, s->note);
     store_describe(s, text);
     if (!text[0])
         return;
-    l->introduced = true;
     log_info("replica '%s': %s; PUT is %s", l->url, text,
              s->fencing == STORE_FENCING_STRONG ? "exclusive" : "not exclusive");
     if (s->fencing == STORE_FENCING_WEAK)
@@ -387,8 +389,6 @@ static void introduce(struct lane *l)
             "replica '%s': without exclusive PUT a second writer is noticed only afterwards, and each object costs "
             "five requests more. Make sure that there is none",
             l->url);
-    if (s->note[0])
-        log_warn("replica '%s': %s", l->url, s->note);
 }
 
 static void log_success(struct lane *l, const struct shipment *s, bool base_was_owed)

@@ -3,6 +3,7 @@
 #include "daemon/scheduler.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/sqlite_file.h"
 #include "daemon/control.h"
@@ -197,11 +198,18 @@ static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
 static int check_is_database(const char *path, struct err *e)
 {
     uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    folder_keep_private(0600);                              /* as long as there is no database */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
     if (fd < 0)
         return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
-    ssize_t n = read(fd, bytes, sizeof bytes);
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (regular)
+        folder_keep_private(st.st_mode);
+    ssize_t n = regular ? read(fd, bytes, sizeof bytes) : -1;
     close(fd);
+    if (!regular)
+        return err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database: it is not a regular file", path);
     if (n == 0 || (n > 0 && sqlite_file_has_magic(bytes, (size_t)n)))
         return 0;
     err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
@@ -279,6 +287,8 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
+    if (rc == 0)
+        rc = folder_check_database_name(config->db_path, e);
     if (rc == 0) /* before a folder or a state file is made for a file that is not a database */
         rc = check_is_database(config->db_path, e);
     if (rc == 0)

@@ -35,7 +35,7 @@ static void load(struct verification *v)
         v->path[0] = 0;
         return;
     }
-    verification_records_load(&v->records, v->path);
+    verification_records_load(&v->records, v->path, path_name(v->db->path));
 }
 
 static void run_write(struct job *job, struct codec *codec)

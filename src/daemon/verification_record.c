@@ -2,6 +2,7 @@
 #include "daemon/verification_record.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -9,7 +10,6 @@
 #include "base/stage.h"
 #include "base/when.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,12 +67,27 @@ static void take_record(struct verification_records *all, const struct json *j)
         r->proven_txid = (uint64_t)txid;
 }
 
-void verification_records_load(struct verification_records *r, const char *path)
+/* -1: the file is missing, or is not ours. */
+static int open_record(const char *path, const char *database)
+{
+    struct folder f;
+    struct err e;
+    const struct folder_file file = {.name = path_name(path), .like = database, .access = FOLDER_READ};
+    int fd = -1, rc = folder_open_parent(&f, path, &e);
+    if (rc == 0)
+        rc = folder_open_file(&f, &file, &fd, &e);
+    if (rc && e.code != ERR_NOTFOUND)
+        log_warn("the replicas count as never verified: %s", e.msg);
+    folder_close(&f);
+    return fd;
+}
+
+void verification_records_load(struct verification_records *r, const char *path, const char *database)
 {
     struct json *j = NULL;
     struct err e;
     int64_t format = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open_record(path, database);
     char *bytes = fd >= 0 ? malloc(FILE_MAX) : NULL;
     ssize_t n = bytes ? read(fd, bytes, FILE_MAX) : -1;
     if (n > 0 && json_parse(bytes, (size_t)n, &j, &e) == 0 && json_get_number(j, "format", &format) &&
@@ -130,9 +145,9 @@ int verification_records_write(const char *path, const char *text, struct err *e
 {
     struct stage st = STAGE_NONE;
     char dir[PATH_TEXT_MAX];
-    int rc = path_parent(path, dir, e) || stage_begin(&st, dir, 0600, e) || io_write(st.fd, text, strlen(text), e) ||
-                     io_fsync(st.fd, path, e) || stage_name(&st, dir, e) || stage_rename(&st, path, e) ||
-                     io_fsync_dir(dir, e)
+    int rc = path_parent(path, dir, e) || stage_begin(&st, dir, e) || io_write(st.fd, text, strlen(text), e) ||
+                     io_fsync(st.fd, path, e) || stage_name(&st, e) || stage_rename(&st, path_name(path), e) ||
+                     folder_sync(&st.folder, e)
                  ? -1
                  : 0;
     stage_end(&st);

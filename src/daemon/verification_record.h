@@ -38,8 +38,8 @@ int verification_records_init(struct verification_records *r, size_t count, stru
 void verification_records_release(struct verification_records *r);
 
 /* Reads the file. A file that is missing counts as empty, and so does one that can't be understood, with a warning in the
- * log. */
-void verification_records_load(struct verification_records *r, const char *path);
+ * log. `database`: name of the database in the same folder, whose owner may own the file. */
+void verification_records_load(struct verification_records *r, const char *path, const char *database);
 
 /* The text of the file; the caller frees it. NULL: out of memory. */
 char *verification_records_print(const struct verification_records *r);

@@ -31,7 +31,7 @@ int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum sta
 
 int delta_open(struct delta *d, const char *path, unsigned flags, enum inplace_fit *ret_fit, struct err *e)
 {
-    *d = (struct delta){.ip = {.fd = -1}};
+    *d = (struct delta){.ip = {.folder = FOLDER_NONE, .fd = -1}};
     int rc = delta_hold_state(&d->state, path, &d->state_open, &d->found, e);
     if (rc == 0)
         rc = inplace_open(&d->ip, path, flags & DELTA_DRY_RUN ? INPLACE_LOOK : INPLACE_CHANGE, ret_fit, e);
@@ -248,7 +248,7 @@ static int fetch_and_change(struct attempt *a, struct apply_have *have, struct e
     apply.have = have;
     apply.fetched = &a->result->fetched;
     apply.misfit = &a->misfit;
-    int rc = stage_begin(&stage, a->d->ip.dir, 0600, e);
+    int rc = stage_begin_in(&stage, &a->d->ip.folder, e);
     if (rc == 0) {
         apply.fd = stage.fd;
         rc = apply_plan(a->request->catalog, a->request->plan, &apply, &after, e);

@@ -24,47 +24,56 @@
 
 /* ---- opening */
 
-static int exists_with_content(const char *path, const char *suffix, bool *ret_content, struct err *e)
+static int has_wal(const struct folder *f, const char *name, bool *ret_content, struct err *e)
 {
-    char beside[PATH_TEXT_MAX];
+    char wal[PATH_TEXT_MAX];
     struct stat st;
-    *ret_content = false;
-    if (path_format(beside, e, "%s%s", path, suffix))
+    bool there = false;
+    if (path_format(wal, e, "%s-wal", name) || folder_look(f, wal, &st, &there, e))
         return -1;
-    if (stat(beside, &st) == 0)
-        *ret_content = st.st_size > 0;
-    else if (errno != ENOENT)
-        return err_sys(e, errno, "stat '%s'", beside);
+    *ret_content = there && st.st_size > 0;
     return 0;
 }
 
 /* SQLite zeroes the first byte of a journal that it does not need any more. */
-static int has_hot_journal(const char *path, bool *ret_hot, struct err *e)
+static int has_hot_journal(const struct folder *f, const char *name, bool *ret_hot, struct err *e)
 {
     char journal[PATH_TEXT_MAX];
     uint8_t first = 0;
+    int fd = -1;
     *ret_hot = false;
-    if (path_format(journal, e, "%s-journal", path))
+    if (path_format(journal, e, "%s-journal", name))
         return -1;
-    int fd = open(journal, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_sys(e, errno, "open '%s'", journal);
+    const struct folder_file file = lock_database(journal, FOLDER_READ);
+    if (folder_open_file(f, &file, &fd, e))
+        return e->code == ERR_NOTFOUND || e->sys == ENAMETOOLONG ? 0 : -1;
     ssize_t n = pread(fd, &first, 1, 0);
     int sys = errno;
     io_close(&fd);
     if (n < 0)
-        return err_sys(e, sys, "read '%s'", journal);
+        return err_sys(e, sys, "read '%s/%s'", f->path, journal);
     *ret_hot = n == 1 && first != 0;
+    return 0;
+}
+
+static int needs_settling(const struct folder *f, const char *name, bool *ret_needs, struct err *e)
+{
+    bool wal = false, journal = false;
+    if (has_wal(f, name, &wal, e) || has_hot_journal(f, name, &journal, e))
+        return -1;
+    *ret_needs = wal || journal;
     return 0;
 }
 
 int inplace_needs_settling(const char *path, bool *ret_needs, struct err *e)
 {
-    bool wal = false, journal = false;
-    if (exists_with_content(path, "-wal", &wal, e) || has_hot_journal(path, &journal, e))
+    struct folder f;
+    int rc = folder_check_sqlite_files(path, e) || folder_open_parent(&f, path, e) ? -1 : 0;
+    if (rc)
         return -1;
-    *ret_needs = wal || journal;
-    return 0;
+    rc = needs_settling(&f, path_name(path), ret_needs, e);
+    folder_close(&f);
+    return rc;
 }
 
 static int run_to_end(sqlite3 *db, const char *sql, int *ret_first)
@@ -139,7 +148,7 @@ static int check_settled(struct inplace *ip, enum inplace_purpose purpose, struc
     bool needs = false;
     if (inplace_needs_settling(ip->path, &needs, e))
         return -1;
-    if (fstat(ip->fd, &ip->found) != 0 || stat(ip->path, &now) != 0)
+    if (fstat(ip->fd, &ip->found) != 0 || fstatat(ip->folder.fd, path_name(ip->path), &now, AT_SYMLINK_NOFOLLOW) != 0)
         return err_sys(e, errno, "stat '%s'", ip->path);
     if (now.st_ino != ip->found.st_ino || now.st_dev != ip->found.st_dev || (needs && purpose == INPLACE_CHANGE)) {
         err_set(e, ERR_BUSY, 0, "'%s' is in use by another process", ip->path);
@@ -151,53 +160,68 @@ static int check_settled(struct inplace *ip, enum inplace_purpose purpose, struc
 
 static int open_locked(struct inplace *ip, enum inplace_purpose purpose, bool *ret_fit, struct err *e)
 {
-    if (lock_check(ip->path, e)) /* first: SQLite must not be opened beside an application */
+    const struct folder_file database = lock_database(path_name(ip->path), FOLDER_UPDATE);
+    if (lock_check(&ip->folder, database.name, e)) /* first: SQLite must not be opened beside an application */
         return -1;
     if (purpose == INPLACE_CHANGE && inplace_settle(ip->path, e))
         return -1;
-    ip->fd = open(ip->path, O_RDWR | O_CLOEXEC);
-    if (ip->fd < 0)
-        return err_sys(e, errno, "open '%s'", ip->path);
+    if (folder_open_file(&ip->folder, &database, &ip->fd, e))
+        return -1;
     if (lock_take(ip->fd, ip->path, e) || lock_check_alone(ip->fd, ip->path, e) || check_settled(ip, purpose, e))
         return -1;
     return read_shape(ip, ret_fit, e);
 }
 
-static int looks_like_a_database(const char *path, bool *ret_database, struct err *e)
+static int looks_like_a_database(const struct folder *f, const char *name, bool *ret_database, struct err *e)
 {
     uint8_t start[SQLITE_FILE_MAGIC_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, errno, "open '%s'", path);
+    int fd = -1;
+    const struct folder_file database = lock_database(name, FOLDER_READ);
+    if (folder_open_file(f, &database, &fd, e))
+        return -1;
     ssize_t n = pread(fd, start, sizeof start, 0);
     int sys = errno;
     io_close(&fd);
     *ret_database = n > 0 && sqlite_file_has_magic(start, (size_t)n);
-    return n < 0 ? err_sys(e, sys, "read '%s'", path) : 0;
+    return n < 0 ? err_sys(e, sys, "read '%s/%s'", f->path, name) : 0;
+}
+
+/* Opens the database, if it is one. */
+static int open_if_fit(struct inplace *ip, enum inplace_purpose purpose, enum inplace_fit *ret_fit, struct err *e)
+{
+    bool fit = false, hot = false, there = false;
+    struct stat st;
+    const char *name = path_name(ip->path);
+    *ret_fit = INPLACE_NOT_THERE;
+    if (folder_look(&ip->folder, name, &st, &there, e))
+        return -1;
+    if (!there)
+        return 0;
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", ip->path);
+    *ret_fit = INPLACE_UNFIT;
+    if (has_hot_journal(&ip->folder, name, &hot, e) || looks_like_a_database(&ip->folder, name, &fit, e))
+        return -1;
+    if (!fit && !hot) /* a hot journal may hold the first page of the file */
+        return 0;
+    if (open_locked(ip, purpose, &fit, e))
+        return -1;
+    if (fit)
+        *ret_fit = INPLACE_READY;
+    return 0;
 }
 
 int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit,
                  struct err *e)
 {
-    bool fit = false, hot = false;
-    struct stat st;
-    *ip = (struct inplace){.fd = -1};
+    *ip = (struct inplace){.folder = FOLDER_NONE, .fd = -1};
     *ret_fit = INPLACE_NOT_THERE;
-    if (path_format(ip->path, e, "%s", path) || path_parent(path, ip->dir, e))
+    if (path_format(ip->path, e, "%s", path))
         return -1;
-    if (lstat(path, &st) != 0)
-        return errno == ENOENT ? 0 : err_sys(e, errno, "stat '%s'", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
-    *ret_fit = INPLACE_UNFIT;
-    if (has_hot_journal(path, &hot, e) || looks_like_a_database(path, &fit, e))
-        return -1;
-    if (!fit && !hot) /* a hot journal may hold the first page of the file */
-        return 0;
-    int rc = open_locked(ip, purpose, &fit, e);
-    if (rc == 0 && fit)
-        *ret_fit = INPLACE_READY;
-    else
+    if (folder_open_parent(&ip->folder, path, e))
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    int rc = open_if_fit(ip, purpose, ret_fit, e);
+    if (rc != 0 || *ret_fit != INPLACE_READY)
         inplace_close(ip);
     return rc;
 }
@@ -205,6 +229,7 @@ int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purp
 void inplace_close(struct inplace *ip)
 {
     io_close(&ip->fd);
+    folder_close(&ip->folder);
 }
 
 int inplace_read(const struct inplace *ip, uint32_t pgno, uint8_t *page, uint64_t *ret_hash, struct err *e)
@@ -277,7 +302,7 @@ static int write_journal(const struct inplace *ip, const struct change *c, struc
     uint8_t *page = malloc(PAGE_SIZE_MAX);
     uint64_t hash = 0;
     const struct journal_database database = {
-        .dir = ip->dir, .page_size = ip->page_size, .pages = ip->pages, .like = &ip->found};
+        .folder = &ip->folder, .page_size = ip->page_size, .pages = ip->pages, .like = &ip->found};
     int rc = page ? journal_begin(j, &database, e) : err_nomem(e, PAGE_SIZE_MAX);
     for (uint32_t pgno = 1; rc == 0 && pgno <= ip->pages; pgno++) {
         if (!needs_record(ip, c, pgno) || pgno == lock_byte_page(ip->page_size))
@@ -299,22 +324,20 @@ static int write_journal(const struct inplace *ip, const struct change *c, struc
 
 static int remove_beside(const struct inplace *ip, const char *suffix, struct err *e)
 {
-    char path[PATH_TEXT_MAX];
-    if (path_format(path, e, "%s%s", ip->path, suffix))
-        return -1;
-    return unlink(path) == 0 || errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
+    char name[PATH_TEXT_MAX];
+    return path_format(name, e, "%s%s", path_name(ip->path), suffix) ? -1 : folder_remove(&ip->folder, name, e);
 }
 
 /* Names the journal: from here on it is hot. The files beside the database are empty or not needed any more, and are
  * removed first: frames of an old -wal could hide the new pages. */
 static int publish_journal(const struct inplace *ip, struct journal_writer *j, struct err *e)
 {
-    char path[PATH_TEXT_MAX];
+    char name[PATH_TEXT_MAX];
     if (remove_beside(ip, "-wal", e) || remove_beside(ip, "-shm", e) || remove_beside(ip, "-journal", e))
         return -1;
-    if (path_format(path, e, "%s-journal", ip->path) || stage_link(&j->stage, path, e))
+    if (path_format(name, e, "%s-journal", path_name(ip->path)) || stage_link(&j->stage, name, e))
         return -1;
-    return io_fsync_dir(ip->dir, e);
+    return folder_sync(&ip->folder, e);
 }
 
 /* ---- pages */
@@ -391,11 +414,11 @@ static int annotate(struct inplace *ip, const struct change *c, struct journal_w
 static int take_journal_away(const struct inplace *ip, unsigned flags, struct err *e)
 {
     char journal[PATH_TEXT_MAX], undo[PATH_TEXT_MAX];
-    if (path_format(journal, e, "%s-journal", ip->path) || path_format(undo, e, "%s" UNDO_SUFFIX, ip->path))
+    const char *name = path_name(ip->path);
+    if (path_format(journal, e, "%s-journal", name) || path_format(undo, e, "%s" UNDO_SUFFIX, name))
         return -1;
-    if (flags & INPLACE_KEEP_UNDO ? rename(journal, undo) != 0 : unlink(journal) != 0)
-        return err_sys(e, errno, "take '%s' away", journal);
-    return 0;
+    return flags & INPLACE_KEEP_UNDO ? folder_rename(&ip->folder, journal, undo, e)
+                                     : folder_remove(&ip->folder, journal, e);
 }
 
 static int write_and_compare(struct inplace *ip, const struct change *c, struct journal_writer *j, struct err *e)
@@ -416,7 +439,7 @@ static int write_and_compare(struct inplace *ip, const struct change *c, struct 
 static int roll_back(struct inplace *ip, struct err *e)
 {
     struct err other;
-    inplace_close(ip);
+    io_close(&ip->fd);
     if (inplace_settle(ip->path, &other)) {
         err_hint(e, "leave '%s-journal' where it is: SQLite restores the database from it when it is opened next",
                  ip->path);
@@ -440,7 +463,7 @@ int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatc
         rc = roll_back(ip, e);
     journal_end(&j);
     if (rc == 0 &&
-        io_fsync_dir(ip->dir, e)) /* the change is complete; a power cut can take it back, but only as a whole */
+        folder_sync(&ip->folder, e)) /* the change is complete; a power cut can take it back, but only as a whole */
         return err_wrap(e, "'%s' is restored", ip->path);
     if (rc == 0)
         target_forget_undo(ip->path, c->flags & INPLACE_KEEP_UNDO ? TARGET_UNDO_COMPANIONS : TARGET_UNDO_WHOLE);

@@ -32,7 +32,8 @@ enum inplace_purpose {
 };
 
 struct inplace {
-    char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
+    char path[PATH_TEXT_MAX];
+    struct folder folder;      /* of `path` */
     int fd;                    /* of the database; holds the locks; -1: not open */
     struct stat found;         /* of the file as it was opened, or as inplace_change left it */
     uint32_t page_size, pages; /* of the file as it was opened */
@@ -40,7 +41,8 @@ struct inplace {
 };
 
 /* Opens and locks the database at `path`. *ret_fit says whether it can be changed in place; only with INPLACE_READY is
- * it open. ERR_BUSY: another process has it open. ERR_CONFIG: not a regular file. ERR_SQLITE: SQLite can't complete
+ * it open. ERR_BUSY: another process has it open. ERR_CONFIG: not a regular file, or a file
+ * beside it is not one of SQLite's. ERR_SQLITE: SQLite can't complete
  * what a crash left. ERR_IO. */
 int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit,
                  struct err *e) MUST_CHECK;

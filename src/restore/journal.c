@@ -41,7 +41,7 @@ int journal_begin(struct journal_writer *j, const struct journal_database *datab
                                  .written = JOURNAL_HEADER_BYTES,
                                  .page_size = database->page_size,
                                  .pages = database->pages};
-    if (random_bytes(&j->nonce, sizeof j->nonce, e) || stage_begin(&j->stage, database->dir, 0600, e))
+    if (random_bytes(&j->nonce, sizeof j->nonce, e) || stage_begin_in(&j->stage, database->folder, e))
         return -1;
     if (geteuid() == 0 && fchown(j->stage.fd, database->like->st_uid, database->like->st_gid) != 0)
         return err_sys(e, errno, "set the owner of the journal");
@@ -168,14 +168,26 @@ static int read_header(struct journal_reader *j, bool *ret_is_journal, struct er
     return read_note(j, e);
 }
 
+/* The undo is a database or a journal, and has two names while a restore puts it in its place. */
+static int open_undo(const char *path, int *ret_fd, struct err *e)
+{
+    struct folder f;
+    const struct folder_file undo = {
+        .name = path_name(path), .like = path_name(path), .access = FOLDER_READ, .may_be_linked = true};
+    if (folder_open_parent(&f, path, e))
+        return -1;
+    int rc = folder_open_file(&f, &undo, ret_fd, e);
+    folder_close(&f);
+    return rc;
+}
+
 int journal_open(struct journal_reader *j, const char *path, bool *ret_is_journal, struct err *e)
 {
     *j = (struct journal_reader){.fd = -1};
     if (path_format(j->path, e, "%s", path))
         return -1;
-    j->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (j->fd < 0)
-        return err_sys(e, errno, "open '%s'", path);
+    if (open_undo(path, &j->fd, e))
+        return -1;
     int rc = read_header(j, ret_is_journal, e);
     if (rc || !*ret_is_journal)
         journal_close(j);

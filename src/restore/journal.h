@@ -58,7 +58,7 @@ struct journal_writer {
 
 /* The database that is about to be changed. */
 struct journal_database {
-    const char *dir; /* folder of the database */
+    const struct folder *folder; /* of the database */
     uint32_t page_size, pages;
     const struct stat *like; /* owner and mode for the journal, which holds contents of the database */
 };
@@ -66,8 +66,7 @@ struct journal_database {
 /* ---- writing: begin, add, finish; then publish `stage` under its name; then perhaps annotate. All functions: ERR_IO,
  * ERR_NOMEM */
 
-/* Makes a hidden file in the folder. The caller calls journal_end in any case. ERR_NOTFOUND: the folder does not exist.
- */
+/* Makes a hidden file in the folder. The caller calls journal_end in any case. */
 int journal_begin(struct journal_writer *j, const struct journal_database *database, struct err *e) MUST_CHECK;
 
 /* Adds a page as it is now. Precondition: 1 <= pgno <= database->pages. */

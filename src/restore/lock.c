@@ -30,11 +30,18 @@ static int check_range(int fd, const char *path, struct err *e)
     return err_hint(e, "stop the application and the seawall daemon of this database first");
 }
 
-int lock_check(const char *path, struct err *e)
+struct folder_file lock_database(const char *name, enum folder_access access)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, errno, "open '%s'", path);
+    return (struct folder_file){.name = name, .like = name, .access = access, .may_be_linked = true};
+}
+
+int lock_check(const struct folder *f, const char *name, struct err *e)
+{
+    int fd = -1;
+    char path[PATH_TEXT_MAX];
+    const struct folder_file database = lock_database(name, FOLDER_UPDATE);
+    if (path_format(path, e, "%s/%s", f->path, name) || folder_open_file(f, &database, &fd, e))
+        return -1;
     int rc = check_range(fd, path, e);
     io_close(&fd);
     return rc;

@@ -6,11 +6,16 @@
 #ifndef SEAWALL_RESTORE_LOCK_H
 #define SEAWALL_RESTORE_LOCK_H
 
-#include "base/err.h"
+#include "base/folder.h"
 
 /* Checks that no connection holds a lock. In WAL mode a connection holds a shared lock on the database file as long as
- * it is open; in the rollback modes only while it reads or writes. ERR_BUSY: a connection holds one. ERR_IO. */
-int lock_check(const char *path, struct err *e) MUST_CHECK;
+ * it is open; in the rollback modes only while it reads or writes. ERR_BUSY: a connection holds one. ERR_CONFIG: not a
+ * regular file. ERR_IO. */
+int lock_check(const struct folder *f, const char *name, struct err *e) MUST_CHECK;
+
+/* The database `name`, for folder_open_file. Its owner and the number of its names do not matter: a command works on the
+ * database that it was given. */
+struct folder_file lock_database(const char *name, enum folder_access access);
 
 /* Takes SQLite's exclusive lock: other connections get SQLITE_BUSY until `fd` is closed. Precondition: `fd` is open for
  * writing. ERR_BUSY: a connection holds a lock. ERR_IO. */

@@ -6,6 +6,7 @@
 #include "restore/restore.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "replica/handle.h"
@@ -109,7 +110,10 @@ static bool is_canceled(const struct restore_options *o)
 
 static int check_integrity(struct target *t, struct err *e)
 {
-    return stage_name(&t->stage, t->dir, e) || integrity_check(t->stage.path, e) ? -1 : 0;
+    char path[PATH_TEXT_MAX];
+    if (stage_name(&t->stage, e) || path_format(path, e, "%s/%s", t->folder.path, t->stage.name))
+        return -1;
+    return integrity_check(path, e);
 }
 
 static int restore_to_target(struct attempt *a, enum target_overwrite overwrite, struct err *e)
@@ -118,7 +122,7 @@ static int restore_to_target(struct attempt *a, enum target_overwrite overwrite,
     struct target target;
     struct map map = {.fd = -1};
     struct apply_options apply = apply_options_of(o);
-    int rc = target_begin(&target, o->path, overwrite, e);
+    int rc = target_begin(&target, o->path, overwrite, o->mode ? o->mode : TARGET_MODE_DEFAULT, e);
     if (rc == 0) {
         apply.fd = target.stage.fd;
         rc = apply_plan(a->catalog, &a->plan, &apply, &map, e);
@@ -291,6 +295,8 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     assert(options->url && (options->path || (options->flags & RESTORE_DRY_RUN)));
     struct replica_handle r;
     enum target_found found = TARGET_FREE;
+    if (options->path && folder_check_database_name(options->path, e))
+        return -1;
     if ((options->flags & RESTORE_IF_NO_DB) && target_look(options->path, &found, e))
         return -1;
     if (found == TARGET_DATABASE) {

@@ -26,6 +26,7 @@ struct restore_options {
     uint64_t txid;                         /* or POINT_NEWEST */
     int64_t time_ms;                       /* RESTORE_BY_TIME: restore the newest restore point that is not after it */
     unsigned flags;                        /* enum restore_flags */
+    unsigned mode;                         /* permissions of a database that replaces none; 0: 0600 */
     unsigned jobs;                         /* threads; 0: by the kind of store */
     const atomic_bool *cancel;             /* when it becomes true: ERR_CANCELED. May be NULL */
     void (*retrying)(const struct err *e); /* called when the store needs more than two tries; may be NULL */

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/io.h"
+#include "restore/attributes.h"
 #include "restore/lock.h"
 
 #include <assert.h>
@@ -59,14 +60,22 @@ int target_look(const char *path, enum target_found *ret_found, struct err *e)
     return 0;
 }
 
-int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e)
+int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode, struct err *e)
 {
     struct stat st;
-    t->stage = STAGE_NONE;
-    t->overwrite = overwrite;
-    if (path_format(t->path, e, "%s", path) || path_parent(path, t->dir, e))
+    bool there = false;
+    *t = (struct target){.folder = FOLDER_NONE, .overwrite = overwrite, .mode = mode, .stage = STAGE_NONE};
+    if (path_format(t->path, e, "%s", path))
         return -1;
-    if (lstat(path, &st) == 0) {
+    if (folder_open_parent(&t->folder, path, e)) {
+        if (e->code != ERR_NOTFOUND)
+            return -1;
+        e->code = ERR_CONFIG; /* ERR_NOTFOUND would mean that there is no replica */
+        return err_hint(e, "make the folder first, with mkdir -p '%s'", t->folder.path);
+    }
+    if (folder_look(&t->folder, path_name(path), &st, &there, e))
+        return -1;
+    if (there) {
         if (!S_ISREG(st.st_mode)) { /* --force would not help */
             err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
             return err_hint(e, "give the path of the database file with -o");
@@ -75,161 +84,182 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
             err_set(e, ERR_EXISTS, 0, "'%s' exists", path);
             return err_hint(e, "restore to another path with -o, or replace the file with --force");
         }
-        if (lock_check(path, e))
+        if (lock_check(&t->folder, path_name(path), e))
             return -1;
     }
-    if (stage_begin(&t->stage, t->dir, 0644, e)) {
-        if (e->code == ERR_NOTFOUND) { /* ERR_NOTFOUND would mean that there is no replica */
-            e->code = ERR_CONFIG;
-            return err_hint(e, "make the folder first, with mkdir -p '%s'", t->dir);
-        }
-        return -1;
-    }
-    return 0;
-}
-
-static int rename_if_there(const char *from, const char *to, struct err *e)
-{
-    if (rename(from, to) == 0 || errno == ENOENT)
-        return 0;
-    return err_sys(e, errno, "rename '%s'", from);
-}
-
-static int remove_if_there(const char *path, struct err *e)
-{
-    if (unlink(path) == 0 || errno == ENOENT)
-        return 0;
-    return err_sys(e, errno, "unlink '%s'", path);
+    return stage_begin_in(&t->stage, &t->folder, e);
 }
 
 static const char *const companions[] = {"-wal", "-journal", "-shm"};
 #define COMPANIONS (sizeof companions / sizeof companions[0])
 #define COMPANION_SHM 2
 
-static int remove_companions(const char *path, struct err *e)
+static int name_with(char out[PATH_TEXT_MAX], const char *name, const char *suffix, struct err *e)
+{
+    return path_format(out, e, "%s%s", name, suffix);
+}
+
+static bool exists_in(const struct folder *f, const char *name)
+{
+    struct stat st;
+    struct err e;
+    bool there = false;
+    return folder_look(f, name, &st, &there, &e) || there;
+}
+
+static int remove_companions(const struct folder *f, const char *name, struct err *e)
 {
     char beside[PATH_TEXT_MAX];
     for (size_t i = 0; i < COMPANIONS; i++)
-        if (path_format(beside, e, "%s%s", path, companions[i]) || remove_if_there(beside, e))
+        if (name_with(beside, name, companions[i], e) || folder_remove(f, beside, e))
             return -1;
     return 0;
 }
 
+static int move_if_not_empty(const struct folder *f, const char *from, const char *to, struct err *e)
+{
+    struct stat st;
+    bool there = false;
+    if (folder_look(f, from, &st, &there, e))
+        return -1;
+    if (!there || st.st_size == 0)
+        return 0;
+    if (folder_rename(f, from, to, e) == 0)
+        return 0;
+    return e->sys == ENAMETOOLONG
+               ? err_hint(e, "open the database with the sqlite3 shell and close it again, so that its -wal is empty")
+               : -1;
+}
+
 /* Moves the files beside `from` that are not empty beside `to`, and removes the others. An -shm is removed: it holds no
  * data of its own. */
-static int move_companions(const char *from, const char *to, struct err *e)
+static int move_companions(const struct folder *f, const char *from, const char *to, struct err *e)
 {
     char old[PATH_TEXT_MAX], new[PATH_TEXT_MAX];
-    struct stat st;
-    if (remove_companions(to, e))
+    if (remove_companions(f, to, e))
         return -1;
     for (size_t i = 0; i < COMPANIONS; i++) {
-        if (path_format(old, e, "%s%s", from, companions[i]) || path_format(new, e, "%s%s", to, companions[i]))
+        if (name_with(old, from, companions[i], e) || name_with(new, to, companions[i], e))
             return -1;
-        if (i != COMPANION_SHM && lstat(old, &st) == 0 && st.st_size > 0 && rename_if_there(old, new, e))
+        if (i != COMPANION_SHM && move_if_not_empty(f, old, new, e))
             return -1;
     }
-    return remove_companions(from, e);
+    return remove_companions(f, from, e);
 }
 
 /* Gives the old database its new name. It is whole under that name before it loses the old one. */
 static int set_old_aside(const struct target *t, struct err *e)
 {
+    const struct folder *f = &t->folder;
+    const char *name = path_name(t->path);
     char undo[PATH_TEXT_MAX];
-    if (path_format(undo, e, "%s" UNDO_SUFFIX, t->path))
+    if (name_with(undo, name, UNDO_SUFFIX, e))
         return -1;
-    if (!exists(t->path))
-        return remove_companions(t->path, e);
+    if (!exists_in(f, name))
+        return remove_companions(f, name, e);
     if (t->overwrite == TARGET_REFUSE) /* it appeared meanwhile: its -wal must stay */
         return err_set(e, ERR_EXISTS, 0, "'%s' exists now", t->path);
-    if (lock_check(t->path, e) || remove_if_there(undo, e))
+    if (lock_check(f, name, e) || folder_remove(f, undo, e) || folder_link(f, name, undo, e) ||
+        move_companions(f, name, undo, e))
         return -1;
-    if (link(t->path, undo) != 0)
-        return err_sys(e, errno, "link '%s'", undo);
-    if (move_companions(t->path, undo, e))
-        return -1;
-    return io_fsync_dir(t->dir, e);
+    return folder_sync(f, e);
 }
 
 void target_forget_undo(const char *path, enum target_undo what)
 {
     char undo[PATH_TEXT_MAX];
+    struct folder f;
     struct err e;
-    int rc = path_format(undo, &e, "%s" UNDO_SUFFIX, path);
+    int rc = folder_open_parent(&f, path, &e);
     if (rc == 0)
-        rc = remove_companions(undo, &e);
+        rc = name_with(undo, path_name(path), UNDO_SUFFIX, &e);
+    if (rc == 0)
+        rc = remove_companions(&f, undo, &e);
     if (rc == 0 && what == TARGET_UNDO_WHOLE)
-        rc = remove_if_there(undo, &e);
+        rc = folder_remove(&f, undo, &e);
+    folder_close(&f);
     (void)rc;
 }
 
-/* Where the file system can't exchange names: in three steps. The name `path` exists at any moment. */
-static int swap_by_links(const char *path, const char *undo, const char *dir, struct err *e)
+/* Where the file system can't exchange names: in three steps. The name exists at any moment. */
+static int swap_by_links(const struct folder *f, const char *name, const char *undo, struct err *e)
 {
     char aside[PATH_TEXT_MAX], hex[17];
     uint8_t random[8];
+    struct err other;
     if (random_bytes(random, sizeof random, e))
         return -1;
     hex_encode(random, sizeof random, hex);
-    if (path_format(aside, e, "%s/.seawall-%s.tmp", dir, hex))
+    if (path_format(aside, e, ".seawall-%s.tmp", hex) || folder_link(f, name, aside, e))
         return -1;
-    if (link(path, aside) != 0)
-        return err_sys(e, errno, "link '%s'", aside);
-    if (rename(undo, path) != 0) {
-        err_sys(e, errno, "rename '%s'", undo);
-        unlink(aside);
+    if (folder_rename(f, undo, name, e)) {
+        int rc = folder_remove(f, aside, &other);
+        (void)rc; /* the error before is the one that counts */
         return -1;
     }
-    return rename(aside, undo) == 0 ? 0 : err_sys(e, errno, "rename '%s'", aside);
+    return folder_rename(f, aside, undo, e);
+}
+
+static int swap_names(const struct folder *f, const char *name, const char *undo, struct err *e)
+{
+    if (!exists_in(f, name))
+        return folder_rename(f, undo, name, e);
+    if (renameat2(f->fd, undo, f->fd, name, RENAME_EXCHANGE) == 0)
+        return 0;
+    return errno == EINVAL || errno == ENOSYS ? swap_by_links(f, name, undo, e)
+                                              : err_sys(e, errno, "exchange '%s/%s'", f->path, undo);
 }
 
 int target_swap_undo(const char *path, struct err *e)
 {
-    char undo[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
-    int rc = 0;
-    if (path_format(undo, e, "%s" UNDO_SUFFIX, path) || path_parent(path, dir, e) || remove_companions(path, e))
+    char undo[PATH_TEXT_MAX];
+    struct folder f;
+    const char *name = path_name(path);
+    if (folder_open_parent(&f, path, e))
         return -1;
-    if (!exists(path))
-        rc = rename(undo, path) == 0 ? 0 : err_sys(e, errno, "rename '%s'", undo);
-    else if (renameat2(AT_FDCWD, undo, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
-        rc = errno == EINVAL || errno == ENOSYS ? swap_by_links(path, undo, dir, e)
-                                                : err_sys(e, errno, "exchange '%s'", undo);
-    return rc == 0 ? io_fsync_dir(dir, e) : rc;
+    int rc = name_with(undo, name, UNDO_SUFFIX, e);
+    if (rc == 0)
+        rc = remove_companions(&f, name, e);
+    if (rc == 0)
+        rc = swap_names(&f, name, undo, e);
+    if (rc == 0)
+        rc = folder_sync(&f, e);
+    folder_close(&f);
+    return rc;
 }
 
-/* Gives the new file owner and mode of the old one. If there is none: the owner of the folder, if we are root. */
-static int take_owner(const struct target *t, struct err *e)
+static int take_attributes(const struct target *t, struct err *e)
 {
-    struct stat st;
-    if (stat(t->path, &st) == 0) {
-        if (fchmod(t->stage.fd, st.st_mode & 07777) != 0)
-            return err_sys(e, errno, "set the mode of the new file");
-    } else if (stat(t->dir, &st) != 0) {
-        return err_sys(e, errno, "stat '%s'", t->dir);
-    }
-    if (geteuid() == 0 && fchown(t->stage.fd, st.st_uid, st.st_gid) != 0)
-        return err_sys(e, errno, "set the owner of the new file");
-    return 0;
+    int old = -1;
+    const struct folder_file replaced = lock_database(path_name(t->path), FOLDER_READ);
+    if (folder_open_file(&t->folder, &replaced, &old, e))
+        return e->code == ERR_NOTFOUND ? attributes_of_new(t->stage.fd, &t->folder, t->mode, e) : -1;
+    int rc = attributes_copy(old, t->stage.fd, t->path, e);
+    io_close(&old);
+    return rc;
+}
+
+/* Gives the new file its name. */
+static int publish(struct target *t, struct err *e)
+{
+    if (t->overwrite == TARGET_REFUSE)
+        return stage_link(&t->stage, path_name(t->path), e); /* exclusive: fails if a file has appeared there */
+    return stage_name(&t->stage, e) || stage_rename(&t->stage, path_name(t->path), e) ? -1 : 0;
 }
 
 int target_commit(struct target *t, bool *ret_undo, struct err *e)
 {
     assert(t->stage.fd >= 0);
-    bool replaces = exists(t->path);
-    int rc = take_owner(t, e);
+    bool replaces = exists_in(&t->folder, path_name(t->path));
+    int rc = take_attributes(t, e);
     if (rc == 0)
         rc = io_fsync(t->stage.fd, t->path, e);
     if (rc == 0)
         rc = set_old_aside(t, e);
-    if (rc == 0 && t->overwrite == TARGET_REFUSE)
-        rc = stage_link(&t->stage, t->path, e); /* exclusive: fails if a file has appeared there */
-    else if (rc == 0) {
-        rc = stage_name(&t->stage, t->dir, e);
-        if (rc == 0)
-            rc = stage_rename(&t->stage, t->path, e);
-    }
     if (rc == 0)
-        rc = io_fsync_dir(t->dir, e);
+        rc = publish(t, e);
+    if (rc == 0)
+        rc = folder_sync(&t->folder, e);
     if (rc == 0 && t->overwrite == TARGET_REPLACE_FOR_GOOD)
         target_forget_undo(t->path, TARGET_UNDO_WHOLE);
     *ret_undo = rc == 0 && replaces && t->overwrite == TARGET_REPLACE;
@@ -240,4 +270,5 @@ int target_commit(struct target *t, bool *ret_undo, struct err *e)
 void target_abort(struct target *t)
 {
     stage_end(&t->stage);
+    folder_close(&t->folder);
 }

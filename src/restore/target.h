@@ -15,8 +15,11 @@
 #include "base/stage.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define UNDO_SUFFIX "-seawall-undo"
+
+#define TARGET_MODE_DEFAULT 0600
 
 enum target_overwrite {
     TARGET_REFUSE,           /* an error if a file is there */
@@ -25,8 +28,10 @@ enum target_overwrite {
 };
 
 struct target {
-    char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
+    char path[PATH_TEXT_MAX];
+    struct folder folder; /* of `path` */
     enum target_overwrite overwrite;
+    mode_t mode; /* permissions of the new database, if it replaces none */
     struct stage stage;
 };
 
@@ -37,13 +42,16 @@ struct target {
 enum target_found { TARGET_FREE, TARGET_DATABASE };
 int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
 
-/* Checks that the path is free, or may be replaced and is not in use. Makes the hidden file t->stage. The caller calls
- * target_abort in any case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not
- * exist. ERR_BUSY: a process has it open. ERR_IO. */
-int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, struct err *e) MUST_CHECK;
+/* Checks that the path is free, or may be replaced and is not in use. Makes the hidden file t->stage, which only its
+ * owner can read. `mode`: permissions of the new database, if it replaces none. The caller calls target_abort in any
+ * case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not exist. ERR_BUSY: a
+ * process has it open. ERR_IO. */
+int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode,
+                 struct err *e) MUST_CHECK;
 
-/* Puts the new database in place. Precondition: t->stage holds it, checked. *ret_undo: the old database is kept as the
- * undo. ERR_EXISTS: a file appeared there meanwhile. ERR_BUSY, ERR_IO. */
+/* Puts the new database in place. It gets the attributes of the database that it replaces (restore/attributes.h). If it
+ * replaces none, it gets t->mode and, if this process is root, the owner of the folder. Precondition: t->stage holds it,
+ * checked. *ret_undo: the old database is kept as the undo. ERR_EXISTS: a file appeared there meanwhile. ERR_BUSY, ERR_IO. */
 int target_commit(struct target *t, bool *ret_undo, struct err *e) MUST_CHECK;
 
 /* Removes the hidden file. After target_commit it does nothing. */

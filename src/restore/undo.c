@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -112,7 +113,7 @@ static int undo_in_place(struct change_back *b, struct err *e)
     int rc = b->before && page ? map_resize(&b->after, b->journal->pages, e)
                                : err_nomem(e, pages * sizeof *b->before + PAGE_SIZE_MAX);
     if (rc == 0)
-        rc = stage_begin(&b->stage, b->ip->dir, 0600, e);
+        rc = stage_begin_in(&b->stage, &b->ip->folder, e);
     if (rc == 0)
         rc = spread(b, page, e);
     if (rc == 0)
@@ -152,11 +153,21 @@ static int forget_map(struct state *s, struct err *e)
     return state_sync(s, e);
 }
 
+static int check_lock(const char *path, struct err *e)
+{
+    struct folder f;
+    if (folder_open_parent(&f, path, e))
+        return -1;
+    int rc = lock_check(&f, path_name(path), e);
+    folder_close(&f);
+    return rc;
+}
+
 /* Checks a path without a database: a -wal or -journal there that holds changes must not be removed. */
 static int check_place(const char *path, enum inplace_fit fit, struct err *e)
 {
     bool needs = false;
-    if (inplace_needs_settling(path, &needs, e) || (fit == INPLACE_UNFIT && lock_check(path, e)))
+    if (inplace_needs_settling(path, &needs, e) || (fit == INPLACE_UNFIT && check_lock(path, e)))
         return -1;
     if (!needs)
         return 0;
@@ -167,7 +178,7 @@ static int check_place(const char *path, enum inplace_fit fit, struct err *e)
 static int put_back(const char *undo, const struct undo_options *o, struct undo_result *result, struct err *e)
 {
     struct journal_reader j = {.fd = -1};
-    struct inplace ip = {.fd = -1};
+    struct inplace ip = {.folder = FOLDER_NONE, .fd = -1};
     enum inplace_fit fit = INPLACE_UNFIT;
     bool is_journal = false;
     if (journal_open(&j, undo, &is_journal, e))
@@ -198,7 +209,7 @@ int undo_run(const struct undo_options *options, struct undo_result *ret_result,
     bool held = false;
     if (path_format(undo, e, "%s" UNDO_SUFFIX, options->path))
         return -1;
-    if (access(undo, F_OK) != 0)
+    if (faccessat(AT_FDCWD, undo, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? err_set(e, ERR_NOTFOUND, 0, "nothing to undo: '%s' does not exist", undo)
                                : err_sys(e, errno, "look for '%s'", undo);
     if (delta_hold_state(&state, options->path, &held, &found, e))

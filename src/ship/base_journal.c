@@ -2,16 +2,16 @@
 #include "ship/base_journal.h"
 
 #include "base/endian.h"
+#include "base/folder.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/page.h"
 #include "format/names.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAGIC "SWBASE1\n"
@@ -44,19 +44,48 @@ void base_journal_path(const char *state_path, uint32_t replica, char out[PATH_T
         out[0] = 0;
 }
 
-static void append(const char *path, int flags, const uint8_t *bytes, size_t n)
+static bool is_journal(int fd)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0600);
-    if (fd < 0)
-        return;
-    ssize_t written = write(fd, bytes, n); /* a record that was cut short ends the journal */
+    char start[HEAD_PLACE];
+    return pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start && memcmp(start, MAGIC, sizeof start) == 0;
+}
+
+/* The name of the database: what is in front of the suffix of the state file. */
+static void database_of(const char *path, char out[PATH_TEXT_MAX])
+{
+    const char *name = path_name(path), *found = NULL;
+    for (const char *at = name; (at = strstr(at, "-seawall-base-")); at++)
+        found = at;
+    snprintf(out, PATH_TEXT_MAX, "%.*s", found ? (int)(found - name) : 0, name);
+}
+
+static int open_journal(const char *path, enum folder_access access, int *ret_fd, struct err *e)
+{
+    struct folder f;
+    char database[PATH_TEXT_MAX];
+    database_of(path, database);
+    const struct folder_file file = {
+        .name = path_name(path), .access = access, .like = database[0] ? database : NULL, .is_ours = is_journal};
+    if (folder_open_parent(&f, path, e))
+        return -1;
+    int rc = folder_open_file(&f, &file, ret_fd, e);
+    if (rc == 0 && access == FOLDER_MAKE)
+        folder_give_to_owner(&f, &file, *ret_fd);
+    folder_close(&f);
+    return rc;
+}
+
+static void write_at(int fd, off_t at, const uint8_t *bytes, size_t n)
+{
+    ssize_t written = pwrite(fd, bytes, n, at); /* a record that was cut short ends the journal */
     (void)written;
-    close(fd);
 }
 
 void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms)
 {
     uint8_t b[HEAD_BYTES];
+    struct err e;
+    int fd = -1;
     assert(terms->kind == COPY_BASE);
     memcpy(b, MAGIC, HEAD_PLACE);
     memcpy(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES);
@@ -67,12 +96,20 @@ void base_journal_begin(const char *path, const struct identity_replica *replica
     put_be32(b + HEAD_END_PAGE, terms->end_page);
     put_be64(b + HEAD_KNOWN_AT, terms->known_at);
     put_be64(b + HEAD_SUM, hash64(b, HEAD_SUM));
-    append(path, O_CREAT | O_TRUNC, b, sizeof b);
+    if (open_journal(path, FOLDER_MAKE, &fd, &e)) {
+        log_warn("a base that is interrupted will start over: %s", e.msg);
+        return;
+    }
+    if (ftruncate(fd, 0) == 0)
+        write_at(fd, 0, b, sizeof b);
+    io_close(&fd);
 }
 
 void base_journal_note(const char *path, unsigned index, const struct listed *chunk)
 {
     uint8_t b[CHUNK_BYTES];
+    struct err e;
+    int fd = -1;
     put_be32(b + CHUNK_INDEX, index);
     put_be32(b + CHUNK_FIRST, chunk->first_page);
     put_be32(b + CHUNK_LAST, chunk->last_page);
@@ -80,7 +117,22 @@ void base_journal_note(const char *path, unsigned index, const struct listed *ch
     put_be64(b + CHUNK_SIZE, chunk->size);
     memcpy(b + CHUNK_DIGEST, chunk->digest.bytes, DIGEST_BYTES);
     put_be64(b + CHUNK_SUM, hash64(b, CHUNK_SUM));
-    append(path, O_APPEND, b, sizeof b);
+    if (open_journal(path, FOLDER_UPDATE, &fd, &e))
+        return;
+    write_at(fd, lseek(fd, 0, SEEK_END), b, sizeof b);
+    io_close(&fd);
+}
+
+void base_journal_forget(const char *path)
+{
+    struct folder f;
+    struct err e;
+    const struct folder_file file = {.name = path_name(path), .access = FOLDER_READ, .is_ours = is_journal};
+    if (folder_open_parent(&f, path, &e))
+        return;
+    int rc = folder_remove_file(&f, &file, &e);
+    (void)rc; /* one that stays does no harm: it names its base */
+    folder_close(&f);
 }
 
 /* ---- reading */
@@ -142,13 +194,14 @@ struct copy base_journal_load(const char *path, const struct identity_replica *r
 {
     uint8_t b[HEAD_BYTES > CHUNK_BYTES ? HEAD_BYTES : CHUNK_BYTES];
     struct copy c = {.terms.kind = COPY_NONE};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    struct err e;
+    int fd = -1;
+    if (open_journal(path, FOLDER_READ, &fd, &e))
         return c;
     bool found = read(fd, b, HEAD_BYTES) == HEAD_BYTES && read_head(b, replica, &c);
     while (found && read(fd, b, CHUNK_BYTES) == CHUNK_BYTES && read_chunk(&c, b))
         ;
-    close(fd);
+    io_close(&fd);
     if (found)
         keep_what_continues(&c);
     return c;

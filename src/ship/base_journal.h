@@ -20,6 +20,9 @@ void base_journal_begin(const char *path, const struct identity_replica *replica
 /* The chunk with this index was put. */
 void base_journal_note(const char *path, unsigned index, const struct listed *chunk);
 
+/* The base is complete, or given up: removes the journal. */
+void base_journal_forget(const char *path);
+
 /* The base as far as an earlier process came. The caller releases it with copy_release. COPY_NONE: the file has no
  * base of this replica. */
 struct copy base_journal_load(const char *path, const struct identity_replica *replica);

@@ -165,6 +165,11 @@ static void take_replica(struct cursor *c, bool before, struct identity_replica 
     take_bytes(c, r->attempts, r->attempt_count * sizeof r->attempts[0]);
 }
 
+bool identity_has_magic(const uint8_t bytes[IDENTITY_MAGIC_BYTES])
+{
+    return get_be64(bytes) == SLOT_MAGIC || get_be64(bytes) == SLOT_MAGIC_BEFORE;
+}
+
 bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *ret_id, uint64_t *ret_serial)
 {
     struct identity id = {0};

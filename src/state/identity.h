@@ -31,6 +31,10 @@ struct binding {
  * resolved. */
 int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_binding, struct err *e) MUST_CHECK;
 
+/* Whether a slot begins with these bytes. Its checksum may be wrong all the same. */
+#define IDENTITY_MAGIC_BYTES 8
+bool identity_has_magic(const uint8_t bytes[IDENTITY_MAGIC_BYTES]);
+
 /* A run: a start of the daemon that put an object. Only txids up to `upto` of an earlier run are our past. Its later
  * txids may belong to another fate of the database, if a power cut took back the state file. */
 struct identity_run {

@@ -2,6 +2,7 @@
 #include "state/state.h"
 
 #include "base/endian.h"
+#include "base/folder.h"
 #include "base/invariant.h"
 #include "base/io.h"
 #include "base/path.h"
@@ -356,11 +357,45 @@ static bool load_map(struct state *s, uint64_t file_size)
     return false;
 }
 
-static int open_file(struct state *s, struct err *e)
+/* A process can have died before it wrote a slot. */
+static bool has_empty_slots(int fd)
 {
-    s->fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->fd < 0)
-        return err_sys(e, errno, "open state file '%s'", s->path);
+    uint8_t bytes[4096];
+    for (off_t at = 0; at < MAP_HEADER_OFFSET; at += (off_t)sizeof bytes) {
+        ssize_t n = pread(fd, bytes, sizeof bytes, at);
+        for (ssize_t i = 0; i < n; i++)
+            if (bytes[i] != 0)
+                return false;
+        if (n <= 0)
+            return n == 0;
+    }
+    return true;
+}
+
+/* Whatever another program keeps under this name must stay as it is. */
+static bool is_state_file(int fd)
+{
+    uint8_t magic[IDENTITY_MAGIC_BYTES];
+    for (off_t at = 0; at < MAP_HEADER_OFFSET; at += IDENTITY_SLOT_BYTES)
+        if (pread(fd, magic, sizeof magic, at) == (ssize_t)sizeof magic && identity_has_magic(magic))
+            return true;
+    return has_empty_slots(fd);
+}
+
+static int open_at_place(struct state *s, const char *db_path, struct err *e)
+{
+    struct folder f;
+    const struct folder_file file = {
+        .name = path_name(s->path), .like = path_name(db_path), .access = FOLDER_MAKE, .is_ours = is_state_file};
+    if (folder_open_parent(&f, s->path, e))
+        return -1;
+    int rc = folder_open_file(&f, &file, &s->fd, e);
+    folder_close(&f);
+    return rc == 0 ? 0 : err_wrap(e, "state file");
+}
+
+static int lock_and_map(struct state *s, struct err *e)
+{
     if (flock(s->fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)
             return err_sys(e, errno, "lock '%s'", s->path);
@@ -379,15 +414,18 @@ static int open_file(struct state *s, struct err *e)
     return 0;
 }
 
-/* Gives the state file owner and mode of the database: who can read the database can read the state file. */
-static void copy_owner(struct state *s, const char *db_path)
+/* Gives a new state file owner and mode of the database: who can read the database can read the state file. */
+static void copy_owner(const struct state *s, const char *db_path)
 {
-    struct stat st;
-    if (stat(db_path, &st) != 0)
+    struct stat db, own;
+    if (stat(db_path, &db) != 0 || fstat(s->fd, &own) != 0 || own.st_uid != geteuid())
         return;
-    int rc = fchmod(s->fd, st.st_mode & 0666);
-    if (rc == 0 && geteuid() == 0)
-        rc = fchown(s->fd, st.st_uid, st.st_gid);
+    int rc = 0;
+    if (geteuid() == 0)
+        rc = fchown(s->fd, db.st_uid, db.st_gid);
+    bool same_group = fstat(s->fd, &own) == 0 && own.st_gid == db.st_gid;
+    if (rc == 0) /* the rights of one group are not given to another one */
+        rc = fchmod(s->fd, db.st_mode & (same_group ? 0666 : 0606));
     (void)rc; /* the state file works without it */
 }
 
@@ -450,7 +488,7 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
         return -1;
     if (stat(db_path, &st) != 0)
         return err_sys(e, errno, "database '%s'", db_path);
-    if (open_file(s, e))
+    if (open_at_place(s, db_path, e) || lock_and_map(s, e))
         return -1;
     if (fstat(s->fd, &st) != 0)
         return err_sys(e, errno, "stat '%s'", s->path);

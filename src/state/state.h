@@ -62,7 +62,8 @@ struct state {
 
 /* Opens the state file of the database at `db_path`; makes it if there is none. *ret_found says what it held. The
  * caller closes the state with state_close. ERR_BUSY: another process has locked it. ERR_NOTFOUND: there is no
- * database. ERR_CONFIG: the path is too long. ERR_IO. ERR_NOMEM. */
+ * database. ERR_CONFIG: the path is too long, or leads to something that is not a state file: a link, a FIFO, a file
+ * of another program (base/folder.h). ERR_IO. ERR_NOMEM. */
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
 
 /* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */

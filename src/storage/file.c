@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include "base/container.h"
+#include "base/folder.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "base/stage.h"
@@ -79,17 +80,17 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
     char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
     struct stage st = STAGE_NONE;
     if (check_root(ours(s), e) || key_path(s, key, path, e) || path_parent(path, dir, e) || path_make_dirs(dir, e) ||
-        stage_begin(&st, dir, 0666, e))
+        stage_begin_shared(&st, dir, e))
         return -1;
     int rc = io_write(st.fd, bytes, n, e);
     if (rc == 0)
         rc = io_fsync(st.fd, path, e);
     if (rc == 0) {
-        rc = stage_link(&st, path, e);
+        rc = stage_link(&st, path_name(path), e);
         /* ERR_EXISTS is an answer too: the object of the other writer must be durable before it counts. */
         struct err later;
         bool answered = rc == 0 || e->code == ERR_EXISTS;
-        if (answered && (io_fsync_dir(dir, &later) || time_of(st.fd, ret_time_ms, &later))) {
+        if (answered && (folder_sync(&st.folder, &later) || time_of(st.fd, ret_time_ms, &later))) {
             *e = later;
             rc = -1;
         }
@@ -267,7 +268,7 @@ static int file_remove(struct store *s, const char *key, struct err *e)
 static int file_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 {
     struct stage staged = STAGE_NONE;
-    if (stage_begin(&staged, ours(s)->root, 0600, e))
+    if (stage_begin(&staged, ours(s)->root, e))
         return -1;
     int rc = time_of(staged.fd, ret_time_ms, e);
     stage_end(&staged);
@@ -348,6 +349,9 @@ static int open_folder(const char *path, enum store_mode mode, struct store **re
         return -1;
     }
     memcpy(fs->base.url, fs->root, strlen(fs->root) + 1);
+    if (mode == STORE_WRITE && (st.st_mode & folder_private_bits() & 0055)) /* the bits to read or to enter it */
+        snprintf(fs->base.note, sizeof fs->base.note,
+                 "its folder can be read by users who can't read the database; chmod -R go-rwx makes it private");
     *ret_store = &fs->base;
     return 0;
 }

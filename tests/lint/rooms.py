@@ -5,7 +5,8 @@ It fails on
   - an include that follows no arrow of ARROWS, and an arrow of ARROWS that no include uses;
   - a circle between files (a file is X.c with X.h, or a header alone);
   - a third-party header outside the rooms that may open it;
-  - a banned call.
+  - a banned call;
+  - a call that opens, makes, renames or removes a file by its path outside the files of BY_PATH: base/folder.h says why.
 
 Exits 1 and names each line that breaks a rule."""
 import collections
@@ -50,6 +51,22 @@ LIBRARIES = {  # header, or its folder: rooms that open it
     "seawall/vfs.h": "vfs capture cli",
 }
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|system|tmpnam|mktemp|atoi|atol)\s*\(")
+PATH_CALL = re.compile(r"(?<![\w.>])(open|openat|fopen|creat|mkstemp|mkdtemp|unlink|unlinkat|rename|renameat2?|link|linkat|symlink"
+                       r"|chmod|chown|lchown|truncate|mkdir|mkdirat|rmdir|opendir)\s*\(")
+BY_PATH = {  # file: what it opens
+    "base/folder.c": "files beside a database: the one place",
+    "base/stage.c": "hidden files in a folder that base/folder.c has opened",
+    "base/io.c": "a folder, to sync it",
+    "base/path.c": "folders on the way to a replica",
+    "base/socket.c": "the control socket, from the descriptor of its folder",
+    "base/ini.c": "configuration files that a person names",
+    "aws/token_file.c": "a token file that the environment names",
+    "s3/config.c": "a key file that the URL names",
+    "state/identity.c": "/etc/machine-id",
+    "daemon/scheduler.c": "the database, to look at its first bytes",
+    "storage/file.c": "objects in the folder of a replica",
+    "restore/target.c": "names in a folder that base/folder.c has opened",
+}
 INCLUDE = re.compile(r'\s*#\s*include\s+[<"]([^>"]+)[>"]')
 
 
@@ -103,6 +120,21 @@ def banned_calls():
                 yield f"{path.relative_to(ROOT)}:{number}: {found.group(1)} is banned"
 
 
+def calls_by_path():
+    unused = set(BY_PATH)
+    for path in sources():
+        where = str(path.relative_to(SOURCE))
+        for number, line in lines_of(path):
+            found = PATH_CALL.search(line)
+            if not found or line.lstrip().startswith(("*", "/*")):
+                continue
+            unused.discard(where)
+            if where not in BY_PATH:
+                yield f"src/{where}:{number}: {found.group(1)} by path: open the file with base/folder.h"
+    for where in sorted(unused):
+        yield f"tests/lint/rooms.py: {where} may open files by path, and opens none"
+
+
 def files_and_includes():
     """{room/stem: set of room/stem that it includes}"""
     graph = collections.defaultdict(set)
@@ -132,7 +164,7 @@ def circles():
 
 
 def main():
-    found = [problem for rule in (arrows, circles, libraries, banned_calls) for problem in rule()]
+    found = [problem for rule in (arrows, circles, libraries, banned_calls, calls_by_path) for problem in rule()]
     for problem in found:
         print(problem)
     print(f"lint: rooms and arrows: {len(found)} problems")

@@ -195,17 +195,18 @@ def write_in_place(path, content):
 
 
 class Kept:
-    """A file that may be gone for a while, and comes back as the same inode."""
+    """A file that may be gone for a while, and comes back as the same inode. It has one name at any time."""
 
     def __init__(self, path, folder):
         self.path = Path(path)
-        self.link = Path(folder) / f"kept-{self.path.stat().st_ino}"
-        if not self.link.exists():
-            self.link.hardlink_to(self.path)
+        self.inode = self.path.stat().st_ino
+        self.away = Path(folder) / f"kept-{self.inode}"
 
     def put(self, content):
         """`content` None: the file is not there."""
-        self.path.unlink(missing_ok=True)
+        if self.path.exists() and self.path.stat().st_ino == self.inode:
+            self.path.rename(self.away)
+        self.path.unlink(missing_ok=True)   # another file, which the program made
         if content is not None:
-            self.path.hardlink_to(self.link)
+            self.away.rename(self.path)
             write_in_place(self.path, content)

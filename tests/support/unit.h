@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "dice.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -88,6 +89,17 @@ static inline const char *temp_path(const char *name)
 #define UNIT_IN_TEMP(test) cmocka_unit_test_setup_teardown(test, temp_setup, temp_teardown)
 
 /* ---- whole files */
+
+/* How many names a folder has. */
+static inline unsigned names_in(const char *path)
+{
+    unsigned n = 0;
+    DIR *dir = opendir(path);
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+    closedir(dir);
+    return n;
+}
 
 static inline uint8_t *file_bytes(const char *path, size_t *ret_size) /* the caller frees; NULL: can't be read */
 {

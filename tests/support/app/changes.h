@@ -5,9 +5,8 @@
 #ifndef SEAWALL_TESTS_CHANGES_H
 #define SEAWALL_TESTS_CHANGES_H
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
+#include "at_path.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,8 +36,9 @@ struct change {
     enum change_kind kind;
     int fd;
     char path[PATH_MAX]; /* of fd, or the one that is named */
-    const char *to;      /* CHANGE_LINK, CHANGE_RENAME */
-    const void *bytes;   /* CHANGE_WRITE */
+    const char *to;      /* CHANGE_LINK, CHANGE_RENAME: points to to_path; otherwise NULL */
+    char to_path[PATH_MAX];
+    const void *bytes; /* CHANGE_WRITE */
     size_t n;
     off_t offset;
     bool grow;
@@ -75,11 +75,11 @@ static bool change_of_fd(struct change *c, enum change_kind kind, int fd)
     return change_read_link(link, c->path) && change_concerns(c->path);
 }
 
-static bool change_of_path(struct change *c, enum change_kind kind, const char *path)
+static bool change_of_path(struct change *c, enum change_kind kind, int dir, const char *path)
 {
     *c = (struct change){.kind = kind, .fd = -1};
     if (strncmp(path, "/proc/self/fd/", 14) != 0)
-        snprintf(c->path, sizeof c->path, "%s", path);
+        at_path(dir, path, c->path);
     else if (!change_read_link(path, c->path))
         return false;
     return change_concerns(c->path);
@@ -163,74 +163,105 @@ int close(int fd)
     AROUND(concerned, c, (int)syscall(SYS_close, fd));
 }
 
-int open(const char *path, int flags, ...)
+static bool change_creates(int flags)
+{
+    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+static int change_open(int dir, const char *path, int flags, mode_t mode)
 {
     struct change c;
-    va_list more;
-    bool creates = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
-    va_start(more, flags);
-    mode_t mode = creates ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    bool there = (flags & O_TMPFILE) != O_TMPFILE && syscall(SYS_access, path, F_OK) == 0;
-    if (!creates || there || !change_of_path(&c, CHANGE_CREATE, path))
-        return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    bool there = (flags & O_TMPFILE) != O_TMPFILE && syscall(SYS_faccessat, dir, path, F_OK) == 0;
+    if (!change_creates(flags) || there || !change_of_path(&c, CHANGE_CREATE, dir, path))
+        return (int)syscall(SYS_openat, dir, path, flags, mode);
     change_begins(&c);
-    c.fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    c.fd = (int)syscall(SYS_openat, dir, path, flags, mode);
     int before = errno;
     change_ends(&c, c.fd >= 0);
     errno = before;
     return c.fd;
 }
 
-static bool change_of_two(struct change *c, enum change_kind kind, const char *from, const char *to)
+int open(const char *path, int flags, ...)
 {
-    bool concerned = change_of_path(c, kind, from) || change_concerns(to);
-    c->to = to;
-    return concerned;
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = change_creates(flags) ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    return change_open(AT_FDCWD, path, flags, mode);
 }
 
-int link(const char *from, const char *to)
+int openat(int dir, const char *path, int flags, ...)
 {
-    struct change c;
-    bool concerned = change_of_two(&c, CHANGE_LINK, from, to);
-    AROUND(concerned, c, (int)syscall(SYS_link, from, to));
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = change_creates(flags) ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    return change_open(dir, path, flags, mode);
+}
+
+static bool change_of_two(struct change *c, enum change_kind kind, int from_dir, const char *from, int to_dir,
+                          const char *to)
+{
+    bool concerned = change_of_path(c, kind, from_dir, from);
+    at_path(to_dir, to, c->to_path);
+    c->to = c->to_path;
+    return concerned || change_concerns(c->to);
 }
 
 int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
     struct change c;
-    bool concerned = change_of_two(&c, CHANGE_LINK, from, to);
+    bool concerned = change_of_two(&c, CHANGE_LINK, from_dir, from, to_dir, to);
     if (concerned && strncmp(from, "/proc/self/fd/", 14) == 0)
         c.fd = atoi(from + 14);
     AROUND(concerned, c, (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags));
 }
 
-int rename(const char *from, const char *to)
+int link(const char *from, const char *to)
 {
-    struct change c;
-    bool concerned = change_of_two(&c, CHANGE_RENAME, from, to);
-    AROUND(concerned, c, (int)syscall(SYS_rename, from, to));
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
     struct change c;
-    bool concerned = change_of_two(&c, CHANGE_RENAME, from, to);
+    bool concerned = change_of_two(&c, CHANGE_RENAME, from_dir, from, to_dir, to);
     AROUND(concerned, c, (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags));
+}
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return renameat2(from_dir, from, to_dir, to, 0);
+}
+
+int rename(const char *from, const char *to)
+{
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int unlinkat(int dir, const char *path, int flags)
+{
+    struct change c;
+    bool concerned = change_of_path(&c, CHANGE_UNLINK, dir, path);
+    AROUND(concerned, c, (int)syscall(SYS_unlinkat, dir, path, flags));
 }
 
 int unlink(const char *path)
 {
+    return unlinkat(AT_FDCWD, path, 0);
+}
+
+int mkdirat(int dir, const char *path, mode_t mode)
+{
     struct change c;
-    bool concerned = change_of_path(&c, CHANGE_UNLINK, path);
-    AROUND(concerned, c, (int)syscall(SYS_unlink, path));
+    bool concerned = change_of_path(&c, CHANGE_MKDIR, dir, path);
+    AROUND(concerned, c, (int)syscall(SYS_mkdirat, dir, path, mode));
 }
 
 int mkdir(const char *path, mode_t mode)
 {
-    struct change c;
-    bool concerned = change_of_path(&c, CHANGE_MKDIR, path);
-    AROUND(concerned, c, (int)syscall(SYS_mkdir, path, mode));
+    return mkdirat(AT_FDCWD, path, mode);
 }
 
 int fcntl(int fd, int command, ...)
@@ -277,6 +308,7 @@ int ftruncate64(int, off64_t) __attribute__((alias("ftruncate")));
 int fallocate64(int, int, off64_t, off64_t) __attribute__((alias("fallocate")));
 int posix_fallocate64(int, off64_t, off64_t) __attribute__((alias("posix_fallocate")));
 int open64(const char *, int, ...) __attribute__((alias("open")));
+int openat64(int, const char *, int, ...) __attribute__((alias("openat")));
 int fcntl64(int, int, ...) __attribute__((alias("fcntl")));
 void *mmap64(void *, size_t, int, int, int, off64_t) __attribute__((alias("mmap")));
 

@@ -9,8 +9,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <fcntl.h>
+#include "at_path.h"
+
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -102,13 +102,15 @@ ssize_t pread64(int fd, void *out, size_t n, off64_t offset)
     return pread(fd, out, n, offset);
 }
 
-static int open_or_fail(const char *path, int flags, mode_t mode)
+static int open_or_fail(int dir, const char *name, int flags, mode_t mode)
 {
+    char path[PATH_MAX];
+    at_path(dir, name, path);
     if (meets("open-fails", path)) {
         errno = EIO;
         return -1;
     }
-    return open_plainly(path, flags, mode);
+    return (int)syscall(SYS_openat, dir, name, flags, mode);
 }
 
 static bool creates(int flags)
@@ -122,7 +124,7 @@ int open(const char *path, int flags, ...)
     va_start(more, flags);
     mode_t mode = creates(flags) ? va_arg(more, mode_t) : 0;
     va_end(more);
-    return open_or_fail(path, flags, mode);
+    return open_or_fail(AT_FDCWD, path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...)
@@ -131,12 +133,23 @@ int open64(const char *path, int flags, ...)
     va_start(more, flags);
     mode_t mode = creates(flags) ? va_arg(more, mode_t) : 0;
     va_end(more);
-    return open_or_fail(path, flags, mode);
+    return open_or_fail(AT_FDCWD, path, flags, mode);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = creates(flags) ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    return open_or_fail(dir, path, flags, mode);
 }
 
 int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
-    while (meets("link-hangs", to))
+    char path[PATH_MAX];
+    at_path(to_dir, to, path);
+    while (meets("link-hangs", path))
         wait_a_little();
     return (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags);
 }

@@ -749,7 +749,7 @@ static void a_database_that_comes_meanwhile_is_not_touched(void **state)
     struct target t;
     struct err e;
     (void)state;
-    assert_ok(target_begin(&t, temp_path("out.db"), TARGET_REFUSE, &e), &e);
+    assert_ok(target_begin(&t, temp_path("out.db"), TARGET_REFUSE, 0600, &e), &e);
     assert_int_equal(file_write(temp_path("out.db"), "new", 3), 0);
     assert_int_equal(file_write(temp_path("out.db-wal"), "commits", 7), 0);
     bool undo = true;

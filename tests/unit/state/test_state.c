@@ -517,16 +517,52 @@ static void what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after(
     }
 }
 
-static void any_other_file_in_its_place_is_no_state(void **state)
+static void assert_refused(void)
 {
     struct state s;
+    struct err e;
+    enum state_found found = STATE_NEW;
+    assert_error(state_open(&s, temp_path("a.db"), &found, &e), &e, ERR_CONFIG);
+}
+
+static void any_other_file_in_its_place_is_refused_and_stays(void **state)
+{
     uint8_t text[] = "not a state file";
+    size_t n = 0;
+    struct stat st;
     (void)state;
-    struct uid writer = make_state();
+    make_state();
     write_state(text, sizeof text);
-    open_state(&s, temp_path("a.db"), STATE_NEW);
-    assert_nothing_known(&s, &writer);
-    state_close(&s);
+    assert_int_equal(chmod(temp_path("a.db-seawall"), 0640), 0);
+    assert_refused();
+    uint8_t *bytes = file_bytes(temp_path("a.db-seawall"), &n);
+    assert_int_equal(n, sizeof text);
+    assert_memory_equal(bytes, text, n);
+    assert_int_equal(stat(temp_path("a.db-seawall"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    free(bytes);
+}
+
+static void a_link_a_fifo_or_a_second_name_in_its_place_is_refused(void **state)
+{
+    struct stat st;
+    (void)state;
+    make_state();
+    assert_int_equal(rename(temp_path("a.db-seawall"), temp_path("moved")), 0);
+    assert_int_equal(symlink("moved", temp_path("a.db-seawall")), 0);
+    assert_refused();
+    assert_int_equal(unlink(temp_path("a.db-seawall")), 0);
+    assert_int_equal(symlink("nowhere", temp_path("a.db-seawall")), 0);
+    assert_refused();
+    assert_int_equal(access(temp_path("nowhere"), F_OK), -1);
+    assert_int_equal(unlink(temp_path("a.db-seawall")), 0);
+    assert_int_equal(mkfifo(temp_path("a.db-seawall"), 0600), 0);
+    assert_refused();
+    assert_int_equal(unlink(temp_path("a.db-seawall")), 0);
+    assert_int_equal(link(temp_path("moved"), temp_path("a.db-seawall")), 0);
+    assert_refused();
+    assert_int_equal(stat(temp_path("moved"), &st), 0);
+    assert_int_equal(st.st_nlink, 2);
 }
 
 /* ---- restart */
@@ -859,7 +895,8 @@ int main(void)
         UNIT_IN_TEMP(a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_one),
         UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after),
-        UNIT_IN_TEMP(any_other_file_in_its_place_is_no_state),
+        UNIT_IN_TEMP(any_other_file_in_its_place_is_refused_and_stays),
+        UNIT_IN_TEMP(a_link_a_fifo_or_a_second_name_in_its_place_is_refused),
         UNIT_IN_TEMP(a_copy_at_another_path_proves_nothing),
         UNIT_IN_TEMP(a_copy_that_was_put_back_in_its_place_proves_nothing),
         UNIT_IN_TEMP(a_database_that_was_replaced_keeps_its_state_file),
