@@ -157,16 +157,18 @@ static void set_pace(struct database *db, const struct local_report *r, int64_t 
     p->pass_at_ms = now + (r->torn ? PASS_TORN_MS : 0);
 }
 
-/* A job that changed nothing is not started again before some time has passed, or something has happened. */
-static void note_change(struct database *db, const struct local_report *r, bool rested_before, int64_t now)
+void database_note_change(struct database *db, const struct local_report *r, int64_t now_ms)
 {
     struct local_pace *p = &db->pace;
-    bool changed = r->commits || r->opened || r->resynced || r->piece || r->cursor.failed || r->rested != rested_before;
+    bool changed =
+        r->commits || r->opened || r->moved || r->resynced || r->piece || r->cursor.failed || r->at != db->figures.at;
     if (changed)
         p->again_ms = 0;
+    else if (db->woken || p->again_ms == 0) /* only jobs that nothing asked for wait longer each time */
+        p->again_ms = AGAIN_MS_MIN;
     else
-        p->again_ms = p->again_ms == 0 ? AGAIN_MS_MIN : p->again_ms < AGAIN_MS_MAX / 2 ? 2 * p->again_ms : AGAIN_MS_MAX;
-    p->again_at_ms = now + p->again_ms;
+        p->again_ms = p->again_ms < AGAIN_MS_MAX / 2 ? 2 * p->again_ms : AGAIN_MS_MAX;
+    p->again_at_ms = now_ms + p->again_ms;
 }
 
 /* A restore point may be new although no page differs. */
@@ -200,7 +202,6 @@ static void local_done(struct job *job)
     struct local_job *j = local_job_of(job);
     struct database *db = j->owner;
     struct local_report *r = &j->report;
-    bool rested_before = db->rested;
     int64_t now = clock_mono_ms();
     db->home = j;
     note_captured(db, r);
@@ -209,14 +210,15 @@ static void local_done(struct job *job)
         transfer_take_cursor(db->reading, &r->cursor, r->piece);
     db->reading = NULL;
     db->rested = r->rested;
+    database_note_change(db, r, now);
     db->figures = *r;
     db->figures.batches = NULL;
     db->figures.piece = NULL;
     db->figures.cursor = (struct copy_cursor){0};
-    note_change(db, r, rested_before, now);
     if (j->rc) {
         db->lanes.captured.proven = false; /* the map may be half-way, or empty: nothing is copied from it */
         local_failed(db, &j->err);
+        db->pace.again_at_ms = db->pace.open_at_ms; /* that is a deadline: nothing protects the WAL meanwhile */
         return;
     }
     complaint_is_over(&db->complaint);
@@ -321,6 +323,7 @@ static void start_local(struct database *db, int64_t now)
     INVARIANT(db->pace.again_ms == 0 || db->signs.any || now >= db->pace.again_at_ms,
               "database '%s': a job that changed nothing is started again without an event", db->config->db_path);
     db->runs++;
+    db->woken = db->signs.any;
     fill_request(db, j);
     db->signs.news = db->signs.touched = db->signs.any = false;
     j->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
@@ -451,8 +454,8 @@ static int64_t next_local_ms(const struct database *db, int64_t now)
     int64_t at = INT64_MAX;
     if (!db->home)
         return at;
-    if (p->open_at_ms > now)
-        at = earliest(at, p->open_at_ms);
+    if (p->open_at_ms > now) /* no local job starts before */
+        return p->open_at_ms;
     if (p->again_at_ms > now)
         at = earliest(at, p->again_at_ms);
     if (db->signs.news)
@@ -479,11 +482,21 @@ static int64_t next_ship_ms(const struct lanes *all, int64_t now)
     return at;
 }
 
+/* When database_schedule can start something, if no event comes before. A job that ends is an event. */
+static int64_t next_start_ms(const struct database *db, int64_t now)
+{
+    if (db->failed || db->lost)
+        return INT64_MAX;
+    if (!db->state)
+        return db->pace.open_at_ms;
+    return earliest(next_local_ms(db, now), next_ship_ms(&db->lanes, now));
+}
+
 int database_timeout_ms(const struct database *db)
 {
     int64_t now = clock_mono_ms();
     int64_t at = db->pace.sweep_at_ms > now ? db->pace.sweep_at_ms : now + SWEEP_MS;
-    at = earliest(at, earliest(next_local_ms(db, now), next_ship_ms(&db->lanes, now)));
+    at = earliest(at, next_start_ms(db, now));
     if (db->stopping)
         at = earliest(at, stop_deadline_ms(db));
     if (at <= now)

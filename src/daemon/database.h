@@ -67,6 +67,7 @@ struct database {
     struct transfer *reading;    /* whose piece the local job reads; NULL: none */
     struct local_pace pace;
     struct signs signs;
+    bool woken; /* an event came before the newest local job began */
     struct complaint complaint;
 
     struct lanes lanes;
@@ -97,6 +98,10 @@ void database_release(struct database *db); /* no job may be under way */
 void database_schedule(struct database *db);
 /* True if there is a reason to run the local job, and it may run now. */
 bool database_local_due(struct database *db, int64_t now_ms);
+/* Notes in `pace` how long the next local job waits, if no event comes. A job that changed nothing is not started again at
+ * once: the first waits, and so does each that an event woke; without an event the wait doubles up to a limit. `r`: what
+ * the job that just ended reported; db->figures is still the report before it. */
+void database_note_change(struct database *db, const struct local_report *r, int64_t now_ms);
 /* In how many ms something may have to be started without an event; 1..60000. */
 int database_timeout_ms(const struct database *db);
 

@@ -34,11 +34,16 @@ static void abandon_copies(struct lane *l)
 
 int lane_start_over(struct lane *l, struct err *e)
 {
+    struct destination *d = &l->home->d;
+    uint64_t objects = d->objects, bytes = d->bytes; /* of the run, which goes on */
     abandon_copies(l);
-    destination_close(&l->home->d);
-    int rc = destination_open(&l->home->d, l->given, e);
+    destination_close(d);
+    int rc = destination_open(d, l->given, e);
+    d->objects = objects;
+    d->bytes = bytes;
     lane_look(l);
     l->asked = false;
+    l->pace.retry_at_ms = 0; /* the comparison for all replicas waits until this one was asked */
     return rc;
 }
 

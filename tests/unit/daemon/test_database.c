@@ -1,6 +1,7 @@
 /* daemon/database.h: when the local job runs. */
 #include "daemon/database.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
+#include "base/clock.h"
 #include "unit.h"
 
 static struct database db;
@@ -78,6 +79,70 @@ static void a_job_that_changed_nothing_waits_for_an_event_or_its_deadline(void *
     assert_true(database_local_due(&db, 1000));
 }
 
+/* What the job that just ended waits for, if it reported this. */
+static int64_t wait_after(const struct local_report *r, bool woken)
+{
+    db.woken = woken;
+    database_note_change(&db, r, 1000);
+    db.figures = *r;
+    return db.pace.again_at_ms - 1000;
+}
+
+static void without_an_event_the_wait_doubles_up_to_a_second(void **state)
+{
+    const struct local_report nothing = {.at = LOCAL_RESTING};
+    const int64_t expected[] = {10, 20, 40, 80, 160, 320, 640, 1000, 1000};
+    (void)state;
+    db.figures.at = LOCAL_RESTING;
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+        assert_int_equal(wait_after(&nothing, false), expected[i]);
+}
+
+static void jobs_that_events_woke_do_not_make_the_next_one_wait_longer(void **state)
+{
+    const struct local_report nothing = {.at = LOCAL_RESTING};
+    (void)state;
+    db.figures.at = LOCAL_RESTING;
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(wait_after(&nothing, true), 10);
+}
+
+static void after_a_change_nothing_waits(void **state)
+{
+    const struct local_report changes[] = {
+        {.at = LOCAL_RESTING, .commits = true},      {.at = LOCAL_RESTING, .opened = true},
+        {.at = LOCAL_RESTING, .resynced = true},     {.at = LOCAL_RESTING, .moved = true},
+        {.at = LOCAL_UNPROVEN, .more = true}, /* a gap: compare at once */
+        {.at = LOCAL_RESTING, .cursor.failed = true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        db.figures.at = LOCAL_RESTING;
+        db.pace.again_ms = 1000;
+        assert_int_equal(wait_after(&changes[i], false), 0);
+    }
+}
+
+/* Each turn of the loop costs: it must not turn again and again while nothing can start. */
+static void the_loop_sleeps_while_nothing_can_start(void **state)
+{
+    (void)state;
+    int64_t now = clock_mono_ms();
+    db.state = &local_job.local.state;
+    db.signs.news = true;
+    db.pace.open_at_ms = now + 600000; /* after an error */
+    assert_true(database_timeout_ms(&db) > 100);
+    db.state = NULL; /* waits for the database to appear */
+    assert_true(database_timeout_ms(&db) > 100);
+    db.pace.open_at_ms = 0;
+    db.state = &local_job.local.state;
+    assert_int_equal(database_timeout_ms(&db), 1); /* otherwise news is looked at */
+    db.lost = true;                                /* waits for the jobs that run */
+    assert_true(database_timeout_ms(&db) > 100);
+    db.lost = false;
+    db.failed = true; /* likewise */
+    assert_true(database_timeout_ms(&db) > 100);
+}
+
 static void the_file_is_completed_at_the_time_of_rest_or_when_an_application_closed(void **state)
 {
     (void)state;
@@ -142,6 +207,10 @@ int main(void)
         TEST(a_job_that_runs_is_not_started_again),
         TEST(after_an_error_the_files_stay_closed_for_a_while),
         TEST(a_job_that_changed_nothing_waits_for_an_event_or_its_deadline),
+        TEST(without_an_event_the_wait_doubles_up_to_a_second),
+        TEST(jobs_that_events_woke_do_not_make_the_next_one_wait_longer),
+        TEST(after_a_change_nothing_waits),
+        TEST(the_loop_sleeps_while_nothing_can_start),
         TEST(the_file_is_completed_at_the_time_of_rest_or_when_an_application_closed),
         TEST(a_replica_that_waits_for_a_comparison_is_a_reason),
         TEST(a_copy_that_wants_a_piece_is_a_reason),

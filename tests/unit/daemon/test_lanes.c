@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct lanes all;
 static struct lane lanes[2];
@@ -285,6 +286,30 @@ static void all_is_durable_only_with_what_history_owes(void **state)
     assert_true(lanes_running(&all));
 }
 
+/* The state file was lost, not the run: what it counted stays, and the replica is asked at once. */
+static void a_replica_that_starts_over_is_asked_at_once_and_counts_on(void **state)
+{
+    struct lane l;
+    struct err e;
+    char dir[] = "/tmp/seawall-lane-XXXXXX";
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(lane_open(&l, dir, &e), 0);
+    l.home->d.objects = 7;
+    l.home->d.bytes = 700;
+    l.home->d.entry.durable_txid = 5;
+    l.asked = true;
+    l.pace.retry_at_ms = 60000;
+    assert_int_equal(lane_start_over(&l, &e), 0);
+    assert_int_equal(l.appended, 7);
+    assert_int_equal(l.appended_bytes, 700);
+    assert_int_equal(l.seen.durable, 0);
+    assert_int_equal(l.pace.retry_at_ms, 0);
+    assert_false(l.asked);
+    lane_close(&l);
+    rmdir(dir);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -303,6 +328,7 @@ int main(void)
         TEST(failures_wait_longer_each_time_and_longest_where_a_person_has_to_act),
         TEST(an_append_that_has_to_look_again_waits_from_the_second_time_on),
         TEST(all_is_durable_only_with_what_history_owes),
+        TEST(a_replica_that_starts_over_is_asked_at_once_and_counts_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
