@@ -55,8 +55,8 @@ struct checkpoint {
     bool stamped_torn;         /* the header could not be read */
 };
 
-/* Runs one checkpoint. Before: the watch is open, in WAL mode, and active. *ret_end is set also on error. ERR_BUSY is
- * not an error here but CHECKPOINT_BUSY. Errors: those of capture_up_to, ERR_SQLITE. */
+/* Runs one checkpoint. Before: the watch is open, in WAL mode, and active. *ret_end is set also on error. When a lock is
+ * busy it returns 0 with CHECKPOINT_BUSY. Errors: those of capture_up_to, ERR_SQLITE. */
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end,
                    struct err *e) MUST_CHECK;
 

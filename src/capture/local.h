@@ -15,15 +15,13 @@
 #include "capture/frozen.h"
 #include "config/options.h"
 
-/* What is known of the database. Every change is asserted. A capture that fails half-way or finds a gap leads to
- * UNPROVEN.
+/* What is known of the database. Every change is asserted. A capture that fails half-way or finds a gap leads to UNPROVEN.
  *
- *   CLOSED --open--> UNPROVEN --position proven, or all pages compared--> FOLLOWING <--commit / WAL emptied-->
- *   RESTING
- *      ^                |  ^                                                |    |
- *      | |                |  +-------------------- gap, half-way
- *      ------------+----|--------------------------------+ +-- let go: files replaced, error, end
- *      --------------------------------- +
+ *   CLOSED ---open---> UNPROVEN ---position proven, or---> FOLLOWING <---a commit------- RESTING
+ *     ^                |  ^        all pages compared      |   |    ---WAL emptied--->   |   |
+ *     |                |  |                                |   |                         |   |
+ *     |                |  +---- gap, or half-way ----------+---|-------------------------+   |
+ *     +----------------+---- let go: files replaced, an error, the end ----------------------+
  *
  *   from \ to    CLOSED  UNPROVEN  FOLLOWING  RESTING
  *   CLOSED         -        yes       -          -
@@ -50,7 +48,7 @@ struct local {
     struct checkpoint checkpoint;
     bool as_it_is;        /* set by the owner: never switch the journal mode; accept any */
     struct frozen frozen; /* in a rollback-journal mode: the copy that pages are read from */
-    bool map_known;       /* the map is that of a state which was seen */
+    bool map_known;       /* the map describes an earlier state of the database, or the present one */
     bool distrust;        /* the files were replaced or overwritten: only a comparison of all pages is a proof */
     enum local_state at;
 

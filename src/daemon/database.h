@@ -39,7 +39,7 @@ struct local_pace {
     int64_t look_at_ms, look_until_ms; /* after an alarm without news */
     int64_t look_ms;                   /* until the look after that; 0: the sweep is enough */
     int64_t again_at_ms;               /* after a job that changed nothing: not before, unless something happens */
-    int64_t again_ms;                  /* the wait that led there; 0: the last job changed something */
+    int64_t again_ms;                  /* the wait before again_at_ms; 0: the last job changed something */
     int64_t busy_until_ms;             /* snapshot: until then a database that is locked is tried again */
 };
 
@@ -79,7 +79,7 @@ struct database {
     struct identity removed; /* of the last state file that was lost; if `starts` is not 0 */
     unsigned starts;         /* how often the database started over */
 
-    uint64_t jobs_seen; /* of lanes.jobs_ended, that signs.any tells of */
+    uint64_t jobs_seen; /* value of lanes.jobs_ended when signs.any was last updated from it */
 
     bool stopping;
     bool final_done; /* stopping: the last capture is done */

@@ -1,7 +1,7 @@
-/* daemon/lag.h - how old is the oldest commit that a replica does not have?
+/* daemon/lag.h - the age of the oldest commit that a replica does not have.
  *
- * The backlog can't say: it drops commits in an outage. So spans are kept. A span stands for the commits after the span
- * before it, up to `last`; the oldest of them was made at since_ms. When there is no room, old neighbours become one span.
+ * The backlog does not know it, because it drops commits in an outage. So spans are kept. A span describes the commits from
+ * the end of the span before it up to `last`. The oldest of them was made at since_ms. When there is no room, old neighbours become one span.
  * So during a long outage the answer gets coarser, but never too young. */
 #ifndef SEAWALL_DAEMON_LAG_H
 #define SEAWALL_DAEMON_LAG_H
