@@ -10,14 +10,12 @@
 /* Appends to msg[len..]; marks a cut with "...". Returns the new length. */
 static size_t append(char *msg, size_t len, const char *fmt, va_list args)
 {
-    int n = vsnprintf(msg + len, ERR_MSG_MAX - len, fmt, args);
-    if (n < 0)
-        return len;
-    if ((size_t)n >= ERR_MSG_MAX - len) {
+    size_t n = text_vformat(msg + len, ERR_MSG_MAX - len, TEXT_ESCAPED, fmt, args);
+    if (n >= ERR_MSG_MAX - len) {
         memcpy(msg + ERR_MSG_MAX - 4, "...", 4);
         return ERR_MSG_MAX - 1;
     }
-    return len + (size_t)n;
+    return len + n;
 }
 
 int err_set(struct err *e, enum err_code code, int sys, const char *fmt, ...)
@@ -62,10 +60,10 @@ int err_wrap(struct err *e, const char *fmt, ...)
 int err_hint(struct err *e, const char *fmt, ...)
 {
     va_list args;
-    if (strstr(e->msg, "HINT: "))
+    if (strstr(e->msg, TEXT_HINT))
         return -1;
     size_t len = strlen(e->msg);
-    len += (size_t)snprintf(e->msg + len, ERR_MSG_MAX - len, "%s", "\n  HINT: ");
+    len += (size_t)snprintf(e->msg + len, ERR_MSG_MAX - len, "%s", TEXT_HINT);
     if (len >= ERR_MSG_MAX) {
         memcpy(e->msg + ERR_MSG_MAX - 4, "...", 4);
         return -1;

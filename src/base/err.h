@@ -1,14 +1,18 @@
 /* base/err.h - an error with its message. It is on the stack of the caller, and never allocates memory.
  *
  * The lowest level says what failed ("pread 24 bytes at 4152: Input/output error"). Each level above puts the name of
- * the thing in front, and repeats nothing. If a person can act, the message ends with a HINT. */
+ * the thing in front, and repeats nothing. If a person can act, the message ends with a HINT.
+ *
+ * The message has no bytes that a terminal obeys: arguments are escaped (text.h). Its only line break is the one of
+ * TEXT_HINT. */
 #ifndef SEAWALL_BASE_ERR_H
 #define SEAWALL_BASE_ERR_H
+
+#include "base/text.h"
 
 #define ERR_MSG_MAX 640 /* two paths and a hint; longer messages are cut with "..." */
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 enum err_code {
     ERR_NONE = 0,

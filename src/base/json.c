@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,23 +29,12 @@ void json_free(struct json *j)
     json_decref(of(j));
 }
 
-/* The number of bytes of `p` that are one character of valid UTF-8, as jansson sees it. 0: none. */
-static size_t utf8_length(const char *p)
-{
-    for (size_t n = 1; n <= 4 && p[n - 1]; n++) {
-        json_t *j = json_stringn(p, n);
-        json_decref(j);
-        if (j)
-            return n;
-    }
-    return 0;
-}
-
 static json_t *repaired(const char *text)
 {
     char *copy = strdup(text);
     for (char *p = copy; p && *p;) {
-        size_t n = utf8_length(p);
+        uint32_t point = 0;
+        size_t n = text_decode(p, strlen(p), &point);
         if (n == 0)
             *p = '?';
         p += n ? n : 1;
@@ -85,18 +75,35 @@ void json_push(struct json *list, struct json *value_taken)
     json_array_append_new(of(list), of(value_taken));
 }
 
+/* jansson escapes C0 controls, and leaves other characters that may not reach a terminal (text.h). They are only in
+ * strings, and become \u202E here. Returns the length; `out` NULL: only that. */
+static size_t escape(const char *from, char *out)
+{
+    size_t n = 0;
+    uint32_t point = 0;
+    for (size_t left = strlen(from), len; left > 0 && (len = text_decode(from, left, &point)) > 0; left -= len) {
+        char code[16];
+        bool plain = text_is_plain(point) || *from == '\n';
+        size_t size = plain ? len
+                      : point > 0xffff
+                          ? (size_t)snprintf(code, sizeof code, "\\u%04X\\u%04X", 0xd7c0 + (unsigned)(point >> 10),
+                                             0xdc00 + (unsigned)(point & 0x3ff))
+                          : (size_t)snprintf(code, sizeof code, "\\u%04X", (unsigned)point);
+        if (out)
+            memcpy(out + n, plain ? from : code, size);
+        n += size;
+        from += len;
+    }
+    return n;
+}
+
 static char *print(const struct json *j, size_t flags)
 {
     char *text = j ? json_dumps(of(j), flags | JSON_PRESERVE_ORDER) : NULL;
-    if (!text)
-        return NULL;
-    size_t n = strlen(text);
-    char *line = realloc(text, n + 2);
-    if (!line) {
-        free(text);
-        return NULL;
-    }
-    memcpy(line + n, "\n", 2);
+    char *line = text ? malloc(escape(text, NULL) + 2) : NULL;
+    if (line)
+        memcpy(line + escape(text, line), "\n", 2);
+    free(text);
     return line;
 }
 

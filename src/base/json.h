@@ -27,7 +27,8 @@ void json_set_null(struct json *object, const char *key);
 void json_set(struct json *object, const char *key, struct json *value_taken);
 void json_push(struct json *list, struct json *value_taken);
 
-/* Writes the document, with a newline at its end. The caller frees it. NULL: out of memory. */
+/* Writes the document, with a newline at its end. Characters that may not reach a terminal (text.h) are escaped. The
+ * caller frees it. NULL: out of memory. */
 char *json_print(const struct json *j);
 char *json_print_line(const struct json *j); /* on one line */
 

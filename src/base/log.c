@@ -24,8 +24,7 @@ static void write_line(const char *level, const char *fmt, va_list args)
     char now[CLOCK_TEXT_MAX];
     clock_format(clock_wall_ms(), now);
     size_t len = (size_t)snprintf(line, sizeof line, "%s %-5s ", now, level);
-    int n = vsnprintf(line + len, sizeof line - len - 1, fmt, args);
-    len += n < 0 ? 0 : (size_t)n;
+    len += text_vformat(line + len, sizeof line - len - 1, TEXT_HINT_STAYS, fmt, args);
     if (len > sizeof line - 2)
         len = sizeof line - 2;
     line[len++] = '\n';

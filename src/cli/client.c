@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define CONNECT_MS 10000
+#define REFUSAL_MAX 300 /* bytes of the reason that are shown */
 #define ANSWER_MAX (2 * CONNECTION_ANSWER_MAX)
 
 static volatile sig_atomic_t interrupted;
@@ -169,7 +170,11 @@ int client_ask(const char *db, const char *command, int64_t timeout_ms, struct j
     release_signals(&x.signals);
     const char *refused = rc == 0 ? json_get_text(*ret_answer, "error") : NULL;
     if (refused && !json_get_text(*ret_answer, "database")) { /* the "error" of a status is about the database */
-        rc = err_set(e, ERR_REMOTE, 0, "the daemon refused: %.300s", refused);
+        const char *hint = strstr(refused, TEXT_HINT);
+        size_t n = hint ? (size_t)(hint - refused) : strlen(refused);
+        rc = err_set(e, ERR_REMOTE, 0, "the daemon refused: %.*s", (int)(n < REFUSAL_MAX ? n : REFUSAL_MAX), refused);
+        if (hint)
+            err_hint(e, "%s", hint + strlen(TEXT_HINT));
         json_free(*ret_answer);
         *ret_answer = NULL;
     }

@@ -37,16 +37,16 @@ int cli_usage(const struct command *c, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    fprintf(stderr, "seawall %s: ", c->name);
-    vfprintf(stderr, fmt, args);
+    text_print_to(stderr, "seawall %s: ", c->name);
+    text_vprint_to(stderr, fmt, args);
     va_end(args);
-    fprintf(stderr, "\n  HINT: 'seawall help %s' shows how it is used\n", c->name);
+    text_print_to(stderr, "\n  HINT: 'seawall help %s' shows how it is used\n", c->name);
     return EXIT_USAGE;
 }
 
 int cli_fail(const struct err *e)
 {
-    fprintf(stderr, "seawall: %s\n", e->msg);
+    text_print_to(stderr, "seawall: %s\n", e->msg);
     switch (e->code) {
     case ERR_CONFIG:
         return EXIT_USAGE;
@@ -159,7 +159,7 @@ atomic_bool *cli_catch_interrupts(void)
 
 void cli_tell_retry(const struct err *e)
 {
-    fprintf(stderr, "seawall: trying again: %s\n", e->msg);
+    text_print_to(stderr, "seawall: trying again: %s\n", e->msg);
 }
 
 const char *cli_plural(uint64_t count)
@@ -173,7 +173,7 @@ int cli_print_json(struct json *taken, struct err *e)
     json_free(taken);
     if (!text)
         return err_nomem(e, 0);
-    fputs(text, stdout);
+    text_put(stdout, text);
     free(text);
     return 0;
 }

@@ -47,14 +47,14 @@ static void print_options(const struct options *o)
     for (size_t i = 0; i < option_count; i++) {
         char value[32];
         option_format(o, &option_table[i], value);
-        printf("%s = %s\n", option_table[i].name, value);
+        text_print("%s = %s\n", option_table[i].name, value);
     }
 }
 
 /* `header`: "NAME:VALUE", percent-encoded or not. */
 static void print_header(const char *header)
 {
-    printf("# header = %.*s: not shown\n", (int)strcspn(header, ":&"), header);
+    text_print("# header = %.*s: not shown\n", (int)strcspn(header, ":&"), header);
 }
 
 /* Prints "key = URL" without the headers in its query. `n`: bytes of the URL to print, up to an '&' or the end. */
@@ -67,16 +67,29 @@ static void print_url(const char *key, const char *url, size_t n)
         if (strncmp(at + 1, HEADER, strlen(HEADER)) == 0)
             print_header(at + 1 + strlen(HEADER));
     }
-    printf("%s = %.*s", key, (int)(query ? query - url : end - url), url);
+    text_print("%s = %.*s", key, (int)(query ? query - url : end - url), url);
     for (const char *at = query; at && at < end; at += len) {
         len = 1 + strcspn(at + 1, "&");
         if (len > 1 && strncmp(at + 1, HEADER, strlen(HEADER)) != 0)
-            printf("%c%.*s", printed++ ? '&' : '?', (int)len - 1, at + 1);
+            text_print("%c%.*s", printed++ ? '&' : '?', (int)len - 1, at + 1);
     }
-    putchar('\n');
+    text_put(stdout, "\n");
 }
 
-/* Prints the parameters of a replica, one on a line. '%' and '&' are encoded in `text`, and are printed decoded. */
+/* Prints one parameter of `n` bytes, with a key of `key` bytes. '%' and '&' are encoded, and are printed decoded. */
+static void print_parameter(const char *text, size_t key, size_t n)
+{
+    char value[CONFIG_URL_MAX + 1];
+    size_t len = 0;
+    for (size_t i = key + 1; i < n && len < CONFIG_URL_MAX; i++) {
+        bool percent = strncmp(text + i, "%25", 3) == 0, ampersand = strncmp(text + i, "%26", 3) == 0;
+        value[len++] = percent ? '%' : ampersand ? '&' : text[i];
+        i += percent || ampersand ? 2 : 0;
+    }
+    text_print("%.*s = %.*s\n", (int)key, text, (int)len, value);
+}
+
+/* Prints the parameters of a replica, one on a line. */
 static void print_parameters(const char *text)
 {
     while (*text) {
@@ -84,13 +97,7 @@ static void print_parameters(const char *text)
         if (strncmp(text, HEADER, strlen(HEADER)) == 0) {
             print_header(text + strlen(HEADER));
         } else {
-            printf("%.*s = ", (int)key, text);
-            for (size_t i = key + 1; i < n; i++) {
-                bool percent = strncmp(text + i, "%25", 3) == 0, ampersand = strncmp(text + i, "%26", 3) == 0;
-                putchar(percent ? '%' : ampersand ? '&' : text[i]);
-                i += percent || ampersand ? 2 : 0;
-            }
-            putchar('\n');
+            print_parameter(text, key, n);
         }
         text += n + (text[n] == '&');
     }
@@ -101,24 +108,24 @@ static void print_replica(const struct config_replica *r)
     char shown[STORE_URL_MAX];
     struct err e;
     size_t more = r->parameters[0] ? strlen(r->parameters) + 1 : 0; /* bytes that config_read appended */
-    printf("\n[replica %s]\n", r->name);
+    text_print("\n[replica %s]\n", r->name);
     if (store_check(r->url, shown, &e) == 0)
-        printf("# known as %s\n", shown);
+        text_print("# known as %s\n", shown);
     print_url("url", r->url, strlen(r->url) - more);
     print_parameters(r->parameters);
 }
 
 static void print_config(const struct config *c)
 {
-    printf("[seawall]\n");
+    text_print("[seawall]\n");
     print_options(&c->options);
     for (size_t i = 0; i < c->db_count; i++) {
         const struct config_db *db = &c->dbs[i];
-        printf("\n[db %s]\n", db->path);
+        text_print("\n[db %s]\n", db->path);
         for (size_t k = 0; k < db->replica_count; k++) {
             const struct config_replica *named = config_replica_of(c, db->replicas[k]);
             if (named)
-                printf("replica = %s\n", named->name);
+                text_print("replica = %s\n", named->name);
             else
                 print_url("replica", db->replicas[k], strlen(db->replicas[k]));
         }

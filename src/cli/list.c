@@ -40,10 +40,10 @@ static const char *when(int64_t ms)
     return text[turn % 2];
 }
 
-/* What comes before the next element of a JSON list: each element has its own line. */
-static const char *comma(struct listing *l)
+/* Prints what comes before the next element of a JSON list: each element has its own line. */
+static void print_comma(struct listing *l)
 {
-    return l->printed++ ? ",\n    " : "\n    ";
+    text_put(stdout, l->printed++ ? ",\n    " : "\n    ");
 }
 
 /* True: stop printing. The disk is full, or the reader closed the pipe, as in `seawall list --points | head`. */
@@ -112,15 +112,16 @@ static void print_ranges(const struct listing *l)
     for (size_t i = 0; i < l->range_count; i++) {
         const struct point_range *r = &l->ranges[i];
         if (r->first_txid == r->last_txid)
-            printf("txid %" PRIu64 ", %s\n", r->last_txid, when(r->last_ms));
+            text_print("txid %" PRIu64 ", %s\n", r->last_txid, when(r->last_ms));
         else if (point_range_every(r))
-            printf("txid %" PRIu64 " to %" PRIu64 ", %s to %s, every transaction\n", r->first_txid, r->last_txid,
-                   when(r->first_ms), when(r->last_ms));
+            text_print("txid %" PRIu64 " to %" PRIu64 ", %s to %s, every transaction\n", r->first_txid, r->last_txid,
+                       when(r->first_ms), when(r->last_ms));
         else if (r->points == 1)
-            printf("txid %" PRIu64 " to %" PRIu64 " as one point, %s\n", r->first_txid, r->last_txid, when(r->last_ms));
+            text_print("txid %" PRIu64 " to %" PRIu64 " as one point, %s\n", r->first_txid, r->last_txid,
+                       when(r->last_ms));
         else
-            printf("txid %" PRIu64 " to %" PRIu64 " as %" PRIu64 " points, %s to %s\n", r->first_txid, r->last_txid,
-                   r->points, when(r->first_ms), when(r->last_ms));
+            text_print("txid %" PRIu64 " to %" PRIu64 " as %" PRIu64 " points, %s to %s\n", r->first_txid, r->last_txid,
+                       r->points, when(r->first_ms), when(r->last_ms));
     }
 }
 
@@ -130,11 +131,11 @@ static void print_bases(const struct inventory *v)
         const struct inventory_base *b = &v->bases[i];
         char bytes[32];
         units_format_size(b->bytes, bytes);
-        printf("base from txid %" PRIu64, b->start);
+        text_print("base from txid %" PRIu64, b->start);
         if (b->max)
-            printf(" to %" PRIu64, b->max);
-        printf(", %s, %s in %zu chunk%s, %s\n", when(b->time_ms), bytes, b->chunks, cli_plural(b->chunks),
-               state_word(b->state));
+            text_print(" to %" PRIu64, b->max);
+        text_print(", %s, %s in %zu chunk%s, %s\n", when(b->time_ms), bytes, b->chunks, cli_plural(b->chunks),
+                   state_word(b->state));
     }
 }
 
@@ -145,20 +146,20 @@ static void print_levels(const struct inventory *v)
         const struct inventory_level *l = &v->levels[level];
         units_format_size(l->bytes, bytes);
         if (l->objects)
-            printf("level %u: %" PRIu64 " object%s, %s, txid %" PRIu64 " to %" PRIu64 "\n", level, l->objects,
-                   cli_plural(l->objects), bytes, l->first_txid, l->last_txid);
+            text_print("level %u: %" PRIu64 " object%s, %s, txid %" PRIu64 " to %" PRIu64 "\n", level, l->objects,
+                       cli_plural(l->objects), bytes, l->first_txid, l->last_txid);
     }
     units_format_size(v->part_bytes, bytes);
     if (v->parts)
-        printf("parts of large segments: %" PRIu64 " object%s, %s\n", v->parts, cli_plural(v->parts), bytes);
+        text_print("parts of large segments: %" PRIu64 " object%s, %s\n", v->parts, cli_plural(v->parts), bytes);
 }
 
 static int print_point(void *context, const struct commit_record *r)
 {
     struct listing *l = context;
     if (l->printed++ == 0)
-        printf("%12s  %-24s  %10s\n", "txid", "time", "pages");
-    printf("%12" PRIu64 "  %-24s  %10" PRIu32 "\n", r->txid, when(r->time_ms), r->pages);
+        text_print("%12s  %-24s  %10s\n", "txid", "time", "pages");
+    text_print("%12" PRIu64 "  %-24s  %10" PRIu32 "\n", r->txid, when(r->time_ms), r->pages);
     return write_failed(context);
 }
 
@@ -173,10 +174,10 @@ static int print_object(void *context, const struct inventory_object *o)
     if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
         snprintf(level, sizeof level, "%u", o->level);
     if (l->printed++ == 0)
-        printf("%-8s  %5s  %17s  %-24s  %12s  %s\n", "kind", "level", "txids", "time", "bytes", "key");
+        text_print("%-8s  %5s  %17s  %-24s  %12s  %s\n", "kind", "level", "txids", "time", "bytes", "key");
     flag_words(o, "", flags);
-    printf("%-8s  %5s  %17s  %-24s  %12" PRIu64 "  %s%s%s\n", kind_word(o->kind), level, txids, when(o->time_ms),
-           o->size, o->key, *flags ? "  " : "", flags);
+    text_print("%-8s  %5s  %17s  %-24s  %12" PRIu64 "  %s%s%s\n", kind_word(o->kind), level, txids, when(o->time_ms),
+               o->size, o->key, *flags ? "  " : "", flags);
     return write_failed(context);
 }
 
@@ -196,8 +197,8 @@ static int print_text(struct listing *l, struct err *e)
     if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
         return -1;
     units_format_size(c->bytes, bytes);
-    printf("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, cli_plural(l->points), c->objects,
-           bytes);
+    text_print("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, cli_plural(l->points), c->objects,
+               bytes);
     return 0;
 }
 
@@ -205,74 +206,82 @@ static int print_text(struct listing *l, struct err *e)
 
 static void print_json_head(const struct listing *l)
 {
-    printf("{\n");
+    text_print("{\n");
     if (l->range_count) {
         const struct point_range *first = &l->ranges[0], *last = &l->ranges[l->range_count - 1];
-        printf("  \"first_txid\": %" PRIu64 ",\n  \"last_txid\": %" PRIu64 ",\n", first->first_point, last->last_txid);
-        printf("  \"first_time\": \"%s\",\n  \"last_time\": \"%s\",\n", when(first->first_ms), when(last->last_ms));
+        text_print("  \"first_txid\": %" PRIu64 ",\n  \"last_txid\": %" PRIu64 ",\n", first->first_point,
+                   last->last_txid);
+        text_print("  \"first_time\": \"%s\",\n  \"last_time\": \"%s\",\n", when(first->first_ms), when(last->last_ms));
     }
-    printf("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64, l->replica.catalog.objects, l->replica.catalog.bytes);
+    text_print("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64, l->replica.catalog.objects,
+               l->replica.catalog.bytes);
 }
 
 static void print_json_ranges(struct listing *l)
 {
     l->printed = 0;
-    printf(",\n  \"ranges\": [");
+    text_print(",\n  \"ranges\": [");
     for (size_t i = 0; i < l->range_count; i++) {
         const struct point_range *r = &l->ranges[i];
-        printf("%s{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64
-               ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
-               comma(l), r->first_txid, r->last_txid, when(r->first_ms), when(r->last_ms));
-        printf("\"every\": %s, \"count\": %" PRIu64 "}", point_range_every(r) ? "true" : "false", r->points);
+        print_comma(l);
+        text_print("{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64
+                   ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
+                   r->first_txid, r->last_txid, when(r->first_ms), when(r->last_ms));
+        text_print("\"every\": %s, \"count\": %" PRIu64 "}", point_range_every(r) ? "true" : "false", r->points);
     }
-    printf("\n  ]");
+    text_print("\n  ]");
 }
 
 static void print_json_inventory(struct listing *l)
 {
     const struct inventory *v = &l->inventory;
     l->printed = 0;
-    printf(",\n  \"bases\": [");
+    text_print(",\n  \"bases\": [");
     for (size_t i = 0; i < v->base_count; i++) {
         const struct inventory_base *b = &v->bases[i];
         char run[2 * UID_BYTES + 1];
         hex_encode(b->run.bytes, UID_BYTES, run);
-        printf("%s{\"start\": %" PRIu64 ", ", comma(l), b->start);
+        print_comma(l);
+        text_print("{\"start\": %" PRIu64 ", ", b->start);
         if (b->max)
-            printf("\"max\": %" PRIu64 ", ", b->max);
-        printf("\"run\": \"%s\", \"time\": \"%s\", \"chunks\": %zu, \"bytes\": %" PRIu64 ", \"state\": \"%s\"}", run,
-               when(b->time_ms), b->chunks, b->bytes, state_word(b->state));
+            text_print("\"max\": %" PRIu64 ", ", b->max);
+        text_print("\"run\": \"%s\", \"time\": \"%s\", \"chunks\": %zu, \"bytes\": %" PRIu64 ", \"state\": \"%s\"}",
+                   run, when(b->time_ms), b->chunks, b->bytes, state_word(b->state));
     }
     l->printed = 0;
-    printf("\n  ],\n  \"levels\": [");
+    text_print("\n  ],\n  \"levels\": [");
     for (unsigned level = 0; level < INVENTORY_LEVELS; level++)
-        if (v->levels[level].objects)
-            printf("%s{\"level\": %u, \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"first_txid\": %" PRIu64
-                   ", \"last_txid\": %" PRIu64 "}",
-                   comma(l), level, v->levels[level].objects, v->levels[level].bytes, v->levels[level].first_txid,
-                   v->levels[level].last_txid);
-    printf("\n  ],\n  \"parts\": {\"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", v->parts, v->part_bytes);
+        if (v->levels[level].objects) {
+            print_comma(l);
+            text_print("{\"level\": %u, \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"first_txid\": %" PRIu64
+                       ", \"last_txid\": %" PRIu64 "}",
+                       level, v->levels[level].objects, v->levels[level].bytes, v->levels[level].first_txid,
+                       v->levels[level].last_txid);
+        }
+    text_print("\n  ],\n  \"parts\": {\"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", v->parts, v->part_bytes);
 }
 
 static int print_json_point(void *context, const struct commit_record *r)
 {
-    printf("%s{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32 "}", comma(context), r->txid,
-           when(r->time_ms), r->pages);
+    print_comma(context);
+    text_print("{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32 "}", r->txid, when(r->time_ms),
+               r->pages);
     return write_failed(context);
 }
 
 static int print_json_object(void *context, const struct inventory_object *o)
 {
     char flags[160];
-    printf("%s{\"key\": \"%s\", \"kind\": \"%s\", ", comma(context), o->key, kind_word(o->kind));
+    print_comma(context);
+    text_print("{\"key\": \"%s\", \"kind\": \"%s\", ", o->key, kind_word(o->kind));
     if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
-        printf("\"level\": %u, ", o->level);
+        text_print("\"level\": %u, ", o->level);
     if (o->min)
-        printf("\"first_txid\": %" PRIu64 ", ", o->min);
+        text_print("\"first_txid\": %" PRIu64 ", ", o->min);
     if (o->max)
-        printf("\"last_txid\": %" PRIu64 ", ", o->max);
-    printf("\"time\": \"%s\", \"bytes\": %" PRIu64 ", \"flags\": [%s]}", when(o->time_ms), o->size,
-           flag_words(o, "\"", flags));
+        text_print("\"last_txid\": %" PRIu64 ", ", o->max);
+    text_print("\"time\": \"%s\", \"bytes\": %" PRIu64 ", \"flags\": [%s]}", when(o->time_ms), o->size,
+               flag_words(o, "\"", flags));
     return write_failed(context);
 }
 
@@ -283,16 +292,16 @@ static int print_json(struct listing *l, struct err *e)
     print_json_inventory(l);
     l->printed = 0;
     if (l->show & SHOW_SEGMENTS) {
-        printf(",\n  \"segments\": [");
+        text_print(",\n  \"segments\": [");
         if (inventory_objects(&l->inventory, print_json_object, l, e))
             return -1;
-        printf("\n  ]");
+        text_print("\n  ]");
     }
     l->printed = 0;
-    printf(",\n  \"points\": [");
+    text_print(",\n  \"points\": [");
     if (points_each(&l->replica.catalog, print_json_point, l, e))
         return -1;
-    printf("\n  ]\n}\n");
+    text_print("\n  ]\n}\n");
     return 0;
 }
 

@@ -22,6 +22,6 @@ int main(int argc, char **argv)
     const struct command *c = command_find(name);
     if (c)
         return c->run(argc - 2, argv + 2);
-    fprintf(stderr, "seawall: unknown command '%s'\n  HINT: 'seawall help' lists the commands\n", name);
+    text_print_to(stderr, "seawall: unknown command '%s'\n  HINT: 'seawall help' lists the commands\n", name);
     return EXIT_USAGE;
 }

@@ -1,6 +1,9 @@
 /* cli/metrics.c - one table of metrics: name, type, help, and the key of the status that has the value. */
 #include "cli/metrics.h"
 
+#include "base/path.h"
+#include "base/text.h"
+
 #include "base/when.h"
 
 #include <inttypes.h>
@@ -82,41 +85,48 @@ static const char *const request_kinds[] = {"put", "get", "head", "list", "delet
 
 /* ---- parts of a line */
 
+#define LABEL_MAX ((size_t)4 * PATH_TEXT_MAX) /* each byte of a path as \xNN */
+
 static void print_label(FILE *out, const char *name, const char *value)
 {
-    fprintf(out, "%s=\"", name);
-    for (const char *p = value ? value : ""; *p; p++) {
-        if (*p == '\n')
-            fputs("\\n", out);
-        else if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
-        else
-            fputc(*p, out);
+    char text[LABEL_MAX], quoted[2 * LABEL_MAX];
+    text_print_to(out, "%s=\"", name);
+    for (const char *line = value ? value : ""; *line;) {
+        size_t n = strcspn(line, "\n"), at = 0;
+        text_format(text, sizeof text, "%.*s", (int)n, line);
+        for (const char *p = text; *p; p++) {
+            if (*p == '"' || *p == '\\')
+                quoted[at++] = '\\';
+            quoted[at++] = *p;
+        }
+        quoted[at] = 0;
+        text_print_to(out, "%s%s", quoted, line[n] ? "\\n" : "");
+        line += n + (line[n] != 0);
     }
-    fputc('"', out);
+    text_put(out, "\"");
 }
 
 /* `replica`: NULL for a metric of the database. `extra`: the name of one more label with this `value`, or NULL. */
 static void print_labels(FILE *out, const struct json *db, const struct json *replica, const char *extra,
                          const char *value)
 {
-    fputc('{', out);
+    text_put(out, "{");
     print_label(out, "database", json_get_text(db, "database"));
     if (replica) {
-        fputc(',', out);
+        text_put(out, ",");
         print_label(out, "replica", json_get_text(replica, "url"));
     }
     if (extra) {
-        fputc(',', out);
+        text_put(out, ",");
         print_label(out, extra, value);
     }
-    fputs("} ", out);
+    text_put(out, "} ");
 }
 
 static void print_thousandths(FILE *out, int64_t v, int digits)
 {
     int64_t unit = digits == 3 ? 1000 : 1000000;
-    fprintf(out, "%" PRId64 ".%0*" PRId64, v / unit, digits, v % unit);
+    text_print_to(out, "%" PRId64 ".%0*" PRId64, v / unit, digits, v % unit);
 }
 
 /* False: the status does not have the value. */
@@ -146,20 +156,20 @@ static void print_sample(FILE *out, const struct metric *m, const struct json *d
     int64_t n = 0;
     if (!number_of(m, m->object ? json_get(j, m->object) : j, &n))
         return;
-    fputs(m->name, out);
+    text_put(out, m->name);
     print_labels(out, db, replica, NULL, NULL);
     if (m->kind == MS || m->kind == MOMENT)
         print_thousandths(out, n, 3);
     else if (m->kind == US)
         print_thousandths(out, n, 6);
     else
-        fprintf(out, "%" PRId64, n);
-    fputc('\n', out);
+        text_print_to(out, "%" PRId64, n);
+    text_put(out, "\n");
 }
 
 static void print_head(FILE *out, const char *name, const char *type, const char *help)
 {
-    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    text_print_to(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 /* ---- metrics with labels of their own */
@@ -169,9 +179,9 @@ static void print_up(FILE *out, const struct json *databases)
     print_head(out, "seawall_up", "gauge", "1 if a daemon runs on the database and answers.");
     for (size_t i = 0; i < json_count(databases); i++) {
         const struct json *db = json_at(databases, i);
-        fputs("seawall_up", out);
+        text_put(out, "seawall_up");
         print_labels(out, db, NULL, NULL, NULL);
-        fprintf(out, "%d\n", json_get_flag(db, "running"));
+        text_print_to(out, "%d\n", json_get_flag(db, "running"));
     }
 }
 
@@ -183,9 +193,9 @@ static void print_info(FILE *out, const struct json *databases)
         const char *version = json_get_text(db, "version");
         if (!version)
             continue;
-        fputs("seawall_info", out);
+        text_put(out, "seawall_info");
         print_labels(out, db, NULL, "version", version);
-        fputs("1\n", out);
+        text_put(out, "1\n");
     }
 }
 
@@ -193,9 +203,9 @@ static void print_states_of(FILE *out, const char *name, const struct json *db, 
 {
     const char *state = json_get_text(replica ? replica : db, "state");
     for (const char *const *s = replica ? replica_states : database_states; state && *s; s++) {
-        fputs(name, out);
+        text_put(out, name);
         print_labels(out, db, replica, "state", *s);
-        fprintf(out, "%d\n", strcmp(*s, state) == 0);
+        text_print_to(out, "%d\n", strcmp(*s, state) == 0);
     }
 }
 
@@ -218,9 +228,9 @@ static void print_requests_of(FILE *out, const struct json *db, const struct jso
     for (const char *const *kind = request_kinds; *kind; kind++) {
         if (!json_get_number(json_get(replica, "requests"), *kind, &n))
             continue;
-        fputs("seawall_replica_requests_total", out);
+        text_put(out, "seawall_replica_requests_total");
         print_labels(out, db, replica, "kind", *kind);
-        fprintf(out, "%" PRId64 "\n", n);
+        text_print_to(out, "%" PRId64 "\n", n);
     }
 }
 

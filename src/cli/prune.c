@@ -78,8 +78,8 @@ static void print_verdicts(const struct retention_plan *p)
         char key[NAME_MAX_BYTES], bytes[32];
         key_of(&p->verdicts[i], key);
         units_format_size(p->verdicts[i].size, bytes);
-        printf("%-6s  %-59s %9s  %s\n", p->verdicts[i].goes ? "delete" : "keep", key, bytes,
-               retention_reason_text(p->verdicts[i].reason));
+        text_print("%-6s  %-59s %9s  %s\n", p->verdicts[i].goes ? "delete" : "keep", key, bytes,
+                   retention_reason_text(p->verdicts[i].reason));
     }
 }
 
@@ -87,7 +87,7 @@ static void print_amount(const char *before, uint64_t objects, uint64_t bytes)
 {
     char text[32];
     units_format_size(bytes, text);
-    printf("%s%" PRIu64 " object%s, %s", before, objects, cli_plural(objects), text);
+    text_print("%s%" PRIu64 " object%s, %s", before, objects, cli_plural(objects), text);
 }
 
 static void print_summary(const struct request *r, const struct outcome *o)
@@ -97,7 +97,7 @@ static void print_summary(const struct request *r, const struct outcome *o)
     else
         print_amount("deleted ", o->deleted.objects, o->deleted.bytes);
     print_amount("; kept ", o->plan.keep_count, o->plan.keep_bytes);
-    printf("\n");
+    text_print("\n");
 }
 
 static struct json *amount_json(uint64_t objects, uint64_t bytes)

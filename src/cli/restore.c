@@ -42,7 +42,7 @@ static void draw_bar(void *context, uint64_t done, uint64_t total)
     line[BAR_WIDTH] = 0;
     units_format_size(per_second, rate);
     uint64_t left = per_second ? (total - done) / per_second : 0;
-    fprintf(stderr, "\r[%s] %3" PRIu64 " %%  %s/s  %" PRIu64 " s left   ", line, done * 100 / total, rate, left);
+    text_print_to(stderr, "\r[%s] %3" PRIu64 " %%  %s/s  %" PRIu64 " s left   ", line, done * 100 / total, rate, left);
     b->shown = true;
 }
 
@@ -52,11 +52,11 @@ static void print_whole(const struct restore_options *o, const struct restore_re
     clock_format(r->record.time_ms, when);
     units_format_size((uint64_t)r->record.pages * r->page_size, size);
     units_format_size(r->bytes, fetched);
-    printf("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu object%s of %s\n",
-           o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages,
-           r->objects, cli_plural(r->objects), fetched);
+    text_print("%s txid %" PRIu64 " of %s: %s in %u pages, from %zu object%s of %s\n",
+               o->flags & RESTORE_DRY_RUN ? "would restore" : "restored", r->record.txid, when, size, r->record.pages,
+               r->objects, cli_plural(r->objects), fetched);
     if (r->not_delta[0])
-        printf("restored whole, not in place: %s\n", r->not_delta);
+        text_print("restored whole, not in place: %s\n", r->not_delta);
 }
 
 static void print_delta(const struct restore_options *o, const struct restore_result *r)
@@ -68,15 +68,15 @@ static void print_delta(const struct restore_options *o, const struct restore_re
     units_format_size((uint64_t)d->rewritten * r->page_size, written);
     units_format_size(d->fetched, fetched);
     if (o->flags & RESTORE_DRY_RUN)
-        printf("would restore txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place\n",
-               r->record.txid, when, size, r->record.pages, d->rewritten, written);
+        text_print("would restore txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place\n",
+                   r->record.txid, when, size, r->record.pages, d->rewritten, written);
     else
-        printf("restored txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place, fetched %s\n",
-               r->record.txid, when, size, r->record.pages, d->rewritten, written, fetched);
-    printf("unchanged pages: %s\n", d->by_state_file ? "as the state file says" : "all were read and compared");
+        text_print("restored txid %" PRIu64 " of %s: %s in %u pages, %u of them (%s) rewritten in place, fetched %s\n",
+                   r->record.txid, when, size, r->record.pages, d->rewritten, written, fetched);
+    text_print("unchanged pages: %s\n", d->by_state_file ? "as the state file says" : "all were read and compared");
     if (d->unsettled)
-        printf("not counted: transactions in the -wal or -journal of '%s', which SQLite would complete first\n",
-               o->path);
+        text_print("not counted: transactions in the -wal or -journal of '%s', which SQLite would complete first\n",
+                   o->path);
 }
 
 static void print_restored(const struct restore_options *o, const struct restore_result *r)
@@ -88,41 +88,41 @@ static void print_restored(const struct restore_options *o, const struct restore
         print_whole(o, r);
     if ((o->flags & RESTORE_BY_TIME) && o->time_ms != r->record.time_ms) {
         clock_format(o->time_ms, when);
-        printf("that is the newest restore point not after %s\n", when);
+        text_print("that is the newest restore point not after %s\n", when);
     }
     if (o->txid == POINT_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
-        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
-               r->newest_txid);
+        text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
+                   r->newest_txid);
     if (r->undo && !(o->flags & RESTORE_DRY_RUN))
-        printf("the old state is kept: 'seawall restore --undo -o %s' puts it back\n", o->path);
+        text_print("the old state is kept: 'seawall restore --undo -o %s' puts it back\n", o->path);
 }
 
 static void print_undone(const struct undo_options *o, const struct undo_result *r)
 {
     char size[32], undone[64] = "", now[64] = "";
     if (r->whole) {
-        printf("undid the restore: the database that was replaced is back at '%s'\n", o->path);
+        text_print("undid the restore: the database that was replaced is back at '%s'\n", o->path);
     } else {
         units_format_size((uint64_t)r->pages * r->page_size, size);
         if (r->txid_undone)
             snprintf(undone, sizeof undone, " of txid %" PRIu64, r->txid_undone);
         if (r->txid)
             snprintf(now, sizeof now, ", as of txid %" PRIu64, r->txid);
-        printf("undid the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten,
-               now);
+        text_print("undid the restore%s: %s in %u pages, %u of them put back%s\n", undone, size, r->pages, r->rewritten,
+                   now);
     }
     if (o->flags & UNDO_KEEP)
-        printf("the other state is kept: the same command undoes this\n");
+        text_print("the other state is kept: the same command undoes this\n");
 }
 
 static int print_result(const struct restore_options *o, const struct restore_result *r)
 {
     switch (r->outcome) {
     case RESTORE_NOTHING_TO_DO:
-        printf("nothing to do: '%s' exists already\n", o->path);
+        text_print("nothing to do: '%s' exists already\n", o->path);
         return EXIT_NOTHING_TO_DO;
     case RESTORE_NO_REPLICA:
-        printf("nothing restored, there is no replica: %s\n", r->no_replica);
+        text_print("nothing restored, there is no replica: %s\n", r->no_replica);
         return EXIT_NO_REPLICA;
     case RESTORE_DONE:
         break;
@@ -202,7 +202,7 @@ static int undo(const struct restore_options *o, const struct bar *bar)
                     (o->flags & RESTORE_INTEGRITY_CHECK ? UNDO_INTEGRITY_CHECK : 0u);
     int rc = undo_run(&options, &result, &e);
     if (bar->shown)
-        fputc('\n', stderr);
+        text_put(stderr, "\n");
     if (rc)
         return cli_fail(&e);
     print_undone(&options, &result);
@@ -221,7 +221,7 @@ static int restore(struct request *r, const struct bar *bar)
         rc = restore_run(&r->options, &result, &e);
     config_free(config);
     if (bar->shown)
-        fputc('\n', stderr);
+        text_put(stderr, "\n");
     return rc ? cli_fail(&e) : print_result(&r->options, &result);
 }
 

@@ -47,11 +47,11 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
         snprintf(where, sizeof where, "%zu replica%s", s->replicas, cli_plural(s->replicas));
     units_format_size(s->bytes, bytes);
     if (s->objects == 0)
-        printf("%s: nothing changed since txid %" PRIu64 ", durable in %s, %.1f s\n", db_path, s->txid, where,
-               (double)ms / 1e3);
+        text_print("%s: nothing changed since txid %" PRIu64 ", durable in %s, %.1f s\n", db_path, s->txid, where,
+                   (double)ms / 1e3);
     else
-        printf("%s: txid %" PRIu64 " is durable in %s, %" PRIu64 " object%s of %s, %.1f s\n", db_path, s->txid, where,
-               s->objects, cli_plural(s->objects), bytes, (double)ms / 1e3);
+        text_print("%s: txid %" PRIu64 " is durable in %s, %" PRIu64 " object%s of %s, %.1f s\n", db_path, s->txid,
+                   where, s->objects, cli_plural(s->objects), bytes, (double)ms / 1e3);
     fflush(stdout);
 }
 
@@ -119,8 +119,8 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
         err_set(e, ERR_CONFLICT, 0,
                 "a replica of the daemon that runs belongs to another writer; the others are durable");
     else
-        printf("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path,
-               txid, r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
+        text_print("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path,
+                   txid, r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
     fflush(stdout);
     json_free(answer);
     return rc;

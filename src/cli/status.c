@@ -38,7 +38,7 @@ static int ask(struct outcome *o, const char *db, struct err *e)
         return -1;
     } else {
         o->code = e->code;
-        fprintf(stderr, "seawall: %s\n", e->msg);
+        text_print_to(stderr, "seawall: %s\n", e->msg);
         answer = json_object_new();
         json_set_text(answer, "database", realpath(db, real) ? real : db); /* as a daemon writes it */
         json_set_flag(answer, "running", false);
@@ -76,15 +76,13 @@ static const char *text(const struct json *j, const char *key)
     return t ? t : "";
 }
 
-/* Prints a text of several lines. The first line is indented by the caller. */
-static void print_indented(const char *t)
+/* Prints a message. Its first line is indented by the caller, its hint here. */
+static void print_message(const char *t)
 {
-    for (; *t; t++) {
-        putchar(*t);
-        if (*t == '\n')
-            fputs("    ", stdout);
-    }
-    putchar('\n');
+    const char *hint = strstr(t, TEXT_HINT);
+    text_print("%.*s\n", (int)(hint ? hint - t : (ptrdiff_t)strlen(t)), t);
+    if (hint)
+        text_print("      HINT: %s\n", hint + strlen(TEXT_HINT));
 }
 
 static void print_proof(const struct json *replica)
@@ -92,16 +90,16 @@ static void print_proof(const struct json *replica)
     const struct json *v = json_get(replica, "verification"), *proven = json_get(replica, "proven_restore");
     const char *running = json_get_flag(v, "running") ? "; one is under way" : "";
     if (!json_get_text(v, "time"))
-        printf("    not verified yet%s\n", running);
+        text_print("    not verified yet%s\n", running);
     else if (json_get_flag(v, "ok"))
-        printf("    verified %s: ok%s\n", text(v, "time"), running);
+        text_print("    verified %s: ok%s\n", text(v, "time"), running);
     else
-        printf("    VERIFICATION of %s found %" PRId64 " problem%s: %s%s\n", text(v, "time"), number(v, "problems"),
-               cli_plural((uint64_t)number(v, "problems")), text(v, "problem"), running);
+        text_print("    VERIFICATION of %s found %" PRId64 " problem%s: %s%s\n", text(v, "time"), number(v, "problems"),
+                   cli_plural((uint64_t)number(v, "problems")), text(v, "problem"), running);
     if (json_get_text(v, "error"))
-        printf("    could not be verified since: %s\n", text(v, "error"));
+        text_print("    could not be verified since: %s\n", text(v, "error"));
     if (proven)
-        printf("    last proven restore: txid %" PRId64 ", %s\n", number(proven, "txid"), text(proven, "time"));
+        text_print("    last proven restore: txid %" PRId64 ", %s\n", number(proven, "txid"), text(proven, "time"));
 }
 
 static void print_replica(const struct json *r)
@@ -109,20 +107,20 @@ static void print_replica(const struct json *r)
     const char *state = text(r, "state");
     char age[32];
     format_age(number(r, "lag_ms"), age);
-    printf("  %s: ", text(r, "url"));
+    text_print("  %s: ", text(r, "url"));
     if (strcmp(state, "attached") != 0)
-        printf("%s, ", strcmp(state, "conflict") == 0 ? "CONFLICT" : state);
-    printf("durable at txid %" PRId64, number(r, "durable_txid"));
+        text_print("%s, ", strcmp(state, "conflict") == 0 ? "CONFLICT" : state);
+    text_print("durable at txid %" PRId64, number(r, "durable_txid"));
     if (number(r, "lag_transactions") > 0)
-        printf(", %" PRId64 " behind, for %s", number(r, "lag_transactions"), age);
-    printf("%s\n", strcmp(text(r, "fencing"), "weak") == 0 ? "; PUT is not exclusive" : "");
+        text_print(", %" PRId64 " behind, for %s", number(r, "lag_transactions"), age);
+    text_print("%s\n", strcmp(text(r, "fencing"), "weak") == 0 ? "; PUT is not exclusive" : "");
     if (json_get_text(r, "error")) {
-        printf("    failing since %s: ", text(r, "error_since"));
-        print_indented(text(r, "error"));
+        text_print("    failing since %s: ", text(r, "error_since"));
+        print_message(text(r, "error"));
     }
     if (json_get_text(r, "retention_error")) {
-        printf("    RETENTION fails: ");
-        print_indented(text(r, "retention_error"));
+        text_print("    RETENTION fails: ");
+        print_message(text(r, "retention_error"));
     }
     print_proof(r);
 }
@@ -135,15 +133,15 @@ static void print_text(const struct json *databases)
         if (!json_get_flag(db, "running"))
             continue; /* ask() has printed why */
         units_format_size((uint64_t)number(db, "wal_bytes"), bytes);
-        printf("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
-               json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
+        text_print("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
+                   json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
         if (json_get_text(db, "captured_time"))
-            printf(" of %s", text(db, "captured_time"));
-        printf("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"),
-               number(db, "pid"), text(db, "started"));
+            text_print(" of %s", text(db, "captured_time"));
+        text_print("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"),
+                   number(db, "pid"), text(db, "started"));
         if (json_get_text(db, "error")) {
-            fputs("    ", stdout);
-            print_indented(text(db, "error"));
+            text_put(stdout, "    ");
+            print_message(text(db, "error"));
         }
         for (size_t k = 0; k < json_count(replicas); k++)
             print_replica(json_at(replicas, k));

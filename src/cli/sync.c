@@ -47,7 +47,7 @@ static int sync_database(const struct request *r, const char *db, struct err *e)
                 txid);
         rc = err_hint(e, "'seawall status' shows which one");
     } else {
-        printf("durable at txid %" PRId64 "\n", txid);
+        text_print("durable at txid %" PRId64 "\n", txid);
     }
     json_free(answer);
     return rc;

@@ -71,7 +71,7 @@ static int try_restore(const struct request *r, struct outcome *o, struct err *e
     }
     int rc = restore_into(&folder, r, o, e);
     if (folder_remove_temporary(&folder, &removal))
-        fprintf(stderr, "seawall: %s\n", removal.msg);
+        text_print_to(stderr, "seawall: %s\n", removal.msg);
     o->restored = rc == 0;
     if (rc == 0)
         return 0;
@@ -97,14 +97,14 @@ static void print_problems(const struct outcome *o)
     for (size_t i = 0; i < v->problem_count; i++) {
         const struct verify_problem *p = &v->problems[i];
         bool again = i + 1 < v->problem_count && v->problems[i + 1].hint == p->hint;
-        printf("%s: %s\n", p->object, p->text);
+        text_print("%s: %s\n", p->object, p->text);
         if (p->hint && !again) /* neighbours can share a hint: print it once */
-            printf("  HINT: %s\n", p->hint);
+            text_print("  HINT: %s\n", p->hint);
     }
     if (v->problem_total > v->problem_count)
-        printf("... and %" PRIu64 " more\n", v->problem_total - v->problem_count);
+        text_print("... and %" PRIu64 " more\n", v->problem_total - v->problem_count);
     if (o->restore_problem[0])
-        printf("restore: %s\n", o->restore_problem);
+        text_print("restore: %s\n", o->restore_problem);
 }
 
 static void print_text(const struct request *r, const struct outcome *o)
@@ -112,33 +112,33 @@ static void print_text(const struct request *r, const struct outcome *o)
     const struct verify_result *v = &o->found;
     char bytes[32], when[CLOCK_TEXT_MAX];
     units_format_size(v->bytes, bytes);
-    printf("checked %" PRIu64 " object%s, %s, %s", v->objects, cli_plural(v->objects), bytes,
-           r->full ? "whole" : "by their ends; --full reads them whole");
+    text_print("checked %" PRIu64 " object%s, %s, %s", v->objects, cli_plural(v->objects), bytes,
+               r->full ? "whole" : "by their ends; --full reads them whole");
     if (r->full)
-        printf(", and %" PRIu64 " database checksum%s", v->states, cli_plural(v->states));
-    printf("\n");
+        text_print(", and %" PRIu64 " database checksum%s", v->states, cli_plural(v->states));
+    text_print("\n");
     print_problems(o);
     if (v->orphans > 0) {
         char orphaned[32];
         units_format_size(v->orphan_bytes, orphaned);
-        printf("%" PRIu64 " object%s, %s, that %s\n", v->orphans, cli_plural(v->orphans), orphaned,
-               problems_of(o) ? "no sound object refers to" : "no restore point needs");
+        text_print("%" PRIu64 " object%s, %s, that %s\n", v->orphans, cli_plural(v->orphans), orphaned,
+                   problems_of(o) ? "no sound object refers to" : "no restore point needs");
     }
     if (v->foreign > 0)
-        printf("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, cli_plural(v->foreign),
-               v->foreign == 1 ? "is" : "are");
+        text_print("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, cli_plural(v->foreign),
+                   v->foreign == 1 ? "is" : "are");
     if (v->points > 0 && v->head > v->newest.txid && v->problem_total == 0)
-        printf("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
-               v->head);
+        text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
+                   v->head);
     if (o->restored)
-        printf("restored txid %" PRIu64 ", and SQLite's integrity check found nothing\n", o->restore.record.txid);
+        text_print("restored txid %" PRIu64 ", and SQLite's integrity check found nothing\n", o->restore.record.txid);
     if (problems_of(o) > 0) {
-        printf("%" PRIu64 " problem%s\n", problems_of(o), cli_plural(problems_of(o)));
+        text_print("%" PRIu64 " problem%s\n", problems_of(o), cli_plural(problems_of(o)));
         return;
     }
     clock_format(v->newest.time_ms, when);
-    printf("ok: %" PRIu64 " restore point%s, newest txid %" PRIu64 " of %s, %" PRIu64 " object%s, %s\n", v->points,
-           cli_plural(v->points), v->newest.txid, when, v->objects, cli_plural(v->objects), bytes);
+    text_print("ok: %" PRIu64 " restore point%s, newest txid %" PRIu64 " of %s, %" PRIu64 " object%s, %s\n", v->points,
+               cli_plural(v->points), v->newest.txid, when, v->objects, cli_plural(v->objects), bytes);
 }
 
 /* ---- as JSON */

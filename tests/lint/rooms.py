@@ -7,6 +7,7 @@ It fails on
   - a third-party header outside the rooms that may open it;
   - a banned call;
   - a call that opens, makes, renames or removes a file by its path outside the files of BY_PATH: base/folder.h says why.
+  - output that does not go through base/text.h or base/log.h, which escape what comes from outside.
 
 Exits 1 and names each line that breaks a rule."""
 import collections
@@ -66,6 +67,13 @@ BY_PATH = {  # file: what it opens
     "daemon/scheduler.c": "the database, to look at its first bytes",
     "storage/file.c": "objects in the folder of a replica",
     "restore/target.c": "names in a folder that base/folder.c has opened",
+}
+PRINTING = re.compile(r"\b(v?printf|v?fprintf|v?dprintf|f?puts|f?putc|putchar|perror|psignal|fwrite)(_unlocked)?\s*\(|\bwrite\(STD")
+MAY_PRINT = {
+    "base/text.c": "it is what escapes",
+    "base/log.c": "one write() for each line",
+    "cli/help.c": "prints texts of the program alone",
+    "cli/completion.c": "prints texts of the program alone",
 }
 INCLUDE = re.compile(r'\s*#\s*include\s+[<"]([^>"]+)[>"]')
 
@@ -135,6 +143,17 @@ def calls_by_path():
         yield f"tests/lint/rooms.py: {where} may open files by path, and opens none"
 
 
+def printing():
+    """Only calls: snprintf fills a buffer, which text.h escapes when it is printed."""
+    for path in sources():
+        if str(path.relative_to(SOURCE)) in MAY_PRINT:
+            continue
+        for number, line in lines_of(path):
+            found = PRINTING.search(line)
+            if found and not line.lstrip().startswith(("*", "/*")):
+                yield f"{path.relative_to(ROOT)}:{number}: {found.group(0)}...): print with base/text.h, which escapes what comes from outside"
+
+
 def files_and_includes():
     """{room/stem: set of room/stem that it includes}"""
     graph = collections.defaultdict(set)
@@ -164,7 +183,7 @@ def circles():
 
 
 def main():
-    found = [problem for rule in (arrows, circles, libraries, banned_calls, calls_by_path) for problem in rule()]
+    found = [problem for rule in (arrows, circles, libraries, banned_calls, calls_by_path, printing) for problem in rule()]
     for problem in found:
         print(problem)
     print(f"lint: rooms and arrows: {len(found)} problems")

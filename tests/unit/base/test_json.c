@@ -111,6 +111,25 @@ static void a_line_has_its_newline_at_the_end_only(void **state)
     free(text);
 }
 
+static void characters_that_a_terminal_obeys_are_escaped_and_come_back(void **state)
+{
+    static const char hostile[] = "\033[31m\177\302\233\342\200\256\363\240\201\201 gr\303\274n \360\237\220\213\\\"\n";
+    struct err e;
+    struct json *j = json_object_new(), *read = NULL;
+    (void)state;
+    json_set_text(j, hostile, hostile);
+    char *text = json_print_line(j);
+    assert_non_null(text);
+    assert_string_equal(
+        text, "{\"\\u001B[31m\\u007F\\u009B\\u202E\\uDB40\\uDC41 gr\303\274n \360\237\220\213\\\\\\\"\\n\":"
+              "\"\\u001B[31m\\u007F\\u009B\\u202E\\uDB40\\uDC41 gr\303\274n \360\237\220\213\\\\\\\"\\n\"}\n");
+    assert_ok(parse(text, &read, &e), &e);
+    assert_string_equal(json_get_text(read, hostile), hostile);
+    json_free(read);
+    json_free(j);
+    free(text);
+}
+
 static void what_is_inside_is_reached_and_what_is_not_there_is_harmless(void **state)
 {
     struct err e;
@@ -173,6 +192,7 @@ int main(void)
         UNIT(deep_nesting_is_an_error_and_no_crash),
         UNIT(text_that_is_no_utf8_is_repaired_and_not_lost),
         UNIT(a_line_has_its_newline_at_the_end_only),
+        UNIT(characters_that_a_terminal_obeys_are_escaped_and_come_back),
         UNIT(what_is_inside_is_reached_and_what_is_not_there_is_harmless),
         UNIT(a_document_that_could_not_be_built_prints_as_null),
         UNIT(out_of_memory_a_value_is_left_out_and_printing_fails),

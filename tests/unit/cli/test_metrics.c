@@ -61,6 +61,14 @@ static void what_would_end_a_label_is_escaped(void **state)
     free(text);
 }
 
+static void what_a_terminal_obeys_is_escaped_in_a_label(void **state)
+{
+    char *text = printed("{\"databases\":[{\"database\":\"/\\u001b[31m\\u009b\\n.db\",\"running\":false}]}");
+    (void)state;
+    has_line(text, "seawall_up{database=\"/\\\\x1b[31m\\\\u009b\\n.db\"} 0");
+    free(text);
+}
+
 static void one_that_does_not_run_is_told_as_down_and_nothing_else(void **state)
 {
     char *text = printed("{\"databases\":[{\"database\":\"/a.db\",\"running\":false,\"error\":\"no daemon\"}]}");
@@ -104,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(each_value_has_the_labels_of_its_database_and_replica),
         UNIT(what_would_end_a_label_is_escaped),
+        UNIT(what_a_terminal_obeys_is_escaped_in_a_label),
         UNIT(one_that_does_not_run_is_told_as_down_and_nothing_else),
         UNIT(a_family_stands_together),
     };

@@ -1,0 +1,103 @@
+"""Text from outside reaches a terminal or a log only with its control characters escaped: it commands no terminal, and forges no line.
+
+Outside are paths, URLs and configurations; names in a replica; codes and messages of a server."""
+import json
+import os
+import re
+
+import pytest
+
+from seawall import DONE, seawall, told, url_of
+
+HOSTILE = "\x1b[31m\x9b2J\u202e\r\nERROR forged\n  line\x7f"   # \x9b: CSI as one character, which XML can hold too
+PLAIN = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffd]*")
+FORGED = re.compile(r"^(ERROR forged|\s*line)", re.M)
+
+
+def assert_plain(output):
+    """`output`: bytes, or text of the log."""
+    text = output.decode() if isinstance(output, bytes) else output
+    assert PLAIN.fullmatch(text), repr(text)
+    assert not FORGED.search(text), text
+
+
+def refused(*arguments, shows=r"\\x1b\[31m", **more):
+    result = seawall(*arguments, **more)
+    assert result.returncode != DONE, told(result)
+    assert_plain(result.stdout)
+    assert_plain(result.stderr)
+    assert re.search(shows, (result.stdout + result.stderr).decode()), told(result)
+    return result
+
+
+def test_paths_and_words_of_the_command_line_are_escaped(stage):
+    path = stage.folder / HOSTILE
+    for arguments in (("list", path), ("verify", path), ("restore", "-o", path, path), ("status", path), ("sync", path),
+                      ("prune", path), ("list", f"file://{path}"), ("list", f"s3://bucket/x?{HOSTILE}=1"), ("config", "-c", path),
+                      (HOSTILE,), ("list", f"--{HOSTILE}"), ("help", HOSTILE), ("replicate", stage.db, f"{HOSTILE}://x/y"),
+                      ("restore", "--txid", HOSTILE, path), ("restore", "--time", HOSTILE, path), ("list", path, HOSTILE)):
+        refused(*arguments)
+
+
+def test_bytes_that_are_not_utf8_are_escaped(stage):
+    refused("list", os.fsencode(stage.folder) + b"/\x9b31m\xff", shows=r"\\x9b31m\\xff")
+
+
+def test_values_of_a_configuration_are_escaped(stage):
+    path = stage.folder / "seawall.conf"
+    for text in (f"[db {stage.db}]\nreplica = \x1b[31mnowhere\n", "[replica \x1b[31mx]\n", "[seawall]\n\x1b[31mx = 1\n",
+                 "[seawall]\nlock-at = \x1b[31m\n", "[\x1b[31m]\n", f"[db {stage.db}\x1b[31m]\n[db {stage.db}\x1b[31m]\n"):
+        path.write_text(text)
+        result = seawall("config", "-c", path)
+        assert_plain(result.stdout)
+        assert_plain(result.stderr)
+        assert "\\x1b[31m" in (result.stdout + result.stderr).decode(), told(result)
+
+
+def test_names_of_a_folder_are_escaped_in_lists_and_messages(stage):
+    stage.replica = stage.folder / HOSTILE
+    stage.prepare()
+    assert stage.replicate("--once", live=False).wait() == DONE
+    (stage.replica / HOSTILE).write_bytes(b"x")
+    (stage.replica / "0" / HOSTILE).mkdir()
+    (stage.replica / "0" / "0000000000000001").write_bytes(b"damaged" * 100)
+    for arguments in (("list",), ("list", "--segments"), ("list", "--json", "--segments"), ("verify",), ("verify", "--full", "--json"),
+                      ("prune", "--dry-run"), ("restore", "-o", stage.folder / "out.db"), ("restore", "--dry-run")):
+        result = seawall(*arguments, url_of(stage.replica))
+        assert result.stdout or result.stderr
+        assert_plain(result.stdout)
+        assert_plain(result.stderr)
+
+
+def test_what_a_server_says_is_escaped_in_a_message(stage, server, s3):
+    stage.prepare()
+    assert stage.replicate("--once", live=False).wait() == DONE
+    for name in ("access-denied", "no-such-bucket"):
+        with server.fault(name, code=f"Code{HOSTILE}".replace("\x1b", "")):   # XML can't hold an escape character
+            refused("list", s3.url(), shows=r"Code\[31m\\u009b2J\\u202e\\x0")
+
+
+@pytest.mark.busy_at_the_end("its replica fails")
+def test_what_a_server_says_is_escaped_in_the_log_and_the_status_of_a_daemon(stage, server, s3):
+    stage.prepare()
+    daemon = stage.replicate()
+    server.fault("access-denied", code="Denied\x9b31m\r\nERROR forged\u202e")
+    stage.writer(count=3).finish()
+    daemon.wait_log(r"Denied\\u009b31m")
+    assert_plain(daemon.log())
+    for arguments in (("status",), ("status", "--json"), ("status", "--metrics")):
+        result = seawall(*arguments, stage.db)
+        assert result.returncode == DONE, told(result)
+        assert_plain(result.stdout)
+    found = json.loads(seawall("status", "--json", stage.db).stdout)["databases"][0]["replicas"][0]["error"]
+    assert "Denied\\u009b31m" in found
+
+
+def test_the_log_of_a_daemon_escapes_the_path_of_its_database(stage):
+    stage.db = stage.folder / "a\x1b[31m\nERROR forged\x9b.db"
+    stage.replica = stage.folder / HOSTILE
+    stage.prepare(db=stage.db)
+    daemon = stage.replicate()
+    assert daemon.stop() == DONE
+    assert r"a\x1b[31m\x0aERROR forged\u009b.db" in daemon.log()
+    assert_plain(daemon.log())
