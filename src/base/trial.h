@@ -30,6 +30,7 @@
     X(full_xor, "the checksum of the map covers the txids, not only the page hashes")                                  \
     X(from_empty, "another page size begins from empty: objects before it do not count")                               \
     X(unbroken, "other salts continue the log only while the watch was held without a break")                          \
+    X(guard, "a log that others have reset continues only if it was guarded: all of it was captured before")           \
     X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames") \
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                   \
     X(halfway, "a capture that failed half-way is never resumed from")                                                 \

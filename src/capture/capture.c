@@ -140,8 +140,16 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
         return target->mx_frame > pos->frame ||
                (target->mx_frame == pos->frame &&
                 (pos->frame == 0 || wal_sum_equal(pos->sum, target->frame_sum) || !RULE(frame_sum)));
-    if (pos->frame != 0)
-        return false;
+    if (pos->frame != 0) {
+        if (!c->watch->guarded && RULE(guard))
+            return false;
+        c->pos_before_reset = *pos; /* a checkpoint by another process reset the WAL exactly here */
+        *pos = (struct wal_pos){.frame = 0};
+        memcpy(pos->salt, target->salt, WAL_SALT_BYTES);
+        c->reader_ready = false;
+        frame_index_clear(&c->frames);
+        return true;
+    }
     const struct wal_pos *before = &c->pos_before_reset;
     if (before->frame > 0 && same_salt(before->salt, target->salt)) { /* its bytes came back with a crash */
         if (target->mx_frame < before->frame)
@@ -155,6 +163,13 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
     memcpy(pos->salt, target->salt, WAL_SALT_BYTES); /* the first writer after our reset drew new ones */
     c->reader_ready = false;
     return true;
+}
+
+void capture_follow_reset(struct capture *c, const struct wal_index_header *header)
+{
+    assert(c->watch->guarded);
+    if (c->proven && c->pos.frame > 0 && !same_salt(c->pos.salt, header->salt))
+        (void)follow_generation(c, header);
 }
 
 static int read_wal_header(struct capture *c, struct wal_header *ret_header, struct err *e)

@@ -3,10 +3,12 @@
  *
  * The position is where in the WAL the newest captured commit T ends. Nothing beyond the mxFrame of a consistent
  * wal-index header is captured, and only frames that provably continue the position: by salts, frame number and
- * cumulative checksum. Three things can continue it:
+ * cumulative checksum. Four things can continue it:
  *   - The same WAL generation, further on.
  *   - After a reset of ours, the new generation. Its first writer may draw new salts. While the watch was held
  *     without a break nobody else can have reset the WAL, so the new salts are accepted.
+ *   - After a reset by another process's checkpoint while the WAL was guarded (watch.h), the new generation. That
+ *     reset is possible only where everything was captured.
  *   - After a crash, the generation before the reset, whose bytes were still in the file: from exactly the
  *     position where it ended.
  * Anything else is a gap. Then capture_resync must read every page and compare hashes.
@@ -96,6 +98,10 @@ int capture_resync(struct capture *c, const struct wal_index_header *target, con
 
 /* We reset the WAL exactly at the captured position. `header` is the one after the reset; its mx_frame is 0. */
 void capture_note_reset(struct capture *c, const struct wal_index_header *header);
+
+/* If the header shows that another process's checkpoint reset the WAL while it was guarded, moves the position to the
+ * beginning of the new generation. Before: guarded, and held without a break. Call it before the guard is dropped. */
+void capture_follow_reset(struct capture *c, const struct wal_index_header *header);
 
 /* Is everything up to this header captured, and nothing else? */
 bool capture_is_current(const struct capture *c, const struct wal_index_header *header);

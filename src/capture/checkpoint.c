@@ -2,14 +2,19 @@
 #include "capture/checkpoint.h"
 
 #include "base/clock.h"
+#include "base/invariant.h"
 
 #include <assert.h>
 #include <sched.h>
+#include <string.h>
 
 #define UNDER_LOCK_FRAMES_MAX 8000 /* frames captured under the write lock: some tens of milliseconds */
 #define PASSES_MAX 8
 #define REMAINING_FRAMES 300 /* frames left to TRUNCATE, under the write lock: a few milliseconds */
-#define WRITE_WAIT_MS 100    /* how long to wait for a gap between two commits; blocks nobody */
+#define ALONE_TRIES 4
+#define ALONE_WAIT_NS (1 * INT64_C(1000000))  /* how long to wait for a moment without a transaction */
+#define QUICK_PASS_NS (50 * INT64_C(1000000)) /* a disk that syncs so fast may sync while others wait */
+#define WRITE_WAIT_MS 100                     /* how long to wait for a gap between two commits; blocks nobody */
 #define RETAKE_NS (20 * INT64_C(1000000))
 #define REST_READER_WAIT_MS 5
 #define CUT_AT_ONCE_BYTES (4 << 20)
@@ -31,21 +36,25 @@ void checkpoint_stamp(struct checkpoint *k)
     struct wal_index_header header = {0};
     k->stamped_torn = !watch_header(k->watch, &header);
     k->stamped_change = header.change - k->capture->commits;
+    memcpy(k->stamped_salt, header.salt, WAL_SALT_BYTES);
     k->stamped_backfill = watch_backfilled(k->watch);
     watch_stamp_db(k->watch);
 }
 
-/* Was the wal-index recovered since the stamp? A recovery sets nBackfill and the change counter to 0. */
+/* Was the wal-index recovered since the stamp, or the WAL reset? A recovery sets nBackfill and the change counter to 0.
+ * A reset has other salts. */
 static bool recovered(const struct checkpoint *k)
 {
     struct wal_index_header header;
-    if (k->stamped_torn || !watch_header(k->watch, &header))
+    if (k->stamped_torn || !watch_header(k->watch, &header) ||
+        memcmp(header.salt, k->stamped_salt, WAL_SALT_BYTES) != 0)
         return true;
     return (int32_t)(header.change - k->capture->commits - k->stamped_change) < 0;
 }
 
 /* Only checkpoints change the database file, and each of them moves nBackfill, or sets it to 0 at a reset. So a
- * changed file is ours if nBackfill changed. After a recovery nBackfill proves nothing until the next stamp. */
+ * changed file is ours if nBackfill changed. After a recovery or a reset nBackfill proves nothing until the next
+ * stamp. */
 bool checkpoint_files_ours(const struct checkpoint *k)
 {
     if (!watch_files_are_ours(k->watch))
@@ -104,6 +113,8 @@ static int keep_waiting(void *context, int count)
 /* Does an application's reader hold a slot from `first` on? Our own watch does not count. */
 static bool foreign_readers(const struct watch *w, int first)
 {
+    if (w->guarded && first == 0)
+        first = 1;
     int own = w->active >= 0 ? w->reader[w->active].slot : -1;
     for (int slot = first; slot < READ_SLOTS; slot++) {
         if (slot == own)
@@ -265,6 +276,104 @@ static int before_truncate(void *context)
     return SEAWALL_FORWARD;
 }
 
+/* ---- alone */
+
+/* Takes the guard if nothing is copied back beyond what was captured, and lets the watch go. */
+static bool take_guard(const struct checkpoint *k)
+{
+    struct watch *w = k->watch;
+    struct wal_index_header header;
+    if (w->guarded)
+        return true;
+    if (!k->capture->proven || !watch_take_guard(w))
+        return false;
+    if (watch_header(w, &header) && memcmp(header.salt, k->capture->pos.salt, WAL_SALT_BYTES) == 0 &&
+        watch_backfilled(w) <= k->capture->pos.frame) {
+        watch_let_go(w);
+        return true;
+    }
+    watch_drop_guard(w);
+    return false;
+}
+
+/* Shuts others out. False: they are there. */
+static bool shut_out(struct watch *w, int64_t wait_ns)
+{
+    int64_t deadline = clock_mono_ns() + wait_ns;
+    while (!watch_shut_out(w)) {
+        if (clock_mono_ns() >= deadline)
+            return false;
+        sched_yield(); /* back-to-back transactions leave gaps of microseconds */
+    }
+    return true;
+}
+
+static int alone_write_taken(void *context)
+{
+    struct truncation *t = context;
+    struct wal_index_header header;
+    t->write_held = true;
+    return watch_header(t->checkpoint->watch, &header) && capture_is_current(t->checkpoint->capture, &header)
+               ? SQLITE_OK
+               : SQLITE_BUSY; /* a process died: its commit is not captured */
+}
+
+static void alone_write_ends(void *context)
+{
+    ((struct truncation *)context)->write_held = false;
+}
+
+/* TRUNCATE, while others are shut out: no lock is refused, and SQLite finds nothing to copy or little. */
+static int truncate_alone(struct checkpoint *k, struct truncation *t, struct err *e)
+{
+    const struct watch_truncate_hooks hooks = {.write_taken = alone_write_taken,
+                                               .write_ends = alone_write_ends,
+                                               .before_truncate = before_truncate,
+                                               .context = t};
+    struct wal_index_header header;
+    k->watch->truncate = &hooks;
+    int rc = sqlite3_wal_checkpoint_v2(k->watch->checkpointer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    k->watch->truncate = NULL;
+    t->reset = watch_header(k->watch, &header) && header.mx_frame == 0;
+    if (t->reset) /* whatever rc is */
+        capture_note_reset(k->capture, &header);
+    if (t->reset || (rc & 0xff) == SQLITE_BUSY || rc == SQLITE_OK)
+        return 0;
+    return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
+}
+
+/* Captures what came since the last pass. *ret_ready: the WAL may be reset now, without a long wait for others. */
+static int capture_rest(struct checkpoint *k, bool last_try, bool *ret_ready, struct err *e)
+{
+    struct wal_index_header header;
+    *ret_ready = false;
+    if (!watch_header(k->watch, &header)) /* a process died while writing it: its recovery needs the locks we hold */
+        return 0;
+    uint32_t done = watch_backfilled(k->watch), left = header.mx_frame > done ? header.mx_frame - done : 0;
+    *ret_ready = left == 0 || (last_try && left <= REMAINING_FRAMES && k->pass_ns <= QUICK_PASS_NS);
+    if (!*ret_ready || capture_is_current(k->capture, &header))
+        return 0;
+    return k->capture_up_to(k->context, &header, e);
+}
+
+static void note_hold(struct checkpoint_stats *stats, int64_t since_ns);
+
+/* Step 3 of the header, once. *ret_reset: the WAL was reset. *ret_others: others were there all the time. */
+static int reset_alone(struct checkpoint *k, struct truncation *t, bool last_try, bool *ret_others, struct err *e)
+{
+    bool ready = false;
+    *ret_others = !take_guard(k) || !shut_out(k->watch, ALONE_WAIT_NS);
+    if (*ret_others)
+        return 0;
+    int64_t since = clock_mono_ns();
+    int rc = capture_rest(k, last_try, &ready, e);
+    if (rc == 0 && ready)
+        rc = truncate_alone(k, t, e);
+    watch_let_in(k->watch);
+    note_hold(&k->stats, since);
+    return rc;
+}
+
 /* ---- a long file is truncated in steps */
 
 /* Truncates one step, under the write lock. *ret_more: the file is still not empty. If a writer has begun to use the
@@ -276,10 +385,14 @@ static int cut_step(struct checkpoint *k, bool first, bool *ret_more)
     struct wal_index_header header;
     sqlite3_int64 size = 0;
     *ret_more = false;
+    if (k->watch->guarded && !shut_out(k->watch, ALONE_WAIT_NS))
+        return SQLITE_BUSY;
     int64_t since = clock_mono_ns();
     int rc = seawall_shm_lock(file, LOCK_WRITE, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
+        watch_let_in(k->watch);
         return rc;
+    }
     bool empty = watch_header(k->watch, &header) && header.mx_frame == 0 && capture_is_current(k->capture, &header);
     rc = seawall_wal_size(file, &size);
     if (rc == SQLITE_OK && empty && size > 0) {
@@ -293,6 +406,7 @@ static int cut_step(struct checkpoint *k, bool first, bool *ret_more)
         *ret_more = rc == SQLITE_OK && left > 0;
     }
     seawall_shm_lock(file, LOCK_WRITE, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    watch_let_in(k->watch);
     note_hold(&k->stats, since);
     return rc;
 }
@@ -375,7 +489,9 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
         struct wal_index_header header;
         if (follow(k, &header, e))
             return -1;
+        int64_t began = clock_mono_ns();
         int rc = sqlite3_wal_checkpoint_v2(k->watch->checkpointer.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        k->pass_ns = clock_mono_ns() - began;
         k->stats.passes++;
         if ((rc & 0xff) == SQLITE_BUSY)
             return err_set(e, ERR_BUSY, rc, "checkpoint: %s", sqlite3_errstr(rc));
@@ -396,15 +512,45 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
     return 0;
 }
 
-/* Would TRUNCATE fail, because a reader is in the way and the WAL is too short to wait for it? Then the writers are
- * left alone. */
-static bool hopeless(const struct checkpoint *k, enum checkpoint_kind kind)
+/* The guard is held and no watch: the watch begins again. */
+static int watch_instead_of_guard(struct checkpoint *k, struct err *e)
+{
+    if (!k->watch->guarded)
+        return 0;
+    if (k->watch->active < 0 && watch_begin_other(k->watch, e))
+        return -1; /* the guard stays */
+    watch_drop_guard(k->watch);
+    return 0;
+}
+
+/* Steps 2 and 3 of the header. *ret_end stays as it is if the WAL was not reset. */
+static int copy_and_reset(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
+{
+    for (int i = 1; i <= ALONE_TRIES; i++) {
+        struct truncation t = {.checkpoint = k, .kind = kind, .give_up = true};
+        bool others = false;
+        if (!k->watch->guarded && copy_in_passes(k, kind, e))
+            return -1;
+        if (reset_alone(k, &t, i == ALONE_TRIES, &others, e))
+            return -1;
+        if (t.reset) {
+            k->stats.resets++;
+            *ret_end = CHECKPOINT_RESET;
+            return t.cut ? cut_log(k, e) : 0;
+        }
+        if (watch_instead_of_guard(k, e))
+            return -1;
+        if (others)
+            return 0;
+    }
+    return 0;
+}
+
+/* May applications be kept from committing, because the WAL is long? */
+static bool must_reset(const struct checkpoint *k, enum checkpoint_kind kind)
 {
     struct wal_index_header header;
-    if (!watch_header(k->watch, &header))
-        return true;
-    bool patient = kind == CHECKPOINT_LOAD && reader_wait_ns(k, kind, header.mx_frame) > 0;
-    return !patient && foreign_readers(k->watch, 0);
+    return kind == CHECKPOINT_LOAD && watch_header(k->watch, &header) && reader_wait_ns(k, kind, header.mx_frame) > 0;
 }
 
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end, struct err *e)
@@ -420,9 +566,11 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
         *ret_end = CHECKPOINT_MOVED;
         return 0;
     }
-    int rc = copy_in_passes(k, kind, e);
-    if (rc == 0 && !hopeless(k, kind))
+    int rc = copy_and_reset(k, kind, ret_end, e);
+    if (rc == 0 && *ret_end != CHECKPOINT_RESET && k->watch->active >= 0 && must_reset(k, kind))
         rc = truncate_log(k, kind, ret_end, e);
+    else if (rc == 0 && *ret_end != CHECKPOINT_RESET)
+        k->stats.busy++;
     if (rc != 0 && e->code == ERR_BUSY) {
         k->stats.busy++;
         rc = 0;
@@ -430,6 +578,7 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
     checkpoint_stamp(k);
     if (k->capture->proven) /* otherwise the map may be half changed */
         capture_commit_state(k->capture);
+    INVARIANT(k->watch->active >= 0 || k->watch->guarded || !k->capture->proven, "nothing keeps the WAL");
     if (!kept_before || *ret_end == CHECKPOINT_RESET) /* a short WAL needs no kept lock */
         watch_give_lock_back(k->watch);
     return rc;

@@ -20,6 +20,8 @@
 #define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the WAL is longer than half of wal-limit */
 #define LOAD_FACTOR_NUM 5                          /* without a pause the WAL may grow to 5/2 of wal-target */
 #define LOAD_FACTOR_DEN 2
+#define RATE_WINDOW_NS (200 * INT64_C(1000000))
+#define HEAVY_FRAMES 200                   /* captured in one window: 1000 in a second */
 #define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* frames that may wait in the WAL during a catch-up */
 /* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then versions are given up. */
 #define ROOM_SHARE 2
@@ -115,6 +117,21 @@ bool local_has_news(const struct local *l)
     if (!watch_is_open(&l->watch))
         return false;
     return !watch_header(&l->watch, &header) || !capture_is_current(&l->capture, &header);
+}
+
+/* Does the watch keep a checkpoint of the application waiting, although nothing needs it? */
+static bool is_in_the_way(const struct local *l, const struct wal_index_header *header)
+{
+    const struct watch *w = &l->watch;
+    if (w->active < 0 || w->rollback || w->kept || (l->capture.proven && !capture_is_current(&l->capture, header)))
+        return false;
+    return watch_backfilled(w) == header->mx_frame || w->begun_change != header->change;
+}
+
+bool local_should_give_way(const struct local *l)
+{
+    struct wal_index_header header;
+    return watch_is_open(&l->watch) && watch_header(&l->watch, &header) && is_in_the_way(l, &header);
 }
 
 /* ---- capture */
@@ -284,7 +301,64 @@ static int freeze_if_needed(struct local *l, const struct local_request *request
     return report->waiting ? 0 : freeze(l, request, report, e);
 }
 
+/* ---- giving way */
+
+/* At the end of a run. A checkpoint of the application waits for a watch with an older mark, to copy frames back, and for
+ * any watch, to reset the WAL. So the watch moves to the newest commit; and when everything is copied back, the guard
+ * takes its place. */
+static int give_way(struct local *l, struct err *e)
+{
+    struct watch *w = &l->watch;
+    struct wal_index_header header;
+    if (!watch_is_open(w) || !watch_header(w, &header) || !is_in_the_way(l, &header))
+        return 0;
+    if (w->begun_change != header.change && watch_hand_over(w, e))
+        return e->code == ERR_BUSY ? 0 : -1; /* the next look tries again */
+    if (watch_backfilled(w) != header.mx_frame || !watch_take_guard(w))
+        return 0;
+    bool same = watch_header(w, &header) && watch_backfilled(w) == header.mx_frame &&
+                (!l->capture.proven || capture_is_current(&l->capture, &header));
+    if (!same) {
+        watch_drop_guard(w);
+        return 0;
+    }
+    watch_let_go(w);
+    if (l->capture.proven) {
+        checkpoint_stamp(&l->checkpoint);
+        capture_commit_state(&l->capture);
+    }
+    return 0;
+}
+
+/* The watch instead of the guard. *ret_header: as it is then. False: the header is torn, or the watch can't begin; then
+ * the guard stays. */
+static bool watch_again(struct local *l, struct wal_index_header *ret_header)
+{
+    struct err e;
+    if (l->watch.active < 0 && watch_begin_other(&l->watch, &e))
+        return false;
+    if (!checkpoint_read_header(&l->watch, ret_header))
+        return false;
+    capture_follow_reset(&l->capture, ret_header);
+    watch_drop_guard(&l->watch);
+    return true;
+}
+
 /* ---- checkpoints */
+
+/* Is the writer so fast that a checkpoint of its own, after each commit, would cost it much? */
+static void note_rate(struct local *l)
+{
+    int64_t now = clock_mono_ns(), passed = now - l->rate_since_ns;
+    uint64_t frames = l->frames_captured - l->rate_from;
+    if (passed < RATE_WINDOW_NS) {
+        l->heavy |= frames >= HEAVY_FRAMES;
+        return;
+    }
+    l->heavy = frames >= HEAVY_FRAMES * (uint64_t)(passed / RATE_WINDOW_NS);
+    l->rate_since_ns = now;
+    l->rate_from = l->frames_captured;
+}
 
 static bool checkpoint_due(const struct local *l, const struct local_request *request,
                            const struct local_report *report, enum checkpoint_kind *ret_kind)
@@ -304,6 +378,8 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
         return false;
     if (l->room == 0 && !request->drop && bytes < o->wal_limit / ROOM_SHARE)
         return false; /* a checkpoint now would lose versions; let the WAL grow first */
+    if (!l->heavy && report->frames >= o->lock_at)
+        return true; /* before the application checkpoints */
     if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit / 4)
         return true;
     return report->frames >= o->wal_target && !report->commits;
@@ -338,10 +414,12 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_r
     return 0;
 }
 
-/* While the WAL is long, checkpoints that applications try must fail fast: that takes the kept lock. */
+/* While the WAL is long, checkpoints that applications try after each commit must fail fast: that takes the kept lock. A
+ * slow writer's WAL does not get so long, unless a reader is in the way. */
 static void keep_lock_if_long(struct local *l, uint32_t frames)
 {
-    if (frames >= l->options->lock_at && !l->watch.kept)
+    uint64_t long_frames = l->heavy ? l->options->lock_at : l->options->lock_at * 2;
+    if (frames >= long_frames && !l->watch.kept)
         watch_keep_lock(&l->watch); /* refused while another process checkpoints: the next run tries again */
 }
 
@@ -382,6 +460,7 @@ static void fill_report(struct local *l, struct local_report *report)
     report->frames_captured = l->frames_captured;
     report->commits_captured = l->commits_captured;
     report->resyncs = l->resyncs;
+    report->watching = l->watch.active >= 0 && !l->watch.kept && !l->watch.rollback;
     if (watch_is_open(&l->watch) && watch_header(&l->watch, &header)) {
         report->frames = header.mx_frame;
         report->more |= !report->torn && l->capture.proven && !capture_is_current(&l->capture, &header);
@@ -415,6 +494,16 @@ static void note_through(struct local *l, uint64_t run, const struct wal_index_h
     l->goal_run = 0;
 }
 
+/* Is there nothing to do that needs the watch? `header`: NULL if it is torn. */
+static bool may_stay_guarded(const struct local *l, const struct local_request *request,
+                             const struct wal_index_header *header)
+{
+    bool piece = request->terms.kind != COPY_NONE && !request->cursor.read_all;
+    if (!header || piece || request->reference_count > 0)
+        return false;
+    return l->capture.proven ? capture_is_current(&l->capture, header) : !request->may_resync;
+}
+
 static int capture_and_checkpoint(struct local *l, const struct local_request *request, struct local_report *report,
                                   struct err *e)
 {
@@ -422,7 +511,13 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
     enum capture_end end = CAPTURE_DONE;
     enum checkpoint_kind kind;
     uint64_t txid = l->capture.txid, frames = l->frames_captured;
-    if (!checkpoint_read_header(&l->watch, &header)) {
+    bool readable = checkpoint_read_header(&l->watch, &header);
+    if (l->watch.guarded && !may_stay_guarded(l, request, readable ? &header : NULL) && !watch_again(l, &header)) {
+        report->torn = !watch_header(&l->watch, &header);
+        report->more = !report->torn;
+        return report->torn && l->watch.active >= 0 ? face_torn_header(l, e) : 0;
+    }
+    if (!readable && !checkpoint_read_header(&l->watch, &header)) {
         report->torn = true;
         return face_torn_header(l, e);
     }
@@ -450,6 +545,7 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
     note_through(l, request->run, &header, !hold && end == CAPTURE_DONE, report);
     report->frames = header.mx_frame;
     report->frames_new = (uint32_t)(l->frames_captured - frames);
+    note_rate(l);
     keep_lock_if_long(l, header.mx_frame);
     if (checkpoint_due(l, request, report, &kind))
         return checkpoint(l, kind, report, e);
@@ -495,6 +591,8 @@ int local_run(struct local *l, const struct local_request *request, struct local
         rc = capture_and_checkpoint(l, request, ret_report, e);
     if (rc == 0)
         rc = read_piece(l, request, ret_report, e);
+    if (rc == 0 && !ret_report->moved)
+        rc = give_way(l, e);
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
     if (l->map_known && !l->capture.proven &&

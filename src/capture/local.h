@@ -59,6 +59,11 @@ struct local {
     int64_t last_commit_ns;      /* when the newest commit was captured */
     int64_t last_run_ns;
 
+    /* how fast the application writes */
+    int64_t rate_since_ns;
+    uint64_t rate_from; /* `frames_captured` then */
+    bool heavy;
+
     /* of the present run */
     struct batch *batches, **batches_tail; /* that were captured; owned */
     size_t room;                           /* bytes of versions that may still be kept */
@@ -102,6 +107,8 @@ struct local_report {
     bool waiting; /* a comparison is needed, and the request does not have may_resync */
     bool moved;   /* the files were replaced or overwritten, and closed */
     bool rested;  /* the WAL is empty and the database file complete */
+    bool
+        watching; /* the watch is held, and a checkpoint of the application may wait for it: see local_should_give_way */
     enum local_state at;
     uint32_t frames;           /* in the WAL */
     uint32_t frames_new;       /* captured in this run */
@@ -136,5 +143,9 @@ int local_run(struct local *l, const struct local_request *request, struct local
 /* Does the wal-index show a commit that is not captured, or can it not be read? No run may be under way. No system
  * call. */
 bool local_has_news(const struct local *l);
+
+/* Is everything captured, and the watch all the same held in the way of a checkpoint by the application? The next run
+ * gives way. No run may be under way. No system call. */
+bool local_should_give_way(const struct local *l);
 
 #endif

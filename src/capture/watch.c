@@ -106,6 +106,8 @@ static int checkpointer_before(void *context, int offset, int n, int flags)
     struct watch *w = ((struct watch_connection *)context)->watch;
     if (offset == LOCK_CHECKPOINT && n == 1 && w->kept)
         return SQLITE_OK; /* the kept lock: it is held already, and stays held */
+    if ((offset == LOCK_READ && n == 1 && w->guarded) || (offset >= LOCK_READ && w->shut_out))
+        return SQLITE_OK; /* the same */
     make_way_for_recovery(w, offset, n, flags);
     return w->truncate ? truncate_before(w, offset, n, flags) : SEAWALL_FORWARD;
 }
@@ -287,9 +289,11 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
 
 void watch_close(struct watch *w)
 {
-    if (w->checkpointer.db)
-        watch_give_lock_back(
-            w); /* a close while it is kept would leave the lock blocked in this process (unixShmLock) */
+    if (w->checkpointer.db) { /* a close with locks held would leave them blocked in this process (unixShmLock) */
+        watch_let_in(w);
+        watch_drop_guard(w);
+        watch_give_lock_back(w);
+    }
     watch_connection_end(&w->reader[0]);
     watch_connection_end(&w->reader[1]);
     watch_connection_close(&w->checkpointer);
@@ -342,6 +346,8 @@ int watch_begin_other(struct watch *w, struct err *e)
 {
     assert(watch_is_open(w) && !w->rollback);
     int other = w->active == 0 ? 1 : 0;
+    struct wal_index_header header = {.change = w->begun_change};
+    (void)watch_header(w, &header); /* before it begins: the reader is as new as this, or newer */
     if (watch_connection_begin(&w->reader[other], e))
         return -1;
     if (w->reader[other].slot < 1) { /* only if SQLite broke its own protocol */
@@ -349,6 +355,7 @@ int watch_begin_other(struct watch *w, struct err *e)
         return err_set(e, ERR_BUSY, 0, "the watch got no read slot");
     }
     w->active = other;
+    w->begun_change = header.change;
     return 0;
 }
 
@@ -372,6 +379,38 @@ int watch_hand_over(struct watch *w, struct err *e)
     watch_end_old(w);
     return 0;
 }
+
+/* ---- the guard */
+
+bool watch_take_guard(struct watch *w)
+{
+    assert(watch_is_open(w) && !w->rollback && !w->guarded);
+    w->guarded = seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1, TAKE_EXCLUSIVE) == SQLITE_OK;
+    return w->guarded;
+}
+
+void watch_drop_guard(struct watch *w)
+{
+    if (w->guarded)
+        seawall_shm_lock(w->checkpointer.file, LOCK_READ, 1, DROP_EXCLUSIVE);
+    w->guarded = false;
+}
+
+bool watch_shut_out(struct watch *w)
+{
+    assert(w->guarded && w->active < 0 && !w->shut_out);
+    w->shut_out = seawall_shm_lock(w->checkpointer.file, LOCK_READ + 1, READ_SLOTS - 1, TAKE_EXCLUSIVE) == SQLITE_OK;
+    return w->shut_out;
+}
+
+void watch_let_in(struct watch *w)
+{
+    if (w->shut_out)
+        seawall_shm_lock(w->checkpointer.file, LOCK_READ + 1, READ_SLOTS - 1, DROP_EXCLUSIVE);
+    w->shut_out = false;
+}
+
+/* ---- a dropped lock */
 
 void watch_drop_lock(struct watch *w)
 {

@@ -6,8 +6,17 @@
  * watch begins before the old one ends. The third connection, the checkpointer, checkpoints. It may keep
  * WAL_CKPT_LOCK between its checkpoints.
  *
+ * The guard is another way to keep the WAL: read slot 0, held exclusively by the checkpointer. While it is held nobody
+ * can copy frames back, because that needs slot 0. No transaction can begin in slot 0, and a writer resets the WAL only
+ * from there. So a WAL with frames that are not copied back stays as it is. What remains possible is a checkpoint by
+ * another process that resets a WAL whose frames are all copied back. If those were captured before, nothing is lost.
+ * The guard holds none of the slots 1 to 4, which that checkpoint waits for. So it is what is held between two runs
+ * of the job whenever everything is captured and copied back.
+ *
  * Rules, all enforced in xShmLock:
  *   - A reader never gets read slot 0. A transaction in slot 0 does not stop a writer from resetting the WAL.
+ *   - While the guard is held, the checkpointer's own requests for slot 0 do nothing and return OK. The same for slots 1
+ *     to 4 while others are shut out.
  *   - While the checkpoint lock is kept, the checkpointer's own requests to take or drop that lock do nothing and
  *     return OK.
  *   - Before any of the three connections recovers the wal-index, the kept lock is given back. After the recovery
@@ -57,9 +66,12 @@ struct file_stamp {
 struct watch {
     char path[PATH_TEXT_MAX]; /* of the database file */
     struct watch_connection reader[2], checkpointer;
-    int active;    /* index of the reader that holds the watch; -1: none */
-    bool unbroken; /* the watch was held without a break since this was last set to true */
-    bool keep;     /* WAL_CKPT_LOCK should be held between checkpoints */
+    int active;            /* index of the reader that holds the watch; -1: none */
+    bool unbroken;         /* the watch or the guard was held without a break since this was last set to true */
+    bool guarded;          /* the guard is held */
+    bool shut_out;         /* with the guard: slots 1 to 4 are held exclusively too, so no transaction can begin */
+    uint32_t begun_change; /* `change` of the header when the active reader began */
+    bool keep;             /* WAL_CKPT_LOCK should be held between checkpoints */
     bool kept; /* WAL_CKPT_LOCK is held now. May be false while `keep` is true: during a recovery, or another has it */
     const struct watch_truncate_hooks *truncate; /* borrowed; NULL except inside a TRUNCATE checkpoint */
     struct file_stamp db_file;                   /* as watch_stamp_db found it. `rollback`: size and time are 0 */
@@ -106,6 +118,19 @@ void watch_end_old(struct watch *w); /* ends the reader that is not active */
 
 /* Ends both readers. `active` becomes -1. */
 void watch_let_go(struct watch *w);
+
+/* Takes the guard; the watch stays as it is. False: an application reads in slot 0, or another process checkpoints. The
+ * guard protects what was captured only if no frame beyond that is copied back: look after the call, and only then let
+ * the watch go. Before: not guarded. */
+bool watch_take_guard(struct watch *w);
+/* Before: another way of keeping the WAL is held, or nothing has to be kept. Fine without a guard. */
+void watch_drop_guard(struct watch *w);
+
+/* Takes slots 1 to 4 exclusively. From then on no application is inside a transaction. One that begins waits in SQLite,
+ * which tries again by itself and calls no busy handler: so it gets no error, whatever its busy timeout. False: a
+ * transaction is open. Before: guarded, no reader of ours is active, others are not shut out. */
+bool watch_shut_out(struct watch *w);
+void watch_let_in(struct watch *w); /* gives slots 1 to 4 back; fine if others are not shut out */
 
 /* The active reader drops the lock of its slot, and takes it again, without SQLite's knowledge. That is a thousand
  * times faster than ending and beginning a transaction. Before: a reader is active, and we hold the write lock.

@@ -21,11 +21,15 @@
 #define HOLD_MS 50       /* a catch-up lets commits wait so long */
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
-#define REOPEN_MS 1000   /* after an error of the local job */
-#define BUSY_MS 50       /* when a process only held a lock: meanwhile nothing protects the WAL */
-#define LOOK_MS_MAX 8    /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
-#define LOOK_FOR_MS 2000 /* for so long: a disk may take its time to sync */
-#define AGAIN_MS_MIN 10  /* between jobs that change nothing, without an event: doubled each time */
+#define REOPEN_MS 1000      /* after an error of the local job */
+#define BUSY_MS 50          /* when a process only held a lock: meanwhile nothing protects the WAL */
+#define LOOK_MS_MAX 8       /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
+#define LOOK_FOR_MS 2000    /* for so long: a disk may take its time to sync */
+#define LOOK_SLOW_MS 50     /* after that, while a checkpoint of the application may wait for us */
+#define CLOSED_REST_MS 1000 /* after the last close, unless rest_after is shorter ... */
+#define CLOSED_REST_NUM 3   /* ... three quarters of that: a script that sleeps for a second is not met */
+#define CLOSED_REST_DEN 4
+#define AGAIN_MS_MIN 10 /* between jobs that change nothing, without an event: doubled each time */
 #define AGAIN_MS_MAX 1000
 #define LOCAL_DEADLINE_MS 300000
 #define STOP_HANG_MS 5000 /* after the deadline of a stop: then jobs that run are left to the end of the process */
@@ -247,9 +251,20 @@ static void local_done(struct job *job)
     if (!r->rested && db->pace.again_at_ms > db->pace.rest_at_ms)
         db->pace.again_at_ms = db->pace.rest_at_ms; /* that is a deadline */
     set_pace(db, r, now);
+    if (r->watching && db->pace.look_ms == 0) {
+        db->pace.look_ms = LOOK_MS_MAX;
+        db->pace.look_at_ms = now + LOOK_MS_MAX;
+        db->pace.look_until_ms = now + LOOK_FOR_MS;
+    }
 }
 
 /* ---- starting the local job */
+
+/* Has nobody come since an application closed the database? */
+static bool closed_for_long(const struct database *db, int64_t now)
+{
+    return db->signs.closed && now >= db->pace.closed_rest_at_ms;
+}
 
 static void fill_request(struct database *db, struct local_job *j)
 {
@@ -258,7 +273,7 @@ static void fill_request(struct database *db, struct local_job *j)
     uint64_t max_pending = db->config->options.max_pending;
     bool asked = lanes_all_asked(all);
     *r = (struct local_request){.run = db->runs,
-                                .rest = db->signs.closed || db->stopping,
+                                .rest = closed_for_long(db, clock_mono_ms()) || db->stopping,
                                 .settle = db->stopping && !db->final_done,
                                 .hold = (lanes_catch_up(all) && !db->stopping) || db->final_done,
                                 .look = db->signs.touched,
@@ -306,7 +321,7 @@ static bool local_wanted(struct database *db, int64_t now)
     bool held = lanes_catch_up(all) && !last->commits && !last->torn && now < p->pass_at_ms + HOLD_MS;
     if (db->signs.news && !held)
         return true;
-    return !db->rested && (now >= p->rest_at_ms || db->signs.closed);
+    return !db->rested && (now >= p->rest_at_ms || closed_for_long(db, now));
 }
 
 bool database_local_due(struct database *db, int64_t now_ms)
@@ -401,7 +416,7 @@ static void look_at_sweep(struct database *db, int64_t now)
         db->signs.news = db->signs.any = true;
 }
 
-static void look_later(struct local_pace *p, int64_t now)
+static void look_later(struct local_pace *p, bool watching, int64_t now)
 {
     if (p->look_ms == 0)
         return;
@@ -409,7 +424,7 @@ static void look_later(struct local_pace *p, int64_t now)
     if (p->look_ms < LOOK_MS_MAX)
         p->look_ms *= 2;
     if (now > p->look_until_ms)
-        p->look_ms = 0;
+        p->look_ms = watching ? LOOK_SLOW_MS : 0;
 }
 
 static void look(struct database *db, int64_t now)
@@ -430,10 +445,12 @@ static void look(struct database *db, int64_t now)
         p->look_ms = 0;
         return;
     }
+    if (local_should_give_way(local))
+        db->signs.news = true; /* not `any`: if an application's reader prevents it, the next job waits */
     if (!due)
         return;
     look_at_sweep(db, now);
-    look_later(p, now);
+    look_later(p, db->figures.watching, now);
 }
 
 /* ---- time */
@@ -462,8 +479,9 @@ static int64_t next_local_ms(const struct database *db, int64_t now)
         at = earliest(at, latest(p->pass_at_ms, p->again_at_ms));
     if (p->look_ms > 0)
         at = earliest(at, p->look_at_ms);
+    int64_t rest = db->signs.closed ? earliest(p->rest_at_ms, p->closed_rest_at_ms) : p->rest_at_ms;
     if (!db->rested && files_are_open(db))
-        at = earliest(at, latest(latest(p->rest_at_ms, p->pass_at_ms), p->again_at_ms));
+        at = earliest(at, latest(latest(rest, p->pass_at_ms), p->again_at_ms));
     return at;
 }
 
@@ -651,7 +669,11 @@ void database_touched(struct database *db)
 
 void database_closed(struct database *db)
 {
+    int64_t wait = (int64_t)db->config->options.rest_after_ms;
+    if (wait > CLOSED_REST_MS)
+        wait = CLOSED_REST_MS;
     db->signs.closed = db->signs.any = true;
+    db->pace.closed_rest_at_ms = clock_mono_ms() + wait * CLOSED_REST_NUM / CLOSED_REST_DEN;
 }
 
 int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e)

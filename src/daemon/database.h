@@ -32,9 +32,10 @@ struct alarm {
 
 /* When the local job may run, and when to look at the wal-index again. Monotonic. */
 struct local_pace {
-    int64_t open_at_ms; /* after an error: not before */
-    int64_t pass_at_ms; /* after a pass: not before */
-    int64_t rest_at_ms; /* to complete the database file */
+    int64_t open_at_ms;        /* after an error: not before */
+    int64_t pass_at_ms;        /* after a pass: not before */
+    int64_t rest_at_ms;        /* to complete the database file */
+    int64_t closed_rest_at_ms; /* the same, after an application closed it */
     int64_t sweep_at_ms;
     int64_t look_at_ms, look_until_ms; /* after an alarm without news */
     int64_t look_ms;                   /* until the look after that; 0: the sweep is enough */

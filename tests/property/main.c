@@ -33,9 +33,9 @@ static const struct {
  * program or of the world a seed may survive; then the search takes longer, and prints which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 12,  [RULE_runs] = 12,       [RULE_bind] = 6,
-    [RULE_base_start] = 2,    [RULE_lost_map] = 52,  [RULE_splice] = 247,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 1767,   [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
-    [RULE_halfway] = 2,       [RULE_anchor_age] = 1, [RULE_sync_run] = 51,
+    [RULE_base_start] = 2,    [RULE_lost_map] = 52,  [RULE_splice] = 7,      [RULE_split_state] = 2,
+    [RULE_full_xor] = 180,    [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
+    [RULE_halfway] = 2,       [RULE_anchor_age] = 1, [RULE_sync_run] = 51,   [RULE_guard] = 26,
 };
 
 static char folder[300];
@@ -224,12 +224,14 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.patches += o.figures.patches;
         sum.bases += o.figures.bases;
         sum.deleted += o.figures.deleted;
+        sum.guarded_resets += o.figures.guarded_resets;
     }
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
            " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " objects deleted, %" PRIu64
-           " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %ld s\n",
+           " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %" PRIu64
+           " resets of a guarded log, %ld s\n",
            seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.deleted, sum.kills,
-           sum.power_cuts, sum.restores, (long)(time(NULL) - started));
+           sum.power_cuts, sum.restores, sum.guarded_resets, (long)(time(NULL) - started));
     return 0;
 }
 

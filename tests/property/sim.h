@@ -88,6 +88,8 @@ void sim_database_commit(struct sim_database *db);
 void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and was rolled back */
 void sim_database_backfill(struct files *f);          /* all of the log into the file */
 void sim_database_reset(struct files *f, bool truncate);
+/* TRUNCATE by the application while the log is guarded: false if frames are not copied back, which nobody can do now. */
+bool sim_database_checkpoint_guarded(struct sim_database *db);
 void sim_database_recover(struct sim_database *db); /* all processes died: the wal-index is rebuilt from the log */
 void sim_database_power_cut(struct sim_database *db);
 void sim_database_torn(struct sim_database *db);                        /* commits, and dies while writing the header */
@@ -165,7 +167,8 @@ bool sim_process_start(struct sim_process *p);
  * with an error. */
 bool sim_process_turn(struct sim_process *p, struct err *ret_error);
 void sim_process_kill(struct sim_process *p);
-bool sim_process_watches(const struct sim_process *p, const struct files *f); /* holds the watch */
+bool sim_process_watches(const struct sim_process *p, const struct files *f); /* holds the watch or the guard */
+bool sim_process_guards(const struct sim_process *p, const struct files *f);
 
 /* Called when the state file is synced: hosts.c keeps its bytes. */
 void world_state_synced(const struct sim_process *p);

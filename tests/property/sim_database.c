@@ -282,6 +282,15 @@ void sim_database_reset(struct files *f, bool truncate)
         f->wal_len = f->wal_synced = 0;
 }
 
+bool sim_database_checkpoint_guarded(struct sim_database *db)
+{
+    struct files *f = db->files;
+    if (f->torn || f->backfilled != f->index.mx_frame)
+        return false;
+    sim_database_reset(f, chance(90)); /* or it dies before it truncates the file */
+    return true;
+}
+
 /* ---- death */
 
 static size_t serial_of(const struct files *f)

@@ -92,7 +92,7 @@ void watch_close(struct watch *w)
     w->reader[0].file = NULL;
     w->checkpointer.db = NULL;
     w->active = -1;
-    w->unbroken = w->keep = w->kept = false;
+    w->unbroken = w->keep = w->kept = w->guarded = false;
 }
 
 bool watch_header(const struct watch *w, struct wal_index_header *ret_header)
@@ -109,14 +109,38 @@ uint32_t watch_backfilled(const struct watch *w)
     return open_files(w)->backfilled;
 }
 
-int watch_hand_over(struct watch *w, struct err *e)
+int watch_begin_other(struct watch *w, struct err *e)
 {
     sim_point();
+    if (w->guarded && w->active < 0 && !sim_calm && chance(20) && open_files(w) == running->files_of->files)
+        (void)sim_database_checkpoint_guarded(running->files_of); /* the guard was looked at just before */
     if (chance(2))
         return err_set(e, ERR_BUSY, 0, "locked");
     if (open_files(w)->torn && open_files(w) == running->files_of->files)
         sim_database_recover(running->files_of);
+    w->active = 0;
+    w->begun_change = open_files(w)->index.change;
     return 0;
+}
+
+int watch_hand_over(struct watch *w, struct err *e)
+{
+    return watch_begin_other(w, e);
+}
+
+void watch_let_go(struct watch *w)
+{
+    w->active = -1;
+}
+
+bool watch_take_guard(struct watch *w)
+{
+    return w->guarded = !chance(10); /* a reader is in slot 0 */
+}
+
+void watch_drop_guard(struct watch *w)
+{
+    w->guarded = false;
 }
 
 /* Databases are in WAL mode here. */
@@ -182,6 +206,11 @@ bool sim_process_watches(const struct sim_process *p, const struct files *f)
     return p->db && p->db->state && open_files(&p->local->watch) == f;
 }
 
+bool sim_process_guards(const struct sim_process *p, const struct files *f)
+{
+    return sim_process_watches(p, f) && p->local->watch.guarded;
+}
+
 /* ---- in place of checkpoint.c: the same steps, without locks */
 
 static struct file_stamp stamp_of(const struct files *f)
@@ -193,6 +222,7 @@ void checkpoint_stamp(struct checkpoint *k)
 {
     const struct files *f = open_files(k->watch);
     k->stamped_backfill = f->backfilled;
+    memcpy(k->stamped_salt, f->index.salt, WAL_SALT_BYTES);
     if (running->files_of->files == f)
         k->watch->db_file = stamp_of(f);
 }
@@ -201,7 +231,8 @@ bool checkpoint_files_ours(const struct checkpoint *k)
 {
     const struct files *f = open_files(k->watch);
     bool untouched = k->watch->db_file.size == stamp_of(f).size && k->watch->db_file.mtime_ns == f->mtime_ns;
-    return running->files_of->files == f && (untouched || f->backfilled != k->stamped_backfill);
+    bool reset = memcmp(f->index.salt, k->stamped_salt, WAL_SALT_BYTES) != 0;
+    return running->files_of->files == f && (untouched || reset || f->backfilled != k->stamped_backfill);
 }
 
 bool checkpoint_read_header(const struct watch *w, struct wal_index_header *ret_header)
@@ -238,6 +269,13 @@ static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum 
     sim_point();
     capture_note_reset(k->capture, &f->index);
     *ret_end = CHECKPOINT_RESET;
+    if (chance(80)) { /* alone */
+        k->watch->guarded = true;
+        k->watch->active = -1;
+        return 0;
+    }
+    k->watch->guarded = false;
+    k->watch->active = 0;
     if (!sim_calm && chance(4)) { /* the new watch could not begin before the write lock was dropped */
         k->watch->unbroken = false;
         k->capture->proven = false;

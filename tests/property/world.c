@@ -190,6 +190,26 @@ static bool watched(const struct host *h)
     return h->alive && sim_process_watches(&h->process, h->db.files);
 }
 
+static bool guarded(const struct host *h)
+{
+    return h->alive && sim_process_guards(&h->process, h->db.files);
+}
+
+/* Checkpoints beside a daemon that gave way: only a log that is copied back can be reset. */
+static void reset_guarded(struct host *h)
+{
+    trace("  host %u: the application resets the log, the daemon gave way", host_number(h));
+    for (unsigned n = dice_between(&luck, 1, 4); n > 0 && sim_database_checkpoint_guarded(&h->db); n--) {
+        world_figures.guarded_resets++;
+        if (chance(30))
+            sim_database_recover(&h->db);
+        if (chance(30)) {
+            sim_database_commit(&h->db);
+            world_figures.commits++;
+        }
+    }
+}
+
 /* Everything that the application may do. */
 static void application(struct host *h)
 {
@@ -217,10 +237,14 @@ static void application(struct host *h)
         sim_database_roll_back(&h->db);
         break;
     case DEED_BACKFILL:
+        if (guarded(h))
+            break;
         trace("  host %u: the application backfills", n);
         sim_database_backfill(f);
         break;
     case DEED_RESET: /* a checkpoint of its own, or its last connection closes */
+        if (guarded(h))
+            reset_guarded(h);
         if (watched(h))
             break;
         trace("  host %u: the application resets the log", n);

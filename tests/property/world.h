@@ -17,7 +17,7 @@ void world_scenario_slow_answer(const char *folder);
 void world_scenario_heir(const char *folder);
 
 struct world_figures {
-    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted;
+    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted, guarded_resets;
 };
 extern struct world_figures world_figures;
 

@@ -1,0 +1,138 @@
+"""Checkpoints of the application succeed beside the daemon, and every commit stays a restore point."""
+import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from application import all_errors
+from seawall import DONE
+from waiting import let_pass, stays_true, wait_until
+from walindex import CHECKPOINT_LOCK, freeze, holder
+
+CHECKPOINT_S_MAX = 2       # a watch that does not give way makes it wait for its busy timeout, 10 s
+MODES = ("FULL", "RESTART", "TRUNCATE")
+
+
+def application(stage, timeout=10):
+    return sqlite3.connect(stage.db, isolation_level=None, timeout=timeout)
+
+
+def insert(connection):
+    connection.execute("INSERT INTO t(txn, payload) VALUES(0, randomblob(100))")
+
+
+def checkpoint(connection, mode):
+    begun = time.monotonic()
+    busy, _, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    took = time.monotonic() - begun
+    assert busy == 0 and took < CHECKPOINT_S_MAX, f"{mode}: busy {busy} after {took:.3f} s"
+    return took
+
+
+def patient_checkpoint(db):
+    """Waits for an hour, and returns whether it was busy all the same."""
+    with sqlite3.connect(db, isolation_level=None, timeout=3600) as connection:
+        return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
+def assert_every_commit_is_a_point(stage, daemon, commits):
+    assert daemon.stop() == DONE
+    assert "resyncs 1," in daemon.log(), "the pages were compared once, at the start"
+    assert len(stage.points()) == commits + 1
+    stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("pause", [0, 0.03])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_checkpoint_of_the_application_succeeds_soon_after_a_commit(stage, mode, pause):
+    stage.prepare()
+    daemon = stage.replicate()
+    app = application(stage)
+    times = []
+    for _ in range(40):
+        insert(app)
+        let_pass(pause, "the checkpoint comes at any moment after the commit")
+        times.append(checkpoint(app, mode))
+    app.close()
+    stage.note(f"{mode} {pause * 1000:.0f} ms after a commit: at most {max(times) * 1000:.0f} ms")
+    assert_every_commit_is_a_point(stage, daemon, 40)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_at_rest_a_checkpoint_of_the_application_succeeds_without_busy_timeout(stage, mode):
+    stage.prepare()
+    daemon = stage.replicate("--rest-after", 50)
+    app = application(stage, timeout=0)
+    for _ in range(5):
+        insert(app)
+        daemon.wait_for(lambda: stage.wal_bytes() == 0, 5, "the database is at rest")
+        wait_until(lambda: holder(stage.db, CHECKPOINT_LOCK) == 0, 5, "the daemon's checkpoint has ended")
+        for _ in range(3):
+            checkpoint(app, mode)
+    app.close()
+    assert_every_commit_is_a_point(stage, daemon, 5)
+
+
+def test_checkpoints_beside_a_writer_succeed_and_no_commit_is_missed(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    writer = stage.writer(shared=True, rate=50, seconds=6, busy_timeout=10_000)
+    writer.wait_committed(5)
+    app, times, rounds = application(stage), [], 0
+    while writer.running():
+        times.append(checkpoint(app, MODES[rounds % 3]))
+        rounds += 1
+        let_pass(0.02, "a checkpoint at any moment")
+    app.close()
+    report = writer.finish()
+    stage.note(f"{rounds} checkpoints beside a writer at 50/s: at most {max(times) * 1000:.0f} ms; longest commit {report['latency_us']['max'] / 1000:.0f} ms")
+    assert rounds > 20 and report["commits"] > 200
+    assert all_errors(report) == 0, report
+    assert_every_commit_is_a_point(stage, daemon, report["commits"])
+
+
+def test_a_checkpoint_that_never_gives_up_ends_when_the_daemon_goes_on(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    app = application(stage)
+    insert(app)
+    daemon.wait_for(lambda: stage.last_txid() == 2, 5, "the commit is captured")
+    freeze(daemon)
+    insert(app)
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(patient_checkpoint, stage.db)
+        stays_true(lambda: not patient.done(), 0.3, "it waits for the daemon, which is stopped")
+        daemon.send(signal.SIGCONT)
+        assert patient.result(CHECKPOINT_S_MAX) == 0
+    app.close()
+    assert_every_commit_is_a_point(stage, daemon, 2)
+
+
+def test_the_wal_that_the_application_truncated_at_rest_is_followed(stage):
+    """Each round resets the WAL twice before the daemon sees the next commit."""
+    stage.prepare()
+    daemon = stage.replicate("--rest-after", 30)
+    app = application(stage)
+    for _ in range(20):
+        checkpoint(app, "TRUNCATE")
+        checkpoint(app, "TRUNCATE")
+        insert(app)
+        checkpoint(app, "TRUNCATE")
+    app.close()
+    assert_every_commit_is_a_point(stage, daemon, 20)
+
+
+def test_while_the_daemon_waits_for_its_replica_a_checkpoint_of_the_application_succeeds(stage):
+    stage.prepare()
+    away = stage.folder / "not-mounted"
+    daemon = stage.replicate(replica=away / "replica", live=False)
+    daemon.wait_log("opened", 10)
+    app = application(stage)
+    for mode in MODES:
+        insert(app)
+        checkpoint(app, mode)
+    app.close()
+    stays_true(daemon.running, 0.2, "it goes on waiting")
+    daemon.kill()
