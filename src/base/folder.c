@@ -281,14 +281,27 @@ int folder_remove_temporary(struct folder_temporary *t, struct err *e)
 
 /* ---- the database */
 
-int folder_check_database_name(const char *db_path, struct err *e)
+int folder_check_database_name(const char *db_path, const char *suffix, struct err *e)
 {
-    size_t n = strlen(path_name(db_path)), most = NAME_MAX - FOLDER_SUFFIX_MAX;
+    size_t n = strlen(path_name(db_path)), most = NAME_MAX - strlen(suffix);
     if (n <= most)
         return 0;
     err_set(e, ERR_CONFIG, ENAMETOOLONG, "the name of the database has %zu bytes, at most %zu are possible: '%.60s...'",
             n, most, path_name(db_path));
     return err_hint(e, "files beside the database have its name and a suffix; choose a shorter name");
+}
+
+int folder_check_one_name(const char *db_path, struct err *e)
+{
+    struct stat st;
+    if (stat(db_path, &st) != 0 || st.st_nlink <= 1)
+        return 0;
+    err_set(
+        e, ERR_CONFIG, 0,
+        "database '%s' has %lu names (hard links): SQLite keeps a -wal for each, so that commits by another name would "
+        "be lost",
+        db_path, (unsigned long)st.st_nlink);
+    return err_hint(e, "remove all names but one; 'find FOLDER -samefile %.200s' lists them", db_path);
 }
 
 int folder_check_sqlite_files(const char *db_path, struct err *e)

@@ -105,10 +105,13 @@ int folder_temporary_path(const struct folder_temporary *t, const char *name, ch
  * stays. Then the folder is closed. ERR_IO: something stays; the message names it. */
 int folder_remove_temporary(struct folder_temporary *t, struct err *e) MUST_CHECK;
 
-/* Checks that the name of the database at `db_path` leaves room for the longest suffix of a file beside it.
+/* Checks that the name of the database at `db_path` leaves room for `suffix`, the longest that a file beside it needs.
  * ERR_CONFIG: it is too long. */
-int folder_check_database_name(const char *db_path, struct err *e) MUST_CHECK;
-#define FOLDER_SUFFIX_MAX 19 /* strlen("-seawall-proof.json") */
+int folder_check_database_name(const char *db_path, const char *suffix, struct err *e) MUST_CHECK;
+
+/* Checks that the database at `db_path`, if there is one, has one name. SQLite keeps a -wal for each name: commits by
+ * another name would be seen by nobody, and could be lost. ERR_CONFIG: it has several. */
+int folder_check_one_name(const char *db_path, struct err *e) MUST_CHECK;
 
 /* Checks the files that SQLite will open beside the database at `db_path`: each of -wal, -shm and -journal is missing,
  * or a regular file with one name. SQLite would write into a file that another user linked there.

@@ -1,6 +1,7 @@
 /* base/socket.c */
 #include "base/socket.h"
 
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/io.h"
 
@@ -27,9 +28,22 @@ static int check_place(const char *path, struct err *e)
     return err_hint(e, "move the file away");
 }
 
+/* Names the file `name` in the folder `dir`; "": what `dir` itself is. Without /proc it is named by its path, if that is
+ * short enough. */
+static int set_path(struct sockaddr_un *address, int dir, const char *name, const char *path, struct err *e)
+{
+    const char *slash = name[0] ? "/" : "";
+    int n = access("/proc/self/fd", X_OK) == 0
+                ? snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d%s%s", dir, slash, name)
+                : snprintf(address->sun_path, sizeof address->sun_path, "%s%s%s", path, slash, name);
+    return n < (int)sizeof address->sun_path
+               ? 0
+               : err_set(e, ERR_IO, ENAMETOOLONG, "/proc is not mounted, and '%s' is too long for a socket", path);
+}
+
 /* Made under a hidden name and then renamed: so a stale socket is replaced in one step, and the name may be as long as
  * names can be. The mode is that of the descriptor: there is no moment in which others could connect. */
-static int bind_at(int fd, int dir, const char *name, struct err *e)
+static int bind_at(int fd, const struct folder *f, const char *name, struct err *e)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     uint8_t random[8];
@@ -38,35 +52,33 @@ static int bind_at(int fd, int dir, const char *name, struct err *e)
         return -1;
     hex_encode(random, sizeof random, hex);
     snprintf(hidden, sizeof hidden, ".seawall-%s.tmp", hex);
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, hidden);
+    if (set_path(&address, f->fd, hidden, f->path, e))
+        return -1;
     if (fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
         return err_sys(e, errno, "make a socket");
-    if (listen(fd, BACKLOG) == 0 && renameat(dir, hidden, dir, name) == 0)
+    if (listen(fd, BACKLOG) == 0 && renameat(f->fd, hidden, f->fd, name) == 0)
         return 0;
     err_sys(e, errno, "make a socket");
-    unlinkat(dir, hidden, 0);
+    unlinkat(f->fd, hidden, 0);
     return -1;
 }
 
 int socket_listen(const char *path, struct socket_listener *ret_listener, struct err *e)
 {
     struct socket_listener l = SOCKET_LISTENER_NONE;
-    char parent[PATH_TEXT_MAX];
+    struct folder f;
     struct stat st;
-    if (check_place(path, e) || path_format(l.path, e, "%s", path) || path_parent(path, parent, e))
+    if (check_place(path, e) || path_format(l.path, e, "%s", path) || folder_open_parent(&f, path, e))
         return -1;
-    int dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return err_sys(e, errno, "open folder '%s'", parent);
     int rc = 0;
     l.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l.fd < 0)
         rc = err_sys(e, errno, "make a socket");
     if (rc == 0)
-        rc = bind_at(l.fd, dir, path_name(path), e);
-    if (rc == 0 && fstatat(dir, path_name(path), &st, AT_SYMLINK_NOFOLLOW) != 0)
+        rc = bind_at(l.fd, &f, path_name(path), e);
+    if (rc == 0 && fstatat(f.fd, path_name(path), &st, AT_SYMLINK_NOFOLLOW) != 0)
         rc = err_sys(e, errno, "look at '%s'", path);
-    close(dir);
+    folder_close(&f);
     if (rc) {
         io_close(&l.fd);
         return -1;
@@ -87,11 +99,12 @@ void socket_unlisten(struct socket_listener *l)
     io_close(&l->fd);
 }
 
-static int connect_to(int place, int fd, int64_t timeout_ms, struct err *e)
+static int connect_to(int place, const char *path, int fd, int64_t timeout_ms, struct err *e)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", place);
+    if (set_path(&address, place, "", path, e))
+        return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0)
         return err_sys(e, errno, "setsockopt");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
@@ -112,7 +125,7 @@ int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err
     if (place < 0)
         return err_sys(e, errno, "open '%s'", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int rc = fd < 0 ? err_sys(e, errno, "make a socket") : connect_to(place, fd, timeout_ms, e);
+    int rc = fd < 0 ? err_sys(e, errno, "make a socket") : connect_to(place, path, fd, timeout_ms, e);
     close(place);
     if (rc) {
         io_close(&fd);

@@ -106,6 +106,7 @@ struct command {
     size_t flag_count;
     const struct word *words;
     size_t word_count;
+    bool works_without_output; /* its work is not its output: it succeeds even if standard output can't be written */
     enum options_taken options;
     size_t options_offset; /* of a struct given_options in the request */
 };

@@ -3,13 +3,41 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Undoes what a parent may have left to this process: children that can't be waited for, blocked signals, and closed
+ * standard files, whose numbers the next file would get. An ignored SIGHUP stays ignored, as nohup wants it. */
+static void settle_inheritance(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd)
+            _exit(EXIT_FAILED);
+}
+
+/* A command whose result is its output fails if the output is lost. The others have done their work. */
+static int check_output(const struct command *c, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    text_print_to(stderr, "seawall: standard output can't be written%s%s\n", errno ? ": " : "",
+                  errno ? strerror(errno) : "");
+    return code == EXIT_DONE && !c->works_without_output ? EXIT_FAILED : code;
+}
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN);
+    settle_inheritance();
     if (argc < 2) {
         help_print_overview();
         return EXIT_USAGE;
@@ -21,7 +49,7 @@ int main(int argc, char **argv)
         name = version_command.name;
     const struct command *c = command_find(name);
     if (c)
-        return c->run(argc - 2, argv + 2);
+        return check_output(c, c->run(argc - 2, argv + 2));
     text_print_to(stderr, "seawall: unknown command '%s'\n  HINT: 'seawall help' lists the commands\n", name);
     return EXIT_USAGE;
 }

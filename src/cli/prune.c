@@ -202,6 +202,7 @@ static const struct word words[] = {
 
 const struct command prune_command = {
     .name = "prune",
+    .works_without_output = true,
     .run = cmd_prune,
     .example = "prune URL",
     .summary = "delete what no retention rule keeps",

@@ -80,6 +80,7 @@ static const struct word words[] = {
 
 const struct command replicate_command = {
     .name = "replicate",
+    .works_without_output = true,
     .run = cmd_replicate,
     .example = "replicate DB URL...",
     .summary = "run beside the application and ship every transaction",

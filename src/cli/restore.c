@@ -315,6 +315,7 @@ static const struct word words[] = {
 
 const struct command restore_command = {
     .name = "restore",
+    .works_without_output = true,
     .run = cmd_restore,
     .example = "restore -o PATH URL",
     .summary = "rebuild the database as it was after a transaction",

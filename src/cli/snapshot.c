@@ -247,6 +247,7 @@ static const struct word words[] = {
 
 const struct command snapshot_command = {
     .name = "snapshot",
+    .works_without_output = true,
     .run = cmd_snapshot,
     .example = "snapshot DB URL...",
     .summary = "back up what changed since the last time, and exit: for cron",

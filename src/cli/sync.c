@@ -88,6 +88,7 @@ static const struct word words[] = {
 
 const struct command sync_command = {
     .name = "sync",
+    .works_without_output = true,
     .run = cmd_sync,
     .example = "sync DB",
     .summary = "wait until all commits are durable in every replica",

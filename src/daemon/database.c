@@ -567,7 +567,8 @@ static int open_local(struct database *db)
     struct stat st;
     if (stat(db->path, &st) == 0)
         folder_keep_private(st.st_mode);
-    if (folder_check_sqlite_files(db->path, &e) && e.code != ERR_NOTFOUND) { /* a folder that is missing may appear */
+    if (folder_check_one_name(db->path, &e) ||
+        (folder_check_sqlite_files(db->path, &e) && e.code != ERR_NOTFOUND)) { /* a folder that is missing may appear */
         database_fail(db, &e);
         return -1;
     }
@@ -664,7 +665,10 @@ void database_woken(struct database *db)
 
 void database_touched(struct database *db)
 {
+    struct err e;
     db->signs.touched = db->signs.any = true;
+    if (db->state && !db->failed && folder_check_one_name(db->path, &e))
+        database_fail(db, &e);
 }
 
 void database_closed(struct database *db)

@@ -64,6 +64,10 @@ static void handle_signals(struct scheduler *s)
             database_log_figures(&s->db);
             continue;
         }
+        if (info.ssi_signo == SIGHUP) {
+            log_info("SIGHUP: going on; a changed configuration counts from the next start");
+            continue;
+        }
         if (s->db.stopping) {
             log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
                       s->interrupted ? "second " : "");
@@ -176,6 +180,7 @@ static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -288,7 +293,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
     if (rc == 0)
-        rc = folder_check_database_name(config->db_path, e);
+        rc = folder_check_database_name(config->db_path, "-journal", e);
     if (rc == 0) /* before a folder or a state file is made for a file that is not a database */
         rc = check_is_database(config->db_path, e);
     if (rc == 0)

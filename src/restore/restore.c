@@ -116,6 +116,25 @@ static int check_integrity(struct target *t, struct err *e)
     return integrity_check(path, e);
 }
 
+/* ERR_NOTFOUND would mean that the replica or the restore point does not exist. */
+static int of_this_machine(int rc, struct err *e)
+{
+    if (rc != 0 && e->code == ERR_NOTFOUND)
+        e->code = ERR_IO;
+    return rc;
+}
+
+/* The target is written: it is checked, and put in its place. */
+static int finish(struct attempt *a, struct target *t, const struct map *map, struct err *e)
+{
+    const struct restore_options *o = a->options;
+    if ((o->flags & RESTORE_INTEGRITY_CHECK) && check_integrity(t, e))
+        return -1;
+    if (is_canceled(o))
+        return err_set(e, ERR_CANCELED, 0, "interrupted");
+    return target_commit(t, &a->result->undo, e) || note_state(a, NULL, map, e) ? -1 : 0;
+}
+
 static int restore_to_target(struct attempt *a, enum target_overwrite overwrite, struct err *e)
 {
     const struct restore_options *o = a->options;
@@ -123,18 +142,13 @@ static int restore_to_target(struct attempt *a, enum target_overwrite overwrite,
     struct map map = {.fd = -1};
     struct apply_options apply = apply_options_of(o);
     int rc = target_begin(&target, o->path, overwrite, o->mode ? o->mode : TARGET_MODE_DEFAULT, e);
+    rc = of_this_machine(rc, e);
     if (rc == 0) {
         apply.fd = target.stage.fd;
         rc = apply_plan(a->catalog, &a->plan, &apply, &map, e);
     }
-    if (rc == 0 && (o->flags & RESTORE_INTEGRITY_CHECK))
-        rc = check_integrity(&target, e);
-    if (rc == 0 && is_canceled(o))
-        rc = err_set(e, ERR_CANCELED, 0, "interrupted");
     if (rc == 0)
-        rc = target_commit(&target, &a->result->undo, e);
-    if (rc == 0)
-        rc = note_state(a, NULL, &map, e);
+        rc = of_this_machine(finish(a, &target, &map, e), e);
     target_abort(&target);
     map_release(&map);
     return rc;
@@ -295,7 +309,7 @@ int restore_run(const struct restore_options *options, struct restore_result *re
     assert(options->url && (options->path || (options->flags & RESTORE_DRY_RUN)));
     struct replica_handle r;
     enum target_found found = TARGET_FREE;
-    if (options->path && folder_check_database_name(options->path, e))
+    if (options->path && folder_check_database_name(options->path, UNDO_SUFFIX, e))
         return -1;
     if ((options->flags & RESTORE_IF_NO_DB) && target_look(options->path, &found, e))
         return -1;

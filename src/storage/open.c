@@ -20,13 +20,22 @@ const struct store_kind *store_kind_at(size_t index)
     return index < KINDS ? kinds[index] : NULL;
 }
 
+/* Whether a text without "://" begins as places of other programs do: "s3:/bucket", "sftp:host:/dir", "file:/dir". A
+ * folder with a colon in the first part of its path is written with a slash before it: "./a:b". */
+static bool looks_like_a_place_of_another_program(const char *url)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
+    size_t n = strspn(url, letters);
+    return n > 0 && url[n] == ':';
+}
+
 /* NULL: a scheme of no kind. */
 static const struct store_kind *kind_of(const char *url)
 {
     for (size_t i = 0; i < KINDS; i++)
         if (strncmp(url, kinds[i]->scheme, strlen(kinds[i]->scheme)) == 0)
             return kinds[i];
-    return strstr(url, "://") ? NULL : kinds[0];
+    return strstr(url, "://") || looks_like_a_place_of_another_program(url) ? NULL : kinds[0];
 }
 
 static int unknown_kind(const char *url, struct err *e)
@@ -35,7 +44,8 @@ static int unknown_kind(const char *url, struct err *e)
     for (size_t i = 0; i < KINDS; i++)
         snprintf(forms + strlen(forms), sizeof forms - strlen(forms), "%s, ", kinds[i]->form);
     err_set(e, ERR_CONFIG, 0, "store '%.*s': unknown scheme", (int)strcspn(url, "?@"), url);
-    return err_hint(e, "write %sor the path of a folder", forms);
+    return strstr(url, "://") ? err_hint(e, "write %sor the path of a folder", forms)
+                              : err_hint(e, "write %sor, for a folder of this name, './%.60s'", forms, url);
 }
 
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)

@@ -84,6 +84,12 @@ def test_a_damaged_state_file_costs_time_but_no_data(stage, damage):
         state.unlink()
     else:
         state.write_bytes({"empty": b"", "noise": os.urandom(len(whole)), "half": whole[:len(whole) // 2]}[damage])
+    if damage == "noise":   # it could be a file of another program: a person decides
+        content = state.read_bytes()
+        refused = seawall("replicate", "--once", "--take-over", stage.db, url_of(stage.replica))
+        assert refused.returncode == USAGE and b"is a file of another program" in refused.stderr, told(refused)
+        assert state.read_bytes() == content
+        state.unlink()
     daemon = stage.replicate("--take-over")   # without its state it cannot prove that the replica is its own
     last = stage.writer(count=5).finish()["last"]
     assert daemon.stop() == DONE

@@ -64,6 +64,7 @@ BY_PATH = {  # file: what it opens
     "aws/token_file.c": "a token file that the environment names",
     "s3/config.c": "a key file that the URL names",
     "state/identity.c": "/etc/machine-id",
+    "cli/main.c": "/dev/null, for standard files that are closed",
     "daemon/scheduler.c": "the database, to look at its first bytes",
     "storage/file.c": "objects in the folder of a replica",
     "restore/target.c": "names in a folder that base/folder.c has opened",

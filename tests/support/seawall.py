@@ -77,8 +77,9 @@ def level_zero(replica):
 class Daemon:
     """`seawall replicate DB URL ...` as a process. The test that starts it ends it: stop(), kill() or wait()."""
 
-    def __init__(self, db, replica, log, *options, also=(), environment=None):
-        """`also`: more replicas. `environment` is added to that of the tests."""
+    def __init__(self, db, replica, log, *options, also=(), environment=None, before=None):
+        """`also`: more replicas. `environment` is added to that of the tests. `before`: called in the new process before it runs the
+        program."""
         self.db, self.log_path = Path(db), Path(log)
         self.replica = replica if is_remote(replica) else Path(replica)
         self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
@@ -87,7 +88,7 @@ class Daemon:
             stderr.flush()
             self.log_start = stderr.tell()
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                                            env={**os.environ, **(environment or {})})
+                                            env={**os.environ, **(environment or {})}, preexec_fn=before)
         self.pid = self.process.pid
 
     def log(self):

@@ -1,0 +1,173 @@
+"""What a parent, a shell or a rescue system may leave out or leave behind: closed files, ignored signals, no /proc, a full disk behind
+standard output. Each is right, or an error that names the cause."""
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+import stranger
+from control import assert_synced, proof_of, sync, wait_control
+from seawall import BINARY, DONE, FAILED, USAGE, objects, restore, seawall, told, url_of
+from waiting import PATIENCE, wait_until
+
+
+def make_database(path, rows=1):
+    connection = sqlite3.connect(path)
+    connection.executescript("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x);")
+    connection.executemany("INSERT INTO t VALUES(?)", [("one",)] * rows)
+    connection.commit()
+    connection.close()
+
+
+@pytest.fixture
+def replicated(stage):
+    make_database(stage.db)
+    result = seawall("snapshot", stage.db, url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    return stage
+
+
+def shell(script, *arguments, **more):
+    return subprocess.run(["sh", "-c", script, "sh", *map(str, arguments)], capture_output=True, timeout=120 * PATIENCE, **more)
+
+
+# ---- signals
+
+def ignore_children():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def test_a_parent_that_ignores_its_children_does_not_stop_verifications(stage):
+    make_database(stage.db)
+    daemon = stage.replicate("--verify-interval", "1s", live=False, before=ignore_children)
+    wait_control(daemon)
+    wait_until(proof_of(stage.db).exists, 30, "a proof")
+    assert daemon.stop() == DONE
+
+
+def block_all():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+
+
+def test_a_parent_that_blocks_signals_does_not_keep_a_command_from_ending(stage):
+    make_database(stage.db)
+    daemon = stage.replicate(live=False, before=block_all)
+    wait_control(daemon)
+    assert daemon.stop() == DONE
+
+
+def test_a_hangup_is_logged_and_the_daemon_goes_on(stage):
+    make_database(stage.db)
+    daemon = stage.replicate()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("SIGHUP: going on")
+    make_database(stage.db)
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+
+
+# ---- standard files
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+@pytest.mark.parametrize("command", ["snapshot", "restore", "list", "verify", "replicate --once"])
+def test_closed_standard_files_do_no_harm(replicated, closed, command):
+    stage = replicated
+    make_database(stage.db)
+    before = stage.db.read_bytes()
+    target = stage.folder / "new.db"
+    arguments = {"restore": f"-o '{target}' '{url_of(stage.replica)}'"}.get(
+        command, f"'{url_of(stage.replica)}'" if command in ("list", "verify") else f"'{stage.db}' '{url_of(stage.replica)}'")
+    result = shell(f"exec '{BINARY}' {command} {arguments} {closed}")
+    assert result.returncode == DONE, told(result)
+    assert stage.db.read_bytes()[:16] == before[:16]   # no message went into the database
+    assert seawall("verify", "--full", url_of(stage.replica)).returncode == DONE
+
+
+@pytest.mark.parametrize("command, code", [("list REPLICA", FAILED), ("verify REPLICA", FAILED), ("version", FAILED), ("help", FAILED),
+                                           ("completion bash", FAILED), ("snapshot DB REPLICA", DONE), ("restore -o NEW REPLICA", DONE)])
+def test_a_lost_output_is_said(replicated, command, code):
+    stage = replicated
+    words = [{"REPLICA": url_of(stage.replica), "DB": str(stage.db), "NEW": str(stage.folder / "new.db")}.get(word, word)
+             for word in command.split()]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, timeout=60 * PATIENCE)
+    assert result.returncode == code, result.stderr
+    assert b"standard output can't be written" in result.stderr or b"No space left" in result.stderr, result.stderr
+
+
+# ---- /proc, names
+
+IN_A_JAIL = """mount -t tmpfs none /proc || exit 77
+"$1" restore -o "$2/new.db" "$3" && "$1" snapshot "$4" "$3" && "$1" verify --restore --tmp "$2" "$3" && "$1" restore --force --integrity-check -o "$2/new.db" "$3" &&
+"$1" restore --delta --txid 1 -o "$2/new.db" "$3" && "$1" restore --undo -o "$2/new.db"
+"""
+
+
+@pytest.mark.skipif(not stranger.IS_ROOT, reason="only root can hide /proc")
+def test_without_proc_everything_works(replicated):
+    stage = replicated
+    make_database(stage.db)
+    result = subprocess.run(["unshare", "-m", "sh", "-c", IN_A_JAIL, "sh", BINARY, stage.folder, url_of(stage.replica), stage.db],
+                            capture_output=True, timeout=120 * PATIENCE)
+    if result.returncode == 77:
+        pytest.skip("no permission to mount")
+    assert result.returncode == DONE, told(result)
+    assert not [path for path in stage.folder.rglob(".seawall-*")]
+
+
+@pytest.mark.parametrize("name", ["a\nb.db", "a b.db", "a%20b.db", "-x.db", "a?b#c.db", "\u00e4\u6c34.db", "a'b\"c.db"])
+def test_any_name_of_a_database_works(stage, name):
+    db = stage.folder / name
+    make_database(db)
+    replica = stage.folder / "replica of it"
+    result = seawall("snapshot", db, url_of(replica))
+    assert result.returncode == DONE, told(result)
+    target = stage.folder / f"new {name}"
+    result = restore(replica, target, "--integrity-check")
+    assert result.returncode == DONE, told(result)
+    connection = sqlite3.connect(target)
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    connection.close()
+    daemon = stage.replicate(db=db, replica=replica, live=False)
+    wait_control(daemon)
+    make_database(db)
+    assert_synced(db)
+    assert daemon.stop() == DONE
+
+
+@pytest.mark.parametrize("place", ["s3:/bucket/app", "s3:s3.amazonaws.com/bucket/app", "sftp:host:/backup/app", "b2:bucket:app", "file:/away"])
+def test_a_place_as_other_programs_write_it_becomes_no_folder(stage, place):
+    make_database(stage.db)
+    for command in (["snapshot", stage.db, place], ["list", place], ["restore", "-o", stage.folder / "new.db", place]):
+        result = subprocess.run([BINARY, *map(str, command)], cwd=stage.folder, capture_output=True, timeout=60 * PATIENCE)
+        assert result.returncode == USAGE and b"unknown scheme" in result.stderr and b"HINT" in result.stderr, told(result)
+    assert {path.name for path in stage.folder.iterdir()} <= {"app.db", "app.db-wal", "app.db-shm", "app.db-seawall"}
+    result = subprocess.run([BINARY, "snapshot", stage.db, f"./{place.replace('/', '_')}"], cwd=stage.folder, capture_output=True,
+                            timeout=60 * PATIENCE)
+    assert result.returncode == DONE, told(result)   # said so, it is a folder
+
+
+# ---- several names of one database
+
+def test_a_database_with_two_names_is_refused(stage):
+    make_database(stage.db)
+    (stage.folder / "other").mkdir()
+    os.link(stage.db, stage.folder / "other" / "app.db")
+    for command in (["replicate", "--once"], ["replicate"], ["snapshot"]):
+        result = seawall(*command, stage.db, url_of(stage.replica))
+        assert result.returncode == USAGE and b"has 2 names" in result.stderr and b"HINT" in result.stderr, told(result)
+    assert not stage.replica.exists() or objects(stage.replica) == []
+    (stage.folder / "other" / "app.db").unlink()
+    assert seawall("snapshot", stage.db, url_of(stage.replica)).returncode == DONE
+
+
+@pytest.mark.busy_at_the_end
+def test_a_daemon_lets_go_of_a_database_that_gets_a_second_name(stage):
+    make_database(stage.db)
+    daemon = stage.replicate()
+    os.link(stage.db, stage.folder / "other.db")
+    assert daemon.wait(30) == USAGE
+    assert "has 2 names" in daemon.log()
+    assert sync(stage.db).returncode != DONE
