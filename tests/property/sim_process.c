@@ -499,8 +499,10 @@ bool sim_process_turn(struct sim_process *p, struct err *ret_error)
         return false;
     if (p->db->failed)
         *ret_error = p->db->error;
-    if (!p->db->hung) /* otherwise its jobs run until the process ends */
+    if (!p->db->hung) { /* otherwise its jobs run until the process ends */
         database_release(p->db);
+        p->state = NULL; /* was closed and freed */
+    }
     sim_process_kill(p);
     return false;
 }
