@@ -25,7 +25,12 @@ WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
             -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result
 ERRORS := $(if $(filter-out 0,$(WERROR)),-Werror)
 OPTIMIZE := -O2 -g
-HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+# Against bugs that let an attacker write to memory; tests/lint/hardening.py looks for each of them in the files that are installed. The
+# compiler is asked for what depends on it and on the processor.
+HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+PROTECT = $(foreach flag,-fstack-clash-protection -fcf-protection -mbranch-protection=standard,$(shell \
+            $(CC) -Werror $(flag) -x c -c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
+LINK_HARDEN := -Wl,-z,relro,-z,now,-z,noexecstack
 
 ifeq ($(VARIANT),asan)
 OPTIMIZE := -O1 -g -fno-omit-frame-pointer
@@ -42,10 +47,12 @@ ifeq ($(VARIANT),clang)
 CC := clang
 endif
 
+PROTECT := $(if $(filter asan tsan cov,$(VARIANT)),,$(PROTECT))
+
 CFLAGS ?=
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED) 2>/dev/null)
 PACKAGE_VERSIONS := $(shell $(PKG_CONFIG) --modversion $(PACKAGES) $(LOADED) 2>/dev/null)
-FLAGS := -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(WARNINGS) \
+FLAGS := -std=c11 -D_GNU_SOURCE -DSEAWALL_VERSION='"$(VERSION)"' $(DEFINES) -Isrc -Iinclude $(OPTIMIZE) $(HARDEN) $(PROTECT) -fPIE $(WARNINGS) \
          $(PACKAGE_CFLAGS) -pthread -MMD -MP $(CFLAGS)
 ALL_CFLAGS = $(FLAGS) $(ERRORS)
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -pthread -lm -ldl
@@ -82,7 +89,7 @@ $(STAMP): FORCE
 
 $(B)/seawall: $(OBJECTS)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(OPTIMIZE) $(HARDEN) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(OPTIMIZE) $(HARDEN) -pie $(LINK_HARDEN) -o $@ $^ $(LIBS)
 
 $(B)/obj/%.o: src/%.c $(STAMP)
 	@mkdir -p $(@D)
@@ -92,7 +99,8 @@ $(B)/obj/%.o: src/%.c $(STAMP)
 $(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) -std=c11 -DSEAWALL_EXTENSION -Iinclude $(OPTIMIZE) $(WARNINGS) $(ERRORS) -fPIC -shared -o $@ src/vfs/shim.c src/vfs/extension.c
+	$(Q)$(CC) -std=c11 -DSEAWALL_EXTENSION -Iinclude $(OPTIMIZE) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(HARDEN)) $(PROTECT) \
+	  $(WARNINGS) $(ERRORS) -fPIC -fvisibility=hidden -shared $(LINK_HARDEN) -o $@ src/vfs/shim.c src/vfs/extension.c
 
 # ---- tests
 
@@ -240,6 +248,7 @@ check-tsan: ## unit tests and real programs under the thread sanitizer
 
 check-clang: ## everything built by clang with warnings as errors, and the unit tests
 	@$(MAKE) --no-print-directory -j2 VARIANT=clang WERROR=1 all tests
+	@tests/lint/hardening.py build/clang/seawall build/clang/seawall.so
 	@$(MAKE) --no-print-directory VARIANT=clang check-unit
 
 check-asan-unit: ## unit tests, and a restore and a prune by real programs, under address and undefined-behaviour sanitizers
@@ -251,12 +260,13 @@ check-tsan-unit: ## unit tests under the thread sanitizer
 	@$(MAKE) --no-print-directory -j2 VARIANT=tsan all tests
 	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=tsan check-unit
 
-lint: $(B)/seawall ## rooms and arrows, tests, documentation, wording, formatting
+lint: $(B)/seawall $(B)/seawall.so ## rooms and arrows, tests, documentation, wording, formatting
 	@tests/lint/rooms.py
 	@tests/lint/tests.py
 	@SEAWALL=$(B)/seawall tests/lint/docs.py
 	@tests/lint/words.py
 	@tests/lint/tour.py
+	@tests/lint/hardening.py $(B)/seawall $(B)/seawall.so
 	@$(MAKE) --no-print-directory format-check
 
 format-check:

@@ -13,6 +13,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <xxhash.h>
 
@@ -169,6 +170,11 @@ bool base64_decode(const char *text, uint8_t *out, size_t n)
         memcpy(out, whole, n);
     wipe(whole, sizeof whole);
     return ok;
+}
+
+void hide_memory(void)
+{
+    prctl(PR_SET_DUMPABLE, 0); /* can't fail */
 }
 
 void wipe(void *bytes, size_t n)

@@ -57,6 +57,10 @@ void base64_encode(const uint8_t *bytes, size_t n, char *out);
 /* Reads Base64 of exactly n bytes. Precondition: n is at most 64. False: `text` is something else. */
 bool base64_decode(const char *text, uint8_t *out, size_t n);
 
+/* From now on this process leaves no core file, and no process but those of root can read its memory, its environment
+ * or /proc/PID/fd. Programs that it starts are not concerned. To call before a secret is in memory. */
+void hide_memory(void);
+
 /* Overwrites a secret in memory. The compiler does not remove it. */
 void wipe(void *bytes, size_t n);
 

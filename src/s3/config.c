@@ -316,9 +316,11 @@ int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e
     assert(strncmp(url, S3_SCHEME, strlen(S3_SCHEME)) == 0);
     *ret_config = (struct s3_config){
         .headers = HTTP_HEADERS_INIT, .bucket_key = 1, .sign_payload = 1, .content_md5 = 1, .timeout_ms = TIMEOUT_MS};
+    hide_memory(); /* headers and the key; the credentials come later */
     int n = snprintf(text, sizeof text, "%s", url + strlen(S3_SCHEME));
     int rc = n < 0 || n >= (int)sizeof text ? err_set(e, ERR_CONFIG, 0, "the URL is longer than %d bytes", URL_MAX - 1)
                                             : parse(ret_config, text, e);
+    wipe(text, sizeof text);
     if (rc) {
         s3_config_release(ret_config);
         return strchr(url, '@')

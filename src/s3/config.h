@@ -57,7 +57,8 @@ extern const size_t s3_option_count;
 extern const char s3_config_help[]; /* what `seawall help s3` prints before the options */
 
 /* Reads `url`, which begins with S3_SCHEME, and the SSE-C key file. Environment and profile fill in endpoint and
- * region. After an error ret_config needs no release. ERR_CONFIG: the URL, the key file or the profile is wrong.
+ * region. Hides the memory of the process before (base/hash.h). After an error
+ * ret_config needs no release. ERR_CONFIG: the URL, the key file or the profile is wrong.
  * ERR_NOMEM, ERR_IO. */
 int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e) MUST_CHECK;
 void s3_config_release(struct s3_config *c); /* wipes the key */

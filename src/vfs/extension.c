@@ -8,6 +8,8 @@ int seawall_vfs_register(int make_default);
 
 #ifdef _WIN32
 __declspec(dllexport)
+#else
+__attribute__((visibility("default"))) /* alone: the Makefile hides the rest */
 #endif
     int sqlite3_seawall_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 

@@ -1,17 +1,19 @@
 """The sources of the keys to S3, end to end: each source, keys that expire while the daemon runs, and no secret in any output."""
 import json
+import os
 import re
 import sys
 import time
 
 import pytest
 
+import stranger
 from awsmeta import Role
 from bucket import ACCESS, SECRET
 from compare import content_of, drop
 from ledger import TABLE, insert
 from seawall import DONE, FAILED, NOTHING, USAGE, restore, seawall, told, url_of
-from waiting import PATIENCE, stays_true
+from waiting import PATIENCE, stays_true, wait_until
 
 ROLE = "arn:aws:iam::123456789012:role/app"
 WEB_TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzZWF3YWxsIn0.c2lnbmF0dXJl"
@@ -395,3 +397,22 @@ def test_keys_are_in_no_argument(stage, s3, keys):
         arguments = file.read().decode()
     assert not any(secret in arguments for secret in keys.all_secrets())
     assert daemon.stop() == DONE
+
+
+@pytest.mark.open_to_others
+def test_the_memory_of_a_process_with_secrets_is_closed_to_other_processes_of_its_user(stage, server, s3):
+    """What /proc shows of it belongs to root, and the kernel writes no core file of such a process."""
+    def owner_of_environment(process):
+        return os.stat(f"/proc/{process.pid}/environ").st_uid
+
+    own = stranger.STRANGER if stranger.IS_ROOT else os.geteuid()
+    with server.fault("stall", seconds=3600) as stalled:
+        process = stranger.start(stage.folder, "list", s3.url(timeout="10m"))
+        stalled.wait_met()
+        assert owner_of_environment(process) == 0 != own
+        process.kill()
+        process.wait()
+    without = stranger.start(stage.folder, "verify", "-")   # waits for a URL on its standard input
+    wait_until(lambda: owner_of_environment(without) == own, 10, "the process without secrets has started")
+    without.kill()
+    without.communicate()

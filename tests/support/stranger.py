@@ -37,7 +37,16 @@ def can_run(folder):
         return False
 
 
+# If the tests are not run by root, programs run as the user of the tests.
+OTHER = {"user": STRANGER, "group": STRANGER, "extra_groups": []} if IS_ROOT else {}
+
+
 def seawall(folder, *arguments):
-    """Runs the program in `folder` as the other user. If the tests are not run by root, it runs as the user of the tests."""
-    other = {"user": STRANGER, "group": STRANGER, "extra_groups": []} if IS_ROOT else {}
-    return subprocess.run([folder / "seawall", *map(str, arguments)], capture_output=True, timeout=60 * PATIENCE, **other)
+    """Runs the program in `folder` as the other user."""
+    return subprocess.run([folder / "seawall", *map(str, arguments)], capture_output=True, timeout=60 * PATIENCE, **OTHER)
+
+
+def start(folder, *arguments):
+    """The same, as a process that the caller ends. Its output is dropped."""
+    return subprocess.Popen([folder / "seawall", *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, **OTHER)
