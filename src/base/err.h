@@ -29,6 +29,7 @@ enum err_code {
     ERR_NOTFOUND, /* the object or the restore point does not exist */
     ERR_EXISTS,   /* exclusive create: the object or file exists already */
     ERR_CANCELED, /* stopped on request */
+    ERR_CONTENT,  /* the bytes are as they should be, and SQLite finds a fault in what they hold */
     ERR_GONE,     /* an object of a listing does not exist any more: list again */
 };
 

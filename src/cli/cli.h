@@ -22,6 +22,7 @@ enum exit_code {
     EXIT_TIMEOUT = 7,
     EXIT_NOTHING_TO_DO = 8, /* restore --if-db-not-exists: the database exists */
     EXIT_NO_REPLICA = 9,    /* restore --if-replica-exists: the replica does not exist */
+    EXIT_CONTENT = 10,      /* the replica is exact; SQLite reports a fault of the database itself */
     EXIT_INTERRUPTED = 130,
 };
 

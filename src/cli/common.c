@@ -52,6 +52,8 @@ int cli_fail(const struct err *e)
         return EXIT_USAGE;
     case ERR_NOTFOUND:
         return EXIT_NOTHING;
+    case ERR_CONTENT:
+        return EXIT_CONTENT;
     case ERR_CORRUPT:
     case ERR_GONE:
         return EXIT_CORRUPT;

@@ -98,6 +98,8 @@ static void print_proof(const struct json *replica)
                    cli_plural((uint64_t)number(v, "problems")), text(v, "problem"), running);
     if (json_get_text(v, "error"))
         text_print("    could not be verified since: %s\n", text(v, "error"));
+    if (json_get_text(v, "database_problem"))
+        text_print("    %s\n", text(v, "database_problem"));
     if (proven)
         text_print("    last proven restore: txid %" PRId64 ", %s\n", number(proven, "txid"), text(proven, "time"));
 }

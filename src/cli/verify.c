@@ -25,9 +25,10 @@ struct request {
 
 struct outcome {
     struct verify_result found;
-    bool restored; /* the restore succeeded, and SQLite found nothing wrong */
+    bool restored; /* the restore succeeded: the replica gives the database */
     struct restore_result restore;
-    char restore_problem[ERR_MSG_MAX]; /* why the replica does not restore; "": it does, or was not asked to */
+    char database_problem[ERR_MSG_MAX]; /* a fault that SQLite finds in the database itself; "": none */
+    char restore_problem[ERR_MSG_MAX];  /* why the replica does not restore; "": it does, or was not asked to */
 };
 
 static int verify(const struct request *r, struct outcome *o, struct err *e)
@@ -58,6 +59,12 @@ static int restore_into(const struct folder_temporary *t, const struct request *
     return restore_run(&options, &o->restore, e);
 }
 
+/* Without the hint, which fits the restore of a person. */
+static void keep_first_line(char out[ERR_MSG_MAX], const char *text)
+{
+    snprintf(out, ERR_MSG_MAX, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
 /* Restores into a temporary folder. If the replica is the reason for a failure, the failure is a problem to
  * report; any other reason is an error. */
 static int try_restore(const struct request *r, struct outcome *o, struct err *e)
@@ -72,15 +79,16 @@ static int try_restore(const struct request *r, struct outcome *o, struct err *e
     int rc = restore_into(&folder, r, o, e);
     if (folder_remove_temporary(&folder, &removal))
         text_print_to(stderr, "seawall: %s\n", removal.msg);
-    o->restored = rc == 0;
+    o->restored = rc == 0 || e->code == ERR_CONTENT;
     if (rc == 0)
         return 0;
+    if (e->code == ERR_CONTENT) {
+        keep_first_line(o->database_problem, e->msg);
+        return 0;
+    }
     if (e->code != ERR_CORRUPT && (e->code != ERR_NOTFOUND || o->found.problem_total == 0))
         return -1;
-    snprintf(o->restore_problem, sizeof o->restore_problem, "%s", e->msg);
-    char *hint = strstr(o->restore_problem, "\n");
-    if (hint)
-        *hint = 0;
+    keep_first_line(o->restore_problem, e->msg);
     return 0;
 }
 
@@ -131,7 +139,8 @@ static void print_text(const struct request *r, const struct outcome *o)
         text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                    v->head);
     if (o->restored)
-        text_print("restored txid %" PRIu64 ", and SQLite's integrity check found nothing\n", o->restore.record.txid);
+        text_print("restored txid %" PRIu64 ", and %s\n", o->restore.record.txid,
+                   o->database_problem[0] ? o->database_problem : "SQLite's integrity check found nothing");
     if (problems_of(o) > 0) {
         text_print("%" PRIu64 " problem%s\n", problems_of(o), cli_plural(problems_of(o)));
         return;
@@ -184,6 +193,8 @@ static int print_json(const struct outcome *o, struct err *e)
         set_moment(j, "newest_txid", "newest_time", &v->newest);
         set_moment(j, "oldest_txid", "oldest_time", &v->oldest);
     }
+    if (o->database_problem[0])
+        json_set_text(j, "database_problem", o->database_problem);
     if (o->restored)
         set_moment(j, "restored_txid", "restored_time", &o->restore.record);
     json_set(j, "orphans", orphans);
@@ -235,7 +246,7 @@ static int cmd_verify(int argc, char **argv)
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
     int rc = run(&r, config, &o, &e);
-    code = rc ? cli_fail(&e) : problems_of(&o) > 0 ? EXIT_CORRUPT : EXIT_DONE;
+    code = rc ? cli_fail(&e) : problems_of(&o) > 0 ? EXIT_CORRUPT : o.database_problem[0] ? EXIT_CONTENT : EXIT_DONE;
     verify_result_release(&o.found);
     config_free(config);
     return code;
@@ -261,7 +272,8 @@ static const struct flag flags[] = {
      .help = "with --restore: the folder for it; default: TMPDIR, or /tmp"},
     {.name = "json",
      FLAG_INTO(struct request, json),
-     .help = "one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, orphans"},
+     .help = "one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, orphans, "
+             "database_problem"},
 };
 
 static const struct word words[] = {

@@ -90,6 +90,8 @@ static void set_verification(struct json *j, const struct verification *all, siz
     json_set_number(v, "problems", (int64_t)r->problems);
     set_text(v, "problem", r->text);
     set_text(v, "error", r->error);
+    if (r->content[0])
+        json_set_text(v, "database_problem", r->content);
     json_set_flag(v, "running", verification_is_running(all, index));
     json_set(j, "verification", v);
     if (r->proven_ms == 0) {

@@ -10,6 +10,7 @@
 
 #define EXIT_NOTHING 4 /* nothing to restore */
 #define EXIT_CORRUPT 5
+#define EXIT_CONTENT 10 /* the replica is exact, and SQLite finds a fault in the database itself */
 
 /* The first line of standard error that does not tell of a try that goes on by itself. */
 static void first_complaint(const struct verifier_end *end, char out[VERIFICATION_TEXT_MAX])
@@ -40,8 +41,10 @@ static void note_sound(const struct json *found, struct verification_record *r)
     r->text[0] = 0;
     if (!json_get_number(found, "restored_txid", &txid) || txid <= 0)
         return;
+    const char *content = json_get_text(found, "database_problem");
     r->proven_ms = r->verified_ms;
     r->proven_txid = (uint64_t)txid;
+    snprintf(r->content, sizeof r->content, "%s", content ? content : "");
 }
 
 /* found: what it said; NULL: nothing but an error. */
@@ -77,9 +80,9 @@ enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct
     struct err e;
     int code = WIFEXITED(end->status) ? WEXITSTATUS(end->status) : -1;
     bool said = end->out && end->out_len > 0 && json_parse(end->out, end->out_len, &found, &e) == 0;
-    enum verdict verdict = code == 0 && said && json_get_flag(found, "ok") ? VERDICT_SOUND
-                           : code == EXIT_CORRUPT || code == EXIT_NOTHING  ? VERDICT_DAMAGED
-                                                                           : VERDICT_NO_RESULT;
+    enum verdict verdict = (code == 0 || code == EXIT_CONTENT) && said && json_get_flag(found, "ok") ? VERDICT_SOUND
+                           : code == EXIT_CORRUPT || code == EXIT_NOTHING                            ? VERDICT_DAMAGED
+                                                                          : VERDICT_NO_RESULT;
     if (verdict == VERDICT_NO_RESULT) {
         note_no_result(end, code, r);
     } else {

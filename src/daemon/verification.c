@@ -81,7 +81,9 @@ static void log_no_result(const char *url, const struct verification_record *r, 
 
 static void log_result(const char *url, enum verdict verdict, const struct verification_record *r)
 {
-    if (verdict == VERDICT_DAMAGED)
+    if (verdict != VERDICT_DAMAGED && r->content[0] && r->proven_ms == r->verified_ms)
+        log_warn("replica '%s': verified; txid %" PRIu64 " was restored. %s", url, r->proven_txid, r->content);
+    else if (verdict == VERDICT_DAMAGED)
         log_error("replica '%s': verification found %" PRIu64
                   " problem%s: %s\n  HINT: 'seawall verify --full' on it names them all; "
                   "begin a new replica under another URL, and keep this one for what it can still give",

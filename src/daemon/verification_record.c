@@ -65,6 +65,9 @@ static void take_record(struct verification_records *all, const struct json *j)
         snprintf(r->text, sizeof r->text, "%s", text);
     if (json_get_number(j, "proven_txid", &txid) && txid > 0 && read_moment(j, "proven", &r->proven_ms))
         r->proven_txid = (uint64_t)txid;
+    const char *content = json_get_text(j, "database_problem");
+    if (content)
+        snprintf(r->content, sizeof r->content, "%s", content);
 }
 
 /* -1: the file is missing, or is not ours. */
@@ -125,6 +128,8 @@ static struct json *json_of(const struct verification_record *r, const char *url
         set_moment(j, "proven", r->proven_ms);
         json_set_number(j, "proven_txid", (int64_t)r->proven_txid);
     }
+    if (r->content[0])
+        json_set_text(j, "database_problem", r->content);
     return j;
 }
 

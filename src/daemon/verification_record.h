@@ -16,9 +16,10 @@ struct verification_record {
     int64_t verified_ms; /* wall clock, of the last verification that came to a result; 0: never */
     bool ok;             /* its result */
     uint64_t problems;
-    char text[VERIFICATION_TEXT_MAX]; /* the first problem */
-    int64_t proven_ms;                /* wall clock of the last restore that succeeded; 0: none */
-    uint64_t proven_txid;             /* the txid that it restored */
+    char text[VERIFICATION_TEXT_MAX];    /* the first problem */
+    int64_t proven_ms;                   /* wall clock of the last restore that succeeded; 0: none */
+    uint64_t proven_txid;                /* the txid that it restored */
+    char content[VERIFICATION_TEXT_MAX]; /* fault of the database itself that SQLite found in this restore; "": none */
 
     /* not kept in the file */
     char error[VERIFICATION_TEXT_MAX]; /* why the last try came to no result; "": it did */

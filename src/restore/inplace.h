@@ -83,7 +83,7 @@ uint32_t change_count(const struct inplace *ip, const struct change *c);
 
 /* Changes the database. Precondition: inplace_open with INPLACE_CHANGE found INPLACE_READY. An error leaves the
  * database as it was; exception: the message says that it is restored. *ret_mismatch with ERR_BUSY: a page is not what
- * `before` says. ERR_CANCELED, ERR_CORRUPT (integrity check), ERR_IO, ERR_NOMEM. */
+ * `before` says. ERR_CANCELED, ERR_CONTENT (integrity check), ERR_IO, ERR_NOMEM. */
 int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatch, struct err *e) MUST_CHECK;
 
 #endif

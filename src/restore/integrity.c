@@ -1,9 +1,11 @@
 /* restore/integrity.c - opens the file as immutable: SQLite takes no locks and makes no -wal and no -shm. */
 #include "restore/integrity.h"
 
+#include "base/log.h"
 #include "base/path.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,20 +25,51 @@ static int uri_of(const char *path, char *out, size_t size)
     return snprintf(out + n, size - n, "?immutable=1") < (int)(size - n) ? 0 : -1;
 }
 
-static int check(sqlite3 *db, struct err *e)
+/* What SQLite answers to a pragma that checks. */
+struct answer {
+    int rc;         /* of SQLite; SQLITE_ROW: `text` is the answer */
+    char text[300]; /* "ok", or the first fault; without an answer, the message of SQLite */
+};
+
+static struct answer ask(sqlite3 *db, const char *pragma)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    int result = 0;
-    if (!text)
-        result = err_set(e, ERR_CORRUPT, rc, "integrity check: %s", sqlite3_errmsg(db));
-    else if (strcmp(text, "ok") != 0)
-        result = err_set(e, ERR_CORRUPT, 0, "integrity check: %.200s", text);
+    struct answer a = {.rc = sqlite3_prepare_v2(db, pragma, -1, &statement, NULL)};
+    if (a.rc == SQLITE_OK)
+        a.rc = sqlite3_step(statement);
+    const char *text = a.rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    if (!text && a.rc == SQLITE_ROW)
+        a.rc = SQLITE_NOMEM;
+    snprintf(a.text, sizeof a.text, "%s", text ? text : sqlite3_errmsg(db));
     sqlite3_finalize(statement);
-    return result;
+    return a;
+}
+
+/* SQLite can't check what needs a function, a collation or a module of the application. Then it checks the rest. */
+static struct answer ask_what_can_be_checked(sqlite3 *db)
+{
+    struct answer whole = ask(db, "PRAGMA integrity_check(1)");
+    if (whole.rc != SQLITE_ERROR)
+        return whole;
+    log_warn("SQLite can't check all of the content here: %s", whole.text);
+    struct answer part = ask(db, "PRAGMA quick_check(1)");
+    if (part.rc == SQLITE_ERROR)
+        part = (struct answer){.rc = SQLITE_ROW, .text = "ok"};
+    return part;
+}
+
+static int check(sqlite3 *db, struct err *e)
+{
+    struct answer a = ask_what_can_be_checked(db);
+    if (a.rc == SQLITE_ROW && strcmp(a.text, "ok") == 0)
+        return 0;
+    bool content = a.rc == SQLITE_ROW || (a.rc & 0xff) == SQLITE_CORRUPT || (a.rc & 0xff) == SQLITE_NOTADB;
+    if (!content)
+        return err_set(e, a.rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_SQLITE, a.rc, "integrity check: %s", a.text);
+    err_set(e, ERR_CONTENT, a.rc,
+            "integrity check: every page is as it should be; SQLite reports of the database itself: %s", a.text);
+    return err_hint(e, "the database had this fault when it was replicated; to restore it as it was, leave out "
+                       "--integrity-check");
 }
 
 int integrity_check(const char *path, struct err *e)

@@ -4,8 +4,11 @@
 
 #include "base/err.h"
 
-/* Runs PRAGMA integrity_check. Precondition: no process writes the file. ERR_CORRUPT: the message has the first problem
- * that SQLite found. ERR_SQLITE: SQLite can't open the file. ERR_CONFIG: the path is too long. */
+/* Runs PRAGMA integrity_check. Preconditions: no process writes the file, and its pages are proven to be those of the
+ * restore point. So what SQLite finds is a fault of the database itself, not of the replica. What SQLite can't check here,
+ * because it needs a function or a collation of the application, counts as sound, with a warning in the log.
+ * ERR_CONTENT: the message has the first fault that SQLite found. ERR_SQLITE: SQLite can't open or read the file.
+ * ERR_CONFIG: the path is too long. ERR_NOMEM. */
 int integrity_check(const char *path, struct err *e) MUST_CHECK;
 
 #endif

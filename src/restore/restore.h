@@ -57,7 +57,8 @@ struct restore_result {
 
 /* Restores. An error leaves the target as it was, with one exception: if only the state file can't be written, the
  * database is restored all the same, and the message says so. ERR_NOTFOUND: the replica or the restore point does not exist.
- * ERR_EXISTS: the target exists. ERR_BUSY: the target is in use. ERR_CORRUPT: the replica is damaged. ERR_CANCELED,
+ * ERR_EXISTS: the target exists. ERR_BUSY: the target is in use. ERR_CORRUPT: the replica is damaged. ERR_CONTENT: the
+ * integrity check found a fault of the database itself. ERR_CANCELED,
  * ERR_CONFIG, ERR_IO, ERR_NOMEM, ERR_REMOTE. */
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e) MUST_CHECK;
 

@@ -15,7 +15,7 @@ from compare import assert_same_pages, assert_sound, drop, settled
 from disk import Disk, Luck, read_journal, write_tree
 from killer import KILLED, Killer, moments, run_once
 from ledger import TABLE, insert
-from seawall import CORRUPT, DONE, FAILED, NOTHING, USAGE, restore, seawall, told, url_of
+from seawall import CONTENT, CORRUPT, DONE, FAILED, NOTHING, USAGE, restore, seawall, told, url_of
 from waiting import figure
 
 BY_STATE_FILE, BY_READING = b"as the state file says", b"all were read"
@@ -432,7 +432,7 @@ def test_a_failed_integrity_check_rolls_back(stage):
     delta.restore(sound)
     assert delta.bytes() == whole
     undo = delta.undo_path.read_bytes()
-    result = delta.restore(broken, "--integrity-check", code=CORRUPT)
+    result = delta.restore(broken, "--integrity-check", code=CONTENT)
     assert b"integrity check" in result.stderr
     delta.assert_at(sound)
     assert delta.undo_path.read_bytes() == undo

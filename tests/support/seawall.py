@@ -11,7 +11,7 @@ from waiting import PATIENCE, wait_until
 CHECKOUT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SEAWALL", CHECKOUT / "build" / "seawall"))
 
-DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT, NOTHING_TO_DO, NO_REPLICA = range(10)
+DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT, NOTHING_TO_DO, NO_REPLICA, CONTENT = range(11)
 COMPARED = "compared all pages|pages differ"   # in the log when it was not certain that the WAL continues the captured position
 OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
 

@@ -33,6 +33,19 @@ static void sound_and_restored_is_a_proof(void **state)
     assert_string_equal(r.error, "");
 }
 
+static void a_fault_of_the_database_itself_is_a_proof_and_is_kept(void **state)
+{
+    struct verification_record r;
+    (void)state;
+    assert_int_equal(
+        judge(exited(10), "{\"ok\":true,\"restored_txid\":7,\"database_problem\":\"NULL value\"}", NULL, &r),
+        VERDICT_SOUND);
+    assert_true(r.ok);
+    assert_int_equal(r.proven_txid, 7);
+    assert_string_equal(r.content, "NULL value");
+    assert_string_equal(r.text, "");
+}
+
 static void sound_without_a_restore_keeps_the_older_proof(void **state)
 {
     struct verification_record r;
@@ -106,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sound_and_restored_is_a_proof),
+        cmocka_unit_test(a_fault_of_the_database_itself_is_a_proof_and_is_kept),
         cmocka_unit_test(sound_without_a_restore_keeps_the_older_proof),
         cmocka_unit_test(damage_names_the_first_problem_and_counts_all),
         cmocka_unit_test(nothing_to_restore_is_damage_of_a_replica_that_had_something),

@@ -864,7 +864,7 @@ static void what_sqlite_calls_damaged_is_not_put_in_place_when_asked(void **stat
     replica_init(&any, s, codec, 7);
     replica_commits(&any, 3, 512); /* random bytes: a perfect replica of what is no database */
     replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
-    assert_error(run(3, RESTORE_INTEGRITY_CHECK, &result, &e), &e, ERR_CORRUPT);
+    assert_error(run(3, RESTORE_INTEGRITY_CHECK, &result, &e), &e, ERR_CONTENT);
     assert_contains(e.msg, "integrity check");
     assert_int_equal(files_in_temp(), 1);
     assert_ok(run(3, 0, &result, &e), &e);
@@ -913,7 +913,7 @@ static void sqlite_says_which_file_is_a_database(void **state)
                                 "which SQLite reads before it says so.",
                                 111),
                      0);
-    assert_error(integrity_check(temp_path("no.db"), &e), &e, ERR_CORRUPT);
+    assert_error(integrity_check(temp_path("no.db"), &e), &e, ERR_CONTENT);
     assert_error(integrity_check(temp_path("absent.db"), &e), &e, ERR_SQLITE);
 }
 
