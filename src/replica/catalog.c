@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include "base/search.h"
+#include "replica/ways.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -76,6 +77,18 @@ static int add_entry(void *context, const struct store_entry *entry)
     return l->rc = add_object(l, &o);
 }
 
+static const struct name *name_of_level(const void *context, size_t index)
+{
+    const struct catalog *c = context;
+    return &c->levels[index].name;
+}
+
+int catalog_make_ways(struct catalog *c, struct err *e)
+{
+    const struct ways_levels levels = {.name = name_of_level, .context = c, .count = c->level_count};
+    return ways_make(c->level0_count, &levels, &c->ways, e);
+}
+
 int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
 {
     struct err full;
@@ -87,6 +100,8 @@ int catalog_list(struct catalog *c, struct store *store, struct codec *codec, st
         *e = full;
         rc = -1;
     }
+    if (rc == 0)
+        rc = catalog_make_ways(c, e);
     if (rc)
         catalog_release(c);
     return rc;
@@ -136,6 +151,7 @@ void catalog_release(struct catalog *c)
     release_objects(c->markers, c->marker_count);
     free(c->chunks);
     free(c->parts);
+    ways_free(c->ways);
     *c = (struct catalog){0};
 }
 

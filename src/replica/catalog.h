@@ -14,6 +14,8 @@ struct catalog_object {
     struct segment *segment; /* owned; trailer, records and list of a segment or marker; NULL before catalog_load */
 };
 
+struct ways;
+
 struct catalog {
     struct store *store; /* borrowed */
     struct codec *codec; /* borrowed */
@@ -35,6 +37,7 @@ struct catalog {
     uint64_t foreign;        /* listed objects that do not belong to a replica */
     bool in_order;           /* the listing had our keys in ascending order, each once; otherwise a search may fail */
     size_t records_kept;     /* commit records in all loaded segments together */
+    struct ways *ways;       /* owned; see replica/ways.h. A copy with other lists of segments has its own */
 };
 
 /* Lists the replica and reads seawall.json. `store` and `codec` must outlive the catalog.
@@ -45,6 +48,10 @@ int catalog_open(struct catalog *c, struct store *store, struct codec *codec, st
 
 /* The same without seawall.json: `identity` stays zero, and a place without any object gives an empty catalog. */
 int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
+
+/* Makes c->ways, for a copy of a catalog with other lists of segments. The caller frees it by ways_free.
+ * ERR_NOMEM. */
+int catalog_make_ways(struct catalog *c, struct err *e) MUST_CHECK;
 
 /* A zeroed catalog is allowed. */
 void catalog_release(struct catalog *c);

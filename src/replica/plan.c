@@ -3,7 +3,9 @@
 
 #include "base/array.h"
 #include "base/page.h"
+#include "base/search.h"
 #include "base/trial.h"
+#include "replica/ways.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -93,6 +95,41 @@ static int find_in_level0(struct catalog *c, uint64_t txid, struct commit_record
     return 0;
 }
 
+/* In the levels: the first object, in the order of keys, that ends at `txid` and can be loaded. Those that are known
+ * to be damaged are tried again only if no other has the record. `damage`: of the first one that can't be loaded. */
+static bool find_in_levels(struct catalog *c, uint64_t txid, enum ways_answer known_damaged,
+                           struct commit_record *ret_record, struct err *damage)
+{
+    const struct ways_place *order = c->ways->order;
+    const size_t from = ways_upto(c->ways, txid - 1), end = ways_upto(c->ways, txid);
+    size_t group = from;
+    for (size_t i = from; i < end && !plan_must_stop(damage); i++) {
+        /* Within a level, `order` has the one that begins first last. */
+        const bool last_of_level = i + 1 == end || order[i + 1].level != order[i].level;
+        if (!last_of_level)
+            continue;
+        for (size_t k = i + 1; k-- > group && !plan_must_stop(damage);) {
+            struct catalog_object *o = &c->levels[order[k].index];
+            struct err failed;
+            bool damaged = c->ways->fault[catalog_segment_index(c, o)] != ERR_NONE;
+            if (damaged != (known_damaged == WAYS_YES))
+                continue;
+            if (catalog_load(c, o, &failed) == 0) {
+                *ret_record = o->segment->records[0];
+                return true;
+            }
+            if (!plan_must_stop(&failed))
+                ways_break(c->ways, &order[k], failed.code);
+            if (damage->code == ERR_NONE || plan_must_stop(&failed))
+                *damage = failed;
+            if (known_damaged == WAYS_YES)
+                return false; /* one error is enough */
+        }
+        group = i + 1;
+    }
+    return false;
+}
+
 int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e)
 {
     bool found = false;
@@ -100,103 +137,139 @@ int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret
     assert(txid > 0);
     if (find_in_level0(c, txid, ret_record, &found, &damage) == 0 && found)
         return 0;
-    for (size_t i = 0; i < c->level_count && !plan_must_stop(&damage); i++) {
-        struct err failed;
-        if (c->levels[i].name.max != txid)
-            continue;
-        if (catalog_load(c, &c->levels[i], &failed) == 0) {
-            *ret_record = c->levels[i].segment->records[0];
-            return 0;
-        }
-        if (damage.code == ERR_NONE || plan_must_stop(&failed))
-            damage = failed;
-    }
+    if (!plan_must_stop(&damage) && find_in_levels(c, txid, WAYS_NO, ret_record, &damage))
+        return 0;
+    if (damage.code == ERR_NONE && find_in_levels(c, txid, WAYS_YES, ret_record, &damage))
+        return 0;
     if (damage.code == ERR_NONE)
         return err_set(e, ERR_NOTFOUND, 0, "txid %" PRIu64 " is not a restore point of '%s'", txid, c->store->url);
     *e = damage;
     return -1;
 }
 
-/* ---- the walk to the target */
-
-/* May a plan use an object of which the listing lacks a part or chunk? */
-enum care { ONLY_COMPLETE, INCOMPLETE_TOO };
+/* ---- the walk to the target
+ *
+ * Which segment comes next depends on the state alone, and what follows a segment on the segment alone. So a way that
+ * meets a segment through which an earlier one failed fails too: all walks of one search together take each segment
+ * once. */
 
 struct walk {
     struct catalog *c;
     struct plan *plan;
     enum care care;
+    bool explain; /* goes to the very end of a way, where the reason is known that it does not lead on */
     uint64_t target, pos;
+    size_t below;        /* ways_upto(target) */
     bool checksum_known; /* of the state at pos */
     uint64_t checksum;
 };
 
-static bool is_acceptable(const struct walk *w, const struct segment *s)
+static bool is_acceptable(const struct walk *w, const struct catalog_object *o)
 {
-    return w->care == INCOMPLETE_TOO || catalog_has_all(w->c, s);
+    if (w->care == INCOMPLETE_TOO || o->segment->trailer.list_count == 0)
+        return true;
+    uint8_t *known = &w->c->ways->has_all[catalog_segment_index(w->c, o)];
+    if (*known == WAYS_UNKNOWN)
+        *known = catalog_has_all(w->c, o->segment) ? WAYS_YES : WAYS_NO;
+    return *known == WAYS_YES;
 }
 
-/* The best segment to take next, while the candidates are looked at. */
-struct choice {
-    struct catalog_object *best; /* NULL: none yet */
-    uint64_t reach;              /* the txid to which it leads; without one, pos */
-    struct err damage;           /* the first candidate that could not be loaded; ERR_NONE: all could */
-};
-
-static int consider_level0(const struct walk *w, struct choice *choice, struct err *e)
+/* The object of level 0 to take next, or NULL. *ret_fault: the one that can't be loaded, or NULL. */
+static int consider_level0(const struct walk *w, struct catalog_object **ret_best, struct catalog_object **ret_fault,
+                           struct err *e)
 {
     struct catalog_object *o = catalog_level0_at(w->c, w->pos + 1);
+    *ret_best = *ret_fault = NULL;
     if (!o)
         return 0;
-    if (catalog_load(w->c, o, &choice->damage))
-        return skip_or_stop(&choice->damage, e);
+    uint8_t *fault = &w->c->ways->fault[catalog_segment_index(w->c, o)];
+    if (*fault != ERR_NONE || catalog_load(w->c, o, e)) {
+        *ret_fault = o;
+        if (*fault == ERR_NONE && plan_must_stop(e))
+            return -1;
+        *fault = *fault ? *fault : (uint8_t)e->code;
+        return 0;
+    }
     const struct segment_info *i = &o->segment->trailer.info;
     bool leads = i->max > w->pos && !(i->flags & SEGMENT_BASE_ONLY) && (i->max <= w->target || plan_records_all(i));
-    if (leads && is_acceptable(w, o->segment)) {
-        choice->best = o;
-        choice->reach = i->max < w->target ? i->max : w->target;
+    if (leads && is_acceptable(w, o))
+        *ret_best = o;
+    return 0;
+}
+
+/* The segment of a level that leads further than `reach`, or as far; or NULL. */
+static int consider_levels(const struct walk *w, uint64_t reach, struct catalog_object **ret_best, struct err *e)
+{
+    const struct ways_place *place = NULL;
+    *ret_best = NULL;
+    while ((place = ways_best(w->c->ways, w->care, w->pos, w->below)) && place->max >= reach) {
+        struct catalog_object *o = &w->c->levels[place->index];
+        if (catalog_load(w->c, o, e)) {
+            if (plan_must_stop(e))
+                return -1;
+            ways_break(w->c->ways, place, e->code);
+        } else if (!is_acceptable(w, o)) {
+            ways_drop(w->c->ways, w->care, place);
+        } else {
+            *ret_best = o;
+            return 0;
+        }
     }
     return 0;
 }
 
-static int consider_level(const struct walk *w, struct catalog_object *o, struct choice *choice, struct err *e)
+/* No segment continues the state at pos: is one damaged that would? *ret_again: it can be loaded by now. */
+static int explain_end(const struct walk *w, struct catalog_object *level0, bool *ret_again, struct err *e)
 {
-    const struct name *n = &o->name;
-    struct err failed;
-    if (n->min > w->pos + 1 || n->max <= w->pos || n->max > w->target)
-        return 0;
-    bool better =
-        n->max > choice->reach || (n->max == choice->reach && choice->best && n->level > choice->best->name.level);
-    if (!better)
-        return 0;
-    if (catalog_load(w->c, o, &failed)) {
-        if (choice->damage.code == ERR_NONE)
-            choice->damage = failed;
-        return skip_or_stop(&failed, e);
-    }
-    if (is_acceptable(w, o->segment)) {
-        choice->best = o;
-        choice->reach = n->max;
-    }
-    return 0;
+    const struct ways_place *place = level0 ? NULL : ways_broken(w->c->ways, w->pos, w->below);
+    struct catalog_object *o = place ? &w->c->levels[place->index] : level0;
+    if (!o)
+        return err_set(e, ERR_NOTFOUND, 0, "no segment continues the state after txid %" PRIu64, w->pos);
+    uint8_t *fault = &w->c->ways->fault[catalog_segment_index(w->c, o)];
+    if (!w->explain)
+        return err_set(e, *fault, 0, "an object after txid %" PRIu64 " can't be read", w->pos);
+    *ret_again = catalog_load(w->c, o, e) == 0;
+    if (*ret_again && level0)
+        *fault = ERR_NONE;
+    else if (*ret_again && place)
+        ways_mend(w->c->ways, place);
+    return *ret_again ? 0 : -1;
 }
 
 /* The segment that leads furthest. If none does, and a candidate was damaged, the damage is the error. */
 static int choose(const struct walk *w, struct catalog_object **ret_best, struct err *e)
 {
-    struct choice choice = {.reach = w->pos, .damage = {.code = ERR_NONE}};
-    if (consider_level0(w, &choice, e))
-        return -1;
-    for (size_t i = 0; i < w->c->level_count; i++)
-        if (consider_level(w, &w->c->levels[i], &choice, e))
+    bool again = true;
+    while (again) {
+        struct catalog_object *level0 = NULL, *fault = NULL;
+        again = false;
+        if (consider_level0(w, &level0, &fault, e))
             return -1;
-    *ret_best = choice.best;
-    if (choice.best)
+        uint64_t reach = w->pos + 1;
+        if (level0)
+            reach = level0->segment->trailer.info.max < w->target ? level0->segment->trailer.info.max : w->target;
+        if (consider_levels(w, reach, ret_best, e))
+            return -1;
+        if (!*ret_best)
+            *ret_best = level0;
+        if (!*ret_best && explain_end(w, fault, &again, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* Can the segment follow the state at pos? */
+static int check_follows(const struct walk *w, const struct segment_info *i, struct err *e)
+{
+    const uint32_t page_size = w->plan->page_size;
+    if (i->flags & SEGMENT_FROM_EMPTY)
         return 0;
-    if (choice.damage.code == ERR_NONE)
-        return err_set(e, ERR_NOTFOUND, 0, "no segment continues the state after txid %" PRIu64, w->pos);
-    *e = choice.damage;
-    return -1;
+    if (i->min - 1 == w->pos && w->checksum_known && i->checksum_before != w->checksum)
+        return err_set(e, ERR_CORRUPT, 0, "does not continue the state after txid %" PRIu64 ": checksums differ",
+                       w->pos);
+    if (page_size != 0 && page_size != i->page_size)
+        return err_set(e, ERR_CORRUPT, 0, "page size %u after %u", i->page_size, page_size);
+    return 0;
 }
 
 static int take(struct walk *w, const struct catalog_object *o, struct err *e)
@@ -207,13 +280,7 @@ static int take(struct walk *w, const struct catalog_object *o, struct err *e)
     assert(i->max > w->pos && (i->max <= w->target || plan_records_all(i)));
     if (i->flags & SEGMENT_FROM_EMPTY)
         start_over(p);
-    else if (i->min - 1 == w->pos && w->checksum_known && i->checksum_before != w->checksum)
-        return err_set(e, ERR_CORRUPT, 0, "does not continue the state after txid %" PRIu64 ": checksums differ",
-                       w->pos);
-    if (p->page_size == 0)
-        p->page_size = i->page_size;
-    if (p->page_size != i->page_size)
-        return err_set(e, ERR_CORRUPT, 0, "page size %u after %u", i->page_size, p->page_size);
+    p->page_size = i->page_size;
     struct plan_source source = {.kind = OBJECT_SEGMENT, .max = i->max, .size = o->size};
     name_format(&o->name, source.key);
     if (add_listed(p, s, OBJECT_PART, e) || add_source(p, &source, e))
@@ -231,17 +298,41 @@ static int name_object(const struct catalog_object *o, struct err *e)
     return err_wrap(e, "object '%s'", key);
 }
 
+/* Takes `o`, and after it what leads furthest, until the target is reached. NULL: begins with what leads furthest.
+ * After a failure, the segments that were taken are dead ends of this round. */
+static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
+{
+    struct ways *ways = w->c->ways;
+    size_t count = 0;
+    int rc = 0;
+    while (rc == 0 && (o || w->pos < w->target)) {
+        if (!o && choose(w, &o, e)) {
+            rc = -1;
+            break;
+        }
+        const size_t at = catalog_segment_index(w->c, o);
+        if (check_follows(w, &o->segment->trailer.info, e)) {
+            rc = name_object(o, e);
+        } else if (ways->dead[at].round == ways->round && !w->explain) {
+            rc = err_set(e, ways->dead[at].code, 0, "no way leads from txid %" PRIu64 " to the target", w->pos);
+        } else {
+            ways->taken[count++] = at;
+            if (take(w, o, e))
+                rc = name_object(o, e);
+        }
+        o = NULL;
+    }
+    for (size_t i = 0; rc != 0 && i < count; i++) {
+        ways->dead[ways->taken[i]].round = ways->round;
+        ways->dead[ways->taken[i]].code = e->code;
+    }
+    assert(rc != 0 || w->pos == w->target);
+    return rc;
+}
+
 static int walk_to_target(struct walk *w, struct err *e)
 {
-    while (w->pos < w->target) {
-        struct catalog_object *o = NULL;
-        if (choose(w, &o, e) || !o)
-            return -1;
-        if (take(w, o, e))
-            return name_object(o, e);
-    }
-    assert(w->pos == w->target);
-    return 0;
+    return walk_from(w, NULL, e);
 }
 
 /* ---- where the walk starts */
@@ -271,6 +362,7 @@ static int take_base(struct walk *w, const struct catalog_object *marker, struct
 
 static int plan_from_empty(struct walk w, struct err *e)
 {
+    w.explain = true;
     start_over(w.plan);
     return walk_to_target(&w, e);
 }
@@ -282,7 +374,8 @@ static int plan_from_base(struct walk w, struct catalog_object *marker, bool *re
     if (catalog_load(w.c, marker, e))
         return -1;
     bool later = marker->segment->trailer.info.max > w.target && RULE(base_span);
-    *ret_fits = !later && is_acceptable(&w, marker->segment);
+    bool complete = w.care == INCOMPLETE_TOO || catalog_has_all(w.c, marker->segment);
+    *ret_fits = !later && complete;
     if (!*ret_fits)
         return 0;
     start_over(w.plan);
@@ -291,28 +384,59 @@ static int plan_from_base(struct walk w, struct catalog_object *marker, bool *re
     return walk_to_target(&w, e);
 }
 
-/* From the newest base that leads to the target. *ret_done: one does. If none does, the error explains why: damage
- * is preferred to a missing segment, the newest base to older ones. */
+static bool starts_after(const void *context, size_t index)
+{
+    const struct walk *w = context;
+    return w->c->markers[index].name.start > w->target;
+}
+
+/* Is the error `e` a better explanation than `why`? Damage is preferred to a missing segment, the newest base to
+ * older ones. */
+static bool explains_more(const struct err *why, const struct err *e)
+{
+    return why->code == ERR_NONE || (why->code == ERR_NOTFOUND && e->code == ERR_CORRUPT);
+}
+
+/* From the newest base that leads to the target. *ret_done: one does. If none does, *ret_why explains it. */
 static int plan_from_bases(const struct walk *w, bool *ret_done, struct err *ret_why, struct err *e)
 {
     *ret_done = false;
     *ret_why = (struct err){.code = ERR_NONE};
-    for (size_t i = w->c->marker_count; i-- > 0;) {
-        struct catalog_object *marker = &w->c->markers[i];
+    for (size_t i = search_first(w->c->marker_count, starts_after, w); i-- > 0;) {
+        struct walk from = *w;
         bool fits = false;
-        if (marker->name.start > w->target)
-            continue;
-        if (plan_from_base(*w, marker, &fits, e) == 0) {
-            *ret_done = fits;
-            if (fits)
-                return 0;
-            continue;
+        int rc = plan_from_base(from, &w->c->markers[i], &fits, e);
+        bool skipped = rc != 0 && (e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND);
+        if (rc != 0 && !plan_must_stop(e) && (!skipped || explains_more(ret_why, e))) {
+            from.explain = true;
+            rc = plan_from_base(from, &w->c->markers[i], &fits, e);
         }
-        if (e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND)
+        if (rc == 0 && fits) {
+            *ret_done = true;
+            return 0;
+        }
+        if (rc != 0 && e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND)
             return -1;
-        if (ret_why->code == ERR_NONE || (ret_why->code == ERR_NOTFOUND && e->code == ERR_CORRUPT))
+        if (rc != 0 && explains_more(ret_why, e))
             *ret_why = *e;
     }
+    return 0;
+}
+
+/* *ret_begins: a way to the target can begin with this segment. */
+static int look_for_beginning(const struct walk *w, struct catalog_object *o, bool *ret_begins, struct err *e)
+{
+    const size_t at = catalog_segment_index(w->c, o);
+    uint8_t *begins = &w->c->ways->begins[at];
+    struct err failed;
+    *ret_begins = false;
+    if (o->name.min > w->target || *begins == WAYS_NO || w->c->ways->fault[at] != ERR_NONE)
+        return 0;
+    if (catalog_load(w->c, o, &failed))
+        return skip_or_stop(&failed, e);
+    const struct segment_info *info = &o->segment->trailer.info;
+    *begins = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY) ? WAYS_YES : WAYS_NO;
+    *ret_begins = *begins == WAYS_YES && (info->max <= w->target || plan_records_all(info)) && is_acceptable(w, o);
     return 0;
 }
 
@@ -323,21 +447,15 @@ static int plan_from_new_beginning(const struct walk *from, bool *ret_done, stru
     for (size_t i = catalog_segment_count(from->c); i-- > 0;) {
         struct catalog_object *o = catalog_segment(from->c, i);
         struct walk w = *from;
-        if (o->name.min > w.target)
-            continue;
         struct err failed;
-        if (catalog_load(w.c, o, &failed)) {
-            if (skip_or_stop(&failed, e))
-                return -1;
+        bool begins = false;
+        if (look_for_beginning(&w, o, &begins, e))
+            return -1;
+        if (!begins)
             continue;
-        }
-        const struct segment_info *info = &o->segment->trailer.info;
-        bool begins = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY);
-        if (!begins || (info->max > w.target && !plan_records_all(info)) || !is_acceptable(&w, o->segment))
-            continue;
-        w.pos = info->min - 1;
+        w.pos = o->segment->trailer.info.min - 1;
         start_over(w.plan);
-        *ret_done = take(&w, o, &failed) == 0 && walk_to_target(&w, &failed) == 0;
+        *ret_done = walk_from(&w, o, &failed) == 0;
         if (*ret_done)
             return 0;
         if (skip_or_stop(&failed, e))
@@ -350,6 +468,7 @@ static int plan_with(const struct walk *w, struct err *e)
 {
     bool done = false;
     struct err why, empty;
+    w->c->ways->round++;
     if (plan_from_bases(w, &done, &why, e))
         return -1;
     if (done || plan_from_empty(*w, &empty) == 0)
@@ -366,12 +485,14 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
 {
     struct plan p = {.database = c->identity.database};
     struct walk w = {.c = c, .plan = &p, .care = ONLY_COMPLETE, .target = txid};
+    assert(c->ways);
     if (txid == 0) {
         *ret_plan = p;
         return 0;
     }
     if (plan_find_record(c, txid, &p.record, e))
         return -1;
+    w.below = ways_upto(c->ways, txid);
     int rc = plan_with(&w, e);
     if (rc != 0 && (e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND)) {
         w.care = INCOMPLETE_TOO;

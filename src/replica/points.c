@@ -4,11 +4,15 @@
  * state. If the segments are taken in ascending order of their ends, one pass finds all such states: every
  * reachable state before an end is known by then.
  *
+ * Two starts that take the same segment reach the same states from there on. So the pass keeps groups of starts, by
+ * the state that they have reached, and each group is merged into another once.
+ *
  * Of the points of a segment, a start reaches all from some txid on. So one number for each segment holds the
  * result for all starts, however many points there are. Records are read afterwards, segment by segment. */
 #include "replica/points.h"
 
 #include "base/clock.h"
+#include "base/mintree.h"
 #include "base/search.h"
 
 #include <assert.h>
@@ -98,48 +102,117 @@ static int read_segments(struct catalog *c, struct history *h, struct err *e)
     return 0;
 }
 
-/* Notes every point not before `from_txid` that the segments reach from the state `start`. */
-static void sweep(struct history *h, uint64_t start, uint64_t from_txid)
+/* Starts that have reached the same state. */
+struct group {
+    uint64_t far;       /* the state */
+    uint64_t from_txid; /* the points before it are of no concern: the least number of all starts */
+};
+
+struct sweep {
+    struct group *groups; /* owned; ascending `far` */
+    size_t count;
+};
+
+/* Notes the points of a segment, which all groups that have reached its begin take. */
+static void take_segment(struct sweep *s, struct reach *r)
 {
-    uint64_t far = start;
-    for (size_t i = 0; i < h->count; i++) {
-        struct reach *r = &h->all[i];
-        bool restart = (r->flags & SEGMENT_FROM_EMPTY) && !(r->flags & SEGMENT_BASE_ONLY);
-        if ((r->flags & SEGMENT_BASE_ONLY) || r->max <= start || (r->min > far + 1 && !restart))
-            continue;
-        uint64_t first = far + 1 > from_txid ? far + 1 : from_txid; /* earlier points are noted already */
-        if (!r->records_all && first <= r->max)
-            first = r->max;
-        if (first < r->min)
-            first = r->min;
+    const bool restart = r->flags & SEGMENT_FROM_EMPTY;
+    const uint64_t least = r->records_all ? r->min : r->max;
+    struct group joined = {.far = r->max, .from_txid = UINT64_MAX};
+    bool taken = false;
+    while (s->count > 0 && (restart || s->groups[s->count - 1].far + 1 >= r->min)) {
+        const struct group *g = &s->groups[--s->count];
+        uint64_t first = g->far + 1 > g->from_txid ? g->far + 1 : g->from_txid;
+        first = first > least ? first : least;
         if (first <= r->max && first < r->first)
             r->first = first;
-        if (r->max > far)
-            far = r->max;
+        joined.from_txid = g->from_txid < joined.from_txid ? g->from_txid : joined.from_txid;
+        taken = true;
     }
+    if (taken)
+        s->groups[s->count++] = joined;
 }
 
-/* A segment that records `txid`; NULL if there is none. */
-static const struct reach *find_recording(const struct history *h, uint64_t txid)
+/* Notes every point that the segments reach from one of the starts, which are in ascending order. A start takes no
+ * segment that ends there or before. */
+static int sweep(struct history *h, const struct group *starts, size_t start_count, struct err *e)
 {
-    for (size_t i = 0; i < h->count; i++)
-        if (h->all[i].max == txid || (h->all[i].records_all && h->all[i].min <= txid && txid <= h->all[i].max))
-            return &h->all[i];
-    return NULL;
+    struct sweep s = {.groups = calloc(start_count + h->count + 1, sizeof *s.groups)};
+    size_t next = 0;
+    if (!s.groups)
+        return err_nomem(e, (start_count + h->count) * sizeof *s.groups);
+    for (size_t i = 0; i < h->count; i++) {
+        struct reach *r = &h->all[i];
+        for (; next < start_count && starts[next].far < r->max; next++)
+            s.groups[s.count++] = starts[next];
+        if (!(r->flags & SEGMENT_BASE_ONLY))
+            take_segment(&s, r);
+    }
+    free(s.groups);
+    return 0;
 }
 
-/* Notes what a base leads to. A base that was written while nothing was committed (its start is its max) is a
- * restore point by itself, if a segment has the record of that txid. */
-static int sweep_base(struct catalog *c, struct history *h, struct catalog_object *marker, struct err *e)
+static bool ends_at_or_after(const void *context, size_t index)
+{
+    const struct stretch *wanted = context; /* its `from` is the first segment */
+    return wanted->from[index].max >= wanted->first;
+}
+
+/* A segment that records `txid`; NULL if there is none. `begins`: of the segments that record each commit. */
+static const struct reach *find_recording(const struct history *h, const struct mintree *begins, uint64_t txid)
+{
+    const struct stretch wanted = {.from = h->all, .first = txid};
+    size_t at = search_first(h->count, ends_at_or_after, &wanted);
+    if (at == h->count)
+        return NULL;
+    if (h->all[at].max == txid)
+        return &h->all[at];
+    return txid < MINTREE_NONE && mintree_first(begins, at, txid, &at) ? &h->all[at] : NULL;
+}
+
+/* Notes where a base starts. One that was written while nothing was committed (its start is its max) is a restore
+ * point by itself, if a segment has the record of that txid. */
+static int note_base(struct catalog *c, struct history *h, const struct mintree *begins, struct catalog_object *marker,
+                     struct group *ret_start, struct err *e)
 {
     if (catalog_load(c, marker, e))
-        return is_skipped(e) ? 0 : -1;
+        return -1;
     const struct segment_info *i = &marker->segment->trailer.info;
-    const struct reach *from = i->start == i->max ? find_recording(h, i->max) : NULL;
+    const struct reach *from = i->start == i->max ? find_recording(h, begins, i->max) : NULL;
     if (from)
         h->stretches[h->stretch_count++] = (struct stretch){.from = from, .first = i->max, .last = i->max};
-    sweep(h, i->start, i->max);
+    *ret_start = (struct group){.far = i->start, .from_txid = i->max};
     return 0;
+}
+
+/* Notes what the empty state and the bases lead to. */
+static int sweep_all(struct catalog *c, struct history *h, struct err *e)
+{
+    struct group *starts = calloc(c->marker_count + 1, sizeof *starts);
+    struct mintree begins;
+    size_t count = 1;
+    if (!starts)
+        return err_nomem(e, c->marker_count * sizeof *starts);
+    if (mintree_init(&begins, h->count, e)) {
+        free(starts);
+        return -1;
+    }
+    starts[0] = (struct group){.far = 0, .from_txid = 1};
+    for (size_t i = 0; i < h->count; i++)
+        if (h->all[i].records_all)
+            mintree_set(&begins, i, h->all[i].min);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->marker_count; i++) {
+        if (note_base(c, h, &begins, &c->markers[i], &starts[count], e) == 0)
+            count++;
+        else if (!is_skipped(e))
+            rc = -1;
+    }
+    if (rc == 0)
+        rc = sweep(h, starts, count, e);
+    mintree_release(&begins);
+    free(starts);
+    return rc;
 }
 
 static int history_read(struct catalog *c, struct history *h, struct err *e)
@@ -149,9 +222,7 @@ static int history_read(struct catalog *c, struct history *h, struct err *e)
                           .stretches = calloc(segments + c->marker_count + 1, sizeof *h->stretches)};
     int rc = h->all && h->stretches ? read_segments(c, h, e) : err_nomem(e, segments * sizeof *h->all);
     if (rc == 0)
-        sweep(h, 0, 1);
-    for (size_t i = 0; rc == 0 && i < c->marker_count; i++)
-        rc = sweep_base(c, h, &c->markers[i], e);
+        rc = sweep_all(c, h, e);
     for (size_t i = 0; rc == 0 && i < h->count; i++)
         if (h->all[i].first != REACH_NONE)
             h->stretches[h->stretch_count++] =
@@ -179,11 +250,12 @@ int points_each(struct catalog *c, points_fn *fn, void *context, struct err *e)
             continue;
         }
         const struct segment *s = p->from->o->segment;
-        for (uint32_t r = 0; r < s->trailer.record_count && !stopped; r++)
-            if (s->records[r].txid > after && s->records[r].txid <= p->last)
-                stopped = fn(context, &s->records[r]) != 0;
+        const uint64_t base = p->from->records_all ? p->from->min : p->from->max; /* of the first record */
+        for (uint64_t txid = after + 1 > base ? after + 1 : base; txid <= p->last && !stopped; txid++)
+            stopped = fn(context, &s->records[txid - base]) != 0;
         done = p->last;
-        catalog_spare(c, p->from->o);
+        if (i + 1 == h.stretch_count || h.stretches[i + 1].from != p->from)
+            catalog_spare(c, p->from->o);
     }
     history_release(&h);
     return rc;

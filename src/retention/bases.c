@@ -1,6 +1,7 @@
 /* retention/bases.c - rules C and E of retention/retention.h: which bases stay, and which restore point each of
  * them keeps. */
 #include "base/trial.h"
+#include "replica/ways.h"
 #include "retention/decision.h"
 
 #include <assert.h>
@@ -35,11 +36,9 @@ static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segm
         if (own >= from)
             end = (struct segment_end){.txid = own, .segment = o};
     }
-    for (size_t i = 0; i < d->c->level_count; i++) {
-        const struct name *n = &d->c->levels[i].name;
-        if (n->min <= max && n->max >= from && n->max < end.txid)
-            end = (struct segment_end){.txid = n->max, .segment = &d->c->levels[i]};
-    }
+    const struct ways_place *level = ways_first_end(d->c->ways, max, from);
+    if (level && level->max < end.txid)
+        end = (struct segment_end){.txid = level->max, .segment = &d->c->levels[level->index]};
     *ret_end = end;
     return 0;
 }
@@ -244,20 +243,15 @@ static bool begins_after_anchor(const struct decision *d, const struct plan *p)
     return true;
 }
 
-/* *ret_reached: bases before this one that stay lead to its restore point. `room` has space for all markers. */
-static int reached_without(struct decision *d, const struct retained_base *b, struct catalog_object *room,
-                           bool *ret_reached, struct err *e)
+/* *ret_reached: the bases of `view` lead to the restore point of this base. */
+static int reached_by(struct decision *d, struct catalog *view, const struct retained_base *b, bool *ret_reached,
+                      struct err *e)
 {
     assert(d->anchor && b > d->anchor && b->usable);
-    struct catalog view = *d->c;
     struct plan p = {0};
-    view.markers = room;
-    view.marker_count = 0;
-    for (const struct retained_base *a = d->bases; a < b; a++)
-        if (a->stays)
-            view.markers[view.marker_count++] = *a->marker;
-    int rc = plan_make(&view, b->point, &p, e);
-    d->c->records_kept = view.records_kept;
+    view->records_kept = d->c->records_kept;
+    int rc = plan_make(view, b->point, &p, e);
+    d->c->records_kept = view->records_kept;
     *ret_reached = rc == 0 && begins_after_anchor(d, &p);
     plan_release(&p);
     return rc != 0 && e->code != ERR_NOTFOUND && e->code != ERR_CORRUPT ? -1 : 0;
@@ -265,17 +259,21 @@ static int reached_without(struct decision *d, const struct retained_base *b, st
 
 static int keep_bridges(struct decision *d, struct err *e)
 {
-    const size_t n = d->c->marker_count;
-    struct catalog_object *room = calloc(n + 1, sizeof *room);
-    int rc = room ? 0 : err_nomem(e, n * sizeof *room);
-    for (size_t i = (size_t)(d->anchor - d->bases) + 1; rc == 0 && i < n; i++) {
+    const size_t n = d->c->marker_count, anchor = (size_t)(d->anchor - d->bases);
+    struct catalog view = *d->c; /* its bases: those that stay, of those before the one that is looked at */
+    view.markers = calloc(n + 1, sizeof *view.markers);
+    view.marker_count = 0;
+    int rc = view.markers ? 0 : err_nomem(e, n * sizeof *view.markers);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         bool reached = true;
-        if (d->bases[i].usable && !d->bases[i].stays)
-            rc = reached_without(d, &d->bases[i], room, &reached, e);
+        if (i > anchor && d->bases[i].usable && !d->bases[i].stays)
+            rc = reached_by(d, &view, &d->bases[i], &reached, e);
         if (rc == 0 && !reached)
             keep(d, &d->bases[i], RETENTION_BASE_BRIDGE);
+        if (rc == 0 && d->bases[i].stays)
+            view.markers[view.marker_count++] = *d->bases[i].marker;
     }
-    free(room);
+    free(view.markers);
     return rc;
 }
 

@@ -3,6 +3,7 @@
  *
  * The planner is the judge, not the rules a second time. It sees a catalog without the objects that go, and
  * without bases from which no restore can start. */
+#include "replica/ways.h"
 #include "retention/decision.h"
 
 #include <inttypes.h>
@@ -33,6 +34,7 @@ static void view_release(struct view *v)
 {
     free(v->objects);
     free(v->lent);
+    ways_free(v->c.ways);
 }
 
 static void view_add(struct view *v, struct catalog_object *o, size_t *count)
@@ -50,6 +52,7 @@ static int view_make(const struct decision *d, enum view_of of, struct view *v, 
     size_t n = d->segment_count + c->marker_count + 1;
     *v = (struct view){.d = d, .c = *c, .objects = calloc(n, sizeof *v->objects), .lent = calloc(n, sizeof *v->lent)};
     v->c.level0_count = v->c.level_count = v->c.marker_count = 0;
+    v->c.ways = NULL;
     if (!v->objects || !v->lent)
         return err_nomem(e, n * sizeof *v->objects);
     v->c.level0 = v->objects;
@@ -64,7 +67,7 @@ static int view_make(const struct decision *d, enum view_of of, struct view *v, 
     for (size_t i = 0; i < c->marker_count; i++)
         if (d->bases[i].usable && (of == VIEW_ALL || !d->markers[i].goes))
             view_add(v, &c->markers[i], &v->c.marker_count);
-    return 0;
+    return catalog_make_ways(&v->c, e);
 }
 
 static int view_plan(struct view *v, uint64_t txid, struct plan *ret_plan, struct err *e)

@@ -6,6 +6,7 @@
 #include "verify/chain.h"
 
 #include "base/page.h"
+#include "replica/ways.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -41,10 +42,17 @@ const struct commit_record *chain_record(const struct check *c, uint64_t txid)
     const struct catalog_object *o = catalog_level0_at(c->catalog, txid);
     const struct item *it = o ? &c->items[o - c->catalog->level0] : NULL;
     const struct commit_record *r = it && it->sound ? record_in(it, txid) : NULL;
-    for (size_t i = c->catalog->level0_count; !r && i < catalog_segment_count(c->catalog); i++)
-        if (c->items[i].name.max == txid && c->items[i].sound) /* NOLINT(clang-analyzer-core.NullDereference) */
-            r = last_record(&c->items[i]);
-    return r;
+    if (r || txid == 0)
+        return r;
+    const struct item *levels = c->items + c->catalog->level0_count, *best = NULL;
+    const struct ways *ways = c->catalog->ways;
+    const size_t end = ways_upto(ways, txid);
+    for (size_t i = ways_upto(ways, txid - 1); i < end; i++) {
+        it = &levels[ways->order[i].index];
+        if (it->sound && (!best || it < best))
+            best = it;
+    }
+    return best ? last_record(best) : NULL;
 }
 
 static void check_states(struct check *c, const struct item *it)

@@ -1,0 +1,33 @@
+/* base/mintree.h - an array of numbers in which the nearest small one is found in O(log n). */
+#ifndef SEAWALL_BASE_MINTREE_H
+#define SEAWALL_BASE_MINTREE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MINTREE_NONE UINT64_MAX /* greater than every number that is searched for */
+
+struct mintree {
+    uint64_t *nodes; /* owned; [1] is the root; the children of [i] are [2i] and [2i + 1] */
+    size_t leaves;   /* a power of two greater than the number of elements */
+};
+
+/* Makes `count` elements, each MINTREE_NONE. The caller releases the tree. ERR_NOMEM; then nothing is to be released. */
+int mintree_init(struct mintree *t, size_t count, struct err *e) MUST_CHECK;
+void mintree_release(struct mintree *t); /* a zeroed tree is allowed */
+
+/* Precondition: `index` is that of an element. */
+void mintree_set(struct mintree *t, size_t index, uint64_t value);
+
+/* The last element before `below` that is not greater than `upto`. False: there is none.
+ * Preconditions: `below` is at most the number of elements; `upto` is less than MINTREE_NONE. */
+bool mintree_last(const struct mintree *t, size_t below, uint64_t upto, size_t *ret_index);
+
+/* The first element from `from` on that is not greater than `upto`. False: there is none. The preconditions are the
+ * same. */
+bool mintree_first(const struct mintree *t, size_t from, uint64_t upto, size_t *ret_index);
+
+#endif
