@@ -19,7 +19,8 @@ static void format_time(int64_t ms, char out[TIME_MAX])
     time_t t = (time_t)(ms / 1000);
     struct tm tm;
     gmtime_r(&t, &tm);
-    strftime(out, TIME_MAX, "%Y%m%dT%H%M%SZ", &tm);
+    if (strftime(out, TIME_MAX, "%Y%m%dT%H%M%SZ", &tm) == 0)
+        memset(out, 0, TIME_MAX); /* a year of many digits: the store refuses the signature */
 }
 
 static int append(struct buf *b, const char *text, struct err *e)

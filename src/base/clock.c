@@ -34,11 +34,12 @@ void clock_sleep_us(int64_t us)
 
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
-    int ms = (int)(wall_ms % 1000);
+    int64_t ms = wall_ms % 1000;
+    time_t seconds = (time_t)(wall_ms / 1000 - (ms < 0));
     struct tm tm = {0};
-    char text[24];
-    gmtime_r(&seconds, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, CLOCK_TEXT_MAX, "%s.%03dZ", text, ms);
+    gmtime_r(&seconds, &tm); /* can't fail: the year fits into an int */
+    /* the remainders show the compiler how long each number is */
+    snprintf(out, CLOCK_TEXT_MAX, "%04lld-%02u-%02uT%02u:%02u:%02u.%03uZ", 1900LL + tm.tm_year,
+             (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
+             (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(ms < 0 ? ms + 1000 : ms) % 1000);
 }

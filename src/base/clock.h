@@ -16,7 +16,8 @@ static inline int64_t clock_mono_ms(void)
 }
 void clock_sleep_us(int64_t us);
 
-/* Writes RFC 3339 in UTC with milliseconds: 2026-03-01T12:00:00.250Z. */
+/* Writes RFC 3339 in UTC with milliseconds: 2026-03-01T12:00:00.250Z. Any time: the year can have more digits, and a
+ * minus. */
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
 
 #endif

@@ -180,12 +180,13 @@ static int parse_word(struct parsing *p, const char *text, struct err *e)
 {
     const struct command *c = p->command;
     const struct word *w = next_word(p), *last = c->word_count ? &c->words[c->word_count - 1] : NULL;
+    int shown = (int)strcspn(text, "?"); /* the query of a URL can hold secrets */
     if (!last)
-        return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.200s'", text);
+        return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.*s'", shown, text);
     if (!w && last->max > 1)
         return err_set(e, ERR_CONFIG, 0, "more than %u arguments for %s", last->max, last->name);
     if (!w)
-        return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.200s': only one %s", text, last->name);
+        return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.*s': only one %s", shown, text, last->name);
     p->words++;
     const char **variable = (const char **)(void *)(p->request + w->offset);
     size_t *count = w->max > 1 ? (size_t *)(void *)(p->request + w->count_offset) : NULL;

@@ -109,3 +109,19 @@ struct name name_parse(const char *key)
     struct name name = {0};
     return parse(key, &name) ? name : (struct name){.kind = NAME_OTHER};
 }
+
+bool name_in_range(const struct name *name)
+{
+    switch (name->kind) {
+    case NAME_LEVEL0:
+        return name->min >= 1 && name->min <= SEGMENT_TXID_MAX;
+    case NAME_LEVEL:
+        return name->min >= 1 && name->min <= name->max && name->max <= SEGMENT_TXID_MAX;
+    case NAME_CHUNK:
+        return name->start <= SEGMENT_TXID_MAX && name->first_page <= SEGMENT_PAGE_MAX;
+    case NAME_MARKER:
+        return name->start <= SEGMENT_TXID_MAX;
+    default:
+        return true;
+    }
+}

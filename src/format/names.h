@@ -40,4 +40,7 @@ void name_format(const struct name *name, char out[NAME_MAX_BYTES]);
 /* Decodes a key. NAME_OTHER: it is not a key that name_format writes. */
 struct name name_parse(const char *key);
 
+/* Whether an object can have this name: txids are from 1 to SEGMENT_TXID_MAX and ascend, pages are those of SQLite. */
+bool name_in_range(const struct name *name);
+
 #endif

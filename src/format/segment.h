@@ -28,6 +28,8 @@
 #define SEGMENT_VERSIONS_MAX (16u << 20)
 #define SEGMENT_LIST_MAX (1u << 20) /* 16 TiB in chunks of 16 MiB */
 #define SEGMENT_LEVEL_MAX 9
+#define SEGMENT_TXID_MAX ((uint64_t)INT64_MAX)
+#define SEGMENT_PAGE_MAX (UINT32_MAX - 1) /* the last page of the largest database of SQLite */
 
 /* A random id: of a database, a writer (a state file), a run (one start of the daemon), an object. */
 struct uid {

@@ -34,7 +34,8 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
         return bad(e, "page size out of range");
     if (i->kind == OBJECT_SEGMENT && (i->min == 0 || i->min > i->max))
         return bad(e, "range of txids is empty");
-    if (i->max > INT64_MAX || i->start > i->max || i->first_page > i->last_page)
+    if (i->max > SEGMENT_TXID_MAX || i->start > i->max || i->first_page > i->last_page ||
+        i->last_page > SEGMENT_PAGE_MAX)
         return bad(e, "ranges contradict each other");
     if (i->time_ms < 0)
         return bad(e, "time out of range");

@@ -199,6 +199,10 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
                                 .record_count = (uint32_t)content->record_count,
                                 .list_count = (uint32_t)content->list_count};
     struct buf raw = BUF_INIT(SEGMENT_BYTES_MAX);
+    if (content->info->max > SEGMENT_TXID_MAX) { /* nobody could read it */
+        err_set(e, ERR_LIMIT, 0, "the replica is at the last transaction number that there is");
+        return err_hint(e, "begin a new replica under another URL");
+    }
     if (content->record_count > SEGMENT_RECORDS_MAX || content->list_count > SEGMENT_LIST_MAX)
         return err_set(e, ERR_LIMIT, 0, "encode segment: too many records or objects for one segment");
     for (size_t i = 0; i < w->version_count; i++)

@@ -238,6 +238,8 @@ int http_call_verdict(const struct http_call *c, struct err *e)
     case CURLE_ABORTED_BY_CALLBACK:
         return err_set(e, ERR_CANCELED, 0, "interrupted");
     case CURLE_OUT_OF_MEMORY:
+        if (c->response->headers.len > 0) /* libcurl before 8.6 says so of a line that is too long */
+            return err_set(e, ERR_LIMIT, c->response->status, "a header of the response is too long");
         return err_nomem(e, sizeof *c);
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(e, ERR_TIMEOUT, (int)c->code, "%s", why);

@@ -13,8 +13,8 @@ int http_headers_add(struct http_headers *h, const char *name, const char *value
 {
     size_t n = strlen(name), v = strlen(value);
     if (n == 0 || n > HTTP_NAME_MAX || strpbrk(name, ": \t\r\n"))
-        return err_set(e, ERR_CONFIG, 0, "header '%.60s': a name has 1 to %d bytes, without blanks and colons", name,
-                       HTTP_NAME_MAX);
+        return err_set(e, ERR_CONFIG, 0, "a name of a header has 1 to %d bytes, without blanks and colons",
+                       HTTP_NAME_MAX); /* without the text: a secret may be where a name should be */
     if (strpbrk(value, "\r\n"))
         return err_set(e, ERR_CONFIG, 0, "header '%.60s': the value has a line break", name);
     if (h->count == HTTP_HEADERS_MAX || n + v + 3 > HTTP_HEADER_LINE_MAX)

@@ -150,7 +150,8 @@ static int add_header(struct s3_config *c, const char *value, struct err *e)
     char name[HTTP_NAME_MAX + 1];
     const char *colon = strchr(value, ':');
     if (!colon || colon == value || (size_t)(colon - value) >= sizeof name)
-        return err_set(e, ERR_CONFIG, 0, "header '%.60s': write NAME:VALUE", value);
+        return err_set(e, ERR_CONFIG, 0, "a 'header' has no name, or a name of over %d bytes: write NAME:VALUE",
+                       HTTP_NAME_MAX); /* without the text, which can be a secret */
     snprintf(name, sizeof name, "%.*s", (int)(colon - value), value);
     for (char *p = name; *p; p++)
         *p = (char)tolower((unsigned char)*p);
@@ -268,7 +269,10 @@ static int set_parameter(struct s3_config *c, char *parameter, uint64_t *given, 
             *given |= UINT64_C(1) << i;
             return set(c, &s3_options[i], value, e);
         }
-    err_set(e, ERR_CONFIG, 0, "unknown option '%.60s'", parameter);
+    if (c->headers.count > 0) /* it can be the rest of a secret */
+        err_set(e, ERR_CONFIG, 0, "an unknown option follows a 'header'; write '&' as %%26 in a value");
+    else
+        err_set(e, ERR_CONFIG, 0, "unknown option '%.60s'", parameter);
     return err_hint(e, "'seawall help s3' lists the options of an s3:// URL");
 }
 

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINKS_CHECKED 32 /* of the newest objects, on a weak store */
+#define ROOM_TXIDS (UINT64_C(1) << 40) /* decades of commits, which a replica must have room for */
+#define LINKS_CHECKED 32               /* of the newest objects, on a weak store */
 
 /* Reads the level-0 objects from our position on, and adds them to the findings. */
 static int look(const struct destination *d, const struct author *a, const struct catalog *c, struct findings *f,
@@ -79,6 +80,15 @@ static int is_gone(const struct destination *d, const char *found, struct err *e
 {
     err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s", d->url, d->entry.durable_txid, found);
     return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
+}
+
+/* A commit beyond the last txid could not be restored, and a head near it is not of a replica that grew commit by
+ * commit. All replicas of a database have the same txids, so it would end the others too. */
+static int is_full(const struct destination *d, uint64_t head_txid, struct err *e)
+{
+    err_set(e, ERR_CONFIG, 0, "'%s' is at txid %" PRIu64 ", close to the last one that there is: nothing can be added",
+            d->url, head_txid);
+    return err_hint(e, "begin a new replica under another URL");
 }
 
 /* Reads which database the replica is of; makes that identity if there is no replica yet. */
@@ -194,6 +204,8 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
         return is_gone(d, "has no objects", e);
     if (outcome == ATTACH_CONFLICT)
         return destination_conflict(d, &f.last, e);
+    if (f.head_txid > SEGMENT_TXID_MAX - ROOM_TXIDS)
+        return is_full(d, f.head_txid, e);
     *ret_to = DESTINATION_ATTACHED;
     if (outcome == ATTACH_EMPTY) {
         begin_empty(d, a);

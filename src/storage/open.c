@@ -44,8 +44,9 @@ static int unknown_kind(const char *url, struct err *e)
     for (size_t i = 0; i < KINDS; i++)
         snprintf(forms + strlen(forms), sizeof forms - strlen(forms), "%s, ", kinds[i]->form);
     err_set(e, ERR_CONFIG, 0, "store '%.*s': unknown scheme", (int)strcspn(url, "?@"), url);
-    return strstr(url, "://") ? err_hint(e, "write %sor the path of a folder", forms)
-                              : err_hint(e, "write %sor, for a folder of this name, './%.60s'", forms, url);
+    return strstr(url, "://")
+               ? err_hint(e, "write %sor the path of a folder", forms)
+               : err_hint(e, "write %sor, for a folder of this name, './%.*s'", forms, (int)strcspn(url, "?@"), url);
 }
 
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define SERVER_LONG_HEADER_MAX 400000
+
 struct server_request {
     char method[16], path[512];
     char headers[24576]; /* lines as they came, with CR and LF */
@@ -24,7 +26,8 @@ struct server_request {
 struct server_reply {
     int status; /* 0: hang up without an answer */
     char body[65536];
-    size_t size; /* of body; 0: its text */
+    size_t size;        /* of body; 0: its text */
+    size_t long_header; /* bytes of a header line; 0: none */
 };
 
 typedef void server_fn(const struct server_request *q, struct server_reply *r);
@@ -89,10 +92,19 @@ static inline bool server_read(int fd, struct server_request *q)
 
 static inline void server_write(int fd, const struct server_reply *r)
 {
-    static char bytes[sizeof r->body + 256];
+    static char bytes[sizeof r->body + 256 + SERVER_LONG_HEADER_MAX];
     size_t size = r->size ? r->size : strlen(r->body);
-    size_t n = (size_t)snprintf(bytes, 256, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+    size_t n = (size_t)snprintf(bytes, 256, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\nConnection: close\r\n",
                                 r->status, size);
+    if (r->long_header) {
+        memset(bytes + n, 'x', r->long_header);
+        memcpy(bytes + n, "X-Long:", 7);
+        n += r->long_header;
+        memcpy(bytes + n, "\r\n", 2);
+        n += 2;
+    }
+    memcpy(bytes + n, "\r\n", 2);
+    n += 2;
     memcpy(bytes + n, r->body, size);
     for (size_t at = 0; at < n + size;) {
         ssize_t put = send(fd, bytes + at, n + size - at, MSG_NOSIGNAL);
@@ -120,6 +132,7 @@ static inline void *server_run(void *context)
             r->status = 0;
             r->body[0] = 0;
             r->size = 0;
+            r->long_header = 0;
             if (answer)
                 answer(q, r);
             if (r->status)

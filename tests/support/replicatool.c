@@ -1,6 +1,7 @@
 /* support/replicatool.c - makes a replica with levels and bases in a folder, for tests that need one with a past.
  *
  *   replicatool DIR NEWEST_MS
+ *   replicatool DIR NEWEST_MS TXID     one object, which begins a history at this txid
  *
  * Nine days of four transactions, one object each; two of them become an object of level 1, a day one of level 2, of every other
  * day in parts, and at the end of a day there is a base. NEWEST_MS is when the last marker was written. The pages are no SQLite
@@ -34,19 +35,52 @@ static void make_day(struct replica *r, uint64_t day, int64_t newest_ms)
     replica_put_base(r, last, last);
 }
 
+static void make_one(struct replica *r, uint64_t txid, int64_t newest_ms)
+{
+    struct commit_record record = {.txid = txid, .time_ms = newest_ms, .pages = 1};
+    struct version version = {.pgno = 1, .kind = VERSION_ZERO, .txid = txid};
+    struct object_parts parts = {.info = {.kind = OBJECT_SEGMENT,
+                                          .min = txid,
+                                          .max = txid,
+                                          .flags = SEGMENT_FROM_EMPTY,
+                                          .page_size = 1024,
+                                          .first_page = 1,
+                                          .last_page = 1,
+                                          .time_ms = newest_ms,
+                                          .database = r->database},
+                                 .records = &record,
+                                 .record_count = 1,
+                                 .versions = &version,
+                                 .version_count = 1,
+                                 .payload = (const uint8_t *)""};
+    const struct name name = {.kind = NAME_LEVEL0, .min = txid};
+    char key[NAME_MAX_BYTES];
+    struct buf object = {0};
+    struct digest digest;
+    struct err e;
+    name_format(&name, key);
+    if (object_make(r->codec, &parts, &object, &digest, &e) ||
+        store_put_new(r->store, key, object.data, object.len, NULL, &e))
+        fail_msg("%s\n", e.msg);
+    buf_release(&object);
+}
+
 int main(int argc, char **argv)
 {
     static struct replica r;
     struct store *store = NULL;
     struct codec *codec = codec_new();
     struct err e;
-    if (argc != 3 || !codec)
-        fail_msg("usage: replicatool DIR NEWEST_MS\n");
+    if (argc < 3 || argc > 4 || !codec)
+        fail_msg("usage: replicatool DIR NEWEST_MS [TXID]\n");
     if (store_open(argv[1], STORE_WRITE, &store, &e))
         fail_msg("%s\n", e.msg);
     replica_init(&r, store, codec, 20);
-    replica_commits(&r, DAYS * OF_DAY, 1024);
-    for (uint64_t day = 0; day < DAYS; day++)
+    if (argc == 4)
+        make_one(&r, strtoull(argv[3], NULL, 10), strtoll(argv[2], NULL, 10));
+    else
+        replica_commits(&r, DAYS * OF_DAY, 1024);
+    for (uint64_t day = 0; argc == 3 && day < DAYS; day++)
         make_day(&r, day, strtoll(argv[2], NULL, 10));
     replica_release(&r);
     store_close(store);

@@ -156,6 +156,13 @@ static void times_are_written_in_utc_with_milliseconds(void **state)
     assert_string_equal(text, "1970-01-01T00:00:00.000Z");
     clock_format(INT64_MAX, text); /* from a damaged object: any text, but no overflow */
     assert_true(strlen(text) < CLOCK_TEXT_MAX);
+    assert_string_equal(text, "292278994-08-17T07:12:55.807Z");
+    clock_format(253402300800000, text);
+    assert_string_equal(text, "10000-01-01T00:00:00.000Z");
+    clock_format(-1, text);
+    assert_string_equal(text, "1969-12-31T23:59:59.999Z");
+    clock_format(INT64_MIN, text);
+    assert_string_equal(text, "-292275055-05-16T16:47:04.192Z");
 }
 
 static void an_event_is_one_line_on_stderr_however_long(void **state)

@@ -247,6 +247,9 @@ static void too_many_words_are_refused(void **state)
     assert_string_equal(e.msg, "unexpected argument 'x': only one DB");
     assert_error(parse_into(&none, (const char *const[]){"x", NULL}), &e, ERR_CONFIG);
     assert_string_equal(e.msg, "unexpected argument 'x'");
+    const char *const with_secret[] = {"s3://b/p?header=x-key:sesame", NULL};
+    assert_error(parse_into(&none, with_secret), &e, ERR_CONFIG);
+    assert_string_equal(e.msg, "unexpected argument 's3://b/p'");
 }
 
 static void a_needed_word_may_be_left_out_only_with_a_configuration(void **state)

@@ -143,6 +143,36 @@ static void keys_sort_as_history(void **state)
     }
 }
 
+static void numbers_that_no_object_can_have_are_out_of_range(void **state)
+{
+    static const struct {
+        const char *key;
+        bool in_range;
+    } known[] = {
+        {"0/0000000000000001", true},
+        {"0/7fffffffffffffff", true},
+        {"0/0000000000000000", false},
+        {"0/8000000000000000", false},
+        {"1/0000000000000001-0000000000000001", true},
+        {"9/0000000000000001-7fffffffffffffff", true},
+        {"1/0000000000000002-0000000000000001", false},
+        {"1/0000000000000000-0000000000000001", false},
+        {"1/0000000000000001-ffffffffffffffff", false},
+        {"base/0000000000000000-00112233445566778899aabbccddeeff/fffffffe", true},
+        {"base/7fffffffffffffff-00112233445566778899aabbccddeeff/marker", true},
+        {"base/0000000000000001-00112233445566778899aabbccddeeff/ffffffff", false},
+        {"base/8000000000000000-00112233445566778899aabbccddeeff/00000001", false},
+        {"base/ffffffffffffffff-00112233445566778899aabbccddeeff/marker", false},
+        {"part/00112233445566778899aabbccddeeff-ffffffffffffffff", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        struct name n = name_parse(known[i].key);
+        assert_int_not_equal(n.kind, NAME_OTHER);
+        assert_int_equal(name_in_range(&n), known[i].in_range);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +180,7 @@ int main(void)
         UNIT(every_name_reads_back_from_its_key),
         UNIT(anything_else_is_nobodys_key),
         UNIT(keys_sort_as_history),
+        UNIT(numbers_that_no_object_can_have_are_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

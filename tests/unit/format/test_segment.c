@@ -315,6 +315,31 @@ static void versions_of_zeros_after_a_full_block_share_it(void **state)
     buf_release(&object);
 }
 
+static void txids_end_where_a_reader_ends(void **state)
+{
+    struct commit_record record = {.txid = INT64_MAX, .time_ms = 1, .pages = 1};
+    struct version version = {.pgno = 1, .kind = VERSION_ZERO, .txid = INT64_MAX};
+    struct object_parts p = {.info = plain_info(512),
+                             .records = &record,
+                             .record_count = 1,
+                             .versions = &version,
+                             .version_count = 1,
+                             .payload = (const uint8_t *)""};
+    struct err e;
+    struct digest digest;
+    struct buf object = {0};
+    (void)state;
+    p.info.min = p.info.max = INT64_MAX;
+    assert_ok(object_make(codec, &p, &object, &digest, &e), &e);
+    struct segment s = decode_ok(&object);
+    assert_true(s.records[0].txid == INT64_MAX && s.versions[0].txid == INT64_MAX);
+    segment_release(&s);
+    buf_release(&object);
+    p.info.min = p.info.max = record.txid = version.txid = (uint64_t)INT64_MAX + 1;
+    assert_error(object_make(codec, &p, &object, &digest, &e), &e, ERR_LIMIT);
+    assert_contains(e.msg, "HINT: ");
+}
+
 static void records_can_be_read_without_the_index(void **state)
 {
     struct err e;
@@ -822,6 +847,7 @@ int main(void)
         UNIT(a_block_is_filled_to_64_kib_exactly_and_no_further),
         UNIT(versions_of_zeros_take_a_block_without_bytes),
         UNIT(versions_of_zeros_after_a_full_block_share_it),
+        UNIT(txids_end_where_a_reader_ends),
         UNIT(records_can_be_read_without_the_index),
         UNIT(more_records_than_the_limit_are_refused_by_the_writer),
         UNIT(every_byte_of_an_object_is_guarded),

@@ -153,6 +153,37 @@ static void an_answer_has_a_ceiling(void **state)
     http_response_release(&r);
 }
 
+static size_t long_header;
+
+static void reply_long_header(const struct server_request *q, struct server_reply *r)
+{
+    reply_hello(q, r);
+    r->long_header = long_header;
+}
+
+/* 64 KiB is our own limit, 100 kB that of a line in libcurl, 300 KiB that of all lines. */
+static void too_long_headers_are_an_error_of_the_response_and_not_of_memory(void **state)
+{
+    static const size_t sizes[] = {60000, 70000, 101000, 110000, 330000};
+    (void)state;
+    server_answer(&server, reply_long_header);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct http_response r = {0};
+        struct err e = {.code = ERR_NONE};
+        struct http_request q = request_of("GET", "/x");
+        long_header = sizes[i];
+        int rc = http_request(http, &q, &r, &e);
+        http_response_release(&r);
+        if (i == 0) {
+            assert_ok(rc, &e);
+            continue;
+        }
+        assert_int_equal(rc, -1);
+        assert_true(e.code == ERR_LIMIT || e.code == ERR_REMOTE);
+        assert_null(strstr(e.msg, "memory"));
+    }
+}
+
 static void no_answer_is_worth_another_try_and_says_whether_anything_was_sent(void **state)
 {
     struct http_response r = {0};
@@ -291,6 +322,7 @@ int main(void)
         UNIT_HERE(an_empty_body_has_a_length),
         UNIT_HERE(a_part_goes_where_it_is_wanted_and_anything_else_does_not),
         UNIT_HERE(an_answer_has_a_ceiling),
+        UNIT_HERE(too_long_headers_are_an_error_of_the_response_and_not_of_memory),
         UNIT_HERE(no_answer_is_worth_another_try_and_says_whether_anything_was_sent),
         UNIT_HERE(a_slow_answer_ends_at_the_deadline),
         UNIT_HERE(a_waiting_request_can_be_canceled),

@@ -360,6 +360,18 @@ static void a_url_can_be_checked_without_its_place(void **state)
     assert_string_equal(shown, "s3://bucket/p?endpoint=https://h");
     assert_ok(store_check("file:///no/such/folder", shown, &e), &e);
     assert_string_equal(shown, "/no/such/folder");
+    static const char *const secret[] = {"s3://bucket/p?header=Bearer%20sesame",
+                                         "s3://bucket/p?header=Bearer%20sesame:x",
+                                         "s3://bucket/p?header=:sesame",
+                                         "s3://bucket/p?header=x-key:a&sesame",
+                                         "s3://bucket/p?header=x-key:a&sesame=b",
+                                         "s3:bucket?header=sesame",
+                                         "gopher://x?header=sesame",
+                                         "s3://bucket/p?timeout=soon&header=sesame"};
+    for (size_t i = 0; i < COUNT_OF(secret); i++) {
+        assert_error(store_check(secret[i], shown, &e), &e, ERR_CONFIG);
+        assert_null(strstr(e.msg, "sesame"));
+    }
     static const char *const wrong[] = {"s3://bucket/p?timeout=soon", "s3://b", "file://dir", "gopher://x", ""};
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         assert_error(store_check(wrong[i], shown, &e), &e, ERR_CONFIG);
