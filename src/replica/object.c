@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 bool object_fits_name(const struct name *n, const struct segment_info *i)
 {
@@ -28,6 +29,23 @@ static int of_object(const struct object_reader *r, struct err *e)
     return err_wrap(e, "object '%s'", r->key);
 }
 
+/* A marker names the chunks of its base, each once, in the order of their keys. Other objects name parts. */
+static int check_list(const struct segment *s, struct err *e)
+{
+    const bool marker = s->trailer.info.kind == OBJECT_MARKER;
+    for (uint32_t i = 0; i < s->trailer.list_count; i++) {
+        const char *name = s->list[i].name;
+        if (name_parse(name).kind != (marker ? NAME_CHUNK : NAME_PART))
+            return err_set(e, ERR_CORRUPT, 0, "list: entry %u names an object that can't be one of its own", i);
+        const int order = i == 0 ? 1 : strcmp(name, s->list[i - 1].name);
+        if (order == 0)
+            return err_set(e, ERR_CORRUPT, 0, "list: '%s' comes twice", name);
+        if (marker && order < 0)
+            return err_set(e, ERR_CORRUPT, 0, "list: '%s' is out of order", name);
+    }
+    return 0;
+}
+
 static int decode(struct object_reader *r, enum segment_want want, struct segment *ret_segment, struct err *e)
 {
     struct buf *tail = r->tail;
@@ -47,6 +65,10 @@ static int decode(struct object_reader *r, enum segment_want want, struct segmen
         return of_object(r, e);
     if (segment_decode(&(struct segment_decoder){r->codec, want}, &t, tail->data + tail->len - need, ret_segment, e))
         return of_object(r, e);
+    if (check_list(ret_segment, e)) {
+        segment_release(ret_segment);
+        return of_object(r, e);
+    }
     return 0;
 }
 

@@ -107,11 +107,13 @@ static int open_object(struct store *s, const char *key, int *ret_fd, uint64_t *
     struct stat st;
     if (key_path(s, key, path, e))
         return -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO in its place must not block */
     if (fd < 0)
         return err_sys(e, errno, "open '%s'", path);
-    if (fstat(fd, &st) != 0) {
-        err_sys(e, errno, "stat '%s'", path);
+    int rc = fstat(fd, &st) != 0 ? err_sys(e, errno, "stat '%s'", path) : 0;
+    if (rc == 0 && !S_ISREG(st.st_mode))
+        rc = err_set(e, ERR_CORRUPT, 0, "'%s' is not a regular file", path);
+    if (rc) {
         io_close(&fd);
         return -1;
     }
@@ -177,19 +179,26 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
 
 static int collect(struct file_store *fs, const char *dir_key, struct listing *l, struct err *e);
 
+/* Is this the key of a folder that objects of a replica are in? Others, such as lost+found, are not ours. */
+static bool is_ours(const char *dir_key)
+{
+    return dir_key[0] == 0 || (dir_key[0] >= '0' && dir_key[0] <= '9' && dir_key[1] == '/') ||
+           strncmp(dir_key, "base/", 5) == 0 || strncmp(dir_key, "part/", 5) == 0;
+}
+
 /* Adds the file `name` of the folder `dir_key`, or the files below it if it is a folder that the prefix can lead
- * into. */
+ * into. Passes over what can't be an object: devices, pipes, sockets, links that lead nowhere. */
 static int collect_name(struct file_store *fs, int dir_fd, const char *dir_key, const char *name, struct listing *l,
                         struct err *e)
 {
     char key[STORE_KEY_MAX];
     struct stat st;
     if (name[0] == '.' || snprintf(key, sizeof key, "%s%s", dir_key, name) >= (int)sizeof key - 1)
-        return 0; /* a hidden file, or a name longer than any key: not an object */
-    if (fstatat(dir_fd, name, &st, 0) != 0)
-        return errno == ENOENT ? 0 : err_sys(e, errno, "stat '%s/%s'", fs->root, key); /* ENOENT: removed meanwhile */
+        return 0;                           /* a hidden file, or a name longer than any key: not an object */
+    if (fstatat(dir_fd, name, &st, 0) != 0) /* ENOENT: removed meanwhile, or a link to nothing */
+        return errno == ENOENT || errno == ELOOP ? 0 : err_sys(e, errno, "stat '%s/%s'", fs->root, key);
     if (!S_ISDIR(st.st_mode))
-        return add_file(l, key, &st, e);
+        return S_ISREG(st.st_mode) ? add_file(l, key, &st, e) : 0;
     size_t n = strlen(key), p = strlen(l->prefix);
     if (strncmp(key, l->prefix, n < p ? n : p) != 0)
         return 0;
@@ -206,6 +215,8 @@ static int collect(struct file_store *fs, const char *dir_key, struct listing *l
     DIR *dir = opendir(path);
     if (!dir && (errno == ENOENT || errno == ENOTDIR) && dir_key[0])
         return 0; /* no object has this prefix yet */
+    if (!dir && errno == EACCES && !is_ours(dir_key))
+        return 0; /* not a folder of the replica */
     if (!dir)
         return err_sys(e, errno, "open folder '%s'", path);
     /* A writer relies on what it lists. A crash can have come between the link and the sync of the folder. */
@@ -254,14 +265,42 @@ static int file_list(struct store *s, const char *prefix, const char *start_afte
 
 /* ---- remove, time, open */
 
+/* Opens the folder of `key`, without following links below the root. *ret_name: the name in it. */
+static int open_parent(struct store *s, const char *key, int *ret_fd, const char **ret_name)
+{
+    int fd = open(ours(s)->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *slash = NULL;
+    while (fd >= 0 && (slash = strchr(key, '/'))) {
+        char name[STORE_KEY_MAX];
+        snprintf(name, sizeof name, "%.*s", (int)(slash - key), key);
+        int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int why = errno;
+        io_close(&fd);
+        fd = below;
+        errno = why;
+        key = slash + 1;
+    }
+    *ret_fd = fd;
+    *ret_name = key;
+    return fd < 0 ? -1 : 0;
+}
+
 static int file_remove(struct store *s, const char *key, struct err *e)
 {
     char path[PATH_TEXT_MAX];
+    const char *name = NULL;
+    int fd = -1;
     if (key_path(s, key, path, e))
         return -1;
-    if (unlink(path) == 0)
-        return path_fsync_parent(path, e);
-    return errno == ENOENT ? 0 : err_sys(e, errno, "unlink '%s'", path);
+    if (open_parent(s, key, &fd, &name))
+        return errno == ENOENT ? 0 : err_sys(e, errno, "open the folder of '%s'", path);
+    int rc = 0;
+    if (unlinkat(fd, name, 0) == 0)
+        rc = io_fsync(fd, path, e);
+    else if (errno != ENOENT)
+        rc = err_sys(e, errno, "unlink '%s'", path);
+    io_close(&fd);
+    return rc;
 }
 
 /* A file without a name gets its time from the same clock as the objects. */

@@ -983,6 +983,41 @@ static void list_and_plan_agree_with_the_rules_on_any_damaged_replica(void **sta
 
 #define PLAN_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- lists that lie */
+
+static void a_marker_names_each_of_its_chunks_once_and_nothing_else(void **state)
+{
+    (void)state;
+    static const char *const lists[][2] = {{"base/0000000000000001-00000000000000000000000000000000/00000001",
+                                            "base/0000000000000001-00000000000000000000000000000000/00000001"},
+                                           {"base/0000000000000001-00000000000000000000000000000000/00000002",
+                                            "base/0000000000000001-00000000000000000000000000000000/00000001"},
+                                           {"base/0000000000000001-00000000000000000000000000000000/00000001", ""},
+                                           {"part/00000000000000000000000000000000-0000000000000001", ""}};
+    const struct name name = {.kind = NAME_MARKER, .start = 1};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        struct listed list[2] = {{.first_page = 1, .last_page = 1}, {.first_page = 2, .last_page = 2}};
+        struct object_parts parts = {
+            .info = {.kind = OBJECT_MARKER, .max = 1, .start = 1, .page_size = 512, .database = r.database},
+            .list = list,
+            .list_count = 2};
+        struct buf object = {0};
+        struct digest digest;
+        struct segment s;
+        struct err e;
+        snprintf(list[0].name, sizeof list[0].name, "%s", lists[i][0]);
+        snprintf(list[1].name, sizeof list[1].name, "%s", lists[i][1]);
+        assert_ok(object_make(codec, &parts, &object, &digest, &e), &e);
+        assert_ok(store_remove(store, key, &e), &e);
+        assert_ok(store_put_new(store, key, object.data, object.len, NULL, &e), &e);
+        buf_release(&object);
+        assert_error(object_load(store, key, codec, SEGMENT_WANT_RECORDS, &s, &e), &e, ERR_CORRUPT);
+        assert_contains(e.msg, key);
+    }
+}
+
 /* ---- out of memory
  *
  * The replica has everything that a plan can go through: parts, a base, a base that is under way, a new beginning, a segment that
@@ -1153,6 +1188,7 @@ int main(void)
         PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
         PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_damaged_replica),
         PLAN_TEST(each_allocation_of_the_catalog_fails_once),
+        PLAN_TEST(a_marker_names_each_of_its_chunks_once_and_nothing_else),
         PLAN_TEST(each_allocation_of_the_planner_fails_once),
         PLAN_TEST(each_allocation_of_a_plan_around_damage_fails_once),
         PLAN_TEST(each_allocation_of_the_search_for_points_fails_once),

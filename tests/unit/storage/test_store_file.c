@@ -5,6 +5,10 @@
 
 #include "base/path.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 static void what_a_crash_leaves_is_nobodys_object(void **state)
 {
     struct store *s = open_it(state);
@@ -115,11 +119,40 @@ static void each_allocation_of_a_listing_fails_once(void **state)
     assert_true(assert_each_allocation_fails_once(open_and_list, path) > 2);
 }
 
+static void what_is_no_file_is_passed_over_and_not_read(void **state)
+{
+    struct store *s = open_it(state);
+    struct err e;
+    char byte = 0;
+    put(s, "0/01", "x");
+    assert_int_equal(mkfifo(temp_path(FOLDER "/0/02"), 0600), 0);
+    assert_int_equal(symlink("nothing", temp_path(FOLDER "/0/03")), 0);
+    assert_int_equal(symlink("04", temp_path(FOLDER "/0/04")), 0);
+    assert_listing(s, "", "", "0/01");
+    assert_error(store_read(s, "0/02", 0, &byte, 1, &e), &e, ERR_CORRUPT);
+}
+
+static void a_linked_folder_leads_no_removal_out_of_the_replica(void **state)
+{
+    struct store *s = open_it(state);
+    struct err e;
+    put(s, "0/01", "x");
+    assert_int_equal(mkdir(temp_path("elsewhere"), 0700), 0);
+    assert_int_equal(file_write(temp_path("elsewhere/01"), "x", 1), 0);
+    assert_int_equal(symlink(temp_path("elsewhere"), temp_path(FOLDER "/part")), 0);
+    assert_error(store_remove(s, "part/01", &e), &e, ERR_IO);
+    assert_int_equal(access(temp_path("elsewhere/01"), F_OK), 0);
+    assert_ok(store_remove(s, "0/01", &e), &e);
+    assert_listing(s, "0/", "", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(what_a_crash_leaves_is_nobodys_object, folder),
         STORE_TEST(each_allocation_of_a_listing_fails_once, folder),
+        STORE_TEST(what_is_no_file_is_passed_over_and_not_read, folder),
+        STORE_TEST(a_linked_folder_leads_no_removal_out_of_the_replica, folder),
         UNIT_IN_TEMP(urls_and_paths_name_the_same_folder),
         UNIT_IN_TEMP(what_is_no_folder_is_refused),
         UNIT_IN_TEMP(reading_makes_no_folder),
