@@ -73,7 +73,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -224,6 +224,11 @@ check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every ser
 	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	tests/support/versitygw with $(B)/tests/versitygw sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=versitygw $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
+
+ROUNDS ?= 10000
+check-giving-way: all $(B)/tests/writer $(PRELOADED) ## applications without busy timeout and with checkpoints of their own, ROUNDS=10000 times each
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider \
+		tests/e2e/test_giving_way.py tests/e2e/test_visitors.py
 
 check-full: all ## end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e

@@ -314,7 +314,7 @@ static int give_way(struct local *l, struct err *e)
         return 0;
     if (w->begun_change != header.change && watch_hand_over(w, e))
         return e->code == ERR_BUSY ? 0 : -1; /* the next look tries again */
-    if (watch_backfilled(w) != header.mx_frame || !watch_take_guard(w))
+    if (watch_backfilled(w) != header.mx_frame || !checkpoint_files_ours(&l->checkpoint) || !watch_take_guard(w))
         return 0;
     bool same = watch_header(w, &header) && watch_backfilled(w) == header.mx_frame &&
                 (!l->capture.proven || capture_is_current(&l->capture, &header));
@@ -331,15 +331,22 @@ static int give_way(struct local *l, struct err *e)
 }
 
 /* The watch instead of the guard. *ret_header: as it is then. False: the header is torn, or the watch can't begin; then
- * the guard stays. */
-static bool watch_again(struct local *l, struct wal_index_header *ret_header)
+ * the guard stays. Also false with report->moved: the database file was written, which no checkpoint did. */
+static bool watch_again(struct local *l, struct wal_index_header *ret_header, struct local_report *report)
 {
     struct err e;
     if (l->watch.active < 0 && watch_begin_other(&l->watch, &e))
         return false;
     if (!checkpoint_read_header(&l->watch, ret_header))
         return false;
+    if (l->capture.proven && !watch_db_untouched(&l->watch)) {
+        report->moved = true;
+        l->distrust = true;
+        return false;
+    }
     capture_follow_reset(&l->capture, ret_header);
+    if (l->capture.proven)
+        checkpoint_stamp(&l->checkpoint); /* with the salts of now */
     watch_drop_guard(&l->watch);
     return true;
 }
@@ -512,7 +519,10 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
     enum checkpoint_kind kind;
     uint64_t txid = l->capture.txid, frames = l->frames_captured;
     bool readable = checkpoint_read_header(&l->watch, &header);
-    if (l->watch.guarded && !may_stay_guarded(l, request, readable ? &header : NULL) && !watch_again(l, &header)) {
+    if (l->watch.guarded && !may_stay_guarded(l, request, readable ? &header : NULL) &&
+        !watch_again(l, &header, report)) {
+        if (report->moved)
+            return 0;
         report->torn = !watch_header(&l->watch, &header);
         report->more = !report->torn;
         return report->torn && l->watch.active >= 0 ? face_torn_header(l, e) : 0;

@@ -1,4 +1,5 @@
 """Checkpoints of the application succeed beside the daemon, and every commit stays a restore point."""
+import os
 import signal
 import sqlite3
 import time
@@ -13,6 +14,7 @@ from walindex import CHECKPOINT_LOCK, freeze, holder
 
 CHECKPOINT_S_MAX = 2       # a watch that does not give way makes it wait for its busy timeout, 10 s
 MODES = ("FULL", "RESTART", "TRUNCATE")
+ROUNDS = int(os.environ.get("SEAWALL_TEST_ROUNDS", 40))
 
 
 def application(stage, timeout=10):
@@ -51,13 +53,13 @@ def test_a_checkpoint_of_the_application_succeeds_soon_after_a_commit(stage, mod
     daemon = stage.replicate()
     app = application(stage)
     times = []
-    for _ in range(40):
+    for _ in range(ROUNDS):
         insert(app)
         let_pass(pause, "the checkpoint comes at any moment after the commit")
         times.append(checkpoint(app, mode))
     app.close()
     stage.note(f"{mode} {pause * 1000:.0f} ms after a commit: at most {max(times) * 1000:.0f} ms")
-    assert_every_commit_is_a_point(stage, daemon, 40)
+    assert_every_commit_is_a_point(stage, daemon, ROUNDS)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -78,7 +80,7 @@ def test_at_rest_a_checkpoint_of_the_application_succeeds_without_busy_timeout(s
 def test_checkpoints_beside_a_writer_succeed_and_no_commit_is_missed(stage):
     stage.prepare()
     daemon = stage.replicate()
-    writer = stage.writer(shared=True, rate=50, seconds=6, busy_timeout=10_000)
+    writer = stage.writer(shared=True, rate=50, seconds=max(6, ROUNDS // 40), busy_timeout=10_000)
     writer.wait_committed(5)
     app, times, rounds = application(stage), [], 0
     while writer.running():

@@ -252,7 +252,7 @@ void sim_database_backfill(struct files *f)
 {
     uint8_t page[PAGE_BYTES_MAX];
     f->wal_synced = f->wal_len;
-    if (f->index.mx_frame == 0)
+    if (f->index.mx_frame == 0 || f->backfilled == f->index.mx_frame)
         return;
     for (uint32_t pgno = 1; pgno <= f->index.db_pages; pgno++)
         if (latest_frame(f, pgno)) {

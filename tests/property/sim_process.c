@@ -227,10 +227,16 @@ void checkpoint_stamp(struct checkpoint *k)
         k->watch->db_file = stamp_of(f);
 }
 
+bool watch_db_untouched(const struct watch *w)
+{
+    const struct file_stamp now = stamp_of(open_files(w));
+    return w->db_file.size == now.size && w->db_file.mtime_ns == now.mtime_ns;
+}
+
 bool checkpoint_files_ours(const struct checkpoint *k)
 {
     const struct files *f = open_files(k->watch);
-    bool untouched = k->watch->db_file.size == stamp_of(f).size && k->watch->db_file.mtime_ns == f->mtime_ns;
+    bool untouched = watch_db_untouched(k->watch);
     bool reset = memcmp(f->index.salt, k->stamped_salt, WAL_SALT_BYTES) != 0;
     return running->files_of->files == f && (untouched || reset || f->backfilled != k->stamped_backfill);
 }

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "unit.h"
 
+#include "base/clock.h"
+
 static struct database db;
 static struct lane lanes[1];
 static struct shipment shipment;
@@ -154,6 +156,34 @@ static void the_file_is_completed_at_the_time_of_rest_or_when_an_application_clo
     assert_true(database_local_due(&db, 1000));
 }
 
+static void after_a_close_the_file_is_completed_when_nobody_came_for_three_quarters_of_the_time(void **state)
+{
+    (void)state;
+    db.rested = false;
+    db.pace.rest_at_ms = INT64_MAX;
+    for (int visit = 0; visit < 2; visit++) { /* each close begins the wait anew */
+        db.pace.closed_rest_at_ms = 0;
+        int64_t before = clock_mono_ms();
+        database_closed(&db);
+        assert_in_range(db.pace.closed_rest_at_ms, before + 750, clock_mono_ms() + 750);
+    }
+    assert_false(database_local_due(&db, db.pace.closed_rest_at_ms - 1));
+    assert_true(database_local_due(&db, db.pace.closed_rest_at_ms));
+}
+
+static void after_a_close_the_wait_follows_a_short_rest_after_and_no_long_one(void **state)
+{
+    (void)state;
+    config.options.rest_after_ms = 100;
+    int64_t before = clock_mono_ms();
+    database_closed(&db);
+    assert_in_range(db.pace.closed_rest_at_ms, before + 75, clock_mono_ms() + 75);
+    config.options.rest_after_ms = 3600000;
+    before = clock_mono_ms();
+    database_closed(&db);
+    assert_in_range(db.pace.closed_rest_at_ms, before + 750, clock_mono_ms() + 750);
+}
+
 static void a_replica_that_waits_for_a_comparison_is_a_reason(void **state)
 {
     (void)state;
@@ -212,6 +242,8 @@ int main(void)
         TEST(after_a_change_nothing_waits),
         TEST(the_loop_sleeps_while_nothing_can_start),
         TEST(the_file_is_completed_at_the_time_of_rest_or_when_an_application_closed),
+        TEST(after_a_close_the_file_is_completed_when_nobody_came_for_three_quarters_of_the_time),
+        TEST(after_a_close_the_wait_follows_a_short_rest_after_and_no_long_one),
         TEST(a_replica_that_waits_for_a_comparison_is_a_reason),
         TEST(a_copy_that_wants_a_piece_is_a_reason),
         TEST(a_catch_up_holds_commits_back_for_a_moment),
