@@ -168,7 +168,7 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
 void capture_follow_reset(struct capture *c, const struct wal_index_header *header)
 {
     assert(c->watch->guarded);
-    if (c->proven && c->pos.frame > 0 && !same_salt(c->pos.salt, header->salt))
+    if (c->proven && !same_salt(c->pos.salt, header->salt))
         (void)follow_generation(c, header);
 }
 

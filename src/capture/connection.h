@@ -18,6 +18,7 @@ struct watch_connection {
     seawall_file *file;  /* the shim's handle of the database file */
     sqlite3_stmt *begin, *read, *commit;
     int slot;          /* WAL read slot of its transaction; -1: none */
+    bool recovering;   /* it recovers the wal-index */
     bool lock_dropped; /* SQLite believes that it holds the lock of `slot`, but watch_drop_lock dropped the lock */
 };
 

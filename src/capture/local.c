@@ -330,23 +330,31 @@ static int give_way(struct local *l, struct err *e)
     return 0;
 }
 
+/* The WAL is guarded. If another process reset it, the position follows. False: the database file was written, which no
+ * checkpoint can have done under the guard. */
+static bool follow_reset(struct local *l, const struct wal_index_header *header, struct local_report *report)
+{
+    if (!l->capture.proven)
+        return true;
+    if (!watch_db_untouched(&l->watch)) {
+        report->moved = true;
+        l->distrust = true;
+        return false;
+    }
+    capture_follow_reset(&l->capture, header);
+    checkpoint_stamp(&l->checkpoint); /* with the salts of now */
+    return true;
+}
+
 /* The watch instead of the guard. *ret_header: as it is then. False: the header is torn, or the watch can't begin; then
- * the guard stays. Also false with report->moved: the database file was written, which no checkpoint did. */
+ * the guard stays. Also false with report->moved. */
 static bool watch_again(struct local *l, struct wal_index_header *ret_header, struct local_report *report)
 {
     struct err e;
     if (l->watch.active < 0 && watch_begin_other(&l->watch, &e))
         return false;
-    if (!checkpoint_read_header(&l->watch, ret_header))
+    if (!checkpoint_read_header(&l->watch, ret_header) || !follow_reset(l, ret_header, report))
         return false;
-    if (l->capture.proven && !watch_db_untouched(&l->watch)) {
-        report->moved = true;
-        l->distrust = true;
-        return false;
-    }
-    capture_follow_reset(&l->capture, ret_header);
-    if (l->capture.proven)
-        checkpoint_stamp(&l->checkpoint); /* with the salts of now */
     watch_drop_guard(&l->watch);
     return true;
 }
@@ -519,6 +527,9 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
     enum checkpoint_kind kind;
     uint64_t txid = l->capture.txid, frames = l->frames_captured;
     bool readable = checkpoint_read_header(&l->watch, &header);
+    bool empty = readable && l->watch.guarded && header.mx_frame == 0; /* then no watch is needed to follow */
+    if (empty && !capture_is_current(&l->capture, &header) && !follow_reset(l, &header, report))
+        return 0;
     if (l->watch.guarded && !may_stay_guarded(l, request, readable ? &header : NULL) &&
         !watch_again(l, &header, report)) {
         if (report->moved)

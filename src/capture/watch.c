@@ -54,6 +54,26 @@ static void retake_after_recovery(struct watch *w, int offset, int n, int flags)
         take_kept_lock(w); /* if another process was faster, the next watch_keep_lock tries again */
 }
 
+static uint32_t read_mark(const struct watch_connection *c, int slot)
+{
+    const volatile uint8_t *index = seawall_wal_index(c->file);
+    const volatile uint32_t *marks = (const volatile void *)(index + WAL_INDEX_READ_MARKS);
+    return index ? marks[slot] : WAL_READ_MARK_NOT_USED;
+}
+
+/* A checkpoint of another process reads the mark of a slot, and if the mark is old it waits for the slot, whatever the mark
+ * is later. So a reader of ours gives a new mark only to a slot that is not used, as long as there is one: for that slot no
+ * checkpoint can wait. */
+static bool may_be_waited_for(const struct watch_connection *c, int slot)
+{
+    if (read_mark(c, slot) == WAL_READ_MARK_NOT_USED)
+        return false;
+    for (int other = 1; other < READ_SLOTS; other++)
+        if (read_mark(c, other) == WAL_READ_MARK_NOT_USED)
+            return true;
+    return false;
+}
+
 static int reader_before(void *context, int offset, int n, int flags)
 {
     struct watch_connection *c = context;
@@ -64,6 +84,9 @@ static int reader_before(void *context, int offset, int n, int flags)
         c->slot = -1;
         return SQLITE_OK;
     }
+    if (is(flags, TAKE_EXCLUSIVE) && offset > LOCK_READ && n == 1 && !c->recovering &&
+        may_be_waited_for(c, offset - LOCK_READ))
+        return SQLITE_BUSY; /* SQLite then takes another one */
     make_way_for_recovery(c->watch, offset, n, flags);
     return SEAWALL_FORWARD;
 }
@@ -75,6 +98,8 @@ static void reader_after(void *context, int offset, int n, int flags, int rc)
         c->slot = offset - LOCK_READ;
     if (offset > LOCK_READ && n == 1 && is(flags, DROP_SHARED))
         c->slot = -1;
+    if (holds(offset, n, LOCK_RECOVER) && (flags & SQLITE_SHM_EXCLUSIVE))
+        c->recovering = rc == SQLITE_OK && is(flags, TAKE_EXCLUSIVE);
     retake_after_recovery(c->watch, offset, n, flags);
 }
 

@@ -19,7 +19,9 @@
 #define WAL_FRAME_HEADER_BYTES 24
 #define WAL_SALT_BYTES 8
 #define WAL_INDEX_HEADER_BYTES 48
-#define WAL_INDEX_NBACKFILL 96 /* offset of nBackfill in the -shm */
+#define WAL_INDEX_NBACKFILL 96   /* offset of nBackfill in the -shm */
+#define WAL_INDEX_READ_MARKS 100 /* offset of aReadMark: a u32 for each read slot, 0 to 4 */
+#define WAL_READ_MARK_NOT_USED UINT32_MAX
 #define WAL_INDEX_MIN_BYTES 136
 #define WAL_FORMAT_VERSION 3007000
 

@@ -146,6 +146,18 @@ static void a_writer_that_is_shut_out_waits_without_a_busy_timeout_and_gets_no_e
     assert_non_null(succeeded);
 }
 
+static void the_watch_begins_in_a_slot_that_no_checkpoint_can_wait_for(void **state)
+{
+    struct err e;
+    (void)state;
+    guard();
+    assert_int_equal(checkpoint(SQLITE_CHECKPOINT_TRUNCATE),
+                     SQLITE_OK); /* slot 1 has the mark 0, the others have none */
+    sql(app, "INSERT INTO t VALUES(7)");
+    assert_ok(watch_begin_other(&watch, &e), &e);
+    assert_int_not_equal(watch.reader[watch.active].slot, 1);
+}
+
 static void a_watch_that_closes_leaves_no_lock_behind(void **state)
 {
     (void)state;
@@ -169,6 +181,7 @@ int main(void)
         TEST(a_reader_that_begins_under_the_guard_can_write_later),
         TEST(others_are_shut_out_only_while_none_is_inside_a_transaction),
         TEST(a_writer_that_is_shut_out_waits_without_a_busy_timeout_and_gets_no_error),
+        TEST(the_watch_begins_in_a_slot_that_no_checkpoint_can_wait_for),
         TEST(a_watch_that_closes_leaves_no_lock_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
