@@ -400,14 +400,33 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
     return report->frames >= o->wal_target && !report->commits;
 }
 
+/* A checkpoint of another process kept ours from beginning. It may be waiting for the slot of the watch, and then waits
+ * until that slot is free, although the watch is as new as can be. So the guard takes turns with the watch. */
+static void take_turns(struct local *l, bool was_guarded, struct local_report *report)
+{
+    struct watch *w = &l->watch;
+    struct wal_index_header header;
+    if (was_guarded && w->guarded)
+        (void)watch_again(l, &header, report);
+    if (was_guarded || w->active < 0 || !l->capture.proven || !watch_take_guard(w))
+        return;
+    if (watch_header(w, &header) && capture_is_current(&l->capture, &header))
+        watch_let_go(w);
+    else
+        watch_drop_guard(w);
+}
+
 static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_report *report, struct err *e)
 {
     enum checkpoint_end end = CHECKPOINT_BUSY;
-    uint64_t txid = l->capture.txid;
+    uint64_t txid = l->capture.txid, passes = l->checkpoint.stats.passes;
+    bool was_guarded = l->watch.guarded;
     int rc = checkpoint_run(&l->checkpoint, kind, &end, e);
     note_proof(l);
     if (rc)
         return -1;
+    if (end == CHECKPOINT_BUSY && kind == CHECKPOINT_REST && l->checkpoint.stats.passes == passes)
+        take_turns(l, was_guarded, report);
     report->commits |= l->capture.txid != txid;
     if (end == CHECKPOINT_MOVED) {
         report->moved = true;
