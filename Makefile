@@ -73,7 +73,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -185,6 +185,10 @@ check-unit: $(UNIT_TESTS) ## unit tests: decisions, formats and contracts, one p
 
 check-fuzz: $(FUZZERS) ## fuzzers: every decoder against damaged input, a few seconds each
 	@for f in $(FUZZERS); do $$f || exit 1; done
+
+fuzz: ## fuzzers under sanitizers, with other inputs in each round, until one fails or it is interrupted; FIRST=n begins there
+	@$(MAKE) --no-print-directory -j2 VARIANT=asan $(FUZZERS:$(B)/%=build/asan/%)
+	@n=$(FIRST); while :; do for f in $(FUZZERS:$(B)/%=build/asan/%); do $$f 20000 $$n || exit 1; done; n=$$((n + 20000)); done
 
 FIRST ?= 1
 check-property: $(B)/tests/property ## property test: the replica protocol under random failure, then with each of its rules off

@@ -26,6 +26,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 struct outline {
     char *text;
     size_t size, next;     /* bytes; offset of the next line */
@@ -129,9 +131,11 @@ static char *outline_next(char *out, int room, void *context)
     if (memchr(line, 0, (size_t)(end - line)))
         return outline_fail(o, "NUL byte in the text");
     *end = 0;
-    if (o->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+    if (o->line == 1 && strncmp(line, BYTE_ORDER_MARK, 3) == 0)
         line += 3;
     char *first = skip_blanks(line);
+    while (o->line == 1 && strncmp(first, BYTE_ORDER_MARK, 3) == 0) /* inih would drop it, perhaps the whole key */
+        first = skip_blanks(first + 3);
     o->inner = first > line && o->key[0];
     if (!*first || *first == ';' || *first == '#')
         return snprintf(out, (size_t)room, "\n") < room ? out : NULL;

@@ -17,7 +17,8 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
         "s]\r\ns3 =\r\n"
         "  endpoint_url = http://127.0.0.1:9000#x\r\n  more\r\n",
         "\xef\xbb\xbf"
-        "x: y # z\n[0]\n9 = 1\n[12345678901234567890123456789012345678901234567890]\n-=-\n =\n"};
+        "x: y # z\n[0]\n9 = 1\n[12345678901234567890123456789012345678901234567890]\n-=-\n =\n",
+        "\xef\xbb\xbf\xef\xbb\xbf = 1\n[a]\nb = c\n"};
     if (index >= COUNT_OF(texts) || strlen(texts[index]) > cap)
         return 0;
     memcpy(out, texts[index], strlen(texts[index]));

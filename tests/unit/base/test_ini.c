@@ -186,9 +186,18 @@ static void each_allocation_of_the_reader_fails_once(void **state)
     assert_each_allocation_fails_once(read_file, path);
 }
 
+static void byte_order_marks_are_no_part_of_the_first_key(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_error(read_text("\xef\xbb\xbf\xef\xbb\xbf = 1\n", NULL, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, "missing key");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT(byte_order_marks_are_no_part_of_the_first_key),
         UNIT(sections_keys_and_values_come_in_order),
         UNIT(only_a_blank_before_it_makes_a_comment_inside_a_line),
         UNIT(an_indented_line_belongs_to_the_key_above_it),
