@@ -112,7 +112,11 @@ static void print_replica(const struct json *r)
     text_print("  %s: ", text(r, "url"));
     if (strcmp(state, "attached") != 0)
         text_print("%s, ", strcmp(state, "conflict") == 0 ? "CONFLICT" : state);
-    text_print("durable at txid %" PRId64, number(r, "durable_txid"));
+    if (number(r, "durable_txid") > 0)
+        text_print("durable at txid %" PRId64, number(r, "durable_txid"));
+    else
+        text_print("nothing can be restored yet%s",
+                   json_get_flag(json_get(r, "base"), "running") ? ", the first base is being written" : "");
     if (number(r, "lag_transactions") > 0)
         text_print(", %" PRId64 " behind, for %s", number(r, "lag_transactions"), age);
     text_print("%s\n", strcmp(text(r, "fencing"), "weak") == 0 ? "; PUT is not exclusive" : "");

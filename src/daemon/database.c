@@ -93,7 +93,7 @@ struct replicate_summary database_summary(const struct database *db)
         const struct lane *l = &all->list[i];
         s.objects += l->appended + l->pieces;
         s.bytes += l->appended_bytes + l->piece_bytes;
-        s.durable += l->seen.state == DESTINATION_ATTACHED && l->seen.durable == s.txid && !l->base_wanted &&
+        s.durable += l->seen.state == DESTINATION_ATTACHED && lane_restorable_txid(l) == s.txid && !l->base_wanted &&
                      all->captured.proven;
     }
     return s;
@@ -180,8 +180,8 @@ static const char *what_is_shipped(const struct resync_result *r)
 {
     if (!r->changed)
         return "";
-    return r->differing > 0 ? ", shipped as one restore point"
-                            : "; its size or its replicas' positions do, shipped as one restore point";
+    return r->differing > 0 ? ", to be shipped as one restore point"
+                            : "; its size or its replicas' positions do, to be shipped as one restore point";
 }
 
 static void note_resync(struct database *db, const struct local_report *r)

@@ -68,6 +68,13 @@ struct lane {
     struct err conflict;      /* if the replica is in conflict: why */
 };
 
+/* The txid up to which a restore from the replica gives every commit, as far as was last seen. 0: nothing can be restored
+ * yet, since the base is not complete that the newest commits need. Only this counts as durable for people. */
+static inline uint64_t lane_restorable_txid(const struct lane *l)
+{
+    return l->seen.base_owed ? 0 : l->seen.durable;
+}
+
 /* What the local side has captured, as of its last run. */
 struct captured_head {
     struct commit_record newest;

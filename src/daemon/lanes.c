@@ -397,10 +397,13 @@ static void log_success(struct lane *l, const struct shipment *s, bool base_was_
         introduce(l);
     if (s->kind == SHIP_ATTACH && s->d.state != DESTINATION_CONFLICT)
         log_info("replica '%s': %s", l->url, s->d.found);
-    if (s->kind == SHIP_CATCH_UP && s->d.state == DESTINATION_ATTACHED)
+    if (s->kind == SHIP_CATCH_UP && s->d.state == DESTINATION_ATTACHED && s->d.entry.base_owed > 0)
+        log_info("replica '%s': txid %" PRIu64 " is on its way: it can be restored when the base is complete", l->url,
+                 s->d.entry.durable_txid);
+    else if (s->kind == SHIP_CATCH_UP && s->d.state == DESTINATION_ATTACHED)
         log_info("replica '%s': up to date at txid %" PRIu64, l->url, s->d.entry.durable_txid);
     if (s->kind == SHIP_MARKER && base_was_owed)
-        log_info("replica '%s': the base is complete", l->url);
+        log_info("replica '%s': the base is complete: up to date at txid %" PRIu64, l->url, s->d.entry.durable_txid);
 }
 
 static void enter_conflict(struct lanes *all, struct lane *l, const struct err *e)

@@ -64,8 +64,9 @@ static void set_requests(struct json *j, struct store *s)
 
 static void set_lag(struct json *j, const struct database *db, const struct lane *l)
 {
-    uint64_t behind = db->lanes.captured.txid > l->seen.durable ? db->lanes.captured.txid - l->seen.durable : 0;
-    int64_t age = clock_wall_ms() - lag_since_ms(&db->lag, l->seen.durable);
+    uint64_t durable = lane_restorable_txid(l);
+    uint64_t behind = db->lanes.captured.txid > durable ? db->lanes.captured.txid - durable : 0;
+    int64_t age = clock_wall_ms() - lag_since_ms(&db->lag, durable);
     json_set_number(j, "lag_transactions", (int64_t)behind);
     json_set_number(j, "lag_ms", behind > 0 && age > 0 ? age : 0);
 }
@@ -125,7 +126,7 @@ static struct json *replica_of(const struct database *db, const struct verificat
     struct json *j = json_object_new();
     json_set_text(j, "url", l->url);
     json_set_text(j, "state", replica_state_name(l->seen.state));
-    json_set_number(j, "durable_txid", (int64_t)l->seen.durable);
+    json_set_number(j, "durable_txid", (int64_t)lane_restorable_txid(l));
     set_lag(j, db, l);
     json_set_text(j, "fencing", fencing_name(l->seen.store));
     set_error(j, l);

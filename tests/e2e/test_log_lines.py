@@ -85,7 +85,7 @@ def test_a_take_over_says_whose_history_goes_on(stage):
     daemon = stage.replicate("--once", "--take-over", live=False)
     assert daemon.wait(30) == DONE
     assert number_told(daemon, r"takes over .* at txid (\d+)") == before
-    assert re.search(r" 0 of \d+ differ; its size or its replicas' positions do, shipped as", daemon.told_once(COMPARED))
+    assert re.search(r" 0 of \d+ differ; its size or its replicas' positions do, to be shipped as", daemon.told_once(COMPARED))
     assert_no_warning(daemon)
     stage.assert_restore_equals_source()
 
@@ -108,7 +108,7 @@ def test_a_start_after_a_change_of_shape_says_that_it_compared_the_pages(stage, 
     app.close()   # the last one: the WAL is gone, and with it what would show each commit
     daemon = stage.replicate("--once", live=False)
     assert daemon.wait(30) == DONE
-    assert re.search(r" [1-9]\d* of \d+ differ, shipped as", daemon.told_once(COMPARED))
+    assert re.search(r" [1-9]\d* of \d+ differ, to be shipped as", daemon.told_once(COMPARED))
     assert number_told(daemon, r"up to date at txid (\d+)") == stage.last_txid() == before + 1
     assert_no_warning(daemon)
     stage.assert_restore_equals_source()
