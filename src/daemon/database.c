@@ -608,7 +608,13 @@ static void let_go_of_lost(struct database *db)
 /* What this process put into the replicas stays its past: the new state file gets the identity of the old one. */
 static void start_over(struct database *db)
 {
+    struct uid run;
+    struct err e;
     db->removed = state_identity(db->state);
+    /* A PUT can be carried out after its object was looked for. Under the same run id it would count as another writer's:
+     * of the current run only known digests are ours. As an object of an earlier run it is compared. */
+    if (random_bytes(run.bytes, UID_BYTES, &e) == 0)
+        db->run = run;
     db->state = NULL;
     local_release(&db->home->local);
     lanes_start_over(&db->lanes);

@@ -110,7 +110,7 @@ static bool find_in_levels(struct catalog *c, uint64_t txid, enum ways_answer kn
             continue;
         for (size_t k = i + 1; k-- > group && !plan_must_stop(damage);) {
             struct catalog_object *o = &c->levels[order[k].index];
-            struct err failed;
+            struct err failed = {.code = ERR_NONE};
             bool damaged = c->ways->fault[catalog_segment_index(c, o)] != ERR_NONE;
             if (damaged != (known_damaged == WAYS_YES))
                 continue;
@@ -310,6 +310,7 @@ static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
             rc = -1;
             break;
         }
+        assert(o && o->segment);
         const size_t at = catalog_segment_index(w->c, o);
         if (check_follows(w, &o->segment->trailer.info, e)) {
             rc = name_object(o, e);
@@ -428,7 +429,7 @@ static int look_for_beginning(const struct walk *w, struct catalog_object *o, bo
 {
     const size_t at = catalog_segment_index(w->c, o);
     uint8_t *begins = &w->c->ways->begins[at];
-    struct err failed;
+    struct err failed = {.code = ERR_NONE};
     *ret_begins = false;
     if (o->name.min > w->target || *begins == WAYS_NO || w->c->ways->fault[at] != ERR_NONE)
         return 0;
@@ -447,7 +448,7 @@ static int plan_from_new_beginning(const struct walk *from, bool *ret_done, stru
     for (size_t i = catalog_segment_count(from->c); i-- > 0;) {
         struct catalog_object *o = catalog_segment(from->c, i);
         struct walk w = *from;
-        struct err failed;
+        struct err failed = {.code = ERR_NONE};
         bool begins = false;
         if (look_for_beginning(&w, o, &begins, e))
             return -1;
@@ -467,7 +468,7 @@ static int plan_from_new_beginning(const struct walk *from, bool *ret_done, stru
 static int plan_with(const struct walk *w, struct err *e)
 {
     bool done = false;
-    struct err why, empty;
+    struct err why = {.code = ERR_NONE}, empty = {.code = ERR_NONE};
     w->c->ways->round++;
     if (plan_from_bases(w, &done, &why, e))
         return -1;

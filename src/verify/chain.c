@@ -48,6 +48,7 @@ const struct commit_record *chain_record(const struct check *c, uint64_t txid)
     const struct ways *ways = c->catalog->ways;
     const size_t end = ways_upto(ways, txid);
     for (size_t i = ways_upto(ways, txid - 1); i < end; i++) {
+        assert(c->items);
         it = &levels[ways->order[i].index];
         if (it->sound && (!best || it < best))
             best = it;
@@ -206,6 +207,7 @@ static int check_head(struct check *c, struct err *e)
     if (head && !head->sound)
         return 0;
     c->result.head = head ? item_info(head)->max : 0;
+    assert(c->items || c->item_count == 0);
     for (size_t i = n; i < c->item_count && !beyond; i++)
         if (c->items[i].sound && item_info(&c->items[i])->max > c->result.head)
             beyond = &c->items[i];

@@ -12,7 +12,7 @@ from application import check
 from compare import assert_sound
 from control import SYNC_DONE, assert_synced, open_files, replica_status, status, sync, wait_control
 from seawall import BINARY, DONE, FAILED, TIMED_OUT, USAGE, objects, restore, seawall, told
-from waiting import PATIENCE, figure, wait_until
+from waiting import PATIENCE, figure, let_pass, wait_until
 
 INTERRUPTED = 130
 LARGE = 40   # MiB: goes as a base in chunks
@@ -194,6 +194,7 @@ def test_a_daemon_that_is_stopped_meanwhile_tells_whether_it_is_durable(stage, r
     stage.writer(count=1).finish()
     waiting = sync_beside(stage.db)
     live.wait_for(lambda: connected_to(live) > 0, 10, "it waits")
+    let_pass(0.5, "the request follows the connection, and nothing shows that it was read")
     if replica == "there":
         away.rename(stage.replica)
     code = live.stop()

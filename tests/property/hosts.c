@@ -21,12 +21,30 @@ static size_t run_count;
 
 /* ---- who may write */
 
-const struct run_of *host_run_of(const struct uid *run)
+static const struct run_of *find_run(const struct uid *run)
 {
     for (size_t i = run_count; i > 0; i--)
         if (uid_equal(&runs[i - 1].run, run))
             return &runs[i - 1];
     return NULL;
+}
+
+/* A daemon that starts over has a new run. */
+static void note_run(const struct host *h)
+{
+    const struct uid *run = &h->process.db->run;
+    if (find_run(run))
+        return;
+    NEED(run_count < sizeof runs / sizeof runs[0], "too many runs for the test");
+    runs[run_count++] = (struct run_of){.run = *run, .host = host_number(h)};
+}
+
+const struct run_of *host_run_of(const struct uid *run)
+{
+    for (size_t i = 0; i < HOSTS_MAX; i++)
+        if (hosts[i].alive)
+            note_run(&hosts[i]);
+    return find_run(run);
 }
 
 unsigned host_number(const struct host *h)
@@ -280,8 +298,7 @@ void host_start(struct host *h, bool take_over)
     h->alive = sim_process_start(p);
     if (!h->alive)
         return;
-    NEED(run_count < sizeof runs / sizeof runs[0], "too many runs for the test");
-    runs[run_count++] = (struct run_of){.run = p->db->run, .host = host_number(h)};
+    note_run(h);
     h->may_take_over |= take_over;
 }
 
@@ -319,6 +336,8 @@ void host_turns(struct host *h, unsigned n)
         host_note_writer(h);
         if (!sim_process_turn(&h->process, &e))
             host_ended(h, &e);
+        else if (h->alive)
+            note_run(h);
     }
 }
 

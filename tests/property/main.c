@@ -34,7 +34,7 @@ static const struct {
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 12,  [RULE_runs] = 12,       [RULE_bind] = 6,
     [RULE_base_start] = 2,    [RULE_lost_map] = 52,  [RULE_splice] = 205,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 1435,   [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
+    [RULE_full_xor] = 724,    [RULE_unbroken] = 362, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
     [RULE_halfway] = 2,       [RULE_anchor_age] = 1, [RULE_sync_run] = 51,   [RULE_guard] = 26,
 };
 

@@ -114,7 +114,8 @@ static void conversions_are_those_of_printf(void **state)
     (void)state;
     SAME("%%, %d, %i, %5d|%-5d|%05d|%+d|% d", 1, -2, 3, 4, 5, 6, 7);
     SAME("%u %x %X %#x %o %08x", 1u, 0xabcu, 0xabcu, 0xabcu, 8u, 0xbeefu);
-    SAME("%hhu %hu %hhd %hd", 300 & 0xff, 70000 & 0xffff, (signed char)-1, (short)-2);
+    SAME("%hhu %hu %hhd %hd", (unsigned char)(300 & 0xff), (unsigned short)(70000 & 0xffff), (signed char)-1,
+         (short)-2);
     SAME("%ld %lu %lld %llu %jd %ju %zd %zu %td", -1L, 1UL, -3LL, 4ULL, (intmax_t)-5, (uintmax_t)5, (ssize_t)-6,
          (size_t)6, (ptrdiff_t)-7);
     SAME("%" PRId64 " %" PRIu64 " %016" PRIx64 " %" PRIu32, INT64_C(-8), UINT64_C(8), UINT64_C(0xfeedface),
