@@ -323,6 +323,7 @@ static int list_catalog(struct listing *l, struct err *e)
     fflush(stdout);
     if (rc == 0 && write_failed(l) && l->write_errno != EPIPE)
         rc = err_sys(e, l->write_errno, "write the list");
+    clearerr(stdout); /* it is said, or no error */
     inventory_release(&l->inventory);
     return rc;
 }

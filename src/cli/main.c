@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,11 +26,19 @@ static void settle_inheritance(void)
             _exit(EXIT_FAILED);
 }
 
-/* A command whose result is its output fails if the output is lost. The others have done their work. */
+/* Has the other end of the pipe closed it, as in `seawall help | head`? */
+static bool reader_is_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP));
+}
+
+/* A command whose result is its output fails if the output is lost. The others have done their work. A reader that has
+ * read enough is not an error. */
 static int check_output(const struct command *c, int code)
 {
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || reader_is_gone())
         return code;
     text_print_to(stderr, "seawall: standard output can't be written%s%s\n", errno ? ": " : "",
                   errno ? strerror(errno) : "");

@@ -97,6 +97,24 @@ def test_a_lost_output_is_said(replicated, command, code):
     assert b"standard output can't be written" in result.stderr or b"No space left" in result.stderr, result.stderr
 
 
+@pytest.mark.parametrize("command", ["list REPLICA", "list --json REPLICA", "verify REPLICA", "version", "help", "help replicate", "completion bash",
+                                     "snapshot DB REPLICA"])
+def test_a_reader_that_has_read_enough_is_no_error(replicated, command):
+    stage = replicated
+    words = [{"REPLICA": url_of(stage.replica), "DB": str(stage.db)}.get(word, word) for word in command.split()]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([BINARY, *words], stdout=writer, stderr=subprocess.PIPE, timeout=60 * PATIENCE)
+    os.close(writer)
+    assert result.returncode == DONE and result.stderr == b"", result.stderr
+
+
+def test_a_list_that_is_lost_is_said_once(replicated):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([BINARY, "list", url_of(replicated.replica)], stdout=full, stderr=subprocess.PIPE, timeout=60 * PATIENCE)
+    assert result.returncode == FAILED and result.stderr.count(b"\n") == 1, result.stderr
+
+
 # ---- /proc, names
 
 IN_A_JAIL = """mount -t tmpfs none /proc || exit 77
