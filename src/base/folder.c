@@ -36,6 +36,11 @@ mode_t folder_private_bits(void)
     return atomic_load(&private_bits);
 }
 
+bool folder_has_proc(void)
+{
+    return access("/proc/self/fd", X_OK) == 0;
+}
+
 int folder_open(struct folder *f, const char *path, struct err *e)
 {
     *f = FOLDER_NONE;
@@ -179,6 +184,17 @@ int folder_open_file(const struct folder *f, const struct folder_file *file, int
     return 0;
 }
 
+int folder_open_path(const char *path, const struct folder_file *file, int *ret_fd, struct err *e)
+{
+    struct folder f;
+    assert(strcmp(file->name, path_name(path)) == 0);
+    if (folder_open_parent(&f, path, e))
+        return -1;
+    int rc = folder_open_file(&f, file, ret_fd, e);
+    folder_close(&f);
+    return rc;
+}
+
 void folder_give_to_owner(const struct folder *f, const struct folder_file *file, int fd)
 {
     struct stat st, like;
@@ -217,12 +233,10 @@ static int open_own(struct folder_temporary *t, struct err *e)
 
 int folder_make_temporary(struct folder_temporary *t, const char *parent, const char *prefix, struct err *e)
 {
-    uint8_t random[8];
-    char hex[17];
+    char hex[RANDOM_HEX_BYTES];
     *t = (struct folder_temporary){.parent = FOLDER_NONE, .own = FOLDER_NONE};
-    if (random_bytes(random, sizeof random, e) || folder_open(&t->parent, parent, e))
+    if (random_hex(hex, e) || folder_open(&t->parent, parent, e))
         return -1;
-    hex_encode(random, sizeof random, hex);
     snprintf(t->name, sizeof t->name, "%s-%s", prefix, hex);
     int rc = mkdirat(t->parent.fd, t->name, 0700) == 0 ? 0 : err_sys(e, errno, "make folder '%s/%s'", parent, t->name);
     if (rc == 0)
@@ -237,12 +251,9 @@ int folder_make_temporary(struct folder_temporary *t, const char *parent, const 
 int folder_temporary_path(const struct folder_temporary *t, const char *name, char out[PATH_TEXT_MAX], struct err *e)
 {
     char proc[64];
-    struct stat here, there;
     assert(t->own.fd >= 0);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", t->own.fd);
-    bool has_proc = fstat(t->own.fd, &here) == 0 && stat(proc, &there) == 0 && here.st_ino == there.st_ino &&
-                    here.st_dev == there.st_dev;
-    return path_format(out, e, "%s/%s", has_proc ? proc : t->own.path, name);
+    return path_format(out, e, "%s/%s", folder_has_proc() ? proc : t->own.path, name);
 }
 
 /* Removes the files of the folder. The descriptor is given away: fdopendir owns it. */
@@ -313,7 +324,7 @@ int folder_check_sqlite_files(const char *db_path, struct err *e)
         char name[PATH_TEXT_MAX];
         struct stat st;
         bool there = false;
-        const struct folder_file file = {.name = name, .like = path_name(db_path)};
+        const struct folder_file file = {.name = name};
         rc = path_format(name, e, "%s%s", path_name(db_path), suffixes[i]);
         if (rc == 0)
             rc = folder_look(&f, name, &st, &there, e);

@@ -24,6 +24,9 @@ void folder_keep_private(mode_t like);
 /* The permissions that folder_keep_private takes away; 0: none. Any thread. */
 mode_t folder_private_bits(void);
 
+/* Whether /proc leads to the open files of this process. */
+bool folder_has_proc(void);
+
 struct folder {
     int fd;                   /* O_PATH; -1: not open */
     char path[PATH_TEXT_MAX]; /* as it was given, for messages */
@@ -77,6 +80,9 @@ struct folder_file {
  * The caller closes *ret_fd. ERR_NOTFOUND: there is none. ERR_CONFIG: the name leads to something that is not ours.
  * ERR_IO. */
 int folder_open_file(const struct folder *f, const struct folder_file *file, int *ret_fd, struct err *e) MUST_CHECK;
+
+/* The same in one call, for the file at `path`. file->name must be the last part of it. */
+int folder_open_path(const char *path, const struct folder_file *file, int *ret_fd, struct err *e) MUST_CHECK;
 
 /* Gives an open file the owner of file->like, if this process is root and the file is its own. A file of
  * another owner stays as it is. If the owner can't be changed, the file stays root's: it works all the same. */

@@ -129,6 +129,15 @@ void hex_encode(const uint8_t *bytes, size_t n, char *out)
     out[2 * n] = 0;
 }
 
+int random_hex(char out[RANDOM_HEX_BYTES], struct err *e)
+{
+    uint8_t random[(RANDOM_HEX_BYTES - 1) / 2];
+    if (random_bytes(random, sizeof random, e))
+        return -1;
+    hex_encode(random, sizeof random, out);
+    return 0;
+}
+
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')

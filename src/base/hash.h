@@ -48,6 +48,10 @@ int random_bytes(void *out, size_t n, struct err *e) MUST_CHECK;
 /* Writes 2 * n lower-case hex digits and a NUL. */
 void hex_encode(const uint8_t *bytes, size_t n, char *out);
 
+/* Eight random bytes in hexadecimal, for a name that nobody can foresee. Errors: those of random_bytes. */
+#define RANDOM_HEX_BYTES 17 /* with NUL */
+int random_hex(char out[RANDOM_HEX_BYTES], struct err *e) MUST_CHECK;
+
 /* Reads exactly 2 * n lower-case hex digits. False: `text` is something else. */
 bool hex_decode(const char *text, uint8_t *out, size_t n);
 

@@ -2,8 +2,8 @@
 #include "base/socket.h"
 
 #include "base/folder.h"
-#include "base/hash.h"
 #include "base/io.h"
+#include "base/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static int check_place(const char *path, struct err *e)
 static int set_path(struct sockaddr_un *address, int dir, const char *name, const char *path, struct err *e)
 {
     const char *slash = name[0] ? "/" : "";
-    int n = access("/proc/self/fd", X_OK) == 0
+    int n = folder_has_proc()
                 ? snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d%s%s", dir, slash, name)
                 : snprintf(address->sun_path, sizeof address->sun_path, "%s%s%s", path, slash, name);
     return n < (int)sizeof address->sun_path
@@ -46,13 +46,8 @@ static int set_path(struct sockaddr_un *address, int dir, const char *name, cons
 static int bind_at(int fd, const struct folder *f, const char *name, struct err *e)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    uint8_t random[8];
-    char hex[17], hidden[64];
-    if (random_bytes(random, sizeof random, e))
-        return -1;
-    hex_encode(random, sizeof random, hex);
-    snprintf(hidden, sizeof hidden, ".seawall-%s.tmp", hex);
-    if (set_path(&address, f->fd, hidden, f->path, e))
+    char hidden[STAGE_NAME_MAX];
+    if (stage_hidden_name(hidden, e) || set_path(&address, f->fd, hidden, f->path, e))
         return -1;
     if (fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
         return err_sys(e, errno, "make a socket");

@@ -14,13 +14,11 @@
 #define MODE_PRIVATE 0600
 #define MODE_SHARED 0666 /* less the umask */
 
-static int temporary_name(char out[STAGE_NAME_MAX], struct err *e)
+int stage_hidden_name(char out[STAGE_NAME_MAX], struct err *e)
 {
-    uint8_t random[8];
-    char hex[17];
-    if (random_bytes(random, sizeof random, e))
+    char hex[RANDOM_HEX_BYTES];
+    if (random_hex(hex, e))
         return -1;
-    hex_encode(random, sizeof random, hex);
     snprintf(out, STAGE_NAME_MAX, ".seawall-%s.tmp", hex);
     return 0;
 }
@@ -28,7 +26,7 @@ static int temporary_name(char out[STAGE_NAME_MAX], struct err *e)
 static int make_named(struct stage *st, mode_t mode, struct err *e)
 {
     char name[STAGE_NAME_MAX];
-    if (temporary_name(name, e))
+    if (stage_hidden_name(name, e))
         return -1;
     st->fd = openat(st->folder.fd, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
     if (st->fd < 0)
@@ -37,15 +35,9 @@ static int make_named(struct stage *st, mode_t mode, struct err *e)
     return 0;
 }
 
-/* A file without a name gets one by way of /proc. */
-static bool has_proc(void)
-{
-    return access("/proc/self/fd", X_OK) == 0;
-}
-
 static int make_file(struct stage *st, mode_t mode, struct err *e)
 {
-    if (!has_proc())
+    if (!folder_has_proc()) /* by which a file without a name gets one */
         return make_named(st, mode, e);
     st->fd = openat(st->folder.fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     if (st->fd >= 0)
@@ -124,7 +116,7 @@ int stage_name(struct stage *st, struct err *e)
     char name[STAGE_NAME_MAX];
     if (st->name[0])
         return 0;
-    if (temporary_name(name, e))
+    if (stage_hidden_name(name, e))
         return -1;
     if (link_to(st, name) != 0)
         return err_sys(e, errno, "link '%s/%s'", st->folder.path, name);

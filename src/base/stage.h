@@ -12,6 +12,9 @@
 
 #define STAGE_NAME_MAX 40
 
+/* A hidden name that no file has, for what gets its own name later. Errors: those of random_bytes. */
+int stage_hidden_name(char out[STAGE_NAME_MAX], struct err *e) MUST_CHECK;
+
 struct stage {
     int fd;
     struct folder folder;

@@ -124,7 +124,7 @@ static bool is_due(const struct verification *v, size_t index, int64_t now_ms)
     const struct verification_record *r = &v->records.list[index];
     const struct lane *l = &v->db->lanes.list[index];
     int64_t interval = interval_ms(v), age = clock_wall_ms() - r->verified_ms;
-    if (l->seen.state != DESTINATION_ATTACHED || l->failing_since_ms > 0 || l->seen.durable == 0 || l->seen.base_owed)
+    if (l->seen.state != DESTINATION_ATTACHED || l->failing_since_ms > 0 || lane_restorable_txid(l) == 0)
         return false; /* there is nothing to prove, or the store does not answer */
     if (now_ms < r->retry_at_ms)
         return false;

@@ -70,27 +70,15 @@ static void take_record(struct verification_records *all, const struct json *j)
         snprintf(r->content, sizeof r->content, "%s", content);
 }
 
-/* -1: the file is missing, or is not ours. */
-static int open_record(const char *path, const char *database)
-{
-    struct folder f;
-    struct err e;
-    const struct folder_file file = {.name = path_name(path), .like = database, .access = FOLDER_READ};
-    int fd = -1, rc = folder_open_parent(&f, path, &e);
-    if (rc == 0)
-        rc = folder_open_file(&f, &file, &fd, &e);
-    if (rc && e.code != ERR_NOTFOUND)
-        log_warn("the replicas count as never verified: %s", e.msg);
-    folder_close(&f);
-    return fd;
-}
-
 void verification_records_load(struct verification_records *r, const char *path, const char *database)
 {
     struct json *j = NULL;
     struct err e;
     int64_t format = 0;
-    int fd = open_record(path, database);
+    int fd = -1;
+    const struct folder_file file = {.name = path_name(path), .like = database, .access = FOLDER_READ};
+    if (folder_open_path(path, &file, &fd, &e) && e.code != ERR_NOTFOUND)
+        log_warn("the replicas count as never verified: %s", e.msg);
     char *bytes = fd >= 0 ? malloc(FILE_MAX) : NULL;
     ssize_t n = bytes ? read(fd, bytes, FILE_MAX) : -1;
     if (n > 0 && json_parse(bytes, (size_t)n, &j, &e) == 0 && json_get_number(j, "format", &format) &&

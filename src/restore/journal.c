@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/page.h"
+#include "restore/lock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -168,25 +169,13 @@ static int read_header(struct journal_reader *j, bool *ret_is_journal, struct er
     return read_note(j, e);
 }
 
-/* The undo is a database or a journal, and has two names while a restore puts it in its place. */
-static int open_undo(const char *path, int *ret_fd, struct err *e)
-{
-    struct folder f;
-    const struct folder_file undo = {
-        .name = path_name(path), .like = path_name(path), .access = FOLDER_READ, .may_be_linked = true};
-    if (folder_open_parent(&f, path, e))
-        return -1;
-    int rc = folder_open_file(&f, &undo, ret_fd, e);
-    folder_close(&f);
-    return rc;
-}
-
 int journal_open(struct journal_reader *j, const char *path, bool *ret_is_journal, struct err *e)
 {
     *j = (struct journal_reader){.fd = -1};
     if (path_format(j->path, e, "%s", path))
         return -1;
-    if (open_undo(path, &j->fd, e))
+    const struct folder_file undo = lock_database(path_name(path), FOLDER_READ); /* or a journal */
+    if (folder_open_path(path, &undo, &j->fd, e))
         return -1;
     int rc = read_header(j, ret_is_journal, e);
     if (rc || !*ret_is_journal)

@@ -1,7 +1,6 @@
 /* restore/target.c */
 #include "restore/target.h"
 
-#include "base/hash.h"
 #include "base/io.h"
 #include "restore/attributes.h"
 #include "restore/lock.h"
@@ -184,13 +183,9 @@ void target_forget_undo(const char *path, enum target_undo what)
 /* Where the file system can't exchange names: in three steps. The name exists at any moment. */
 static int swap_by_links(const struct folder *f, const char *name, const char *undo, struct err *e)
 {
-    char aside[PATH_TEXT_MAX], hex[17];
-    uint8_t random[8];
+    char aside[STAGE_NAME_MAX];
     struct err other;
-    if (random_bytes(random, sizeof random, e))
-        return -1;
-    hex_encode(random, sizeof random, hex);
-    if (path_format(aside, e, ".seawall-%s.tmp", hex) || folder_link(f, name, aside, e))
+    if (stage_hidden_name(aside, e) || folder_link(f, name, aside, e))
         return -1;
     if (folder_rename(f, undo, name, e)) {
         int rc = folder_remove(f, aside, &other);

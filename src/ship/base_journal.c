@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "format/names.h"
+#include "state/state.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static bool is_journal(int fd)
 static void database_of(const char *path, char out[PATH_TEXT_MAX])
 {
     const char *name = path_name(path), *found = NULL;
-    for (const char *at = name; (at = strstr(at, "-seawall-base-")); at++)
+    for (const char *at = name; (at = strstr(at, STATE_SUFFIX "-base-")); at++)
         found = at;
     snprintf(out, PATH_TEXT_MAX, "%.*s", found ? (int)(found - name) : 0, name);
 }

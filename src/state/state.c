@@ -382,16 +382,11 @@ static bool is_state_file(int fd)
     return has_empty_slots(fd);
 }
 
-static int open_at_place(struct state *s, const char *db_path, struct err *e)
+static int open_file(struct state *s, const char *db_path, struct err *e)
 {
-    struct folder f;
     const struct folder_file file = {
         .name = path_name(s->path), .like = path_name(db_path), .access = FOLDER_MAKE, .is_ours = is_state_file};
-    if (folder_open_parent(&f, s->path, e))
-        return -1;
-    int rc = folder_open_file(&f, &file, &s->fd, e);
-    folder_close(&f);
-    return rc == 0 ? 0 : err_wrap(e, "state file");
+    return folder_open_path(s->path, &file, &s->fd, e) ? err_wrap(e, "state file") : 0;
 }
 
 static int lock_and_map(struct state *s, struct err *e)
@@ -488,7 +483,7 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
         return -1;
     if (stat(db_path, &st) != 0)
         return err_sys(e, errno, "database '%s'", db_path);
-    if (open_at_place(s, db_path, e) || lock_and_map(s, e))
+    if (open_file(s, db_path, e) || lock_and_map(s, e))
         return -1;
     if (fstat(s->fd, &st) != 0)
         return err_sys(e, errno, "stat '%s'", s->path);

@@ -1,7 +1,6 @@
 """A folder where other users can put things: what lies where Seawall expects a file of its own is neither followed, nor waited for, nor
 changed. And nothing that Seawall makes can be read by more people than the database."""
 import os
-import sqlite3
 import stat
 import struct
 import subprocess
@@ -13,24 +12,10 @@ import pytest
 import stranger
 from compare import assert_sound
 from seawall import BINARY, DONE, FAILED, USAGE, restore, seawall, told, url_of
+from small import make_database, rows_of
 from waiting import let_pass, wait_until
 
 PRECIOUS = b"precious, and nobody else's business\n"
-
-
-def make_database(path, rows=1):
-    connection = sqlite3.connect(path)
-    connection.executescript("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x);")
-    connection.executemany("INSERT INTO t VALUES(?)", [("x" * 500,)] * rows)
-    connection.commit()
-    connection.close()
-
-
-def rows_of(path):
-    connection = sqlite3.connect(path)
-    found = connection.execute("SELECT count(*) FROM t").fetchone()[0]
-    connection.close()
-    return found
 
 
 def snapshot(stage, *options):

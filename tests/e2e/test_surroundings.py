@@ -2,7 +2,6 @@
 standard output. Each is right, or an error that names the cause."""
 import os
 import signal
-import sqlite3
 import subprocess
 
 import pytest
@@ -10,15 +9,8 @@ import pytest
 import stranger
 from control import assert_synced, proof_of, sync, wait_control
 from seawall import BINARY, DONE, FAILED, USAGE, objects, restore, seawall, told, url_of
+from small import make_database, rows_of
 from waiting import PATIENCE, wait_until
-
-
-def make_database(path, rows=1):
-    connection = sqlite3.connect(path)
-    connection.executescript("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x);")
-    connection.executemany("INSERT INTO t VALUES(?)", [("one",)] * rows)
-    connection.commit()
-    connection.close()
 
 
 @pytest.fixture
@@ -145,9 +137,7 @@ def test_any_name_of_a_database_works(stage, name):
     target = stage.folder / f"new {name}"
     result = restore(replica, target, "--integrity-check")
     assert result.returncode == DONE, told(result)
-    connection = sqlite3.connect(target)
-    assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
-    connection.close()
+    assert rows_of(target) == 1
     daemon = stage.replicate(db=db, replica=replica, live=False)
     wait_control(daemon)
     make_database(db)

@@ -5,9 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Whether open() with these flags makes a file, and so has a third argument. */
+static bool at_creates(int flags)
+{
+    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
 
 /* Writes the path of `name` in the folder `dir` to `out`. errno stays what it is. */
 static void at_path(int dir, const char *name, char out[PATH_MAX])

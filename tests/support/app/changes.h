@@ -163,16 +163,11 @@ int close(int fd)
     AROUND(concerned, c, (int)syscall(SYS_close, fd));
 }
 
-static bool change_creates(int flags)
-{
-    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
-}
-
 static int change_open(int dir, const char *path, int flags, mode_t mode)
 {
     struct change c;
     bool there = (flags & O_TMPFILE) != O_TMPFILE && syscall(SYS_faccessat, dir, path, F_OK) == 0;
-    if (!change_creates(flags) || there || !change_of_path(&c, CHANGE_CREATE, dir, path))
+    if (!at_creates(flags) || there || !change_of_path(&c, CHANGE_CREATE, dir, path))
         return (int)syscall(SYS_openat, dir, path, flags, mode);
     change_begins(&c);
     c.fd = (int)syscall(SYS_openat, dir, path, flags, mode);
@@ -186,7 +181,7 @@ int open(const char *path, int flags, ...)
 {
     va_list more;
     va_start(more, flags);
-    mode_t mode = change_creates(flags) ? va_arg(more, mode_t) : 0;
+    mode_t mode = at_creates(flags) ? va_arg(more, mode_t) : 0;
     va_end(more);
     return change_open(AT_FDCWD, path, flags, mode);
 }
@@ -195,7 +190,7 @@ int openat(int dir, const char *path, int flags, ...)
 {
     va_list more;
     va_start(more, flags);
-    mode_t mode = change_creates(flags) ? va_arg(more, mode_t) : 0;
+    mode_t mode = at_creates(flags) ? va_arg(more, mode_t) : 0;
     va_end(more);
     return change_open(dir, path, flags, mode);
 }

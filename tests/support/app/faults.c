@@ -113,25 +113,11 @@ static int open_or_fail(int dir, const char *name, int flags, mode_t mode)
     return (int)syscall(SYS_openat, dir, name, flags, mode);
 }
 
-static bool creates(int flags)
-{
-    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
-}
-
 int open(const char *path, int flags, ...)
 {
     va_list more;
     va_start(more, flags);
-    mode_t mode = creates(flags) ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    return open_or_fail(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    va_list more;
-    va_start(more, flags);
-    mode_t mode = creates(flags) ? va_arg(more, mode_t) : 0;
+    mode_t mode = at_creates(flags) ? va_arg(more, mode_t) : 0;
     va_end(more);
     return open_or_fail(AT_FDCWD, path, flags, mode);
 }
@@ -140,7 +126,7 @@ int openat(int dir, const char *path, int flags, ...)
 {
     va_list more;
     va_start(more, flags);
-    mode_t mode = creates(flags) ? va_arg(more, mode_t) : 0;
+    mode_t mode = at_creates(flags) ? va_arg(more, mode_t) : 0;
     va_end(more);
     return open_or_fail(dir, path, flags, mode);
 }
@@ -165,3 +151,7 @@ int posix_fallocate64(int fd, off64_t offset, off64_t n)
 {
     return posix_fallocate(fd, offset, n);
 }
+
+/* The same under their other names. */
+int open64(const char *, int, ...) __attribute__((alias("open")));
+int openat64(int, const char *, int, ...) __attribute__((alias("openat")));
