@@ -96,11 +96,11 @@ $(B)/obj/%.o: src/%.c $(STAMP)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c include/seawall/vfs.h $(STAMP)
+$(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c src/vfs/shim.h include/seawall/vfs.h $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) -std=c11 -DSEAWALL_EXTENSION -Iinclude $(OPTIMIZE) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(HARDEN)) $(PROTECT) \
-	  $(WARNINGS) $(ERRORS) -fPIC -fvisibility=hidden -shared $(LINK_HARDEN) -o $@ src/vfs/shim.c src/vfs/extension.c
+	$(Q)$(CC) -std=c11 -Isrc -Iinclude $(OPTIMIZE) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(HARDEN)) $(PROTECT) \
+	  $(WARNINGS) $(ERRORS) -fPIC -fvisibility=hidden -shared $(LINK_HARDEN) -Wl,-z,defs,-z,nodelete -o $@ src/vfs/shim.c src/vfs/extension.c
 
 # ---- tests
 
@@ -116,6 +116,8 @@ $(B)/tests/test_%: test_%.c $(B)/tests/failing_alloc.o $(LIBRARY)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(B)/tests/failing_alloc.o $(LIBRARY) \
 	  $(addprefix -Wl$(comma)--wrap=,$(ALLOCATORS)) $(LIBS) -lcmocka
+
+$(B)/tests/test_extension: | $(B)/seawall.so
 
 $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
 	@mkdir -p $(@D)

@@ -5,8 +5,9 @@
  *     a file are lost when the process closes any descriptor of it, so a program must not open these files itself.
  *   - A hook around each xShmLock call, and one before the -wal is truncated.
  *
- * A file for which no function below was called behaves exactly as on the VFS below. The shim needs only SQLite and the
- * C library. It never aborts, and returns errors unchanged. As SQLite demands, all calls for one file come from one
+ * A file for which no function below was called behaves exactly as on the VFS below. The shim may be above or below any
+ * other VFS, which may pass file names of its own. It needs only SQLite and the C library. It never aborts, and returns
+ * errors unchanged. As SQLite demands, all calls for one file come from one
  * thread at a time. */
 #ifndef SEAWALL_VFS_H
 #define SEAWALL_VFS_H
@@ -39,8 +40,8 @@ typedef struct seawall_hooks {
     int (*before_wal_truncate)(void *context, sqlite3_int64 size);
 } seawall_hooks;
 
-/* Finds the file of the database `schema` ("main") of a connection. Returns a SQLite result code. SQLITE_NOTFOUND: the
- * connection does not use the shim. */
+/* Finds the file of the database `schema` ("main") of a connection. `schema` is borrowed until the connection closes.
+ * Returns a SQLite result code. SQLITE_NOTFOUND: the connection does not use the shim, or another VFS is above it. */
 int seawall_file_of(sqlite3 *db, const char *schema, seawall_file **ret_file);
 
 /* Sets the hooks of a file; NULL removes them. `hooks` is borrowed until it is removed or the connection closes. */

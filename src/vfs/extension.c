@@ -1,10 +1,11 @@
 /* vfs/extension.c - the shim as a loadable extension. `.load build/seawall` registers the VFS "seawall", and makes it
- * the default for connections that are opened afterwards. It forwards every call. */
-#include <sqlite3ext.h>
+ * the default for connections that are opened afterwards. It forwards every call.
+ *
+ * It stays in memory to the end of the process, whoever unloads it: SQLite's list of VFS points into it. SQLite knows that
+ * from SQLITE_OK_LOAD_PERMANENTLY, and the linker from -z nodelete. */
+#include <sqlite3ext.h> /* before the header of the room, which must not call SQLite by name */
 
-SQLITE_EXTENSION_INIT1
-
-int seawall_vfs_register(int make_default);
+#include "vfs/shim.h"
 
 #ifdef _WIN32
 __declspec(dllexport)
@@ -15,12 +16,20 @@ __attribute__((visibility("default"))) /* alone: the Makefile hides the rest */
 
 int sqlite3_seawall_init(sqlite3 *db, char **error, const sqlite3_api_routines *api)
 {
+    const struct shim_sqlite host = {
+        .vfs_find = api->vfs_find,
+        .vfs_register = api->vfs_register,
+        .mprintf = api->mprintf,
+        .mutex_alloc = api->mutex_alloc,
+        .mutex_enter = api->mutex_enter,
+        .mutex_leave = api->mutex_leave,
+        .libversion_number = api->libversion_number,
+    };
     (void)db;
-    SQLITE_EXTENSION_INIT2(api);
-    int rc = seawall_vfs_register(1);
+    int rc = shim_register(&host, 1);
     if (rc != SQLITE_OK) {
         if (error)
-            *error = sqlite3_mprintf("seawall: can't register the VFS: error %d", rc);
+            *error = api->mprintf("seawall: can't register the VFS: error %d", rc);
         return rc;
     }
     return SQLITE_OK_LOAD_PERMANENTLY;

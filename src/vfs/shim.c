@@ -4,32 +4,18 @@
  * memory that SQLite allocates for both. Each file has a method table of its own, because the file below decides which
  * methods exist: a file without shared memory must not seem to have it.
  *
- * xOpen links the -wal to its database: SQLite passes a name from which sqlite3_database_file_object() finds the file.
- * If another shim is on top of this one, that file is not ours. Then there is no link, and every call is forwarded.
+ * A name is forwarded and never looked at. A VFS above may pass a file name of its own, and then the memory around the
+ * name is not what sqlite3_uri_parameter(), sqlite3_database_file_object() and their kind expect: none of them may be
+ * called here. So a -wal knows its database only if a program asked for it (file.c).
  *
- * LIMITATIONS. Pages that come from xFetch bypass the shim; it has no hooks for reads. The link relies on SQLite
- * closing the -wal before the database. */
-#include "seawall/vfs.h"
+ * One process may contain several SQLite libraries, and each may register this code. So nothing here is static but
+ * constants: each registration has a `struct shim`, which is never freed, and SQLite is called through it.
+ *
+ * LIMITATIONS. Pages that come from xFetch bypass the shim; it has no hooks for reads. */
+#include "vfs/shim.h"
 
-#ifdef SEAWALL_EXTENSION /* a loadable extension calls SQLite through the table that it gets from its host */
-#include <sqlite3ext.h>
-SQLITE_EXTENSION_INIT3
-#endif
-
+#include <stdlib.h>
 #include <string.h>
-
-struct seawall_file {
-    sqlite3_file base;
-    sqlite3_io_methods methods; /* ours, without those that the file below lacks */
-    sqlite3_file *below;        /* in the memory that follows this struct */
-    seawall_file *database;     /* of a -wal: its database; otherwise NULL */
-    seawall_file *wal;          /* of a database: its -wal; NULL while it is not open */
-    const seawall_hooks *hooks; /* of a database; NULL: none */
-    void *context;
-    void volatile *wal_index; /* region 0 of the wal-index, while mapped */
-};
-
-static sqlite3_vfs shim_vfs;
 
 static seawall_file *ours(sqlite3_file *file)
 {
@@ -44,7 +30,7 @@ static int shim_close(sqlite3_file *file)
     int rc = f->below->pMethods->xClose(f->below);
     if (f->database && f->database->wal == f)
         f->database->wal = NULL;
-    if (f->wal)
+    if (f->wal) /* a VFS above may close the database first */
         f->wal->database = NULL;
     file->pMethods = NULL;
     return rc;
@@ -76,6 +62,8 @@ static int shim_shm_lock(sqlite3_file *file, int offset, int n, int flags)
     const seawall_hooks *hooks = f->hooks;
     if (!hooks)
         return f->below->pMethods->xShmLock(f->below, offset, n, flags);
+    if (f->link) /* locks come before the -wal is truncated */
+        f->link(f);
     int rc = hooks->before_shm_lock ? hooks->before_shm_lock(f->context, offset, n, flags) : SEAWALL_FORWARD;
     if (rc != SEAWALL_FORWARD)
         return rc;
@@ -98,7 +86,7 @@ static int shim_file_control(sqlite3_file *file, int op, void *arg)
     int rc = f->below->pMethods->xFileControl(f->below, op, arg);
     if (op == SQLITE_FCNTL_VFSNAME && rc == SQLITE_OK) {
         char **name = arg;
-        *name = sqlite3_mprintf(SEAWALL_VFS_NAME "/%z", *name);
+        *name = f->shim->sqlite.mprintf(SEAWALL_VFS_NAME "/%z", *name);
     }
     return rc;
 }
@@ -206,12 +194,18 @@ static void inherit_methods(sqlite3_io_methods *m, const sqlite3_io_methods *bel
 
 /* ---- VFS methods */
 
-static sqlite3_vfs *below_of(sqlite3_vfs *vfs)
+/* `vfs` may be a copy of our struct, made by a VFS above. */
+static struct shim *shim_of(sqlite3_vfs *vfs)
 {
     return vfs->pAppData;
 }
 
-static seawall_file *as_ours(sqlite3_file *file)
+static sqlite3_vfs *below_of(sqlite3_vfs *vfs)
+{
+    return shim_of(vfs)->below;
+}
+
+seawall_file *shim_file(sqlite3_file *file)
 {
     return file && file->pMethods && file->pMethods->xClose == shim_close ? ours(file) : NULL;
 }
@@ -227,11 +221,8 @@ static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
         return rc;
     inherit_methods(&f->methods, f->below->pMethods);
     f->base.pMethods = &f->methods;
-    if (rc == SQLITE_OK && name && (flags & SQLITE_OPEN_WAL)) {
-        f->database = as_ours(sqlite3_database_file_object(name));
-        if (f->database)
-            f->database->wal = f;
-    }
+    f->shim = shim_of(vfs);
+    f->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
     return rc;
 }
 
@@ -310,109 +301,65 @@ static const char *shim_next_system_call(sqlite3_vfs *vfs, const char *name)
     return below_of(vfs)->xNextSystemCall(below_of(vfs), name);
 }
 
-int seawall_vfs_register(int make_default)
+static void fill(struct shim *s)
 {
-    if (sqlite3_vfs_find(SEAWALL_VFS_NAME))
-        return SQLITE_OK;
-    sqlite3_vfs *below = sqlite3_vfs_find(NULL);
-    if (!below)
-        return SQLITE_NOTFOUND;
+    const sqlite3_vfs *below = s->below;
     int version = below->iVersion < 3 ? below->iVersion : 3;
-    shim_vfs = (sqlite3_vfs){
+    s->vfs = (sqlite3_vfs){
         .iVersion = version,
         .szOsFile = (int)sizeof(seawall_file) + below->szOsFile,
         .mxPathname = below->mxPathname,
         .zName = SEAWALL_VFS_NAME,
-        .pAppData = below,
+        .pAppData = s,
         .xOpen = shim_open,
-        .xDelete = shim_delete,
-        .xAccess = shim_access,
-        .xFullPathname = shim_full_pathname,
+        .xDelete = below->xDelete ? shim_delete : NULL,
+        .xAccess = below->xAccess ? shim_access : NULL,
+        .xFullPathname = below->xFullPathname ? shim_full_pathname : NULL,
         .xDlOpen = below->xDlOpen ? shim_dl_open : NULL,
         .xDlError = below->xDlError ? shim_dl_error : NULL,
         .xDlSym = below->xDlSym ? shim_dl_sym : NULL,
         .xDlClose = below->xDlClose ? shim_dl_close : NULL,
-        .xRandomness = shim_randomness,
-        .xSleep = shim_sleep,
-        .xCurrentTime = shim_current_time,
+        .xRandomness = below->xRandomness ? shim_randomness : NULL,
+        .xSleep = below->xSleep ? shim_sleep : NULL,
+        .xCurrentTime = below->xCurrentTime ? shim_current_time : NULL,
         .xGetLastError = below->xGetLastError ? shim_get_last_error : NULL,
         .xCurrentTimeInt64 = version >= 2 && below->xCurrentTimeInt64 ? shim_current_time_int64 : NULL,
         .xSetSystemCall = version >= 3 && below->xSetSystemCall ? shim_set_system_call : NULL,
         .xGetSystemCall = version >= 3 && below->xGetSystemCall ? shim_get_system_call : NULL,
         .xNextSystemCall = version >= 3 && below->xNextSystemCall ? shim_next_system_call : NULL,
     };
-    return sqlite3_vfs_register(&shim_vfs, make_default);
 }
 
-/* ---- functions of seawall/vfs.h */
-
-int seawall_file_of(sqlite3 *db, const char *schema, seawall_file **ret_file)
+/* SQLite's list keeps the struct for as long as the process lives, also after sqlite3_shutdown(): so its memory is the C
+ * library's, and is never freed. */
+static int register_once(const struct shim_sqlite *sqlite, int make_default)
 {
-    sqlite3_file *file = NULL;
-    int rc = sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file);
-    if (rc != SQLITE_OK)
-        return rc;
-    seawall_file *f = as_ours(file);
-    if (!f)
+    if (sqlite->vfs_find(SEAWALL_VFS_NAME))
+        return SQLITE_OK;
+    sqlite3_vfs *below = sqlite->vfs_find(NULL);
+    if (!below)
         return SQLITE_NOTFOUND;
-    *ret_file = f;
-    return SQLITE_OK;
+    struct shim *s = calloc(1, sizeof *s);
+    if (!s)
+        return SQLITE_NOMEM;
+    s->below = below;
+    s->sqlite = *sqlite;
+    fill(s);
+    int rc = sqlite->vfs_register(&s->vfs, make_default);
+    if (rc != SQLITE_OK)
+        free(s);
+    return rc;
 }
 
-void seawall_set_hooks(seawall_file *file, const seawall_hooks *hooks, void *context)
+int shim_register(const struct shim_sqlite *sqlite, int make_default)
 {
-    file->hooks = hooks;
-    file->context = context;
-}
-
-int seawall_shm_lock(seawall_file *file, int offset, int n, int flags)
-{
-    if (!file->methods.xShmLock)
-        return SQLITE_IOERR_SHMLOCK;
-    return file->below->pMethods->xShmLock(file->below, offset, n, flags);
-}
-
-const volatile void *seawall_wal_index(seawall_file *file)
-{
-    return file->wal_index;
-}
-
-int seawall_db_read(seawall_file *file, void *out, int n, sqlite3_int64 offset)
-{
-    return file->below->pMethods->xRead(file->below, out, n, offset);
-}
-
-int seawall_db_size(seawall_file *file, sqlite3_int64 *ret_size)
-{
-    return file->below->pMethods->xFileSize(file->below, ret_size);
-}
-
-int seawall_db_sync(seawall_file *file, int flags)
-{
-    return file->below->pMethods->xSync(file->below, flags);
-}
-
-int seawall_wal_read(seawall_file *file, void *out, int n, sqlite3_int64 offset)
-{
-    return file->wal ? file->wal->below->pMethods->xRead(file->wal->below, out, n, offset) : SQLITE_CANTOPEN;
-}
-
-int seawall_wal_size(seawall_file *file, sqlite3_int64 *ret_size)
-{
-    return file->wal ? file->wal->below->pMethods->xFileSize(file->wal->below, ret_size) : SQLITE_CANTOPEN;
-}
-
-int seawall_wal_write(seawall_file *file, const void *bytes, int n, sqlite3_int64 offset)
-{
-    return file->wal ? file->wal->below->pMethods->xWrite(file->wal->below, bytes, n, offset) : SQLITE_CANTOPEN;
-}
-
-int seawall_wal_sync(seawall_file *file, int flags)
-{
-    return file->wal ? file->wal->below->pMethods->xSync(file->wal->below, flags) : SQLITE_CANTOPEN;
-}
-
-int seawall_wal_truncate(seawall_file *file, sqlite3_int64 size)
-{
-    return file->wal ? file->wal->below->pMethods->xTruncate(file->wal->below, size) : SQLITE_CANTOPEN;
+    /* SQLite has this mutex for VFS, and does not use it itself; older versions do not have it */
+    sqlite3_mutex *mutex =
+        sqlite->libversion_number() >= 3010000 ? sqlite->mutex_alloc(SQLITE_MUTEX_STATIC_VFS3) : NULL;
+    if (mutex)
+        sqlite->mutex_enter(mutex);
+    int rc = register_once(sqlite, make_default);
+    if (mutex)
+        sqlite->mutex_leave(mutex);
+    return rc;
 }
