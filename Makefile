@@ -1,6 +1,6 @@
 # Seawall: `make help` lists the targets.
 #
-# Each variant builds into its own folder: build/, build/asan/, build/tsan/, build/cov/, build/clang/.
+# Each variant builds into its own folder: build/, build/asan/, build/tsan/, build/cov/, build/clang/, build/fuzz/.
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -43,11 +43,16 @@ OPTIMIZE := -O0 -g
 HARDEN := --coverage
 endif
 
+CLANG ?= clang
 ifeq ($(VARIANT),clang)
-CC := clang
+CC := $(CLANG)
+else ifeq ($(VARIANT),fuzz)
+CC := $(CLANG)
+OPTIMIZE := -O1 -g -fno-omit-frame-pointer
+HARDEN := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 endif
 
-PROTECT := $(if $(filter asan tsan cov,$(VARIANT)),,$(PROTECT))
+PROTECT := $(if $(filter asan tsan cov fuzz,$(VARIANT)),,$(PROTECT))
 
 CFLAGS ?=
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED) 2>/dev/null)
@@ -73,7 +78,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
         check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -81,7 +86,7 @@ all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extensio
 help: ## print this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: V=1 (show commands), WERROR=1 (warnings are errors), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov, clang)"
+	@echo "Variables: V=1 (show commands), WERROR=1 (warnings are errors), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov, clang, fuzz)"
 
 FORCE:
 $(STAMP): FORCE
@@ -119,10 +124,31 @@ $(B)/tests/test_%: test_%.c $(B)/tests/failing_alloc.o $(LIBRARY)
 
 $(B)/tests/test_extension: | $(B)/seawall.so
 
-$(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(LIBRARY)
+# Fuzzers have objects of their own, with sanitizers and with calls that count steps (tests/fuzz/driver.c). In build/fuzz/ they are built by
+# clang, and libFuzzer drives them.
+ifeq ($(VARIANT),fuzz)
+FUZZ_FLAGS := -fsanitize=fuzzer
+FUZZ_DRIVER :=
+FUZZ_OBJECTS := $(LIBRARY)
+else
+FUZZ_FLAGS := -O1 -U_FORTIFY_SOURCE -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_DRIVER := tests/fuzz/driver.c
+FUZZ_OBJECTS := $(LIBRARY:$(B)/obj/%=$(B)/fuzzed/%)
+endif
+
+FUZZ_WRAPPED := clock_sleep_us
+
+.SECONDARY: $(FUZZ_OBJECTS)
+$(B)/fuzzed/%.o: src/%.c $(STAMP)
+	@mkdir -p $(@D)
+	@echo "  CC    $< (fuzz)"
+	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_FLAGS) -fsanitize-coverage=trace-pc -c -o $@ $<
+
+$(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_DRIVER) $(FUZZ_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< tests/fuzz/driver.c $(LIBRARY) $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_FLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(FUZZ_DRIVER) $(FUZZ_OBJECTS) \
+	  $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAPPED)) $(LIBS)
 
 # The property test has its own objects, with rules that can be switched off and small sizes (src/base/trial.h). tests/property/sim_*.c
 # replace threads, SQLite handles and stores.
@@ -180,17 +206,27 @@ CHECK_JOBS ?= 2
 check-parts: tests ## run the tests of `make check`: PARTS="unit sync" names some, CHECK_JOBS=2 run at a time
 	@$(PYTHON) tests/check.py --jobs $(CHECK_JOBS) $(PARTS)
 
-tests: $(UNIT_TESTS) $(FUZZERS) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
+tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS)) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
 
 check-unit: $(UNIT_TESTS) ## unit tests: decisions, formats and contracts, one process each
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
 
-check-fuzz: $(FUZZERS) ## fuzzers: every decoder against damaged input, a few seconds each
+check-fuzz: $(FUZZERS) ## fuzzers: every decoder against its corpus and damaged input, under sanitizers, a few seconds each
 	@for f in $(FUZZERS); do $$f || exit 1; done
 
-fuzz: ## fuzzers under sanitizers, with other inputs in each round, until one fails or it is interrupted; FIRST=n begins there
-	@$(MAKE) --no-print-directory -j2 VARIANT=asan $(FUZZERS:$(B)/%=build/asan/%)
-	@n=$(FIRST); while :; do for f in $(FUZZERS:$(B)/%=build/asan/%); do $$f 20000 $$n || exit 1; done; n=$$((n + 20000)); done
+FUZZ ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 1
+fuzz: fuzz-build ## fuzzers under libFuzzer and sanitizers: FUZZ_SECONDS=60 each, FUZZ_JOBS=1 at a time; FUZZ="wal json" names some
+	@$(PYTHON) tests/fuzz/fuzz.py run --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZ)
+
+fuzz-keep: fuzz-build ## add to tests/fuzz/corpus what `make fuzz` found, as few inputs as reach the same code
+	@$(PYTHON) tests/fuzz/fuzz.py keep --jobs $(FUZZ_JOBS) $(FUZZ)
+
+fuzz-build:
+	@etc/install-deps fuzz
+	@$(MAKE) --no-print-directory -s $(FUZZ:%=build/tests/fuzz_%)
+	@$(MAKE) --no-print-directory VARIANT=fuzz CC="$(CLANG)" $(FUZZ:%=build/fuzz/tests/fuzz_%)
 
 FIRST ?= 1
 check-property: $(B)/tests/property ## property test: the replica protocol under random failure, then with each of its rules off
@@ -249,9 +285,9 @@ SANITIZED := tests/e2e/test_replicate.py tests/e2e/test_transactions.py tests/e2
              -k 'not huge and not idle and not flat_out'
 
 # verify_asan_link_order=0: some tests preload a library into the program.
-check-asan: ## unit tests, fuzzers and real programs under address and undefined-behaviour sanitizers
+check-asan: ## unit tests and real programs under address and undefined-behaviour sanitizers
 	ASAN_OPTIONS=exitcode=66:verify_asan_link_order=0 SEAWALL_TEST_PATIENCE=6 \
-	 $(MAKE) --no-print-directory VARIANT=asan E2E="$(SANITIZED)" all check-unit check-fuzz check-e2e
+	 $(MAKE) --no-print-directory VARIANT=asan E2E="$(SANITIZED)" all check-unit check-e2e
 
 check-tsan: ## unit tests and real programs under the thread sanitizer
 	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
@@ -340,4 +376,4 @@ uninstall: ## remove what install has installed
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TRIAL_OBJECTS:.o=.d) $(B)/tests/property.d
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(FUZZ_OBJECTS:.o=.d) $(TRIAL_OBJECTS:.o=.d) $(B)/tests/property.d

@@ -99,7 +99,7 @@ static int encode_records(const struct segment_content *c, struct buf *raw, stru
 /* Writes field by field, not version by version: deflate compresses similar values better when they are neighbours. */
 static int encode_index(const struct segment_writer *w, uint64_t max, struct buf *raw, struct err *e)
 {
-    const struct version *end = w->versions + w->version_count;
+    const struct version *end = w->version_count > 0 ? w->versions + w->version_count : w->versions;
     uint32_t pgno = 0;
     int rc = buf_append(raw, w->blocks.data, w->blocks.len, e);
     for (const struct version *v = w->versions; rc == 0 && v < end; v++) {

@@ -142,7 +142,7 @@ static int file_read_tail(struct store *s, const char *key, size_t n, struct buf
         return -1;
     size_t want = size < n ? (size_t)size : n;
     int rc = buf_reserve(out, want, e);
-    if (rc == 0)
+    if (rc == 0 && want > 0)
         rc = io_pread(fd, out->data + out->len, want, size - want, e);
     io_close(&fd);
     if (rc == 0) {

@@ -1,32 +1,44 @@
-/* fuzz/driver.c - runs a fuzzer over a fixed number of mutations of its valid inputs: the same ones each time.
+/* fuzz/driver.c - runs a fuzzer over a fixed number of inputs, the same ones each time: its seeds, its corpus, and mutations of both.
  *
- *   fuzz_x [COUNT [FIRST]]     inputs FIRST to FIRST + COUNT - 1; what fails says its number */
+ *   fuzz_x [COUNT [FIRST]]     inputs FIRST to FIRST + COUNT - 1; what fails says its number
+ *   fuzz_x --file FILE         one input
+ *   fuzz_x --write FOLDER      no input; writes seeds and corpus into a folder, a file for each
+ *
+ * The corpus is tests/fuzz/corpus/x: an input a line, in base64. `make fuzz-keep` writes it.
+ *
+ * An input that takes too many steps or too much memory fails. Steps are basic blocks of src/, which the compiler makes call back here:
+ * they are the same on each machine, and an endless loop ends. */
 #include "fuzz.h"
 
 #include "dice.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS_MAX = 64 };
+enum { INPUTS_MAX = 4096, PATH_MAX_BYTES = 4096, NOTHING = 255 };
 
 static struct {
     uint8_t *bytes;
     size_t size;
-} seeds[SEEDS_MAX];
-static unsigned seed_count;
+} seeds[INPUTS_MAX];
+static unsigned seed_count, given_count; /* all; of these the fuzzer's own */
 static unsigned long current;
+static const char *name; /* of the fuzzer, without "fuzz_" */
 
-/* The sanitizers call back before they end the process; without them the symbol is not there. */
+/* The sanitizers call back; without them the symbols are not there. */
 extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+extern int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+                                                     void (*on_free)(const volatile void *)) __attribute__((weak));
+extern size_t __sanitizer_get_allocated_size(const volatile void *p) __attribute__((weak));
+void __sanitizer_cov_trace_pc(void);
 
 static void tell_current(void)
 {
-    char text[80];
-    int n = snprintf(text, sizeof text, "input %lu: run with arguments 1 %lu to see it alone\n", current, current);
-    ssize_t written = write(STDERR_FILENO, text, (size_t)n);
-    (void)written;
+    dprintf(2, "fuzz_%s: input %lu: run with arguments 1 %lu to see it alone\n", name, current, current);
 }
 
 static void on_signal(int number)
@@ -36,18 +48,147 @@ static void on_signal(int number)
     raise(number);
 }
 
+/* ---- what an input costs */
+
+static struct {
+    uint64_t steps, most_steps;
+    int64_t bytes, most_bytes; /* threads count without a lock: a step or an allocation may be missed */
+} cost;
+
+static void too_much(const char *what)
+{
+    dprintf(2, "fuzz_%s: an input takes too %s\n", name, what);
+    abort();
+}
+
+void __sanitizer_cov_trace_pc(void)
+{
+    if (++cost.steps > UINT64_C(1000000) * fuzz_bounds.megasteps)
+        too_much("many steps");
+}
+
+static void on_malloc(const volatile void *p, size_t size)
+{
+    (void)p;
+    cost.bytes += (int64_t)size;
+    if (cost.bytes > cost.most_bytes)
+        cost.most_bytes = cost.bytes;
+    if (cost.bytes > INT64_C(1000000) * fuzz_bounds.megabytes)
+        too_much("much memory");
+}
+
+static void on_free(const volatile void *p)
+{
+    if (p)
+        cost.bytes -= (int64_t)__sanitizer_get_allocated_size(p);
+}
+
+static void run(const uint8_t *bytes, size_t n)
+{
+    uint8_t *exact = malloc(n ? n : 1); /* so that a read beyond its end shows */
+    FUZZ_CHECK(exact);
+    memcpy(exact, bytes, n);
+    cost.steps = 0;
+    cost.bytes = 0;
+    LLVMFuzzerTestOneInput(exact, n);
+    if (cost.steps > cost.most_steps)
+        cost.most_steps = cost.steps;
+    free(exact);
+}
+
+/* ---- inputs */
+
+static void keep(const uint8_t *bytes, size_t n)
+{
+    FUZZ_CHECK(seed_count < INPUTS_MAX && n <= FUZZ_INPUT_MAX);
+    seeds[seed_count].bytes = malloc(n ? n : 1);
+    FUZZ_CHECK(seeds[seed_count].bytes);
+    memcpy(seeds[seed_count].bytes, bytes, n);
+    seeds[seed_count++].size = n;
+}
+
+static uint8_t digit_of(int c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (uint8_t)(at - digits) : NOTHING;
+}
+
+/* Reads a line of base64. False: the end of the file. */
+static bool read_line(FILE *f, uint8_t *out, size_t *ret_size)
+{
+    uint32_t bits = 0, count = 0;
+    int c;
+    *ret_size = 0;
+    while ((c = getc(f)) != EOF && c != '\n') {
+        uint8_t digit = digit_of(c);
+        if (digit == NOTHING)
+            continue;
+        bits = bits << 6 | digit;
+        if (++count % 4 == 1)
+            continue;
+        FUZZ_CHECK(*ret_size < FUZZ_INPUT_MAX);
+        out[(*ret_size)++] = (uint8_t)(bits >> (6 - 2 * ((count - 1) % 4)));
+    }
+    return c != EOF;
+}
+
 static void load_seeds(void)
 {
     static uint8_t seed[FUZZ_INPUT_MAX];
+    char path[PATH_MAX_BYTES];
     size_t n;
-    while (seed_count < SEEDS_MAX && (n = fuzz_seed(seed_count, seed, sizeof seed)) > 0) {
-        FUZZ_CHECK(n <= sizeof seed);
-        seeds[seed_count].bytes = malloc(n);
-        FUZZ_CHECK(seeds[seed_count].bytes);
-        memcpy(seeds[seed_count].bytes, seed, n);
-        seeds[seed_count++].size = n;
-    }
+    while ((n = fuzz_seed(seed_count, seed, sizeof seed)) > 0)
+        keep(seed, n);
     FUZZ_CHECK(seed_count > 0);
+    given_count = seed_count;
+    snprintf(path, sizeof path, "tests/fuzz/corpus/%s", name);
+    FILE *f = fopen(path, "re");
+    if (!f && access("tests/fuzz", F_OK) != 0) {
+        fprintf(stderr, "fuzz_%s: run it where the folder tests/ is: it reads %s\n", name, path);
+        exit(2);
+    }
+    while (f && read_line(f, seed, &n))
+        keep(seed, n);
+    if (f)
+        fclose(f);
+}
+
+static int write_seeds(const char *folder)
+{
+    for (unsigned i = 0; i < seed_count; i++) {
+        char path[PATH_MAX_BYTES];
+        snprintf(path, sizeof path, "%s/%s-%04u", folder, i < given_count ? "seed" : "corpus", i);
+        FILE *f = fopen(path, "we");
+        if (!f || fwrite(seeds[i].bytes, 1, seeds[i].size, f) != seeds[i].size || fclose(f)) {
+            fprintf(stderr, "fuzz_%s: %s: %s\n", name, path, strerror(errno));
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void tell_cost(int fd, unsigned long count)
+{
+    dprintf(fd, "fuzz_%s: %lu inputs (%u seeds, %u of the corpus), ok; ", name, count, given_count,
+            seed_count - given_count);
+    dprintf(fd, "at most %.2f of %u million steps, %.2f of %u MB\n", (double)cost.most_steps / 1e6,
+            fuzz_bounds.megasteps, (double)cost.most_bytes / 1e6, fuzz_bounds.megabytes);
+}
+
+static int run_file(const char *path)
+{
+    static uint8_t bytes[FUZZ_INPUT_MAX];
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        fprintf(stderr, "fuzz_%s: %s: %s\n", name, path, strerror(errno));
+        return 1;
+    }
+    size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    run(bytes, n);
+    tell_cost(STDERR_FILENO, 1);
+    return 0;
 }
 
 /* Numbers that decoders stumble over, big-endian, in a width of 1 to 8 bytes. */
@@ -116,28 +257,39 @@ static size_t make_input(unsigned long number, uint8_t *bytes)
     return n;
 }
 
+static void watch_for_crashes(void)
+{
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}; /* sanitizers see to all but the first */
+    if (__sanitizer_set_death_callback)
+        __sanitizer_set_death_callback(tell_current);
+    for (size_t i = 0; i < (__sanitizer_set_death_callback ? 1 : COUNT_OF(signals)); i++)
+        signal(signals[i], on_signal);
+    if (__sanitizer_install_malloc_and_free_hooks && __sanitizer_get_allocated_size)
+        __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t bytes[FUZZ_INPUT_MAX];
-    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : fuzz_count,
-                  first = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
-    const char *slash = strrchr(argv[0], '/');
-    if (__sanitizer_set_death_callback)
-        __sanitizer_set_death_callback(tell_current);
-    else
-        for (size_t i = 0; i < 4; i++)
-            signal((const int[]){SIGSEGV, SIGBUS, SIGFPE, SIGABRT}[i], on_signal);
+    const char *slash = strrchr(argv[0], '/'), *file = slash ? slash + 1 : argv[0];
+    bool option = argc == 3 && argv[1][0] == '-';
+    name = file + (strncmp(file, "fuzz_", 5) == 0 ? 5 : 0);
+    int told = dup(STDOUT_FILENO); /* some fuzzers run commands, which print */
+    FUZZ_CHECK(told >= 0);
     load_seeds();
-    for (current = first; current < first + count; current++) {
-        size_t n = make_input(current, bytes);
-        uint8_t *exact = malloc(n ? n : 1); /* so that a read beyond its end shows */
-        FUZZ_CHECK(exact);
-        memcpy(exact, bytes, n);
-        LLVMFuzzerTestOneInput(exact, n);
-        free(exact);
-    }
+    watch_for_crashes();
+    if (option && strcmp(argv[1], "--write") == 0)
+        return write_seeds(argv[2]);
+    if (option && strcmp(argv[1], "--file") == 0)
+        return run_file(argv[2]);
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : fuzz_bounds.inputs,
+                  first = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+    if (argc <= 1 && count < seed_count)
+        count = seed_count;
+    for (current = first; current < first + count; current++)
+        run(bytes, make_input(current, bytes));
+    tell_cost(told, count);
     for (unsigned i = 0; i < seed_count; i++)
         free(seeds[i].bytes);
-    printf("%s: %lu inputs, ok\n", slash ? slash + 1 : argv[0], count);
     return 0;
 }

@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const unsigned fuzz_count = 1000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 2000, .megasteps = 10, .megabytes = 16};
 
 enum { OBJECT_FIELDS = 12, OBJECTS_MAX = 40, PAGE_BYTES = 512, PAGES_AT_MOST = 300 };
 enum field { KIND, MIN, MAX, START, FLAGS, FIRST, LAST, PAGES, TIME, NAMES, LIE, PAGE };

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const unsigned fuzz_count = 60000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 60000, .megasteps = 1, .megabytes = 4};
 
 enum { OUT_MAX = 65536 };
 

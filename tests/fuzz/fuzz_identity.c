@@ -4,7 +4,7 @@
 #include "base/endian.h"
 #include "identity_random.h"
 
-const unsigned fuzz_count = 60000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 60000, .megasteps = 1, .megabytes = 4};
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {

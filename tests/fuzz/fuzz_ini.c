@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-const unsigned fuzz_count = 1000000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 400000, .megasteps = 1, .megabytes = 4};
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {

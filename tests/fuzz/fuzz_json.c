@@ -5,7 +5,7 @@
 #include "memory_store.h"
 #include "replica/catalog.h"
 
-const unsigned fuzz_count = 150000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 80000, .megasteps = 2, .megabytes = 4};
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {

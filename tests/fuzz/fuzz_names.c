@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const unsigned fuzz_count = 500000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 500000, .megasteps = 1, .megabytes = 4};
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const unsigned fuzz_count = 12000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 8000, .megasteps = 2, .megabytes = 8};
 
 enum { DAMAGE_BYTES = 6, TXIDS = 16 };
 

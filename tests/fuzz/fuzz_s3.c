@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-const unsigned fuzz_count = 500000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 50000, .megasteps = 2, .megabytes = 8};
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {

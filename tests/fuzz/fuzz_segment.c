@@ -10,7 +10,7 @@
 #include "format/patch.h"
 #include "object.h"
 
-const unsigned fuzz_count = 120000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 120000, .megasteps = 2, .megabytes = 8};
 
 enum { IN_PIECES = 1, FITTED = 2 };
 

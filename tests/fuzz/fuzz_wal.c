@@ -6,7 +6,7 @@
 #include "dice.h"
 #include "wal/reader.h"
 
-const unsigned fuzz_count = 100000;
+const struct fuzz_bounds fuzz_bounds = {.inputs = 100000, .megasteps = 1, .megabytes = 4};
 
 enum { FRAMES = 4 };
 

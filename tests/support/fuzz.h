@@ -1,7 +1,4 @@
-/* support/fuzz.h - between a fuzzer and what drives it: tests/fuzz/driver.c in the test run, libFuzzer when that is left out:
- *
- *   clang -fsanitize=fuzzer,address -Isrc -Iinclude -Itests/support tests/fuzz/fuzz_x.c src/{base,wal,format,...}/X.c -lz ...
- */
+/* support/fuzz.h - between a fuzzer and what drives it: tests/fuzz/driver.c in the test run, libFuzzer in `make fuzz`. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 
@@ -18,13 +15,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Valid inputs, to be mutated: writes the one of this index, returns its size. 0: there are no more. */
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap);
 
-extern const unsigned fuzz_count; /* of inputs in a test run: about two seconds */
+/* What a test run takes, and what one input may cost. The most that was seen is printed; a limit is several times that. */
+struct fuzz_bounds {
+    unsigned inputs;    /* in a test run: a few seconds */
+    unsigned megasteps; /* basic blocks of src/ that one input may run through, in millions */
+    unsigned megabytes; /* that one input may have allocated at any moment */
+};
+extern const struct fuzz_bounds fuzz_bounds;
+
+/* The linker sends calls of clock_sleep_us here: pauses before another try only take time. */
+__attribute__((weak)) void __wrap_clock_sleep_us(int64_t us)
+{
+    (void)us;
+}
 
 /* What must hold whatever the input. */
 #define FUZZ_CHECK(condition)                                                                                          \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                             \
+            dprintf(2, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);                                  \
             abort();                                                                                                   \
         }                                                                                                              \
     } while (0)
@@ -32,7 +41,7 @@ extern const unsigned fuzz_count; /* of inputs in a test run: about two seconds 
 /* For the helpers that fuzzers share with unit tests. */
 #define fail_msg(...)                                                                                                  \
     do {                                                                                                               \
-        fprintf(stderr, __VA_ARGS__);                                                                                  \
+        dprintf(2, __VA_ARGS__);                                                                                       \
         abort();                                                                                                       \
     } while (0)
 
