@@ -61,20 +61,15 @@ static int begin_in(struct stage *st, const struct folder *f, mode_t mode, struc
     return rc;
 }
 
-static int begin(struct stage *st, const char *dir, mode_t mode, struct err *e)
+int stage_begin(struct stage *st, const char *dir, struct err *e)
 {
     struct folder f;
     *st = STAGE_NONE;
     if (folder_open(&f, dir, e))
         return -1;
-    int rc = begin_in(st, &f, mode, e);
+    int rc = begin_in(st, &f, MODE_PRIVATE, e);
     folder_close(&f);
     return rc;
-}
-
-int stage_begin(struct stage *st, const char *dir, struct err *e)
-{
-    return begin(st, dir, MODE_PRIVATE, e);
 }
 
 int stage_begin_in(struct stage *st, const struct folder *f, struct err *e)
@@ -82,9 +77,9 @@ int stage_begin_in(struct stage *st, const struct folder *f, struct err *e)
     return begin_in(st, f, MODE_PRIVATE, e);
 }
 
-int stage_begin_shared(struct stage *st, const char *dir, struct err *e)
+int stage_begin_shared(struct stage *st, const struct folder *f, struct err *e)
 {
-    return begin(st, dir, MODE_SHARED, e);
+    return begin_in(st, f, MODE_SHARED, e);
 }
 
 static int link_to(const struct stage *st, const char *name)

@@ -28,8 +28,8 @@ int stage_begin(struct stage *st, const char *dir, struct err *e) MUST_CHECK;
 /* The same, in a folder that is open. `f` may be closed before the stage ends. */
 int stage_begin_in(struct stage *st, const struct folder *f, struct err *e) MUST_CHECK;
 
-/* The same, with the permissions that the umask leaves. For files that are to be shared as the folder is. */
-int stage_begin_shared(struct stage *st, const char *dir, struct err *e) MUST_CHECK;
+/* The same as stage_begin_in, with the permissions that the umask leaves. For files that are to be shared as the folder is. */
+int stage_begin_shared(struct stage *st, const struct folder *f, struct err *e) MUST_CHECK;
 
 /* Gives the file the name `name` in its folder. The caller syncs the file before and the folder after it. ERR_EXISTS:
  * the name exists. ERR_IO. */

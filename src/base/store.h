@@ -23,12 +23,15 @@
 #define STORE_KEY_MAX 128
 #define STORE_URL_MAX 1024
 #define STORE_DESCRIPTION_MAX 1024
-#define STORE_REMOVE_MAX 1000 /* keys in one call of remove_all */
+#define STORE_REMOVE_MAX 1000   /* keys in one call of remove_all */
+#define STORE_LIST_MAX 10000000 /* keys in a listing; the catalog of a replica takes 90 bytes for each */
 
 struct store;
 
 struct store_entry {
-    const char *key; /* valid during the call */
+    /* Valid during the call. "": something is at the place that can't be an object, whatever its name: a file that is
+     * not regular, a link, a folder that can't be read, a key that is too long. These entries come last. */
+    const char *key;
     uint64_t size;   /* bytes */
     int64_t time_ms; /* when the object was stored, by the store's clock */
 };

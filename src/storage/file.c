@@ -32,9 +32,69 @@ static struct file_store *ours(struct store *s)
     return CONTAINER_OF(s, struct file_store, base);
 }
 
-static int key_path(struct store *s, const char *key, char out[PATH_TEXT_MAX], struct err *e)
+/* ---- folders below the root
+ *
+ * No symbolic link below the root is followed: one could lead to files of others. */
+
+static int is_link(const char *path, struct err *e)
 {
-    return path_format(out, e, "%s/%s", ours(s)->root, key);
+    err_set(e, ERR_CORRUPT, ELOOP, "'%s' is a symbolic link, and links below the root of a replica are not followed",
+            path);
+    return err_hint(e, "to have a part of a replica on another disk, mount that disk there");
+}
+
+/* Goes one folder down: to `name` of `f`, which is closed in every case. */
+static int enter(struct folder *f, const char *name, struct err *e)
+{
+    struct stat st;
+    size_t n = strlen(f->path);
+    int below = openat(f->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), why = errno;
+    bool link =
+        below < 0 && why == ENOTDIR && fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+    folder_close(f);
+    if (n + 1 + strlen(name) >= sizeof f->path) {
+        io_close(&below);
+        return err_set(e, ERR_CONFIG, ENAMETOOLONG, "path longer than %d bytes: '%.60s...'", PATH_TEXT_MAX - 1,
+                       f->path);
+    }
+    snprintf(f->path + n, sizeof f->path - n, "/%s", name);
+    f->fd = below;
+    if (below >= 0)
+        return 0;
+    return link ? is_link(f->path, e) : err_sys(e, why, "open folder '%s'", f->path);
+}
+
+/* Makes the folder `name` in `f`, if there is none, and its name durable: an earlier run that made it can have been
+ * killed before its sync. */
+static int make_folder(const struct folder *f, const char *name, struct err *e)
+{
+    if (mkdirat(f->fd, name, 0777) != 0 && errno != EEXIST)
+        return err_sys(e, errno, "mkdir '%s/%s'", f->path, name);
+    return folder_sync(f, e);
+}
+
+enum below { BELOW_EXISTS, BELOW_MAKE };
+
+/* Opens the folder that holds the object `key`. The caller closes it. *ret_name: the name in it. ERR_NOTFOUND: with
+ * BELOW_EXISTS, there is none. */
+static int open_folder_of(struct store *s, const char *key, enum below below, struct folder *f, const char **ret_name,
+                          struct err *e)
+{
+    const char *slash = NULL;
+    int rc = folder_open(f, ours(s)->root, e);
+    while (rc == 0 && (slash = strchr(key, '/'))) {
+        char name[STORE_KEY_MAX];
+        snprintf(name, sizeof name, "%.*s", (int)(slash - key), key);
+        if (below == BELOW_MAKE)
+            rc = make_folder(f, name, e);
+        if (rc == 0)
+            rc = enter(f, name, e);
+        key = slash + 1;
+    }
+    if (rc)
+        folder_close(f);
+    *ret_name = key;
+    return rc;
 }
 
 /* ---- put */
@@ -77,16 +137,25 @@ static int time_of(int fd, int64_t *ret_time_ms, struct err *e)
 static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
                         struct err *e)
 {
-    char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX];
+    struct folder dir = FOLDER_NONE;
     struct stage st = STAGE_NONE;
-    if (check_root(ours(s), e) || key_path(s, key, path, e) || path_parent(path, dir, e) || path_make_dirs(dir, e) ||
-        stage_begin_shared(&st, dir, e))
+    const char *name = NULL;
+    if (check_root(ours(s), e))
         return -1;
-    int rc = io_write(st.fd, bytes, n, e);
+    int rc = open_folder_of(s, key, BELOW_EXISTS, &dir, &name, e);
+    if (rc != 0 && e->code == ERR_NOTFOUND)
+        rc = open_folder_of(s, key, BELOW_MAKE, &dir, &name, e);
+    if (rc != 0 && e->code == ERR_CORRUPT)
+        e->code = ERR_IO; /* nothing was read */
     if (rc == 0)
-        rc = io_fsync(st.fd, path, e);
+        rc = stage_begin_shared(&st, &dir, e);
+    folder_close(&dir);
+    if (rc == 0)
+        rc = io_write(st.fd, bytes, n, e);
+    if (rc == 0)
+        rc = io_fsync(st.fd, key, e);
     if (rc == 0) {
-        rc = stage_link(&st, path_name(path), e);
+        rc = stage_link(&st, name, e);
         /* ERR_EXISTS is an answer too: the object of the other writer must be durable before it counts. */
         struct err later;
         bool answered = rc == 0 || e->code == ERR_EXISTS;
@@ -103,16 +172,21 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
 
 static int open_object(struct store *s, const char *key, int *ret_fd, uint64_t *ret_size, struct err *e)
 {
-    char path[PATH_TEXT_MAX];
+    struct folder f = FOLDER_NONE;
     struct stat st;
-    if (key_path(s, key, path, e))
+    const char *name = NULL;
+    if (open_folder_of(s, key, BELOW_EXISTS, &f, &name, e))
         return -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO in its place must not block */
+    /* A FIFO in the place of the object must not block. */
+    int fd = openat(f.fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW), why = errno, rc = 0;
+    folder_close(&f);
+    snprintf(f.path + strlen(f.path), sizeof f.path - strlen(f.path), "/%s", name);
     if (fd < 0)
-        return err_sys(e, errno, "open '%s'", path);
-    int rc = fstat(fd, &st) != 0 ? err_sys(e, errno, "stat '%s'", path) : 0;
-    if (rc == 0 && !S_ISREG(st.st_mode))
-        rc = err_set(e, ERR_CORRUPT, 0, "'%s' is not a regular file", path);
+        return why == ELOOP ? is_link(f.path, e) : err_sys(e, why, "open '%s'", f.path);
+    if (fstat(fd, &st) != 0)
+        rc = err_sys(e, errno, "stat '%s'", f.path);
+    else if (!S_ISREG(st.st_mode))
+        rc = err_set(e, ERR_CORRUPT, 0, "'%s' is not a regular file", f.path);
     if (rc) {
         io_close(&fd);
         return -1;
@@ -161,13 +235,23 @@ struct listing {
         int64_t time_ms;
     } * files;
     size_t count, cap;
+    size_t strange; /* what can't be an object, and is passed over */
     const char *prefix, *start_after;
+    enum store_mode mode;
 };
+
+/* Does the prefix lead to the key, or to keys below it? */
+static bool is_asked_for(const struct listing *l, const char *key)
+{
+    return strncmp(key, l->prefix, strlen(l->prefix)) == 0 && strcmp(key, l->start_after) > 0;
+}
 
 static int add_file(struct listing *l, const char *key, const struct stat *st, struct err *e)
 {
-    if (strncmp(key, l->prefix, strlen(l->prefix)) != 0 || strcmp(key, l->start_after) <= 0)
-        return 0;
+    if (l->count == STORE_LIST_MAX) {
+        err_set(e, ERR_LIMIT, 0, "there are more than %d files", STORE_LIST_MAX);
+        return err_hint(e, "is this the folder of one replica? Give each replica a folder of its own");
+    }
     if (array_reserve(&l->files, &l->cap, l->count + 1, sizeof *l->files, e))
         return -1;
     struct listed_file *f = &l->files[l->count++];
@@ -177,7 +261,7 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
     return 0;
 }
 
-static int collect(struct file_store *fs, const char *dir_key, struct listing *l, struct err *e);
+static int collect(const struct folder *dir, const char *dir_key, struct listing *l, struct err *e);
 
 /* Is this the key of a folder that objects of a replica are in? Others, such as lost+found, are not ours. */
 static bool is_ours(const char *dir_key)
@@ -186,52 +270,100 @@ static bool is_ours(const char *dir_key)
            strncmp(dir_key, "base/", 5) == 0 || strncmp(dir_key, "part/", 5) == 0;
 }
 
-/* Adds the file `name` of the folder `dir_key`, or the files below it if it is a folder that the prefix can lead
- * into. Passes over what can't be an object: devices, pipes, sockets, links that lead nowhere. */
-static int collect_name(struct file_store *fs, int dir_fd, const char *dir_key, const char *name, struct listing *l,
+/* Adds the files below the folder `name` of `dir`, if the prefix can lead there. `key`: its key with '/'. */
+static int collect_below(const struct folder *dir, const char *name, const char *key, struct listing *l, struct err *e)
+{
+    size_t n = strlen(key), p = strlen(l->prefix);
+    if (strncmp(key, l->prefix, n < p ? n : p) != 0)
+        return 0;
+    struct folder *below = malloc(sizeof *below);
+    if (!below)
+        return err_nomem(e, sizeof *below);
+    *below = *dir;
+    below->fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
+    int rc = below->fd < 0 ? err_sys(e, errno, "open folder '%s'", dir->path) : enter(below, name, e);
+    if (rc == 0)
+        rc = collect(below, key, l, e);
+    else if (e->code == ERR_NOTFOUND)
+        rc = 0; /* removed meanwhile */
+    folder_close(below);
+    free(below);
+    return rc;
+}
+
+/* Adds the file `name` of the folder `dir_key`, or the files below it if it is a folder. Counts what can't be an
+ * object: devices, pipes, sockets, links, names longer than any key. Hidden files are neither. */
+static int collect_name(const struct folder *dir, const char *dir_key, const char *name, struct listing *l,
                         struct err *e)
 {
     char key[STORE_KEY_MAX];
     struct stat st;
-    if (name[0] == '.' || snprintf(key, sizeof key, "%s%s", dir_key, name) >= (int)sizeof key - 1)
-        return 0;                           /* a hidden file, or a name longer than any key: not an object */
-    if (fstatat(dir_fd, name, &st, 0) != 0) /* ENOENT: removed meanwhile, or a link to nothing */
-        return errno == ENOENT || errno == ELOOP ? 0 : err_sys(e, errno, "stat '%s/%s'", fs->root, key);
-    if (!S_ISDIR(st.st_mode))
-        return S_ISREG(st.st_mode) ? add_file(l, key, &st, e) : 0;
-    size_t n = strlen(key), p = strlen(l->prefix);
-    if (strncmp(key, l->prefix, n < p ? n : p) != 0)
+    if (name[0] == '.')
         return 0;
-    memcpy(key + n, "/", 2);
-    return collect(fs, key, l, e);
+    const bool fits = snprintf(key, sizeof key, "%s%s", dir_key, name) < (int)sizeof key - 1;
+    bool looked = fits && fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (fits && !looked && errno == ENOENT)
+        return 0; /* removed meanwhile */
+    if (fits && !looked && (errno != EACCES || is_ours(dir_key)))
+        return err_sys(e, errno, "stat '%s/%s'", dir->path, name);
+    if (looked && S_ISDIR(st.st_mode)) {
+        memcpy(key + strlen(key), "/", 2);
+        return collect_below(dir, name, key, l, e);
+    }
+    if (!is_asked_for(l, key))
+        return 0;
+    if (looked && S_ISREG(st.st_mode))
+        return add_file(l, key, &st, e);
+    l->strange++;
+    return 0;
 }
 
 /* Adds all files below a folder. `dir_key`: its key, which ends with '/'; "": the root. */
-static int collect(struct file_store *fs, const char *dir_key, struct listing *l, struct err *e)
+static int collect(const struct folder *folder, const char *dir_key, struct listing *l, struct err *e)
 {
-    char path[PATH_TEXT_MAX];
-    if (path_format(path, e, "%s/%s", fs->root, dir_key))
-        return -1;
-    DIR *dir = opendir(path);
-    if (!dir && (errno == ENOENT || errno == ENOTDIR) && dir_key[0])
-        return 0; /* no object has this prefix yet */
-    if (!dir && errno == EACCES && !is_ours(dir_key))
-        return 0; /* not a folder of the replica */
-    if (!dir)
-        return err_sys(e, errno, "open folder '%s'", path);
+    int fd = openat(folder->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        int why = errno;
+        io_close(&fd);
+        if (why != EACCES || is_ours(dir_key))
+            return err_sys(e, why, "open folder '%s'", folder->path);
+        l->strange++;
+        return 0;
+    }
     /* A writer relies on what it lists. A crash can have come between the link and the sync of the folder. */
-    int rc = fs->mode == STORE_WRITE ? io_fsync(dirfd(dir), path, e) : 0;
+    if (l->mode == STORE_WRITE)
+        rc = io_fsync(fd, folder->path, e);
     while (rc == 0) {
         errno = 0;
         struct dirent *d = readdir(dir);
         if (!d) {
             if (errno)
-                rc = err_sys(e, errno, "read folder '%s'", path);
+                rc = err_sys(e, errno, "read folder '%s'", folder->path);
             break;
         }
-        rc = collect_name(fs, dirfd(dir), dir_key, d->d_name, l, e);
+        rc = collect_name(folder, dir_key, d->d_name, l, e);
     }
     closedir(dir);
+    return rc;
+}
+
+/* Adds the files that the prefix leads to. */
+static int collect_all(struct store *s, struct listing *l, struct err *e)
+{
+    char dir_key[STORE_KEY_MAX] = "";
+    struct folder f = FOLDER_NONE;
+    const char *slash = strrchr(l->prefix, '/'), *rest = NULL;
+    if (slash)
+        snprintf(dir_key, sizeof dir_key, "%.*s", (int)(slash - l->prefix + 1), l->prefix);
+    int rc = open_folder_of(s, dir_key, BELOW_EXISTS, &f, &rest, e);
+    if (rc == 0)
+        rc = collect(&f, dir_key, l, e);
+    else if (slash && (e->code == ERR_NOTFOUND || e->sys == ENOTDIR || e->sys == ELOOP)) {
+        l->strange += e->sys == ELOOP; /* no object has this prefix, or not yet */
+        rc = 0;
+    }
+    folder_close(&f);
     return rc;
 }
 
@@ -243,63 +375,43 @@ static int by_key(const void *a, const void *b)
 static int file_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                      struct err *e)
 {
+    static const struct store_entry strange = {.key = ""};
     struct stat st;
     if (ours(s)->mode == STORE_WRITE && stat(ours(s)->root, &st) == 0 && check_root(ours(s), e))
         return -1; /* an empty mount point is not an empty replica */
-    struct listing l = {.prefix = prefix, .start_after = start_after};
-    char dir_key[STORE_KEY_MAX] = "";
-    const char *slash = strrchr(prefix, '/');
-    if (slash)
-        snprintf(dir_key, sizeof dir_key, "%.*s", (int)(slash - prefix + 1), prefix);
-    int rc = collect(ours(s), dir_key, &l, e);
+    struct listing l = {.prefix = prefix, .start_after = start_after, .mode = ours(s)->mode};
+    int rc = collect_all(s, &l, e);
     if (rc == 0 && l.count > 0)
         qsort(l.files, l.count, sizeof *l.files, by_key);
-    for (size_t i = 0; rc == 0 && i < l.count; i++) {
-        struct store_entry entry = {.key = l.files[i].key, .size = l.files[i].size, .time_ms = l.files[i].time_ms};
-        if (fn(context, &entry))
-            break;
+    bool stopped = rc != 0;
+    for (size_t i = 0; !stopped && i < l.count; i++) {
+        const struct store_entry entry = {
+            .key = l.files[i].key, .size = l.files[i].size, .time_ms = l.files[i].time_ms};
+        stopped = fn(context, &entry) != 0;
     }
+    for (size_t i = 0; !stopped && i < l.strange; i++)
+        stopped = fn(context, &strange) != 0;
     free(l.files);
     return rc;
 }
 
 /* ---- remove, time, open */
 
-/* Opens the folder of `key`, without following links below the root. *ret_name: the name in it. */
-static int open_parent(struct store *s, const char *key, int *ret_fd, const char **ret_name)
-{
-    int fd = open(ours(s)->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const char *slash = NULL;
-    while (fd >= 0 && (slash = strchr(key, '/'))) {
-        char name[STORE_KEY_MAX];
-        snprintf(name, sizeof name, "%.*s", (int)(slash - key), key);
-        int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        int why = errno;
-        io_close(&fd);
-        fd = below;
-        errno = why;
-        key = slash + 1;
-    }
-    *ret_fd = fd;
-    *ret_name = key;
-    return fd < 0 ? -1 : 0;
-}
-
 static int file_remove(struct store *s, const char *key, struct err *e)
 {
-    char path[PATH_TEXT_MAX];
+    struct folder f = FOLDER_NONE;
     const char *name = NULL;
-    int fd = -1;
-    if (key_path(s, key, path, e))
-        return -1;
-    if (open_parent(s, key, &fd, &name))
-        return errno == ENOENT ? 0 : err_sys(e, errno, "open the folder of '%s'", path);
+    if (open_folder_of(s, key, BELOW_EXISTS, &f, &name, e)) {
+        if (e->code == ERR_CORRUPT)
+            e->code = ERR_IO; /* nothing was read */
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    }
     int rc = 0;
-    if (unlinkat(fd, name, 0) == 0)
-        rc = io_fsync(fd, path, e);
+    if (unlinkat(f.fd, name, 0) == 0)
+        rc = folder_sync(&f, e);
     else if (errno != ENOENT)
-        rc = err_sys(e, errno, "unlink '%s'", path);
-    io_close(&fd);
+        rc = err_sys(e, errno, "unlink '%s/%s'", f.path, name);
+    folder_close(&f);
     return rc;
 }
 

@@ -318,6 +318,31 @@ def test_a_listing_without_end_ends(stage, full, name):
     assert full.server.count("list") < 50
 
 
+@pytest.mark.parametrize("name, values, says", [
+    ("backwards", {}, "the listing does not advance: '[^']+' comes after '[^']+'"), ("twice", {"keys": "*/0/*4"}, "it has '0/0+4' twice"),
+    ("endless-list", {}, "the listing does not advance: '0/0+1' comes after '0/0+4'"), ("page-again", {"skip": 1}, "'0/0+1' comes after '0/0+4'"),
+    ("endless-pages", {}, "1001 pages in a row are empty")])
+def test_every_command_refuses_a_listing_that_breaks_the_rules(full, name, values, says):
+    def check(command):
+        with full.beside() as other:
+            other.server.page_size = 4
+            with other.server.fault(name, on="list", **values):
+                result = seawall(*command, other.url(timeout="1s"))
+            assert result.returncode == FAILED, told(result)
+            assert re.search(f"list 's3://[^']+': .*{says}\n +HINT: ", result.stderr.decode()), told(result)
+            assert seawall(*command, other.url()).returncode == DONE
+    each_beside_the_others([("list",), ("verify",), ("restore", "--dry-run"), ("prune", "--dry-run")], check)
+
+
+def test_a_page_that_came_wrongly_once_is_asked_for_again(full):
+    full.server.page_size = 4
+    expected = seawall("list", "--json", full.url()).stdout
+    for name in ("backwards", "twice", "page-again"):
+        with full.server.fault(name, on="list", times=1, skip=1) as fault:
+            assert seawall("list", "--json", full.url()).stdout == expected
+        assert fault.met == 1
+
+
 def test_bytes_that_were_changed_on_the_way_never_become_a_database(stage, full, history):
     for skip in range(0, 12, 2):
         with full.server.fault("flipped-byte", on="get", times=1, skip=skip):

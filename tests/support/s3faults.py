@@ -10,6 +10,8 @@ import fnmatch
 import re
 import threading
 from email.utils import formatdate
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 from httpd import Answer, Closed
 from sigv4check import Refused
@@ -231,6 +233,21 @@ def empty_page(fault, server, exchange, answer):
     return answer
 
 
+def endless_page(fault, server, exchange):
+    """Each page is another one, and has `keys` that ascend. No page is the last one."""
+    keys = fault.value("keys", 0)
+    prefix = unquote(re.search(r"(?:^|&)prefix=([^&]*)", exchange.query)[1])
+    entries = "".join(f"<Contents><Key>{escape(prefix)}{fault.met:08d}-{n}</Key><Size>1</Size></Contents>" for n in range(keys))
+    text = (f"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{fault.met}</NextContinuationToken>"
+            f"{entries}</ListBucketResult>")
+    return Answer(200, text.encode(), [("Content-Type", "application/xml")])
+
+
+def backwards(fault, xml):
+    entries = re.findall(r"<Contents>.*?</Contents>", xml)
+    return xml.replace("".join(entries), "".join(reversed(entries)))
+
+
 def entries_of(xml, fault):
     """Those of a listing whose key is like `keys`."""
     for entry in re.findall(r"<Contents>.*?</Contents>", xml):
@@ -354,6 +371,8 @@ FAULTS = {
                                              "The conditional request cannot succeed due to a conflicting operation")},
     "page-again": {"instead": same_page},                                    # with skip=1, times=1: the first one twice
     "empty-pages": {"after": empty_page},                                    # and each says that there are more
+    "endless-pages": {"instead": endless_page},                              # keys=0: in each page
+    "backwards": {"after": xml_edit(backwards)},                             # within each page
     "endless-list": {"instead": same_page, "after": xml_edit(claims_more)},
     "no-token": {"after": xml_edit(without_token)},
     "cut-xml": {"after": xml_edit(half)},

@@ -81,29 +81,42 @@ struct store_listing {
     char keys[64][STORE_KEY_MAX];
     uint64_t sizes[64];
     size_t count, stop_at;
+    size_t strange; /* entries without a key */
 };
 
 static inline int store_listing_add(void *context, const struct store_entry *entry)
 {
     struct store_listing *l = context;
+    if (!entry->key[0]) {
+        l->strange++;
+        return 0;
+    }
+    assert_int_equal(l->strange, 0); /* they come last */
     assert_true(l->count < COUNT_OF(l->keys));
     snprintf(l->keys[l->count], STORE_KEY_MAX, "%s", entry->key);
     l->sizes[l->count++] = entry->size;
     return l->count == l->stop_at;
 }
 
-/* The listing is exactly `keys`, which are separated by blanks. */
-static inline void assert_listing(struct store *s, const char *prefix, const char *start_after, const char *keys)
+/* The listing is exactly `keys`, which are separated by blanks, and so many things that can't be objects. */
+static inline void assert_listing_with(struct store *s, const char *prefix, const char *start_after, const char *keys,
+                                       size_t strange)
 {
     static struct store_listing l;
     char found[sizeof l.keys] = "";
     struct err e;
     size_t at = 0;
-    l.count = l.stop_at = 0;
+    l.count = l.stop_at = l.strange = 0;
     assert_ok(store_list(s, prefix, start_after, store_listing_add, &l, &e), &e);
     for (size_t i = 0; i < l.count; i++)
         at += (size_t)snprintf(found + at, sizeof found - at, "%s%s", i ? " " : "", l.keys[i]);
     assert_string_equal(found, keys);
+    assert_int_equal(l.strange, strange);
+}
+
+static inline void assert_listing(struct store *s, const char *prefix, const char *start_after, const char *keys)
+{
+    assert_listing_with(s, prefix, start_after, keys, 0);
 }
 
 static inline void put(struct store *s, const char *key, const char *text)

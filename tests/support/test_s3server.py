@@ -752,6 +752,13 @@ def test_listings_fail_on_command(client, server):
     with server.fault("cut-xml", on="list"), pytest.raises(xml.etree.ElementTree.ParseError):
         client.list().all("Key")
     keys = client.list().all("Key")
+    with server.fault("backwards", on="list"):
+        assert client.list().all("Key") == keys[::-1]
+    with server.fault("endless-pages", on="list", keys=2):
+        pages = [client.list(prefix="k<") for _ in range(3)]
+    assert sorted({key for page in pages for key in page.all("Key")}) == [key for page in pages for key in page.all("Key")]
+    assert all(len(page.all("Key")) == 2 and page.all("Key")[0].startswith("k<") and page.text("IsTruncated") == "true" for page in pages)
+    assert len({page.text("NextContinuationToken") for page in pages}) == 3
     with server.fault("leaves-out", on="list", keys=keys[0]):
         assert client.list().all("Key") == keys[1:]
     with server.fault("twice", on="list", keys=keys[-1]):

@@ -271,9 +271,11 @@ static void the_umask_follows_the_database(void **state)
             umask(cases[i].before);
             folder_keep_private(0600);
             folder_keep_private(cases[i].like);
-            bool right = stage_begin_shared(&st, temp_dir, &e) == 0 && fstat(st.fd, &file_stat) == 0 &&
-                         (file_stat.st_mode & 0777) == cases[i].file && mkdir(temp_path("d"), 0777) == 0 &&
-                         stat(temp_path("d"), &dir_stat) == 0 && (dir_stat.st_mode & 0777) == cases[i].folder;
+            struct folder f;
+            bool right = folder_open(&f, temp_dir, &e) == 0 && stage_begin_shared(&st, &f, &e) == 0 &&
+                         fstat(st.fd, &file_stat) == 0 && (file_stat.st_mode & 0777) == cases[i].file &&
+                         mkdir(temp_path("d"), 0777) == 0 && stat(temp_path("d"), &dir_stat) == 0 &&
+                         (dir_stat.st_mode & 0777) == cases[i].folder;
             _exit(right ? 0 : 1);
         }
         int status = -1;

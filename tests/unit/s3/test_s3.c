@@ -244,17 +244,155 @@ static void pages_follow_each_other_by_token_or_by_the_last_key(void **state)
     assert_ok(s3_listing_query(&l, &query, &e), &e);
     assert_string_equal(query, "continuation-token=t%2B%2F%3D&list-type=2&max-keys=1000&prefix=a%20b%2F0%2F");
     assert_error(read_page(&l, PAGE("true", CONTENTS("a b/0/2", "5") CONTENTS("a b/0/&amp;3", "6")), &e), &e,
-                 ERR_REMOTE);                                                                          /* '&' < '2' */
-    assert_ok(read_page(&l, PAGE("true", CONTENTS("a b/0/2", "5") CONTENTS("a b/0/4", "7")), &e), &e); /* repeats one */
+                 ERR_REMOTE); /* '&' < '2' */
+    assert_error(read_page(&l, PAGE("true", CONTENTS("a b/0/2", "5") CONTENTS("a b/0/4", "7")), &e), &e, ERR_REMOTE);
+    assert_contains(e.msg, "it has '0/2' twice");
+    assert_ok(read_page(&l, PAGE("true", CONTENTS("a b/0/4", "7")), &e), &e); /* the same page, asked for again */
     assert_ok(s3_listing_deliver(&l, collect, out, &more, &e), &e);
     assert_true(more);
     assert_ok(s3_listing_query(&l, &query, &e), &e); /* no token: after the last key */
     assert_string_equal(query, "list-type=2&max-keys=1000&prefix=a%20b%2F0%2F&start-after=a%20b%2F0%2F4");
-    assert_ok(read_page(&l, PAGE("true", CONTENTS("a b/0/2", "5") CONTENTS("a b/0/4", "7")), &e), &e);
-    assert_error(s3_listing_deliver(&l, collect, out, &more, &e), &e, ERR_REMOTE);
-    assert_contains(e.msg, "advance");
+    assert_error(read_page(&l, PAGE("true", CONTENTS("a b/0/3", "5") CONTENTS("a b/0/5", "7")), &e), &e, ERR_REMOTE);
+    assert_contains(e.msg, "advance: '0/3' comes after '0/4'");
+    assert_contains(e.msg, "HINT");
     assert_string_equal(out, "0/2:5 0/4:7 ");
     s3_listing_release(&l);
+}
+
+/* The pages of a listing of the prefix "p/", one after the other. Returns the error of the page that has one, or ERR_NONE.
+ * `out`: the keys that were delivered. */
+static enum err_code list_pages(const char *const *pages, size_t count, char out[200], struct err *e)
+{
+    struct s3_listing l;
+    bool more = true;
+    int rc = s3_listing_init(&l, "p/", "", "", e);
+    out[0] = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        assert_true(more);
+        rc = read_page(&l, pages[i], e);
+        if (rc == 0)
+            rc = s3_listing_deliver(&l, collect, out, &more, e);
+    }
+    s3_listing_release(&l);
+    return rc ? e->code : ERR_NONE;
+}
+
+#define NEXT(token) "<NextContinuationToken>" token "</NextContinuationToken>"
+
+static void keys_ascend_by_bytes_or_by_paths_from_the_first_page_to_the_last(void **state)
+{
+    static const struct {
+        const char *pages[3];
+        const char *keys; /* NULL: an error */
+    } cases[] = {
+        /* by bytes: '-' < '.' < '/' < '0' */
+        {{PAGE("true", NEXT("1") CONTENTS("p/a-b", "1") CONTENTS("p/a.b", "1")),
+          PAGE("true", NEXT("2") CONTENTS("p/a/b", "1")), PAGE("false", CONTENTS("p/a0", "1"))},
+         "a-b:1 a.b:1 a/b:1 a0:1 "},
+        /* by paths */
+        {{PAGE("true", NEXT("1") CONTENTS("p/a/b", "1") CONTENTS("p/a/b/c", "1")),
+          PAGE("true", NEXT("2") CONTENTS("p/a/b-", "1") CONTENTS("p/a-b", "1")),
+          PAGE("false", CONTENTS("p/a.b", "1"))},
+         "a/b:1 a/b/c:1 a/b-:1 a-b:1 a.b:1 "},
+        /* now by the one, now by the other: not even page by page */
+        {{PAGE("true", NEXT("1") CONTENTS("p/a/b", "1") CONTENTS("p/a-b", "1")),
+          PAGE("true", NEXT("2") CONTENTS("p/b", "1")), PAGE("false", CONTENTS("p/c-b", "1") CONTENTS("p/c/b", "1"))},
+         NULL},
+        {{PAGE("true", NEXT("1") CONTENTS("p/b", "1")), PAGE("true", NEXT("2") CONTENTS("p/c", "1")),
+          PAGE("false", CONTENTS("p/b", "1"))},
+         NULL},
+        {{PAGE("true", NEXT("1") CONTENTS("p/b", "1")), PAGE("true", NEXT("2") CONTENTS("p/c", "1")),
+          PAGE("false", CONTENTS("p/c", "1"))},
+         NULL},
+        {{PAGE("true", NEXT("1") CONTENTS("p/b", "1")), PAGE("true", NEXT("2")), PAGE("false", CONTENTS("p/c", "1"))},
+         "b:1 c:1 "},
+        {{PAGE("true", NEXT("1") CONTENTS("p/b", "1")), PAGE("true", NEXT("2")), PAGE("false", CONTENTS("p/a", "1"))},
+         NULL},
+        /* an empty page that leads nowhere, or to itself */
+        {{PAGE("true", NEXT("1") CONTENTS("p/b", "1")), PAGE("true", NEXT("2")), PAGE("true", "")}, NULL},
+        {{PAGE("true", NEXT("1") CONTENTS("p/b", "1")), PAGE("true", NEXT("2")), PAGE("true", NEXT("2"))}, NULL},
+    };
+    char out[200];
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        enum err_code found = list_pages(cases[i].pages, 3, out, &e);
+        if (cases[i].keys) {
+            assert_int_equal(found, ERR_NONE);
+            assert_string_equal(out, cases[i].keys);
+            continue;
+        }
+        assert_int_equal(found, ERR_REMOTE);
+        assert_contains(e.msg, "the listing does not advance");
+        assert_contains(e.msg, "HINT");
+    }
+}
+
+static int count_strange(void *context, const struct store_entry *entry)
+{
+    int *counts = context;
+    counts[!entry->key[0]]++;
+    return 0;
+}
+
+static void keys_that_no_object_can_have_are_counted_at_the_end(void **state)
+{
+    static char page[4000], key[1100];
+    struct s3_listing l;
+    struct err e;
+    bool more = false;
+    int counts[2] = {0, 0};
+    (void)state;
+    memset(key, 'k', 1024);
+    snprintf(page, sizeof page, PAGE("%s", CONTENTS("p/", "0") CONTENTS("p/0/1", "1") CONTENTS("p/%s", "1")), "true",
+             key);
+    assert_ok(s3_listing_init(&l, "p/", "", "", &e), &e);
+    assert_ok(read_page(&l, page, &e), &e);
+    assert_ok(s3_listing_deliver(&l, count_strange, counts, &more, &e), &e);
+    assert_true(more && counts[0] == 1 && counts[1] == 0);
+    assert_ok(read_page(&l, PAGE("false", CONTENTS("p/z", "1")), &e), &e);
+    assert_ok(s3_listing_deliver(&l, count_strange, counts, &more, &e), &e);
+    assert_true(!more && counts[0] == 2 && counts[1] == 2);
+    memset(key, 'z', 1025);
+    snprintf(page, sizeof page, PAGE("%s", CONTENTS("p/%s", "1")), "false", key);
+    assert_error(read_page(&l, page, &e), &e, ERR_REMOTE);
+    s3_listing_release(&l);
+}
+
+/* Reads pages that `format` makes of numbers that ascend, until one is an error. Returns how many were delivered. */
+static unsigned read_endless(const char *format, uint64_t keys_before, struct err *e)
+{
+    static char page[400];
+    struct s3_listing l;
+    bool more = true;
+    unsigned n = 0;
+    int counts[2] = {0, 0};
+    assert_ok(s3_listing_init(&l, "p/", "", "", e), e);
+    l.done.keys = keys_before;
+    for (;; n++) {
+        snprintf(page, sizeof page, format, n, n);
+        assert_true(more && n < 100000);
+        assert_ok(read_page(&l, page, e), e);
+        if (s3_listing_deliver(&l, count_strange, counts, &more, e))
+            break;
+    }
+    s3_listing_release(&l);
+    return n;
+}
+
+static void a_listing_without_end_ends(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_int_equal(read_endless(PAGE("true", NEXT("%u") CONTENTS("p/%08x", "1")), 0, &e), S3_LISTING_PAGES_MAX - 1);
+    assert_true(e.code == ERR_LIMIT);
+    assert_contains(e.msg, "11000 pages with 11000 keys");
+    assert_contains(e.msg, "HINT");
+    assert_int_equal(read_endless(PAGE("true", NEXT("%u") CONTENTS("p/%08x", "1")), STORE_LIST_MAX - 5, &e), 5);
+    assert_true(e.code == ERR_LIMIT);
+    assert_int_equal(read_endless(PAGE("true", NEXT("%u-%u")), 0, &e), 1000);
+    assert_true(e.code == ERR_REMOTE);
+    assert_contains(e.msg, "pages in a row are empty");
 }
 
 static void a_page_that_is_none_is_an_error_and_no_short_listing(void **state)
@@ -386,6 +524,9 @@ int main(void)
         UNIT_HERE(an_sse_c_key_does_not_go_over_plain_http),
         UNIT(each_answer_has_its_verdict),
         UNIT(pages_follow_each_other_by_token_or_by_the_last_key),
+        UNIT(keys_ascend_by_bytes_or_by_paths_from_the_first_page_to_the_last),
+        UNIT(keys_that_no_object_can_have_are_counted_at_the_end),
+        UNIT(a_listing_without_end_ends),
         UNIT(a_page_that_is_none_is_an_error_and_no_short_listing),
         UNIT(each_allocation_of_a_listing_fails_once),
         UNIT(a_budget_spends_its_burst_and_then_its_rate),

@@ -128,22 +128,87 @@ static void what_is_no_file_is_passed_over_and_not_read(void **state)
     assert_int_equal(mkfifo(temp_path(FOLDER "/0/02"), 0600), 0);
     assert_int_equal(symlink("nothing", temp_path(FOLDER "/0/03")), 0);
     assert_int_equal(symlink("04", temp_path(FOLDER "/0/04")), 0);
-    assert_listing(s, "", "", "0/01");
+    assert_int_equal(symlink("01", temp_path(FOLDER "/0/05")), 0);
+    assert_listing_with(s, "", "", "0/01", 4);
+    assert_listing_with(s, "0/", "0/02", "", 3);
+    assert_listing_with(s, "0/0", "0/01", "", 4);
+    assert_listing(s, "0/01", "", "0/01");
     assert_error(store_read(s, "0/02", 0, &byte, 1, &e), &e, ERR_CORRUPT);
+    assert_error(store_read(s, "0/05", 0, &byte, 1, &e), &e, ERR_CORRUPT);
+    assert_contains(e.msg, "/0/05' is a symbolic link");
 }
 
-static void a_linked_folder_leads_no_removal_out_of_the_replica(void **state)
+static void a_name_longer_than_any_key_is_passed_over_and_counted(void **state)
+{
+    struct store *s = open_it(state);
+    char path[1024], name[200];
+    put(s, "0/01", "x");
+    memset(name, 'a', sizeof name);
+    snprintf(path, sizeof path, "%s/%.*s", temp_path(FOLDER), 199, name);
+    assert_int_equal(file_write(path, "x", 1), 0);
+    assert_int_equal(mkdir(temp_path(FOLDER "/sub"), 0700), 0);
+    snprintf(path, sizeof path, "%s/sub/%.*s", temp_path(FOLDER), 199, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_listing_with(s, "", "", "0/01", 2);
+    assert_listing_with(s, "0/", "", "0/01", 0);
+}
+
+static void a_linked_folder_below_the_root_leads_nowhere(void **state)
 {
     struct store *s = open_it(state);
     struct err e;
+    char byte = 0;
     put(s, "0/01", "x");
     assert_int_equal(mkdir(temp_path("elsewhere"), 0700), 0);
     assert_int_equal(file_write(temp_path("elsewhere/01"), "x", 1), 0);
     assert_int_equal(symlink(temp_path("elsewhere"), temp_path(FOLDER "/part")), 0);
+    assert_int_equal(mkdir(temp_path(FOLDER "/base"), 0700), 0);
+    assert_int_equal(symlink("../../elsewhere", temp_path(FOLDER "/base/02")), 0);
+    assert_listing_with(s, "", "", "0/01", 2);
+    assert_listing_with(s, "part/", "", "", 1);
+    assert_listing_with(s, "base/02/", "", "", 1);
+    assert_error(store_read(s, "part/01", 0, &byte, 1, &e), &e, ERR_CORRUPT);
+    assert_contains(e.msg, "/part' is a symbolic link");
+    assert_error(store_read(s, "base/02/01", 0, &byte, 1, &e), &e, ERR_CORRUPT);
+    assert_error(store_put_new(s, "part/02", "x", 1, NULL, &e), &e, ERR_IO);
+    assert_error(store_put_new(s, "base/02/02", "x", 1, NULL, &e), &e, ERR_IO);
+    assert_contains(e.msg, "HINT");
+    assert_error(store_put_new(s, "part/new/02", "x", 1, NULL, &e), &e, ERR_IO);
     assert_error(store_remove(s, "part/01", &e), &e, ERR_IO);
     assert_int_equal(access(temp_path("elsewhere/01"), F_OK), 0);
+    assert_int_not_equal(access(temp_path("elsewhere/02"), F_OK), 0);
+    assert_int_not_equal(access(temp_path("elsewhere/new"), F_OK), 0);
     assert_ok(store_remove(s, "0/01", &e), &e);
-    assert_listing(s, "0/", "", "");
+    assert_listing_with(s, "0/", "", "", 0);
+}
+
+static void the_root_itself_may_be_a_link(void **state)
+{
+    struct store *s = NULL;
+    struct err e;
+    char byte = 0;
+    (void)state;
+    assert_int_equal(mkdir(temp_path("real"), 0700), 0);
+    assert_int_equal(symlink("real", temp_path("link")), 0);
+    assert_ok(store_open(temp_path("link"), STORE_WRITE, &s, &e), &e);
+    put(s, "base/02/01", "x");
+    assert_listing(s, "", "", "base/02/01");
+    assert_ok(store_read(s, "base/02/01", 0, &byte, 1, &e), &e);
+    store_close(s);
+}
+
+/* lost+found, at the root of a disk */
+static void a_folder_that_is_not_ours_may_be_unreadable(void **state)
+{
+    struct store *s = open_it(state);
+    if (geteuid() == 0)
+        skip(); /* root reads everything; tests/e2e/test_hostile_folder.py becomes another user */
+    put(s, "0/01", "x");
+    assert_int_equal(mkdir(temp_path(FOLDER "/lost+found"), 0), 0);
+    assert_listing_with(s, "", "", "0/01", 1);
+    assert_int_equal(chmod(temp_path(FOLDER "/lost+found"), 0400), 0); /* readable, but not to be entered */
+    assert_listing_with(s, "", "", "0/01", 0);
+    assert_int_equal(chmod(temp_path(FOLDER "/lost+found"), 0700), 0);
 }
 
 int main(void)
@@ -152,7 +217,10 @@ int main(void)
         STORE_TEST(what_a_crash_leaves_is_nobodys_object, folder),
         STORE_TEST(each_allocation_of_a_listing_fails_once, folder),
         STORE_TEST(what_is_no_file_is_passed_over_and_not_read, folder),
-        STORE_TEST(a_linked_folder_leads_no_removal_out_of_the_replica, folder),
+        STORE_TEST(a_name_longer_than_any_key_is_passed_over_and_counted, folder),
+        STORE_TEST(a_linked_folder_below_the_root_leads_nowhere, folder),
+        UNIT_IN_TEMP(the_root_itself_may_be_a_link),
+        STORE_TEST(a_folder_that_is_not_ours_may_be_unreadable, folder),
         UNIT_IN_TEMP(urls_and_paths_name_the_same_folder),
         UNIT_IN_TEMP(what_is_no_folder_is_refused),
         UNIT_IN_TEMP(reading_makes_no_folder),
