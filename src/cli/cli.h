@@ -67,6 +67,9 @@ void cli_tell_retry(const struct err *e);
 /* The plural ending of a noun: "" or "s". */
 const char *cli_plural(uint64_t count);
 
+/* Prints how many things at the place of a replica are not objects of it; nothing if there are none. */
+void cli_print_passed_over(uint64_t count);
+
 /* Prints a document on stdout and frees it. ERR_NOMEM. */
 int cli_print_json(struct json *taken, struct err *e) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include "storage/open.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -167,6 +168,13 @@ void cli_tell_retry(const struct err *e)
 const char *cli_plural(uint64_t count)
 {
     return count == 1 ? "" : "s";
+}
+
+void cli_print_passed_over(uint64_t count)
+{
+    if (count > 0)
+        text_print("%" PRIu64 " thing%s that %s of this replica %s passed over\n", count, cli_plural(count),
+                   count == 1 ? "is not an object" : "are not objects", count == 1 ? "was" : "were");
 }
 
 int cli_print_json(struct json *taken, struct err *e)

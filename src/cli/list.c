@@ -196,6 +196,7 @@ static int print_text(struct listing *l, struct err *e)
     l->printed = 0;
     if ((l->show & SHOW_SEGMENTS) && inventory_objects(&l->inventory, print_object, l, e))
         return -1;
+    cli_print_passed_over(c->foreign);
     units_format_size(c->bytes, bytes);
     text_print("%" PRIu64 " restore point%s in %" PRIu64 " objects, %s\n", l->points, cli_plural(l->points), c->objects,
                bytes);
@@ -213,8 +214,8 @@ static void print_json_head(const struct listing *l)
                    last->last_txid);
         text_print("  \"first_time\": \"%s\",\n  \"last_time\": \"%s\",\n", when(first->first_ms), when(last->last_ms));
     }
-    text_print("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64, l->replica.catalog.objects,
-               l->replica.catalog.bytes);
+    text_print("  \"objects\": %" PRIu64 ",\n  \"bytes\": %" PRIu64 ",\n  \"foreign\": %" PRIu64,
+               l->replica.catalog.objects, l->replica.catalog.bytes, l->replica.catalog.foreign);
 }
 
 static void print_json_ranges(struct listing *l)
@@ -379,8 +380,8 @@ static const struct flag flags[] = {
     {.name = "json",
      FLAG_INTO(struct request, show),
      .bits = SHOW_JSON,
-     .help = "one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, ranges, bases, levels, "
-             "parts, points, and with --segments segments"},
+     .help = "one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, foreign, ranges, bases, "
+             "levels, parts, points, and with --segments segments"},
 };
 
 static const struct word words[] = {

@@ -132,9 +132,7 @@ static void print_text(const struct request *r, const struct outcome *o)
         text_print("%" PRIu64 " object%s, %s, that %s\n", v->orphans, cli_plural(v->orphans), orphaned,
                    problems_of(o) ? "no sound object refers to" : "no restore point needs");
     }
-    if (v->foreign > 0)
-        text_print("%" PRIu64 " object%s that %s not of a replica\n", v->foreign, cli_plural(v->foreign),
-                   v->foreign == 1 ? "is" : "are");
+    cli_print_passed_over(v->foreign);
     if (v->points > 0 && v->head > v->newest.txid && v->problem_total == 0)
         text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                    v->head);
@@ -273,7 +271,7 @@ static const struct flag flags[] = {
     {.name = "json",
      FLAG_INTO(struct request, json),
      .help = "one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, orphans, "
-             "database_problem"},
+             "foreign, database_problem"},
 };
 
 static const struct word words[] = {

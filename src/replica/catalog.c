@@ -15,6 +15,7 @@ struct list_context {
     struct catalog *catalog;
     size_t caps[NAME_PART + 1]; /* of the list of each kind */
     char last[STORE_KEY_MAX];   /* the last key of the replica */
+    bool ascending;             /* the keys of the replica come in ascending order, each once */
     struct err *e;
     int rc;
 };
@@ -44,6 +45,27 @@ static struct catalog_object **list_of(struct catalog *c, enum name_kind kind, s
     return NULL;
 }
 
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Two names of one kind, in the order of their keys. */
+static int compare_names(const struct name *a, const struct name *b)
+{
+    int order[] = {compare_numbers(a->level, b->level),
+                   compare_numbers(a->min, b->min),
+                   compare_numbers(a->max, b->max),
+                   compare_numbers(a->start, b->start),
+                   memcmp(a->run.bytes, b->run.bytes, UID_BYTES),
+                   compare_numbers(a->first_page, b->first_page),
+                   compare_numbers(a->number, b->number)};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (order[i] != 0)
+            return order[i];
+    return 0;
+}
+
 static int add_object(struct list_context *l, const struct catalog_object *o)
 {
     size_t *count = NULL;
@@ -52,6 +74,12 @@ static int add_object(struct list_context *l, const struct catalog_object *o)
         return -1;
     (*list)[(*count)++] = *o;
     return 0;
+}
+
+static int comes_twice(const struct catalog *c, const char *key, struct err *e)
+{
+    err_set(e, ERR_CORRUPT, 0, "list '%s': object '%s' comes twice", c->store->url, key);
+    return err_hint(e, "the store is not to be trusted; copy the replica into a folder, and use that folder");
 }
 
 static int add_entry(void *context, const struct store_entry *entry)
@@ -64,10 +92,12 @@ static int add_entry(void *context, const struct store_entry *entry)
         c->foreign++;
         return 0;
     }
-    c->in_order &= strcmp(entry->key, l->last) > 0;
+    l->ascending &= strcmp(entry->key, l->last) > 0;
     memcpy(l->last, entry->key, strlen(entry->key) + 1);
     c->objects++;
     c->bytes += entry->size;
+    if (identity && c->identity_listed)
+        return l->rc = comes_twice(c, entry->key, l->e);
     if (identity) {
         c->identity_listed = true;
         c->identity_size = entry->size;
@@ -75,6 +105,27 @@ static int add_entry(void *context, const struct store_entry *entry)
         return 0;
     }
     return l->rc = add_object(l, &o);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return compare_names(&((const struct catalog_object *)a)->name, &((const struct catalog_object *)b)->name);
+}
+
+/* Puts the objects of one kind in the order of their keys. Searches rely on it, and on keys that come once. */
+static int sort_list(struct catalog *c, enum name_kind kind, struct err *e)
+{
+    size_t *count = NULL;
+    struct catalog_object *list = *list_of(c, kind, &count);
+    if (*count > 0)
+        qsort(list, *count, sizeof *list, by_name);
+    for (size_t i = 1; i < *count; i++) {
+        char key[NAME_MAX_BYTES];
+        name_format(&list[i].name, key);
+        if (compare_names(&list[i - 1].name, &list[i].name) == 0)
+            return comes_twice(c, key, e);
+    }
+    return 0;
 }
 
 static const struct name *name_of_level(const void *context, size_t index)
@@ -92,14 +143,16 @@ int catalog_make_ways(struct catalog *c, struct err *e)
 int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
 {
     struct err full;
-    struct list_context l = {.catalog = c, .e = &full};
+    struct list_context l = {.catalog = c, .ascending = true, .e = &full};
     assert(store && codec);
-    *c = (struct catalog){.store = store, .codec = codec, .in_order = true};
+    *c = (struct catalog){.store = store, .codec = codec};
     int rc = store_list(store, "", "", add_entry, &l, e);
     if (rc == 0 && l.rc) { /* a listing that is ended early is not an error of the store */
         *e = full;
         rc = -1;
     }
+    for (int kind = NAME_LEVEL0; rc == 0 && !l.ascending && kind <= NAME_PART; kind++)
+        rc = sort_list(c, (enum name_kind)kind, e);
     if (rc == 0)
         rc = catalog_make_ways(c, e);
     if (rc)
@@ -263,27 +316,6 @@ struct catalog_object *catalog_level0_at(const struct catalog *c, uint64_t txid)
     const struct level0_query q = {c->level0, txid};
     size_t behind = search_first(c->level0_count, begins_after, &q);
     return behind ? &c->level0[behind - 1] : NULL;
-}
-
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-/* Two names of one kind, in the order of their keys. */
-static int compare_names(const struct name *a, const struct name *b)
-{
-    int order[] = {compare_numbers(a->level, b->level),
-                   compare_numbers(a->min, b->min),
-                   compare_numbers(a->max, b->max),
-                   compare_numbers(a->start, b->start),
-                   memcmp(a->run.bytes, b->run.bytes, UID_BYTES),
-                   compare_numbers(a->first_page, b->first_page),
-                   compare_numbers(a->number, b->number)};
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
-        if (order[i] != 0)
-            return order[i];
-    return 0;
 }
 
 struct name_query {

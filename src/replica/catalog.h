@@ -1,5 +1,8 @@
 /* replica/catalog.h - which objects a replica has: one listing, sorted by kind. Records are fetched when
- * catalog_load asks for them. */
+ * catalog_load asks for them.
+ *
+ * A store may list in any order: the catalog sorts. A key that comes twice is an error, so every command refuses that
+ * listing. */
 #ifndef SEAWALL_REPLICA_CATALOG_H
 #define SEAWALL_REPLICA_CATALOG_H
 
@@ -34,19 +37,19 @@ struct catalog {
     uint64_t identity_size;
     int64_t identity_time_ms;
     uint64_t objects, bytes; /* of the five lists and seawall.json together */
-    uint64_t foreign;        /* listed objects that do not belong to a replica */
-    bool in_order;           /* the listing had our keys in ascending order, each once; otherwise a search may fail */
+    uint64_t foreign;        /* things at the place that are not objects of a replica, and were passed over */
     size_t records_kept;     /* commit records in all loaded segments together */
     struct ways *ways;       /* owned; see replica/ways.h. A copy with other lists of segments has its own */
 };
 
 /* Lists the replica and reads seawall.json. `store` and `codec` must outlive the catalog.
  * ERR_NOTFOUND: the place has no object of a replica. ERR_CORRUPT: it has objects, but no seawall.json, or a
- * damaged one.
+ * damaged one; or the listing has a key twice.
  * ERR_GONE: seawall.json was listed, but no longer exists. After an error the catalog is empty. */
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 
-/* The same without seawall.json: `identity` stays zero, and a place without any object gives an empty catalog. */
+/* The same without seawall.json: `identity` stays zero, and a place without any object gives an empty catalog.
+ * ERR_CORRUPT: the listing has a key twice. */
 int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 
 /* Makes c->ways, for a copy of a catalog with other lists of segments. The caller frees it by ways_free.

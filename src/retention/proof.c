@@ -224,8 +224,25 @@ static int prove_points(const struct decision *d, struct err *e)
 struct comparison {
     const struct decision *d;
     char strange[STORE_KEY_MAX]; /* an object older than the grace period that the first listing lacks; "": none */
-    size_t found;                /* objects of the first listing */
+    size_t found;                /* objects of the first listing that the second one has too */
+    bool *seen;                  /* owned; which they are: level 0, levels, markers, chunks, parts */
 };
+
+/* Of an object of the first listing: its index in `seen`. */
+static size_t place_of(const struct catalog *c, const struct catalog_object *o)
+{
+    const size_t segments = catalog_segment_count(c);
+    switch (o->name.kind) {
+    case NAME_MARKER:
+        return segments + (size_t)(o - c->markers);
+    case NAME_CHUNK:
+        return segments + c->marker_count + (size_t)(o - c->chunks);
+    case NAME_PART:
+        return segments + c->marker_count + c->chunk_count + (size_t)(o - c->parts);
+    default:
+        return catalog_segment_index(c, o);
+    }
+}
 
 static int compare_entry(void *context, const struct store_entry *entry)
 {
@@ -234,10 +251,13 @@ static int compare_entry(void *context, const struct store_entry *entry)
     const struct catalog_object *o = catalog_find(m->d->c, &name);
     if (name.kind == NAME_OTHER)
         return 0;
-    if (o)
-        m->found += o->size == entry->size;
-    else if (decision_older(m->d, entry->time_ms, m->d->policy->grace_ms))
+    if (o) {
+        bool *seen = &m->seen[place_of(m->d->c, o)];
+        m->found += !*seen && o->size == entry->size;
+        *seen = true;
+    } else if (decision_older(m->d, entry->time_ms, m->d->policy->grace_ms)) {
         snprintf(m->strange, sizeof m->strange, "%s", entry->key);
+    }
     return m->strange[0] != 0;
 }
 
@@ -245,14 +265,17 @@ static int compare_entry(void *context, const struct store_entry *entry)
 static int list_again(const struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
-    struct comparison m = {.d = d};
-    if (store_list(c->store, "", "", compare_entry, &m, e))
-        return -1;
+    const size_t objects = catalog_segment_count(c) + c->marker_count + c->chunk_count + c->part_count;
+    struct comparison m = {.d = d, .seen = calloc(objects + 1, sizeof *m.seen)};
+    int rc = m.seen ? store_list(c->store, "", "", compare_entry, &m, e) : err_nomem(e, objects);
+    free(m.seen);
+    if (rc)
+        return rc;
     if (m.strange[0])
         return err_set(e, ERR_REMOTE, 0,
                        "list '%s': '%s' exists, but was not in the listing before: nothing is deleted", c->store->url,
                        m.strange);
-    if (m.found != catalog_segment_count(c) + c->marker_count + c->chunk_count + c->part_count)
+    if (m.found != objects)
         return err_set(e, ERR_BUSY, 0, "list '%s': two listings in a row differ: nothing is deleted", c->store->url);
     return 0;
 }

@@ -22,9 +22,6 @@ static struct retention_verdict *begin_verdicts(struct retention_plan *p, const 
 static int read_head(struct decision *d, struct err *e)
 {
     struct catalog *c = d->c;
-    if (!c->in_order)
-        return err_set(e, ERR_REMOTE, 0, "list '%s': the keys are out of order or come twice: nothing is deleted",
-                       c->store->url);
     if (!catalog_head(c))
         return err_set(e, ERR_NOTFOUND, 0, "'%s' has no object of level 0: nothing is deleted", c->store->url);
     struct catalog_object *head = catalog_head(c);

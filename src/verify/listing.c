@@ -1,7 +1,7 @@
 /* verify/listing.c - which objects the replica has, and which database they belong to.
  *
  * One listing. Each object that it has is checked against what can be read: a listing that lacks an object which
- * exists, or has keys out of order, is an error, not a problem of the replica. */
+ * exists, or has a key twice, is an error, not a problem of the replica. */
 #include "verify/listing.h"
 
 #include <inttypes.h>
@@ -15,8 +15,6 @@ static int list_all(struct check *c, struct err *e)
     if (catalog_list(cat, c->store, c->codec, e))
         return -1;
     c->result.foreign = cat->foreign;
-    if (!cat->in_order)
-        return err_set(e, ERR_REMOTE, 0, "list '%s': the keys are out of order or come twice", c->store->url);
     return 0;
 }
 

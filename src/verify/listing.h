@@ -6,8 +6,8 @@
 
 /* Lists the replica into the catalog, and makes an item of each segment and marker. Without items and with a
  * problem noted, nothing more can be checked.
- * ERR_NOTFOUND: there is no replica, or only seawall.json. ERR_REMOTE: the listing is out of order, or lacks an
- * object that exists. */
+ * ERR_NOTFOUND: there is no replica, or only seawall.json. ERR_REMOTE: the listing lacks an object that exists.
+ * ERR_CORRUPT: it has a key twice. */
 int listing_take(struct check *c, struct err *e) MUST_CHECK;
 
 #endif

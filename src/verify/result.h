@@ -30,7 +30,7 @@ struct verify_result {
     uint64_t points;                     /* restore points */
     uint64_t states;                     /* states whose database checksum was computed; only with VERIFY_FULL */
     uint64_t orphans, orphan_bytes;      /* objects that nothing needs */
-    uint64_t foreign;                    /* objects that do not belong to a replica */
+    uint64_t foreign;                    /* things that are not objects of a replica */
     struct commit_record oldest, newest; /* of the restore points */
     uint64_t head; /* newest txid of level 0; greater than that of `newest` while a base is incomplete */
 };

@@ -52,7 +52,7 @@ def test_a_key_with_numbers_that_no_object_can_have_is_not_one_of_the_replica(st
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * 1000)
     result = seawall("verify", url_of(stage.replica))
-    assert result.returncode == DONE and b"1 object that is not of a replica" in result.stdout, told(result)
+    assert result.returncode == DONE and b"1 thing that is not an object of this replica was passed over" in result.stdout, told(result)
     stage.writer(count=3).finish()
     assert stage.replicate("--once", live=False).wait() == DONE
     stage.assert_restore_equals_source()

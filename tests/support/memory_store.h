@@ -27,6 +27,8 @@ struct memory_store {
 
     /* faults, for tests that want them */
     unsigned (*shown)(const char *key); /* how often a listing has this key; NULL: once */
+    uint64_t shuffled;                  /* not 0: listings are in an order that this number gives */
+    unsigned strange;                   /* entries of a listing without a key */
     bool list_fails;
     unsigned removes; /* so many more succeed */
 };
@@ -122,22 +124,45 @@ static inline int memory_store_read_tail(struct store *s, const char *key, size_
     return rc;
 }
 
+/* An order of `count` objects at random. The caller frees it. */
+static inline size_t *memory_store_order(size_t count, uint64_t seed)
+{
+    size_t *order = malloc((count + 1) * sizeof *order);
+    for (size_t i = 0; order && i < count; i++)
+        order[i] = i;
+    for (size_t i = count; order && i > 1; i--) {
+        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        size_t k = (size_t)(seed >> 33) % i, other = order[k];
+        order[k] = order[i - 1];
+        order[i - 1] = other;
+    }
+    return order;
+}
+
 static inline int memory_store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn,
                                     void *context, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
+    size_t *order = NULL, n = strlen(prefix);
     bool stopped = false;
     if (m->list_fails)
         return err_set(e, ERR_REMOTE, 0, "made to fail");
     pthread_mutex_lock(&m->lock);
-    for (size_t i = memory_store_find(m, prefix);
-         i < m->count && strncmp(m->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
-        const struct memory_object *o = &m->objects[i];
+    if (m->shuffled)
+        order = memory_store_order(m->count, m->shuffled);
+    for (size_t i = order ? 0 : memory_store_find(m, prefix); i < m->count && !stopped; i++) {
+        const struct memory_object *o = &m->objects[order ? order[i] : i];
         struct store_entry entry = {.key = o->key, .size = o->size, .time_ms = o->time_ms};
-        for (unsigned n = m->shown ? m->shown(o->key) : 1; n > 0 && !stopped; n--)
+        const bool wanted = strncmp(o->key, prefix, n) == 0;
+        if (!wanted && !order)
+            break;
+        for (unsigned times = m->shown ? m->shown(o->key) : 1; wanted && times > 0 && !stopped; times--)
             stopped = strcmp(entry.key, start_after) > 0 && fn(context, &entry);
     }
+    for (unsigned i = 0; i < m->strange && !stopped; i++)
+        stopped = fn(context, &(struct store_entry){.key = ""});
     pthread_mutex_unlock(&m->lock);
+    free(order);
     return 0;
 }
 

@@ -514,7 +514,7 @@ static void a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing(voi
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         assert_non_null(memory_store_object(memory, keys[i]));
         doubled = keys[i];
-        assert_error(decide(&usual, &e), &e, ERR_REMOTE);
+        assert_error(decide(&usual, &e), &e, ERR_CORRUPT);
         assert_contains(e.msg, "twice");
     }
 }

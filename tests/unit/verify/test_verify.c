@@ -623,7 +623,7 @@ static void a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict(v
     store->ops = &ops;
     for (trouble = LIST_FAILS; trouble < READ_FAILS; trouble++)
         if (trouble != LIST_CUT)
-            assert_error(look(store, BY_TAILS, &e), &e, ERR_REMOTE);
+            assert_error(look(store, BY_TAILS, &e), &e, trouble == LIST_TWICE ? ERR_CORRUPT : ERR_REMOTE);
     for (unsigned i = 0; i < 20; i++) {
         trouble = READ_FAILS;
         reads_left = i;

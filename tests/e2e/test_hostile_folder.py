@@ -1,0 +1,108 @@
+"""What is in the folder of a replica beside its objects: it is passed over and told, and nothing leads out of the folder."""
+import json
+import os
+import socket
+
+import pytest
+
+import stranger
+from seawall import DONE, listing, restore, seawall, told, url_of
+
+COMMANDS = (("list",), ("verify",), ("restore", "--dry-run"), ("prune", "--dry-run"))
+
+
+@pytest.fixture
+def replica(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    stage.writer(rate=300, count=10).finish()
+    assert daemon.stop() == DONE
+    return stage.replica
+
+
+def passed_over(count):
+    return f"{count} thing{'s that are not objects' if count > 1 else ' that is not an object'} of this replica"
+
+
+def assert_told(replica, count):
+    """By list and verify, as text and as JSON."""
+    for command in ("list", "verify"):
+        result = seawall(command, url_of(replica))
+        assert result.returncode == DONE and passed_over(count) in result.stdout.decode(), told(result)
+        result = seawall(command, "--json", url_of(replica))
+        assert result.returncode == DONE and json.loads(result.stdout)["foreign"] == count, told(result)
+
+
+def test_what_is_not_an_object_is_passed_over_and_told(stage, replica):
+    for command in ("list", "verify"):
+        assert b"passed over" not in seawall(command, url_of(replica)).stdout
+    outside = stage.folder / "outside"
+    outside.write_bytes(next((replica / "0").iterdir()).read_bytes())
+    os.mkfifo(replica / "0" / "ffffffffffffff00")
+    os.mkfifo(replica / "part")
+    (replica / "0" / "0fffffffffffff01").symlink_to(outside)      # the name of an object
+    (replica / "0" / "0fffffffffffff02").symlink_to("nothing")
+    (replica / "0" / "0fffffffffffff03").symlink_to("0fffffffffffff03")
+    with socket.socket(socket.AF_UNIX) as listener:
+        at = os.open(replica, os.O_PATH)   # the path itself may be too long for a socket
+        listener.bind(f"/proc/self/fd/{at}/socket")
+        os.close(at)
+    (replica / ("x" * 200)).write_text("x")
+    (replica / "notes.txt").write_text("x")
+    (replica / ".hidden").write_text("x")
+    assert_told(replica, 8)
+    for command in COMMANDS:
+        result = seawall(*command, url_of(replica))
+        assert result.returncode == DONE, told(result)
+    assert seawall("prune", url_of(replica)).returncode == DONE
+    stage.writer(count=3).finish()
+    assert stage.replicate("--once", live=False).wait() == DONE
+    stage.assert_restore_equals_source()
+    assert_told(replica, 8)
+
+
+def test_a_linked_folder_leads_neither_a_command_nor_the_daemon_out_of_the_replica(stage, replica):
+    """Objects there would be another replica's, or anybody's."""
+    elsewhere = stage.folder / "elsewhere"
+    (replica / "0").rename(elsewhere)
+    (replica / "0").symlink_to(elsewhere)
+    before = sorted(path.name for path in elsewhere.iterdir())
+    result = seawall("list", "--segments", url_of(replica))
+    assert result.returncode == DONE and b"0/000" not in result.stdout and passed_over(1) in result.stdout.decode(), told(result)
+    target = stage.folder / "restored.db"
+    result = restore(url_of(replica), target)
+    assert result.returncode != DONE and not target.exists(), told(result)
+    stage.writer(count=3).finish()
+    result = stage.replicate("--once", "--take-over", "--stop-timeout", "1s", live=False)
+    assert result.wait() != DONE and "symbolic link" in result.log(), result.log()
+    assert sorted(path.name for path in elsewhere.iterdir()) == before
+    (replica / "0").unlink()
+    elsewhere.rename(replica / "0")
+    assert listing(replica)["foreign"] == 0
+    assert stage.replicate("--once", live=False).wait() == DONE
+    stage.assert_restore_equals_source()
+
+
+def test_the_folder_of_the_replica_may_itself_be_a_link(stage, replica):
+    link = stage.folder / "link"
+    link.symlink_to(replica)
+    for command in COMMANDS:
+        assert seawall(*command, url_of(link)).returncode == DONE
+    assert listing(link)["foreign"] == 0
+
+
+@pytest.mark.open_to_others
+@pytest.mark.skipif(not stranger.IS_ROOT, reason="becomes another user")
+def test_a_folder_that_only_root_may_read_is_passed_over_and_told(stage):
+    """lost+found, at the root of a disk."""
+    stage.prepare()
+    assert stage.replicate("--once", live=False).wait() == DONE
+    (stage.replica / "lost+found").mkdir(0o700)
+    (stage.replica / "lost+found" / "file").write_text("x")
+    for path in (stage.replica, *stage.replica.rglob("*")):
+        if "lost+found" not in path.parts:
+            os.chown(path, stranger.STRANGER, stranger.STRANGER)
+    for command in ("list", "verify"):
+        result = stranger.seawall(stage.folder, command, "--json", url_of(stage.replica))
+        assert result.returncode == DONE and json.loads(result.stdout)["foreign"] == 1, told(result)
+    assert stranger.seawall(stage.folder, "prune", "--dry-run", url_of(stage.replica)).returncode == DONE

@@ -1,0 +1,208 @@
+/* replica/catalog.h: what a listing becomes, whatever the store says. */
+#include "unit.h"
+
+#include "replica_in_memory.h"
+
+#include "retention/retention.h"
+#include "verify/verify.h"
+
+static struct codec *codec;
+static struct store *store;
+static struct memory_store *memory;
+static struct replica r;
+
+static int setup(void **state)
+{
+    (void)state;
+    if (replica_in_memory(&r, &store, &codec, 5))
+        return -1;
+    memory = (struct memory_store *)store;
+    replica_commits(&r, 12, 512);
+    for (uint64_t t = 1; t <= 12; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
+    replica_put_last(&r, 1, 5, 8, 0);
+    replica_put_last(&r, 2, 1, 8, SEGMENT_FROM_EMPTY);
+    replica_put_base(&r, 4, 4);
+    replica_put_base(&r, 8, 9);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    replica_in_memory_release(&r, store, codec);
+    return 0;
+}
+
+static void assert_same_list(const struct catalog_object *a, size_t a_count, const struct catalog_object *b,
+                             size_t b_count)
+{
+    assert_int_equal(a_count, b_count);
+    assert_true(a_count > 0);
+    for (size_t i = 0; i < a_count; i++) {
+        char x[NAME_MAX_BYTES], y[NAME_MAX_BYTES];
+        name_format(&a[i].name, x);
+        name_format(&b[i].name, y);
+        assert_string_equal(x, y);
+        assert_int_equal(a[i].size, b[i].size);
+    }
+}
+
+static void a_listing_in_any_order_gives_the_same_catalog(void **state)
+{
+    struct catalog sorted, c;
+    struct err e;
+    (void)state;
+    assert_ok(catalog_open(&sorted, store, codec, &e), &e);
+    for (memory->shuffled = 1; memory->shuffled <= 20; memory->shuffled++) {
+        assert_ok(catalog_open(&c, store, codec, &e), &e);
+        assert_same_list(c.level0, c.level0_count, sorted.level0, sorted.level0_count);
+        assert_same_list(c.levels, c.level_count, sorted.levels, sorted.level_count);
+        assert_same_list(c.markers, c.marker_count, sorted.markers, sorted.marker_count);
+        assert_same_list(c.chunks, c.chunk_count, sorted.chunks, sorted.chunk_count);
+        assert_same_list(c.parts, c.part_count, sorted.parts, sorted.part_count);
+        assert_true(c.objects == sorted.objects && c.bytes == sorted.bytes && c.identity_listed);
+        for (uint64_t t = 1; t <= 12; t++) {
+            struct plan p = {0};
+            assert_ok(plan_make(&c, t, &p, &e), &e);
+            plan_release(&p);
+        }
+        catalog_release(&c);
+    }
+    catalog_release(&sorted);
+}
+
+static const char *doubled;
+
+static unsigned show(const char *key)
+{
+    return strcmp(key, doubled) == 0 ? 2 : 1;
+}
+
+static void a_key_that_comes_twice_is_refused_and_named_whatever_it_is_and_wherever_it_comes(void **state)
+{
+    struct catalog c;
+    struct err e;
+    (void)state;
+    memory->shown = show;
+    for (size_t i = 0; i < memory->count; i++)
+        for (memory->shuffled = 0; memory->shuffled < 3; memory->shuffled++) {
+            doubled = memory->objects[i].key;
+            assert_error(catalog_open(&c, store, codec, &e), &e, ERR_CORRUPT);
+            assert_contains(e.msg, doubled);
+            assert_contains(e.msg, "twice");
+            assert_contains(e.msg, "HINT");
+        }
+}
+
+static void what_is_not_of_a_replica_is_counted(void **state)
+{
+    struct catalog c;
+    struct err e;
+    (void)state;
+    memory->strange = 3; /* such as a FIFO */
+    assert_ok(store_put_new(store, "notes.txt", "x", 1, NULL, &e), &e);
+    assert_ok(store_put_new(store, "0/x", "x", 1, NULL, &e), &e);
+    assert_ok(store_put_new(store, "0/0000000000000000", "x", 1, NULL, &e), &e); /* there is no such txid */
+    assert_ok(catalog_open(&c, store, codec, &e), &e);
+    assert_int_equal(c.foreign, 6);
+    catalog_release(&c);
+}
+
+/* ---- each command on a listing that is out of order, or has a key twice */
+
+static int note_point(void *context, const struct commit_record *record)
+{
+    *(uint64_t *)context += record->txid;
+    return 0;
+}
+
+static int list_points(struct err *e)
+{
+    struct catalog c = {0};
+    uint64_t sum = 0;
+    int rc = catalog_open(&c, store, codec, e);
+    if (rc == 0)
+        rc = points_each(&c, note_point, &sum, e);
+    if (rc == 0)
+        assert_int_equal(sum, 12 * 13 / 2);
+    catalog_release(&c);
+    return rc;
+}
+
+static int plan_newest(struct err *e)
+{
+    struct catalog c = {0};
+    struct plan p = {0};
+    struct map m;
+    int rc = catalog_open(&c, store, codec, e);
+    if (rc == 0)
+        rc = points_plan(&c, POINT_NEWEST, &p, e);
+    if (rc == 0 && (rc = plan_map(&c, &p, &m, e)) == 0) {
+        assert_int_equal(p.record.txid, 12);
+        map_release(&m);
+    }
+    plan_release(&p);
+    catalog_release(&c);
+    return rc;
+}
+
+static int verify(struct err *e)
+{
+    const struct verify_options options = {.flags = VERIFY_FULL};
+    struct replica_handle handle = replica_handle_borrow(store, codec);
+    struct verify_result found = {0};
+    int rc = verify_run(&handle, &options, &found, e);
+    if (rc == 0)
+        assert_true(found.problem_total == 0 && found.points == 12);
+    verify_result_release(&found);
+    replica_handle_close(&handle);
+    return rc;
+}
+
+static int prune(struct err *e)
+{
+    static const struct retention_policy policy = {.grace_ms = 1, .keep_all_ms = 1, .keep_levels_ms = 1};
+    struct replica_handle handle = replica_handle_borrow(store, codec);
+    struct retention_plan p = {0};
+    memory->now_ms = 10000000;
+    int rc = retention_decide_now(&handle, &policy, &p, e);
+    if (rc == 0)
+        assert_true(p.delete_count > 0);
+    retention_plan_release(&p);
+    replica_handle_close(&handle);
+    return rc;
+}
+
+static void each_command_is_right_whatever_the_order_and_refuses_a_key_that_comes_twice(void **state)
+{
+    static int (*const commands[])(struct err *) = {list_points, plan_newest, verify, prune};
+    struct err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        memory->shown = NULL;
+        for (memory->shuffled = 0; memory->shuffled < 6; memory->shuffled++)
+            assert_ok(commands[i](&e), &e);
+        memory->shown = show;
+        for (size_t k = 0; k < memory->count; k++) {
+            doubled = memory->objects[k].key;
+            memory->shuffled = k;
+            assert_error(commands[i](&e), &e, ERR_CORRUPT);
+            assert_contains(e.msg, doubled);
+        }
+    }
+}
+
+#define CATALOG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CATALOG_TEST(a_listing_in_any_order_gives_the_same_catalog),
+        CATALOG_TEST(a_key_that_comes_twice_is_refused_and_named_whatever_it_is_and_wherever_it_comes),
+        CATALOG_TEST(what_is_not_of_a_replica_is_counted),
+        CATALOG_TEST(each_command_is_right_whatever_the_order_and_refuses_a_key_that_comes_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
