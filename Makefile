@@ -79,7 +79,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c
 
 .DEFAULT_GOAL := all
 .PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
-        check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history soak coverage install uninstall clean deps
+        check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
 
@@ -180,6 +180,11 @@ $(B)/tests/s3tool: tests/support/s3tool.c $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY) $(LIBS)
 
 $(B)/tests/replicatool: tests/support/replicatool.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -o $@ $< $(LIBRARY) $(LIBS)
+
+$(B)/tests/objects: tests/bench/objects.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -o $@ $< $(LIBRARY) $(LIBS)
@@ -341,6 +346,9 @@ bench-s3: all $(B)/tests/s3tool ## measure over S3: requests, latency, loss, mem
 
 bench-history: all $(B)/tests/writer $(B)/tests/clockstep.so ## measure what history costs and gives back (an hour, 45 GB of disk)
 	$(PYTHON) tests/bench/history.py
+
+bench-objects: all $(B)/tests/objects ## measure the commands on a replica of 100,000 objects (minutes)
+	$(PYTHON) tests/bench/objects.py
 
 demo: demo-deps ## ten seconds with a live database: write, kill, restore, compare
 	@$(MAKE) --no-print-directory all $(B)/tests/writer
