@@ -50,6 +50,47 @@ int folder_open(struct folder *f, const char *path, struct err *e)
     return f->fd >= 0 ? 0 : err_sys(e, errno, "open folder '%s'", path);
 }
 
+static int check_trust(const struct folder *f, const struct folder_trust *t, const struct stat *st, struct err *e)
+{
+    bool owned = st->st_uid == geteuid() || st->st_uid == 0;
+    for (size_t i = 0; i < t->owner_count; i++)
+        owned |= st->st_uid == t->owners[i];
+    if (!S_ISDIR(st->st_mode))
+        return err_set(e, ERR_CONFIG, ENOTDIR, "'%s' is not a folder", f->path);
+    if (!owned)
+        return err_set(e, ERR_CONFIG, EPERM, "folder '%s' belongs to another user", f->path);
+    if ((st->st_mode & 022) && !(st->st_mode & S_ISVTX))
+        return err_set(e, ERR_CONFIG, EPERM, "other users can write to folder '%s'", f->path);
+    return 0;
+}
+
+/* The umask may take more from a new folder than is meant. */
+static int make_folder(const char *path, mode_t mode, struct err *e)
+{
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST ? 0 : err_sys(e, errno, "make folder '%s'", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int rc = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() ? fchmod(fd, mode) : 0;
+    io_close(&fd);
+    return rc == 0 ? 0 : err_sys(e, errno, "set the mode of folder '%s'", path);
+}
+
+int folder_open_trusted(struct folder *f, const char *path, const struct folder_trust *t, struct err *e)
+{
+    struct stat st;
+    *f = FOLDER_NONE;
+    if (path_format(f->path, e, "%s", path) || (t->make && make_folder(path, t->make, e)))
+        return -1;
+    f->fd = open(path, O_PATH | O_CLOEXEC | (t->may_be_link ? 0 : O_NOFOLLOW));
+    if (f->fd < 0)
+        return err_sys(e, errno, "open folder '%s'", path);
+    int rc = fstat(f->fd, &st) == 0 ? check_trust(f, t, &st, e) : err_sys(e, errno, "stat '%s'", path);
+    if (rc)
+        folder_close(f);
+    return rc;
+}
+
 int folder_open_parent(struct folder *f, const char *path, struct err *e)
 {
     char dir[PATH_TEXT_MAX];

@@ -38,6 +38,19 @@ struct folder {
 int folder_open(struct folder *f, const char *path, struct err *e) MUST_CHECK;
 void folder_close(struct folder *f);
 
+/* A folder into which nobody else may put anything: only this user, root and `owners` can write to it (or it has the
+ * sticky bit, so that they can't replace what we put there). */
+struct folder_trust {
+    mode_t make;      /* make the folder with this mode if it is missing, but not its parent; 0: it must be there */
+    bool may_be_link; /* its last part may be a symbolic link: a person chose it */
+    const uid_t *owners;
+    size_t owner_count;
+};
+
+/* Opens the folder `path` and checks it. The caller closes it. ERR_NOTFOUND: it, or its parent, does not exist. ERR_CONFIG:
+ * it is not a folder, or others could put files there. ERR_IO. */
+int folder_open_trusted(struct folder *f, const char *path, const struct folder_trust *t, struct err *e) MUST_CHECK;
+
 /* Opens the folder that holds `path`. Errors: as folder_open. */
 int folder_open_parent(struct folder *f, const char *path, struct err *e) MUST_CHECK;
 

@@ -84,12 +84,17 @@ int socket_listen(const char *path, struct socket_listener *ret_listener, struct
     return 0;
 }
 
-void socket_unlisten(struct socket_listener *l)
+bool socket_is_at_its_path(const struct socket_listener *l)
 {
     struct stat st;
+    return lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode;
+}
+
+void socket_unlisten(struct socket_listener *l)
+{
     if (l->fd < 0)
         return;
-    if (lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+    if (socket_is_at_its_path(l))
         unlink(l->path);
     io_close(&l->fd);
 }

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/path.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,6 +21,9 @@ struct socket_listener {
 /* Listens at `path`, with mode 0600 from the beginning. Replaces a socket that is there. Precondition: no process
  * listens on that one. ERR_EXISTS: a file that is not a socket is there. ERR_IO. */
 int socket_listen(const char *path, struct socket_listener *ret_listener, struct err *e) MUST_CHECK;
+
+/* False: the socket file was removed or replaced. No client can connect any more. */
+bool socket_is_at_its_path(const struct socket_listener *l);
 
 /* Stops listening. Removes the socket file, unless another process has replaced it. SOCKET_LISTENER_NONE does nothing.
  */

@@ -52,6 +52,10 @@ int cli_fail_shipping(const struct err *e);
 struct config;
 int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
 
+/* The folder of the control socket: `given` by --control, else that of the environment, else that of the file, which may
+ * be NULL. NULL: none was chosen. */
+const char *cli_control(const char *given, const struct config *c);
+
 /* The place of a URL, to compare: two spellings of one folder give one place. `shown`: the URL as store_check or a
  * daemon shows it. */
 void cli_place_of(const char *shown, char out[PATH_TEXT_MAX]);

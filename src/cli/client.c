@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/socket.h"
-#include "daemon/control.h"
+#include "daemon/connection.h"
+#include "daemon/control_place.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -135,30 +135,32 @@ static int explain(const char *db, struct err *e)
         bool missing = access(db, F_OK) != 0 && errno == ENOENT;
         err_set(e, ERR_BUSY, sys,
                 missing ? "the file does not exist, and no daemon runs on it" : "no daemon runs on it");
-        return err_hint(e, "start one with 'seawall replicate'; it answers once the database exists");
+        return err_hint(e,
+                        "start one with 'seawall replicate'; it answers once the database exists, and --control must "
+                        "be the same here as there");
     }
     if (sys == EACCES || sys == EPERM) {
         e->code = ERR_BUSY;
+        err_wrap(e, "a daemon may run on it, but this user may not ask");
         return err_hint(e, "run this as the user of the daemon, or as root");
     }
     return -1;
 }
 
-static int ask(struct exchange *x, const char *db, const char *command, struct json **ret_answer, struct err *e)
+static int ask(struct exchange *x, const struct client_target *t, const char *command, struct json **ret_answer,
+               struct err *e)
 {
-    char real[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
     int64_t left = x->until_ms == CLIENT_NEVER ? CONNECT_MS : x->until_ms - clock_mono_ms();
-    /* the daemon names its socket by the path without links */
-    if (path_format(path, e, "%s" CONTROL_SUFFIX, realpath(db, real) ? real : db))
-        return -1;
-    if (socket_connect(path, left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1, &x->fd, e))
-        return explain(db, e);
+    int64_t patience = left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1;
+    if (control_place_connect(t->db, t->control, patience, &x->fd, e))
+        return explain(t->db, e);
     int rc = converse(x, command, ret_answer, e);
     io_close(&x->fd);
     return rc;
 }
 
-int client_ask(const char *db, const char *command, int64_t timeout_ms, struct json **ret_answer, struct err *e)
+int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,
+               struct err *e)
 {
     struct exchange x = {.fd = -1, .until_ms = CLIENT_NEVER};
     assert(timeout_ms >= 0);
@@ -166,7 +168,7 @@ int client_ask(const char *db, const char *command, int64_t timeout_ms, struct j
         x.until_ms = clock_mono_ms() + timeout_ms;
     *ret_answer = NULL;
     catch_signals(&x.signals);
-    int rc = ask(&x, db, command, ret_answer, e);
+    int rc = ask(&x, t, command, ret_answer, e);
     release_signals(&x.signals);
     const char *refused = rc == 0 ? json_get_text(*ret_answer, "error") : NULL;
     if (refused && !json_get_text(*ret_answer, "database")) { /* the "error" of a status is about the database */
@@ -178,5 +180,5 @@ int client_ask(const char *db, const char *command, int64_t timeout_ms, struct j
         json_free(*ret_answer);
         *ret_answer = NULL;
     }
-    return rc ? err_wrap(e, "database '%s'", db) : 0;
+    return rc ? err_wrap(e, "database '%s'", t->db) : 0;
 }

@@ -144,6 +144,16 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
     return -1;
 }
 
+const char *cli_control(const char *given, const struct config *c)
+{
+    const char *chosen = getenv("SEAWALL_CONTROL");
+    if (given)
+        return given;
+    if (chosen && *chosen)
+        return chosen;
+    return c && c->control[0] ? c->control : NULL;
+}
+
 /* ---- running and printing */
 
 static void on_signal(int signo)

@@ -118,6 +118,8 @@ static void print_replica(const struct config_replica *r)
 static void print_config(const struct config *c)
 {
     text_print("[seawall]\n");
+    if (c->control[0])
+        text_print("control = %s\n", c->control);
     print_options(&c->options);
     for (size_t i = 0; i < c->db_count; i++) {
         const struct config_db *db = &c->dbs[i];

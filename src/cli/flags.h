@@ -54,6 +54,13 @@ struct flag {
         .name = "config", .letter = 'c', FLAG_INTO(type, field), .value_name = "FILE", .help = (text)                  \
     }
 
+/* --control FOLDER, for the commands that make the control socket or use it. */
+#define FLAG_CONTROL(type, field)                                                                                      \
+    {                                                                                                                  \
+        .name = "control", FLAG_INTO(type, field), .value_name = "FOLDER",                                             \
+        .help = "folder of the control socket; default: /run/seawall, or one that only this user can enter"            \
+    }
+
 /* One word argument, or a list of them. A list comes last. */
 struct word {
     const char *name;    /* placeholder: "DB"; "a|b": one of these words */

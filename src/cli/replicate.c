@@ -11,7 +11,7 @@
 _Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "the replicas of a database in a file must fit");
 
 struct request {
-    const char *config_path, *db_path;
+    const char *config_path, *db_path, *control;
     const char *urls[URLS_MAX];
     size_t url_count;
     bool once, take_over;
@@ -26,6 +26,7 @@ static int complete(struct request *r, const struct config *file, struct replica
     struct replicate_config c = {.db_path = r->db_path, .once = r->once};
     c.take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
     c.options = file ? file->options : options_default();
+    c.control = cli_control(r->control, file);
     if (file && r->url_count == 0) {
         if (config_find_db(file, r->db_path, &db, e))
             return -1;
@@ -69,6 +70,7 @@ static int cmd_replicate(int argc, char **argv)
 static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path,
                 "configuration file with databases, replicas and options; the command line takes precedence"),
+    FLAG_CONTROL(struct request, control),
     {.name = "once", FLAG_INTO(struct request, once), .help = "bring the replicas up to date and exit"},
     {.name = "take-over", FLAG_INTO(struct request, take_over), .help = "continue a replica that another writer began"},
 };

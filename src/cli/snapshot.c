@@ -24,7 +24,7 @@
 _Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "the replicas of a database in a file must fit");
 
 struct request {
-    const char *config_path;
+    const char *config_path, *control;
     const char *db_path; /* NULL: every database of the file */
     const char *urls[URLS_MAX];
     size_t url_count;
@@ -62,7 +62,8 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
 static int ask(const struct replicate_config *c, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e)
 {
-    if (client_ask(c->db_path, command, timeout_ms, ret_answer, e) == 0)
+    const struct client_target target = {.db = c->db_path, .control = c->control};
+    if (client_ask(&target, command, timeout_ms, ret_answer, e) == 0)
         return 0;
     if (e->code != ERR_BUSY)
         return -1;
@@ -151,6 +152,7 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
     c.base = r->base;
     c.take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
     c.busy_ms = r->busy_ms;
+    c.control = r->control;
     int rc = given_options_apply(&r->options, &c.options, &e);
     if (rc == 0) {
         rc = scheduler_run(&c, &summary, &e);
@@ -217,6 +219,7 @@ static int cmd_snapshot(int argc, char **argv)
     if (cli_read_config(r.config_path, &file, &e))
         return cli_fail(&e);
     log_set_quiet();
+    r.control = cli_control(r.control, file);
     code = r.db_path ? snapshot_named(&r, file, &outcome) : snapshot_each(&r, file, &outcome);
     if (outcome.hung)
         _exit(code); /* threads still use what would be freed; all output is written */
@@ -227,6 +230,7 @@ static int cmd_snapshot(int argc, char **argv)
 static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path,
                 "configuration file with databases, replicas and options; the command line takes precedence"),
+    FLAG_CONTROL(struct request, control),
     {.name = "base",
      FLAG_INTO(struct request, base),
      .help = "write a new base to each replica: the whole database, even if nothing changed"},

@@ -15,11 +15,12 @@
 #define ANSWER_MS 10000 /* a daemon answers at once; a stopped or hanging one never does */
 
 struct request {
-    const char *db, *config_path;
+    const char *db, *config_path, *control;
     bool json, metrics;
 };
 
 struct outcome {
+    const char *control; /* folder of the sockets; NULL: the default */
     struct json *databases;
     size_t asked, answered;
     enum err_code code; /* of the last database without an answer */
@@ -28,10 +29,11 @@ struct outcome {
 /* Adds the status of a database to the list; if its daemon does not answer, the reason. ERR_CANCELED: interrupted. */
 static int ask(struct outcome *o, const char *db, struct err *e)
 {
+    const struct client_target target = {.db = db, .control = o->control};
     struct json *answer = NULL;
     char real[PATH_TEXT_MAX];
     o->asked++;
-    if (client_ask(db, "status", ANSWER_MS, &answer, e) == 0) {
+    if (client_ask(&target, "status", ANSWER_MS, &answer, e) == 0) {
         json_set_flag(answer, "running", true);
         o->answered++;
     } else if (e->code == ERR_CANCELED) {
@@ -215,6 +217,7 @@ static int cmd_status(int argc, char **argv)
         return cli_usage(&status_command, "--json and --metrics exclude each other");
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
+    o.control = cli_control(r.control, config);
     o.databases = json_list_new();
     int rc = ask_all(&r, config, &o, &e);
     if (rc == 0)
@@ -228,6 +231,7 @@ static int cmd_status(int argc, char **argv)
 static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path,
                 "configuration file that has the database; without DB: all databases of it"),
+    FLAG_CONTROL(struct request, control),
     {.name = "json", FLAG_INTO(struct request, json), .help = "one JSON object: databases"},
     {.name = "metrics",
      FLAG_INTO(struct request, metrics),
@@ -243,7 +247,7 @@ const struct command status_command = {
     .run = cmd_status,
     .example = "status DB",
     .summary = "ask the daemon for its progress",
-    .synopsis = "seawall status [-c FILE] [--json | --metrics] [DB]\n",
+    .synopsis = "seawall status [-c FILE] [--control FOLDER] [--json | --metrics] [DB]\n",
     .description =
         "Asks the daemon of a database for its progress: what is captured, and for each replica what is durable, "
         "how far it is behind, what is wrong, and when it was last verified and restored. Exits with 1 if no "

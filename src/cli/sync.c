@@ -11,7 +11,7 @@
 #define TIMEOUT_MS 60000
 
 struct request {
-    const char *db, *config_path;
+    const char *db, *config_path, *control;
     int64_t timeout_ms; /* or CLIENT_NEVER */
 };
 
@@ -27,11 +27,12 @@ static bool read_timeout(const char *value, void *request)
     return true;
 }
 
-static int sync_database(const struct request *r, const char *db, struct err *e)
+static int sync_database(const struct request *r, const struct client_target *t, struct err *e)
 {
+    const char *db = t->db;
     struct json *answer = NULL;
     int64_t txid = 0;
-    if (client_ask(db, "sync", r->timeout_ms, &answer, e)) {
+    if (client_ask(t, "sync", r->timeout_ms, &answer, e)) {
         if (e->code == ERR_TIMEOUT)
             err_hint(e, "some commits are not durable in every replica yet; 'seawall status' shows why");
         return -1;
@@ -65,8 +66,9 @@ static int cmd_sync(int argc, char **argv)
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
     int rc = config ? config_find_db(config, r.db, &db, &e) : 0;
+    const struct client_target target = {.db = db ? db->path : r.db, .control = cli_control(r.control, config)};
     if (rc == 0)
-        rc = sync_database(&r, db ? db->path : r.db, &e);
+        rc = sync_database(&r, &target, &e);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
 }
@@ -74,6 +76,7 @@ static int cmd_sync(int argc, char **argv)
 static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path,
                 "configuration file that has the database; DB can be left out if it is the only one"),
+    FLAG_CONTROL(struct request, control),
     {.name = "timeout",
      .kind = FLAG_READ,
      .read = read_timeout,

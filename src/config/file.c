@@ -151,6 +151,15 @@ static int set_db(struct reading *r, const char *path, const char *key, const ch
     return db->replicas[db->replica_count++] ? 0 : err_nomem(e, strlen(value));
 }
 
+static int set_control(struct config *c, const char *value, struct err *e)
+{
+    if (c->control[0])
+        return err_set(e, ERR_CONFIG, 0, "'control' is given twice");
+    if (!*value)
+        return err_set(e, ERR_CONFIG, 0, "'control' needs a folder");
+    return path_format(c->control, e, "%s", value);
+}
+
 /* Takes one line. */
 static int set(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
@@ -178,6 +187,8 @@ static int set(void *context, const char *section, const char *key, const char *
         err_set(e, ERR_CONFIG, 0, "'%s' of [seawall] is after a [db] section", key);
         return err_hint(e, "move [seawall] before the first [db] section");
     }
+    if (strcmp(key, "control") == 0)
+        return set_control(r->c, value, e);
     return set_option(&r->c->options, key, value, &r->given[0], e);
 }
 

@@ -2,6 +2,7 @@
  *
  *   [seawall]                      options for all databases
  *   put-rate = 30/m
+ *   control = /run/seawall         folder of the control sockets
  *
  *   [db /var/lib/app/app.db]       one database
  *   replica = offsite              the name of a [replica] section, or a URL; one line for each replica
@@ -40,7 +41,8 @@ struct config_db {
 };
 
 struct config {
-    struct options options; /* of [seawall] */
+    struct options options;      /* of [seawall] */
+    char control[PATH_TEXT_MAX]; /* of [seawall]: folder of the control sockets; "": not chosen */
     struct config_db *dbs;
     size_t db_count;
     struct config_replica *replicas;

@@ -221,16 +221,15 @@ void connections_run(struct connections *c, int64_t now_ms)
 
 /* ---- start and end */
 
-int connections_open(struct connections *c, const char *path, const struct connection_service *service, void *context,
-                     struct err *e)
+int connections_open(struct connections *c, const struct socket_listener *taken,
+                     const struct connection_service *service, void *context, struct err *e)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     assert(service->session_bytes > 0);
     *c = CONNECTIONS_NONE;
     c->service = service;
     c->context = context;
-    if (socket_listen(path, &c->listener, e))
-        return -1;
+    c->listener = *taken;
     c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (c->epoll_fd >= 0 && epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->listener.fd, &event) == 0)
         return 0;

@@ -44,9 +44,9 @@ struct connections {
 };
 #define CONNECTIONS_NONE ((struct connections){.listener.fd = -1, .epoll_fd = -1})
 
-/* Listens at `path`; see base/socket.h for who may connect. On error nothing is left to be closed. */
-int connections_open(struct connections *c, const char *path, const struct connection_service *service, void *context,
-                     struct err *e) MUST_CHECK;
+/* Takes an open listener, also after an error. On error nothing is left to be closed. */
+int connections_open(struct connections *c, const struct socket_listener *taken,
+                     const struct connection_service *service, void *context, struct err *e) MUST_CHECK;
 
 /* Takes what came and gives what can be given. To be called at each turn of the loop. */
 void connections_run(struct connections *c, int64_t now_ms);

@@ -2,6 +2,7 @@
 #include "daemon/control.h"
 
 #include "base/clock.h"
+#include "daemon/control_place.h"
 #include "daemon/status.h"
 #include "daemon/sync.h"
 
@@ -51,11 +52,16 @@ int control_start(struct control *c, struct database *db, const struct verificat
 {
     static const struct connection_service service = {
         .request = take_request, .look = look_at_sync, .session_bytes = sizeof(struct sync_wait)};
-    char path[PATH_TEXT_MAX];
+    struct socket_listener listener = SOCKET_LISTENER_NONE;
     *c = (struct control){.db = db, .verification = verification, .connections = CONNECTIONS_NONE};
-    if (path_format(path, e, "%s" CONTROL_SUFFIX, db->path))
+    if (control_place_listen(db->path, db->config->control, &listener, e))
         return -1;
-    return connections_open(&c->connections, path, &service, c, e);
+    return connections_open(&c->connections, &listener, &service, c, e);
+}
+
+bool control_is_at_its_place(const struct control *c)
+{
+    return socket_is_at_its_path(&c->connections.listener);
 }
 
 void control_run(struct control *c, int64_t now_ms)

@@ -1,5 +1,5 @@
-/* daemon/control.h - the protocol of the control socket, <db>-seawall.sock: what `seawall status`, `sync` and `snapshot`
- * ask a daemon. connection.h carries the lines.
+/* daemon/control.h - the protocol of the control socket: what `seawall status`, `sync` and `snapshot` ask a daemon.
+ * control_place.h says where the socket is, connection.h carries the lines.
  *
  * A request is a JSON object on one line, and so is its answer:
  *
@@ -15,7 +15,6 @@
 #include "daemon/connection.h"
 #include "daemon/verification.h"
 
-#define CONTROL_SUFFIX "-seawall.sock"
 #define CONTROL_SYNCS_MAX 12
 
 struct control {
@@ -29,6 +28,9 @@ struct control {
  * stopped. The control must stay where it is until control_stop. */
 int control_start(struct control *c, struct database *db, const struct verification *verification,
                   struct err *e) MUST_CHECK;
+
+/* False: the socket was removed or replaced, so that no command finds it. To be stopped and started again. */
+bool control_is_at_its_place(const struct control *c);
 
 /* To be called at each turn of the loop, before database_schedule: a sync asks for jobs that have to run. */
 void control_run(struct control *c, int64_t now_ms);

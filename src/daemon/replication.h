@@ -11,7 +11,8 @@ struct replicate_config {
     size_t url_count;
     struct options options;
     enum take_over take_over;
-    bool once; /* bring the replicas up to date, then end */
+    bool once;           /* bring the replicas up to date, then end */
+    const char *control; /* folder of the control socket; NULL: see daemon/control_place.h */
 
     /* for a snapshot; only with `once` */
     bool as_it_is;    /* take the database in whatever journal mode it is, and never switch it */

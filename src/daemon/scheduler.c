@@ -20,6 +20,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define CONTROL_LOOK_MS 1000   /* whether the socket is where commands look for it */
+#define CONTROL_RETRY_MS 10000 /* after it could not be made */
+
 struct scheduler {
     struct workers *workers;
     int epoll_fd, signal_fd;
@@ -30,7 +33,8 @@ struct scheduler {
     bool interrupted;
     struct database db;
     struct control control;
-    bool control_tried;
+    int64_t control_at_ms; /* when the control socket is looked at, or tried again */
+    struct complaint control_complaint;
     unsigned starts; /* of the database, when the control socket was opened */
     struct verification verification;
 };
@@ -117,25 +121,45 @@ static int add_fd(struct scheduler *s, int fd, struct err *e)
     return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? err_sys(e, errno, "epoll_ctl") : 0;
 }
 
+static bool control_is_open(const struct scheduler *s)
+{
+    return s->control.connections.epoll_fd >= 0;
+}
+
+/* Another path leads to the database, or the socket was removed: its name is made again. */
+static void close_lost_control(struct scheduler *s, int64_t now_ms)
+{
+    bool look = control_is_open(s) && now_ms >= s->control_at_ms;
+    if (look)
+        s->control_at_ms = now_ms + CONTROL_LOOK_MS;
+    if (s->starts == s->db.starts && !(look && !control_is_at_its_place(&s->control)))
+        return;
+    s->starts = s->db.starts;
+    control_stop(&s->control);
+    s->control = CONTROL_NONE;
+    s->control_at_ms = now_ms;
+}
+
 /* Without the socket the daemon works, but can't be asked. */
-static void open_control(struct scheduler *s)
+static void open_control(struct scheduler *s, int64_t now_ms)
 {
     struct err e;
-    if (s->starts != s->db.starts) { /* its name may be gone, or another process may have taken it */
-        s->starts = s->db.starts;
-        control_stop(&s->control);
-        s->control = CONTROL_NONE;
-        s->control_tried = false;
-    }
-    if (s->control_tried || !s->db.state || s->db.config->once) /* a run that ends by itself needs none */
+    close_lost_control(s, now_ms);
+    bool wanted = s->db.state && !s->db.config->once; /* a run that ends by itself needs none */
+    if (control_is_open(s) || !wanted || now_ms < s->control_at_ms)
         return;
-    s->control_tried = true;
+    s->control_at_ms = now_ms + CONTROL_LOOK_MS;
     if (control_start(&s->control, &s->db, &s->verification, &e) == 0 &&
-        add_fd(s, s->control.connections.epoll_fd, &e) == 0)
+        add_fd(s, s->control.connections.epoll_fd, &e) == 0) {
+        s->control_complaint = (struct complaint){.text = ""};
         return;
+    }
     control_stop(&s->control);
-    log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path,
-             e.msg);
+    s->control = CONTROL_NONE;
+    s->control_at_ms = now_ms + CONTROL_RETRY_MS;
+    if (complaint_text_is_news(&s->control_complaint, &e))
+        log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path,
+                 e.msg);
 }
 
 static int loop(struct scheduler *s, struct err *e)
@@ -143,7 +167,7 @@ static int loop(struct scheduler *s, struct err *e)
     struct epoll_event events[8];
     for (;;) {
         int64_t now = clock_mono_ms();
-        open_control(s);
+        open_control(s, now);
         control_run(&s->control, now);
         database_schedule(&s->db);
         int verification_ms = verification_run(&s->verification, now), database_ms = database_timeout_ms(&s->db);

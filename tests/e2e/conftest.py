@@ -11,6 +11,7 @@ SEAWALL_TEST_SERVER=NAME  the S3 server: rgw (else), swift or versitygw; test_s3
 Each test works in build/tests/e2e/<module>/<name>, which stays behind when the test fails, with the daemon's log in it.
 """
 import itertools
+import os
 import re
 import shutil
 
@@ -23,6 +24,7 @@ import bucket
 import stranger
 from application import Writer
 from bucket import Bucket
+from control import control_folder
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from faults import Faults
 from idle import assert_idle
@@ -156,6 +158,8 @@ def programs():
     if not BINARY.exists():
         pytest.exit(f"{BINARY} is missing: run make first, or name the program in SEAWALL", returncode=2)
     application.build()
+    os.environ["SEAWALL_CONTROL"] = str(application.BUILD / "e2e" / "control")   # nothing outside the folder of the tests
+    control_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_a_removed_state_file_is_made_again_and_the_history_goes_on(stage):
 def test_a_database_that_is_made_again_with_all_its_files_is_followed(stage):
     daemon = follow(stage, 20)
     before = stage.last_txid()
-    remove(stage, "", "-wal", "-shm", "-seawall", "-seawall.sock")
+    remove(stage, "", "-wal", "-shm", "-seawall")
     assert_goes_on(stage, daemon, 5)
     assert check(stage.restored(before)) == 20
     assert seawall("sync", "--timeout", "20", stage.db).returncode == DONE

@@ -243,7 +243,7 @@ def test_long_paths(stage):
     db = folder / f"{'n' * 120}.db"
     stage.prepare(db=db)
     daemon = wait_control(stage.replicate(db=db))
-    assert len(str(socket_of(db))) > 400 and socket_of(db).is_socket()
+    assert len(str(db)) > 400 and socket_of(db).is_socket()
     assert_synced(db)
     assert daemon.stop() == DONE
 
@@ -256,25 +256,26 @@ def test_a_path_that_is_no_utf8(stage):
     assert json.loads(result.stdout)["databases"][0]["database"].endswith("/caf?.db"), told(result)
 
 
-@pytest.mark.parametrize("reason", ["a file is in the way", "a folder is in the way", "the name would be too long"])
+@pytest.mark.parametrize("reason", ["a file is in the way", "a folder is in the way", "others may write to the folder"])
 def test_without_a_socket_it_warns_and_replicates(stage, reason):
-    db = stage.folder / "app.db"
-    if reason == "the name would be too long":
-        db = stage.folder / ("n" * 245)
-    elif reason == "a file is in the way":
-        socket_of(db).write_text("mine")
+    run = stage.folder / "run"
+    run.mkdir(mode=0o700)
+    if reason == "a file is in the way":
+        socket_of(stage.db, run).write_text("mine")
+    elif reason == "a folder is in the way":
+        socket_of(stage.db, run).mkdir()
     else:
-        socket_of(db).mkdir()
-    stage.prepare(db=db)
-    daemon = stage.replicate(db=db)
+        run.chmod(0o777)
+    stage.prepare()
+    daemon = stage.replicate("--control", run)
     before = stage.last_txid()
-    stage.writer(db=db, count=3).finish()
+    stage.writer(count=3).finish()
     daemon.wait_for(lambda: stage.last_txid() > before, 20, "commits are shipped")
     assert " WARN " in daemon.told_once("will find no daemon")
-    assert seawall("status", db).returncode == FAILED
+    assert seawall("status", "--control", run, stage.db).returncode == FAILED
     assert daemon.stop() == DONE
     if reason == "a file is in the way":
-        assert socket_of(db).read_text() == "mine"
+        assert socket_of(stage.db, run).read_text() == "mine"
 
 
 # ---- those who misuse it

@@ -1,4 +1,5 @@
 """The control socket of a daemon: the commands that use it, and the bare socket to send anything else."""
+import hashlib
 import json
 import os
 import socket
@@ -10,8 +11,17 @@ from seawall import DONE, seawall, told
 SYNC_DONE = b"durable at txid "
 
 
-def socket_of(db):
-    return Path(f"{db}-seawall.sock")
+def control_folder():
+    """Where the daemons of the tests listen; conftest.py chooses it."""
+    return Path(os.environ["SEAWALL_CONTROL"])
+
+
+def socket_of(db, folder=None):
+    """The socket of a daemon: daemon/control_place.h. The database itself may be missing."""
+    real = Path(os.path.realpath(db))
+    found = os.stat(real.parent)
+    name = os.fsencode(f"{found.st_dev} {found.st_ino} ") + os.fsencode(real.name)
+    return Path(folder or control_folder()) / f"{hashlib.sha256(name).hexdigest()[:32]}.sock"
 
 
 def proof_of(db):
@@ -52,7 +62,7 @@ def connected(db, seconds=20):
     """A connection to the socket, without a command."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
-        folder = os.open(Path(db).parent, os.O_RDONLY)   # a path may be longer than a socket address
+        folder = os.open(control_folder(), os.O_RDONLY)   # a path may be longer than a socket address
         try:
             client.connect(f"/proc/self/fd/{folder}/{socket_of(db).name}")
         finally:

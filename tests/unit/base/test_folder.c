@@ -285,6 +285,46 @@ static void the_umask_follows_the_database(void **state)
     }
 }
 
+static void a_trusted_folder_is_nobody_elses(void **state)
+{
+    const uid_t other[] = {12345};
+    const struct folder_trust make = {.make = 0700}, look = {.make = 0}, link = {.may_be_link = true};
+    const struct folder_trust others = {.owners = other, .owner_count = 1};
+    struct folder f;
+    struct stat st;
+    struct err e;
+    (void)state;
+    assert_error(folder_open_trusted(&f, temp_path("run"), &look, &e), &e, ERR_NOTFOUND);
+    mode_t before = umask(0777);
+    assert_ok(folder_open_trusted(&f, temp_path("run"), &make, &e), &e);
+    umask(before);
+    folder_close(&f);
+    assert_int_equal(stat(temp_path("run"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700); /* whatever the umask */
+    assert_int_equal(chmod(temp_path("run"), 0755), 0);
+    assert_ok(folder_open_trusted(&f, temp_path("run"), &make, &e), &e);
+    folder_close(&f);
+    assert_int_equal(stat(temp_path("run"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0755); /* a folder that was there keeps its mode */
+    for (mode_t bit = 020; bit >= 02; bit >>= 3) {
+        assert_int_equal(chmod(temp_path("run"), 0700 | bit), 0);
+        assert_error(folder_open_trusted(&f, temp_path("run"), &make, &e), &e, ERR_CONFIG);
+    }
+    assert_int_equal(chmod(temp_path("run"), 0700), 0);
+    assert_int_equal(symlink("run", temp_path("link")), 0);
+    assert_error(folder_open_trusted(&f, temp_path("link"), &make, &e), &e, ERR_CONFIG);
+    assert_ok(folder_open_trusted(&f, temp_path("link"), &link, &e), &e);
+    folder_close(&f);
+    assert_int_equal(close(open(temp_path("file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600)), 0);
+    assert_error(folder_open_trusted(&f, temp_path("file"), &make, &e), &e, ERR_CONFIG);
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chown(temp_path("run"), 12345, 12345), 0);
+    assert_error(folder_open_trusted(&f, temp_path("run"), &make, &e), &e, ERR_CONFIG);
+    assert_ok(folder_open_trusted(&f, temp_path("run"), &others, &e), &e);
+    folder_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +334,7 @@ int main(void)
         UNIT_IN_TEMP(a_second_name_of_another_file_is_not_opened),
         UNIT_IN_TEMP(a_fifo_is_refused_at_once),
         UNIT_IN_TEMP(a_folder_or_a_socket_is_refused),
+        UNIT_IN_TEMP(a_trusted_folder_is_nobody_elses),
         UNIT_IN_TEMP(a_file_of_another_program_stays_as_it_is),
         UNIT_IN_TEMP(who_owns_a_file_counts),
         UNIT_IN_TEMP(a_folder_that_is_swapped_meanwhile_changes_nothing),

@@ -1,5 +1,6 @@
 /* daemon/control.h and connection.h: the protocol over a real socket, turn by turn. Time is an argument. */
 #include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
+#include "daemon/control_place.h"
 
 #include "unit.h"
 
@@ -13,6 +14,7 @@ static struct local_job local_job;
 static struct verification verification;
 static struct control control;
 static char folder[] = "/tmp/seawall-control-XXXXXX";
+static struct replicate_config config = {.control = folder};
 static int64_t now_ms;
 static struct err err;
 
@@ -23,6 +25,7 @@ static int begin(void **state)
     memset(&db, 0, sizeof db);
     memset(lanes, 0, sizeof lanes);
     now_ms = 1000;
+    db.config = &config;
     db.lanes.list = lanes;
     db.lanes.count = 1;
     db.home = &local_job;
@@ -49,10 +52,8 @@ static int end(void **state)
 
 static int connect_client(void)
 {
-    char path[PATH_TEXT_MAX];
     int fd = -1;
-    assert_ok(path_format(path, &err, "%s" CONTROL_SUFFIX, db.path), &err);
-    assert_ok(socket_connect(path, 1000, &fd, &err), &err);
+    assert_ok(control_place_connect(db.path, folder, 1000, &fd, &err), &err);
     control_run(&control, now_ms); /* lets it in */
     return fd;
 }
