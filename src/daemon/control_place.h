@@ -1,9 +1,9 @@
-/* daemon/control_place.h - where the control socket of a database is: never beside the database, because programs that copy
- * a folder fail on a socket.
+/* daemon/control_place.h - where the control socket of a database is: never beside the database, because programs that
+ * copy a folder fail on a socket.
  *
- * The name is made from the folder that holds the database (its device and inode) and the name of the database. So a daemon
- * and a command find the same name by any path, also by different mounts of one folder. A database that is a link counts as
- * what the link leads to.
+ * The name is made from the folder that holds the database (its device and inode) and the name of the database. So a
+ * daemon and a command find the same name by any path, also by different mounts of one folder. A database that is a link
+ * counts as what the link leads to.
  *
  * The folder is the one that a person chose, or the first of these that a daemon can use:
  *   /run/seawall              as root, or as the user to whom the folder was given
@@ -16,8 +16,8 @@
 #include "base/socket.h"
 
 /* Listens for the database `db`. `folder`: NULL, or the folder that was chosen; it is made if it is missing.
- * ERR_EXISTS: another process listens there, or another file has the name of the socket. ERR_CONFIG: there is no folder that can be trusted.
- * ERR_IO. */
+ * ERR_EXISTS: another process listens there, or another file has the name of the socket. ERR_CONFIG: there is no folder
+ * that can be trusted. ERR_IO. */
 int control_place_listen(const char *db, const char *folder, struct socket_listener *ret_listener,
                          struct err *e) MUST_CHECK;
 

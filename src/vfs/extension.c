@@ -1,8 +1,8 @@
 /* vfs/extension.c - the shim as a loadable extension. `.load build/seawall` registers the VFS "seawall", and makes it
  * the default for connections that are opened afterwards. It forwards every call.
  *
- * It stays in memory to the end of the process, even if another part of the process unloads it: SQLite's list of VFS points into it. SQLite knows that
- * from SQLITE_OK_LOAD_PERMANENTLY, and the linker from -z nodelete. */
+ * It stays in memory to the end of the process, even if another part of the process unloads it: SQLite's list of VFS
+ * points into it. SQLite knows that from SQLITE_OK_LOAD_PERMANENTLY, and the linker from -z nodelete. */
 #include <sqlite3ext.h> /* before the header of the room, which must not call SQLite by name */
 
 #include "vfs/shim.h"
