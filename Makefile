@@ -136,7 +136,11 @@ FUZZ_DRIVER := tests/fuzz/driver.c
 FUZZ_OBJECTS := $(LIBRARY:$(B)/obj/%=$(B)/fuzzed/%)
 endif
 
-FUZZ_WRAPPED := clock_sleep_us
+# What a fuzzer answers itself: pauses and the log always; the network, helper programs and the daemon where they are in the way.
+FUZZ_WRAPPED := clock_sleep_us log_warn log_info
+$(B)/tests/fuzz_server $(B)/tests/fuzz_credentials: FUZZ_WRAPPED += http_acquire http_release http_request clock_mono_ns random_bytes
+$(B)/tests/fuzz_credentials: FUZZ_WRAPPED += credential_process_run token_file_read
+$(B)/tests/fuzz_status: FUZZ_WRAPPED += control_place_connect
 
 .SECONDARY: $(FUZZ_OBJECTS)
 $(B)/fuzzed/%.o: src/%.c $(STAMP)

@@ -144,7 +144,7 @@ static bool read_head(const uint8_t *b, const struct identity_replica *replica, 
     if (memcmp(b, MAGIC, HEAD_PLACE) != 0 || get_be64(b + HEAD_SUM) != hash64(b, HEAD_SUM) ||
         memcmp(b + HEAD_PLACE, replica->place.bytes, DIGEST_BYTES) != 0 ||
         memcmp(b + HEAD_DATABASE, replica->database.bytes, UID_BYTES) != 0 || !page_size_valid(page_size) ||
-        get_be32(b + HEAD_END_PAGE) == 0)
+        get_be32(b + HEAD_END_PAGE) == 0 || get_be32(b + HEAD_END_PAGE) > SEGMENT_PAGE_MAX)
         return false;
     struct copy_terms terms = {.kind = COPY_BASE,
                                .page_size = page_size,
@@ -181,7 +181,8 @@ static void keep_what_continues(struct copy *c)
     const struct listed *list = c->objects.list;
     uint32_t next = 1;
     size_t n = 0;
-    while (n < c->objects.count && list[n].first_page == next && list[n].last_page >= next) {
+    while (n < c->objects.count && list[n].first_page == next && list[n].last_page >= next &&
+           list[n].last_page <= c->terms.end_page) {
         next = list[n].last_page + 1;
         n++;
     }

@@ -1,6 +1,6 @@
 /* What an S3 server answers, and what a URL says: any bytes are a page of a listing or an error; any text is a place or an error.
  */
-#include "fuzz.h"
+#include "fuzz_listing.h"
 
 #include "aws/xml.h"
 #include "s3/config.h"
@@ -33,26 +33,12 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     return strlen(texts[index]);
 }
 
-struct seen {
-    char last[STORE_KEY_MAX];
-    size_t count;
-};
-
-static int check_entry(void *context, const struct store_entry *entry)
-{
-    struct seen *s = context;
-    FUZZ_CHECK(strlen(entry->key) < STORE_KEY_MAX && strcmp(entry->key, s->last) > 0);
-    memcpy(s->last, entry->key, strlen(entry->key) + 1);
-    s->count++;
-    return 0;
-}
-
 static void as_page(const uint8_t *data, size_t size)
 {
     struct s3_listing l;
     struct err e = {.code = ERR_NONE};
     struct http_response r = {.status = 200, .body = BUF_INIT(FUZZ_INPUT_MAX)};
-    struct seen seen = {.last = ""};
+    struct seen_keys seen = {.count = 0};
     const char *query = NULL;
     bool more = false;
     FUZZ_CHECK(buf_append(&r.body, data, size, &e) == 0 && s3_listing_init(&l, "p/", "", "", &e) == 0);
@@ -61,7 +47,7 @@ static void as_page(const uint8_t *data, size_t size)
             FUZZ_CHECK(e.code == ERR_REMOTE);
             break;
         }
-        if (s3_listing_deliver(&l, check_entry, &seen, &more, &e)) {
+        if (s3_listing_deliver(&l, check_listed, &seen, &more, &e)) {
             FUZZ_CHECK(e.code == ERR_REMOTE);
             break;
         }

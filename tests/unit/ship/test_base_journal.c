@@ -85,6 +85,34 @@ static void a_chunk_behind_a_gap_does_not_count(void **state)
     check(1, false);
 }
 
+/* The page after the last one that there can be is page 0: the base would go on there. */
+static void a_chunk_that_ends_beyond_the_base_does_not_count(void **state)
+{
+    static const uint32_t ends[] = {PAGES + 1, UINT32_MAX - 1, UINT32_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct listed chunk = chunk_of(1);
+        begin(temp_path("state"));
+        note(0);
+        chunk.last_page = ends[i];
+        base_journal_note(path, 1, &chunk);
+        check(1, false);
+    }
+}
+
+static void no_base_has_more_pages_than_a_database_can_have(void **state)
+{
+    (void)state;
+    struct copy_terms large = terms;
+    base_journal_path(temp_path("state"), 3, path);
+    large.end_page = UINT32_MAX;
+    base_journal_begin(path, &replica, &large);
+    assert_int_equal(base_journal_load(path, &replica).terms.kind, COPY_NONE);
+    large.end_page = SEGMENT_PAGE_MAX;
+    base_journal_begin(path, &replica, &large);
+    assert_int_equal(base_journal_load(path, &replica).terms.kind, COPY_BASE);
+}
+
 static void a_journal_that_was_cut_or_damaged_anywhere_counts_up_to_there(void **state)
 {
     (void)state;
@@ -146,6 +174,8 @@ int main(void)
         TEST(a_base_goes_on_behind_the_last_chunk_that_was_noted),
         TEST(chunks_that_were_noted_in_another_order_count),
         TEST(a_chunk_behind_a_gap_does_not_count),
+        TEST(a_chunk_that_ends_beyond_the_base_does_not_count),
+        TEST(no_base_has_more_pages_than_a_database_can_have),
         TEST(a_journal_that_was_cut_or_damaged_anywhere_counts_up_to_there),
         TEST(a_journal_of_another_replica_or_none_is_no_base),
         TEST(a_base_that_begins_forgets_the_one_before),
