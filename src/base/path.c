@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -34,6 +35,17 @@ const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+bool path_resolve(const char *path, char out[PATH_TEXT_MAX])
+{
+    char dir[PATH_TEXT_MAX], real[PATH_TEXT_MAX];
+    struct err e;
+    if (realpath(path, real))
+        return path_format(out, &e, "%s", real) == 0;
+    if (path_parent(path, dir, &e) || !realpath(dir, real))
+        return false;
+    return path_format(out, &e, "%s/%s", strcmp(real, "/") == 0 ? "" : real, path_name(path)) == 0;
 }
 
 int path_fsync_parent(const char *path, struct err *e)

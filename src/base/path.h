@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 #define PATH_TEXT_MAX 4096 /* with NUL */
 
 int path_format(char out[PATH_TEXT_MAX], struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
@@ -14,6 +16,10 @@ int path_parent(const char *path, char out[PATH_TEXT_MAX], struct err *e) MUST_C
 
 /* The last part of a path. Points into `path`. */
 const char *path_name(const char *path);
+
+/* What a path leads to now: without links, and absolute. The last part may be missing. False: the path leads nowhere, or is
+ * too long. */
+bool path_resolve(const char *path, char out[PATH_TEXT_MAX]);
 
 /* Syncs the folder of `path`. ERR_IO. */
 int path_fsync_parent(const char *path, struct err *e) MUST_CHECK;

@@ -26,6 +26,16 @@
 /* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then versions are given up. */
 #define ROOM_SHARE 2
 
+/* The state file of another place may be an older one of this writer: the path led there before. A file of another writer
+ * keeps its identity, and its replicas. */
+static bool may_adopt(const struct local *l, const struct identity *removed)
+{
+    const struct identity found = state_identity(&l->state);
+    if (l->found == STATE_NEW)
+        return true;
+    return uid_equal(&found.writer, &removed->writer) && found.map_seal != removed->map_seal;
+}
+
 int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
                struct err *e)
 {
@@ -35,7 +45,7 @@ int local_init(struct local *l, const char *path, const struct options *options,
     if (state_open(&l->state, path, &l->found, e))
         return -1;
     l->state_open = true;
-    if (removed && l->found == STATE_NEW) {
+    if (removed && may_adopt(l, removed)) {
         state_adopt(&l->state, removed);
         l->found = STATE_MAP_LOST;
         if (state_sync(&l->state, e)) { /* a power cut must not make another writer of this one */

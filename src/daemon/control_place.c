@@ -21,10 +21,11 @@
 
 static int name_of(const char *db, char out[2 * NAME_BYTES + sizeof ".sock"], struct err *e)
 {
-    char real[PATH_TEXT_MAX], dir[PATH_TEXT_MAX], text[PATH_TEXT_MAX], hex[2 * NAME_BYTES + 1];
+    char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX], text[PATH_TEXT_MAX], hex[2 * NAME_BYTES + 1];
     struct digest digest;
     struct stat st;
-    const char *path = realpath(db, real) ? real : db; /* the database may not be there yet */
+    if (!path_resolve(db, path)) /* the database may not be there yet, but its folder must be */
+        return err_set(e, ERR_NOTFOUND, ENOENT, "'%s' leads nowhere", db);
     if (path_parent(path, dir, e))
         return -1;
     if (stat(dir, &st) != 0)

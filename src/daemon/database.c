@@ -21,8 +21,10 @@
 #define HOLD_MS 50       /* a catch-up lets commits wait so long */
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
-#define REOPEN_MS 1000      /* after an error of the local job */
-#define BUSY_MS 50          /* when a process only held a lock: meanwhile nothing protects the WAL */
+#define REOPEN_MS 1000 /* after an error of the local job */
+#define BUSY_MS 50     /* when a process only held a lock: meanwhile nothing protects the WAL */
+#define TAKEN_MS 5000  /* so long the state file may be locked when the database appears again */
+#define TAKEN_RETRY_MS 50
 #define LOOK_MS_MAX 8       /* after an event without news: look again after 1, 2, 4, 8, 8, ... ms */
 #define LOOK_FOR_MS 2000    /* for so long: a disk may take its time to sync */
 #define LOOK_SLOW_MS 50     /* after that, while a checkpoint of the application may wait for us */
@@ -547,6 +549,14 @@ static int look_up_lanes(struct database *db, struct err *e)
 
 static void wait_for_database(struct database *db, const struct err *e)
 {
+    /* a restore may have just put a database where this daemon missed it; a daemon that had it does not let go of it */
+    bool patient = e->code == ERR_BUSY && (db->starts > 0 || db->waited) && !db->config->once && !db->stopping;
+    if (patient && db->pace.taken_until_ms == 0)
+        db->pace.taken_until_ms = clock_mono_ms() + TAKEN_MS;
+    if (patient && clock_mono_ms() < db->pace.taken_until_ms) {
+        db->pace.open_at_ms = clock_mono_ms() + TAKEN_RETRY_MS;
+        return;
+    }
     db->taken = e->code == ERR_BUSY;
     if (e->code != ERR_NOTFOUND || db->config->once || db->stopping) {
         database_fail(db, e);
@@ -554,6 +564,7 @@ static void wait_for_database(struct database *db, const struct err *e)
     }
     if (complaint_text_is_news(&db->complaint, e))
         log_warn("waiting for the database to appear: %s", e->msg);
+    db->waited = true;
     db->pace.open_at_ms = clock_mono_ms() + REOPEN_MS;
 }
 
@@ -561,7 +572,8 @@ static int open_local(struct database *db)
 {
     struct err e;
     struct local *local = &db->home->local;
-    if (!realpath(db->config->db_path, db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
+    if (!path_resolve(db->config->db_path,
+                      db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
     struct stat st;
@@ -591,13 +603,45 @@ static int open_local(struct database *db)
     return 0;
 }
 
+/* What is replicated is what the given path leads to now. The state file there must be the one that is locked: otherwise
+ * another process may work on that database. A link that was switched, a folder that was renamed and a mount over a folder
+ * are seen at the next look; a state file that was removed, at once. */
+static bool leads_to_ours(struct database *db, int64_t now)
+{
+    char path[PATH_TEXT_MAX];
+    const char *given = db->config->db_path;
+    bool sweep = now >= db->pace.path_at_ms;
+    if (!sweep && !db->signs.path)
+        return state_is_at_its_path(db->state);
+    db->signs.path = false;
+    if (sweep) { /* not after each event: in a busy folder they would never end */
+        db->pace.path_at_ms = now + SWEEP_MS;
+        db->alarm.path(db->alarm.context, given, db->path);
+    }
+    return path_resolve(given, path) && strcmp(path, db->path) == 0 && state_is_at_its_path(db->state);
+}
+
+static void log_lost(const struct database *db)
+{
+    char path[PATH_TEXT_MAX];
+    const char *given = db->config->db_path;
+    if (!path_resolve(given, path))
+        log_warn("database '%s': its folder is not there any more: letting go of '%s' and starting over", given,
+                 db->path);
+    else if (strcmp(path, db->path) != 0)
+        log_warn("database '%s': its path leads to '%s' now: letting go of '%s' and starting over", given, path,
+                 db->path);
+    else
+        log_warn("database '%s': its state file was removed or replaced while it was in use: letting go of the "
+                 "database and starting over",
+                 given);
+}
+
 /* The lock went with the state file, so another process may work on the database: nothing of it may be held any more. */
 static void let_go_of_lost(struct database *db)
 {
     if (!db->lost)
-        log_warn("database '%s': its state file was removed or replaced while it was in use: letting go of the "
-                 "database and starting over",
-                 db->config->db_path);
+        log_lost(db);
     db->lost = true;
     for (size_t i = 0; i < db->lanes.count; i++)
         atomic_store(&db->lanes.list[i].prune.cancel, true);
@@ -628,9 +672,9 @@ static void start_over(struct database *db)
 }
 
 /* Returns true while the database is lost and a job still runs. */
-static bool wait_while_lost(struct database *db)
+static bool wait_while_lost(struct database *db, int64_t now)
 {
-    if (db->lost || !state_is_at_its_path(db->state))
+    if (db->lost || !leads_to_ours(db, now))
         let_go_of_lost(db);
     if (db->lost && !anything_running(db))
         start_over(db);
@@ -641,7 +685,7 @@ void database_schedule(struct database *db)
 {
     int64_t now = clock_mono_ms();
     fail_with_lanes(db);
-    if (db->failed || (db->state && wait_while_lost(db)))
+    if (db->failed || (db->state && wait_while_lost(db, now)))
         return;
     if (!db->state && (now < db->pace.open_at_ms || open_local(db)))
         return;
@@ -675,6 +719,11 @@ void database_touched(struct database *db)
     db->signs.touched = db->signs.any = true;
     if (db->state && !db->failed && folder_check_one_name(db->path, &e))
         database_fail(db, &e);
+}
+
+void database_path_changed(struct database *db)
+{
+    db->signs.path = true;
 }
 
 void database_closed(struct database *db)

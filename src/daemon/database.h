@@ -27,16 +27,20 @@ struct alarm {
     /* Files were opened: database_closed whenever a process that wrote the -wal closes it, database_touched whenever
      * something happens to the database file. */
     void (*opened)(void *context, const char *path, const char *wal_path);
+    /* database_path_changed at the next change in a folder on the way to `given`, or to what it leads to, once. */
+    void (*path)(void *context, const char *given, const char *path);
     void *context;
 };
 
 /* When the local job may run, and when to look at the wal-index again. Monotonic. */
 struct local_pace {
     int64_t open_at_ms;        /* after an error: not before */
+    int64_t taken_until_ms;    /* another process has the state file: then this one ends; 0: none has */
     int64_t pass_at_ms;        /* after a pass: not before */
     int64_t rest_at_ms;        /* to complete the database file */
     int64_t closed_rest_at_ms; /* the same, after an application closed it */
     int64_t sweep_at_ms;
+    int64_t path_at_ms;                /* to see what the given path leads to */
     int64_t look_at_ms, look_until_ms; /* after an alarm without news */
     int64_t look_ms;                   /* until the look after that; 0: the sweep is enough */
     int64_t again_at_ms;               /* after a job that changed nothing: not before, unless something happens */
@@ -49,6 +53,7 @@ struct signs {
     bool news;    /* something may have been committed */
     bool touched; /* something happened to the database file: it may be another one now */
     bool closed;  /* an application closed the -wal: complete the database file */
+    bool path;    /* the given path may lead to another place */
     bool any;     /* any event came, or a job of a replica ended */
 };
 
@@ -57,7 +62,7 @@ struct database {
     struct workers *workers;               /* borrowed */
     struct alarm alarm;
     struct uid run;
-    char path[PATH_TEXT_MAX]; /* without links */
+    char path[PATH_TEXT_MAX]; /* what the given path led to when the database was opened; without links */
     char wal_path[PATH_TEXT_MAX + 8];
     int64_t started_ms; /* wall clock */
 
@@ -76,12 +81,13 @@ struct database {
     uint64_t runs;        /* local jobs that were started */
     uint64_t through_run; /* the latest of them whose starting point is fully captured */
 
-    bool lost;               /* the state file is not at its path any more: start over when no job runs */
+    bool lost;               /* the given path does not lead to our state file any more: start over when no job runs */
     struct identity removed; /* of the last state file that was lost; if `starts` is not 0 */
     unsigned starts;         /* how often the database started over */
 
     uint64_t jobs_seen; /* value of lanes.jobs_ended when signs.any was last updated from it */
 
+    bool waited; /* the database was missing when it should have been opened */
     bool stopping;
     bool final_done; /* stopping: the last capture is done */
     bool taken;      /* another process has the state file */
@@ -106,9 +112,10 @@ void database_note_change(struct database *db, const struct local_report *r, int
 /* In how many ms something may have to be started without an event; 1..60000. */
 int database_timeout_ms(const struct database *db);
 
-void database_woken(struct database *db);   /* the -wal was changed */
-void database_touched(struct database *db); /* the database file was closed by a writer, moved or removed */
-void database_closed(struct database *db);  /* a process that wrote the -wal closed it */
+void database_woken(struct database *db);        /* the -wal was changed */
+void database_touched(struct database *db);      /* the database file was closed by a writer, moved or removed */
+void database_path_changed(struct database *db); /* the given path may lead to another place */
+void database_closed(struct database *db);       /* a process that wrote the -wal closed it */
 
 void database_stop(struct database *db); /* ship what is captured, then end */
 /* Ends the daemon because of this error, unless an earlier one did. */

@@ -30,6 +30,8 @@ struct scheduler {
     int close_fd;   /* tells each time that an application closes the -wal, or something happens to the database file */
     int wd;         /* watch of inotify_fd on the -wal; -1: not armed */
     int file_wd;    /* watch of close_fd on the database file */
+    int path_fd;    /* tells of the next change in each folder on the way to the database, once */
+    bool path_armed;
     bool interrupted;
     struct database db;
     struct control control;
@@ -58,6 +60,36 @@ static void alarm_opened(void *context, const char *path, const char *wal_path)
         return;
     inotify_add_watch(s->close_fd, wal_path, IN_CLOSE_WRITE);
     s->file_wd = inotify_add_watch(s->close_fd, path, IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF);
+}
+
+/* Watches each folder of the path, links followed. */
+static void watch_folders(struct scheduler *s, const char *path)
+{
+    const uint32_t changes = IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_MOVE_SELF;
+    char folder[PATH_TEXT_MAX];
+    struct err e;
+    int rc = path_parent(path, folder, &e);
+    for (size_t n = rc == 0 ? strlen(folder) : 0; n > 0;) {
+        inotify_add_watch(s->path_fd, folder, changes | IN_ONLYDIR | IN_ONESHOT);
+        while (n > 0 && folder[n - 1] != '/')
+            n--;
+        while (n > 1 && folder[n - 1] == '/')
+            n--;
+        if (n == 1 && folder[0] == '/' && folder[1] == 0)
+            break;
+        folder[n] = 0;
+    }
+}
+
+/* A folder in which much happens wakes the daemon once between two looks. What is missed, the next look finds. */
+static void alarm_path(void *context, const char *given, const char *path)
+{
+    struct scheduler *s = context;
+    if (s->path_armed || s->path_fd < 0)
+        return;
+    s->path_armed = true;
+    watch_folders(s, given);
+    watch_folders(s, path);
 }
 
 static void handle_signals(struct scheduler *s)
@@ -92,6 +124,12 @@ static void handle_inotify(struct scheduler *s, int fd)
         for (char *p = buffer; p < buffer + n;) {
             const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
             p += sizeof *event + event->len;
+            if (fd == s->path_fd) {
+                s->path_armed = false;
+                if (!(event->mask & IN_IGNORED))
+                    database_path_changed(&s->db);
+                continue;
+            }
             if (fd == s->close_fd && event->wd == s->file_wd)
                 database_touched(&s->db);
             else if (event->mask & IN_CLOSE_WRITE)
@@ -181,7 +219,7 @@ static int loop(struct scheduler *s, struct err *e)
             int fd = events[i].data.fd;
             if (fd == s->signal_fd)
                 handle_signals(s);
-            else if (fd == s->inotify_fd || fd == s->close_fd)
+            else if (fd == s->inotify_fd || fd == s->close_fd || fd == s->path_fd)
                 handle_inotify(s, fd);
             else if (fd == workers_fd(s->workers)) /* control and verification take their events at each turn */
                 workers_reap(s->workers);
@@ -212,10 +250,11 @@ static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
     if (s->epoll_fd < 0 || s->signal_fd < 0)
         return err_sys(e, errno, "start the event loop");
     s->close_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    s->path_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (s->inotify_fd < 0 || s->close_fd < 0)
         log_warn("no inotify (%s): commits are seen once a second", strerror(errno));
     if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) ||
-        (s->close_fd >= 0 && add_fd(s, s->close_fd, e)))
+        (s->close_fd >= 0 && add_fd(s, s->close_fd, e)) || (s->path_fd >= 0 && add_fd(s, s->path_fd, e)))
         return -1;
     if (workers_start(workers_wanted(replicas), &s->workers, e))
         return -1;
@@ -267,6 +306,8 @@ static void close_all(struct scheduler *s)
         close(s->inotify_fd);
     if (s->close_fd >= 0)
         close(s->close_fd);
+    if (s->path_fd >= 0)
+        close(s->path_fd);
     if (s->signal_fd >= 0)
         close(s->signal_fd);
     if (s->epoll_fd >= 0)
@@ -278,7 +319,7 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
 {
     if (database_init(&s->db, config, s->workers, e))
         return -1;
-    s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .context = s};
+    s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .path = alarm_path, .context = s};
     int rc = verification_start(&s->verification, &s->db, e) || add_fd(s, s->verification.verifier.epoll_fd, e)
                  ? -1
                  : loop(s, e);
@@ -311,7 +352,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
         return err_nomem(e, sizeof *s);
     s->control = CONTROL_NONE;
     s->verification = VERIFICATION_NONE;
-    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->wd = s->file_wd = -1;
+    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->path_fd = s->wd = s->file_wd = -1;
     save_memory();
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)

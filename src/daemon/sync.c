@@ -23,6 +23,7 @@ static void ask_for_run(struct database *db, struct sync_wait *w, int64_t now)
 void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms)
 {
     *ret_wait = (struct sync_wait){.after_run = db->runs, .base = what == SYNC_BASE};
+    database_path_changed(db); /* the commits may be those of another file, where the path leads to now */
     for (size_t i = 0; i < db->lanes.count; i++) {
         struct lane *l = &db->lanes.list[i];
         int64_t soon = l->pace.started_at_ms + RETRY_MS;

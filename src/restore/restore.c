@@ -80,13 +80,15 @@ static int write_state(const struct attempt *a, struct state *s, const struct ma
     return head_digest(a, &restart.head, e) || state_restart(s, &restart, e) ? -1 : 0;
 }
 
-/* Writes the state file. `held`: it is open already; NULL: it is opened and closed here. */
-static int note_state(const struct attempt *a, struct state *held, const struct map *map, struct err *e)
+/* Writes the state file. `held`: it is open already; NULL: it is opened and closed here. `reserved`: NULL, or its lock. */
+static int note_state(const struct attempt *a, struct state *held, struct state_reservation *reserved,
+                      const struct map *map, struct err *e)
 {
+    struct state_reservation none = STATE_RESERVATION_NONE;
     const char *path = a->options->path;
     struct state own;
     enum state_found found;
-    int rc = held ? 0 : state_open(&own, path, &found, e);
+    int rc = held ? 0 : state_open_reserved(&own, reserved ? reserved : &none, path, &found, e);
     if (rc == 0) {
         rc = write_state(a, held ? held : &own, map, e);
         if (!held)
@@ -132,7 +134,7 @@ static int finish(struct attempt *a, struct target *t, const struct map *map, st
         return -1;
     if (is_canceled(o))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
-    return target_commit(t, &a->result->undo, e) || note_state(a, NULL, map, e) ? -1 : 0;
+    return target_commit(t, &a->result->undo, e) || note_state(a, NULL, &t->state, map, e) ? -1 : 0;
 }
 
 static int restore_to_target(struct attempt *a, enum target_overwrite overwrite, struct err *e)
@@ -187,7 +189,7 @@ static int change_in_place(struct attempt *a, struct delta *d, struct err *e)
     /* An intact state file of a database that did not change stays: it knows more than a new one would. */
     bool noted = !changed && d->state_open && d->found == STATE_INTACT;
     if (rc == 0 && !noted && !(a->options->flags & RESTORE_DRY_RUN))
-        rc = note_state(a, d->state_open ? &d->state : NULL, &map, e);
+        rc = note_state(a, d->state_open ? &d->state : NULL, NULL, &map, e);
     map_release(&map);
     return rc;
 }

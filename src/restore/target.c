@@ -63,7 +63,11 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
 {
     struct stat st;
     bool there = false;
-    *t = (struct target){.folder = FOLDER_NONE, .overwrite = overwrite, .mode = mode, .stage = STAGE_NONE};
+    *t = (struct target){.folder = FOLDER_NONE,
+                         .overwrite = overwrite,
+                         .mode = mode,
+                         .stage = STAGE_NONE,
+                         .state = STATE_RESERVATION_NONE};
     if (path_format(t->path, e, "%s", path))
         return -1;
     if (folder_open_parent(&t->folder, path, e)) {
@@ -86,6 +90,8 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
         if (lock_check(&t->folder, path_name(path), e))
             return -1;
     }
+    if (state_reserve(&t->state, path, e)) /* a daemon may wait for a database to appear here */
+        return -1;
     return stage_begin_in(&t->stage, &t->folder, e);
 }
 
@@ -265,5 +271,6 @@ int target_commit(struct target *t, bool *ret_undo, struct err *e)
 void target_abort(struct target *t)
 {
     stage_end(&t->stage);
+    state_unreserve(&t->state, t->path);
     folder_close(&t->folder);
 }

@@ -13,6 +13,7 @@
 #define SEAWALL_RESTORE_TARGET_H
 
 #include "base/stage.h"
+#include "state/state.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -33,6 +34,7 @@ struct target {
     enum target_overwrite overwrite;
     mode_t mode; /* permissions of the new database, if it replaces none */
     struct stage stage;
+    struct state_reservation state;
 };
 
 /* For --if-db-not-exists: checks whether there is a database. A regular file that is not empty counts as a database. A
@@ -43,9 +45,9 @@ enum target_found { TARGET_FREE, TARGET_DATABASE };
 int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
 
 /* Checks that the path is free, or may be replaced and is not in use. Makes the hidden file t->stage, which only its
- * owner can read. `mode`: permissions of the new database, if it replaces none. The caller calls target_abort in any
+ * owner can read. Locks the state file. `mode`: permissions of the new database, if it replaces none. The caller calls target_abort in any
  * case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not exist. ERR_BUSY: a
- * process has it open. ERR_IO. */
+ * process has it open, or a daemon or restore has locked its state file. ERR_IO. */
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode,
                  struct err *e) MUST_CHECK;
 
@@ -54,7 +56,7 @@ int target_begin(struct target *t, const char *path, enum target_overwrite overw
  * checked. *ret_undo: the old database is kept as the undo. ERR_EXISTS: a file appeared there meanwhile. ERR_BUSY, ERR_IO. */
 int target_commit(struct target *t, bool *ret_undo, struct err *e) MUST_CHECK;
 
-/* Removes the hidden file. After target_commit it does nothing. */
+/* Removes the hidden file, and a state file that was made for the lock alone. After target_commit it only unlocks. */
 void target_abort(struct target *t);
 
 /* Exchanges the database at `path` with its undo, or moves the undo there if `path` is free. Preconditions: the undo is

@@ -274,7 +274,8 @@ bool state_is_at_its_path(const struct state *s)
 void state_adopt(struct state *s, const struct identity *removed)
 {
     struct state_record *r = lock(s);
-    INVARIANT(r->identity.txid == 0 && r->identity.run_count == 0, "an identity is given to a state file that has one");
+    INVARIANT((r->identity.txid == 0 && r->identity.run_count == 0) || uid_equal(&r->identity.writer, &removed->writer),
+              "an identity is given to the state file of another writer");
     const struct binding here = r->identity.binding;
     r->identity = *removed;
     r->identity.binding = here;
@@ -282,6 +283,8 @@ void state_adopt(struct state *s, const struct identity *removed)
     r->identity.map_seal = ++r->seal; /* the map has another: it does not count */
     write_slot(r);
     unlock(r);
+    map_clear(&s->map);
+    s->map.page_size = 0;
 }
 
 struct uid state_writer(const struct state *s)
@@ -389,14 +392,19 @@ static int open_file(struct state *s, const char *db_path, struct err *e)
     return folder_open_path(s->path, &file, &s->fd, e) ? err_wrap(e, "state file") : 0;
 }
 
-static int lock_and_map(struct state *s, struct err *e)
+static int lock_file(const struct state *s, struct err *e)
 {
-    if (flock(s->fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK)
-            return err_sys(e, errno, "lock '%s'", s->path);
-        err_set(e, ERR_BUSY, 0, "another process has locked '%s'", s->path);
-        return err_hint(e, "a seawall daemon or restore is at work on this database; stop it first");
-    }
+    if (flock(s->fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return err_sys(e, errno, "lock '%s'", s->path);
+    err_set(e, ERR_BUSY, 0, "another process has locked '%s'", s->path);
+    return err_hint(e, "a seawall daemon or restore is at work on this database; stop it first");
+}
+
+/* Maps the fixed part of the file. */
+static int map_fixed(struct state *s, struct err *e)
+{
     int rc = posix_fallocate(s->fd, 0, MAP_ENTRIES_OFFSET);
     if (rc != 0)
         return err_sys(e, rc, "reserve room for '%s'", s->path);
@@ -483,7 +491,8 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
         return -1;
     if (stat(db_path, &st) != 0)
         return err_sys(e, errno, "database '%s'", db_path);
-    if (open_file(s, db_path, e) || lock_and_map(s, e))
+    bool reserved = s->fd >= 0; /* and locked */
+    if ((!reserved && (open_file(s, db_path, e) || lock_file(s, e))) || map_fixed(s, e))
         return -1;
     if (fstat(s->fd, &st) != 0)
         return err_sys(e, errno, "stat '%s'", s->path);
@@ -492,13 +501,59 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
     return load(s, db_path, &binding, ret_found, e);
 }
 
-int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)
+int state_reserve(struct state_reservation *r, const char *db_path, struct err *e)
 {
-    *s = (struct state){.fd = -1, .map = {.fd = -1}};
+    struct state s = {.fd = -1, .map = {.fd = -1}};
+    struct err ignored;
+    struct stat st;
+    *r = STATE_RESERVATION_NONE;
+    if (path_format(s.path, e, "%s" STATE_SUFFIX, db_path))
+        return -1;
+    if (open_file(&s, db_path, &ignored)) /* what is wrong with it, state_open says */
+        return 0;
+    if (lock_file(&s, e)) {
+        io_close(&s.fd);
+        return -1;
+    }
+    r->fd = s.fd;
+    r->made = fstat(s.fd, &st) == 0 && st.st_size == 0;
+    return 0;
+}
+
+void state_unreserve(struct state_reservation *r, const char *db_path)
+{
+    struct state s = {.fd = r->fd};
+    struct folder f = FOLDER_NONE;
+    struct err ignored;
+    if (r->fd >= 0 && r->made && path_format(s.path, &ignored, "%s" STATE_SUFFIX, db_path) == 0 &&
+        state_is_at_its_path(&s) && folder_open_parent(&f, s.path, &ignored) == 0) {
+        int rc = folder_remove(&f, path_name(s.path), &ignored);
+        (void)rc; /* an empty file is like none */
+        folder_close(&f);
+    }
+    io_close(&r->fd);
+}
+
+static int open_state(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)
+{
     if (open_and_load(s, db_path, ret_found, e) == 0)
         return 0;
     state_close(s);
     return -1;
+}
+
+int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e)
+{
+    *s = (struct state){.fd = -1, .map = {.fd = -1}};
+    return open_state(s, db_path, ret_found, e);
+}
+
+int state_open_reserved(struct state *s, struct state_reservation *taken, const char *db_path,
+                        enum state_found *ret_found, struct err *e)
+{
+    *s = (struct state){.fd = taken->fd, .map = {.fd = -1}};
+    *taken = STATE_RESERVATION_NONE;
+    return open_state(s, db_path, ret_found, e);
 }
 
 void state_close(struct state *s)

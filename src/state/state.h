@@ -66,6 +66,24 @@ struct state {
  * of another program (base/folder.h). ERR_IO. ERR_NOMEM. */
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
 
+/* A state file that is locked before there is a database: nobody else takes up the database that is put in its place. */
+struct state_reservation {
+    int fd;    /* -1: none */
+    bool made; /* the file is empty: it goes again if it is not used */
+};
+#define STATE_RESERVATION_NONE ((struct state_reservation){.fd = -1})
+
+/* Locks the state file, and makes it if there is none. The caller ends that with state_open_reserved or state_unreserve.
+ * A file that can't be opened is not reserved, and is no error here. ERR_BUSY: another process has locked it. ERR_CONFIG:
+ * the path is too long. */
+int state_reserve(struct state_reservation *r, const char *db_path, struct err *e) MUST_CHECK;
+void state_unreserve(struct state_reservation *r, const char *db_path); /* STATE_RESERVATION_NONE is fine */
+
+/* As state_open, with the reserved file; without a reservation it is state_open. Takes the reservation, also after an
+ * error. */
+int state_open_reserved(struct state *s, struct state_reservation *taken, const char *db_path,
+                        enum state_found *ret_found, struct err *e) MUST_CHECK;
+
 /* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */
 void state_close(struct state *s);
 
@@ -99,7 +117,9 @@ void state_commit(struct state *s, const struct state_position *position);
 void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms);
 
 /* Gives a new state file the identity of one that was removed while it was in use: the same writer, the same runs and
- * replicas. Precondition: state_open found STATE_NEW. From now on it counts as STATE_MAP_LOST. */
+ * replicas. Or gives it to an older state file of the same writer, in a place to which the path of the database leads
+ * again. Precondition: state_open found STATE_NEW, or an identity of the same writer. From now on it counts as
+ * STATE_MAP_LOST. */
 void state_adopt(struct state *s, const struct identity *removed);
 
 /* Copies the entry of the replica at `url`, and its index. Makes the entry if there is none. ERR_LIMIT: too many

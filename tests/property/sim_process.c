@@ -457,7 +457,7 @@ static bool start(struct sim_process *p)
     if (database_init(p->db, &p->config, w, &e))
         broken("a daemon does not start: %s", e.msg);
     p->local = &p->db->home->local;
-    p->db->alarm = (struct alarm){.commit = no_alarm, .opened = no_news_of_files};
+    p->db->alarm = (struct alarm){.commit = no_alarm, .opened = no_news_of_files, .path = no_news_of_files};
     return true;
 }
 

@@ -20,7 +20,12 @@ static inline int path_order(const char *a, const char *b)
     size_t n = 0;
     while (a[n] && a[n] == b[n])
         n++;
-    int x = a[n] == '/' ? 1 : a[n] ? (unsigned char)a[n] + 1 : 0, y = b[n] == '/' ? 1 : b[n] ? (unsigned char)b[n] + 1 : 0;
+    int x = a[n] == '/' ? 1
+            : a[n]      ? (unsigned char)a[n] + 1
+                        : 0,
+        y = b[n] == '/' ? 1
+            : b[n]      ? (unsigned char)b[n] + 1
+                        : 0;
     return x - y;
 }
 

@@ -853,6 +853,54 @@ static void a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_on
     state_close(&new);
 }
 
+/* The path of the database led to another place, and leads here again. */
+static void an_older_file_of_the_same_writer_gets_the_newer_identity(void **state)
+{
+    struct state s;
+    struct err e;
+    (void)state;
+    make_state();
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    struct identity newer = state_identity(&s);
+    newer.txid += 5;
+    state_adopt(&s, &newer);
+    assert_int_equal(state_txid(&s), newer.txid);
+    assert_int_equal(s.map.pages, 0);
+    assert_ok(state_sync(&s, &e), &e);
+    state_close(&s);
+    open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
+    assert_int_equal(state_txid(&s), newer.txid);
+    state_close(&s);
+}
+
+static void a_reserved_file_is_locked_and_leaves_nothing_behind(void **state)
+{
+    struct state_reservation mine, other;
+    struct state s;
+    enum state_found found;
+    struct err e;
+    (void)state;
+    assert_ok(state_reserve(&mine, temp_path("n.db"), &e), &e); /* the database is missing */
+    assert_error(state_reserve(&other, temp_path("n.db"), &e), &e, ERR_BUSY);
+    state_unreserve(&mine, temp_path("n.db"));
+    assert_int_not_equal(access(temp_path("n.db-seawall"), F_OK), 0);
+    make_state();
+    assert_ok(state_reserve(&mine, temp_path("a.db"), &e), &e);
+    assert_error(state_open(&s, temp_path("a.db"), &found, &e), &e, ERR_BUSY);
+    assert_ok(state_open_reserved(&s, &mine, temp_path("a.db"), &found, &e), &e);
+    assert_int_equal(found, STATE_INTACT);
+    assert_int_equal(mine.fd, -1);
+    assert_error(state_reserve(&other, temp_path("a.db"), &e), &e, ERR_BUSY);
+    state_close(&s);
+    assert_ok(state_reserve(&mine, temp_path("a.db"), &e), &e);
+    state_unreserve(&mine, temp_path("a.db"));
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* a file that was there stays */
+    state_close(&s);
+    assert_ok(state_reserve(&mine, temp_path("no/such/n.db"), &e), &e); /* nothing to reserve, and no error */
+    assert_int_equal(mine.fd, -1);
+    state_unreserve(&mine, temp_path("no/such/n.db"));
+}
+
 static int open_and_close(void *context, struct err *e)
 {
     struct state s;
@@ -893,6 +941,8 @@ int main(void)
         UNIT_IN_TEMP(a_restart_goes_back_in_txids_and_the_next_commit_goes_on_from_it),
         UNIT_IN_TEMP(a_restart_that_fails_leaves_the_state_as_it_was),
         UNIT_IN_TEMP(a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_one),
+        UNIT_IN_TEMP(an_older_file_of_the_same_writer_gets_the_newer_identity),
+        UNIT_IN_TEMP(a_reserved_file_is_locked_and_leaves_nothing_behind),
         UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_refused_and_stays),
