@@ -183,7 +183,7 @@ $(B)/tests/s3tool: tests/support/s3tool.c $(LIBRARY)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(LIBRARY) $(LIBS)
 
-$(B)/tests/replicatool: tests/support/replicatool.c $(LIBRARY)
+$(B)/tests/replicatool $(B)/tests/liartool: $(B)/tests/%: tests/support/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/support -o $@ $< $(LIBRARY) $(LIBS)
@@ -215,7 +215,7 @@ CHECK_JOBS ?= 2
 check-parts: tests ## run the tests of `make check`: PARTS="unit sync" names some, CHECK_JOBS=2 run at a time
 	@$(PYTHON) tests/check.py --jobs $(CHECK_JOBS) $(PARTS)
 
-tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS)) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool
+tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS)) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool
 
 check-unit: $(UNIT_TESTS) ## unit tests: decisions, formats and contracts, one process each
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
@@ -245,7 +245,7 @@ check-property: $(B)/tests/property ## property test: the replica protocol under
 soak: $(B)/tests/property ## property test for a million steps; FIRST=n begins with another seed
 	$< --first $(FIRST) --seeds 3000 --steps 400
 
-check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(PRELOADED) ## end-to-end tests: real programs, files and signals; E2E="FILE ..." names some
+check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool $(PRELOADED) ## end-to-end tests: real programs, files and signals; E2E="FILE ..." names some
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 # S3: a server of another project, started for one run. Over http, and over TLS with its own CA if the server supports TLS.

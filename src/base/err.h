@@ -31,6 +31,7 @@ enum err_code {
     ERR_CANCELED, /* stopped on request */
     ERR_CONTENT,  /* the bytes are as they should be, and SQLite finds a fault in what they hold */
     ERR_GONE,     /* an object of a listing does not exist any more: list again */
+    ERR_CLAIM,    /* what a replica claims to hold needs more memory than is allowed (claim.h) */
 };
 
 struct err {

@@ -50,6 +50,15 @@ int cli_fail_shipping(const struct err *e);
 /* Reads the file of -c FILE. `path` NULL: *ret_config becomes NULL. The caller frees *ret_config with config_free.
  * ERR_CONFIG: the file is missing or wrong, or two databases share a replica. */
 struct config;
+/* --memory of the commands that read a replica. The value goes to the process, not into the request. */
+bool cli_set_memory(const char *value, void *request);
+#define FLAG_MEMORY                                                                                                    \
+    {                                                                                                                  \
+        .name = "memory", .kind = FLAG_READ, .read = cli_set_memory, .value_name = "BYTES",                            \
+        .expects = "a number of bytes from 8M on, as in 512M, 2G",                                                     \
+        .help = "memory for what is read from the replica; an object that claims more is refused (256M)"               \
+    }
+
 int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
 
 /* The folder of the control socket: `given` by --control, else that of the environment, else that of the file, which may

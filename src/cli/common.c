@@ -1,6 +1,8 @@
 /* cli/common.c */
 #include "cli/cli.h"
 
+#include "base/claim.h"
+#include "base/units.h"
 #include "cli/help.h"
 #include "config/file.h"
 #include "storage/open.h"
@@ -57,6 +59,7 @@ int cli_fail(const struct err *e)
         return EXIT_CONTENT;
     case ERR_CORRUPT:
     case ERR_GONE:
+    case ERR_CLAIM:
         return EXIT_CORRUPT;
     case ERR_CONFLICT:
         return EXIT_CONFLICT;
@@ -73,6 +76,18 @@ int cli_fail_shipping(const struct err *e)
 {
     int code = cli_fail(e);
     return code == EXIT_NOTHING || code == EXIT_CORRUPT ? EXIT_FAILED : code;
+}
+
+#define MEMORY_MIN (UINT64_C(8) << 20)
+
+bool cli_set_memory(const char *value, void *request)
+{
+    uint64_t bytes = 0;
+    (void)request;
+    if (!units_parse(value, UNITS_BYTES, &bytes) || bytes < MEMORY_MIN || bytes > SIZE_MAX / 2)
+        return false;
+    claim_set_limit((size_t)bytes);
+    return true;
 }
 
 /* ---- configuration and places */

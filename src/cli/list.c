@@ -382,6 +382,7 @@ static const struct flag flags[] = {
      .bits = SHOW_JSON,
      .help = "one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, foreign, ranges, bases, "
              "levels, parts, points, and with --segments segments"},
+    FLAG_MEMORY,
 };
 
 static const struct word words[] = {

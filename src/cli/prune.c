@@ -194,6 +194,7 @@ static const struct flag flags[] = {
     {.name = "json",
      FLAG_INTO(struct request, json),
      .help = "one JSON object: dry_run, keep, delete, deleted, objects"},
+    FLAG_MEMORY,
 };
 
 static const struct word words[] = {

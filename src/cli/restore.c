@@ -307,6 +307,7 @@ static const struct flag flags[] = {
      .value_name = "N",
      .expects = "a number from 1 to 64",
      .help = "number of threads, 1 to 64; default: 4, from S3 12"},
+    FLAG_MEMORY,
 };
 
 static const struct word words[] = {
@@ -323,7 +324,7 @@ const struct command restore_command = {
         "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists]\n"
         "                [--if-replica-exists] [--keep-undo | --no-keep-undo] [--mode MODE] [--integrity-check] "
         "[--dry-run]\n"
-        "                [--jobs N] URL|DB\n"
+        "                [--jobs N] [--memory BYTES] URL|DB\n"
         "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n",
     .description =
         "Rebuilds a database beside PATH, proves it, and only then puts it in place. With -c, URL can be the name "

@@ -272,6 +272,7 @@ static const struct flag flags[] = {
      FLAG_INTO(struct request, json),
      .help = "one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, orphans, "
              "foreign, database_problem"},
+    FLAG_MEMORY,
 };
 
 static const struct word words[] = {

@@ -27,6 +27,8 @@ const struct option_spec option_table[] = {
      "when stopped, give up after this long without progress in shipping"},
     {"max-pending", OPTION_BYTES, FIELD(max_pending), 16 << 20, 1 << 20, GIB, false, "BYTES",
      "memory for captured commits that wait for a replica"},
+    {"memory", OPTION_BYTES, FIELD(memory), 32 << 20, 8 << 20, UINT64_C(1) << 40, false, "BYTES",
+     "memory for what is read from replicas; an object that claims more is refused"},
     {"put-rate", OPTION_RATE, FIELD(put_rate), 3600, 1, 3600000, true, "RATE|never",
      "limit of PUTs to an S3 replica in the long run, as in 1/s, 30/m, 600/h; never: no limit"},
     {"put-burst", OPTION_COUNT, FIELD(put_burst), 3600, 1, 1000000, false, "N",

@@ -22,6 +22,7 @@ struct options {
     uint64_t rest_after_ms;   /* idle time before a full checkpoint empties the WAL */
     uint64_t stop_timeout_ms; /* time without progress after which a stopping daemon gives up */
     uint64_t max_pending;     /* bytes of captured versions that wait for a replica */
+    uint64_t memory;          /* bytes of memory for what is read from replicas (base/claim.h) */
     /* PUTs an hour to a store that charges for requests, once the burst is used up; OPTION_NEVER: no limit */
     uint64_t put_rate;
     uint64_t put_burst; /* PUTs that may be sent at once */

@@ -80,9 +80,14 @@ bool lane_is_healthy(const struct lane *l)
     return l->seen.state == DESTINATION_ATTACHED && l->pace.backoff_ms == 0 && !lane_hangs(l);
 }
 
+bool lane_needs_a_person(const struct err *e)
+{
+    return e->code == ERR_CONFIG || e->code == ERR_CLAIM;
+}
+
 void lane_failed(struct lane *l, const struct err *e, int64_t now_ms)
 {
-    bool slow = e->code == ERR_CONFIG;
+    bool slow = lane_needs_a_person(e);
     l->pace.retry_at_ms = now_ms + backoff_next_ms(&l->pace.backoff_ms, slow ? BACKOFF_SLOW_MIN_MS : BACKOFF_MIN_MS,
                                                    slow ? BACKOFF_SLOW_MAX_MS : BACKOFF_MAX_MS);
 }

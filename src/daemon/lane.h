@@ -123,6 +123,9 @@ bool lane_hangs(const struct lane *l);
 /* The replica takes what is captured, now or soon. A store that hangs counts as gone. */
 bool lane_is_healthy(const struct lane *l);
 
+/* Errors that come again until a person changes the configuration or a limit. */
+bool lane_needs_a_person(const struct err *e);
+
 void lane_failed(struct lane *l, const struct err *e, int64_t now_ms); /* the next try has to wait */
 void lane_succeeded(struct lane *l);
 void lane_detoured(struct lane *l, int64_t now_ms); /* an append put nothing: the next look waits longer each time */

@@ -438,8 +438,8 @@ static void ship_failed(struct lanes *all, struct lane *l, int64_t now_ms)
         enter_conflict(all, l, &s->err);
         return;
     }
-    if (all->config->once && s->err.code == ERR_CONFIG && all->count == 1) {
-        fail(all, &s->err); /* somebody waits for the answer, and only a person can help */
+    if (all->config->once && lane_needs_a_person(&s->err) && all->count == 1) {
+        fail(all, &s->err); /* somebody waits for the answer */
         return;
     }
     complain(l, &s->err);

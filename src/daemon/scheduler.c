@@ -2,6 +2,7 @@
  * of a verification. database.c, lanes.c, control.c and verification.c decide what follows from them. */
 #include "daemon/scheduler.h"
 
+#include "base/claim.h"
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/log.h"
@@ -354,6 +355,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     s->verification = VERIFICATION_NONE;
     s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->path_fd = s->wd = s->file_wd = -1;
     save_memory();
+    claim_set_limit((size_t)config->options.memory);
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
         rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");

@@ -80,9 +80,11 @@ enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct
     struct err e;
     int code = WIFEXITED(end->status) ? WEXITSTATUS(end->status) : -1;
     bool said = end->out && end->out_len > 0 && json_parse(end->out, end->out_len, &found, &e) == 0;
-    enum verdict verdict = (code == 0 || code == EXIT_CONTENT) && said && json_get_flag(found, "ok") ? VERDICT_SOUND
-                           : code == EXIT_CORRUPT || code == EXIT_NOTHING                            ? VERDICT_DAMAGED
-                                                                          : VERDICT_NO_RESULT;
+    enum verdict verdict = VERDICT_NO_RESULT;
+    if ((code == 0 || code == EXIT_CONTENT) && said && json_get_flag(found, "ok"))
+        verdict = VERDICT_SOUND;
+    else if ((code == EXIT_CORRUPT && said) || code == EXIT_NOTHING) /* without a report: too little memory (claim.h) */
+        verdict = VERDICT_DAMAGED;
     if (verdict == VERDICT_NO_RESULT) {
         note_no_result(end, code, r);
     } else {

@@ -161,8 +161,13 @@ struct segment {
     struct version *versions;
     struct segment_block *blocks;
     struct listed *list;
+    size_t charged; /* bytes that the arrays take from the budget (base/claim.h) */
 };
 void segment_release(struct segment *s); /* leaves it zeroed; a zeroed one is fine */
+
+/* Frees a part of a segment. What is freed is NULL afterwards; the trailer keeps the lengths. */
+void segment_drop_index(struct segment *s); /* versions and blocks */
+void segment_drop_records(struct segment *s);
 
 enum segment_want {
     SEGMENT_WANT_RECORDS, /* records and list */
@@ -174,7 +179,8 @@ struct segment_decoder {
 };
 
 /* Decodes records, list and index. `tail`: the bytes of the object from trailer->tail_offset up to the trailer. The
- * caller releases *ret_segment. ERR_CORRUPT, ERR_NOMEM. */
+ * caller releases *ret_segment. ERR_CORRUPT, ERR_NOMEM. ERR_CLAIM: the trailer claims more than the budget allows; the
+ * message has the claim. */
 int segment_decode(const struct segment_decoder *decoder, const struct segment_trailer *trailer, const uint8_t *tail,
                    struct segment *ret_segment, struct err *e) MUST_CHECK;
 

@@ -1,4 +1,5 @@
 /* format/segment_reader.c - bytes from a store are checked in this order: sizes, checksums, fields. */
+#include "base/claim.h"
 #include "base/endian.h"
 #include "base/page.h"
 #include "format/patch.h"
@@ -110,8 +111,55 @@ int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t obje
     return 0;
 }
 
+/* ---- memory */
+
+static size_t index_bytes(const struct segment_trailer *t)
+{
+    return t->block_count * sizeof(struct segment_block) + t->version_count * sizeof(struct version);
+}
+
+static size_t array_bytes(const struct segment_trailer *t, enum segment_want want)
+{
+    return t->record_count * sizeof(struct commit_record) + t->list_count * sizeof(struct listed) +
+           (want == SEGMENT_WANT_ALL ? index_bytes(t) : 0);
+}
+
+/* Zeroed. `array`: the address of the pointer; it becomes NULL for no elements. */
+static int new_array(void *array, size_t count, size_t element_bytes, struct err *e)
+{
+    void *made = count ? calloc(count, element_bytes) : NULL;
+    memcpy(array, &made, sizeof made);
+    return made || count == 0 ? 0 : err_nomem(e, count * element_bytes);
+}
+
+static void discharge(struct segment *s, size_t bytes)
+{
+    assert(bytes <= s->charged);
+    claim_give(bytes);
+    s->charged -= bytes;
+}
+
+void segment_drop_records(struct segment *s)
+{
+    if (s->records)
+        discharge(s, s->trailer.record_count * sizeof *s->records);
+    free(s->records);
+    s->records = NULL;
+}
+
+void segment_drop_index(struct segment *s)
+{
+    if (s->versions)
+        discharge(s, index_bytes(&s->trailer));
+    free(s->versions);
+    free(s->blocks);
+    s->versions = NULL;
+    s->blocks = NULL;
+}
+
 void segment_release(struct segment *s)
 {
+    claim_give(s->charged);
     free(s->records);
     free(s->versions);
     free(s->blocks);
@@ -119,17 +167,28 @@ void segment_release(struct segment *s)
     *s = (struct segment){0};
 }
 
-/* Bounds the memory that a decoder allocates: deflate can't shrink bytes by more than about 1032:1. */
-static bool is_plausible(const struct codec_stream *section)
+/* ---- sections */
+
+/* Least bytes of one element, before compression. */
+#define RECORD_BYTES_MIN 10                 /* step, pages, checksum */
+#define BLOCK_BYTES_MIN 10                  /* versions, stored size, checksum */
+#define VERSION_BYTES_MIN 3                 /* pgno, kind, txid */
+#define LISTED_BYTES_MIN (DIGEST_BYTES + 5) /* name, size, digest, first and last page, max */
+
+/* Can a section of these sizes hold elements of `least_bytes` together? Deflate can't shrink bytes by more
+ * than about 1032:1. */
+static int check_section(const struct codec_stream *section, const char *name, uint64_t least_bytes, struct err *e)
 {
-    return section->raw_size / 1100 <= section->size;
+    if (section->raw_size / 1100 > section->size || (section->size == 0) != (section->raw_size == 0))
+        return err_set(e, ERR_CORRUPT, 0, "%s: its sizes contradict each other", name);
+    if (least_bytes > section->raw_size)
+        return err_set(e, ERR_CORRUPT, 0, "%s: too few bytes", name);
+    return 0;
 }
 
 /* Inflates a section. The caller frees *ret_raw, also if the section is empty. */
 static int inflate_section(struct codec *codec, const struct codec_stream *section, uint8_t **ret_raw, struct err *e)
 {
-    if (!is_plausible(section) || (section->size == 0) != (section->raw_size == 0))
-        return err_set(e, ERR_CORRUPT, 0, "sizes of a section contradict each other");
     uint8_t *raw = malloc(section->raw_size ? section->raw_size : 1);
     if (!raw)
         return err_nomem(e, section->raw_size);
@@ -145,11 +204,8 @@ static int decode_records(struct cursor c, struct segment *s, struct err *e)
 {
     const struct segment_trailer *t = &s->trailer;
     int64_t time = 0;
-    if (t->record_count > cursor_left(&c))
-        return err_set(e, ERR_CORRUPT, 0, "records: too few bytes");
-    s->records = calloc(t->record_count ? t->record_count : 1, sizeof *s->records);
-    if (!s->records)
-        return err_nomem(e, t->record_count * sizeof *s->records);
+    if (new_array(&s->records, t->record_count, sizeof *s->records, e))
+        return -1;
     for (uint32_t i = 0; i < t->record_count; i++) {
         struct commit_record *r = &s->records[i];
         uint64_t step = cursor_varint(&c);
@@ -244,12 +300,9 @@ static int decode_versions(struct cursor *c, struct segment *s, struct err *e)
 static int decode_index(struct cursor c, struct segment *s, struct err *e)
 {
     const struct segment_trailer *t = &s->trailer;
-    if ((uint64_t)t->block_count * 10 + (uint64_t)t->version_count * 3 > cursor_left(&c))
-        return err_set(e, ERR_CORRUPT, 0, "index: too few bytes");
-    s->blocks = calloc(t->block_count + 1, sizeof *s->blocks);
-    s->versions = calloc(t->version_count + 1, sizeof *s->versions);
-    if (!s->blocks || !s->versions)
-        return err_nomem(e, t->version_count * sizeof *s->versions);
+    if (new_array(&s->blocks, t->block_count, sizeof *s->blocks, e) ||
+        new_array(&s->versions, t->version_count, sizeof *s->versions, e))
+        return -1;
     if (decode_blocks(&c, s, e) || decode_versions(&c, s, e))
         return -1;
     for (uint32_t i = 0; i < t->block_count; i++) {
@@ -267,11 +320,8 @@ static int decode_index(struct cursor c, struct segment *s, struct err *e)
 static int decode_list(struct cursor c, struct segment *s, struct err *e)
 {
     uint32_t n = s->trailer.list_count;
-    if ((uint64_t)n * 37 > cursor_left(&c))
-        return err_set(e, ERR_CORRUPT, 0, "list: too few bytes");
-    s->list = calloc(n + 1, sizeof *s->list);
-    if (!s->list)
-        return err_nomem(e, n * sizeof *s->list);
+    if (new_array(&s->list, n, sizeof *s->list, e))
+        return -1;
     for (uint32_t i = 0; i < n && !c.bad; i++) {
         struct listed *l = &s->list[i];
         uint64_t length = cursor_varint(&c);
@@ -308,24 +358,59 @@ static int decode_section(struct codec *codec, const struct codec_stream *sectio
     return rc;
 }
 
+struct sections {
+    struct codec_stream records, index, list;
+};
+
+static int check_sections(const struct segment_trailer *t, const struct sections *all, const uint8_t *tail,
+                          struct err *e)
+{
+    if (hash64(tail, all->records.size + all->index.size + all->list.size) != t->tail_checksum)
+        return err_set(e, ERR_CORRUPT, 0, "records, index and list have the wrong checksum");
+    if (check_section(&all->records, "records", (uint64_t)t->record_count * RECORD_BYTES_MIN, e) ||
+        check_section(&all->list, "list", (uint64_t)t->list_count * LISTED_BYTES_MIN, e))
+        return -1;
+    return check_section(&all->index, "index",
+                         (uint64_t)t->block_count * BLOCK_BYTES_MIN + (uint64_t)t->version_count * VERSION_BYTES_MIN,
+                         e);
+}
+
+/* Takes from the budget what the arrays need, and the largest section for as long as it is decoded. */
+static int charge(const struct segment_trailer *t, enum segment_want want, struct segment *s, size_t *ret_section,
+                  struct err *e)
+{
+    const size_t arrays = array_bytes(t, want);
+    size_t section = t->records_raw > t->list_raw ? t->records_raw : t->list_raw;
+    if (want == SEGMENT_WANT_ALL && t->index_raw > section)
+        section = t->index_raw;
+    if (claim_take(arrays + section, e))
+        return err_wrap(e, "claims to hold page versions: %u, commit records: %u, names of objects: %u",
+                        t->version_count, t->record_count, t->list_count);
+    s->charged = arrays;
+    *ret_section = section;
+    return 0;
+}
+
 int segment_decode(const struct segment_decoder *decoder, const struct segment_trailer *trailer, const uint8_t *tail,
                    struct segment *ret_segment, struct err *e)
 {
     assert(decoder->codec);
     const struct segment_trailer *t = trailer;
-    const struct codec_stream records = {tail, t->records_stored, t->records_raw};
-    const struct codec_stream index = {tail + records.size, t->index_stored, t->index_raw};
-    const struct codec_stream list = {tail + records.size + index.size, t->list_stored, t->list_raw};
+    const struct sections all = {
+        .records = {tail, t->records_stored, t->records_raw},
+        .index = {tail + t->records_stored, t->index_stored, t->index_raw},
+        .list = {tail + t->records_stored + t->index_stored, t->list_stored, t->list_raw},
+    };
     struct segment s = {.trailer = *trailer};
-    int rc = 0;
-    if (hash64(tail, records.size + index.size + list.size) != t->tail_checksum)
-        rc = err_set(e, ERR_CORRUPT, 0, "records, index and list have the wrong checksum");
+    size_t section = 0;
+    if (check_sections(t, &all, tail, e) || charge(t, decoder->want, &s, &section, e))
+        return -1;
+    int rc = decode_section(decoder->codec, &all.records, decode_records, &s, e);
     if (rc == 0)
-        rc = decode_section(decoder->codec, &records, decode_records, &s, e);
-    if (rc == 0)
-        rc = decode_section(decoder->codec, &list, decode_list, &s, e);
+        rc = decode_section(decoder->codec, &all.list, decode_list, &s, e);
     if (rc == 0 && decoder->want == SEGMENT_WANT_ALL)
-        rc = decode_section(decoder->codec, &index, decode_index, &s, e);
+        rc = decode_section(decoder->codec, &all.index, decode_index, &s, e);
+    claim_give(section);
     if (rc == 0)
         *ret_segment = s;
     else

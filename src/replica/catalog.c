@@ -2,6 +2,7 @@
 #include "replica/catalog.h"
 
 #include "base/array.h"
+#include "base/claim.h"
 #include "base/search.h"
 #include "replica/ways.h"
 
@@ -219,6 +220,11 @@ static int check_object(const struct catalog *c, const struct catalog_object *o,
     return 0;
 }
 
+static size_t kept_bytes(const struct segment *s)
+{
+    return sizeof *s + s->charged;
+}
+
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
 {
     char key[NAME_MAX_BYTES];
@@ -241,16 +247,16 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     }
     *kept = s;
     o->segment = kept;
-    c->records_kept += s.trailer.record_count;
+    c->bytes_kept += kept_bytes(kept);
     return 0;
 }
 
 void catalog_spare(struct catalog *c, struct catalog_object *o)
 {
-    if (!o->segment || c->records_kept <= CATALOG_RECORDS_MAX)
+    if (!o->segment || o->lent || (c->bytes_kept <= CATALOG_BYTES_MAX && !claim_is_tight()))
         return;
-    assert(c->records_kept >= o->segment->trailer.record_count);
-    c->records_kept -= o->segment->trailer.record_count;
+    assert(c->bytes_kept >= kept_bytes(o->segment));
+    c->bytes_kept -= kept_bytes(o->segment);
     forget(o);
 }
 

@@ -15,6 +15,7 @@ struct catalog_object {
     uint64_t size;
     int64_t time_ms;         /* when the store received it, by the store's clock */
     struct segment *segment; /* owned; trailer, records and list of a segment or marker; NULL before catalog_load */
+    bool lent;               /* in a copy of a catalog: `segment` is borrowed, and catalog_spare leaves it alone */
 };
 
 struct ways;
@@ -38,7 +39,7 @@ struct catalog {
     int64_t identity_time_ms;
     uint64_t objects, bytes; /* of the five lists and seawall.json together */
     uint64_t foreign;        /* things at the place that are not objects of a replica, and were passed over */
-    size_t records_kept;     /* commit records in all loaded segments together */
+    size_t bytes_kept;       /* memory of all loaded segments together */
     struct ways *ways;       /* owned; see replica/ways.h. A copy with other lists of segments has its own */
 };
 
@@ -61,13 +62,14 @@ void catalog_release(struct catalog *c);
 
 /* Fetches o->segment, if it is not loaded yet. `o` must be a segment or a marker of this catalog.
  * ERR_CORRUPT: the object is damaged, or is not the one that its key says. ERR_GONE: it was listed, but no longer
- * exists. */
+ * exists. ERR_CLAIM: it claims more than the budget allows. This says nothing of the object: it must not be skipped
+ * like a damaged one. */
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
 
-/* For code that goes through all objects. Frees o->segment if the catalog keeps more than CATALOG_RECORDS_MAX
- * records. So memory grows with the number of objects, not with the number of commits. catalog_load fetches the
+/* For code that goes through all objects. Frees o->segment if the catalog keeps more than CATALOG_BYTES_MAX, or if the
+ * budget is tight. So memory grows with the number of objects, not with what they hold. catalog_load fetches the
  * segment again. */
-#define CATALOG_RECORDS_MAX (1u << 20) /* 32 MiB */
+#define CATALOG_BYTES_MAX ((size_t)32 << 20)
 void catalog_spare(struct catalog *c, struct catalog_object *o);
 
 /* Tells the store that the level-0 objects with `after` < min <= `upto` will be loaded soon. Only a hint: nothing

@@ -67,6 +67,7 @@ static int add_marker(struct inventory *v, struct inventory_base *b, struct cata
     b->state = note_named(v, marker->segment) ? INVENTORY_COMPLETE : INVENTORY_LACKS_CHUNKS;
     b->max = marker->segment->trailer.info.max;
     b->time_ms = marker->segment->trailer.info.time_ms;
+    catalog_spare(v->catalog, marker);
     return 0;
 }
 
@@ -118,8 +119,10 @@ static int take_levels(struct inventory *v, struct err *e)
     }
     if (head && load(v, head, e)) /* its last txid is not in its key */
         return -1;
-    if (head && head->segment)
+    if (head && head->segment) {
         v->levels[0].last_txid = head->segment->trailer.info.max;
+        catalog_spare(c, head);
+    }
     v->parts = c->part_count;
     for (size_t i = 0; i < c->part_count; i++)
         v->part_bytes += c->parts[i].size;
@@ -193,8 +196,7 @@ static int tell_loaded(struct teller *t, struct catalog_object *o, struct err *e
         out.flags = i->flags;
         note_named(v, o->segment);
     }
-    if (!marker)
-        catalog_spare(v->catalog, o);
+    catalog_spare(v->catalog, o);
     tell(t, &out);
     return 0;
 }

@@ -1,9 +1,14 @@
 /* replica/object.c */
 #include "replica/object.h"
 
+#include "base/claim.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+
+/* Most objects are smaller, and take one read. Larger ones are read in pieces, so that they don't take memory. */
+#define WHOLE_PIECE_BYTES (1u << 20)
 
 bool object_fits_name(const struct name *n, const struct segment_info *i)
 {
@@ -46,6 +51,15 @@ static int check_list(const struct segment *s, struct err *e)
     return 0;
 }
 
+static int read_tail_from(struct object_reader *r, uint64_t offset, size_t bytes, struct err *e)
+{
+    r->tail->len = 0;
+    if (buf_reserve(r->tail, bytes, e) || store_read(r->store, r->key, offset, r->tail->data, bytes, e))
+        return -1;
+    r->tail->len = bytes;
+    return 0;
+}
+
 static int decode(struct object_reader *r, enum segment_want want, struct segment *ret_segment, struct err *e)
 {
     struct buf *tail = r->tail;
@@ -54,16 +68,19 @@ static int decode(struct object_reader *r, enum segment_want want, struct segmen
         return err_set(e, ERR_CORRUPT, 0, "object '%s': %" PRIu64 " bytes are too few for a segment", r->key, r->size);
     if (segment_trailer_decode(tail->data + tail->len - SEGMENT_TRAILER_BYTES, r->size, &t, e))
         return of_object(r, e);
-    size_t need = (size_t)(r->size - t.tail_offset);
-    if (need > tail->len) {
-        tail->len = 0;
-        if (buf_reserve(tail, need, e) || store_read(r->store, r->key, t.tail_offset, tail->data, need, e))
-            return -1;
-        tail->len = need;
+    size_t need = (size_t)(r->size - t.tail_offset), more = need > tail->len ? need : 0;
+    if (more && claim_take(more, e))
+        return err_wrap(e, "object '%s': records, index and list", r->key);
+    if (more && read_tail_from(r, t.tail_offset, need, e)) {
+        claim_give(more);
+        return -1;
     }
-    if (tail->len == r->size && segment_header_check(tail->data, tail->len, e))
-        return of_object(r, e);
-    if (segment_decode(&(struct segment_decoder){r->codec, want}, &t, tail->data + tail->len - need, ret_segment, e))
+    int rc = tail->len == r->size ? segment_header_check(tail->data, tail->len, e) : 0;
+    if (rc == 0)
+        rc = segment_decode(&(struct segment_decoder){r->codec, want}, &t, tail->data + tail->len - need, ret_segment,
+                            e);
+    claim_give(more);
+    if (rc)
         return of_object(r, e);
     if (check_list(ret_segment, e)) {
         segment_release(ret_segment);
@@ -92,18 +109,45 @@ int object_load(struct store *store, const char *key, struct codec *codec, enum 
     return rc;
 }
 
+/* The SHA-256 of all bytes. Those that are not in r->tail are read one piece after the other. */
+static int digest_object(const struct object_reader *r, struct digest *ret_digest, struct err *e)
+{
+    const uint64_t tail_at = r->size - r->tail->len;
+    struct digest_stream *sum = digest_stream_new();
+    struct buf piece = BUF_INIT(WHOLE_PIECE_BYTES);
+    int rc = sum ? buf_reserve(&piece, WHOLE_PIECE_BYTES, e) : err_nomem(e, WHOLE_PIECE_BYTES);
+    if (sum)
+        digest_stream_begin(sum);
+    for (uint64_t at = 0; rc == 0 && sum && at < tail_at;) {
+        const size_t n = tail_at - at < WHOLE_PIECE_BYTES ? (size_t)(tail_at - at) : WHOLE_PIECE_BYTES;
+        rc = store_read(r->store, r->key, at, piece.data, n, e);
+        if (rc == 0 && at == 0 && segment_header_check(piece.data, (size_t)r->size, e))
+            rc = of_object(r, e);
+        if (rc == 0)
+            digest_stream_add(sum, piece.data, n);
+        at += n;
+    }
+    if (rc == 0 && sum) {
+        digest_stream_add(sum, r->tail->data, r->tail->len);
+        *ret_digest = digest_stream_end(sum);
+    }
+    buf_release(&piece);
+    digest_stream_free(sum);
+    return rc;
+}
+
 int object_load_whole(struct store *store, const char *key, struct codec *codec, struct segment *ret_segment,
                       struct digest *ret_digest, struct err *e)
 {
-    struct buf whole = BUF_INIT(SEGMENT_BYTES_MAX);
-    struct object_reader r = {.store = store, .codec = codec, .key = key, .tail = &whole};
-    int rc = object_read(&r, SEGMENT_BYTES_MAX, SEGMENT_WANT_RECORDS, ret_segment, e);
+    struct buf tail = BUF_INIT(SEGMENT_BYTES_MAX);
+    struct object_reader r = {.store = store, .codec = codec, .key = key, .tail = &tail};
+    int rc = object_read(&r, WHOLE_PIECE_BYTES, SEGMENT_WANT_RECORDS, ret_segment, e);
     if (rc == 0) {
-        rc = digest_of(whole.data, whole.len, ret_digest, e);
+        rc = digest_object(&r, ret_digest, e);
         if (rc)
             segment_release(ret_segment);
     }
-    buf_release(&whole);
+    buf_release(&tail);
     return rc;
 }
 

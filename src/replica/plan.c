@@ -2,6 +2,7 @@
 #include "replica/plan.h"
 
 #include "base/array.h"
+#include "base/claim.h"
 #include "base/page.h"
 #include "base/search.h"
 #include "base/trial.h"
@@ -13,15 +14,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIRST_SOURCES 64
+
 void plan_release(struct plan *p)
 {
+    claim_give(p->charged);
     free(p->sources);
     *p = (struct plan){0};
 }
 
+static int double_sources(struct plan *p, struct err *e)
+{
+    const size_t cap = p->source_cap ? 2 * p->source_cap : FIRST_SOURCES;
+    const size_t bytes = (cap - p->source_cap) * sizeof *p->sources;
+    if (claim_take(bytes, e))
+        return err_wrap(e, "a plan of more than %zu objects", p->source_count);
+    p->charged += bytes;
+    return array_reserve(&p->sources, &p->source_cap, cap, sizeof *p->sources, e);
+}
+
 static int add_source(struct plan *p, const struct plan_source *s, struct err *e)
 {
-    if (array_reserve(&p->sources, &p->source_cap, p->source_count + 1, sizeof *p->sources, e))
+    if (p->source_count == p->source_cap && double_sources(p, e))
         return -1;
     p->sources[p->source_count++] = *s;
     p->bytes += s->size;
@@ -65,7 +79,7 @@ bool plan_records_all(const struct segment_info *i)
 
 bool plan_must_stop(const struct err *e)
 {
-    return e->code == ERR_NOMEM || e->code == ERR_CANCELED;
+    return e->code == ERR_NOMEM || e->code == ERR_CANCELED || e->code == ERR_CLAIM;
 }
 
 /* 0: the object that gave this error is skipped. -1: the error ends the search. */
@@ -88,10 +102,10 @@ static int find_in_level0(struct catalog *c, uint64_t txid, struct commit_record
     if (catalog_load(c, o, e))
         return -1;
     const struct segment_trailer *t = &o->segment->trailer;
-    if (txid != t->info.max && (txid > t->info.max || !plan_records_all(&t->info)))
-        return 0;
-    *ret_record = o->segment->records[txid == t->info.max ? t->record_count - 1 : txid - t->info.min];
-    *ret_found = true;
+    *ret_found = txid == t->info.max || (txid < t->info.max && plan_records_all(&t->info));
+    if (*ret_found)
+        *ret_record = o->segment->records[txid == t->info.max ? t->record_count - 1 : txid - t->info.min];
+    catalog_spare(c, o);
     return 0;
 }
 
@@ -320,6 +334,7 @@ static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
             ways->taken[count++] = at;
             if (take(w, o, e))
                 rc = name_object(o, e);
+            catalog_spare(w->c, o);
         }
         o = NULL;
     }
@@ -377,12 +392,14 @@ static int plan_from_base(struct walk w, struct catalog_object *marker, bool *re
     bool later = marker->segment->trailer.info.max > w.target && RULE(base_span);
     bool complete = w.care == INCOMPLETE_TOO || catalog_has_all(w.c, marker->segment);
     *ret_fits = !later && complete;
-    if (!*ret_fits)
-        return 0;
-    start_over(w.plan);
-    if (take_base(&w, marker, e))
-        return name_object(marker, e);
-    return walk_to_target(&w, e);
+    int rc = 0;
+    if (*ret_fits) {
+        start_over(w.plan);
+        if (take_base(&w, marker, e))
+            rc = name_object(marker, e);
+    }
+    catalog_spare(w.c, marker);
+    return rc == 0 && *ret_fits ? walk_to_target(&w, e) : rc;
 }
 
 static bool starts_after(const void *context, size_t index)
@@ -438,6 +455,8 @@ static int look_for_beginning(const struct walk *w, struct catalog_object *o, bo
     const struct segment_info *info = &o->segment->trailer.info;
     *begins = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY) ? WAYS_YES : WAYS_NO;
     *ret_begins = *begins == WAYS_YES && (info->max <= w->target || plan_records_all(info)) && is_acceptable(w, o);
+    if (!*ret_begins)
+        catalog_spare(w->c, o);
     return 0;
 }
 
@@ -531,8 +550,10 @@ int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struc
 {
     struct map m;
     assert(p->record.txid > 0 || p->source_count == 0);
-    map_init_memory(&m, p->page_size);
+    map_init_claimed(&m, p->page_size, p->bytes);
     int rc = map_resize(&m, p->record.pages, e);
+    if (rc)
+        err_wrap(e, "txid %" PRIu64, p->record.txid);
     for (size_t i = 0; rc == 0 && i < p->source_count; i++)
         rc = merge_source(c, p, &p->sources[i], &m, e);
     if (rc == 0 && m.checksum != p->record.checksum)

@@ -38,13 +38,15 @@ struct plan {
     struct plan_source *sources; /* owned; chunks first, then segments in ascending order, each after its parts */
     size_t source_count, source_cap;
     uint64_t bytes;      /* of all sources */
+    size_t charged;      /* bytes that `sources` takes from the budget */
     struct uid database; /* id of the replica */
 };
 
 /* Makes the plan for `txid`. 0 is the empty state, whose plan has no sources. Loads the segments and markers that
  * it looks at.
  * ERR_NOTFOUND: `txid` is not a restore point, or no way leads to it. ERR_CORRUPT: objects on the way are damaged
- * or contradict each other. Damaged objects are skipped where another way exists. */
+ * or contradict each other. Damaged objects are skipped where another way exists. ERR_CLAIM: what the objects claim
+ * needs more memory than is allowed; none is skipped for that. */
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p); /* a zeroed plan is allowed */
 

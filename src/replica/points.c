@@ -182,6 +182,7 @@ static int note_base(struct catalog *c, struct history *h, const struct mintree 
     if (from)
         h->stretches[h->stretch_count++] = (struct stretch){.from = from, .first = i->max, .last = i->max};
     *ret_start = (struct group){.far = i->start, .from_txid = i->max};
+    catalog_spare(c, marker);
     return 0;
 }
 
@@ -361,8 +362,14 @@ static int hint_from_all(struct catalog *c, uint64_t txid, struct err *e)
 /* Adds the nearest restore points to the error. */
 static int hint_nearest(struct catalog *c, uint64_t txid, struct err *e)
 {
-    const struct catalog_object *around = catalog_level0_at(c, txid);
-    const struct segment_info *i = around && around->segment ? &around->segment->trailer.info : NULL;
+    struct catalog_object *around = catalog_level0_at(c, txid);
+    struct err failed = {.code = ERR_NONE};
+    const bool known = around && catalog_load(c, around, &failed) == 0; /* without it the hint says less */
+    if (plan_must_stop(&failed)) {
+        *e = failed;
+        return -1;
+    }
+    const struct segment_info *i = known ? &around->segment->trailer.info : NULL;
     if (i && i->max >= txid)
         return err_hint(e, "txids %" PRIu64 " to %" PRIu64 " were stored as one; try %" PRIu64, i->min, i->max, i->max);
     if (i && around == catalog_head(c))
@@ -378,7 +385,10 @@ static int plan_exact(struct catalog *c, uint64_t txid, struct plan *ret_plan, s
         return 0;
     if (e->code != ERR_NOTFOUND || plan_find_record(c, txid, &record, &failed) == 0)
         return -1; /* if it has a record, objects are missing that lead there: the error says which */
-    return hint_nearest(c, txid, e);
+    if (!plan_must_stop(&failed))
+        return hint_nearest(c, txid, e);
+    *e = failed;
+    return -1;
 }
 
 static int note_newest(void *context, const struct commit_record *record)
@@ -433,6 +443,7 @@ int points_plan(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct 
     if (catalog_load(c, head, e))
         return -1;
     const uint64_t end = head->segment->trailer.info.max;
+    catalog_spare(c, head);
     if (plan_make(c, end, ret_plan, e) == 0)
         return 0;
     return e->code == ERR_NOTFOUND ? plan_newest_before(c, end, ret_plan, e) : -1;

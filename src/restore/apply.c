@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,6 +30,7 @@ struct apply {
     unsigned running;   /* threads */
     bool failed;
     struct err error; /* of the thread that failed first */
+    bool *later;      /* owned; of each source: it waits for memory until the threads have ended */
 };
 
 static void report(const struct apply *a)
@@ -65,6 +67,30 @@ static void end_thread(struct apply *a, int rc, const struct err *e)
     pthread_mutex_unlock(&a->lock);
 }
 
+/* The index of a source does not fit into the budget beside those of the other threads. */
+static void put_off(struct apply *a, size_t source)
+{
+    pthread_mutex_lock(&a->lock);
+    a->later[source] = true;
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* What was put off, one after the other. */
+static int write_later(struct apply *a, struct err *e)
+{
+    struct source_reader *r = NULL;
+    int rc = passes_image_reader(&a->passes, &r, e);
+    for (size_t i = 0; rc == 0 && r && i < a->passes.from.plan->source_count; i++) {
+        if (!a->later[i])
+            continue;
+        rc = passes_write_images(&a->passes, r, i, e);
+        atomic_fetch_add(&a->done, a->passes.from.plan->sources[i].size);
+        report(a);
+    }
+    source_reader_free(r);
+    return rc;
+}
+
 static void *image_thread(void *arg)
 {
     struct apply *a = arg;
@@ -74,6 +100,11 @@ static void *image_thread(void *arg)
     int rc = passes_image_reader(&a->passes, &r, &e);
     while (rc == 0 && r && take_source(a, &source)) {
         rc = passes_write_images(&a->passes, r, source, &e);
+        if (rc != 0 && e.code == ERR_CLAIM) {
+            put_off(a, source);
+            rc = 0;
+            continue;
+        }
         /* Only a hint: the disk writes while we inflate, so that the fsync has less to do. */
         sync_file_range(a->passes.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
         atomic_fetch_add(&a->done, a->passes.from.plan->sources[source].size);
@@ -127,7 +158,7 @@ static int write_all_images(struct apply *a, struct err *e)
         return err_set(e, ERR_NOMEM, EAGAIN, "can't start a thread");
     if (a->failed)
         *e = a->error;
-    return a->failed ? -1 : 0;
+    return a->failed ? -1 : write_later(a, e);
 }
 
 /* ---- pass 3 */
@@ -163,9 +194,9 @@ static int begin_map(struct apply *a, struct map *map, struct err *e)
         have->map = (struct map){.fd = -1};
         return wanted_init_missing(&a->passes.wanted, plan, map, have->known_upto, e);
     }
-    map_init_memory(map, plan->page_size);
+    map_init_claimed(map, plan->page_size, plan->bytes);
     if (map_resize(map, plan->record.pages, e))
-        return -1;
+        return err_wrap(e, "txid %" PRIu64, plan->record.txid);
     wanted_init_all(&a->passes.wanted, plan, map);
     return 0;
 }
@@ -197,7 +228,9 @@ int apply_plan(struct catalog *c, const struct plan *p, const struct apply_optio
                                .codec = c->codec,
                                .cancel = options->cancel,
                                .fd = options->fd};
-    int rc = run_passes(&a, &map, e);
+    a.later = calloc(p->source_count + 1, sizeof *a.later);
+    int rc = a.later ? run_passes(&a, &map, e) : err_nomem(e, p->source_count);
+    free(a.later);
     if (options->fetched)
         *options->fetched += atomic_load(&a.fetched);
     passes_release(&a.passes);

@@ -174,7 +174,7 @@ static int have_by_state_file(const struct delta *d, const struct plan *p, struc
 {
     uint64_t last = d->known_upto < p->record.txid ? d->known_upto : p->record.txid;
     *ret_have = (struct apply_have){.known_upto = d->known_upto};
-    map_init_memory(&ret_have->map, p->page_size);
+    map_init_claimed(&ret_have->map, p->page_size, p->bytes);
     if (map_resize(&ret_have->map, p->record.pages, e))
         return -1;
     for (uint32_t pgno = 1; pgno <= p->record.pages && pgno <= d->ip.pages; pgno++) {

@@ -1,6 +1,7 @@
 /* restore/passes.c */
 #include "restore/passes.h"
 
+#include "base/claim.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "format/patch.h"
@@ -75,10 +76,11 @@ static int choose_from(struct passes *p, size_t source, struct err *e)
     int rc = check_canceled(p, e);
     if (rc == 0)
         rc = source_load(&p->from, &p->from.plan->sources[source], p->codec, s, e);
+    segment_drop_records(s);
     if (rc == 0)
         wanted_choose(&p->wanted, s);
     size_t cost = s->trailer.version_count + KEPT_INDEX_COST;
-    if (rc == 0 && p->kept_versions + cost <= KEPT_VERSIONS_MAX) {
+    if (rc == 0 && p->kept_versions + cost <= KEPT_VERSIONS_MAX && !claim_is_tight()) {
         p->kept[source] = s;
         p->kept_versions += cost;
         return 0;

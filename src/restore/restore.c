@@ -44,6 +44,7 @@ static int describe(struct attempt *a, struct err *e)
         if (catalog_load(a->catalog, head, e))
             return -1;
         a->result->newest_txid = head->segment->trailer.info.max;
+        catalog_spare(a->catalog, head);
     }
     return 0;
 }
@@ -56,7 +57,7 @@ static int head_digest(const struct attempt *a, struct digest *ret_digest, struc
     struct segment segment;
     char key[NAME_MAX_BYTES];
     *ret_digest = (struct digest){{0}};
-    if (!head || head->segment->trailer.info.max != a->plan.record.txid)
+    if (!head || a->result->newest_txid != a->plan.record.txid)
         return 0;
     name_format(&head->name, key);
     if (object_load_whole(c->store, key, c->codec, &segment, ret_digest, e))

@@ -45,16 +45,22 @@ static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segm
 
 /* Does the plan begin with a segment that goes on after the base's start? The segment is from_empty then, and
  * serves in place of the base. */
-static bool starts_within(const struct decision *d, const struct retained_base *b)
+static int starts_within(struct decision *d, const struct retained_base *b, bool *ret_within, struct err *e)
 {
-    const struct catalog_object *o = b->segment_count ? catalog_segment(d->c, b->segments[0]) : NULL;
-    return o && o->segment && o->segment->trailer.info.max > b->start;
+    struct catalog_object *o = b->segment_count ? catalog_segment(d->c, b->segments[0]) : NULL;
+    *ret_within = false;
+    if (!o)
+        return 0;
+    if (catalog_load(d->c, o, e))
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    *ret_within = o->segment->trailer.info.max > b->start;
+    return 0;
 }
 
 /* Notes which segments the plan takes, and in b->usable whether the base is of use: not if the plan takes an
  * object that the listing lacks, or does not take the base. A plan without segments still needs the one that has
  * the commit record of its target. */
-static int note_segments(const struct decision *d, struct retained_base *b, const struct plan *p,
+static int note_segments(struct decision *d, struct retained_base *b, const struct plan *p,
                          const struct segment_end *end, struct err *e)
 {
     bool from_base = false;
@@ -71,7 +77,10 @@ static int note_segments(const struct decision *d, struct retained_base *b, cons
         if (p->sources[i].kind == OBJECT_SEGMENT)
             b->segments[b->segment_count++] = catalog_segment_index(d->c, o);
     }
-    from_base |= starts_within(d, b);
+    bool within = false;
+    if (starts_within(d, b, &within, e))
+        return -1;
+    from_base |= within;
     if (b->segment_count == 0)
         b->segments[b->segment_count++] = catalog_segment_index(d->c, end->segment);
     b->usable = from_base;
@@ -85,7 +94,7 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
     alone.markers = b->marker;
     alone.marker_count = 1;
     int rc = plan_make(&alone, end->txid, &p, e);
-    d->c->records_kept = alone.records_kept;
+    d->c->bytes_kept = alone.bytes_kept;
     if (rc)
         return e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
     rc = note_segments(d, b, &p, end, e);
@@ -103,11 +112,10 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
  * further compaction its segment would end later and later, until the point is a week after its base. */
 static int find_point(struct decision *d, struct retained_base *b, struct err *e)
 {
-    const uint64_t max = b->marker->segment->trailer.info.max;
     struct segment_end end = {0};
-    uint64_t from = max;
+    uint64_t from = b->max;
     for (unsigned i = 0; i < ENDS_TRIED && !b->usable; i++) {
-        if (next_end(d, max, from, &end, e))
+        if (next_end(d, b->max, from, &end, e))
             return -1;
         if (!end.segment)
             return 0;
@@ -126,8 +134,10 @@ static int read_base(struct decision *d, struct retained_base *b, struct err *e)
         return e->code == ERR_CORRUPT ? 0 : -1;
     b->readable = true;
     b->time_ms = b->marker->segment->trailer.info.time_ms;
+    b->max = b->marker->segment->trailer.info.max;
     if (decision_listed(d, b->marker->segment, &there, e))
         return -1;
+    catalog_spare(d->c, b->marker);
     return there ? find_point(d, b, e) : 0;
 }
 
@@ -249,9 +259,9 @@ static int reached_by(struct decision *d, struct catalog *view, const struct ret
 {
     assert(d->anchor && b > d->anchor && b->usable);
     struct plan p = {0};
-    view->records_kept = d->c->records_kept;
+    view->bytes_kept = d->c->bytes_kept;
     int rc = plan_make(view, b->point, &p, e);
-    d->c->records_kept = view->records_kept;
+    d->c->bytes_kept = view->bytes_kept;
     *ret_reached = rc == 0 && begins_after_anchor(d, &p);
     plan_release(&p);
     return rc != 0 && e->code != ERR_NOTFOUND && e->code != ERR_CORRUPT ? -1 : 0;

@@ -14,9 +14,9 @@ struct retained_base {
     bool readable;   /* the marker can be loaded */
     bool usable;     /* a restore can start from this base */
     bool stays;
-    uint64_t start;
-    uint64_t point;   /* txid of its restore point */
-    size_t *segments; /* owned; indexes of the segments that the restore point needs */
+    uint64_t start, max; /* of the marker */
+    uint64_t point;      /* txid of its restore point */
+    size_t *segments;    /* owned; indexes of the segments that the restore point needs */
     size_t segment_count;
 };
 

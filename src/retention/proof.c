@@ -74,11 +74,11 @@ static int view_plan(struct view *v, uint64_t txid, struct plan *ret_plan, struc
 {
     for (size_t i = 0; i < v->count; i++)
         v->objects[i].segment = v->lent[i]->segment;
-    v->c.records_kept = v->d->c->records_kept;
+    v->c.bytes_kept = v->d->c->bytes_kept;
     int rc = txid == POINT_NEWEST ? points_plan(&v->c, txid, ret_plan, e) : plan_make(&v->c, txid, ret_plan, e);
     for (size_t i = 0; i < v->count; i++)
         v->lent[i]->segment = v->objects[i].segment;
-    v->d->c->records_kept = v->c.records_kept;
+    v->d->c->bytes_kept = v->c.bytes_kept;
     return rc;
 }
 
@@ -150,7 +150,7 @@ static int prove_newest(struct proof *f, struct err *e)
 static bool is_promised(const struct decision *d, size_t i)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
-    const uint64_t anchored = d->anchor ? d->anchor->marker->segment->trailer.info.max : 0;
+    const uint64_t anchored = d->anchor ? d->anchor->max : 0;
     enum retention_reason why = d->segments[i].reason;
     return o->name.min > anchored &&
            (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);

@@ -1,6 +1,7 @@
 /* state/map.c */
 #include "state/map.h"
 
+#include "base/claim.h"
 #include "base/endian.h"
 #include "base/hash.h"
 #include "base/page.h"
@@ -20,8 +21,14 @@ void map_init_memory(struct map *m, uint32_t page_size)
     *m = (struct map){.page_size = page_size, .fd = -1};
 }
 
+void map_init_claimed(struct map *m, uint32_t page_size, uint64_t backed)
+{
+    *m = (struct map){.page_size = page_size, .fd = -1, .claimed = true, .backed = backed};
+}
+
 void map_release(struct map *m)
 {
+    claim_give(m->charged);
     if (m->fd < 0)
         free(m->mapping);
     else if (m->mapping)
@@ -103,6 +110,19 @@ static int grow_file(struct map *m, size_t bytes, struct err *e)
     return 0;
 }
 
+/* Takes from the budget what a map of `bytes` bytes needs. What was taken is given back with the map, also if there is no
+ * memory for it. */
+static int charge(struct map *m, uint32_t pages, size_t bytes, struct err *e)
+{
+    const size_t needs = bytes > m->backed ? bytes - (size_t)m->backed : 0;
+    if (needs <= m->charged)
+        return 0;
+    if (claim_take(needs - m->charged, e))
+        return err_wrap(e, "claims a database of %u pages", pages);
+    m->charged = needs;
+    return 0;
+}
+
 static int grow(struct map *m, uint32_t pages, struct err *e)
 {
     uint64_t cap = (uint64_t)m->cap + m->cap / 8;
@@ -112,6 +132,8 @@ static int grow(struct map *m, uint32_t pages, struct err *e)
     if (cap > UINT32_MAX)
         cap = UINT32_MAX;
     size_t bytes = cap * sizeof(struct map_entry);
+    if (m->claimed && charge(m, pages, bytes, e))
+        return -1;
     if (m->fd < 0) { /* calloc: pages that are never written take no memory, whatever size a damaged replica claims */
         void *grown = m->mapping ? realloc(m->mapping, bytes) : calloc(1, bytes);
         if (!grown)

@@ -33,11 +33,19 @@ struct map {
     bool fresh;       /* the memory has only zeros */
     uint64_t *newest; /* owned: for each group of MAP_GROUP pages, no txid is newer; NULL: not made yet */
     size_t groups;    /* elements of `newest` */
+    bool claimed;     /* made by map_init_claimed */
+    uint64_t backed;  /* of a claimed map: bytes of it that need no budget */
+    size_t charged;   /* of a claimed map: bytes that it takes from the budget */
 };
 #define MAP_GROUP 128u
 
 /* Makes an empty map in memory, without a file. The caller releases it. */
 void map_init_memory(struct map *m, uint32_t page_size);
+
+/* The same for a map of the size that a replica claims. What goes beyond `backed` bytes, the size of the objects behind
+ * the claim, is taken from the budget (base/claim.h): real pages take more room in objects than in the map, and only
+ * pages of zeros can be claimed for nothing. map_resize returns ERR_CLAIM, with the claim in the message. */
+void map_init_claimed(struct map *m, uint32_t page_size, uint64_t backed);
 void map_release(struct map *m);
 
 /* The entry of a page; zeros for a page that the map does not have. */
@@ -57,7 +65,7 @@ uint32_t map_next_changed(struct map *m, uint32_t pgno, uint64_t after);
 bool map_is_complete(const struct map *m);
 
 /* Drops entries beyond `pages`, or adds entries with txid 0. An error leaves the map as it was. ERR_NOMEM. ERR_IO: the
- * disk is full. */
+ * disk is full. ERR_CLAIM: only of a claimed map. */
 int map_resize(struct map *m, uint32_t pages, struct err *e) MUST_CHECK;
 
 /* Drops all entries. */

@@ -22,29 +22,61 @@ static struct name level0_name(uint64_t min)
     return (struct name){.kind = NAME_LEVEL0, .min = min};
 }
 
-static const struct commit_record *last_record(const struct item *it)
-{
-    return &it->object->segment->records[it->object->segment->trailer.record_count - 1];
-}
-
 /* ---- records */
 
-static const struct commit_record *record_in(const struct item *it, uint64_t txid)
+/* All records of an item. They are borrowed, and may be gone after the next call. *ret_records is NULL if the object can't
+ * be read any more, which is a problem of its own now. */
+static int records_of(struct check *c, struct item *it, const struct commit_record **ret_records, struct err *e)
 {
-    const struct segment_info *i = item_info(it);
-    if (txid == i->max)
-        return last_record(it);
-    return plan_records_all(i) && txid >= i->min && txid < i->max ? &it->object->segment->records[txid - i->min] : NULL;
+    char key[NAME_MAX_BYTES];
+    *ret_records = it->object->segment->records;
+    if (*ret_records)
+        return 0;
+    if (c->reread != it) {
+        segment_release(&c->records);
+        c->reread = NULL;
+        name_format(&it->name, key);
+        if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &c->records, e))
+            return check_failed(c, it, e);
+        c->reread = it;
+    }
+    const bool same = uid_equal(&c->records.trailer.info.nonce, &item_info(it)->nonce);
+    *ret_records = same ? c->records.records : NULL;
+    if (!same)
+        check_void(c);
+    return 0;
 }
 
-const struct commit_record *chain_record(const struct check *c, uint64_t txid)
+static int record_in(struct check *c, struct item *it, uint64_t txid, struct commit_record *ret_record, bool *ret_found,
+                     struct err *e)
+{
+    const struct segment_info *i = item_info(it);
+    const struct commit_record *records = NULL;
+    if (txid == i->max || txid == i->min) {
+        *ret_found = txid == i->max || plan_records_all(i);
+        *ret_record = txid == i->max ? it->last : it->first;
+        return 0;
+    }
+    if (!plan_records_all(i) || txid < i->min || txid > i->max)
+        return 0;
+    if (records_of(c, it, &records, e))
+        return -1;
+    *ret_found = records != NULL;
+    if (records)
+        *ret_record = records[txid - i->min];
+    return 0;
+}
+
+int chain_record(struct check *c, uint64_t txid, struct commit_record *ret_record, bool *ret_found, struct err *e)
 {
     const struct catalog_object *o = catalog_level0_at(c->catalog, txid);
-    const struct item *it = o ? &c->items[o - c->catalog->level0] : NULL;
-    const struct commit_record *r = it && it->sound ? record_in(it, txid) : NULL;
-    if (r || txid == 0)
-        return r;
-    const struct item *levels = c->items + c->catalog->level0_count, *best = NULL;
+    struct item *it = o ? &c->items[o - c->catalog->level0] : NULL;
+    *ret_found = false;
+    if (it && it->sound && record_in(c, it, txid, ret_record, ret_found, e))
+        return -1;
+    if (*ret_found || txid == 0)
+        return 0;
+    struct item *levels = c->items + c->catalog->level0_count, *best = NULL;
     const struct ways *ways = c->catalog->ways;
     const size_t end = ways_upto(ways, txid);
     for (size_t i = ways_upto(ways, txid - 1); i < end; i++) {
@@ -53,32 +85,44 @@ const struct commit_record *chain_record(const struct check *c, uint64_t txid)
         if (it->sound && (!best || it < best))
             best = it;
     }
-    return best ? last_record(best) : NULL;
+    *ret_found = best != NULL;
+    if (best)
+        *ret_record = best->last;
+    return 0;
 }
 
-static void check_states(struct check *c, const struct item *it)
+static int check_states(struct check *c, const struct item *it, struct err *e)
 {
-    static const struct commit_record empty;
     const struct segment_info *i = item_info(it);
-    const struct commit_record *before = i->min == 1 ? &empty : chain_record(c, i->min - 1);
-    const struct commit_record *own = last_record(it), *other = chain_record(c, i->max);
-    if (!(i->flags & SEGMENT_FROM_EMPTY) && before && before->checksum != i->checksum_before)
+    struct commit_record before = {0}, other = {0}; /* the state before txid 1 is empty */
+    bool has_before = true, has_other = false;
+    if (i->min > 1 && chain_record(c, i->min - 1, &before, &has_before, e))
+        return -1;
+    if (chain_record(c, i->max, &other, &has_other, e))
+        return -1;
+    if (!(i->flags & SEGMENT_FROM_EMPTY) && has_before && before.checksum != i->checksum_before)
         check_problem_of(c, &it->name, hint_damaged,
                          "does not continue the state after txid %" PRIu64 ": checksums differ", i->min - 1);
-    if (other && (other->checksum != own->checksum || other->pages != own->pages))
+    if (has_other && (other.checksum != it->last.checksum || other.pages != it->last.pages))
         check_problem_of(c, &it->name, hint_damaged,
                          "gives another checksum or size for the state after txid %" PRIu64 " than level 0 does",
                          i->max);
+    return 0;
 }
 
 /* A chunk must have every page of its range that the database had at that moment. */
-static void check_filled(struct check *c, const struct item *it)
+static int check_filled(struct check *c, const struct item *it, struct err *e)
 {
     const struct segment_info *o = item_info(it->owner);
-    const struct commit_record *r = chain_record(c, it->listed->max);
-    if (!r || it->name.kind != NAME_CHUNK)
-        return;
-    uint32_t last = r->pages < it->listed->last_page ? r->pages : it->listed->last_page;
+    struct commit_record r = {0};
+    bool found = false;
+    if (it->name.kind != NAME_CHUNK)
+        return 0;
+    if (chain_record(c, it->listed->max, &r, &found, e))
+        return -1;
+    if (!found)
+        return 0;
+    uint32_t last = r.pages < it->listed->last_page ? r.pages : it->listed->last_page;
     if (last == lock_byte_page(o->page_size))
         last--;
     uint32_t has = it->last_page ? it->last_page : it->listed->first_page - 1;
@@ -86,6 +130,7 @@ static void check_filled(struct check *c, const struct item *it)
         check_problem_of(c, &it->name, hint_damaged,
                          "ends with page %u, but after txid %" PRIu64 " the database had page %u", has, it->listed->max,
                          last);
+    return 0;
 }
 
 /* ---- level 0 */
@@ -100,7 +145,7 @@ static void check_link(struct check *c, const struct item *a, const struct item 
         check_problem(c, key, hint_mixed, "begins before '%s' ends, at txid %" PRIu64, before, x->max);
         return;
     }
-    if (last_record(a)->time_ms > b->object->segment->records[0].time_ms)
+    if (a->last.time_ms > b->first.time_ms)
         check_problem(c, key, NULL, "is older than '%s', by the times of their commits", before);
     if (y->min != x->max + 1)
         return;
@@ -238,6 +283,21 @@ static int note_point(void *context, const struct commit_record *record)
     return 0;
 }
 
+static bool has_records(const struct item *it)
+{
+    return it->object->segment->records || it->object->segment->trailer.record_count == 0;
+}
+
+/* Frees what the planner has read again, and still keeps. */
+static void release_reread(struct catalog_object *objects, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!objects[i].lent && objects[i].segment) {
+            segment_release(objects[i].segment);
+            free(objects[i].segment);
+        }
+}
+
 /* Lets the planner find the restore points, from the sound objects alone. */
 static int find_points(struct check *c, struct err *e)
 {
@@ -255,11 +315,16 @@ static int find_points(struct check *c, struct err *e)
         *counts[k] = 0;
         for (; i < end; i++)
             if (c->items[i].sound) {
-                objects[at++] = *c->items[i].object;
+                objects[at] = *c->items[i].object;
+                objects[at].lent = has_records(&c->items[i]);
+                if (!objects[at].lent)
+                    objects[at].segment = NULL; /* the planner reads it again */
+                at++;
                 ++*counts[k];
             }
     }
     int rc = points_each(&sound, note_point, &c->result, e);
+    release_reread(objects, at);
     free(objects);
     return rc;
 }
@@ -339,11 +404,11 @@ int chain_check(struct check *c, struct err *e)
 {
     check_level0(c);
     for (size_t i = 0; i < c->item_count; i++)
-        if (c->items[i].sound && is_segment(&c->items[i]))
-            check_states(c, &c->items[i]);
+        if (c->items[i].sound && is_segment(&c->items[i]) && check_states(c, &c->items[i], e))
+            return -1;
     for (size_t i = 0; i < c->named_count; i++)
-        if (c->named[i].sound && c->named[i].owner->sound)
-            check_filled(c, &c->named[i]);
+        if (c->named[i].sound && c->named[i].owner->sound && check_filled(c, &c->named[i], e))
+            return -1;
     if (check_head(c, e))
         return -1;
     if (c->changed)

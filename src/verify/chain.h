@@ -8,7 +8,8 @@
  * examined. */
 int chain_check(struct check *c, struct err *e) MUST_CHECK;
 
-/* The commit record of `txid` in a sound object, or NULL. */
-const struct commit_record *chain_record(const struct check *c, uint64_t txid);
+/* *ret_found: a sound object has the commit record of `txid`. Not from several threads. */
+int chain_record(struct check *c, uint64_t txid, struct commit_record *ret_record, bool *ret_found,
+                 struct err *e) MUST_CHECK;
 
 #endif

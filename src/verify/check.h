@@ -9,18 +9,22 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* An object to check: one of the catalog, or one that an object of the catalog names. */
 struct item {
     struct name name;
-    struct catalog_object *object; /* of a segment or marker; if the item is sound, its records are loaded */
-    const struct listed *listed;   /* of a part or chunk; the entry of the owner's list */
-    const struct item *owner;      /* of a part or chunk; the segment or marker that names it */
-    size_t first_named;            /* of a segment or marker; its parts or chunks are check.named from this index on */
-    size_t named_count;            /* how many they are */
+    /* Of a segment or marker. If the item is sound, its trailer and list are loaded, and its records unless memory was
+     * short: then `records` is NULL. */
+    struct catalog_object *object;
+    const struct listed *listed; /* of a part or chunk; the entry of the owner's list */
+    const struct item *owner;    /* of a part or chunk; the segment or marker that names it */
+    size_t first_named;          /* of a segment or marker; its parts or chunks are check.named from this index on */
+    size_t named_count;          /* how many they are */
     struct digest digest;
     uint64_t size;
-    uint32_t last_page; /* highest page of its versions; 0: it has none */
+    struct commit_record first, last; /* of a sound segment: its records at both ends */
+    uint32_t last_page;               /* highest page of its versions; 0: it has none */
     bool digest_known;
     bool sound; /* no problem was found in it, nor in what it names */
 };
@@ -36,8 +40,12 @@ struct check {
     bool *chunk_named, *part_named; /* owned; of the catalog's chunks and parts: a marker or manifest names it */
     struct item *named;             /* owned; parts and chunks, in the order of their owners */
     size_t named_count;
-    pthread_mutex_t lock; /* guards the problems in `result`, and `changed`, while threads run */
-    bool changed;         /* an object was deleted after it was listed: what was found does not count */
+    struct item *reread;    /* borrowed: the item whose records are in `records`; NULL: none */
+    struct segment records; /* owned */
+    size_t charged;         /* bytes that `named` takes from the budget */
+    atomic_size_t kept;     /* bytes of records and lists of all items */
+    pthread_mutex_t lock;   /* guards the problems in `result`, and `changed`, while threads run */
+    bool changed;           /* an object was deleted after it was listed: what was found does not count */
 };
 
 /* `it` must be a sound segment or marker. */

@@ -1,6 +1,7 @@
 /* verify/crew.c */
 #include "verify/crew.h"
 
+#include "base/array.h"
 #include "base/hash.h"
 
 #include <assert.h>
@@ -8,6 +9,7 @@
 
 #define THREADS_LOCAL 4
 #define THREADS_REMOTE 16
+#define BUFFER_KEPT_MAX (2u << 20)
 
 struct crew {
     struct check *check;
@@ -17,6 +19,8 @@ struct crew {
     size_t next; /* the next index; this and what follows is guarded by check->lock */
     bool failed;
     struct err error; /* if failed: the first one */
+    size_t *later;    /* owned; indexes that did not fit into the budget beside those of the other threads */
+    size_t later_count, later_cap;
 };
 
 static void worker_free(struct worker *w)
@@ -46,6 +50,13 @@ static struct worker *worker_new(void *context)
     return NULL;
 }
 
+/* A large object must not leave a large buffer to each thread. */
+static void shrink(struct buf *b)
+{
+    if (b->cap > BUFFER_KEPT_MAX)
+        buf_release(b);
+}
+
 static bool next_index(struct crew *crew, size_t *ret_index)
 {
     pthread_mutex_lock(&crew->check->lock);
@@ -56,6 +67,26 @@ static bool next_index(struct crew *crew, size_t *ret_index)
     return more;
 }
 
+static int put_off(struct crew *crew, size_t index, struct err *e)
+{
+    pthread_mutex_lock(&crew->check->lock);
+    int rc = array_reserve(&crew->later, &crew->later_cap, crew->later_count + 1, sizeof *crew->later, e);
+    if (rc == 0)
+        crew->later[crew->later_count++] = index;
+    pthread_mutex_unlock(&crew->check->lock);
+    return rc;
+}
+
+static int work_on(struct crew *crew, struct worker *w, size_t index, struct err *e)
+{
+    if (check_canceled(crew->check, e))
+        return -1;
+    int rc = crew->fn(crew->check, w, index, e);
+    shrink(&w->tail);
+    shrink(&w->stored);
+    return rc;
+}
+
 static void *crew_thread(void *arg)
 {
     struct crew *crew = arg;
@@ -64,9 +95,9 @@ static void *crew_thread(void *arg)
     size_t index = 0;
     int rc = w ? 0 : err_nomem(&e, sizeof *w);
     while (rc == 0 && w && next_index(crew, &index)) {
-        rc = check_canceled(crew->check, &e);
-        if (rc == 0)
-            rc = crew->fn(crew->check, w, index, &e);
+        rc = work_on(crew, w, index, &e);
+        if (rc != 0 && e.code == ERR_CLAIM)
+            rc = put_off(crew, index, &e);
     }
     worker_free(w);
     pthread_mutex_lock(&crew->check->lock);
@@ -76,6 +107,17 @@ static void *crew_thread(void *arg)
     }
     pthread_mutex_unlock(&crew->check->lock);
     return NULL;
+}
+
+/* What was put off, in this thread alone. */
+static int do_later(struct crew *crew, struct err *e)
+{
+    struct worker *w = worker_new(crew->context);
+    int rc = w ? 0 : err_nomem(e, sizeof *w);
+    for (size_t i = 0; rc == 0 && w && i < crew->later_count && !crew->check->changed; i++)
+        rc = work_on(crew, w, crew->later[i], e);
+    worker_free(w);
+    return rc;
 }
 
 int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct err *e)
@@ -92,7 +134,11 @@ int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct 
         crew_thread(&crew); /* the calling thread works too, so there is always one */
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
+    int rc = crew.failed ? -1 : 0;
     if (crew.failed)
         *e = crew.error;
-    return crew.failed ? -1 : 0;
+    else if (crew.later_count > 0)
+        rc = do_later(&crew, e);
+    free(crew.later);
+    return rc;
 }

@@ -4,6 +4,7 @@
  * grow with them. */
 #include "verify/examine.h"
 
+#include "base/claim.h"
 #include "base/page.h"
 
 #include <assert.h>
@@ -218,17 +219,23 @@ static int read_object(struct check *c, struct worker *w, struct item *it, struc
     return rc;
 }
 
-/* Keeps records and list of a segment or marker. The rest of the object is read again when it is needed. */
-static int keep_records(struct item *it, struct segment *s, struct err *e)
+/* Keeps the list of a segment or marker, and its records while there is room. The rest of the object is read again when
+ * it is needed. */
+static int keep_records(struct check *c, struct item *it, struct segment *s, struct err *e)
 {
-    free(s->versions);
-    free(s->blocks);
-    s->versions = NULL;
-    s->blocks = NULL;
+    const uint32_t records = s->trailer.record_count;
+    segment_drop_index(s);
     if (!it->object) {
         segment_release(s);
         return 0;
     }
+    if (records) {
+        it->first = s->records[0];
+        it->last = s->records[records - 1];
+    }
+    if (records > 2 && (claim_is_tight() || atomic_load(&c->kept) + s->charged > CATALOG_BYTES_MAX))
+        segment_drop_records(s);
+    atomic_fetch_add(&c->kept, s->charged);
     it->object->segment = malloc(sizeof *s);
     if (!it->object->segment) {
         segment_release(s);
@@ -244,7 +251,7 @@ static int examine(struct check *c, struct worker *w, struct item *it, struct er
     if (read_object(c, w, it, &s, e))
         return check_failed(c, it, e);
     it->last_page = s.trailer.version_count ? s.versions[s.trailer.version_count - 1].pgno : 0;
-    if (keep_records(it, &s, e))
+    if (keep_records(c, it, &s, e))
         return -1;
     it->sound = true;
     return 0;

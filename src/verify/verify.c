@@ -9,6 +9,7 @@
 #include "verify/listing.h"
 #include "verify/walk.h"
 
+#include "base/claim.h"
 #include "base/clock.h"
 
 #include <assert.h>
@@ -44,6 +45,9 @@ static int make_named(struct check *c, struct err *e)
     size_t n = 0;
     for (size_t i = 0; i < c->item_count; i++)
         n += c->items[i].sound ? c->items[i].object->segment->trailer.list_count : 0;
+    if (claim_take(n * sizeof *c->named, e))
+        return err_wrap(e, "the %zu objects that segments and bases name", n);
+    c->charged = n * sizeof *c->named;
     c->named = calloc(n + 1, sizeof *c->named);
     if (!c->named)
         return err_nomem(e, n * sizeof *c->named);
@@ -97,6 +101,8 @@ static void check_release(struct check *c)
     free(c->chunk_named);
     free(c->part_named);
     free(c->named);
+    claim_give(c->charged);
+    segment_release(&c->records);
     pthread_mutex_destroy(&c->lock);
 }
 

@@ -16,6 +16,8 @@
 #include "verify/crew.h"
 #include "verify/steps.h"
 
+#include "base/claim.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -134,6 +136,7 @@ struct source { /* an object whose index is needed */
     const struct item *item;
     const struct item *step; /* the segment or marker that names it, and that follows it as a source itself */
     struct segment segment;
+    bool waits; /* for memory */
 };
 
 struct batch {
@@ -142,25 +145,67 @@ struct batch {
     uint64_t bytes;
 };
 
-static int load_source(struct check *c, struct worker *worker, size_t index, struct err *e)
+static int load_source(struct check *c, struct codec *codec, struct source *s, struct err *e)
 {
-    struct source *s = &((struct batch *)worker->context)->list[index];
     char key[NAME_MAX_BYTES];
     if (s->item->name.kind == NAME_MARKER)
         return 0;
     name_format(&s->item->name, key);
-    if (object_load(c->store, key, worker->codec, SEGMENT_WANT_ALL, &s->segment, e) == 0)
+    s->waits = false;
+    if (object_load(c->store, key, codec, SEGMENT_WANT_ALL, &s->segment, e) == 0)
         return 0;
+    s->waits = e->code == ERR_CLAIM;
+    if (s->waits)
+        return -1;
     if (e->code != ERR_NOTFOUND)
         return check_failed(c, s->item, e);
     check_void(c); /* it was there a moment ago. If it is still listed, the next look reports it, once */
     return 0;
 }
 
+/* In one of several threads: what does not fit into the budget beside the others waits. */
+static int load_ahead(struct check *c, struct worker *worker, size_t index, struct err *e)
+{
+    struct source *s = &((struct batch *)worker->context)->list[index];
+    return load_source(c, worker->codec, s, e) == 0 || s->waits ? 0 : -1;
+}
+
+/* The sources behind `at` of the batch make room for it: they are loaded again when they are next. */
+static void make_room(struct batch *b, size_t at)
+{
+    for (size_t i = at + 1; i < b->count; i++)
+        if (b->list[i].segment.charged) {
+            segment_release(&b->list[i].segment);
+            b->list[i].waits = true;
+        }
+}
+
+/* Makes the source `at` of the batch ready to be applied: loads it if it waits, and takes from the budget what sorting its
+ * versions needs. *ret_sorting: how much that is. */
+static int ready(struct check *c, struct batch *b, size_t at, size_t *ret_sorting, struct err *e)
+{
+    struct source *s = &b->list[at];
+    *ret_sorting = 0;
+    if (s->waits && load_source(c, c->codec, s, e) != 0) {
+        if (!s->waits)
+            return -1;
+        make_room(b, at);
+        if (load_source(c, c->codec, s, e))
+            return -1;
+    }
+    const size_t sorting = s->segment.trailer.version_count * sizeof(struct place);
+    if (claim_take(sorting, e)) {
+        make_room(b, at);
+        if (claim_take(sorting, e))
+            return err_wrap(e, "%u page versions in one object", s->segment.trailer.version_count);
+    }
+    *ret_sorting = sorting;
+    return 0;
+}
+
 static int begin_step(struct walk *w, const struct item *step, struct err *e)
 {
     const struct segment_info *i = item_info(step);
-    const struct segment *s = step->object->segment;
     bool marker = step->name.kind == NAME_MARKER;
     if (marker || (i->flags & SEGMENT_FROM_EMPTY)) {
         map_clear(&w->map);
@@ -173,25 +218,27 @@ static int begin_step(struct walk *w, const struct item *step, struct err *e)
         w->map.page_size = i->page_size;
     if (marker || plan_records_all(i))
         return 0;
-    return map_resize(&w->map, s->records[s->trailer.record_count - 1].pages, e);
+    return map_resize(&w->map, step->last.pages, e);
 }
 
 /* After all chunks of a base, or all parts of a segment and the segment itself. */
 static int end_step(struct walk *w, const struct item *step, struct err *e)
 {
     const struct segment_info *i = item_info(step);
-    const struct segment *s = step->object->segment;
     if (step->name.kind == NAME_MARKER) {
-        const struct commit_record *r = chain_record(w->check, i->max);
-        if (!r || step->name.start != i->max)
-            return 0;
-        if (map_resize(&w->map, r->pages, e))
+        struct commit_record r = {0};
+        bool found = false;
+        if (chain_record(w->check, i->max, &r, &found, e))
             return -1;
-        compare(w, step, r);
+        if (!found || step->name.start != i->max)
+            return 0;
+        if (map_resize(&w->map, r.pages, e))
+            return -1;
+        compare(w, step, &r);
         return 0;
     }
     if (!plan_records_all(i))
-        compare(w, step, &s->records[s->trailer.record_count - 1]);
+        compare(w, step, &step->last);
     w->pos = i->max;
     return 0;
 }
@@ -214,16 +261,20 @@ static int apply_source(struct walk *w, const struct source *s, struct err *e)
 static int apply_batch(struct walk *w, struct batch *b, const struct item **step, struct err *e)
 {
     struct check *c = w->check;
-    int rc = crew_each(c, b->count, load_source, b, e);
+    int rc = crew_each(c, b->count, load_ahead, b, e);
     for (size_t i = 0; i < b->count; i++) {
         const struct source *s = &b->list[i];
+        size_t sorting = 0;
         assert(s->step);
+        if (rc == 0 && !c->changed)
+            rc = ready(c, b, i, &sorting, e);
         if (rc == 0 && !c->changed && s->step != *step)
             rc = begin_step(w, s->step, e);
         *step = s->item == s->step ? NULL : s->step; /* the same step may come again */
         if (rc == 0 && !c->changed)
             rc = apply_source(w, s, e);
         segment_release(&b->list[i].segment);
+        claim_give(sorting);
     }
     b->count = 0;
     b->bytes = 0;
@@ -283,7 +334,7 @@ int walk_check(struct check *c, struct err *e)
 {
     struct walk w = {.check = c};
     struct batch *b = calloc(1, sizeof *b);
-    map_init_memory(&w.map, 0);
+    map_init_claimed(&w.map, 0, c->catalog->bytes);
     int rc = b ? steps_init(&w.steps, c, e) : err_nomem(e, sizeof *b);
     if (rc == 0)
         rc = walk_all(&w, b, e);

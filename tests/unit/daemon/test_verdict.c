@@ -89,6 +89,7 @@ static void whatever_else_happens_is_no_result_and_changes_no_finding(void **sta
         {exited(1), NULL, "seawall: the disk is full\n", "the disk is full", 1},
         {exited(1), NULL, "trying again: 503\nseawall: gave up\n", "gave up", 1},
         {exited(2), NULL, NULL, "its process ended with status 2", 2},
+        {exited(5), NULL, "seawall: object '0/1' claims too much\n", "object '0/1' claims too much", 5},
         {exited(0), "{\"ok\":true", NULL, "its process ended with status 0", 0},   /* cut short */
         {exited(0), "{\"ok\":false}", NULL, "its process ended with status 0", 0}, /* contradicts itself */
         {exited(0), NULL, NULL, "its process ended with status 0", 0},             /* more than can be kept */

@@ -2,6 +2,7 @@
 #include "failing_alloc.h"
 #include "unit.h"
 
+#include "base/claim.h"
 #include "base/page.h"
 #include "format/patch.h"
 #include "object.h"
@@ -839,6 +840,103 @@ static void each_allocation_of_the_writer_fails_once(void **state)
     assert_each_allocation_fails_once(encode_all, NULL);
 }
 
+/* ---- memory */
+
+/* An object of 3 records, 40 page versions and 2 names. */
+static void make_claiming(struct buf *object)
+{
+    static struct version versions[40];
+    static const struct commit_record records[3] = {
+        {.txid = 1, .pages = 40}, {.txid = 2, .pages = 40}, {.txid = 3, .pages = 40}};
+    static const struct listed names[2] = {{.name = "part/a", .max = 3}, {.name = "part/b", .max = 3}};
+    struct object_parts p = {.info = plain_info(4096),
+                             .records = records,
+                             .record_count = COUNT_OF(records),
+                             .list = names,
+                             .list_count = COUNT_OF(names),
+                             .versions = versions,
+                             .version_count = COUNT_OF(versions),
+                             .payload = (const uint8_t *)""};
+    struct digest digest;
+    struct err e;
+    p.info.level = 0;
+    p.info.min = 1;
+    p.info.max = 3;
+    p.info.first_page = 1;
+    p.info.last_page = 40;
+    p.info.flags = SEGMENT_IN_PARTS;
+    for (uint32_t i = 0; i < COUNT_OF(versions); i++)
+        versions[i] = (struct version){.pgno = i + 1, .kind = VERSION_ZERO, .txid = 3};
+    assert_ok(object_make(codec, &p, object, &digest, &e), &e);
+}
+
+static size_t left_of(size_t limit)
+{
+    struct err e;
+    size_t left = 0;
+    for (size_t step = (size_t)1 << 30; step > 0; step /= 2)
+        if (left + step <= limit && claim_take(left + step, &e) == 0) {
+            claim_give(left + step);
+            left += step;
+        }
+    return left;
+}
+
+static void a_segment_takes_the_size_of_its_arrays_from_the_budget(void **state)
+{
+    const size_t limit = (size_t)1 << 20;
+    const size_t index = 40 * sizeof(struct version) + sizeof(struct segment_block);
+    const size_t records = 3 * sizeof(struct commit_record), list = 2 * sizeof(struct listed);
+    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
+    struct segment s = {0};
+    struct err e;
+    (void)state;
+    claim_set_limit(limit);
+    make_claiming(&object);
+    assert_ok(object_decode(object.data, object.len, codec, &s, &e), &e);
+    assert_int_equal(s.trailer.block_count, 1);
+    assert_int_equal(limit - left_of(limit), index + records + list);
+    segment_drop_records(&s);
+    assert_int_equal(limit - left_of(limit), index + list);
+    assert_null(s.records);
+    segment_drop_records(&s); /* once is enough */
+    segment_drop_index(&s);
+    assert_int_equal(limit - left_of(limit), list);
+    assert_true(!s.versions && !s.blocks && s.list);
+    segment_release(&s);
+    assert_int_equal(left_of(limit), limit);
+    claim_set_limit(CLAIM_LIMIT_DEFAULT);
+    buf_release(&object);
+}
+
+/* Whatever the limit: the object is decoded, or refused with its claim, and then nothing stays taken. */
+static void an_object_that_claims_more_than_the_budget_is_refused(void **state)
+{
+    const size_t most = 40 * sizeof(struct version) + sizeof(struct segment_block) + 3 * sizeof(struct commit_record) +
+                        2 * sizeof(struct listed) + 4096;
+    size_t refused = 0, decoded = 0;
+    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
+    (void)state;
+    make_claiming(&object);
+    for (size_t limit = 0; limit < most; limit += 8) {
+        struct segment s = {0};
+        struct err e = {.code = ERR_NONE};
+        claim_set_limit(limit);
+        if (object_decode(object.data, object.len, codec, &s, &e) == 0) {
+            decoded++;
+            segment_release(&s);
+        } else {
+            refused++;
+            assert_int_equal(e.code, ERR_CLAIM);
+            assert_contains(e.msg, "claims to hold page versions: 40, commit records: 3, names of objects: 2: needs 1");
+        }
+        assert_int_equal(left_of(limit), limit);
+    }
+    assert_true(refused > 100 && decoded > 100);
+    claim_set_limit(CLAIM_LIMIT_DEFAULT);
+    buf_release(&object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -864,6 +962,8 @@ int main(void)
         UNIT(a_section_that_claims_to_inflate_too_far_is_refused_before_memory_is_taken),
         UNIT(each_allocation_of_the_decoder_fails_once),
         UNIT(each_allocation_of_the_writer_fails_once),
+        UNIT(a_segment_takes_the_size_of_its_arrays_from_the_budget),
+        UNIT(an_object_that_claims_more_than_the_budget_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

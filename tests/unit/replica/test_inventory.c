@@ -180,7 +180,7 @@ static void every_object_of_any_replica_is_told_once(void **state)
         replica_random(&any);
         store = s;
         look();
-        catalog.records_kept = seed % 2 ? 2 * CATALOG_RECORDS_MAX : catalog.records_kept;
+        catalog.bytes_kept = seed % 2 ? 2 * CATALOG_BYTES_MAX : catalog.bytes_kept;
         told_count = 0;
         assert_ok(inventory_objects(&inventory, note, NULL, &e), &e);
         assert_true(told_count == catalog.objects);

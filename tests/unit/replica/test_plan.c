@@ -1,6 +1,7 @@
 /* replica/catalog.h and plan.h: what a replica holds, and which objects give the database at a txid. */
 #include "unit.h"
 
+#include "claims.h"
 #include "failing_alloc.h"
 #include "replica_in_memory.h"
 
@@ -904,7 +905,7 @@ static void compare_opinions(struct replica *any, unsigned seed)
     struct point_set points = {.replica = any};
     struct err e;
     if (seed % 2)
-        catalog.records_kept = 2 * CATALOG_RECORDS_MAX; /* as if it were full: nothing more is kept */
+        catalog.bytes_kept = 2 * CATALOG_BYTES_MAX; /* as if it were full: nothing more is kept */
     assert_ok(points_each(&catalog, add_to_set, &points, &e), &e);
     compare_ranges(&points);
     for (uint64_t t = 1; t <= any->model.newest + 1; t++) {
@@ -981,7 +982,7 @@ static void list_and_plan_agree_with_the_rules_on_any_damaged_replica(void **sta
     try_random_replicas(5000, 1500, true);
 }
 
-#define PLAN_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+CLAIMS_FIXTURES
 
 /* ---- lists that lie */
 
@@ -1047,7 +1048,7 @@ static int list_and_load(void *context, struct err *e)
     for (size_t i = 0; rc == 0 && i < c.marker_count; i++)
         rc = catalog_load(&c, &c.markers[i], e);
     if (rc == 0)
-        assert_true(c.records_kept > 0 && c.marker_count == 1);
+        assert_true(c.bytes_kept > 0 && c.marker_count == 1);
     catalog_release(&c);
     return rc;
 }
@@ -1147,52 +1148,52 @@ static void each_allocation_of_a_search_for_no_point_fails_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAN_TEST(a_replica_keeps_the_database_id_it_was_made_with),
-        PLAN_TEST(without_seawall_json_there_is_no_replica),
-        PLAN_TEST(a_seawall_json_that_is_not_understood_is_refused),
-        PLAN_TEST(objects_without_an_identity_get_no_new_one),
-        PLAN_TEST(another_kind_of_object_under_a_level0_name_is_damage),
-        PLAN_TEST(the_catalog_sorts_objects_by_kind_and_passes_over_strangers),
-        PLAN_TEST(an_object_under_another_key_is_corrupt),
-        PLAN_TEST(an_object_of_another_database_is_corrupt),
-        PLAN_TEST(a_target_is_a_commit_record_or_there_is_no_plan),
-        PLAN_TEST(txid_0_is_the_empty_state),
-        PLAN_TEST(the_newest_is_the_end_of_the_last_segment_that_has_a_plan),
-        PLAN_TEST(a_chain_is_taken_in_order),
-        PLAN_TEST(a_higher_level_stands_for_what_it_covers),
-        PLAN_TEST(a_segment_may_begin_before_the_position),
-        PLAN_TEST(a_plan_begins_at_the_newest_base_that_is_not_after_the_target),
-        PLAN_TEST(a_base_without_its_marker_does_not_count),
-        PLAN_TEST(where_objects_are_missing_an_older_base_or_nothing_helps),
-        PLAN_TEST(segments_that_contradict_each_other_are_corrupt),
-        PLAN_TEST(a_page_size_that_changes_without_a_new_beginning_is_corrupt),
-        PLAN_TEST(what_lies_before_a_new_beginning_is_not_fetched),
-        PLAN_TEST(a_new_beginning_can_be_restored_when_everything_before_it_is_gone),
-        PLAN_TEST(a_segment_without_pages_is_passed_by_a_base_only),
-        PLAN_TEST(parts_come_before_the_segment_that_names_them),
-        PLAN_TEST(a_base_without_one_of_its_chunks_is_passed_over_while_there_is_another_way),
-        PLAN_TEST(a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way),
-        PLAN_TEST(a_catch_up_without_one_of_its_parts_is_passed_over_too),
-        PLAN_TEST(a_part_of_another_size_does_not_count),
-        PLAN_TEST(a_target_that_retention_took_is_told_with_what_is_left_around_it),
-        PLAN_TEST(names_in_a_list_must_be_of_its_own_kind),
-        PLAN_TEST(points_side_by_side_are_one_range),
-        PLAN_TEST(compaction_makes_ranges_coarse_where_nothing_finer_is_left),
-        PLAN_TEST(what_can_not_be_restored_is_in_no_range),
-        PLAN_TEST(a_base_alone_gives_the_point_at_which_it_was_read),
-        PLAN_TEST(a_damaged_object_is_passed_over_when_another_reaches),
-        PLAN_TEST(a_damaged_base_leaves_older_ones),
-        PLAN_TEST(where_damage_leaves_no_way_it_is_named),
-        PLAN_TEST(a_record_is_found_in_any_sound_segment_that_ends_there),
-        PLAN_TEST(the_map_of_a_plan_is_that_of_the_database),
-        PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
-        PLAN_TEST(list_and_plan_agree_with_the_rules_on_any_damaged_replica),
-        PLAN_TEST(each_allocation_of_the_catalog_fails_once),
-        PLAN_TEST(a_marker_names_each_of_its_chunks_once_and_nothing_else),
-        PLAN_TEST(each_allocation_of_the_planner_fails_once),
-        PLAN_TEST(each_allocation_of_a_plan_around_damage_fails_once),
-        PLAN_TEST(each_allocation_of_the_search_for_points_fails_once),
-        PLAN_TEST(each_allocation_of_a_search_for_no_point_fails_once),
+        CLAIMS_TEST(a_replica_keeps_the_database_id_it_was_made_with),
+        CLAIMS_TEST(without_seawall_json_there_is_no_replica),
+        CLAIMS_TEST(a_seawall_json_that_is_not_understood_is_refused),
+        CLAIMS_TEST(objects_without_an_identity_get_no_new_one),
+        CLAIMS_TEST(another_kind_of_object_under_a_level0_name_is_damage),
+        CLAIMS_TEST(the_catalog_sorts_objects_by_kind_and_passes_over_strangers),
+        CLAIMS_TEST(an_object_under_another_key_is_corrupt),
+        CLAIMS_TEST(an_object_of_another_database_is_corrupt),
+        CLAIMS_TEST(a_target_is_a_commit_record_or_there_is_no_plan),
+        CLAIMS_TEST(txid_0_is_the_empty_state),
+        CLAIMS_TEST(the_newest_is_the_end_of_the_last_segment_that_has_a_plan),
+        CLAIMS_TEST(a_chain_is_taken_in_order),
+        CLAIMS_TEST(a_higher_level_stands_for_what_it_covers),
+        CLAIMS_TEST(a_segment_may_begin_before_the_position),
+        CLAIMS_TEST(a_plan_begins_at_the_newest_base_that_is_not_after_the_target),
+        CLAIMS_TEST(a_base_without_its_marker_does_not_count),
+        CLAIMS_TEST(where_objects_are_missing_an_older_base_or_nothing_helps),
+        CLAIMS_TEST(segments_that_contradict_each_other_are_corrupt),
+        CLAIMS_TEST(a_page_size_that_changes_without_a_new_beginning_is_corrupt),
+        CLAIMS_TEST(what_lies_before_a_new_beginning_is_not_fetched),
+        CLAIMS_TEST(a_new_beginning_can_be_restored_when_everything_before_it_is_gone),
+        CLAIMS_TEST(a_segment_without_pages_is_passed_by_a_base_only),
+        CLAIMS_TEST(parts_come_before_the_segment_that_names_them),
+        CLAIMS_TEST(a_base_without_one_of_its_chunks_is_passed_over_while_there_is_another_way),
+        CLAIMS_TEST(a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way),
+        CLAIMS_TEST(a_catch_up_without_one_of_its_parts_is_passed_over_too),
+        CLAIMS_TEST(a_part_of_another_size_does_not_count),
+        CLAIMS_TEST(a_target_that_retention_took_is_told_with_what_is_left_around_it),
+        CLAIMS_TEST(names_in_a_list_must_be_of_its_own_kind),
+        CLAIMS_TEST(points_side_by_side_are_one_range),
+        CLAIMS_TEST(compaction_makes_ranges_coarse_where_nothing_finer_is_left),
+        CLAIMS_TEST(what_can_not_be_restored_is_in_no_range),
+        CLAIMS_TEST(a_base_alone_gives_the_point_at_which_it_was_read),
+        CLAIMS_TEST(a_damaged_object_is_passed_over_when_another_reaches),
+        CLAIMS_TEST(a_damaged_base_leaves_older_ones),
+        CLAIMS_TEST(where_damage_leaves_no_way_it_is_named),
+        CLAIMS_TEST(a_record_is_found_in_any_sound_segment_that_ends_there),
+        CLAIMS_TEST(the_map_of_a_plan_is_that_of_the_database),
+        CLAIMS_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
+        CLAIMS_TEST(list_and_plan_agree_with_the_rules_on_any_damaged_replica),
+        CLAIMS_TEST(each_allocation_of_the_catalog_fails_once),
+        CLAIMS_TEST(a_marker_names_each_of_its_chunks_once_and_nothing_else),
+        CLAIMS_TEST(each_allocation_of_the_planner_fails_once),
+        CLAIMS_TEST(each_allocation_of_a_plan_around_damage_fails_once),
+        CLAIMS_TEST(each_allocation_of_the_search_for_points_fails_once),
+        CLAIMS_TEST(each_allocation_of_a_search_for_no_point_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "failing_alloc.h"
 #include "sql.h"
 
+#include "claims.h"
 #include "memory_store.h"
 #include "replica.h"
 #include "restore/apply.h"
@@ -954,35 +955,35 @@ static void out_of_memory_a_restore_fails_and_leaks_nothing(void **state)
     plan_release(&p);
 }
 
-#define RESTORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+CLAIMS_FIXTURES
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RESTORE_TEST(every_restore_point_of_any_replica_gives_the_model),
-        RESTORE_TEST(the_number_of_threads_makes_no_difference),
-        RESTORE_TEST(all_page_sizes_are_restored),
-        RESTORE_TEST(the_lock_byte_page_is_neither_stored_nor_missed),
-        RESTORE_TEST(any_state_becomes_any_restore_point),
-        RESTORE_TEST(a_state_that_is_not_in_the_past_of_the_replica_is_found_out),
-        RESTORE_TEST(of_a_base_only_chunks_that_are_needed_are_read),
-        RESTORE_TEST(the_empty_state_is_an_empty_file),
-        RESTORE_TEST(a_canceled_restore_stops),
-        RESTORE_TEST(out_of_memory_a_restore_fails_and_leaks_nothing),
-        RESTORE_TEST(damage_anywhere_is_never_restored),
-        RESTORE_TEST(a_missing_part_or_chunk_is_named_and_calls_for_another_plan),
-        RESTORE_TEST(a_forged_object_is_shown_by_the_pages),
-        RESTORE_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
-        RESTORE_TEST(a_real_database_comes_back_and_its_state_file_goes_on),
-        RESTORE_TEST(an_existing_target_stays_unless_it_is_to_be_replaced),
-        RESTORE_TEST(only_a_file_with_something_in_it_is_a_database),
-        RESTORE_TEST(a_database_that_comes_meanwhile_is_not_touched),
-        RESTORE_TEST(a_start_script_is_told_what_was_found),
-        RESTORE_TEST(a_target_in_use_is_not_replaced),
-        RESTORE_TEST(a_failed_restore_leaves_the_target_and_nothing_beside_it),
-        RESTORE_TEST(what_sqlite_calls_damaged_is_not_put_in_place_when_asked),
-        RESTORE_TEST(a_dry_run_writes_nothing_and_an_older_target_names_no_head),
-        RESTORE_TEST(sqlite_says_which_file_is_a_database),
+        CLAIMS_TEST(every_restore_point_of_any_replica_gives_the_model),
+        CLAIMS_TEST(the_number_of_threads_makes_no_difference),
+        CLAIMS_TEST(all_page_sizes_are_restored),
+        CLAIMS_TEST(the_lock_byte_page_is_neither_stored_nor_missed),
+        CLAIMS_TEST(any_state_becomes_any_restore_point),
+        CLAIMS_TEST(a_state_that_is_not_in_the_past_of_the_replica_is_found_out),
+        CLAIMS_TEST(of_a_base_only_chunks_that_are_needed_are_read),
+        CLAIMS_TEST(the_empty_state_is_an_empty_file),
+        CLAIMS_TEST(a_canceled_restore_stops),
+        CLAIMS_TEST(out_of_memory_a_restore_fails_and_leaks_nothing),
+        CLAIMS_TEST(damage_anywhere_is_never_restored),
+        CLAIMS_TEST(a_missing_part_or_chunk_is_named_and_calls_for_another_plan),
+        CLAIMS_TEST(a_forged_object_is_shown_by_the_pages),
+        CLAIMS_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
+        CLAIMS_TEST(a_real_database_comes_back_and_its_state_file_goes_on),
+        CLAIMS_TEST(an_existing_target_stays_unless_it_is_to_be_replaced),
+        CLAIMS_TEST(only_a_file_with_something_in_it_is_a_database),
+        CLAIMS_TEST(a_database_that_comes_meanwhile_is_not_touched),
+        CLAIMS_TEST(a_start_script_is_told_what_was_found),
+        CLAIMS_TEST(a_target_in_use_is_not_replaced),
+        CLAIMS_TEST(a_failed_restore_leaves_the_target_and_nothing_beside_it),
+        CLAIMS_TEST(what_sqlite_calls_damaged_is_not_put_in_place_when_asked),
+        CLAIMS_TEST(a_dry_run_writes_nothing_and_an_older_target_names_no_head),
+        CLAIMS_TEST(sqlite_says_which_file_is_a_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* retention/retention.h: what goes, what stays, and that every promised restore point is there after each single deletion. */
 #include "unit.h"
 
+#include "claims.h"
 #include "failing_alloc.h"
 #include "memory_store.h"
 #include "replica.h"
@@ -907,36 +908,36 @@ static void each_allocation_of_a_deletion_fails_once(void **state)
     assert_each_allocation_fails_once(apply_decided, NULL);
 }
 
-#define UNIT_ON_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+CLAIMS_FIXTURES
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_ON_STORE(a_policy_that_keeps_nothing_is_refused),
-        UNIT_ON_STORE(each_allocation_of_a_decision_fails_once),
-        UNIT_ON_STORE(each_allocation_of_a_deletion_fails_once),
-        UNIT_ON_STORE(a_segment_goes_when_a_higher_level_older_than_keep_all_has_it),
-        UNIT_ON_STORE(one_that_reaches_further_than_what_has_it_stays),
-        UNIT_ON_STORE(nothing_younger_than_the_grace_period_goes),
-        UNIT_ON_STORE(the_newest_of_level_0_never_goes),
-        UNIT_ON_STORE(a_damaged_object_of_a_higher_level_replaces_nothing),
-        UNIT_ON_STORE(one_that_lacks_a_part_replaces_nothing),
-        UNIT_ON_STORE(parts_go_after_their_segment),
-        UNIT_ON_STORE(parts_of_a_segment_that_is_under_way_stay),
-        UNIT_ON_STORE(without_a_base_older_than_the_window_all_bases_stay),
-        UNIT_ON_STORE(all_bases_younger_than_keep_all_stay),
-        UNIT_ON_STORE(bases_stay_by_the_calendar_and_each_keeps_its_point),
-        UNIT_ON_STORE(months_and_hours_are_counted_where_they_have_a_base),
-        UNIT_ON_STORE(the_point_of_a_base_does_not_move_when_levels_grow),
-        UNIT_ON_STORE(a_base_that_lacks_a_chunk_holds_nothing),
-        UNIT_ON_STORE(chunks_without_a_marker_go_when_a_later_base_is_complete),
-        UNIT_ON_STORE(a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing),
-        UNIT_ON_STORE(what_a_listing_leaves_out_does_no_harm),
-        UNIT_ON_STORE(chunks_whose_marker_the_listing_hides_stay),
-        UNIT_ON_STORE(every_promised_point_survives_each_deletion),
-        UNIT_ON_STORE(segments_of_a_level_that_do_not_nest_do_not_stop_it),
-        UNIT_ON_STORE(parts_of_a_compaction_stay_though_a_base_is_newer),
-        UNIT_ON_STORE(a_decision_of_long_ago_deletes_nothing),
+        CLAIMS_TEST(a_policy_that_keeps_nothing_is_refused),
+        CLAIMS_TEST(each_allocation_of_a_decision_fails_once),
+        CLAIMS_TEST(each_allocation_of_a_deletion_fails_once),
+        CLAIMS_TEST(a_segment_goes_when_a_higher_level_older_than_keep_all_has_it),
+        CLAIMS_TEST(one_that_reaches_further_than_what_has_it_stays),
+        CLAIMS_TEST(nothing_younger_than_the_grace_period_goes),
+        CLAIMS_TEST(the_newest_of_level_0_never_goes),
+        CLAIMS_TEST(a_damaged_object_of_a_higher_level_replaces_nothing),
+        CLAIMS_TEST(one_that_lacks_a_part_replaces_nothing),
+        CLAIMS_TEST(parts_go_after_their_segment),
+        CLAIMS_TEST(parts_of_a_segment_that_is_under_way_stay),
+        CLAIMS_TEST(without_a_base_older_than_the_window_all_bases_stay),
+        CLAIMS_TEST(all_bases_younger_than_keep_all_stay),
+        CLAIMS_TEST(bases_stay_by_the_calendar_and_each_keeps_its_point),
+        CLAIMS_TEST(months_and_hours_are_counted_where_they_have_a_base),
+        CLAIMS_TEST(the_point_of_a_base_does_not_move_when_levels_grow),
+        CLAIMS_TEST(a_base_that_lacks_a_chunk_holds_nothing),
+        CLAIMS_TEST(chunks_without_a_marker_go_when_a_later_base_is_complete),
+        CLAIMS_TEST(a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing),
+        CLAIMS_TEST(what_a_listing_leaves_out_does_no_harm),
+        CLAIMS_TEST(chunks_whose_marker_the_listing_hides_stay),
+        CLAIMS_TEST(every_promised_point_survives_each_deletion),
+        CLAIMS_TEST(segments_of_a_level_that_do_not_nest_do_not_stop_it),
+        CLAIMS_TEST(parts_of_a_compaction_stay_though_a_base_is_newer),
+        CLAIMS_TEST(a_decision_of_long_ago_deletes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

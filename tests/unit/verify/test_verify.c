@@ -1,6 +1,7 @@
 /* verify/: a sound replica gives no problem, whatever its shape; damage is found and named. */
 #include "unit.h"
 
+#include "claims.h"
 #include "failing_alloc.h"
 #include "replica_in_memory.h"
 #include "verify/verify.h"
@@ -791,36 +792,36 @@ static void each_allocation_of_a_verification_fails_once(void **state)
     assert_each_allocation_fails_once(verify_whole, NULL);
 }
 
-#define UNIT_ON_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+CLAIMS_FIXTURES
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_ON_STORE(a_sound_replica_of_any_shape_has_no_problem),
-        UNIT_ON_STORE(nothing_is_called_damaged_because_something_else_is_missing),
-        UNIT_ON_STORE(a_level0_object_that_is_missing_and_not_covered_is_named),
-        UNIT_ON_STORE(every_state_is_proven_with_full),
-        UNIT_ON_STORE(what_nothing_needs_is_counted),
-        UNIT_ON_STORE(what_retention_leaves_is_no_problem),
-        UNIT_ON_STORE(a_gap_is_no_problem_where_a_base_comes_right_behind),
-        UNIT_ON_STORE(only_a_hole_that_a_higher_level_has_is_no_problem),
-        UNIT_ON_STORE(a_base_under_way_is_no_problem),
-        UNIT_ON_STORE(nothing_there_is_not_sound),
-        UNIT_ON_STORE(every_object_that_is_missing_is_named_or_was_not_needed),
-        UNIT_ON_STORE(a_truncated_object_is_named),
-        UNIT_ON_STORE(a_flipped_bit_is_found_and_named),
-        UNIT_ON_STORE(swapped_objects_are_named),
-        UNIT_ON_STORE(another_databases_object_is_named),
-        UNIT_ON_STORE(what_contradicts_others_is_named),
-        UNIT_ON_STORE(a_checksum_that_was_wrong_from_the_beginning_is_named),
-        UNIT_ON_STORE(a_lost_newest_object_is_named_if_something_reaches_beyond_it),
-        UNIT_ON_STORE(a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict),
-        UNIT_ON_STORE(what_is_deleted_at_each_look_is_not_missing),
-        UNIT_ON_STORE(what_is_deleted_at_each_walk_is_not_missing),
-        UNIT_ON_STORE(what_is_listed_but_not_there_is_named_once),
-        UNIT_ON_STORE(where_each_look_is_void_nothing_is_found_out),
-        UNIT_ON_STORE(an_interrupted_verification_says_so),
-        UNIT_ON_STORE(each_allocation_of_a_verification_fails_once),
+        CLAIMS_TEST(a_sound_replica_of_any_shape_has_no_problem),
+        CLAIMS_TEST(nothing_is_called_damaged_because_something_else_is_missing),
+        CLAIMS_TEST(a_level0_object_that_is_missing_and_not_covered_is_named),
+        CLAIMS_TEST(every_state_is_proven_with_full),
+        CLAIMS_TEST(what_nothing_needs_is_counted),
+        CLAIMS_TEST(what_retention_leaves_is_no_problem),
+        CLAIMS_TEST(a_gap_is_no_problem_where_a_base_comes_right_behind),
+        CLAIMS_TEST(only_a_hole_that_a_higher_level_has_is_no_problem),
+        CLAIMS_TEST(a_base_under_way_is_no_problem),
+        CLAIMS_TEST(nothing_there_is_not_sound),
+        CLAIMS_TEST(every_object_that_is_missing_is_named_or_was_not_needed),
+        CLAIMS_TEST(a_truncated_object_is_named),
+        CLAIMS_TEST(a_flipped_bit_is_found_and_named),
+        CLAIMS_TEST(swapped_objects_are_named),
+        CLAIMS_TEST(another_databases_object_is_named),
+        CLAIMS_TEST(what_contradicts_others_is_named),
+        CLAIMS_TEST(a_checksum_that_was_wrong_from_the_beginning_is_named),
+        CLAIMS_TEST(a_lost_newest_object_is_named_if_something_reaches_beyond_it),
+        CLAIMS_TEST(a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict),
+        CLAIMS_TEST(what_is_deleted_at_each_look_is_not_missing),
+        CLAIMS_TEST(what_is_deleted_at_each_walk_is_not_missing),
+        CLAIMS_TEST(what_is_listed_but_not_there_is_named_once),
+        CLAIMS_TEST(where_each_look_is_void_nothing_is_found_out),
+        CLAIMS_TEST(an_interrupted_verification_says_so),
+        CLAIMS_TEST(each_allocation_of_a_verification_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
