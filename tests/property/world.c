@@ -4,6 +4,7 @@
 #include "hosts.h"
 #include "published.h"
 
+#include "base/claim.h"
 #include "base/io.h"
 #include "base/page.h"
 #include "restore/restore.h"
@@ -466,10 +467,21 @@ static void settle(struct host *h)
     }
 }
 
+/* In every other world memory is so short that nothing is kept which can be read again. */
+static void draw_memory(uint64_t seed)
+{
+    const size_t limit = (size_t)64 << 20;
+    struct err e;
+    claim_set_limit(limit);
+    if (seed % 2 && claim_take(limit / 2 + 1, &e))
+        broken("%s", e.msg);
+}
+
 void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip)
 {
     luck = dice_of(seed);
     draw_climate();
+    draw_memory(seed);
     hosts_create(folder, chance(70) ? 512 : 1024);
     for (size_t i = 0; i < count; i++) {
         if (skip && skip[i])
