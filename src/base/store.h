@@ -73,10 +73,13 @@ struct store {
     char url[STORE_URL_MAX]; /* for messages and as the name of the replica: without secrets */
     char note[200];          /* a warning for the log, "": none */
     _Atomic enum store_fencing fencing;
-    bool costs;                   /* each request costs money: requests are counted and rationed */
-    bool slow;                    /* a request takes tens of milliseconds: use few large ones, many at a time */
-    struct store_traffic traffic; /* if `costs` */
-    const atomic_bool *cancel;    /* set by the owner: waits end when it becomes true; NULL: never */
+    bool costs;         /* each request costs money: requests are counted and rationed */
+    bool slow;          /* a request takes tens of milliseconds: use few large ones, many at a time */
+    const char *folder; /* the objects are files below this folder, which may be watched. It may be the mount point of a
+                           disk that is not mounted: if it was empty when the store was opened, that proves no loss.
+                           NULL: there is no such folder, and an empty place is one */
+    struct store_traffic traffic;          /* if `costs` */
+    const atomic_bool *cancel;             /* set by the owner: waits end when it becomes true; NULL: never */
     void (*retrying)(const struct err *e); /* set by the owner: called when a second try failed too; NULL: not called */
 };
 

@@ -553,6 +553,8 @@ static bool may_keep(const struct resync *r, struct map_entry entry, uint64_t ha
         return false;
     for (size_t i = 0; i < r->count && RULE(attach); i++) {
         struct map_entry theirs = their_entry(r, &r->references[i], pgno);
+        if (r->references[i].by_base)
+            continue;
         if (theirs.hash != hash || theirs.txid == 0)
             return false;
         if (entry.txid <= r->references[i].head_txid && theirs.txid != entry.txid)
@@ -567,7 +569,7 @@ static void assert_sendable(const struct resync *r, uint32_t pgno, struct map_en
     for (size_t i = 0; i < r->count; i++) {
         const struct capture_reference *ref = &r->references[i];
         struct map_entry theirs = their_entry(r, ref, pgno);
-        INVARIANT(!RULE(attach) || entry.txid > ref->head_txid ||
+        INVARIANT(!RULE(attach) || ref->by_base || entry.txid > ref->head_txid ||
                       (entry.txid == theirs.txid && entry.hash == theirs.hash),
                   "page %u: a replica at txid %" PRIu64 " would never get it", pgno, ref->head_txid);
     }

@@ -292,6 +292,7 @@ static void fill_request(struct database *db, struct local_job *j)
         r->references[r->reference_count++] =
             (struct capture_reference){.head_txid = d->entry.durable_txid,
                                        .head_time_ms = d->head_time_ms,
+                                       .by_base = d->lost,
                                        .map = d->head_map.page_size ? &d->head_map : NULL};
     }
     db->reading = lanes_wanting_piece(all);
@@ -643,8 +644,7 @@ static void let_go_of_lost(struct database *db)
     if (!db->lost)
         log_lost(db);
     db->lost = true;
-    for (size_t i = 0; i < db->lanes.count; i++)
-        atomic_store(&db->lanes.list[i].prune.cancel, true);
+    lanes_cancel(&db->lanes, true);
     if (db->home)
         local_let_go(&db->home->local);
 }
@@ -662,8 +662,7 @@ static void start_over(struct database *db)
     db->state = NULL;
     local_release(&db->home->local);
     lanes_start_over(&db->lanes);
-    for (size_t i = 0; i < db->lanes.count; i++)
-        atomic_store(&db->lanes.list[i].prune.cancel, false);
+    lanes_cancel(&db->lanes, false);
     db->lost = db->rested = db->final_done = false;
     db->figures = (struct local_report){0};
     db->lag = (struct lag){.count = 0};

@@ -2,6 +2,7 @@
 #include "daemon/history.h"
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "base/trial.h"
 #include "base/units.h"
@@ -229,6 +230,9 @@ static void prune_done(struct job *job)
     if (p->rc == 0 && p->figures.objects > 0)
         log_info("replica '%s': retention deleted %" PRIu64 " object%s of %s", p->shown, p->figures.objects,
                  p->figures.objects == 1 ? "" : "s", size);
+    struct lane *l = CONTAINER_OF(p, struct lane, prune);
+    if (lost || (p->rc == 0 && p->figures.objects > 0))
+        look_ask(&l->look, p->ended_ms);
     if (news && lost)
         log_error("replica '%s': retention found damage: %s", p->shown, p->err.msg);
     else if (news)
@@ -241,7 +245,7 @@ void history_prune(const struct lanes *all, struct lane *l, int64_t now_ms)
     uint64_t objects = l->appended + l->pieces;
     bool due = all->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(all, l)
                                  : !all->stopping && l->seen.durable > 0 && prune_due(&l->prune, objects, now_ms);
-    if (!due)
+    if (!due || l->look.busy)
         return;
     l->prune_owed = false;
     const struct uid writer = state_writer(l->author.state);

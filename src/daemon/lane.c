@@ -42,7 +42,7 @@ int lane_start_over(struct lane *l, struct err *e)
     d->objects = objects;
     d->bytes = bytes;
     lane_look(l);
-    l->asked = false;
+    l->asked = l->watched = false;
     l->pace.retry_at_ms = 0; /* the comparison for all replicas waits until this one was asked */
     return rc;
 }
@@ -62,12 +62,21 @@ void lane_look(struct lane *l)
         .state = d->state,
         .durable = d->entry.durable_txid,
         .base_owed = d->entry.base_owed > 0,
+        .lost = d->lost,
         .known = d->known,
         .index = d->index,
         .store = d->store,
         .base = {.max = d->levels.base_max, .bytes = d->levels.base_bytes, .at_ms = d->levels.base_at_ms}};
     l->appended = d->objects;
     l->appended_bytes = d->bytes;
+}
+
+uint64_t lane_ask(struct lane *l, int64_t age_ms, int64_t now_ms)
+{
+    if (l->check.done > 0 && now_ms - l->check.done_ms <= age_ms)
+        return l->check.done;
+    l->check.asked = l->check.started + 1;
+    return l->check.asked;
 }
 
 bool lane_hangs(const struct lane *l)

@@ -8,6 +8,7 @@
 #include "base/complaint.h"
 #include "daemon/backlog.h"
 #include "daemon/budget.h"
+#include "daemon/look.h"
 #include "daemon/prune.h"
 #include "daemon/replication.h"
 #include "daemon/transfer.h"
@@ -17,6 +18,7 @@ struct sighting {
     enum destination_state state;
     uint64_t durable;    /* txid */
     bool base_owed;      /* it can't be restored yet: its base is not complete */
+    bool lost;           /* it lost its newest object, and is begun again */
     bool known;          /* the state file has a place for it: */
     uint32_t index;      /* which */
     struct store *store; /* NULL: not opened yet. Only its atomic and constant fields may be read while a job runs */
@@ -37,6 +39,21 @@ struct pace {
     unsigned shipped_commits; /* in it */
 };
 
+/* The question to the store whether the head is still there: `seawall sync` and the end of the daemon wait for the answer. */
+struct check {
+    enum history_seen history; /* what the looks at the history have found */
+    uint64_t started;          /* number of the newest question; attach asks too */
+    uint64_t done;             /* number of the newest question that was answered; those before count as answered */
+    uint64_t asked;            /* the number that a request waits for; not above `done`: none does */
+    int64_t done_ms;           /* monotonic: when it was answered */
+};
+
+/* A replica that lost objects, until it can be restored again. */
+struct loss {
+    int64_t since_ms; /* wall clock; 0: it lost nothing, as far as is known */
+    char text[220];   /* what is missing, for people */
+};
+
 struct lanes;
 
 struct lane {
@@ -53,11 +70,15 @@ struct lane {
     struct transfer level;   /* a segment that is being compacted */
     struct copy paused_base; /* gave way to a catch-up, goes on afterwards; COPY_NONE: none */
     struct prune prune;
+    struct look look;
+    struct check check;
+    struct loss loss;
 
     bool asked;       /* attach was tried at least once */
     bool introduced;  /* the log named the store */
     bool compared;    /* the local job under way compares all pages with this replica too */
-    bool base_wanted; /* somebody asked for a base */
+    bool base_wanted; /* a base was asked for */
+    bool watched;     /* its folder is watched (folders.h) */
     bool prune_owed;  /* with --once: something was compacted, or a base completed */
 
     uint64_t appended, appended_bytes; /* level-0 objects that this run put */
@@ -107,6 +128,11 @@ int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;
  * leaves the lane without a store: attach tries again. */
 int lane_start_over(struct lane *l, struct err *e) MUST_CHECK;
 void lane_close(struct lane *l); /* no job may be under way */
+
+/* Asks the store whether the head is still there, unless it was asked within the last `age_ms`. Returns the number that
+ * check.done has to reach; what was answered before counts if it is young enough. */
+#define LANE_ASK_AGAIN (-1) /* as age_ms: no answer is young enough */
+uint64_t lane_ask(struct lane *l, int64_t age_ms, int64_t now_ms);
 
 /* Notes what can be seen of the replica now. The shipment must be home. */
 void lane_look(struct lane *l);

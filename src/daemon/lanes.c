@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #define SHIP_LIGHT_MS 10 /* while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
+#define LOOK_FRESH_MS 5000 /* the end of the daemon need not ask again what was answered just before */
 #define FIRST_SEGMENT_BYTES                                                                                            \
     SCALE(32u << 20, 5120u) /* a larger database begins with a base, not with one large segment */
 
@@ -60,6 +62,7 @@ static int open_lane(struct lanes *all, struct lane *l, const char *url, struct 
     l->base_wanted = all->config->base;
     l->pace.budget = budget_full(o->put_rate, o->put_burst, now);
     prune_init(&l->prune, url, l->url, o, now);
+    look_init(&l->look, url, l, now);
     return 0;
 }
 
@@ -107,12 +110,33 @@ void lanes_start_over(struct lanes *all)
     }
 }
 
+void lanes_cancel(struct lanes *all, bool cancel)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        atomic_store(&all->list[i].prune.cancel, cancel);
+        atomic_store(&all->list[i].look.cancel, cancel);
+    }
+}
+
+/* A look at all of it costs next to nothing. */
+static bool is_watched(const struct lane *l)
+{
+    return l->seen.store && l->seen.store->folder;
+}
+
 void lanes_stop(struct lanes *all, int64_t now_ms)
 {
     all->stopping = true;
     all->progress_ms = now_ms;
-    for (size_t i = 0; i < all->count && !all->config->once; i++)
-        atomic_store(&all->list[i].prune.cancel, true); /* retention goes on some other time */
+    for (size_t i = 0; i < all->count && !all->config->once; i++) {
+        struct lane *l = &all->list[i];
+        atomic_store(&l->prune.cancel, true); /* retention goes on some other time */
+        lane_ask(l, LOOK_FRESH_MS, now_ms);
+        if (is_watched(l))
+            look_ask(&l->look, now_ms);
+        else if (l->look.missed == 0)
+            atomic_store(&l->look.cancel, true);
+    }
 }
 
 /* ---- captured commits */
@@ -223,9 +247,11 @@ static void start_ship(struct lanes *all, struct lane *l, enum ship_kind kind)
     if (t)
         transfer_load(t, s);
     p->started_at_ms = clock_mono_ms();
-    if (kind != SHIP_ATTACH)
+    if (kind == SHIP_LOOK || kind == SHIP_ATTACH)
+        l->check.started++;
+    else
         budget_take(&p->budget, p->started_at_ms);
-    if (kind != SHIP_ATTACH && !ship_kind_puts_beside(kind))
+    if (ship_kind_appends(kind))
         p->shipped_at_ms = p->started_at_ms;
     shipment_send(&l->home, all->workers, ship_done);
 }
@@ -281,6 +307,14 @@ static void start_catch_up(const struct lanes *all, struct lane *l)
                  l->url, durable + 1, now->newest.txid);
 }
 
+/* A large database begins with a base, and so does one whose replica was lost: its pages keep their txids, so that other
+ * replicas don't get them again. */
+static bool begins_with_base(const struct lane *l, const struct captured_head *now)
+{
+    return now->newest.pages > 0 &&
+           (l->home->d.lost || (uint64_t)now->newest.pages * now->page_size > FIRST_SEGMENT_BYTES);
+}
+
 /* Level 0 goes on, by commits or by a catch-up. */
 static void ship_newest(struct lanes *all, struct lane *l, int64_t now_ms)
 {
@@ -291,7 +325,7 @@ static void ship_newest(struct lanes *all, struct lane *l, int64_t now_ms)
     if (collect_batches(all, l) && !(anew && l->home->d.entry.durable_txid > 0)) {
         l->home->upto = history_cut(l);
         start_ship(all, l, SHIP_COMMITS);
-    } else if (anew && (uint64_t)now->newest.pages * now->page_size > FIRST_SEGMENT_BYTES) {
+    } else if (anew && begins_with_base(l, now)) {
         start_ship(all, l, SHIP_ANCHOR);
     } else if (!transfer_is_lent(&l->copy)) {
         if (transfer_under_way(&l->copy)) /* a base: it goes on afterwards */
@@ -313,12 +347,58 @@ static void go_on_with_base(struct lanes *all, struct lane *l)
         history_start_base(all, l);
 }
 
+/* ---- is what was put still there? */
+
+static void look_done(struct job *job)
+{
+    struct look *k = look_of_job(job);
+    struct lane *l = k->owner;
+    int64_t now = clock_mono_ms();
+    l->all->jobs_ended++;
+    enum look_end end = look_ended(k, look_confirm_ms(l->seen.store), now);
+    if (k->rc != 0 && k->err.code != ERR_CANCELED && k->err.code != ERR_GONE)
+        lane_ask(l, LANE_ASK_AGAIN, now); /* that says what is wrong with the store, if anything is */
+    if (end != LOOK_MISSING)
+        return;
+    lane_ask(l, LANE_ASK_AGAIN, now);
+    l->check.history = HISTORY_MISSED;
+    snprintf(l->loss.text, sizeof l->loss.text, "%s", k->found.missing);
+}
+
+/* Looks at all that a restore needs, beside what is put. At the end of the daemon only what is suspected, or cheap. */
+static void look_at_all(struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    const struct destination *d = &l->home->d;
+    bool wanted = !all->config->once && (!all->stopping || l->look.missed > 0 || is_watched(l));
+    uint64_t objects = l->appended + l->pieces;
+    if (wanted && !l->prune.busy && d->entry.durable_txid > 0 && d->entry.base_owed == 0 && !d->from_empty &&
+        look_due(&l->look, objects, now_ms))
+        look_start(&l->look, d->entry.durable_txid, objects, all->workers, look_done);
+}
+
+/* The question waits until everything that it is about was put. */
+static bool check_is_due(const struct lanes *all, const struct lane *l)
+{
+    const struct destination *d = &l->home->d;
+    uint64_t first = all->stopping ? all->captured.txid : all->urgent_txid;
+    return l->check.asked > l->check.done && d->entry.durable_txid > 0 && !d->from_empty &&
+           (l->check.history == HISTORY_MISSED || d->entry.durable_txid >= first);
+}
+
 static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
 {
     enum ship_kind kind;
     uint64_t durable = l->home->d.entry.durable_txid;
     INVARIANT(durable <= all->captured.txid, "replica '%s': durable at txid %" PRIu64 ", captured %" PRIu64, l->url,
               durable, all->captured.txid);
+    if (durable == 0 && all->captured.txid == 0)
+        l->check.done = l->check.asked; /* nothing was put */
+    if (check_is_due(all, l)) {
+        l->home->history = l->check.history;
+        start_ship(all, l, SHIP_LOOK);
+        return;
+    }
+    look_at_all(all, l, now_ms);
     if (transfer_under_way(&l->copy))
         start_pieces(all, l);
     if (transfer_is(&l->copy, COPY_CATCH_UP)) {
@@ -395,7 +475,11 @@ static void log_success(struct lane *l, const struct shipment *s, bool base_was_
 {
     if (s->kind == SHIP_ATTACH)
         introduce(l);
-    if (s->kind == SHIP_ATTACH && s->d.state != DESTINATION_CONFLICT)
+    if (s->kind == SHIP_ATTACH && s->d.lost)
+        log_error("replica '%s': %s", l->url, s->d.found);
+    else if (s->kind == SHIP_ATTACH && s->d.identity_put)
+        log_warn("replica '%s': %s", l->url, s->d.found);
+    else if (s->kind == SHIP_ATTACH && s->d.state != DESTINATION_CONFLICT)
         log_info("replica '%s': %s", l->url, s->d.found);
     if (s->kind == SHIP_CATCH_UP && s->d.state == DESTINATION_ATTACHED && s->d.entry.base_owed > 0)
         log_info("replica '%s': txid %" PRIu64 " is on its way: it can be restored when the base is complete", l->url,
@@ -439,7 +523,7 @@ static void ship_failed(struct lanes *all, struct lane *l, int64_t now_ms)
         return;
     }
     if (all->config->once && lane_needs_a_person(&s->err) && all->count == 1) {
-        fail(all, &s->err); /* somebody waits for the answer */
+        fail(all, &s->err); /* a command waits for the answer */
         return;
     }
     complain(l, &s->err);
@@ -452,6 +536,49 @@ static void ship_failed(struct lanes *all, struct lane *l, int64_t now_ms)
     lane_failed(l, &s->err, now_ms);
 }
 
+/* What was put is not there any more. The base that is under way may lack chunks too. */
+static void note_loss(struct lane *l, const char *text)
+{
+    if (l->loss.since_ms == 0)
+        l->loss.since_ms = clock_wall_ms();
+    if (text != l->loss.text)
+        snprintf(l->loss.text, sizeof l->loss.text, "%s", text);
+    l->level.failed |= transfer_under_way(&l->level);
+    l->copy.failed |= transfer_is(&l->copy, COPY_BASE);
+    copy_release(&l->paused_base);
+    history_forget_base(l);
+}
+
+/* Takes the answer of a look at the head, or of attach, which looks too. */
+static void note_check(struct lane *l, const struct shipment *s, int64_t now_ms)
+{
+    struct check *c = &l->check;
+    bool missed = s->kind == SHIP_LOOK && s->history == HISTORY_MISSED;
+    c->done = c->started;
+    c->done_ms = now_ms;
+    c->history = HISTORY_BELIEVED;
+    if (!missed && (l->look.missed > 0 || l->look.failures > 0)) /* the store answers again */
+        look_ask(&l->look, now_ms);
+    if (s->kind == SHIP_ATTACH && s->d.lost) {
+        note_loss(l, s->d.found);
+    } else if (missed && s->d.state == DESTINATION_ATTACHED && s->d.entry.base_owed > 0) {
+        note_loss(l, l->loss.text);
+        log_error(
+            "replica '%s': it lost objects: %s. Nothing in it can be restored before a new base is complete, which "
+            "begins now",
+            l->url, l->loss.text);
+    }
+}
+
+static void note_whole(struct lane *l)
+{
+    if (l->loss.since_ms == 0 || l->seen.state != DESTINATION_ATTACHED || lane_restorable_txid(l) == 0)
+        return;
+    log_warn("replica '%s': it is whole again after the loss of objects; restore points from before may be missing",
+             l->url);
+    l->loss = (struct loss){.since_ms = 0};
+}
+
 static void ship_succeeded(struct lanes *all, struct lane *l, unsigned piece_index, bool base_was_owed, int64_t now_ms)
 {
     const struct shipment *s = l->home;
@@ -462,13 +589,18 @@ static void ship_succeeded(struct lanes *all, struct lane *l, unsigned piece_ind
     lane_succeeded(l);
     if (s->d.state == DESTINATION_DETACHED)
         lane_detoured(l, now_ms);
-    else if (kind != SHIP_ATTACH)
+    else if (kind != SHIP_ATTACH && kind != SHIP_LOOK)
         l->pace.detours = 0;
-    if (!ship_kind_puts_beside(kind))
+    if (kind == SHIP_ATTACH || kind == SHIP_LOOK)
+        note_check(l, s, now_ms);
+    if (s->d.state == DESTINATION_RESYNC) /* its range of pages may come from commits that the comparison passes over */
+        history_forget_base(l);
+    if (ship_kind_appends(kind))
         l->pace.shipped_commits = s->d.outgoing.commits;
     if (kind == SHIP_MARKER) {
         history_forget_base(l);
         l->base_wanted = false;
+        look_ask(&l->look, now_ms);
     }
     l->prune_owed |=
         (kind == SHIP_MARKER || kind == SHIP_LEVEL) && all->config->options.prune_interval_ms != OPTION_NEVER;
@@ -477,6 +609,7 @@ static void ship_succeeded(struct lanes *all, struct lane *l, unsigned piece_ind
     if (kind == SHIP_PART || kind == SHIP_LEVEL)
         history_level_done(l, kind, piece_index, &s->listed);
     log_success(l, s, base_was_owed);
+    note_whole(l);
 }
 
 /* The last piece of a catch-up may be needed again; a piece of a level is in the replica, or is read again. */
@@ -640,6 +773,13 @@ uint64_t lanes_need_after(const struct lanes *all)
 
 /* ---- at the end */
 
+/* The process must not end before the store was asked whether all of it is there. */
+static bool looks_owed(const struct lanes *all, const struct lane *l)
+{
+    bool suspected = l->look.missed > 0 || (is_watched(l) && (l->look.busy || l->look.due_ms != INT64_MAX));
+    return !all->config->once && l->seen.durable > 0 && (l->check.asked > l->check.done || suspected);
+}
+
 bool lanes_all_durable(const struct lanes *all)
 {
     for (size_t i = 0; i < all->count; i++) {
@@ -647,7 +787,7 @@ bool lanes_all_durable(const struct lanes *all)
         if (l->seen.state == DESTINATION_CONFLICT)
             continue;
         if (lane_is_away(l) || l->home->d.state != DESTINATION_ATTACHED ||
-            l->home->d.entry.durable_txid != all->captured.txid || history_owes(all, l))
+            l->home->d.entry.durable_txid != all->captured.txid || history_owes(all, l) || looks_owed(all, l))
             return false;
     }
     return true;
@@ -657,7 +797,7 @@ bool lanes_running(const struct lanes *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         const struct lane *l = &all->list[i];
-        if (lane_is_away(l) || l->prune.busy || transfer_pieces_busy(&l->copy))
+        if (lane_is_away(l) || l->prune.busy || l->look.busy || transfer_pieces_busy(&l->copy))
             return true;
     }
     return false;

@@ -15,6 +15,9 @@ void lanes_close(struct lanes *all); /* no job may be under way */
 /* Forgets the position of every replica: each attaches again, as after a start. No job may be under way. */
 void lanes_start_over(struct lanes *all);
 
+/* Jobs that only read or delete are to end (true), or may run again (false). */
+void lanes_cancel(struct lanes *all, bool cancel);
+
 /* Starts what can run now for every replica. If `failed` is set afterwards, or after a job ended, the daemon has to end. */
 void lanes_schedule(struct lanes *all, int64_t now_ms);
 

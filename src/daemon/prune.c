@@ -53,10 +53,7 @@ static void run_prune(struct job *job, struct codec *codec)
     if (p->rc == 0)
         p->rc = retention_apply(replica.store, &plan, &p->figures, &p->err);
     if (p->rc != 0 && p->err.code == ERR_NOTFOUND)
-        err_hint(
-            &p->err,
-            "what was put there is gone: put it back from a copy, or start the daemon with --take-over once, to begin "
-            "a new replica there");
+        err_hint(&p->err, "what was put there is gone: the daemon looks again, and then says what it does about it");
     retention_plan_release(&plan);
     replica_handle_close(&replica);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/sqlite_file.h"
 #include "daemon/control.h"
+#include "daemon/folders.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,7 @@ struct scheduler {
     bool path_armed;
     bool interrupted;
     struct database db;
+    struct folders folders;
     struct control control;
     int64_t control_at_ms; /* when the control socket is looked at, or tried again */
     struct complaint control_complaint;
@@ -210,6 +212,8 @@ static int loop(struct scheduler *s, struct err *e)
         control_run(&s->control, now);
         database_schedule(&s->db);
         int verification_ms = verification_run(&s->verification, now), database_ms = database_timeout_ms(&s->db);
+        if (folders_watch(&s->folders, &s->db.lanes) && add_fd(s, s->folders.fd, e))
+            return -1;
         watch_over_jobs(s);
         if (database_finished(&s->db))
             return 0;
@@ -222,6 +226,8 @@ static int loop(struct scheduler *s, struct err *e)
                 handle_signals(s);
             else if (fd == s->inotify_fd || fd == s->close_fd || fd == s->path_fd)
                 handle_inotify(s, fd);
+            else if (fd == s->folders.fd)
+                folders_take_events(&s->folders, &s->db.lanes, clock_mono_ms());
             else if (fd == workers_fd(s->workers)) /* control and verification take their events at each turn */
                 workers_reap(s->workers);
         }
@@ -303,6 +309,7 @@ static void save_memory(void)
 static void close_all(struct scheduler *s)
 {
     workers_stop(s->workers);
+    folders_close(&s->folders);
     if (s->inotify_fd >= 0)
         close(s->inotify_fd);
     if (s->close_fd >= 0)
@@ -351,6 +358,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     struct scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return err_nomem(e, sizeof *s);
+    s->folders = FOLDERS_NONE;
     s->control = CONTROL_NONE;
     s->verification = VERIFICATION_NONE;
     s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->path_fd = s->wd = s->file_wd = -1;

@@ -37,6 +37,11 @@ bool ship_kind_puts_beside(enum ship_kind kind)
     return kind == SHIP_MARKER || kind == SHIP_PART || kind == SHIP_LEVEL;
 }
 
+bool ship_kind_appends(enum ship_kind kind)
+{
+    return kind != SHIP_ATTACH && kind != SHIP_LOOK && !ship_kind_puts_beside(kind);
+}
+
 static int build(struct shipment *s, const struct author *a)
 {
     switch (s->kind) {
@@ -71,6 +76,8 @@ static int perform(struct shipment *s, const struct author *a)
         return destination_put_marker(&s->d, a, &s->copy, &s->err);
     case SHIP_PART:
         return put_part(s, a);
+    case SHIP_LOOK:
+        return destination_look(&s->d, a, s->history, &s->err);
     case SHIP_LEVEL:
         return destination_put_level(&s->d, a, s->piece, &s->copy, &s->listed.size, &s->err);
     default:

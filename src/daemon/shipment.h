@@ -7,7 +7,7 @@
 #define SEAWALL_DAEMON_SHIPMENT_H
 
 #include "daemon/workers.h"
-#include "ship/destination.h"
+#include "ship/look.h"
 
 #define SHIPMENT_BATCHES_MAX 4096
 #define SHIPMENT_BYTES_MAX SCALE(8u << 20, 4096u) /* raw bytes of commits in one object; more wait for the next */
@@ -21,6 +21,7 @@ enum ship_kind {
     SHIP_MARKER,   /* complete a base */
     SHIP_PART,     /* put one piece of a compacted segment */
     SHIP_LEVEL,    /* put the last piece, which completes the segment */
+    SHIP_LOOK,     /* look whether the head is still there; puts nothing */
 };
 
 struct shipment {
@@ -38,6 +39,7 @@ struct shipment {
     uint32_t page_size;          /* anchor: of the database */
     struct copy copy;            /* catch-up, marker, part, level: its terms and its objects */
     struct piece *piece;         /* catch-up, part, level; owned */
+    enum history_seen history;   /* look */
 
     /* the outcome */
     int rc;
@@ -60,5 +62,7 @@ struct shipment *shipment_of_job(struct job *job);
 
 /* True if a job of this kind puts its object beside level 0, so that the replica's position does not move. */
 bool ship_kind_puts_beside(enum ship_kind kind);
+/* True if a job of this kind puts an object of level 0. */
+bool ship_kind_appends(enum ship_kind kind);
 
 #endif

@@ -43,9 +43,20 @@ static void note_captured(struct database *db, struct sync_wait *w)
         db->lanes.urgent_txid = w->txid;
 }
 
+/* Everything was put: the store is asked once, and its answer has to come. */
+static bool store_has_answered(struct lane *l, uint64_t *asked, int64_t now_ms)
+{
+    if (l->seen.durable == 0)
+        return true; /* nothing was put, so nothing can be missing */
+    if (*asked == 0)
+        *asked = lane_ask(l, 0, now_ms);
+    return l->check.done >= *asked && l->look.missed == 0 && l->loss.since_ms == 0;
+}
+
 enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_ms)
 {
     enum sync_state state = SYNC_DURABLE;
+    bool waiting = false;
     if (!w->captured && db->through_run > w->after_run)
         note_captured(db, w);
     if (!w->captured) {
@@ -55,12 +66,12 @@ enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_
     if (w->resyncs != db->figures.resyncs)
         note_captured(db, w);
     for (size_t i = 0; i < db->lanes.count; i++) {
-        const struct lane *l = &db->lanes.list[i];
+        struct lane *l = &db->lanes.list[i];
         if (l->seen.state == DESTINATION_CONFLICT)
             state = SYNC_CONFLICT;
         else if (l->seen.state != DESTINATION_ATTACHED || l->seen.durable < w->txid || l->seen.base_owed ||
-                 (w->base && l->base_wanted))
-            return SYNC_WAITING;
+                 (w->base && l->base_wanted) || !store_has_answered(l, &w->asked_stores[i], now_ms))
+            waiting = true;
     }
-    return state;
+    return waiting ? SYNC_WAITING : state;
 }

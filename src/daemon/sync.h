@@ -3,7 +3,9 @@
  * A commit that returned before sync_begin is in the wal-index then. A local job that *starts* afterwards reads a header that
  * includes the commit. The commit is captured as soon as capture has passed the end of that header, in that job or in a
  * later one. A job that was already running proves nothing. Nor does a look at the header without a job: under load there
- * is always something new. */
+ * is always something new.
+ *
+ * When everything is put, each store is asked whether the newest object is still there (ship/look.h): one request. */
 #ifndef SEAWALL_DAEMON_SYNC_H
 #define SEAWALL_DAEMON_SYNC_H
 
@@ -17,6 +19,9 @@ struct sync_wait {
     uint64_t txid;      /* this txid has to be durable */
     uint64_t resyncs;   /* comparisons of all pages so far: a new one may give the commits a higher txid */
     bool base;          /* each replica has to get a new base too */
+    uint64_t asked_stores
+        [IDENTITY_REPLICAS_MAX]; /* for each replica the number of the answer of its store that counts; 0: the
+                                                     store was not asked yet */
 };
 
 enum sync_state {

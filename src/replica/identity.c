@@ -60,13 +60,10 @@ int replica_probe(struct store *store, struct err *e)
     return rc;
 }
 
-static int write_identity(struct store *store, struct err *e)
+static int write_identity(struct store *store, const struct uid *database, struct err *e)
 {
-    struct uid database;
     char hex[2 * UID_BYTES + 1];
-    if (random_bytes(database.bytes, UID_BYTES, e))
-        return -1;
-    hex_encode(database.bytes, UID_BYTES, hex);
+    hex_encode(database->bytes, UID_BYTES, hex);
     struct json *j = json_object_new();
     if (j) {
         json_set_number(j, "format", REPLICA_FORMAT_VERSION);
@@ -84,8 +81,7 @@ static int write_identity(struct store *store, struct err *e)
 int replica_identity_lost(const struct store *store, struct err *e)
 {
     err_set(e, ERR_CORRUPT, 0, "'%s' has objects of a replica, but no '" NAME_IDENTITY "'", store->url);
-    return err_hint(
-        e, "put that file back from a copy; or move the objects to another place, and start a new replica here");
+    return err_hint(e, "start the daemon of this database, which puts that file again; or put it back from a copy");
 }
 
 static int note_object(void *context, const struct store_entry *entry)
@@ -106,15 +102,22 @@ static int check_empty(struct store *store, struct err *e)
     return replica_identity_lost(store, e);
 }
 
-int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
+int replica_identity_replace(struct store *store, const struct uid *database, struct replica_identity *ret_identity,
+                             struct err *e)
 {
-    int rc = replica_identity_read(store, ret_identity, e);
-    if (rc == 0 || e->code != ERR_NOTFOUND)
-        return rc;
-    if (check_empty(store, e))
-        return -1;
-    rc = write_identity(store, e);
+    int rc = write_identity(store, database, e);
     if (rc != 0 && e->code != ERR_EXISTS) /* another process created it first: read theirs */
         return rc;
     return replica_identity_read(store, ret_identity, e);
+}
+
+int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
+{
+    struct uid database;
+    int rc = replica_identity_read(store, ret_identity, e);
+    if (rc == 0 || e->code != ERR_NOTFOUND)
+        return rc;
+    if (check_empty(store, e) || random_bytes(database.bytes, UID_BYTES, e))
+        return -1;
+    return replica_identity_replace(store, &database, ret_identity, e);
 }

@@ -22,6 +22,11 @@ int replica_identity_read(struct store *store, struct replica_identity *ret_iden
  * ERR_CORRUPT: as above, or seawall.json is missing although objects of a replica exist. */
 int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
 
+/* Puts seawall.json again, for a replica of this database that lost it. If there is one meanwhile, that one counts.
+ * *ret_identity: what is there afterwards. Errors as above. */
+int replica_identity_replace(struct store *store, const struct uid *database, struct replica_identity *ret_identity,
+                             struct err *e) MUST_CHECK;
+
 /* Finds out whether the store's store_put_new is exclusive, if store->fencing does not say so yet: puts
  * seawall.json once more with the same bytes. seawall.json must exist. */
 int replica_probe(struct store *store, struct err *e) MUST_CHECK;

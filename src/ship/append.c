@@ -46,8 +46,10 @@ static void adopt(struct destination *d, const struct author *a, const struct la
     d->entry.head = o->digest;
     d->entry.head_checksum = o->checksum;
     d->entry.base_owed = o->base_owed;
-    if (o->anew)
+    if (o->anew) {
         d->entry.anew_txid = o->max;
+        d->lost = false;
+    }
     d->entry.attempt_count = 0;
     d->from_empty = false;
     d->head_page_size = o->page_size;
@@ -132,6 +134,57 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     return 0;
 }
 
+/* Removes the object that was just put: it must not count. Attach decides what follows. */
+static int take_back(struct destination *d, struct err *e)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = d->outgoing.object.min};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    destination_enter(d, DESTINATION_DETACHED);
+    return store_remove(d->store, key, e);
+}
+
+#define COMERS_MAX 16 /* objects that came since the loss; more of them are not ours */
+
+struct comers {
+    uint64_t ours; /* first txid of the object that we put */
+    uint64_t min[COMERS_MAX];
+    size_t count;
+};
+
+static int note_comer(void *context, const struct store_entry *entry)
+{
+    struct comers *c = context;
+    const struct name name = name_parse(entry->key);
+    if (name.kind == NAME_LEVEL0 && name.min != c->ours)
+        c->min[c->count++] = name.min;
+    return c->count == COMERS_MAX;
+}
+
+/* After the PUT of a new beginning. Two writers that both believed in the replica can have noticed its loss at the same
+ * moment, and their new beginnings have different keys. So each lists what came since the loss, after its PUT: at
+ * least one of them sees the other. *ret_alone is false if there is an object that no run of ours put, or one behind
+ * ours. A late PUT of ours from the time before the loss does no harm. */
+static int check_alone(const struct destination *d, const struct author *a, bool *ret_alone, struct err *e)
+{
+    struct comers c = {.ours = d->outgoing.object.min};
+    struct identity id = state_identity(a->state);
+    const struct name left = {.kind = NAME_LEVEL0, .min = d->left_min};
+    char key[NAME_MAX_BYTES];
+    name_format(&left, key);
+    if (store_list(d->store, NAME_LEVEL0_PREFIX, key, note_comer, &c, e))
+        return -1;
+    *ret_alone = c.count < COMERS_MAX;
+    for (size_t i = 0; i < c.count && *ret_alone; i++) {
+        struct level0_facts facts;
+        *ret_alone = c.min[i] < c.ours;
+        if (*ret_alone && destination_read_facts(d, a, c.min[i], &facts, e))
+            return -1;
+        *ret_alone = *ret_alone && identity_knows_run(&id, &facts.info.run);
+    }
+    return 0;
+}
+
 /* After a PUT: may the answer be believed? Only an answer that came late is in question, if the object now has
  * another writer's object behind it. Two cases:
  *   - The object behind links to ours: ours was the head, and a writer who took over went on from it. Believe the
@@ -145,6 +198,10 @@ static int believe(struct destination *d, const struct author *a, int64_t *store
     struct level0_facts behind;
     uint64_t next = 0;
     *ret_believed = true;
+    if (d->lost && check_alone(d, a, ret_believed, e))
+        return err_wrap(e, "check that nobody else began the replica again");
+    if (!*ret_believed)
+        return take_back(d, e);
     if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
         return 0;
     bool there = true;
@@ -164,11 +221,7 @@ static int believe(struct destination *d, const struct author *a, int64_t *store
     if (next == ours->max + 1 && digest_equal(&behind.info.digest_before, &ours->digest))
         return 0;
     *ret_believed = false;
-    destination_enter(d, DESTINATION_DETACHED);
-    const struct name name = {.kind = NAME_LEVEL0, .min = ours->min};
-    char key[NAME_MAX_BYTES];
-    name_format(&name, key);
-    return store_remove(d->store, key, e);
+    return take_back(d, e);
 }
 
 /* ---- the PUT */
@@ -202,9 +255,13 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
+    if (d->lost && tried && !landed.anew) { /* it continues what is lost: attach goes behind it */
+        destination_enter(d, DESTINATION_DETACHED);
+        return 0;
+    }
     if (tried)
         adopt(d, a, &landed, store_ms);
-    else if (earlier_run && identity_is_past(&id, &info->run, info->max))
+    else if (earlier_run && identity_is_past(&id, &info->run, info->max) && !d->lost)
         adopt(d, a, &landed, store_ms);
     else if (earlier_run && identity_knows_run(&id, &info->run)) /* ours, but not our past */
         destination_enter(d, DESTINATION_DETACHED);

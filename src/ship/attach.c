@@ -1,8 +1,9 @@
 /* ship/attach.c - finds out where a replica is, and whether this database may go on from there. findings.h has the
  * decision. */
+#include "base/clock.h"
 #include "base/invariant.h"
 #include "base/trial.h"
-#include "ship/destination.h"
+#include "ship/look.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -74,12 +75,31 @@ static void set_position(struct destination *d, const struct findings *f)
     d->head_min = f->last.min;
 }
 
-/* We shipped objects and they are gone. The folder may be the mount point of a disk that is not mounted, so a new
- * replica is begun there only if the user says so. */
+/* We put objects and they are gone, and nothing proves that this is their place. The folder may be the mount point of a
+ * disk that is not mounted, so a new replica is begun there only if the user says so. */
 static int is_gone(const struct destination *d, const char *found, struct err *e)
 {
     err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s", d->url, d->entry.durable_txid, found);
-    return err_hint(e, "is the disk mounted? To begin a new replica there, say --take-over once");
+    return err_hint(e, "is the disk mounted? To begin the replica again there, start the daemon once with --take-over");
+}
+
+/* An empty place is the place of our replica if it can't be another one: it is a bucket, or it has been the same
+ * folder since the replica was seen in it (storage/file.c). */
+static bool is_the_place(const struct destination *d, const struct author *a)
+{
+    return !d->store->folder || d->seen_here || a->take_over == TAKE_OVER_YES;
+}
+
+/* Returns 0 if objects have been missing for long enough to believe it. */
+static int confirm_loss(struct destination *d, const char *found, struct err *e)
+{
+    const int64_t now = clock_boot_ms();
+    if (d->missed_boot_ms == 0)
+        d->missed_boot_ms = now;
+    if (now - d->missed_boot_ms >= look_confirm_ms(d->store))
+        return 0;
+    return err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s: looking again before it is believed",
+                   d->url, d->entry.durable_txid, found);
 }
 
 /* A commit beyond the last txid could not be restored, and a head near it is not of a replica that grew commit by
@@ -91,15 +111,43 @@ static int is_full(const struct destination *d, uint64_t head_txid, struct err *
     return err_hint(e, "begin a new replica under another URL");
 }
 
-/* Reads which database the replica is of; makes that identity if there is no replica yet. */
-static int identify(const struct destination *d, const struct author *a, struct replica_identity *ret_id, struct err *e)
+static int note_level0(void *context, const struct store_entry *entry)
 {
-    int rc = replica_identity_read(d->store, ret_id, e);
-    if (rc == 0 || e->code != ERR_NOTFOUND)
-        return rc;
-    if (d->entry.durable_txid > 0 && a->take_over == TAKE_OVER_NO)
+    const struct name name = name_parse(entry->key);
+    if (name.kind == NAME_LEVEL0)
+        *(uint64_t *)context = name.min;
+    return name.kind == NAME_LEVEL0;
+}
+
+/* seawall.json is missing. Each object says which database it is of, so any object gives it back. Without objects of
+ * level 0 the replica is new, or it is one that we know and that lost everything. */
+static int replace_identity(struct destination *d, const struct author *a, struct replica_identity *ret_id,
+                            struct err *e)
+{
+    uint64_t min = 0;
+    struct level0_facts facts;
+    if (store_list(d->store, NAME_LEVEL0_PREFIX, "", note_level0, &min, e))
+        return -1;
+    if (min == 0 && d->entry.durable_txid == 0)
+        return replica_identity_obtain(d->store, ret_id, e);
+    if (min == 0 && !is_the_place(d, a))
         return is_gone(d, "holds no replica", e);
-    return replica_identity_obtain(d->store, ret_id, e);
+    if (min == 0 && confirm_loss(d, "has no objects", e))
+        return -1;
+    if (min > 0 && destination_read_facts(d, a, min, &facts, e))
+        return -1;
+    d->identity_put = true;
+    return replica_identity_replace(d->store, min > 0 ? &facts.info.database : &d->entry.database, ret_id, e);
+}
+
+/* Reads which database the replica is of; makes that identity if there is none. */
+static int identify(struct destination *d, const struct author *a, struct replica_identity *ret_id, struct err *e)
+{
+    d->identity_put = false;
+    int rc = replica_identity_read(d->store, ret_id, e);
+    if (rc == 0) /* of this database: then the place is the right one */
+        d->seen_here |= uid_equal(&ret_id->database, &d->entry.database);
+    return rc == 0 || e->code != ERR_NOTFOUND ? rc : replace_identity(d, a, ret_id, e);
 }
 
 /* Do compacted segments cover all txids from `first` to `last`? Then retention may have deleted their level-0
@@ -172,8 +220,10 @@ static void go_on(struct destination *d, const struct author *a, const struct fi
     d->from_empty = false;
     int n = snprintf(d->found, sizeof d->found, "continues at txid %" PRIu64, f->head_txid);
     if (f->adopted)
-        snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u object%s", f->adopted,
-                 f->adopted == 1 ? "" : "s");
+        n += snprintf(d->found + n, sizeof d->found - (size_t)n, ", adopted %u object%s", f->adopted,
+                      f->adopted == 1 ? "" : "s");
+    if (d->identity_put)
+        snprintf(d->found + n, sizeof d->found - (size_t)n, "; '" NAME_IDENTITY "' was missing and was put again");
 }
 
 /* The new position does not go into the state file: this head is not our past before the pages are compared. */
@@ -189,6 +239,108 @@ static int ask_for_resync(struct destination *d, struct catalog *c, const struct
     return 0;
 }
 
+/* ---- a replica that lost objects: destination.h, "Loss" */
+
+/* The newest object that is left was put by another writer. Runs of ours are forgotten in time, our id is not. */
+static bool is_foreign(const struct findings *f)
+{
+    return f->objects > 0 && !f->mine && !uid_equal(&f->last.writer, &f->id->writer);
+}
+
+/* Was an object of another writer stored after we proved that our head was the newest object? Older ones are the past
+ * that we continued. */
+static bool is_newcomer(const struct destination *d, const struct catalog *c, const struct findings *f)
+{
+    const struct catalog_object *left = catalog_head(c);
+    return left && is_foreign(f) && (!d->seen_here || left->time_ms > d->proof_before_ms);
+}
+
+/* The head is gone, and nothing is behind it. */
+static bool head_is_lost(const struct findings *f)
+{
+    return f->entry->durable_txid > 0 && f->newer == 0 && (f->objects == 0 || f->last.max < f->entry->durable_txid);
+}
+
+/* After a loss a late PUT of ours can have landed where the new beginning goes. It continues what is lost. */
+static int is_restorable(struct catalog *c, uint64_t txid, bool *ret_is, struct err *e)
+{
+    struct plan p = {0};
+    *ret_is = plan_make(c, txid, &p, e) == 0;
+    plan_release(&p);
+    return *ret_is || e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
+}
+
+/* The position stays: the next object goes behind the last txid that was acknowledged. The attempts stay too, since an
+ * object of the time before the loss can land under its key. */
+static void begin_again(struct destination *d, const struct author *a, const struct catalog *c, const char *lost)
+{
+    const struct catalog_object *left = catalog_head(c);
+    map_release(&d->head_map);
+    d->from_empty = d->lost = true;
+    d->left_min = left ? left->name.min : 0;
+    d->head_min = 0;
+    d->head_page_size = 0;
+    d->levels = (struct levels){.base_bytes = 0};
+    d->entry.base_owed = d->entry.durable_txid; /* nothing counts as durable, also after a restart */
+    state_set_replica(a->state, d->index, &d->entry);
+    snprintf(d->found, sizeof d->found,
+             "it lost objects: it held txid %" PRIu64 ", and now it %s. Everything is sent again, as a new beginning",
+             d->entry.durable_txid, lost);
+}
+
+/* Decides about a replica that lost its head. *ret_to: as for attach_to. */
+static int after_loss(struct destination *d, const struct author *a, const struct catalog *c, const struct findings *f,
+                      enum destination_state *ret_to, struct err *e)
+{
+    char found[80] = "has no objects";
+    if (is_newcomer(d, c, f))
+        return destination_conflict(d, &f->last, e);
+    if (f->objects > 0)
+        snprintf(found, sizeof found, "ends at txid %" PRIu64, f->head_txid);
+    if (f->objects == 0 && !is_the_place(d, a))
+        return is_gone(d, found, e);
+    if (confirm_loss(d, found, e))
+        return -1;
+    begin_again(d, a, c, found);
+    *ret_to = DESTINATION_RESYNC;
+    return 0;
+}
+
+/* ---- all of it */
+
+/* What is found, when nothing is missing. */
+static int attach_at_head(struct destination *d, const struct author *a, struct catalog *c, const struct findings *f,
+                          enum destination_state *ret_to, struct err *e)
+{
+    struct levels_head head = {.txid = f->head_txid,
+                               .anew_txid = f->anew_txid,
+                               .checksum = f->head_checksum,
+                               .page_size = f->last.page_size,
+                               .store_ms = d->proof_store_ms};
+    bool restorable = true;
+    if (d->lost && is_restorable(c, f->head_txid, &restorable, e))
+        return -1;
+    if (!restorable) { /* a late PUT of ours is the head now */
+        set_position(d, f);
+        begin_again(d, a, c, "has only objects of the time before the loss");
+        *ret_to = DESTINATION_RESYNC;
+        return 0;
+    }
+    d->lost = false;
+    if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
+        return -1;
+    if (findings_outcome(f, a->take_over) == ATTACH_CONTINUE && !d->broken) {
+        *ret_to = DESTINATION_ATTACHED;
+        go_on(d, a, f);
+        return 0;
+    }
+    *ret_to = DESTINATION_RESYNC;
+    if (!d->broken)
+        return ask_for_resync(d, c, f, e);
+    begin_behind_damage(d, f);
+    return 0;
+}
+
 static int attach_to(struct destination *d, const struct author *a, struct catalog *c, enum destination_state *ret_to,
                      struct err *e)
 {
@@ -200,58 +352,57 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     if (look(d, a, c, &f, e))
         return -1;
     enum attach_outcome outcome = findings_outcome(&f, a->take_over);
+    if (head_is_lost(&f) && RULE(look) && !(is_foreign(&f) && a->take_over == TAKE_OVER_YES))
+        return after_loss(d, a, c, &f, ret_to, e);
+    d->missed_boot_ms = 0;
     if (outcome == ATTACH_GONE)
         return is_gone(d, "has no objects", e);
     if (outcome == ATTACH_CONFLICT)
         return destination_conflict(d, &f.last, e);
     if (f.head_txid > SEGMENT_TXID_MAX - ROOM_TXIDS)
         return is_full(d, f.head_txid, e);
+    if (outcome != ATTACH_EMPTY)
+        return attach_at_head(d, a, c, &f, ret_to, e);
     *ret_to = DESTINATION_ATTACHED;
-    if (outcome == ATTACH_EMPTY) {
-        begin_empty(d, a);
-        return 0;
-    }
-    struct levels_head head = {.txid = f.head_txid,
-                               .anew_txid = f.anew_txid,
-                               .checksum = f.head_checksum,
-                               .page_size = f.last.page_size,
-                               .store_ms = d->proof_store_ms};
-    if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
-        return -1;
-    if (outcome == ATTACH_CONTINUE && !d->broken) {
-        go_on(d, a, &f);
-        return 0;
-    }
-    *ret_to = DESTINATION_RESYNC;
-    if (!d->broken)
-        return ask_for_resync(d, c, &f, e);
-    begin_behind_damage(d, &f);
+    begin_empty(d, a);
     return 0;
 }
 
-int destination_attach(struct destination *d, const struct author *a, struct err *e)
+/* As destination_attach, with a store that is open. */
+static int attach_to_store(struct destination *d, const struct author *a, enum destination_state *ret_to, struct err *e)
 {
     struct catalog c;
     struct replica_identity id;
-    enum destination_state to = DESTINATION_DETACHED;
     int64_t store_ms = 0;
-    INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
-    if (destination_open_store(d, e) || destination_look_up(d, a->state, e))
-        return -1;
     if (identify(d, a, &id, e) || replica_probe(d->store, e) || store_time(d->store, &store_ms, e))
         return -1;
     destination_prove(d, store_ms);                     /* the clock before the listing that proves it */
     if (!uid_equal(&id.database, &d->entry.database)) { /* a new replica, or another one at the same URL */
         d->entry = (struct identity_replica){.place = d->entry.place, .database = id.database};
+        d->lost = false;
         state_set_replica(a->state, d->index, &d->entry);
     }
     if (catalog_open(&c, d->store, a->codec, e))
         return -1;
-    int rc = attach_to(d, a, &c, &to, e);
+    int rc = attach_to(d, a, &c, ret_to, e);
     catalog_release(&c);
-    if (rc == 0)
-        destination_enter(d, to);
-    if (rc == 0 && to == DESTINATION_ATTACHED)
-        state_note_looked(a->state, &a->run, d->index);
     return rc;
+}
+
+int destination_attach(struct destination *d, const struct author *a, struct err *e)
+{
+    enum destination_state to = DESTINATION_DETACHED;
+    INVARIANT(d->state == DESTINATION_DETACHED, "replica '%s': attached in state %d", d->url, d->state);
+    if (destination_open_store(d, e) || destination_look_up(d, a->state, e))
+        return -1;
+    d->proof_before_ms = d->proof_store_ms;
+    if (attach_to_store(d, a, &to, e)) {
+        d->proof_store_ms = d->proof_before_ms; /* nothing was proven */
+        return -1;
+    }
+    d->seen_here = true;
+    destination_enter(d, to);
+    if (to == DESTINATION_ATTACHED)
+        state_note_looked(a->state, &a->run, d->index);
+    return 0;
 }

@@ -40,6 +40,21 @@
  * must be ours. So another writer is found with the next append at the latest, and stopped. What both wrote until
  * then can break the chain of objects. The next restore reports that.
  *
+ * Loss. What was acknowledged can vanish: a person empties the folder or the prefix, a disk forgets. Looks (look.h)
+ * notice it, and then everything that is missing is put again:
+ *   - The head is there, and a restore finds no way to it: the replica owes a base, which needs nothing before it.
+ *   - The head is gone: the next object begins a new history, behind the last txid that was acknowledged. It has no
+ *     pages; they come as a base. So no txid and no key is used twice, and a PUT of ours that is carried out late
+ *     can't land behind the new head.
+ * Nothing counts as durable until the base is complete. A loss is believed only at the second look, and only if the
+ * place proves that it is the same: a folder with the seawall.json of this replica, or one that has been the same
+ * folder since it held the replica; a bucket proves it by answering. Otherwise a person must decide, because the
+ * folder may be the mount point of a disk that is not mounted.
+ * The fence holds meanwhile. Any object of another writer that our position does not explain is a CONFLICT: one
+ * behind it, and one before it that was stored after our last proof of the head. After the PUT of the new beginning
+ * the replica is listed from the last object that was left: if there is anything but the new beginning, that is
+ * removed again, and attach decides.
+ *
  * Ownership. A job owns the destination while it runs. Otherwise the main thread owns it. */
 #ifndef SEAWALL_SHIP_DESTINATION_H
 #define SEAWALL_SHIP_DESTINATION_H
@@ -96,13 +111,21 @@ struct destination {
     struct digest endangered; /* its digest */
     bool broken;              /* that object was overwritten: the next one begins a new history */
 
-    bool run_on_disk;       /* this run, and the position that it went on from, are synced: since its first PUT */
-    uint64_t since;         /* commits that were captured up to this txid do not continue the head of the replica */
-    int64_t proof_store_ms; /* when the head was proven, by the store's clock */
-    int64_t proof_boot_ms;  /* and by the machine's clock, which goes on while the machine is suspended */
+    bool run_on_disk;        /* this run, and the position that it went on from, are synced: since its first PUT */
+    uint64_t since;          /* commits that were captured up to this txid do not continue the head of the replica */
+    int64_t proof_store_ms;  /* when the head was proven, by the store's clock */
+    int64_t proof_boot_ms;   /* and by the machine's clock, which goes on while the machine is suspended */
+    int64_t proof_before_ms; /* during attach: the proof before it, by the store's clock; 0: there was none */
+
+    /* after a loss */
+    bool seen_here;         /* the replica was attached since the store was opened: the place is the right one */
+    int64_t missed_boot_ms; /* when attach missed objects for the first time, by the machine's clock; 0: it does not */
+    bool lost;              /* the loss is certain, and the next object begins a new history */
+    uint64_t left_min;      /* first txid of the newest object that was left; 0: none was */
+    bool identity_put;      /* attach had to put seawall.json again */
 
     uint64_t objects, bytes; /* that this run put */
-    char found[160];         /* what attach found, for the log */
+    char found[200];         /* what attach found, for the log */
 };
 
 /* Makes the destination and opens its store. `url` must outlive it. An error leaves it without a store; attach then
@@ -137,7 +160,7 @@ int destination_look_up(struct destination *d, struct state *state, struct err *
 
 /* Finds out where the head of the replica is and whether we may go on from it. Before: DETACHED. Returns 0 with
  * ATTACHED or RESYNC; RESYNC sets head_map. ERR_CONFLICT: the state is CONFLICT. After another error the state is
- * DETACHED. ERR_REMOTE: among others, the replica had objects and has none now. */
+ * DETACHED. ERR_REMOTE: among others, objects are missing, and another look has to confirm that, or a person. */
 int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
 /* All pages were compared with head_map; from now on our map leads on from the head. The state becomes ATTACHED.

@@ -108,7 +108,7 @@ static int check_root(struct file_store *fs, struct err *e)
     struct stat st;
     if (stat(fs->root, &st) != 0) {
         err_set(e, ERR_REMOTE, errno, "folder '%s' is gone: %s", fs->root, strerror(errno));
-        return err_hint(e, "is the disk mounted?");
+        return err_hint(e, "is the disk mounted? If the folder was removed, start the daemon once with --take-over");
     }
     if (st.st_dev == fs->device && st.st_ino == fs->inode)
         return 0;
@@ -116,7 +116,7 @@ static int check_root(struct file_store *fs, struct err *e)
         return -1;
     if (access(identity, F_OK) != 0) {
         err_set(e, ERR_REMOTE, errno, "folder '%s' was replaced and does not hold a replica", fs->root);
-        return err_hint(e, "is the disk mounted?");
+        return err_hint(e, "is the disk mounted? If the folder was made again, start the daemon once with --take-over");
     }
     fs->device = st.st_dev;
     fs->inode = st.st_ino;
@@ -376,9 +376,8 @@ static int file_list(struct store *s, const char *prefix, const char *start_afte
                      struct err *e)
 {
     static const struct store_entry strange = {.key = ""};
-    struct stat st;
-    if (ours(s)->mode == STORE_WRITE && stat(ours(s)->root, &st) == 0 && check_root(ours(s), e))
-        return -1; /* an empty mount point is not an empty replica */
+    if (ours(s)->mode == STORE_WRITE && check_root(ours(s), e))
+        return -1; /* an empty mount point is not an empty replica, nor is a folder that is gone */
     struct listing l = {.prefix = prefix, .start_after = start_after, .mode = ours(s)->mode};
     int rc = collect_all(s, &l, e);
     if (rc == 0 && l.count > 0)
@@ -500,6 +499,7 @@ static int open_folder(const char *path, enum store_mode mode, struct store **re
         return -1;
     }
     memcpy(fs->base.url, fs->root, strlen(fs->root) + 1);
+    fs->base.folder = fs->root;
     if (mode == STORE_WRITE && (st.st_mode & folder_private_bits() & 0055)) /* the bits to read or to enter it */
         snprintf(fs->base.note, sizeof fs->base.note,
                  "its folder can be read by users who can't read the database; chmod -R go-rwx makes it private");

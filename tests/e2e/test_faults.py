@@ -1,5 +1,6 @@
 """Disks that fail, hang or go away, and damage: no restore point is ever a state that the database did not have, and a replica that
 can be written to goes on."""
+import shutil
 import signal
 import sqlite3
 
@@ -179,19 +180,21 @@ def test_a_disk_that_is_not_mounted_at_a_start_is_waited_for(stage):
     stage.assert_restore_equals_source()
 
 
-def test_a_replica_whose_objects_are_gone_is_not_begun_anew_unasked(stage):
+def test_a_folder_that_is_empty_at_the_start_is_not_begun_anew_unasked(stage):
+    """It may be the mount point of a disk that is not mounted."""
     app = stage.ledger()
     app.commit(TABLE)
     daemon = stage.replicate()
     app.commit(insert(3))
     wait_shipped(stage, app, daemon)
     assert daemon.stop() == DONE
-    for path in (stage.replica / "0").iterdir():
-        path.unlink()
+    for path in stage.replica.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     daemon = stage.replicate("--stop-timeout", "1s", live=False)
     app.commit(insert(1))
-    daemon.wait_for(lambda: "and now it has no objects" in daemon.log(), 10, "the objects are missed")
-    assert not [key for key in objects(stage.replica) if key.startswith("0/")]
+    daemon.wait_for(lambda: "and now it holds no replica" in daemon.log(), 10, "the objects are missed")
+    assert "HINT: is the disk mounted? To begin the replica again there, start the daemon once with --take-over" in daemon.log()
+    assert objects(stage.replica) == []
     assert daemon.stop() != DONE
     daemon = stage.replicate("--take-over")
     assert daemon.stop() == DONE

@@ -66,6 +66,7 @@ BY_PATH = {  # file: what it opens
     "state/identity.c": "/etc/machine-id",
     "cli/main.c": "/dev/null, for standard files that are closed",
     "daemon/scheduler.c": "the database, to look at its first bytes",
+    "daemon/folders.c": "folders of a replica, to watch them",
     "storage/file.c": "objects in the folder of a replica",
     "restore/target.c": "names in a folder that base/folder.c has opened",
 }

@@ -184,7 +184,8 @@ static struct outcome run_scenarios(void)
 {
     struct outcome o = {0};
     static struct run r;
-    void (*const scenarios[])(const char *) = {world_scenario_sleeper, world_scenario_slow_answer, world_scenario_heir};
+    void (*const scenarios[])(const char *) = {world_scenario_sleeper, world_scenario_slow_answer, world_scenario_heir,
+                                               world_scenario_blind, world_scenario_emptied};
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0] && !o.failed; i++) {
         r.scenario = scenarios[i];
         o = run(&r);
@@ -225,13 +226,14 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.bases += o.figures.bases;
         sum.deleted += o.figures.deleted;
         sum.guarded_resets += o.figures.guarded_resets;
+        sum.losses += o.figures.losses;
     }
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
            " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " objects deleted, %" PRIu64
            " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %" PRIu64
-           " resets of a guarded log, %ld s\n",
+           " resets of a guarded log, %" PRIu64 " losses of objects, %ld s\n",
            seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.deleted, sum.kills,
-           sum.power_cuts, sum.restores, sum.guarded_resets, (long)(time(NULL) - started));
+           sum.power_cuts, sum.restores, sum.guarded_resets, sum.losses, (long)(time(NULL) - started));
     return 0;
 }
 

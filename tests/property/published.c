@@ -64,6 +64,8 @@ static size_t serial_in_parts(const struct sim_store *store, const struct segmen
     for (uint32_t i = s->trailer.list_count; i-- > 0 && found == 0;) {
         const struct sim_object *o = sim_store_get(store, s->list[i].name);
         struct segment part;
+        if (!o && published_of(store)->loses > 0)
+            return 0;
         NEED(o, "the manifest of txid %" PRIu64 " names '%s', which is not there", s->trailer.info.max,
              s->list[i].name);
         object_decode(o, &part);
@@ -92,7 +94,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     const struct segment_info *i = &s.trailer.info;
     if (digest_of(o->bytes, o->size, &digest, &e))
         abort();
-    if (stray_allowed && i->min <= p->head) {
+    if ((stray_allowed || p->loses > 0) &&
+        i->min <= p->head) { /* or a PUT that is carried out after its object was lost */
         segment_release(&s);
         return;
     }
@@ -119,13 +122,14 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
         NEED(r->time_ms >= p->head_time_ms, "the time of txid %" PRIu64 " of %s falls", r->txid, store->url);
         p->head_time_ms = r->time_ms;
         size_t serial = i->flags & SEGMENT_BASE_ONLY ? 0 : serial_in_parts(store, &s, r->txid);
-        if (serial == 0 && !(i->flags & SEGMENT_BASE_ONLY))
+        if (serial == 0 && !(i->flags & SEGMENT_BASE_ONLY) && s.trailer.list_count == 0)
             serial = before;
         if (full && before != 0 && (k > 0 || !(i->flags & SEGMENT_FROM_EMPTY)))
             NEED(serial == before || truths[serial].before == before || truths[serial].alone,
                  "txid %" PRIu64 " of %s: a commit between states %zu and %zu is not a restore point", r->txid,
                  store->url, before, serial);
-        *point = (struct point){.is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms};
+        *point = (struct point){
+            .is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms, .retired = p->ailing};
         before = serial;
     }
     p->head = i->max;
@@ -146,6 +150,11 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
     NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64,
          i->start, i->max, p->head);
     for (uint32_t k = 0; k < s.trailer.list_count; k++) {
+        if (p->loses > 0 && !sim_store_get(store, s.list[k].name)) { /* a look has to find that */
+            p->ailing = true;
+            segment_release(&s);
+            return;
+        }
         NEED(sim_store_get(store, s.list[k].name), "a marker names '%s', which is not there", s.list[k].name);
         NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64,
              s.list[k].max, i->max);
@@ -184,6 +193,79 @@ void world_landed(struct sim_store *s, const struct sim_object *o)
         level_landed(s, o);
 }
 
+/* ---- losing objects */
+
+static bool draw_lost(const struct sim_object *o, unsigned kind, const struct published *p, uint64_t from)
+{
+    const struct name name = name_parse(o->key);
+    switch (kind) {
+    case 0:
+        return true;
+    case 1:
+        return name.kind != NAME_OTHER;
+    case 2:
+        return name.kind == NAME_LEVEL0 && name.min >= from;
+    case 3:
+        return name.kind == NAME_CHUNK || name.kind == NAME_MARKER;
+    case 4:
+        return name.kind == NAME_OTHER;
+    default:
+        return dice_below(&luck, (uint32_t)p->head + 2) < 2;
+    }
+}
+
+void published_lose(struct sim_store *s)
+{
+    struct published *p = published_of(s);
+    unsigned kind = dice_below(&luck, 7);
+    uint64_t from = p->head - dice_below(&luck, 3);
+    size_t lost = 0;
+    for (size_t i = s->count; i-- > 0;)
+        if (draw_lost(&s->objects[i], kind, p, from)) {
+            sim_store_delete(s, s->objects[i].key);
+            lost++;
+        }
+    trace("  %s: loses %zu objects", s->url, lost);
+    if (lost == 0)
+        return;
+    p->ailing = true;
+    p->loses++;
+    world_figures.losses++;
+    for (uint64_t t = 1; t <= p->head; t++)
+        published_point(p, t)->retired = true;
+}
+
+bool published_any_ails(void)
+{
+    return published[0].ailing || published[1].ailing;
+}
+
+static bool has_all(const struct sim_store *s, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->source_count; i++)
+        if (!sim_store_get(s, plan->sources[i].key))
+            return false;
+    return true;
+}
+
+/* Is the newest point there again? Then it is promised from now on. */
+static void look_whether_it_is_well(struct sim_store *s)
+{
+    struct published *p = published_of(s);
+    struct view v;
+    struct plan plan = {0};
+    struct err e;
+    bool well = view_open(&v, s) && plan_make(&v.catalog, p->head, &plan, &e) == 0;
+    well = well && has_all(s, &plan);
+    plan_release(&plan);
+    view_close(&v);
+    if (well) {
+        trace("  %s: its newest point, txid %" PRIu64 ", can be restored again", s->url, p->head);
+        p->ailing = false;
+        p->points[p->head].retired = false;
+    }
+}
+
 /* ---- what must be restorable */
 
 bool published_promises(const struct published *p, uint64_t txid)
@@ -216,7 +298,7 @@ bool view_open(struct view *v, struct sim_store *s)
         broken("%s", e.msg);
     if (catalog_open(&v->catalog, v->handle, sim_codec, &e) == 0)
         return true;
-    NEED(e.code == ERR_NOTFOUND, "%s can't be listed: %s", s->url, e.msg);
+    NEED(e.code == ERR_NOTFOUND || published_of(s)->ailing, "%s can't be listed: %s", s->url, e.msg);
     return false;
 }
 
@@ -265,8 +347,12 @@ static void compare_if_there(struct view *v, uint64_t txid)
     struct err e;
     if (!published_of(v->store)->points[txid].is || plan_make(&v->catalog, txid, &plan, &e))
         return;
+    bool there = has_all(v->store, &plan);
     plan_release(&plan);
-    restore_and_compare(v, txid);
+    NEED(there || published_of(v->store)->loses > 0,
+         "the plan of txid %" PRIu64 " of %s names objects that are missing", txid, v->store->url);
+    if (there)
+        restore_and_compare(v, txid);
 }
 
 void published_check(struct sim_store *s, unsigned percent)
@@ -275,6 +361,8 @@ void published_check(struct sim_store *s, unsigned percent)
     struct view v;
     if (p->head == 0)
         return;
+    if (p->ailing)
+        look_whether_it_is_well(s);
     bool there = view_open(&v, s);
     for (uint64_t t = 1; there && t <= p->head; t++) {
         if (published_promises(p, t) && (t == p->head || chance(percent)))
@@ -292,6 +380,8 @@ void published_check_any(struct sim_store *s)
     struct view v;
     if (p->head == 0)
         return;
+    if (p->ailing)
+        look_whether_it_is_well(s);
     uint64_t t = 1 + dice_below(&luck, (uint32_t)p->head);
     if (view_open(&v, s)) {
         if (published_promises(p, t))

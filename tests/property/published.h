@@ -34,6 +34,8 @@ struct published {
     size_t epoch_count;
     struct base bases[2000];
     size_t base_count;
+    bool ailing;    /* it lost objects, and its newest point could not be restored since */
+    unsigned loses; /* how often it lost objects */
 };
 extern struct published published[STORES]; /* by the number of the store */
 extern bool stray_allowed;                 /* a put may land in the past: the daemon has to take it back */
@@ -48,6 +50,10 @@ bool published_promises(const struct published *p, uint64_t txid);
  * committed. */
 void published_check(struct sim_store *s, unsigned percent);
 void published_check_any(struct sim_store *s); /* one point, drawn by luck */
+
+/* The store loses objects behind the daemon's back. Only the newest point that comes later is promised again. */
+void published_lose(struct sim_store *s);
+bool published_any_ails(void);
 
 void object_decode(const struct sim_object *o, struct segment *ret_segment); /* segment_release() */
 

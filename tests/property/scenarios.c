@@ -145,3 +145,64 @@ void world_scenario_heir(const char *folder)
     NEED(published[0].writer_count == 2, "no other writer took over");
     published_check(&stores[0], 100);
 }
+
+/* For a moment a store shows nothing, while the daemon looks. Nothing is lost, and nothing must be sent again: whether it
+ * is a look that meets the moment, the question for the head, or attach. The moment is shorter than the time that a loss
+ * has to be confirmed for. */
+void world_scenario_blind(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    for (int n = 0; n < 12; n++) {
+        struct lane *l = &a->process.db->lanes.list[0];
+        if (n % 2 == 0)
+            look_ask(&l->look, true_ms);
+        else
+            lane_ask(l, LANE_ASK_AGAIN, true_ms);
+        stores[0].blind_until = true_ms + 38;
+        let_run(a, 150);
+        NEED(a->alive, "the daemon ended");
+        NEED(published[0].epoch_count == 1 && published[0].base_count == 0,
+             "for a moment the store showed nothing, and everything was sent again");
+    }
+    sim_database_commit(&a->db);
+    let_run(a, 100);
+    published_check(&stores[0], 100);
+}
+
+/* Two writers believe in a replica: the first sleeps while the other takes over. Then everything is lost, and both find
+ * out. One of them goes on, and the other must end in a conflict. */
+void world_scenario_emptied(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    struct host *b = host_new();
+    const struct truth *t = &truths[hosts[0].db.serial];
+    NEED(b, "no room for another host");
+    sim_database_replace(&b->db, host_number(b), t->bytes, t->pages, t->page_size, hosts[0].db.serial);
+    host_start(b, true);
+    for (unsigned i = 0; i < 4; i++) {
+        sim_database_commit(&b->db);
+        let_run(b, 60);
+    }
+    uint64_t head = published[0].head;
+    for (size_t i = 0; i < STORES; i++) {
+        while (stores[i].count > 0)
+            sim_store_delete(&stores[i], stores[i].objects[0].key);
+        published[i].loses = 1;
+        published[i].ailing = true;
+    }
+    for (unsigned i = 0; i < 300 && b->alive; i++) { /* the second writer begins again; then the first one looks */
+        for (size_t k = 0; k < STORES && i == 0; k++)
+            look_ask(&b->process.db->lanes.list[k].look, true_ms);
+        let_run(b, 1);
+    }
+    NEED(b->alive && published[0].head > head, "the heir did not begin again");
+    for (size_t k = 0; k < STORES; k++)
+        lane_ask(&a->process.db->lanes.list[k], LANE_ASK_AGAIN, true_ms);
+    let_run(a, 300);
+    NEED(!a->alive, "the first writer goes on beside the heir");
+    sim_database_commit(&b->db);
+    let_run(b, 200);
+    NEED(b->alive, "the heir ended");
+    for (size_t i = 0; i < STORES; i++)
+        published_check(&stores[i], 0);
+}

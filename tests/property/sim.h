@@ -118,8 +118,9 @@ struct sim_store {
     } flying[64];
     size_t flying_count;
     bool down;
-    unsigned loss;     /* percent of requests that go wrong */
-    int requests_left; /* after so many requests none is answered; negative: no limit */
+    unsigned loss;       /* percent of requests that go wrong */
+    int requests_left;   /* after so many requests none is answered; negative: no limit */
+    int64_t blind_until; /* until then reads and listings find nothing: a listing lags, a proxy lies */
     int64_t clock_offset_ms;
     void (*before_put)(void); /* once: what happens while the process is suspended just before its request leaves */
     void (*after_put)(void);  /* once: ... after a level-0 object landed, before it reads the answer */

@@ -126,11 +126,16 @@ static int put_new(struct store *handle, const char *key, const void *bytes, siz
     return landed ? 0 : err_set(e, ERR_EXISTS, 0, "it exists");
 }
 
+static bool is_blind(const struct sim_store *s)
+{
+    return true_ms < s->blind_until;
+}
+
 static int find(struct sim_store *s, const char *key, const struct sim_object **ret_object, struct err *e)
 {
     if (fails(s, e))
         return -1;
-    *ret_object = sim_store_get(s, key);
+    *ret_object = is_blind(s) ? NULL : sim_store_get(s, key);
     return *ret_object ? 0 : err_set(e, ERR_NOTFOUND, 0, "no such object");
 }
 
@@ -162,6 +167,8 @@ static int list(struct store *handle, const char *prefix, const char *start_afte
     struct sim_store *s = of(handle);
     if (fails(s, e))
         return -1;
+    if (is_blind(s))
+        return 0;
     for (size_t i = place(s, prefix); i < s->count && strncmp(s->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
         struct store_entry entry = {.key = s->objects[i].key,
                                     .size = s->objects[i].size,

@@ -45,16 +45,18 @@ enum misfortune {
     MISFORTUNE_COPY,
     MISFORTUNE_RESTORE,
     MISFORTUNE_DECOMMISSIONED,
+    MISFORTUNE_LOSS_OF_OBJECTS,
     MISFORTUNES
 };
 static const unsigned usual_deeds[DEEDS] = {700, 60, 40, 120, 10, 20, 10, 3};
-static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 4, 2, 5, 8, 2, 2, 4, 3};
+static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 4, 2, 5, 8, 2, 2, 4, 3, 0};
 
 static struct climate {
     unsigned deeds[DEEDS], misfortunes[MISFORTUNES];
     unsigned application, misfortune; /* percent of the steps */
     bool stale_prunes;                /* a prune is suspended between its listing and its deletions */
     bool other_policies;              /* each prune has its own */
+    bool losses;                      /* stores lose objects */
     bool settle_once;                 /* at the end daemons run with --once, while faults end */
 } climate;
 
@@ -74,7 +76,7 @@ static void draw_climate(void)
     static const unsigned factors[] = {0, 1, 1, 2, 2, 3, 12};
     for (unsigned i = 0; i < DEEDS; i++)
         climate.deeds[i] = usual_deeds[i] * (i == DEED_COMMIT ? 1 : factors[dice_below(&luck, 7)]);
-    for (unsigned i = 0; i < MISFORTUNES; i++)
+    for (unsigned i = 0; i < MISFORTUNE_LOSS_OF_OBJECTS; i++)
         climate.misfortunes[i] = 1 + usual_misfortunes[i] * factors[dice_below(&luck, 7)];
     climate.application = dice_between(&luck, 15, 40);
     climate.misfortune = dice_between(&luck, 3, 18);
@@ -82,6 +84,9 @@ static void draw_climate(void)
     climate.other_policies = chance(30);
     climate.settle_once = chance(30);
     sim_store_costs = chance(30);
+    climate.losses = chance(25);
+    climate.misfortunes[MISFORTUNE_LOSS_OF_OBJECTS] = climate.losses ? 60 : 0;
+    climate.settle_once &= !climate.losses; /* such a run looks at what is there only once */
 }
 
 /* ---- steps */
@@ -179,7 +184,8 @@ static void prune(struct sim_store *s)
     if (retention_decide_now(&replica, &p, &plan, &e) == 0)
         (void)!retention_apply(handle, &plan, &figures, &e);
     else
-        NEED(e.code != ERR_CORRUPT, "retention finds no way to what it keeps in %s: %s", s->url, e.msg);
+        NEED(e.code != ERR_CORRUPT || published_of(s)->loses > 0, "retention finds no way to what it keeps in %s: %s",
+             s->url, e.msg);
     s->requests_left = -1;
     trace("  %s: pruned, %" PRIu64 " objects deleted", s->url, figures.objects);
     retention_plan_release(&plan);
@@ -294,11 +300,42 @@ static void crash(struct host *h, bool power_cut)
     host_journals_after_power_cut(h);
 }
 
+/* A loss takes the evidence of who wrote what. So only the first host has put anything, and it knows all that it put. */
+static bool may_lose(const struct sim_store *s)
+{
+    const struct host *h = &hosts[0];
+    const struct published *p = &published[s - stores];
+    const struct sighting *seen = h->alive ? &h->process.db->lanes.list[s - stores].seen : NULL;
+    if (!seen || seen->state != DESTINATION_ATTACHED || seen->durable != p->head)
+        return false;
+    if (!climate.losses || p->head == 0 || h->lost || h->damaged || !h->has_put || p->writer_count != 1 ||
+        !uid_equal(&p->writers[0], &h->writer))
+        return false;
+    for (unsigned i = 1; i < HOSTS_MAX; i++)
+        if (hosts[i].used && hosts[i].alive)
+            return false;
+    return true;
+}
+
+/* Until the first host has noticed a loss, no one else may come in between, nor may its own memory be lost. */
+static bool must_wait(unsigned misfortune)
+{
+    return published_any_ails() && (misfortune == MISFORTUNE_POWER_CUT || misfortune == MISFORTUNE_STATE_LOST ||
+                                    misfortune == MISFORTUNE_STATE_DAMAGED || misfortune == MISFORTUNE_RESTORE);
+}
+
 static void misfortune(struct host *h)
 {
     struct sim_store *s = &stores[dice_below(&luck, STORES)];
     unsigned n = host_number(h);
-    switch (pick(climate.misfortunes, MISFORTUNES)) {
+    unsigned what = pick(climate.misfortunes, MISFORTUNES);
+    if (must_wait(what))
+        return;
+    switch (what) {
+    case MISFORTUNE_LOSS_OF_OBJECTS:
+        if (may_lose(s))
+            published_lose(s);
+        break;
     case MISFORTUNE_KILL:
         trace("  host %u: kill -9", n);
         host_kill(h, true);
@@ -370,7 +407,7 @@ static void misfortune(struct host *h)
 static void daemon_step(struct host *h)
 {
     if (!h->alive) {
-        if (!chance(40))
+        if (!chance(40) || (published_any_ails() && h != &hosts[0]))
             return;
         bool take_over = chance(35);
         trace("  host %u: the daemon starts%s", host_number(h), take_over ? ", takes over" : "");
@@ -443,7 +480,7 @@ static void settle(struct host *h)
     for (unsigned i = 0; i < 6000 && h->alive; i++) {
         for (size_t k = 0; k < STORES; k++)
             stores[k].loss = hosts_start_once && i < 100 ? 20 : 0; /* --once meets the end of an outage */
-        if (i == 100)
+        if (i == (climate.losses ? 1000 : 100))                    /* a look comes some seconds after the start */
             database_stop(h->process.db);
         true_ms += 25;
         host_note_writer(h);

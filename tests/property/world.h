@@ -15,9 +15,12 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
 void world_scenario_sleeper(const char *folder);
 void world_scenario_slow_answer(const char *folder);
 void world_scenario_heir(const char *folder);
+void world_scenario_blind(const char *folder);
+void world_scenario_emptied(const char *folder);
 
 struct world_figures {
-    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted, guarded_resets;
+    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted, guarded_resets,
+        losses;
 };
 extern struct world_figures world_figures;
 

@@ -132,6 +132,10 @@ static void a_sync_is_answered_when_a_later_run_got_through(void **state)
     assert_string_equal(heard(fd, NULL), "");
     lanes[0].seen.durable = 7;
     control_run(&control, now_ms);
+    assert_string_equal(heard(fd, NULL), "");
+    assert_int_equal(lanes[0].check.asked, 1); /* it asks the store */
+    lanes[0].check.done = ++lanes[0].check.started;
+    control_run(&control, now_ms);
     assert_string_equal(heard(fd, NULL), "{\"state\":\"durable\",\"txid\":7}\n");
     close(fd);
 }

@@ -40,6 +40,16 @@ static void run_ends(bool through, uint64_t txid)
         db.through_run = db.runs;
 }
 
+/* Each store that was asked answers that the newest object is there. */
+static void stores_answer(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (lanes[i].check.asked > lanes[i].check.done) {
+            lanes[i].check.done = ++lanes[i].check.started;
+            lanes[i].check.done_ms = 1;
+        }
+}
+
 static void what_is_durable_already_has_to_be_looked_at_once_more(void **state)
 {
     struct sync_wait w;
@@ -49,6 +59,8 @@ static void what_is_durable_already_has_to_be_looked_at_once_more(void **state)
     run_starts();
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     run_ends(true, 5);
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    stores_answer();
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_DURABLE);
     assert_int_equal(w.txid, 5);
 }
@@ -65,6 +77,8 @@ static void a_run_that_was_under_way_is_no_proof(void **state)
     run_ends(true, 6);
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
     lanes[0].seen.durable = lanes[1].seen.durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1003), SYNC_WAITING);
+    stores_answer();
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
 }
 
@@ -89,6 +103,8 @@ static void what_comes_later_is_not_waited_for(void **state)
     run_starts();
     run_ends(true, 9);
     lanes[0].seen.durable = lanes[1].seen.durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    stores_answer();
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_DURABLE);
     assert_int_equal(db.lanes.urgent_txid, 6);
 }
@@ -109,6 +125,8 @@ static void every_replica_has_to_have_it(void **state)
     lanes[1].seen.base_owed = true;
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_WAITING);
     lanes[1].seen.base_owed = false;
+    assert_int_equal(sync_look(&db, &w, 1004), SYNC_WAITING);
+    stores_answer();
     assert_int_equal(sync_look(&db, &w, 1004), SYNC_DURABLE);
 }
 
@@ -122,7 +140,33 @@ static void a_conflict_is_told_when_the_others_have_it(void **state)
     run_ends(true, 6);
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     lanes[1].seen.durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    stores_answer();
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_CONFLICT);
+}
+
+/* Everything is put, and each store is asked once whether it is there. */
+static void an_older_answer_of_the_store_does_not_count(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    lanes[0].check = lanes[1].check = (struct check){.started = 4, .done = 4, .done_ms = 900};
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
+    run_starts();
+    run_ends(true, 5);
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    assert_int_equal(lanes[0].check.asked, 5);
+    assert_int_equal(lanes[1].check.asked, 5);
+    lanes[0].check.done = 4; /* the answer to a question that was on its way */
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    stores_answer();
+    lanes[1].look.missed = 1; /* and while something is missed it is not believed */
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    lanes[1].look.missed = 0;
+    lanes[1].loss.since_ms = 1;
+    assert_int_equal(sync_look(&db, &w, 1003), SYNC_WAITING);
+    lanes[1].loss.since_ms = 0;
+    assert_int_equal(sync_look(&db, &w, 1004), SYNC_DURABLE);
 }
 
 /* Another head may have a larger number than what we wait for, without having it. */
@@ -141,6 +185,8 @@ static void a_comparison_of_all_pages_numbers_anew(void **state)
     lanes[1].seen.durable = 19;
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
     lanes[0].seen.durable = lanes[1].seen.durable = 20;
+    assert_int_equal(sync_look(&db, &w, 1003), SYNC_WAITING);
+    stores_answer();
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
 }
 
@@ -169,6 +215,7 @@ int main(void)
         SYNC_UNIT(what_comes_later_is_not_waited_for),
         SYNC_UNIT(every_replica_has_to_have_it),
         SYNC_UNIT(a_conflict_is_told_when_the_others_have_it),
+        SYNC_UNIT(an_older_answer_of_the_store_does_not_count),
         SYNC_UNIT(a_comparison_of_all_pages_numbers_anew),
         SYNC_UNIT(what_fails_is_tried_again_but_not_more_than_once_a_second),
     };

@@ -71,7 +71,8 @@ static void a_folder_that_cannot_be_read_is_an_error_and_no_short_listing(void *
     put(s, "1/01-02", "x");
     if (geteuid() == 0) { /* root reads everything: take the folder away instead */
         assert_int_equal(rename(temp_path(FOLDER), temp_path("gone")), 0);
-        assert_error(store_list(s, "", "", store_listing_add, &l, &e), &e, ERR_NOTFOUND);
+        assert_error(store_list(s, "", "", store_listing_add, &l, &e), &e, ERR_REMOTE);
+        assert_error(store_list(s, "0/", "", store_listing_add, &l, &e), &e, ERR_REMOTE);
     } else {
         assert_int_equal(chmod(temp_path(FOLDER "/0"), 0), 0);
         assert_error(store_list(s, "", "", store_listing_add, &l, &e), &e, ERR_IO);

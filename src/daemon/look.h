@@ -1,0 +1,58 @@
+/* daemon/look.h - looks whether everything that a restore needs is still in a replica: a job of each replica, beside its
+ * ship jobs.
+ *
+ * When a look is due:
+ *   - LOOK_FIRST_MS after the start, since objects may have gone while no daemon ran;
+ *   - LOOK_INTERVAL_MS after the last look, if something was put since: an idle replica costs nothing;
+ *   - when there is a reason: a base is complete, retention deleted objects or missed one, something vanished from a folder.
+ *
+ * A look that misses something is repeated after look_confirm_ms, which doubles with each loss that healing did not end. If the second one misses something too, the loss is
+ * believed, and the lane heals it (ship/destination.h, "Loss"). A look that fails proves nothing and is tried again. */
+#ifndef SEAWALL_DAEMON_LOOK_H
+#define SEAWALL_DAEMON_LOOK_H
+
+#include "daemon/workers.h"
+#include "ship/look.h"
+
+struct look {
+    struct job job;
+    void *owner;       /* the lane; not looked at here */
+    const char *url;   /* of the replica, as given; borrowed */
+    int64_t due_ms;    /* monotonic: the next look, whether something was put or not; INT64_MAX: none is asked for */
+    int64_t ended_ms;  /* monotonic: when the last look that succeeded ended; at first: the start */
+    uint64_t objects;  /* that had been put when it began */
+    unsigned missed;   /* looks in a row that missed something */
+    unsigned failures; /* looks in a row that failed */
+    unsigned losses;   /* that were believed, since a look found everything */
+    bool busy;         /* the job runs: what follows is the job's, but for `cancel` */
+
+    atomic_bool cancel; /* set by the main thread: the job is to end */
+    uint64_t txid;      /* that is durable */
+    uint64_t put;       /* objects that had been put when it began */
+    int rc;             /* the outcome */
+    struct err err;     /* if rc is not 0 */
+    struct presence found;
+};
+
+/* `url` and `owner` must outlive the look. */
+void look_init(struct look *k, const char *url, void *owner, int64_t now_ms);
+
+/* Asks for a look at `at_ms`, or before. */
+void look_ask(struct look *k, int64_t at_ms);
+
+/* True if it is time for a look. `objects`: that this run has put so far. */
+bool look_due(const struct look *k, uint64_t objects, int64_t now_ms);
+
+/* Starts the job. Before: it does not run, and `txid` is durable. */
+void look_start(struct look *k, uint64_t txid, uint64_t objects, struct workers *workers, void (*done)(struct job *));
+
+/* What follows from a look that ended. */
+enum look_end {
+    LOOK_WHOLE,   /* everything is there */
+    LOOK_AGAIN,   /* it failed, or it missed something for the first time: there will be another one */
+    LOOK_MISSING, /* the loss is certain: look->found says what is missing */
+};
+enum look_end look_ended(struct look *k, int64_t confirm_ms, int64_t now_ms);
+struct look *look_of_job(struct job *job);
+
+#endif

@@ -1,0 +1,98 @@
+/* replica/presence.c */
+#include "replica/presence.h"
+
+#include "replica/plan.h"
+#include "replica/ways.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+static void misses(struct presence *p, const char *what, const char *why)
+{
+    p->whole = false;
+    snprintf(p->missing, sizeof p->missing, "%.40s%s%.150s", what, why[0] ? ": " : "", why);
+}
+
+/* Is the object there, with this size? A listing can lag, so an object that it lacks is read. */
+static int is_there(const struct catalog *c, const struct plan_source *source, bool *ret_there, struct err *e)
+{
+    const struct name name = name_parse(source->key);
+    const struct catalog_object *o = catalog_find(c, &name);
+    struct buf tail = BUF_INIT(1);
+    uint64_t size = 0;
+    *ret_there = o && o->size == source->size;
+    if (*ret_there)
+        return 0;
+    int rc = store_read_tail(c->store, source->key, 1, &tail, &size, e);
+    buf_release(&tail);
+    if (rc != 0)
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    *ret_there = size == source->size;
+    return 0;
+}
+
+static int look_for_sources(const struct catalog *c, const struct plan *plan, struct presence *p, struct err *e)
+{
+    for (size_t i = 0; i < plan->source_count && p->whole; i++) {
+        bool there = false;
+        if (is_there(c, &plan->sources[i], &there, e))
+            return -1;
+        if (!there)
+            misses(p, "object", plan->sources[i].key);
+    }
+    return 0;
+}
+
+static int look_for_identity(struct catalog *c, struct presence *p, struct err *e)
+{
+    if (replica_identity_read(c->store, &c->identity, e) == 0)
+        return 0;
+    if (e->code != ERR_NOTFOUND)
+        return -1;
+    misses(p, "object", NAME_IDENTITY);
+    return 0;
+}
+
+/* The planner passes over an object that it could not read, for whatever reason. Only damage is an answer; after a
+ * failure of the store, or beside a deletion, nothing is known. */
+static int check_all_was_read(const struct catalog *c, const struct err *why, struct err *e)
+{
+    for (size_t i = 0; i < catalog_segment_count(c); i++) {
+        enum err_code code = (enum err_code)c->ways->fault[i];
+        if (code != ERR_NONE && code != ERR_CORRUPT)
+            return err_set(e, code, 0, "an object could not be read: %.300s", why->msg);
+    }
+    return 0;
+}
+
+static int look_for_plan(struct catalog *c, uint64_t txid, struct presence *p, struct err *e)
+{
+    struct plan plan = {0};
+    struct err why;
+    int rc = plan_make(c, txid, &plan, e);
+    if (rc == 0) {
+        rc = look_for_sources(c, &plan, p, e);
+    } else if (e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT) {
+        why = *e;
+        rc = check_all_was_read(c, &why, e);
+        misses(p, "no restore", why.msg);
+    }
+    plan_release(&plan);
+    return rc;
+}
+
+int presence_look(struct replica_handle *r, uint64_t txid, struct presence *ret_presence, struct err *e)
+{
+    struct catalog *c = &r->catalog;
+    assert(r->store && r->codec && txid > 0);
+    *ret_presence = (struct presence){.whole = true};
+    catalog_release(c);
+    if (catalog_list(c, r->store, r->codec, e) || look_for_identity(c, ret_presence, e))
+        return -1;
+    if (!catalog_head(c))
+        misses(ret_presence, "it holds no object of level 0", "");
+    if (!ret_presence->whole)
+        return 0;
+    return look_for_plan(c, txid, ret_presence, e);
+}

@@ -1,0 +1,93 @@
+/* ship/look.c */
+#include "ship/look.h"
+
+#include "base/invariant.h"
+#include "base/trial.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#define CONFIRM_MS SCALE(2000, 40)       /* a folder shows at once what is in it */
+#define CONFIRM_SLOW_MS SCALE(15000, 40) /* a bucket need not, behind caches and proxies */
+
+int64_t look_confirm_ms(const struct store *store)
+{
+    return !RULE(look_twice) ? 0 : store && store->slow ? CONFIRM_SLOW_MS : CONFIRM_MS;
+}
+
+struct head_look {
+    uint64_t head; /* first txid of the head */
+    bool there;
+    uint64_t next; /* first txid of an object behind it; 0: there is none */
+};
+
+static int note_head(void *context, const struct store_entry *entry)
+{
+    struct head_look *l = context;
+    struct name name = name_parse(entry->key);
+    if (name.kind == NAME_LEVEL0 && name.min == l->head)
+        l->there = true;
+    if (name.kind == NAME_LEVEL0 && name.min > l->head)
+        l->next = name.min;
+    return l->next != 0;
+}
+
+/* The listing may lag: what it does not show is read. If the history was missed, the head must be sound too: a base
+ * alone is of no use. */
+static int find_head(const struct destination *d, const struct author *a, enum history_seen history,
+                     struct head_look *l, struct err *e)
+{
+    const struct name before = {.kind = NAME_LEVEL0, .min = d->head_min - 1};
+    char key[NAME_MAX_BYTES];
+    struct level0_facts found;
+    name_format(&before, key);
+    *l = (struct head_look){.head = d->head_min};
+    if (store_list(d->store, NAME_LEVEL0_PREFIX, key, note_head, l, e))
+        return -1;
+    if (l->there && history == HISTORY_BELIEVED)
+        return 0;
+    if (destination_read_facts(d, a, d->head_min, &found, e)) {
+        l->there = false;
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    }
+    l->there = digest_equal(&found.digest, &d->entry.head);
+    return 0;
+}
+
+int destination_look(struct destination *d, const struct author *a, enum history_seen history, struct err *e)
+{
+    struct head_look l;
+    INVARIANT(d->state == DESTINATION_ATTACHED && d->outgoing.bytes.len == 0 && d->entry.durable_txid > 0,
+              "replica '%s': a look at txid %" PRIu64 " in state %d", d->url, d->entry.durable_txid, d->state);
+    assert(d->store && d->known && d->head_min > 0);
+    struct replica_identity id;
+    bool unnamed = false;
+    if (find_head(d, a, history, &l, e))
+        return err_wrap(e, "look whether the newest object is there");
+    if (history == HISTORY_MISSED && replica_identity_read(d->store, &id, e)) {
+        if (e->code != ERR_NOTFOUND)
+            return err_wrap(e, "look whether the replica has its name");
+        unnamed = true; /* attach puts it again */
+    }
+    if (l.next || !l.there || unnamed) {
+        destination_enter(d, DESTINATION_DETACHED);
+        return 0;
+    }
+    if (history == HISTORY_MISSED && d->entry.base_owed == 0) {
+        d->entry.base_owed = d->entry.durable_txid;
+        state_set_replica(a->state, d->index, &d->entry);
+    }
+    return 0;
+}
+
+int look_at_history(const struct look_terms *terms, struct presence *ret_presence, struct err *e)
+{
+    const struct replica_options options = {.mode = STORE_READ, .codec = terms->codec, .cancel = terms->cancel};
+    struct replica_handle replica;
+    assert(terms->txid > 0);
+    if (replica_handle_open(&replica, terms->url, &options, e))
+        return -1;
+    int rc = presence_look(&replica, terms->txid, ret_presence, e);
+    replica_handle_close(&replica);
+    return rc;
+}

@@ -1,0 +1,202 @@
+"""A replica that lost objects behind the daemon's back: nothing is called durable that a restore would not give, and what is
+missing is put again without a person."""
+import re
+import shutil
+import signal
+import sqlite3
+
+import pytest
+
+from compare import copy_tree
+from control import assert_synced, replica_status, sync, wait_control
+from seawall import DONE, OTHER_WRITER, TIMED_OUT, objects, restore, told
+from waiting import let_pass
+
+LOST = r"ERROR replica '.*': it lost objects: "
+WHOLE = "it is whole again after the loss of objects"
+
+
+def first(path):
+    return min(path.iterdir())
+
+
+def remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def everything(replica):
+    for path in replica.iterdir():
+        remove(path)
+
+
+LOSSES = {
+    "everything": everything,
+    "the folder of level 0": lambda replica: remove(replica / "0"),
+    "the first object": lambda replica: remove(first(replica / "0")),
+    "the newest object": lambda replica: remove(max((replica / "0").iterdir())),
+    "one in the middle": lambda replica: remove(sorted((replica / "0").iterdir())[2]),
+}
+
+
+def commit(db, count=1):
+    connection = sqlite3.connect(db, isolation_level=None, timeout=20)
+    connection.execute("CREATE TABLE IF NOT EXISTS marks(n INTEGER PRIMARY KEY)")
+    for _ in range(count):
+        connection.execute("INSERT INTO marks VALUES(NULL)")
+    connection.close()
+
+
+def commit_one_by_one(stage, count):
+    for _ in range(count):
+        commit(stage.db)
+        assert_synced(stage.db)
+
+
+@pytest.fixture
+def live(stage):
+    stage.prepare()
+    daemon = wait_control(stage.replicate())
+    commit_one_by_one(stage, 5)
+    return daemon
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+def test_what_was_lost_is_put_again_and_then_sync_says_durable(stage, live, lost):
+    LOSSES[lost](stage.replica)
+    live.wait_for(lambda: re.search(LOST, live.log()), 20, "the loss is noticed")
+    txid = assert_synced(stage.db)
+    assert WHOLE in live.log()
+    stage.assert_restore_equals_source()
+    assert stage.last_txid() == txid == replica_status(stage.db)["durable_txid"]
+    commit(stage.db)
+    assert assert_synced(stage.db) == txid + 1
+    stage.assert_restore_equals_source()
+    assert live.stop() == DONE
+    assert len(re.findall(LOST, live.log())) == 1, live.log()
+    daemon = stage.replicate()
+    daemon.wait_log("continues at txid")
+    assert daemon.stop() == DONE
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+def test_a_stop_right_after_the_loss_ends_with_a_replica_that_restores(stage, live, lost):
+    LOSSES[lost](stage.replica)
+    assert live.stop() == DONE, live.log()
+    stage.assert_restore_equals_source()
+
+
+def test_sync_does_not_say_durable_before_the_replica_is_whole(stage, faults):
+    stage.prepare()
+    daemon = wait_control(faults.replicate())
+    commit_one_by_one(stage, 2)
+    faults.on("link-hangs", "*/marker")
+    everything(stage.replica)
+    daemon.wait_for(lambda: faults.met("link-hangs"), 30, "the marker of the new base hangs")
+    assert sync(stage.db, "--timeout", "2s").returncode == TIMED_OUT
+    assert replica_status(stage.db)["durable_txid"] == 0
+    faults.off("link-hangs")
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def test_the_name_of_the_replica_is_put_again_with_the_same_database(stage, live):
+    before = (stage.replica / "seawall.json").read_text()
+    (stage.replica / "seawall.json").unlink()
+    live.wait_log("'seawall.json' was missing and was put again")
+    after = (stage.replica / "seawall.json").read_text()
+    assert re.search('"database": *"(.*?)"', before)[1] == re.search('"database": *"(.*?)"', after)[1]
+    stage.assert_restore_equals_source()
+    assert not re.search(LOST, live.log()), "nothing has to be sent again"
+
+
+def test_a_replica_without_its_name_is_taken_up_after_a_restart(stage, live):
+    assert live.stop() == DONE
+    (stage.replica / "seawall.json").unlink()
+    refused = restore(stage.replica, stage.folder / "none.db")
+    assert refused.returncode != DONE and b"start the daemon of this database" in refused.stderr, told(refused)
+    daemon = stage.replicate()
+    daemon.wait_log("'seawall.json' was missing and was put again")
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("lost", ["the folder of level 0", "the newest object"])
+def test_a_loss_while_no_daemon_ran_is_healed_at_the_start(stage, live, lost):
+    assert live.stop() == DONE
+    LOSSES[lost](stage.replica)
+    daemon = stage.replicate()
+    daemon.wait_log(WHOLE)
+    assert re.search(LOST, daemon.log())
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def test_a_folder_that_is_gone_is_not_made_again(stage, live):
+    """It may have been on a disk that is not mounted any more."""
+    away = stage.replica.rename(stage.folder / "away")
+    assert sync(stage.db, "--timeout", "3s").returncode == TIMED_OUT
+    assert "is gone" in replica_status(stage.db)["error"] and not stage.replica.exists()
+    stage.replica.mkdir()
+    let_pass(3, "a second look is over by then")
+    assert objects(stage.replica) == [] and not re.search(LOST, live.log())
+    stage.replica.rmdir()
+    away.rename(stage.replica)
+    assert_synced(stage.db)
+    assert not re.search(LOST, live.log())
+    assert live.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def test_objects_that_come_back_at_once_are_no_loss(stage, live):
+    before = objects(stage.replica)
+    stage.replica.joinpath("0").rename(stage.folder / "away")
+    let_pass(0.5, "a first look misses them")
+    stage.folder.joinpath("away").rename(stage.replica / "0")
+    let_pass(4, "a second look is over by then")
+    assert_synced(stage.db)
+    assert not re.search(LOST, live.log()) and objects(stage.replica) == before
+
+
+def test_the_other_replica_does_not_get_everything_again(stage):
+    stage.prepare()
+    second = stage.folder / "second"
+    daemon = wait_control(stage.replicate(also=[second]))
+    commit_one_by_one(stage, 3)
+    sizes = {key: (second / key).stat().st_size for key in objects(second)}
+    everything(stage.replica)
+    daemon.wait_log(WHOLE)
+    assert_synced(stage.db)
+    new = [key for key in objects(second) if key not in sizes]
+    assert len(new) == 1 and (second / new[0]).stat().st_size < 400, "one restore point without pages"
+    assert daemon.stop() == DONE
+    for stage.replica in (stage.replica, second):
+        stage.assert_restore_equals_source()
+
+
+def test_another_writer_who_took_over_is_a_conflict_and_not_a_loss(stage, live):
+    """The first writer is stopped meanwhile, so that it does not see the take-over happen. All that it put is gone then."""
+    other = stage.folder / "other.db"
+    commit(other, 3)
+    live.send(signal.SIGSTOP)
+    heir = stage.replicate("--once", "--take-over", db=other, live=False)
+    assert heir.wait(60) == DONE
+    for path in sorted((stage.replica / "0").iterdir())[:-1]:
+        path.unlink()
+    live.send(signal.SIGCONT)
+    assert sync(stage.db).returncode == OTHER_WRITER
+    assert not re.search(LOST, live.log())
+    assert live.stop() == OTHER_WRITER
+
+
+def test_everything_is_lost_and_another_writer_begins_there_first(stage, live):
+    other = stage.folder / "other.db"
+    commit(other, 3)
+    live.send(signal.SIGSTOP)
+    everything(stage.replica)
+    assert stage.replicate("--once", db=other, live=False).wait(60) == DONE
+    kept = copy_tree(stage.replica, stage.folder / "kept")
+    live.send(signal.SIGCONT)
+    assert sync(stage.db).returncode == OTHER_WRITER
+    assert live.stop() == OTHER_WRITER
+    assert objects(stage.replica) == objects(kept), "nothing was put beside the other writer's objects"
