@@ -343,9 +343,24 @@ int folder_check_database_name(const char *db_path, const char *suffix, struct e
     return err_hint(e, "files beside the database have its name and a suffix; choose a shorter name");
 }
 
+/* False also where the kernel does not tell: before Linux 5.8. */
+static bool is_mounted_file(const char *path)
+{
+    struct statx x;
+    return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE, &x) == 0 && S_ISREG(x.stx_mode) &&
+           (x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (x.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 int folder_check_one_name(const char *db_path, struct err *e)
 {
     struct stat st;
+    if (is_mounted_file(db_path)) {
+        err_set(e, ERR_CONFIG, 0,
+                "database '%s' is a mount of a single file: SQLite keeps its -wal beside this name, so that commits by "
+                "the other name would be lost",
+                db_path);
+        return err_hint(e, "mount the folder of the database instead of the file");
+    }
     if (stat(db_path, &st) != 0 || st.st_nlink <= 1)
         return 0;
     err_set(

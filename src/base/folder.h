@@ -128,8 +128,9 @@ int folder_remove_temporary(struct folder_temporary *t, struct err *e) MUST_CHEC
  * ERR_CONFIG: it is too long. */
 int folder_check_database_name(const char *db_path, const char *suffix, struct err *e) MUST_CHECK;
 
-/* Checks that the database at `db_path`, if there is one, has one name. SQLite keeps a -wal for each name: commits by
- * another name would be seen by nobody, and could be lost. ERR_CONFIG: it has several. */
+/* Checks that the database at `db_path`, if there is one, has one name, and is not a mount of a single file, which has
+ * another name elsewhere. SQLite keeps a -wal for each name: commits by another name would be seen by nobody, and could be
+ * lost. ERR_CONFIG: it has several names. */
 int folder_check_one_name(const char *db_path, struct err *e) MUST_CHECK;
 
 /* Checks the files that SQLite will open beside the database at `db_path`: each of -wal, -shm and -journal is missing,

@@ -15,6 +15,7 @@
 
 #define TORN_LOOK_NS (10 * 1000000)             /* a header that is torn for so long has no writer: a process died */
 #define QUIET_CHECK_NS (500 * INT64_C(1000000)) /* after such a pause between two runs the files are checked first */
+#define STRANGERS_RETRY_NS (250 * INT64_C(1000000))
 #define RETRY_MIN_NS (20 * INT64_C(1000000))
 #define RETRY_MAX_NS (1000 * INT64_C(1000000))
 #define RETRY_LONG_LOG_NS (100 * INT64_C(1000000)) /* when the WAL is longer than half of wal-limit */
@@ -39,7 +40,10 @@ static bool may_adopt(const struct local *l, const struct identity *removed)
 int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
                struct err *e)
 {
-    *l = (struct local){.options = options, .watch = {.active = -1, .frozen_fd = -1}, .frozen = FROZEN_NONE};
+    *l = (struct local){.options = options,
+                        .watch = {.active = -1, .frozen_fd = -1},
+                        .frozen = FROZEN_NONE,
+                        .strangers = STRANGERS_NONE};
     if (path_format(l->path, e, "%s", path))
         return -1;
     if (state_open(&l->state, path, &l->found, e))
@@ -88,6 +92,7 @@ static void note_proof(struct local *l)
 static void let_go(struct local *l)
 {
     watch_close(&l->watch);
+    strangers_close(&l->strangers); /* afterwards: it costs the process its locks */
     frozen_release(&l->frozen);
     l->capture.proven = false;
     l->capture.reader_ready = false;
@@ -127,6 +132,11 @@ bool local_has_news(const struct local *l)
     if (!watch_is_open(&l->watch))
         return false;
     return !watch_header(&l->watch, &header) || !capture_is_current(&l->capture, &header);
+}
+
+bool local_suspects(struct local *l)
+{
+    return watch_is_open(&l->watch) && strangers_suspect(&l->strangers, clock_mono_ns());
 }
 
 /* Does the watch keep a checkpoint of the application waiting, although nothing needs it? */
@@ -230,6 +240,8 @@ static int open_watch(struct local *l, struct local_report *report, struct err *
                                         .context = l,
                                         .stats = stats};
     checkpoint_stamp(&l->checkpoint);
+    if (!l->watch.rollback)
+        strangers_open(&l->strangers, &l->watch);
     report->opened = true;
     enter(l, LOCAL_UNPROVEN);
     if (l->watch.rollback || !l->map_known || (l->distrust && RULE(halfway)) ||
@@ -426,11 +438,18 @@ static void take_turns(struct local *l, bool was_guarded, struct local_report *r
         watch_drop_guard(w);
 }
 
-static int checkpoint(struct local *l, enum checkpoint_kind kind, struct local_report *report, struct err *e)
+static int checkpoint(struct local *l, enum checkpoint_kind kind, bool settle, struct local_report *report,
+                      struct err *e)
 {
     enum checkpoint_end end = CHECKPOINT_BUSY;
     uint64_t txid = l->capture.txid, passes = l->checkpoint.stats.passes;
     bool was_guarded = l->watch.guarded;
+    if (kind == CHECKPOINT_REST && strangers_look(&l->strangers, &l->watch, e)) /* it would take their -wal away */
+        return -1;
+    if (kind == CHECKPOINT_REST && !settle && strangers_may_write(&l->strangers)) {
+        l->checkpoint_not_before_ns = clock_mono_ns() + STRANGERS_RETRY_NS;
+        return 0;
+    }
     int rc = checkpoint_run(&l->checkpoint, kind, &end, e);
     note_proof(l);
     if (rc)
@@ -598,7 +617,7 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
     note_rate(l);
     keep_lock_if_long(l, header.mx_frame);
     if (checkpoint_due(l, request, report, &kind))
-        return checkpoint(l, kind, report, e);
+        return checkpoint(l, kind, request->settle, report, e);
     return 0;
 }
 
@@ -637,12 +656,16 @@ int local_run(struct local *l, const struct local_request *request, struct local
     l->last_run_ns = now;
     if (!watch_is_open(&l->watch))
         rc = open_watch(l, ret_report, e);
+    if (rc == 0 && (ret_report->opened || request->look || request->suspect))
+        rc = strangers_look(&l->strangers, &l->watch, e);
     if (rc == 0)
         rc = capture_and_checkpoint(l, request, ret_report, e);
     if (rc == 0)
         rc = read_piece(l, request, ret_report, e);
     if (rc == 0 && !ret_report->moved)
         rc = give_way(l, e);
+    if (rc == 0 && l->at == LOCAL_RESTING) /* what is written from now on is compared with this */
+        rc = strangers_look(&l->strangers, &l->watch, e);
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
     if (l->map_known && !l->capture.proven &&

@@ -13,6 +13,7 @@
 #include "capture/checkpoint.h"
 #include "capture/copy_reader.h"
 #include "capture/frozen.h"
+#include "capture/strangers.h"
 #include "config/options.h"
 
 /* What is known of the database. Every change is asserted. A capture that fails half-way or finds a gap leads to UNPROVEN.
@@ -44,6 +45,7 @@ struct local {
     enum state_found found; /* what the state file held at the start */
     bool state_open;
     struct watch watch;
+    struct strangers strangers;
     struct capture capture;
     struct checkpoint checkpoint;
     bool as_it_is;        /* set by the owner: never switch the journal mode; accept any */
@@ -83,6 +85,7 @@ struct local_request {
     bool settle;     /* complete the database file and truncate the WAL, even if that was done already */
     bool hold;       /* leave commits in the WAL: a catch-up is under way and needs its txid to stay the newest */
     bool look;       /* the database file was touched: check that the files are still ours */
+    bool suspect;    /* the -wal was written, and the wal-index shows no commit: look for strangers */
     bool drop;       /* without room, go on without versions: no replica can take them */
     size_t room;     /* bytes of versions that may be kept */
     bool may_resync; /* all that can be found out about the replicas is known */
@@ -143,6 +146,10 @@ int local_run(struct local *l, const struct local_request *request, struct local
 /* Does the wal-index show a commit that is not captured, or can it not be read? No run may be under way. No system
  * call. */
 bool local_has_news(const struct local *l);
+
+/* Did another process commit where the watch can't see it? The next run reports that, as ERR_CONFIG. No run may be under
+ * way. */
+bool local_suspects(struct local *l);
 
 /* Is everything captured, and the watch all the same held in the way of a checkpoint by the application? The next run
  * gives way. No run may be under way. No system call. */

@@ -116,7 +116,7 @@ static void run_local(struct job *job, struct codec *codec)
 }
 
 /* Errors that no waiting will mend end the daemon; the others are tried again. */
-static void local_failed(struct database *db, const struct err *e)
+static void local_failed(struct database *db, bool was_open, const struct err *e)
 {
     int64_t now = clock_mono_ms();
     bool final = e->code == ERR_CONFIG || db->config->once || db->stopping;
@@ -125,6 +125,9 @@ static void local_failed(struct database *db, const struct err *e)
         return;
     }
     if (final) {
+        if (e->code == ERR_CONFIG && was_open)
+            log_error("database '%s': letting go of it: what is committed from now on is not replicated",
+                      db->config->db_path);
         database_fail(db, e);
         return;
     }
@@ -155,6 +158,7 @@ static void set_pace(struct database *db, const struct local_report *r, int64_t 
     struct local_pace *p = &db->pace;
     if (r->commits || r->more) {
         db->signs.news = true;
+        db->signs.alarm_ms = 0;
         p->pass_at_ms = now + (r->frames_new >= HEAVY_FRAMES ? PASS_HEAVY_MS : PASS_LIGHT_MS);
         p->look_ms = 0;
         return;
@@ -209,6 +213,7 @@ static void local_done(struct job *job)
     struct database *db = j->owner;
     struct local_report *r = &j->report;
     int64_t now = clock_mono_ms();
+    bool was_open = db->figures.at != LOCAL_CLOSED;
     db->home = j;
     note_captured(db, r);
     lanes_take_batches(&db->lanes, r->batches);
@@ -223,7 +228,7 @@ static void local_done(struct job *job)
     db->figures.cursor = (struct copy_cursor){0};
     if (j->rc) {
         db->lanes.captured.proven = false; /* the map may be half-way, or empty: nothing is copied from it */
-        local_failed(db, &j->err);
+        local_failed(db, was_open, &j->err);
         db->pace.again_at_ms = db->pace.open_at_ms; /* that is a deadline: nothing protects the WAL meanwhile */
         return;
     }
@@ -279,6 +284,7 @@ static void fill_request(struct database *db, struct local_job *j)
                                 .settle = db->stopping && !db->final_done,
                                 .hold = (lanes_catch_up(all) && !db->stopping) || db->final_done,
                                 .look = db->signs.touched,
+                                .suspect = db->signs.suspect,
                                 .drop = asked && !lanes_any_keeps(all),
                                 .may_resync = asked,
                                 .room = all->backlog.bytes < max_pending ? max_pending - all->backlog.bytes : 0,
@@ -322,7 +328,7 @@ static bool local_wanted(struct database *db, int64_t now)
     if (db->final_done || now < p->pass_at_ms)
         return false;
     bool held = lanes_catch_up(all) && !last->commits && !last->torn && now < p->pass_at_ms + HOLD_MS;
-    if (db->signs.news && !held)
+    if ((db->signs.news && !held) || db->signs.suspect)
         return true;
     return !db->rested && (now >= p->rest_at_ms || closed_for_long(db, now));
 }
@@ -343,7 +349,7 @@ static void start_local(struct database *db, int64_t now)
     db->runs++;
     db->woken = db->signs.any;
     fill_request(db, j);
-    db->signs.news = db->signs.touched = db->signs.any = false;
+    db->signs.news = db->signs.touched = db->signs.suspect = db->signs.any = false;
     j->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
     j->local.capture.beat_ms = &j->job.beat_ms;
     db->home = NULL;
@@ -417,6 +423,11 @@ static void look_at_sweep(struct database *db, int64_t now)
     db->pace.sweep_at_ms = now + SWEEP_MS;
     if (!checkpoint_files_ours(&db->home->local.checkpoint))
         db->signs.news = db->signs.any = true;
+    bool no_commit = db->signs.alarm_ms > 0 && now - db->signs.alarm_ms > LOOK_FOR_MS;
+    if (no_commit)
+        db->signs.alarm_ms = 0;
+    if (no_commit || local_suspects(&db->home->local))
+        db->signs.suspect = db->signs.any = true;
 }
 
 static void look_later(struct local_pace *p, bool watching, int64_t now)
@@ -445,6 +456,7 @@ static void look(struct database *db, int64_t now)
     /* while the database waits for replicas everything is news, and nothing can be done about it */
     if (db->lanes.captured.proven && local_has_news(local)) {
         db->signs.news = db->signs.any = true;
+        db->signs.alarm_ms = 0;
         p->look_ms = 0;
         return;
     }
@@ -710,6 +722,8 @@ void database_woken(struct database *db)
     p->look_at_ms = clock_mono_ms();
     p->look_until_ms = p->look_at_ms + LOOK_FOR_MS;
     db->signs.any = true;
+    if (db->signs.alarm_ms == 0)
+        db->signs.alarm_ms = p->look_at_ms;
 }
 
 void database_touched(struct database *db)

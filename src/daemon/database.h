@@ -50,11 +50,13 @@ struct local_pace {
 
 /* What happened since the last local job began. */
 struct signs {
-    bool news;    /* something may have been committed */
-    bool touched; /* something happened to the database file: it may be another one now */
-    bool closed;  /* an application closed the -wal: complete the database file */
-    bool path;    /* the given path may lead to another place */
-    bool any;     /* any event came, or a job of a replica ended */
+    bool news;        /* something may have been committed */
+    bool touched;     /* something happened to the database file: it may be another one now */
+    bool closed;      /* an application closed the -wal: complete the database file */
+    int64_t alarm_ms; /* since then the -wal was written, and no commit came of it; 0: it was not */
+    bool suspect;     /* the -wal was written, and no commit came of it */
+    bool path;        /* the given path may lead to another place */
+    bool any;         /* any event came, or a job of a replica ended */
 };
 
 struct database {

@@ -370,7 +370,7 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (rc == 0)
         rc = folder_check_database_name(config->db_path, "-journal", e);
     if (rc == 0) /* before a folder or a state file is made for a file that is not a database */
-        rc = check_is_database(config->db_path, e);
+        rc = check_is_database(config->db_path, e) || folder_check_one_name(config->db_path, e) ? -1 : 0;
     if (rc == 0)
         rc = run_database(s, config, ret_summary, e);
     if (ret_summary->hung)

@@ -74,7 +74,7 @@ struct state_reservation {
 #define STATE_RESERVATION_NONE ((struct state_reservation){.fd = -1})
 
 /* Locks the state file, and makes it if there is none. The caller ends that with state_open_reserved or state_unreserve.
- * A file that can't be opened is not reserved, and is no error here. ERR_BUSY: another process has locked it. ERR_CONFIG:
+ * A file that can't be opened is not reserved, without an error here. ERR_BUSY: another process has locked it. ERR_CONFIG:
  * the path is too long. */
 int state_reserve(struct state_reservation *r, const char *db_path, struct err *e) MUST_CHECK;
 void state_unreserve(struct state_reservation *r, const char *db_path); /* STATE_RESERVATION_NONE is fine */

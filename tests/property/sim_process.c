@@ -87,6 +87,38 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     return 0;
 }
 
+void strangers_open(struct strangers *s, const struct watch *w)
+{
+    (void)w;
+    *s = STRANGERS_NONE;
+}
+
+void strangers_close(struct strangers *s)
+{
+    *s = STRANGERS_NONE;
+}
+
+bool strangers_suspect(struct strangers *s, int64_t now_ns)
+{
+    (void)s;
+    (void)now_ns;
+    return false;
+}
+
+bool strangers_may_write(const struct strangers *s)
+{
+    (void)s;
+    return false;
+}
+
+int strangers_look(struct strangers *s, const struct watch *w, struct err *e)
+{
+    (void)s;
+    (void)w;
+    (void)e;
+    return 0;
+}
+
 void watch_close(struct watch *w)
 {
     w->reader[0].file = NULL;

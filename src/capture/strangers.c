@@ -1,0 +1,220 @@
+/* capture/strangers.c */
+#include "capture/strangers.h"
+
+#include "base/clock.h"
+#include "base/folder.h"
+#include "base/io.h"
+#include "wal/reader.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Bytes that SQLite's unix VFS locks: the shared range of the database file; in the -shm the locks of the wal-index, and
+ * the one that every open wal-index holds. */
+#define DB_SHARED_FIRST 0x40000002
+#define DB_SHARED_BYTES 510
+#define SHM_WRITE 120 /* <fcntl.h> has another LOCK_WRITE */
+#define SHM_OPEN 128
+#define FRAMES_MAX 1024 /* that one look reads: more than that is found by the next one */
+
+/* Does another process hold a lock on these bytes? *ret_pid: 0: in another container. */
+static bool is_locked(int fd, off_t start, off_t n, pid_t *ret_pid)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = n};
+    if (fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        return false;
+    *ret_pid = lock.l_pid > 0 ? lock.l_pid : 0;
+    return true;
+}
+
+static bool writer_at_work(const struct strangers *s)
+{
+    pid_t pid = 0;
+    return is_locked(s->shm_fd, SHM_WRITE, 1, &pid);
+}
+
+/* Once it is open, it must not be closed before the watch is: whatever it leads to. */
+static int open_one(const char *path, const char *suffix)
+{
+    char full[PATH_TEXT_MAX];
+    struct err e;
+    if (path_format(full, &e, "%s%s", path, suffix))
+        return -1;
+    return open(full, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static bool leads_to(int fd, const struct file_stamp *file)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->inode && st.st_dev == file->device;
+}
+
+void strangers_open(struct strangers *s, const struct watch *w)
+{
+    assert(watch_is_open(w) && !w->rollback);
+    *s = STRANGERS_NONE;
+    s->db_fd = open_one(w->path, "");
+    s->shm_fd = open_one(w->path, "-shm");
+    s->usable = leads_to(s->db_fd, &w->db_file) && leads_to(s->shm_fd, &w->shm_file);
+}
+
+void strangers_close(struct strangers *s)
+{
+    io_close(&s->db_fd);
+    io_close(&s->shm_fd);
+    *s = STRANGERS_NONE;
+}
+
+/* ---- (2) */
+
+bool strangers_suspect(struct strangers *s, int64_t now_ns)
+{
+    pid_t pid = 0;
+    if (now_ns - s->looked_ns < STRANGERS_LOOK_NS)
+        return s->unseen >= STRANGERS_LOOKS;
+    s->looked_ns = now_ns;
+    bool unseen = s->usable && is_locked(s->db_fd, DB_SHARED_FIRST, DB_SHARED_BYTES, &pid) &&
+                  !is_locked(s->shm_fd, SHM_OPEN, 1, &pid);
+    s->unseen = unseen ? s->unseen + 1 : 0;
+    return s->unseen >= STRANGERS_LOOKS;
+}
+
+static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)
+{
+    pid_t pid = 0;
+    char who[64] = "a process of another container";
+    if (is_locked(s->db_fd, DB_SHARED_FIRST, DB_SHARED_BYTES, &pid) && pid > 0)
+        snprintf(who, sizeof who, "process %ld", (long)pid);
+    err_set(
+        e, ERR_CONFIG, 0,
+        "%s has '%s' open by another name or without its wal-index: its commits are in another -wal, and can be lost",
+        who, w->path);
+    return err_hint(e, "let every program open the database by one path; give a container the folder of the database, "
+                       "not the single file");
+}
+
+/* ---- (3) */
+
+static bool is_zero(const uint8_t *bytes, size_t n)
+{
+    while (n > 0 && bytes[n - 1] == 0)
+        n--;
+    return n == 0;
+}
+
+static uint32_t blocks_of_wal(const struct watch *w)
+{
+    char path[PATH_TEXT_MAX];
+    struct stat st;
+    struct err e;
+    return path_format(path, &e, "%s-wal", w->path) == 0 && stat(path, &st) == 0 ? (uint32_t)(st.st_size / 512) : 0;
+}
+
+/* Finds the last commit after what the wal-index shows. ret_end->frame is 0 if there is none. SQLite writes the header
+ * first: behind an empty header is what a stranger wrote into a -wal that was emptied, and `frame` counts blocks. */
+static void find_end(const struct watch *w, const struct wal_index_header *index, struct wal_pos *ret_end)
+{
+    uint8_t bytes[WAL_HEADER_BYTES];
+    struct wal_header header;
+    struct wal_reader r;
+    struct wal_frame frame;
+    struct err e;
+    const struct wal_pos known = wal_index_pos(index);
+    *ret_end = (struct wal_pos){.frame = 0};
+    if (watch_read_wal(w, bytes, sizeof bytes, 0, &e))
+        return;
+    if (is_zero(bytes, sizeof bytes)) {
+        ret_end->frame = blocks_of_wal(w);
+        return;
+    }
+    if (wal_header_decode(bytes, &header, &e))
+        return;
+    wal_reader_start(&r, &header);
+    if (memcmp(header.salt, index->salt, WAL_SALT_BYTES) == 0 && index->mx_frame > 0 &&
+        wal_reader_resume(&r, &header, &known, &e))
+        return;
+    size_t n = WAL_FRAME_HEADER_BYTES + header.page_size;
+    uint8_t *one = malloc(n);
+    for (unsigned i = 0; one && i < FRAMES_MAX; i++) {
+        if (watch_read_wal(w, one, n, wal_frame_offset(r.pos.frame + 1, header.page_size), &e) ||
+            wal_reader_next(&r, one, &frame, &e))
+            break;
+        if (frame.db_pages > 0)
+            *ret_end = r.pos;
+    }
+    free(one);
+}
+
+static bool same_index(const struct wal_index_header *a, const struct wal_index_header *b)
+{
+    return a->change == b->change && a->mx_frame == b->mx_frame && memcmp(a->salt, b->salt, sizeof a->salt) == 0;
+}
+
+/* A file or folder that tells which engine writes; NULL: none. */
+static const char *engine_of(const struct watch *w)
+{
+    static const struct {
+        const char *suffix, *engine;
+        mode_t kind;
+    } signs[] = {{".lock", "the VFS unix-dotfile", S_IFDIR}, {"-tshm", "another engine", S_IFREG}};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        char path[PATH_TEXT_MAX];
+        struct stat st;
+        struct err e;
+        if (path_format(path, &e, "%s%s", w->path, signs[i].suffix) == 0 && stat(path, &st) == 0 &&
+            (st.st_mode & S_IFMT) == signs[i].kind)
+            return signs[i].engine;
+    }
+    return NULL;
+}
+
+static int report_no_index(const struct watch *w, const char *engine, struct err *e)
+{
+    err_set(e, ERR_CONFIG, 0,
+            "%s writes to '%s-wal' without the wal-index: its commits can't be seen, and SQLite itself can lose them",
+            engine ? engine : "a process", w->path);
+    return err_hint(e, "let every program open the database with SQLite's default VFS");
+}
+
+static int look_beyond_index(struct strangers *s, const struct watch *w, struct err *e)
+{
+    struct wal_index_header before, after;
+    struct wal_pos end;
+    if (!watch_header(w, &before) || writer_at_work(s))
+        return 0;
+    find_end(w, &before, &end);
+    if (!watch_header(w, &after) || !same_index(&before, &after) || writer_at_work(s))
+        return 0;
+    bool stays = s->known && same_index(&before, &s->index);
+    bool fresh = end.frame > 0 && stays && !wal_pos_equal(&end, &s->end);
+    s->moves = stays ? s->moves + fresh : 0;
+    if (fresh)
+        s->moved_ns = clock_mono_ns();
+    s->known = true;
+    s->index = before;
+    s->end = end;
+    const char *engine = fresh ? engine_of(w) : NULL;
+    return engine || s->moves > 2 ? report_no_index(w, engine, e) : 0;
+}
+
+bool strangers_may_write(const struct strangers *s)
+{
+    return s->moves > 0 && clock_mono_ns() - s->moved_ns < STRANGERS_WAIT_NS;
+}
+
+int strangers_look(struct strangers *s, const struct watch *w, struct err *e)
+{
+    assert(watch_is_open(w));
+    if (w->rollback)
+        return 0;
+    if (folder_check_one_name(w->path, e))
+        return -1;
+    if (s->unseen >= STRANGERS_LOOKS)
+        return report_unseen(s, w, e);
+    return s->usable ? look_beyond_index(s, w, e) : 0;
+}

@@ -1,0 +1,100 @@
+/* capture/strangers.h: what another process does to the locks and the -wal shows whether the watch can see its commits. */
+#include "capture/strangers.h" /* first: <fcntl.h> makes macros of names of watch.h */
+
+#include "sql.h"
+
+static struct watch watch;
+static struct strangers strangers;
+
+static int begin(void **state)
+{
+    struct err e;
+    bool switched = false;
+    temp_setup(state);
+    assert_int_equal(seawall_vfs_register(0), SQLITE_OK);
+    sqlite3 *app = sql_open(temp_path("app.db"), NULL);
+    sql(app, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)");
+    sqlite3_close(app);
+    assert_ok(watch_open(&watch, temp_path("app.db"), WATCH_REQUIRE_WAL, &switched, &e), &e);
+    strangers_open(&strangers, &watch);
+    assert_true(strangers.usable);
+    assert_ok(strangers_look(&strangers, &watch, &e), &e);
+    return 0;
+}
+
+static int end(void **state)
+{
+    watch_close(&watch);
+    strangers_close(&strangers);
+    return temp_teardown(state);
+}
+
+/* A process that commits and dies. tests/e2e/test_strangers.py has those that stay. */
+static void application(const char *path, const char *vfs, const char *text)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        sqlite3 *db = NULL;
+        bool ok = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, vfs) == SQLITE_OK &&
+                  sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK;
+        _exit(ok ? 0 : 1);
+    }
+    assert_true(waitpid(child, &status, 0) == child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#define EXCLUSIVE "PRAGMA locking_mode=EXCLUSIVE; "
+
+static void commits_that_the_wal_index_shows_are_no_sign(void **state)
+{
+    struct err e;
+    (void)state;
+    sqlite3 *app = sql_open(temp_path("app.db"), "unix");
+    for (int i = 0; i < 10; i++) {
+        sql(app, "INSERT INTO t VALUES(1)");
+        assert_ok(strangers_look(&strangers, &watch, &e), &e);
+        assert_false(strangers_may_write(&strangers));
+        assert_false(strangers_suspect(&strangers, i * INT64_C(1000000000)));
+    }
+    sqlite3_close(app);
+}
+
+static void an_end_that_moves_without_the_wal_index_is_a_sign(void **state)
+{
+    struct err e;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        application(temp_path("app.db"), "unix-none", EXCLUSIVE "INSERT INTO t VALUES(1)");
+        assert_ok(strangers_look(&strangers, &watch, &e), &e);
+        assert_ok(strangers_look(&strangers, &watch, &e), &e); /* the same end is no new move */
+        assert_true(strangers_may_write(&strangers));
+    }
+    application(temp_path("app.db"), "unix-none", EXCLUSIVE "INSERT INTO t VALUES(1)");
+    assert_error(strangers_look(&strangers, &watch, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, "HINT");
+}
+
+static void the_folder_of_unix_dotfile_makes_the_first_move_a_sign(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_int_equal(mkdir(temp_path("app.db.lock"), 0700), 0);
+    assert_ok(strangers_look(&strangers, &watch, &e), &e); /* alone it proves nothing */
+    application(temp_path("app.db"), "unix-none", EXCLUSIVE "INSERT INTO t VALUES(1)");
+    assert_error(strangers_look(&strangers, &watch, &e), &e, ERR_CONFIG);
+    assert_contains(e.msg, "unix-dotfile");
+}
+
+#define WATCHED(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WATCHED(commits_that_the_wal_index_shows_are_no_sign),
+        WATCHED(an_end_that_moves_without_the_wal_index_is_a_sign),
+        WATCHED(the_folder_of_unix_dotfile_makes_the_first_move_a_sign),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
