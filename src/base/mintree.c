@@ -48,6 +48,24 @@ bool mintree_last(const struct mintree *t, size_t below, uint64_t upto, size_t *
     return true;
 }
 
+bool mintree_least(const struct mintree *t, size_t below, size_t *ret_index)
+{
+    assert(below < t->leaves);
+    uint64_t least = MINTREE_NONE;
+    size_t at = 0;
+    for (size_t i = t->leaves + below; i > 1; i /= 2) /* the parts before `below`, the last one first */
+        if (i % 2 == 1 && t->nodes[i - 1] != MINTREE_NONE && t->nodes[i - 1] <= least) {
+            at = i - 1;
+            least = t->nodes[at];
+        }
+    if (at == 0)
+        return false;
+    while (at < t->leaves)
+        at = t->nodes[2 * at] == least ? 2 * at : 2 * at + 1;
+    *ret_index = at - t->leaves;
+    return true;
+}
+
 bool mintree_first(const struct mintree *t, size_t from, uint64_t upto, size_t *ret_index)
 {
     assert(from < t->leaves && upto < MINTREE_NONE);

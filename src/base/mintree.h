@@ -1,4 +1,4 @@
-/* base/mintree.h - an array of numbers in which the nearest small one is found in O(log n). */
+/* base/mintree.h - an array of numbers in which the nearest small one, or the least one, is found in O(log n). */
 #ifndef SEAWALL_BASE_MINTREE_H
 #define SEAWALL_BASE_MINTREE_H
 
@@ -25,6 +25,10 @@ void mintree_set(struct mintree *t, size_t index, uint64_t value);
 /* The last element before `below` that is not greater than `upto`. False: there is none.
  * Preconditions: `below` is at most the number of elements; `upto` is less than MINTREE_NONE. */
 bool mintree_last(const struct mintree *t, size_t below, uint64_t upto, size_t *ret_index);
+
+/* The least element before `below`; of equal ones the first. False: all are MINTREE_NONE. Precondition: `below` is at
+ * most the number of elements. */
+bool mintree_least(const struct mintree *t, size_t below, size_t *ret_index);
 
 /* The first element from `from` on that is not greater than `upto`. False: there is none. The preconditions are the
  * same. */

@@ -129,16 +129,16 @@ static int sort_list(struct catalog *c, enum name_kind kind, struct err *e)
     return 0;
 }
 
-static const struct name *name_of_level(const void *context, size_t index)
+static const struct name *name_of_segment(const void *context, size_t index)
 {
-    const struct catalog *c = context;
-    return &c->levels[index].name;
+    return &catalog_segment(context, index)->name;
 }
 
 int catalog_make_ways(struct catalog *c, struct err *e)
 {
-    const struct ways_levels levels = {.name = name_of_level, .context = c, .count = c->level_count};
-    return ways_make(c->level0_count, &levels, &c->ways, e);
+    const struct ways_segments segments = {
+        .name = name_of_segment, .context = c, .level0_count = c->level0_count, .count = c->level_count};
+    return ways_make(&segments, &c->ways, e);
 }
 
 int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
@@ -248,6 +248,7 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     *kept = s;
     o->segment = kept;
     c->bytes_kept += kept_bytes(kept);
+    c->loads++;
     return 0;
 }
 
@@ -257,6 +258,7 @@ void catalog_spare(struct catalog *c, struct catalog_object *o)
         return;
     assert(c->bytes_kept >= kept_bytes(o->segment));
     c->bytes_kept -= kept_bytes(o->segment);
+    c->loads++;
     forget(o);
 }
 

@@ -40,6 +40,7 @@ struct catalog {
     uint64_t objects, bytes; /* of the five lists and seawall.json together */
     uint64_t foreign;        /* things at the place that are not objects of a replica, and were passed over */
     size_t bytes_kept;       /* memory of all loaded segments together */
+    uint64_t loads;          /* how often a segment or marker was loaded or freed */
     struct ways *ways;       /* owned; see replica/ways.h. A copy with other lists of segments has its own */
 };
 

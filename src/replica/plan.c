@@ -109,39 +109,70 @@ static int find_in_level0(struct catalog *c, uint64_t txid, struct commit_record
     return 0;
 }
 
-/* In the levels: the first object, in the order of keys, that ends at `txid` and can be loaded. Those that are known
- * to be damaged are tried again only if no other has the record. `damage`: of the first one that can't be loaded. */
-static bool find_in_levels(struct catalog *c, uint64_t txid, enum ways_answer known_damaged,
-                           struct commit_record *ret_record, struct err *damage)
+/* A search for the record of `txid` in the levels. */
+struct record_search {
+    struct catalog *c;
+    uint64_t txid;
+    struct commit_record *found;
+    struct err *damage; /* of the first object that can't be loaded */
+};
+
+/* Looks at the segments of one level from `from` to `last` in `order`: within a level, the one that begins first is the
+ * last. `damaged`: at those that are known to be damaged, or at the others. *ret_place: the one with the record. True:
+ * the search is over. */
+static bool find_in_level(const struct record_search *s, size_t from, size_t last, bool damaged, size_t *ret_place)
 {
-    const struct ways_place *order = c->ways->order;
-    const size_t from = ways_upto(c->ways, txid - 1), end = ways_upto(c->ways, txid);
-    size_t group = from;
-    for (size_t i = from; i < end && !plan_must_stop(damage); i++) {
-        /* Within a level, `order` has the one that begins first last. */
-        const bool last_of_level = i + 1 == end || order[i + 1].level != order[i].level;
-        if (!last_of_level)
+    const struct ways_place *order = s->c->ways->order;
+    for (size_t k = last + 1; k-- > from;) {
+        struct catalog_object *o = &s->c->levels[order[k].index];
+        struct err failed = {.code = ERR_NONE};
+        s->c->ways->steps++;
+        if ((s->c->ways->fault[catalog_segment_index(s->c, o)] != ERR_NONE) != damaged)
             continue;
-        for (size_t k = i + 1; k-- > group && !plan_must_stop(damage);) {
-            struct catalog_object *o = &c->levels[order[k].index];
-            struct err failed = {.code = ERR_NONE};
-            bool damaged = c->ways->fault[catalog_segment_index(c, o)] != ERR_NONE;
-            if (damaged != (known_damaged == WAYS_YES))
-                continue;
-            if (catalog_load(c, o, &failed) == 0) {
-                *ret_record = o->segment->records[0];
-                return true;
-            }
-            if (!plan_must_stop(&failed))
-                ways_break(c->ways, &order[k], failed.code);
-            if (damage->code == ERR_NONE || plan_must_stop(&failed))
-                *damage = failed;
-            if (known_damaged == WAYS_YES)
-                return false; /* one error is enough */
+        if (catalog_load(s->c, o, &failed) == 0) {
+            *s->found = o->segment->records[0];
+            *ret_place = k;
+            return true;
         }
-        group = i + 1;
+        if (!plan_must_stop(&failed))
+            ways_break(s->c->ways, &order[k], failed.code);
+        if (s->damage->code == ERR_NONE || plan_must_stop(&failed))
+            *s->damage = failed;
+        if (damaged || plan_must_stop(&failed))
+            return true; /* of damaged ones, one error is enough */
     }
     return false;
+}
+
+/* In the levels: the first object, in the order of keys, that ends at `txid` and can be loaded. Those that are known
+ * to be damaged are tried again only if no other has the record. */
+static bool find_in_levels(const struct record_search *s, bool damaged)
+{
+    struct ways *w = s->c->ways;
+    const struct ways_place *order = w->order;
+    const size_t from = ways_upto(w, s->txid - 1), end = ways_upto(w, s->txid), none = w->count + 1;
+    size_t group = from, place = none;
+    if (from == end || (!damaged && w->recorded[from] == none))
+        return false;
+    if (!damaged && w->recorded[from]) { /* it was found before */
+        struct catalog_object *o = &s->c->levels[order[w->recorded[from] - 1].index];
+        if (catalog_load(s->c, o, s->damage) == 0)
+            *s->found = o->segment->records[0];
+        if (o->segment || plan_must_stop(s->damage))
+            return o->segment != NULL;
+    }
+    for (size_t i = from; i < end; i++) {
+        if (i + 1 != end && order[i + 1].level == order[i].level)
+            continue;
+        if (find_in_level(s, group, i, damaged, &place))
+            break;
+        group = i + 1;
+    }
+    if (!plan_must_stop(s->damage) && !damaged)
+        w->recorded[from] = place == none ? none : place + 1;
+    else if (place != none)
+        w->recorded[from] = 0;
+    return place != none;
 }
 
 int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e)
@@ -151,9 +182,10 @@ int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret
     assert(txid > 0);
     if (find_in_level0(c, txid, ret_record, &found, &damage) == 0 && found)
         return 0;
-    if (!plan_must_stop(&damage) && find_in_levels(c, txid, WAYS_NO, ret_record, &damage))
+    const struct record_search search = {c, txid, ret_record, &damage};
+    if (!plan_must_stop(&damage) && find_in_levels(&search, false))
         return 0;
-    if (damage.code == ERR_NONE && find_in_levels(c, txid, WAYS_YES, ret_record, &damage))
+    if (damage.code == ERR_NONE && find_in_levels(&search, true))
         return 0;
     if (damage.code == ERR_NONE)
         return err_set(e, ERR_NOTFOUND, 0, "txid %" PRIu64 " is not a restore point of '%s'", txid, c->store->url);
@@ -172,6 +204,7 @@ struct walk {
     struct plan *plan;
     enum care care;
     bool explain; /* goes to the very end of a way, where the reason is known that it does not lead on */
+    bool tell;    /* a person will read why there is no plan */
     uint64_t target, pos;
     size_t below;        /* ways_upto(target) */
     bool checksum_known; /* of the state at pos */
@@ -222,6 +255,9 @@ static int consider_levels(const struct walk *w, uint64_t reach, struct catalog_
             if (plan_must_stop(e))
                 return -1;
             ways_break(w->c->ways, place, e->code);
+        } else if (o->segment->trailer.info.flags & SEGMENT_BASE_ONLY) {
+            ways_drop(w->c->ways, ONLY_COMPLETE, place);
+            ways_drop(w->c->ways, INCOMPLETE_TOO, place);
         } else if (!is_acceptable(w, o)) {
             ways_drop(w->c->ways, w->care, place);
         } else {
@@ -244,7 +280,7 @@ static int explain_end(const struct walk *w, struct catalog_object *level0, bool
         return err_set(e, *fault, 0, "an object after txid %" PRIu64 " can't be read", w->pos);
     *ret_again = catalog_load(w->c, o, e) == 0;
     if (*ret_again && level0)
-        *fault = ERR_NONE;
+        ways_loadable(w->c->ways, catalog_segment_index(w->c, o), o->name.min);
     else if (*ret_again && place)
         ways_mend(w->c->ways, place);
     return *ret_again ? 0 : -1;
@@ -320,6 +356,7 @@ static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
     size_t count = 0;
     int rc = 0;
     while (rc == 0 && (o || w->pos < w->target)) {
+        ways->steps++;
         if (!o && choose(w, &o, e)) {
             rc = -1;
             break;
@@ -328,8 +365,9 @@ static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
         const size_t at = catalog_segment_index(w->c, o);
         if (check_follows(w, &o->segment->trailer.info, e)) {
             rc = name_object(o, e);
-        } else if (ways->dead[at].round == ways->round && !w->explain) {
-            rc = err_set(e, ways->dead[at].code, 0, "no way leads from txid %" PRIu64 " to the target", w->pos);
+        } else if (ways_dead_end(ways, w->care, at) != ERR_NONE && !w->explain) {
+            rc = err_set(e, ways_dead_end(ways, w->care, at), 0, "no way leads from txid %" PRIu64 " to the target",
+                         w->pos);
         } else {
             ways->taken[count++] = at;
             if (take(w, o, e))
@@ -338,10 +376,8 @@ static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
         }
         o = NULL;
     }
-    for (size_t i = 0; rc != 0 && i < count; i++) {
-        ways->dead[ways->taken[i]].round = ways->round;
-        ways->dead[ways->taken[i]].code = e->code;
-    }
+    for (size_t i = 0; rc != 0 && i < count; i++)
+        ways_note_dead_end(ways, w->care, ways->taken[i], e->code);
     assert(rc != 0 || w->pos == w->target);
     return rc;
 }
@@ -376,9 +412,21 @@ static int take_base(struct walk *w, const struct catalog_object *marker, struct
     return err_set(e, ERR_CORRUPT, 0, "names no chunks for all pages of the base");
 }
 
-static int plan_from_empty(struct walk w, struct err *e)
+static bool is_no_way(const struct err *e)
 {
-    w.explain = true;
+    return e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND;
+}
+
+static int plan_from_empty(const struct walk *from, struct err *e)
+{
+    struct walk w = *from;
+    w.explain = w.tell;
+    start_over(w.plan);
+    int rc = walk_to_target(&w, e);
+    if (rc == 0 || w.explain || is_no_way(e) || plan_must_stop(e))
+        return rc;
+    w = *from;
+    w.explain = true; /* the store failed: once more */
     start_over(w.plan);
     return walk_to_target(&w, e);
 }
@@ -395,6 +443,7 @@ static int plan_from_base(struct walk w, struct catalog_object *marker, bool *re
     int rc = 0;
     if (*ret_fits) {
         start_over(w.plan);
+        w.c->ways->steps += marker->segment->trailer.list_count;
         if (take_base(&w, marker, e))
             rc = name_object(marker, e);
     }
@@ -423,9 +472,10 @@ static int plan_from_bases(const struct walk *w, bool *ret_done, struct err *ret
     for (size_t i = search_first(w->c->marker_count, starts_after, w); i-- > 0;) {
         struct walk from = *w;
         bool fits = false;
+        w->c->ways->steps++;
         int rc = plan_from_base(from, &w->c->markers[i], &fits, e);
-        bool skipped = rc != 0 && (e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND);
-        if (rc != 0 && !plan_must_stop(e) && (!skipped || explains_more(ret_why, e))) {
+        bool skipped = rc != 0 && is_no_way(e);
+        if (rc != 0 && !plan_must_stop(e) && (!skipped || (w->tell && explains_more(ret_why, e)))) {
             from.explain = true;
             rc = plan_from_base(from, &w->c->markers[i], &fits, e);
         }
@@ -433,7 +483,7 @@ static int plan_from_bases(const struct walk *w, bool *ret_done, struct err *ret
             *ret_done = true;
             return 0;
         }
-        if (rc != 0 && e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND)
+        if (rc != 0 && !is_no_way(e))
             return -1;
         if (rc != 0 && explains_more(ret_why, e))
             *ret_why = *e;
@@ -442,19 +492,22 @@ static int plan_from_bases(const struct walk *w, bool *ret_done, struct err *ret
 }
 
 /* *ret_begins: a way to the target can begin with this segment. */
-static int look_for_beginning(const struct walk *w, struct catalog_object *o, bool *ret_begins, struct err *e)
+static int look_for_beginning(const struct walk *w, size_t at, bool *ret_begins, struct err *e)
 {
-    const size_t at = catalog_segment_index(w->c, o);
-    uint8_t *begins = &w->c->ways->begins[at];
+    struct catalog_object *o = catalog_segment(w->c, at);
     struct err failed = {.code = ERR_NONE};
     *ret_begins = false;
-    if (o->name.min > w->target || *begins == WAYS_NO || w->c->ways->fault[at] != ERR_NONE)
-        return 0;
-    if (catalog_load(w->c, o, &failed))
+    w->c->ways->steps++;
+    if (w->c->ways->fault[at] != ERR_NONE || catalog_load(w->c, o, &failed)) {
+        if (w->c->ways->fault[at] != ERR_NONE || failed.code == ERR_CORRUPT || failed.code == ERR_GONE)
+            ways_no_beginning(w->c->ways, at);
         return skip_or_stop(&failed, e);
+    }
     const struct segment_info *info = &o->segment->trailer.info;
-    *begins = (info->flags & SEGMENT_FROM_EMPTY) && !(info->flags & SEGMENT_BASE_ONLY) ? WAYS_YES : WAYS_NO;
-    *ret_begins = *begins == WAYS_YES && (info->max <= w->target || plan_records_all(info)) && is_acceptable(w, o);
+    if (!(info->flags & SEGMENT_FROM_EMPTY) || (info->flags & SEGMENT_BASE_ONLY))
+        ways_no_beginning(w->c->ways, at);
+    else
+        *ret_begins = (info->max <= w->target || plan_records_all(info)) && is_acceptable(w, o);
     if (!*ret_begins)
         catalog_spare(w->c, o);
     return 0;
@@ -464,12 +517,12 @@ static int look_for_beginning(const struct walk *w, struct catalog_object *o, bo
 static int plan_from_new_beginning(const struct walk *from, bool *ret_done, struct err *e)
 {
     *ret_done = false;
-    for (size_t i = catalog_segment_count(from->c); i-- > 0;) {
-        struct catalog_object *o = catalog_segment(from->c, i);
+    for (size_t at = catalog_segment_count(from->c); ways_beginning(from->c->ways, from->target, at, &at);) {
+        struct catalog_object *o = catalog_segment(from->c, at);
         struct walk w = *from;
         struct err failed = {.code = ERR_NONE};
         bool begins = false;
-        if (look_for_beginning(&w, o, &begins, e))
+        if (look_for_beginning(&w, at, &begins, e))
             return -1;
         if (!begins)
             continue;
@@ -484,27 +537,49 @@ static int plan_from_new_beginning(const struct walk *from, bool *ret_done, stru
     return 0;
 }
 
-static int plan_with(const struct walk *w, struct err *e)
+/* From the empty state, or the newest segment that needs nothing before it. */
+static int plan_without_base(const struct walk *w, struct err *e)
 {
     bool done = false;
-    struct err why = {.code = ERR_NONE}, empty = {.code = ERR_NONE};
-    w->c->ways->round++;
-    if (plan_from_bases(w, &done, &why, e))
-        return -1;
-    if (done || plan_from_empty(*w, &empty) == 0)
+    struct err empty = {.code = ERR_NONE};
+    struct ways_round *round = &w->c->ways->rounds[w->care];
+    if (round->hopeless != ERR_NONE && !w->tell)
+        return err_set(e, round->hopeless, 0, "no way leads to the target");
+    if (plan_from_empty(w, &empty) == 0)
         return 0;
     if (skip_or_stop(&empty, e) || plan_from_new_beginning(w, &done, e))
         return -1;
     if (done)
         return 0;
-    *e = why.code == ERR_CORRUPT ? why : empty; /* damage explains more than a missing start */
-    return err_wrap(e, "txid %" PRIu64, w->target);
+    if (is_no_way(&empty))
+        round->hopeless = empty.code;
+    *e = empty;
+    return -1;
 }
 
-int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+static int plan_with(const struct walk *w, struct err *e)
+{
+    bool done = false;
+    struct err why = {.code = ERR_NONE};
+    ways_begin(w->c->ways, w->target, w->care);
+    int rc = plan_from_bases(w, &done, &why, e);
+    if (rc == 0 && !done && plan_without_base(w, e)) {
+        rc = -1;
+        if (!plan_must_stop(e)) {
+            if (why.code == ERR_CORRUPT)
+                *e = why; /* damage explains more than a missing start */
+            err_wrap(e, "txid %" PRIu64, w->target);
+        }
+    }
+    if (rc != 0 && !is_no_way(e))
+        ways_forget(w->c->ways); /* what is known of dead ends may be due to that failure */
+    return rc;
+}
+
+static int make(struct catalog *c, uint64_t txid, bool tell, struct plan *ret_plan, struct err *e)
 {
     struct plan p = {.database = c->identity.database};
-    struct walk w = {.c = c, .plan = &p, .care = ONLY_COMPLETE, .target = txid};
+    struct walk w = {.c = c, .plan = &p, .care = ONLY_COMPLETE, .tell = tell, .target = txid};
     assert(c->ways);
     if (txid == 0) {
         *ret_plan = p;
@@ -514,7 +589,7 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
         return -1;
     w.below = ways_upto(c->ways, txid);
     int rc = plan_with(&w, e);
-    if (rc != 0 && (e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND)) {
+    if (rc != 0 && is_no_way(e)) {
         w.care = INCOMPLETE_TOO;
         rc = plan_with(&w, e);
     }
@@ -523,6 +598,16 @@ int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct er
     else
         *ret_plan = p;
     return rc;
+}
+
+int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+{
+    return make(c, txid, true, ret_plan, e);
+}
+
+int plan_try(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e)
+{
+    return make(c, txid, false, ret_plan, e);
 }
 
 /* ---- the map of the target */

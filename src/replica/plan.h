@@ -50,6 +50,9 @@ struct plan {
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p); /* a zeroed plan is allowed */
 
+/* The same, for code that makes many plans: of an error only the code says why there is no plan. */
+int plan_try(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
+
 /* Builds the map of the plan's target, hash and txid of each page, from the indexes of the sources alone.
  * ERR_CORRUPT: the hashes do not give the database checksum of the target. ERR_GONE: a source was listed, but no
  * longer exists. */

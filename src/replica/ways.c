@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int by_end(const void *a, const void *b)
 {
@@ -22,22 +23,24 @@ static int allocate(struct ways *w, size_t segments, struct err *e)
 {
     w->order = calloc(w->count + 1, sizeof *w->order);
     w->has_all = calloc(segments + 1, 1);
-    w->begins = calloc(segments + 1, 1);
     w->fault = calloc(segments + 1, 1);
-    w->dead = calloc(segments + 1, sizeof *w->dead);
+    for (size_t i = 0; i < 2; i++)
+        w->rounds[i].dead = calloc(segments + 1, sizeof *w->rounds[i].dead);
     w->taken = calloc(segments + 1, sizeof *w->taken);
-    if (!w->order || !w->has_all || !w->begins || !w->fault || !w->dead || !w->taken)
-        return err_nomem(e, segments * sizeof *w->dead);
+    w->recorded = calloc(w->count + 1, sizeof *w->recorded);
+    if (!w->order || !w->has_all || !w->fault || !w->rounds[0].dead || !w->rounds[1].dead || !w->taken || !w->recorded)
+        return err_nomem(e, segments * sizeof *w->taken);
     if (mintree_init(&w->all, w->count, e) || mintree_init(&w->open[ONLY_COMPLETE], w->count, e) ||
-        mintree_init(&w->open[INCOMPLETE_TOO], w->count, e) || mintree_init(&w->broken, w->count, e))
+        mintree_init(&w->open[INCOMPLETE_TOO], w->count, e) || mintree_init(&w->broken, w->count, e) ||
+        mintree_init(&w->beginnings, segments, e))
         return -1;
     return 0;
 }
 
-static void sort_by_end(const struct ways_levels *levels, struct ways *w)
+static void sort_by_end(const struct ways_segments *segments, struct ways *w)
 {
     for (size_t i = 0; i < w->count; i++) {
-        const struct name *n = levels->name(levels->context, i);
+        const struct name *n = segments->name(segments->context, w->level0_count + i);
         w->order[i] = (struct ways_place){n->min, n->max, n->level, i};
     }
     qsort(w->order, w->count, sizeof *w->order, by_end);
@@ -48,18 +51,21 @@ static void sort_by_end(const struct ways_levels *levels, struct ways *w)
     }
 }
 
-int ways_make(size_t level0_count, const struct ways_levels *levels, struct ways **ret_ways, struct err *e)
+int ways_make(const struct ways_segments *segments, struct ways **ret_ways, struct err *e)
 {
+    const size_t all = segments->level0_count + segments->count;
     struct ways *w = calloc(1, sizeof *w);
     if (!w)
         return err_nomem(e, sizeof *w);
-    w->level0_count = level0_count;
-    w->count = levels->count;
-    if (allocate(w, level0_count + levels->count, e)) {
+    w->level0_count = segments->level0_count;
+    w->count = segments->count;
+    if (allocate(w, all, e)) {
         ways_free(w);
         return -1;
     }
-    sort_by_end(levels, w);
+    sort_by_end(segments, w);
+    for (size_t i = 0; i < all; i++)
+        mintree_set(&w->beginnings, i, segments->name(segments->context, i)->min);
     *ret_ways = w;
     return 0;
 }
@@ -70,14 +76,16 @@ void ways_free(struct ways *w)
         return;
     free(w->order);
     free(w->has_all);
-    free(w->begins);
     free(w->fault);
-    free(w->dead);
+    free(w->rounds[0].dead);
+    free(w->rounds[1].dead);
     free(w->taken);
+    free(w->recorded);
     mintree_release(&w->all);
     mintree_release(&w->open[ONLY_COMPLETE]);
     mintree_release(&w->open[INCOMPLETE_TOO]);
     mintree_release(&w->broken);
+    mintree_release(&w->beginnings);
     free(w);
 }
 
@@ -132,7 +140,53 @@ const struct ways_place *ways_first_end(const struct ways *w, uint64_t upto, uin
     return &w->order[at];
 }
 
+bool ways_beginning(const struct ways *w, uint64_t target, size_t below, size_t *ret_index)
+{
+    assert(target < MINTREE_NONE);
+    return mintree_last(&w->beginnings, below, target, ret_index);
+}
+
 /* ---- what searches found out */
+
+void ways_begin(struct ways *w, uint64_t target, enum care care)
+{
+    struct ways_round *r = &w->rounds[care];
+    if (r->target == target)
+        return;
+    r->number++;
+    r->target = target;
+    r->hopeless = ERR_NONE;
+}
+
+void ways_forget(struct ways *w)
+{
+    w->rounds[ONLY_COMPLETE].target = w->rounds[INCOMPLETE_TOO].target = 0;
+}
+
+enum err_code ways_dead_end(const struct ways *w, enum care care, size_t index)
+{
+    const struct ways_round *r = &w->rounds[care];
+    return r->dead[index].round == r->number ? r->dead[index].code : ERR_NONE;
+}
+
+void ways_note_dead_end(struct ways *w, enum care care, size_t index, enum err_code code)
+{
+    const struct ways_round *r = &w->rounds[care];
+    r->dead[index] = (struct ways_dead){.round = r->number, .code = code};
+}
+
+void ways_no_beginning(struct ways *w, size_t index)
+{
+    mintree_set(&w->beginnings, index, MINTREE_NONE);
+}
+
+void ways_loadable(struct ways *w, size_t index, uint64_t min)
+{
+    w->fault[index] = ERR_NONE;
+    ways_forget(w); /* its dead ends may be none */
+    mintree_set(&w->beginnings, index, min);
+    memset(w->recorded, 0, (w->count + 1) * sizeof *w->recorded);
+}
 
 void ways_drop(struct ways *w, enum care care, const struct ways_place *place)
 {
@@ -153,5 +207,5 @@ void ways_mend(struct ways *w, const struct ways_place *place)
     mintree_set(&w->open[ONLY_COMPLETE], at, place->min);
     mintree_set(&w->open[INCOMPLETE_TOO], at, place->min);
     mintree_set(&w->broken, at, MINTREE_NONE);
-    w->fault[w->level0_count + place->index] = ERR_NONE;
+    ways_loadable(w, w->level0_count + place->index, place->min);
 }

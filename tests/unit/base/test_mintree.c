@@ -24,6 +24,17 @@ static bool slow_first(const uint64_t *all, size_t count, size_t from, uint64_t 
     return false;
 }
 
+static bool slow_least(const uint64_t *all, size_t below, size_t *ret_index)
+{
+    uint64_t least = MINTREE_NONE;
+    for (size_t i = 0; i < below; i++)
+        if (all[i] < least) {
+            least = all[i];
+            *ret_index = i;
+        }
+    return least != MINTREE_NONE;
+}
+
 static void it_finds_what_a_search_element_by_element_finds(void **state)
 {
     (void)state;
@@ -47,6 +58,9 @@ static void it_finds_what_a_search_element_by_element_finds(void **state)
             found = expected = 0;
             bool first = slow_first(all, count, bound, upto, &expected);
             assert_true(mintree_first(&t, bound, upto, &found) == first && found == expected);
+            found = expected = 0;
+            bool least = slow_least(all, bound, &expected);
+            assert_true(mintree_least(&t, bound, &found) == least && found == expected);
         }
         mintree_release(&t);
     }

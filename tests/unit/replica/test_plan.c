@@ -718,6 +718,18 @@ static void compaction_makes_ranges_coarse_where_nothing_finer_is_left(void **st
     assert_ranges("1-8:2 9-12:4");
 }
 
+static void no_way_leads_through_a_segment_of_a_level_without_pages(void **state)
+{
+    (void)state;
+    for (uint64_t t = 1; t <= 6; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(&r, 1, 2, 5, SEGMENT_BASE_ONLY);
+    replica_put_last(&r, 2, 1, 5, SEGMENT_BASE_ONLY | SEGMENT_FROM_EMPTY);
+    list_objects();
+    assert_plan(6, "0/1 0/2 0/3 0/4 0/5 0/6");
+    assert_plan(5, "0/1 0/2 0/3 0/4 0/5");
+}
+
 static void what_can_not_be_restored_is_in_no_range(void **state)
 {
     (void)state;
@@ -1160,6 +1172,7 @@ int main(void)
         CLAIMS_TEST(txid_0_is_the_empty_state),
         CLAIMS_TEST(the_newest_is_the_end_of_the_last_segment_that_has_a_plan),
         CLAIMS_TEST(a_chain_is_taken_in_order),
+        CLAIMS_TEST(no_way_leads_through_a_segment_of_a_level_without_pages),
         CLAIMS_TEST(a_higher_level_stands_for_what_it_covers),
         CLAIMS_TEST(a_segment_may_begin_before_the_position),
         CLAIMS_TEST(a_plan_begins_at_the_newest_base_that_is_not_after_the_target),
