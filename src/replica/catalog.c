@@ -252,14 +252,20 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     return 0;
 }
 
-void catalog_spare(struct catalog *c, struct catalog_object *o)
+void catalog_forget(struct catalog *c, struct catalog_object *o)
 {
-    if (!o->segment || o->lent || (c->bytes_kept <= CATALOG_BYTES_MAX && !claim_is_tight()))
+    if (!o->segment || o->lent)
         return;
     assert(c->bytes_kept >= kept_bytes(o->segment));
     c->bytes_kept -= kept_bytes(o->segment);
     c->loads++;
     forget(o);
+}
+
+void catalog_spare(struct catalog *c, struct catalog_object *o)
+{
+    if (c->bytes_kept > CATALOG_BYTES_MAX || claim_is_tight())
+        catalog_forget(c, o);
 }
 
 void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)

@@ -73,6 +73,9 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUS
 #define CATALOG_BYTES_MAX ((size_t)32 << 20)
 void catalog_spare(struct catalog *c, struct catalog_object *o);
 
+/* Frees o->segment, unless it is lent. */
+void catalog_forget(struct catalog *c, struct catalog_object *o);
+
 /* Tells the store that the level-0 objects with `after` < min <= `upto` will be loaded soon. Only a hint: nothing
  * is reported. */
 void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);

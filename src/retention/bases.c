@@ -93,8 +93,9 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
     struct plan p = {0};
     alone.markers = b->marker;
     alone.marker_count = 1;
-    int rc = plan_make(&alone, end->txid, &p, e);
+    int rc = plan_try(&alone, end->txid, &p, e);
     d->c->bytes_kept = alone.bytes_kept;
+    d->c->loads = alone.loads;
     if (rc)
         return e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
     rc = note_segments(d, b, &p, end, e);
@@ -119,7 +120,7 @@ static int find_point(struct decision *d, struct retained_base *b, struct err *e
             return -1;
         if (!end.segment)
             return 0;
-        if (try_point(d, b, &end, e))
+        if (try_point(d, b, &end, e) || decision_check_steps(d, 0, e))
             return -1;
         from = end.txid + 1;
     }
@@ -260,11 +261,15 @@ static int reached_by(struct decision *d, struct catalog *view, const struct ret
     assert(d->anchor && b > d->anchor && b->usable);
     struct plan p = {0};
     view->bytes_kept = d->c->bytes_kept;
-    int rc = plan_make(view, b->point, &p, e);
+    view->loads = d->c->loads;
+    int rc = plan_try(view, b->point, &p, e);
     d->c->bytes_kept = view->bytes_kept;
+    d->c->loads = view->loads;
     *ret_reached = rc == 0 && begins_after_anchor(d, &p);
     plan_release(&p);
-    return rc != 0 && e->code != ERR_NOTFOUND && e->code != ERR_CORRUPT ? -1 : 0;
+    if (rc != 0 && e->code != ERR_NOTFOUND && e->code != ERR_CORRUPT)
+        return -1;
+    return decision_check_steps(d, 0, e);
 }
 
 static int keep_bridges(struct decision *d, struct err *e)
@@ -280,9 +285,14 @@ static int keep_bridges(struct decision *d, struct err *e)
             rc = reached_by(d, &view, &d->bases[i], &reached, e);
         if (rc == 0 && !reached)
             keep(d, &d->bases[i], RETENTION_BASE_BRIDGE);
-        if (rc == 0 && d->bases[i].stays)
-            view.markers[view.marker_count++] = *d->bases[i].marker;
+        if (rc == 0 && d->bases[i].stays) {
+            struct catalog_object *o = &view.markers[view.marker_count++];
+            *o = *d->bases[i].marker;
+            o->lent = o->segment != NULL; /* otherwise the planner reads it again */
+        }
     }
+    for (size_t i = 0; view.markers && i < view.marker_count; i++)
+        catalog_forget(d->c, &view.markers[i]);
     free(view.markers);
     return rc;
 }

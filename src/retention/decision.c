@@ -1,7 +1,10 @@
 /* retention/decision.c */
 #include "retention/decision.h"
 
+#include "replica/ways.h"
+
 #include <assert.h>
+#include <inttypes.h>
 
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms)
 {
@@ -36,4 +39,16 @@ int decision_listed(const struct decision *d, const struct segment *s, bool *ret
     }
     *ret_there = true;
     return 0;
+}
+
+int decision_check_steps(const struct decision *d, uint64_t more, struct err *e)
+{
+    const uint64_t objects = d->segment_count + d->c->marker_count;
+    if (d->c->ways->steps + more <= DECISION_STEPS_MIN + objects * DECISION_STEPS_EACH)
+        return 0;
+    err_set(e, ERR_LIMIT, 0,
+            "'%s': the restore points of %zu bases can't be found among %zu segments in %" PRIu64
+            " steps: nothing is deleted",
+            d->c->store->url, d->c->marker_count, d->segment_count, d->c->ways->steps + more);
+    return err_hint(e, "no writer makes a replica like this; look at it with 'seawall list' and 'seawall verify'");
 }

@@ -37,6 +37,14 @@ struct decision {
     const struct retained_base *anchor; /* NULL: there is none */
 };
 
+/* Plans are made for many restore points. Steps (see replica/ways.h) that they may take together: far more than any
+ * replica needs that a writer made, and few seconds. */
+#define DECISION_STEPS_MIN 5000000
+#define DECISION_STEPS_EACH 50 /* for each segment and base */
+
+/* `more`: steps besides those that the catalog of the decision counts. ERR_LIMIT: the plans took too many. */
+int decision_check_steps(const struct decision *d, uint64_t more, struct err *e) MUST_CHECK;
+
 /* Is the moment `time_ms` more than `age_ms` ago? */
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms);
 

@@ -13,26 +13,29 @@ static bool same_base(const struct name *a, const struct name *b)
     return a->start == b->start && uid_equal(&a->run, &b->run);
 }
 
-/* Is a base complete that was begun after the one at `start`? Then no daemon works on the older one any more. */
-static bool was_overtaken(const struct decision *d, uint64_t start)
+/* The start of the newest base that is complete and older than the grace period; 0: there is none. No daemon works on
+ * a base that was begun before it. */
+static uint64_t newest_complete(const struct decision *d)
 {
-    for (size_t i = d->c->marker_count; i-- > 0 && d->bases[i].start > start;)
+    uint64_t start = 0;
+    for (size_t i = 0; i < d->c->marker_count; i++)
         if (d->bases[i].usable && decision_older(d, d->markers[i].time_ms, d->policy->grace_ms))
-            return true;
-    return false;
+            start = d->bases[i].start; /* they ascend */
+    return start;
 }
 
 int retention_judge_chunks(struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
     const struct catalog_object *marker = NULL;
+    const uint64_t newest = newest_complete(d);
     bool overtaken = false;
     for (size_t i = 0; i < c->chunk_count; i++) {
         const struct name *n = &c->chunks[i].name;
         if (i == 0 || !same_base(n, &c->chunks[i - 1].name)) {
             const struct name wanted = {.kind = NAME_MARKER, .start = n->start, .run = n->run};
             marker = catalog_find(c, &wanted);
-            overtaken = !marker && was_overtaken(d, n->start);
+            overtaken = !marker && n->start < newest;
             if (overtaken && decision_check_missing(d, &wanted, e))
                 return -1;
         }
@@ -61,7 +64,11 @@ struct ownership {
 struct parts {
     struct decision *d;
     struct ownership *owned; /* in the order of the catalog's parts */
+    uint8_t *noted; /* enum noted; by catalog_segment_index, of the first segment of a level that begins at some txid */
 };
+
+/* Of the segments of one level that begin at one txid: are the parts noted that they name? */
+enum noted { NOTED_NOT, NOTED, NOTED_NOT_ALL };
 
 /* Notes the parts that the segment `o` names. *ret_unreadable is set if `o` is damaged. */
 static int note_manifest(struct parts *p, struct catalog_object *o, bool *ret_unreadable, struct err *e)
@@ -83,20 +90,33 @@ static int note_manifest(struct parts *p, struct catalog_object *o, bool *ret_un
     return 0;
 }
 
+/* The same for `first` and the segments behind it that are of its level and have its min. Each is read once, however
+ * many parts say that their segment begins there. */
+static int note_level(struct parts *p, struct catalog_object *first, bool *ret_unreadable, struct err *e)
+{
+    const struct catalog *c = p->d->c;
+    uint8_t *noted = &p->noted[catalog_segment_index(c, first)];
+    const struct catalog_object *end =
+        first->name.kind == NAME_LEVEL0 ? c->level0 + c->level0_count : c->levels + c->level_count;
+    bool unreadable = false;
+    for (struct catalog_object *o = first;
+         *noted == NOTED_NOT && o < end && o->name.level == first->name.level && o->name.min == first->name.min; o++)
+        if (note_manifest(p, o, &unreadable, e))
+            return -1;
+    if (*noted == NOTED_NOT)
+        *noted = unreadable ? NOTED_NOT_ALL : NOTED;
+    *ret_unreadable |= *noted == NOTED_NOT_ALL;
+    return 0;
+}
+
 /* The same for the segments of all levels that begin at `min`. */
 static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, struct err *e)
 {
-    const struct name level0 = {.kind = NAME_LEVEL0, .min = min};
-    struct catalog *c = p->d->c;
-    struct catalog_object *o = catalog_find(c, &level0);
-    if (o && note_manifest(p, o, ret_unreadable, e))
-        return -1;
-    for (unsigned level = 1; level <= SEGMENT_LEVEL_MAX; level++) {
-        const struct name first = {.kind = NAME_LEVEL, .level = level, .min = min};
-        for (o = catalog_seek(c, &first);
-             o && o < c->levels + c->level_count && o->name.level == level && o->name.min == min; o++)
-            if (note_manifest(p, o, ret_unreadable, e))
-                return -1;
+    for (unsigned level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
+        const struct name wanted = {.kind = level ? NAME_LEVEL : NAME_LEVEL0, .level = level, .min = min};
+        struct catalog_object *first = catalog_seek(p->d->c, &wanted);
+        if (first && first->name.level == level && first->name.min == min && note_level(p, first, ret_unreadable, e))
+            return -1;
     }
     return 0;
 }
@@ -149,9 +169,11 @@ static int judge_part(struct parts *p, size_t at, int64_t newest_ms, struct err 
 int retention_judge_parts(struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
-    struct parts p = {.d = d, .owned = calloc(c->part_count + 1, sizeof *p.owned)};
+    struct parts p = {.d = d,
+                      .owned = calloc(c->part_count + 1, sizeof *p.owned),
+                      .noted = calloc(d->segment_count + 1, sizeof *p.noted)};
     int64_t newest_ms = 0;
-    int rc = p.owned ? 0 : err_nomem(e, c->part_count * sizeof *p.owned);
+    int rc = p.owned && p.noted ? 0 : err_nomem(e, c->part_count * sizeof *p.owned);
     for (size_t i = 0; rc == 0 && i < c->part_count; i++) {
         if (i == 0 || !uid_equal(&c->parts[i].name.run, &c->parts[i - 1].name.run)) {
             newest_ms = c->parts[i].time_ms;
@@ -164,5 +186,6 @@ int retention_judge_parts(struct decision *d, struct err *e)
             decision_set(&d->parts[i], false, RETENTION_YOUNG);
     }
     free(p.owned);
+    free(p.noted);
     return rc;
 }

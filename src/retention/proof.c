@@ -23,11 +23,15 @@ struct view {
     struct catalog_object *objects; /* owned; the objects in the lists of c */
     struct catalog_object **lent;   /* owned; the same objects in the decision's catalog */
     size_t count;
+    uint64_t borrowed; /* `loads` of the decision's catalog when its segments were borrowed last; 0: never */
 };
+
+#define COPIES_A_STEP 32 /* pointers that are copied in the time of a step */
 
 struct proof {
     const struct decision *d;
     struct view before, after;
+    uint64_t copies; /* pointers to segments that were lent and given back */
 };
 
 static void view_release(struct view *v)
@@ -70,15 +74,31 @@ static int view_make(const struct decision *d, enum view_of of, struct view *v, 
     return catalog_make_ways(&v->c, e);
 }
 
-static int view_plan(struct view *v, uint64_t txid, struct plan *ret_plan, struct err *e)
+/* Makes a plan in a view. Segments that it loads are the decision's afterwards. */
+static int view_plan(struct proof *f, struct view *v, uint64_t txid, struct plan *ret_plan, struct err *e)
 {
-    for (size_t i = 0; i < v->count; i++)
-        v->objects[i].segment = v->lent[i]->segment;
-    v->c.bytes_kept = v->d->c->bytes_kept;
-    int rc = txid == POINT_NEWEST ? points_plan(&v->c, txid, ret_plan, e) : plan_make(&v->c, txid, ret_plan, e);
-    for (size_t i = 0; i < v->count; i++)
-        v->lent[i]->segment = v->objects[i].segment;
-    v->d->c->bytes_kept = v->c.bytes_kept;
+    struct catalog *c = v->d->c;
+    if (v->borrowed != c->loads + 1) {
+        for (size_t i = 0; i < v->count; i++)
+            v->objects[i].segment = v->lent[i]->segment;
+        f->copies += v->count;
+    }
+    v->c.bytes_kept = c->bytes_kept;
+    v->c.loads = c->loads;
+    int rc = txid == POINT_NEWEST ? points_plan(&v->c, txid, ret_plan, e) : plan_try(&v->c, txid, ret_plan, e);
+    if (v->c.loads != c->loads) {
+        for (size_t i = 0; i < v->count; i++)
+            v->lent[i]->segment = v->objects[i].segment;
+        f->copies += v->count;
+    }
+    c->bytes_kept = v->c.bytes_kept;
+    c->loads = v->c.loads;
+    v->borrowed = c->loads + 1;
+    if (rc == 0 &&
+        decision_check_steps(v->d, f->before.c.ways->steps + f->after.c.ways->steps + f->copies / COPIES_A_STEP, e)) {
+        plan_release(ret_plan);
+        rc = -1;
+    }
     return rc;
 }
 
@@ -107,7 +127,7 @@ static bool stays(const struct decision *d, const struct plan *p)
 static int prove_point(struct proof *f, uint64_t txid, struct err *e)
 {
     struct plan p = {0};
-    int rc = view_plan(&f->after, txid, &p, e);
+    int rc = view_plan(f, &f->after, txid, &p, e);
     if (rc != 0 && e->code != ERR_CORRUPT && e->code != ERR_NOTFOUND)
         return -1;
     bool good = rc == 0 && stays(f->d, &p);
@@ -125,7 +145,7 @@ static int prove_point(struct proof *f, uint64_t txid, struct err *e)
 static int prove_if_restorable(struct proof *f, uint64_t txid, struct err *e)
 {
     struct plan p = {0};
-    if (view_plan(&f->before, txid, &p, e))
+    if (view_plan(f, &f->before, txid, &p, e))
         return e->code == ERR_CORRUPT || e->code == ERR_NOTFOUND ? 0 : -1;
     plan_release(&p);
     return prove_point(f, txid, e);
@@ -135,7 +155,7 @@ static int prove_newest(struct proof *f, struct err *e)
 {
     struct plan p = {0};
     uint64_t txid = 0;
-    if (view_plan(&f->before, POINT_NEWEST, &p, e)) {
+    if (view_plan(f, &f->before, POINT_NEWEST, &p, e)) {
         if (e->code == ERR_NOTFOUND)
             e->code = ERR_CORRUPT; /* there are objects to delete, so there was a restore point once */
         return e->code == ERR_CORRUPT ? err_wrap(e, "nothing is deleted") : -1;

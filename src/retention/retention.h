@@ -52,7 +52,8 @@
  *
  * After any error, nothing may be deleted:
  * ERR_CONFIG: as from retention_policy_check. ERR_NOTFOUND: level 0 has no object. ERR_BUSY: the replica changed
- * meanwhile; open the catalog again. ERR_REMOTE: the listing lacks an object that exists. ERR_CORRUPT: a restore point that stays could not be restored from the objects that stay. */
+ * meanwhile; open the catalog again. ERR_REMOTE: the listing lacks an object that exists. ERR_CORRUPT: a restore point that stays could not be restored from the objects that stay.
+ * ERR_LIMIT: the restore points of the bases can't be found in the steps that decision.h allows. */
 int retention_decide(struct catalog *c, const struct retention_policy *policy, int64_t now_ms,
                      struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
 

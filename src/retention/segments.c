@@ -1,10 +1,11 @@
 /* retention/segments.c - rule B of retention/retention.h, and rule C as far as it concerns segments.
  *
- * With 100,000 objects, no segment is compared with all others. What covers a segment is found by binary search,
- * in a list that is sorted by min and that notes for each entry how far any entry up to it reaches. A covering
- * segment is read only when another is to be deleted because of it, and only once. */
+ * With 100,000 objects, no segment is compared with all others: of the segments that begin at its begin or before, a tree
+ * gives the one that reaches furthest. That one is read when another is to be deleted because of it, and only once. If
+ * it is not sound it leaves the tree, and the next one is looked at. */
 #include "retention/decision.h"
 
+#include "base/mintree.h"
 #include "base/search.h"
 #include "base/trial.h"
 
@@ -54,14 +55,18 @@ static bool stays_anyway(struct decision *d, size_t i)
 
 struct cover {
     uint64_t min, max;
-    size_t index; /* of the segment that ends at max */
+    size_t index; /* of the segment */
 };
 
-/* After covers_seal, `max` and `index` of an entry are those of the segment that reaches furthest, among all up to
- * the entry. */
-struct covers {
-    struct cover *list; /* ascending min */
+enum soundness { SOUND_UNKNOWN, SOUND, SOUND_NOT };
+
+struct covering {
+    struct decision *d;
+    struct cover *order; /* owned; of all segments of levels, ascending min, index */
     size_t count;
+    struct mintree any;    /* in that order, UINT64_MAX - max; of the levels above the segment that is judged */
+    struct mintree good;   /* those of `any` that are older than keep_all and not known to be damaged */
+    enum soundness *sound; /* owned; of segments; SOUND_UNKNOWN: not read yet */
 };
 
 static int by_min(const void *a, const void *b)
@@ -72,82 +77,120 @@ static int by_min(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-static void covers_seal(struct covers *v)
+static int covering_init(struct covering *v, struct decision *d, struct err *e)
 {
-    qsort(v->list, v->count, sizeof *v->list, by_min);
-    for (size_t i = 1; i < v->count; i++)
-        if (v->list[i].max < v->list[i - 1].max) {
-            v->list[i].max = v->list[i - 1].max;
-            v->list[i].index = v->list[i - 1].index;
-        }
+    *v = (struct covering){.d = d, .count = d->segment_count - d->c->level0_count};
+    v->order = calloc(v->count + 1, sizeof *v->order);
+    v->sound = calloc(d->segment_count + 1, sizeof *v->sound);
+    if (!v->order || !v->sound)
+        return err_nomem(e, d->segment_count * sizeof *v->order);
+    for (size_t i = 0; i < v->count; i++) {
+        const struct name *n = &d->c->levels[i].name;
+        v->order[i] = (struct cover){n->min, n->max, d->c->level0_count + i};
+    }
+    qsort(v->order, v->count, sizeof *v->order, by_min);
+    return mintree_init(&v->any, v->count, e) || mintree_init(&v->good, v->count, e) ? -1 : 0;
+}
+
+static void covering_release(struct covering *v)
+{
+    free(v->order);
+    free(v->sound);
+    mintree_release(&v->any);
+    mintree_release(&v->good);
+}
+
+/* Keeps the segments of the levels above `above` in the trees. */
+static void collect_covers(struct covering *v, unsigned above)
+{
+    const struct decision *d = v->d;
+    for (size_t at = 0; at < v->count; at++) {
+        const size_t i = v->order[at].index;
+        const uint64_t value = UINT64_MAX - v->order[at].max;
+        const bool is =
+            catalog_segment(d->c, i)->name.level > above && d->segments[i].reason != RETENTION_BEFORE_ANCHOR;
+        const bool old = decision_older(d, d->segments[i].time_ms, d->keep_all_ms) || !RULE(cover_age);
+        mintree_set(&v->any, at, is ? value : MINTREE_NONE);
+        mintree_set(&v->good, at, is && old && v->sound[i] != SOUND_NOT ? value : MINTREE_NONE);
+    }
 }
 
 struct covers_query {
-    const struct cover *list;
+    const struct cover *order;
     uint64_t min;
 };
 
-static bool begins_after(const void *context, size_t index)
+static bool begins_after(const void *context, size_t at)
 {
     const struct covers_query *q = context;
-    return q->list[index].min > q->min;
+    return q->order[at].min > q->min;
 }
 
-/* A segment that has all txids from `min` to `max`, or NULL. */
-static const struct cover *covers_find(const struct covers *v, uint64_t min, uint64_t max)
+/* Of the segments in the tree that begin at `min` or before, the one that reaches furthest; NULL: there is none. */
+static const struct cover *furthest(const struct covering *v, const struct mintree *tree, uint64_t min)
 {
-    const struct covers_query q = {v->list, min};
-    size_t behind = search_first(v->count, begins_after, &q);
-    return behind > 0 && v->list[behind - 1].max >= max ? &v->list[behind - 1] : NULL;
+    const struct covers_query q = {v->order, min};
+    size_t at = 0;
+    return mintree_least(tree, search_first(v->count, begins_after, &q), &at) ? &v->order[at] : NULL;
+}
+
+/* Reads a segment: is it sound? */
+static int examine(struct covering *v, size_t i, struct err *e)
+{
+    struct catalog_object *o = catalog_segment(v->d->c, i);
+    bool there = false;
+    if (catalog_load(v->d->c, o, e)) {
+        v->sound[i] = SOUND_NOT;
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    }
+    if (decision_listed(v->d, o->segment, &there, e))
+        return -1;
+    v->sound[i] = there && !(o->segment->trailer.info.flags & SEGMENT_BASE_ONLY) ? SOUND : SOUND_NOT;
+    catalog_spare(v->d->c, o);
+    return 0;
 }
 
 /* ---- rule B */
 
-enum soundness { SOUND_UNKNOWN, SOUND, SOUND_NOT };
-
-struct covering {
-    struct decision *d;
-    struct covers any;     /* segments of the levels above the one that is judged */
-    struct covers good;    /* those of `any` that are older than keep_all and not known to be damaged */
-    enum soundness *sound; /* of segments; SOUND_UNKNOWN: not read yet */
-    bool *relied;          /* of segments: another one is to be deleted because this one has its txids */
-};
-
-static void collect_covers(struct covering *v, unsigned above)
+/* *ret_covered: a sound segment, old enough, has all txids of the segment `i`. */
+static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct err *e)
 {
-    const struct decision *d = v->d;
-    v->any.count = v->good.count = 0;
-    for (size_t i = d->c->level0_count; i < d->segment_count; i++) {
-        const struct name *n = &catalog_segment(d->c, i)->name;
-        const struct cover cover = {n->min, n->max, i};
-        if (n->level <= above || d->segments[i].reason == RETENTION_BEFORE_ANCHOR)
-            continue;
-        v->any.list[v->any.count++] = cover;
-        bool old = decision_older(d, d->segments[i].time_ms, d->keep_all_ms) || !RULE(cover_age);
-        if (old && v->sound[i] != SOUND_NOT)
-            v->good.list[v->good.count++] = cover;
+    struct decision *d = v->d;
+    const uint64_t min = catalog_segment(d->c, i)->name.min;
+    bool end_known = false;
+    *ret_covered = false;
+    for (;;) {
+        const struct cover *good = furthest(v, &v->good, min);
+        if (!good || good->max < min)
+            return 0;
+        if (good->max < d->ends[i] && !end_known) {
+            if (find_end(d, i, e))
+                return -1;
+            end_known = true;
+        }
+        if (good->max < d->ends[i])
+            return 0;
+        if (v->sound[good->index] == SOUND_UNKNOWN && examine(v, good->index, e))
+            return -1;
+        *ret_covered = v->sound[good->index] == SOUND;
+        if (*ret_covered)
+            return 0;
+        mintree_set(&v->good, (size_t)(good - v->order), MINTREE_NONE);
     }
-    covers_seal(&v->any);
-    covers_seal(&v->good);
 }
 
 static int judge_covered(struct covering *v, size_t i, struct err *e)
 {
     struct decision *d = v->d;
-    const uint64_t min = catalog_segment(d->c, i)->name.min;
-    const struct cover *good = covers_find(&v->good, min, d->ends[i]), *any = covers_find(&v->any, min, d->ends[i]);
-    if (!good && covers_find(&v->good, min, min)) {
-        if (find_end(d, i, e))
-            return -1;
-        good = covers_find(&v->good, min, d->ends[i]);
-        any = covers_find(&v->any, min, d->ends[i]);
-    }
-    if (good) {
+    bool covered = false;
+    if (find_sound(v, i, &covered, e))
+        return -1;
+    const struct cover *any = furthest(v, &v->any, catalog_segment(d->c, i)->name.min);
+    if (covered) {
         decision_set(&d->segments[i], true, RETENTION_COVERED);
-        v->relied[good->index] = true;
     } else if (!decision_older(d, d->segments[i].time_ms, d->keep_all_ms)) {
         decision_set(&d->segments[i], false, RETENTION_KEEP_ALL);
-    } else if (!any) {
+    } else if (!any || any->max < d->ends[i]) {
         decision_set(&d->segments[i], false, RETENTION_ALONE);
     } else {
         bool damaged = v->sound[any->index] == SOUND_NOT;
@@ -156,7 +199,6 @@ static int judge_covered(struct covering *v, size_t i, struct err *e)
     return 0;
 }
 
-/* Applies rule B as if every segment that was not read yet were sound. */
 static int judge_levels(struct covering *v, struct err *e)
 {
     struct decision *d = v->d;
@@ -192,58 +234,17 @@ static int judge_before_anchor(struct decision *d, struct err *e)
     return 0;
 }
 
-/* ---- is the covering segment sound? */
-
-static int examine(struct covering *v, size_t i, struct err *e)
-{
-    struct catalog_object *o = catalog_segment(v->d->c, i);
-    bool there = false;
-    if (catalog_load(v->d->c, o, e)) {
-        v->sound[i] = SOUND_NOT;
-        return e->code == ERR_CORRUPT ? 0 : -1;
-    }
-    if (decision_listed(v->d, o->segment, &there, e))
-        return -1;
-    v->sound[i] = there && !(o->segment->trailer.info.flags & SEGMENT_BASE_ONLY) ? SOUND : SOUND_NOT;
-    catalog_spare(v->d->c, o);
-    return 0;
-}
-
-/* Reads the segments that were relied on and not read yet. *ret_all_sound: all that were relied on are sound. */
-static int examine_relied(struct covering *v, bool *ret_all_sound, struct err *e)
-{
-    *ret_all_sound = true;
-    for (size_t i = v->d->c->level0_count; i < v->d->segment_count; i++) {
-        if (v->relied[i] && v->sound[i] == SOUND_UNKNOWN && examine(v, i, e))
-            return -1;
-        if (v->relied[i] && v->sound[i] == SOUND_NOT)
-            *ret_all_sound = false;
-        v->relied[i] = false;
-    }
-    return 0;
-}
+/* ---- both */
 
 int retention_judge_segments(struct decision *d, struct err *e)
 {
-    const size_t n = d->segment_count + 1;
-    struct covering v = {.d = d,
-                         .any.list = calloc(n, sizeof *v.any.list),
-                         .good.list = calloc(n, sizeof *v.good.list),
-                         .sound = calloc(n, sizeof *v.sound),
-                         .relied = calloc(n, sizeof *v.relied)};
-    bool done = false;
-    int rc = v.any.list && v.good.list && v.sound && v.relied ? 0 : err_nomem(e, n * sizeof *v.any.list);
+    struct covering v;
     estimate_ends(d);
+    int rc = covering_init(&v, d, e);
     if (rc == 0)
         rc = judge_before_anchor(d, e);
-    while (rc == 0 && !done) { /* each turn but the last finds at least one more segment that is not sound */
+    if (rc == 0)
         rc = judge_levels(&v, e);
-        if (rc == 0)
-            rc = examine_relied(&v, &done, e);
-    }
-    free(v.any.list);
-    free(v.good.list);
-    free(v.sound);
-    free(v.relied);
+    covering_release(&v);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include "verify/chain.h"
 
 #include "base/page.h"
+#include "base/search.h"
 #include "replica/ways.h"
 
 #include <inttypes.h>
@@ -76,18 +77,28 @@ int chain_record(struct check *c, uint64_t txid, struct commit_record *ret_recor
         return -1;
     if (*ret_found || txid == 0)
         return 0;
-    struct item *levels = c->items + c->catalog->level0_count, *best = NULL;
-    const struct ways *ways = c->catalog->ways;
-    const size_t end = ways_upto(ways, txid);
-    for (size_t i = ways_upto(ways, txid - 1); i < end; i++) {
-        assert(c->items);
-        it = &levels[ways->order[i].index];
-        if (it->sound && (!best || it < best))
-            best = it;
-    }
-    *ret_found = best != NULL;
+    const size_t at = ways_upto(c->catalog->ways, txid);
+    const size_t best = at > 0 && c->catalog->ways->order[at - 1].max == txid ? c->sound_ends[at - 1] : 0;
+    *ret_found = best != 0;
     if (best)
-        *ret_record = best->last;
+        *ret_record = c->items[best - 1].last;
+    return 0;
+}
+
+/* Fills c->sound_ends. */
+static int note_sound_ends(struct check *c, struct err *e)
+{
+    const struct ways *ways = c->catalog->ways;
+    free(c->sound_ends);
+    c->sound_ends = calloc(ways->count + 1, sizeof *c->sound_ends);
+    if (!c->sound_ends)
+        return err_nomem(e, ways->count * sizeof *c->sound_ends);
+    for (size_t at = 0; at < ways->count; at++) {
+        const bool same_end = at > 0 && ways->order[at - 1].max == ways->order[at].max;
+        const size_t i = c->catalog->level0_count + ways->order[at].index,
+                     before = same_end ? c->sound_ends[at - 1] : 0;
+        c->sound_ends[at] = c->items[i].sound && (before == 0 || i + 1 < before) ? i + 1 : before;
+    }
     return 0;
 }
 
@@ -193,23 +204,71 @@ static struct cover claim_of(const struct check *c, size_t i)
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
 }
 
-/* Is a gap due to retention, which deletes all segments between the restore point of an old base and the next base
- * that stays? Before that it has deleted everything older than the oldest base. So three conditions must hold: no
- * segment is older than the oldest base; the segment before the gap has the newest txid of a base; the segment
- * behind it follows the state of a base. */
-static bool is_between_bases(const struct check *c, const struct cover *before, const struct cover *behind)
+/* The sound bases, as a search for one wants them. */
+struct bases {
+    uint64_t *starts, *maxes; /* owned; each ascending */
+    size_t count;
+};
+
+static int by_number(const void *a, const void *b)
 {
-    bool begins = false, ends = false;
-    uint64_t oldest = UINT64_MAX;
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int bases_init(struct bases *b, const struct check *c, struct err *e)
+{
+    const size_t markers = c->catalog->marker_count;
+    *b = (struct bases){calloc(markers + 1, sizeof *b->starts), calloc(markers + 1, sizeof *b->maxes), 0};
+    if (!b->starts || !b->maxes)
+        return err_nomem(e, markers * sizeof *b->maxes);
     for (size_t i = catalog_segment_count(c->catalog); i < c->item_count; i++) {
         const struct item *it = &c->items[i];
         if (!it->sound)
             continue;
-        oldest = it->name.start < oldest ? it->name.start : oldest;
-        begins |= item_info(it)->max >= before->min && item_info(it)->max <= before->max;
-        ends |= it->name.start + 1 >= behind->min && it->name.start <= behind->max;
+        b->starts[b->count] = it->name.start;
+        b->maxes[b->count++] = item_info(it)->max;
     }
-    return begins && ends && claim_of(c, 0).max >= oldest;
+    qsort(b->starts, b->count, sizeof *b->starts, by_number);
+    qsort(b->maxes, b->count, sizeof *b->maxes, by_number);
+    return 0;
+}
+
+static void bases_release(struct bases *b)
+{
+    free(b->starts);
+    free(b->maxes);
+}
+
+struct range_query {
+    const uint64_t *numbers;
+    uint64_t from;
+};
+
+static bool is_from(const void *context, size_t index)
+{
+    const struct range_query *q = context;
+    return q->numbers[index] >= q->from;
+}
+
+/* Is one of the numbers, which ascend, in the range? */
+static bool has_any(const uint64_t *numbers, size_t count, uint64_t from, uint64_t upto)
+{
+    const struct range_query q = {numbers, from};
+    size_t first = search_first(count, is_from, &q);
+    return first < count && numbers[first] <= upto;
+}
+
+/* Is a gap due to retention, which deletes all segments between the restore point of an old base and the next base
+ * that stays? Before that it has deleted everything older than the oldest base. So three conditions must hold: no
+ * segment is older than the oldest base; the segment before the gap has the newest txid of a base; the segment
+ * behind it follows the state of a base. */
+static bool is_between_bases(const struct check *c, const struct bases *b, const struct cover *before,
+                             const struct cover *behind)
+{
+    return b->count > 0 && claim_of(c, 0).max >= b->starts[0] &&
+           has_any(b->maxes, b->count, before->min, before->max) &&
+           has_any(b->starts, b->count, behind->min - 1, behind->max);
 }
 
 static int check_gaps(struct check *c, uint64_t origin, struct err *e)
@@ -217,23 +276,25 @@ static int check_gaps(struct check *c, uint64_t origin, struct err *e)
     size_t n = catalog_segment_count(c->catalog);
     struct cover *claims = calloc(n + 1, sizeof *claims);
     struct cover far = {origin, origin}; /* of the segment that reaches furthest */
-    if (!claims)
-        return err_nomem(e, n * sizeof *claims);
-    for (size_t i = 0; i < n; i++)
+    struct bases bases = {NULL, NULL, 0};
+    int rc = claims ? bases_init(&bases, c, e) : err_nomem(e, n * sizeof *claims);
+    for (size_t i = 0; rc == 0 && i < n; i++)
         claims[i] = claim_of(c, i);
-    qsort(claims, n, sizeof *claims, by_min);
-    for (size_t i = 0; i < n; i++) {
+    if (rc == 0)
+        qsort(claims, n, sizeof *claims, by_min);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         struct name missing = level0_name(far.max + 1);
         if (claims[i].max <= origin)
             continue;
-        if (claims[i].min > far.max + 1 && !is_between_bases(c, &far, &claims[i]))
+        if (claims[i].min > far.max + 1 && !is_between_bases(c, &bases, &far, &claims[i]))
             check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64,
                              far.max + 1, claims[i].min - 1);
         if (claims[i].max > far.max)
             far = claims[i];
     }
     free(claims);
-    return 0;
+    bases_release(&bases);
+    return rc;
 }
 
 static int note_any(void *context, const struct store_entry *entry)
@@ -402,6 +463,8 @@ static void count_orphans(struct check *c, uint64_t origin)
 
 int chain_check(struct check *c, struct err *e)
 {
+    if (note_sound_ends(c, e))
+        return -1;
     check_level0(c);
     for (size_t i = 0; i < c->item_count; i++)
         if (c->items[i].sound && is_segment(&c->items[i]) && check_states(c, &c->items[i], e))

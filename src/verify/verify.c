@@ -103,6 +103,7 @@ static void check_release(struct check *c)
     free(c->named);
     claim_give(c->charged);
     segment_release(&c->records);
+    free(c->sound_ends);
     pthread_mutex_destroy(&c->lock);
 }
 
