@@ -79,7 +79,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c
 
 .DEFAULT_GOAL := all
 .PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
-        check-s3 check-s3-store check-swift check-versitygw format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
+        check-s3 check-s3-store check-sqlite check-swift check-versitygw format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
 
@@ -275,6 +275,14 @@ check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every ser
 	[ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 	tests/support/versitygw with $(B)/tests/versitygw sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=versitygw $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
+
+SQLITE ?= 3.40.1
+SQLITE_PARTS ?= shim daemon
+SQLITE_JOBS ?= 2
+SQLITE_TESTS ?=
+check-sqlite: all ## SQLite's own test suite over the shim, and beside a daemon: SQLITE=3.46.1, SQLITE_TESTS="wal wal2" name some
+	@etc/install-deps check-sqlite
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/sqlite/suite.py --sqlite $(SQLITE) --jobs $(SQLITE_JOBS) --parts "$(SQLITE_PARTS)" $(SQLITE_TESTS)
 
 ROUNDS ?= 10000
 check-giving-way: all $(B)/tests/writer $(PRELOADED) ## applications without busy timeout and with checkpoints of their own, ROUNDS=10000 times each

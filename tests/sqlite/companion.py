@@ -1,0 +1,177 @@
+"""A daemon beside the database of one test file: it attaches whenever test.db is in WAL mode, and lets go before the file changes
+test.db without SQLite. Then the replica is restored, and compared with the database. attached.tcl says when."""
+import collections
+import filecmp
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from compare import assert_same_pages, content, settled
+from waiting import PATIENCE
+
+ATTACH_S, STOP_S, ATTEMPTS = 5, 20, 2
+WAL_MODE = b"\x02\x02"
+
+
+def compared(restored, db, folder):
+    """How the restored database compares with `db`: "identical", or what is different."""
+    try:
+        source = settled(db, folder)
+        if filecmp.cmp(source, restored, shallow=False):
+            return "identical"
+        try:
+            assert_same_pages(source, restored)
+            return "identical but for free pages"
+        except AssertionError as difference:
+            rows = [content(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) for path in (source, restored)]
+            return f"same rows, but {difference}" if rows[0] == rows[1] else f"different: {difference}"
+    except (sqlite3.Error, AssertionError, OSError) as error:
+        return f"not comparable: {error}"
+
+
+class Companion:
+    """Answers attached.tcl in a thread, until testfixture has closed its side."""
+
+    def __init__(self, program, folder, place):
+        self.program, self.db, self.place = program, folder / "testdir" / "test.db", place
+        self.ask, self.answer = place / "ask", place / "answer"
+        self.control = tempfile.TemporaryDirectory(prefix="seawall-")   # a short path: names of sockets are limited
+        self.counts, self.notes = collections.Counter(), []
+        self.process = self.inode = None
+        self.number, self.failed, self.test = 0, collections.Counter(), ""
+        for fifo in (self.ask, self.answer):
+            os.mkfifo(fifo)
+        self.thread = threading.Thread(target=self.serve)
+
+    def environment(self):
+        return {"SEAWALL_ASK": str(self.ask), "SEAWALL_ANSWER": str(self.answer)}
+
+    def serve(self):
+        with open(self.ask, encoding="utf-8", errors="replace") as ask, open(self.answer, "w") as answer:
+            for line in ask:
+                what, _, why = line.rstrip("\n").partition(" ")
+                if what == "test":
+                    self.test = why
+                    self.attach()
+                elif what == "leave":
+                    self.leave(why)
+                try:
+                    answer.write("\n")
+                    answer.flush()
+                except BrokenPipeError:
+                    break
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        while self.thread.is_alive():   # testfixture may have ended before it opened the FIFOs
+            for fifo in (self.ask, self.answer):
+                os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+            self.thread.join(0.1)
+        self.stop()
+        self.control.cleanup()
+
+    def note(self, kind, text=""):
+        self.counts[kind] += 1
+        self.notes.append(f"{self.test}: {kind}" + (f": {text}" if text else ""))
+
+    def log(self):
+        return self.place / f"daemon-{self.number}.log"
+
+    def in_wal_mode(self):
+        """The inode of test.db if its header says WAL mode, else None."""
+        try:
+            with open(self.db, "rb") as file:
+                return os.fstat(file.fileno()).st_ino if file.read(20)[18:] == WAL_MODE else None
+        except OSError:
+            return None
+
+    def attach(self):
+        inode = self.in_wal_mode()
+        if self.process and self.process.poll() is not None:
+            self.note("ended by itself", self.log().read_text()[-300:])
+            self.process = None
+        if self.process and self.inode_now() != self.inode:
+            self.note("file replaced")
+            self.stop()
+        if self.process or inode is None or self.failed[inode] >= ATTEMPTS:
+            return
+        self.number += 1
+        with open(self.log(), "wb") as log:
+            self.process = subprocess.Popen(
+                [self.program, "replicate", "--set-wal", "no", "--control", self.control.name, self.db, self.replica()],
+                stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        end = time.monotonic() + ATTACH_S * PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
+            if "up to date at txid" in self.log().read_text():
+                self.inode = inode
+                self.note("attached")
+                return
+            time.sleep(0.002)
+        self.failed[inode] += 1
+        self.note("could not attach", self.log().read_text()[-300:])
+        self.stop()
+
+    def inode_now(self):
+        try:
+            return os.stat(self.db).st_ino
+        except OSError:
+            return None
+
+    def replica(self):
+        return self.place / f"replica-{self.number}"
+
+    def stop(self):
+        """Ends the daemon. Returns its exit code."""
+        if not self.process:
+            return None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_S * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.note("did not end")
+            self.process.kill()
+            code = self.process.wait()
+        self.process = None
+        if code < 0 and code != -signal.SIGKILL:
+            self.note("crashed", f"signal {-code}")
+        return code
+
+    def leave(self, why):
+        if not self.process:
+            return
+        replaced = self.inode_now() != self.inode
+        code = self.stop()
+        if replaced:
+            self.note("file replaced", why)
+        else:
+            self.check(why, code)
+        for file in self.db.parent.glob("test.db-seawall*"):
+            file.unlink()
+
+    def check(self, why, code):
+        folder = self.place / f"check-{self.number}"
+        folder.mkdir()
+        restored = folder / "restored.db"
+        done = subprocess.run([self.program, "restore", "--no-keep-undo", "-o", restored, self.replica()], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL)
+        # 10: the restored database is proven; SQLite finds a fault in what the test had written.
+        verdict = compared(restored, self.db, folder) if restored.exists() else f"not restored: {done.stderr[-300:]}"
+        self.note(verdict.partition(":")[0].partition(",")[0], f"{why}; daemon exit {code}, restore exit {done.returncode}; {verdict}")
+        if code:
+            self.note("exit code", str(code))
+        if verdict == "identical":
+            shutil.rmtree(folder)
+            shutil.rmtree(self.replica())
+            self.log().unlink()

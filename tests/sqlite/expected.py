@@ -1,0 +1,31 @@
+"""What suite.py leaves out, and the differences that it expects. Each has its reason."""
+import re
+
+# Files that can't be compared. The shim runs do not take them.
+EXCLUDED = {
+}
+
+# Tests whose answer depends on the shim by their nature. Regular expressions for names of tests.
+KNOWN = {
+    r"dbstatus-4\..*": "counts the bytes of a file handle, and that of the shim is longer",
+}
+
+# Files that are not run beside a daemon.
+NOT_ATTACHED = {
+    "walcrash3": "hundreds of crashed processes; takes too long",
+    "walthread": "threads that write for minutes; takes too long",
+    "backup_ioerr": "fails each of thousands of calls; takes too long",
+    "sortfault": "fails each of thousands of calls; takes too long",
+    "pagerfault": "fails each of thousands of calls; takes too long",
+    "pagerfault2": "fails each of thousands of calls; takes too long",
+    "pagerfault3": "fails each of thousands of calls; takes too long",
+}
+
+# Files that write to test.db, its -wal or its -shm without SQLite and without hexio_write, or open it by a VFS without locks. What the
+# daemon then ships can't be compared.
+TAMPERING = {
+}
+
+
+def known(name):
+    return next((reason for pattern, reason in KNOWN.items() if re.fullmatch(pattern, name)), None)
