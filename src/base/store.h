@@ -54,6 +54,8 @@ struct store_ops {
     /* Puts `bytes`, which the object at `key` already has, once more, and sets `fencing` by the answer.
      * NULL: `fencing` is known from the start. */
     int (*probe)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
+    /* Checks an object whose PUT was not acknowledged. NULL: an object that is there is as it was asked for. */
+    int (*confirm)(struct store *s, const char *key, struct err *e);
     void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says everything */
     void (*close)(struct store *s);
 };

@@ -63,12 +63,17 @@ const char *http_header(const struct http_response *r, const char *name)
     return NULL;
 }
 
-int64_t http_date_ms(const struct http_response *r)
+int64_t http_time_ms(const struct http_response *r, const char *name)
 {
-    const char *date = http_header(r, "date");
+    const char *date = http_header(r, name);
     if (!date)
         return -1;
     assert(libcurl.getdate); /* there is a response, so libcurl is loaded */
     time_t t = libcurl.getdate(date, NULL);
     return t < 0 ? -1 : (int64_t)t * 1000;
+}
+
+int64_t http_date_ms(const struct http_response *r)
+{
+    return http_time_ms(r, "date");
 }

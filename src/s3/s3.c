@@ -5,6 +5,7 @@
 #include "s3/client.h"
 #include "s3/deletion.h"
 #include "s3/listing.h"
+#include "s3/properties.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,6 +63,13 @@ static bool content_range(const struct http_response *r, uint64_t *ret_first, ui
     return end && end > size + 1 && *end == 0 && last >= *ret_first && last < *ret_size;
 }
 
+/* MinIO's answer to a range of an empty object: 206 without bytes, and "bytes 0--1/0". */
+static bool is_empty_range(const struct http_response *r)
+{
+    const char *value = http_header(r, "content-range"), *size = value ? strrchr(value, '/') : NULL;
+    return r->status == 206 && r->body.len == 0 && size && strcmp(size, "/0") == 0;
+}
+
 struct wanted {
     uint64_t offset;
     size_t n;
@@ -72,8 +80,10 @@ static int check_range(void *context, const struct http_response *r, struct err 
 {
     const struct wanted *w = context;
     uint64_t first = 0, size = 0;
-    if (r->status == 200 && http_header(r, "etag") && w->offset == 0 && r->body.len == w->n)
-        return 0; /* the server ignores Range, but the range is the whole object */
+    if (r->status == 200 && http_header(r, "etag") && w->offset == 0 && r->body.len <= w->n)
+        return 0; /* the server ignores Range, but the range is the whole object, or more */
+    if (r->into_len == 0 && is_empty_range(r))
+        return 0;
     if (r->status != 206 || !content_range(r, &first, &size))
         return err_set(e, ERR_REMOTE, r->status, "the server ignores Range");
     uint64_t there = size > w->offset ? size - w->offset : 0;
@@ -107,8 +117,8 @@ static int s3_read(struct store *s, const char *key, uint64_t offset, void *out,
         return 0;
     snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + n - 1);
     int rc = perform(s, &op, &o, e);
-    if (rc == 0 &&
-        (o.verdict == S3_RANGE || (o.verdict == S3_DONE && o.response.status == 206 && o.response.into_len < n)))
+    size_t got = o.response.status == 200 ? o.response.body.len : o.response.into_len;
+    if (rc == 0 && (o.verdict == S3_RANGE || (o.verdict == S3_DONE && got < n)))
         rc = err_set(e, ERR_CORRUPT, 0, "the object ends before byte %" PRIu64, offset + n);
     else if (rc == 0)
         rc = found(&o, e);
@@ -123,8 +133,8 @@ static int check_tail(void *context, const struct http_response *r, struct err *
 {
     const size_t *n = context;
     uint64_t first = 0, size = 0;
-    if (r->status == 200 && http_header(r, "etag"))
-        return 0; /* the whole object; a response without an ETag is the page of a proxy */
+    if ((r->status == 200 && http_header(r, "etag")) || is_empty_range(r))
+        return 0; /* the whole object; a response 200 without an ETag is the page of a proxy */
     if (r->status != 206 || !content_range(r, &first, &size) || size - first != r->body.len ||
         r->body.len != (size < *n ? size : *n))
         return err_set(e, ERR_REMOTE, r->status, "the server sent another range");
@@ -135,7 +145,7 @@ static int take_tail(const struct s3_outcome *o, size_t n, struct buf *out, uint
 {
     uint64_t first = 0, size = o->response.body.len;
     size_t len = o->response.body.len < n ? o->response.body.len : n;
-    if (o->response.status == 206)
+    if (o->response.status == 206 && !is_empty_range(&o->response))
         content_range(&o->response, &first, &size);
     if (buf_append(out, len ? o->response.body.data + o->response.body.len - len : (const void *)"", len, e))
         return -1;
@@ -143,21 +153,46 @@ static int take_tail(const struct s3_outcome *o, size_t n, struct buf *out, uint
     return 0;
 }
 
-/* After 416: an empty object has no last bytes. Checks that the object is empty. */
-static int check_empty(struct store *s, const char *key, uint64_t *ret_size, struct err *e)
+/* Reads a size in digits. False: `text` is NULL or is not a size. */
+static bool parse_size(const char *text, uint64_t *ret_size)
+{
+    size_t n = text ? strlen(text) : 0;
+    if (n == 0 || n > 18 || strspn(text, "0123456789") != n)
+        return false;
+    *ret_size = strtoull(text, NULL, 10);
+    return true;
+}
+
+static int head_size(struct store *s, const char *key, uint64_t *ret_size, struct err *e)
 {
     struct s3_outcome o;
     struct s3_op op = {.kind = S3_HEAD, .method = "HEAD", .key = key, .flags = S3_OP_SSE_C};
     int rc = perform(s, &op, &o, e);
-    const char *length = rc == 0 ? http_header(&o.response, "content-length") : NULL;
     if (rc == 0)
         rc = found(&o, e);
-    if (rc == 0 && (!length || strcmp(length, "0") != 0))
-        rc = unexpected(&o, e);
+    if (rc == 0 && !parse_size(http_header(&o.response, "content-length"), ret_size))
+        rc = err_set(e, ERR_REMOTE, o.response.status, "HEAD does not say the size of the object");
     s3_outcome_release(&o);
-    if (rc == 0)
-        *ret_size = 0;
     return rc;
+}
+
+/* After 416. AWS sends it for an empty object, which has no last bytes. Other servers send it for each object with
+ * fewer bytes than `n`. So this asks for the size, and reads from the first byte to the last. `said`: the response 416,
+ * which can have "Content-Range: bytes ...", a star, a slash and the size. */
+static int read_by_size(struct store *s, const char *key, size_t n, const struct http_response *said, struct buf *out,
+                        uint64_t *ret_size, struct err *e)
+{
+    const char *range = http_header(said, "content-range");
+    uint64_t size = 0;
+    bool known = range && strncmp(range, "bytes */", 8) == 0 && parse_size(range + 8, &size);
+    if (!known && head_size(s, key, &size, e))
+        return -1;
+    size_t len = size < n ? (size_t)size : n, before = out->len;
+    if (len > 0 && (buf_reserve(out, len, e) || s3_read(s, key, size - len, out->data + before, len, e)))
+        return -1;
+    out->len = before + len;
+    *ret_size = size;
+    return 0;
 }
 
 static int s3_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
@@ -169,7 +204,7 @@ static int s3_read_tail(struct store *s, const char *key, size_t n, struct buf *
     snprintf(range, sizeof range, "bytes=-%zu", n);
     int rc = perform(s, &op, &o, e);
     if (rc == 0 && o.verdict == S3_RANGE)
-        rc = check_empty(s, key, ret_size, e);
+        rc = read_by_size(s, key, n, &o.response, out, ret_size, e);
     else if (rc == 0)
         rc = found(&o, e) ? -1 : take_tail(&o, n, out, ret_size, e);
     s3_outcome_release(&o);
@@ -197,6 +232,21 @@ static int is_what_we_sent(struct store *s, const char *key, const void *bytes, 
     if (rc == 0)
         *ret_same = size == n && there.len == n && (n == 0 || memcmp(there.data, bytes, n) == 0);
     buf_release(&there);
+    return rc;
+}
+
+static int s3_confirm(struct store *s, const char *key, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = {.kind = S3_HEAD, .method = "HEAD", .key = key, .flags = S3_OP_SSE_C};
+    if (!s3_properties_asked(s3_client_config(client(s))))
+        return 0;
+    int rc = perform(s, &op, &o, e);
+    if (rc == 0)
+        rc = found(&o, e);
+    if (rc == 0)
+        rc = s3_properties_check(s3_client_config(client(s)), &o.response, e);
+    s3_outcome_release(&o);
     return rc;
 }
 
@@ -273,6 +323,8 @@ static int s3_put_new(struct store *s, const char *key, const void *bytes, size_
         *ret_time_ms = o.time_ms;
     if (rc == 0 && o.verdict == S3_EXISTS && o.repeated)
         rc = is_what_we_sent(s, key, bytes, n, &same, e);
+    if (rc == 0 && same)
+        rc = s3_confirm(s, key, e);
     if (rc == 0 && o.verdict == S3_EXISTS && !same)
         rc = already_there(e);
     else if (rc == 0 && o.verdict != S3_DONE && !same)
@@ -419,6 +471,7 @@ static const struct store_ops s3_ops = {
     .remove_all = s3_remove_all,
     .time = s3_time,
     .probe = s3_probe,
+    .confirm = s3_confirm,
     .describe = s3_describe,
     .close = s3_close,
 };

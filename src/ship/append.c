@@ -227,7 +227,7 @@ static int believe(struct destination *d, const struct author *a, int64_t *store
 /* ---- the PUT */
 
 /* The key exists already: whose object is under it? destination.h has the cases. */
-static int resolve(struct destination *d, const struct author *a, int64_t store_ms, struct err *e)
+static int resolve(struct destination *d, const struct author *a, const char *key, int64_t store_ms, struct err *e)
 {
     struct level0_facts found;
     if (destination_read_facts(d, a, d->outgoing.object.min, &found, e))
@@ -259,9 +259,10 @@ static int resolve(struct destination *d, const struct author *a, int64_t store_
         destination_enter(d, DESTINATION_DETACHED);
         return 0;
     }
-    if (tried)
-        adopt(d, a, &landed, store_ms);
-    else if (earlier_run && identity_is_past(&id, &info->run, info->max) && !d->lost)
+    bool ours = tried || (earlier_run && identity_is_past(&id, &info->run, info->max) && !d->lost);
+    if (ours && store_confirm(d->store, key, e))
+        return -1;
+    if (ours)
         adopt(d, a, &landed, store_ms);
     else if (earlier_run && identity_knows_run(&id, &info->run)) /* ours, but not our past */
         destination_enter(d, DESTINATION_DETACHED);
@@ -281,7 +282,7 @@ static int put(struct destination *d, const struct author *a, struct err *e)
     if (note_attempt(d, a, e))
         return -1;
     if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e))
-        return e->code == ERR_EXISTS ? resolve(d, a, store_ms, e) : -1;
+        return e->code == ERR_EXISTS ? resolve(d, a, key, store_ms, e) : -1;
     if (believe(d, a, &store_ms, &believed, e))
         return -1;
     if (!believed)

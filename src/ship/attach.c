@@ -13,6 +13,15 @@
 #define ROOM_TXIDS (UINT64_C(1) << 40) /* decades of commits, which a replica must have room for */
 #define LINKS_CHECKED 32               /* of the newest objects, on a weak store */
 
+/* Checks an object whose PUT was not acknowledged. */
+static int confirm(const struct destination *d, uint64_t min, struct err *e)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = min};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    return store_confirm(d->store, key, e);
+}
+
 /* Reads the level-0 objects from our position on, and adds them to the findings. */
 static int look(const struct destination *d, const struct author *a, const struct catalog *c, struct findings *f,
                 struct err *e)
@@ -32,6 +41,8 @@ static int look(const struct destination *d, const struct author *a, const struc
             return err_set(e, ERR_CORRUPT, 0,
                            "the object at txid %" PRIu64 " belongs to another database than '" NAME_IDENTITY "' says",
                            min);
+        if (identity_replica_tried(&d->entry, &o.digest) && confirm(d, min, e))
+            return -1;
         findings_add(f, &o);
     }
     return 0;

@@ -28,6 +28,8 @@
  *   - An earlier run put it, and it is in the past of our map: adopt it.
  *   - An earlier run put it, and it is not in the past of our map: the state becomes DETACHED, and attach decides.
  *   - Anything else is another writer's: CONFLICT.
+ * An object is adopted only if it has everything that the URL asks for (store_confirm): a server can refuse a PUT, for
+ * example because of its object lock, and have stored the object.
  *
  * Proof of the head. Retention deletes old level-0 objects. So a key that continues our head can be free although
  * others moved the head long ago, and an exclusive PUT would then append in the past. So the head must be proven: by

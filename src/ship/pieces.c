@@ -94,7 +94,9 @@ static int take_existing(const struct place *p, const struct author *a, struct o
     o->info = s.trailer.info;
     o->size = s.trailer.object_size;
     segment_release(&s);
-    return ours ? 0 : err_set(e, ERR_CONFLICT, 0, "another object is under the key '%s' already", o->key);
+    if (!ours)
+        return err_set(e, ERR_CONFLICT, 0, "another object is under the key '%s' already", o->key);
+    return store_confirm(p->store, o->key, e);
 }
 
 static int put_object(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,

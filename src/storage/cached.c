@@ -194,6 +194,11 @@ static int cached_time(struct store *s, int64_t *ret_time_ms, struct err *e)
     return of(s)->inner->ops->time(of(s)->inner, ret_time_ms, e);
 }
 
+static int cached_confirm(struct store *s, const char *key, struct err *e)
+{
+    return store_confirm(of(s)->inner, key, e);
+}
+
 static void cached_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
 {
     store_describe(((const struct cached_store *)(const void *)s)->inner, out);
@@ -219,6 +224,7 @@ static const struct store_ops cached_ops = {
     .remove_all = cached_remove_all,
     .time = cached_time,
     .prefetch = cached_prefetch,
+    .confirm = cached_confirm,
     .describe = cached_describe,
     .close = cached_close,
 };

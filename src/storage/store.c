@@ -85,6 +85,12 @@ int store_probe(struct store *s, const char *key, const void *bytes, size_t n, s
     return s->ops->probe(s, key, bytes, n, e) ? err_wrap(e, "probe '%s'", key) : 0;
 }
 
+int store_confirm(struct store *s, const char *key, struct err *e)
+{
+    assert(strlen(key) < STORE_KEY_MAX);
+    return s->ops->confirm && s->ops->confirm(s, key, e) ? err_wrap(e, "object '%s'", key) : 0;
+}
+
 void store_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
 {
     out[0] = 0;

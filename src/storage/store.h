@@ -36,6 +36,12 @@ int store_list(struct store *s, const char *prefix, const char *start_after, sto
  * more. Sets s->fencing. */
 int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 
+/* Checks that an object of ours has everything that the URL asks for: retention, encryption. Before it counts
+ * as put although its PUT was not acknowledged, this must return 0: a server can refuse the PUT and store the object
+ * all the same. Sends a request only if the URL asks for something. ERR_CONFIG: the object lacks it.
+ * ERR_NOTFOUND: the object does not exist. */
+int store_confirm(struct store *s, const char *key, struct err *e) MUST_CHECK;
+
 /* Removes an object. An object that does not exist counts as removed. */
 int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;
 

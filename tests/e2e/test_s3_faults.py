@@ -9,6 +9,7 @@ import pytest
 from application import all_errors, check
 from bucket import ACCESS, BUCKET, PREFIX, SECRET, Bucket, each_beside_the_others, new_server, plain_environment
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
+from control import assert_synced, replica_status, sync, wait_control
 from httpd import make_certificate
 from ledger import TABLE, Ledger, insert
 from s3server import Object
@@ -568,6 +569,44 @@ def test_strangers_in_the_bucket_do_not_hide_the_replica(stage, s3):
     assert daemon.stop() == DONE, daemon.log()
     app.close()
     stage.assert_restore_equals_source()
+
+
+# ---- what the URL asks for
+
+def test_an_object_that_was_stored_without_the_lock_it_was_refused_for_never_counts(stage, s3):
+    stage.prepare()
+    plain = stage.replica
+    daemon = stage.replicate(live=False)
+    wait_objects(s3, daemon, 1)
+    assert daemon.stop() == DONE
+    before = stage.last_txid()
+    stage.replica = s3.url(object_lock_mode="GOVERNANCE", object_lock_days=1)
+    with s3.server.fault("lock-refused-stored", on="put"):
+        daemon = wait_control(stage.replicate(live=False))
+        stage.writer(count=3).finish()
+        assert sync(stage.db, "--timeout", "5").returncode == TIMED_OUT
+        daemon.wait_for(lambda: "without the object lock that the URL asks for" in daemon.log(), 20, "the daemon tells why")
+        assert replica_status(stage.db)["durable_txid"] == before
+        daemon.kill()
+        again = wait_control(stage.replicate(live=False))   # the attempt is in the state file, and its object in the bucket
+        again.wait_for(lambda: "without the object lock that the URL asks for" in again.log(), 20, "this one tells it too")
+        assert sync(stage.db, "--timeout", "1").returncode == TIMED_OUT
+        again.kill()
+    stage.replica = plain                               # a person asks for no lock any more
+    daemon = stage.replicate(live=False)
+    daemon.wait_for(stage.restores_source, 20, "the object counts")
+    assert daemon.stop() == DONE
+
+
+def test_a_lost_answer_to_a_locked_object_costs_a_look_at_the_lock_and_no_more(stage, s3):
+    stage.prepare()
+    stage.replica = s3.url(object_lock_mode="GOVERNANCE", object_lock_days=1)
+    daemon = wait_control(stage.replicate(live=False))
+    assert_synced(stage.db)
+    with s3.server.fault("internal-error-stored", on="put", key="*/0/*", times=1):
+        stage.writer(count=1).finish()
+        assert_synced(stage.db)
+    assert s3.server.count("head") >= 1 and daemon.stop() == DONE, daemon.log()
 
 
 # ---- away for long

@@ -215,6 +215,17 @@ def test_after_an_attempt_of_unknown_outcome_a_taken_key_is_looked_at(store, nam
             assert (outcome(store.tool("put", key, path)), stored(store, key)) == (expected, content)
 
 
+def test_what_is_found_after_an_unknown_outcome_must_have_the_lock_that_was_asked_for(store):
+    url, path = store.url(object_lock_mode="GOVERNANCE", object_lock_days=3), store.file(CONTENT)
+    with store.server.fault("internal-error-stored", on="put", times=1):
+        assert outcome(store.tool("put", KEY, path, url=url)) == "done"
+    assert store.server.count("head") == 1
+    with store.server.fault("internal-error", on="put", times=1):
+        store.server.objects[f"{PREFIX}/plain"] = Object(CONTENT, '"x"', store.server.now(), {})
+        result = store.tool("put", "plain", path, url=url)
+    assert outcome(result) == "ERR_CONFIG" and b"without the object lock that the URL asks for" in result.stdout
+
+
 def test_a_server_that_ignores_the_condition_is_found_out(store):
     assert store.tool("probe", "a/1", store.file(CONTENT)).stdout == b"strong\n"
     with store.server.fault("ignores-condition"):
@@ -296,6 +307,27 @@ def test_what_is_not_there_is_told_apart_from_what_ends_early(store):
     empty = store.tool("tail", "empty", 10)
     assert (empty.returncode, empty.stdout) == (0, b"")
     assert store.tool("tail", "a/1", len(CONTENT) + 1).stdout == CONTENT
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_end_of_an_object_is_read_where_a_longer_range_is_refused(store, tells):
+    assert outcome(store.put("empty", b"")) == "done"
+    with store.server.fault("range-beyond-all", on="get", tells=tells) as fault:
+        for key, n, content in (("a/1", len(CONTENT) + 1, CONTENT), ("a/1", 30, CONTENT[-30:]), ("empty", 10, b"")):
+            result = store.tool("tail", key, n)
+            assert (result.returncode, result.stdout, result.stderr) == (0, content, f"size {len(store.server.objects[f'{PREFIX}/{key}'].body)}\n".encode())
+        assert outcome(store.tool("tail", "none", 9)) == "ERR_NOTFOUND"
+    assert fault.met == 5 and store.server.count("head") == (0 if tells else 2), "one more GET, and HEAD where the size is not told"
+
+
+@pytest.mark.parametrize("status", [206, 200])
+def test_an_empty_object_is_read_whatever_the_answer_to_a_range_of_it(store, status):
+    assert outcome(store.put("empty", b"")) == "done"
+    with store.server.fault("empty-range", on="get", status=status):
+        tail = store.tool("tail", "empty", 10)
+        assert (tail.returncode, tail.stdout, tail.stderr) == (0, b"", b"size 0\n")
+        assert outcome(store.tool("get", "empty", 0, 1)) == "ERR_CORRUPT"
+        assert store.tool("tail", "a/1", 10).stdout == CONTENT[-10:]
 
 
 def test_a_range_that_was_not_asked_for_is_never_taken(store):

@@ -183,6 +183,24 @@ def wrong_range(fault, server, exchange, answer):
     return answer
 
 
+def range_beyond_all(fault, server, exchange):
+    """A range of more last bytes than there are is refused, as gofakes3 does."""
+    asked, found = re.fullmatch(r"bytes=-(\d+)", exchange.header("range")), server.buckets[exchange.bucket].get(exchange.key)
+    if not asked or found is None or int(asked[1]) <= len(found.body):
+        return None
+    size = [("Content-Range", f"bytes */{len(found.body)}")] if fault.value("tells", False) else []
+    return server.error(exchange, Refused(416, "InvalidRange", "The requested range is not satisfiable", headers=size))
+
+
+def empty_range(fault, server, exchange):
+    """Of an empty object any range is satisfied: by 206, as MinIO does, or by 200, as versitygw does."""
+    found = server.buckets[exchange.bucket].get(exchange.key)
+    if not exchange.header("range") or found is None or found.body:
+        return None
+    status = fault.value("status", 206)
+    return Answer(status, b"", [("ETag", found.etag), *([("Content-Range", "bytes 0--1/0")] if status == 206 else [])])
+
+
 def ignored_range(fault, server, exchange):
     exchange.headers = [(name, value) for name, value in exchange.headers if name.lower() != "range"]
 
@@ -197,6 +215,16 @@ def only_conditional(status, code, message):
             return None
         return server.error(exchange, Refused(status, code, message))
     return instead
+
+
+def stored_without_lock(fault, server, exchange):
+    """A PUT with object lock is refused, and has stored the object without it, as versitygw 1.8.0 does in a bucket without object lock."""
+    lock = [name for name, _ in exchange.headers if name.lower().startswith("x-amz-object-lock-")]
+    if not lock:
+        return None
+    exchange.headers = [(name, value) for name, value in exchange.headers if name not in lock]
+    server.answer_to(exchange)
+    return server.error(exchange, Refused(400, "InvalidRequest", "Bucket is missing Object Lock Configuration"))
 
 
 def xml_edit(edit):
@@ -365,7 +393,10 @@ FAULTS = {
     "no-etag": {"after": no_etag},
     "wrong-range": {"after": wrong_range},
     "ignores-range": {"instead": ignored_range},
+    "range-beyond-all": {"instead": range_beyond_all},                       # tells=True: 416 says the size
+    "empty-range": {"instead": empty_range},                                 # status=206
     "ignores-condition": {"instead": ignored_condition},
+    "lock-refused-stored": {"instead": stored_without_lock},
     "no-condition": {"instead": only_conditional(501, "NotImplemented", "A header you provided implies functionality that is not implemented")},
     "conflict": {"instead": only_conditional(409, "ConditionalRequestConflict",
                                              "The conditional request cannot succeed due to a conflicting operation")},
