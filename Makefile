@@ -74,11 +74,11 @@ OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(wildcard tests/unit/*/test_*.c)))
 vpath test_%.c $(wildcard tests/unit/*)
-PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/writer.c,$(wildcard tests/support/app/*.c)))
+PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/writer.c %/provoker.c,$(wildcard tests/support/app/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
         check-s3 check-s3-store check-sqlite check-swift check-versitygw format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -173,7 +173,7 @@ $(B)/tests/property: $(PROPERTY) $(wildcard tests/property/*.h src/*/*.h) $(TRIA
 	$(Q)$(CC) $(ALL_CFLAGS) -DSEAWALL_TRIAL -Wno-missing-prototypes -Itests/support -o $@ $(PROPERTY) $(TRIAL_OBJECTS) \
 	  $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) $(LIBS)
 
-$(B)/tests/writer: tests/support/app/writer.c $(STAMP)
+$(B)/tests/writer $(B)/tests/provoker: $(B)/tests/%: tests/support/app/%.c $(STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra $(ERRORS) -o $@ $< -lsqlite3 -lm -pthread
@@ -215,7 +215,7 @@ CHECK_JOBS ?= 2
 check-parts: tests ## run the tests of `make check`: PARTS="unit sync" names some, CHECK_JOBS=2 run at a time
 	@$(PYTHON) tests/check.py --jobs $(CHECK_JOBS) $(PARTS)
 
-tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS)) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool
+tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS)) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/provoker $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool
 
 check-unit: $(UNIT_TESTS) ## unit tests: decisions, formats and contracts, one process each
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))
@@ -245,7 +245,7 @@ check-property: $(B)/tests/property ## property test: the replica protocol under
 soak: $(B)/tests/property ## property test for a million steps; FIRST=n begins with another seed
 	$< --first $(FIRST) --seeds 3000 --steps 400
 
-check-e2e: all $(B)/tests/writer $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool $(PRELOADED) ## end-to-end tests: real programs, files and signals; E2E="FILE ..." names some
+check-e2e: all $(B)/tests/writer $(B)/tests/provoker $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool $(PRELOADED) ## end-to-end tests: real programs, files and signals; E2E="FILE ..." names some
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 # S3: a server of another project, started for one run. Over http, and over TLS with its own CA if the server supports TLS.
@@ -285,9 +285,17 @@ check-sqlite: all ## SQLite's own test suite over the shim, and beside a daemon:
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/sqlite/suite.py --sqlite $(SQLITE) --jobs $(SQLITE_JOBS) --parts "$(SQLITE_PARTS)" $(SQLITE_TESTS)
 
 ROUNDS ?= 10000
+KILLS ?= 10000
 check-giving-way: all $(B)/tests/writer $(PRELOADED) ## applications without busy timeout and with checkpoints of their own, ROUNDS=10000 times each
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/e2e/test_giving_way.py tests/e2e/test_visitors.py
+
+check-walreset: all $(B)/tests/provoker $(PRELOADED) ## SQLite's WAL-reset bug: no commit is lost beside the daemon, ROUNDS=10000 times (an hour); alone it happens
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_ROUNDS=$(ROUNDS) SEAWALL_TEST_ROUNDS_ALONE=$(ROUNDS) \
+		$(PYTHON) -m pytest -q -s -p no:cacheprovider tests/e2e/test_wal_reset.py
+
+soak-kills: all $(B)/tests/writer $(PRELOADED) ## kill the daemon KILLS=10000 times under load, and compare after each (hours)
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_KILLS=$(KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/test_kills.py
 
 check-full: all ## end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e

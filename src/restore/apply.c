@@ -207,6 +207,9 @@ static int run_passes(struct apply *a, struct map *map, struct err *e)
     bool mismatch = false;
     if (begin_map(a, map, e) || passes_init(&a->passes, e))
         return -1;
+    a->later = calloc(plan->source_count + 1, sizeof *a->later);
+    if (!a->later)
+        return err_nomem(e, plan->source_count);
     if (ftruncate(a->passes.fd, (off_t)plan->record.pages * plan->page_size) != 0)
         return err_sys(e, errno, "make room for %u pages of %u bytes", plan->record.pages, plan->page_size);
     if (passes_choose(&a->passes, e) || write_all_images(a, e) || apply_all_patches(a, e))
@@ -228,8 +231,7 @@ int apply_plan(struct catalog *c, const struct plan *p, const struct apply_optio
                                .codec = c->codec,
                                .cancel = options->cancel,
                                .fd = options->fd};
-    a.later = calloc(p->source_count + 1, sizeof *a.later);
-    int rc = a.later ? run_passes(&a, &map, e) : err_nomem(e, p->source_count);
+    int rc = run_passes(&a, &map, e);
     free(a.later);
     if (options->fetched)
         *options->fetched += atomic_load(&a.fetched);
