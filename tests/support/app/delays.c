@@ -46,7 +46,8 @@ static void perhaps_wait(const char *variable)
 static int call(int fd, int command, void *argument)
 {
     const struct flock *lock = argument;
-    const int of_the_index = (command == F_SETLK || command == F_SETLKW) && lock->l_start >= LOCKS_FIRST && lock->l_start < LOCKS_END;
+    const int of_the_index =
+        (command == F_SETLK || command == F_SETLKW) && lock->l_start >= LOCKS_FIRST && lock->l_start < LOCKS_END;
     if (of_the_index)
         perhaps_wait("DELAY_LOCKS");
     const int result = (int)syscall(SYS_fcntl, fd, command, argument);

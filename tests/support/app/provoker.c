@@ -182,7 +182,8 @@ static bool everything_is_there(void)
         rc = sqlite3_exec(db, "PRAGMA quick_check(1)", see_check, &s, NULL);
     sqlite3_close(db);
     if (rc != SQLITE_OK || s.rows != ROWS || s.wrong > 0 || !s.sound) {
-        fprintf(stderr, "lost: %d rows of %d, %d of them wrong, sound: %d, code %d\n", s.rows, ROWS, s.wrong, s.sound, rc);
+        fprintf(stderr, "lost: %d rows of %d, %d of them wrong, sound: %d, code %d\n", s.rows, ROWS, s.wrong, s.sound,
+                rc);
         return false;
     }
     return true;
@@ -196,8 +197,8 @@ static bool wal_began_anew(void)
     char name[4200];
     snprintf(name, sizeof name, "%s-wal", path);
     const int fd = open(name, O_RDONLY | O_CLOEXEC);
-    const bool changed =
-        fd >= 0 && pread(fd, salts, sizeof salts, 16) == (ssize_t)sizeof salts && memcmp(salts, last, sizeof salts) != 0;
+    const bool changed = fd >= 0 && pread(fd, salts, sizeof salts, 16) == (ssize_t)sizeof salts &&
+                         memcmp(salts, last, sizeof salts) != 0;
     if (fd >= 0)
         close(fd);
     if (changed)
@@ -265,8 +266,9 @@ int main(int argc, char **argv)
             busy += shared->busy[i][m];
         }
     }
-    printf("{\"sqlite\": \"%s\", \"rounds\": %ld, \"lost\": %d, \"commits\": %ld, \"resets\": %ld, \"checkpoints\": %ld, "
-           "\"busy\": %ld, \"failed\": %ld}\n",
-           sqlite3_libversion(), round, lost, commits, resets, done, busy, failed);
+    printf(
+        "{\"sqlite\": \"%s\", \"rounds\": %ld, \"lost\": %d, \"commits\": %ld, \"resets\": %ld, \"checkpoints\": %ld, "
+        "\"busy\": %ld, \"failed\": %ld}\n",
+        sqlite3_libversion(), round, lost, commits, resets, done, busy, failed);
     return lost ? EXIT_LOST : 0;
 }
