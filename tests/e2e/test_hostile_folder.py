@@ -73,8 +73,9 @@ def test_a_linked_folder_leads_neither_a_command_nor_the_daemon_out_of_the_repli
     result = restore(url_of(replica), target)
     assert result.returncode != DONE and not target.exists(), told(result)
     stage.writer(count=3).finish()
-    result = stage.replicate("--once", "--take-over", "--stop-timeout", "1s", live=False)
-    assert result.wait() != DONE and "symbolic link" in result.log(), result.log()
+    daemon = stage.replicate("--take-over", live=False)
+    daemon.wait_for(lambda: "symbolic link" in daemon.log(), 30, "the daemon tells why it can't put")
+    daemon.kill()
     assert sorted(path.name for path in elsewhere.iterdir()) == before
     (replica / "0").unlink()
     elsewhere.rename(replica / "0")
