@@ -199,6 +199,27 @@ static int check_links(struct destination *d, const struct author *a, const stru
     return 0;
 }
 
+/* The newest txid of levels and bases. An honest writer puts none beyond the head, so then level 0 has lost its newest
+ * objects. With the same txids again, the planner would take the levels and bases for the new history. Precondition:
+ * levels_survey. */
+static uint64_t reach_of(const struct destination *d, const struct catalog *c)
+{
+    uint64_t reach = d->levels.base_max;
+    for (size_t i = 0; i < c->level_count; i++)
+        reach = c->levels[i].name.max > reach ? c->levels[i].name.max : reach;
+    for (size_t i = 0; i < c->marker_count; i++)
+        reach = c->markers[i].name.start > reach ? c->markers[i].name.start : reach;
+    return reach;
+}
+
+static int is_without_level0(const struct destination *d, uint64_t reach, struct err *e)
+{
+    err_set(e, ERR_CONFIG, 0, "'%s' has lost all objects of level 0, and has others up to txid %" PRIu64, d->url,
+            reach);
+    return err_hint(e, "nothing can be added there; begin a new replica under another URL, and keep this one for what "
+                       "it still has");
+}
+
 static void begin_empty(struct destination *d, const struct author *a)
 {
     d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
@@ -211,17 +232,27 @@ static void begin_empty(struct destination *d, const struct author *a)
     snprintf(d->found, sizeof d->found, "the replica is empty: it gets everything");
 }
 
-/* An object was overwritten, so the history up to it can't be restored: the next one
- * begins a new history. */
-static void begin_behind_damage(struct destination *d, const struct findings *f)
+/* An object was overwritten or lost, so the history up to it can't be restored: the next one begins a new history. */
+static void begin_behind_damage(struct destination *d, const struct findings *f, const char *damage)
 {
     map_release(&d->head_map);
     d->from_empty = true;
     d->broken = d->open_attempts = false;
     d->endangered_min = 0;
     set_position(d, f);
-    snprintf(d->found, sizeof d->found, "an object before txid %" PRIu64 " was overwritten: everything is sent again",
-             f->head_txid);
+    snprintf(d->found, sizeof d->found, "an object before txid %" PRIu64 " was %s: everything is sent again",
+             f->head_txid + 1, damage);
+}
+
+/* Levels or bases reach beyond the head, to txid `reach`. */
+static int begin_beyond(struct destination *d, const struct findings *f, uint64_t reach, struct err *e)
+{
+    struct findings behind = *f;
+    if (reach > SEGMENT_TXID_MAX - ROOM_TXIDS)
+        return is_full(d, reach, e);
+    behind.head_txid = reach;
+    begin_behind_damage(d, &behind, "lost");
+    return 0;
 }
 
 static void go_on(struct destination *d, const struct author *a, const struct findings *f)
@@ -340,6 +371,11 @@ static int attach_at_head(struct destination *d, const struct author *a, struct 
     d->lost = false;
     if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
         return -1;
+    const uint64_t reach = reach_of(d, c);
+    if (reach > f->head_txid) {
+        *ret_to = DESTINATION_RESYNC;
+        return begin_beyond(d, f, reach, e);
+    }
     if (findings_outcome(f, a->take_over) == ATTACH_CONTINUE && !d->broken) {
         *ret_to = DESTINATION_ATTACHED;
         go_on(d, a, f);
@@ -348,7 +384,7 @@ static int attach_at_head(struct destination *d, const struct author *a, struct 
     *ret_to = DESTINATION_RESYNC;
     if (!d->broken)
         return ask_for_resync(d, c, f, e);
-    begin_behind_damage(d, f);
+    begin_behind_damage(d, f, "overwritten");
     return 0;
 }
 
@@ -375,6 +411,10 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     if (outcome != ATTACH_EMPTY)
         return attach_at_head(d, a, c, &f, ret_to, e);
     *ret_to = DESTINATION_ATTACHED;
+    d->levels = (struct levels){.base_bytes = 0};
+    const uint64_t left = reach_of(d, c);
+    if (left > 0)
+        return is_without_level0(d, left, e);
     begin_empty(d, a);
     return 0;
 }

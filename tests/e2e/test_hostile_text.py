@@ -7,19 +7,10 @@ import re
 
 import pytest
 
+from plain import assert_plain
 from seawall import DONE, seawall, told, url_of
 
 HOSTILE = "\x1b[31m\x9b2J\u202e\r\nERROR forged\n  line\x7f"   # \x9b: CSI as one character, which XML can hold too
-PLAIN = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffd]*")
-FORGED = re.compile(r"^(ERROR forged|\s*line)", re.M)
-
-
-def assert_plain(output):
-    """`output`: bytes, or text of the log."""
-    text = output.decode() if isinstance(output, bytes) else output
-    assert PLAIN.fullmatch(text), repr(text)
-    assert not FORGED.search(text), text
-
 
 def refused(*arguments, shows=r"\\x1b\[31m", **more):
     result = seawall(*arguments, **more)

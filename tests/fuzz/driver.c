@@ -51,16 +51,16 @@ static void on_signal(int number)
 /* ---- what an input costs */
 
 static struct {
-    uint64_t steps, most_steps, steps_max;
-    int64_t bytes, most_bytes; /* threads count without a lock: a step or an allocation may be missed */
-} cost;
+    bool counted; /* outside an input everything is free */
+    uint64_t steps, steps_max, most_steps, steps_before;
+    int64_t bytes, bytes_max, most_bytes, peak_bytes, bytes_before;
+} cost; /* threads count without a lock: a step or an allocation may be missed */
 
 static void too_much(const char *what)
 {
-    static bool told;                /* telling allocates, and has steps */
-    if (told || cost.steps_max == 0) /* outside an input everything is free */
+    if (!cost.counted)
         return;
-    told = true;
+    cost.counted = false; /* to tell allocates, and has steps */
     dprintf(2, "fuzz_%s: an input takes too %s\n", name, what);
     abort();
 }
@@ -75,9 +75,9 @@ static void on_malloc(const volatile void *p, size_t size)
 {
     (void)p;
     cost.bytes += (int64_t)size;
-    if (cost.bytes > cost.most_bytes)
-        cost.most_bytes = cost.bytes;
-    if (cost.bytes > INT64_C(1000000) * fuzz_bounds.megabytes)
+    if (cost.bytes > cost.peak_bytes)
+        cost.peak_bytes = cost.bytes;
+    if (cost.bytes > cost.bytes_max)
         too_much("much memory");
 }
 
@@ -87,18 +87,36 @@ static void on_free(const volatile void *p)
         cost.bytes -= (int64_t)__sanitizer_get_allocated_size(p);
 }
 
+static void note_most(void)
+{
+    if (cost.steps > cost.most_steps)
+        cost.most_steps = cost.steps;
+    if (cost.peak_bytes > cost.most_bytes)
+        cost.most_bytes = cost.peak_bytes;
+}
+
+struct fuzz_cost fuzz_cost(void)
+{
+    const struct fuzz_cost c = {cost.steps - cost.steps_before, (uint64_t)(cost.peak_bytes - cost.bytes_before)};
+    note_most();
+    cost.steps_before = cost.steps;
+    cost.peak_bytes = cost.bytes_before = cost.bytes;
+    return c;
+}
+
 static void run(const uint8_t *bytes, size_t n)
 {
     uint8_t *exact = malloc(n ? n : 1); /* so that a read beyond its end shows */
     FUZZ_CHECK(exact);
     memcpy(exact, bytes, n);
-    cost.steps = 0;
+    cost.steps = cost.steps_before = 0;
+    cost.bytes = cost.peak_bytes = cost.bytes_before = 0;
     cost.steps_max = UINT64_C(1000000) * fuzz_bounds.megasteps;
-    cost.bytes = 0;
+    cost.bytes_max = INT64_C(1000000) * fuzz_bounds.megabytes;
+    cost.counted = true;
     LLVMFuzzerTestOneInput(exact, n);
-    cost.steps_max = 0;
-    if (cost.steps > cost.most_steps)
-        cost.most_steps = cost.steps;
+    cost.counted = false;
+    note_most();
     free(exact);
 }
 

@@ -23,6 +23,12 @@ struct fuzz_bounds {
 };
 extern const struct fuzz_bounds fuzz_bounds;
 
+/* What was taken since the last call, or since the input began. Only the driver of the test run counts: in `make fuzz` it is NULL. */
+struct fuzz_cost {
+    uint64_t steps, bytes; /* the most that was allocated at any moment, above what there was at the last call */
+};
+struct fuzz_cost fuzz_cost(void) __attribute__((weak));
+
 /* The linker sends pauses and lines of the log here: they only take time. */
 #ifndef FUZZ_OWN_CLOCK
 __attribute__((weak)) void __wrap_clock_sleep_us(int64_t us)

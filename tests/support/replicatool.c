@@ -2,6 +2,7 @@
  *
  *   replicatool DIR NEWEST_MS
  *   replicatool DIR NEWEST_MS TXID     one object, which begins a history at this txid
+ *   replicatool DIR lying SHAPE COUNT SEED     up to COUNT objects that lie (lying.h), of a shape from 0 on
  *
  * Nine days of four transactions, one object each; two of them become an object of level 1, a day one of level 2, of every other
  * day in parts, and at the end of a day there is a base. NEWEST_MS is when the last marker was written. The pages are no SQLite
@@ -16,6 +17,7 @@
         exit(1);                                                                                                       \
     } while (0)
 
+#include "lying.h"
 #include "replica.h"
 
 #define DAYS 9
@@ -65,16 +67,42 @@ static void make_one(struct replica *r, uint64_t txid, int64_t newest_ms)
     buf_release(&object);
 }
 
+/* Returns whether there is such a shape. */
+static bool make_lying(struct store *store, struct codec *codec, char **words)
+{
+    struct lying l;
+    struct dice d = dice_of(strtoull(words[2], NULL, 10));
+    unsigned shape = (unsigned)strtoul(words[0], NULL, 10), count = (unsigned)strtoul(words[1], NULL, 10);
+    if (shape >= LYING_SHAPES)
+        return false;
+    lying_begin(&l, store, codec);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t description[LYING_FIELDS];
+        lying_describe(&d, (enum lying_shape)shape, i, count, description);
+        lying_put(&l, description);
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct replica r;
     struct store *store = NULL;
     struct codec *codec = codec_new();
     struct err e;
-    if (argc < 3 || argc > 4 || !codec)
-        fail_msg("usage: replicatool DIR NEWEST_MS [TXID]\n");
+    bool lying = argc == 6 && strcmp(argv[2], "lying") == 0;
+    if ((argc < 3 || argc > 4) && !lying)
+        fail_msg("usage: replicatool DIR NEWEST_MS [TXID] | DIR lying SHAPE COUNT SEED\n");
+    if (!codec)
+        fail_msg("out of memory\n");
     if (store_open(argv[1], STORE_WRITE, &store, &e))
         fail_msg("%s\n", e.msg);
+    if (lying) {
+        bool made = make_lying(store, codec, argv + 3);
+        store_close(store);
+        codec_free(codec);
+        return made ? 0 : 1;
+    }
     replica_init(&r, store, codec, 20);
     if (argc == 4)
         make_one(&r, strtoull(argv[3], NULL, 10), strtoll(argv[2], NULL, 10));

@@ -1,0 +1,12 @@
+"""Output that commands no terminal and forges no line."""
+import re
+
+PLAIN = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffd]*")
+FORGED = re.compile(r"^(ERROR forged|\s*line)", re.M)   # what hostile text of the tests would add
+
+
+def assert_plain(output):
+    """`output`: bytes, or text of the log."""
+    text = output.decode() if isinstance(output, bytes) else output
+    assert PLAIN.fullmatch(text), repr(text)
+    assert not FORGED.search(text), text
