@@ -83,12 +83,11 @@ def read_result(name, end, log, opened=None):
 
 
 def run_file(testfixture, command, name, place, environment=None, seconds=SECONDS):
-    """Runs `command` of testfixture for the file `name` in place/NAME, with the log place/NAME.log."""
+    """Runs `command` of testfixture for the file `name` in place/NAME, with the log place/NAME.log. The caller removes place/NAME."""
     folder, log, opened = emptied(place / name), place / f"{name}.log", place / f"{name}.opens"
     opened.unlink(missing_ok=True)
     variables = {key: os.environ[key] for key in PLAIN if key in os.environ} | {"HOME": str(folder)} | (environment or {})
     if variables.get("SEAWALL_SWITCH") == "":
         variables["SEAWALL_SWITCH"] = str(opened)
     end = bounded([testfixture, *command], log, seconds, cwd=folder, env=variables)
-    emptied(folder).rmdir()
     return read_result(name, end, log, opened)

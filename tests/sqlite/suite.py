@@ -28,7 +28,7 @@ SEAWALL = source.ROOT / "build" / "seawall"
 ATTEMPTS = 3   # a file that differs may depend on time; it counts as equal only if it is equal in one of these
 USES_WAL = re.compile(r"journal_mode\s*=\s*[\"']?wal", re.I)
 GOOD = ("identical", "identical but for free pages")
-HARMLESS = (*GOOD, "attached", "could not attach", "file replaced", "same rows", "exit code", "not comparable")
+HARMLESS = (*GOOD, "attached", "could not attach", "file replaced", "exit code", "not comparable")
 
 
 def as_nobody(place):
@@ -66,8 +66,11 @@ class Suite:
 
     def alone_and_shimmed(self, name):
         command = [self.tree / "test" / "permutations.test", "veryquick", f"{name}.test"]
-        return [fixture.run_file(self.testfixture, command, name, self.place / kind, environment)
-                for kind, environment in (("alone", None), ("shim", {"SEAWALL_SWITCH": ""}))]
+        results = []
+        for kind, environment in (("alone", None), ("shim", {"SEAWALL_SWITCH": ""})):
+            results.append(fixture.run_file(self.testfixture, command, name, self.place / kind, environment))
+            fixture.emptied(self.place / kind / name).rmdir()
+        return results
 
     def compared(self, name):
         """(results alone and with the shim, differences, number of attempts)"""
@@ -84,7 +87,7 @@ class Suite:
         for alone, shimmed, differences, attempt in self.each(self.compared, names):
             known = [test for test in shimmed.failed if test not in alone.failed and expected.known(test)]
             total.update(files=1, tests=shimmed.tests or 0, both=len(set(alone.failed) & set(shimmed.failed)), known=len(known),
-                         again=attempt > 1, opens=shimmed.opens[0], databases=shimmed.opens[1], wals=shimmed.opens[2])
+                         again=int(attempt > 1 and not differences), opens=shimmed.opens[0], databases=shimmed.opens[1], wals=shimmed.opens[2])
             for difference in differences:
                 problems.append(f"{alone.name}: {difference}")
                 print(f"sqlite: shim: {problems[-1]}", flush=True)
@@ -103,6 +106,7 @@ class Suite:
         with Companion(SEAWALL, run, place) as companion:
             command = [HERE / "attached.tcl", self.tree / "test" / f"{name}.test"]
             result = fixture.run_file(self.testfixture, command, name, run.parent, companion.environment())
+        fixture.emptied(run).rmdir()
         (run.parent / f"{name}.notes").write_text("".join(f"{note}\n" for note in companion.notes))
         return result, companion
 
@@ -111,14 +115,15 @@ class Suite:
         counts, total, problems = collections.Counter(), collections.Counter(), []
         for result, companion in self.each(self.attached, names):
             counts.update(companion.counts)
-            total.update(files=1, tests=result.tests or 0, failed=len(result.failed))
+            total.update(files=1, tests=result.tests or 0, failed=len(result.failed), stopped=int(result.tests is None))
             for problem in problems_of(result, companion):
                 problems.append(f"{result.name}: {problem}")
                 print(f"sqlite: daemon: {problems[-1]}", flush=True)
             print(f"{result.name} {result.end} {result.tests} tests, {len(result.failed)} failed, {dict(companion.counts)}", file=self.log, flush=True)
         if not names or (len(names) > 20 and not counts["identical"]):
             problems.append("no restored copy was compared")
-        print(f"sqlite: daemon: {total['files']} files, {total['tests']} tests, of which {total['failed']} fail beside the daemon; "
+        print(f"sqlite: daemon: {total['files']} files, {total['tests']} tests, of which {total['failed']} fail there; "
+              f"{total['stopped']} files stopped at a test that failed; "
               + ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())) + f"; {len(problems)} problems", flush=True)
         return problems
 
