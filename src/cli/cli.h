@@ -27,7 +27,8 @@ enum exit_code {
 };
 
 extern const struct command replicate_command, snapshot_command, restore_command, list_command, verify_command,
-    prune_command, status_command, sync_command, config_command, completion_command, version_command, help_command;
+    prune_command, status_command, sync_command, detach_command, attach_command, config_command, completion_command,
+    version_command, help_command;
 
 /* ---- the command line */
 

@@ -6,6 +6,8 @@
  *   {"command":"status"}   ->  the document of status.h
  *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, as soon as that is so; see sync.h
  *   {"command":"base"}     ->  the same, when each replica has a new base besides
+ *   {"command":"detach"}   ->  {"state":"detached"}, as soon as the database is closed
+ *   {"command":"attach"}   ->  {"state":"attached"}; the database is opened soon
  *   anything else          ->  {"error":"..."}
  *
  * At most CONTROL_SYNCS_MAX clients may wait, so that some connections are left for others; one more gets an error. */

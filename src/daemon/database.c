@@ -22,6 +22,7 @@
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
 #define REOPEN_MS 1000 /* after an error of the local job */
+#define LOCKED_MS 2000 /* so long an application may keep the database locked without an error in the log */
 #define BUSY_MS 50     /* when a process only held a lock: meanwhile nothing protects the WAL */
 #define TAKEN_MS 5000  /* so long the state file may be locked when the database appears again */
 #define TAKEN_RETRY_MS 50
@@ -43,10 +44,51 @@ void database_fail(struct database *db, const struct err *e)
     db->failed = true;
 }
 
+/* What was captured is still shipped. */
+static void let_go_of_detached(struct database *db)
+{
+    if (!db->home || !db->state)
+        return;
+    local_let_go(&db->home->local);
+    db->figures.at = LOCAL_CLOSED;
+    db->rested = false;
+}
+
+void database_detach(struct database *db)
+{
+    struct err e;
+    if (db->detached)
+        return;
+    db->detached = true;
+    db->final_done |= db->stopping;
+    err_set(&e, ERR_BUSY, 0, "detached: nothing is replicated");
+    err_hint(&e, "'seawall attach' takes the database up again");
+    if (complaint_text_is_news(&db->complaint, &e))
+        log_warn("database '%s': %s", db->config->db_path, e.msg);
+    let_go_of_detached(db);
+}
+
+void database_attach(struct database *db)
+{
+    if (!db->detached)
+        return;
+    log_info("database '%s': attached again", db->config->db_path);
+    db->detached = false;
+    db->pace.open_at_ms = 0;
+    db->signs.any = true;
+    complaint_is_over(&db->complaint);
+}
+
+bool database_is_closed(const struct database *db)
+{
+    return !db->state || (db->home && !watch_is_open(&db->home->local.watch));
+}
+
 void database_stop(struct database *db)
 {
     if (db->stopping)
         return;
+    db->final_done |= db->detached; /* what was captured is all that is shipped */
     db->stopping = db->signs.any = true;
     lanes_stop(&db->lanes, clock_mono_ms());
 }
@@ -115,6 +157,24 @@ static void run_local(struct job *job, struct codec *codec)
     j->rc = local_run(&j->local, &j->request, &j->report, &j->err);
 }
 
+/* Nothing is wrong with the daemon, so a person has to be told what keeps it away. An empty database has no system code. */
+static bool locked_for_long(struct database *db, const struct err *e, int64_t now)
+{
+    struct err why;
+    bool locked = e->code == ERR_BUSY && e->sys != 0;
+    if (!locked || db->pace.locked_since_ms == 0)
+        db->pace.locked_since_ms = locked ? now : 0;
+    if (!locked || now - db->pace.locked_since_ms < LOCKED_MS)
+        return false;
+    err_set(&why, ERR_BUSY, e->sys, "nothing is replicated: an application keeps the database locked");
+    err_hint(&why,
+             "it uses PRAGMA locking_mode=EXCLUSIVE, the VFS unix-excl, or a long transaction in a rollback-journal "
+             "mode: end that, and the daemon goes on by itself");
+    if (complaint_text_is_news(&db->complaint, &why))
+        log_error("database '%s': %s", db->config->db_path, why.msg);
+    return true;
+}
+
 /* Errors that no waiting will mend end the daemon; the others are tried again. */
 static void local_failed(struct database *db, bool was_open, const struct err *e)
 {
@@ -131,9 +191,9 @@ static void local_failed(struct database *db, bool was_open, const struct err *e
         database_fail(db, e);
         return;
     }
-    if (complaint_text_is_news(&db->complaint, e))
-        log_warn("let go of the database, trying again: %s", e->msg);
     db->pace.open_at_ms = now + (e->code == ERR_BUSY ? BUSY_MS : REOPEN_MS);
+    if (!locked_for_long(db, e, now) && complaint_text_is_news(&db->complaint, e))
+        log_warn("let go of the database, trying again: %s", e->msg);
 }
 
 /* Before the batches are handed over: they know when the first of the new commits was made. */
@@ -226,12 +286,18 @@ static void local_done(struct job *job)
     db->figures.batches = NULL;
     db->figures.piece = NULL;
     db->figures.cursor = (struct copy_cursor){0};
+    if (db->detached) { /* while the job ran */
+        db->lanes.captured.proven = j->rc == 0 && !r->waiting && !r->moved;
+        let_go_of_detached(db);
+        return;
+    }
     if (j->rc) {
         db->lanes.captured.proven = false; /* the map may be half-way, or empty: nothing is copied from it */
         local_failed(db, was_open, &j->err);
         db->pace.again_at_ms = db->pace.open_at_ms; /* that is a deadline: nothing protects the WAL meanwhile */
         return;
     }
+    db->pace.locked_since_ms = 0;
     complaint_is_over(&db->complaint);
     db->pace.busy_until_ms = now + (int64_t)db->config->busy_ms;
     db->lanes.captured.proven = !r->waiting;
@@ -336,7 +402,7 @@ static bool local_wanted(struct database *db, int64_t now)
 bool database_local_due(struct database *db, int64_t now_ms)
 {
     const struct local_pace *p = &db->pace;
-    if (!db->home || now_ms < p->open_at_ms || (now_ms < p->again_at_ms && !db->signs.any))
+    if (!db->home || db->detached || now_ms < p->open_at_ms || (now_ms < p->again_at_ms && !db->signs.any))
         return false;
     return local_wanted(db, now_ms);
 }
@@ -484,7 +550,7 @@ static int64_t next_local_ms(const struct database *db, int64_t now)
 {
     const struct local_pace *p = &db->pace;
     int64_t at = INT64_MAX;
-    if (!db->home)
+    if (!db->home || db->detached)
         return at;
     if (p->open_at_ms > now) /* no local job starts before */
         return p->open_at_ms;

@@ -35,6 +35,7 @@ struct alarm {
 /* When the local job may run, and when to look at the wal-index again. Monotonic. */
 struct local_pace {
     int64_t open_at_ms;        /* after an error: not before */
+    int64_t locked_since_ms;   /* an application keeps the database locked; 0: none does */
     int64_t taken_until_ms;    /* another process has the state file: then this one ends; 0: none has */
     int64_t pass_at_ms;        /* after a pass: not before */
     int64_t rest_at_ms;        /* to complete the database file */
@@ -89,7 +90,8 @@ struct database {
 
     uint64_t jobs_seen; /* value of lanes.jobs_ended when signs.any was last updated from it */
 
-    bool waited; /* the database was missing when it should have been opened */
+    bool detached; /* on request: no local job starts */
+    bool waited;   /* the database was missing when it should have been opened */
     bool stopping;
     bool final_done; /* stopping: the last capture is done */
     bool taken;      /* another process has the state file */
@@ -118,6 +120,12 @@ void database_woken(struct database *db);        /* the -wal was changed */
 void database_touched(struct database *db);      /* the database file was closed by a writer, moved or removed */
 void database_path_changed(struct database *db); /* the given path may lead to another place */
 void database_closed(struct database *db);       /* a process that wrote the -wal closed it */
+
+/* Lets go of the database as soon as the local job is home, and holds no lock on it until database_attach. The state file
+ * stays locked. Does not outlive the process. */
+void database_detach(struct database *db);
+void database_attach(struct database *db);
+bool database_is_closed(const struct database *db); /* after database_detach: no file of it is open */
 
 void database_stop(struct database *db); /* ship what is captured, then end */
 /* Ends the daemon because of this error, unless an earlier one did. */

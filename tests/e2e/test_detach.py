@@ -1,0 +1,86 @@
+"""Work that needs the database alone: `seawall detach` lets go of it until `seawall attach`. And an application that keeps the database
+locked: the daemon says that nothing is replicated, why, and what to do."""
+import sqlite3
+
+import pytest
+
+from application import check
+from control import assert_synced, status, wait_control
+from seawall import DONE, FAILED, seawall, told
+
+
+def alone(db):
+    return sqlite3.connect(db, isolation_level=None, timeout=0)
+
+
+def test_a_migration_switches_modes_while_the_daemon_is_detached(stage):
+    stage.writer(count=10).finish()
+    daemon = wait_control(stage.replicate())
+    daemon.wait_for(stage.restores_source, 20, "the replica has everything")
+    app = alone(stage.db)
+    with pytest.raises(sqlite3.OperationalError):   # the daemon is in the way
+        app.execute("PRAGMA journal_mode=DELETE")
+    result = seawall("detach", stage.db)
+    assert result.returncode == DONE and result.stdout == b"detached\n", told(result)
+    assert app.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+    app.execute("PRAGMA page_size=8192")
+    app.execute("VACUUM")
+    app.execute("PRAGMA locking_mode=EXCLUSIVE")
+    app.execute("CREATE TABLE migrated(a)")
+    assert daemon.running()
+    app.close()
+    assert seawall("detach", stage.db).returncode == DONE   # again
+    result = seawall("attach", stage.db)
+    assert result.returncode == DONE and result.stdout == b"attached\n", told(result)
+    assert_synced(stage.db)
+    restored = stage.restored()
+    with sqlite3.connect(restored) as db:
+        assert db.execute("SELECT count(*) FROM migrated").fetchone() == (0,)
+        assert db.execute("PRAGMA page_size").fetchone() == (8192,)
+    stage.writer(count=5, busy_timeout=10000).finish()
+    assert_synced(stage.db)
+    assert check(stage.restored()) == 15
+    assert seawall("attach", stage.db).returncode == DONE   # it is attached
+    assert daemon.stop() == DONE
+
+
+def test_while_it_is_detached_nothing_is_called_durable(stage):
+    stage.writer(count=10).finish()
+    daemon = wait_control(stage.replicate())
+    assert seawall("detach", stage.db).returncode == DONE
+    stage.writer(count=3, busy_timeout=10000).finish()
+    result = seawall("sync", "--timeout", "5", stage.db)
+    assert result.returncode == FAILED and b"detached" in result.stderr and b"seawall attach" in result.stderr, told(result)
+    found = seawall("status", "--json", stage.db)
+    assert b"detached: nothing is replicated" in found.stdout and b"seawall attach" in found.stdout, told(found)
+    assert daemon.stop() == DONE   # what was captured is durable
+    again = stage.replicate()   # a start attaches
+    again.wait_for(stage.restores_source, 20, "the replica has what came meanwhile")
+    assert again.stop() == DONE
+
+
+def test_a_daemon_that_does_not_run_can_not_be_detached(stage):
+    stage.prepare()
+    for command in "detach", "attach":
+        result = seawall(command, stage.db)
+        assert result.returncode == FAILED and b"no daemon runs" in result.stderr, told(result)
+
+
+@pytest.mark.parametrize("how", ["locking_mode", "unix-excl"])
+def test_an_application_that_keeps_the_database_locked_is_an_error_with_a_hint(stage, how):
+    stage.prepare()
+    vfs = "?vfs=unix-excl" if how == "unix-excl" else ""
+    app = sqlite3.connect(f"file:{stage.db}{vfs}", uri=True, isolation_level=None)
+    if how == "locking_mode":
+        app.execute("PRAGMA locking_mode=EXCLUSIVE")
+    app.execute("CREATE TABLE mine(a)")
+    daemon = stage.replicate(live=False)
+    line = daemon.wait_log("ERROR .*nothing is replicated: an application keeps the database locked").group(0)
+    assert line and "HINT" in daemon.log()
+    daemon.wait_for(lambda: b"keeps the database locked" in seawall("status", "--json", stage.db).stdout, 10, "the status says it")
+    assert seawall("sync", "--timeout", "1", stage.db).returncode != DONE
+    app.close()
+    daemon.wait_for(stage.restores_source, 20, "it goes on by itself")
+    assert not status(stage.db)["error"]
+    assert daemon.log().count(" ERROR ") == 1
+    assert daemon.stop() == DONE
