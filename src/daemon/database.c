@@ -21,6 +21,7 @@
 #define HOLD_MS 50       /* a catch-up lets commits wait so long */
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
+#define UNREST_MS 2000 /* so long a reader may keep the file from being complete without a warning */
 #define REOPEN_MS 1000 /* after an error of the local job */
 #define LOCKED_MS 2000 /* so long an application may keep the database locked without an error in the log */
 #define BUSY_MS 50     /* when a process only held a lock: meanwhile nothing protects the WAL */
@@ -267,6 +268,26 @@ static void note_moved(struct database *db, int64_t now)
     db->pace.open_at_ms = now;
 }
 
+/* A reader that stays open pins the WAL. Then a plain copy of the database file is not a whole backup. */
+static void note_unrested(struct database *db, const struct local_report *r, int64_t now)
+{
+    struct local_pace *p = &db->pace;
+    bool ending = db->stopping && db->final_done;
+    if (r->rested || r->commits || r->waiting || r->frames == 0) {
+        p->unrested_ms = 0;
+        return;
+    }
+    if (p->unrested_ms == 0 && now >= p->rest_at_ms)
+        p->unrested_ms = now;
+    if (p->unrested_ms < 0 || !(ending || (p->unrested_ms > 0 && now - p->unrested_ms >= UNREST_MS)))
+        return;
+    p->unrested_ms = -1;
+    log_warn(
+        "database '%s': a reader that stays open keeps the newest commits in the -wal: a copy of the database file "
+        "alone lacks them",
+        db->config->db_path);
+}
+
 static void local_done(struct job *job)
 {
     struct local_job *j = local_job_of(job);
@@ -317,6 +338,7 @@ static void local_done(struct job *job)
         db->signs.closed = false;
     if (db->stopping && j->request.settle && !r->waiting && !r->more)
         db->final_done = true;
+    note_unrested(db, r, now);
     if (r->commits)
         db->pace.rest_at_ms = now + (int64_t)db->config->options.rest_after_ms;
     else if (!r->rested && now >= db->pace.rest_at_ms)

@@ -40,6 +40,7 @@ struct local_pace {
     int64_t pass_at_ms;        /* after a pass: not before */
     int64_t rest_at_ms;        /* to complete the database file */
     int64_t closed_rest_at_ms; /* the same, after an application closed it */
+    int64_t unrested_ms; /* since then the file should be complete, and is not; 0: it is; -1: the log has said it */
     int64_t sweep_at_ms;
     int64_t path_at_ms;                /* to see what the given path leads to */
     int64_t look_at_ms, look_until_ms; /* after an alarm without news */

@@ -1,4 +1,6 @@
 """At rest the database file alone holds everything: a copy of that one file is a backup."""
+import sqlite3
+
 import walindex
 from application import check
 from compare import copy_file
@@ -67,3 +69,17 @@ def test_the_checkpoint_lock_is_kept_under_load_unless_told_never_to(stage):
     app.stop()
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
+
+
+def test_a_reader_that_stays_open_is_said(stage):
+    """The file can't be complete then: neither at rest nor after the stop."""
+    stage.writer(count=5).finish()
+    reader = sqlite3.connect(stage.db, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    daemon = stage.replicate()
+    stage.writer(count=1, busy_timeout=10000).finish()
+    assert " WARN " in daemon.told_once("a copy of the database file alone lacks them")
+    assert daemon.stop() == DONE
+    daemon.told_once("a copy of the database file alone lacks them")
+    reader.close()
