@@ -83,7 +83,7 @@ class Companion:
 
     def note(self, kind, text=""):
         self.counts[kind] += 1
-        self.notes.append(f"{self.test}: {kind}" + (f": {text}" if text else ""))
+        self.notes.append((self.test, kind, text))
 
     def log(self):
         return self.place / f"daemon-{self.number}.log"
@@ -98,9 +98,7 @@ class Companion:
 
     def attach(self):
         inode = self.in_wal_mode()
-        if self.process and self.process.poll() is not None:
-            self.note("ended by itself", self.log().read_text()[-300:])
-            self.process = None
+        self.notice_end()
         if self.process and self.inode_now() != self.inode:
             self.note("file replaced")
             self.stop()
@@ -121,6 +119,11 @@ class Companion:
         self.failed[inode] += 1
         self.note("could not attach", self.log().read_text()[-300:])
         self.stop()
+
+    def notice_end(self):
+        if self.process and self.process.poll() is not None:
+            self.note("ended by itself", self.log().read_text()[-300:])
+            self.process = None
 
     def inode_now(self):
         try:
@@ -148,6 +151,7 @@ class Companion:
         return code
 
     def leave(self, why):
+        self.notice_end()
         if not self.process:
             return
         replaced = self.inode_now() != self.inode
@@ -168,8 +172,8 @@ class Companion:
         # 10: the restored database is proven; SQLite finds a fault in what the test had written.
         verdict = compared(restored, self.db, folder) if restored.exists() else f"not restored: {done.stderr[-300:]}"
         self.note(verdict.partition(":")[0].partition(",")[0], f"{why}; daemon exit {code}, restore exit {done.returncode}; {verdict}")
-        if code:
-            self.note("exit code", str(code))
+        if code and verdict.startswith("identical"):
+            self.note("exit code", f"{code}, though all is shipped")
         if verdict == "identical":
             shutil.rmtree(folder)
             shutil.rmtree(self.replica())

@@ -24,9 +24,9 @@ NOT_ATTACHED = {
     "pagerfault3": "fails each of thousands of calls; takes too long",
 }
 
-# Files that write to test.db, its -wal or its -shm without SQLite and without hexio_write, or open it by a VFS without locks. What the
-# daemon then ships can't be compared.
+# Files that destroy test.db while the daemon is there. Only a crash or a stall of the daemon counts in them.
 TAMPERING = {
+    "resetdb": "writes random bytes over page 1; the daemon ends because the file is not a database",
 }
 
 

@@ -27,8 +27,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 SEAWALL = source.ROOT / "build" / "seawall"
 ATTEMPTS = 3   # a file that differs may depend on time; it counts as equal only if it is equal in one of these
 USES_WAL = re.compile(r"journal_mode\s*=\s*[\"']?wal", re.I)
-GOOD = ("identical", "identical but for free pages")
-HARMLESS = (*GOOD, "attached", "could not attach", "file replaced", "exit code", "not comparable")
+# What companion.py may note. Anything else is a problem.
+HARMLESS = ("identical", "identical but for free pages", "attached", "could not attach", "file replaced", "not comparable")
 
 
 def as_nobody(place):
@@ -107,7 +107,7 @@ class Suite:
             command = [HERE / "attached.tcl", self.tree / "test" / f"{name}.test"]
             result = fixture.run_file(self.testfixture, command, name, run.parent, companion.environment())
         fixture.emptied(run).rmdir()
-        (run.parent / f"{name}.notes").write_text("".join(f"{note}\n" for note in companion.notes))
+        (run.parent / f"{name}.notes").write_text("".join(": ".join(note) + "\n" for note in companion.notes))
         return result, companion
 
     def daemon(self, names):
@@ -146,16 +146,11 @@ def differences_of(alone, shimmed):
 
 
 def problems_of(result, companion):
-    found = [note for note in companion.notes if not kind_of(note).startswith(HARMLESS)]
-    if result.name in expected.TAMPERING:
-        found = [note for note in found if kind_of(note) in ("crashed", "did not end")]
+    counted = ("crashed", "did not end") if result.name in expected.TAMPERING else None
+    found = [": ".join(note) for note in companion.notes if (note[1] in counted if counted else note[1] not in HARMLESS)]
     if result.end == "time limit" or result.end.startswith("signal"):
         found.append(f"testfixture came to {result.end}")
     return found
-
-
-def kind_of(note):
-    return note.split(": ")[1]
 
 
 def main():
