@@ -10,18 +10,15 @@ KNOWN = {
     r"dbstatus-4\..*": "counts the bytes of a file handle, and that of the shim is longer",
 }
 
+CRASHES = "its VFS keeps writes that are not synced to itself, but shares the wal-index, which then names frames that no other process has"
 # Files that are not run beside a daemon.
 NOT_ATTACHED = {
     "e_walckpt": "its busy handler counts calls, and one call more, while the daemon gives way, leaves it waiting for its own reader for ever",
     "walbig": "its database has gigabytes, and the first copy takes longer than the file",
     "superlock": "its busy handler waits for ever until nobody reads the database, and the daemon does",
-    "walcrash3": "hundreds of crashed processes; takes too long",
+    "walcrash": CRASHES,
+    "walcrash3": CRASHES,
     "walthread": "threads that write for minutes; takes too long",
-    "backup_ioerr": "fails each of thousands of calls; takes too long",
-    "sortfault": "fails each of thousands of calls; takes too long",
-    "pagerfault": "fails each of thousands of calls; takes too long",
-    "pagerfault2": "fails each of thousands of calls; takes too long",
-    "pagerfault3": "fails each of thousands of calls; takes too long",
 }
 
 # Files that destroy test.db while the daemon is there. Only a crash or a stall of the daemon counts in them.

@@ -97,7 +97,7 @@ def build_switch(folder):
     sources = [ROOT / "src" / "vfs" / "shim.c", ROOT / "tests" / "sqlite" / "switch.c"]
     headers = [ROOT / "src" / "vfs" / "shim.h", ROOT / "include" / "seawall" / "vfs.h"]
     if not library.exists() or any(file.stat().st_mtime > library.stat().st_mtime for file in sources + headers):
-        run([os.environ.get("SQLITE_CC", "cc"), "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared",
+        run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared",
              f"-I{ROOT}/include", f"-I{ROOT}/src", f"-I{folder}", "-o", str(library), *map(str, sources)], folder / "build.log")
     return library
 
@@ -119,7 +119,6 @@ def build(version):
     folder = work / "build"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
-    log.write_bytes(b"")
     if not (folder / "Makefile").exists():
         run([str(tree / "configure")], log, cwd=folder, env={**os.environ, "CFLAGS": "-O1"})
     make = ["make", f"OPTS={OPTIONS}"]
