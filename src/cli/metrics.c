@@ -31,6 +31,8 @@ struct metric {
 
 static const struct metric metrics[] = {
     {"seawall_start_time_seconds", "gauge", "When the daemon was started.", OF_DATABASE, NULL, "started", MOMENT},
+    {"seawall_well", "gauge", "1 if all is well: see exit status 0 of seawall status.", OF_DATABASE, NULL, "well",
+     FLAG},
     {"seawall_stopping", "gauge", "1 while the daemon ships the last commits before it ends.", OF_DATABASE, NULL,
      "stopping", FLAG},
     {"seawall_captured_txid", "gauge", "Newest captured transaction.", OF_DATABASE, NULL, "captured_txid", COUNT},
@@ -52,6 +54,9 @@ static const struct metric metrics[] = {
      OF_REPLICA, NULL, "lag_transactions", COUNT},
     {"seawall_replica_lag_seconds", "gauge", "Age of the oldest captured commit that is not durable in the replica.",
      OF_REPLICA, NULL, "lag_ms", MS},
+    {"seawall_replica_well", "gauge", "1 if all is well with the replica.", OF_REPLICA, NULL, "well", FLAG},
+    {"seawall_replica_lost_objects", "gauge", "1 while the replica is not whole after it lost objects.", OF_REPLICA,
+     NULL, "lost", PRESENCE},
     {"seawall_replica_failing", "gauge", "1 while the replica can't be shipped to.", OF_REPLICA, NULL, "error",
      PRESENCE},
     {"seawall_replica_retention_failing", "gauge", "1 if the daemon can't apply retention: objects may be missing.",

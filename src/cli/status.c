@@ -22,9 +22,22 @@ struct request {
 struct outcome {
     const char *control; /* folder of the sockets; NULL: the default */
     struct json *databases;
-    size_t asked, answered;
+    size_t asked, answered, well;
+    enum exit_code ill; /* of the last database that is not well */
     enum err_code code; /* of the last database without an answer */
 };
+
+/* What a monitor has to know of a database whose daemon answers. A daemon of an older version does not say it. */
+static void note_health(struct outcome *o, const struct json *answer)
+{
+    const char *condition = json_get_text(answer, "condition");
+    if (!condition || json_get_flag(answer, "well")) {
+        o->well++;
+        return;
+    }
+    bool bad = strcmp(condition, "replica lost") == 0 || strcmp(condition, "verification failed") == 0;
+    o->ill = strcmp(condition, "conflict") == 0 ? EXIT_CONFLICT : bad ? EXIT_CORRUPT : EXIT_FAILED;
+}
 
 /* Adds the status of a database to the list; if its daemon does not answer, the reason. ERR_CANCELED: interrupted. */
 static int ask(struct outcome *o, const char *db, struct err *e)
@@ -36,6 +49,7 @@ static int ask(struct outcome *o, const char *db, struct err *e)
     if (client_ask(&target, "status", ANSWER_MS, &answer, e) == 0) {
         json_set_flag(answer, "running", true);
         o->answered++;
+        note_health(o, answer);
     } else if (e->code == ERR_CANCELED) {
         return -1;
     } else {
@@ -106,6 +120,16 @@ static void print_proof(const struct json *replica)
         text_print("    last proven restore: txid %" PRId64 ", %s\n", number(proven, "txid"), text(proven, "time"));
 }
 
+static void print_first_copy(const struct json *r)
+{
+    int64_t percent = 0;
+    text_put(stdout, "nothing can be restored yet");
+    if (json_get_flag(json_get(r, "base"), "running"))
+        text_put(stdout, ", the first base is being written");
+    if (json_get_number(r, "percent", &percent))
+        text_print(" (%" PRId64 " %%)", percent);
+}
+
 static void print_replica(const struct json *r)
 {
     const char *state = text(r, "state");
@@ -117,11 +141,12 @@ static void print_replica(const struct json *r)
     if (number(r, "durable_txid") > 0)
         text_print("durable at txid %" PRId64, number(r, "durable_txid"));
     else
-        text_print("nothing can be restored yet%s",
-                   json_get_flag(json_get(r, "base"), "running") ? ", the first base is being written" : "");
+        print_first_copy(r);
     if (number(r, "lag_transactions") > 0)
         text_print(", %" PRId64 " behind, for %s", number(r, "lag_transactions"), age);
     text_print("%s\n", strcmp(text(r, "fencing"), "weak") == 0 ? "; PUT is not exclusive" : "");
+    if (json_get_text(r, "lost"))
+        text_print("    LOST OBJECTS, noticed %s: %s\n", text(r, "lost_since"), text(r, "lost"));
     if (json_get_text(r, "error")) {
         text_print("    failing since %s: ", text(r, "error_since"));
         print_message(text(r, "error"));
@@ -182,10 +207,12 @@ static int print(const struct request *r, struct outcome *o, struct err *e)
 
 static int exit_code(const struct outcome *o)
 {
-    if (o->answered == o->asked)
+    if (o->well == o->asked)
         return EXIT_DONE;
-    if (o->answered > 0)
+    if (o->asked > 1 && o->answered > 0)
         return EXIT_SOME_FAILED;
+    if (o->answered == o->asked)
+        return o->ill;
     return o->code == ERR_TIMEOUT ? EXIT_TIMEOUT : EXIT_FAILED;
 }
 
@@ -250,8 +277,10 @@ const struct command status_command = {
     .synopsis = "seawall status [-c FILE] [--control FOLDER] [--json | --metrics] [DB]\n",
     .description =
         "Asks the daemon of a database for its progress: what is captured, and for each replica what is durable, "
-        "how far it is behind, what is wrong, and when it was last verified and restored. Exits with 1 if no "
-        "daemon runs, with 3 if the daemons of some databases do not run.\n",
+        "how far it is behind, what is wrong, and when it was last verified and restored. Exits with 0 if "
+        "all is well, with 6 after a conflict, with 5 if a replica lost objects or a verification failed, with 1 if a "
+        "replica is behind or fails for over a minute, if the daemon waits for the database, or if no daemon runs; of "
+        "several databases with 3 if any is not well.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

@@ -2,6 +2,7 @@
 #include "daemon/status.h"
 
 #include "base/clock.h"
+#include "daemon/condition.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,12 +121,43 @@ static void set_base(struct json *j, const struct lane *l)
     json_set(j, "base", b);
 }
 
-static struct json *replica_of(const struct database *db, const struct verification *verification, size_t index)
+/* How the database and its replicas are, as far as they were looked at. */
+struct health {
+    enum condition worst;
+    bool well;
+};
+
+static void note_condition(struct health *h, enum condition c, int64_t for_ms)
+{
+    h->worst = c > h->worst ? c : h->worst;
+    h->well &= condition_is_well(c, for_ms);
+}
+
+static void set_condition(struct json *j, const struct database *db, const struct lane *l,
+                          const struct verification_record *r, struct health *h)
+{
+    int64_t for_ms = 0;
+    int percent = condition_percent(l);
+    enum condition c = condition_of_replica(db, l, r, clock_wall_ms(), &for_ms);
+    note_condition(h, c, for_ms);
+    json_set_text(j, "condition", condition_name(c));
+    json_set_flag(j, "well", condition_is_well(c, for_ms));
+    if (percent >= 0 && lane_restorable_txid(l) == 0)
+        json_set_number(j, "percent", percent);
+    else
+        json_set_null(j, "percent");
+    set_text(j, "lost", l->loss.since_ms > 0 ? l->loss.text : NULL);
+    set_moment(j, "lost_since", l->loss.since_ms);
+}
+
+static struct json *replica_of(const struct database *db, const struct verification *verification, size_t index,
+                               struct health *h)
 {
     const struct lane *l = &db->lanes.list[index];
     struct json *j = json_object_new();
     json_set_text(j, "url", l->url);
     json_set_text(j, "state", replica_state_name(l->seen.state));
+    set_condition(j, db, l, &verification->records.list[index], h);
     json_set_number(j, "durable_txid", (int64_t)lane_restorable_txid(l));
     set_lag(j, db, l);
     json_set_text(j, "fencing", fencing_name(l->seen.store));
@@ -158,6 +190,7 @@ static void set_figures(struct json *j, const struct database *db)
 struct json *status_of(const struct database *db, const struct verification *verification)
 {
     struct json *j = json_object_new(), *replicas = json_list_new();
+    struct health health = {.worst = CONDITION_FOLLOWING, .well = true};
     json_set_text(j, "version", SEAWALL_VERSION);
     json_set_number(j, "pid", getpid());
     set_moment(j, "started", db->started_ms);
@@ -170,7 +203,10 @@ struct json *status_of(const struct database *db, const struct verification *ver
     set_wal(j, db);
     set_figures(j, db);
     for (size_t i = 0; i < db->lanes.count; i++)
-        json_push(replicas, replica_of(db, verification, i));
+        json_push(replicas, replica_of(db, verification, i, &health));
+    note_condition(&health, condition_of_database(db), 0);
+    json_set_text(j, "condition", condition_name(health.worst));
+    json_set_flag(j, "well", health.well);
     json_set(j, "replicas", replicas);
     return j;
 }

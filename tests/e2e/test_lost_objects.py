@@ -9,7 +9,7 @@ import pytest
 
 from compare import copy_tree
 from control import assert_synced, replica_status, sync, wait_control
-from seawall import DONE, OTHER_WRITER, TIMED_OUT, objects, restore, told
+from seawall import CORRUPT, DONE, OTHER_WRITER, TIMED_OUT, objects, restore, seawall, told
 from waiting import let_pass
 
 LOST = r"ERROR replica '.*': it lost objects: "
@@ -93,9 +93,13 @@ def test_sync_does_not_say_durable_before_the_replica_is_whole(stage, faults):
     everything(stage.replica)
     daemon.wait_for(lambda: faults.met("link-hangs"), 30, "the marker of the new base hangs")
     assert sync(stage.db, "--timeout", "2s").returncode == TIMED_OUT
-    assert replica_status(stage.db)["durable_txid"] == 0
+    found = replica_status(stage.db)
+    assert (found["durable_txid"], found["condition"], found["well"]) == (0, "replica lost", False) and found["lost"] and found["lost_since"]
+    text = seawall("status", stage.db)
+    assert text.returncode == CORRUPT and b"LOST OBJECTS, noticed " in text.stdout, told(text)
     faults.off("link-hangs")
     assert_synced(stage.db)
+    assert replica_status(stage.db)["condition"] == "following" and seawall("status", stage.db).returncode == DONE
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
 

@@ -16,9 +16,9 @@ from seawall import BINARY, DONE, FAILED, OTHER_WRITER, SOME_FAILED, TIMED_OUT, 
 from waiting import PATIENCE, wait_until
 
 KEYS = {"version", "pid", "started", "database", "state", "stopping", "error", "captured_txid", "captured_time", "wal_bytes", "wal_frames",
-        "commits", "frames", "checkpoints", "resyncs", "longest_write_lock_us", "replicas", "running"}
+        "commits", "frames", "checkpoints", "resyncs", "longest_write_lock_us", "replicas", "running", "condition", "well"}
 REPLICA_KEYS = {"url", "state", "durable_txid", "lag_transactions", "lag_ms", "fencing", "error", "error_since", "retention_error", "requests", "objects",
-                "bytes", "base", "verification", "proven_restore"}
+                "bytes", "base", "verification", "proven_restore", "condition", "well", "percent", "lost", "lost_since"}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
@@ -40,10 +40,13 @@ def test_it_says_what_is_captured_and_what_is_durable(stage, live):
     assert found["state"] in ("following", "resting") and found["stopping"] is False and found["error"] is None
     assert re.fullmatch(TIME, found["started"]) and re.fullmatch(TIME, found["captured_time"])
     assert found["started"] <= found["captured_time"]
+    assert (found["condition"], found["well"]) == ("following", True)
     (replica,) = found["replicas"]
     assert replica.keys() == REPLICA_KEYS
     assert (replica["url"], replica["state"], replica["durable_txid"]) == (str(stage.replica), "attached", txid)
     assert (replica["lag_transactions"], replica["lag_ms"], replica["fencing"]) == (0, 0, "strong")
+    assert (replica["condition"], replica["well"]) == ("following", True)
+    assert replica["percent"] is replica["lost"] is replica["lost_since"] is None
     assert replica["error"] is replica["error_since"] is replica["retention_error"] is replica["requests"] is replica["proven_restore"] is None
     assert replica["base"]["txid"] == 1 and replica["base"]["bytes"] > 0 and not replica["base"]["running"]
     assert replica["objects"] >= 1 and replica["bytes"] > 0
@@ -124,7 +127,9 @@ def test_a_conflict_is_told(stage):
     wait_control(daemon)
     daemon.wait_for(lambda: replica_status(other, 1)["state"] == "conflict", 20, "the conflict is found")
     assert "another writer" in replica_status(other, 1)["error"] and replica_status(other, 0)["error"] is None
-    assert "CONFLICT" in seawall("status", other).stdout.decode()
+    text = seawall("status", other)
+    assert text.returncode == OTHER_WRITER and "CONFLICT" in text.stdout.decode(), told(text)
+    assert (status(other)["condition"], status(other)["well"]) == ("conflict", False)
     result = sync(other)
     assert result.returncode == OTHER_WRITER and b"HINT" in result.stderr, told(result)
     assert replica_status(other, 0)["lag_transactions"] == 0   # the others have it
