@@ -115,6 +115,8 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
             (struct epoch){.min = i->min, .max = i->max, .base_only = i->flags & SEGMENT_BASE_ONLY};
     }
     NEED(p->epoch_count > 0, "the first object of %s does not begin from empty", store->url);
+    for (uint32_t k = 0; k < s.trailer.list_count && p->loses > 0; k++)
+        p->ailing |= !sim_store_get(store, s.list[k].name); /* a part was lost before its manifest came */
     size_t before = i->min > 1 ? published_point(p, i->min - 1)->serial : 0;
     for (uint32_t k = 0; k < s.trailer.record_count; k++) {
         const struct commit_record *r = &s.records[k];
