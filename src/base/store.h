@@ -32,8 +32,9 @@ struct store_entry {
     /* Valid during the call. "": something is at the place that can't be an object, whatever its name: a file that is
      * not regular, a link, a folder that can't be read, a key that is too long. These entries come last. */
     const char *key;
-    uint64_t size;   /* bytes */
-    int64_t time_ms; /* when the object was stored, by the store's clock */
+    uint64_t size;    /* bytes */
+    int64_t time_ms;  /* when the object was stored, by the store's clock */
+    const char *etag; /* changes when the object changes; NULL: the store has none. Valid as `key` */
 };
 
 /* Returns 0 to continue. Any other value ends the listing early, which is not an error. */
@@ -54,6 +55,8 @@ struct store_ops {
     /* Puts `bytes`, which the object at `key` already has, once more, and sets `fencing` by the answer.
      * NULL: `fencing` is known from the start. */
     int (*probe)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
+    /* Puts an object several times at the same moment, and sets `fencing` by the answers. NULL: as for `probe`. */
+    int (*race)(struct store *s, struct err *e);
     /* Checks an object whose PUT was not acknowledged. NULL: an object that is there is as it was asked for. */
     int (*confirm)(struct store *s, const char *key, struct err *e);
     void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says everything */

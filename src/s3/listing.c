@@ -125,6 +125,8 @@ static int read_text(void *context, const char *path, const char *text, struct e
     } else if (strcmp(path, "ListBucketResult/Contents/LastModified") == 0) {
         if (!when_parse(text, 0, &l->entry.time_ms))
             l->entry.time_ms = 0;
+    } else if (strcmp(path, "ListBucketResult/Contents/ETag") == 0) {
+        snprintf(l->entry.etag, sizeof l->entry.etag, "%s", text);
     } else if (strcmp(path, "ListBucketResult/IsTruncated") == 0) {
         l->truncated = strcmp(text, "true") == 0;
         l->understood = true;
@@ -207,7 +209,8 @@ int s3_listing_deliver(struct s3_listing *l, store_entry_fn *fn, void *context, 
     *ret_more = false;
     for (size_t i = 0; i < l->count; i++) {
         const struct s3_listed *f = &l->entries[i];
-        const struct store_entry entry = {.key = f->key, .size = f->size, .time_ms = f->time_ms};
+        const struct store_entry entry = {
+            .key = f->key, .size = f->size, .time_ms = f->time_ms, .etag = f->etag[0] ? f->etag : NULL};
         if (strcmp(f->key, l->start_after) > 0 && fn(context, &entry))
             return 0;
     }

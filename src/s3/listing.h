@@ -23,6 +23,8 @@
 #define S3_KEY_MAX 1025            /* of any object in a bucket, with NUL */
 #define S3_LISTING_PAGES_MAX 11000 /* STORE_LIST_MAX keys in full pages, and a thousand more pages */
 
+#define S3_ETAG_MAX 48 /* an MD5 in hex, quotes, and the count of parts */
+
 struct s3_listing {
     const char *root;                           /* prefix of the store; borrowed */
     char prefix[S3_PREFIX_MAX + STORE_KEY_MAX]; /* of the listing, with the root */
@@ -42,7 +44,8 @@ struct s3_listing {
         char key[STORE_KEY_MAX];
         uint64_t size;
         int64_t time_ms;
-    } * entries, entry; /* `entry`: the one that is being read */
+        char etag[S3_ETAG_MAX]; /* cut if it is longer */
+    } * entries, entry;         /* `entry`: the one that is being read */
     size_t count;
     char key[S3_KEY_MAX]; /* of the one that is being read */
     bool truncated;       /* there are more pages */

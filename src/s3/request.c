@@ -86,15 +86,14 @@ static int add_sse_c(struct http_headers *h, const struct s3_config *c, struct e
 static int add_lock(struct http_headers *h, const struct s3_config *c, int64_t wall_ms, struct err *e)
 {
     char until[CLOCK_TEXT_MAX];
-    if (!c->lock_mode[0])
-        return 0;
     clock_format(wall_ms + (int64_t)c->lock_days * 86400000, until);
     if (http_headers_add(h, "x-amz-object-lock-mode", c->lock_mode, e))
         return -1;
     return http_headers_add(h, "x-amz-object-lock-retain-until-date", until, e);
 }
 
-static int add_object_headers(struct http_headers *h, const struct s3_config *c, int64_t wall_ms, struct err *e)
+static int add_object_headers(struct http_headers *h, const struct s3_config *c, bool locked, int64_t wall_ms,
+                              struct err *e)
 {
     if (c->storage_class[0] && http_headers_add(h, "x-amz-storage-class", c->storage_class, e))
         return -1;
@@ -106,7 +105,7 @@ static int add_object_headers(struct http_headers *h, const struct s3_config *c,
     if (strcmp(c->sse, "aws:kms") == 0 && c->bucket_key &&
         http_headers_add(h, "x-amz-server-side-encryption-bucket-key-enabled", "true", e))
         return -1;
-    return add_lock(h, c, wall_ms, e);
+    return locked ? add_lock(h, c, wall_ms, e) : 0;
 }
 
 static int add_md5(struct http_headers *h, const struct s3_op *op, struct err *e)
@@ -134,8 +133,8 @@ static int add_extra(struct http_headers *h, const struct http_headers *extra, s
 int s3_headers_of(const struct s3_config *c, const struct s3_op *op, const struct s3_sender *sender,
                   struct http_headers *h, struct err *e)
 {
-    bool is_new = op->flags & S3_OP_NEW_OBJECT;
-    bool wants_md5 = (op->flags & S3_OP_MD5) || (is_new && c->lock_mode[0]);
+    bool is_new = op->flags & S3_OP_NEW_OBJECT, locked = c->lock_mode[0] && !(op->flags & S3_OP_UNLOCKED);
+    bool wants_md5 = (op->flags & S3_OP_MD5) || (is_new && locked);
     assert(sender->host[0] && sender->sha256[0]);
     if (http_headers_add(h, "host", sender->host, e) || http_headers_add(h, "x-amz-content-sha256", sender->sha256, e))
         return -1;
@@ -147,7 +146,7 @@ int s3_headers_of(const struct s3_config *c, const struct s3_op *op, const struc
         return -1;
     if (wants_md5 && c->content_md5 && add_md5(h, op, e))
         return -1;
-    if (is_new && add_object_headers(h, c, sender->wall_ms, e))
+    if (is_new && add_object_headers(h, c, locked, sender->wall_ms, e))
         return -1;
     if ((op->flags & S3_OP_SSE_C) && add_sse_c(h, c, e))
         return -1;

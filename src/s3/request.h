@@ -13,6 +13,7 @@ enum s3_op_flags {
     S3_OP_NEW_OBJECT = 1,    /* send the headers of a stored object: class, encryption, retention */
     S3_OP_SSE_C = 2,         /* send the key of SSE-C */
     S3_OP_IF_NONE_MATCH = 4, /* send If-None-Match: * */
+    S3_OP_UNLOCKED = 16,     /* with S3_OP_NEW_OBJECT: an object that is removed again, so without retention */
     S3_OP_MD5 = 8,           /* send Content-MD5 of the body */
 };
 

@@ -6,6 +6,7 @@
 #include "s3/deletion.h"
 #include "s3/listing.h"
 #include "s3/properties.h"
+#include "s3/race.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -255,11 +256,25 @@ static int already_there(struct err *e)
     return err_set(e, ERR_EXISTS, 412, "the object exists");
 }
 
+static int become_weak(struct store *s, const char *why, struct err *e)
+{
+    if (s3_client_config(client(s))->conditional == S3_CONDITIONAL_REQUIRE) {
+        err_set(e, ERR_CONFIG, 0, "%s", why);
+        return err_hint(
+            e, "conditional=require refuses this store, since two writers could overwrite each other; use another "
+               "store, or conditional=auto");
+    }
+    s->fencing = STORE_FENCING_WEAK;
+    return 0;
+}
+
 /* Puts without If-None-Match: looks for the key first. Only another look afterwards shows whether another writer
  * put the same key in between. */
 static int put_weakly(struct store *s, struct s3_op *op, int64_t *ret_time_ms, struct err *e)
 {
     struct s3_outcome o;
+    if (become_weak(s, "PUT is not exclusive", e)) /* refused by conditional=require */
+        return -1;
     struct s3_op head = {.kind = S3_HEAD, .method = "HEAD", .key = op->key, .flags = S3_OP_SSE_C};
     int rc = perform(s, &head, &o, e);
     bool there = rc == 0 && o.verdict == S3_DONE;
@@ -280,18 +295,6 @@ static int put_weakly(struct store *s, struct s3_op *op, int64_t *ret_time_ms, s
         *ret_time_ms = o.time_ms;
     s3_outcome_release(&o);
     return rc;
-}
-
-static int become_weak(struct store *s, const char *why, struct err *e)
-{
-    if (s3_client_config(client(s))->conditional == S3_CONDITIONAL_REQUIRE) {
-        err_set(e, ERR_CONFIG, 0, "%s", why);
-        return err_hint(
-            e, "conditional=require refuses this store, since two writers could overwrite each other; use another "
-               "store, or conditional=auto");
-    }
-    s->fencing = STORE_FENCING_WEAK;
-    return 0;
 }
 
 static struct s3_op put_op(const char *key, const void *bytes, size_t n)
@@ -350,6 +353,19 @@ static int s3_probe(struct store *s, const char *key, const void *bytes, size_t 
     else
         rc = become_weak(s, verdict == S3_DONE ? "the server ignores If-None-Match" : NO_CONDITION, e);
     return rc;
+}
+
+static int s3_find_out_by_race(struct store *s, struct err *e)
+{
+    enum s3_race_result result = S3_RACE_EXCLUSIVE;
+    if (s3_race(client(s), s->cancel, &result, e))
+        return -1;
+    if (result == S3_RACE_NO_CONDITION)
+        return become_weak(s, NO_CONDITION, e);
+    if (result == S3_RACE_SEVERAL_WON)
+        return become_weak(s, "of several PUTs of one key at the same moment more than one succeeded", e);
+    s->fencing = STORE_FENCING_STRONG;
+    return 0;
 }
 
 /* ---- list */
@@ -471,6 +487,7 @@ static const struct store_ops s3_ops = {
     .remove_all = s3_remove_all,
     .time = s3_time,
     .probe = s3_probe,
+    .race = s3_find_out_by_race,
     .confirm = s3_confirm,
     .describe = s3_describe,
     .close = s3_close,

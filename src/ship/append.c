@@ -266,6 +266,9 @@ static int resolve(struct destination *d, const struct author *a, const char *ke
         adopt(d, a, &landed, store_ms);
     else if (earlier_run && identity_knows_run(&id, &info->run)) /* ours, but not our past */
         destination_enter(d, DESTINATION_DETACHED);
+    else if (!digest_is_zero(&d->entry.head) && !(info->flags & SEGMENT_FROM_EMPTY) &&
+             !digest_equal(&info->digest_before, &d->entry.head))
+        rc = destination_overwritten(d, a, d->head_min, info, e);
     else
         rc = destination_conflict(d, info, e);
     return rc;
@@ -289,6 +292,8 @@ static int put(struct destination *d, const struct author *a, struct err *e)
         return 0;
     d->objects++;
     d->bytes += o->bytes.len;
+    if (d->store->costs) /* a folder's links are exclusive */
+        recent_add(&d->recent, o->object.min, &o->object.digest, o->bytes.data, o->bytes.len);
     adopt(d, a, &o->object, store_ms);
     return 0;
 }

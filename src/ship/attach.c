@@ -220,9 +220,16 @@ static int is_without_level0(const struct destination *d, uint64_t reach, struct
                        "it still has");
 }
 
+/* An entry without a position. What is known of the store stays. */
+static struct identity_replica entry_without_position(const struct identity_replica *entry, const struct uid *database)
+{
+    return (struct identity_replica){
+        .place = entry->place, .database = *database, .raced = entry->raced, .not_exclusive = entry->not_exclusive};
+}
+
 static void begin_empty(struct destination *d, const struct author *a)
 {
-    d->entry = (struct identity_replica){.place = d->entry.place, .database = d->entry.database};
+    d->entry = entry_without_position(&d->entry, &d->entry.database);
     d->from_empty = true;
     d->head_time_ms = 0;
     d->head_page_size = 0;
@@ -419,17 +426,33 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     return 0;
 }
 
+/* A first attach finds out by a race whether PUT is exclusive there, a later one by a single PUT. */
+static int find_fencing(struct destination *d, const struct author *a, struct err *e)
+{
+    const bool unknown = d->store->fencing == STORE_FENCING_UNKNOWN;
+    if (d->entry.not_exclusive)
+        store_distrust(d->store);
+    if (!d->entry.raced && unknown) {
+        if (store_race(d->store, e))
+            return -1;
+        d->entry.raced = true;
+        d->entry.not_exclusive |= d->store->fencing == STORE_FENCING_WEAK;
+        state_set_replica(a->state, d->index, &d->entry);
+    }
+    return replica_probe(d->store, e);
+}
+
 /* As destination_attach, with a store that is open. */
 static int attach_to_store(struct destination *d, const struct author *a, enum destination_state *ret_to, struct err *e)
 {
     struct catalog c;
     struct replica_identity id;
     int64_t store_ms = 0;
-    if (identify(d, a, &id, e) || replica_probe(d->store, e) || store_time(d->store, &store_ms, e))
+    if (identify(d, a, &id, e) || find_fencing(d, a, e) || store_time(d->store, &store_ms, e))
         return -1;
     destination_prove(d, store_ms);                     /* the clock before the listing that proves it */
     if (!uid_equal(&id.database, &d->entry.database)) { /* a new replica, or another one at the same URL */
-        d->entry = (struct identity_replica){.place = d->entry.place, .database = id.database};
+        d->entry = entry_without_position(&d->entry, &id.database);
         d->lost = false;
         state_set_replica(a->state, d->index, &d->entry);
     }

@@ -61,7 +61,7 @@ void destination_enter(struct destination *d, enum destination_state to)
               d->state, to);
     d->state = to;
     if (to != DESTINATION_ATTACHED)
-        d->outgoing.bytes.len = 0;
+        d->outgoing.bytes.len = d->recent.count = 0;
 }
 
 int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e)
@@ -77,6 +77,25 @@ int destination_conflict(struct destination *d, const struct segment_info *their
         e,
         "one replica takes one database: use another URL; or, if that writer is gone for good, --take-over continues "
         "its history with this database");
+}
+
+int destination_overwritten(struct destination *d, const struct author *a, uint64_t min,
+                            const struct segment_info *theirs, struct err *e)
+{
+    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
+    hex_encode(theirs->writer.bytes, UID_BYTES, writer);
+    clock_format(theirs->time_ms, when);
+    store_distrust(d->store);
+    d->entry.not_exclusive = true;
+    state_set_replica(a->state, d->index, &d->entry);
+    destination_enter(d, DESTINATION_CONFLICT);
+    err_set(e, ERR_CONFLICT, 0,
+            "'%s': PUT is not exclusive there: the store acknowledged txid %" PRIu64
+            " to us, and has the object of another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s",
+            d->url, min, writer, theirs->min, theirs->max, when);
+    return err_hint(e,
+                    "what both put since then may be lost: stop one of the two writers, and start the other one with "
+                    "--take-over; use one replica for each database");
 }
 
 void destination_prove(struct destination *d, int64_t store_ms)

@@ -37,6 +37,13 @@
  * machine), the replica is listed behind the head before the PUT. If the answer to the PUT comes that late, the
  * replica is listed before the answer is believed.
  *
+ * Stores that only seem exclusive. A server can answer 412 to a PUT of a key that exists, and still let two PUTs at the
+ * same moment succeed, because its look and its PUT are two steps. So a writer that never attached to this replica finds
+ * out by a race (store_race). One that passes is not proven to be exclusive. So what costs nothing is compared:
+ *   - the object that was found after 412 must continue the head that was acknowledged to us;
+ *   - a listing for a look must show our newest objects with their size and entity tag (recent.h).
+ * A contradiction is a CONFLICT, and the state file remembers that the store is weak.
+ *
  * Weak stores. A store without exclusive PUT (storage/store.h: weak) can't be made safe, only watched. Before each
  * append the head must be the object that we know, with no object behind it. After it the object that is read back
  * must be ours. So another writer is found with the next append at the latest, and stopped. What both wrote until
@@ -66,6 +73,7 @@
 #include "replica/plan.h"
 #include "ship/findings.h"
 #include "ship/levels.h"
+#include "ship/recent.h"
 #include "state/state.h"
 
 enum destination_state { DESTINATION_DETACHED, DESTINATION_RESYNC, DESTINATION_ATTACHED, DESTINATION_CONFLICT };
@@ -98,6 +106,7 @@ struct destination {
     struct identity_replica entry; /* working copy; state_set_replica stores it */
     struct outgoing outgoing;
     struct levels levels; /* valid while ATTACHED */
+    struct recent recent; /* put while ATTACHED, and acknowledged */
 
     /* the head, as attach found it */
     struct map head_map;     /* RESYNC: the pages that the replica holds at its head; page_size 0: not known */
@@ -156,6 +165,12 @@ void destination_prove(struct destination *d, int64_t store_ms);
 
 /* The state becomes CONFLICT: another writer put `theirs` where our object would go. Returns -1 with ERR_CONFLICT. */
 int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e);
+
+/* The store acknowledged our object at txid `min`, and has `theirs` under its key, or behind it an object that does not
+ * continue ours. So PUT is not exclusive there, which the state file remembers. The state becomes CONFLICT. Returns -1
+ * with ERR_CONFLICT. */
+int destination_overwritten(struct destination *d, const struct author *a, uint64_t min,
+                            const struct segment_info *theirs, struct err *e);
 
 /* Sets `index` and `entry` from the state file. ERR_LIMIT: the state file has too many replicas. */
 int destination_look_up(struct destination *d, struct state *state, struct err *e) MUST_CHECK;

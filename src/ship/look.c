@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #define CONFIRM_MS SCALE(2000, 40)       /* a folder shows at once what is in it */
 #define CONFIRM_SLOW_MS SCALE(15000, 40) /* a bucket need not, behind caches and proxies */
@@ -16,6 +17,10 @@ int64_t look_confirm_ms(const struct store *store)
 }
 
 struct head_look {
+    struct recent *recent;
+    uint64_t doubtful[RECENT_MAX]; /* first txids of recent objects that the listing shows with another size or tag */
+    char etag[RECENT_MAX][RECENT_ETAG_MAX];
+    size_t doubts;
     uint64_t head; /* first txid of the head */
     bool there;
     uint64_t next; /* first txid of an object behind it; 0: there is none */
@@ -25,6 +30,11 @@ static int note_head(void *context, const struct store_entry *entry)
 {
     struct head_look *l = context;
     struct name name = name_parse(entry->key);
+    const struct recent_object *o = name.kind == NAME_LEVEL0 ? recent_find(l->recent, name.min) : NULL;
+    if (o && !recent_fits(o, entry) && l->doubts < RECENT_MAX) {
+        l->doubtful[l->doubts] = name.min;
+        snprintf(l->etag[l->doubts++], RECENT_ETAG_MAX, "%s", entry->etag ? entry->etag : "");
+    }
     if (name.kind == NAME_LEVEL0 && name.min == l->head)
         l->there = true;
     if (name.kind == NAME_LEVEL0 && name.min > l->head)
@@ -34,14 +44,15 @@ static int note_head(void *context, const struct store_entry *entry)
 
 /* The listing may lag: what it does not show is read. If the history was missed, the head must be sound too: a base
  * alone is of no use. */
-static int find_head(const struct destination *d, const struct author *a, enum history_seen history,
-                     struct head_look *l, struct err *e)
+static int find_head(struct destination *d, const struct author *a, enum history_seen history, struct head_look *l,
+                     struct err *e)
 {
-    const struct name before = {.kind = NAME_LEVEL0, .min = d->head_min - 1};
+    const uint64_t first = d->recent.count > 0 ? d->recent.objects[0].min : d->head_min;
+    const struct name before = {.kind = NAME_LEVEL0, .min = (first < d->head_min ? first : d->head_min) - 1};
     char key[NAME_MAX_BYTES];
     struct level0_facts found;
     name_format(&before, key);
-    *l = (struct head_look){.head = d->head_min};
+    *l = (struct head_look){.recent = &d->recent, .head = d->head_min};
     if (store_list(d->store, NAME_LEVEL0_PREFIX, key, note_head, l, e))
         return -1;
     if (l->there && history == HISTORY_BELIEVED)
@@ -51,6 +62,30 @@ static int find_head(const struct destination *d, const struct author *a, enum h
         return e->code == ERR_NOTFOUND ? 0 : -1;
     }
     l->there = digest_equal(&found.digest, &d->entry.head);
+    return 0;
+}
+
+/* Reads the recent objects that the listing shows with another size or tag than expected. One that is not ours shows that
+ * PUT is not exclusive. One that is gone meanwhile shows nothing: retention deletes objects. */
+static int clear_doubts(struct destination *d, const struct author *a, const struct head_look *l, struct err *e)
+{
+    const struct identity id = state_identity(a->state);
+    for (size_t i = 0; i < l->doubts; i++) {
+        struct recent_object *o = recent_find(&d->recent, l->doubtful[i]);
+        struct level0_facts found;
+        if (destination_read_facts(d, a, l->doubtful[i], &found, e)) {
+            if (e->code != ERR_NOTFOUND)
+                return -1;
+        } else if (digest_equal(&found.digest, &o->digest)) {
+            recent_learn(o, l->etag[i]);
+        } else if (identity_knows_run(&id, &found.info.run)) { /* a PUT of ours that was carried out late */
+            d->broken = true;
+            destination_enter(d, DESTINATION_DETACHED);
+            return 0;
+        } else {
+            return destination_overwritten(d, a, o->min, &found.info, e);
+        }
+    }
     return 0;
 }
 
@@ -64,6 +99,10 @@ int destination_look(struct destination *d, const struct author *a, enum history
     bool unnamed = false;
     if (find_head(d, a, history, &l, e))
         return err_wrap(e, "look whether the newest object is there");
+    if (clear_doubts(d, a, &l, e))
+        return -1;
+    if (d->state != DESTINATION_ATTACHED)
+        return 0;
     if (history == HISTORY_MISSED && replica_identity_read(d->store, &id, e)) {
         if (e->code != ERR_NOTFOUND)
             return err_wrap(e, "look whether the replica has its name");

@@ -19,7 +19,8 @@ enum history_seen {
  * Returns 0:
  *   ATTACHED  the head is there and is the newest object. With HISTORY_MISSED the replica owes a base from now on.
  *   DETACHED  the head is gone, or others are behind it, or (with HISTORY_MISSED) seawall.json is gone: attach decides.
- * Errors are those of the store; the state is still ATTACHED. */
+ * ERR_CONFLICT: one of our newest objects was overwritten, and the state is CONFLICT. Other errors are those of the
+ * store; the state is still ATTACHED. */
 int destination_look(struct destination *d, const struct author *a, enum history_seen history,
                      struct err *e) MUST_CHECK;
 

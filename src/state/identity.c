@@ -69,6 +69,11 @@ static void put_pos(struct writer *w, const struct wal_pos *pos)
     put_u32(w, pos->sum.s1);
 }
 
+/* of a replica */
+#define FLAG_UNRELATED 1u
+#define FLAG_RACED 2u
+#define FLAG_NOT_EXCLUSIVE 4u
+
 #define FIXED_BYTES 256
 #define RUN_BYTES (UID_BYTES + 8 + 4)
 #define REPLICA_BYTES                                                                                                  \
@@ -113,7 +118,8 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
         put_u64(&w, r->head_checksum);
         put_u64(&w, r->base_owed);
         put_u64(&w, r->anew_txid);
-        put_u32(&w, r->unrelated);
+        put_u32(&w, (r->unrelated ? FLAG_UNRELATED : 0) | (r->raced ? FLAG_RACED : 0) |
+                        (r->not_exclusive ? FLAG_NOT_EXCLUSIVE : 0));
         put_u32(&w, r->attempt_count);
         put_bytes(&w, r->attempts, r->attempt_count * sizeof r->attempts[0]);
     }
@@ -155,10 +161,12 @@ static void take_replica(struct cursor *c, bool before, struct identity_replica 
     r->head_checksum = cursor_be64(c);
     r->base_owed = cursor_be64(c);
     r->anew_txid = before ? r->durable_txid : cursor_be64(c);
-    uint32_t unrelated = cursor_be32(c);
-    r->unrelated = unrelated == 1;
+    uint32_t flags = cursor_be32(c);
+    r->unrelated = flags & FLAG_UNRELATED;
+    r->raced = flags & FLAG_RACED;
+    r->not_exclusive = flags & FLAG_NOT_EXCLUSIVE;
     r->attempt_count = cursor_be32(c);
-    if (unrelated > 1 || r->attempt_count > IDENTITY_ATTEMPTS_MAX) {
+    if (flags > (FLAG_UNRELATED | FLAG_RACED | FLAG_NOT_EXCLUSIVE) || r->attempt_count > IDENTITY_ATTEMPTS_MAX) {
         c->bad = true;
         return;
     }

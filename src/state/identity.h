@@ -51,6 +51,8 @@ struct identity_replica {
     struct digest head;     /* of the level-0 segment that ends at durable_txid; zeros: not known */
     uint64_t head_checksum; /* database checksum at durable_txid */
     bool unrelated;         /* the map was lost: it does not continue from `head` before all pages were compared */
+    bool raced;             /* whether PUT is exclusive there was found out by a race */
+    bool not_exclusive;     /* PUT is not exclusive there, whatever its answers say */
     uint64_t base_owed;     /* txid of a base_only segment that waits for its base; 0: none */
     uint64_t anew_txid; /* the newest txid at which the replica began from empty; compaction begins there or later */
     uint32_t attempt_count;

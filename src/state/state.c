@@ -205,6 +205,8 @@ static int restart_identity(struct identity *id, const struct state_restart *res
         return 0;
     *replica = (struct identity_replica){.place = replica->place,
                                          .database = restart->database,
+                                         .raced = replica->raced,
+                                         .not_exclusive = replica->not_exclusive,
                                          .durable_txid = restart->txid,
                                          .anew_txid = restart->txid, /* where the replica began is not known: the
                                                                         largest txid is on the safe side */

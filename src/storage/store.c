@@ -85,6 +85,19 @@ int store_probe(struct store *s, const char *key, const void *bytes, size_t n, s
     return s->ops->probe(s, key, bytes, n, e) ? err_wrap(e, "probe '%s'", key) : 0;
 }
 
+int store_race(struct store *s, struct err *e)
+{
+    if (s->fencing != STORE_FENCING_UNKNOWN || !s->ops->race)
+        return 0;
+    return s->ops->race(s, e) ? err_wrap(e, "find out whether PUT is exclusive") : 0;
+}
+
+void store_distrust(struct store *s)
+{
+    if (s->ops->probe)
+        s->fencing = STORE_FENCING_WEAK;
+}
+
 int store_confirm(struct store *s, const char *key, struct err *e)
 {
     assert(strlen(key) < STORE_KEY_MAX);

@@ -36,6 +36,15 @@ int store_list(struct store *s, const char *prefix, const char *start_after, sto
  * more. Sets s->fencing. */
 int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 
+/* As store_probe, without an object: puts one object several times at the same moment, and removes it. A server that
+ * looks for the key and then stores in two steps lets several of these PUTs win. One that does so only now and then can
+ * pass. Some ten requests. */
+int store_race(struct store *s, struct err *e) MUST_CHECK;
+
+/* It was seen that put_new is not exclusive, whatever its answers say: the store is weak from now on. Only for a store
+ * that had to find out whether it is (store_probe). */
+void store_distrust(struct store *s);
+
 /* Checks that an object of ours has everything that the URL asks for: retention, encryption. Before it counts
  * as put although its PUT was not acknowledged, this must return 0: a server can refuse the PUT and store the object
  * all the same. Sends a request only if the URL asks for something. ERR_CONFIG: the object lacks it.

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from application import all_errors, check
+from branches import two_branches
 from bucket import ACCESS, BUCKET, PREFIX, SECRET, Bucket, each_beside_the_others, new_server, plain_environment
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from control import assert_synced, replica_status, sync, wait_control
@@ -478,6 +479,55 @@ def test_a_store_that_ignores_the_condition_is_told_at_the_start_and_watched(sta
     for begin, end in zip(puts, [*puts[1:], len(kinds)]):
         assert {"get", "list"} <= set(kinds[begin:end]), f"after a PUT it looks what is there: {kinds}"
     assert_history(stage, app)
+
+
+def test_a_store_that_looks_and_then_stores_is_found_out_at_the_start_and_remembered(stage, s3):
+    stage.prepare()
+    with s3.server.fault("looks-then-stores", on="put"):
+        daemon = wait_control(stage.replicate(live=False))
+        assert_synced(stage.db)
+        assert replica_status(stage.db)["fencing"] == "weak" and "PUT is not exclusive" in daemon.log()
+        assert daemon.stop() == DONE, daemon.log()
+    daemon = wait_control(stage.replicate(live=False))
+    assert_synced(stage.db)
+    assert replica_status(stage.db)["fencing"] == "weak", "a single PUT is answered as it should be, and proves nothing"
+    assert daemon.stop() == DONE, daemon.log()
+    assert [key for key in s3.keys() if key.startswith("probe")] == []
+
+
+def both_acknowledged(stage, s3):
+    """Two daemons of one history, each of which has a commit at the same txid acknowledged by a store that let both PUTs of one key win."""
+    _, *branches = two_branches(stage)
+    before = len(s3.server.requests("put"))
+    with s3.server.fault("looks-then-stores", on="put", key="*/0/*", seconds=3600) as fault:
+        for branch in branches:
+            branch.commit()
+        fault.wait_met(2, 20 * PATIENCE)
+    wait_until(lambda: [record.status for record in s3.server.requests("put")[before:]] == [200, 200], 20, "both PUTs succeed")
+    return branches
+
+
+def test_of_two_puts_that_both_won_the_one_that_is_gone_is_not_durable(stage, s3):
+    stage.replica = s3.url()
+    branches = both_acknowledged(stage, s3)
+    synced = [sync(branch.daemon.db, "--timeout", "20").returncode == DONE for branch in branches]
+    assert sorted(synced) == [False, True]
+    loser, winner = branches if synced[1] else reversed(branches)
+    assert loser.daemon.wait(30) == OTHER_WRITER and "PUT is not exclusive there" in loser.daemon.log(), loser.daemon.log()
+    assert winner.daemon.stop() == DONE, winner.daemon.log()
+    target = stage.restored()
+    assert content_of(target) == winner.ledger.states[-1]
+
+
+def test_who_finds_an_object_that_does_not_continue_what_was_acknowledged_says_so(stage, s3):
+    stage.replica = s3.url()
+    first, second = both_acknowledged(stage, s3)
+    before = len(s3.level_zero())
+    first.commit()
+    wait_objects(s3, first.daemon, before + 1)
+    second.commit()
+    assert second.daemon.wait(30) == OTHER_WRITER, second.daemon.log()
+    assert "PUT is not exclusive there" in second.daemon.log(), second.daemon.log()
 
 
 def test_a_store_that_ignores_the_condition_can_be_refused(stage, s3):

@@ -234,6 +234,26 @@ def test_a_server_that_ignores_the_condition_is_found_out(store):
     assert outcome(required) == "ERR_CONFIG" and b"conditional=require" in required.stdout
 
 
+@pytest.mark.parametrize("fault", ["ignores-condition", "no-condition", "looks-then-stores"])
+def test_a_race_shows_that_a_server_is_not_exclusive(store, fault):
+    with store.server.fault(fault, on="put"):
+        assert store.tool("race").stdout == b"weak\n"
+        required = store.tool("race", url=store.url(conditional="require"))
+        assert outcome(required) == "ERR_CONFIG" and b"conditional=require" in required.stdout
+    assert store.keys() == ["a/0", "a/1", "a/2"]
+
+
+def test_a_race_on_an_exclusive_server_has_one_winner_a_round_and_leaves_nothing(store):
+    assert store.tool("race", url=store.url(object_lock_mode="GOVERNANCE", object_lock_days=3)).stdout == b"strong\n"
+    puts = store.server.requests("put")
+    assert (len(puts), store.server.count("delete"), store.server.count()) == (12, 3, 15) and store.keys() == ["a/0", "a/1", "a/2"]
+    assert sum(record.status == 200 for record in puts) == 3 and all("x-amz-object-lock-mode" not in record.headers for record in puts)
+    with store.server.fault("access-denied", on="delete"):
+        assert store.tool("race").stdout == b"strong\n", "who may not delete leaves the small objects"
+    with store.server.fault("access-denied", on="put"):
+        assert outcome(store.tool("race")) == "ERR_CONFIG"
+
+
 def test_a_server_that_refuses_the_condition_gets_none_and_is_looked_at_before(store):
     with store.server.fault("no-condition", on="put"):
         assert outcome(store.put(KEY, CONTENT)) == "done"

@@ -24,6 +24,8 @@ static inline void random_replica(struct dice *d, struct identity_replica *r)
     r->base_owed = dice_next(d);
     r->anew_txid = dice_next(d);
     r->unrelated = dice_below(d, 2);
+    r->raced = dice_below(d, 2);
+    r->not_exclusive = dice_below(d, 2);
     r->attempt_count = dice_below(d, IDENTITY_ATTEMPTS_MAX + 1);
     dice_fill(d, r->attempts, r->attempt_count * sizeof r->attempts[0]);
 }
@@ -87,6 +89,7 @@ static inline void fill_identity(struct dice *d, struct identity *id)
             assert_true(r_->durable_txid == s_->durable_txid && digest_equal(&r_->head, &s_->head));                   \
             assert_true(r_->head_checksum == s_->head_checksum && r_->base_owed == s_->base_owed &&                    \
                         r_->anew_txid == s_->anew_txid && r_->unrelated == s_->unrelated);                             \
+            assert_true(r_->raced == s_->raced && r_->not_exclusive == s_->not_exclusive);                             \
             assert_int_equal(r_->attempt_count, s_->attempt_count);                                                    \
             assert_memory_equal(r_->attempts, s_->attempts, r_->attempt_count * sizeof r_->attempts[0]);               \
         }                                                                                                              \

@@ -1,4 +1,4 @@
-"""Servers for tests, kept by a process that ends them: the part that rgw, swift and versitygw have in common.
+"""Servers for tests, kept by a process that ends them: the part that rgw, swift, versitygw and the others have in common.
 
     NAME [--owner PID] [--lifetime SECONDS] start DIR   brings it up, makes a user and a bucket, writes and prints DIR/env
     NAME stop DIR                                       ends it; DIR stays, with the logs
@@ -28,6 +28,7 @@ from s3request import Refused, S3
 
 ACCESS_KEY, SECRET_KEY, BUCKET, REGION = "AKTEST", "SKTEST", "seawall-test", "us-east-1"
 START_S, TERM_S = 120, 3
+SERVERS = pathlib.Path(__file__).resolve().parents[2] / "build" / "servers"   # what `make check-servers` installs
 PR_SET_PDEATHSIG = 1
 WORDS = ["start", "stop", "with", "kill", "freeze", "thaw", "revive"]
 
@@ -128,6 +129,14 @@ class Keeper:
 
     def make_bucket(self, endpoint):
         S3(endpoint, *self.keys, REGION).make_bucket(BUCKET)
+
+    def has_bucket(self, endpoint):
+        """Makes it; False: the server is not ready for that."""
+        try:
+            self.make_bucket(endpoint)
+            return True
+        except (Refused, OSError):
+            return False
 
     def write_environment(self, **lines):
         lines.update(S3_BUCKET=BUCKET, AWS_ACCESS_KEY_ID=self.keys[0], AWS_SECRET_ACCESS_KEY=self.keys[1], AWS_REGION=REGION)

@@ -209,6 +209,18 @@ def ignored_condition(fault, server, exchange):
     exchange.headers = [(name, value) for name, value in exchange.headers if name.lower() != "if-none-match"]
 
 
+def looks_then_stores(fault, server, exchange):
+    """The look for the key and the PUT are two steps, with time between them, as moto and other gateways do."""
+    if not exchange.header("if-none-match"):
+        return None
+    with server.lock:
+        there = exchange.key in server.buckets[exchange.bucket]
+    if there:
+        return None   # refused as it should be
+    fault.released.wait(fault.value("seconds", 0.1))
+    return ignored_condition(fault, server, exchange)
+
+
 def only_conditional(status, code, message):
     def instead(fault, server, exchange):
         if not exchange.header("if-none-match"):
@@ -397,6 +409,7 @@ FAULTS = {
     "empty-range": {"instead": empty_range},                                 # status=206
     "ignores-condition": {"instead": ignored_condition},
     "lock-refused-stored": {"instead": stored_without_lock},
+    "looks-then-stores": {"instead": looks_then_stores},                     # seconds=0.1 between look and PUT
     "no-condition": {"instead": only_conditional(501, "NotImplemented", "A header you provided implies functionality that is not implemented")},
     "conflict": {"instead": only_conditional(409, "ConditionalRequestConflict",
                                              "The conditional request cannot succeed due to a conflicting operation")},

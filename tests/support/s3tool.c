@@ -2,6 +2,7 @@
  *
  *   s3tool URL put KEY FILE | get KEY OFFSET N | tail KEY N | list PREFIX AFTER | remove KEY... | time
  *   s3tool URL probe KEY FILE           what store_probe says: strong or weak
+ *   s3tool URL race                     what store_race says: strong or weak
  *   s3tool URL bench SIZE COUNT THREADS  puts COUNT objects of SIZE bytes below bench/, one JSON line: put_per_s, p50_ms, p99_ms,
  * cpu_us, rss_kib s3tool URL busy SIZE THREADS         so many GETs of SIZE bytes of the object "busy" at once, then rss_kib as
  * JSON
@@ -59,6 +60,14 @@ static int probe(struct store *s, const char *key, const char *path, struct err 
     if (rc == 0)
         puts(s->fencing == STORE_FENCING_STRONG ? "strong" : "weak");
     buf_release(&b);
+    return rc;
+}
+
+static int race(struct store *s, struct err *e)
+{
+    int rc = store_race(s, e);
+    if (rc == 0)
+        puts(s->fencing == STORE_FENCING_STRONG ? "strong" : "weak");
     return rc;
 }
 
@@ -227,6 +236,8 @@ static int run(struct store *s, int argc, char **argv, struct err *e)
         return put(s, argv[1], argv[2], e);
     if (strcmp(what, "probe") == 0 && argc == 3)
         return probe(s, argv[1], argv[2], e);
+    if (strcmp(what, "race") == 0 && argc == 1)
+        return race(s, e);
     if (strcmp(what, "get") == 0 && argc == 4)
         return get(s, argv[1], argv[2], argv[3], e);
     if (strcmp(what, "tail") == 0 && argc == 3)

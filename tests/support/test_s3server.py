@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -763,6 +764,36 @@ def test_listings_fail_on_command(client, server):
         assert client.list().all("Key") == keys[1:]
     with server.fault("twice", on="list", keys=keys[-1]):
         assert client.list().all("Key") == [*keys, keys[-1]]
+
+
+def test_a_look_and_a_put_in_two_steps_let_two_puts_win(old, client):
+    with old.fault("looks-then-stores", on="put", seconds=3600) as fault, ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(put, Client(old)) for _ in range(2)]
+        fault.wait_met(2)
+        fault.off()
+        assert [future.result().status for future in both] == [200, 200]
+    with old.fault("looks-then-stores", on="put"):
+        assert put(client).status == 412
+
+
+def test_ranges_and_empty_objects_as_other_servers_answer(old, client):
+    client.put("empty", b"")
+    with old.fault("range-beyond-all", tells=True):
+        assert (client.get("old", "bytes=-201").status, client.get("old", "bytes=-201").headers["Content-Range"]) == (416, "bytes */200")
+        assert client.get("old", "bytes=-200").body == BODY
+    with old.fault("empty-range"):
+        assert (client.get("empty", "bytes=-9").status, client.get("empty", "bytes=-9").headers["Content-Range"]) == (206, "bytes 0--1/0")
+        assert client.get("old", "bytes=-9").body == BODY[-9:]
+    with old.fault("empty-range", status=200):
+        assert (client.get("empty", "bytes=-9").status, client.get("empty", "bytes=-9").body) == (200, b"")
+
+
+def test_an_object_can_be_stored_though_its_lock_is_refused(old, client):
+    lock = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": "2999-01-01T00:00:00Z"}
+    with old.fault("lock-refused-stored"):
+        assert client.put("k", b"1", headers=lock).code == "InvalidRequest"
+        assert client.put("plain", b"1").status == 200
+    assert old.objects["k"].body == b"1" and "x-amz-object-lock-mode" not in old.objects["k"].headers
 
 
 def test_a_fault_can_be_for_some_keys_and_after_some_requests(client, server):

@@ -598,9 +598,12 @@ static void expect_restart(struct identity *id, const struct state_restart *r, c
         id->replicas[k].unrelated = true;
     bool ours =
         i < id->replica_count && uid_equal(&id->replicas[i].database, &r->database) && id->replicas[i].durable_txid > 0;
+    const struct identity_replica before = i < id->replica_count ? id->replicas[i] : (struct identity_replica){0};
     if (!ours || !digest_is_zero(&r->head))
         id->replicas[i] = (struct identity_replica){.place = *place,
                                                     .database = r->database,
+                                                    .raced = before.raced, /* what is known of the store stays */
+                                                    .not_exclusive = before.not_exclusive,
                                                     .durable_txid = r->txid,
                                                     .anew_txid = r->txid,
                                                     .head = r->head,

@@ -1,0 +1,115 @@
+/* s3/race.c */
+#include "s3/race.h"
+
+#include "base/hash.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RACERS 4
+#define ROUNDS 3 /* the connections of the first round are new, so its requests arrive one after the other */
+#define KEY_BYTES 64
+
+struct racer {
+    struct s3_client *client;
+    const atomic_bool *cancel;
+    const char *key;
+    pthread_barrier_t *start;
+    int rc;
+    enum s3_verdict verdict;
+    struct err err;
+};
+
+/* The page of a proxy has no ETag, and is no success. */
+static int check_put(void *context, const struct http_response *r, struct err *e)
+{
+    (void)context;
+    return http_header(r, "etag") ? 0 : err_set(e, ERR_REMOTE, r->status, "HTTP %d without an ETag", r->status);
+}
+
+static void *race_thread(void *arg)
+{
+    struct racer *r = arg;
+    struct s3_outcome o;
+    struct s3_op op = {.kind = S3_PUT,
+                       .method = "PUT",
+                       .key = r->key,
+                       .body = r->key,
+                       .body_len = strlen(r->key),
+                       .flags = S3_OP_NEW_OBJECT | S3_OP_UNLOCKED | S3_OP_SSE_C | S3_OP_IF_NONE_MATCH,
+                       .check = check_put,
+                       .cancel = r->cancel};
+    pthread_barrier_wait(r->start);
+    r->rc = s3_perform(r->client, &op, &o, &r->err);
+    r->verdict = o.verdict;
+    s3_outcome_release(&o);
+    return NULL;
+}
+
+static void remove_key(struct s3_client *c, const char *key, const atomic_bool *cancel)
+{
+    struct s3_outcome o;
+    struct err ignored; /* without the permission to delete, the object stays */
+    struct s3_op op = {.kind = S3_DELETE, .method = "DELETE", .key = key, .cancel = cancel};
+    bool removed = s3_perform(c, &op, &o, &ignored) == 0;
+    (void)removed;
+    s3_outcome_release(&o);
+}
+
+/* What the answers say. */
+static int judge(const struct racer racers[RACERS], enum s3_race_result *ret_result, struct err *e)
+{
+    unsigned won = 0, refused = 0, unknown = 0;
+    for (size_t i = 0; i < RACERS; i++) {
+        won += racers[i].rc == 0 && racers[i].verdict == S3_DONE;
+        refused += racers[i].rc == 0 && racers[i].verdict == S3_EXISTS;
+        unknown += racers[i].rc == 0 && racers[i].verdict == S3_UNSUPPORTED;
+    }
+    *ret_result = won > 1 ? S3_RACE_SEVERAL_WON : unknown > 0 ? S3_RACE_NO_CONDITION : S3_RACE_EXCLUSIVE;
+    if (won > 1 || unknown > 0 || refused > 0)
+        return 0;
+    for (size_t i = 0; i < RACERS; i++)
+        if (racers[i].rc != 0) {
+            *e = racers[i].err;
+            return -1;
+        }
+    return err_set(e, ERR_REMOTE, 0, "unexpected answers to PUT with If-None-Match");
+}
+
+static int run_round(struct s3_client *c, const char *key, const atomic_bool *cancel, enum s3_race_result *ret_result,
+                     struct err *e)
+{
+    struct racer racers[RACERS];
+    pthread_t threads[RACERS];
+    pthread_barrier_t start;
+    size_t started = 0;
+    pthread_barrier_init(&start, NULL, RACERS);
+    for (size_t i = 0; i < RACERS; i++)
+        racers[i] = (struct racer){.client = c, .cancel = cancel, .key = key, .start = &start, .rc = -1};
+    while (started < RACERS - 1 && pthread_create(&threads[started], NULL, race_thread, &racers[started]) == 0)
+        started++;
+    for (size_t i = started; i < RACERS - 1; i++) /* not enough threads: nobody waits for those */
+        racers[i].rc = err_nomem(&racers[i].err, sizeof racers[i]);
+    if (started == RACERS - 1)
+        race_thread(&racers[RACERS - 1]);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&start);
+    return judge(racers, ret_result, e);
+}
+
+int s3_race(struct s3_client *c, const atomic_bool *cancel, enum s3_race_result *ret_result, struct err *e)
+{
+    uint8_t random[16];
+    char hex[2 * sizeof random + 1], key[KEY_BYTES];
+    int rc = random_bytes(random, sizeof random, e);
+    hex_encode(random, sizeof random, hex);
+    *ret_result = S3_RACE_EXCLUSIVE;
+    for (unsigned round = 0; rc == 0 && round < ROUNDS && *ret_result == S3_RACE_EXCLUSIVE; round++) {
+        snprintf(key, sizeof key, "probe/%s-%u", hex, round);
+        rc = run_round(c, key, cancel, ret_result, e);
+        remove_key(c, key, cancel);
+    }
+    return rc;
+}
