@@ -11,7 +11,7 @@
 /* A batch ends with the commit in which it reaches this size, so that it can be shipped while the next one is
  * captured. */
 #define BATCH_BYTES_TARGET SCALE(2u << 20, 1024u)
-/* The versions of a larger commit are not kept. Its pages are read from the local database instead, in parts. */
+/* The versions of a larger commit are not kept. Its pages are read from the local database instead, as a catch-up. */
 #define BATCH_BYTES_MAX SCALE(12u << 20, 6144u)
 
 struct captured {
@@ -29,37 +29,38 @@ struct batch {
     size_t record_count, record_cap;
     struct buf payload;
     size_t commit_versions, commit_payload; /* counts when the commit that is being captured began */
-    bool overflow;                          /* the commit that is being captured is too large */
+    bool overflow;                          /* a commit was too large: the batch ends before it */
     unsigned references;
     struct batch *next;
 };
 
-/* An empty batch. Its first commit will be `first`, at least 1. NULL: out of memory. */
+/* Makes an empty batch. `first`: the txid of its first commit, at least 1. The caller frees it. NULL: out of memory. */
 struct batch *batch_new(uint64_t first, uint32_t page_size);
 void batch_free(struct batch *b); /* NULL is fine */
 
+/* The memory that the batch takes, in bytes. */
 static inline size_t batch_bytes(const struct batch *b)
 {
     return b->payload.len + b->version_count * sizeof *b->versions + b->record_count * sizeof *b->records;
 }
 
-/* A commit begins. Before: no commit overflowed. */
+/* Begins a commit. Precondition: no commit of this batch was too large. */
 void batch_begin_commit(struct batch *b);
 
-/* Adds a version to the commit. `page`: the whole page; NULL for a zero version. An image keeps all of it, a patch
- * the granules of its mask, a zero version no byte. If the commit gets too large, `overflow` becomes true and its
- * versions are dropped.
- * ERR_NOMEM: call batch_abort_commit. */
+/* Adds a version to the commit. `page`: the whole page; may be NULL for a zero version. Copies the whole page for an
+ * image, the granules of the mask for a patch, and nothing for a zero version. If the commit gets larger than
+ * BATCH_BYTES_MAX, `overflow` becomes true and its versions are dropped; then further calls do nothing. Precondition:
+ * v->txid is `last` + 1. ERR_NOMEM: call batch_abort_commit. */
 int batch_add(struct batch *b, const struct version *v, const uint8_t *page, struct err *e) MUST_CHECK;
 
-/* The version of this page that the commit has so far is dead: the next one replaces it. */
+/* Marks the versions of this page in the current commit as dead. A later version replaces them. */
 void batch_forget(struct batch *b, uint32_t pgno);
 
 /* Drops the commit that is being captured. */
 void batch_abort_commit(struct batch *b);
 
-/* Ends the commit. record->txid must be `last` + 1. After an overflow the batch stays without the commit, and
- * nothing may be added any more. ERR_NOMEM: call batch_abort_commit. */
+/* Ends the commit and makes it part of the batch. If it was too large (`overflow`), the batch stays without it, and no
+ * commit may begin any more. Precondition: record->txid is `last` + 1. ERR_NOMEM: call batch_abort_commit. */
 int batch_end_commit(struct batch *b, const struct commit_record *record, struct err *e) MUST_CHECK;
 
 #endif

@@ -4,8 +4,8 @@
  * Each piece is read at its own moment, under the watch. It is encoded and put while capture goes on. So a copy of
  * any size takes bounded memory, and keeps the WAL from being reset only while one piece is read.
  *
- *   base      Each piece holds every page of a range, and becomes a chunk. A page that changes after its chunk was
- *             read comes with the levels from `start` on.
+ *   base      Each piece holds every page of a range, and becomes a chunk. If a page changes after its chunk was read,
+ *             the change is in the segments after `start`, which a restore reads too.
  *   catch-up  Every page whose last change is after `after`. A page that changes after its piece was read comes again,
  *             in the last piece.
  *   level     The same, with patches where the changed granules are known. So nothing is downloaded to compact a
@@ -30,7 +30,7 @@ enum copy_kind { COPY_NONE, COPY_CATCH_UP, COPY_BASE, COPY_LEVEL };
 struct copy_terms {
     enum copy_kind kind; /* COPY_NONE: there is no copy */
     uint64_t after;      /* catch-up, level: pages that changed after this txid; base: 0 */
-    uint64_t start;      /* base: levels are needed from this txid on */
+    uint64_t start;      /* base: a restore also needs the segments after this txid */
     struct uid id;       /* base: in the keys of its chunks and its marker */
     unsigned level;      /* level: 1 to SEGMENT_LEVEL_MAX */
     uint32_t page_size;
@@ -66,17 +66,17 @@ struct copy {
     struct copy_objects objects;
 };
 
-/* A copy that begins. Before: terms->kind is not COPY_NONE. */
+/* Returns a copy of which no page was read yet. Precondition: terms->kind is not COPY_NONE. */
 struct copy copy_begin(const struct copy_terms *terms);
 
 /* Frees the memory of the copy; its kind becomes COPY_NONE. A copy that is COPY_NONE is fine. */
 void copy_release(struct copy *c);
 
-/* Base: the pieces from `index` on were not put. They are read again, from page `page` on. Before: the cursor was
- * there already. */
+/* Sets the cursor of a base back to piece `index`, which begins with page `page`, because that piece was not put.
+ * Precondition: index <= cursor->pieces, page <= cursor->next_page. */
 void copy_rewind(struct copy_cursor *cursor, unsigned index, uint32_t page);
 
-/* Notes the object that the piece `index` became. ERR_LIMIT: a copy has at most SEGMENT_LIST_MAX objects.
+/* Notes the object that the piece `index` became. ERR_LIMIT: the copy has more than SEGMENT_LIST_MAX objects.
  * ERR_NOMEM. */
 int copy_note(struct copy_objects *objects, unsigned index, const struct listed *object, struct err *e) MUST_CHECK;
 

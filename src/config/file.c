@@ -56,7 +56,7 @@ static int append(char *to, size_t max, const char *text, struct err *e)
 {
     size_t at = strlen(to), n = strlen(text);
     if (n >= max - at)
-        return err_set(e, ERR_CONFIG, 0, "longer than %zu bytes", max);
+        return err_set(e, ERR_CONFIG, 0, "the url with its keys is longer than %zu bytes", max - 1);
     memcpy(to + at, text, n + 1);
     return 0;
 }
@@ -124,8 +124,12 @@ static int obtain_db(struct reading *r, const char *path, struct config_db **ret
             *ret_db = &c->dbs[i];
             return 0;
         }
-    if (*path == 0 || strlen(path) >= PATH_TEXT_MAX)
-        return err_set(e, ERR_CONFIG, 0, "missing path, or longer than %d bytes: write [db PATH]", PATH_TEXT_MAX - 1);
+    if (*path == 0) {
+        err_set(e, ERR_CONFIG, 0, "missing path of the database");
+        return err_hint(e, "write [db PATH]");
+    }
+    if (strlen(path) >= PATH_TEXT_MAX)
+        return err_set(e, ERR_CONFIG, 0, "the path of the database is longer than %d bytes", PATH_TEXT_MAX - 1);
     if (c->db_count == CONFIG_DBS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d databases", CONFIG_DBS_MAX);
     *ret_db = &c->dbs[c->db_count++];
@@ -155,8 +159,10 @@ static int set_control(struct config *c, const char *value, struct err *e)
 {
     if (c->control[0])
         return err_set(e, ERR_CONFIG, 0, "'control' is given twice");
-    if (!*value)
-        return err_set(e, ERR_CONFIG, 0, "'control' needs a folder");
+    if (!*value) {
+        err_set(e, ERR_CONFIG, 0, "'control' has no value");
+        return err_hint(e, "write control = FOLDER, or remove the line");
+    }
     return path_format(c->control, e, "%s", value);
 }
 
@@ -201,7 +207,7 @@ struct blame {
     bool found;
 };
 
-/* Fails on the line to blame: ini_read puts file and line in front of the error. */
+/* Fails on the line to blame. Then ini_read puts file and line in front of the error. */
 
 static int blame_line(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
@@ -240,7 +246,7 @@ static int finish_replica(const struct reading *reading, struct config_replica *
         char key[CONFIG_NAME_MAX];
         snprintf(key, sizeof key, "%.*s", (int)strcspn(at, "="), at);
         if (!reading->parameter_known(r->url, key))
-            return err_set(e, ERR_CONFIG, 0, "replica '%s': its url takes no '%s'", r->name, key);
+            return err_set(e, ERR_CONFIG, 0, "replica '%s': a url of this kind has no key '%s'", r->name, key);
     }
     return append(r->url, CONFIG_URL_MAX, strchr(r->url, '?') ? "&" : "?", e) ||
                    append(r->url, CONFIG_URL_MAX, r->parameters, e)

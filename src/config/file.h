@@ -1,4 +1,4 @@
-/* config/file.h - a configuration file: databases, replicas, and what else the command line can say.
+/* config/file.h - a configuration file: databases, replicas, options, and the folder of the control sockets.
  *
  *   [seawall]                      options for all databases
  *   put-rate = 30/m
@@ -12,8 +12,8 @@
  *   url = s3://bucket/app
  *   endpoint = https://s3.example.com      a key of s3:// URLs
  *
- * Reading is strict: an unknown section or key, a key given twice, an invalid value is an error with file and
- * line. */
+ * Reading is strict. An unknown section or key, a key given twice, or an invalid value is an error. Its message has
+ * file and line. */
 #ifndef SEAWALL_CONFIG_FILE_H
 #define SEAWALL_CONFIG_FILE_H
 
@@ -49,22 +49,23 @@ struct config {
     size_t replica_count;
 };
 
-/* Reads a configuration file. The caller frees *ret_config with config_free. `parameter_known`: whether `url` may
- * have the parameter `name`; with `url` NULL, whether the URLs of any kind of store may. ERR_NOTFOUND: the file
- * does not exist. ERR_CONFIG: it is wrong; the message has file and line. ERR_IO, ERR_NOMEM. */
+/* Reads a configuration file. The caller frees *ret_config with config_free. `parameter_known`: returns whether `url`
+ * may have the parameter `name`; with `url` NULL, whether a URL of any kind of store may. ERR_NOTFOUND: the file does
+ * not exist. ERR_CONFIG: the file is wrong; the message has file and line. ERR_IO, ERR_NOMEM. */
 int config_read(const char *path, bool (*parameter_known)(const char *url, const char *name),
                 struct config **ret_config, struct err *e) MUST_CHECK;
 void config_free(struct config *c); /* NULL is allowed */
 
-/* Puts file and line in front of an error that was found after reading: the line of the key "replica" with the value
- * `replica` in section [kind name], or with `replica` NULL the line where the section begins. Returns -1. */
+/* Puts file and line in front of an error that was found after reading. The line is that of the key "replica" with the
+ * value `replica` in section [kind name]; with `replica` NULL, the line where the section begins. If the file has no
+ * longer that line, only the file. Precondition: `e` is an error. Returns -1. */
 int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e);
 
 /* Finds the database with this path; with `path` NULL the only database. *ret_db belongs to `c`.
  * ERR_CONFIG: there is none, or `path` is NULL and there are several. */
 int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e) MUST_CHECK;
 
-/* The [replica] section whose URL this is. NULL: the URL was written in a [db] section. */
+/* Returns the [replica] section with this URL; it belongs to `c`. NULL: there is none; a [db] section has the URL. */
 const struct config_replica *config_replica_of(const struct config *c, const char *url);
 
 /* Finds the URL that a word of the command line means: the name of a replica, the path of a database (its first

@@ -1,5 +1,5 @@
-/* format/codec.h - compresses to and from zlib streams (RFC 1950), the wire format of blocks and sections. Only this
- * file uses zlib and ISA-L.
+/* format/codec.h - compresses bytes into zlib streams (RFC 1950) and inflates them. Blocks and sections are such
+ * streams. Only codec.c uses zlib and ISA-L.
  *
  * zlib is the reference. ISA-L, if the program was built with it, reads and writes the same streams at several times
  * the speed.
@@ -20,7 +20,8 @@ struct codec *codec_new_with(enum codec_engine engine); /* NULL: out of memory *
 void codec_free(struct codec *c);                       /* NULL does nothing */
 const char *codec_name(void);                           /* of the fastest engine: "zlib 1.2.13", "ISA-L" */
 
-/* Appends the compressed bytes to `out`. ERR_LIMIT: the ceiling of `out`. ERR_NOMEM. */
+/* Appends the compressed bytes to `out`. ERR_LIMIT: they may not fit below the ceiling of `out`. ERR_NOMEM. After an
+ * error `out` has the bytes that it had before. */
 int codec_deflate(struct codec *c, const void *bytes, size_t n, struct buf *out, struct err *e) MUST_CHECK;
 
 /* A zlib stream, and the size of its contents in bytes. */
@@ -31,7 +32,7 @@ struct codec_stream {
 };
 
 /* Inflates a stream into `out`, which has room for raw_size bytes. ERR_CORRUPT: not a zlib stream of exactly `size`
- * bytes with exactly raw_size bytes of contents. ERR_NOMEM. */
+ * bytes with exactly raw_size bytes of contents. ERR_NOMEM. After an error the contents of `out` are undefined. */
 int codec_inflate(struct codec *c, const struct codec_stream *stream, uint8_t *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -34,13 +34,15 @@ struct name {
     uint64_t number;     /* NAME_PART */
 };
 
-/* Writes the key. Precondition: the fields are in their ranges. NAME_OTHER: writes "". */
+/* Writes the key. Precondition: the level of a NAME_LEVEL is 1 to SEGMENT_LEVEL_MAX. NAME_OTHER: writes "". */
 void name_format(const struct name *name, char out[NAME_MAX_BYTES]);
 
-/* Decodes a key. NAME_OTHER: it is not a key that name_format writes. */
+/* Decodes a key. Returns NAME_OTHER if name_format does not write this key. The numbers can be out of range: see
+ * name_in_range. */
 struct name name_parse(const char *key);
 
-/* Whether an object can have this name: txids are from 1 to SEGMENT_TXID_MAX and ascend, pages are those of SQLite. */
+/* Whether the numbers are in range: min is at least 1, min <= max, txids are at most SEGMENT_TXID_MAX, and first_page
+ * is at most SEGMENT_PAGE_MAX. A NAME_PART and a NAME_OTHER always are. */
 bool name_in_range(const struct name *name);
 
 #endif

@@ -2,8 +2,8 @@
  * granules.
  *
  * Bit i of the mask, counted from the lowest, is granule i. The mask has every granule that differs between the
- * versions `from` and `to` of the page, and may have more. So the patch applies to every version v with from <= v < to,
- * and the mask of two patches together is the OR of their masks. */
+ * versions `from` and `to` of the page, and may have more. So the patch applies to every version v with from <= v < to.
+ * Two consecutive patches can become one: its mask is the OR of their masks. */
 #ifndef SEAWALL_FORMAT_PATCH_H
 #define SEAWALL_FORMAT_PATCH_H
 

@@ -26,12 +26,12 @@
     (256u << 20) /* far below the limit of every provider for one PUT; writers aim at 32 MiB or less */
 #define SEGMENT_RECORDS_MAX (4u << 20)
 #define SEGMENT_VERSIONS_MAX (16u << 20)
-#define SEGMENT_LIST_MAX (1u << 20) /* 16 TiB in chunks of 16 MiB */
+#define SEGMENT_LIST_MAX (1u << 20) /* chunks of a base: 8 TiB, if each holds 8 MiB of pages */
 #define SEGMENT_LEVEL_MAX 9
 #define SEGMENT_TXID_MAX ((uint64_t)INT64_MAX)
 #define SEGMENT_PAGE_MAX (UINT32_MAX - 1) /* the last page of the largest database of SQLite */
 
-/* A random id: of a database, a writer (a state file), a run (one start of the daemon), an object. */
+/* A random id: of a replica, a writer (a state file), a run (one life of a writer), or an object. */
 struct uid {
     uint8_t bytes[UID_BYTES];
 };
@@ -53,20 +53,22 @@ struct segment_info {
     unsigned level;     /* 0 to 9; 0 for chunks and markers */
     uint32_t flags;     /* enum segment_flags */
     uint64_t min, max;  /* txids, both included; min of a chunk or marker is 0 */
-    uint64_t start;     /* of a chunk or marker: the txid that the ranges of the base come from; otherwise 0 */
+    uint64_t start;     /* of a chunk or marker: a restore from the base needs the segments after this txid; else 0 */
     uint32_t page_size; /* bytes */
     uint32_t first_page, last_page; /* pages that it may hold, both included; 0, 0: none */
-    int64_t time_ms;                /* when it was written */
-    struct uid database, writer, run, nonce;
-    uint64_t checksum_before;    /* database checksum at txid min - 1 */
-    struct digest digest_before; /* of the level-0 segment before it; zeros in the first one and in other kinds */
+    int64_t time_ms;                /* wall clock when it was written, ms since 1970 */
+    struct uid database, writer;    /* of the replica; of the state file */
+    struct uid run;                 /* of the writer; of a chunk or marker: of the base */
+    struct uid nonce;               /* random, so that no two objects are equal */
+    uint64_t checksum_before;       /* database checksum at txid min - 1 */
+    struct digest digest_before;    /* of the level-0 segment before it; zeros in the first one and in other kinds */
 };
 
 /* A restore point. */
 struct commit_record {
     uint64_t txid;
-    int64_t time_ms;   /* wall clock when Seawall saw the commit; never falls within a replica */
-    uint32_t pages;    /* size of the database */
+    int64_t time_ms;   /* wall clock when Seawall saw the commit, ms since 1970; never decreases within a replica */
+    uint32_t pages;    /* size of the database in pages */
     uint64_t checksum; /* of the database: XOR of the hashes of its pages */
 };
 
@@ -88,8 +90,8 @@ struct listed {
     char name[80]; /* key in the replica; NAME_MAX_BYTES */
     uint64_t size; /* bytes */
     struct digest digest;
-    uint32_t first_page, last_page;
-    uint64_t max;
+    uint32_t first_page, last_page; /* as in its trailer */
+    uint64_t max;                   /* as in its trailer */
 };
 
 /* ---- writing */
@@ -107,13 +109,14 @@ struct segment_writer {
     size_t version_count, version_cap;
 };
 
-/* The caller releases the writer in any case. Precondition: the page size is valid. ERR_NOMEM. */
+/* Begins an object. The codec must outlive the writer. The caller releases the writer, also after an error.
+ * Precondition: the page size is valid. ERR_NOMEM. */
 int segment_writer_init(struct segment_writer *w, struct codec *codec, uint32_t page_size, struct err *e) MUST_CHECK;
 void segment_writer_release(struct segment_writer *w);
 
 /* Adds a version. `bytes`: version_size(v) bytes; they are copied. Preconditions: versions come in ascending order of
- * (pgno, txid); the kind is VERSION_ZERO if and only if the hash is 0. ERR_LIMIT: the object gets too large. ERR_NOMEM.
- */
+ * (pgno, txid); pgno > 0; the kind is VERSION_ZERO if and only if the hash is 0. ERR_LIMIT: the object would exceed a
+ * limit above. ERR_NOMEM. */
 int segment_writer_add(struct segment_writer *w, const struct version *v, const uint8_t *bytes,
                        struct err *e) MUST_CHECK;
 
@@ -125,9 +128,10 @@ struct segment_content {
     size_t list_count;
 };
 
-/* Makes the object. The caller releases *ret_object. Afterwards the writer can only be released. Preconditions: the
- * records are those of min to max, or the one of max; their times do not fall. ERR_LIMIT: too many records or objects,
- * or a version after info->max. ERR_NOMEM. */
+/* Makes the object and its digest. The caller releases *ret_object. Afterwards the writer can only be released, also
+ * after an error. Preconditions: info->page_size is that of the writer; there is one record for each txid from min to
+ * max, or one for max; their times do not decrease. ERR_LIMIT: the object exceeds a limit above, or a version is newer
+ * than info->max. ERR_NOMEM. */
 int segment_writer_finish(struct segment_writer *w, const struct segment_content *content, struct buf *ret_object,
                           struct digest *ret_digest, struct err *e) MUST_CHECK;
 
@@ -150,7 +154,8 @@ struct segment_trailer {
     uint64_t tail_checksum; /* of records, index and list, compressed */
 };
 
-/* Decodes a trailer: the last bytes of an object of object_size bytes. ERR_CORRUPT. */
+/* Decodes a trailer: the last SEGMENT_TRAILER_BYTES of an object of object_size bytes. ERR_CORRUPT: its magic, version,
+ * checksum or fields are not valid. */
 int segment_trailer_decode(const uint8_t bytes[SEGMENT_TRAILER_BYTES], uint64_t object_size,
                            struct segment_trailer *ret_trailer, struct err *e) MUST_CHECK;
 
@@ -165,7 +170,7 @@ struct segment {
 };
 void segment_release(struct segment *s); /* leaves it zeroed; a zeroed one is fine */
 
-/* Frees a part of a segment. What is freed is NULL afterwards; the trailer keeps the lengths. */
+/* Free some arrays of a segment, which are NULL afterwards. The trailer keeps their lengths. */
 void segment_drop_index(struct segment *s); /* versions and blocks */
 void segment_drop_records(struct segment *s);
 
@@ -178,18 +183,19 @@ struct segment_decoder {
     enum segment_want want;
 };
 
-/* Decodes records, list and index. `tail`: the bytes of the object from trailer->tail_offset up to the trailer. The
- * caller releases *ret_segment. ERR_CORRUPT, ERR_NOMEM. ERR_CLAIM: the trailer claims more than the budget allows; the
- * message has the claim. */
+/* Decodes records and list, and with SEGMENT_WANT_ALL the index. `tail`: the bytes of the object from
+ * trailer->tail_offset up to the trailer. The caller releases *ret_segment. Precondition: segment_trailer_decode made
+ * the trailer. ERR_CORRUPT, ERR_NOMEM. ERR_CLAIM: the trailer claims more than the budget allows; the message has the
+ * claim. */
 int segment_decode(const struct segment_decoder *decoder, const struct segment_trailer *trailer, const uint8_t *tail,
                    struct segment *ret_segment, struct err *e) MUST_CHECK;
 
-/* Checks and inflates one block. `stored` has block->stored_size bytes, `raw` has room for SEGMENT_BLOCK_BYTES.
- * ERR_CORRUPT, ERR_NOMEM. */
+/* Checks the checksum of one block and inflates it. `stored` has block->stored_size bytes, `raw` has room for
+ * SEGMENT_BLOCK_BYTES. Precondition: segment_decode made the block. ERR_CORRUPT, ERR_NOMEM. */
 int segment_block_inflate(const struct segment_block *block, const uint8_t *stored, struct codec *codec, uint8_t *raw,
                           struct err *e) MUST_CHECK;
 
-/* Checks the header of an object of `size` bytes. ERR_CORRUPT. */
+/* Checks the header of an object of `size` bytes. ERR_CORRUPT: it is too short, or has another magic number. */
 int segment_header_check(const uint8_t *object, size_t size, struct err *e) MUST_CHECK;
 
 #endif

@@ -124,7 +124,7 @@ static size_t array_bytes(const struct segment_trailer *t, enum segment_want wan
            (want == SEGMENT_WANT_ALL ? index_bytes(t) : 0);
 }
 
-/* Zeroed. `array`: the address of the pointer; it becomes NULL for no elements. */
+/* Makes a zeroed array. `array`: the address of the pointer to it, which becomes NULL if `count` is 0. */
 static int new_array(void *array, size_t count, size_t element_bytes, struct err *e)
 {
     void *made = count ? calloc(count, element_bytes) : NULL;
@@ -175,8 +175,8 @@ void segment_release(struct segment *s)
 #define VERSION_BYTES_MIN 3                 /* pgno, kind, txid */
 #define LISTED_BYTES_MIN (DIGEST_BYTES + 5) /* name, size, digest, first and last page, max */
 
-/* Can a section of these sizes hold elements of `least_bytes` together? Deflate can't shrink bytes by more
- * than about 1032:1. */
+/* Checks that a section of these sizes can hold elements that take `least_bytes` together. Deflate can't shrink bytes
+ * by more than about 1032:1. */
 static int check_section(const struct codec_stream *section, const char *name, uint64_t least_bytes, struct err *e)
 {
     if (section->raw_size / 1100 > section->size || (section->size == 0) != (section->raw_size == 0))
@@ -375,7 +375,8 @@ static int check_sections(const struct segment_trailer *t, const struct sections
                          e);
 }
 
-/* Takes from the budget what the arrays need, and the largest section for as long as it is decoded. */
+/* Takes the memory of the arrays from the budget, and that of the largest section, which the caller gives back once the
+ * sections are decoded. */
 static int charge(const struct segment_trailer *t, enum segment_want want, struct segment *s, size_t *ret_section,
                   struct err *e)
 {

@@ -96,7 +96,8 @@ static int encode_records(const struct segment_content *c, struct buf *raw, stru
     return 0;
 }
 
-/* Writes field by field, not version by version: deflate compresses similar values better when they are neighbours. */
+/* Writes one field of all versions, then the next field: deflate compresses similar values better when they are
+ * neighbours. */
 static int encode_index(const struct segment_writer *w, uint64_t max, struct buf *raw, struct err *e)
 {
     const struct version *end = w->version_count > 0 ? w->versions + w->version_count : w->versions;
@@ -200,7 +201,7 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
                                 .list_count = (uint32_t)content->list_count};
     struct buf raw = BUF_INIT(SEGMENT_BYTES_MAX);
     if (content->info->max > SEGMENT_TXID_MAX) { /* nobody could read it */
-        err_set(e, ERR_LIMIT, 0, "the replica is at the last transaction number that there is");
+        err_set(e, ERR_LIMIT, 0, "the replica has reached the highest transaction number, 2^63 - 1");
         return err_hint(e, "begin a new replica under another URL");
     }
     if (content->record_count > SEGMENT_RECORDS_MAX || content->list_count > SEGMENT_LIST_MAX)

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_FORMAT_WIRE_H
 #define SEAWALL_FORMAT_WIRE_H
 
-#define SEGMENT_MAGIC "\x89SWL\r\n\x1a\n" /* damaged by a transfer that changes line ends or cuts the eighth bit */
+#define SEGMENT_MAGIC "\x89SWL\r\n\x1a\n" /* a transfer that changes line ends or cuts the eighth bit damages it */
 #define SEGMENT_TRAILER_MAGIC "\n\x1a\n\rLWS\x89" /* the same bytes, backwards */
 
 enum {

@@ -1,5 +1,5 @@
 /* wal/checksum.h - SQLite's WAL checksum: a Fibonacci-weighted pair of 32-bit sums over 8-byte steps.
- * Source: SQLite "WAL-mode File Format", section 4 of the database file format ("Checksum algorithm"). */
+ * Source: SQLite "Database File Format", section 4.2 ("Checksum Algorithm"). */
 #ifndef SEAWALL_WAL_CHECKSUM_H
 #define SEAWALL_WAL_CHECKSUM_H
 

@@ -3,8 +3,8 @@
  * Source: SQLite "Database File Format" section 4 (the write-ahead log) and "WAL-mode File Format" section 2.1 (the
  * wal-index header).
  *
- *   -wal:  header of 32 bytes, then frames of 24 + page_size bytes. Frames count from 1. Integers are big-endian. -shm:
- *   two copies of a 48-byte header in the byte order of the machine, then the checkpoint fields. */
+ *   -wal: a header of 32 bytes, then frames of 24 + page_size bytes, numbered from 1. Integers are big-endian.
+ *   -shm: two copies of a 48-byte header in the byte order of the machine, then the checkpoint fields. */
 #ifndef SEAWALL_WAL_HEADER_H
 #define SEAWALL_WAL_HEADER_H
 
@@ -19,9 +19,9 @@
 #define WAL_FRAME_HEADER_BYTES 24
 #define WAL_SALT_BYTES 8
 #define WAL_INDEX_HEADER_BYTES 48
-#define WAL_INDEX_NBACKFILL 96   /* offset of nBackfill in the -shm */
-#define WAL_INDEX_READ_MARKS 100 /* offset of aReadMark: a u32 for each read slot, 0 to 4 */
-#define WAL_READ_MARK_NOT_USED UINT32_MAX
+#define WAL_INDEX_NBACKFILL 96            /* offset of nBackfill in the -shm */
+#define WAL_INDEX_READ_MARKS 100          /* offset of aReadMark: a u32 for each read slot, 0 to 4 */
+#define WAL_READ_MARK_NOT_USED UINT32_MAX /* value of a read mark: the slot is free */
 #define WAL_INDEX_MIN_BYTES 136
 #define WAL_FORMAT_VERSION 3007000
 
@@ -38,7 +38,7 @@ int wal_header_decode(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *
 
 struct wal_frame_header {
     uint32_t pgno;
-    uint32_t db_pages; /* in the last frame of a commit: size of the database after it; 0 in other frames */
+    uint32_t db_pages; /* in the last frame of a commit: pages of the database after it; 0 in other frames */
     uint8_t salt[WAL_SALT_BYTES];
     struct wal_sum sum;
 };
@@ -55,14 +55,14 @@ struct wal_index_header {
     uint32_t change;    /* counts commits */
     uint32_t page_size; /* bytes */
     uint32_t mx_frame;  /* last committed frame of this generation; 0: none */
-    uint32_t db_pages;  /* size of the database after it */
+    uint32_t db_pages;  /* pages of the database after it */
     uint8_t salt[WAL_SALT_BYTES];
     struct wal_sum frame_sum; /* of frame mx_frame */
 };
 
 /* Decodes the wal-index header. Precondition: copy1 was read before copy2, with a memory barrier between. False: the
- * copies differ, are not initialised, or have a wrong checksum. Then a process is writing the header, or died while it
- * did. */
+ * copies differ, are not initialised, or have a wrong checksum. The reason is a process that writes the header now, or
+ * that died while it wrote. */
 bool wal_index_header_decode(const uint8_t copy1[WAL_INDEX_HEADER_BYTES], const uint8_t copy2[WAL_INDEX_HEADER_BYTES],
                              struct wal_index_header *ret_header);
 

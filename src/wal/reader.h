@@ -20,15 +20,15 @@ struct wal_reader {
 struct wal_frame {
     uint32_t number; /* in the generation, from 1 */
     uint32_t pgno;
-    uint32_t db_pages;   /* in the last frame of a commit: size of the database after it; otherwise 0 */
+    uint32_t db_pages;   /* in the last frame of a commit: pages of the database after it; otherwise 0 */
     const uint8_t *page; /* borrowed: page_size bytes, in the bytes of the caller */
 };
 
 /* Begins before the first frame of the generation of `header`. */
 void wal_reader_start(struct wal_reader *r, const struct wal_header *header);
 
-/* Begins after `pos`. Precondition: the frame of `pos` was checked before. ERR_CORRUPT: `header` is of another
- * generation. */
+/* Begins after `pos`, or before the first frame if pos->frame is 0. Precondition: the frame of `pos` was checked
+ * before. ERR_CORRUPT: `header` has other salts than `pos`, so it is of another generation. */
 int wal_reader_resume(struct wal_reader *r, const struct wal_header *header, const struct wal_pos *pos,
                       struct err *e) MUST_CHECK;
 

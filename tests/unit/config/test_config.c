@@ -63,7 +63,7 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
         {"[replica x]\nurl = s3://b\nurl = s3://c\n", "has two urls"},
         {"[replica x]\nurl = s3://b\nregion = a\nregion = b\n", "twice"},
         {"[replica x]\nurl = s3://b\nreigon = a\n", "reigon"},
-        {"[replica x]\nurl = /dir\nregion = a\n", "its url takes no 'region'"},
+        {"[replica x]\nurl = /dir\nregion = a\n", "a url of this kind has no key 'region'"},
         {"[replica a/b]\nurl = /dir\n", "a/b"},
         {"[replica x]\nurl = s3://b\n  region = a\n", "indented"},
         {"[seawall]\nput-rate = 1/s\nput-rate = 2/s\n", "twice"},
