@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* Makes room for `needed` elements of `element_bytes` each. `array`: the address of the pointer to the first element.
- * The pointer may be NULL, and may change. `cap`: the number of elements that there is room for. New elements are zero.
+/* Makes room for at least `needed` elements of `element_bytes` each. `array`: the address of the pointer to the first
+ * element. The pointer may be NULL, and may change. `*cap`: how many elements there is room for. New elements are zero.
  * The caller owns the array, and frees it with free(). Precondition: element_bytes > 0. ERR_NOMEM: nothing has changed.
  *
  *     if (array_reserve(&list, &list_cap, list_count + 1, sizeof *list, e))

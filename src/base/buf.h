@@ -1,4 +1,4 @@
-/* base/buf.h - a byte buffer that grows up to a ceiling, and a cursor that reads bytes without leaving them. */
+/* base/buf.h - a byte buffer that grows up to a ceiling, and a cursor that never reads beyond the end of its bytes. */
 #ifndef SEAWALL_BASE_BUF_H
 #define SEAWALL_BASE_BUF_H
 
@@ -17,9 +17,10 @@ struct buf {
 
 #define BUF_INIT(ceiling) ((struct buf){.max = (ceiling)})
 
-void buf_release(struct buf *b); /* leaves it empty; the ceiling stays */
+void buf_release(struct buf *b); /* frees the bytes and leaves the buffer empty; the ceiling stays */
 
-/* Makes room for `more` bytes after len. This and all appends: ERR_LIMIT: beyond the ceiling. ERR_NOMEM. */
+/* Makes room for `more` bytes after len. Errors of this and of all appends: ERR_LIMIT: the buffer would exceed its
+ * ceiling. ERR_NOMEM. After an error the buffer has the bytes that it had before. */
 int buf_reserve(struct buf *b, size_t more, struct err *e) MUST_CHECK;
 int buf_append(struct buf *b, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 int buf_append_zeros(struct buf *b, size_t n, struct err *e) MUST_CHECK;
@@ -27,8 +28,8 @@ int buf_append_varint(struct buf *b, uint64_t v, struct err *e) MUST_CHECK;
 int buf_append_be32(struct buf *b, uint32_t v, struct err *e) MUST_CHECK;
 int buf_append_be64(struct buf *b, uint64_t v, struct err *e) MUST_CHECK;
 
-/* Reads borrowed bytes from the front. A read beyond the end sets `bad` and returns zeros; so do all reads after it. So
- * a decoder reads everything first, and checks `bad` once. */
+/* Reads borrowed bytes from the front. A read beyond the end sets `bad` and returns 0 or NULL. So do all reads after
+ * it. Therefore a decoder can read everything first, and check `bad` once. */
 struct cursor {
     const uint8_t *at;
     const uint8_t *end;

@@ -17,7 +17,7 @@ struct complaint {
  * even if their texts differ: texts have times and request ids. */
 bool complaint_is_news(struct complaint *c, const struct err *e);
 
-/* The same, but an error with another text is new. */
+/* Notes an error. True: it is new, and must be logged. Errors with the same text are the same error. */
 bool complaint_text_is_news(struct complaint *c, const struct err *e);
 
 /* Notes a success. True: an error was logged before. */

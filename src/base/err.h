@@ -1,9 +1,9 @@
-/* base/err.h - an error with its message. It is on the stack of the caller, and never allocates memory.
+/* base/err.h - an error with its message. The caller has it on its stack. No function here allocates memory.
  *
  * The lowest level says what failed ("pread 24 bytes at 4152: Input/output error"). Each level above puts the name of
  * the thing in front, and repeats nothing. If a person can act, the message ends with a HINT.
  *
- * The message has no bytes that a terminal obeys: arguments are escaped (text.h). Its only line break is the one of
+ * The message has no bytes that control a terminal: arguments are escaped (text.h). Its only line break is the one of
  * TEXT_HINT. */
 #ifndef SEAWALL_BASE_ERR_H
 #define SEAWALL_BASE_ERR_H
@@ -29,9 +29,9 @@ enum err_code {
     ERR_NOTFOUND, /* the object or the restore point does not exist */
     ERR_EXISTS,   /* exclusive create: the object or file exists already */
     ERR_CANCELED, /* stopped on request */
-    ERR_CONTENT,  /* the bytes are as they should be, and SQLite finds a fault in what they hold */
+    ERR_CONTENT,  /* the bytes are intact, but SQLite finds a fault in the database that they make */
     ERR_GONE,     /* an object of a listing does not exist any more: list again */
-    ERR_CLAIM,    /* what a replica claims to hold needs more memory than is allowed (claim.h) */
+    ERR_CLAIM,    /* an object of a replica claims more memory than the budget has left (claim.h) */
 };
 
 struct err {
@@ -43,7 +43,8 @@ struct err {
 /* Fills `e` and returns -1, so that a function can end with `return err_set(...)`. `e` must not be NULL. */
 int err_set(struct err *e, enum err_code code, int sys, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* err_set with strerror(sys) appended: "open 'x': Permission denied". */
+/* err_set with strerror(sys) appended: "open 'x': Permission denied". The code is ERR_NOMEM for ENOMEM, ERR_EXISTS for
+ * EEXIST, ERR_NOTFOUND for ENOENT, and ERR_IO for any other errno. */
 int err_sys(struct err *e, int sys, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Puts a text and ": " in front of the message. Keeps code and sys. Returns -1. */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static atomic_uint private_bits; /* INVARIANT of the process: its umask has these bits */
+static atomic_uint private_bits; /* the umask of this process always has these bits */
 
 void folder_keep_private(mode_t like)
 {
@@ -64,7 +64,7 @@ static int check_trust(const struct folder *f, const struct folder_trust *t, con
     return 0;
 }
 
-/* The umask may take more from a new folder than is meant. */
+/* Makes the folder, if it is missing, with exactly `mode`: the umask could take bits from it. */
 static int make_folder(const char *path, mode_t mode, struct err *e)
 {
     if (mkdir(path, mode) != 0)
@@ -154,7 +154,7 @@ static int not_ours(const struct folder *f, const char *name, const char *what, 
     return err_hint(e, "a file of Seawall or SQLite belongs there; find out who made this one, and move it away");
 }
 
-/* Checks what does not need the contents. */
+/* Checks the file type and the number of names. */
 static int check_kind(const struct folder *f, const struct folder_file *file, const struct stat *st, struct err *e)
 {
     if (S_ISLNK(st->st_mode))
@@ -190,7 +190,7 @@ static int check_opened(const struct folder *f, const struct folder_file *file, 
                : not_ours(f, file->name, "belongs to another user", e);
 }
 
-/* Opens the name, whatever it is. A device is not opened: that alone can have an effect. */
+/* Opens the name if it is a regular file. Nothing else is opened: to open a device can have an effect. */
 static int open_name(const struct folder *f, const struct folder_file *file, int *ret_fd, struct err *e)
 {
     struct stat st;

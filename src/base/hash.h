@@ -1,4 +1,4 @@
-/* base/hash.h - hashes, encodings and random bytes. Only this file uses OpenSSL's digests and xxHash. */
+/* base/hash.h - hashes, encodings and random bytes. Only hash.c uses OpenSSL's digests and xxHash. */
 #ifndef SEAWALL_BASE_HASH_H
 #define SEAWALL_BASE_HASH_H
 
@@ -55,17 +55,17 @@ int random_hex(char out[RANDOM_HEX_BYTES], struct err *e) MUST_CHECK;
 /* Reads exactly 2 * n lower-case hex digits. False: `text` is something else. */
 bool hex_decode(const char *text, uint8_t *out, size_t n);
 
-/* Writes Base64 with padding: 4 * ((n + 2) / 3) + 1 bytes, with NUL. */
+/* Writes Base64 with padding: 4 * ((n + 2) / 3) + 1 bytes, the last of which is NUL. */
 void base64_encode(const uint8_t *bytes, size_t n, char *out);
 
 /* Reads Base64 of exactly n bytes. Precondition: n is at most 64. False: `text` is something else. */
 bool base64_decode(const char *text, uint8_t *out, size_t n);
 
-/* From now on this process leaves no core file, and no process but those of root can read its memory, its environment
- * or /proc/PID/fd. Programs that it starts are not concerned. To call before a secret is in memory. */
+/* From now on this process leaves no core file, and only processes of root can read its memory, its environment or
+ * /proc/PID/fd. This does not extend to programs that it starts. Call it before a secret is in memory. */
 void hide_memory(void);
 
-/* Overwrites a secret in memory. The compiler does not remove it. */
+/* Overwrites a secret in memory. The compiler can't optimise this away. */
 void wipe(void *bytes, size_t n);
 
 #endif

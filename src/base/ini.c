@@ -1,9 +1,9 @@
 /* base/ini.c
  *
- * inih alone would not read these files as they are. Without an error, it splits a line of more than 199 bytes into
- * two, and cuts a section name after 49 bytes. It takes " ;" for a comment, but not " #". Debian's build has global
- * variables that change some of this; other builds do not have them. So inih never sees a value: its reader gives it an
- * outline of the file, which has the offset in the text in place of each section name and each value:
+ * inih alone would misread these files. It splits a line of more than 199 bytes into two, and cuts a section name after
+ * 49 bytes, both without an error. It takes " ;" for a comment, but not " #". Debian's build has global variables that
+ * change some of this; other builds do not have them. So inih never sees a value. Its reader gives it an outline of the
+ * file, in which each section name and each value is replaced by its offset in the text:
  *
  *   [profile ci]                            [9]
  *   aws_session_token = IQoJb3JpZ2lu...     aws_session_token = 34

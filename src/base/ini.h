@@ -1,13 +1,14 @@
-/* base/ini.h - reads INI files. Only this file uses inih.
+/* base/ini.h - reads INI files. Only ini.c uses inih.
  *
- *   # comment [section]
+ *   # comment
+ *   [section]
  *   key = value     ; comment
  *   key =
  *       inner = value
  *
  * ';' and '#' begin a comment at the beginning of a line or after a blank; anywhere else they belong to the value. An
- * indented line belongs to the key above it: its key is "key.inner", or "key." if it has no '=' of its own. A line may
- * be as long as the file.
+ * indented line belongs to the key above it: its key is "key.inner", or "key." if the line has no '='. A line may be as
+ * long as the file.
  *
  * A section is reported too, with "" as the key, before its keys. Otherwise an empty section would not be seen. */
 #ifndef SEAWALL_BASE_INI_H
@@ -29,7 +30,8 @@ typedef int ini_fn(void *context, const char *section, const char *key, const ch
  * which can have secrets. ERR_IO, ERR_NOMEM, and the errors of `fn`. */
 int ini_read(const char *path, ini_fn *fn, void *context, struct err *e) MUST_CHECK;
 
-/* Reads text in memory. Messages have no file. Changes `text`. Precondition: text[size] is writable. */
+/* Reads a text in memory. Changes it. Precondition: text[size] is writable. Errors: as ini_read, but the message has
+ * only the line. */
 int ini_read_text(char *text, size_t size, ini_fn *fn, void *context, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
-/* base/invariant.h - conditions that must hold whatever happens outside the program. If one is broken, the next backup
- * would be wrong. So the process logs it and aborts before anything leaves the machine. Bad input, full disks and
- * stores that fail are errors, never broken invariants. */
+/* base/invariant.h - conditions that must hold whatever happens outside the program. If one does not, the next backup
+ * would be wrong. So the process logs the condition and aborts before anything leaves the machine. Bad input, full
+ * disks and stores that fail are errors, never broken invariants. */
 #ifndef SEAWALL_BASE_INVARIANT_H
 #define SEAWALL_BASE_INVARIANT_H
 

@@ -15,11 +15,11 @@ int io_pread(int fd, void *out, size_t n, uint64_t offset, struct err *e) MUST_C
 int io_pwrite(int fd, const void *bytes, size_t n, uint64_t offset, struct err *e) MUST_CHECK;
 int io_write(int fd, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 
-/* Makes the contents of a file durable. `path`: for the message. After an error the caller must not try again: the
- * kernel may have dropped the data. ERR_IO. */
+/* Makes the contents of a file durable. `path`: for the message. ERR_IO: the kernel may have dropped the data. Then a
+ * later success does not mean that the data is durable. */
 int io_fsync(int fd, const char *path, struct err *e) MUST_CHECK;
 
-/* Makes the names in a folder durable. ERR_IO. */
+/* Makes the names in a folder durable. ERR_NOTFOUND: the folder does not exist. ERR_IO. */
 int io_fsync_dir(const char *dir, struct err *e) MUST_CHECK;
 
 /* Closes a descriptor and sets it to -1. -1 does nothing. */

@@ -75,8 +75,8 @@ void json_push(struct json *list, struct json *value_taken)
     json_array_append_new(of(list), of(value_taken));
 }
 
-/* jansson escapes C0 controls, and leaves other characters that may not reach a terminal (text.h). They are only in
- * strings, and become \u202E here. Returns the length; `out` NULL: only that. */
+/* jansson escapes C0 controls, but not the other characters that may not reach a terminal (text.h). They occur only in
+ * strings, and become \u202E here. Writes to `out`, unless it is NULL. Returns the length. */
 static size_t escape(const char *from, char *out)
 {
     size_t n = 0;

@@ -1,6 +1,7 @@
-/* base/json.h - reads and builds JSON documents. Only this file uses jansson.
+/* base/json.h - reads and builds JSON documents. Only json.c uses jansson.
  *
- * The caller bounds the size of what is read. The values that the json_get functions return belong to the document. */
+ * The caller bounds the size of a text that is parsed. Values that the json_get functions return belong to the
+ * document. */
 #ifndef SEAWALL_BASE_JSON_H
 #define SEAWALL_BASE_JSON_H
 
@@ -17,7 +18,7 @@ struct json *json_object_new(void);
 struct json *json_list_new(void);
 void json_free(struct json *j); /* NULL does nothing */
 
-/* Sets a text. Bytes that are not UTF-8 (in a path) become '?'. */
+/* Sets a text. Bytes that are not UTF-8 (in a path) become '?'. If `text` is NULL, the key is left out. */
 void json_set_text(struct json *object, const char *key, const char *text);
 void json_set_number(struct json *object, const char *key, int64_t value);
 void json_set_flag(struct json *object, const char *key, bool value);
@@ -34,12 +35,13 @@ char *json_print_line(const struct json *j); /* on one line */
 
 /* ---- reading */
 
-/* Parses an object. The caller frees *ret_object. ERR_CORRUPT: not a JSON object. */
+/* Parses an object. The caller frees *ret_object. ERR_CORRUPT: not a JSON object, or a key occurs twice. The message
+ * can quote the text. */
 int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err *e) MUST_CHECK;
 
 const char *json_get_text(const struct json *object, const char *key);                /* NULL: not there */
 bool json_get_number(const struct json *object, const char *key, int64_t *ret_value); /* false: not there */
-bool json_get_flag(const struct json *object, const char *key);                       /* false: or not there */
+bool json_get_flag(const struct json *object, const char *key);                       /* false also if not there */
 bool json_has(const struct json *object, const char *key);                            /* there, and not null */
 const struct json *json_get(const struct json *object, const char *key); /* object or list; NULL: neither is there */
 size_t json_count(const struct json *list);                              /* 0 for NULL */

@@ -15,23 +15,23 @@ struct mintree {
     size_t leaves;   /* a power of two greater than the number of elements */
 };
 
-/* Makes `count` elements, each MINTREE_NONE. The caller releases the tree. ERR_NOMEM; then nothing is to be released. */
+/* Makes `count` elements, each MINTREE_NONE. The caller releases the tree. ERR_NOMEM: there is nothing to release. */
 int mintree_init(struct mintree *t, size_t count, struct err *e) MUST_CHECK;
 void mintree_release(struct mintree *t); /* a zeroed tree is allowed */
 
-/* Precondition: `index` is that of an element. */
+/* Sets an element. Precondition: `index` is less than the number of elements. */
 void mintree_set(struct mintree *t, size_t index, uint64_t value);
 
 /* The last element before `below` that is not greater than `upto`. False: there is none.
  * Preconditions: `below` is at most the number of elements; `upto` is less than MINTREE_NONE. */
 bool mintree_last(const struct mintree *t, size_t below, uint64_t upto, size_t *ret_index);
 
-/* The least element before `below`; of equal ones the first. False: all are MINTREE_NONE. Precondition: `below` is at
- * most the number of elements. */
+/* The least element before `below`; of equal elements the first. False: all are MINTREE_NONE. Precondition: `below` is
+ * at most the number of elements. */
 bool mintree_least(const struct mintree *t, size_t below, size_t *ret_index);
 
-/* The first element from `from` on that is not greater than `upto`. False: there is none. The preconditions are the
- * same. */
+/* The first element from `from` on that is not greater than `upto`. False: there is none.
+ * Preconditions: `from` is at most the number of elements; `upto` is less than MINTREE_NONE. */
 bool mintree_first(const struct mintree *t, size_t from, uint64_t upto, size_t *ret_index);
 
 #endif

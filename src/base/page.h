@@ -10,14 +10,14 @@
 
 #define PAGE_SIZE_MIN 512
 #define PAGE_SIZE_MAX 65536
-#define LOCK_BYTE_OFFSET SCALE(0x40000000u, 1536u) /* SQLite never uses the page that has this byte of the file */
+#define LOCK_BYTE_OFFSET SCALE(0x40000000u, 1536u) /* in the file; SQLite stores nothing in the page of this byte */
 
 static inline bool page_size_valid(uint32_t page_size)
 {
     return page_size >= PAGE_SIZE_MIN && page_size <= PAGE_SIZE_MAX && (page_size & (page_size - 1)) == 0;
 }
 
-/* The number of that page. Precondition: page_size > 0. */
+/* The number of the page that has the lock byte. Precondition: page_size > 0. */
 static inline uint32_t lock_byte_page(uint32_t page_size)
 {
     assert(page_size > 0);

@@ -9,6 +9,7 @@
 
 #define PATH_TEXT_MAX 4096 /* with NUL */
 
+/* Like snprintf into `out`. */
 int path_format(char out[PATH_TEXT_MAX], struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 
 /* The folder of a path: "a/b" -> "a", "b" -> ".". */
@@ -17,18 +18,19 @@ int path_parent(const char *path, char out[PATH_TEXT_MAX], struct err *e) MUST_C
 /* The last part of a path. Points into `path`. */
 const char *path_name(const char *path);
 
-/* What a path leads to now: without links, and absolute. The last part may be missing. False: the path leads nowhere, or is
- * too long. */
+/* Writes the absolute path, without symbolic links, of the file that `path` leads to now. The file may be missing, its
+ * folder may not. False: the folder is missing, or the result is too long. */
 bool path_resolve(const char *path, char out[PATH_TEXT_MAX]);
 
-/* Syncs the folder of `path`. ERR_IO. */
+/* Syncs the folder of `path`. ERR_NOTFOUND: the folder does not exist. ERR_IO. */
 int path_fsync_parent(const char *path, struct err *e) MUST_CHECK;
 
-/* The same, for a name that may have been there before. A folder that we have no permission for is not an error: we did
- * not make the name. */
+/* The same, for a name that may have existed before. If the folder can't be opened for lack of permission, or is
+ * read-only, this process did not make the name: that is not an error. */
 int path_sync_name(const char *path, struct err *e) MUST_CHECK;
 
-/* Like mkdir -p. Makes each new folder durable. ERR_IO. */
+/* Makes the folder `path`, and those above it that are missing, with mode 0777 less the umask. Makes each new folder
+ * durable. ERR_IO: also if one of them exists and is not a folder. */
 int path_make_dirs(const char *path, struct err *e) MUST_CHECK;
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Checks whether the element at `index` is beyond the wanted position. Precondition: false for the first elements, true
+/* Whether the element at `index` is beyond the wanted position. Precondition: if it is true for one element, it is true
  * for all that follow. */
 typedef bool search_beyond_fn(const void *context, size_t index);
 

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/stage.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,8 +29,8 @@ static int check_place(const char *path, struct err *e)
     return err_hint(e, "move the file away");
 }
 
-/* Names the file `name` in the folder `dir`; "": what `dir` itself is. Without /proc it is named by its path, if that is
- * short enough. */
+/* Writes an address of the file `name` in the folder `dir`. If `name` is "", `dir` is the descriptor of the file.
+ * Without /proc the address has `path`, which must be short enough. */
 static int set_path(struct sockaddr_un *address, int dir, const char *name, const char *path, struct err *e)
 {
     const char *slash = name[0] ? "/" : "";
@@ -41,8 +42,8 @@ static int set_path(struct sockaddr_un *address, int dir, const char *name, cons
                : err_set(e, ERR_IO, ENAMETOOLONG, "/proc is not mounted, and '%s' is too long for a socket", path);
 }
 
-/* Made under a hidden name and then renamed: so a stale socket is replaced in one step, and the name may be as long as
- * names can be. The mode is that of the descriptor: there is no moment in which others could connect. */
+/* Makes the socket file with a hidden name and renames it. So a stale socket is replaced in one step, and the name may
+ * be as long as the file system allows. bind gives the file the mode of the descriptor, so others can never connect. */
 static int bind_at(int fd, const struct folder *f, const char *name, struct err *e)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -119,6 +120,7 @@ static int connect_to(int place, const char *path, int fd, int64_t timeout_ms, s
 
 int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err *e)
 {
+    assert(timeout_ms > 0); /* 0 would mean no limit */
     int place = open(path, O_PATH | O_CLOEXEC);
     if (place < 0 && (errno == ENOENT || errno == ENOTDIR))
         return err_set(e, ERR_NOTFOUND, errno, "'%s' does not exist", path);

@@ -29,8 +29,8 @@
 struct store;
 
 struct store_entry {
-    /* Valid during the call. "": something is at the place that can't be an object, whatever its name: a file that is
-     * not regular, a link, a folder that can't be read, a key that is too long. These entries come last. */
+    /* Valid during the call. "": the place has an entry that can't be an object: a file that is not regular, a link, a
+     * folder that can't be read, or a key that is too long. These entries come last. */
     const char *key;
     uint64_t size;    /* bytes */
     int64_t time_ms;  /* when the object was stored, by the store's clock */
@@ -63,11 +63,11 @@ struct store_ops {
     void (*close)(struct store *s);
 };
 
-/* Whether put_new is exclusive. With a weak store a second writer is only noticed: a writer must look before each put
- * and again after it. */
+/* Whether put_new is exclusive. A weak store lets a second writer overwrite an object. A writer can only notice that:
+ * it must look before each put and again after it. */
 enum store_fencing { STORE_FENCING_UNKNOWN, STORE_FENCING_STRONG, STORE_FENCING_WEAK };
 
-/* Requests by kind, with those that failed or were repeated, and the bytes of their bodies. */
+/* Counts requests by kind, including those that failed and those that were repeated, and the bytes of all bodies. */
 struct store_traffic {
     atomic_ullong put, get, head, list, remove, failed, sent_bytes, received_bytes;
 };
@@ -103,9 +103,9 @@ struct store_url_option {
 /* A kind of store. The table of all kinds is in storage/open.c. */
 struct store_kind {
     const char *name;   /* topic of `seawall help`: "s3" */
-    const char *scheme; /* begin of its URLs: "s3://" */
+    const char *scheme; /* beginning of its URLs: "s3://" */
     const char *form;   /* what a user writes: "s3://bucket/prefix" */
-    const char *help;   /* text of the help topic before the options; NULL: there is no such topic */
+    const char *help;   /* text of the help topic before the options; NULL: this kind has no topic */
 
     /* Opens the store at `url`, which begins with `scheme`, or is a path if this is the first kind of the table.
      * Contacts no server. ERR_CONFIG: the URL is wrong. ERR_NOTFOUND: see enum store_mode. */

@@ -1,5 +1,5 @@
-/* base/trial.h - the switches of the property test (tests/property). It turns off a rule of the protocol, to check that
- * the test fails without the rule. It makes sizes small, so that a few pages reach every path.
+/* base/trial.h - the switches of the property test (tests/property). The test turns off a rule of the protocol and then
+ * must find a fault. It also makes sizes small, so that a few pages reach every path.
  *
  * In the program both are constants: RULE() is true, SCALE() is its first argument. */
 #ifndef SEAWALL_BASE_TRIAL_H

@@ -12,7 +12,8 @@ enum units {
     UNITS_RATE,  /* 1/s, 30/m, 600/h; the value is per hour */
 };
 
-/* Reads a number. False: it is not a number with a unit of this kind, or too large. */
+/* Reads a whole number with a unit. False: it is not a number with a unit of this kind, or too large for *ret_value,
+ * which is then undefined. */
 bool units_parse(const char *text, enum units units, uint64_t *ret_value);
 
 /* Writes a rounded size for messages, in powers of 1000: 1234567 -> "1.2 MB". */
