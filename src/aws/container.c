@@ -22,7 +22,7 @@ bool container_is_there(void)
     return environment(RELATIVE) || environment(FULL);
 }
 
-/* Allows http to this machine only: on a network others could read the keys, or answer with keys of their own. */
+/* Allows http only to this machine. On a network others could read the keys, or answer with their own. */
 static int check_full(const char *url, struct err *e)
 {
     struct service_url u;

@@ -11,8 +11,8 @@
 struct credentials {
     char access_key[CREDENTIALS_KEY_MAX], secret_key[CREDENTIALS_KEY_MAX];
     char session_token[CREDENTIALS_TOKEN_MAX]; /* "": none */
-    int64_t expires_ms;                        /* wall clock; 0: never */
-    uint64_t serial;                           /* changes with the credentials; 0: none */
+    int64_t expires_ms;                        /* wall clock, ms since 1970; 0: never */
+    uint64_t serial;                           /* of a credential_source: other credentials have another; 0: none yet */
 };
 
 #endif

@@ -12,12 +12,13 @@ struct credential_texts {
     const char *expiration;              /* NULL or "": never */
 };
 
-/* Fills in everything but serial. ERR_CONFIG: a key is missing, a value is malformed, or the credentials expired
- * before `now_ms`. */
+/* Checks the texts and fills in *ret, with serial 0. ERR_CONFIG: a key is missing, a value is malformed, or the
+ * credentials expired at `now_ms` or before. */
 int credentials_set(struct credentials *ret, const struct credential_texts *texts, int64_t now_ms,
                     struct err *e) MUST_CHECK;
 
-/* Reads {"AccessKeyId", "SecretAccessKey", token_key, "Expiration"}. ERR_REMOTE: as above, or not a JSON object. */
+/* Reads {"AccessKeyId", "SecretAccessKey", token_key, "Expiration"}. ERR_REMOTE: not a JSON object, or the reasons of
+ * credentials_set. */
 int credentials_from_json(const struct buf *text, const char *token_key, int64_t now_ms, struct credentials *ret,
                           struct err *e) MUST_CHECK;
 

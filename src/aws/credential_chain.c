@@ -21,7 +21,7 @@
 #define DURATION_MIN_S 900
 #define DURATION_MAX_S 43200
 
-/* The source_profiles on the way to the profile with keys, as a list from the current one back to the first. */
+/* A profile, and the profiles whose source_profile led to it. */
 struct way {
     const char *name;
     unsigned depth;
@@ -163,7 +163,7 @@ static int from_role(const struct credential_chain *chain, const struct way *way
                             .region = region_of(chain, p)};
     int ways = (p->source_profile[0] != 0) + (p->credential_source[0] != 0) + (p->web_identity_token_file[0] != 0);
     if (ways != 1) {
-        err_set(e, ERR_CONFIG, 0, "role_arn with %s",
+        err_set(e, ERR_CONFIG, 0, "role_arn has %s",
                 ways ? "more than one source of credentials" : "no source of credentials");
         return err_hint(e, "set exactly one of source_profile, credential_source and web_identity_token_file");
     }
@@ -194,9 +194,10 @@ static int from_profile(const struct credential_chain *chain, const struct way *
         return from_process(chain, p->credential_process, ret, e);
     if (p->sso_session[0] || p->sso_start_url[0]) {
         err_set(e, ERR_CONFIG, 0, "sign-in with a browser (sso_session) is not supported");
-        return err_hint(
-            e, "a profile with credential_process = aws configure export-credentials --profile %.60s --format process",
-            way->name);
+        return err_hint(e,
+                        "use a profile with credential_process = aws configure export-credentials --profile %.60s "
+                        "--format process",
+                        way->name);
     }
     *ret_there = false;
     return 0;

@@ -93,7 +93,7 @@ static int take_text(const char *key, const char *value, char *out, size_t max, 
 static int take_field(void *context, const char *section, const char *key, const char *value, struct err *e)
 {
     const struct reading *r = context;
-    if (!*key || !is_wanted(r, section)) /* the begin of a section is not a value */
+    if (!*key || !is_wanted(r, section)) /* the beginning of a section is not a value */
         return 0;
     r->profile->found = true;
     for (const struct field *f = fields; f < fields + FIELDS; f++) {

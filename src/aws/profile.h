@@ -1,7 +1,7 @@
 /* aws/profile.h - profiles in the files that all AWS programs share: ~/.aws/config (AWS_CONFIG_FILE), with
  * sections [default] and [profile name], and ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), with sections
- * [name]. If both have a value, the second file wins. The keys are taken as a set from one file: an access key of
- * one is never used with a session token of the other. */
+ * [name]. If both have a value, that of ~/.aws/credentials counts. Access key, secret key and session token come from
+ * one file: an access key of one file is never used with a session token of the other. */
 #ifndef SEAWALL_AWS_PROFILE_H
 #define SEAWALL_AWS_PROFILE_H
 
@@ -27,13 +27,13 @@ struct profile {
 int profile_read(const char *name, struct profile *ret, struct err *e) MUST_CHECK;
 void profile_release(struct profile *p); /* wipes the profile */
 
-/* Paths of the files; "": HOME is not set. */
+/* Paths of the two files. "": the path is in the home folder, and HOME is not set. ERR_CONFIG: a path is too long. */
 struct profile_files {
     char config[PATH_TEXT_MAX], credentials[PATH_TEXT_MAX];
 };
 int profile_files_find(struct profile_files *ret, struct err *e) MUST_CHECK;
 
-/* What stat says about both files. It differs after a change. */
+/* Size, times and inode of both files. A change of a file changes its stamp. */
 struct profile_stamp {
     int64_t of[2][7];
 };

@@ -15,17 +15,18 @@ struct service_access {
     int64_t now_ms;            /* wall clock */
 };
 
-/* Sends a request, up to SERVICE_TRIES times while there is no response, or its status is 429 or 5xx. Requests to
- * this machine bypass the proxy. `r` must be zeroed before; the caller releases it in every case. Returns 0 for
- * any HTTP status. Errors are those of http_request, and name the host. ERR_CONFIG: also a malformed URL. */
+/* Sends a request. Repeats it, up to SERVICE_TRIES times in all, if there is no response or its status is 429 or 5xx.
+ * Requests to this machine bypass the proxy. Sets ca_file, cancel and body_max of the request. `r` must be zeroed
+ * before; the caller releases it with service_release in every case. Returns 0 for any HTTP status. Errors are those of
+ * http_request, and their messages name the host. ERR_CONFIG: also a malformed URL. */
 int service_ask(const struct service_access *a, const struct http_request *question, struct http_response *r,
                 struct err *e) MUST_CHECK;
 
 /* Wipes the response, which can hold secrets, and releases it. */
 void service_release(struct http_response *r);
 
-/* Copies `text`, which a service sent, if it looks like the name of an error and so cannot be a secret. Otherwise
- * "". Returns `out`. */
+/* Copies a text that a service sent if it has only letters and dots, as the name of an error has and a secret has not.
+ * Writes "" if it has other characters, is too long, or is NULL. Returns `out`. */
 const char *service_word(const char *text, char out[SERVICE_WORD_MAX]);
 
 #endif

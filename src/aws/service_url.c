@@ -1,7 +1,7 @@
 /* aws/service_url.c
  *
- * Refuses URLs that two programs could read in two ways. Does not look names up: only addresses and "localhost"
- * count as this machine. */
+ * Refuses URLs that another program could understand differently. Does not resolve names: only addresses and
+ * "localhost" count as this machine. */
 #include "aws/service_url.h"
 
 #include <arpa/inet.h>

@@ -43,7 +43,7 @@ static int check_region(const char *region, struct err *e)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     if (region[strspn(region, allowed)])
-        return err_set(e, ERR_CONFIG, 0, "the region has characters other than letters, digits and '-'");
+        return err_set(e, ERR_CONFIG, 0, "the region has characters other than letters, digits, '-' and '_'");
     return 0;
 }
 

@@ -6,13 +6,13 @@
 
 #include <stddef.h>
 
-/* Finds the region: AWS_REGION, AWS_DEFAULT_REGION, the profile. "": not set anywhere. `profile`: NULL: chosen by
- * the environment. ERR_CONFIG: the profile does not exist, or the value is malformed or longer than out_max - 1.
- * ERR_IO, ERR_NOMEM. */
+/* Finds the region: AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. Writes "" if none of them is set. If
+ * `profile` is NULL, the environment chooses it. ERR_CONFIG: the profile does not exist, or the value is malformed or
+ * longer than out_max - 1 bytes. ERR_IO, ERR_NOMEM. */
 int settings_region(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
 
-/* Finds the S3 endpoint: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the s3 endpoint_url in the profile's services
- * section, the profile's endpoint_url. The rest as above. */
+/* Finds the S3 endpoint: AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, else the s3 endpoint_url in the services section
+ * of the profile, else the endpoint_url of the profile. `profile`, "" and errors: as settings_region. */
 int settings_endpoint(const char *profile, char *out, size_t out_max, struct err *e) MUST_CHECK;
 
 #endif

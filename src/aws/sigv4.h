@@ -19,8 +19,8 @@ struct sigv4_scope {
     int64_t time_ms;     /* of the signature, by the server's clock; sent as x-amz-date */
 };
 
-/* The signing key of a day, region, service and secret. It is computed again when one of them changes. Only one
- * thread may use it at a time. Zeroed: not computed yet. */
+/* The signing key of a day, region, service and secret, kept between signatures. It is computed again when one of them
+ * changes. A zeroed one is not computed yet. Only one thread may use it at a time. */
 struct sigv4_key {
     struct digest made_of, key;
 };
@@ -32,8 +32,8 @@ struct sigv4_target {
     const char *payload_sha256; /* hex, or SIGV4_UNSIGNED */
 };
 
-/* Adds x-amz-date and authorization to `headers`, which must already have host and all other headers to sign.
- * ERR_LIMIT: a value is too long. ERR_NOMEM. */
+/* Signs a request: adds x-amz-date and authorization to `headers`. Precondition: `headers` has host and all other
+ * headers to sign. ERR_LIMIT: a value is too long, or there are too many headers or parameters. ERR_NOMEM. */
 int sigv4_sign(const struct sigv4_scope *scope, const struct sigv4_target *target, struct sigv4_key *key,
                struct http_headers *headers, struct err *e) MUST_CHECK;
 

@@ -98,7 +98,7 @@ static int sign(struct call *c, struct err *e)
 /* ---- response */
 
 struct fields {
-    /* One byte more than allowed, so that a value that is too long is noticed. */
+    /* One byte more than credentials_set allows, so that it refuses a value that is too long. */
     char access_key[CREDENTIALS_KEY_MAX + 1], secret_key[CREDENTIALS_KEY_MAX + 1];
     char session_token[CREDENTIALS_TOKEN_MAX + 1];
     char expiration[64];
@@ -161,7 +161,7 @@ static int refused(const struct http_response *r, struct err *e)
     service_word(code, word);
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
         passes |= strcmp(word, passing[i]) == 0;
-    err_set(e, passes ? ERR_REMOTE : ERR_CONFIG, r->status, "HTTP status %d %s", r->status, word);
+    err_set(e, passes ? ERR_REMOTE : ERR_CONFIG, r->status, "HTTP status %d%s%s", r->status, *word ? " " : "", word);
     if (strcmp(word, "AccessDenied") == 0)
         return err_hint(e,
                         "allow this in the trust policy of the role, and in the policies of the keys that assume it");

@@ -14,13 +14,13 @@ struct sts_role {
     const char *region;
 };
 
-/* Calls AssumeRole, signed with `by`. ERR_CONFIG: not allowed, or the role is wrong. ERR_REMOTE, ERR_TIMEOUT: a
- * later call may succeed. */
+/* Calls AssumeRole, signed with `by`. ERR_CONFIG: STS refuses the call, or AWS_ENDPOINT_URL_STS is malformed.
+ * ERR_REMOTE, ERR_TIMEOUT: a later call may succeed. ERR_LIMIT, ERR_CANCELED, ERR_NOMEM. */
 int sts_assume_role(const struct service_access *a, const struct sts_role *role, const struct credentials *by,
                     struct credentials *ret, struct err *e) MUST_CHECK;
 
-/* Calls AssumeRoleWithWebIdentity, which is not signed: the token in the file proves the identity. Reads the file
- * each time. */
+/* Calls AssumeRoleWithWebIdentity. The call is not signed: the token in the file proves the identity. Reads the file
+ * each time. Errors: the same, and ERR_CONFIG or ERR_IO if the file can't be read. */
 int sts_assume_role_with_web_identity(const struct service_access *a, const struct sts_role *role,
                                       const char *token_file, struct credentials *ret, struct err *e) MUST_CHECK;
 

@@ -1,8 +1,8 @@
-/* aws/xml.h - reads XML answers of S3 and STS, through expat. Nothing else uses expat.
+/* aws/xml.h - reads XML answers of S3 and STS, through expat. Only xml.c uses expat.
  *
- * A document is flattened: each element with text and without child elements becomes a call with its path,
- * "Error/Code". Namespaces are dropped. Refused are document types, and so all entities but the five of XML,
- * documents deeper than XML_DEPTH_MAX, and texts longer than XML_TEXT_MAX bytes. */
+ * Each element without child elements becomes a call with its path, "Error/Code", and its text. Namespaces are dropped.
+ * A document is refused if it is deeper than XML_DEPTH_MAX, has a text longer than XML_TEXT_MAX bytes, or has a
+ * document type. Without a document type there are no entities but the five of XML. */
 #ifndef SEAWALL_AWS_XML_H
 #define SEAWALL_AWS_XML_H
 
@@ -27,7 +27,8 @@ struct xml_visitor {
  * ends the reading and is returned. */
 int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct err *e) MUST_CHECK;
 
-/* Copies the text of the first element with this path, cut to fit. "": there is no such element, or this is not XML. */
+/* Copies the text of the first element with this path, cut to out_max - 1 bytes. Writes "" if no element has this path,
+ * or if the document is malformed before it. Precondition: out_max > 0. */
 void xml_find(const void *bytes, size_t n, const char *path, char *out, size_t out_max);
 
 #endif

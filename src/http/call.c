@@ -19,7 +19,7 @@
 
 /* ---- the response, as curl delivers it */
 
-/* Ends the transfer: curl stops when fewer bytes were taken than it delivered. */
+/* Ends the transfer: curl stops when its callback takes fewer bytes than curl delivered. */
 static size_t refuse(struct http_call *c, enum err_code why)
 {
     c->refused = why;
@@ -35,9 +35,9 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
     size_t len = n;
     while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r'))
         len--;
+    /* A status line begins another response. The headers so far were those of a 100 Continue. */
     if (len >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
-        r->headers.len =
-            0; /* a status line begins the headers of another response: those so far were of a 100 Continue */
+        r->headers.len = 0;
         return n;
     }
     if (len == 0 || memchr(bytes, 0, len))
@@ -63,7 +63,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
         return n;
     }
     size_t room = r->body.max - r->body.len;
-    if (n > room && status >= 300) { /* of an error the status and the beginning of the document are enough */
+    if (n > room && status >= 300) { /* an error: its status and the beginning of its document are enough */
         c->cut = true;
         return buf_append(&r->body, bytes, room, &e) ? refuse(c, e.code) : 0;
     }
@@ -72,8 +72,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
 
 /* ---- the request, as curl wants it */
 
-/* The PEM file of trusted authorities: `configured`, AWS_CA_BUNDLE, SSL_CERT_FILE, or the first that exists where
- * distributions have theirs. NULL: none of them. libcurl alone reads neither variable. */
+/* The PEM file of trusted authorities: `configured`, AWS_CA_BUNDLE, SSL_CERT_FILE, or the first that exists of the
+ * files that distributions have. NULL: there is none. libcurl does not read these variables by itself. */
 static const char *ca_file(const char *configured)
 {
     static const char *const places[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
@@ -238,7 +238,7 @@ int http_call_verdict(const struct http_call *c, struct err *e)
     case CURLE_ABORTED_BY_CALLBACK:
         return err_set(e, ERR_CANCELED, 0, "interrupted");
     case CURLE_OUT_OF_MEMORY:
-        if (c->response->headers.len > 0) /* libcurl before 8.6 says so of a line that is too long */
+        if (c->response->headers.len > 0) /* libcurl before 8.6 returns this code for a line that is too long */
             return err_set(e, ERR_LIMIT, c->response->status, "a header of the response is too long");
         return err_nomem(e, sizeof *c);
     case CURLE_OPERATION_TIMEDOUT:

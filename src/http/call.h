@@ -1,4 +1,4 @@
-/* http/call.h - one request on a curl easy handle: its options, its response with limits, its verdict. */
+/* http/call.h - one request on a curl easy handle: sets its options, bounds its response, judges its outcome. */
 #ifndef SEAWALL_HTTP_CALL_H
 #define SEAWALL_HTTP_CALL_H
 
@@ -10,18 +10,19 @@ struct http_call {
     struct http_response *response;
     struct curl_slist *lines; /* headers as curl wants them; owned */
     CURL *easy;               /* borrowed; NULL: not begun */
-    CURLcode code;            /* result */
+    CURLcode code;            /* curl's result, once the call has ended */
     enum err_code refused;    /* ERR_LIMIT, ERR_NOMEM: the response did not fit; ERR_NONE */
     bool cut;                 /* the response is an error, and its body was cut at the ceiling */
     char message[CURL_ERROR_SIZE];
 };
 
-/* Prepares `easy`, which must be new or reset, for the request. curl's CURLINFO_PRIVATE returns `c` afterwards.
- * False: out of memory. The caller ends the call in either case. */
+/* Prepares `easy` for the request. Afterwards curl's CURLINFO_PRIVATE returns `c`. Preconditions: `request` and
+ * `response` of `c` are set, the rest is zero; `easy` is new or reset. False: out of memory. The caller ends the call
+ * in either case. */
 bool http_call_begin(struct http_call *c, CURL *easy) MUST_CHECK;
 
-/* Ends a call with its result: fills in status and `sent` of the response, and wipes the headers of the request.
- * The easy handle can be reset afterwards. Also for a call that was never begun. */
+/* Ends a call with curl's result: sets `status` and `sent` of the response, and wipes the headers of the request.
+ * Afterwards the easy handle can be reset. A call that was never begun can be ended too. */
 void http_call_end(struct http_call *c, CURLcode code);
 
 /* Returns 0, or the error of an ended call. http_request has the list of errors. */

@@ -1,5 +1,5 @@
-/* http/curl.h - libcurl, loaded when it is first needed. It brings two dozen libraries and four megabytes of
- * resident memory, which a process without an S3 replica does not need. */
+/* http/curl.h - loads libcurl when it is first needed. It takes two dozen libraries and four megabytes of resident
+ * memory, which a process without an S3 replica does not need. */
 #ifndef SEAWALL_HTTP_CURL_H
 #define SEAWALL_HTTP_CURL_H
 
@@ -33,7 +33,7 @@ struct curl_functions {
     CURL_FUNCTIONS(CURL_MEMBER)
 };
 
-/* All NULL before curl_load; never changes afterwards. */
+/* All NULL before curl_load. Nothing changes it after curl_load succeeded. */
 extern struct curl_functions libcurl;
 
 /* Loads and initialises libcurl. Does nothing if it is loaded. Only one thread may call this at a time.

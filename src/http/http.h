@@ -1,4 +1,4 @@
-/* http/http.h - sends HTTP requests through libcurl. Nothing else uses libcurl.
+/* http/http.h - sends HTTP requests through libcurl. Only this room uses libcurl.
  *
  * One I/O thread owns one curl multi handle, so that all requests share connections, TLS sessions, the CA store and
  * DNS answers. A caller hands its request over and waits. With an easy handle for each thread a TLS connection would
@@ -13,20 +13,19 @@
 
 struct http;
 
-/* Returns the I/O thread of the process. The first call starts it, the last http_release stops it. The process
- * must not fork in between and send requests in the child. ERR_CONFIG: libcurl is not installed. ERR_NOMEM,
- * ERR_IO. */
+/* Returns the I/O thread of the process. The first call starts it, the last http_release stops it. A forked child can't
+ * use the thread of its parent. ERR_CONFIG: libcurl is not installed, or too old. ERR_NOMEM, ERR_IO. */
 int http_acquire(struct http **ret_http, struct err *e) MUST_CHECK;
 void http_release(struct http *h); /* NULL is allowed */
 
 /* Sends a request and waits for the response. `r` must be zeroed before; the caller releases it in every case.
  * `request` and everything that it points to must stay unchanged until the call returns. Returns 0 for any HTTP status.
  *
- *   ERR_REMOTE    there is no response, or an incomplete one; a later attempt may succeed
- *   ERR_TIMEOUT   the same after timeout_ms
+ *   ERR_REMOTE    the server sent no response, or an incomplete one; a later attempt may succeed
+ *   ERR_TIMEOUT   the response was not complete within timeout_ms; a later attempt may succeed
  *   ERR_CONFIG    the certificate or the URL is wrong
  *   ERR_LIMIT     the body is larger than body_max or into_max, or the headers are larger than HTTP_RESPONSE_HEADERS.
- *                 Of a response with status 300 or above the first body_max bytes are kept, without an error
+ *                 A body that comes with status 300 or above is cut at body_max instead, without an error
  *   ERR_CANCELED  request->cancel became true
  *   ERR_IO        the process has forked
  *   ERR_NOMEM     out of memory */

@@ -13,13 +13,15 @@ int http_headers_add(struct http_headers *h, const char *name, const char *value
 {
     size_t n = strlen(name), v = strlen(value);
     if (n == 0 || n > HTTP_NAME_MAX || strpbrk(name, ": \t\r\n"))
-        return err_set(e, ERR_CONFIG, 0, "a name of a header has 1 to %d bytes, without blanks and colons",
+        return err_set(e, ERR_CONFIG, 0, "invalid header name: it must have 1 to %d bytes, without blanks and colons",
                        HTTP_NAME_MAX); /* without the text: a secret may be where a name should be */
     if (strpbrk(value, "\r\n"))
         return err_set(e, ERR_CONFIG, 0, "header '%.60s': the value has a line break", name);
-    if (h->count == HTTP_HEADERS_MAX || n + v + 3 > HTTP_HEADER_LINE_MAX)
-        return err_set(e, ERR_LIMIT, 0, "header '%.60s': more than %d headers, or longer than %d bytes", name,
-                       HTTP_HEADERS_MAX, HTTP_HEADER_LINE_MAX);
+    if (h->count == HTTP_HEADERS_MAX)
+        return err_set(e, ERR_LIMIT, 0, "header '%.60s': a request has more than %d headers", name, HTTP_HEADERS_MAX);
+    if (n + v + 3 > HTTP_HEADER_LINE_MAX)
+        return err_set(e, ERR_LIMIT, 0, "header '%.60s': name and value are longer than %d bytes", name,
+                       HTTP_HEADER_LINE_MAX - 3);
     if (buf_append(&h->text, name, n, e) || buf_append(&h->text, ": ", 2, e) || buf_append(&h->text, value, v + 1, e))
         return -1;
     h->count++;
