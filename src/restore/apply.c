@@ -67,7 +67,7 @@ static void end_thread(struct apply *a, int rc, const struct err *e)
     pthread_mutex_unlock(&a->lock);
 }
 
-/* The index of a source does not fit into the budget beside those of the other threads. */
+/* Notes a source whose index does not fit into the budget while other threads hold theirs. */
 static void put_off(struct apply *a, size_t source)
 {
     pthread_mutex_lock(&a->lock);
@@ -75,7 +75,7 @@ static void put_off(struct apply *a, size_t source)
     pthread_mutex_unlock(&a->lock);
 }
 
-/* What was put off, one after the other. */
+/* Writes the images of the sources that were put off, one source after the other. */
 static int write_later(struct apply *a, struct err *e)
 {
     struct source_reader *r = NULL;
@@ -125,7 +125,7 @@ static unsigned threads_wanted(const struct apply *a)
     return want > sources ? (unsigned)sources : want;
 }
 
-/* With the lock held. */
+/* Returns when all threads have ended. The caller holds the lock. */
 static void wait_for_threads(struct apply *a)
 {
     while (a->running > 0) {

@@ -33,7 +33,7 @@ static bool copy_one(int from, int to, const char *name, void *value)
     return n >= 0 && fsetxattr(to, name, value, (size_t)n, 0) == 0;
 }
 
-/* `with_acl`: the access control list as well. It speaks of the owning group, so it fits no other group. */
+/* `with_acl`: copies the access control list too. Its entry for the owning group would be wrong for another group. */
 static int copy_extended(int from, int to, bool with_acl, struct lost *ret_lost, struct err *e)
 {
     *ret_lost = (struct lost){.count = 0};
@@ -70,14 +70,14 @@ int attributes_copy(int from, int to, const char *path, struct err *e)
         return err_sys(e, errno, "set the mode of the new file");
     if (!owner_kept || !group_kept)
         log_warn(
-            "'%s': the restored database belongs to user %u and group %u, the one before belonged to %u and %u: only "
-            "root can keep that",
+            "'%s': the restored database belongs to user %u and group %u; the database before belonged to user %u and "
+            "group %u. Only root can keep owner and group",
             path, (unsigned)geteuid(), (unsigned)(group_kept ? old.st_gid : new.st_gid), (unsigned)old.st_uid,
             (unsigned)old.st_gid);
     if (copy_extended(from, to, group_kept, &lost, e))
         return -1;
     if (lost.count > 0)
-        log_warn("'%s': %u extended attribute%s of the database before could not be kept, among them '%s'", path,
+        log_warn("'%s': could not keep %u extended attribute%s of the database before, among them '%s'", path,
                  lost.count, lost.count == 1 ? "" : "s", lost.first);
     return 0;
 }

@@ -4,10 +4,11 @@
 
 #include "base/folder.h"
 
-/* Gives the file `to` what the file `from`, which it replaces, has: owner and group, permissions, and extended
- * attributes, among them access control lists. What this process may not set stays as it is, and a warning in the log
- * says so. If the owner or the group can't be kept, the permissions of group and others are not widened: those of `from`
- * are kept only as far as they name the same people. `path`: for messages. ERR_IO: the mode can't be set. ERR_NOMEM. */
+/* Gives the file `to` the owner, group, permissions and extended attributes (among them access control lists) of the
+ * file `from`, which it replaces. An attribute that this process may not set is left out, with a warning in the log. If
+ * the group can't be kept, the file gets no permissions for the group and no access control list: they would apply to
+ * another group. If owner or group can't be kept, it gets no set-user-ID or set-group-ID bit. `path`: for messages.
+ * ERR_IO: the mode can't be set. ERR_NOMEM. */
 int attributes_copy(int from, int to, const char *path, struct err *e) MUST_CHECK;
 
 /* Gives a database that replaces none its permissions and, if this process is root, the owner of its folder. ERR_IO. */

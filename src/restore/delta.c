@@ -50,7 +50,7 @@ void delta_close(struct delta *d)
     d->before = NULL;
 }
 
-/* ---- the pages that are there now */
+/* ---- the pages of the file now */
 
 static int read_pages(const struct inplace *ip, uint32_t first, uint32_t count, uint8_t *bytes, struct err *e)
 {
@@ -89,7 +89,7 @@ int delta_read_all(const struct inplace *ip, const struct apply_options *options
     return rc;
 }
 
-/* ---- what the state file knows */
+/* ---- the knowledge of the state file */
 
 static bool state_is_intact(const struct delta *d)
 {
@@ -105,7 +105,7 @@ static const struct identity_replica *related(const struct identity *id, const s
     return NULL;
 }
 
-/* The txid of the file, if the last restore wrote file and map: its undo knows both. 0: it did not. */
+/* The txid of the file, if its undo shows that the last restore wrote both file and map. 0: it does not show that. */
 static uint64_t known_by_undo(const struct delta *d, const struct plan *p)
 {
     char path[PATH_TEXT_MAX];
@@ -121,9 +121,8 @@ static uint64_t known_by_undo(const struct delta *d, const struct plan *p)
     return fits ? j.note.txid_after : 0;
 }
 
-/* The txid up to which the state file knows the history of this replica, with the file as it is. 0: it does not know
- * it. The map describes the file alone only if every captured change is in the file: the WAL was empty then, and is
- * empty now. */
+/* The txid up to which the map describes both the file and the history of this replica. 0: none. The map describes the
+ * file only if every captured change is in it: the WAL must have been empty then, and be empty now. */
 static uint64_t known_upto(const struct delta *d, const struct plan *p)
 {
     if (!state_is_intact(d) || d->ip.unsettled)
@@ -148,8 +147,8 @@ static uint64_t txid_now(const struct delta *d, const struct plan *p)
     return d->known_upto == id.txid || (replica && replica->durable_txid == id.txid) ? id.txid : 0;
 }
 
-/* Takes the hashes from the map. A page with hash 0 may be one that the database grew over without writing it. The file
- * can hold other bytes there, so that page is read. */
+/* Takes the hashes from the map. A page with hash 0 is read: if the database grew over it without writing it, the file
+ * can hold any bytes there. */
 static int hash_by_state_file(struct delta *d, struct err *e)
 {
     uint8_t *page = malloc(PAGE_SIZE_MAX);
@@ -169,7 +168,7 @@ static int hash_by_state_file(struct delta *d, struct err *e)
 
 /* ---- the pages that stay */
 
-/* Pages that did not change since the past that database and replica have in common. */
+/* Has the pages that did not change after the last txid that database and target have in common. */
 static int have_by_state_file(const struct delta *d, const struct plan *p, struct apply_have *ret_have, struct err *e)
 {
     uint64_t last = d->known_upto < p->record.txid ? d->known_upto : p->record.txid;
@@ -185,7 +184,7 @@ static int have_by_state_file(const struct delta *d, const struct plan *p, struc
     return 0;
 }
 
-/* Pages that have the same hash as at the target. */
+/* Has the pages whose hash is that of the target. */
 static int have_by_hashes(const struct delta *d, const struct delta_request *request, struct apply_have *ret_have,
                           struct err *e)
 {
@@ -207,7 +206,7 @@ struct attempt {
     const struct delta_request *request;
     struct delta_result *result;
     struct map *ret_map;
-    bool misfit; /* file or past are not as `before` and `have` say; nothing was changed */
+    bool misfit; /* the file or the replica is not as `before` and `have` say; nothing was changed */
 };
 
 static struct change change_to(const struct attempt *a, const struct map *after)

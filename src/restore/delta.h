@@ -1,4 +1,4 @@
-/* restore/delta.h - rewrites, in a database that is there, only the pages that differ from the target.
+/* restore/delta.h - rewrites only those pages of an existing database that differ from the target.
  *
  *   1. Find the hash of each page. The state file knows them if it proves that the file is as the daemon left it.
  *      Otherwise every page is read.
@@ -6,8 +6,8 @@
  *      stay, have the database checksum of the commit record.
  *   3. Write them in place, all or none (inplace.h).
  *
- * With the state file, only pages that change are read. So damage that came to another page without changing the time
- * of the file stays. DELTA_READ_ALL reads every page. */
+ * With the state file, only pages that change are read. So damage in another page stays, if it did not change the
+ * modification time of the file. DELTA_READ_ALL reads every page. */
 #ifndef SEAWALL_RESTORE_DELTA_H
 #define SEAWALL_RESTORE_DELTA_H
 
@@ -27,13 +27,13 @@ struct delta {
     struct state state; /* if state_open: locked, so that no daemon starts */
     bool state_open;    /* the database has a state file */
     enum state_found found;
-    uint64_t known_upto; /* txid up to which the state file knows the history of replica and file; 0: it does not */
-    uint64_t *before;    /* owned: hash of each page that is there now */
-    uint64_t checksum_before;
+    uint64_t known_upto;      /* up to this txid, the map describes both the file and the replica; 0: it does not */
+    uint64_t *before;         /* owned: hash of each page of the file now */
+    uint64_t checksum_before; /* XOR of `before` */
 };
 
-/* Opens and locks the database. *ret_fit is INPLACE_READY, or says why nothing can be done in place. The caller closes
- * it with delta_close in any case where 0 is returned. Errors as inplace_open and state_open. */
+/* Opens and locks the database and its state file. *ret_fit is INPLACE_READY, or says why the database can't be changed
+ * in place. If 0 is returned, the caller calls delta_close. Errors: those of inplace_open and state_open. */
 int delta_open(struct delta *d, const char *path, unsigned flags, enum inplace_fit *ret_fit, struct err *e) MUST_CHECK;
 void delta_close(struct delta *d);
 
@@ -51,19 +51,21 @@ struct delta_result {
     bool unsettled;     /* with DELTA_DRY_RUN: the -wal or -journal holds changes that were not counted */
 };
 
-/* Makes the database that of the plan. Precondition: delta_open found INPLACE_READY. *ret_map gets hash and txid of
- * each page, and the caller releases it; with DELTA_DRY_RUN it is left alone. An error leaves the database as it was.
- * Errors as apply_plan and inplace_change. */
+/* Makes the database that of the plan. Preconditions: delta_open found INPLACE_READY; the page size of the plan is that
+ * of the database. *ret_map gets hash and txid of each page, and the caller releases it; with DELTA_DRY_RUN it is left
+ * alone. An error leaves the database as it was, with the exception of inplace_change. Errors: those of apply_plan and
+ * inplace_change. */
 int delta_run(struct delta *d, const struct delta_request *request, struct delta_result *ret_result,
               struct map *ret_map, struct err *e) MUST_CHECK;
 
-/* Opens the state file of the database at `path`, if there is one: *ret_open says so. Makes none. ERR_BUSY: a daemon
- * has it. */
+/* Opens and locks the state file of the database at `path`, if both exist. *ret_open: whether it did; then the caller
+ * closes `s`. ERR_BUSY: another process has locked it. Other errors: those of state_open. */
 int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum state_found *ret_found,
                      struct err *e) MUST_CHECK;
 
-/* Reads every page. *ret_checksum: the database checksum. `hashes`: gets the hash of each page; may be NULL. Of
- * `options`, cancel, progress and context count. ERR_CANCELED, ERR_NOMEM, ERR_IO. */
+/* Reads every page of the file. *ret_checksum: the database checksum. hashes[pgno - 1] gets the hash of each page;
+ * `hashes` may be NULL. Only cancel, progress and context of `options` count. Precondition: inplace_open found
+ * INPLACE_READY. ERR_CANCELED, ERR_NOMEM, ERR_IO. */
 int delta_read_all(const struct inplace *ip, const struct apply_options *options, uint64_t *hashes,
                    uint64_t *ret_checksum, struct err *e) MUST_CHECK;
 

@@ -35,7 +35,7 @@ static int has_wal(const struct folder *f, const char *name, bool *ret_content, 
     return 0;
 }
 
-/* SQLite zeroes the first byte of a journal that it does not need any more. */
+/* A journal that SQLite no longer needs has a zero as its first byte, or is empty. */
 static int has_hot_journal(const struct folder *f, const char *name, bool *ret_hot, struct err *e)
 {
     char journal[PATH_TEXT_MAX];
@@ -274,8 +274,7 @@ uint32_t change_count(const struct inplace *ip, const struct change *c)
     return count;
 }
 
-/* Checks that the changes lead from the checksum before to the one after. This checks the pages that stay along with
- * those that change. */
+/* Checks that the changes lead from the checksum before to the one after. That covers the pages that stay too. */
 static bool leads_to(const struct inplace *ip, const struct change *c)
 {
     uint64_t sum = c->checksum_before;
@@ -313,7 +312,7 @@ static int write_journal(const struct inplace *ip, const struct change *c, struc
             rc = inplace_read(ip, pgno, page, &hash, e);
         if (rc == 0 && hash != c->before[pgno - 1]) {
             *ret_mismatch = true;
-            rc = err_set(e, ERR_BUSY, 0, "page %u of '%s' is not the expected one", pgno, ip->path);
+            rc = err_set(e, ERR_BUSY, 0, "page %u of '%s' has changed since it was read", pgno, ip->path);
         }
         if (rc == 0)
             rc = journal_add(j, pgno, page, e);
@@ -328,8 +327,8 @@ static int remove_beside(const struct inplace *ip, const char *suffix, struct er
     return path_format(name, e, "%s%s", path_name(ip->path), suffix) ? -1 : folder_remove(&ip->folder, name, e);
 }
 
-/* Names the journal: from here on it is hot. The files beside the database are empty or not needed any more, and are
- * removed first: frames of an old -wal could hide the new pages. */
+/* Gives the journal its name: from here on it is hot. First removes the files beside the database, which are empty or
+ * no longer needed: frames of an old -wal could hide the new pages. */
 static int publish_journal(const struct inplace *ip, struct journal_writer *j, struct err *e)
 {
     char name[PATH_TEXT_MAX];
@@ -375,7 +374,8 @@ static int compare_pages(const struct inplace *ip, const struct change *c, uint8
     if (fstat(ip->fd, &st) != 0)
         return err_sys(e, errno, "stat '%s'", ip->path);
     if ((uint64_t)st.st_size != (uint64_t)c->pages * ip->page_size)
-        return err_set(e, ERR_IO, 0, "'%s' has %lld bytes after it was written", ip->path, (long long)st.st_size);
+        return err_set(e, ERR_IO, 0, "'%s' has %lld bytes after it was written, expected %llu", ip->path,
+                       (long long)st.st_size, (unsigned long long)c->pages * ip->page_size);
     for (uint32_t pgno = 1; (n = next_run(ip, c, &pgno)) > 0; pgno += n) {
         off_t at = (off_t)(pgno - 1) * ip->page_size, size = (off_t)n * ip->page_size;
         (void)posix_fadvise(ip->fd, at, size, POSIX_FADV_DONTNEED);
@@ -435,7 +435,7 @@ static int write_and_compare(struct inplace *ip, const struct change *c, struct 
     return rc == 0 ? take_journal_away(ip, c->flags, e) : rc;
 }
 
-/* Makes SQLite play the named journal back. Returns -1 with the error that came before. */
+/* Makes SQLite play the journal back. Returns -1 and leaves `e` with the error that made this necessary. */
 static int roll_back(struct inplace *ip, struct err *e)
 {
     struct err other;
@@ -462,9 +462,9 @@ int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatc
     if (rc == 0 && (publish_journal(ip, &j, e) || write_and_compare(ip, c, &j, e)))
         rc = roll_back(ip, e);
     journal_end(&j);
-    if (rc == 0 &&
-        folder_sync(&ip->folder, e)) /* the change is complete; a power cut can take it back, but only as a whole */
-        return err_wrap(e, "'%s' is restored", ip->path);
+    /* The change is complete. A power cut can still take it back, but only as a whole. */
+    if (rc == 0 && folder_sync(&ip->folder, e))
+        return err_wrap(e, "'%s' is restored, but a power cut could take that back", ip->path);
     if (rc == 0)
         target_forget_undo(ip->path, c->flags & INPLACE_KEEP_UNDO ? TARGET_UNDO_COMPANIONS : TARGET_UNDO_WHOLE);
     return rc;

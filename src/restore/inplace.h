@@ -6,10 +6,10 @@
  *   3. The old contents of each page that will change or be cut off are written to a rollback journal. It is synced,
  *      then named <db>-journal. From here on, SQLite puts the old pages back whenever the database is opened.
  *   4. The pages are written, the file is cut or grown, synced, read back and compared.
- *   5. The journal is renamed to <db>-seawall-undo, or removed. In this moment the database changes.
+ *   5. The journal is renamed to <db>-seawall-undo, or removed. This is the moment of change.
  *
- * If a step between 3 and 5 fails, or the process dies there, the database is what it was, at the latest when it is
- * opened next. */
+ * If a step fails before 5 is done, or the process dies, the database becomes what it was: at once, or when SQLite
+ * opens it next. */
 #ifndef SEAWALL_RESTORE_INPLACE_H
 #define SEAWALL_RESTORE_INPLACE_H
 
@@ -27,8 +27,8 @@ enum inplace_fit {
 };
 
 enum inplace_purpose {
-    INPLACE_LOOK,   /* nothing is written; changes in -wal and -journal do not count */
-    INPLACE_CHANGE, /* changes in -wal and -journal are completed first */
+    INPLACE_LOOK,   /* nothing is written; changes in -wal and -journal are ignored */
+    INPLACE_CHANGE, /* SQLite first brings the changes in -wal and -journal into the file */
 };
 
 struct inplace {
@@ -40,38 +40,39 @@ struct inplace {
     bool unsettled;            /* INPLACE_LOOK: -wal or -journal holds changes */
 };
 
-/* Opens and locks the database at `path`. *ret_fit says whether it can be changed in place; only with INPLACE_READY is
- * it open. ERR_BUSY: another process has it open. ERR_CONFIG: not a regular file, or a file
- * beside it is not one of SQLite's. ERR_SQLITE: SQLite can't complete
- * what a crash left. ERR_IO. */
+/* Opens and locks the database at `path`. *ret_fit says whether it can be changed in place. It is open only with
+ * INPLACE_READY; then the caller closes it. ERR_BUSY: another process has it open. ERR_CONFIG: it is not a regular
+ * file, or its -wal, -shm or -journal is not a regular file with one name. ERR_SQLITE: SQLite can't complete what a
+ * crash left. ERR_IO. */
 int inplace_open(struct inplace *ip, const char *path, enum inplace_purpose purpose, enum inplace_fit *ret_fit,
                  struct err *e) MUST_CHECK;
 void inplace_close(struct inplace *ip);
 
-/* Checks whether the -wal or -journal of a database holds changes. */
+/* Checks whether the -wal or -journal of a database holds changes. ERR_CONFIG, ERR_NOTFOUND, ERR_IO: as
+ * folder_check_sqlite_files. */
 int inplace_needs_settling(const char *path, bool *ret_needs, struct err *e) MUST_CHECK;
 
-/* Makes SQLite complete the database with the changes in its -wal and -journal, if there are any. ERR_BUSY: the
- * database is in use. ERR_SQLITE. */
+/* Makes SQLite bring the changes in -wal and -journal into the database, if there are any. ERR_BUSY: the database is in
+ * use. ERR_SQLITE: SQLite can't do that. Other errors: those of inplace_needs_settling. */
 int inplace_settle(const char *path, struct err *e) MUST_CHECK;
 
 /* Reads a page into `page`, which has room for page_size bytes, and hashes it. Precondition: 1 <= pgno <= pages.
  * ERR_IO. */
 int inplace_read(const struct inplace *ip, uint32_t pgno, uint8_t *page, uint64_t *ret_hash, struct err *e) MUST_CHECK;
 
-/* Checks whether the file is the same, and unchanged, since these attributes were noted. size in bytes. */
+/* Whether the file still has these attributes, so that it is the same file and unchanged. `size`: bytes. */
 bool inplace_is_as_left(const struct inplace *ip, uint64_t inode, uint64_t size, int64_t mtime_ns);
 
 enum inplace_flags { INPLACE_KEEP_UNDO = 1, INPLACE_INTEGRITY_CHECK = 2 };
 
 /* The database after the change. A page with the same hash in `before` and `after` stays as it is. */
 struct change {
-    uint32_t pages;          /* size after */
-    int source;              /* a file with the pages that change, each at its place */
-    const struct map *after; /* hash of each page after */
-    const uint64_t *before;  /* hash of each page that is there now; of page pgno: before[pgno - 1] */
-    uint64_t checksum_before,
-        checksum_after;               /* database checksums: the changes must lead from the first to the second */
+    uint32_t pages;           /* size after */
+    int source;               /* a file with the pages that change, each at its place */
+    const struct map *after;  /* hash of each page after */
+    const uint64_t *before;   /* before[pgno - 1]: hash of page pgno now */
+    uint64_t checksum_before; /* database checksum now */
+    uint64_t checksum_after;  /* database checksum after; `before` and `after` must lead from one to the other */
     uint64_t txid_before, txid_after; /* for the note of the undo; 0: not known */
     struct uid database;              /* for the note: id of the replica that has these txids */
     unsigned flags;                   /* enum inplace_flags */
@@ -82,8 +83,9 @@ struct change {
 uint32_t change_count(const struct inplace *ip, const struct change *c);
 
 /* Changes the database. Precondition: inplace_open with INPLACE_CHANGE found INPLACE_READY. An error leaves the
- * database as it was; exception: the message says that it is restored. *ret_mismatch with ERR_BUSY: a page is not what
- * `before` says. ERR_CANCELED, ERR_CONTENT (integrity check), ERR_IO, ERR_NOMEM. */
+ * database as it was, with one exception: if only the folder can't be synced, the database is changed, and the message
+ * says that it is restored. ERR_BUSY, with *ret_mismatch: the pages do not have the hashes of `before`, or the
+ * checksums do not fit. ERR_CANCELED, ERR_CONTENT (integrity check), ERR_IO, ERR_NOMEM. */
 int inplace_change(struct inplace *ip, const struct change *c, bool *ret_mismatch, struct err *e) MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Makes a file: URI; escapes every character that is not plain. -1: it does not fit. */
+/* Writes a file: URI, with every character escaped that is not plain. -1: it does not fit. */
 static int uri_of(const char *path, char *out, size_t size)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
@@ -25,7 +25,7 @@ static int uri_of(const char *path, char *out, size_t size)
     return snprintf(out + n, size - n, "?immutable=1") < (int)(size - n) ? 0 : -1;
 }
 
-/* What SQLite answers to a pragma that checks. */
+/* The answer of SQLite to a pragma that checks. */
 struct answer {
     int rc;         /* of SQLite; SQLITE_ROW: `text` is the answer */
     char text[300]; /* "ok", or the first fault; without an answer, the message of SQLite */
@@ -45,7 +45,7 @@ static struct answer ask(sqlite3 *db, const char *pragma)
     return a;
 }
 
-/* SQLite can't check what needs a function, a collation or a module of the application. Then it checks the rest. */
+/* Runs the whole check. If that needs a function, a collation or a module of the application, runs quick_check. */
 static struct answer ask_what_can_be_checked(sqlite3 *db)
 {
     struct answer whole = ask(db, "PRAGMA integrity_check(1)");
@@ -67,7 +67,7 @@ static int check(sqlite3 *db, struct err *e)
     if (!content)
         return err_set(e, a.rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_SQLITE, a.rc, "integrity check: %s", a.text);
     err_set(e, ERR_CONTENT, a.rc,
-            "integrity check: every page is as it should be; SQLite reports of the database itself: %s", a.text);
+            "integrity check: every page is that of the restore point, but the database has a fault: %s", a.text);
     return err_hint(e, "the database had this fault when it was replicated; to restore it as it was, leave out "
                        "--integrity-check");
 }

@@ -4,9 +4,9 @@
 
 #include "base/err.h"
 
-/* Runs PRAGMA integrity_check. Preconditions: no process writes the file, and its pages are proven to be those of the
- * restore point. So what SQLite finds is a fault of the database itself, not of the replica. What SQLite can't check here,
- * because it needs a function or a collation of the application, counts as sound, with a warning in the log.
+/* Runs PRAGMA integrity_check. Preconditions: no process writes the file; its pages are proven to be those of the
+ * restore point. So a fault that SQLite finds is one of the database itself, not of the replica. SQLite can't check
+ * content that needs a function or a collation of the application: that counts as sound, with a warning in the log.
  * ERR_CONTENT: the message has the first fault that SQLite found. ERR_SQLITE: SQLite can't open or read the file.
  * ERR_CONFIG: the path is too long. ERR_NOMEM. */
 int integrity_check(const char *path, struct err *e) MUST_CHECK;

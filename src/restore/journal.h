@@ -1,13 +1,13 @@
-/* restore/journal.h - writes SQLite's rollback journal for a database that is about to be changed in place, and reads
- * it back.
+/* restore/journal.h - writes a rollback journal of SQLite for a database that is about to be changed in place, and
+ * reads it back.
  *
  * The format is SQLite's own ("Database File Format", section 3): a header in a sector of its own, then one record for
  * each page that will be overwritten or cut off. While a journal is at <db>-journal, SQLite puts these pages back and
  * cuts the file to its old size before it does anything else. So a kill or a power cut while pages are written leaves
  * nothing to repair.
  *
- * Under another name the same file is an undo. For that it ends with a note: what the database was and became. SQLite
- * does not read the note: it is shorter than the second header that could follow there.
+ * Under another name the same file is an undo. For that it ends with a note, which describes the database before and
+ * after the change. SQLite does not read the note, because it is shorter than a second header would be.
  *
  *   offset 0      8  d9 d5 05 f9 20 a1 63 d7      note, 120 bytes, all integers big-endian:
  *                 4  records                        0   8  "SWLUNDO1"
@@ -37,14 +37,14 @@
 #define JOURNAL_HEADER_BYTES 512
 #define JOURNAL_NOTE_BYTES 120
 
-/* Read only when the journal is used as an undo. */
+/* The note of an undo. */
 struct journal_note {
     uint64_t checksum_before, checksum_after; /* of the database */
     uint64_t txid_before, txid_after;         /* 0: not known */
     struct uid database;                      /* id of the replica that has these txids; zeros: none */
     uint32_t pages_after;
-    uint64_t inode, size; /* of the database file after; size in bytes */
-    int64_t mtime_ns;
+    uint64_t inode, size;      /* of the database file after; size in bytes */
+    int64_t mtime_ns;          /* modification time of that file, ns since 1970 */
     uint64_t records_checksum; /* XOR of the hashes of the pages in the records */
 };
 
@@ -63,22 +63,23 @@ struct journal_database {
     const struct stat *like; /* owner and mode for the journal, which holds contents of the database */
 };
 
-/* ---- writing: begin, add, finish; then publish `stage` under its name; then perhaps annotate. All functions: ERR_IO,
- * ERR_NOMEM */
+/* ---- writing: begin, add, finish; then give `stage` its name; then annotate, if it becomes an undo. Errors of all
+ * functions: ERR_IO, ERR_NOMEM */
 
 /* Makes a hidden file in the folder. The caller calls journal_end in any case. */
 int journal_begin(struct journal_writer *j, const struct journal_database *database, struct err *e) MUST_CHECK;
 
-/* Adds a page as it is now. Precondition: 1 <= pgno <= database->pages. */
+/* Adds the old contents of a page. Precondition: 1 <= pgno <= database->pages. */
 int journal_add(struct journal_writer *j, uint32_t pgno, const uint8_t *page, struct err *e) MUST_CHECK;
 
 /* Writes the header and syncs. From here on the journal can be published. */
 int journal_finish(struct journal_writer *j, struct err *e) MUST_CHECK;
 
-/* Appends the note and syncs. Takes records_checksum from the writer, not from `note`. Precondition: journal_finish. */
+/* Appends the note and syncs. Ignores note->records_checksum, which the writer knows. Precondition: journal_finish was
+ * called. */
 int journal_annotate(struct journal_writer *j, const struct journal_note *note, struct err *e) MUST_CHECK;
 
-/* Closes the file. A journal that was not published is gone. */
+/* Closes the file. If it has no name, it is lost. */
 void journal_end(struct journal_writer *j);
 
 /* ---- reading: a kept journal */
@@ -92,12 +93,13 @@ struct journal_reader {
     struct journal_note note;
 };
 
-/* Opens a kept journal and reads its note. If the file is something else, a database for example, *ret_is_journal is
- * false and nothing is open. ERR_CORRUPT: the journal is not whole. ERR_NOTFOUND, ERR_IO. */
+/* Opens a kept journal and reads its note. If the file is not a journal, for example a database, *ret_is_journal is
+ * false and nothing is open. ERR_CORRUPT: the journal is not whole. ERR_NOTFOUND: there is no file. ERR_CONFIG,
+ * ERR_IO. */
 int journal_open(struct journal_reader *j, const char *path, bool *ret_is_journal, struct err *e) MUST_CHECK;
 
-/* Reads the next record into `page`, which has room for page_size bytes. *ret_pgno is 0 after the last record, when all
- * of them together have the checksum of the note. ERR_CORRUPT, ERR_IO. */
+/* Reads the next record into `page`, which has room for page_size bytes. After the last record *ret_pgno is 0.
+ * ERR_CORRUPT: a record is damaged, or all records together do not have the checksum of the note. ERR_IO. */
 int journal_next(struct journal_reader *j, uint32_t *ret_pgno, uint8_t *page, struct err *e) MUST_CHECK;
 void journal_close(struct journal_reader *j);
 

@@ -8,12 +8,12 @@
 
 #include "base/folder.h"
 
-/* Checks that no connection holds a lock. In WAL mode a connection holds a shared lock on the database file as long as
- * it is open; in the rollback modes only while it reads or writes. ERR_BUSY: a connection holds one. ERR_CONFIG: not a
- * regular file. ERR_IO. */
+/* Checks that no SQLite connection holds a lock on the database. In WAL mode a connection holds a shared lock as long
+ * as it is open; in the rollback-journal modes only while it reads or writes. ERR_BUSY: a connection holds a lock.
+ * ERR_CONFIG: not a regular file. ERR_NOTFOUND, ERR_IO. */
 int lock_check(const struct folder *f, const char *name, struct err *e) MUST_CHECK;
 
-/* The database `name`, for folder_open_file. Its owner and the number of its names do not matter: a command works on the
+/* Describes the database `name` for folder_open_file. It may have any owner and several names: a command works on the
  * database that it was given. */
 struct folder_file lock_database(const char *name, enum folder_access access);
 
@@ -21,9 +21,10 @@ struct folder_file lock_database(const char *name, enum folder_access access);
  * writing. ERR_BUSY: a connection holds a lock. ERR_IO. */
 int lock_take(int fd, const char *path, struct err *e) MUST_CHECK;
 
-/* Checks that no other descriptor of the file is open. An idle connection in a rollback mode holds no lock, and would
- * use the old pages in its cache. Where the kernel does not grant leases (to a user who is not the owner, on a network
- * file system) this can't be known, and 0 is returned. ERR_BUSY: the file is open in another process. */
+/* Checks that the file has no other open descriptor. That finds an idle connection in a rollback-journal mode, which
+ * holds no lock, but would go on to use the old pages in its cache. If the kernel grants no lease (the user is not the
+ * owner, or the file is on a network file system), this can't be known, and 0 is returned. ERR_BUSY: the file is open
+ * in another process. */
 int lock_check_alone(int fd, const char *path, struct err *e) MUST_CHECK;
 
 #endif

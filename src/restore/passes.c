@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define KEPT_VERSIONS_MAX (256u << 10) /* 12 MiB of decoded indexes; others are fetched again in passes 2 and 3 */
-#define KEPT_INDEX_COST 16             /* an index costs memory even without versions: as much as this many */
+#define KEPT_VERSIONS_MAX (256u << 10) /* 12 MiB of decoded indexes; passes 2 and 3 fetch the others again */
+#define KEPT_INDEX_COST 16             /* the memory of an index itself, counted in versions */
 
 int passes_init(struct passes *p, struct err *e)
 {
@@ -48,8 +48,8 @@ static bool is_chunk(const struct passes *p, size_t source)
 
 enum prefetch_kind { PREFETCH_CHUNKS, PREFETCH_OTHERS };
 
-/* Asks the store to fetch indexes ahead. Of the chunks those that are needed as far as is known now; of the others all,
- * because which of them are needed shows only one after the other. */
+/* Asks the store to fetch indexes ahead: those of the chunks that are needed as far as is known now, or those of all
+ * other sources, because each of them decides whether the next one is needed. */
 static void prefetch_indexes(const struct passes *p, enum prefetch_kind kind)
 {
     const struct plan *plan = p->from.plan;

@@ -22,8 +22,9 @@
 #include <string.h>
 
 #define PLANS_MAX 4
-#define PLAN_PAUSE_MS 1000 /* longer each time, so that a store whose listings lag catches up */
-#define SLICE_MS 50        /* of a pause: how soon a cancel is noticed */
+#define PLAN_PAUSE_MS                                                                                                  \
+    1000            /* before the second try of a slow store, for listings that lag; one more before each other */
+#define SLICE_MS 50 /* a pause looks at `cancel` this often */
 
 /* One try of a restore, with one plan. */
 struct attempt {
@@ -66,9 +67,10 @@ static int head_digest(const struct attempt *a, struct digest *ret_digest, struc
     return 0;
 }
 
-/* Writes the state file of the restored database, so that `seawall replicate` can go on from an unchanged head. If the
- * replica has commits after the target, the state file names no head. Then replicate asks for --take-over, except in
- * the place of the database that writes to the replica: there it goes on and ships the pages that differ. */
+/* Writes the state file of the restored database, so that `seawall replicate` can continue from an unchanged head. If
+ * the replica has commits after the target, the state file names no head. Then `seawall replicate` asks for
+ * --take-over, unless the database is at the place of the writer of the replica: there it continues and ships the pages
+ * that differ. */
 static int write_state(const struct attempt *a, struct state *s, const struct map *map, struct err *e)
 {
     const struct plan *p = &a->plan;
@@ -81,7 +83,8 @@ static int write_state(const struct attempt *a, struct state *s, const struct ma
     return head_digest(a, &restart.head, e) || state_restart(s, &restart, e) ? -1 : 0;
 }
 
-/* Writes the state file. `held`: it is open already; NULL: it is opened and closed here. `reserved`: NULL, or its lock. */
+/* Writes the state file. `held`: the open state file; NULL: it is opened and closed here. `reserved`: its lock, or
+ * NULL. */
 static int note_state(const struct attempt *a, struct state *held, struct state_reservation *reserved,
                       const struct map *map, struct err *e)
 {
@@ -119,7 +122,7 @@ static int check_integrity(struct target *t, struct err *e)
     return integrity_check(path, e);
 }
 
-/* ERR_NOTFOUND would mean that the replica or the restore point does not exist. */
+/* Turns ERR_NOTFOUND into ERR_IO: it would mean that the replica or the restore point does not exist. */
 static int of_this_machine(int rc, struct err *e)
 {
     if (rc != 0 && e->code == ERR_NOTFOUND)
@@ -127,7 +130,7 @@ static int of_this_machine(int rc, struct err *e)
     return rc;
 }
 
-/* The target is written: it is checked, and put in its place. */
+/* Checks the written target and puts it in its place. */
 static int finish(struct attempt *a, struct target *t, const struct map *map, struct err *e)
 {
     const struct restore_options *o = a->options;
@@ -237,7 +240,8 @@ static int restore_delta(struct attempt *a, struct err *e)
 
 /* ---- tries */
 
-/* Asks a slow store to fetch ahead the records that the plan probably needs: from the newest base that may serve on. */
+/* Asks a slow store to fetch ahead the records that the plan probably needs: those after the newest base whose start is
+ * not after the target. */
 static void prefetch(const struct catalog *c, uint64_t txid)
 {
     uint64_t start = 0;
@@ -247,8 +251,8 @@ static void prefetch(const struct catalog *c, uint64_t txid)
     catalog_prefetch(c, start ? start - 1 : 0, txid);
 }
 
-/* Checks whether an error of opening or listing the replica means that there is none, and that this is allowed. Only
- * for these two steps: later on, ERR_NOTFOUND means a restore point. */
+/* Whether an error of opening or listing the replica means that there is none, and that this is allowed. Only for these
+ * two steps: later ERR_NOTFOUND means that the restore point does not exist. */
 static bool accept_no_replica(const struct restore_options *o, struct restore_result *ret_result, const struct err *e)
 {
     if (e->code != ERR_NOTFOUND || !(o->flags & RESTORE_IF_REPLICA))
@@ -303,7 +307,7 @@ static int restore_in_tries(struct replica_handle *r, const struct restore_optio
         rc = restore_once(r, &again, ret_result, e);
     }
     if (rc != 0 && e->code == ERR_GONE)
-        e->code = ERR_CORRUPT; /* listed again and again, and never there */
+        e->code = ERR_CORRUPT; /* every listing has it, and no read finds it */
     return rc;
 }
 

@@ -1,5 +1,5 @@
-/* restore/restore.h - `seawall restore`: plan, fetch, apply, check, put in place. With RESTORE_DELTA, a database that
- * is there gets only the pages that differ (delta.h). undo.h takes a restore back. */
+/* restore/restore.h - `seawall restore`: plan, fetch, apply, check, put in place. With RESTORE_DELTA, only the pages of
+ * an existing database that differ are rewritten (delta.h). undo.h takes a restore back. */
 #ifndef SEAWALL_RESTORE_RESTORE_H
 #define SEAWALL_RESTORE_RESTORE_H
 
@@ -14,10 +14,10 @@ enum restore_flags {
     RESTORE_INTEGRITY_CHECK = 2, /* PRAGMA integrity_check on the new database before it takes its place */
     RESTORE_DRY_RUN = 4,         /* plan only */
     RESTORE_BY_TIME = 8,         /* options.time_ms counts, not options.txid */
-    RESTORE_IF_NO_DB = 16,       /* a database at the target is not an error, and nothing is done */
-    RESTORE_IF_REPLICA = 32,     /* a place without a replica is not an error */
-    RESTORE_DELTA = 64,          /* rewrite, in the database that is there, only the pages that differ */
-    RESTORE_NO_UNDO = 128,       /* keep nothing of what is replaced */
+    RESTORE_IF_NO_DB = 16,       /* if the target has a database, do nothing; that is not an error */
+    RESTORE_IF_REPLICA = 32,     /* if the place has no replica, do nothing; that is not an error */
+    RESTORE_DELTA = 64,          /* rewrite only those pages of an existing database that differ */
+    RESTORE_NO_UNDO = 128,       /* keep no undo */
 };
 
 struct restore_options {
@@ -55,11 +55,11 @@ struct restore_result {
     struct delta_result in_place; /* if `delta` */
 };
 
-/* Restores. An error leaves the target as it was, with one exception: if only the state file can't be written, the
- * database is restored all the same, and the message says so. ERR_NOTFOUND: the replica or the restore point does not exist.
- * ERR_EXISTS: the target exists. ERR_BUSY: the target is in use. ERR_CORRUPT: the replica is damaged. ERR_CONTENT: the
- * integrity check found a fault of the database itself. ERR_CANCELED,
- * ERR_CONFIG, ERR_IO, ERR_NOMEM, ERR_REMOTE. */
+/* Restores. An error leaves the target as it was, with one exception: if only the state file can't be written or the
+ * folder can't be synced, the database is restored, and the message says so. ERR_NOTFOUND: the replica or the restore
+ * point does not exist. ERR_EXISTS: the target exists. ERR_BUSY: the target is in use. ERR_CORRUPT: the replica is
+ * damaged. ERR_CONTENT: the integrity check found a fault of the database itself. ERR_CLAIM, ERR_CANCELED, ERR_CONFIG,
+ * ERR_IO, ERR_NOMEM, ERR_REMOTE, ERR_SQLITE. */
 int restore_run(const struct restore_options *options, struct restore_result *ret_result, struct err *e) MUST_CHECK;
 
 #endif

@@ -15,13 +15,14 @@ static int check_source(const struct plan_source *source, const struct segment *
 {
     const struct segment_info *i = &s->trailer.info;
     if (i->kind != source->kind || i->max != source->max || s->trailer.object_size != source->size)
-        return err_set(e, ERR_CORRUPT, 0, "object '%s' is not the object that the replica names", source->key);
+        return err_set(e, ERR_CORRUPT, 0, "object '%s' has another kind, size or txid than the replica says",
+                       source->key);
     if (i->page_size != p->page_size || !uid_equal(&i->database, &p->database))
         return err_set(e, ERR_CORRUPT, 0, "object '%s' belongs to another database", source->key);
     return 0;
 }
 
-/* The listing named the object: retention may have replaced it by others since. */
+/* Turns ERR_NOTFOUND into ERR_GONE: the listing has the object, so retention may have deleted it since. */
 static int is_gone(struct err *e)
 {
     if (e->code == ERR_NOTFOUND)

@@ -152,7 +152,7 @@ static int move_companions(const struct folder *f, const char *from, const char 
     return remove_companions(f, from, e);
 }
 
-/* Gives the old database its new name. It is whole under that name before it loses the old one. */
+/* Gives the old database the name of the undo too. Later the new database takes its old name. */
 static int set_old_aside(const struct target *t, struct err *e)
 {
     const struct folder *f = &t->folder;
@@ -186,7 +186,7 @@ void target_forget_undo(const char *path, enum target_undo what)
     (void)rc;
 }
 
-/* Where the file system can't exchange names: in three steps. The name exists at any moment. */
+/* Exchanges the names in three steps, where the file system can't do it in one. `name` exists at any moment. */
 static int swap_by_links(const struct folder *f, const char *name, const char *undo, struct err *e)
 {
     char aside[STAGE_NAME_MAX];

@@ -1,13 +1,13 @@
 /* restore/target.h - the path where a restored database goes, and how it gets there.
  *
  * The new database is written to a hidden file beside the target. When it is checked and synced:
- *   1. An old database at the target is linked to <target>-seawall-undo; its -wal and -journal are renamed to match. If
- *      the machine dies now, the old database is whole under that name.
- *   2. Every -wal, -shm and -journal of the target is gone, so that it can't be applied to the new database.
+ *   1. An old database at the target is linked to <target>-seawall-undo, and its -wal and -journal are renamed to
+ *      match. If the machine dies now, the old database is whole under that name.
+ *   2. Any other -wal, -shm and -journal of the target is removed, so that it can't be applied to the new database.
  *   3. The new file is renamed to the target. The folder is synced.
  *   4. If no undo is wanted, the old database is removed.
  *
- * So a database has at most one undo, and an older undo stays until there is a newer one. An undo is either a whole
+ * So a database has at most one undo, and an undo stays until a newer one replaces it. An undo is either a whole
  * database, made here, or the journal of a change in place (inplace.h). Its first bytes tell which. */
 #ifndef SEAWALL_RESTORE_TARGET_H
 #define SEAWALL_RESTORE_TARGET_H
@@ -37,34 +37,35 @@ struct target {
     struct state_reservation state;
 };
 
-/* For --if-db-not-exists: checks whether there is a database. A regular file that is not empty counts as a database. A
- * file that is not one, but may hold data or get some, is an error, so that a person decides. An undo alone was
- * replaced on purpose, and does not count. ERR_EXISTS: an empty file; a -wal or -journal that is not empty, without its
- * database; a symbolic link to nothing. ERR_CONFIG: not a regular file. ERR_IO. */
+/* For --if-db-not-exists: checks whether there is a database. A regular file that is not empty counts as one. A file
+ * that is not a database, but may hold data or be about to get data, is an error, so that a person decides. An undo
+ * alone does not count: a restore replaced that database on purpose. ERR_EXISTS: an empty file; a -wal or -journal that
+ * is not empty, without its database; a symbolic link to a missing file. ERR_CONFIG: not a regular file. ERR_IO. */
 enum target_found { TARGET_FREE, TARGET_DATABASE };
 int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
 
 /* Checks that the path is free, or may be replaced and is not in use. Makes the hidden file t->stage, which only its
- * owner can read. Locks the state file. `mode`: permissions of the new database, if it replaces none. The caller calls target_abort in any
- * case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not exist. ERR_BUSY: a
- * process has it open, or a daemon or restore has locked its state file. ERR_IO. */
+ * owner can read. Locks the state file. `mode`: permissions of the new database, if it replaces none. The caller calls
+ * target_abort in any case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not
+ * exist. ERR_BUSY: a process has it open, or a daemon or restore has locked its state file. ERR_IO. */
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode,
                  struct err *e) MUST_CHECK;
 
 /* Puts the new database in place. It gets the attributes of the database that it replaces (restore/attributes.h). If it
- * replaces none, it gets t->mode and, if this process is root, the owner of the folder. Precondition: t->stage holds it,
- * checked. *ret_undo: the old database is kept as the undo. ERR_EXISTS: a file appeared there meanwhile. ERR_BUSY, ERR_IO. */
+ * replaces none, it gets t->mode and, if this process is root, the owner of the folder. Precondition: t->stage holds
+ * the new database, checked. *ret_undo: the old database is kept as the undo. ERR_EXISTS: a file appeared at the path
+ * meanwhile. ERR_BUSY, ERR_IO. */
 int target_commit(struct target *t, bool *ret_undo, struct err *e) MUST_CHECK;
 
 /* Removes the hidden file, and a state file that was made for the lock alone. After target_commit it only unlocks. */
 void target_abort(struct target *t);
 
 /* Exchanges the database at `path` with its undo, or moves the undo there if `path` is free. Preconditions: the undo is
- * a whole database; no -wal or -journal of either holds changes; no process has them open. If there was a database at
- * `path`, there is one at any moment. ERR_IO. */
+ * a whole database; no -wal or -journal of either holds changes; no process has either open. If `path` had a database,
+ * it has one at any moment. ERR_IO. */
 int target_swap_undo(const char *path, struct err *e) MUST_CHECK;
 
-/* Removes the files that belong to an old undo. Ignores errors: files that are left do no harm. */
+/* Removes files of an old undo. Ignores errors: files that are left do no harm. */
 enum target_undo {
     TARGET_UNDO_COMPANIONS, /* only -wal, -journal and -shm of a whole database */
     TARGET_UNDO_WHOLE,      /* the undo as well */

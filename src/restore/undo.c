@@ -143,8 +143,8 @@ static int undo_whole(const char *path, const char *undo, const struct undo_opti
 
 /* ---- either */
 
-/* The map of the state file is not that of the database any more. The identity stays: the next daemon compares all
- * pages. */
+/* Makes the state file forget its map, which is no longer that of the database. The identity stays. The next daemon
+ * compares all pages. */
 static int forget_map(struct state *s, struct err *e)
 {
     struct state_position at = state_position(s);
@@ -163,7 +163,7 @@ static int check_lock(const char *path, struct err *e)
     return rc;
 }
 
-/* Checks a path without a database: a -wal or -journal there that holds changes must not be removed. */
+/* Checks a path that has no database: a -wal or -journal that holds changes must not be removed. */
 static int check_place(const char *path, enum inplace_fit fit, struct err *e)
 {
     bool needs = false;
@@ -219,7 +219,7 @@ int undo_run(const struct undo_options *options, struct undo_result *ret_result,
         e->code = ERR_IO; /* ERR_CORRUPT would mean that the replica is damaged */
     struct err other;
     if (rc == 0 && held && forget_map(&state, &other)) /* the next start notices that the map does not match */
-        log_warn("the state file of '%s' could not be written: %s", options->path, other.msg);
+        log_warn("could not write the state file of '%s': %s", options->path, other.msg);
     if (held)
         state_close(&state);
     return rc;

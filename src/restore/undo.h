@@ -1,9 +1,9 @@
 /* restore/undo.h - `seawall restore --undo`: puts back the database that the last restore replaced.
  *
- * There are two kinds of undo. A journal is a change in place like any other: its pages are written with a journal of
- * their own, which becomes the new undo. It fits only the very bytes that the restore left. So these are checked first:
- * by inode, size and time of change of the file, or else by reading every page. A whole database changes places with
- * the one that is there. With both, an undo can be undone. */
+ * There are two kinds of undo. A journal has pages, which are written in place, with a new journal that becomes the new
+ * undo. Its pages fit only the file that the restore left. So the file is checked first: its inode, size and
+ * modification time, or else every page. A whole database changes places with the one at the path. Either kind of undo
+ * can itself be undone. */
 #ifndef SEAWALL_RESTORE_UNDO_H
 #define SEAWALL_RESTORE_UNDO_H
 
@@ -30,8 +30,9 @@ struct undo_result {
     uint64_t txid_undone, txid; /* of the database before and after the undo; 0: not known */
 };
 
-/* Undoes the last restore. An error leaves database and undo as they were. ERR_NOTFOUND: there is no undo. ERR_EXISTS:
- * the database was changed since. ERR_IO: the undo is damaged. ERR_BUSY: the database is in use. ERR_CANCELED,
+/* Undoes the last restore. An error leaves database and undo as they were, with the exception of inplace_change.
+ * ERR_NOTFOUND: there is no undo. ERR_EXISTS: the database was changed since the restore, or is missing beside its -wal
+ * or -journal. ERR_IO: also if the undo is damaged. ERR_BUSY: the database is in use. ERR_CONTENT, ERR_CANCELED,
  * ERR_CONFIG, ERR_NOMEM, ERR_SQLITE. */
 int undo_run(const struct undo_options *options, struct undo_result *ret_result, struct err *e) MUST_CHECK;
 

@@ -12,7 +12,7 @@ void wanted_init_all(struct wanted *w, const struct plan *plan, struct map *map)
     *w = (struct wanted){.plan = plan, .map = map, .known_upto = UINT64_MAX};
 }
 
-/* The version that the caller has of the page, if any, is not that of the target. */
+/* Makes the page wanted, and forgets the version that the caller has of it, which is not that of the target. */
 static void want(struct wanted *w, uint32_t pgno)
 {
     w->bits[pgno / 64] |= UINT64_C(1) << pgno % 64;
@@ -91,8 +91,8 @@ static bool is_of_target(const struct wanted *w, const struct version *v)
     return v->txid <= w->plan->record.txid && v->pgno <= w->plan->record.pages;
 }
 
-/* Goes over the whole index before any version is chosen: earlier versions of a page come before the one that makes it
- * wanted. */
+/* Makes pages wanted that changed after known_upto. It looks at the whole index before any version is chosen, because
+ * earlier versions of a page come before the one that makes it wanted. */
 static void want_what_changed(struct wanted *w, const struct segment *s)
 {
     for (uint32_t i = 0; i < s->trailer.version_count; i++) {
