@@ -22,9 +22,8 @@
 #include <string.h>
 
 #define PLANS_MAX 4
-#define PLAN_PAUSE_MS                                                                                                  \
-    1000            /* before the second try of a slow store, for listings that lag; one more before each other */
-#define SLICE_MS 50 /* a pause looks at `cancel` this often */
+#define PLAN_PAUSE_MS 1000 /* between tries of a slow store whose listings lag; each pause is longer by this */
+#define SLICE_MS 50        /* a pause looks at `cancel` this often */
 
 /* One try of a restore, with one plan. */
 struct attempt {
