@@ -25,8 +25,8 @@ static struct name level0_name(uint64_t min)
 
 /* ---- records */
 
-/* All records of an item. They are borrowed, and may be gone after the next call. *ret_records is NULL if the object can't
- * be read any more, which is a problem of its own now. */
+/* Gets all records of an item. They are borrowed until the next call. *ret_records is NULL if the object can't be read
+ * any more: then a problem was noted, or the verification starts again. */
 static int records_of(struct check *c, struct item *it, const struct commit_record **ret_records, struct err *e)
 {
     char key[NAME_MAX_BYTES];
@@ -204,7 +204,7 @@ static struct cover claim_of(const struct check *c, size_t i)
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
 }
 
-/* The sound bases, as a search for one wants them. */
+/* The starts and the newest txids of the sound bases, sorted for a search. */
 struct bases {
     uint64_t *starts, *maxes; /* owned; each ascending */
     size_t count;
@@ -259,10 +259,10 @@ static bool has_any(const uint64_t *numbers, size_t count, uint64_t from, uint64
     return first < count && numbers[first] <= upto;
 }
 
-/* Is a gap due to retention, which deletes all segments between the restore point of an old base and the next base
- * that stays? Before that it has deleted everything older than the oldest base. So three conditions must hold: no
- * segment is older than the oldest base; the segment before the gap has the newest txid of a base; the segment
- * behind it follows the state of a base. */
+/* Whether retention can have made a gap. It deletes all segments between the restore point of an old base and the next
+ * base that stays, and before that everything older than the oldest base. So three conditions must hold: no segment is
+ * older than the oldest base; the segment before the gap has the newest txid of a base; the segment behind the gap
+ * follows the state of a base. */
 static bool is_between_bases(const struct check *c, const struct bases *b, const struct cover *before,
                              const struct cover *behind)
 {
@@ -303,8 +303,8 @@ static int note_any(void *context, const struct store_entry *entry)
     return *(bool *)context;
 }
 
-/* No object may reach beyond level 0. One that was put during the listing seems to; but then level 0 has a newer
- * object by now. */
+/* Checks that no object reaches beyond level 0. An object that was put during the listing can seem to. Then level 0 has
+ * a newer object by now, and the verification starts again. */
 static int check_head(struct check *c, struct err *e)
 {
     size_t n = c->catalog->level0_count;
@@ -349,7 +349,7 @@ static bool has_records(const struct item *it)
     return it->object->segment->records || it->object->segment->trailer.record_count == 0;
 }
 
-/* Frees what the planner has read again, and still keeps. */
+/* Frees the segments that the planner has read again and still keeps. */
 static void release_reread(struct catalog_object *objects, size_t count)
 {
     for (size_t i = 0; i < count; i++)

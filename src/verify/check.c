@@ -72,12 +72,12 @@ static int compare_first(void *context, const struct store_entry *entry)
 {
     struct sought *s = context;
     s->listed = strcmp(entry->key, s->key) == 0;
-    return 1; /* end the listing: the key asked for comes first */
+    return 1; /* end the listing: the wanted key comes first */
 }
 
-/* For an object that does not exist. If it is in the catalog, it is missing if it is still listed. If it is named,
- * it is missing if the object that names it is still listed. Otherwise retention has deleted it, and the listing
- * is out of date. */
+/* Handles an object that does not exist. An object of the catalog is missing if it is still listed. A named object is
+ * missing if the object that names it is still listed. Otherwise retention has deleted it, and our listing is out of
+ * date. */
 static int note_missing(struct check *c, const struct item *it, const char *key, struct err *e)
 {
     char owner[NAME_MAX_BYTES] = "";

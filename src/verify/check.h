@@ -1,6 +1,6 @@
-/* verify/check.h - a verification while it runs. Private to the room.
+/* verify/check.h - the data of a verification while it runs. Private to the room.
  *
- * verify.c asks, in this order: listing.c, examine.c for each object, chain.c, walk.c. */
+ * verify.c calls, in this order: listing.c, examine.c for each object, chain.c, walk.c. */
 #ifndef SEAWALL_VERIFY_CHECK_H
 #define SEAWALL_VERIFY_CHECK_H
 
@@ -37,7 +37,7 @@ struct check {
     struct verify_result result;
     struct item *items; /* owned; as catalog_segment, then the markers */
     size_t item_count;
-    bool *chunk_named, *part_named; /* owned; of the catalog's chunks and parts: a marker or manifest names it */
+    bool *chunk_named, *part_named; /* owned; for each chunk and part of the catalog: a marker or segment names it */
     struct item *named;             /* owned; parts and chunks, in the order of their owners */
     size_t named_count;
     size_t *sound_ends;     /* owned; in the order of the catalog's ways: of the segments up to here that end there, the
@@ -47,10 +47,10 @@ struct check {
     size_t charged;         /* bytes that `named` takes from the budget */
     atomic_size_t kept;     /* bytes of records and lists of all items */
     pthread_mutex_t lock;   /* guards the problems in `result`, and `changed`, while threads run */
-    bool changed;           /* an object was deleted after it was listed: what was found does not count */
+    bool changed;           /* an object was deleted after it was listed: `result` does not count */
 };
 
-/* `it` must be a sound segment or marker. */
+/* The trailer fields of an item. Precondition: `it` is a sound segment or marker. */
 static inline const struct segment_info *item_info(const struct item *it)
 {
     assert(it->object && it->object->segment);
@@ -62,21 +62,23 @@ static inline bool check_is_full(const struct check *c)
     return (c->options->flags & VERIFY_FULL) != 0;
 }
 
-/* Adds a problem of the object under `key`. `hint` must be a constant, or NULL. From any thread. */
+/* Notes a problem of the object under `key`, which is not "". `hint`: a constant, or NULL. Any thread may call this. */
 void check_problem(struct check *c, const char *key, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void check_problem_of(struct check *c, const struct name *name, const char *hint, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
 extern const char hint_damaged[], hint_mixed[];
 
-/* Notes that an object was deleted after it was listed. The check stops, and verify starts again. From any thread. */
+/* Notes that an object was deleted after it was listed. The check stops, and verify starts again. Any thread may call
+ * this. */
 void check_void(struct check *c);
 
-/* Decides what the failed read of an object means. -1: the store failed; `e` is unchanged. 0: the object is
- * damaged or missing, which is now a problem; or retention has deleted it, and check_void was called. */
+/* Decides what a failed read of an object means. `e`: the error of the read. Returns 0 if the object is damaged or
+ * missing, which is noted as a problem, or if retention has deleted it: then check_void was called. Returns -1 if the
+ * store failed, with that error in `e`. */
 int check_failed(struct check *c, const struct item *it, struct err *e) MUST_CHECK;
 
-/* ERR_CANCELED: options->cancel is set. */
+/* Fails with ERR_CANCELED if options->cancel is set. */
 int check_canceled(const struct check *c, struct err *e) MUST_CHECK;
 
 #endif

@@ -19,7 +19,7 @@ struct crew {
     size_t next; /* the next index; this and what follows is guarded by check->lock */
     bool failed;
     struct err error; /* if failed: the first one */
-    size_t *later;    /* owned; indexes that did not fit into the budget beside those of the other threads */
+    size_t *later;    /* owned; indexes that needed more memory than the other threads had left in the budget */
     size_t later_count, later_cap;
 };
 
@@ -50,7 +50,7 @@ static struct worker *worker_new(void *context)
     return NULL;
 }
 
-/* A large object must not leave a large buffer to each thread. */
+/* Frees a large buffer, so that no thread keeps one after a large object. */
 static void shrink(struct buf *b)
 {
     if (b->cap > BUFFER_KEPT_MAX)
@@ -109,7 +109,7 @@ static void *crew_thread(void *arg)
     return NULL;
 }
 
-/* What was put off, in this thread alone. */
+/* Works on the indexes that were put off, in this thread alone. */
 static int do_later(struct crew *crew, struct err *e)
 {
     struct worker *w = worker_new(crew->context);

@@ -14,8 +14,9 @@ struct worker {
 };
 typedef int crew_fn(struct check *c, struct worker *w, size_t index, struct err *e);
 
-/* Calls `fn` for each index below `count`, in several threads: those in the lists of `c` must not change
- * meanwhile. Stops at the first error, which it returns, and when check_void is called. */
+/* Calls `fn` for each index below `count`, in several threads. `context`: for worker->context. An index for which `fn`
+ * fails with ERR_CLAIM is tried again after the others, in one thread. Stops at the first other error, which it
+ * returns, and when check_void was called. Precondition: the lists of `c` do not change meanwhile. */
 int crew_each(struct check *c, size_t count, crew_fn *fn, void *context, struct err *e) MUST_CHECK;
 
 #endif

@@ -128,8 +128,8 @@ struct whole { /* an object that is read */
     uint64_t stored_at;          /* worker->stored holds the bytes from this offset on */
 };
 
-/* `n` bytes at `offset`, before the tail or in it. If they have to be fetched, the bytes behind them come along,
- * READ_BYTES in all. */
+/* Gets `n` bytes at `offset`, before the tail or in it. If they have to be fetched, up to READ_BYTES are read at once.
+ * The bytes are borrowed until the next call. */
 static int bytes_at(struct whole *o, uint64_t offset, size_t n, const uint8_t **ret_bytes, struct err *e)
 {
     const struct object_reader *r = &o->reader;
@@ -163,8 +163,8 @@ static int check_images(const struct segment *s, const struct segment_block *b, 
     return 0;
 }
 
-/* Reads all blocks; *ret_digest is the SHA-256 of all bytes. After a damaged block it reads on, so that the digest
- * is known in any case. */
+/* Reads and checks all blocks. *ret_digest is the SHA-256 of all bytes. After a damaged block it still reads the rest
+ * for the digest, and fails at the end. */
 static int read_whole(struct whole *o, const struct segment *s, struct digest *ret_digest, struct err *e)
 {
     struct worker *w = o->worker;

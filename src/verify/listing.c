@@ -1,7 +1,7 @@
 /* verify/listing.c - which objects the replica has, and which database they belong to.
  *
- * One listing. Each object that it has is checked against what can be read: a listing that lacks an object which
- * exists, or has a key twice, is an error, not a problem of the replica. */
+ * There is one listing. If it lacks an object that can be read, or has a key twice, that is an error of the store, not
+ * a problem of the replica. */
 #include "verify/listing.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ static int list_all(struct check *c, struct err *e)
     return 0;
 }
 
-/* The message without the key in front: a problem is reported under its key. */
+/* The message without the key in front, because a problem is reported under its key. */
 static const char *without_key(const struct err *e)
 {
     static const char front[] = "object '" NAME_IDENTITY "': ";
@@ -69,8 +69,8 @@ static int read_database(struct check *c, const struct catalog_object *o, bool *
     return 0;
 }
 
-/* Does seawall.json name another database than the objects do? Only the oldest and the newest object of level 0
- * are looked at. If both contradict it, the objects are believed: otherwise each of them would be a problem. */
+/* Compares the database of seawall.json with that of the oldest and the newest object of level 0. If both objects have
+ * another one, notes one problem and takes the database of the objects. Otherwise each object would be a problem. */
 static int believe_objects(struct check *c, struct err *e)
 {
     struct catalog *cat = c->catalog;
@@ -107,8 +107,8 @@ static int make_items(struct check *c, struct err *e)
     return 0;
 }
 
-/* The listing has only seawall.json. Does it leave out the rest? The first object of level 0 always has the same
- * key. */
+/* Checks that a listing with only seawall.json is complete: it must not lack the first object of level 0, which always
+ * has the same key. */
 static int check_bare(struct check *c, struct err *e)
 {
     static const char first[] = "0/0000000000000001";

@@ -13,7 +13,7 @@ enum verify_flags { VERIFY_FULL = 1 };
 
 struct verify_options {
     unsigned flags;
-    const atomic_bool *cancel; /* ends the verification with ERR_CANCELED; NULL: no cancellation */
+    const atomic_bool *cancel; /* ends the verification with ERR_CANCELED when it becomes true; NULL: never */
 };
 
 struct verify_problem {
@@ -26,7 +26,7 @@ struct verify_result {
     struct verify_problem *problems; /* owned; by key, then by text */
     size_t problem_count, problem_cap;
     uint64_t problem_total;              /* problems found; may exceed problem_count */
-    uint64_t objects, bytes;             /* checked, and sound */
+    uint64_t objects, bytes;             /* objects that are sound, without orphans */
     uint64_t points;                     /* restore points */
     uint64_t states;                     /* states whose database checksum was computed; only with VERIFY_FULL */
     uint64_t orphans, orphan_bytes;      /* objects that nothing needs */

@@ -20,7 +20,7 @@
 #define LOOK_PAUSE_MS 20        /* before the second look; longer each time, so that retention can finish */
 #define LOOK_PAUSE_SLOW_MS 1000 /* the same with a slow store */
 #define LOOK_PAUSES_MAX 5       /* with a slow store no pause is longer than so many of the first */
-#define SLICE_MS 20             /* how long a pause ignores options->cancel */
+#define SLICE_MS 20             /* a pause looks at options->cancel this often */
 
 void verify_result_release(struct verify_result *r)
 {
@@ -65,7 +65,7 @@ static int make_named(struct check *c, struct err *e)
     return 0;
 }
 
-/* An object that names a damaged one is of no use itself. */
+/* Marks an object that names a damaged object as not sound. */
 static void spread_damage(struct check *c)
 {
     for (size_t i = 0; i < c->item_count; i++)
@@ -132,7 +132,7 @@ static int by_object(const void *a, const void *b)
     return order ? order : strcmp(x->text, y->text);
 }
 
-/* Retention needs time to delete, and a store whose listings lag needs time until they show it. */
+/* Waits before look `try` + 1: retention needs time to delete, and a store whose listings lag needs time to show it. */
 static void pause_before(const struct store *store, const struct verify_options *o, int try)
 {
     int ms = try * LOOK_PAUSE_MS;

@@ -1,19 +1,19 @@
-/* verify/verify.h - `seawall verify`: is a replica complete and sound?
+/* verify/verify.h - `seawall verify`: checks whether a replica is complete and sound.
  *
- * Every listed object, and every object that a listed one names, is read by its tail. These rules are always
+ * It reads the tail of every listed object, and of every object that a listed one names. These rules are always
  * checked:
  *   1. The object exists and has the size that is listed or named. Its trailer, records, index and list can be
  *      decoded.
- *   2. It is the object that its key says, belongs to this database, and agrees with the object that names it.
+ *   2. It fits its key, belongs to this database, and agrees with the object that names it.
  *   3. The chunks of a base cover all its pages, and each chunk has every page of its range. A segment holds what
  *      its flags say.
  *   4. Level 0 is linked: if an object begins right after the one before, the SHA-256 that it names is that of the
  *      one before.
  *   5. From the oldest state that can be restored to the newest object, no txid is missing on all levels at once.
- *      Only right before a base txids may be missing.
+ *      Txids may be missing only right before a base.
  *   6. Where two objects give the database checksum of one state, the checksums are equal, whatever the levels of
  *      the objects.
- * A SHA-256, of rule 4 or in a list, is compared if the object has at most 64 KiB: then the tail is the whole
+ * The SHA-256 of rule 4, or of a list, is compared only if the object has at most 64 KiB: then the tail is the whole
  * object.
  *
  * With VERIFY_FULL, these rules are checked too:
@@ -21,15 +21,14 @@
  *      each image has the hash that the index names.
  *   8. The page hashes in the indexes give the database checksum of each recorded commit, and each patch finds the
  *      version that it changes.
- * The pages that patches result in are not checked: only a restore shows them.
+ * The page that results from a patch is not checked: only a restore computes it.
  *
  * What verify can't see: no object links to the newest object of level 0. If the newest objects are missing
  * altogether, the replica looks older, not damaged.
  *
- * What is not checked: objects that nothing needs are only counted (parts of a base or a large segment that is not
- * complete yet or never will be, and objects that retention left over). Objects that came after the listing are
- * ignored. If retention deletes an object after it was listed, that is not a problem: verify starts again, up to
- * 20 times.
+ * What is not checked: objects that nothing needs are only counted. They are chunks and parts of a base or segment that
+ * is not complete, and objects that retention left over. Objects that came after the listing are ignored. If retention
+ * deletes an object after it was listed, that is not a problem: verify starts again. It looks at most 20 times.
  *
  * Memory: names and commit records, as for a list of restore points; a tail, an index and 1 MiB for each thread.
  * With VERIFY_FULL also 16 bytes for each page of the database, and the indexes of WALK_BATCH_BYTES of objects. */
@@ -39,8 +38,8 @@
 #include "replica/handle.h"
 #include "verify/result.h"
 
-/* Verifies the replica that `replica` has open. Problems of the replica are not errors: they are in *ret_result,
- * which the caller releases.
+/* Verifies an open replica. Problems of the replica are not errors: they are in *ret_result, which the caller releases
+ * if 0 is returned.
  * ERR_NOTFOUND: the place has no replica, or a replica without a restore point and without a problem.
  * ERR_CANCELED: options->cancel was set. ERR_BUSY: retention deleted objects during each of 20 looks, so nothing
  * is known. Other errors: the store can't be read. */

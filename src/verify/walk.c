@@ -7,9 +7,9 @@
  * commit; one for each higher level prefers that level; one for each base begins there and ends at the base's max.
  * After that, the state is one that the first walk goes through.
  *
- * A walk may find no segment that goes on: an object is missing, which is reported by itself, or a base is
- * incomplete. Then it begins again at the next base or from_empty segment. The steps of a walk are known in
- * advance (steps.h), so many indexes are read at a time. */
+ * If no segment continues a walk, it begins again at the next base or from_empty segment. The reason is a missing
+ * object, which is reported by itself, or an incomplete base. The steps of a walk are known in advance (steps.h), so
+ * many indexes are read at a time. */
 #include "verify/walk.h"
 
 #include "verify/chain.h"
@@ -163,14 +163,14 @@ static int load_source(struct check *c, struct codec *codec, struct source *s, s
     return 0;
 }
 
-/* In one of several threads: what does not fit into the budget beside the others waits. */
+/* Loads a source in one of several threads. A source that does not fit into the budget waits. */
 static int load_ahead(struct check *c, struct worker *worker, size_t index, struct err *e)
 {
     struct source *s = &((struct batch *)worker->context)->list[index];
     return load_source(c, worker->codec, s, e) == 0 || s->waits ? 0 : -1;
 }
 
-/* The sources behind `at` of the batch make room for it: they are loaded again when they are next. */
+/* Frees the sources behind `at` of the batch, to make room for it. They are loaded again when it is their turn. */
 static void make_room(struct batch *b, size_t at)
 {
     for (size_t i = at + 1; i < b->count; i++)
@@ -221,7 +221,7 @@ static int begin_step(struct walk *w, const struct item *step, struct err *e)
     return map_resize(&w->map, step->last.pages, e);
 }
 
-/* After all chunks of a base, or all parts of a segment and the segment itself. */
+/* Ends a step: all chunks of a base, or all parts of a segment and the segment itself, are applied. */
 static int end_step(struct walk *w, const struct item *step, struct err *e)
 {
     const struct segment_info *i = item_info(step);
