@@ -1,4 +1,4 @@
-/* cli/cli.h - the commands, one file for each, and what they share. */
+/* cli/cli.h - the commands, one file for each, and the functions that they share. */
 #ifndef SEAWALL_CLI_CLI_H
 #define SEAWALL_CLI_CLI_H
 
@@ -14,15 +14,15 @@
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,
-    EXIT_USAGE = 2, /* the command line or the configuration is wrong */
-    EXIT_SOME_FAILED = 3,
-    EXIT_NOTHING = 4, /* nothing to restore */
+    EXIT_USAGE = 2,       /* the command line or the configuration is wrong */
+    EXIT_SOME_FAILED = 3, /* of several databases */
+    EXIT_NOTHING = 4,     /* nothing to restore */
     EXIT_CORRUPT = 5,
     EXIT_CONFLICT = 6, /* another writer owns the replica */
     EXIT_TIMEOUT = 7,
     EXIT_NOTHING_TO_DO = 8, /* restore --if-db-not-exists: the database exists */
     EXIT_NO_REPLICA = 9,    /* restore --if-replica-exists: the replica does not exist */
-    EXIT_CONTENT = 10,      /* the replica is exact; SQLite reports a fault of the database itself */
+    EXIT_CONTENT = 10,      /* the replica is sound; SQLite reports a fault of the database itself */
     EXIT_INTERRUPTED = 130,
 };
 
@@ -48,10 +48,9 @@ int cli_fail_shipping(const struct err *e);
 
 /* ---- configuration and places */
 
-/* Reads the file of -c FILE. `path` NULL: *ret_config becomes NULL. The caller frees *ret_config with config_free.
- * ERR_CONFIG: the file is missing or wrong, or two databases share a replica. */
 struct config;
-/* --memory of the commands that read a replica. The value goes to the process, not into the request. */
+
+/* --memory of the commands that read a replica. Sets the limit of the process (base/claim.h), and ignores `request`. */
 bool cli_set_memory(const char *value, void *request);
 #define FLAG_MEMORY                                                                                                    \
     {                                                                                                                  \
@@ -60,14 +59,16 @@ bool cli_set_memory(const char *value, void *request);
         .help = "memory for what is read from the replica; an object that claims more is refused (256M)"               \
     }
 
+/* Reads the file of -c FILE. If `path` is NULL, *ret_config becomes NULL. The caller frees *ret_config with
+ * config_free. ERR_CONFIG: the file is missing or wrong, or two databases share a replica. */
 int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
 
-/* The folder of the control socket: `given` by --control, else that of the environment, else that of the file, which may
- * be NULL. NULL: none was chosen. */
+/* The folder of the control socket: `given` by --control, else that of SEAWALL_CONTROL, else that of `c`, which may be
+ * NULL. NULL: none was chosen. */
 const char *cli_control(const char *given, const struct config *c);
 
-/* The place of a URL, to compare: two spellings of one folder give one place. `shown`: the URL as store_check or a
- * daemon shows it. */
+/* Writes the place that a URL leads to. Two spellings of one folder give the same text. `shown`: the URL as store_check
+ * or a daemon shows it. */
 void cli_place_of(const char *shown, char out[PATH_TEXT_MAX]);
 
 /* ---- running and printing */

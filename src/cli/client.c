@@ -27,8 +27,7 @@ static void on_signal(int signo)
     interrupted = 1;
 }
 
-/* The signals are blocked except during a wait: so none is lost between a check of `interrupted` and the next
- * wait. */
+/* The signals are blocked except during a wait. So none is lost between a check of `interrupted` and the next wait. */
 struct signals {
     sigset_t before; /* the mask during a wait */
     struct sigaction old_int, old_term;

@@ -1,5 +1,4 @@
-/* cli/client.h - sends a command to the daemon of a database, through its control socket (daemon/control.h).
- */
+/* cli/client.h - sends a command to the daemon of a database, through its control socket (daemon/control.h). */
 #ifndef SEAWALL_CLI_CLIENT_H
 #define SEAWALL_CLI_CLIENT_H
 
@@ -9,14 +8,14 @@
 
 struct client_target {
     const char *db;      /* links are followed */
-    const char *control; /* the folder of the socket; NULL: where daemons put it by default */
+    const char *control; /* the folder of the socket; NULL: the folders that daemons use by default */
 };
 
-/* Sends a command to the daemon of a database and waits up to `timeout_ms`, or
- * CLIENT_NEVER, for the answer. The caller frees *ret_answer with json_free. SIGINT and SIGTERM are caught during
- * the call. ERR_BUSY: no daemon answers here; the message says why, with a hint. ERR_TIMEOUT: no answer in time.
- * ERR_CANCELED: a signal. ERR_IO: the daemon ended. ERR_REMOTE: the daemon refused. ERR_CORRUPT: the answer is
- * not JSON. */
+/* Sends a command ("status", "sync", "base") to the daemon of a database and waits up to `timeout_ms` for the answer,
+ * or without a limit with CLIENT_NEVER. The caller frees *ret_answer with json_free. SIGINT and SIGTERM are caught
+ * during the call. Precondition: timeout_ms >= 0. ERR_BUSY: no daemon can be asked here; the message says why, with a
+ * hint. ERR_TIMEOUT: no answer in time. ERR_CANCELED: a signal came. ERR_IO: the daemon ended. ERR_REMOTE: the daemon
+ * refused. ERR_CORRUPT: the answer is not JSON. */
 int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e) MUST_CHECK;
 

@@ -211,7 +211,7 @@ static int check_words(const struct parsing *p, struct err *e)
     return 0;
 }
 
-/* The table of a command is consistent, and there is a request if it needs one. */
+/* Asserts that the table of a command is consistent, and that there is a request if it needs one. */
 static void assert_table(const struct command *c, const void *request)
 {
     assert(request || (c->flag_count == 0 && c->word_count == 0 && c->options == OPTIONS_NONE));

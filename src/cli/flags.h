@@ -13,7 +13,7 @@
 
 #include "config/options.h"
 
-#define GIVEN_OPTIONS_MAX 64 /* on one command line; the table of options has 21 */
+#define GIVEN_OPTIONS_MAX 64 /* on one command line; an option can be repeated */
 
 enum flag_kind {
     FLAG_BOOL,   /* takes no value; a bool becomes true */
@@ -42,7 +42,7 @@ struct flag {
     const char *help;
 };
 
-/* `.kind` and `.offset` of a flag, from the type of the variable that it sets: the two can't disagree. */
+/* Sets `.offset` of a flag, and `.kind` by the type of the variable, so that the two can't disagree. */
 #define FLAG_INTO(type, field)                                                                                         \
     .offset = offsetof(type, field),                                                                                   \
     .kind = _Generic(((type *)0)->field, bool: FLAG_BOOL, const char *: FLAG_TEXT, uint64_t: FLAG_NUMBER,              \
@@ -113,7 +113,7 @@ struct command {
     size_t flag_count;
     const struct word *words;
     size_t word_count;
-    bool works_without_output; /* its work is not its output: it succeeds even if standard output can't be written */
+    bool works_without_output; /* its output is not its work: it succeeds even if standard output can't be written */
     enum options_taken options;
     size_t options_offset; /* of a struct given_options in the request */
 };

@@ -30,7 +30,8 @@ static const char overview_end[] =
     "everything.\n"
     "Exit codes: 0 done and durable; 1 failed; 2 wrong usage or configuration; 3 some databases failed; 4 "
     "nothing to restore; 5 replica corrupt; 6 another writer owns the replica; 7 timed out; 8 the database "
-    "exists already; 9 there is no replica, and --if-replica-exists allows that; 130 interrupted.\n";
+    "exists already; 9 there is no replica, and --if-replica-exists allows that; 10 the replica is sound, but SQLite "
+    "reports a fault of the database; 130 interrupted.\n";
 
 /* ---- layout */
 

@@ -40,13 +40,14 @@ static const char *when(int64_t ms)
     return text[turn % 2];
 }
 
-/* Prints what comes before the next element of a JSON list: each element has its own line. */
+/* Prints the separator before the next element of a JSON list. Each element has its own line. */
 static void print_comma(struct listing *l)
 {
     text_put(stdout, l->printed++ ? ",\n    " : "\n    ");
 }
 
-/* True: stop printing. The disk is full, or the reader closed the pipe, as in `seawall list --points | head`. */
+/* Whether a write failed, so that printing must stop: the disk is full, or the reader closed the pipe, as in
+ * `seawall list --points | head`. */
 static int write_failed(struct listing *l)
 {
     if (ferror(stdout) && l->write_errno == 0)
@@ -324,7 +325,7 @@ static int list_catalog(struct listing *l, struct err *e)
     fflush(stdout);
     if (rc == 0 && write_failed(l) && l->write_errno != EPIPE)
         rc = err_sys(e, l->write_errno, "write the list");
-    clearerr(stdout); /* it is said, or no error */
+    clearerr(stdout); /* the error is in `e`, or a reader that has read enough, which is not an error */
     inventory_release(&l->inventory);
     return rc;
 }

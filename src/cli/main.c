@@ -26,15 +26,15 @@ static void settle_inheritance(void)
             _exit(EXIT_FAILED);
 }
 
-/* Has the other end of the pipe closed it, as in `seawall help | head`? */
+/* Whether the reader has closed the pipe, as in `seawall help | head`. */
 static bool reader_is_gone(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO};
     return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP));
 }
 
-/* A command whose result is its output fails if the output is lost. The others have done their work. A reader that has
- * read enough is not an error. */
+/* Makes a command fail whose output is its work if the output is lost. The other commands have done their work. A
+ * reader that has read enough is not an error. */
 static int check_output(const struct command *c, int code)
 {
     errno = 0;

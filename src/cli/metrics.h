@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* `databases`: the list of `seawall status --json`. A value that the status does not have gets no sample. */
+/* Prints one sample for each value. `databases`: the list of `seawall status --json`. A value that is missing there, or
+ * is null, has no sample. */
 void metrics_print(const struct json *databases, FILE *out);
 
 #endif

@@ -159,7 +159,7 @@ static bool read_mode(const char *value, void *request)
     return mode <= 0777 && (mode & 0600) == 0600;
 }
 
-/* --undo takes the path and the flags that say how careful to be. Returns an exit code. */
+/* Checks the flags beside --undo: only -o, --integrity-check and --no-keep-undo may be given. Returns an exit code. */
 static int check_undo(const struct request *r)
 {
     const struct restore_options *o = &r->options;

@@ -72,8 +72,8 @@ static int ask(const struct replicate_config *c, const char *command, int64_t ti
         e, "a daemon keeps its replicas up to date by itself; if it is a snapshot or a restore, try again later");
 }
 
-/* Whether a status lists the replica. `shown`: its URL as store_check shows it. The URLs of the status need no
- * store_check: they have what the daemon found in its own environment. */
+/* Whether a status lists the replica. `shown`: its URL as store_check shows it. The URLs of the status are not checked
+ * again: the daemon completed them from its own environment. */
 static bool daemon_has(const struct json *status, const char *shown)
 {
     const struct json *replicas = json_get(status, "replicas");
@@ -88,7 +88,7 @@ static bool daemon_has(const struct json *status, const char *shown)
     return false;
 }
 
-/* Checks that the daemon has every replica of the request: it knows nothing of others. */
+/* Checks that the daemon has every replica of the request. It can't bring other replicas up to date. */
 static int check_replicas(const struct replicate_config *c, struct err *e)
 {
     struct json *status = NULL;
@@ -116,10 +116,11 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
     const char *state = json_get_text(answer, "state");
     json_get_number(answer, "txid", &txid);
     int rc = state && strcmp(state, "durable") == 0 ? 0 : -1;
-    if (rc)
+    if (rc) {
         err_set(e, ERR_CONFLICT, 0,
                 "a replica of the daemon that runs belongs to another writer; the others are durable");
-    else
+        err_hint(e, "'seawall status' shows which one");
+    } else
         text_print("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path,
                    txid, r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
     fflush(stdout);
@@ -131,7 +132,7 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
 
 static int fail(const char *db_path, struct err *e)
 {
-    if (!strstr(e->msg, db_path)) /* say which database of the file */
+    if (!strstr(e->msg, db_path)) /* the message must name the database of the file */
         err_wrap(e, "database '%s'", db_path);
     return cli_fail_shipping(e);
 }

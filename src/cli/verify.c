@@ -59,7 +59,7 @@ static int restore_into(const struct folder_temporary *t, const struct request *
     return restore_run(&options, &o->restore, e);
 }
 
-/* Without the hint, which fits the restore of a person. */
+/* Copies the message without its hint, which speaks of a restore by a person. */
 static void keep_first_line(char out[ERR_MSG_MAX], const char *text)
 {
     snprintf(out, ERR_MSG_MAX, "%.*s", (int)strcspn(text, "\n"), text);
@@ -270,8 +270,9 @@ static const struct flag flags[] = {
      .help = "with --restore: the folder for it; default: TMPDIR, or /tmp"},
     {.name = "json",
      FLAG_INTO(struct request, json),
-     .help = "one JSON object: ok, checked, problems, newest_txid, newest_time, oldest_txid, oldest_time, orphans, "
-             "foreign, database_problem"},
+     .help =
+         "one JSON object: ok, checked, problems, problem_count, newest_txid, newest_time, oldest_txid, oldest_time, "
+         "restored_txid, restored_time, database_problem, orphans, foreign"},
     FLAG_MEMORY,
 };
 
