@@ -80,7 +80,8 @@ static int add_object(struct list_context *l, const struct catalog_object *o)
 static int comes_twice(const struct catalog *c, const char *key, struct err *e)
 {
     err_set(e, ERR_CORRUPT, 0, "list '%s': object '%s' comes twice", c->store->url, key);
-    return err_hint(e, "the store is not to be trusted; copy the replica into a folder, and use that folder");
+    return err_hint(e,
+                    "the listing of this store can't be trusted; copy the replica into a folder, and use that folder");
 }
 
 static int add_entry(void *context, const struct store_entry *entry)
@@ -214,7 +215,7 @@ void catalog_release(struct catalog *c)
 static int check_object(const struct catalog *c, const struct catalog_object *o, const struct segment *s, struct err *e)
 {
     if (!object_fits_name(&o->name, &s->trailer.info))
-        return err_set(e, ERR_CORRUPT, 0, "does not hold what its key says");
+        return err_set(e, ERR_CORRUPT, 0, "its trailer does not fit its key");
     if (!uid_equal(&s->trailer.info.database, &c->identity.database))
         return err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
     return 0;

@@ -1,5 +1,5 @@
-/* replica/catalog.h - which objects a replica has: one listing, sorted by kind. Records are fetched when
- * catalog_load asks for them.
+/* replica/catalog.h - the objects of a replica: one listing, sorted by kind. catalog_load fetches the records of an
+ * object.
  *
  * A store may list in any order: the catalog sorts. A key that comes twice is an error, so every command refuses that
  * listing. */
@@ -38,7 +38,7 @@ struct catalog {
     uint64_t identity_size;
     int64_t identity_time_ms;
     uint64_t objects, bytes; /* of the five lists and seawall.json together */
-    uint64_t foreign;        /* things at the place that are not objects of a replica, and were passed over */
+    uint64_t foreign;        /* entries of the listing that are not objects of a replica; they are in no list */
     size_t bytes_kept;       /* memory of all loaded segments together */
     uint64_t loads;          /* how often a segment or marker was loaded or freed */
     struct ways *ways;       /* owned; see replica/ways.h. A copy with other lists of segments has its own */
@@ -62,13 +62,13 @@ int catalog_make_ways(struct catalog *c, struct err *e) MUST_CHECK;
 void catalog_release(struct catalog *c);
 
 /* Fetches o->segment, if it is not loaded yet. `o` must be a segment or a marker of this catalog.
- * ERR_CORRUPT: the object is damaged, or is not the one that its key says. ERR_GONE: it was listed, but no longer
- * exists. ERR_CLAIM: it claims more than the budget allows. This says nothing of the object: it must not be skipped
- * like a damaged one. */
+ * ERR_CORRUPT: the object is damaged, or does not fit its key. ERR_GONE: it was listed, but no longer exists.
+ * ERR_CLAIM: it claims more than the budget allows. That does not mean that it is damaged: the caller must not skip it.
+ * Other errors are those of the store. */
 int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e) MUST_CHECK;
 
 /* For code that goes through all objects. Frees o->segment if the catalog keeps more than CATALOG_BYTES_MAX, or if the
- * budget is tight. So memory grows with the number of objects, not with what they hold. catalog_load fetches the
+ * budget is tight. So memory grows with the number of objects, not with their contents. catalog_load fetches a freed
  * segment again. */
 #define CATALOG_BYTES_MAX ((size_t)32 << 20)
 void catalog_spare(struct catalog *c, struct catalog_object *o);
@@ -104,7 +104,7 @@ struct catalog_object *catalog_seek(const struct catalog *c, const struct name *
 /* The object of this name, or NULL. */
 struct catalog_object *catalog_find(const struct catalog *c, const struct name *name);
 
-/* Does the catalog have every part or chunk that this manifest or marker names, each with the size that it names? */
+/* Whether the catalog has every part or chunk that this segment or marker names, with the size that it names. */
 bool catalog_has_all(const struct catalog *c, const struct segment *s);
 
 #endif

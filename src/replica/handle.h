@@ -15,7 +15,7 @@ struct replica_handle {
 struct replica_options {
     enum store_mode mode;
     struct codec *codec;                   /* borrowed; NULL: the handle makes its own */
-    const atomic_bool *cancel;             /* ends a wait for the store with ERR_CANCELED; NULL: no cancellation */
+    const atomic_bool *cancel;             /* ends a wait for the store with ERR_CANCELED when true; NULL: never */
     void (*retrying)(const struct err *e); /* called when an operation takes more than two tries; may be NULL */
 };
 

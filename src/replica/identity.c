@@ -91,7 +91,8 @@ static int note_object(void *context, const struct store_entry *entry)
     return *(bool *)context;
 }
 
-/* Objects without a seawall.json belong to a database whose id is lost. Under a new id they could not be restored. */
+/* Checks that the place has no objects. Objects without seawall.json have an id that would differ from a new one, so
+ * they could not be restored. */
 static int check_empty(struct store *store, struct err *e)
 {
     bool objects = false;

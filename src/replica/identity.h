@@ -1,4 +1,4 @@
-/* replica/identity.h - seawall.json, the object that says which database a replica is of. */
+/* replica/identity.h - seawall.json, the object with the id of the replica. */
 #ifndef SEAWALL_REPLICA_IDENTITY_H
 #define SEAWALL_REPLICA_IDENTITY_H
 
@@ -8,8 +8,8 @@
 #define REPLICA_FORMAT_VERSION 1
 
 struct replica_identity {
-    struct uid database;
-    int64_t created_ms; /* wall clock of the writer that created the replica */
+    struct uid database; /* id of the replica; each of its objects has it too */
+    int64_t created_ms;  /* wall clock of the writer that created the replica, ms since 1970 */
 };
 
 /* Reads seawall.json.
@@ -17,9 +17,9 @@ struct replica_identity {
  * errors are those of the store. */
 int replica_identity_read(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
 
-/* Reads seawall.json. If it does not exist and the place holds no other objects of a replica, creates it with a
- * new database id. If another process creates it first, returns that one's id.
- * ERR_CORRUPT: as above, or seawall.json is missing although objects of a replica exist. */
+/* Reads seawall.json. If it does not exist and the place has no other objects of a replica, puts it with a new id. If
+ * another process puts it first, returns the id of that process. ERR_CORRUPT: the reasons of replica_identity_read, or
+ * seawall.json is missing although objects of a replica exist. Other errors are those of the store. */
 int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e) MUST_CHECK;
 
 /* Puts seawall.json again, for a replica of this database that lost it. If there is one meanwhile, that one counts.
@@ -27,12 +27,11 @@ int replica_identity_obtain(struct store *store, struct replica_identity *ret_id
 int replica_identity_replace(struct store *store, const struct uid *database, struct replica_identity *ret_identity,
                              struct err *e) MUST_CHECK;
 
-/* Finds out whether the store's store_put_new is exclusive, if store->fencing does not say so yet: puts
- * seawall.json once more with the same bytes. seawall.json must exist. */
+/* Finds out whether store_put_new of the store is exclusive, unless store->fencing is known: puts seawall.json once
+ * more with the same bytes. Precondition: seawall.json exists. Errors are those of the store. */
 int replica_probe(struct store *store, struct err *e) MUST_CHECK;
 
-/* Sets the error for a place that has objects of a replica, but no seawall.json. Always returns -1, with
- * ERR_CORRUPT. */
+/* Sets ERR_CORRUPT for a place that has objects of a replica, but no seawall.json. Returns -1. */
 int replica_identity_lost(const struct store *store, struct err *e);
 
 #endif

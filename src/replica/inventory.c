@@ -23,7 +23,7 @@ static int compare_bases(const struct name *a, const struct name *b)
     return compare_uids(&a->run, &b->run);
 }
 
-/* Notes the objects that this marker or manifest names. Returns false if one of them does not exist or has another
+/* Notes the objects that this marker or segment names. Returns false if one of them does not exist or has another
  * size. */
 static bool note_named(struct inventory *v, const struct segment *s)
 {
@@ -71,7 +71,7 @@ static int add_marker(struct inventory *v, struct inventory_base *b, struct cata
     return 0;
 }
 
-/* A base is made of the chunks and the marker with the same start and run. One of the two may be missing. */
+/* Makes one base of the chunks and the marker with the same start and run. Either may be missing. */
 static int take_bases(struct inventory *v, struct err *e)
 {
     struct catalog *c = v->catalog;
@@ -178,7 +178,7 @@ static void tell(struct teller *t, const struct inventory_object *o)
     t->stopped = t->stopped || t->fn(t->context, o) != 0;
 }
 
-/* A segment or a marker. */
+/* Reports a segment or a marker. */
 static int tell_loaded(struct teller *t, struct catalog_object *o, struct err *e)
 {
     struct inventory *v = t->v;
@@ -201,7 +201,7 @@ static int tell_loaded(struct teller *t, struct catalog_object *o, struct err *e
     return 0;
 }
 
-/* A chunk or a part, after all segments and markers that may name it. */
+/* Reports a chunk or a part. All segments and markers that may name it were reported before. */
 static void tell_named(struct teller *t, const struct catalog_object *o, const struct inventory_naming *naming)
 {
     struct inventory_object out = object_of(o);
@@ -212,7 +212,7 @@ static void tell_named(struct teller *t, const struct catalog_object *o, const s
     tell(t, &out);
 }
 
-/* The chunks from *k on, up to and including those of the base that `upto` names; NULL: all. */
+/* Reports the chunks from *k on, up to and including those of the base that `upto` names; NULL: all. */
 static void tell_chunks(struct teller *t, size_t *k, const struct name *upto)
 {
     const struct catalog *c = t->v->catalog;

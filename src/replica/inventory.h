@@ -1,7 +1,7 @@
-/* replica/inventory.h - for people: the bases of a replica, its levels, and its objects one by one.
+/* replica/inventory.h - counts the bases, levels and objects of a replica for `seawall list`.
  *
- * It goes by the listing, by the markers and manifests that name other objects, and for single objects by their
- * trailers. It does not check pages. */
+ * It uses the listing, the markers and segments that name other objects, and for single objects their trailers. It does
+ * not check pages. */
 #ifndef SEAWALL_REPLICA_INVENTORY_H
 #define SEAWALL_REPLICA_INVENTORY_H
 
@@ -31,7 +31,7 @@ struct inventory_level {
     uint64_t first_txid, last_txid;
 };
 
-/* What a marker or manifest says about an object that it names. */
+/* The entry of an object in the list of a marker or segment. */
 struct inventory_naming {
     bool named;
     uint64_t min, max;
@@ -47,8 +47,9 @@ struct inventory {
     bool unreadable; /* a segment or marker can't be read, so the objects that it names are not known */
 };
 
-/* Takes the inventory of an open catalog, which must outlive it. Loads the markers and the newest object of level
- * 0. Damaged ones are not errors. */
+/* Takes the inventory of an open catalog, which must outlive it. Loads the markers and the newest object of level 0.
+ * A damaged object is not an error. The caller releases the inventory. ERR_CLAIM, ERR_NOMEM, and the errors of the
+ * store. */
 int inventory_take(struct inventory *v, struct catalog *c, struct err *e) MUST_CHECK;
 void inventory_release(struct inventory *v); /* a zeroed inventory is allowed */
 
@@ -61,12 +62,12 @@ struct inventory_object {
     uint64_t size;
     uint32_t flags; /* enum segment_flags */
     bool damaged;   /* its trailer or records can't be read, or it no longer exists */
-    bool orphan;    /* a chunk or part that no marker or manifest names */
-    bool unknown;   /* the same, but a marker or manifest that may name it can't be read */
+    bool orphan;    /* a chunk or part that no marker or segment names */
+    bool unknown;   /* the same, but a marker or segment that may name it can't be read */
 };
 
-/* Calls `fn` for each object of the replica, in the order of their keys, seawall.json last, until it returns
- * non-zero. Loads each segment. `v` must have been taken. */
+/* Calls `fn` for each object of the replica, in the order of keys, seawall.json last. Stops if `fn` returns non-zero,
+ * which is not an error. Loads each segment. Precondition: inventory_take filled in `v`. Errors: as inventory_take. */
 typedef int inventory_object_fn(void *context, const struct inventory_object *object);
 int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e) MUST_CHECK;
 

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Most objects are smaller, and take one read. Larger ones are read in pieces, so that they don't take memory. */
+/* Most objects are smaller, and take one read. A larger one is read in several, so that it takes little memory. */
 #define WHOLE_PIECE_BYTES (1u << 20)
 
 bool object_fits_name(const struct name *n, const struct segment_info *i)
@@ -109,7 +109,7 @@ int object_load(struct store *store, const char *key, struct codec *codec, enum 
     return rc;
 }
 
-/* The SHA-256 of all bytes. Those that are not in r->tail are read one piece after the other. */
+/* Computes the SHA-256 of all bytes. Bytes that are not in r->tail are read WHOLE_PIECE_BYTES at a time. */
 static int digest_object(const struct object_reader *r, struct digest *ret_digest, struct err *e)
 {
     const uint64_t tail_at = r->size - r->tail->len;

@@ -11,7 +11,7 @@
 
 #define OBJECT_TAIL_BYTES 65536
 
-/* Does the trailer describe the object that the key names? */
+/* Whether the trailer fits the key: kind, level, txids, start, run and first page. */
 bool object_fits_name(const struct name *n, const struct segment_info *i);
 
 /* An object that is read. The caller sets the first four fields, and keeps what they point to. */

@@ -42,7 +42,7 @@ static int add_source(struct plan *p, const struct plan_source *s, struct err *e
     return 0;
 }
 
-/* Adds the chunks of a marker or the parts of a manifest. */
+/* Adds the chunks of a marker or the parts of a segment. */
 static int add_listed(struct plan *p, const struct segment *s, enum object_kind kind, struct err *e)
 {
     for (uint32_t i = 0; i < s->trailer.list_count; i++) {
@@ -91,7 +91,7 @@ static int skip_or_stop(const struct err *failed, struct err *e)
     return -1;
 }
 
-/* In level 0. *ret_found: a loaded object records `txid`. */
+/* Looks in level 0. *ret_found: a loaded object has the record of `txid`. */
 static int find_in_level0(struct catalog *c, uint64_t txid, struct commit_record *ret_record, bool *ret_found,
                           struct err *e)
 {
@@ -117,9 +117,9 @@ struct record_search {
     struct err *damage; /* of the first object that can't be loaded */
 };
 
-/* Looks at the segments of one level from `from` to `last` in `order`: within a level, the one that begins first is the
- * last. `damaged`: at those that are known to be damaged, or at the others. *ret_place: the one with the record. True:
- * the search is over. */
+/* Looks at the segments of one level from `from` to `last` in `order`; within a level, the segment that begins first is
+ * the last. `damaged`: looks only at segments that are known to be damaged; otherwise only at the others. *ret_place:
+ * the segment with the record. True: the search is over. */
 static bool find_in_level(const struct record_search *s, size_t from, size_t last, bool damaged, size_t *ret_place)
 {
     const struct ways_place *order = s->c->ways->order;
@@ -144,8 +144,8 @@ static bool find_in_level(const struct record_search *s, size_t from, size_t las
     return false;
 }
 
-/* In the levels: the first object, in the order of keys, that ends at `txid` and can be loaded. Those that are known
- * to be damaged are tried again only if no other has the record. */
+/* Looks in the levels for the first object, in the order of keys, that ends at `txid` and can be loaded. Objects that
+ * are known to be damaged are tried again only if no other object has the record. */
 static bool find_in_levels(const struct record_search *s, bool damaged)
 {
     struct ways *w = s->c->ways;
@@ -268,7 +268,8 @@ static int consider_levels(const struct walk *w, uint64_t reach, struct catalog_
     return 0;
 }
 
-/* No segment continues the state at pos: is one damaged that would? *ret_again: it can be loaded by now. */
+/* Explains why no segment continues the state at pos: there is none, or it is damaged. *ret_again: it can be loaded by
+ * now. */
 static int explain_end(const struct walk *w, struct catalog_object *level0, bool *ret_again, struct err *e)
 {
     const struct ways_place *place = level0 ? NULL : ways_broken(w->c->ways, w->pos, w->below);
@@ -286,7 +287,7 @@ static int explain_end(const struct walk *w, struct catalog_object *level0, bool
     return *ret_again ? 0 : -1;
 }
 
-/* The segment that leads furthest. If none does, and a candidate was damaged, the damage is the error. */
+/* Finds the segment that leads furthest. If there is none, and a candidate was damaged, the damage is the error. */
 static int choose(const struct walk *w, struct catalog_object **ret_best, struct err *e)
 {
     bool again = true;
@@ -308,7 +309,7 @@ static int choose(const struct walk *w, struct catalog_object **ret_best, struct
     return 0;
 }
 
-/* Can the segment follow the state at pos? */
+/* Checks that the segment can follow the state at pos. */
 static int check_follows(const struct walk *w, const struct segment_info *i, struct err *e)
 {
     const uint32_t page_size = w->plan->page_size;
@@ -389,8 +390,8 @@ static int walk_to_target(struct walk *w, struct err *e)
 
 /* ---- where the walk starts */
 
-/* Do the chunks of a base cover all its pages? A base that was begun while nothing was known of the database could
- * have none. */
+/* Whether the chunks of a base cover all its pages. A base that was begun while nothing was known of the database can
+ * have no chunks. */
 static bool chunks_fill_base(const struct segment *marker)
 {
     uint64_t next = 1;
@@ -457,14 +458,14 @@ static bool starts_after(const void *context, size_t index)
     return w->c->markers[index].name.start > w->target;
 }
 
-/* Is the error `e` a better explanation than `why`? Damage is preferred to a missing segment, the newest base to
- * older ones. */
+/* Whether the error `e` explains more than `why`. Damage explains more than a missing segment, and the newest base more
+ * than older ones. */
 static bool explains_more(const struct err *why, const struct err *e)
 {
     return why->code == ERR_NONE || (why->code == ERR_NOTFOUND && e->code == ERR_CORRUPT);
 }
 
-/* From the newest base that leads to the target. *ret_done: one does. If none does, *ret_why explains it. */
+/* Plans from the newest base that leads to the target. *ret_done: there is one. Otherwise *ret_why explains it. */
 static int plan_from_bases(const struct walk *w, bool *ret_done, struct err *ret_why, struct err *e)
 {
     *ret_done = false;
@@ -513,7 +514,7 @@ static int look_for_beginning(const struct walk *w, size_t at, bool *ret_begins,
     return 0;
 }
 
-/* From the newest segment that needs nothing before it. */
+/* Plans from the newest segment that needs nothing before it. */
 static int plan_from_new_beginning(const struct walk *from, bool *ret_done, struct err *e)
 {
     *ret_done = false;
@@ -537,7 +538,7 @@ static int plan_from_new_beginning(const struct walk *from, bool *ret_done, stru
     return 0;
 }
 
-/* From the empty state, or the newest segment that needs nothing before it. */
+/* Plans from the empty state, or from the newest segment that needs nothing before it. */
 static int plan_without_base(const struct walk *w, struct err *e)
 {
     bool done = false;
@@ -618,7 +619,7 @@ static int merge_source(struct catalog *c, const struct plan *p, const struct pl
     struct segment s;
     if (object_load(c->store, source->key, c->codec, SEGMENT_WANT_ALL, &s, e)) {
         const struct name name = name_parse(source->key);
-        if (e->code == ERR_NOTFOUND) /* a marker or manifest may name an object that was never listed */
+        if (e->code == ERR_NOTFOUND) /* a marker or segment may name an object that was never listed */
             e->code = catalog_find(c, &name) ? ERR_GONE : ERR_CORRUPT;
         return -1;
     }

@@ -1,19 +1,19 @@
-/* replica/plan.h - which objects of a replica give the database as it was after one transaction. Restore, attach,
- * retention and verify use the same plan.
+/* replica/plan.h - finds the objects of a replica that give the database after one txid. Restore, attach, retention and
+ * verify use the same plan.
  *
  * The plan for txid t:
  *   1. t must have a commit record, in level 0 or at the end of a compacted segment.
  *   2. Start at the newest base with max <= t. If no way leads from it to t, start at the next older base; then at
  *      the empty state 0; then at each from_empty segment, the newest first.
  *   3. `pos` is the txid reached so far; at a base, its start. While pos < t, take a segment with min <= pos + 1
- *      and max > pos. It must have max <= t, or be a full segment of level 0 that records t. Of several take the
- *      one that reaches furthest; of those that reach equally far, the one of the highest level. If there is none,
- *      go back to 2.
+ *      and max > pos. It must have max <= t, or be a full segment of level 0 that records t. If there are several,
+ *      take the one with the greatest max; if several have that, the one of the highest level. If there is none, go
+ *      back to 2.
  *   4. If the segment begins right after pos, its checksum_before must be the checksum of the state at pos.
  *   5. First look for a plan whose objects have all their parts and chunks in the listing. Only if there is none,
  *      allow others too: the restore then fails and names the missing object.
- * A from_empty segment drops everything that the plan has so far. A base_only segment holds no pages: no plan goes
- * through it, only a base that starts at or after its end leads past it.
+ * A from_empty segment drops everything that the plan has so far. A base_only segment holds no pages. So no plan has
+ * it, and a txid after it needs a base that starts at or after its end.
  *
  * The sources give the target as follows. Of each page take the newest image or zero version that is not after t,
  * then the patches after that version in ascending order. */
@@ -25,7 +25,7 @@
 
 struct plan_source {
     char key[NAME_MAX_BYTES];
-    struct digest digest; /* as the marker or manifest names it; zeros for a segment, whose digest is not known */
+    struct digest digest; /* as a marker or segment names it; zeros for a segment, whose digest is not known */
     enum object_kind kind;
     uint64_t max;
     uint64_t size;
@@ -50,7 +50,7 @@ struct plan {
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p); /* a zeroed plan is allowed */
 
-/* The same, for code that makes many plans: of an error only the code says why there is no plan. */
+/* The same, for code that makes many plans: an error has only its code, and no message. */
 int plan_try(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 
 /* Builds the map of the plan's target, hash and txid of each page, from the indexes of the sources alone.
@@ -58,14 +58,14 @@ int plan_try(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err
  * longer exists. */
 int plan_map(struct catalog *c, const struct plan *p, struct map *ret_map, struct err *e) MUST_CHECK;
 
-/* Finds the commit record of `txid`. `txid` must not be 0. ERR_NOTFOUND: no object records it. */
+/* Finds the commit record of `txid`. Precondition: txid > 0. ERR_NOTFOUND: no object has it. Other errors are those of
+ * catalog_load. */
 int plan_find_record(struct catalog *c, uint64_t txid, struct commit_record *ret_record, struct err *e) MUST_CHECK;
 
-/* Does a segment record each of its commits? Otherwise it records only its last one. */
+/* Whether a segment has a record of each of its commits. Otherwise it has only the record of its last one. */
 bool plan_records_all(const struct segment_info *i);
 
-/* Does this error end the search for a way, whatever other objects there are? Otherwise the object that gave it is
- * skipped. */
+/* Whether this error ends the search for a way. Otherwise the search skips the object that caused it. */
 bool plan_must_stop(const struct err *e);
 
 #endif

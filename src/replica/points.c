@@ -7,8 +7,8 @@
  * Two starts that take the same segment reach the same states from there on. So the pass keeps groups of starts, by
  * the state that they have reached, and each group is merged into another once.
  *
- * Of the points of a segment, a start reaches all from some txid on. So one number for each segment holds the
- * result for all starts, however many points there are. Records are read afterwards, segment by segment. */
+ * A start reaches all points of a segment from some txid on. So one number for each segment holds the result for all
+ * starts, however many points there are. Records are read afterwards, segment by segment. */
 #include "replica/points.h"
 
 #include "base/clock.h"
@@ -70,7 +70,8 @@ static int by_first(const void *a, const void *b)
     return (x->from->min < y->from->min) - (x->from->min > y->from->min);
 }
 
-/* A damaged object, or one that no longer exists, does not give restore points. */
+/* Whether an object with this error is skipped: a damaged object, or one that no longer exists, has no restore
+ * points. */
 static bool is_skipped(const struct err *e)
 {
     return e->code == ERR_CORRUPT || e->code == ERR_GONE;
@@ -113,7 +114,7 @@ struct sweep {
     size_t count;
 };
 
-/* Notes the points of a segment, which all groups that have reached its begin take. */
+/* Notes the points of a segment. All groups that have reached its beginning take it. */
 static void take_segment(struct sweep *s, struct reach *r)
 {
     const bool restart = r->flags & SEGMENT_FROM_EMPTY;
@@ -170,8 +171,8 @@ static const struct reach *find_recording(const struct history *h, const struct 
     return txid < MINTREE_NONE && mintree_first(begins, at, txid, &at) ? &h->all[at] : NULL;
 }
 
-/* Notes where a base starts. One that was written while nothing was committed (its start is its max) is a restore
- * point by itself, if a segment has the record of that txid. */
+/* Notes where a base starts. If nothing was committed while it was written (its start is its max), it is a restore
+ * point by itself, provided that a segment has the record of that txid. */
 static int note_base(struct catalog *c, struct history *h, const struct mintree *begins, struct catalog_object *marker,
                      struct group *ret_start, struct err *e)
 {
@@ -467,7 +468,7 @@ static bool begins_later(const void *context, size_t index)
     return o->segment->records[0].time_ms > s->time_ms;
 }
 
-/* Is something after the level-0 object before `next` that level 0 does not have? Higher levels may have it. */
+/* Whether level 0 has a gap before the object `next`. Higher levels may have the missing txids. */
 static bool is_before_gap(const struct catalog *c, size_t next)
 {
     const uint64_t max = c->level0[next - 1].segment->trailer.info.max;
@@ -479,7 +480,7 @@ static bool is_before_gap(const struct catalog *c, size_t next)
     return false;
 }
 
-/* The last commit of level 0 that is not later than `time_ms`. Times never fall, so a dozen objects are read,
+/* Finds the last commit of level 0 that is not later than `time_ms`. Times never decrease, so a dozen objects are read,
  * however long the history is. *ret_txid is 0 if level 0 does not have that commit, an object on the way can't be
  * read, or level 0 has a gap there. */
 static int find_in_level0(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struct err *e)

@@ -10,8 +10,8 @@
 #define POINT_NEWEST UINT64_MAX /* instead of a txid: the newest restore point */
 
 /* Makes the plan for `txid`, or for the newest restore point. Errors are those of plan_make, with these additions.
- * ERR_NOTFOUND: the hint names the nearest restore points. ERR_CORRUPT with POINT_NEWEST: the replica goes on
- * after its newest restore point, and not because a base is incomplete; the hint names that point. */
+ * ERR_NOTFOUND: the hint names the nearest restore points. ERR_CORRUPT with POINT_NEWEST: the replica has txids after
+ * its newest restore point, and no incomplete base explains that; the hint names that point. */
 int points_plan(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 
 /* Finds the last restore point that is not later than `time_ms`, by the times of commit records.
@@ -23,16 +23,16 @@ int points_at_time(struct catalog *c, int64_t time_ms, uint64_t *ret_txid, struc
 typedef int points_fn(void *context, const struct commit_record *record);
 int points_each(struct catalog *c, points_fn *fn, void *context, struct err *e) MUST_CHECK;
 
-/* Neighbouring restore points. Either each commit from first_txid to last_txid is a restore point, or each restore
- * point is for several commits that were stored as one. Between two ranges there may be commits that can't be
- * restored. */
+/* Neighbouring restore points. Either each commit from first_txid to last_txid is a restore point; or several commits
+ * were stored as one, and only the last of them is a restore point. Between two ranges there can be commits that can't
+ * be restored. */
 struct point_range {
     uint64_t first_txid, last_txid; /* commits; the last is a restore point */
     uint64_t first_point;           /* txid of the first restore point */
     int64_t first_ms, last_ms;      /* times of the first and of the last restore point */
     uint64_t points;
 };
-bool point_range_every(const struct point_range *r); /* is each commit a restore point? */
+bool point_range_every(const struct point_range *r); /* whether each commit is a restore point */
 
 /* Calls `fn` for each range, in ascending order, until it returns non-zero. Memory grows with the number of
  * objects, not with the number of restore points. */

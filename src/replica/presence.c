@@ -14,7 +14,7 @@ static void misses(struct presence *p, const char *what, const char *why)
     snprintf(p->missing, sizeof p->missing, "%.40s%s%.150s", what, why[0] ? ": " : "", why);
 }
 
-/* Is the object there, with this size? A listing can lag, so an object that it lacks is read. */
+/* Checks whether the object exists with this size. A listing can lag, so an object that it lacks is read. */
 static int is_there(const struct catalog *c, const struct plan_source *source, bool *ret_there, struct err *e)
 {
     const struct name name = name_parse(source->key);

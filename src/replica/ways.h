@@ -9,7 +9,7 @@
 #include "base/mintree.h"
 #include "format/names.h"
 
-/* May a plan use an object of which the listing lacks a part or chunk? */
+/* Whether a plan may use an object of which the listing lacks a part or chunk. */
 enum care { ONLY_COMPLETE, INCOMPLETE_TOO };
 
 enum ways_answer { WAYS_UNKNOWN, WAYS_YES, WAYS_NO };
@@ -30,7 +30,7 @@ struct ways {
 
     /* all owned, by catalog_segment_index */
     uint8_t *has_all;          /* enum ways_answer: does the listing have all its parts? */
-    struct mintree beginnings; /* begins; of the segments that may be the begin of a way, as far as is known */
+    struct mintree beginnings; /* begins; of the segments that may be the beginning of a way, as far as is known */
     uint8_t *fault;            /* enum err_code: why it can't be loaded */
     struct ways_round {
         uint64_t target;        /* 0: there is no round */

@@ -35,8 +35,8 @@ int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_bi
 #define IDENTITY_MAGIC_BYTES 8
 bool identity_has_magic(const uint8_t bytes[IDENTITY_MAGIC_BYTES]);
 
-/* A run: a start of the daemon that put an object. Only txids up to `upto` of an earlier run are our past. Its later
- * txids may belong to another fate of the database, if a power cut took back the state file. */
+/* A run that put an object: one life of the writer. Only the txids up to `upto` of an earlier run are our past. If a
+ * power cut took back the state file, the later txids of that run are those of another history. */
 struct identity_run {
     struct uid id;
     uint64_t upto;     /* the newest txid when the next run began; RUN_OPEN in the current run */
@@ -67,7 +67,7 @@ struct identity {
     struct wal_pos
         pos_before_reset;       /* end of the WAL generation before: after a crash its bytes can be the WAL again */
     uint64_t map_seal;          /* a map with the same seal is the map of this identity */
-    int64_t time_ms;            /* of the newest commit record; never falls */
+    int64_t time_ms;            /* of the newest commit record; never decreases */
     uint64_t db_inode, db_size; /* of the database file, as our last checkpoint left it; size in bytes */
     int64_t db_mtime_ns;        /* as db_inode */
     uint32_t run_count, replica_count;
@@ -86,16 +86,16 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
 int identity_replica_get(struct identity *id, const char *url, struct identity_replica **ret_replica,
                          struct err *e) MUST_CHECK;
 
-/* Checks whether `digest` is one of the PUTs with unknown outcome. */
+/* Whether `digest` is that of a PUT with unknown outcome. */
 bool identity_replica_tried(const struct identity_replica *replica, const struct digest *digest);
 
-/* Checks whether an object that `run` wrote, with newest txid `max`, is in the past of our map. */
+/* Whether an object that `run` wrote, with newest txid `max`, is in the past of our map. */
 bool identity_is_past(const struct identity *id, const struct uid *run, uint64_t max);
-bool identity_knows_run(const struct identity *id, const struct uid *run);
+bool identity_knows_run(const struct identity *id, const struct uid *run); /* whether it is a run of this writer */
 
 /* Ends the earlier runs, when a new one starts. IDENTITY_KEEP_PAST: they end at the newest txid. IDENTITY_LOSE_PAST:
- * the map was lost. They prove nothing of our past any more. The new map takes its txids from one replica, and these
- * say nothing about another one. So no replica is related to the map before it was compared. */
+ * the map was lost, so the runs prove nothing about our past any more. The new map takes its txids from one replica;
+ * they say nothing about the other replicas. So no replica is related to the map before it was compared. */
 enum identity_past { IDENTITY_KEEP_PAST, IDENTITY_LOSE_PAST };
 void identity_end_runs(struct identity *id, enum identity_past past);
 

@@ -61,7 +61,7 @@ void map_set(struct map *m, uint32_t pgno, struct map_entry entry)
         m->newest[group] = entry.txid;
 }
 
-/* Makes `newest` for all groups, from their entries. Out of memory, groups without it are never skipped. */
+/* Makes `newest` for all groups, from their entries. Without memory for it, no group is skipped. */
 static void know_groups(struct map *m)
 {
     size_t groups = ((size_t)m->cap + MAP_GROUP - 1) / MAP_GROUP;

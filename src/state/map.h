@@ -42,9 +42,9 @@ struct map {
 /* Makes an empty map in memory, without a file. The caller releases it. */
 void map_init_memory(struct map *m, uint32_t page_size);
 
-/* The same for a map of the size that a replica claims. What goes beyond `backed` bytes, the size of the objects behind
- * the claim, is taken from the budget (base/claim.h): real pages take more room in objects than in the map, and only
- * pages of zeros can be claimed for nothing. map_resize returns ERR_CLAIM, with the claim in the message. */
+/* The same for a map of the size that a replica claims. `backed`: the bytes of the objects behind the claim. Memory
+ * beyond that is taken from the budget (base/claim.h): real pages take more room in objects than in the map, so only a
+ * claim of many pages of zeros goes beyond it. Then map_resize can return ERR_CLAIM, with the claim in the message. */
 void map_init_claimed(struct map *m, uint32_t page_size, uint64_t backed);
 void map_release(struct map *m);
 
@@ -61,7 +61,7 @@ void map_set(struct map *m, uint32_t pgno, struct map_entry entry);
  * changes, so that a few changes in a large database are found fast. Precondition: pgno >= 1. */
 uint32_t map_next_changed(struct map *m, uint32_t pgno, uint64_t after);
 
-/* Checks whether every page but the lock-byte page has an entry. */
+/* Whether every page except the lock-byte page has an entry. */
 bool map_is_complete(const struct map *m);
 
 /* Drops entries beyond `pages`, or adds entries with txid 0. An error leaves the map as it was. ERR_NOMEM. ERR_IO: the

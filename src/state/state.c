@@ -28,7 +28,7 @@
 struct state_record {
     struct identity identity;
     uint64_t serial;              /* of the slot that was written last */
-    uint64_t seal;                /* of the map: random at open, then counted up: no two fates of a state share one */
+    uint64_t seal;                /* of the map: random at open, then counted up, so that no two histories share one */
     uint8_t *fixed;               /* slots and map header, mapped */
     int current, synced, syncing; /* slots; -1: none */
     pthread_mutex_t lock;         /* guards all of the above, and the slots */
@@ -377,7 +377,7 @@ static bool has_empty_slots(int fd)
     return true;
 }
 
-/* Whatever another program keeps under this name must stay as it is. */
+/* Whether the file is a state file. A file of another program must stay as it is. */
 static bool is_state_file(int fd)
 {
     uint8_t magic[IDENTITY_MAGIC_BYTES];
@@ -419,7 +419,7 @@ static int map_fixed(struct state *s, struct err *e)
     return 0;
 }
 
-/* Gives a new state file owner and mode of the database: who can read the database can read the state file. */
+/* Gives a new state file the owner and the mode of the database, so that the same users can read both. */
 static void copy_owner(const struct state *s, const char *db_path)
 {
     struct stat db, own;

@@ -66,29 +66,29 @@ struct state {
  * of another program (base/folder.h). ERR_IO. ERR_NOMEM. */
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
 
-/* A state file that is locked before there is a database: nobody else takes up the database that is put in its place. */
+/* A state file that is locked before its database exists, so that no daemon takes up the database that is put there. */
 struct state_reservation {
     int fd;    /* -1: none */
-    bool made; /* the file is empty: it goes again if it is not used */
+    bool made; /* the file was made, and is empty: it is removed if it is not used */
 };
 #define STATE_RESERVATION_NONE ((struct state_reservation){.fd = -1})
 
-/* Locks the state file, and makes it if there is none. The caller ends that with state_open_reserved or state_unreserve.
- * A file that can't be opened is not reserved, without an error here. ERR_BUSY: another process has locked it. ERR_CONFIG:
- * the path is too long. */
+/* Locks the state file, and makes it if there is none. The caller ends the reservation with state_open_reserved or
+ * state_unreserve. If the file can't be opened, nothing is reserved, which is not an error here. ERR_BUSY: another
+ * process has locked it. ERR_CONFIG: the path is too long. */
 int state_reserve(struct state_reservation *r, const char *db_path, struct err *e) MUST_CHECK;
 void state_unreserve(struct state_reservation *r, const char *db_path); /* STATE_RESERVATION_NONE is fine */
 
-/* As state_open, with the reserved file; without a reservation it is state_open. Takes the reservation, also after an
- * error. */
+/* As state_open, with the reserved file. STATE_RESERVATION_NONE: the same as state_open. Takes over the reservation,
+ * also after an error. */
 int state_open_reserved(struct state *s, struct state_reservation *taken, const char *db_path,
                         enum state_found *ret_found, struct err *e) MUST_CHECK;
 
 /* Unlocks and closes the file. Does nothing to a state that is closed or that state_open could not open. */
 void state_close(struct state *s);
 
-/* Returns true if the path of the state file still leads to the file that is open and locked. False: it was removed
- * or replaced, so the lock does not keep a second daemon away any more. */
+/* Whether the path of the state file still leads to the file that is open and locked. False: the file was removed or
+ * replaced, so the lock does not keep a second daemon away any more. */
 bool state_is_at_its_path(const struct state *s);
 
 /* ---- reading: each function copies, under the lock */
@@ -107,9 +107,10 @@ uint64_t state_txid(const struct state *s);
 struct uid state_writer(const struct state *s);
 struct identity state_identity(const struct state *s);
 
-/* ---- writing. What is written survives a kill -9 at once, and a power cut after the next state_sync */
+/* ---- writing. A change survives a kill -9 at once, and a power cut after the next state_sync */
 
-/* Records a new position. Precondition: the map is that of the database after position->txid. txids never fall. */
+/* Records a new position. Preconditions: the map is that of the database after position->txid; position->txid is not
+ * less than the txid before. */
 void state_commit(struct state *s, const struct state_position *position);
 
 /* Records that the newest captured commit is `txid`, and that the map is not a map of it. The next state_open finds
@@ -149,7 +150,7 @@ struct state_restart {
 
 /* Begins the history of a restored database at a restore point, and syncs the file.
  *   - the map becomes a copy of restart->map
- *   - earlier runs are not our past any more: they went on from the database that was replaced
+ *   - earlier runs are not our past any more: they continued the database that was replaced
  *   - the entry of the replica says that the replica is durable up to txid, with `head` as its head. Exception: the
  *     entry was of this replica before, and `head` is zeros. Then it keeps its position, and the next start compares
  *     the replica

@@ -23,7 +23,7 @@ static int bad(struct err *e, const char *what)
 
 static int check_key(const struct name *n, const struct segment_info *i, struct err *e)
 {
-    return object_fits_name(n, i) ? 0 : bad(e, "does not hold what its key says");
+    return object_fits_name(n, i) ? 0 : bad(e, "its trailer does not fit its key");
 }
 
 /* Compares a part or chunk with the entry in the list of its owner. */

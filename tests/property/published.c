@@ -66,8 +66,7 @@ static size_t serial_in_parts(const struct sim_store *store, const struct segmen
         struct segment part;
         if (!o && published_of(store)->loses > 0)
             return 0;
-        NEED(o, "the manifest of txid %" PRIu64 " names '%s', which is not there", s->trailer.info.max,
-             s->list[i].name);
+        NEED(o, "the segment of txid %" PRIu64 " names '%s', which is not there", s->trailer.info.max, s->list[i].name);
         object_decode(o, &part);
         found = serial_in(&part, txid);
         segment_release(&part);

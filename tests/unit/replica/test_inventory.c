@@ -1,4 +1,4 @@
-/* replica/inventory.h: what a replica consists of, told from names, markers and manifests. */
+/* replica/inventory.h: what a replica consists of, by names, markers and segments. */
 #include "unit.h"
 
 #include "failing_alloc.h"

@@ -648,7 +648,7 @@ static void a_part_of_another_size_does_not_count(void **state)
     assert_plan(4, "0/1");
 }
 
-/* A marker or manifest comes from a store: what it names must be an object of its own kind, or a reader could be led anywhere. */
+/* A marker or segment comes from a store. If it could name objects of any kind, a reader could be led anywhere. */
 static void names_in_a_list_must_be_of_its_own_kind(void **state)
 {
     static const char *const names[] = {"",
