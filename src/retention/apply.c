@@ -24,7 +24,7 @@ static int check_age(const struct removal *r, struct err *e)
     if (now_ms - r->plan->now_ms <= r->plan->valid_ms)
         return 0;
     err_set(e, ERR_TIMEOUT, 0, "deleting took longer than half of the grace period: the other objects were kept");
-    return err_hint(e, "was the machine suspended? If not, prune again, or more often");
+    return err_hint(e, "run 'seawall prune' again; if the machine was not suspended, prune more often");
 }
 
 static int remove_batch(struct removal *r, struct err *e)
@@ -42,8 +42,8 @@ static int remove_batch(struct removal *r, struct err *e)
     return 0;
 }
 
-/* Deletes all objects of one kind that go. Only when they are gone does the next kind follow: so markers and
- * segments are gone before the chunks and parts that they name. */
+/* Deletes all objects of one kind that go. The next kind follows when they are gone. So markers and segments are gone
+ * before the chunks and parts that they name. */
 static int remove_kind(struct removal *r, enum name_kind kind, struct err *e)
 {
     for (size_t i = 0; i < r->plan->count; i++) {

@@ -43,8 +43,8 @@ static int next_end(struct decision *d, uint64_t max, uint64_t from, struct segm
     return 0;
 }
 
-/* Does the plan begin with a segment that goes on after the base's start? The segment is from_empty then, and
- * serves in place of the base. */
+/* Whether the plan begins with a segment that ends after the base's start. Then the segment is from_empty, and serves
+ * in place of the base. */
 static int starts_within(struct decision *d, const struct retained_base *b, bool *ret_within, struct err *e)
 {
     struct catalog_object *o = b->segment_count ? catalog_segment(d->c, b->segments[0]) : NULL;
@@ -109,8 +109,8 @@ static int try_point(struct decision *d, struct retained_base *b, const struct s
     return rc;
 }
 
-/* Takes the first restore point at or after the base's newest chunk. A later point needs more segments. And after
- * further compaction its segment would end later and later, until the point is a week after its base. */
+/* Takes the first restore point at or after the base's newest chunk. A later point needs more segments. And further
+ * compaction would move it later and later, until it is a week after its base. */
 static int find_point(struct decision *d, struct retained_base *b, struct err *e)
 {
     struct segment_end end = {0};
@@ -243,7 +243,7 @@ static int keep_by_calendar(struct decision *d, struct err *e)
  * From the anchor, segments lead to all later states. They do not lead past a segment that holds no pages
  * (SEGMENT_BASE_ONLY) or is missing. A base after it has to stay. */
 
-/* Does the plan begin at a base, or with a segment that ends after the anchor's start, and so stays? */
+/* Whether the plan begins at a base, or with a segment that ends after the anchor's start, and so stays. */
 static bool begins_after_anchor(const struct decision *d, const struct plan *p)
 {
     for (size_t i = 0; i < p->source_count; i++) {
@@ -299,8 +299,8 @@ static int keep_bridges(struct decision *d, struct err *e)
 
 /* ---- the verdicts */
 
-/* A base that no rule keeps. If its marker can't be read it stays: not the marker but the way to the store may be
- * damaged, so a person has to decide. */
+/* Judges a base that no rule keeps. If its marker can't be read it stays, and a person has to decide: the connection
+ * may be damaged, not the marker. */
 static void judge_rest(struct decision *d, size_t i)
 {
     const struct retained_base *b = &d->bases[i];

@@ -1,6 +1,6 @@
-/* retention/decision.h - a decision while it is made. Private to the room.
+/* retention/decision.h - the data of a decision while it is made. Private to the room.
  *
- * retention.c asks, in this order: bases.c, segments.c, leftovers.c (chunks, then parts), proof.c. Each of the
+ * retention.c calls, in this order: bases.c, segments.c, leftovers.c (chunks, then parts), proof.c. Each of the
  * first three sets the verdicts of its objects. Later steps read those verdicts and never change them. */
 #ifndef SEAWALL_RETENTION_DECISION_H
 #define SEAWALL_RETENTION_DECISION_H
@@ -37,15 +37,15 @@ struct decision {
     const struct retained_base *anchor; /* NULL: there is none */
 };
 
-/* Plans are made for many restore points. Steps (see replica/ways.h) that they may take together: far more than any
- * replica needs that a writer made, and few seconds. */
+/* Limits of the steps (see replica/ways.h) that the plans of one decision may take together. Every replica that a
+ * writer made needs far fewer. They take a few seconds. */
 #define DECISION_STEPS_MIN 5000000
 #define DECISION_STEPS_EACH 50 /* for each segment and base */
 
 /* `more`: steps besides those that the catalog of the decision counts. ERR_LIMIT: the plans took too many. */
 int decision_check_steps(const struct decision *d, uint64_t more, struct err *e) MUST_CHECK;
 
-/* Is the moment `time_ms` more than `age_ms` ago? */
+/* Whether the moment `time_ms` is more than `age_ms` before d->now_ms. */
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms);
 
 static inline void decision_set(struct retention_verdict *v, bool goes, enum retention_reason reason)
@@ -54,8 +54,8 @@ static inline void decision_set(struct retention_verdict *v, bool goes, enum ret
     v->reason = reason;
 }
 
-/* *ret_there: the listing has everything that this manifest or marker names, each with its size.
- * ERR_REMOTE: the store has a named object that the listing lacks. */
+/* Checks that the listing has every object that this segment or marker names, with the size that it names. *ret_there:
+ * whether it has. ERR_REMOTE: the store has a named object that the listing lacks. */
 int decision_listed(const struct decision *d, const struct segment *s, bool *ret_there, struct err *e) MUST_CHECK;
 
 /* For an object that the listing lacks: asks the store for it. 0: it does not exist. ERR_REMOTE: it exists. */

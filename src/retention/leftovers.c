@@ -67,11 +67,11 @@ struct parts {
     uint8_t *noted; /* enum noted; by catalog_segment_index, of the first segment of a level that begins at some txid */
 };
 
-/* Of the segments of one level that begin at one txid: are the parts noted that they name? */
+/* Whether the parts are noted that the segments of one level that begin at one txid name. */
 enum noted { NOTED_NOT, NOTED, NOTED_NOT_ALL };
 
 /* Notes the parts that the segment `o` names. *ret_unreadable is set if `o` is damaged. */
-static int note_manifest(struct parts *p, struct catalog_object *o, bool *ret_unreadable, struct err *e)
+static int note_list(struct parts *p, struct catalog_object *o, bool *ret_unreadable, struct err *e)
 {
     const struct catalog *c = p->d->c;
     if (catalog_load(p->d->c, o, e)) {
@@ -101,7 +101,7 @@ static int note_level(struct parts *p, struct catalog_object *first, bool *ret_u
     bool unreadable = false;
     for (struct catalog_object *o = first;
          *noted == NOTED_NOT && o < end && o->name.level == first->name.level && o->name.min == first->name.min; o++)
-        if (note_manifest(p, o, &unreadable, e))
+        if (note_list(p, o, &unreadable, e))
             return -1;
     if (*noted == NOTED_NOT)
         *noted = unreadable ? NOTED_NOT_ALL : NOTED;
@@ -110,7 +110,7 @@ static int note_level(struct parts *p, struct catalog_object *first, bool *ret_u
 }
 
 /* The same for the segments of all levels that begin at `min`. */
-static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, struct err *e)
+static int note_lists(struct parts *p, uint64_t min, bool *ret_unreadable, struct err *e)
 {
     for (unsigned level = 0; level <= SEGMENT_LEVEL_MAX; level++) {
         const struct name wanted = {.kind = level ? NAME_LEVEL : NAME_LEVEL0, .level = level, .min = min};
@@ -121,9 +121,9 @@ static int note_manifests(struct parts *p, uint64_t min, bool *ret_unreadable, s
     return 0;
 }
 
-/* No segment names this part. Is it certain that none will? It is not for a part of the run that put the newest
- * object. It is if the part ends before the anchor starts: these txids are not compacted any more. And it is if its
- * run has been quiet for so long that it must be over. */
+/* Whether it is certain that no segment will name this part, which none names yet. It is not certain for a part of the
+ * run that put the newest object. It is if the part ends before the anchor starts: these txids are not compacted any
+ * more. And it is if its run has been quiet for so long that it must be over. */
 static bool was_given_up(const struct decision *d, const struct segment_info *i, int64_t newest_ms)
 {
     if (uid_equal(&i->run, &d->head_run)) /* it may still work on the segment, however long ago it began */
@@ -151,7 +151,7 @@ static int judge_part(struct parts *p, size_t at, int64_t newest_ms, struct err 
                 e->code = ERR_GONE;
             return e->code == ERR_CORRUPT ? 0 : -1;
         }
-        rc = note_manifests(p, s.trailer.info.min, &unreadable, e);
+        rc = note_lists(p, s.trailer.info.min, &unreadable, e);
     }
     if (rc == 0 && p->owned[at].named) {
         bool goes = !p->owned[at].stays;

@@ -108,7 +108,7 @@ static bool is_gone(const struct retention_verdict *verdicts, const struct catal
     return verdicts[o - list].goes;
 }
 
-/* Do all sources of the plan stay? */
+/* Whether all sources of the plan stay. */
 static bool stays(const struct decision *d, const struct plan *p)
 {
     for (size_t i = 0; i < p->source_count; i++) {
@@ -141,7 +141,7 @@ static int prove_point(struct proof *f, uint64_t txid, struct err *e)
     return err_hint(e, "look for damage with 'seawall verify'");
 }
 
-/* A point that can't be restored now need not be kept. */
+/* Proves a point, unless it can't be restored now: then it need not be kept. */
 static int prove_if_restorable(struct proof *f, uint64_t txid, struct err *e)
 {
     struct plan p = {0};
@@ -165,8 +165,8 @@ static int prove_newest(struct proof *f, struct err *e)
     return prove_point(f, txid, e);
 }
 
-/* Is the end of this segment a promised restore point? It is if the segment comes after the anchor, and stays for
- * its own sake, not for that of a base. */
+/* Whether the end of this segment is a promised restore point: the segment comes after the anchor, and stays for its
+ * own sake, not for that of a base. */
 static bool is_promised(const struct decision *d, size_t i)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
@@ -176,9 +176,9 @@ static bool is_promised(const struct decision *d, size_t i)
            (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);
 }
 
-/* Does the segment begin within another one of its level? Then two writers compacted the same txids, and its end
- * is reached only as long as the segments of lower levels exist. Call this for all segments in order: `furthest`
- * is the end of those before. */
+/* Whether the segment begins within another one of its level. Then two writers compacted the same txids, and its end
+ * is reached only as long as the segments of lower levels exist. Precondition: this is called for all segments in
+ * order; `furthest` is the end of those before. */
 static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);

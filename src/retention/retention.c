@@ -67,7 +67,7 @@ static void count_verdicts(struct retention_plan *p)
     }
 }
 
-/* Rule A, once more and on its own: a mistake in another rule must not cost data. */
+/* Checks rule A once more, independently: a mistake in another rule must not cost data. */
 static void check_rule_a(const struct decision *d)
 {
     const struct catalog_object *head = catalog_head(d->c);

@@ -1,4 +1,4 @@
-/* retention/retention.h - which objects of a replica stay, which go, and why.
+/* retention/retention.h - decides which objects of a replica stay and which go, and says why.
  *
  * The age of an object is the time since the store received it, by the store's clock. The contents are older than
  * that, so an object is never deleted too early.
@@ -6,8 +6,8 @@
  *   A. These never go: objects younger than `grace`, the newest object of level 0, seawall.json, objects that do
  *      not belong to a replica.
  *
- *   B. A segment goes if a segment of a higher level has all its txids. That one must be older than `keep_all`,
- *      and sound: it can be read, and all its parts exist.
+ *   B. A segment goes if a segment of a higher level has all its txids. The segment of the higher level must be older
+ *      than `keep_all`, and sound: it can be read, and all its parts exist.
  *
  *   C. The window is the longer of `keep_all` and `keep_levels`. The anchor is the newest base that is older than
  *      the window and from which a restore can start. Without an anchor, nothing goes by this rule. These bases
@@ -34,25 +34,26 @@
  * has its txids; one point for each base that stays; the newest point.
  *
  * Two proofs come before any deletion. The planner must find a plan, among the objects that stay, for the newest
- * point, for the points of the bases, and for a sample of the others. And a second listing must show what the
- * first one did.
+ * point, for the points of the bases, and for a sample of the others. And a second listing must have every object of
+ * the first one.
  *
  * Objects are deleted in this order: markers; level 0, the oldest first; higher levels, the lowest first; chunks;
- * parts. So what names an object is gone before the object. A deletion may be interrupted at any moment: the next
- * one deletes the rest. */
+ * parts. So an object that names another one is deleted before it. A deletion may be interrupted at any moment: the
+ * next one deletes the rest. */
 #ifndef SEAWALL_RETENTION_RETENTION_H
 #define SEAWALL_RETENTION_RETENTION_H
 
 #include "replica/handle.h"
 #include "retention/verdict.h"
 
-/* Decides about each object of the replica. `c` must have been opened for this decision; `now_ms` is the store's
- * clock, read before that. Loads markers, the segments that it relies on, and the trailers of parts. Release
- * *ret_plan with retention_plan_release.
+/* Decides about each object of the replica. Preconditions: `c` was opened for this decision; `now_ms` is the store's
+ * clock, read before that, in ms since 1970. Loads markers, the segments that it relies on, and the trailers of parts.
+ * The caller releases *ret_plan with retention_plan_release.
  *
  * After any error, nothing may be deleted:
  * ERR_CONFIG: as from retention_policy_check. ERR_NOTFOUND: level 0 has no object. ERR_BUSY: the replica changed
- * meanwhile; open the catalog again. ERR_REMOTE: the listing lacks an object that exists. ERR_CORRUPT: a restore point that stays could not be restored from the objects that stay.
+ * meanwhile; open the catalog again. ERR_REMOTE: the listing lacks an object that exists. ERR_CORRUPT: a restore point
+ * that stays could not be restored from the objects that stay.
  * ERR_LIMIT: the restore points of the bases can't be found in the steps that decision.h allows. */
 int retention_decide(struct catalog *c, const struct retention_policy *policy, int64_t now_ms,
                      struct retention_plan *ret_plan, struct err *e) MUST_CHECK;
@@ -66,8 +67,8 @@ struct retention_figures {
     uint64_t objects, bytes; /* deleted; the store has confirmed it */
 };
 
-/* Deletes the objects that go. `p` must come from retention_decide. Stops at the first error; *ret_figures is set
- * in any case.
+/* Deletes the objects that go. Stops at the first error. *ret_figures is set in any case. Precondition: `p` comes from
+ * retention_decide.
  * ERR_CANCELED: store->cancel is set. ERR_TIMEOUT: the decision is older than p->valid_ms. Other errors are those
  * of the store. */
 int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures,

@@ -134,7 +134,7 @@ static const struct cover *furthest(const struct covering *v, const struct mintr
     return mintree_least(tree, search_first(v->count, begins_after, &q), &at) ? &v->order[at] : NULL;
 }
 
-/* Reads a segment: is it sound? */
+/* Reads a segment, and finds out whether it is sound. */
 static int examine(struct covering *v, size_t i, struct err *e)
 {
     struct catalog_object *o = catalog_segment(v->d->c, i);

@@ -9,7 +9,7 @@ struct retention_policy {
     uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly; /* numbers of bases */
 };
 
-/* ERR_CONFIG: the policy keeps only the newest restore point. */
+/* Fails with ERR_CONFIG if the policy keeps only the newest restore point. */
 int retention_policy_check(const struct retention_policy *policy, struct err *e) MUST_CHECK;
 
 enum retention_reason {
@@ -53,7 +53,7 @@ const char *retention_reason_text(enum retention_reason reason); /* for people: 
 struct retention_verdict {
     struct name name; /* NAME_OTHER: seawall.json */
     uint64_t size;
-    int64_t time_ms; /* when the store got it */
+    int64_t time_ms; /* when the store received it, by the store's clock */
     bool goes;
     enum retention_reason reason;
 };
@@ -65,7 +65,7 @@ struct retention_plan {
     uint64_t keep_count, keep_bytes, delete_count, delete_bytes;
     struct uid head_writer; /* the writer of the newest object of level 0 */
     int64_t now_ms;         /* when the decision was made, by the store's clock */
-    int64_t valid_ms; /* how long after now_ms objects may be deleted by it: later, other decisions may contradict it */
+    int64_t valid_ms;       /* how long after now_ms this decision may be carried out; later ones may contradict it */
 };
 void retention_plan_release(struct retention_plan *p); /* a zeroed plan is allowed */
 
