@@ -7,8 +7,7 @@
  *
  * A file for which no function below was called behaves exactly as on the VFS below. The shim may be above or below any
  * other VFS, which may pass file names of its own. It needs only SQLite and the C library. It never aborts, and returns
- * errors unchanged. As SQLite demands, all calls for one file come from one
- * thread at a time. */
+ * errors unchanged. As SQLite demands, only one thread at a time may make calls for one file. */
 #ifndef SEAWALL_VFS_H
 #define SEAWALL_VFS_H
 

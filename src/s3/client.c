@@ -17,8 +17,8 @@
 #define BACKOFF_MS 100
 #define BACKOFF_THROTTLED_MS 500
 #define BACKOFF_MAX_MS 20000
-/* A small request may take so long at first, and twice as long with each attempt: a new connection is often faster
- * than a stuck one. */
+/* The timeout of the first attempt of a small request. Each further attempt has twice the timeout. It is short because
+ * a new connection is often faster than a stuck one. */
 #define ATTEMPT_MS 4000
 #define ATTEMPT_MAX_MS 30000
 #define LIST_ATTEMPT_MS 15000
@@ -125,7 +125,7 @@ struct attempt {
     uint64_t serial; /* of the credentials that signed it */
 };
 
-/* How long the bodies take at this rate. */
+/* The time that the bodies take at this rate. */
 static int64_t transfer_ms(const struct s3_op *op, size_t bytes_per_second)
 {
     size_t wanted = op->kind == S3_GET ? op->body_max : 0; /* for other kinds body_max is only a ceiling */
@@ -257,7 +257,7 @@ static bool adopt_region(struct s3_client *c, const struct http_response *r)
     return another;
 }
 
-/* Describes a response that is not a success. */
+/* Sets the error for a response that is not a success. */
 static int tell(enum s3_kind kind, const struct http_response *r, const char *code, enum s3_verdict verdict,
                 struct err *e)
 {
@@ -367,7 +367,7 @@ static bool wait_for_next(struct attempt *a, enum s3_verdict v)
     return wait_until(a, at > not_before ? at : not_before);
 }
 
-/* Waits as long as the server asked for, perhaps in its response to another thread. */
+/* Waits for the pause that the server asked for, possibly in a response to another thread. */
 static int wait_for_pause(struct attempt *a, struct err *e)
 {
     pthread_mutex_lock(&a->c->lock);

@@ -21,9 +21,9 @@
 
 struct s3_client;
 
-/* Takes over `config`, and releases it with the client or when this call fails. `attempts`: at most so many for
- * each operation, 1 or more. `traffic`: counts the requests; must outlive the client. ERR_CONFIG: see
- * http_acquire. ERR_NOMEM. */
+/* Makes a client. Takes over `config`: it is released with the client, or at once if this call fails. `attempts`: the
+ * most attempts for one operation, at least 1. `traffic`: counts the requests; must outlive the client. Errors: those
+ * of http_acquire. */
 int s3_client_new(struct s3_config *config, unsigned attempts, struct store_traffic *traffic,
                   struct s3_client **ret_client, struct err *e) MUST_CHECK;
 void s3_client_free(struct s3_client *c); /* NULL is allowed */
@@ -39,8 +39,9 @@ struct s3_outcome {
     int64_t time_ms; /* the server's clock when it answered */
 };
 
-/* Returns 0 when the outcome is definite. The caller releases ret_outcome in every case. Several threads may call this.
- * ERR_CONFIG: permanent. ERR_REMOTE, ERR_TIMEOUT: the outcome is unknown. ERR_LIMIT, ERR_CANCELED, ERR_NOMEM. */
+/* Sends an operation. Returns 0 when the outcome is definite. The caller releases ret_outcome in every case. Several
+ * threads may call this. ERR_CONFIG: a person must act. ERR_REMOTE, ERR_TIMEOUT: the outcome is unknown. ERR_LIMIT,
+ * ERR_CANCELED, ERR_NOMEM. */
 int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *ret_outcome, struct err *e) MUST_CHECK;
 void s3_outcome_release(struct s3_outcome *o);
 

@@ -40,7 +40,7 @@ const struct s3_option s3_options[] = {
     {"bucket-key", S3_YES_NO, FIELD(bucket_key), "yes|no",
      "S3 bucket key, with sse=aws:kms: far fewer requests to KMS (yes)"},
     {"sse-c-key-file", S3_KEY_FILE, FIELD(sse_c_key), "PATH",
-     "server-side encryption with a key of one's own: a file with 32 bytes in base64"},
+     "server-side encryption with a key that only you have: a file with 32 bytes in base64"},
     {"object-lock-mode", S3_WORD, FIELD(lock_mode), "GOVERNANCE|COMPLIANCE",
      "retention of each object, with object-lock-days"},
     {"object-lock-days", S3_NUMBER, FIELD(lock_days), "N", "counted from its upload, 1 to 36500"},
@@ -61,7 +61,7 @@ const char s3_config_help[] = "s3://BUCKET[/PREFIX][?KEY=VALUE&...]\n"
                               "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; a\n"
                               "web identity; the shared files; the service of a container or an instance.\n"
                               "\n"
-                              "Keys; write '%' as %25 and '&' as %26 in a value. In a configuration file they stand in "
+                              "Keys; write '%' as %25 and '&' as %26 in a value. In a configuration file they are in "
                               "the section of the replica:\n"
                               "\n";
 
@@ -273,7 +273,7 @@ static int set_parameter(struct s3_config *c, char *parameter, uint64_t *given, 
         err_set(e, ERR_CONFIG, 0, "an unknown option follows a 'header'; write '&' as %%26 in a value");
     else
         err_set(e, ERR_CONFIG, 0, "unknown option '%.60s'", parameter);
-    return err_hint(e, "'seawall help s3' lists the options of an s3:// URL");
+    return err_hint(e, "'seawall help s3' lists the keys of an s3:// URL");
 }
 
 /* Checks options that depend on each other. */

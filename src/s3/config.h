@@ -54,12 +54,11 @@ struct s3_option {
 };
 extern const struct s3_option s3_options[];
 extern const size_t s3_option_count;
-extern const char s3_config_help[]; /* what `seawall help s3` prints before the options */
+extern const char s3_config_help[]; /* the text of `seawall help s3` before the keys */
 
 /* Reads `url`, which begins with S3_SCHEME, and the SSE-C key file. Environment and profile fill in endpoint and
- * region. Hides the memory of the process before (base/hash.h). After an error
- * ret_config needs no release. ERR_CONFIG: the URL, the key file or the profile is wrong.
- * ERR_NOMEM, ERR_IO. */
+ * region. First hides the memory of the process (base/hash.h). The caller releases *ret_config; after an error it need
+ * not. ERR_CONFIG: the URL, the key file or the profile is wrong. ERR_NOMEM, ERR_IO. */
 int s3_config_parse(const char *url, struct s3_config *ret_config, struct err *e) MUST_CHECK;
 void s3_config_release(struct s3_config *c); /* wipes the key */
 

@@ -17,7 +17,7 @@ enum { BY_BYTES = 1, BY_PATHS = 2 }; /* of s3_progress.orders */
 
 static const char hint_wrong_server[] =
     "nothing of this listing was used; copy the bucket into a folder with another program, and use that folder";
-static const char hint_too_many[] = "is this the place of one replica? Give each replica a prefix of its own";
+static const char hint_too_many[] = "check that this is the place of one replica; give each replica its own prefix";
 
 int s3_listing_init(struct s3_listing *l, const char *root, const char *prefix, const char *start_after, struct err *e)
 {
@@ -174,7 +174,7 @@ int s3_listing_read_page(void *context, const struct http_response *r, struct er
 
 /* ---- from page to page */
 
-/* Does the page lead on? */
+/* Checks that the page leads to another one, or is the last one. */
 static int check_progress(struct s3_listing *l, struct err *e)
 {
     const bool barren = l->page.keys == l->done.keys;

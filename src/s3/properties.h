@@ -1,8 +1,8 @@
-/* s3/properties.h - does an object have the properties that the URL asks for: retention and encryption?
+/* s3/properties.h - checks whether an object has the properties that the URL asks for: retention and encryption.
  *
- * A PUT that was acknowledged has them. If the outcome of a PUT is unknown, or the PUT was refused, the object can be
- * there without them: the Versity gateway 1.8.0 refuses object lock in a bucket without it, and has stored the object.
- * Knows no network. */
+ * An object has them if its PUT was acknowledged. If the outcome of the PUT is unknown, or the PUT was refused, the
+ * object can exist without them: the Versity gateway 1.8.0 refuses object lock in a bucket without it, but stores the
+ * object. Knows no network. */
 #ifndef SEAWALL_S3_PROPERTIES_H
 #define SEAWALL_S3_PROPERTIES_H
 

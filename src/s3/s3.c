@@ -253,7 +253,7 @@ static int s3_confirm(struct store *s, const char *key, struct err *e)
 
 static int already_there(struct err *e)
 {
-    return err_set(e, ERR_EXISTS, 412, "the object exists");
+    return err_set(e, ERR_EXISTS, 412, "the object exists already");
 }
 
 static int become_weak(struct store *s, const char *why, struct err *e)

@@ -1,5 +1,5 @@
-/* s3/verdict.h - decides by status and error code what to do after a response of an S3 server. The codes are those
- * that AWS documents and other servers imitate. Knows no network. */
+/* s3/verdict.h - decides, by status and error code, what to do after a response of an S3 server. AWS documents the
+ * codes, and other servers imitate them. Knows no network. */
 #ifndef SEAWALL_S3_VERDICT_H
 #define SEAWALL_S3_VERDICT_H
 

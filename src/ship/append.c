@@ -96,7 +96,7 @@ static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, i
     return store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
-/* Is the object at `min` the one with this digest? Only a weak store can have lost or overwritten it: others are not
+/* Checks that the object at `min` has this digest. Only a weak store can have lost or overwritten it: others are not
  * asked. */
 static int still_there(const struct destination *d, const struct author *a, uint64_t min, const struct digest *digest,
                        bool *ret_there, struct err *e)
@@ -134,7 +134,7 @@ static int prove_head(struct destination *d, const struct author *a, struct err 
     return 0;
 }
 
-/* Removes the object that was just put: it must not count. Attach decides what follows. */
+/* Removes the object that was just put, which must not count. Then attach decides. */
 static int take_back(struct destination *d, struct err *e)
 {
     const struct name name = {.kind = NAME_LEVEL0, .min = d->outgoing.object.min};
@@ -185,8 +185,8 @@ static int check_alone(const struct destination *d, const struct author *a, bool
     return 0;
 }
 
-/* After a PUT: may the answer be believed? Only an answer that came late is in question, if the object now has
- * another writer's object behind it. Two cases:
+/* Decides after a PUT whether to believe the answer. Only an answer that came late is in question, if the object now
+ * has another writer's object behind it. Two cases:
  *   - The object behind links to ours: ours was the head, and a writer who took over went on from it. Believe the
  *     answer.
  *   - It does not link: ours was put in the past, under a key that retention had freed. Remove our object;
@@ -199,7 +199,7 @@ static int believe(struct destination *d, const struct author *a, int64_t *store
     uint64_t next = 0;
     *ret_believed = true;
     if (d->lost && check_alone(d, a, ret_believed, e))
-        return err_wrap(e, "check that nobody else began the replica again");
+        return err_wrap(e, "check that no other writer began the replica again");
     if (!*ret_believed)
         return take_back(d, e);
     if (!RULE(proof_answer) || !too_old(d, a, *store_ms))
@@ -226,7 +226,7 @@ static int believe(struct destination *d, const struct author *a, int64_t *store
 
 /* ---- the PUT */
 
-/* The key exists already: whose object is under it? destination.h has the cases. */
+/* Finds out whose object is under a key that exists already. destination.h has the cases. */
 static int resolve(struct destination *d, const struct author *a, const char *key, int64_t store_ms, struct err *e)
 {
     struct level0_facts found;

@@ -1,4 +1,4 @@
-/* ship/attach.c - finds out where a replica is, and whether this database may go on from there. findings.h has the
+/* ship/attach.c - finds out where a replica ends, and whether this writer may continue it. findings.h has the
  * decision. */
 #include "base/clock.h"
 #include "base/invariant.h"
@@ -86,8 +86,8 @@ static void set_position(struct destination *d, const struct findings *f)
     d->head_min = f->last.min;
 }
 
-/* We put objects and they are gone, and nothing proves that this is their place. The folder may be the mount point of a
- * disk that is not mounted, so a new replica is begun there only if the user says so. */
+/* Sets the error for a place that lacks our objects, and of which nothing proves that it is their place. The folder may
+ * be the mount point of a disk that is not mounted. So a new replica is begun there only if a person says so. */
 static int is_gone(const struct destination *d, const char *found, struct err *e)
 {
     err_set(e, ERR_REMOTE, 0, "'%s' held txid %" PRIu64 ", and now it %s", d->url, d->entry.durable_txid, found);
@@ -113,11 +113,11 @@ static int confirm_loss(struct destination *d, const char *found, struct err *e)
                    d->url, d->entry.durable_txid, found);
 }
 
-/* A commit beyond the last txid could not be restored, and a head near it is not of a replica that grew commit by
- * commit. All replicas of a database have the same txids, so it would end the others too. */
+/* Refuses a replica near the last txid: a commit beyond it could not be restored, and no replica that grew commit by
+ * commit has come so far. All replicas of a database have the same txids, so this one would end the others too. */
 static int is_full(const struct destination *d, uint64_t head_txid, struct err *e)
 {
-    err_set(e, ERR_CONFIG, 0, "'%s' is at txid %" PRIu64 ", close to the last one that there is: nothing can be added",
+    err_set(e, ERR_CONFIG, 0, "'%s' is at txid %" PRIu64 ", close to the last possible txid: nothing can be added",
             d->url, head_txid);
     return err_hint(e, "begin a new replica under another URL");
 }
@@ -130,7 +130,7 @@ static int note_level0(void *context, const struct store_entry *entry)
     return name.kind == NAME_LEVEL0;
 }
 
-/* seawall.json is missing. Each object says which database it is of, so any object gives it back. Without objects of
+/* Makes seawall.json again. Each object has the id of the replica, so any object gives it back. Without objects of
  * level 0 the replica is new, or it is one that we know and that lost everything. */
 static int replace_identity(struct destination *d, const struct author *a, struct replica_identity *ret_id,
                             struct err *e)
@@ -151,7 +151,7 @@ static int replace_identity(struct destination *d, const struct author *a, struc
     return replica_identity_replace(d->store, min > 0 ? &facts.info.database : &d->entry.database, ret_id, e);
 }
 
-/* Reads which database the replica is of; makes that identity if there is none. */
+/* Reads seawall.json, or makes it if there is none. */
 static int identify(struct destination *d, const struct author *a, struct replica_identity *ret_id, struct err *e)
 {
     d->identity_put = false;
@@ -161,7 +161,7 @@ static int identify(struct destination *d, const struct author *a, struct replic
     return rc == 0 || e->code != ERR_NOTFOUND ? rc : replace_identity(d, a, ret_id, e);
 }
 
-/* Do compacted segments cover all txids from `first` to `last`? Then retention may have deleted their level-0
+/* Whether compacted segments have all txids from `first` to `last`. Then retention may have deleted the level-0
  * objects. */
 static bool levels_have(const struct catalog *c, uint64_t first, uint64_t last)
 {
@@ -296,8 +296,8 @@ static bool is_foreign(const struct findings *f)
     return f->objects > 0 && !f->mine && !uid_equal(&f->last.writer, &f->id->writer);
 }
 
-/* Was an object of another writer stored after we proved that our head was the newest object? Older ones are the past
- * that we continued. */
+/* Whether an object of another writer was stored after we proved that our head was the newest object. Older objects are
+ * the past that we continued. */
 static bool is_newcomer(const struct destination *d, const struct catalog *c, const struct findings *f)
 {
     const struct catalog_object *left = catalog_head(c);

@@ -14,17 +14,17 @@
 /* The path of the journal of a replica. `replica`: its index in the state file. "" if the path is too long. */
 void base_journal_path(const char *state_path, uint32_t replica, char out[PATH_TEXT_MAX]);
 
-/* A base of this replica begins: the journal is made, or emptied. Before: terms->kind is COPY_BASE. */
+/* Makes the journal of a base that begins, or empties it. Precondition: terms->kind is COPY_BASE. */
 void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms);
 
-/* The chunk with this index was put. */
+/* Notes that the chunk with this index was put. */
 void base_journal_note(const char *path, unsigned index, const struct listed *chunk);
 
-/* The base is complete, or given up: removes the journal. */
+/* Removes the journal of a base that is complete or given up. */
 void base_journal_forget(const char *path);
 
-/* The base as far as an earlier process came. The caller releases it with copy_release. COPY_NONE: the file has no
- * base of this replica. */
+/* Returns the unfinished base of an earlier process. The caller releases it with copy_release. Its kind is COPY_NONE if
+ * the file has no base of this replica. */
 struct copy base_journal_load(const char *path, const struct identity_replica *replica);
 
 #endif

@@ -147,7 +147,7 @@ int destination_open(struct destination *d, const char *url, struct err *e) MUST
 int destination_open_store(struct destination *d, struct err *e) MUST_CHECK;
 void destination_close(struct destination *d);
 
-/* Who puts objects, and by which rules. */
+/* The writer of objects, and its rules. */
 struct author {
     struct state *state; /* borrowed */
     struct uid run;      /* this start of the program */
@@ -156,14 +156,15 @@ struct author {
     int64_t grace_ms; /* the grace period of retention */
 };
 
-/* Changes the state. Before: the table above allows it. If the new state is not ATTACHED, the outgoing object is
+/* Changes the state. Precondition: the table above allows it. If the new state is not ATTACHED, the outgoing object is
  * dropped: it was built for a head that may no longer be the head. The attempts stay in the state file. */
 void destination_enter(struct destination *d, enum destination_state to);
 
 /* Notes that the head was proven when the store's clock was at `store_ms`. */
 void destination_prove(struct destination *d, int64_t store_ms);
 
-/* The state becomes CONFLICT: another writer put `theirs` where our object would go. Returns -1 with ERR_CONFLICT. */
+/* Makes the state CONFLICT: another writer put `theirs` under the key of our next object. Returns -1 with
+ * ERR_CONFLICT. */
 int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e);
 
 /* The store acknowledged our object at txid `min`, and has `theirs` under its key, or behind it an object that does not
@@ -175,17 +176,17 @@ int destination_overwritten(struct destination *d, const struct author *a, uint6
 /* Sets `index` and `entry` from the state file. ERR_LIMIT: the state file has too many replicas. */
 int destination_look_up(struct destination *d, struct state *state, struct err *e) MUST_CHECK;
 
-/* Finds out where the head of the replica is and whether we may go on from it. Before: DETACHED. Returns 0 with
+/* Finds out where the head of the replica is and whether we may continue it. Precondition: DETACHED. Returns 0 with
  * ATTACHED or RESYNC; RESYNC sets head_map. ERR_CONFLICT: the state is CONFLICT. After another error the state is
- * DETACHED. ERR_REMOTE: among others, objects are missing, and another look has to confirm that, or a person. */
+ * DETACHED. ERR_REMOTE: also if objects are missing, which another look or a person has to confirm. */
 int destination_attach(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
-/* All pages were compared with head_map; from now on our map leads on from the head. The state becomes ATTACHED.
- * Before: RESYNC or ATTACHED, and `txid`, which the comparison used, is newer than the head. `page_size`: of the
- * local database. */
+/* Notes that all pages were compared with head_map: from now on our map continues the head. The state becomes ATTACHED.
+ * `txid`: the txid that the comparison used. `page_size`: of the local database. Precondition: RESYNC or ATTACHED, and
+ * `txid` is newer than the head. */
 void destination_compared(struct destination *d, const struct author *a, uint64_t txid, uint32_t page_size);
 
-/* Does the next object begin a new history in the replica? It does in a replica that is empty, unrelated, or of
+/* Whether the next object begins a new history in the replica. It does in a replica that is empty, unrelated, or of
  * another page size. */
 bool destination_starts_anew(const struct destination *d, uint32_t page_size);
 
@@ -206,8 +207,8 @@ int destination_build_anchor(struct destination *d, const struct author *a, cons
 
 /* ---- sending */
 
-/* Puts d->outgoing. Before: ATTACHED, and d->outgoing begins right after the durable position. Returns 0: the durable
- * position moved, or the state changed to DETACHED. ERR_CONFLICT: the state is CONFLICT. After another error the
+/* Puts d->outgoing. Precondition: ATTACHED, and d->outgoing begins right after the durable position. After 0 the
+ * durable position has moved, or the state is DETACHED. ERR_CONFLICT: the state is CONFLICT. After another error the
  * outcome is unknown; try again later. */
 int destination_append(struct destination *d, const struct author *a, struct err *e) MUST_CHECK;
 
@@ -226,13 +227,14 @@ struct place destination_place(const struct destination *d);
 int destination_put_piece(const struct place *place, const struct author *a, const struct piece *piece,
                           const struct copy_terms *terms, struct listed *ret_listed, struct err *e) MUST_CHECK;
 
-/* Puts the marker that completes a base. Before: every chunk ends at or before the durable position. Afterwards the
- * replica does not owe a base. ERR_CONFLICT: a chunk is missing. */
+/* Puts the marker that completes a base. Precondition: every chunk ends at or before the durable position. Afterwards
+ * the replica does not owe a base. ERR_CONFLICT: a chunk is missing. */
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy,
                            struct err *e) MUST_CHECK;
 
-/* Puts a compacted segment: its last piece, with the list of the parts before it. Before: it begins where its level
- * ends, and ends at the head. *ret_size: bytes of this object, without the parts. ERR_CONFLICT: a part is missing. */
+/* Puts a compacted segment: its last piece, with the list of the parts before it. Precondition: it begins where its
+ * level ends, and ends at the head. *ret_size: bytes of this object, without the parts. ERR_CONFLICT: a part is
+ * missing. */
 int destination_put_level(struct destination *d, const struct author *a, const struct piece *piece,
                           const struct copy *copy, uint64_t *ret_size, struct err *e) MUST_CHECK;
 
@@ -243,7 +245,7 @@ int destination_put_level(struct destination *d, const struct author *a, const s
 int destination_read_facts(const struct destination *d, const struct author *a, uint64_t min,
                            struct level0_facts *ret_facts, struct err *e) MUST_CHECK;
 
-/* Fills in who writes an object, for which database, and when; the nonce is random. */
+/* Fills in writer, run, database, time and a random nonce of an object. */
 int author_info(const struct author *a, const struct uid *database, struct segment_info *ret_info,
                 struct err *e) MUST_CHECK;
 

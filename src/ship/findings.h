@@ -1,5 +1,5 @@
-/* ship/findings.h - does the head of a replica belong to the proven past of our page map? The decision of attach,
- * without a store.
+/* ship/findings.h - decides whether the head of a replica is in the proven past of our page map. It is the decision of
+ * attach, without a store.
  *
  * Attach reads the level-0 objects of the replica in ascending order: the newest one that begins at or before our
  * durable position, if there is one, and every object after it. Three questions decide, each about all of these
@@ -27,7 +27,7 @@
 
 enum take_over { TAKE_OVER_NO, TAKE_OVER_YES };
 
-/* What decides about a level-0 object. */
+/* The facts about a level-0 object that decide. */
 struct level0_facts {
     struct segment_info info;
     struct digest digest; /* of the whole object */
@@ -70,10 +70,10 @@ void findings_begin(struct findings *f, const struct identity_replica *entry, co
  * position. */
 void findings_add(struct findings *f, const struct level0_facts *o);
 
-/* The next object is damaged. It is not the newest one. So nothing proves whose the replica is. */
+/* Takes a damaged object into account, which is not the newest one. Then nothing proves whose the replica is. */
 void findings_add_damaged(struct findings *f);
 
-/* All objects were added. */
+/* Returns the decision. Precondition: all objects were added. */
 enum attach_outcome findings_outcome(const struct findings *f, enum take_over take_over);
 
 #endif

@@ -85,7 +85,8 @@ struct survey {
     struct catalog_object *newest[LEVELS]; /* of level 1 and up */
 };
 
-/* An object that is damaged or gone. A level does not go on from it; a base replaces what it held. */
+/* Whether an object with this error is of no use: it is damaged or gone. A level does not continue it; a base replaces
+ * its pages. */
 static bool is_of_no_use(const struct err *e)
 {
     return e->code == ERR_CORRUPT || e->code == ERR_GONE;
@@ -135,8 +136,8 @@ static struct catalog_object *run_behind(const struct survey *v, unsigned level,
     return first;
 }
 
-/* Finds where each level goes on: where its newest segment ends, or the newest segment of a higher level. Without
- * either, where the level below begins. */
+/* Finds where the next segment of each level begins: where the newest segment of this level or of a higher one ends.
+ * Without either, where the level below begins. */
 static int find_ends(struct levels *l, const struct survey *v, struct err *e)
 {
     uint64_t after[LEVELS + 1];

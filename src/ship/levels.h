@@ -19,7 +19,7 @@
 #include "replica/catalog.h"
 
 #define LEVELS (SEGMENT_LEVEL_MAX + 1)
-/* Bytes beside a base that are never too many, so that a small database does not get bases all the time. */
+/* Bytes beside a base that never make a new one due, so that a small database does not get bases all the time. */
 #define BASE_WEIGHT_MIN SCALE(1u << 20, 12000u)
 
 struct level_end {
@@ -48,24 +48,24 @@ struct levels_head {
 };
 
 /* Fills in *l from the names of the replica. Reads an object of each level, and the newest marker that is sound. An
- * object that is damaged or gone is no error. ERR_IO, ERR_REMOTE, ERR_NOMEM. */
+ * object that is damaged or gone is not an error. ERR_IO, ERR_REMOTE, ERR_NOMEM. */
 int levels_survey(struct levels *l, struct catalog *c, const struct levels_head *head, struct err *e) MUST_CHECK;
 
-/* A level-0 object became the head. `anew`: it begins a new history. */
+/* Notes that a level-0 object became the head. `anew`: it begins a new history. */
 void levels_note_append(struct levels *l, uint64_t max, uint64_t checksum, uint64_t bytes, bool anew);
 
-/* A compacted segment was put that ends at the head. `level`: 1 to SEGMENT_LEVEL_MAX. */
+/* Notes that a compacted segment was put that ends at the head. `level`: 1 to SEGMENT_LEVEL_MAX. */
 void levels_note_segment(struct levels *l, unsigned level, const struct level_end *end, uint64_t bytes);
 
-/* A base begins; a base is complete. */
+/* Note that a base begins, and that a base is complete. */
 void levels_note_base_begun(struct levels *l);
 void levels_note_base(struct levels *l, uint64_t max, uint64_t bytes);
 
-/* Which level is due; 0: none. `fanout`: at least 1. */
+/* Returns the level that is due; 0: none. Precondition: fanout >= 1. */
 unsigned levels_due(const struct levels *l, uint64_t fanout);
 
-/* Is a base due? `head`: newest txid. `database_bytes`: size of the database. interval_ms UINT64_MAX: age does not
- * count. */
+/* Whether a base is due. `head`: newest txid. `database_bytes`: size of the database. interval_ms UINT64_MAX: age does
+ * not count. */
 bool levels_base_due(const struct levels *l, uint64_t head, uint64_t database_bytes, uint64_t interval_ms);
 
 #endif

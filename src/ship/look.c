@@ -98,14 +98,14 @@ int destination_look(struct destination *d, const struct author *a, enum history
     struct replica_identity id;
     bool unnamed = false;
     if (find_head(d, a, history, &l, e))
-        return err_wrap(e, "look whether the newest object is there");
+        return err_wrap(e, "check that the newest object exists");
     if (clear_doubts(d, a, &l, e))
         return -1;
     if (d->state != DESTINATION_ATTACHED)
         return 0;
     if (history == HISTORY_MISSED && replica_identity_read(d->store, &id, e)) {
         if (e->code != ERR_NOTFOUND)
-            return err_wrap(e, "look whether the replica has its name");
+            return err_wrap(e, "check that seawall.json exists");
         unnamed = true; /* attach puts it again */
     }
     if (l.next || !l.there || unnamed) {

@@ -1,4 +1,4 @@
-/* ship/look.h - is what was put still there? Two looks of different depth.
+/* ship/look.h - two looks of different depth, which check that the objects that were put still exist.
  *
  * destination_look asks for the newest object alone: one listing request. `seawall sync` and the end of the daemon wait
  * for it. look_at_history asks whether a restore of the newest txid would find all that it reads. It runs beside ship

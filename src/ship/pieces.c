@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- are the objects of a list still there? */
+/* ---- checks that the objects of a list still exist */
 
 struct presence {
     const struct listed *list;
@@ -29,7 +29,7 @@ static int note_listed(void *context, const struct store_entry *entry)
     return 0;
 }
 
-/* For an object that the listing does not show: a listing can lag, so the object is read. */
+/* Reads an object that the listing lacks, because a listing can lag. */
 static int check_one(struct store *store, const struct listed *object, struct err *e)
 {
     struct buf tail = BUF_INIT(1);
@@ -40,11 +40,11 @@ static int check_one(struct store *store, const struct listed *object, struct er
         return -1;
     if (rc == 0 && size == object->size)
         return 0;
-    return err_set(e, ERR_CONFLICT, 0, "object '%s' is not there any more", object->name);
+    return err_set(e, ERR_CONFLICT, 0, "object '%s' does not exist any more", object->name);
 }
 
-/* Checks the first `count` objects of a copy. Another program's retention deletes parts and chunks that no object
- * names for a long time, and this copy may have taken long: the machine was suspended, or an earlier run began it.
+/* Checks the first `count` objects of a copy. The retention of another process deletes parts and chunks that no object
+ * has named for a long time. This copy may have taken that long: the machine was suspended, or an earlier run began it.
  * The names of the objects begin alike, because they belong to one base or one run. */
 static int check_listed(struct store *store, const struct copy *copy, size_t count, struct err *e)
 {
@@ -79,7 +79,7 @@ struct object {
     uint64_t size;
 };
 
-/* Is the object that was found under the key of `o` the object that we would put? */
+/* Whether the object that was found under the key of `o` is the object that we would put. */
 typedef bool is_ours_fn(const struct object *o, const struct segment *found);
 
 /* The key exists already. If an earlier try of ours put that object, *o becomes that object. */
@@ -189,7 +189,7 @@ static bool is_our_marker(const struct object *o, const struct segment *found)
     return same;
 }
 
-/* Do the chunks cover every page of the base once, in order? */
+/* Whether the chunks cover every page of the base once, in order. */
 static bool chunks_fill_base(const struct copy *copy)
 {
     uint64_t next = 1;
@@ -242,7 +242,7 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
 
 /* ---- compacted segments */
 
-/* It covers the same commits and leads to the same state. Who put it does not matter. */
+/* Whether the object covers the same commits and leads to the same state. It does not matter who put it. */
 static bool is_same_segment(const struct object *o, const struct segment *found)
 {
     return found->trailer.record_count == 1 && found->records[0].checksum == o->content.records[0].checksum &&

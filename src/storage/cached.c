@@ -88,7 +88,8 @@ static void keep(struct cached_store *c, const char *key, uint64_t size, const u
     free(kept);
 }
 
-/* Passes the owner's settings on. The owner makes them before the first listing, while there is one thread. */
+/* Copies the settings of the owner to the inner store. The owner makes them before the first listing, while there is
+ * one thread. */
 static void pass_on(struct cached_store *c)
 {
     c->inner->cancel = c->base.cancel;

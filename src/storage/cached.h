@@ -12,7 +12,8 @@
 #define CACHED_TAIL_MAX 65536 /* bytes kept of one object: all of it, or its index */
 #define CACHED_THREADS 16     /* of a prefetch */
 
-/* Makes a store over `inner`, which it closes when it is closed, and also when this call fails. */
+/* Makes a store over `inner`, and takes `inner` over: it is closed with the new store, or at once if this call fails.
+ * ERR_NOMEM. */
 int cached_store_new(struct store *inner, struct store **ret_store, struct err *e) MUST_CHECK;
 
 #endif

@@ -235,12 +235,12 @@ struct listing {
         int64_t time_ms;
     } * files;
     size_t count, cap;
-    size_t strange; /* what can't be an object, and is passed over */
+    size_t strange; /* entries that can't be objects */
     const char *prefix, *start_after;
     enum store_mode mode;
 };
 
-/* Does the prefix lead to the key, or to keys below it? */
+/* Whether the prefix leads to the key, or to keys below it. */
 static bool is_asked_for(const struct listing *l, const char *key)
 {
     return strncmp(key, l->prefix, strlen(l->prefix)) == 0 && strcmp(key, l->start_after) > 0;
@@ -250,7 +250,7 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
 {
     if (l->count == STORE_LIST_MAX) {
         err_set(e, ERR_LIMIT, 0, "there are more than %d files", STORE_LIST_MAX);
-        return err_hint(e, "is this the folder of one replica? Give each replica a folder of its own");
+        return err_hint(e, "check that this is the folder of one replica; give each replica a folder of its own");
     }
     if (array_reserve(&l->files, &l->cap, l->count + 1, sizeof *l->files, e))
         return -1;
@@ -263,7 +263,7 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
 
 static int collect(const struct folder *dir, const char *dir_key, struct listing *l, struct err *e);
 
-/* Is this the key of a folder that objects of a replica are in? Others, such as lost+found, are not ours. */
+/* Whether this is the key of a folder that has objects of a replica. Others, such as lost+found, are not ours. */
 static bool is_ours(const char *dir_key)
 {
     return dir_key[0] == 0 || (dir_key[0] >= '0' && dir_key[0] <= '9' && dir_key[1] == '/') ||

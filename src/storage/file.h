@@ -5,8 +5,8 @@
  * A crash at any moment leaves the whole object or none.
  *
  * The root may be a symbolic link. Links below it are not followed: folders are opened part by part. Files whose names
- * begin with '.' are not objects. A listing passes over, and counts, what can't be an object: links, files that are not
- * regular, names longer than any key, and a folder that can't be read and is not one of a replica (lost+found). */
+ * begin with '.' are not objects. A listing reports entries that can't be objects without a key: links, files that are
+ * not regular, names longer than any key, and a folder that can't be read and is not one of a replica (lost+found). */
 #ifndef SEAWALL_STORAGE_FILE_H
 #define SEAWALL_STORAGE_FILE_H
 

@@ -1,8 +1,8 @@
 /* storage/store.h - the calls of an open store. base/store.h has the contract, storage/open.h opens a store.
  *
- * Errors name the key. Besides the errors below, each call can return ERR_REMOTE and ERR_TIMEOUT (the store
- * failed, and the call may succeed later), ERR_CONFIG (it will not), ERR_CANCELED, ERR_IO, ERR_LIMIT and
- * ERR_NOMEM. */
+ * Messages of errors name the key. Besides the errors below, each call can return ERR_REMOTE and ERR_TIMEOUT (the store
+ * failed, and the call may succeed later), ERR_CONFIG (it will fail until a person acts), ERR_CANCELED, ERR_IO,
+ * ERR_LIMIT and ERR_NOMEM. */
 #ifndef SEAWALL_STORAGE_STORE_H
 #define SEAWALL_STORAGE_STORE_H
 
@@ -54,7 +54,8 @@ int store_confirm(struct store *s, const char *key, struct err *e) MUST_CHECK;
 /* Removes an object. An object that does not exist counts as removed. */
 int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;
 
-/* Removes up to STORE_REMOVE_MAX objects, with as few requests as possible. Tries all, and returns the first error. */
+/* Removes up to STORE_REMOVE_MAX objects, with as few requests as possible. After an error it still tries the others,
+ * and returns the first error. */
 int store_remove_all(struct store *s, const char *const *keys, size_t count, struct err *e) MUST_CHECK;
 
 /* Writes a line for the log: server, region, origin of the credentials. "": the URL says everything. */

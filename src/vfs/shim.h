@@ -47,10 +47,11 @@ struct seawall_file {
     seawall_file *database; /* of a -wal that was found: its database; otherwise NULL */
 };
 
-/* `file` if it was opened by this shim; otherwise NULL. `file` may be NULL or not open. */
+/* Returns `file` as a file of this shim. NULL: the shim did not open it. `file` may be NULL or not open. */
 seawall_file *shim_file(sqlite3_file *file);
 
-/* seawall_vfs_register, for one SQLite library. May be called by several threads. SQLITE_NOMEM. */
+/* Does what seawall_vfs_register does, for one SQLite library. Several threads may call it. Returns a SQLite result
+ * code; also SQLITE_NOMEM. */
 int shim_register(const struct shim_sqlite *sqlite, int make_default);
 
 #endif
