@@ -5,6 +5,7 @@
   - the section of a command in man/seawall.1 describes each of its flags, and no other; so does its line of SYNOPSIS;
   - S3 URLS of man/seawall.1 describes each key of src/s3/config.c, with its values, its default and its range;
   - man/seawall.conf.5 and etc/seawall.conf name all options and keys; etc/seawall.conf has the defaults of the options;
+  - EXIT STATUS of man/seawall.1 and `seawall help` name each exit code of src/cli/cli.h, and no other;
   - the messages that man/seawall.1 quotes under DIAGNOSTICS are in src;
   - links in Markdown pages lead to files that exist;
   - mandoc has no warning for the man pages;
@@ -154,6 +155,18 @@ def check_commands(parts):
 
 
 # ---- messages
+
+def check_exit_codes(section):
+    codes = set(re.findall(r"(?m)^ *EXIT_\w+ = (\d+),", (ROOT / "src" / "cli" / "cli.h").read_text()))
+    overview = " ".join(subprocess.run([PROGRAM, "help"], check=True, capture_output=True, text=True).stdout.split())
+    named = set(re.findall(r"(?:: |; )(\d+) ", overview.partition("Exit codes")[2]))
+    described = {tag for tag, _ in tagged(section)}
+    for place, found in (("seawall help", named), ("man/seawall.1: EXIT STATUS", described)):
+        for code in sorted(codes ^ found, key=int):
+            yield f"{place}: exit code {code} is {'missing' if code in codes else 'not one of the program'}"
+    if not codes:
+        yield "src/cli/cli.h: no exit code found"
+
 
 def check_messages(section):
     """The fixed parts of the messages that the page quotes must be in strings of src. A format can put words between them, so most
@@ -320,6 +333,7 @@ def problems():
         yield from check_options(options_in(parts.get("OPTIONS", "")))
         yield from check_commands(parts)
         yield from check_s3(parts.get("S3 URLS", ""))
+        yield from check_exit_codes(parts.get("EXIT STATUS", ""))
         for heading in ("INFO", "WARN", "ERROR", "At the end"):
             yield from check_messages(parts.get(heading, ""))
     else:

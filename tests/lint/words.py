@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOUR = ROOT / "src" / "README.md"
 PAGES = ["*.md", "docs/*.md", "man/*.[15]", "etc/*", "src/README.md"]
 SOURCES = ["src/*/*.c", "src/*/*.h", "include/*/*.h"]
-CEILING = 39  # lower it when the lint says so
+CEILING = 34  # lower it when the lint says so
 
 # Given up: why, or what to write instead.
 GIVEN_UP = {
