@@ -44,7 +44,7 @@ static inline const char *fuzz_path(const char *name)
     return path;
 }
 
-/* Makes the file anew. */
+/* Makes the file again, with new contents. */
 static inline void fuzz_write(const char *path, const void *bytes, size_t n)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

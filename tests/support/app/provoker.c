@@ -189,7 +189,7 @@ static bool everything_is_there(void)
     return true;
 }
 
-/* Has the WAL begun anew since the last call? The file carries no locks, so opening it harms nobody. */
+/* Whether the WAL was reset since the last call. The file has no locks, so it may be opened and closed. */
 static bool wal_began_anew(void)
 {
     static unsigned char last[8];

@@ -22,7 +22,7 @@ static void digests_are_sha256(void **state)
     assert_true(digest_is_zero(&s));
 }
 
-/* The values are part of the format: they must never change. XXH3 of nothing stands in xxHash's own tests. */
+/* The values are part of the format: they must never change. XXH3 of no bytes is in xxHash's own tests. */
 static void hashes_of_bytes_and_pages_are_xxh3(void **state)
 {
     uint8_t page[512];

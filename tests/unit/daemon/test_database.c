@@ -161,7 +161,7 @@ static void after_a_close_the_file_is_completed_when_nobody_came_for_three_quart
     (void)state;
     db.rested = false;
     db.pace.rest_at_ms = INT64_MAX;
-    for (int visit = 0; visit < 2; visit++) { /* each close begins the wait anew */
+    for (int visit = 0; visit < 2; visit++) { /* each close begins a new wait */
         db.pace.closed_rest_at_ms = 0;
         int64_t before = clock_mono_ms();
         database_closed(&db);

@@ -279,7 +279,7 @@ static void all_is_durable_only_with_what_history_owes(void **state)
     lanes[1].base_wanted = false;
     shipments[1].d.entry.durable_txid = 4;
     assert_false(lanes_all_durable(&all));
-    lanes[1].seen.state = DESTINATION_CONFLICT; /* is told apart */
+    lanes[1].seen.state = DESTINATION_CONFLICT; /* a conflict is reported separately */
     assert_true(lanes_all_durable(&all));
     lanes[0].home = NULL;
     assert_false(lanes_all_durable(&all));

@@ -261,7 +261,7 @@ static void the_proxy_of_the_environment_is_used_unless_the_request_forbids_it(v
     http_response_release(&r);
     r = (struct http_response){0};
     q.flags = HTTP_NO_PROXY;
-    assert_error(http_request(http, &q, &r, &e), &e, ERR_REMOTE); /* no such host */
+    assert_error(http_request(http, &q, &r, &e), &e, ERR_REMOTE); /* the host does not exist */
     http_response_release(&r);
     unsetenv("http_proxy");
 }

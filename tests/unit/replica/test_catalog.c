@@ -104,7 +104,7 @@ static void what_is_not_of_a_replica_is_counted(void **state)
     memory->strange = 3; /* such as a FIFO */
     assert_ok(store_put_new(store, "notes.txt", "x", 1, NULL, &e), &e);
     assert_ok(store_put_new(store, "0/x", "x", 1, NULL, &e), &e);
-    assert_ok(store_put_new(store, "0/0000000000000000", "x", 1, NULL, &e), &e); /* there is no such txid */
+    assert_ok(store_put_new(store, "0/0000000000000000", "x", 1, NULL, &e), &e); /* txid 0 does not exist */
     assert_ok(catalog_open(&c, store, codec, &e), &e);
     assert_int_equal(c.foreign, 6);
     catalog_release(&c);

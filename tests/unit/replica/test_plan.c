@@ -602,7 +602,7 @@ static void a_base_without_one_of_its_chunks_is_passed_over_while_there_is_anoth
     assert_plan(8, "0/1 0/5 0/7");
     replica_remove(&r, first);
     list_objects();
-    assert_plan(8, "base/6 0/7"); /* no other: who follows it is told what is missing */
+    assert_plan(8, "base/6 0/7"); /* there is no other; a restore then names the missing object */
 }
 
 static void a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way(void **state)

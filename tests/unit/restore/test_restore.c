@@ -744,7 +744,8 @@ static void only_a_file_with_something_in_it_is_a_database(void **state)
     assert_error(target_look(temp_path("nowhere/x.db"), &found, &e), &e, ERR_IO); /* a file in place of a folder */
 }
 
-/* It was free when the restore began: what is there at the end is somebody's, with its -wal. */
+/* The target was free when the restore began. A file that is there at the end belongs to another program, and its -wal
+ * too. */
 static void a_database_that_comes_meanwhile_is_not_touched(void **state)
 {
     struct target t;
@@ -769,7 +770,7 @@ static void a_start_script_is_told_what_was_found(void **state)
     size_t size = 0;
     (void)state;
     assert_error(run(POINT_NEWEST, RESTORE_IF_NO_DB, &result, &e), &e, ERR_NOTFOUND);
-    assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e); /* there is no such folder */
+    assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e); /* the folder is missing */
     assert_int_equal(result.outcome, RESTORE_NO_REPLICA);
     assert_int_equal(mkdir(temp_path("replica"), 0700), 0);
     assert_ok(run(POINT_NEWEST, RESTORE_IF_REPLICA, &result, &e), &e);
@@ -777,7 +778,7 @@ static void a_start_script_is_told_what_was_found(void **state)
     assert_contains(result.no_replica, "replica'");
     assert_int_equal(rmdir(temp_path("replica")), 0);
     uint8_t *bytes = make_real_replica(&size);
-    assert_error(run(1000, RESTORE_IF_REPLICA, &result, &e), &e, ERR_NOTFOUND); /* a replica, but no such point */
+    assert_error(run(1000, RESTORE_IF_REPLICA, &result, &e), &e, ERR_NOTFOUND); /* the replica has no such point */
     assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e);
     assert_int_equal(result.outcome, RESTORE_DONE);
     assert_same_file("out.db", bytes, size);

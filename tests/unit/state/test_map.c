@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-/* Both sums, counted anew. */
+/* Computes both sums from the entries. */
 static void assert_sums(const struct map *m)
 {
     uint64_t checksum = 0, sum = 0;

@@ -777,7 +777,7 @@ static void a_database_that_was_replaced_keeps_its_state_file(void **state)
     struct uid writer = make_state();
     assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("new.db")), 0);
     assert_int_equal(rename(temp_path("new.db"), temp_path("a.db")), 0);
-    open_state(&s, temp_path("a.db"), STATE_INTACT); /* whoever looks at db_inode sees it, and compares the pages */
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* db_inode shows it, so the pages are compared */
     assert_true(is_writer(&s, &writer));
     state_close(&s);
 }

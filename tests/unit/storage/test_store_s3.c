@@ -109,7 +109,7 @@ static void an_exclusive_put_is_one_request_and_a_refused_one_too(void **state)
     assert_int_equal(atomic_load(&s->traffic.failed), 0);
 }
 
-/* ---- what is wrong is told */
+/* ---- errors say what is wrong */
 
 /* The URL with another value for one key of the query, or another bucket. */
 static const char *url_with(const char *more)

@@ -140,7 +140,7 @@ static void a_sound_replica_of_any_shape_has_no_problem(void **state)
     assert_true(looked > 600);
 }
 
-/* Where objects are missing, and nothing else is wrong, nothing else is told; and the restore points are the model's. */
+/* If objects are missing and nothing else is wrong, only that is reported, and the restore points are the model's. */
 static void nothing_is_called_damaged_because_something_else_is_missing(void **state)
 {
     static struct replica any;
@@ -175,7 +175,7 @@ static void nothing_is_called_damaged_because_something_else_is_missing(void **s
     assert_true(sound > 100 && missing > 100);
 }
 
-/* What nothing covers and is missing is told. */
+/* A missing object that no other one covers is reported. */
 static void a_level0_object_that_is_missing_and_not_covered_is_named(void **state)
 {
     (void)state;
@@ -442,7 +442,7 @@ static void another_databases_object_is_named(void **state)
     store_close(s);
 }
 
-/* Takes `key` apart; whoever changes it puts it together again with checksums that fit. */
+/* Takes the object `key` apart. A test that changes it puts it together again, with checksums that fit. */
 static void forge(const char *key, void (*change)(struct forgery *f, const struct segment *s))
 {
     struct memory_object *o = object_of(key);
