@@ -19,6 +19,7 @@ from compare import assert_same_pages, settled
 from waiting import PATIENCE
 
 ATTACH_S, STOP_S, ATTEMPTS = 5, 20, 2
+ATTACHMENTS = 100   # of one file; then the file goes on alone: some make a thousand databases
 WAL_MODE = b"\x02\x02"
 
 
@@ -55,7 +56,7 @@ class Companion:
         return {"SEAWALL_ASK": str(self.ask), "SEAWALL_ANSWER": str(self.answer)}
 
     def serve(self):
-        with open(self.ask, encoding="utf-8", errors="replace") as ask, open(self.answer, "w") as answer:
+        with open(self.ask, encoding="utf-8", errors="replace") as ask, open(self.answer, "wb", buffering=0) as answer:
             for line in ask:
                 what, _, why = line.rstrip("\n").partition(" ")
                 if what == "test":
@@ -64,8 +65,7 @@ class Companion:
                 elif what == "leave":
                     self.leave(why)
                 try:
-                    answer.write("\n")
-                    answer.flush()
+                    answer.write(b"\n")
                 except BrokenPipeError:
                     break
 
@@ -102,7 +102,7 @@ class Companion:
         if self.process and self.inode_now() != self.inode:
             self.note("file replaced")
             self.stop()
-        if self.process or inode is None or self.failed[inode] >= ATTEMPTS:
+        if self.process or inode is None or self.failed[inode] >= ATTEMPTS or self.number >= ATTACHMENTS:
             return
         self.number += 1
         with open(self.log(), "wb") as log:

@@ -1,10 +1,6 @@
 """What suite.py leaves out, and the differences that it expects. Each has its reason."""
 import re
 
-# Files that can't be compared. The shim runs do not take them.
-EXCLUDED = {
-}
-
 # Tests whose answer depends on the shim by their nature. Regular expressions for names of tests.
 KNOWN = {
     r"dbstatus-4\..*": "counts the bytes of a file handle, and that of the shim is longer",
