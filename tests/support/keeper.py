@@ -94,6 +94,7 @@ class Keeper:
     programs, hint, front_name = [], "", "front"
     keys = ACCESS_KEY, SECRET_KEY
     front_term_s = TERM_S   # how long it may take to end by itself
+    lacks = ""   # what the store contract is not asked for: "signatures", "order", "deletion"
 
     def __init__(self, folder):
         self.folder, self.deadline = folder, time.monotonic() + START_S
@@ -139,7 +140,7 @@ class Keeper:
             return False
 
     def write_environment(self, **lines):
-        lines.update(S3_BUCKET=BUCKET, AWS_ACCESS_KEY_ID=self.keys[0], AWS_SECRET_ACCESS_KEY=self.keys[1], AWS_REGION=REGION)
+        lines.update(SEAWALL_TEST_LACKS=self.lacks, S3_BUCKET=BUCKET, AWS_ACCESS_KEY_ID=self.keys[0], AWS_SECRET_ACCESS_KEY=self.keys[1], AWS_REGION=REGION)
         (self.folder / "env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def stop(self):

@@ -14,7 +14,7 @@ from seawall import CHECKOUT
 
 SUPPORT = CHECKOUT / "tests" / "support"
 
-SERVER = os.environ.get("SEAWALL_TEST_SERVER", "rgw")   # rgw, swift or versitygw: a program in tests/support
+SERVER = os.environ.get("SEAWALL_TEST_SERVER", "rgw")   # a program in tests/support that keeper.py describes
 EXCLUSIVE = SERVER != "swift"                           # does it support PUT with If-None-Match?
 COUNTS = re.compile(r"requests: put (\d+), get (\d+), head (\d+), list (\d+), delete (\d+), failed (\d+); bytes: sent (\d+), received (\d+)")
 

@@ -33,6 +33,14 @@ static inline bool s3_is_there(void)
     return getenv("SEAWALL_TEST_S3") != NULL;
 }
 
+/* Does the server under test lack this? SEAWALL_TEST_LACKS names what: "signatures" (it checks none), "order" (of
+ * listings), "deletion" (of many objects within one attempt). tests/support/keeper.py sets it. */
+static inline bool s3_lacks(const char *what)
+{
+    const char *lacks = getenv("SEAWALL_TEST_LACKS");
+    return lacks && strstr(lacks, what);
+}
+
 static inline int s3_clear(void **state)
 {
     static unsigned count;
@@ -73,6 +81,7 @@ static inline bool s3_find_fencing(void)
         fprintf(stderr, "%s: %s\n", s3_url, e.msg);
     store_close(s);
     s3.weak = fencing == STORE_FENCING_WEAK;
+    s3.unordered = s3_lacks("order");
     return fencing != STORE_FENCING_UNKNOWN;
 }
 

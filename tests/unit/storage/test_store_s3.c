@@ -153,18 +153,26 @@ static void a_wrong_secret_is_told_at_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3),
-        STORE_TEST(many_objects_are_removed_with_one_request, s3),
-        STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3),
-        STORE_TEST(a_wrong_secret_is_told_at_once, s3),
-        STORE_TEST(an_exclusive_put_is_one_request_and_a_refused_one_too, s3),
+    const struct {
+        struct CMUnitTest test;
+        bool left_out;
+    } all[] = {
+        {STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3), false},
+        {STORE_TEST(many_objects_are_removed_with_one_request, s3), s3_lacks("deletion")},
+        {STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3), false},
+        {STORE_TEST(a_wrong_secret_is_told_at_once, s3), s3_lacks("signatures")},
+        {STORE_TEST(an_exclusive_put_is_one_request_and_a_refused_one_too, s3), false},
     };
+    struct CMUnitTest tests[COUNT_OF(all)];
+    size_t count = 0;
     if (!s3_is_there()) {
         printf("1..0 # skip: SEAWALL_TEST_S3 names no S3 server; make check-s3-store does\n");
         return 0;
     }
     if (!s3_find_fencing())
         return 1;
-    return store_run_tests(tests, COUNT_OF(tests) - s3.weak); /* the last test needs exclusive PUT */
+    for (size_t i = 0; i < COUNT_OF(all) - s3.weak; i++) /* the last test needs exclusive PUT */
+        if (!all[i].left_out)
+            tests[count++] = all[i].test;
+    return store_run_tests(tests, count);
 }
