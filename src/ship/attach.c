@@ -319,11 +319,15 @@ static int is_restorable(struct catalog *c, uint64_t txid, bool *ret_is, struct 
     return *ret_is || e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
 }
 
-/* The position stays: the next object goes behind the last txid that was acknowledged. The attempts stay too, since an
+/* The next object goes behind the last txid that was acknowledged, or that is left. The attempts stay too, since an
  * object of the time before the loss can land under its key. */
-static void begin_again(struct destination *d, const struct author *a, const struct catalog *c, const char *lost)
+static int begin_again(struct destination *d, const struct author *a, const struct catalog *c, const char *lost,
+                       struct err *e)
 {
     const struct catalog_object *left = catalog_head(c);
+    const uint64_t reach = reach_of(d, c);
+    if (reach > SEGMENT_TXID_MAX - ROOM_TXIDS)
+        return is_full(d, reach, e);
     map_release(&d->head_map);
     d->from_empty = d->lost = true;
     d->left_min = left ? left->name.min : 0;
@@ -335,6 +339,11 @@ static void begin_again(struct destination *d, const struct author *a, const str
     snprintf(d->found, sizeof d->found,
              "it lost objects: it held txid %" PRIu64 ", and now it %s. Everything is sent again, as a new beginning",
              d->entry.durable_txid, lost);
+    /* Levels and bases that are left may reach further than we know, after a power cut. As in begin_beyond, the new history
+     * goes behind them; the state file keeps the position that is our past. */
+    if (reach > d->entry.durable_txid)
+        d->entry.durable_txid = reach;
+    return 0;
 }
 
 /* Decides about a replica that lost its head. *ret_to: as for attach_to. */
@@ -350,9 +359,8 @@ static int after_loss(struct destination *d, const struct author *a, const struc
         return is_gone(d, found, e);
     if (confirm_loss(d, found, e))
         return -1;
-    begin_again(d, a, c, found);
     *ret_to = DESTINATION_RESYNC;
-    return 0;
+    return begin_again(d, a, c, found, e);
 }
 
 /* ---- all of it */
@@ -371,9 +379,8 @@ static int attach_at_head(struct destination *d, const struct author *a, struct 
         return -1;
     if (!restorable) { /* a late PUT of ours is the head now */
         set_position(d, f);
-        begin_again(d, a, c, "has only objects of the time before the loss");
         *ret_to = DESTINATION_RESYNC;
-        return 0;
+        return begin_again(d, a, c, "has only objects of the time before the loss", e);
     }
     d->lost = false;
     if (check_links(d, a, c, e) || levels_survey(&d->levels, c, &head, e))
