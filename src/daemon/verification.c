@@ -224,7 +224,7 @@ int verification_start(struct verification *v, struct database *db, struct err *
         return -1;
     for (size_t i = 0; i < db->lanes.count; i++)
         v->records.urls[i] = db->lanes.list[i].url;
-    return verifier_open(&v->verifier, e);
+    return verifier_open(&v->verifier, db->config->options.memory, e);
 }
 
 void verification_abandon(const struct verification *v)

@@ -1,6 +1,7 @@
 /* daemon/verifier.c */
 #include "daemon/verifier.h"
 
+#include "base/claim.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/spawn.h"
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -21,19 +23,22 @@
 #define ERR_TEXT_MAX 4096
 #define NICEST 19
 
-int verifier_open(struct verifier *v, struct err *e)
+int verifier_open(struct verifier *v, uint64_t memory, struct err *e)
 {
     *v = VERIFIER_NONE;
+    v->memory = memory > CLAIM_LIMIT_DEFAULT ? (size_t)memory : CLAIM_LIMIT_DEFAULT;
     v->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return v->epoll_fd < 0 ? err_sys(e, errno, "epoll_create1") : 0;
 }
 
 /* ---- start */
 
-static int spawn_verify(enum verifier_restore restore, const int fds[3], pid_t *ret_pid)
+static int spawn_verify(const struct verifier *v, enum verifier_restore restore, const int fds[3], pid_t *ret_pid)
 {
-    static const char *const restores[] = {"seawall", "verify", "--json", "--restore", "-", NULL};
-    static const char *const checks[] = {"seawall", "verify", "--json", "-", NULL};
+    char memory[32];
+    const char *const restores[] = {"seawall", "verify", "--json", "--memory", memory, "--restore", "-", NULL};
+    const char *const checks[] = {"seawall", "verify", "--json", "--memory", memory, "-", NULL};
+    snprintf(memory, sizeof memory, "%zu", v->memory);
     return spawn_program("/proc/self/exe", restore == VERIFIER_RESTORES ? restores : checks, fds, ret_pid);
 }
 
@@ -77,7 +82,7 @@ static int start_with(struct verifier *v, const char *url, enum verifier_restore
         rc = add_pipe(v, &v->out, &ours[1], OUT_MAX);
     if (rc == 0)
         rc = add_pipe(v, &v->err, &ours[2], ERR_TEXT_MAX);
-    return rc ? rc : spawn_verify(restore, theirs, &v->pid);
+    return rc ? rc : spawn_verify(v, restore, theirs, &v->pid);
 }
 
 int verifier_start(struct verifier *v, const char *url, enum verifier_restore restore, int64_t now_ms)

@@ -22,6 +22,7 @@ struct verifier_pipe {
 
 struct verifier {
     int epoll_fd;     /* readable when the child says something */
+    size_t memory;    /* bytes that the child may take for what it reads from the replica */
     pid_t pid;        /* 0: none runs */
     int64_t begun_ms; /* monotonic */
     int64_t term_ms;  /* monotonic; when the child was told to end for its deadline; 0: not yet */
@@ -31,7 +32,9 @@ struct verifier {
 
 enum verifier_restore { VERIFIER_CHECKS, VERIFIER_RESTORES };
 
-int verifier_open(struct verifier *v, struct err *e) MUST_CHECK;
+/* `memory`: bytes that the daemon may take for what is read from replicas. The child may take as much, or the default of
+ * the commands if that is more. */
+int verifier_open(struct verifier *v, uint64_t memory, struct err *e) MUST_CHECK;
 
 /* Starts a child; none may run. Returns 0 or an errno. */
 int verifier_start(struct verifier *v, const char *url, enum verifier_restore restore, int64_t now_ms);

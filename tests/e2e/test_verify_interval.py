@@ -170,13 +170,13 @@ def test_without_a_reason_nothing_is_verified(ready, options):
 # ---- the process that does it
 
 @pytest.fixture
-def verifying(ready):
+def verifying(ready, request):
     """A daemon with a verification that goes on for a while: it is stopped (SIGSTOP) as soon as it is seen."""
     app = sqlite3.connect(ready.db, isolation_level=None)
     app.execute("CREATE TABLE big(payload BLOB)")
     app.executemany("INSERT INTO big VALUES(randomblob(?))", [(1 << 20,)] * 20)   # so that it takes some time
     app.close()
-    daemon = wait_control(ready.replicate(*EACH_SECOND))
+    daemon = wait_control(ready.replicate(*EACH_SECOND, *getattr(request, "param", ())))
     (child,) = daemon.wait_for(lambda: children_of(daemon.pid), 30, "a verification runs")
     os.kill(child, signal.SIGSTOP)
     yield ready, daemon, child
@@ -218,6 +218,14 @@ def test_its_end_by_a_signal_is_no_result_and_it_is_tried_again(verifying):
         shutil.rmtree(stage.folder / "tmp" / name)
     wait_proven(stage, daemon, 1)
     assert daemon.stop() == DONE
+
+
+@pytest.mark.parametrize("verifying", [("--memory", "600M")], indirect=True)
+def test_it_may_take_as_much_memory_as_the_daemon(verifying):
+    """A replica that needs more than the default of the commands could not be verified otherwise."""
+    _, _, child = verifying
+    arguments = open(f"/proc/{child}/cmdline").read().split("\0")
+    assert int(arguments[arguments.index("--memory") + 1]) == 600 << 20
 
 
 def test_it_has_the_lowest_priority_and_no_signal_is_blocked(verifying):
