@@ -224,7 +224,8 @@ static void prune_done(struct job *job)
 {
     struct prune *p = prune_of_job(job);
     bool news = prune_ended(p, clock_mono_ms());
-    bool lost = p->err.code == ERR_CORRUPT || p->err.code == ERR_NOTFOUND; /* durable objects are gone or damaged */
+    /* durable objects are gone or damaged */
+    bool lost = p->rc != 0 && (p->err.code == ERR_CORRUPT || p->err.code == ERR_NOTFOUND);
     char size[32];
     units_format_size(p->figures.bytes, size);
     if (p->rc == 0 && p->figures.objects > 0)

@@ -385,6 +385,15 @@ static bool check_is_due(const struct lanes *all, const struct lane *l)
            (l->check.history == HISTORY_MISSED || d->entry.durable_txid >= first);
 }
 
+/* While the store fails, a folder may be away, and what was missed in it is no loss. The next look decides. */
+static void doubt_misses(struct lane *l, int64_t now_ms)
+{
+    if (l->check.history != HISTORY_MISSED || l->pace.backoff_ms == 0)
+        return;
+    l->check.history = HISTORY_BELIEVED;
+    look_doubt(&l->look, now_ms);
+}
+
 static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
 {
     enum ship_kind kind;
@@ -393,6 +402,7 @@ static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
               durable, all->captured.txid);
     if (durable == 0 && all->captured.txid == 0)
         l->check.done = l->check.asked; /* nothing was put */
+    doubt_misses(l, now_ms);
     if (check_is_due(all, l)) {
         l->home->history = l->check.history;
         start_ship(all, l, SHIP_LOOK);

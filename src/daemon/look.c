@@ -22,6 +22,13 @@ void look_ask(struct look *k, int64_t at_ms)
         k->due_ms = at_ms;
 }
 
+void look_doubt(struct look *k, int64_t now_ms)
+{
+    if (k->missed == 0)
+        k->missed = 1;
+    look_ask(k, now_ms);
+}
+
 bool look_due(const struct look *k, uint64_t objects, int64_t now_ms)
 {
     if (k->busy || !RULE(look))

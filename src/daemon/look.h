@@ -53,6 +53,9 @@ enum look_end {
     LOOK_MISSING, /* the loss is certain: look->found says what is missing */
 };
 enum look_end look_ended(struct look *k, int64_t confirm_ms, int64_t now_ms);
+
+/* Takes back that a loss is certain: the next look, which is due at once, makes it certain, or finds everything. */
+void look_doubt(struct look *k, int64_t now_ms);
 struct look *look_of_job(struct job *job);
 
 #endif

@@ -32,6 +32,9 @@ static int look(const struct destination *d, const struct author *a, const struc
         uint64_t min = c->level0[i].name.min;
         if (destination_read_facts(d, a, min, &o, e)) {
             bool newest = i + 1 == c->level0_count;
+            f->end_damaged = newest && f->newer == 0 && e->code == ERR_CORRUPT && RULE(look);
+            if (f->end_damaged) /* it is as good as lost */
+                return 0;
             if (e->code != ERR_CORRUPT || a->take_over == TAKE_OVER_NO || newest)
                 return -1;
             findings_add_damaged(f); /* a take-over goes on behind it */
@@ -247,6 +250,7 @@ static void begin_behind_damage(struct destination *d, const struct findings *f,
     d->broken = d->open_attempts = false;
     d->endangered_min = 0;
     set_position(d, f);
+    d->entry.base_owed = f->head_txid; /* nothing counts as durable before the new history lands */
     snprintf(d->found, sizeof d->found, "an object before txid %" PRIu64 " was %s: everything is sent again",
              f->head_txid + 1, damage);
 }
@@ -319,17 +323,28 @@ static int is_restorable(struct catalog *c, uint64_t txid, bool *ret_is, struct 
     return *ret_is || e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
 }
 
-/* The next object goes behind the last txid that was acknowledged, or that is left. The attempts stay too, since an
- * object of the time before the loss can land under its key. */
-static int begin_again(struct destination *d, const struct author *a, const struct catalog *c, const char *lost,
+/* The position stays: the next object goes behind the last txid that was acknowledged. A power cut can have taken our
+ * newest position back: then levels and bases that are left reach beyond it, and the next object goes behind those. The
+ * attempts stay too, since an object of the time before the loss can land under its key. */
+static int begin_again(struct destination *d, const struct author *a, struct catalog *c, const char *lost,
                        struct err *e)
 {
     const struct catalog_object *left = catalog_head(c);
+    const struct levels_head head = {.txid = d->entry.durable_txid,
+                                     .anew_txid = d->entry.anew_txid,
+                                     .checksum = d->entry.head_checksum,
+                                     .page_size = d->head_page_size,
+                                     .store_ms = d->proof_store_ms};
+    if (levels_survey(&d->levels, c, &head, e))
+        return -1;
     const uint64_t reach = reach_of(d, c);
     if (reach > SEGMENT_TXID_MAX - ROOM_TXIDS)
         return is_full(d, reach, e);
     map_release(&d->head_map);
     d->from_empty = d->lost = true;
+    d->broken = false; /* what was overwritten before does not matter any more, and may be lost */
+    d->endangered_min = 0;
+    d->open_attempts |= d->store->fencing == STORE_FENCING_WEAK && d->entry.attempt_count > 0;
     d->left_min = left ? left->name.min : 0;
     d->head_min = 0;
     d->head_page_size = 0;
@@ -339,23 +354,23 @@ static int begin_again(struct destination *d, const struct author *a, const stru
     snprintf(d->found, sizeof d->found,
              "it lost objects: it held txid %" PRIu64 ", and now it %s. Everything is sent again, as a new beginning",
              d->entry.durable_txid, lost);
-    /* Levels and bases that are left may reach further than we know, after a power cut. As in begin_beyond, the new history
-     * goes behind them; the state file keeps the position that is our past. */
     if (reach > d->entry.durable_txid)
-        d->entry.durable_txid = reach;
+        d->entry.durable_txid = reach; /* not in the state file before an object is there */
     return 0;
 }
 
 /* Decides about a replica that lost its head. *ret_to: as for attach_to. */
-static int after_loss(struct destination *d, const struct author *a, const struct catalog *c, const struct findings *f,
+static int after_loss(struct destination *d, const struct author *a, struct catalog *c, const struct findings *f,
                       enum destination_state *ret_to, struct err *e)
 {
     char found[80] = "has no objects";
     if (is_newcomer(d, c, f))
         return destination_conflict(d, &f->last, e);
-    if (f->objects > 0)
+    if (f->end_damaged)
+        snprintf(found, sizeof found, "ends with a damaged object");
+    else if (f->objects > 0)
         snprintf(found, sizeof found, "ends at txid %" PRIu64, f->head_txid);
-    if (f->objects == 0 && !is_the_place(d, a))
+    if (f->objects == 0 && !f->end_damaged && !is_the_place(d, a))
         return is_gone(d, found, e);
     if (confirm_loss(d, found, e))
         return -1;

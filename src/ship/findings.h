@@ -51,6 +51,7 @@ struct findings {
     size_t objects;                       /* that were added, damaged ones included */
     bool mine, past;                      /* see above */
     bool behind;                          /* the object at our position is gone; false again after the next object */
+    bool end_damaged;                     /* the newest object is damaged. It was not added, and none is newer */
     unsigned adopted;                     /* objects after our position, damaged ones not included */
 
     /* the head as far as objects were added; at first our position */

@@ -59,7 +59,7 @@ static int find_head(struct destination *d, const struct author *a, enum history
         return 0;
     if (destination_read_facts(d, a, d->head_min, &found, e)) {
         l->there = false;
-        return e->code == ERR_NOTFOUND ? 0 : -1;
+        return e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT ? 0 : -1;
     }
     l->there = digest_equal(&found.digest, &d->entry.head);
     return 0;
@@ -74,6 +74,11 @@ static int clear_doubts(struct destination *d, const struct author *a, const str
         struct recent_object *o = recent_find(&d->recent, l->doubtful[i]);
         struct level0_facts found;
         if (destination_read_facts(d, a, l->doubtful[i], &found, e)) {
+            if (e->code == ERR_CORRUPT) { /* cut off, or damaged otherwise */
+                d->broken = true;
+                destination_enter(d, DESTINATION_DETACHED);
+                return 0;
+            }
             if (e->code != ERR_NOTFOUND)
                 return -1;
         } else if (digest_equal(&found.digest, &o->digest)) {

@@ -204,3 +204,44 @@ def test_everything_is_lost_and_another_writer_begins_there_first(stage, live):
     assert sync(stage.db).returncode == OTHER_WRITER
     assert live.stop() == OTHER_WRITER
     assert objects(stage.replica) == objects(kept), "nothing was put beside the other writer's objects"
+
+
+def test_a_folder_that_was_empty_for_a_while_and_comes_back_lost_nothing(stage, live):
+    """As while a disk is not mounted: the mount point is there, and empty."""
+    before = objects(stage.replica)
+    away = stage.replica.rename(stage.folder / "away")
+    stage.replica.mkdir()
+    live.wait_log("was replaced and does not hold a replica")
+    stage.replica.rmdir()
+    away.rename(stage.replica)
+    assert_synced(stage.db)
+    assert not re.search(LOST, live.log()) and objects(stage.replica) == before, live.log()
+    commit(stage.db)
+    assert_synced(stage.db)
+    assert live.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+def damage_newest(replica):
+    newest = max((replica / "0").iterdir())
+    newest.write_bytes(newest.read_bytes()[:100])
+
+
+def test_a_newest_object_that_is_damaged_is_as_good_as_lost(stage, live):
+    damage_newest(stage.replica)
+    LOSSES["the first object"](stage.replica)
+    live.wait_log("it lost objects: .* ends with a damaged object")
+    txid = assert_synced(stage.db)
+    commit(stage.db)
+    assert assert_synced(stage.db) == txid + 1
+    stage.assert_restore_equals_source()
+    assert live.stop() == DONE
+
+
+def test_a_newest_object_that_is_damaged_while_no_daemon_runs_is_healed_at_the_start(stage, live):
+    assert live.stop() == DONE
+    damage_newest(stage.replica)
+    daemon = stage.replicate()
+    daemon.wait_log(WHOLE)
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()

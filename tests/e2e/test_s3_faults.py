@@ -808,3 +808,21 @@ def wait_durable_at(daemon, stage, app):
         drop(restored)
         return state == app.states[-1]
     daemon.wait_for(durable, 20, "the newest restore point is the newest state")
+
+
+@pytest.mark.parametrize("which", [-1, -2], ids=["the newest", "the one before"])
+def test_an_object_that_the_store_cut_off_is_noticed_by_sync_and_replaced(stage, s3, which):
+    app, daemon = start(stage, s3)
+    for _ in range(3):
+        app.commit(insert(1))
+        assert_synced(stage.db)
+    key = f"{PREFIX}/{s3.level_zero()[which]}"
+    with s3.server.lock:
+        found = s3.server.objects[key]
+        found.body, found.etag = found.body[:100], '"' + 32 * "0" + '"'
+    txid = assert_synced(stage.db, "--timeout", "90s")
+    assert stage.last_txid() >= txid
+    app.commit(insert(1))
+    assert assert_synced(stage.db) > txid
+    assert daemon.stop() == DONE, daemon.log()
+    assert_history(stage, app)
