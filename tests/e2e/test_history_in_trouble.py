@@ -41,7 +41,7 @@ def test_once_compacts_again_after_a_put_that_failed(stage):
     obstacle = stage.replica / "1"
     obstacle.write_text("in the way")
     daemon = stage.replicate(*options, live=False)
-    daemon.wait_for(lambda: "is not a folder" in daemon.log(), 5, "the compacted segment could not be put")
+    daemon.wait_for(lambda: "Not a directory" in daemon.log(), 5, "the compacted segment could not be put")
     obstacle.unlink()
     assert daemon.wait() == DONE, daemon.log()
     assert len(levels(stage.replica, 1)) == 1

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from control import assert_synced, children_of, open_files, proof_of, replica_status, wait_control
-from seawall import DONE, level_zero, seawall
+from seawall import CORRUPT, DONE, level_zero, seawall
 from waiting import stays_true, wait_until
 
 EACH_SECOND = ("--verify-interval", "1s")
@@ -93,7 +93,7 @@ def test_a_damaged_replica_is_reported_and_the_daemon_goes_on(ready):
     lines = [line for line in daemon.log().splitlines() if " ERROR " in line]
     assert lines and all("verification found" in line and str(ready.replica) in line for line in lines)
     text = seawall("status", ready.db)
-    assert text.returncode == DONE and "VERIFICATION" in text.stdout.decode() and name in text.stdout.decode()
+    assert text.returncode == CORRUPT and "VERIFICATION" in text.stdout.decode() and name in text.stdout.decode()
     assert f'seawall_replica_verified_ok{{database="{ready.db}",replica="{ready.replica}"}} 0' in seawall("status", "--metrics", ready.db).stdout.decode()
     ready.writer(count=3).finish()
     assert assert_synced(ready.db) > txid

@@ -33,9 +33,9 @@ static const struct {
  * program or of the world a seed may survive; then the search takes longer, and prints which seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 22,  [RULE_runs] = 1,        [RULE_bind] = 6,
-    [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 187,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 724,    [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
-    [RULE_halfway] = 4,       [RULE_anchor_age] = 1, [RULE_sync_run] = 1,    [RULE_guard] = 26,
+    [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 161,    [RULE_split_state] = 2,
+    [RULE_full_xor] = 2443,    [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
+    [RULE_halfway] = 4,       [RULE_anchor_age] = 1, [RULE_sync_run] = 1,    [RULE_guard] = 3040,
 };
 
 static char folder[300];
