@@ -288,6 +288,16 @@ static void note_unrested(struct database *db, const struct local_report *r, int
         db->config->db_path);
 }
 
+static void set_rest(struct database *db, const struct local_report *r, int64_t now)
+{
+    if (r->commits)
+        db->pace.rest_at_ms = now + (int64_t)db->config->options.rest_after_ms;
+    else if (!r->rested && now >= db->pace.rest_at_ms)
+        db->pace.rest_at_ms = now + REST_RETRY_MS; /* readers were in the way */
+    if (!r->rested && db->pace.again_at_ms > db->pace.rest_at_ms)
+        db->pace.again_at_ms = db->pace.rest_at_ms; /* that is a deadline */
+}
+
 static void local_done(struct job *job)
 {
     struct local_job *j = local_job_of(job);
@@ -339,12 +349,7 @@ static void local_done(struct job *job)
     if (db->stopping && j->request.settle && !r->waiting && !r->more)
         db->final_done = true;
     note_unrested(db, r, now);
-    if (r->commits)
-        db->pace.rest_at_ms = now + (int64_t)db->config->options.rest_after_ms;
-    else if (!r->rested && now >= db->pace.rest_at_ms)
-        db->pace.rest_at_ms = now + REST_RETRY_MS; /* readers were in the way */
-    if (!r->rested && db->pace.again_at_ms > db->pace.rest_at_ms)
-        db->pace.again_at_ms = db->pace.rest_at_ms; /* that is a deadline */
+    set_rest(db, r, now);
     set_pace(db, r, now);
     if (r->watching && db->pace.look_ms == 0) {
         db->pace.look_ms = LOOK_MS_MAX;

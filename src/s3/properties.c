@@ -45,7 +45,9 @@ static int check_lock(const struct s3_config *c, const struct http_response *r, 
 /* A KMS key can be named by its id, an alias or an ARN; the response has the ARN. An alias can't be compared. */
 static bool is_key(const char *asked, const char *found)
 {
-    size_t a = strlen(asked), f = found ? strlen(found) : 0;
+    if (!found)
+        return false;
+    const size_t a = strlen(asked), f = strlen(found);
     if (strstr(asked, "alias/"))
         return f > 0;
     return f >= a && strcmp(found + (f - a), asked) == 0;

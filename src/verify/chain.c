@@ -80,8 +80,10 @@ int chain_record(struct check *c, uint64_t txid, struct commit_record *ret_recor
     const size_t at = ways_upto(c->catalog->ways, txid);
     const size_t best = at > 0 && c->catalog->ways->order[at - 1].max == txid ? c->sound_ends[at - 1] : 0;
     *ret_found = best != 0;
-    if (best)
+    if (best) {
+        assert(c->items);
         *ret_record = c->items[best - 1].last;
+    }
     return 0;
 }
 
