@@ -67,7 +67,8 @@ static int check(sqlite3 *db, struct err *e)
     if (!content)
         return err_set(e, a.rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_SQLITE, a.rc, "integrity check: %s", a.text);
     err_set(e, ERR_CONTENT, a.rc,
-            "integrity check: every page is that of the restore point, but the database has a fault: %s", a.text);
+            "integrity check: every page is that of the restore point; SQLite reports of the database itself: %s",
+            a.text);
     return err_hint(e, "the database had this fault when it was replicated; to restore it as it was, leave out "
                        "--integrity-check");
 }

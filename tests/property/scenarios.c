@@ -206,3 +206,30 @@ void world_scenario_emptied(const char *folder)
     for (size_t i = 0; i < STORES; i++)
         published_check(&stores[i], 0);
 }
+
+/* The watch was let go without a guard, or could not begin after a reset. Until the daemon looks, the application commits,
+ * resets the log and commits again: the log that is found does not continue what was captured, and all pages have to be
+ * compared. `turns`: after a few, the last commit is captured; after many, the daemon has rested and reset the log. */
+static void meet_unwatched_reset(struct host *a, unsigned turns)
+{
+    sim_database_commit(&a->db);
+    let_run(a, turns);
+    struct local *l = (struct local *)(uintptr_t)a->process.local;
+    l->watch.active = -1;
+    l->watch.guarded = l->watch.unbroken = false;
+    sim_database_commit(&a->db);
+    sim_database_reset(a->db.files, false);
+    sim_database_commit(&a->db);
+    let_run(a, 200);
+    NEED(a->alive, "the daemon ended");
+    for (size_t i = 0; i < STORES; i++)
+        published_check(&stores[i], 100);
+}
+
+void world_scenario_unwatched(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    for (unsigned turns = 1; turns <= 40; turns++)
+        meet_unwatched_reset(a, turns);
+    meet_unwatched_reset(a, 200);
+}

@@ -314,7 +314,7 @@ static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum 
     }
     k->watch->guarded = false;
     k->watch->active = 0;
-    if (!sim_calm && chance(20)) { /* the new watch could not begin before the write lock was dropped */
+    if (!sim_calm && chance(4)) { /* the new watch could not begin before the write lock was dropped */
         k->watch->unbroken = false;
         k->capture->proven = false;
         if (chance(50) && running->files_of->files == f) {

@@ -17,6 +17,7 @@ void world_scenario_slow_answer(const char *folder);
 void world_scenario_heir(const char *folder);
 void world_scenario_blind(const char *folder);
 void world_scenario_emptied(const char *folder);
+void world_scenario_unwatched(const char *folder);
 
 struct world_figures {
     uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted, guarded_resets,
