@@ -133,7 +133,7 @@ class FromFile(Daemon):
 def test_no_secret_shows_among_the_arguments_of_the_verification(stalled):
     stage, daemon, child, _ = stalled
     words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[:-1]
-    assert words == [b"seawall", b"verify", b"--json", b"--restore", b"-"]
+    assert words == [b"seawall", b"verify", b"--json", b"--memory", str(256 << 20).encode(), b"--restore", b"-"]
     for pid in (daemon.pid, child):
         assert b"TOPSECRET" not in Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
     assert replica_status(stage.db)["verification"]["running"] is True
@@ -166,8 +166,10 @@ def test_a_verification_that_gets_no_answer_is_no_result_and_shipping_goes_on(st
     assert_synced(stage.db)
     with s3.server.fault("stall", on="list"):
         daemon.wait_for(lambda: replica_status(stage.db)["verification"]["error"], 30, "the status has the error")
-        stage.writer(count=3).finish()
-        txid = assert_synced(stage.db)
+        before = replica_status(stage.db)["durable_txid"]
+        stage.writer(count=3).finish()    # `sync` would wait: it looks at the store
+        daemon.wait_for(lambda: replica_status(stage.db)["durable_txid"] > before, 30, "shipping goes on")
+    txid = assert_synced(stage.db)
     daemon.wait_for(lambda: (replica_status(stage.db)["proven_restore"] or {"txid": 0})["txid"] >= txid, 30, "it works again")
     assert daemon.stop() == DONE
     target = stage.folder / "restored.db"
