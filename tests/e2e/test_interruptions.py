@@ -91,5 +91,6 @@ def test_a_stop_that_cannot_ship_does_not_exit_with_zero(stage):
     stage.replica.unlink()
     away.rename(stage.replica)
     daemon = stage.replicate()
+    daemon.wait_log("opened")   # before that, a signal ends it as it ends any process
     assert daemon.stop() == DONE
     assert check(stage.assert_restore_equals_source()) == last
