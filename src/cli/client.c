@@ -1,6 +1,8 @@
 /* cli/client.c */
 #include "cli/client.h"
 
+#include "cli/cli.h"
+
 #include "base/clock.h"
 #include "base/io.h"
 #include "daemon/connection.h"
@@ -156,6 +158,17 @@ static int ask(struct exchange *x, const struct client_target *t, const char *co
     int rc = converse(x, command, ret_answer, e);
     io_close(&x->fd);
     return rc;
+}
+
+int client_find_target(const struct client_request *r, struct config **ret_config, struct client_target *ret_target,
+                       struct err *e)
+{
+    const struct config_db *db = NULL;
+    *ret_config = NULL;
+    if (cli_read_config(r->config_path, ret_config, e) || (*ret_config && config_find_db(*ret_config, r->db, &db, e)))
+        return -1;
+    *ret_target = (struct client_target){.db = db ? db->path : r->db, .control = cli_control(r->control, *ret_config)};
+    return 0;
 }
 
 int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,

@@ -3,13 +3,25 @@
 #define SEAWALL_CLI_CLIENT_H
 
 #include "base/json.h"
+#include "config/file.h"
 
 #define CLIENT_NEVER INT64_MAX /* no time limit */
+
+/* What a user gave on the command line. */
+struct client_request {
+    const char *db, *config_path, *control;
+};
 
 struct client_target {
     const char *db;      /* links are followed */
     const char *control; /* the folder of the socket; NULL: the folders that daemons use by default */
 };
+
+/* Finds the database that the user named: with a configuration file, `db` is a path in it, or NULL for its only one.
+ * `config_path`, `control`: as given, or NULL. *ret_target points into the arguments and into *ret_config, which the
+ * caller frees with config_free in any case; it is NULL without a file. ERR_CONFIG. */
+int client_find_target(const struct client_request *r, struct config **ret_config, struct client_target *ret_target,
+                       struct err *e) MUST_CHECK;
 
 /* Sends a command ("status", "sync", "base") to the daemon of a database and waits up to `timeout_ms` for the answer,
  * or without a limit with CLIENT_NEVER. The caller frees *ret_answer with json_free. SIGINT and SIGTERM are caught

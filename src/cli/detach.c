@@ -1,15 +1,10 @@
 /* cli/detach.c - `seawall detach` and `seawall attach`: a running daemon lets go of its database, and takes it up again. */
 #include "cli/cli.h"
 #include "cli/client.h"
-#include "config/file.h"
 
 #include <string.h>
 
 #define ANSWER_MS 60000 /* a local job may have to end first */
-
-struct request {
-    const char *db, *config_path, *control;
-};
 
 static int ask(const struct client_target *t, const char *command, struct err *e)
 {
@@ -28,17 +23,14 @@ static int ask(const struct client_target *t, const char *command, struct err *e
 
 static int run(const struct command *c, int argc, char **argv)
 {
-    struct request r = {.db = NULL};
+    struct client_request r = {.db = NULL};
+    struct client_target target;
     struct config *config = NULL;
-    const struct config_db *db = NULL;
     struct err e;
     int code = EXIT_DONE;
     if (!cli_parse(c, argc, argv, &r, &code))
         return code;
-    if (cli_read_config(r.config_path, &config, &e))
-        return cli_fail(&e);
-    int rc = config ? config_find_db(config, r.db, &db, &e) : 0;
-    const struct client_target target = {.db = db ? db->path : r.db, .control = cli_control(r.control, config)};
+    int rc = client_find_target(&r, &config, &target, &e);
     if (rc == 0)
         rc = ask(&target, c->name, &e);
     config_free(config);
@@ -56,13 +48,13 @@ static int cmd_attach(int argc, char **argv)
 }
 
 static const struct flag flags[] = {
-    FLAG_CONFIG(struct request, config_path,
+    FLAG_CONFIG(struct client_request, config_path,
                 "configuration file that has the database; DB can be left out if it is the only one"),
-    FLAG_CONTROL(struct request, control),
+    FLAG_CONTROL(struct client_request, control),
 };
 
 static const struct word words[] = {
-    WORD_DATABASE(struct request, db, WORD_OR_CONFIG),
+    WORD_DATABASE(struct client_request, db, WORD_OR_CONFIG),
 };
 
 const struct command detach_command = {

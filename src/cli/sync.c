@@ -2,7 +2,6 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/client.h"
-#include "config/file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +10,7 @@
 #define TIMEOUT_MS 60000
 
 struct request {
-    const char *db, *config_path, *control;
+    struct client_request at;
     int64_t timeout_ms; /* or CLIENT_NEVER */
 };
 
@@ -57,16 +56,13 @@ static int sync_database(const struct request *r, const struct client_target *t,
 static int cmd_sync(int argc, char **argv)
 {
     struct request r = {.timeout_ms = TIMEOUT_MS};
+    struct client_target target;
     struct config *config = NULL;
-    const struct config_db *db = NULL;
     struct err e;
     int code = EXIT_DONE;
     if (!cli_parse(&sync_command, argc, argv, &r, &code))
         return code;
-    if (cli_read_config(r.config_path, &config, &e))
-        return cli_fail(&e);
-    int rc = config ? config_find_db(config, r.db, &db, &e) : 0;
-    const struct client_target target = {.db = db ? db->path : r.db, .control = cli_control(r.control, config)};
+    int rc = client_find_target(&r.at, &config, &target, &e);
     if (rc == 0)
         rc = sync_database(&r, &target, &e);
     config_free(config);
@@ -74,9 +70,9 @@ static int cmd_sync(int argc, char **argv)
 }
 
 static const struct flag flags[] = {
-    FLAG_CONFIG(struct request, config_path,
+    FLAG_CONFIG(struct request, at.config_path,
                 "configuration file that has the database; DB can be left out if it is the only one"),
-    FLAG_CONTROL(struct request, control),
+    FLAG_CONTROL(struct request, at.control),
     {.name = "timeout",
      .kind = FLAG_READ,
      .read = read_timeout,
@@ -86,7 +82,7 @@ static const struct flag flags[] = {
 };
 
 static const struct word words[] = {
-    WORD_DATABASE(struct request, db, WORD_OR_CONFIG),
+    WORD_DATABASE(struct request, at.db, WORD_OR_CONFIG),
 };
 
 const struct command sync_command = {

@@ -27,8 +27,8 @@ int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out,
  * fit into its cache. */
 void store_prefetch(struct store *s, const char *const *keys, size_t count);
 
-/* Calls `fn` for each key that begins with `prefix` and is greater than `start_after` ("" for all), in ascending byte
- * order. */
+/* Calls `fn` for each key that begins with `prefix` and is greater than `start_after` ("" for all), in ascending
+ * order: by bytes or, as some S3 servers list, by the parts of the path. Names of a replica have one order by both. */
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                struct err *e) MUST_CHECK;
 

@@ -351,16 +351,6 @@ static bool has_records(const struct item *it)
     return it->object->segment->records || it->object->segment->trailer.record_count == 0;
 }
 
-/* Frees the segments that the planner has read again and still keeps. */
-static void release_reread(struct catalog_object *objects, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!objects[i].lent && objects[i].segment) {
-            segment_release(objects[i].segment);
-            free(objects[i].segment);
-        }
-}
-
 /* Lets the planner find the restore points, from the sound objects alone. */
 static int find_points(struct check *c, struct err *e)
 {
@@ -387,7 +377,8 @@ static int find_points(struct check *c, struct err *e)
             }
     }
     int rc = points_each(&sound, note_point, &c->result, e);
-    release_reread(objects, at);
+    for (size_t k = 0; k < at; k++)
+        catalog_forget(&sound, &objects[k]); /* what the planner has read again */
     free(objects);
     return rc;
 }

@@ -41,8 +41,8 @@ static void let_run(struct host *h, unsigned n)
     }
 }
 
-/* Another host, with the same database, takes the replicas over, continues them and ends. */
-static struct host *take_over_elsewhere(void)
+/* Another host, with the same database, takes the replicas over and continues them. */
+static struct host *go_on_elsewhere(void)
 {
     struct host *b = host_new();
     const struct truth *t = &truths[hosts[0].db.serial];
@@ -53,6 +53,12 @@ static struct host *take_over_elsewhere(void)
         sim_database_commit(&b->db);
         let_run(b, 60);
     }
+    return b;
+}
+
+static struct host *take_over_elsewhere(void)
+{
+    struct host *b = go_on_elsewhere();
     host_kill(b, false);
     return b;
 }
@@ -174,15 +180,7 @@ void world_scenario_blind(const char *folder)
 void world_scenario_emptied(const char *folder)
 {
     struct host *a = prepare_sleeper(folder);
-    struct host *b = host_new();
-    const struct truth *t = &truths[hosts[0].db.serial];
-    NEED(b, "no room for another host");
-    sim_database_replace(&b->db, host_number(b), t->bytes, t->pages, t->page_size, hosts[0].db.serial);
-    host_start(b, true);
-    for (unsigned i = 0; i < 4; i++) {
-        sim_database_commit(&b->db);
-        let_run(b, 60);
-    }
+    struct host *b = go_on_elsewhere();
     uint64_t head = published[0].head;
     for (size_t i = 0; i < STORES; i++) {
         while (stores[i].count > 0)
