@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static atomic_uint private_bits; /* the umask of this process always has these bits */
+static atomic_uint private_bits; /* the bits that folder_keep_private has added to the umask */
 
 void folder_keep_private(mode_t like)
 {
@@ -343,7 +343,7 @@ int folder_check_database_name(const char *db_path, const char *suffix, struct e
     return err_hint(e, "files beside the database have its name and a suffix; choose a shorter name");
 }
 
-/* False also where the kernel does not tell: before Linux 5.8. */
+/* Whether the path is a mount of a single file. Before Linux 5.8 the kernel does not say it: false. */
 static bool is_mounted_file(const char *path)
 {
     struct statx x;

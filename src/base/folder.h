@@ -19,11 +19,11 @@
 #include <sys/stat.h>
 
 /* Makes new files of this process as private as the database, by the umask. `like`: the mode of the database. If group
- * or others may not read a file with that mode, they get no permission at all; if they may only not write it, they get
- * no permission to write. So replicas of a private database are private. Only the main thread may call this. */
+ * or others may not read it, they get no permission for new files. If they may read and not write it, they may not
+ * write new files. So replicas of a private database are private. Only the main thread may call this. */
 void folder_keep_private(mode_t like);
 
-/* The permissions that folder_keep_private takes away; 0: none. Any thread. */
+/* The permissions that folder_keep_private takes away; 0: none. Any thread may call this. */
 mode_t folder_private_bits(void);
 
 /* Whether /proc leads to the open files of this process. */
@@ -43,14 +43,14 @@ void folder_close(struct folder *f);
 /* A folder is trusted if this user, root or one of `owners` owns it, and if group and others can't write to it. They
  * may write to a folder with the sticky bit: there they can't replace our files. */
 struct folder_trust {
-    mode_t make;      /* make the folder with this mode if it is missing, but not its parent; 0: it must be there */
+    mode_t make;      /* a missing folder is made with this mode, but not its parent; 0: the folder must exist */
     bool may_be_link; /* its last part may be a symbolic link: a person chose it */
     const uid_t *owners;
     size_t owner_count;
 };
 
-/* Opens the folder `path` and checks it. The caller closes it. ERR_NOTFOUND: it, or its parent, does not exist. ERR_CONFIG:
- * it is not a folder, or others could put files there. ERR_IO. */
+/* Opens the folder `path` and checks it. The caller closes it. ERR_NOTFOUND: it, or its parent, does not exist.
+ * ERR_CONFIG: it is not a folder, or others could put files there. ERR_IO. */
 int folder_open_trusted(struct folder *f, const char *path, const struct folder_trust *t, struct err *e) MUST_CHECK;
 
 /* Opens the folder that holds `path`. Errors: as folder_open. */

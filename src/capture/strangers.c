@@ -14,15 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Bytes that SQLite's unix VFS locks: the shared range of the database file; in the -shm the locks of the wal-index, and
- * the one that every open wal-index holds. */
+/* Bytes that SQLite's unix VFS locks: the shared range of the database file; in the -shm the write lock, and the byte
+ * that every connection locks as long as it is open. */
 #define DB_SHARED_FIRST 0x40000002
 #define DB_SHARED_BYTES 510
 #define SHM_WRITE 120 /* <fcntl.h> has another LOCK_WRITE */
 #define SHM_OPEN 128
-#define FRAMES_MAX 1024 /* that one look reads: more than that is found by the next one */
+#define FRAMES_MAX 1024 /* frames that one look reads; the next look finds what is behind them */
 
-/* Does another process hold a lock on these bytes? *ret_pid: 0: in another container. */
+/* Does another process hold a lock on these bytes? *ret_pid is set if so; 0: a process of another container. */
 static bool is_locked(int fd, off_t start, off_t n, pid_t *ret_pid)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = n};
@@ -38,7 +38,7 @@ static bool writer_at_work(const struct strangers *s)
     return is_locked(s->shm_fd, SHM_WRITE, 1, &pid);
 }
 
-/* Once it is open, it must not be closed before the watch is: whatever it leads to. */
+/* Opens a file of the database. The descriptor must not be closed before the watch is. -1: error. */
 static int open_one(const char *path, const char *suffix)
 {
     char full[PATH_TEXT_MAX];
@@ -115,8 +115,9 @@ static uint32_t blocks_of_wal(const struct watch *w)
     return path_format(path, &e, "%s-wal", w->path) == 0 && stat(path, &st) == 0 ? (uint32_t)(st.st_size / 512) : 0;
 }
 
-/* Finds the last commit after what the wal-index shows. ret_end->frame is 0 if there is none. SQLite writes the header
- * first: behind an empty header is what a stranger wrote into a -wal that was emptied, and `frame` counts blocks. */
+/* Finds the last commit behind those that the wal-index shows. ret_end->frame is 0 if there is none. SQLite writes the
+ * WAL header first. If it is zeros, a stranger wrote into a -wal that was emptied: then ret_end->frame is the size in
+ * blocks. */
 static void find_end(const struct watch *w, const struct wal_index_header *index, struct wal_pos *ret_end)
 {
     uint8_t bytes[WAL_HEADER_BYTES];
@@ -155,7 +156,7 @@ static bool same_index(const struct wal_index_header *a, const struct wal_index_
     return a->change == b->change && a->mx_frame == b->mx_frame && memcmp(a->salt, b->salt, sizeof a->salt) == 0;
 }
 
-/* A file or folder that tells which engine writes; NULL: none. */
+/* The engine or VFS whose file or folder is beside the database; NULL: none. */
 static const char *engine_of(const struct watch *w)
 {
     static const struct {
@@ -199,7 +200,7 @@ static int look_beyond_index(struct strangers *s, const struct watch *w, struct 
     s->index = before;
     s->end = end;
     const char *engine = fresh ? engine_of(w) : NULL;
-    return engine || s->moves > 2 ? report_no_index(w, engine, e) : 0;
+    return engine || s->moves >= STRANGERS_MOVES ? report_no_index(w, engine, e) : 0;
 }
 
 bool strangers_may_write(const struct strangers *s)

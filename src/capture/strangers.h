@@ -1,53 +1,56 @@
-/* capture/strangers.h - finds processes that commit to the database where the watch can't see it: by another name of the
- * file, which has another -wal, or with an engine or VFS that does not use the wal-index.
+/* capture/strangers.h - finds strangers: processes whose commits the watch can't see. They open the database by another
+ * name, which has another -wal, or with an engine or VFS that does not use the wal-index.
  *
  * The signs:
  *   (1) The database file has several names, or is a mount of a single file (folder_check_one_name).
- *   (2) Another process holds a lock on the database file, and none holds one on the -shm, for STRANGERS_LOOKS looks. In
- *       WAL mode SQLite holds both as long as a connection is open.
- *   (3) The -wal has commits that the wal-index does not show, and nobody holds WAL_WRITE_LOCK. One such end of the -wal
- *       proves nothing: a process may have been killed between the two writes, or the bytes are an older generation's. It is
- *       a sign if the end moves twice while the wal-index stays, or if a file tells which engine writes: the folder
- *       <db>.lock of the VFS unix-dotfile, or the <db>-tshm of Turso.
+ *   (2) In STRANGERS_LOOKS looks in a row another process holds a lock on the database file, and no process holds one
+ *       on the -shm. In WAL mode SQLite holds both as long as a connection is open.
+ *   (3) The -wal has commits that the wal-index does not show, and no process holds WAL_WRITE_LOCK. To see that once
+ *       proves nothing: a process may have been killed between the two writes, or the bytes are those of an older
+ *       generation. It is a sign if the last of these commits changes STRANGERS_MOVES times while the wal-index stays
+ *       as it is. One change is enough if a file says which engine writes: the folder <db>.lock of the VFS
+ *       unix-dotfile, or the file <db>-tshm of Turso.
  *
- * Locks are looked at with F_GETLK, which takes none. That needs descriptors of our own. POSIX locks of the process are
- * lost when any descriptor of the file is closed. So strangers_close comes after watch_close, never before. */
+ * F_GETLK shows locks of other processes and takes none. It needs descriptors of our own, and when one of them is
+ * closed, the process loses its POSIX locks on the file. So strangers_close comes after watch_close, never before. */
 #ifndef SEAWALL_CAPTURE_STRANGERS_H
 #define SEAWALL_CAPTURE_STRANGERS_H
 
 #include "capture/watch.h"
 
 #define STRANGERS_LOOKS 3
-#define STRANGERS_WAIT_NS INT64_C(3000000000)
-#define STRANGERS_LOOK_NS INT64_C(900000000) /* the least time between two looks that count */
+#define STRANGERS_MOVES 3
+#define STRANGERS_WAIT_NS INT64_C(3000000000) /* how long strangers_may_write is true after a move */
+#define STRANGERS_LOOK_NS INT64_C(900000000)  /* the least time between two looks for (2) */
 
 struct strangers {
-    int db_fd, shm_fd; /* -1: not open */
-    bool usable;       /* both are the files of the watch */
-    unsigned unseen;   /* looks in a row that found (2) */
-    int64_t looked_ns;
+    int db_fd, shm_fd;             /* -1: not open */
+    bool usable;                   /* both are the files of the watch */
+    unsigned unseen;               /* looks in a row that found (2) */
+    int64_t looked_ns;             /* monotonic; when (2) was looked for last */
     struct wal_index_header index; /* of the last look for (3) */
-    struct wal_pos end;            /* the last commit in the -wal beyond it; frame 0: none */
-    bool known;                    /* the two above are known */
-    unsigned moves;                /* how often `end` moved while the index stayed */
-    int64_t moved_ns;              /* when it did so last */
+    struct wal_pos end;            /* the last commit in the -wal that `index` does not show; frame 0: none */
+    bool known;                    /* `index` and `end` are known */
+    unsigned moves;                /* how often `end` changed while the index stayed as it is */
+    int64_t moved_ns;              /* monotonic; when it changed last */
 };
 #define STRANGERS_NONE ((struct strangers){.db_fd = -1, .shm_fd = -1})
 
-/* Before: the watch is open, and not `rollback`. Where a file can't be opened, its sign is never found. */
+/* Opens the files of the watch once more. Before: the watch is open, and not `rollback`. If a file can't be opened, the
+ * signs (2) and (3) are never found. */
 void strangers_open(struct strangers *s, const struct watch *w);
 
-/* Before: the watch is closed. STRANGERS_NONE is fine. */
+/* Before: the watch is closed. STRANGERS_NONE is allowed. */
 void strangers_close(struct strangers *s);
 
-/* Looks for (2), for a few system calls. True: strangers_look will report it. Between two runs of the local job. */
+/* Looks for (2), with a few system calls. True: strangers_look will report it. Before: no local job runs. */
 bool strangers_suspect(struct strangers *s, int64_t now_ns);
 
-/* After strangers_look: did the end of the -wal move a short time ago, so that the next looks may tell more? Until then its
- * -wal should stay. */
+/* Whether a stranger may be writing: strangers_look has seen the end of the -wal move a short time ago. While this is
+ * true, a checkpoint should not reset the -wal, so that the next looks can find more moves. */
 bool strangers_may_write(const struct strangers *s);
 
-/* Looks for all signs. Before: the watch is open. ERR_CONFIG: one was found; the message says which. */
+/* Looks for (1) and (3), and reports (2). Before: the watch is open. ERR_CONFIG: one of them was found. */
 int strangers_look(struct strangers *s, const struct watch *w, struct err *e) MUST_CHECK;
 
 #endif

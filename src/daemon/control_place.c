@@ -12,8 +12,8 @@
 
 #define NAME_BYTES 16 /* of the hash, in the name of a socket */
 #define OWNERS_MAX 3  /* this user, the owner of the database and that of its state file */
-#define LOOK_MS 200   /* whether another process listens */
-#define PLACES 4      /* for each user */
+#define LOOK_MS 200   /* how long to wait for an answer of another process that listens */
+#define PLACES 4      /* folders for each user */
 #define MODE_SHARED 0755
 #define MODE_PRIVATE 0700
 
@@ -39,7 +39,7 @@ static int name_of(const char *db, char out[2 * NAME_BYTES + sizeof ".sock"], st
     return 0;
 }
 
-/* The folder at `index` in which a daemon of this user may listen. False: it has none there. */
+/* The folder number `index` of those in which a daemon of this user may listen. False: this user has none there. */
 static bool place_of(uid_t user, unsigned index, char out[PATH_TEXT_MAX])
 {
     const char *runtime = user == geteuid() ? getenv("XDG_RUNTIME_DIR") : NULL;
@@ -118,7 +118,8 @@ static size_t owners_of(const char *db, uid_t owners[OWNERS_MAX])
     return n;
 }
 
-/* True: the search is over. `e` keeps the reason that helps most: a permission that is missing. */
+/* Tries to connect in one folder. True: the search is over, and *ret_rc is its outcome. Otherwise `e` keeps the error
+ * that helps a person most, a missing permission. */
 static bool try_place(const char *folder, const struct folder_trust *trust, const char *name, int64_t timeout_ms,
                       int *ret_fd, int *ret_rc, struct err *e)
 {

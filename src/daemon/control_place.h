@@ -1,11 +1,11 @@
-/* daemon/control_place.h - where the control socket of a database is: never beside the database, because programs that
- * copy a folder fail on a socket.
+/* daemon/control_place.h - the path of the control socket of a database. The socket is never beside the database,
+ * because programs that copy a folder fail on a socket.
  *
- * The name is made from the folder that holds the database (its device and inode) and the name of the database. So a
- * daemon and a command find the same name by any path, also by different mounts of one folder. A database that is a link
- * counts as what the link leads to.
+ * The name is made from the name of the database, and from device and inode of the folder that holds it. So a daemon
+ * and a command find the same name by any path, also by different mounts of one folder. If the database is a symbolic
+ * link, the name is that of the file to which the link leads.
  *
- * The folder is the one that a person chose, or the first of these that a daemon can use:
+ * The folder is the one that a person chose, otherwise the first of these that a daemon can use:
  *   /run/seawall              as root, or as the user to whom the folder was given
  *   $XDG_RUNTIME_DIR/seawall
  *   /tmp/seawall-UID
@@ -21,9 +21,9 @@
 int control_place_listen(const char *db, const char *folder, struct socket_listener *ret_listener,
                          struct err *e) MUST_CHECK;
 
-/* Connects to the daemon of the database `db`, wherever it may listen: a daemon of this user, of root, or of the owner of
- * the database or of its state file. Other parameters and errors: as socket_connect. ERR_NOTFOUND: no socket was found.
- * ERR_IO with sys EACCES: this user may not look, or may not connect. */
+/* Connects to the daemon of the database `db`. It may be a daemon of this user, of root, or of the owner of the
+ * database or of its state file. `folder`: as for control_place_listen. Other parameters and errors: as socket_connect.
+ * ERR_NOTFOUND: no socket was found. ERR_IO with sys EACCES: this user may not open the folder, or may not connect. */
 int control_place_connect(const char *db, const char *folder, int64_t timeout_ms, int *ret_fd,
                           struct err *e) MUST_CHECK;
 

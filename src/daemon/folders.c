@@ -10,7 +10,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define GATHER_MS 200 /* after an event: a removal of many files is one loss */
+#define GATHER_MS 200 /* from an event to the look: a removal of many files is one loss */
 #define DEPTH_MAX 2   /* <root>/base/<start>-<run>/ */
 #define GONE (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)
 
@@ -22,7 +22,7 @@ static bool is_watched(const struct folders *f, int wd)
     return false;
 }
 
-/* Watches a folder and those in it. A folder may be removed meanwhile: that is noticed above. */
+/* Watches a folder and the folders in it. If one is removed meanwhile, the folder above it has an event. */
 static void watch_below(struct folders *f, size_t lane, const char *path, unsigned depth)
 {
     char below[PATH_TEXT_MAX];
@@ -80,7 +80,7 @@ static void take_event(struct folders *f, struct lanes *all, const struct inotif
         if ((event->mask & GONE) && !hidden)
             look_ask(&l->look, now_ms + GATHER_MS);
         if ((event->mask & IN_CREATE) && (event->mask & IN_ISDIR))
-            l->watched = false; /* a new folder in it: all are gone through again */
+            l->watched = false; /* folders_watch finds the new folder */
         if ((event->mask & IN_IGNORED) && f->list[i].depth == 0)
             l->watched = false; /* attach finds out what is at the path now */
         if (event->mask & IN_IGNORED)

@@ -1,13 +1,15 @@
-/* daemon/look.h - looks whether everything that a restore needs is still in a replica: a job of each replica, beside its
- * ship jobs.
+/* daemon/look.h - looks whether everything that a restore needs is still in a replica: a job of each replica, beside
+ * its ship jobs.
  *
  * When a look is due:
  *   - LOOK_FIRST_MS after the start, since objects may have gone while no daemon ran;
  *   - LOOK_INTERVAL_MS after the last look, if something was put since: an idle replica costs nothing;
- *   - when there is a reason: a base is complete, retention deleted objects or missed one, something vanished from a folder.
+ *   - when there is a reason: a base is complete, retention deleted objects or missed one, something vanished from a
+ *     folder.
  *
- * A look that misses something is repeated after look_confirm_ms, which doubles with each loss that healing did not end. If the second one misses something too, the loss is
- * believed, and the lane heals it (ship/destination.h, "Loss"). A look that fails proves nothing and is tried again. */
+ * A look that misses something is repeated after look_confirm_ms. That time doubles with each loss that came back after
+ * it was healed. If the second look misses something too, the loss is believed, and the lane heals it
+ * (ship/destination.h, "Loss"). A look that fails proves nothing, and is tried again. */
 #ifndef SEAWALL_DAEMON_LOOK_H
 #define SEAWALL_DAEMON_LOOK_H
 
@@ -18,17 +20,17 @@ struct look {
     struct job job;
     void *owner;       /* the lane; not looked at here */
     const char *url;   /* of the replica, as given; borrowed */
-    int64_t due_ms;    /* monotonic: the next look, whether something was put or not; INT64_MAX: none is asked for */
-    int64_t ended_ms;  /* monotonic: when the last look that succeeded ended; at first: the start */
-    uint64_t objects;  /* that had been put when it began */
+    int64_t due_ms;    /* monotonic; of the look that was asked for; INT64_MAX: none was */
+    int64_t ended_ms;  /* monotonic; end of the last look that succeeded; before that: the start */
+    uint64_t objects;  /* objects that had been put when that look began */
     unsigned missed;   /* looks in a row that missed something */
     unsigned failures; /* looks in a row that failed */
-    unsigned losses;   /* that were believed, since a look found everything */
-    bool busy;         /* the job runs: what follows is the job's, but for `cancel` */
+    unsigned losses;   /* losses that were believed since a look found everything */
+    bool busy;         /* the job runs, and owns the fields below, except `cancel` */
 
-    atomic_bool cancel; /* set by the main thread: the job is to end */
-    uint64_t txid;      /* that is durable */
-    uint64_t put;       /* objects that had been put when it began */
+    atomic_bool cancel; /* set by the main thread: the job must end */
+    uint64_t txid;      /* durable when the job began */
+    uint64_t put;       /* objects that had been put when the job began */
     int rc;             /* the outcome */
     struct err err;     /* if rc is not 0 */
     struct presence found;
@@ -40,13 +42,13 @@ void look_init(struct look *k, const char *url, void *owner, int64_t now_ms);
 /* Asks for a look at `at_ms`, or before. */
 void look_ask(struct look *k, int64_t at_ms);
 
-/* True if it is time for a look. `objects`: that this run has put so far. */
+/* True if it is time for a look. `objects`: how many this run has put so far. */
 bool look_due(const struct look *k, uint64_t objects, int64_t now_ms);
 
 /* Starts the job. Before: it does not run, and `txid` is durable. */
 void look_start(struct look *k, uint64_t txid, uint64_t objects, struct workers *workers, void (*done)(struct job *));
 
-/* What follows from a look that ended. */
+/* What a look that has ended says. */
 enum look_end {
     LOOK_WHOLE,   /* everything is there */
     LOOK_AGAIN,   /* it failed, or it missed something for the first time: there will be another one */
@@ -54,7 +56,7 @@ enum look_end {
 };
 enum look_end look_ended(struct look *k, int64_t confirm_ms, int64_t now_ms);
 
-/* Takes back that a loss is certain: the next look, which is due at once, makes it certain, or finds everything. */
+/* Takes a LOOK_MISSING back. A look is due at once; it says LOOK_MISSING again, or LOOK_WHOLE. */
 void look_doubt(struct look *k, int64_t now_ms);
 struct look *look_of_job(struct job *job);
 

@@ -13,11 +13,11 @@
 #include <sys/statvfs.h>
 
 #define HOUR_MS INT64_C(3600000)
-#define FIRST_MS HOUR_MS         /* of running, until a replica that was never verified is */
-#define FAILED_MS (24 * HOUR_MS) /* until one that has failed is verified again, at most */
-#define RETRY_MS (10 * 60000)    /* after a try that came to no result, at most */
+#define FIRST_MS HOUR_MS         /* from the start until a replica that was never verified is due, at most */
+#define FAILED_MS (24 * HOUR_MS) /* until a replica whose verification found problems is due again, at most */
+#define RETRY_MS (10 * 60000)    /* until the next try after one without a result, at most */
 #define REAP_MS 20               /* between looks at a verifier that is about to end */
-#define IDLE_MS 60000
+#define IDLE_MS 60000            /* between looks whether a replica is due */
 
 static int64_t interval_ms(const struct verification *v)
 {
@@ -66,7 +66,7 @@ static void start_write(struct verification *v)
     workers_submit(v->db->workers, &v->job);
 }
 
-/* ---- what came of it */
+/* ---- the result of a verification */
 
 static void retry_later(const struct verification *v, struct verification_record *r, int64_t now_ms)
 {
@@ -117,7 +117,7 @@ static void judge(struct verification *v, int status, int64_t now_ms)
     v->dirty = true;
 }
 
-/* ---- whose turn is it? */
+/* ---- which replica is due */
 
 static bool is_due(const struct verification *v, size_t index, int64_t now_ms)
 {
@@ -131,7 +131,7 @@ static bool is_due(const struct verification *v, size_t index, int64_t now_ms)
     if (r->verified_ms == 0 || age < 0) /* never; or by a clock that was wrong */
         return now_ms - v->started_ms >= (interval < FIRST_MS ? interval : FIRST_MS);
     if (r->ok && r->proven_ms > 0 && r->proven_txid >= l->seen.durable)
-        return false; /* idle is free: nobody wrote since the last proof */
+        return false; /* no commits since the last restore: an idle database costs nothing */
     return age >= (r->ok || interval < FAILED_MS ? interval : FAILED_MS);
 }
 

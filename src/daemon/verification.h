@@ -1,14 +1,14 @@
 /* daemon/verification.h - the daemon's own verification: which replica is verified when.
  *
  * Every `verify-interval` each replica is verified, and restored to a temporary folder, by a process of its own
- * (verifier.h), one at a time. verdict.h says what came of it; verification_record.h keeps that.
+ * (verifier.h), one at a time. verdict.h decides the result; verification_record.h keeps it.
  *
- *   never verified      due when the daemon has run for min(interval, 1 h): not at each start, and not only after a week
- *   failed              due again after a day at the latest
- *   came to no result   tried again after 10 minutes at the latest
- *   proven              by a restore of its newest txid: not due, because nobody has written since
+ *   never verified       due when the daemon has run for min(interval, 1 h), so not at each start
+ *   problems found       due again after a day at the latest
+ *   no result            tried again after 10 minutes at the latest
+ *   newest txid proven   by a restore: not due until something new is durable
  *
- * Main thread only; a job writes the file. Nothing waits, except verification_stop. */
+ * Main thread only; a job writes the file. No function waits, except verification_stop. */
 #ifndef SEAWALL_DAEMON_VERIFICATION_H
 #define SEAWALL_DAEMON_VERIFICATION_H
 
@@ -22,13 +22,13 @@ struct verification {
     int64_t started_ms;                  /* monotonic */
     struct verification_records records; /* one for each lane */
     struct verifier verifier;
-    size_t index;   /* of the replica that the verifier has, or had last */
+    size_t index;   /* lane of the replica that the verifier has, or had last */
     bool told_room; /* the log said that there is too little room for a restore */
 
     /* the job that writes the file */
     struct job job;
     bool writing, dirty;
-    char *document; /* owned; what it writes */
+    char *document; /* owned; the text that it writes */
     char path[PATH_TEXT_MAX];
     int rc;
     struct err error;
@@ -38,20 +38,20 @@ struct verification {
 /* `db` is borrowed; its lanes are open. ERR_IO, ERR_NOMEM. */
 int verification_start(struct verification *v, struct database *db, struct err *e) MUST_CHECK;
 
-/* Takes what the verifier said and begins the next verification. To be called at each turn of the loop. Returns in how many
- * ms it wants to be called again at the latest. */
+/* Takes the result of the verifier, and begins the next verification. The loop calls it at each turn, and again after
+ * the returned number of ms at the latest. */
 int verification_run(struct verification *v, int64_t now_ms);
 
 /* True while this replica, by its lane's index, is being verified. */
 bool verification_is_running(const struct verification *v, size_t index);
 
-/* Ends the verifier, within two seconds. Nothing begins any more. */
+/* Ends the verifier, within two seconds. No other verification begins. */
 void verification_stop(struct verification *v);
 
 /* Asks the verifier to end and does not wait: the process is about to end. */
 void verification_abandon(const struct verification *v);
 
-/* No job may be under way any more. */
+/* Frees everything. Before: no job runs. */
 void verification_release(struct verification *v);
 
 #endif

@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TERM_MS 2000       /* for a child that was told to end */
-#define REAP_MS 20         /* between looks at one that does not end */
-#define OUT_MAX (2u << 20) /* verify tells at most 1000 problems */
+#define TERM_MS 2000       /* from SIGTERM to SIGKILL */
+#define REAP_MS 20         /* verifier_stop looks this often whether the child has ended */
+#define OUT_MAX (2u << 20) /* verify reports at most 1000 problems */
 #define ERR_TEXT_MAX 4096
 #define NICEST 19
 
@@ -55,10 +55,10 @@ static int add_pipe(struct verifier *v, struct verifier_pipe *pipe, int *fd, siz
 
 static void close_pipe(struct verifier_pipe *pipe)
 {
-    io_close(&pipe->fd); /* which takes it out of the epoll */
+    io_close(&pipe->fd); /* this removes it from the epoll set */
 }
 
-/* A URL is shorter than a pipe is deep: this does not wait for the child. */
+/* Does not wait for the child: a URL fits into the buffer of a pipe. */
 static int hand_over_url(int fd, const char *url)
 {
     struct err e;
@@ -129,7 +129,7 @@ bool verifier_look(struct verifier *v, int64_t now_ms, int *ret_status)
     for (int i = 0; i < n; i++)
         take(events[i].data.ptr);
     if (reap(v, ret_status)) {
-        if (v->out.fd >= 0) /* its last words; another process may keep the pipe open */
+        if (v->out.fd >= 0) /* reads what is left; another process may keep the pipe open */
             take(&v->out);
         if (v->err.fd >= 0)
             take(&v->err);

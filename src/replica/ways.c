@@ -94,7 +94,7 @@ void ways_free(struct ways *w)
 struct end_query {
     const struct ways_place *order;
     uint64_t txid;
-    unsigned level; /* of those that end at `txid`, the higher levels are beyond */
+    unsigned level; /* a segment that ends at `txid` is beyond if its level is higher */
 };
 
 static bool is_beyond(const void *context, size_t at)
@@ -146,7 +146,7 @@ bool ways_beginning(const struct ways *w, uint64_t target, size_t below, size_t 
     return mintree_last(&w->beginnings, below, target, ret_index);
 }
 
-/* ---- what searches found out */
+/* ---- the results of searches */
 
 void ways_begin(struct ways *w, uint64_t target, enum care care)
 {
@@ -183,7 +183,7 @@ void ways_no_beginning(struct ways *w, size_t index)
 void ways_loadable(struct ways *w, size_t index, uint64_t min)
 {
     w->fault[index] = ERR_NONE;
-    ways_forget(w); /* its dead ends may be none */
+    ways_forget(w); /* a dead end may lead on through this segment */
     mintree_set(&w->beginnings, index, min);
     memset(w->recorded, 0, (w->count + 1) * sizeof *w->recorded);
 }

@@ -21,7 +21,7 @@ struct racer {
     struct err err;
 };
 
-/* The page of a proxy has no ETag, and does not count. */
+/* A response without an ETag does not count: it is the page of a proxy. */
 static int check_put(void *context, const struct http_response *r, struct err *e)
 {
     (void)context;
@@ -57,7 +57,7 @@ static void remove_key(struct s3_client *c, const char *key, const atomic_bool *
     s3_outcome_release(&o);
 }
 
-/* What the answers say. */
+/* Decides by the answers of one round. */
 static int judge(const struct racer racers[RACERS], enum s3_race_result *ret_result, struct err *e)
 {
     unsigned won = 0, refused = 0, unknown = 0;
@@ -89,7 +89,7 @@ static int run_round(struct s3_client *c, const char *key, const atomic_bool *ca
         racers[i] = (struct racer){.client = c, .cancel = cancel, .key = key, .start = &start, .rc = -1};
     while (started < RACERS - 1 && pthread_create(&threads[started], NULL, race_thread, &racers[started]) == 0)
         started++;
-    for (size_t i = started; i < RACERS - 1; i++) /* not enough threads: nobody waits for those */
+    for (size_t i = started; i < RACERS - 1; i++) /* these threads could not be started */
         racers[i].rc = err_nomem(&racers[i].err, sizeof racers[i]);
     if (started == RACERS - 1)
         race_thread(&racers[RACERS - 1]);

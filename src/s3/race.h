@@ -1,5 +1,6 @@
 /* s3/race.h - finds out whether a server puts exclusively, by a race: several PUTs of one key with If-None-Match at the
- * same moment. Exactly one may win. A server that looks for the key and then stores it, in two steps, lets several win. */
+ * same moment. Exactly one may succeed, which wins. If a server looks for the key in one step and stores it in another,
+ * several can win. */
 #ifndef SEAWALL_S3_RACE_H
 #define SEAWALL_S3_RACE_H
 
@@ -7,12 +8,12 @@
 
 enum s3_race_result {
     S3_RACE_EXCLUSIVE,    /* in each round at most one PUT won, and others were refused */
-    S3_RACE_SEVERAL_WON,  /* the server ignores If-None-Match, or its look and its PUT are two steps */
+    S3_RACE_SEVERAL_WON,  /* the server ignores If-None-Match, or looks and stores in two steps */
     S3_RACE_NO_CONDITION, /* the server does not know If-None-Match */
 };
 
 /* Runs the race on keys below "probe/" with random names, and removes them; a removal that fails leaves a small object.
- * `cancel`: see struct s3_op. An error of a PUT counts only if the other answers decide nothing. */
+ * `cancel`: see struct s3_op. Errors: those of a PUT, if the answers of the others decide nothing. */
 int s3_race(struct s3_client *c, const atomic_bool *cancel, enum s3_race_result *ret_result, struct err *e) MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define CONFIRM_MS SCALE(2000, 40)       /* a folder shows at once what is in it */
-#define CONFIRM_SLOW_MS SCALE(15000, 40) /* a bucket need not, behind caches and proxies */
+#define CONFIRM_SLOW_MS SCALE(15000, 40) /* behind caches and proxies, a bucket may show it later */
 
 int64_t look_confirm_ms(const struct store *store)
 {
@@ -65,8 +65,8 @@ static int find_head(struct destination *d, const struct author *a, enum history
     return 0;
 }
 
-/* Reads the recent objects that the listing shows with another size or tag than expected. One that is not ours shows that
- * PUT is not exclusive. One that is gone meanwhile shows nothing: retention deletes objects. */
+/* Reads the recent objects that the listing shows with another size or tag than expected. One that is not ours shows
+ * that PUT is not exclusive. One that is gone meanwhile shows nothing: retention deletes objects. */
 static int clear_doubts(struct destination *d, const struct author *a, const struct head_look *l, struct err *e)
 {
     const struct identity id = state_identity(a->state);

@@ -24,7 +24,8 @@ enum history_seen {
 int destination_look(struct destination *d, const struct author *a, enum history_seen history,
                      struct err *e) MUST_CHECK;
 
-/* How long a loss must be seen before it is believed: a listing can lag, and a proxy can lie for a moment. */
+/* How long after a loss was seen another look must confirm it, in ms: a listing can lag, and a proxy can give a wrong
+ * answer for a moment. NULL: the store is not open. */
 int64_t look_confirm_ms(const struct store *store);
 
 struct look_terms {

@@ -72,7 +72,7 @@ static int compare_first(void *context, const struct store_entry *entry)
 {
     struct sought *s = context;
     s->listed = strcmp(entry->key, s->key) == 0;
-    return 1; /* end the listing: the wanted key comes first */
+    return 1; /* ends the listing: the first key decides */
 }
 
 /* Handles an object that does not exist. An object of the catalog is missing if it is still listed. A named object is

@@ -40,8 +40,9 @@ struct check {
     bool *chunk_named, *part_named; /* owned; for each chunk and part of the catalog: a marker or segment names it */
     struct item *named;             /* owned; parts and chunks, in the order of their owners */
     size_t named_count;
-    size_t *sound_ends;     /* owned; in the order of the catalog's ways: of the segments up to here that end there, the
-                           index of the first sound item, plus 1; 0: none is. chain_check makes it */
+    /* Owned; chain_check makes it. For each segment in the order of the catalog's ways: of the segments up to this one
+     * that end at the same txid, the index of the first sound item, plus 1; 0: none is sound. */
+    size_t *sound_ends;
     struct item *reread;    /* borrowed: the item whose records are in `records`; NULL: none */
     struct segment records; /* owned */
     size_t charged;         /* bytes that `named` takes from the budget */

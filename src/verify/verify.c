@@ -17,10 +17,10 @@
 #include <string.h>
 
 #define LOOKS_MAX 20
-#define LOOK_PAUSE_MS 20        /* before the second look; longer each time, so that retention can finish */
+#define LOOK_PAUSE_MS 20        /* before the second look; each pause is longer, so that retention can finish */
 #define LOOK_PAUSE_SLOW_MS 1000 /* the same with a slow store */
-#define LOOK_PAUSES_MAX 5       /* with a slow store no pause is longer than so many of the first */
-#define SLICE_MS 20             /* a pause looks at options->cancel this often */
+#define LOOK_PAUSES_MAX 5       /* with a slow store a pause is at most this many times the first one */
+#define SLICE_MS 20             /* during a pause options->cancel is looked at this often */
 
 void verify_result_release(struct verify_result *r)
 {

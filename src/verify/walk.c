@@ -49,7 +49,7 @@ static int merge(struct walk *w, const struct item *it, const struct version *v,
     bool differs = v->txid == have.txid && v->hash != have.hash;
     bool astray = v->kind == VERSION_PATCH && v->txid > have.txid && (have.txid == 0 || v->from > have.txid);
     if (astray && w->map_txid < w->valid_at)
-        return 0; /* the page was cut off before its chunk was read. If it was not, it will be found to be missing */
+        return 0; /* the database had shrunk before the chunk was read. If it had not, `compare` misses the page */
     if (differs && !w->wrong)
         check_problem_of(w->check, &it->name, hint_damaged,
                          "page %u of txid %" PRIu64 " differs from that in other objects", v->pgno, v->txid);
@@ -180,8 +180,8 @@ static void make_room(struct batch *b, size_t at)
         }
 }
 
-/* Makes the source `at` of the batch ready to be applied: loads it if it waits, and takes from the budget what sorting its
- * versions needs. *ret_sorting: how much that is. */
+/* Makes the source `at` of the batch ready to be applied: loads it if it waits, and takes from the budget what sorting
+ * its versions needs. *ret_sorting: how much that is. */
 static int ready(struct check *c, struct batch *b, size_t at, size_t *ret_sorting, struct err *e)
 {
     struct source *s = &b->list[at];

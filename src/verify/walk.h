@@ -4,9 +4,9 @@
 
 #include "verify/check.h"
 
-/* Limits of the indexes that are read at a time. */
-#define WALK_BATCH_BYTES (16u << 20) /* of their objects */
-#define WALK_BATCH_MAX 256           /* objects */
+/* Limits of the objects whose indexes are read at a time. */
+#define WALK_BATCH_BYTES (16u << 20) /* their size together */
+#define WALK_BATCH_MAX 256           /* their number */
 
 /* Checks rule 8 and notes problems. Precondition: chain_check has run. Errors: those of the store, ERR_CLAIM,
  * ERR_CANCELED, ERR_NOMEM. */
