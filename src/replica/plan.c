@@ -234,6 +234,8 @@ static int consider_level0(const struct walk *w, struct catalog_object **ret_bes
         *ret_fault = o;
         if (*fault == ERR_NONE && plan_must_stop(e))
             return -1;
+        if (*fault == ERR_NONE)
+            ways_pass_over(w->c->ways, e->code);
         *fault = *fault ? *fault : (uint8_t)e->code;
         return 0;
     }
@@ -502,6 +504,8 @@ static int look_for_beginning(const struct walk *w, size_t at, bool *ret_begins,
     if (w->c->ways->fault[at] != ERR_NONE || catalog_load(w->c, o, &failed)) {
         if (w->c->ways->fault[at] != ERR_NONE || failed.code == ERR_CORRUPT || failed.code == ERR_GONE)
             ways_no_beginning(w->c->ways, at);
+        if (failed.code != ERR_NONE && !plan_must_stop(&failed))
+            ways_pass_over(w->c->ways, failed.code);
         return skip_or_stop(&failed, e);
     }
     const struct segment_info *info = &o->segment->trailer.info;
@@ -593,6 +597,11 @@ static int make(struct catalog *c, uint64_t txid, bool tell, struct plan *ret_pl
     if (rc != 0 && is_no_way(e)) {
         w.care = INCOMPLETE_TOO;
         rc = plan_with(&w, e);
+    }
+    if (rc != 0 && is_no_way(e) && c->ways->unread != ERR_NONE) { /* it proves nothing */
+        e->code = c->ways->unread;
+        ways_forget(c->ways);
+        err_wrap(e, "an object can't be read now");
     }
     if (rc)
         plan_release(&p);

@@ -46,7 +46,9 @@ struct plan {
  * it looks at.
  * ERR_NOTFOUND: `txid` is not a restore point, or no way leads to it. ERR_CORRUPT: objects on the way are damaged
  * or contradict each other. Damaged objects are skipped where another way exists. ERR_CLAIM: what the objects claim
- * needs more memory than is allowed; none is skipped for that. */
+ * needs more memory than is allowed; none is skipped for that.
+ * An object that the store does not give now is skipped too. If there is no way without it, the error is that of the
+ * store: ERR_NOTFOUND and ERR_CORRUPT are true of the replica, whatever the store does. */
 int plan_make(struct catalog *c, uint64_t txid, struct plan *ret_plan, struct err *e) MUST_CHECK;
 void plan_release(struct plan *p); /* a zeroed plan is allowed */
 

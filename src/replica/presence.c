@@ -54,15 +54,12 @@ static int look_for_identity(struct catalog *c, struct presence *p, struct err *
     return 0;
 }
 
-/* The planner passes over an object that it could not read, for whatever reason. Only damage is an answer; after a
- * failure of the store, or beside a deletion, nothing is known. */
-static int check_all_was_read(const struct catalog *c, const struct err *why, struct err *e)
+/* The planner takes an object that is gone for lost. It may be one that another process deletes now, and has replaced. */
+static int check_none_is_gone(const struct catalog *c, const struct err *why, struct err *e)
 {
-    for (size_t i = 0; i < catalog_segment_count(c); i++) {
-        enum err_code code = (enum err_code)c->ways->fault[i];
-        if (code != ERR_NONE && code != ERR_CORRUPT)
-            return err_set(e, code, 0, "an object could not be read: %.300s", why->msg);
-    }
+    for (size_t i = 0; i < catalog_segment_count(c); i++)
+        if (c->ways->fault[i] == ERR_GONE)
+            return err_set(e, ERR_GONE, 0, "an object could not be read: %.300s", why->msg);
     return 0;
 }
 
@@ -75,7 +72,7 @@ static int look_for_plan(struct catalog *c, uint64_t txid, struct presence *p, s
         rc = look_for_sources(c, &plan, p, e);
     } else if (e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT) {
         why = *e;
-        rc = check_all_was_read(c, &why, e);
+        rc = check_none_is_gone(c, &why, e);
         misses(p, "no restore", why.msg);
     }
     plan_release(&plan);

@@ -199,6 +199,13 @@ void ways_break(struct ways *w, const struct ways_place *place, enum err_code co
     ways_drop(w, INCOMPLETE_TOO, place);
     mintree_set(&w->broken, (size_t)(place - w->order), place->min);
     w->fault[w->level0_count + place->index] = (uint8_t)code;
+    ways_pass_over(w, code);
+}
+
+void ways_pass_over(struct ways *w, enum err_code code)
+{
+    if (w->unread == ERR_NONE && code != ERR_CORRUPT && code != ERR_GONE)
+        w->unread = code;
 }
 
 void ways_mend(struct ways *w, const struct ways_place *place)

@@ -48,6 +48,10 @@ struct ways {
      * record of the txid, plus 1. 0: not known; ways->count + 1: none can be loaded. */
     size_t *recorded;
     uint64_t steps; /* segments and bases that all searches so far have looked at */
+
+    /* Why the store did not give an object that a search passed over. ERR_NONE: each of them was damaged or gone.
+     * Otherwise a search that finds no way proves nothing. */
+    enum err_code unread;
 };
 
 /* The segments of a catalog. `name` returns the name of one by its catalog_segment_index. */
@@ -103,5 +107,8 @@ void ways_loadable(struct ways *w, size_t index, uint64_t min);
 void ways_drop(struct ways *w, enum care care, const struct ways_place *place);
 void ways_break(struct ways *w, const struct ways_place *place, enum err_code code);
 void ways_mend(struct ways *w, const struct ways_place *place);
+
+/* Notes that a search passes over an object with this error. */
+void ways_pass_over(struct ways *w, enum err_code code);
 
 #endif

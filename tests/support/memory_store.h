@@ -30,7 +30,8 @@ struct memory_store {
     uint64_t shuffled;                  /* not 0: listings are in an order that this number gives */
     unsigned strange;                   /* entries of a listing without a key */
     bool list_fails;
-    unsigned removes; /* so many more succeed */
+    unsigned removes;   /* so many more succeed */
+    const char *unread; /* reads of this object fail; NULL: none */
 };
 
 /* Index of the first object whose key is not below `key`. With the lock held. */
@@ -52,6 +53,11 @@ static inline struct memory_object *memory_store_object(struct memory_store *m, 
 {
     size_t i = memory_store_find(m, key);
     return i < m->count && strcmp(m->objects[i].key, key) == 0 ? &m->objects[i] : NULL;
+}
+
+static inline bool memory_store_refuses(const struct memory_store *m, const char *key)
+{
+    return m->unread && strcmp(m->unread, key) == 0;
 }
 
 static inline int memory_store_insert(struct memory_store *m, const char *key, const void *bytes, size_t n,
@@ -98,7 +104,9 @@ static inline int memory_store_read(struct store *s, const char *key, uint64_t o
     int rc = 0;
     pthread_mutex_lock(&m->lock);
     const struct memory_object *o = memory_store_object(m, key);
-    if (!o)
+    if (memory_store_refuses(m, key))
+        rc = err_set(e, ERR_REMOTE, 0, "the store does not answer");
+    else if (!o)
         rc = err_set(e, ERR_NOTFOUND, 0, "no such object");
     else if (offset > o->size || n > o->size - offset)
         rc = err_set(e, ERR_CORRUPT, 0, "object ends at %zu", o->size);
@@ -115,7 +123,9 @@ static inline int memory_store_read_tail(struct store *s, const char *key, size_
     pthread_mutex_lock(&m->lock);
     const struct memory_object *o = memory_store_object(m, key);
     int rc = o ? 0 : err_set(e, ERR_NOTFOUND, 0, "no such object");
-    if (o) {
+    if (memory_store_refuses(m, key)) {
+        rc = err_set(e, ERR_REMOTE, 0, "the store does not answer");
+    } else if (o) {
         size_t want = o->size < n ? o->size : n;
         rc = buf_append(out, o->bytes + o->size - want, want, e);
         *ret_size = rc == 0 ? o->size : *ret_size;

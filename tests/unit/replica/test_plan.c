@@ -810,6 +810,48 @@ static void where_damage_leaves_no_way_it_is_named(void **state)
     assert_plan(4, "0/1");
 }
 
+/* The store fails for a moment at an object of level 1. Without it level 0 leads, up to where it has a hole. */
+static void what_the_store_does_not_give_now_is_not_missing(void **state)
+{
+    (void)state;
+    struct memory_store *m = (struct memory_store *)store;
+    struct plan p = {0};
+    struct err e;
+    char key[NAME_MAX_BYTES];
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    struct placed *one = replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    replica_put_full(&r, 8, 8, 0);
+    name_format(&one->name, key);
+    m->unread = key;
+    list_objects();
+    assert_no_plan(6, ERR_REMOTE, "does not answer");
+    assert_error(plan_try(&catalog, 6, &p, &e), &e, ERR_REMOTE);
+    assert_plan(2, "0/1"); /* it needs nothing else */
+    m->unread = NULL;
+    list_objects();
+    assert_plan(6, "1/1-4 0/5");
+    assert_no_plan(8, ERR_NOTFOUND, "after txid 6"); /* this one is missing */
+}
+
+/* A new beginning that can't be read now may be the way. */
+static void a_new_beginning_that_the_store_does_not_give_now_is_not_missing(void **state)
+{
+    (void)state;
+    struct memory_store *m = (struct memory_store *)store;
+    char key[NAME_MAX_BYTES];
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    struct placed *again = replica_put_full(&r, 3, 4, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 5, 6, 0);
+    name_format(&again->name, key);
+    m->unread = key;
+    list_objects();
+    assert_no_plan(6, ERR_REMOTE, "can't be read now");
+    m->unread = NULL;
+    list_objects();
+    assert_plan(6, "0/3 0/5");
+}
+
 /* Of several compacted segments that end at the target, one sound one is enough. */
 static void a_record_is_found_in_any_sound_segment_that_ends_there(void **state)
 {
@@ -1197,6 +1239,8 @@ int main(void)
         CLAIMS_TEST(a_damaged_object_is_passed_over_when_another_reaches),
         CLAIMS_TEST(a_damaged_base_leaves_older_ones),
         CLAIMS_TEST(where_damage_leaves_no_way_it_is_named),
+        CLAIMS_TEST(what_the_store_does_not_give_now_is_not_missing),
+        CLAIMS_TEST(a_new_beginning_that_the_store_does_not_give_now_is_not_missing),
         CLAIMS_TEST(a_record_is_found_in_any_sound_segment_that_ends_there),
         CLAIMS_TEST(the_map_of_a_plan_is_that_of_the_database),
         CLAIMS_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
