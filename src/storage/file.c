@@ -40,7 +40,7 @@ static int is_link(const char *path, struct err *e)
 {
     err_set(e, ERR_CORRUPT, ELOOP, "'%s' is a symbolic link, and links below the root of a replica are not followed",
             path);
-    return err_hint(e, "to have a part of a replica on another disk, mount that disk there");
+    return err_hint(e, "make the whole replica a folder of the other disk: its root may be a symbolic link");
 }
 
 /* Goes one folder down: to `name` of `f`, which is closed in every case. */
