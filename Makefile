@@ -364,13 +364,14 @@ lint: $(B)/seawall $(B)/seawall.so ## rooms and arrows, tests, documentation, wo
 	@tests/lint/hardening.py $(B)/seawall $(B)/seawall.so
 	@$(MAKE) --no-print-directory format-check
 
+CLANG_FORMAT ?= clang-format-19 # versions disagree; Debian 12 and 13 both have this one
 format-check:
-	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(FORMATTED); \
-	 else echo "lint: clang-format is not installed, formatting not checked"; fi
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $(FORMATTED); \
+	 else echo "lint: $(CLANG_FORMAT) is not installed, formatting not checked"; fi
 
 FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format: ## format all C files that git knows
-	clang-format -i $(FORMATTED)
+	$(CLANG_FORMAT) -i $(FORMATTED)
 
 TIDY ?= $(SOURCES)
 tidy: ## clang-tidy over all sources, or over those in TIDY

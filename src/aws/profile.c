@@ -17,10 +17,7 @@ static const struct field {
     const char *key;
     size_t offset, max;
 } fields[] = {
-#define FIELD(key, member)                                                                                             \
-    {                                                                                                                  \
-        key, offsetof(struct profile, member), sizeof((struct profile *)NULL)->member                                  \
-    }
+#define FIELD(key, member) {key, offsetof(struct profile, member), sizeof((struct profile *)NULL)->member}
     FIELD("aws_access_key_id", keys.access),
     FIELD("aws_secret_access_key", keys.secret),
     FIELD("aws_session_token", keys.token),

@@ -106,8 +106,8 @@ int xml_read(const void *bytes, size_t n, const struct xml_visitor *v, struct er
     if (n > INT32_MAX)
         rc = err_set(e, ERR_REMOTE, 0, "the answer is too long");
     else if (XML_Parse(r.parser, bytes, (int)n, 1) != XML_STATUS_OK && !r.failed)
-        rc = err_set(e, ERR_REMOTE, 0, "the answer is not well-formed XML: %s in line %lu",
-                     XML_ErrorString(XML_GetErrorCode(r.parser)), XML_GetCurrentLineNumber(r.parser));
+        rc = err_set(e, ERR_REMOTE, 0, "the answer is not well-formed XML: %s",
+                     XML_ErrorString(XML_GetErrorCode(r.parser)));
     if (r.failed) {
         *e = r.error;
         rc = -1;

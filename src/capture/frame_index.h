@@ -12,7 +12,7 @@ struct frame_index {
     struct frame_slot {
         uint32_t pgno; /* 0: the slot is free */
         uint32_t frame;
-    } * slots;      /* hash table with open addressing; owned */
+    } *slots;       /* hash table with open addressing; owned */
     uint32_t count; /* pages */
     uint32_t cap;   /* slots: a power of two; at most three quarters are in use */
 };

@@ -12,7 +12,7 @@ struct page_cache {
     struct place {
         uint64_t hash;
         uint32_t pgno; /* 0: the place is free */
-    } * place;
+    } *place;
     uint8_t *pages; /* the image of place i is at i * page_size */
 };
 

@@ -53,11 +53,12 @@ struct config;
 /* --memory of the commands that read a replica. Sets the limit of the process (base/claim.h), and ignores `request`. */
 bool cli_set_memory(const char *value, void *request);
 #define FLAG_MEMORY                                                                                                    \
-    {                                                                                                                  \
-        .name = "memory", .kind = FLAG_READ, .read = cli_set_memory, .value_name = "BYTES",                            \
-        .expects = "a number of bytes from 8M on, as in 512M, 2G",                                                     \
-        .help = "memory for what is read from the replica; an object that claims more is refused (256M)"               \
-    }
+    {.name = "memory",                                                                                                 \
+     .kind = FLAG_READ,                                                                                                \
+     .read = cli_set_memory,                                                                                           \
+     .value_name = "BYTES",                                                                                            \
+     .expects = "a number of bytes from 8M on, as in 512M, 2G",                                                        \
+     .help = "memory for what is read from the replica; an object that claims more is refused (256M)"}
 
 /* Reads the file of -c FILE. If `path` is NULL, *ret_config becomes NULL. The caller frees *ret_config with
  * config_free. ERR_CONFIG: the file is missing or wrong, or two databases share a replica. */

@@ -43,23 +43,20 @@ struct flag {
 };
 
 /* Sets `.offset` of a flag, and `.kind` by the type of the variable, so that the two can't disagree. */
-#define FLAG_INTO(type, field)                                                                                         \
-    .offset = offsetof(type, field),                                                                                   \
-    .kind = _Generic(((type *)0)->field, bool: FLAG_BOOL, const char *: FLAG_TEXT, uint64_t: FLAG_NUMBER,              \
-                     unsigned: FLAG_SET)
+#define FLAG_INTO(type, field) .offset = offsetof(type, field), .kind = FLAG_KIND(((type *)0)->field)
+#define FLAG_KIND(variable)                                                                                            \
+    _Generic((variable), bool: FLAG_BOOL, const char *: FLAG_TEXT, uint64_t: FLAG_NUMBER, unsigned: FLAG_SET)
 
 /* -c FILE, which most commands have. The parser knows this flag by its name: see struct word. */
 #define FLAG_CONFIG(type, field, text)                                                                                 \
-    {                                                                                                                  \
-        .name = "config", .letter = 'c', FLAG_INTO(type, field), .value_name = "FILE", .help = (text)                  \
-    }
+    {.name = "config", .letter = 'c', FLAG_INTO(type, field), .value_name = "FILE", .help = (text)}
 
 /* --control FOLDER, for the commands that make the control socket or use it. */
 #define FLAG_CONTROL(type, field)                                                                                      \
-    {                                                                                                                  \
-        .name = "control", FLAG_INTO(type, field), .value_name = "FOLDER",                                             \
-        .help = "folder of the control socket; default: /run/seawall, or one that only this user can enter"            \
-    }
+    {.name = "control",                                                                                                \
+     FLAG_INTO(type, field),                                                                                           \
+     .value_name = "FOLDER",                                                                                           \
+     .help = "folder of the control socket; default: /run/seawall, or one that only this user can enter"}
 
 /* One word argument, or a list of them. A list comes last. */
 struct word {
@@ -77,18 +74,16 @@ struct word {
 
 /* Words that several commands take. */
 #define WORD_DATABASE(type, field, when)                                                                               \
-    {                                                                                                                  \
-        .name = "DB", .meaning = "database", .max = 1, .offset = offsetof(type, field), .needed = (when)               \
-    }
+    {.name = "DB", .meaning = "database", .max = 1, .offset = offsetof(type, field), .needed = (when)}
 #define WORD_REPLICA(type, field, when)                                                                                \
-    {                                                                                                                  \
-        .name = "URL", .meaning = "replica URL", .max = 1, .offset = offsetof(type, field), .needed = (when)           \
-    }
+    {.name = "URL", .meaning = "replica URL", .max = 1, .offset = offsetof(type, field), .needed = (when)}
 #define WORD_REPLICAS(type, field, count, most)                                                                        \
-    {                                                                                                                  \
-        .name = "URL", .meaning = "replica URL", .max = (most), .offset = offsetof(type, field),                       \
-        .count_offset = offsetof(type, count), .needed = WORD_OR_CONFIG                                                \
-    }
+    {.name = "URL",                                                                                                    \
+     .meaning = "replica URL",                                                                                         \
+     .max = (most),                                                                                                    \
+     .offset = offsetof(type, field),                                                                                  \
+     .count_offset = offsetof(type, count),                                                                            \
+     .needed = WORD_OR_CONFIG}
 
 /* Options of config/options.h that were given on the command line, in that order. */
 struct given_options {

@@ -40,7 +40,7 @@ struct ways {
         struct ways_dead {
             uint32_t round;     /* in this round no way through the segment leads to the target, */
             enum err_code code; /* for this reason */
-        } * dead;               /* owned; by catalog_segment_index */
+        } *dead;                /* owned; by catalog_segment_index */
     } rounds[2];                /* by enum care */
     size_t *taken;              /* owned; room for the segments of one way */
 

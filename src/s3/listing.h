@@ -45,7 +45,7 @@ struct s3_listing {
         uint64_t size;
         int64_t time_ms;
         char etag[S3_ETAG_MAX]; /* cut if it is longer */
-    } * entries, entry;         /* `entry`: the one that is being read */
+    } *entries, entry;          /* `entry`: the one that is being read */
     size_t count;
     char key[S3_KEY_MAX]; /* of the one that is being read */
     bool truncated;       /* there are more pages */

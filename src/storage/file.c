@@ -233,7 +233,7 @@ struct listing {
         char key[STORE_KEY_MAX];
         uint64_t size;
         int64_t time_ms;
-    } * files;
+    } *files;
     size_t count, cap;
     size_t strange; /* entries that can't be objects */
     const char *prefix, *start_after;

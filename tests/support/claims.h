@@ -52,7 +52,7 @@ static inline int claims_let_go(size_t bytes)
 #define CLAIMS_TEST(test)                                                                                              \
     cmocka_unit_test_setup_teardown(test, setup_with_much, teardown_with_much),                                        \
     {                                                                                                                  \
-#test "_with_little_memory", test, setup_with_little, teardown_with_little, NULL                               \
+        #test "_with_little_memory", test, setup_with_little, teardown_with_little, NULL                               \
     }
 
 #endif

@@ -71,10 +71,7 @@ static inline int store_test_end(void **state)
     return t->forget ? t->forget(state) : 0;
 }
 
-#define STORE_TEST(test, place)                                                                                        \
-    {                                                                                                                  \
-#test, test, store_test_begin, store_test_end, &(place)                                                        \
-    }
+#define STORE_TEST(test, place) {#test, test, store_test_begin, store_test_end, &(place)}
 
 /* ---- helpers */
 
@@ -428,10 +425,7 @@ enum { STORE_CONTRACT_MAX = 16 };
 static inline size_t store_contract_tests(const char *kind, struct store_under_test *place,
                                           struct CMUnitTest out[STORE_CONTRACT_MAX])
 {
-#define CONTRACT(test)                                                                                                 \
-    {                                                                                                                  \
-#test, test, true                                                                                              \
-    }
+#define CONTRACT(test) {#test, test, true}
     const struct {
         const char *name;
         CMUnitTestFunction test;
