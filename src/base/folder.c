@@ -9,32 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static atomic_uint private_bits; /* the bits that folder_keep_private has added to the umask */
-
-void folder_keep_private(mode_t like)
-{
-    static mode_t umask_at_start = (mode_t)-1; /* of the main thread, which alone calls this */
-    mode_t bits = 0;
-    for (unsigned shift = 0; shift <= 3; shift += 3) {
-        mode_t may = like >> shift & 7;
-        bits |= (mode_t)(!(may & 4) ? 7 : !(may & 2) ? 2 : 0) << shift;
-    }
-    mode_t before = umask(bits);
-    if (umask_at_start == (mode_t)-1)
-        umask_at_start = before;
-    umask(umask_at_start | bits);
-    atomic_store(&private_bits, bits);
-}
-
-mode_t folder_private_bits(void)
-{
-    return atomic_load(&private_bits);
-}
 
 bool folder_has_proc(void)
 {

@@ -18,14 +18,6 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* Makes new files of this process as private as the database, by the umask. `like`: the mode of the database. If group
- * or others may not read it, they get no permission for new files. If they may read and not write it, they may not
- * write new files. So replicas of a private database are private. Only the main thread may call this. */
-void folder_keep_private(mode_t like);
-
-/* The permissions that folder_keep_private takes away; 0: none. Any thread may call this. */
-mode_t folder_private_bits(void);
-
 /* Whether /proc leads to the open files of this process. */
 bool folder_has_proc(void);
 

@@ -2,6 +2,7 @@
 #include "base/path.h"
 
 #include "base/io.h"
+#include "base/privacy.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -64,7 +65,7 @@ int path_sync_name(const char *path, struct err *e)
 
 static int make_dir(const char *path, struct err *e)
 {
-    if (mkdir(path, 0777) == 0)
+    if (mkdir(path, 0777 & ~privacy()) == 0)
         return path_fsync_parent(path, e);
     struct stat st;
     if (errno != EEXIST)

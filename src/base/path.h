@@ -29,8 +29,8 @@ int path_fsync_parent(const char *path, struct err *e) MUST_CHECK;
  * read-only, this process did not make the name: that is not an error. */
 int path_sync_name(const char *path, struct err *e) MUST_CHECK;
 
-/* Makes the folder `path`, and those above it that are missing, with mode 0777 less the umask. Makes each new folder
- * durable. ERR_IO: also if one of them exists and is not a folder. */
+/* Makes the folder `path`, and those above it that are missing, with mode 0777 less the umask and privacy(). Makes each
+ * new folder durable. ERR_IO: also if one of them exists and is not a folder. */
 int path_make_dirs(const char *path, struct err *e) MUST_CHECK;
 
 #endif

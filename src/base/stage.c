@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/io.h"
+#include "base/privacy.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define MODE_PRIVATE 0600
-#define MODE_SHARED 0666 /* less the umask */
+#define MODE_SHARED 0666 /* less the umask and privacy() */
 
 int stage_hidden_name(char out[STAGE_NAME_MAX], struct err *e)
 {
@@ -79,7 +80,7 @@ int stage_begin_in(struct stage *st, const struct folder *f, struct err *e)
 
 int stage_begin_shared(struct stage *st, const struct folder *f, struct err *e)
 {
-    return begin_in(st, f, MODE_SHARED, e);
+    return begin_in(st, f, MODE_SHARED & ~privacy(), e);
 }
 
 static int link_to(const struct stage *st, const char *name)

@@ -6,6 +6,7 @@
 #include "base/folder.h"
 #include "base/invariant.h"
 #include "base/log.h"
+#include "base/privacy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -443,7 +444,7 @@ static void start_local(struct database *db, int64_t now)
     db->woken = db->signs.any;
     fill_request(db, j);
     db->signs.news = db->signs.touched = db->signs.suspect = db->signs.any = false;
-    j->job = (struct job){.run = run_local, .done = local_done, .deadline_ms = LOCAL_DEADLINE_MS};
+    j->job = (struct job){.run = run_local, .done = local_done, .kind = JOB_LOCAL, .deadline_ms = LOCAL_DEADLINE_MS};
     j->local.capture.beat_ms = &j->job.beat_ms;
     db->home = NULL;
     workers_submit(db->workers, &j->job);
@@ -683,8 +684,10 @@ static int open_local(struct database *db)
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
     struct stat st;
-    if (stat(db->path, &st) == 0)
-        folder_keep_private(st.st_mode);
+    if (stat(db->path, &st) == 0) {
+        privacy_set(privacy_of(st.st_mode));
+        workers_set_privacy(db->workers, privacy());
+    }
     if (folder_check_one_name(db->path, &e) ||
         (folder_check_sqlite_files(db->path, &e) && e.code != ERR_NOTFOUND)) { /* a folder that is missing may appear */
         database_fail(db, &e);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/privacy.h"
 #include "base/sqlite_file.h"
 #include "daemon/control.h"
 #include "daemon/folders.h"
@@ -26,6 +27,7 @@
 #define CONTROL_RETRY_MS 10000 /* after it could not be made */
 
 struct scheduler {
+    struct pool *pool;
     struct workers *workers;
     int epoll_fd, signal_fd;
     int inotify_fd; /* tells of the next change of the -wal, once; -1: the kernel gave none */
@@ -147,7 +149,7 @@ static void handle_inotify(struct scheduler *s, int fd)
 /* A job that hangs may hold locks that the application waits for. When the process ends, the kernel frees them. */
 static void watch_over_jobs(struct scheduler *s)
 {
-    const struct job *job = workers_overdue(s->workers, clock_mono_ms());
+    const struct job *job = pool_look(s->pool, clock_mono_ms());
     if (job) {
         log_error("database '%s': a job has been running for over %lld s; ending so that its locks are freed",
                   s->db.config->db_path, (long long)job->deadline_ms / 1000);
@@ -228,18 +230,18 @@ static int loop(struct scheduler *s, struct err *e)
                 handle_inotify(s, fd);
             else if (fd == s->folders.fd)
                 folders_take_events(&s->folders, &s->db.lanes, clock_mono_ms());
-            else if (fd == workers_fd(s->workers)) /* control and verification take their events at each turn */
-                workers_reap(s->workers);
+            else if (fd == pool_fd(s->pool)) /* control and verification take their events at each turn */
+                pool_reap(s->pool);
         }
     }
 }
 
 /* ---- start and end */
 
-/* One worker for the local job, and enough for all jobs of all replicas: stores that hang must not make capture wait. */
-static unsigned workers_wanted(size_t replicas)
+/* Enough threads for all jobs of all replicas. */
+static struct pool_size pool_wanted(size_t replicas)
 {
-    return 1 + (unsigned)replicas * (2 + COPY_IN_FLIGHT);
+    return (struct pool_size){.local = 1, .of_stores = (unsigned)replicas * (2 + COPY_IN_FLIGHT)};
 }
 
 static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
@@ -263,9 +265,10 @@ static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
     if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) ||
         (s->close_fd >= 0 && add_fd(s, s->close_fd, e)) || (s->path_fd >= 0 && add_fd(s, s->path_fd, e)))
         return -1;
-    if (workers_start(workers_wanted(replicas), &s->workers, e))
+    const struct pool_size size = pool_wanted(replicas);
+    if (pool_start(&size, &s->pool, e) || workers_open(s->pool, NULL, NULL, &s->workers, e))
         return -1;
-    return add_fd(s, workers_fd(s->workers), e);
+    return add_fd(s, pool_fd(s->pool), e);
 }
 
 /* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A database that is
@@ -274,13 +277,13 @@ static int check_is_database(const char *path, struct err *e)
 {
     uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];
     struct stat st;
-    folder_keep_private(0600);                              /* as long as there is no database */
+    privacy_set(privacy_of(0600));                          /* as long as there is no database */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
     if (fd < 0)
         return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
     bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     if (regular)
-        folder_keep_private(st.st_mode);
+        privacy_set(privacy_of(st.st_mode));
     ssize_t n = regular ? read(fd, bytes, sizeof bytes) : -1;
     close(fd);
     if (!regular)
@@ -308,7 +311,8 @@ static void save_memory(void)
 
 static void close_all(struct scheduler *s)
 {
-    workers_stop(s->workers);
+    pool_stop(s->pool);
+    workers_close(s->workers);
     folders_close(&s->folders);
     if (s->inotify_fd >= 0)
         close(s->inotify_fd);
@@ -334,8 +338,8 @@ static int run_database(struct scheduler *s, const struct replicate_config *conf
     control_stop(&s->control);
     verification_stop(&s->verification);
     if (rc != 0) { /* jobs may run yet */
-        workers_stop(s->workers);
-        s->workers = NULL;
+        pool_stop(s->pool);
+        s->pool = NULL;
     }
     *ret_summary = database_summary(&s->db);
     ret_summary->interrupted = s->interrupted;

@@ -6,6 +6,7 @@
 #include "base/folder.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/privacy.h"
 #include "base/stage.h"
 
 #include <dirent.h>
@@ -68,7 +69,7 @@ static int enter(struct folder *f, const char *name, struct err *e)
  * killed before its sync. */
 static int make_folder(const struct folder *f, const char *name, struct err *e)
 {
-    if (mkdirat(f->fd, name, 0777) != 0 && errno != EEXIST)
+    if (mkdirat(f->fd, name, 0777 & ~privacy()) != 0 && errno != EEXIST)
         return err_sys(e, errno, "mkdir '%s/%s'", f->path, name);
     return folder_sync(f, e);
 }
@@ -500,7 +501,7 @@ static int open_folder(const char *path, enum store_mode mode, struct store **re
     }
     memcpy(fs->base.url, fs->root, strlen(fs->root) + 1);
     fs->base.folder = fs->root;
-    if (mode == STORE_WRITE && (st.st_mode & folder_private_bits() & 0055)) /* the bits to read or to enter it */
+    if (mode == STORE_WRITE && (st.st_mode & privacy() & 0055)) /* the bits to read or to enter it */
         snprintf(fs->base.note, sizeof fs->base.note,
                  "its folder can be read by users who can't read the database; chmod -R go-rwx makes it private");
     *ret_store = &fs->base;

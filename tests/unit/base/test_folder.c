@@ -1,5 +1,6 @@
 /* Files in a folder that may belong to another user: nothing but a file of ours is opened, and nothing else is changed. */
 #include "base/folder.h"
+#include "base/privacy.h"
 
 #include "base/stage.h"
 #include "unit.h"
@@ -251,8 +252,8 @@ static void files_of_sqlite_are_regular_and_have_one_name(void **state)
     }
 }
 
-/* What the process makes is never more readable than the database. */
-static void the_umask_follows_the_database(void **state)
+/* What is made for a database is never more readable than it. */
+static void what_is_made_is_as_private_as_the_database(void **state)
 {
     static const struct {
         mode_t before, like, file, folder;
@@ -263,18 +264,18 @@ static void the_umask_follows_the_database(void **state)
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        pid_t child = fork(); /* the umask at the start counts, and belongs to the process */
+        pid_t child = fork(); /* the umask belongs to the process */
         if (child == 0) {
             struct stage st;
             struct stat file_stat, dir_stat;
             struct err e;
             umask(cases[i].before);
-            folder_keep_private(0600);
-            folder_keep_private(cases[i].like);
+            privacy_set(privacy_of(0600));
+            privacy_set(privacy_of(cases[i].like));
             struct folder f;
             bool right = folder_open(&f, temp_dir, &e) == 0 && stage_begin_shared(&st, &f, &e) == 0 &&
                          fstat(st.fd, &file_stat) == 0 && (file_stat.st_mode & 0777) == cases[i].file &&
-                         mkdir(temp_path("d"), 0777) == 0 && stat(temp_path("d"), &dir_stat) == 0 &&
+                         path_make_dirs(temp_path("d"), &e) == 0 && stat(temp_path("d"), &dir_stat) == 0 &&
                          (dir_stat.st_mode & 0777) == cases[i].folder;
             _exit(right ? 0 : 1);
         }
@@ -341,7 +342,7 @@ int main(void)
         UNIT_IN_TEMP(a_temporary_folder_is_removed_with_its_files),
         UNIT_IN_TEMP(a_temporary_folder_that_is_swapped_takes_no_other_files_with_it),
         UNIT_IN_TEMP(files_of_sqlite_are_regular_and_have_one_name),
-        UNIT_IN_TEMP(the_umask_follows_the_database),
+        UNIT_IN_TEMP(what_is_made_is_as_private_as_the_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,188 @@
+/* daemon/workers.h: jobs of stores that hang delay no local job, and each database hears of its own jobs. */
+#include "daemon/workers.h"
+
+#include "base/clock.h"
+#include "base/privacy.h"
+#include "unit.h"
+
+#include <poll.h>
+#include <semaphore.h>
+
+struct trial {
+    struct job job;
+    sem_t *gate; /* run() waits for it; NULL: it does not wait */
+    unsigned runs, ends;
+    mode_t privacy;        /* what run() found */
+    struct workers *again; /* done() submits it once more; NULL: it does not */
+};
+
+static struct pool *pool;
+static unsigned ended[2]; /* by the context of the workers */
+
+static void run(struct job *job, struct codec *codec)
+{
+    struct trial *t = (struct trial *)(void *)job;
+    assert_non_null(codec);
+    if (t->gate)
+        while (sem_wait(t->gate) != 0) {
+        }
+    t->runs++;
+    t->privacy = privacy();
+}
+
+static void done(struct job *job)
+{
+    struct trial *t = (struct trial *)(void *)job;
+    t->ends++;
+    if (t->again) {
+        struct workers *w = t->again;
+        t->again = NULL;
+        workers_submit(w, job);
+    }
+}
+
+static void note_end(void *context)
+{
+    ended[*(unsigned *)context]++;
+}
+
+static struct trial trial_of(enum job_kind kind)
+{
+    return (struct trial){.job = {.run = run, .done = done, .kind = kind}};
+}
+
+static void start(unsigned local, unsigned of_stores)
+{
+    const struct pool_size size = {.local = local, .of_stores = of_stores};
+    struct err e;
+    assert_ok(pool_start(&size, &pool, &e), &e);
+    ended[0] = ended[1] = 0;
+}
+
+static struct workers *open_workers(unsigned *context)
+{
+    struct workers *w = NULL;
+    struct err e;
+    assert_ok(workers_open(pool, note_end, context, &w, &e), &e);
+    return w;
+}
+
+static void reap_until(const unsigned *count, unsigned wanted)
+{
+    struct pollfd p = {.fd = pool_fd(pool), .events = POLLIN};
+    while (*count < wanted) {
+        assert_int_equal(poll(&p, 1, 60000), 1);
+        pool_reap(pool);
+    }
+}
+
+static void each_database_hears_of_its_own_jobs(void **state)
+{
+    unsigned first = 0, second = 1;
+    (void)state;
+    start(1, 2);
+    struct workers *a = open_workers(&first), *b = open_workers(&second);
+    struct trial one = trial_of(JOB_LOCAL), two = trial_of(JOB_OF_STORE);
+    workers_set_privacy(b, 0077);
+    two.again = b;
+    workers_submit(a, &one.job);
+    workers_submit(b, &two.job);
+    reap_until(&ended[0], 1);
+    reap_until(&ended[1], 2);
+    assert_true(one.runs == 1 && one.ends == 1 && two.runs == 2 && two.ends == 2);
+    assert_int_equal(one.privacy, 0);
+    assert_int_equal(two.privacy, 0077);
+    assert_ptr_equal(workers_context(&one.job), &first);
+    pool_stop(pool);
+    workers_close(a);
+    workers_close(b);
+}
+
+static void stores_that_hang_delay_no_local_job(void **state)
+{
+    unsigned first = 0;
+    sem_t gate;
+    (void)state;
+    assert_int_equal(sem_init(&gate, 0, 0), 0);
+    start(1, 2);
+    struct workers *w = open_workers(&first);
+    struct trial hanging[5], local = trial_of(JOB_LOCAL);
+    for (size_t i = 0; i < COUNT_OF(hanging); i++) { /* more than there are threads */
+        hanging[i] = trial_of(JOB_OF_STORE);
+        hanging[i].gate = &gate;
+        workers_submit(w, &hanging[i].job);
+    }
+    workers_submit(w, &local.job);
+    reap_until(&local.ends, 1);
+    assert_int_equal(ended[0], 1);
+    for (size_t i = 0; i < COUNT_OF(hanging); i++)
+        assert_int_equal(sem_post(&gate), 0);
+    reap_until(&ended[0], 6);
+    pool_stop(pool);
+    workers_close(w);
+    sem_destroy(&gate);
+}
+
+/* A disk that hangs holds up the local job of one database. A later one gets a thread of its own. */
+static void a_local_job_that_hangs_delays_no_other_for_long(void **state)
+{
+    unsigned first = 0;
+    sem_t gate;
+    (void)state;
+    assert_int_equal(sem_init(&gate, 0, 0), 0);
+    start(1, 1);
+    struct workers *w = open_workers(&first);
+    struct trial hanging = trial_of(JOB_LOCAL), local = trial_of(JOB_LOCAL);
+    hanging.gate = &gate;
+    workers_submit(w, &hanging.job);
+    workers_submit(w, &local.job);
+    struct pollfd p = {.fd = pool_fd(pool), .events = POLLIN};
+    while (local.ends == 0) {
+        assert_null(pool_look(pool, clock_mono_ms()));
+        if (poll(&p, 1, 50) == 1)
+            pool_reap(pool);
+    }
+    assert_int_equal(hanging.ends, 0);
+    assert_int_equal(sem_post(&gate), 0);
+    reap_until(&hanging.ends, 1);
+    pool_stop(pool);
+    workers_close(w);
+    sem_destroy(&gate);
+}
+
+static void a_job_without_progress_is_overdue(void **state)
+{
+    unsigned first = 0;
+    sem_t gate;
+    (void)state;
+    assert_int_equal(sem_init(&gate, 0, 0), 0);
+    start(1, 1);
+    struct workers *w = open_workers(&first);
+    struct trial hanging = trial_of(JOB_LOCAL);
+    hanging.gate = &gate;
+    hanging.job.deadline_ms = 1000;
+    workers_submit(w, &hanging.job);
+    const struct job *late = NULL;
+    while (!late) /* once it runs */
+        late = pool_look(pool, clock_mono_ms() + 5000);
+    assert_ptr_equal(late, &hanging.job);
+    assert_null(pool_look(pool, clock_mono_ms()));
+    atomic_store(&hanging.job.beat_ms, clock_mono_ms() + 4500);
+    assert_null(pool_look(pool, clock_mono_ms() + 5000));
+    assert_int_equal(sem_post(&gate), 0);
+    reap_until(&hanging.ends, 1);
+    pool_stop(pool);
+    workers_close(w);
+    sem_destroy(&gate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_database_hears_of_its_own_jobs),
+        cmocka_unit_test(stores_that_hang_delay_no_local_job),
+        cmocka_unit_test(a_local_job_that_hangs_delays_no_other_for_long),
+        cmocka_unit_test(a_job_without_progress_is_overdue),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
