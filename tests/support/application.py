@@ -1,4 +1,4 @@
-"""The application that uses the database: the writer, a C program as a process, with its own record of commits."""
+"""The application that uses the database: the C program app/writer.c as a process. It keeps its own record of commits."""
 import json
 import os
 import signal
@@ -37,7 +37,7 @@ def library(name):
 
 
 def arguments_of(options):
-    """{"busy_timeout": 5, "shared": True} as --busy-timeout 5 --shared."""
+    """Turns {"busy_timeout": 5, "shared": True} into --busy-timeout 5 --shared."""
     for name, value in options.items():
         if value is not False:
             yield "--" + name.replace("_", "-")
@@ -46,7 +46,7 @@ def arguments_of(options):
 
 
 def check(db, **options):
-    """Is `db` exactly the state after some transaction n of the writer, and sound? Returns n."""
+    """Asserts that `db` is sound, and exactly the state after some transaction of the writer. Returns the number of that transaction."""
     command = [WRITER, "--check", "--integrity", *arguments_of(options), db]
     result = subprocess.run(command, capture_output=True, timeout=600 * PATIENCE)
     assert result.returncode == 0, f"{db}: {result.stdout.decode()} {result.stderr.decode()}"
@@ -54,7 +54,7 @@ def check(db, **options):
 
 
 class Writer:
-    """One application. It writes each commit into its journal, a record that does not depend on the database."""
+    """One process. It writes each commit into its journal, a record that does not depend on the database."""
 
     def __init__(self, db, folder, name, slow_sync_ms=0, **options):
         self.db, self.journal_path = Path(db), Path(folder) / f"{name}.journal"

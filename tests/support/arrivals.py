@@ -13,7 +13,7 @@ EVENT = struct.Struct("iIII")
 
 
 class Arrivals:
-    """A context manager. `seen`: [(ns, name), ...] of the objects that have appeared since it was entered."""
+    """A context manager. `seen` is [(ns, name), ...] of the objects that have appeared since it was entered."""
 
     def __init__(self, folder):
         libc = ctypes.CDLL(None, use_errno=True)

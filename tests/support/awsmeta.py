@@ -1,7 +1,7 @@
-"""What hands out temporary credentials on a machine: IMDSv2, the container endpoint of ECS and EKS, and STS.
+"""The services that hand out temporary credentials: IMDSv2, the container endpoint of ECS and EKS, and STS.
 
-They are behind paths of the S3 server: /latest/..., /container/credentials, and a form that is posted to "/". Each is off
-until it is given what it hands out. The keys are good at the S3 server, with their token, until they expire."""
+They are at paths of the S3 server: /latest/..., /container/credentials, and a form that is posted to "/". Each is off until a test
+sets its role, token or roles. The S3 server accepts the keys, with their token, until they expire."""
 import dataclasses
 import hmac
 import json
@@ -23,7 +23,7 @@ def iso(seconds):
 
 
 class Source:
-    """`issued` are all keys that were handed out, `lifetime` is that of the next ones, in seconds."""
+    """`issued` has all keys that were handed out. The next keys are valid for `lifetime` seconds."""
 
     def __init__(self, authority):
         self.authority, self.lifetime, self.issued = authority, 3600.0, []
@@ -81,7 +81,7 @@ class Imds(Source):
 
 
 class Container(Source):
-    """ECS and EKS Pod Identity. `token` is what the header Authorization must be; None: nothing is asked for."""
+    """ECS and EKS Pod Identity. `token`: the value that the header Authorization must have; None: no header is needed."""
     path = "/container/credentials"
     on = False
     token = None
@@ -98,7 +98,7 @@ class Container(Source):
 
 @dataclasses.dataclass
 class Role:
-    """`users` are the access keys that may assume it (None: all), `web_token` is the web identity that may."""
+    """`users`: the access keys that may assume the role; None: all. `web_token`: the web identity that may assume it."""
     users: object = None
     external_id: str = ""
     web_token: str = ""
@@ -106,7 +106,7 @@ class Role:
 
 
 class Sts(Source):
-    """`roles`: ARN -> Role. `lifetime` None: as long as the caller asked for."""
+    """`roles`: ARN -> Role. `lifetime`: None: keys are valid for as long as the caller asked."""
     service = "sts"
 
     def __init__(self, authority):

@@ -1,4 +1,4 @@
-"""An application for any journal mode. A copy of its database shows whether it is as one of the transactions left it."""
+"""An application for any journal mode. From a copy of its database alone one sees whether it is the state after one of its transactions."""
 import sqlite3
 import subprocess
 import sys
@@ -38,7 +38,7 @@ class Bank:
 
 
 def entries(path):
-    """The number of entries. Fails if the database is not as one of Bank's transactions left it."""
+    """The number of entries. Fails if the database is not the state after one of Bank's transactions."""
     assert_sound(path)
     connection = sqlite3.connect(path)
     (amount, count), (real_amount, real_count) = (connection.execute(statement).fetchone() for statement in (

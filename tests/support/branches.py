@@ -1,4 +1,4 @@
-"""Two daemons that claim one history, and what has to be true of the replica afterwards."""
+"""Two daemons that both continue one history in one replica, and the checks of that replica afterwards."""
 import re
 
 from compare import assert_sound, content_of, drop
@@ -14,7 +14,7 @@ def assert_refused(daemon):
 
 
 class Branch:
-    """One of two databases that claim the same history, with a record of what it committed."""
+    """One of two databases with the same history, and a record of its commits."""
 
     def __init__(self, stage, db, daemon):
         self.ledger, self.daemon = Ledger(db), daemon
@@ -31,7 +31,7 @@ class Branch:
 
 
 def two_branches(stage):
-    """A database and its restored copy, each with a daemon that is attached to the same replica; and the states that both have in common."""
+    """Returns a database and its restored copy, each with a daemon that is attached to the same replica, and the states that both have."""
     app = stage.ledger()
     app.commit(TABLE)
     original = stage.replicate(live=False).wait_live()
@@ -48,7 +48,7 @@ def two_branches(stage):
 
 
 def assert_one_chain(stage, common, winner, loser):
-    """Each restore point is a state of the common part or of the winner, in this order."""
+    """Each restore point is a state that both had or a state of the winner, in the order of the commits."""
     chain = common + winner.ledger.states
     at = 0
     for txid in stage.points():
@@ -57,6 +57,6 @@ def assert_one_chain(stage, common, winner, loser):
         state = content_of(restored)
         drop(restored)
         assert state not in loser.ledger.states[1:], f"txid {txid} is of the writer that lost"
-        assert state in chain[at:], f"txid {txid} is nothing that this chain of writers had"
+        assert state in chain[at:], f"txid {txid} is not a state of these writers, or not in the order of their commits"
         at = chain.index(state, at)
     assert state == chain[-1], "the newest restore point is not the newest state"

@@ -22,7 +22,7 @@ def new_server(**options):
 
 
 def plain_environment(monkeypatch, home):
-    """Removes every key, profile and metadata service of the user from the environment."""
+    """Removes the user's keys, profiles and metadata services from the environment."""
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -80,7 +80,7 @@ class Bucket:
         return self.tool("put", key, self.file(content), url=self.url(**options))
 
     def logged_requests(self, daemon):
-        """The figures of the last line that counts them: put, get, head, list, delete, failed, sent, received."""
+        """The figures of the last log line that counts requests: put, get, head, list, delete, failed, sent, received."""
         found = REQUESTS.findall(daemon.log())
         assert found, daemon.log()
         return dict(zip(("put", "get", "head", "list", "delete", "failed", "sent", "received"), map(int, found[-1][1:])))

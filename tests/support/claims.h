@@ -1,7 +1,8 @@
-/* support/claims.h - every test twice: with as much memory as it wants, and with so little left that nothing is kept which
- * can be read again. Afterwards nothing may be claimed (base/claim.h).
+/* support/claims.h - runs each test twice: with a budget of memory (base/claim.h) that is free, and with one of which
+ * more than half is taken, so that nothing is kept which can be read again. When a test ends, it must have given back
+ * all that it took.
  *
- * A test file with `setup` and `teardown` writes CLAIMS_FIXTURES behind them, and lists its tests by CLAIMS_TEST. */
+ * A test file defines `setup` and `teardown`, then writes CLAIMS_FIXTURES, and lists its tests by CLAIMS_TEST. */
 #ifndef TESTS_CLAIMS_H
 #define TESTS_CLAIMS_H
 
@@ -9,7 +10,7 @@
 
 #include "base/claim.h"
 
-enum { CLAIMS_LIMIT = 64 << 20, CLAIMS_HELD = 33 << 20 }; /* more than half: it is tight */
+enum { CLAIMS_LIMIT = 64 << 20, CLAIMS_HELD = 33 << 20 }; /* more than half, so that claim_is_tight() */
 
 static inline int claims_hold(size_t bytes)
 {

@@ -16,7 +16,7 @@ def copy_file(source, target):
 
 
 def settled(db, folder):
-    """A file with all commits of `db`, which no process writes now: the file itself if its WAL is empty."""
+    """A file that has all commits of `db`: the database file itself if its WAL is empty, otherwise a copy. No process may write to `db`."""
     wal = Path(f"{db}-wal")
     if not wal.exists() or wal.stat().st_size == 0:
         return Path(db)
@@ -60,8 +60,8 @@ def differing_pages(source, restored, page_size):
 
 
 def assert_same_pages(source, restored):
-    """All pages are equal. Two kinds may differ, because SQLite defines no byte of them: the lock-byte page, and a leaf of the
-    free list, which is restored as zeros."""
+    """All pages are equal, except those whose bytes SQLite does not define: the lock-byte page, and leaves of the free list, which
+    are restored as zeros."""
     assert Path(source).stat().st_size == Path(restored).stat().st_size, "the sizes differ"
     with open(restored, "rb") as file:
         page_size = struct.unpack(">16xH", file.read(18))[0]

@@ -1,4 +1,4 @@
-"""The control socket of a daemon: the commands that use it, and the bare socket to send anything else."""
+"""The control socket of a daemon: the commands that use it, and a connection for requests that no command sends."""
 import hashlib
 import json
 import os
@@ -12,12 +12,12 @@ SYNC_DONE = b"durable at txid "
 
 
 def control_folder():
-    """Where the daemons of the tests listen; conftest.py chooses it."""
+    """The folder of the sockets of all daemons in tests; conftest.py chooses it."""
     return Path(os.environ["SEAWALL_CONTROL"])
 
 
 def socket_of(db, folder=None):
-    """The socket of a daemon: daemon/control_place.h. The database itself may be missing."""
+    """The path of the daemon's socket, as in daemon/control_place.h. The database itself may be missing."""
     real = Path(os.path.realpath(db))
     found = os.stat(real.parent)
     name = os.fsencode(f"{found.st_dev} {found.st_ino} ") + os.fsencode(real.name)
@@ -71,7 +71,7 @@ def connected(db, seconds=20):
 
 
 def answer(client):
-    """One line, as an object; None when the other side ends the connection."""
+    """The next line, decoded from JSON; None: the daemon has closed the connection."""
     line = b""
     while not line.endswith(b"\n"):
         try:
@@ -85,7 +85,7 @@ def answer(client):
 
 
 def open_files(pid):
-    """What the descriptors of a process lead to, as /proc tells it. One that is closed meanwhile is left out."""
+    """The paths of the open files of a process, from /proc. A file that is closed meanwhile is left out."""
     links = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
         try:

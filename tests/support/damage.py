@@ -1,4 +1,4 @@
-"""Damage to the files of a database, a byte at a time."""
+"""Damages one byte of a file."""
 import os
 
 FIRST_MAP_ENTRY = 69632   # where the page map begins in the state file

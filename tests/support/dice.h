@@ -1,4 +1,4 @@
-/* support/dice.h - random numbers that come again with the same seed: a failure can be repeated. */
+/* support/dice.h - random numbers from a seed. The same seed gives the same numbers, so a failure can be repeated. */
 #ifndef TESTS_DICE_H
 #define TESTS_DICE_H
 

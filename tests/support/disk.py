@@ -1,5 +1,5 @@
-"""A disk as a power cut may leave it. journal.c recorded the changes that a daemon made; here they are made again, up to a moment.
-Some of the changes that were not synced by then are lost: bytes of files, block by block, and names in folders."""
+"""A disk as a power cut may leave it. app/journal.c has recorded the changes that a daemon made. Here they are made again, up to the
+moment of the power cut. Of the changes that were not synced by then, some are lost: bytes of files, by blocks, and names in folders."""
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ BLOCKS = (512, 4096)   # sizes that a disk writes whole
 @dataclass
 class File:
     synced: bytes = b""
-    since: list = field(default_factory=list)   # its content after each change since it was synced
+    since: list = field(default_factory=list)   # its contents after each change since the last sync
 
     def now(self):
         return self.since[-1] if self.since else self.synced
@@ -75,7 +75,7 @@ class Luck:
 
 
 class Disk:
-    """The folder `root` with a replica and the state file in it; the database beside them is not part of it."""
+    """The folder `root`, which holds a replica and the state file. The database, which is there too, is left out."""
 
     def __init__(self, root, state):
         self.root, self.state = Path(root), Path(state)
@@ -84,7 +84,7 @@ class Disk:
         self.top = self.load(self.root)
 
     def load(self, folder):
-        """Everything that is there now is synced."""
+        """Takes what the folder holds now as synced."""
         loaded = Folder()
         for path in folder.iterdir():
             if path.is_dir():
@@ -95,7 +95,7 @@ class Disk:
         return loaded
 
     def is_taken_over(self):
-        """The process is dead; another continues with the files. They were written again, so they have other inodes."""
+        """Another process continues with the files. They were written again by the test, so they have other inodes."""
         self.inodes, self.linked, self.database_changed = {}, {}, False
         self.meet(self.top, self.root)
 
@@ -121,7 +121,7 @@ class Disk:
 
     def on_create(self, entry, name):
         file = self.inodes[entry.inode] = File()
-        if not isinstance(self.find(entry.path), Folder):   # otherwise it is a file without a name
+        if not isinstance(self.find(entry.path), Folder):   # a folder is opened for a file without a name (O_TMPFILE)
             self.folder_of(entry.path)[name] = file
 
     def on_write(self, entry, _):
@@ -152,7 +152,7 @@ class Disk:
         self.folder_of(entry.path)[name] = Folder()
 
     def on_close(self, entry, _):
-        """A process that closes a file with its final name takes it for safe: put has returned, or is about to."""
+        """The process closes a file that has its final name. It now believes that the file is durable."""
         if entry.inode in self.linked:
             path = self.linked.pop(entry.inode)
             self.told[str(Path(path).relative_to(self.root))] = self.inodes[entry.inode].now()
@@ -161,11 +161,11 @@ class Disk:
         self.database_changed = True
 
     def on_state(self, entry, _):
-        """The journal shows stores to the mapped file."""
+        """Bytes of the state file, which the process changed by stores to mapped memory."""
         self.inodes[entry.inode].becomes(entry.content)
 
     def survives(self, luck, folder=None):
-        """The content after a power cut now: name -> bytes, or for a folder the same again."""
+        """The content of the folder after a power cut now: name -> bytes, or name -> content of a folder."""
         folder = folder or self.top
         found = {}
         for name in sorted(folder.synced.keys() | folder.names.keys()):
@@ -188,14 +188,14 @@ def write_tree(folder, tree):
 
 
 def write_in_place(path, content):
-    """The file stays the same inode, as on a disk that comes back."""
+    """Replaces the content and keeps the inode, as after a power cut."""
     with open(path, "r+b") as file:
         file.truncate(len(content))
         file.write(content)
 
 
 class Kept:
-    """A file that may be gone for a while, and comes back as the same inode. It has one name at any time."""
+    """A file that can be away for a while and then comes back with the same inode. It always has exactly one name."""
 
     def __init__(self, path, folder):
         self.path = Path(path)
@@ -203,10 +203,10 @@ class Kept:
         self.away = Path(folder) / f"kept-{self.inode}"
 
     def put(self, content):
-        """`content` None: the file is not there."""
+        """Puts the file in its place with this content. None: takes the file away."""
         if self.path.exists() and self.path.stat().st_ino == self.inode:
             self.path.rename(self.away)
-        self.path.unlink(missing_ok=True)   # another file, which the program made
+        self.path.unlink(missing_ok=True)   # a file that the program made at this path
         if content is not None:
             self.away.rename(self.path)
             write_in_place(self.path, content)

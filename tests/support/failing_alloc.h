@@ -27,10 +27,10 @@
 
 #include <stdbool.h>
 
-/* From now on the `nth` allocation of this thread fails, counted from 1; those before and after it succeed. */
+/* Makes the `nth` allocation of this thread from now on fail, counted from 1. All others succeed. */
 void failing_alloc_arm(unsigned long nth);
 
-/* All allocations succeed again. Returns whether one has failed since failing_alloc_arm. */
+/* Lets all allocations succeed again. Returns whether one has failed since failing_alloc_arm. */
 bool failing_alloc_disarm(void);
 
 /* Calls `run` with its 1st allocation failing, then with its 2nd, and so on, until a call comes to its end without

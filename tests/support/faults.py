@@ -1,4 +1,4 @@
-"""Disks that fail or hang on command. tests/support/app/faults.c lists the faults."""
+"""Disks that fail or hang when a test wants it. app/faults.c lists the faults."""
 from application import FAULTS
 
 
@@ -27,5 +27,5 @@ class Faults:
         return self.stage.replicate(*options, environment=environment, **more)
 
     def replicate_to(self, replicas, *options):
-        """One database, several replicas."""
+        """Starts a daemon that has several replicas of one database."""
         return self.replicate(*options, replica=replicas[0], also=replicas[1:], live=False)

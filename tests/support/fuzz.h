@@ -1,4 +1,5 @@
-/* support/fuzz.h - between a fuzzer and what drives it: tests/fuzz/driver.c in the test run, libFuzzer in `make fuzz`. */
+/* support/fuzz.h - the contract of a fuzzer and its driver. The driver is tests/fuzz/driver.c in the test run,
+ * libFuzzer in `make fuzz`. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 
@@ -12,10 +13,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Valid inputs, to be mutated: writes the one of this index, returns its size. 0: there are no more. */
+/* A fuzzer defines this. It writes the valid input number `index`, which the driver mutates, and returns its size. 0:
+ * there are no more. */
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap);
 
-/* What a test run takes, and what one input may cost. The most that was seen is printed; a limit is several times that. */
+/* A fuzzer defines these: how many inputs a test run has, and what one input may cost. The driver prints the highest
+ * cost that it saw. A limit is several times that. */
 struct fuzz_bounds {
     unsigned inputs;    /* in a test run: a few seconds */
     unsigned megasteps; /* basic blocks of src/ that one input may run through, in millions */
@@ -23,13 +26,14 @@ struct fuzz_bounds {
 };
 extern const struct fuzz_bounds fuzz_bounds;
 
-/* What was taken since the last call, or since the input began. Only the driver of the test run counts: in `make fuzz` it is NULL. */
+/* The cost since the last call, or since the input began. Only the driver of the test run counts it: in `make fuzz` the
+ * function is NULL. */
 struct fuzz_cost {
     uint64_t steps, bytes; /* the most that was allocated at any moment, above what there was at the last call */
 };
 struct fuzz_cost fuzz_cost(void) __attribute__((weak));
 
-/* The linker sends pauses and lines of the log here: they only take time. */
+/* The linker sends pauses and lines of the log here, and they do nothing. */
 #ifndef FUZZ_OWN_CLOCK
 __attribute__((weak)) void __wrap_clock_sleep_us(int64_t us)
 {
@@ -45,7 +49,7 @@ __attribute__((weak)) void __wrap_log_info(const char *fmt, ...)
     (void)fmt;
 }
 
-/* What must hold whatever the input. */
+/* Aborts if `condition` is false. It must be true for every input. */
 #define FUZZ_CHECK(condition)                                                                                          \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \

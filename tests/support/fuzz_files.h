@@ -1,4 +1,5 @@
-/* support/fuzz_files.h - files for fuzzers whose decoder takes a path. They are in memory where the system has /dev/shm. */
+/* support/fuzz_files.h - files for fuzzers whose decoder takes a path. They are in memory where the system has
+ * /dev/shm. */
 #ifndef TESTS_FUZZ_FILES_H
 #define TESTS_FUZZ_FILES_H
 
@@ -11,7 +12,7 @@
 
 static char fuzz_folder[64];
 
-/* Nothing in the folder but files. */
+/* Removes all files in the folder, which has no folders. */
 static inline void fuzz_empty_folder(void)
 {
     DIR *d = opendir(fuzz_folder);
@@ -28,7 +29,7 @@ static inline void fuzz_remove_folder(void)
     rmdir(fuzz_folder);
 }
 
-/* A path in a folder that goes with the process. Valid until the eighth next call. */
+/* A path in a folder that is removed when the process ends. The text is valid for the next seven calls. */
 static inline const char *fuzz_path(const char *name)
 {
     static char paths[8][128];
@@ -44,7 +45,7 @@ static inline const char *fuzz_path(const char *name)
     return path;
 }
 
-/* Makes the file again, with new contents. */
+/* Replaces the file by a new one with these contents. */
 static inline void fuzz_write(const char *path, const void *bytes, size_t n)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -1,7 +1,9 @@
-/* support/fuzz_http.h - a network for fuzzers that gives the answers of an input. The linker sends calls of http/http.h and of the monotonic
- * clock here (FUZZ_WRAPPED in the Makefile): pauses pass at once, so a request ends when its time has passed, without waiting.
+/* support/fuzz_http.h - a network for fuzzers: the answers to requests are in the input. The linker sends calls of
+ * http/http.h and of the monotonic clock here (FUZZ_WRAPPED in the Makefile). A pause moves the clock and does not
+ * wait, so a request reaches its deadline at once.
  *
- * An answer: kind | status | piece of header lines | piece of the body. When there are no more, nothing answers. */
+ * An answer is: kind | status | piece of header lines | piece of the body. After the last one, no request gets an
+ * answer. */
 #ifndef TESTS_FUZZ_HTTP_H
 #define TESTS_FUZZ_HTTP_H
 
@@ -45,7 +47,7 @@ void __wrap_http_release(struct http *h)
     (void)h;
 }
 
-/* As http/call.c takes them: a line each, without line breaks; lines with NUL and empty lines are dropped. */
+/* Splits header lines as http/call.c does: without line breaks, and without empty lines and lines with a NUL. */
 static inline void fuzz_take_headers(struct slice lines, struct http_response *r)
 {
     struct err e;
@@ -68,7 +70,7 @@ static inline int fuzz_answer(const struct http_request *q, struct http_response
     r->headers = BUF_INIT(HTTP_RESPONSE_HEADERS);
     r->body = BUF_INIT(q->body_max);
     r->sent = !(kind & 1);
-    if (kind & 2) /* it breaks off */
+    if (kind & 2) /* the connection breaks off */
         return err_set(e, kind & 4 ? ERR_TIMEOUT : ERR_REMOTE, 0, "no answer");
     r->status = kind & 8 ? 100 + (kind >> 4 | status) % 500 : usual[status % COUNT_OF(usual)];
     fuzz_take_headers(headers, r);
@@ -89,7 +91,7 @@ int __wrap_http_request(struct http *h, const struct http_request *request, stru
 {
     (void)h;
     FUZZ_CHECK(request->method && request->url && !r->body.data && !r->headers.data);
-    FUZZ_CHECK(++fuzz_requests < 10000); /* of one input */
+    FUZZ_CHECK(++fuzz_requests < 10000); /* for one input */
     fuzz_now_ns += 1000000;
     if (fuzz_answers.size == 0)
         return err_set(e, ERR_REMOTE, 0, "no answer");

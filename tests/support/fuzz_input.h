@@ -1,5 +1,5 @@
-/* support/fuzz_input.h - an input of a fuzzer, taken apart: bytes, and pieces with a length of two bytes in front. A piece that would be
- * longer than what is left is what is left. */
+/* support/fuzz_input.h - takes the input of a fuzzer apart into bytes and pieces. A piece has its length in front, in
+ * two bytes. If fewer bytes are left, the piece has those. */
 #ifndef TESTS_FUZZ_INPUT_H
 #define TESTS_FUZZ_INPUT_H
 
@@ -31,7 +31,7 @@ static inline struct slice slice_take(struct slice *p)
     return taken;
 }
 
-/* The piece with a NUL at its end. The caller frees it. */
+/* A copy of the piece, with a NUL at its end. The caller frees it. */
 static inline char *slice_text(struct slice p)
 {
     char *text = malloc(p.size + 1);

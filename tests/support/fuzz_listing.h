@@ -1,5 +1,6 @@
-/* support/fuzz_listing.h - what must hold of the entries of any listing: keys strictly ascend, by bytes or by paths (where '/' comes before
- * all other characters), and by the same of the two from the first to the last. What can't be an object has no key. */
+/* support/fuzz_listing.h - checks the entries of a listing. Keys must strictly ascend, in one of two orders from the
+ * first to the last: by bytes, or by paths, where '/' comes before all other characters. An entry that can't be an
+ * object must have no key. */
 #ifndef TESTS_FUZZ_LISTING_H
 #define TESTS_FUZZ_LISTING_H
 

@@ -1,5 +1,5 @@
-/* support/http_server.h - an HTTP server in a thread, on a free port of the loopback: one request at a time, answered by a function
- * of the test. Each connection carries one request. */
+/* support/http_server.h - an HTTP server in a thread, on a free port of 127.0.0.1. A function of the test answers one
+ * request at a time. Each connection carries one request. */
 #ifndef TESTS_HTTP_SERVER_H
 #define TESTS_HTTP_SERVER_H
 
@@ -24,10 +24,10 @@ struct server_request {
 };
 
 struct server_reply {
-    int status; /* 0: hang up without an answer */
+    int status; /* 0: close the connection without an answer */
     char body[65536];
-    size_t size;        /* of body; 0: its text */
-    size_t long_header; /* bytes of a header line; 0: none */
+    size_t size;        /* of the body; 0: the body is a text */
+    size_t long_header; /* length of one more header line, in bytes; 0: there is none */
 };
 
 typedef void server_fn(const struct server_request *q, struct server_reply *r);
@@ -36,13 +36,13 @@ struct server {
     int fd;
     unsigned port;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     server_fn *answer;
     unsigned requests;          /* so far */
     struct server_request last; /* of them */
 };
 
-/* Value of a header; "": not there. */
+/* The value of a header; "": the request does not have it. */
 static inline const char *server_header(const struct server_request *q, const char *name, char *out, size_t max)
 {
     size_t n = strlen(name);
@@ -166,7 +166,7 @@ static inline void server_stop(struct server *s)
     pthread_mutex_destroy(&s->lock);
 }
 
-/* From now on `answer` answers, and requests are counted from 0. */
+/* Lets `answer` answer from now on, and counts requests from 0. */
 static inline void server_answer(struct server *s, server_fn *answer)
 {
     pthread_mutex_lock(&s->lock);

@@ -1,6 +1,6 @@
-"""A small HTTP/1.1 server that can misbehave at each point of an exchange: what its users hook into is in their hands byte by byte.
+"""A small HTTP/1.1 server whose users can change each step of an exchange, down to single bytes.
 
-One thread for each connection. `Exchange` is one request on its way; a subclass of `Server` says in answer_to() what to answer."""
+Each connection has a thread. An `Exchange` is one request and its answer. A subclass of `Server` decides in answer_to() what to answer."""
 import dataclasses
 import email.utils
 import socket
@@ -18,7 +18,7 @@ REASONS = {100: "Continue", 200: "OK", 204: "No Content", 206: "Partial Content"
 
 
 class Closed(Exception):
-    """This connection ends here, with nothing more said."""
+    """Raised to close this connection without another byte."""
 
 
 @dataclasses.dataclass
@@ -26,13 +26,13 @@ class Answer:
     status: int
     body: bytes = b""
     headers: list = dataclasses.field(default_factory=list)   # [(name, value), ...] besides those that each answer has
-    length: object = None                                     # what Content-Length says; None: the truth
+    length: object = None                                     # the value of Content-Length; None: the length of the body
 
     def header(self, name):
         return next((value for known, value in self.headers if known.lower() == name.lower()), "")
 
     def set(self, name, value):
-        """None takes it away."""
+        """None removes the header."""
         self.headers = [(known, old) for known, old in self.headers if known.lower() != name.lower()]
         if value is not None:
             self.headers.append((name, value))
@@ -70,7 +70,7 @@ class Connection:
             self.socket.close()
 
     def cut(self):
-        """From any thread: a thread that reads or writes finds the connection closed."""
+        """Closes the connection. Any thread may call this; a thread that reads or writes gets an error."""
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError:
@@ -130,10 +130,10 @@ class Connection:
 
 
 class Server:
-    """Used with `with`, or start() and stop(). `url` is where it is; the port stays the same over down() and up()."""
+    """A context manager; or start() and stop(). `url` has its address. The port stays the same after down() and up()."""
 
     def __init__(self, port=0, tls=None, host="127.0.0.1"):
-        """`tls`: a PEM file with key and certificate."""
+        """`tls`: a PEM file with a key and its certificate."""
         self.host, self.port, self.pem, self.tls = host, port, tls, None
         if tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -163,7 +163,7 @@ class Server:
         return self
 
     def up(self):
-        """Listens, again on the port it had."""
+        """Listens on the port of before."""
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((self.host, self.port))
@@ -173,7 +173,7 @@ class Server:
         self.acceptor.start()
 
     def down(self):
-        """Nobody listens any more, and all connections are gone."""
+        """Stops listening, and closes all connections."""
         self.listener.shutdown(socket.SHUT_RDWR)
         self.acceptor.join()
         self.listener.close()
@@ -214,7 +214,7 @@ class Server:
             self.changed.notify_all()
 
     def wait(self, condition, seconds=10):
-        """Until `condition()`, which is looked at after each request; returns its last value."""
+        """Waits until `condition()` is true. Looks after each request. Returns the last value."""
         with self.changed:
             self.changed.wait_for(lambda: condition() or self.stopping.is_set(), seconds)
             return condition()
@@ -228,7 +228,7 @@ def http_date(seconds):
 
 
 def make_certificate(folder, names=("DNS:localhost", "DNS:*.localhost", "IP:127.0.0.1")):
-    """A PEM file with a key and a certificate that signs itself; its certificate alone is what a client trusts (the second)."""
+    """Makes two PEM files: a key with a self-signed certificate, for the server; the certificate alone, which a client must trust."""
     key, certificate, both = folder / "key.pem", folder / "ca.pem", folder / "server.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650",
                     "-subj", "/CN=seawall test", "-addext", f"subjectAltName={','.join(names)}", "-keyout", key, "-out", certificate],

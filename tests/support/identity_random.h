@@ -1,4 +1,4 @@
-/* support/identity_random.h - identities with something in every field. */
+/* support/identity_random.h - random identities: no field is left empty. */
 #ifndef TESTS_IDENTITY_RANDOM_H
 #define TESTS_IDENTITY_RANDOM_H
 
@@ -58,7 +58,7 @@ static inline void random_identity(struct dice *d, struct identity *id)
         random_replica(d, &id->replicas[i]);
 }
 
-/* The largest one. */
+/* Makes an identity that is as large as possible. */
 static inline void fill_identity(struct dice *d, struct identity *id)
 {
     random_identity(d, id);
@@ -73,7 +73,7 @@ static inline void fill_identity(struct dice *d, struct identity *id)
     }
 }
 
-/* Field by field, because of the gaps between them; entries beyond the counts are nobody's. */
+/* Compares field by field: the padding between fields may differ, and so may entries beyond the counts. */
 #define assert_identities_equal(a, b)                                                                                  \
     do {                                                                                                               \
         const struct identity *x_ = (a), *y_ = (b);                                                                    \

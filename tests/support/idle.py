@@ -1,4 +1,4 @@
-"""A daemon that uses CPU while nothing happens has a defect: it starts a job again and again that changes nothing."""
+"""Checks that a daemon uses no CPU while nothing happens. One that does starts a job again and again that changes nothing."""
 import os
 import time
 from pathlib import Path
@@ -7,24 +7,24 @@ from waiting import PATIENCE
 
 WINDOW_S = 0.3
 SHARE_MAX = 0.2      # of one core, over a window
-WORK_S_MAX = 10      # work that is still due when the test ends is done by then
+WORK_S_MAX = 10      # for work that is still due when the test ends
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def is_stopped(daemon):
-    """By SIGSTOP: then it uses no CPU, and that says nothing."""
+    """Stopped by SIGSTOP. Then it uses no CPU, which proves nothing."""
     return Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "Tt"
 
 
 def share(daemon):
-    """How much of one core the daemon uses in the next window."""
+    """The share of one core that the daemon uses in the next window."""
     before, begun = daemon.cpu_ticks(), time.monotonic()
     time.sleep(WINDOW_S)
     return (daemon.cpu_ticks() - before) / TICKS_PER_S / (time.monotonic() - begun)
 
 
 def assert_idle(daemon):
-    """Looks at one window after the other until the daemon uses little CPU in one. Fails if it uses more in all of them."""
+    """Measures one window after the other until the daemon uses at most SHARE_MAX in one. Fails if it uses more in all of them."""
     end, shares = time.monotonic() + WORK_S_MAX * PATIENCE, []
     while daemon.running() and not is_stopped(daemon):
         try:

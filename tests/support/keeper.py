@@ -1,17 +1,18 @@
-"""Servers for tests, kept by a process that ends them: the part that rgw, swift, versitygw and the others have in common.
+"""Servers of other projects for tests, and the keeper: a process that starts and ends the daemons of one server. This is the part
+that rgw, swift, versitygw and the others have in common.
 
-    NAME [--owner PID] [--lifetime SECONDS] start DIR   brings it up, makes a user and a bucket, writes and prints DIR/env
-    NAME stop DIR                                       ends it; DIR stays, with the logs
-    NAME with DIR COMMAND...                            starts it, runs the command with what is in DIR/env in its environment, stops it
-    NAME kill|freeze|thaw|revive DIR                    what answers requests alone: SIGKILL, SIGSTOP, SIGCONT, started again
+    NAME [--owner PID] [--lifetime SECONDS] start DIR   starts the server, makes a user and a bucket, writes and prints DIR/env
+    NAME stop DIR                                       ends the server; DIR stays, with the logs
+    NAME with DIR COMMAND...                            starts the server, runs the command with the variables of DIR/env, ends the server
+    NAME kill|freeze|thaw|revive DIR                    SIGKILL, SIGSTOP, SIGCONT, a new start; only for the daemon that answers requests
 
-DIR is made new by `start`, and nothing outside it is touched. All ports are free ones of 127.0.0.1. No root is needed. DIR/env has
-lines NAME=VALUE: S3_ENDPOINT, S3_TLS_ENDPOINT and S3_CA_FILE where there is TLS, S3_BUCKET, AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY, AWS_REGION.
+`start` makes DIR again, and nothing outside it is changed. All ports are free ports of 127.0.0.1. It does not need root. DIR/env has
+lines NAME=VALUE: S3_ENDPOINT, with TLS also S3_TLS_ENDPOINT and S3_CA_FILE, S3_BUCKET, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+AWS_REGION.
 
-The keeper is the parent of all daemons. It ends them, by their process ids, when it is asked to, when the owner dies (who called
-`start`, or --owner), after the lifetime (3600 s), or when one of them dies by itself; when the keeper is killed, the kernel ends
-them."""
+The keeper is the parent of all daemons. The owner is the process that called `start`, or --owner. The keeper ends the daemons, by
+their process ids: on `stop`, when the owner has ended, after the lifetime (3600 s), or when one of them ends by itself. If the keeper
+is killed, the kernel ends them."""
 import argparse
 import ctypes
 import os
@@ -38,7 +39,7 @@ class Failed(Exception):
 
 
 def free_ports(count):
-    """Ports that are free now. Another process may take one before the server does: then the start fails, and is tried again."""
+    """Ports that are free now. If another process takes one before the server does, the start fails and is tried again."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
@@ -72,7 +73,7 @@ subjectAltName = IP:127.0.0.1, DNS:localhost, DNS:*.localhost
 
 
 def make_certificates(folder):
-    """A CA of our own, and a certificate of it for 127.0.0.1 and localhost: ca.pem, server.key, server.crt, server.pem with both."""
+    """Makes a CA (ca.pem), and its certificate for 127.0.0.1 and localhost: server.key, server.crt, and server.pem with both."""
     folder.mkdir(mode=0o700)
 
     def openssl(*arguments):
@@ -89,12 +90,13 @@ def make_certificates(folder):
 
 
 class Keeper:
-    """What a server adds: `programs`, `hint`, start() with begin() for each daemon, and front(), which starts the one that answers."""
+    """A subclass describes a server. It sets `programs` and `hint`; its start() calls begin() for each daemon; its front() begins the
+    daemon that answers requests."""
 
     programs, hint, front_name = [], "", "front"
     keys = ACCESS_KEY, SECRET_KEY
-    front_term_s = TERM_S   # how long it may take to end by itself
-    lacks = ""   # what the store contract is not asked for: "signatures", "order", "deletion"
+    front_term_s = TERM_S   # how long that daemon may take to end by itself
+    lacks = ""   # parts of the store contract that the server does not keep: "signatures", "order", "deletion"
 
     def __init__(self, folder):
         self.folder, self.deadline = folder, time.monotonic() + START_S
@@ -103,7 +105,7 @@ class Keeper:
         (folder / "log").mkdir()
 
     def run(self, *command):
-        """A command to its end; what it said on stdout."""
+        """Runs a command to its end. Returns its standard output."""
         result = subprocess.run([str(part) for part in command], capture_output=True, stdin=subprocess.DEVNULL, env=self.environment,
                                 timeout=max(self.deadline - time.monotonic(), 0.1), cwd=self.folder)
         if result.returncode != 0:
@@ -111,7 +113,7 @@ class Keeper:
         return result.stdout.decode()
 
     def begin(self, name, *command):
-        """A daemon that dies with us."""
+        """Starts a daemon. It is killed when the keeper ends."""
         libc = ctypes.CDLL(None)
         with open(self.folder / "log" / f"{name}.out", "ab") as output:
             self.daemons[name] = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -132,7 +134,7 @@ class Keeper:
         S3(endpoint, *self.keys, REGION).make_bucket(BUCKET)
 
     def has_bucket(self, endpoint):
-        """Makes it; False: the server is not ready for that."""
+        """Makes the bucket. False: the server is not ready."""
         try:
             self.make_bucket(endpoint)
             return True
@@ -144,14 +146,14 @@ class Keeper:
         (self.folder / "env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def stop(self):
-        """The newest goes first: who stores goes after who asks it to."""
+        """Ends the daemons, the newest first: a daemon that stores ends after the one that uses it."""
         (self.folder / "env").unlink(missing_ok=True)
         for name in reversed(list(self.daemons)):
             daemon = self.daemons.pop(name)
             daemon.terminate()
             daemon.send_signal(signal.SIGCONT)
             try:
-                daemon.wait(self.front_term_s if name == self.front_name else 0.2)   # nothing that they keep is worth more
+                daemon.wait(self.front_term_s if name == self.front_name else 0.2)   # the others store nothing that is needed
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
@@ -172,7 +174,7 @@ class Keeper:
             self.front()
 
     def keep(self, listener, owner, lifetime):
-        """Serves the words until there is a reason to end; returns it."""
+        """Obeys commands until there is a reason to end. Returns the reason."""
         try:
             owner = os.pidfd_open(owner)
         except ProcessLookupError:
@@ -216,7 +218,7 @@ def listen(path):
 
 
 def keep(kind, folder, owner, lifetime, tell):
-    """Runs as a process of its own. `tell` is where the outcome of the start goes."""
+    """The keeper's process. It writes the outcome of the start to the descriptor `tell`."""
     def ended(number, frame):
         raise SystemExit(f"signal {number}")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -243,7 +245,7 @@ def keep(kind, folder, owner, lifetime, tell):
 
 
 def start_once(folder, owner, lifetime):
-    """What went wrong, or None."""
+    """Returns the error as a text, or None."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     reading, writing = os.pipe()
@@ -275,7 +277,7 @@ def start(kind, folder, owner, lifetime):
 
 
 def ask(folder, word):
-    """Tells the keeper a word; what went wrong, or None."""
+    """Sends a command to the keeper. Returns the error as a text, or None."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(60)
         here = os.getcwd()
@@ -296,7 +298,7 @@ def environment_of(folder):
 
 
 def run_with(folder, command):
-    """The exit code of the command."""
+    """Runs the command beside a server. Returns its exit code."""
     try:
         return subprocess.run(command, env={**os.environ, **environment_of(folder)}).returncode
     finally:
@@ -308,7 +310,7 @@ def main(kind):
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("word", choices=[*WORDS, "keep"], metavar="|".join(WORDS))
     parser.add_argument("dir", type=pathlib.Path)
-    parser.add_argument("--owner", type=int, help="process that it must not survive; the one that calls")
+    parser.add_argument("--owner", type=int, help="process with which the server ends; default: the caller")
     parser.add_argument("--lifetime", type=float, default=3600, help="seconds; 3600")
     parser.add_argument("--tell", type=int, help=argparse.SUPPRESS)
     parser.add_argument("command", nargs=argparse.REMAINDER)

@@ -13,7 +13,7 @@ def insert(count, size=500):
 
 
 class Ledger:
-    """`states` is the independent record: the digest of the whole content after each transaction, in order."""
+    """`states` is the record: a digest of the whole content after each transaction, in order."""
 
     def __init__(self, db, setup=()):
         self.states = []
@@ -22,7 +22,7 @@ class Ledger:
             self.connection.execute(statement).fetchall()
 
     def start_over(self):
-        """From here on a daemon watches: the present state is one restore point, each later transaction another."""
+        """Begins the record again with the present state. A daemon that starts now has it as its first restore point."""
         self.states = [content(self.connection)]
 
     def run(self, statement, *values):
@@ -32,7 +32,7 @@ class Ledger:
         self.states.append(content(self.connection))
 
     def commit(self, *statements):
-        """One transaction. A row in `mark` makes it change something in any case."""
+        """Commits the statements as one transaction. A row in `mark` makes sure that it changes something."""
         self.run("BEGIN IMMEDIATE")
         for statement in statements:
             self.run(statement)
@@ -47,7 +47,7 @@ class Ledger:
         self.run("ROLLBACK")
 
     def commit_alone(self, statement):
-        """A statement that is a transaction of its own, such as VACUUM."""
+        """Commits a statement that must be a transaction of its own, such as VACUUM."""
         self.run(statement)
         self.record()
 

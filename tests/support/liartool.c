@@ -1,10 +1,10 @@
-/* support/liartool.c - makes a replica in a folder whose small objects hold far more than honest ones do.
+/* support/liartool.c - makes a replica in a folder whose objects are small and claim to hold far more than honest ones.
  *
  *   liartool DIR versions OBJECTS COUNT    segments of one commit with COUNT pages of zeros each
  *   liartool DIR records OBJECTS COUNT     segments of COUNT commits each
  *   liartool DIR names OBJECTS COUNT       two segments, and markers of bases that name COUNT chunks each
  *
- * All of it is true and every checksum fits: only the amounts are lies. */
+ * The claims are true, and every checksum is right: only the amounts are not those of an honest replica. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

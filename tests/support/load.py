@@ -6,7 +6,7 @@ ROWS = 2
 
 
 def start(stage, **options):
-    """Starts the daemon and then the application. Returns both, when the application has made 30 commits."""
+    """Starts the daemon and then the application. Returns both after 30 commits."""
     stage.prepare()
     daemon = stage.replicate()
     app = stage.writer(rate=300, rows=ROWS, busy_timeout=20000, **options)
@@ -15,7 +15,7 @@ def start(stage, **options):
 
 
 def goes_on(stage, daemon, app, commits=60):
-    """The application commits, and its commits arrive in the replica."""
+    """Waits until the application has made more commits, and the replica has them."""
     txid = stage.last_txid()
     app.wait_committed(app.committed() + commits)
     daemon.wait_for(lambda: stage.last_txid() >= txid + commits, 20, "commits arrive in the replica")

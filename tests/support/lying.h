@@ -1,11 +1,12 @@
-/* support/lying.h - replicas that lie as a whole: each object has valid checksums, and what the objects say fits or does not fit. For fuzzers,
- * and for tests of the real program (replicatool).
+/* support/lying.h - replicas that lie: the checksums of each object are valid, but the objects may contradict each
+ * other. For fuzzers, and for tests of the real program (replicatool).
  *
  * An object is described by LYING_FIELDS bytes, so that a fuzzer can choose them:
- *   kind and level | min | max | start | flags | first page | last page | pages | time | names | lie | page of the version | block
- * A number below 240 is itself, and a txid is BLOCK_TXIDS times the block more. Above, it is one from the end of a range. `names` says which
- * of the objects before are named by a marker or by a segment in parts. `lie` writes one more number into the trailer, whose checksum is
- * fitted then. */
+ *   kind and level | min | max | start | flags | first page | last page | pages | time | names | lie | page of the
+ *   version | block
+ * A byte below 240 is the number itself; a byte from 240 on is a number near the end of the range of its field.
+ * BLOCK_TXIDS times the block is added to each txid. `names` says which objects before this one a marker, or a segment
+ * in parts, names. `lie` overwrites a number of the trailer, and makes the checksum of the trailer right again. */
 #ifndef TESTS_LYING_H
 #define TESTS_LYING_H
 
@@ -47,9 +48,9 @@ struct lying {
     struct store *store; /* borrowed, like the codec */
     struct codec *codec;
     struct uid database;
-    struct listed listed[LYING_NAMES_MAX]; /* what was put last */
-    size_t count;                          /* of it */
-    uint64_t put;                          /* all */
+    struct listed listed[LYING_NAMES_MAX]; /* the objects that were put last */
+    size_t count;                          /* how many are in `listed` */
+    uint64_t put;                          /* how many were put */
     struct digest head;
 };
 
@@ -130,7 +131,7 @@ static inline struct segment_info lying_info(const struct lying *l, const uint8_
     return i;
 }
 
-/* Most objects say what they hold. */
+/* Overwrites a number of the trailer. Most values of `byte` change nothing. */
 static inline void lying_lie(struct buf *object, uint8_t byte)
 {
     uint8_t *trailer = object->data + object->len - SEGMENT_TRAILER_BYTES;
@@ -140,7 +141,7 @@ static inline void lying_lie(struct buf *object, uint8_t byte)
     object_seal(object->data, object->len);
 }
 
-/* What the object names: objects before it, the first perhaps twice, perhaps with a size that is wrong. */
+/* The objects that this one names: objects before it. The first may be named twice, or with a wrong size. */
 static inline size_t lying_names(const struct lying *l, uint8_t byte, struct listed out[LYING_NAMES_MAX + 1])
 {
     size_t n = 0;
@@ -165,7 +166,7 @@ static inline void lying_note(struct lying *l, const struct listed *made)
     l->put++;
 }
 
-/* Puts an object. One that can't be made, or whose name was put before, is left out. */
+/* Puts an object. Does nothing if the object can't be made, or if its name is taken. */
 static inline void lying_put(struct lying *l, const uint8_t o[LYING_FIELDS])
 {
     static uint8_t page[LYING_PAGE_BYTES];
@@ -211,10 +212,10 @@ static inline void lying_put(struct lying *l, const uint8_t o[LYING_FIELDS])
 /* ---- descriptions at random */
 
 enum lying_shape {
-    LYING_TIDY,    /* a history without holes; over it levels and bases at random */
+    LYING_TIDY,    /* level 0 without holes; levels and bases at random */
     LYING_OVERLAP, /* segments of all levels, anywhere */
     LYING_BASES,   /* bases and their chunks, which name each other */
-    LYING_PARTS,   /* segments in parts, of the same parts */
+    LYING_PARTS,   /* segments in parts, which share their parts */
     LYING_EMPTY,   /* each segment begins a history */
     LYING_ANY,     /* any fields */
     LYING_SHAPES,

@@ -8,9 +8,9 @@ LOOK_EVERY_S = 0.05
 
 
 class Watched:
-    """`anonymous`: the largest sample of anonymous memory, in bytes; mapped files such as the page map do not count.
-    `resident`: the peak of resident memory, mapped files included. `wal_bytes`: the largest sample of the WAL's size.
-    `wal_seconds`: how long the WAL was not empty."""
+    """A context manager. `anonymous`: the largest sample of anonymous memory, in bytes, without mapped files such as the page map.
+    `resident`: the peak of resident memory, with mapped files. `wal_bytes`: the largest sample of the WAL's size. `wal_seconds`: how long
+    the WAL was not empty."""
 
     def __init__(self, daemon, wal):
         self.status, self.wal = Path(f"/proc/{daemon.pid}/status"), wal
@@ -44,7 +44,7 @@ class Watched:
             last = now
 
     def told(self, state):
-        """`state`: the state file, which is mapped whole."""
+        """The figures as a text. `state`: the state file, which is mapped into memory."""
         mapped = state.stat().st_size
         return (f"{self.anonymous / 2**20:.1f} MiB of its own at most (resident at most {self.resident / 2**20:.1f}, of which the state "
                 f"file may be {mapped / 2**20:.1f}); WAL {self.wal_bytes / 2**20:.0f} MiB at most, not empty for {self.wal_seconds:.0f} s")

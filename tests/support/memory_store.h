@@ -1,5 +1,5 @@
-/* support/memory_store.h - a store in memory, for tests that need thousands of replicas. Held to the same contract tests as the
- * real ones. */
+/* support/memory_store.h - a store in memory, for tests that need thousands of replicas. The contract tests of the real
+ * stores run over it too. */
 #ifndef TESTS_MEMORY_STORE_H
 #define TESTS_MEMORY_STORE_H
 
@@ -25,16 +25,16 @@ struct memory_store {
     size_t count, cap;
     int64_t now_ms; /* its clock; only the test moves it */
 
-    /* faults, for tests that want them */
+    /* faults that a test can set */
     unsigned (*shown)(const char *key); /* how often a listing has this key; NULL: once */
-    uint64_t shuffled;                  /* not 0: listings are in an order that this number gives */
-    unsigned strange;                   /* entries of a listing without a key */
+    uint64_t shuffled;                  /* seed of the order of listings; 0: ascending */
+    unsigned strange;                   /* how many entries without a key a listing has */
     bool list_fails;
-    unsigned removes;   /* so many more succeed */
+    unsigned removes;   /* how many removals succeed before one fails */
     const char *unread; /* reads of this object fail; NULL: none */
 };
 
-/* Index of the first object whose key is not below `key`. With the lock held. */
+/* Index of the first object whose key is not below `key`. The caller holds the lock. */
 static inline size_t memory_store_find(const struct memory_store *m, const char *key)
 {
     size_t low = 0, high = m->count;
@@ -48,7 +48,7 @@ static inline size_t memory_store_find(const struct memory_store *m, const char 
     return low;
 }
 
-/* NULL: not there. For tests that damage an object in place. */
+/* The object of this key, for tests that damage it in place. NULL: it does not exist. */
 static inline struct memory_object *memory_store_object(struct memory_store *m, const char *key)
 {
     size_t i = memory_store_find(m, key);
@@ -134,7 +134,7 @@ static inline int memory_store_read_tail(struct store *s, const char *key, size_
     return rc;
 }
 
-/* An order of `count` objects at random. The caller frees it. */
+/* The indexes of `count` objects in random order. The caller frees them. */
 static inline size_t *memory_store_order(size_t count, uint64_t seed)
 {
     size_t *order = malloc((count + 1) * sizeof *order);

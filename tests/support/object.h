@@ -1,7 +1,7 @@
-/* support/object.h - one object of a replica at a time: made in one call, or forged.
+/* support/object.h - makes an object of a replica in one call, or forges one.
  *
- * Forging takes an object apart into its raw sections and puts it together again with sizes and checksums that fit whatever the
- * sections hold by then. So a test reaches what lies behind the checksums. */
+ * To forge an object, a test takes it apart into its raw sections, changes them, and puts it together again: sizes and
+ * checksums are made to fit. So a decoder accepts the checksums, and the test reaches the code behind them. */
 #ifndef TESTS_OBJECT_H
 #define TESTS_OBJECT_H
 
@@ -44,7 +44,7 @@ static inline int object_make(struct codec *codec, const struct object_parts *p,
     return rc;
 }
 
-/* Decodes an object of which all bytes are at hand. */
+/* Decodes an object whose bytes are all in memory. */
 static inline int object_decode(const uint8_t *object, size_t size, struct codec *codec, struct segment *ret_segment,
                                 struct err *e)
 {
@@ -56,7 +56,7 @@ static inline int object_decode(const uint8_t *object, size_t size, struct codec
                           e);
 }
 
-/* After a change of the trailer alone. */
+/* Makes the checksum of the trailer right after a change of the trailer. */
 static inline void object_seal(uint8_t *object, size_t size)
 {
     uint8_t *trailer = object + size - SEGMENT_TRAILER_BYTES;
@@ -64,9 +64,9 @@ static inline void object_seal(uint8_t *object, size_t size)
 }
 
 struct forgery {
-    uint8_t trailer[SEGMENT_TRAILER_BYTES]; /* sizes and checksums come with forgery_close */
-    struct buf blocks;                      /* as stored */
-    struct buf records, index, list;        /* raw */
+    uint8_t trailer[SEGMENT_TRAILER_BYTES]; /* forgery_close sets its sizes and checksums */
+    struct buf blocks;                      /* compressed, as they are stored */
+    struct buf records, index, list;        /* not compressed */
 };
 
 static inline void forgery_release(struct forgery *f)
@@ -115,7 +115,7 @@ static inline int forgery_put_section(struct buf *out, const struct buf *raw, ui
     return 0;
 }
 
-/* Puts it together again; everything but what it says fits. */
+/* Puts the object together again. Sizes and checksums fit; the contents are those of the forgery. */
 static inline int forgery_close(struct forgery *f, struct codec *codec, struct buf *out, struct err *e)
 {
     uint8_t *t = f->trailer;

@@ -1,8 +1,8 @@
-"""Output that commands no terminal and forges no line."""
+"""Checks that output has no control sequences of a terminal, and no line that hostile text made up."""
 import re
 
 PLAIN = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffd]*")
-FORGED = re.compile(r"^(ERROR forged|\s*line)", re.M)   # what hostile text of the tests would add
+FORGED = re.compile(r"^(ERROR forged|\s*line)", re.M)   # lines that the hostile texts of the tests try to add
 
 
 def assert_plain(output):

@@ -1,7 +1,8 @@
-/* support/replica.h - replicas made with the real writer, beside a model in memory of what each txid's database is.
+/* support/replica.h - makes replicas with the real segment writer, and keeps a model in memory: the database after each
+ * txid.
  *
- * The model keeps every state whole, so it needs none of the cleverness that it checks. Include unit.h (or fuzz.h) first: both have
- * fail_msg. */
+ * The model keeps every state whole, so it shares no logic with the code under test. Include unit.h (or fuzz.h) first:
+ * both have fail_msg. */
 #ifndef TESTS_REPLICA_H
 #define TESTS_REPLICA_H
 
@@ -22,7 +23,7 @@ enum { MODEL_TXIDS = 40, MODEL_PAGES = 16, PLACED_MAX = 120 };
 struct model_page {
     uint64_t txid; /* of its last change */
     uint64_t hash;
-    uint64_t born; /* txid of the oldest version that a patch may start from; 0: none, the page is zeros */
+    uint64_t born; /* txid of the oldest version that a patch may change; 0: none, the page is zeros */
 };
 
 struct model_state {
@@ -55,7 +56,7 @@ static inline void model_change(struct dice *d, struct model_state *s, uint32_t 
     s->page[pgno].txid = s->record.txid;
 }
 
-/* Hashes of what changed, checksum of all. */
+/* Computes the hashes of changed pages, and the checksum of the state. */
 static inline void model_finish(struct model_state *s)
 {
     s->record.checksum = 0;
@@ -69,25 +70,26 @@ static inline void model_finish(struct model_state *s)
     }
 }
 
-/* The next commit: changes pages, grows over pages with and without writing them, shrinks. Another page size: everything is new. */
+/* Makes the next commit: it changes pages, grows the database with pages that are written or not, or shrinks it. With
+ * another page size the whole database is new. */
 static inline void model_commit(struct model *m, struct dice *d, uint32_t page_size)
 {
     const struct model_state *before = &m->at[m->newest];
     struct model_state *s = &m->at[m->newest + 1];
-    bool anew = before->page_size != page_size;
+    bool all_new = before->page_size != page_size;
     *s = (struct model_state){
-        .record = before->record, .page_size = page_size, .epoch = anew ? m->newest + 1 : before->epoch};
+        .record = before->record, .page_size = page_size, .epoch = all_new ? m->newest + 1 : before->epoch};
     s->bytes = calloc(MODEL_PAGES, page_size);
     if (!s->bytes)
         abort();
     s->record.txid = ++m->newest;
     s->record.time_ms += dice_below(d, 3) * 500;
-    if (!anew) {
+    if (!all_new) {
         memcpy(s->bytes, before->bytes, (size_t)MODEL_PAGES * page_size);
         memcpy(s->page, before->page, sizeof s->page);
     }
-    uint32_t old = anew ? 0 : before->record.pages, pages = old;
-    if (anew || dice_below(d, 4) == 0)
+    uint32_t old = all_new ? 0 : before->record.pages, pages = old;
+    if (all_new || dice_below(d, 4) == 0)
         pages = old + dice_between(d, 1, 4) < MODEL_PAGES ? old + dice_between(d, 1, 4) : MODEL_PAGES;
     else if (dice_below(d, 8) == 0)
         pages = dice_between(d, 1, old);
@@ -99,7 +101,7 @@ static inline void model_commit(struct model *m, struct dice *d, uint32_t page_s
         memset(model_bytes(s, pgno), 0, page_size);
     }
     for (uint32_t pgno = old + 1; pgno <= pages; pgno++) {
-        s->page[pgno].txid = s->record.txid; /* zeros, unless it is written too */
+        s->page[pgno].txid = s->record.txid; /* the page is zeros, unless model_change changes it */
         if (pgno == 1 || dice_below(d, 4))
             model_change(d, s, pgno);
     }
@@ -121,10 +123,10 @@ static inline void model_release(struct model *m)
 struct placed { /* an object that was put */
     struct name name;
     uint64_t min, max, start;
-    int64_t born; /* by the store's clock */
+    int64_t born; /* when it was put, by the clock of the store */
     uint32_t flags;
-    bool full; /* level 0 with every txid as a record */
-    bool gone; /* removed or damaged */
+    bool full; /* an object of level 0 that has a record of every txid */
+    bool gone; /* it was removed or damaged */
 };
 
 struct replica {
@@ -134,8 +136,8 @@ struct replica {
     struct dice dice;
     struct uid database, run;
     struct digest head;
-    int64_t time_ms;              /* of what is put */
-    uint64_t checksum_before_lie; /* XORed into checksum_before of what is put */
+    int64_t time_ms;              /* in the trailers of objects that are put */
+    uint64_t checksum_before_lie; /* XORed into checksum_before of objects that are put */
     struct placed placed[PLACED_MAX];
     size_t placed_count;
 };
@@ -166,7 +168,7 @@ static inline void replica_commits(struct replica *r, unsigned count, uint32_t p
         model_commit(&r->model, &r->dice, page_size);
 }
 
-/* What goes into one object. */
+/* The versions of one object. */
 struct packing {
     struct version versions[MODEL_TXIDS * MODEL_PAGES];
     size_t count;
@@ -187,7 +189,8 @@ static inline void pack(struct packing *p, const struct version *v, const uint8_
     p->versions[p->count++] = *v;
 }
 
-/* Page `pgno` as of state `txid`, as an image or zeros, or as a patch from its version in state `from` if there may be one. */
+/* Adds page `pgno` of state `txid`: as a patch of its version in state `from`, if a patch is allowed, or as an image or
+ * zeros. */
 static inline void pack_page(struct replica *r, struct packing *p, uint32_t pgno, uint64_t txid, uint64_t from)
 {
     const struct model_state *s = &r->model.at[txid], *f = &r->model.at[from];
@@ -276,7 +279,7 @@ static inline struct placed *replica_note(struct replica *r, const struct name *
     return o;
 }
 
-/* Level 0 with every version. */
+/* Puts an object of level 0 that has every version. */
 static inline struct placed *replica_put_full(struct replica *r, uint64_t min, uint64_t max, uint32_t flags)
 {
     struct packing *p = packing_new();
@@ -295,7 +298,7 @@ static inline struct placed *replica_put_full(struct replica *r, uint64_t min, u
     return replica_note(r, &name, &parts.info);
 }
 
-/* Pages of the range whose last change is in (after, at], as they are at `at`. */
+/* Adds the pages first to last that were last changed after the txid `after`, up to `at`, as they are in state `at`. */
 static inline void pack_range(struct replica *r, struct packing *p, uint32_t first, uint32_t last, uint64_t after,
                               uint64_t at)
 {
@@ -310,7 +313,8 @@ static inline void pack_range(struct replica *r, struct packing *p, uint32_t fir
     }
 }
 
-/* Only the last version of each page. Level 0 (LAST_ONLY) or above; with IN_PARTS, half of it in parts read at earlier moments. */
+/* Puts a segment that has only the last version of each page: level 0 (LAST_ONLY) or a higher one. With IN_PARTS half
+ * of the pages are in parts that were read at earlier moments. */
 static inline struct placed *replica_put_last(struct replica *r, unsigned level, uint64_t min, uint64_t max,
                                               uint32_t flags)
 {
@@ -343,7 +347,7 @@ static inline struct placed *replica_put_last(struct replica *r, unsigned level,
     return replica_note(r, &name, &parts.info);
 }
 
-/* A segment without pages, which waits for a base that starts at its end or later. */
+/* Puts a segment without pages. It needs a base that starts at its end or later. */
 static inline struct placed *replica_put_anchor(struct replica *r, uint64_t min, uint64_t max, uint32_t flags)
 {
     struct packing *p = packing_new();
@@ -358,7 +362,7 @@ static inline struct placed *replica_put_anchor(struct replica *r, uint64_t min,
 
 enum { BASE_CHUNKS = 3 };
 
-/* Chunks of the ranges as of `start`, each read at a moment from `start` to `max`, the last one at `max`; then the marker. */
+/* Puts a base: the chunks, each read at a moment from `start` to `max`, the last one at `max`; then the marker. */
 static inline struct placed *replica_put_base(struct replica *r, uint64_t start, uint64_t max)
 {
     struct listed list[BASE_CHUNKS];
@@ -396,7 +400,7 @@ static inline void replica_remove(struct replica *r, struct placed *o)
     o->gone = true;
 }
 
-/* ---- at random: levels nest, bases lie within one page size, anything may be missing */
+/* ---- random replicas: levels nest, a base has one page size, any object may be missing */
 
 static inline void replica_random_levels(struct replica *r, unsigned level, const uint64_t *ends, size_t count)
 {
@@ -461,7 +465,8 @@ static inline void replica_random(struct replica *r)
                 replica_remove(r, &r->placed[i]);
 }
 
-/* What the rules of replica/plan.h allow, found without cleverness: can txid t be restored? */
+/* Whether txid t can be restored by the rules of replica/plan.h. It tries all ways, so it is simpler and slower than
+ * the planner. */
 static inline bool replica_can_restore(const struct replica *r, uint64_t t)
 {
     bool reached[MODEL_TXIDS + 1] = {true}, record = false, grown = true;

@@ -1,11 +1,11 @@
-/* A replica of replica.h over a store in memory: setup and teardown of unit tests. */
+/* support/replica_in_memory.h - a replica of replica.h in a store in memory: setup and teardown of unit tests. */
 #ifndef TESTS_REPLICA_IN_MEMORY_H
 #define TESTS_REPLICA_IN_MEMORY_H
 
 #include "memory_store.h"
 #include "replica.h"
 
-/* Nothing is put yet. -1: out of memory. */
+/* Makes an empty replica. -1: out of memory. */
 static inline int replica_in_memory(struct replica *r, struct store **ret_store, struct codec **ret_codec,
                                     uint64_t seed)
 {

@@ -1,12 +1,12 @@
-/* support/replicatool.c - makes a replica with levels and bases in a folder, for tests that need one with a past.
+/* support/replicatool.c - makes a replica in a folder, for tests that need a long history.
  *
- *   replicatool DIR NEWEST_MS
- *   replicatool DIR NEWEST_MS TXID     one object, which begins a history at this txid
- *   replicatool DIR lying SHAPE COUNT SEED     up to COUNT objects that lie (lying.h), of a shape from 0 on
+ *   replicatool DIR NEWEST_MS              nine days, see below
+ *   replicatool DIR NEWEST_MS TXID         one object, which begins a history at this txid
+ *   replicatool DIR lying SHAPE COUNT SEED up to COUNT objects that lie (lying.h); SHAPE is a number from 0 on
  *
- * Nine days of four transactions, one object each; two of them become an object of level 1, a day one of level 2, of every other
- * day in parts, and at the end of a day there is a base. NEWEST_MS is when the last marker was written. The pages are no SQLite
- * database, but every restore proves itself all the same. */
+ * Each of the nine days has four transactions, each in an object of level 0. Two of these make a segment of level 1,
+ * and a day makes a segment of level 2, every second day in parts. A day ends with a base. NEWEST_MS is the time of the
+ * last marker. The pages do not make a SQLite database, but hashes and checksums are right, so a restore succeeds. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #include "replica.h"
 
 #define DAYS 9
-#define OF_DAY 4 /* transactions */
+#define OF_DAY 4 /* transactions of a day */
 #define DAY_MS INT64_C(86400000)
 
 static void make_day(struct replica *r, uint64_t day, int64_t newest_ms)
@@ -67,7 +67,7 @@ static void make_one(struct replica *r, uint64_t txid, int64_t newest_ms)
     buf_release(&object);
 }
 
-/* Returns whether there is such a shape. */
+/* Makes a replica that lies. False: the shape does not exist. */
 static bool make_lying(struct store *store, struct codec *codec, char **words)
 {
     struct lying l;

@@ -1,4 +1,5 @@
-"""S3 servers of other projects: started once, made to fail, and read by requests of the tests and by s3cmd."""
+"""S3 servers of other projects. A server is started once for all tests. Tests stop and freeze it, and read its objects by requests of their
+own and by s3cmd."""
 import itertools
 import os
 import re
@@ -20,7 +21,7 @@ COUNTS = re.compile(r"requests: put (\d+), get (\d+), head (\d+), list (\d+), de
 
 
 class Server:
-    """The server runs under a keeper process, which ends it when the tests end in any way."""
+    """A server. Its keeper (keeper.py) ends it when the tests end, in any way."""
 
     def __init__(self, folder):
         self.folder = folder / f"{SERVER}-{os.getpid()}"
@@ -43,7 +44,7 @@ class Server:
         """Makes the server answer again after a test that ended early."""
         if not self.reachable:
             self.tell("thaw")
-            subprocess.run([SUPPORT / SERVER, "revive", self.folder], capture_output=True)   # an error if it runs
+            subprocess.run([SUPPORT / SERVER, "revive", self.folder], capture_output=True)   # fails if the server runs
 
     def stop(self):
         if self.runs:
@@ -74,7 +75,7 @@ class Place:
                 "AWS_CONFIG_FILE": str(self.stage.folder / "no-config")}
 
     def strange_variables(self):
-        """What the user who runs the tests has set."""
+        """Variables for S3 that the user who runs the tests has set."""
         return [name for name in os.environ if re.match(r"AWS_|SSL_CERT_|(https?|all|no)_proxy$", name, re.I)]
 
     def keys(self, prefix=None):

@@ -1,11 +1,11 @@
-"""What can go wrong between a client and S3. server.fault(NAME, ...) switches one on; here is what each does.
+"""The faults of the S3 server of the tests. server.fault(NAME, ...) switches one on. The table at the end has all names.
 
 A fault acts at one point of an exchange:
 
-    before(fault, connection, exchange)   the head is there, the body is not read yet
-    instead(fault, server, exchange)      the body is read, nothing is done; returns the answer, or None to go on
-    after(fault, server, exchange, answer)   it is done; returns the answer
-    sends(fault, connection, exchange, answer)   in place of sending the answer"""
+    before(fault, connection, exchange)          the head of the request was read, its body was not
+    instead(fault, server, exchange)             the body was read, and nothing was done; returns an answer, or None to continue
+    after(fault, server, exchange, answer)       the request was carried out; returns the answer to send
+    sends(fault, connection, exchange, answer)   sends the answer in its own way"""
 import fnmatch
 import re
 import threading
@@ -18,11 +18,11 @@ from sigv4check import Refused
 
 
 class Fault:
-    """One that is on. `met` counts the requests that met it."""
+    """A fault that is on. `met` counts the requests that it has hit."""
 
     def __init__(self, server, name, on=None, key="*", times=None, skip=0, **values):
-        """For the next `times` (None: all) requests of the kind `on` (a name or several; None: any) with a key like that, after
-        the first `skip` of these. Or as a context manager."""
+        """Hits requests of the kind `on` (a name or several; None: any) whose key matches `key`. It lets the first `skip` of these pass, and
+        hits the next `times` (None: all). Can be used as a context manager."""
         kinds = (on,) if isinstance(on, str) else on
         self.server, self.name, self.kinds, self.pattern, self.times, self.skip = server, name, kinds, key, times, skip
         self.points = FAULTS[name]
@@ -37,7 +37,7 @@ class Fault:
         self.off()
 
     def off(self):
-        """What it holds back goes on."""
+        """Switches the fault off. Requests that it holds continue."""
         self.released.set()
         with self.server.changed:
             if self in self.server.faults:
@@ -48,7 +48,7 @@ class Fault:
         return self
 
     def takes(self, kind, key):
-        """Is this request one of its own? Counts it. The server's lock is held."""
+        """Whether the fault hits this request. If so, counts it. The caller holds the server's lock."""
         if self.kinds is not None and kind not in self.kinds or not self.pattern_matches(self.pattern, key):
             return False
         if self.skip > 0:
@@ -68,7 +68,7 @@ class Fault:
         return self.values.get(name, default)
 
     def hold(self, default=3600.0):
-        """Waits so long, or until the fault or the server is off, or the connection is cut from here."""
+        """Waits `seconds`, or until the fault or the server is off, or the server cuts the connection."""
         self.released.wait(self.value("seconds", default))
 
     def __getattr__(self, point):
@@ -77,7 +77,7 @@ class Fault:
         return self.points.get(point)
 
 
-# ---- answers in place of the truth
+# ---- wrong answers
 
 def refusal(status, code, message="", fields=(), headers=()):
     return lambda fault, server, exchange: server.error(
@@ -143,7 +143,7 @@ def error_in_200(fault, server, exchange):
     return answer
 
 
-# ---- the truth, spoilt
+# ---- right answers that are changed
 
 def error_after(fault, server, exchange, answer):
     return server.error(exchange, Refused(500, "InternalError", "We encountered an internal error. Please try again."))
@@ -184,7 +184,7 @@ def wrong_range(fault, server, exchange, answer):
 
 
 def range_beyond_all(fault, server, exchange):
-    """A range of more last bytes than there are is refused, as gofakes3 does."""
+    """Refuses a range of last bytes that is longer than the object, as gofakes3 does."""
     asked, found = re.fullmatch(r"bytes=-(\d+)", exchange.header("range")), server.buckets[exchange.bucket].get(exchange.key)
     if not asked or found is None or int(asked[1]) <= len(found.body):
         return None
@@ -193,7 +193,7 @@ def range_beyond_all(fault, server, exchange):
 
 
 def empty_range(fault, server, exchange):
-    """Of an empty object any range is satisfied: by 206, as MinIO does, or by 200, as versitygw does."""
+    """Answers any range of an empty object: with 206, as MinIO does, or with 200, as versitygw does."""
     found = server.buckets[exchange.bucket].get(exchange.key)
     if not exchange.header("range") or found is None or found.body:
         return None
@@ -210,7 +210,7 @@ def ignored_condition(fault, server, exchange):
 
 
 def looks_then_stores(fault, server, exchange):
-    """The look for the key and the PUT are two steps, with time between them, as moto and other gateways do."""
+    """Looks for the key and stores the object in two steps, with time between them, as moto and other gateways do."""
     if not exchange.header("if-none-match"):
         return None
     with server.lock:
@@ -230,7 +230,7 @@ def only_conditional(status, code, message):
 
 
 def stored_without_lock(fault, server, exchange):
-    """A PUT with object lock is refused, and has stored the object without it, as versitygw 1.8.0 does in a bucket without object lock."""
+    """Refuses a PUT with object lock, but stores the object without the lock, as versitygw 1.8.0 does in a bucket without object lock."""
     lock = [name for name, _ in exchange.headers if name.lower().startswith("x-amz-object-lock-")]
     if not lock:
         return None
@@ -256,7 +256,7 @@ def half(fault, xml):
 
 
 def same_page(fault, server, exchange):
-    """The first page, whichever was asked for."""
+    """Sends the first page, whichever page was asked for."""
     kept = [part for part in exchange.query.split("&") if not part.startswith(("continuation-token=", "start-after="))]
     exchange.query = "&".join(kept)
 
@@ -274,7 +274,7 @@ def empty_page(fault, server, exchange, answer):
 
 
 def endless_page(fault, server, exchange):
-    """Each page is another one, and has `keys` that ascend. No page is the last one."""
+    """Sends a new page each time, with `keys` keys, which ascend. No page is the last one."""
     keys = fault.value("keys", 0)
     prefix = unquote(re.search(r"(?:^|&)prefix=([^&]*)", exchange.query)[1])
     entries = "".join(f"<Contents><Key>{escape(prefix)}{fault.met:08d}-{n}</Key><Size>1</Size></Contents>" for n in range(keys))
@@ -289,7 +289,7 @@ def backwards(fault, xml):
 
 
 def entries_of(xml, fault):
-    """Those of a listing whose key is like `keys`."""
+    """The entries of a listing whose key matches `keys`."""
     for entry in re.findall(r"<Contents>.*?</Contents>", xml):
         if fnmatch.fnmatchcase(re.search(r"<Key>(.*?)</Key>", entry)[1], fault.value("keys", "*")):
             yield entry
@@ -311,7 +311,7 @@ def key_errors(fault, server, exchange):
     exchange.refused_keys = fault.value("keys", "*"), fault.value("code", "AccessDenied")
 
 
-# ---- how the answer travels
+# ---- how an answer is sent
 
 def close_after_head(fault, connection, exchange, answer):
     connection.socket.sendall(connection.head_of(answer))
@@ -329,7 +329,7 @@ def close_in_head(fault, connection, exchange, answer):
 
 
 def close_quietly(fault, connection, exchange, answer):
-    connection.send(answer)   # keep-alive, it says
+    connection.send(answer)   # the answer says keep-alive
     raise Closed
 
 
@@ -340,7 +340,7 @@ def stall_half_way(fault, connection, exchange, answer):
 
 
 def drip(fault, connection, exchange, answer):
-    """Byte by byte: never silent for long, never done."""
+    """Sends the answer byte by byte, with short pauses."""
     for byte in connection.head_of(answer) + answer.body:
         connection.socket.sendall(bytes([byte]))
         fault.released.wait(fault.value("pause", 0.2))

@@ -1,4 +1,4 @@
-"""One S3 request, signed with Signature Version 4, on Python's standard library alone. Owes nothing to the program under test."""
+"""One S3 request, signed with Signature Version 4, by Python's standard library alone. It shares no code with the program under test."""
 import datetime
 import hashlib
 import hmac
@@ -50,7 +50,7 @@ class S3:
         return http.client.HTTPConnection(self.url.netloc, timeout=timeout)
 
     def request(self, method, path, query=None, headers=None, body=b"", timeout=30):
-        """(headers, body) of a 2xx; anything else is raised as Refused."""
+        """(headers, body) of an answer 2xx. Raises Refused for any other answer."""
         path = quote(path, safe="/~")
         text = "&".join(f"{quote(k, safe='~')}={quote(str(v), safe='~')}" for k, v in sorted((query or {}).items()))
         headers = signed_headers(method, path, text, {"host": self.url.netloc, **(headers or {})}, body, self.access_key,
@@ -79,7 +79,7 @@ class S3:
         self.request("DELETE", f"/{bucket}/{key}")
 
     def keys(self, bucket, prefix=""):
-        """{key: size} of all that begins with `prefix`. For keys that need no encoding."""
+        """{key: size} of the objects whose keys begin with `prefix`. The keys must need no encoding."""
         found, token = {}, None
         while True:
             query = {"list-type": 2, "prefix": prefix, **({"continuation-token": token} if token else {})}

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""An S3 server in memory, for tests: strict where AWS is strict, and it fails on command.
+"""An S3 server in memory, for tests. It is strict where AWS is strict, and has faults that a test can switch on.
 
     with S3Server(keys={"AKTEST": "SKTEST"}, buckets=["bucket"]) as server:
         server.url                          http://127.0.0.1:PORT, the endpoint
         server.objects["p/seawall.json"]    what the first bucket holds: Object with body, etag, modified, headers
         server.count("put")                 how many requests of a kind; server.records has them all
-        server.complaints                   what a client should not have done, though it was answered
+        server.complaints                   requests that were answered, but that no client should send
         with server.fault("slow-down", on="put", key="*/0/*", times=3) as fault: ...
 
 Kinds: put, get, head, list, delete (one object, or many by POST ?delete), bucket (HEAD or PUT of one), imds, container, sts, other.
@@ -55,7 +55,7 @@ class Object:
 
 @dataclasses.dataclass
 class Record:
-    """One request. `status` 0: it got no answer, or half of one."""
+    """One request. `status` 0: the client got no answer, or a part of one."""
     number: int
     kind: str
     method: str
@@ -84,7 +84,7 @@ class S3Server(Server):
         self.imds, self.container, self.sts = (source(self.authority) for source in (awsmeta.Imds, awsmeta.Container, awsmeta.Sts))
         self.faults, self.records, self.complaints = [], [], []
         self.counts = collections.Counter()
-        self.region_answer = "400"   # to a signature for another region; "400 with a header", "301"
+        self.region_answer = "400"   # the answer to a signature for another region; or "400 with a header", "301"
         self.log = None
 
     # ---- for tests
@@ -104,7 +104,7 @@ class S3Server(Server):
             fault.off()
 
     def count(self, *kinds):
-        """Of these kinds, or of all."""
+        """How many requests came: of these kinds, or of all."""
         with self.lock:
             return sum(self.counts[kind] for kind in kinds) if kinds else sum(self.counts.values())
 
@@ -113,14 +113,14 @@ class S3Server(Server):
             return [record for record in self.records[since:] if kind in (None, record.kind)]
 
     def set_clock(self, seconds_ahead):
-        """Of the Date header, and of what signatures and expiry are checked against."""
+        """Sets the clock of the Date header, and by which signatures and expiry are checked."""
         self.clock_offset = self.authority.clock_offset = seconds_ahead
 
     def reset(self):
-        """As new: no objects, faults, records and connections. The keys stay."""
+        """Removes all objects, faults, records and connections. The keys stay."""
         self.no_faults()
         self.drop_connections()
-        assert self.wait(lambda: not self.connections), "a request goes on for ever"
+        assert self.wait(lambda: not self.connections), "a request does not end"
         with self.lock:
             for objects in self.buckets.values():
                 objects.clear()
@@ -199,7 +199,7 @@ class S3Server(Server):
             return self.error(exchange, refused)
 
     def receive(self, connection, exchange):
-        """Reads the body. An answer: it can't be read."""
+        """Reads the body. Returns an answer if it can't be read."""
         length = exchange.header("content-length")
         if exchange.header("transfer-encoding") or (exchange.method in ("PUT", "POST") and not length):
             exchange.close = True
@@ -212,7 +212,7 @@ class S3Server(Server):
         return None
 
     def name_request(self, exchange):
-        """Sets kind, bucket and key."""
+        """Sets kind, bucket and key of the exchange."""
         exchange.bucket, exchange.key, exchange.service = None, "", None
         if exchange.path.startswith("/latest/"):
             exchange.kind, exchange.service = "imds", self.imds if self.imds.role else None
@@ -240,7 +240,7 @@ class S3Server(Server):
             exchange.kind = "bucket" if exchange.method in ("HEAD", "PUT") and exchange.bucket else "other"
 
     def authenticated(self, exchange):
-        if exchange.kind in ("imds", "container", "sts"):   # they have rules of their own
+        if exchange.kind in ("imds", "container", "sts"):   # awsmeta.py checks these
             return None
         if "aws-chunked" in exchange.header("content-encoding"):
             raise Refused(501, "NotImplemented", "A header you provided implies functionality that is not implemented",
@@ -260,7 +260,7 @@ class S3Server(Server):
             raise refused from None
 
     def other_region(self, refused):
-        """How a server tells that a bucket is elsewhere: in the body, in a header, by 400 or by 301."""
+        """The answer that says in which region the bucket is: in the body or in a header, with 400 or with 301."""
         if self.region_answer == "400":
             return refused
         header = [("x-amz-bucket-region", self.region)]
@@ -451,7 +451,7 @@ class S3Server(Server):
 
     @staticmethod
     def token_of_key(key):
-        """Opaque; and with those characters in it that must be encoded in a query."""
+        """An opaque token, which has characters that must be encoded in a query."""
         return "1+/" + base64.b64encode(key).decode() + "="
 
     @staticmethod
@@ -499,7 +499,7 @@ def check_lock(exchange, headers, now):
 
 
 def sse_c(exchange):
-    """The MD5 of the customer's key; "": none is given."""
+    """The MD5 of the customer's key; "": the request has no key."""
     algorithm, key, md5 = (exchange.header(SSE_C + name) for name in ("algorithm", "key", "key-md5"))
     if not (algorithm or key or md5):
         return ""
@@ -512,7 +512,7 @@ def sse_c(exchange):
 
 
 def byte_range(text, size):
-    """(first, last) of `Range`; None: the whole, as for every range that is not well-formed."""
+    """(first, last) of `Range`. None: the whole object; so does every range that is not well-formed."""
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", text)
     if not found or not (found[1] or found[2]) or (found[1] and found[2] and int(found[1]) > int(found[2])):
         return None
@@ -527,7 +527,7 @@ def byte_range(text, size):
 
 
 def take_page(entries, prefix, delimiter, most, after):
-    """(entries, common prefixes, are there more, last key or prefix)"""
+    """Returns (entries, common prefixes, whether there are more, last key or prefix)."""
     page, prefixes, last = [], [], b""
     for key, found in entries:
         end = key.find(delimiter, len(prefix)) if delimiter else -1

@@ -1,13 +1,14 @@
-/* support/s3tool.c - the operations of a store, one by one from the command line, for tests and figures.
+/* support/s3tool.c - runs one operation of a store from the command line, for tests and figures.
  *
  *   s3tool URL put KEY FILE | get KEY OFFSET N | tail KEY N | list PREFIX AFTER | remove KEY... | time
- *   s3tool URL probe KEY FILE           what store_probe says: strong or weak
- *   s3tool URL race                     what store_race says: strong or weak
- *   s3tool URL bench SIZE COUNT THREADS  puts COUNT objects of SIZE bytes below bench/, one JSON line: put_per_s, p50_ms, p99_ms,
- * cpu_us, rss_kib s3tool URL busy SIZE THREADS         so many GETs of SIZE bytes of the object "busy" at once, then rss_kib as
- * JSON
+ *   s3tool URL probe KEY FILE             prints the result of store_probe: strong or weak
+ *   s3tool URL race                       prints the result of store_race: strong or weak
+ *   s3tool URL bench SIZE COUNT THREADS   puts COUNT objects of SIZE bytes below bench/; prints a line of JSON with
+ *                                         put_per_s, p50_ms, p99_ms, cpu_us, rss_kib
+ *   s3tool URL busy SIZE THREADS          gets SIZE bytes of the object "busy" in each of THREADS threads at the same
+ *                                         time; prints rss_kib as JSON
  *
- * Exit code 0 and the result on stdout, or 1 and "ERR_X: message". */
+ * Prints the result and exits with 0, or prints "ERR_X: message" and exits with 1. */
 #include "base/clock.h"
 #include "storage/open.h"
 
@@ -21,9 +22,11 @@
 
 #define OBJECT_MAX (256u << 20)
 
-static const char *const codes[] = {"ERR_NONE",     "ERR_IO",       "ERR_NOMEM",   "ERR_CORRUPT",  "ERR_BUSY",
-                                    "ERR_SQLITE",   "ERR_REMOTE",   "ERR_TIMEOUT", "ERR_LIMIT",    "ERR_CONFIG",
-                                    "ERR_CONFLICT", "ERR_NOTFOUND", "ERR_EXISTS",  "ERR_CANCELED", "ERR_GONE"};
+#define CODE(code) [code] = #code
+static const char *const codes[] = {
+    CODE(ERR_NONE),   CODE(ERR_IO),       CODE(ERR_NOMEM),   CODE(ERR_CORRUPT), CODE(ERR_BUSY),     CODE(ERR_SQLITE),
+    CODE(ERR_REMOTE), CODE(ERR_TIMEOUT),  CODE(ERR_LIMIT),   CODE(ERR_CONFIG),  CODE(ERR_CONFLICT), CODE(ERR_NOTFOUND),
+    CODE(ERR_EXISTS), CODE(ERR_CANCELED), CODE(ERR_CONTENT), CODE(ERR_GONE),    CODE(ERR_CLAIM)};
 
 static int slurp(const char *path, struct buf *out, struct err *e)
 {
@@ -109,7 +112,7 @@ struct bench {
     pthread_mutex_t lock;
     size_t size;
     unsigned next, count;
-    double *ms; /* of each put */
+    double *ms; /* owned; the duration of each PUT */
     int64_t run;
     bool failed;
     struct err error;

@@ -1,4 +1,4 @@
-"""Seawall from outside: its command line, its exit codes, its daemon as a process, the names in a replica folder."""
+"""Runs Seawall: its commands and exit codes, its daemon as a process, the keys of a replica in a folder."""
 import json
 import os
 import re
@@ -12,12 +12,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SEAWALL", CHECKOUT / "build" / "seawall"))
 
 DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT, NOTHING_TO_DO, NO_REPLICA, CONTENT = range(11)
-COMPARED = "compared all pages|pages differ"   # in the log when it was not certain that the WAL continues the captured position
+COMPARED = "compared all pages|pages differ"   # the log says so if it was not proven that the WAL continues the captured position
 OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
 
 
 def seawall(*arguments, seconds=120, environment=None):
-    """Runs one command to its end. The result has returncode, stdout and stderr (bytes). `environment` is added to that of the tests."""
+    """Runs one command to its end. The result has returncode, stdout and stderr (bytes). `environment`: more variables."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE,
                           env={**os.environ, **(environment or {})})
 
@@ -64,7 +64,7 @@ def restore_points(replica):
 
 
 def objects(replica):
-    """The names of all objects of a replica, as keys ("0/0000000000000001"); without temporary files of the store."""
+    """The keys of all objects of a replica in a folder ("0/0000000000000001"), without temporary files of the store."""
     found = sorted(str(path.relative_to(replica)) for path in Path(replica).rglob("*") if path.is_file())
     return [key for key in found if key == "seawall.json" or not Path(key).name.startswith(".")]
 
@@ -75,11 +75,11 @@ def level_zero(replica):
 
 
 class Daemon:
-    """`seawall replicate DB URL ...` as a process. The test that starts it ends it: stop(), kill() or wait()."""
+    """`seawall replicate DB URL ...` as a process. A test that starts it ends it with stop(), kill() or wait()."""
 
     def __init__(self, db, replica, log, *options, also=(), environment=None, before=None):
-        """`also`: more replicas. `environment` is added to that of the tests. `before`: called in the new process before it runs the
-        program."""
+        """`also`: more replicas. `environment`: more variables. `before`: a function that is called in the new process before the program
+        runs."""
         self.db, self.log_path = Path(db), Path(log)
         self.replica = replica if is_remote(replica) else Path(replica)
         self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
@@ -126,14 +126,14 @@ class Daemon:
         return wait_until(met_or_dead, seconds, what)
 
     def wait(self, seconds=60):
-        """Waits until it ends by itself. Returns its exit code."""
+        """Waits until the daemon ends by itself. Returns its exit code."""
         return self.process.wait(seconds * PATIENCE)
 
     def send(self, number):
         self.process.send_signal(number)
 
     def stop(self, number=signal.SIGTERM, seconds=120):
-        """Asks it to stop, and waits. Returns its exit code."""
+        """Sends SIGTERM, or `number`, and waits until the daemon has ended. Returns its exit code."""
         if self.running():
             self.send(number)
         return self.wait(seconds)

@@ -1,6 +1,6 @@
-"""AWS Signature Version 4 from the side of the server: the canonical request is rebuilt from what arrived, and the signature with it.
+"""Checks AWS Signature Version 4 as a server does: makes the canonical request and its signature from the request that arrived.
 
-Nothing here is shared with a signer. What is wrong is raised as Refused, with the code that AWS uses for it."""
+It shares no code with a signer. A request that is wrong raises Refused, with the error code of AWS."""
 import base64
 import binascii
 import calendar
@@ -24,7 +24,7 @@ CHANGED_ON_THE_WAY = {"content-length", "user-agent", "accept", "accept-encoding
 
 
 class Refused(Exception):
-    """An error answer: status, code, message, what else is in the body, headers."""
+    """An error answer. `fields`: more elements of the body."""
 
     def __init__(self, status, code, message, fields=(), headers=()):
         super().__init__(code)
@@ -39,7 +39,7 @@ def encode(raw, keep=b""):
 
 
 def canonical_path(path):
-    """As S3 does it: decoded, encoded once; nothing is normalised."""
+    """The path as S3 signs it: decoded, and encoded once. It is not normalised."""
     return encode(unquote_to_bytes(path), b"/") or "/"
 
 
@@ -86,7 +86,7 @@ def signature_of(secret, date, scope, canonical):
     return mac(signing_key(secret, scope), string_to_sign(date, scope, canonical)).hex()
 
 
-# ---- whose keys are good
+# ---- the keys that are valid
 
 @dataclasses.dataclass
 class Key:
@@ -100,7 +100,7 @@ class Key:
 
 
 class Authority:
-    """All keys that are known, and the clock by which they expire. Several servers can share one."""
+    """All valid keys, and the clock by which they expire. Several servers can share one Authority."""
 
     def __init__(self, keys=None):
         self.keys = {access: Key(access, secret) for access, secret in (keys or {}).items()}
@@ -112,16 +112,16 @@ class Authority:
         return time.time() + self.clock_offset
 
     def temporary(self, seconds=3600):
-        """Keys that need their token, and are good for so long."""
+        """Makes keys that need their token and are valid for `seconds`."""
         with self.lock:
             access = f"ASIATEST{next(self.numbers):08d}"
-            # "+/=" belong into a token, as they do into those of AWS
+            # tokens of AWS have the characters "+/=", too
             token = "Tok+/" + base64.b64encode(secrets.token_bytes(120)).decode() + "=="
             key = self.keys[access] = Key(access, secrets.token_urlsafe(30), token, self.now() + seconds)
         return key
 
     def expire(self, access=None):
-        """That one, or all temporary keys so far, have expired from now on."""
+        """Lets the keys `access` expire now; None: all temporary keys so far."""
         with self.lock:
             for key in self.keys.values():
                 if key.token and access in (None, key.access):
@@ -147,7 +147,7 @@ class Authority:
 
 @dataclasses.dataclass
 class Claim:
-    """What a request says of its own signature."""
+    """The fields of a request that describe its signature."""
     access: str
     scope: str          # date/region/service/aws4_request
     names: list         # of the signed headers
@@ -171,7 +171,7 @@ def malformed(message, fields=()):
 
 
 def claim_of(query, headers):
-    """What the request claims, or None: it is not signed."""
+    """The claim of a request. None: it is not signed."""
     authorization = single(headers, "authorization")
     named = {name.decode("latin-1"): value.decode("latin-1") for name, value in query_pairs(query)}
     if authorization and "X-Amz-Signature" in named:
@@ -206,7 +206,7 @@ def query_claim(named):
 
 
 def iso_date(headers):
-    """Of the header `date`, which replaces x-amz-date."""
+    """The time in the header `date`, which is used if x-amz-date is missing, in the form of x-amz-date."""
     try:
         when = time.strptime(single(headers, "date"), "%a, %d %b %Y %H:%M:%S GMT")
     except ValueError:
@@ -256,7 +256,7 @@ def check_signed_names(claim, headers):
 
 
 def check_payload(claim, body, service):
-    """For S3 the header with the hash is a must. STS hashes the body whether there is a header or not."""
+    """S3 requires the header with the hash. STS hashes the body, with or without the header."""
     computed = hashlib.sha256(body).hexdigest()
     if service != "s3":
         return computed
@@ -275,7 +275,7 @@ def check_payload(claim, body, service):
 
 
 def check(authority, method, path, query, headers, body, region="us-east-1", service="s3"):
-    """Returns the Key that signed this request; Refused says what is wrong."""
+    """Returns the Key that signed this request. Raises Refused if anything is wrong."""
     claim = claim_of(query, headers)
     if claim is None:
         raise Refused(403, "AccessDenied", "Access Denied")
@@ -296,7 +296,7 @@ def check(authority, method, path, query, headers, body, region="us-east-1", ser
 
 
 def complaints(headers, names=None):
-    """What no server refuses, and no client should do."""
+    """Lists what the client did although no client should, and that no server refuses."""
     found = [f"{name} is signed, and a proxy may change it" for name in sorted(CHANGED_ON_THE_WAY & set(names or ()))]
     if any(name.lower() == "expect" for name, _ in headers):
         found.append("Expect: 100-continue")
@@ -306,7 +306,7 @@ def complaints(headers, names=None):
 
 
 def decode_base64(text):
-    """None: it is none."""
+    """The decoded bytes. None: the text is not valid base64."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -1,10 +1,10 @@
-"""A database of many gigabytes that takes little disk: most of its pages are leaves of the free list, and most of these are holes."""
+"""Makes a database of many gigabytes that uses little disk: most pages are leaves of the free list, and most of these are holes."""
 import sqlite3
 import struct
 
 PAGE = 4096
 LOCK_PAGE = 0x40000000 // PAGE + 1
-LEAVES = PAGE // 4 - 8   # of one trunk: SQLite itself leaves the last six places free
+LEAVES = PAGE // 4 - 8   # leaves of one trunk page: SQLite does not use the last six places
 
 
 def numbers(first, last):
@@ -12,7 +12,7 @@ def numbers(first, last):
 
 
 def groups(pages):
-    """(trunk, leaves), ..."""
+    """Divides the pages into [(trunk, leaves), ...]."""
     found = []
     for number in pages:
         if not found or len(found[-1][1]) == LEAVES:

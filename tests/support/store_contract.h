@@ -1,4 +1,4 @@
-/* support/store_contract.h - the contract of base/store.h, as tests that run over any store.
+/* support/store_contract.h - the contract of base/store.h as tests. They run over any kind of store.
  *
  * A test program describes where the store is in a `store_under_test`, and gets its tests from
  * store_contract_tests(). Its own tests of the same store are written STORE_TEST(test, place). They open the store
@@ -89,14 +89,14 @@ static inline int store_listing_add(void *context, const struct store_entry *ent
         l->strange++;
         return 0;
     }
-    assert_int_equal(l->strange, 0); /* they come last */
+    assert_int_equal(l->strange, 0); /* entries without a key come last */
     assert_true(l->count < COUNT_OF(l->keys));
     snprintf(l->keys[l->count], STORE_KEY_MAX, "%s", entry->key);
     l->sizes[l->count++] = entry->size;
     return l->count == l->stop_at;
 }
 
-/* The listing is exactly `keys`, which are separated by blanks, and so many things that can't be objects. */
+/* The listing has exactly `keys`, which are separated by blanks, and `strange` entries that can't be objects. */
 static inline void assert_listing_with(struct store *s, const char *prefix, const char *start_after, const char *keys,
                                        size_t strange)
 {
@@ -313,7 +313,7 @@ static inline void race_key(int round, char out[STORE_KEY_MAX])
     snprintf(out, STORE_KEY_MAX, "race/%04d", round);
 }
 
-/* Puts each key in turn; returns how many it won, or -1 after anything but success and "it exists". */
+/* Puts each key in turn. Returns how many PUTs succeeded, or -1 after an error other than ERR_EXISTS. */
 static inline int run_race(struct store *s, uint32_t who)
 {
     char key[STORE_KEY_MAX];
@@ -400,8 +400,8 @@ static inline void of_several_processes_that_put_one_key_exactly_one_wins(void *
         if (children[i] == 0) {
             struct store *s = t->open();
             close(gate[1]);
-            alarm(60);                         /* one that hangs has lost */
-            ssize_t n = read(gate[0], &go, 1); /* the end of the pipe starts the race */
+            alarm(60);                         /* a process that hangs is killed, and the test fails */
+            ssize_t n = read(gate[0], &go, 1); /* returns in all processes when the pipe is closed */
             _exit(n == 0 && s ? run_race(s, i) : 255);
         }
     }
@@ -421,7 +421,8 @@ static inline void of_several_processes_that_put_one_key_exactly_one_wins(void *
 
 enum { STORE_CONTRACT_MAX = 16 };
 
-/* Writes the tests of the contract that `place` can keep to `out`. Returns how many. `kind` begins their names. */
+/* Writes to `out` the tests of those parts of the contract that the store at `place` keeps. Returns how many there are.
+ * Their names begin with `kind`. */
 static inline size_t store_contract_tests(const char *kind, struct store_under_test *place,
                                           struct CMUnitTest out[STORE_CONTRACT_MAX])
 {

@@ -33,8 +33,9 @@ static inline bool s3_is_there(void)
     return getenv("SEAWALL_TEST_S3") != NULL;
 }
 
-/* Does the server under test lack this? SEAWALL_TEST_LACKS names what: "signatures" (it checks none), "order" (of
- * listings), "deletion" (of many objects within one attempt). tests/support/keeper.py sets it. */
+/* Whether the server under test lacks a part of the contract. tests/support/keeper.py names these parts in
+ * SEAWALL_TEST_LACKS: "signatures" (the server checks none), "order" (of listings), "deletion" (of many objects in one
+ * attempt). */
 static inline bool s3_lacks(const char *what)
 {
     const char *lacks = getenv("SEAWALL_TEST_LACKS");
@@ -67,7 +68,7 @@ static inline struct store *s3_open(void)
 
 __attribute__((unused)) static struct store_under_test s3 = {.open = s3_open, .clear = s3_clear};
 
-/* Asks the server whether its PUT is exclusive, and sets s3.weak. False: no answer. */
+/* Asks the server whether its PUT is exclusive, and sets s3.weak. False: the server does not answer. */
 static inline bool s3_find_fencing(void)
 {
     struct err e = {.msg = ""};

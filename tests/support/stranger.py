@@ -47,6 +47,6 @@ def seawall(folder, *arguments):
 
 
 def start(folder, *arguments):
-    """The same, as a process that the caller ends. Its output is dropped."""
+    """Starts the program in `folder` as the other user. The caller ends the process. Its output is dropped."""
     return subprocess.Popen([folder / "seawall", *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, **OTHER)

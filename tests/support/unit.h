@@ -1,4 +1,5 @@
-/* support/unit.h - cmocka, and what every unit test needs: errors that tell their story, a temporary folder, whole files. */
+/* support/unit.h - cmocka, and the helpers of every unit test: assertions that print the message of an error, a
+ * temporary folder, files. */
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H
 
@@ -25,14 +26,14 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The call succeeded, or the test fails with the story of its error. */
+/* The call must succeed. If it does not, the test fails with the message of the error. */
 #define assert_ok(call, e)                                                                                             \
     do {                                                                                                               \
         if (call)                                                                                                      \
             fail_msg("%s", (e)->msg);                                                                                  \
     } while (0)
 
-/* The call failed, with this code. */
+/* The call must fail with this code. */
 #define assert_error(call, e, wanted)                                                                                  \
     do {                                                                                                               \
         (e)->code = ERR_NONE;                                                                                          \
@@ -75,7 +76,7 @@ static inline int temp_teardown(void **state)
     return nftw(temp_dir, temp_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A path in it; good for the next 31 calls. */
+/* A path in that folder. The text is valid for the next 31 calls. */
 static inline const char *temp_path(const char *name)
 {
     static char paths[32][1024];
@@ -130,7 +131,8 @@ static inline int file_write(const char *path, const void *bytes, size_t n)
     return fclose(f) == 0 && done == n ? 0 : -1;
 }
 
-/* The same from a child process: closing a descriptor here would drop the POSIX locks that SQLite holds in this process. */
+/* Copies a file in a child process: closing a descriptor here would drop the POSIX locks that SQLite holds in this
+ * process. */
 static inline int file_copy_apart(const char *from, const char *to)
 {
     pid_t child = fork();
@@ -151,14 +153,15 @@ static inline uint8_t *file_bytes_apart(const char *path, size_t *ret_size)
 
 /* ---- a process of its own, for what may crash */
 
-static inline int in_child(int (*fn)(void)) /* what fn returned: 0 to 127; or minus the signal that ended it */
+/* Returns what `fn` returned in a child process, 0 to 127, or minus the number of the signal that ended the process. */
+static inline int in_child(int (*fn)(void))
 {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
         static const int caught[] = {SIGFPE, SIGSEGV, SIGBUS, SIGABRT, SIGILL};
         for (size_t i = 0; i < COUNT_OF(caught); i++)
-            signal(caught[i], SIG_DFL); /* cmocka would go on with the next test */
+            signal(caught[i], SIG_DFL); /* with the handler of cmocka the child would run the next test */
         close(STDERR_FILENO);
         _exit(fn());
     }

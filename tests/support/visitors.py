@@ -6,7 +6,7 @@ import time
 
 
 def command(db, n):
-    """One command of the sqlite3 shell. Returns what it complained of, or nothing."""
+    """One command of the sqlite3 shell. Returns its error message, or "" if it succeeded."""
     result = subprocess.run(["sqlite3", str(db), f"INSERT INTO visits VALUES({n})"], capture_output=True, text=True, timeout=60)
     return result.stderr.strip()
 

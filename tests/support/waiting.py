@@ -30,13 +30,14 @@ def wait_until(condition, seconds, what, pause_max=0.02):
 
 
 def let_pass(seconds, why):
-    """For rules in which time itself is the event: an age, a grace period, any moment. Never for what can be waited for."""
+    """Sleeps, where time itself is the event: an age, a grace period, a random moment. If another event can be waited for, use
+    wait_until."""
     assert why
     time.sleep(seconds)
 
 
 def stays_true(condition, seconds, what):
-    """For rules that say that something does not happen: `condition()` holds at every look during `seconds`."""
+    """Asserts that something does not happen: `condition()` is true at every look during `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert condition(), f"no longer true: {what}"

@@ -1,7 +1,6 @@
-"""The WAL and the wal-index (-shm) from outside: which process holds which lock, and the files as a dying application leaves them.
+"""Reads and damages the WAL and the wal-index (-shm): which process holds a lock, and the files as an application leaves them that is killed.
 
-Everything happens in a process of its own: to close a descriptor of a -shm file drops the locks that SQLite holds on it
-in that process.
+Each function works in a new process, because a process that closes a descriptor of a -shm file loses the locks that SQLite holds on it.
 """
 import fcntl
 import mmap
@@ -15,13 +14,13 @@ from waiting import wait_until
 
 WRITE_LOCK, CHECKPOINT_LOCK = 120, 121  # bytes of the -shm file
 FLOCK = "hhqqi"                         # struct flock: type, whence, start, length, pid
-HEADER = "=IIIBBHII8s8s8s"              # a copy of the wal-index header: ..., last frame, pages, its checksum, salts, own checksum
-MX_FRAME = (16, 48 + 16)                # where the two copies keep the number of the last frame
+HEADER = "=IIIBBHII8s8s8s"              # a copy of the wal-index header: ..., last frame, pages, checksum of that frame, salts, checksum
+MX_FRAME = (16, 48 + 16)                # offsets of the last frame's number in the two copies
 NATIVE, BIG_ENDIAN = "=II", ">II"
 
 
 def checksum(words, data, sums):
-    """SQLite's WAL checksum, going on from `sums`."""
+    """Continues SQLite's WAL checksum `sums` over `data`."""
     s1, s2 = sums
     for one, two in struct.iter_unpack(words, data):
         s1 = (s1 + one + s2) & 0xffffffff
@@ -34,14 +33,14 @@ def in_own_process(*arguments):
 
 
 def holder(db, lock):
-    """The process that keeps others from taking `lock`; 0: none does."""
+    """The process that holds `lock`; 0: none."""
     result = in_own_process("holder", db, lock)
     assert result.returncode == 0, result.stderr
     return int(result.stdout)
 
 
 def freeze(process):
-    """SIGSTOP to a daemon or an application, at a moment when it does not hold the write lock."""
+    """Stops a daemon or an application with SIGSTOP at a moment when it does not hold the write lock."""
     def frozen():
         process.send(signal.SIGSTOP)
         if holder(process.db, WRITE_LOCK) != process.pid:
@@ -66,15 +65,15 @@ def salts_in_wal(db):
 
 
 def tear(db, copy):
-    """Damages copy 0 or 1 of the header, as an application does that is killed while it writes it: under the write lock, which
-    the kernel then frees."""
+    """Damages copy 0 or 1 of the header, as an application does that is killed while it writes the header. It holds the write lock then,
+    and the kernel releases it."""
     result = in_own_process("tear", db, copy)
     assert result.returncode == -signal.SIGKILL, result.stderr
 
 
 def grow(db, pages):
-    """Writes the frames of a commit, as an application that dies before it writes the header. The commit adds `pages` free pages;
-    only the first of them, the trunk of the free list, is written. The free list must be empty."""
+    """Writes the frames of a commit and not the header, as an application does that is killed in between. The commit adds `pages` free
+    pages, and writes only the first of them, the trunk of the free list. The free list must be empty before."""
     result = in_own_process("grow", db, pages)
     assert result.returncode == -signal.SIGKILL, result.stderr
 

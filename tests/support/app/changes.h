@@ -1,7 +1,7 @@
-/* changes.h - every call by which this process changes something on a disk, for the libraries of LD_PRELOAD that include this file.
+/* changes.h - intercepts every call by which this process changes something on a disk, for libraries of LD_PRELOAD.
  *
- * Such a library defines change_concerns(), change_begins() and change_ends(). They meet the calls of the program and those that
- * SQLite makes, which finds the same symbols of the C library. A store to mapped memory is not a call; neither library sees it. */
+ * The library that includes this file defines change_concerns(), change_begins() and change_ends(). They see the calls
+ * of the program and those of SQLite in it. A store to mapped memory is not a call, so it is not seen. */
 #ifndef SEAWALL_TESTS_CHANGES_H
 #define SEAWALL_TESTS_CHANGES_H
 
@@ -21,7 +21,7 @@
 enum change_kind {
     CHANGE_CREATE, /* open with O_CREAT or O_TMPFILE; `fd` is known at the end */
     CHANGE_WRITE,
-    CHANGE_LENGTH, /* `offset` is the new length; `grow` where a shorter one is not a change */
+    CHANGE_LENGTH, /* `offset` is the new length; with `grow` a shorter length changes nothing */
     CHANGE_SYNC,
     CHANGE_LINK,
     CHANGE_RENAME,
@@ -29,13 +29,13 @@ enum change_kind {
     CHANGE_MKDIR,
     CHANGE_LOCK,
     CHANGE_MAP,
-    CHANGE_CLOSE, /* changes nothing on the disk, but shows that a process is done with a file */
+    CHANGE_CLOSE, /* changes nothing on the disk, but shows that the process has finished with a file */
 };
 
 struct change {
     enum change_kind kind;
     int fd;
-    char path[PATH_MAX]; /* of fd, or the one that is named */
+    char path[PATH_MAX]; /* the path behind `fd`, or the path that was passed */
     const char *to;      /* CHANGE_LINK, CHANGE_RENAME: points to to_path; otherwise NULL */
     char to_path[PATH_MAX];
     const void *bytes; /* CHANGE_WRITE */
@@ -85,7 +85,7 @@ static bool change_of_path(struct change *c, enum change_kind kind, int dir, con
     return change_concerns(c->path);
 }
 
-/* Runs the call between the two; what it returns is what the program gets. */
+/* Calls change_begins(), then the call itself, then change_ends(). Returns what the call returned. */
 #define AROUND(concerned, change, call)                                                                                \
     do {                                                                                                               \
         if (!(concerned))                                                                                              \
@@ -294,10 +294,10 @@ void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 int msync(void *at, size_t n, int flags)
 {
     struct change c = {.kind = CHANGE_SYNC, .fd = -1};
-    AROUND(true, c, (int)syscall(SYS_msync, at, n, flags)); /* of an unknown file */
+    AROUND(true, c, (int)syscall(SYS_msync, at, n, flags)); /* the file is not known */
 }
 
-/* The same under their other names. */
+/* The same functions under their other names. */
 ssize_t pwrite64(int, const void *, size_t, off64_t) __attribute__((alias("pwrite")));
 int ftruncate64(int, off64_t) __attribute__((alias("ftruncate")));
 int fallocate64(int, int, off64_t, off64_t) __attribute__((alias("fallocate")));

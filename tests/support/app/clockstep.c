@@ -1,5 +1,5 @@
-/* clockstep.c - a wall clock that can be set, for LD_PRELOAD: it is wrong by as many seconds as the 8 bytes of the file
- * CLOCKSTEP say, from the moment on in which they are written. Clocks that only measure time go on as they are. */
+/* clockstep.c - a wall clock that can be set while the program runs, for LD_PRELOAD. The file CLOCKSTEP has 8 bytes:
+ * the seconds that are added to the wall clock. A change has effect at once. Monotonic clocks are not changed. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -1,7 +1,8 @@
-/* delays.c - an unlucky scheduler, for LD_PRELOAD: pauses where SQLite takes and gives the locks of the wal-index, and where it lets go of
- * a mapped page. A checkpoint does the latter between reading the header of the wal-index and looking at what is copied already.
+/* delays.c - pauses at random, as an unlucky scheduler makes them, for LD_PRELOAD. DELAY_LOCKS: where SQLite takes and
+ * releases locks of the wal-index. DELAY_UNMAP: where SQLite unmaps a page; a checkpoint does so after it has read the
+ * header of the wal-index, and before it looks how many frames are copied back.
  *
- * DELAY_LOCKS and DELAY_UNMAP: "CHANCE_IN_1000 MICROSECONDS_AT_MOST". */
+ * The value of both variables is "CHANCE_IN_1000 MICROSECONDS_AT_MOST". */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

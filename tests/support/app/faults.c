@@ -1,11 +1,11 @@
-/* faults.c - disks that fail or hang, for LD_PRELOAD. A file in the folder FAULTS switches a fault on, and removing it switches
- * it off. The text in the file is the pattern, as of a shell, of the paths that it meets.
- *   read-fails   the next large read behind the beginning of such a file fails, once
- *   read-hangs   a large read of such a file waits
- *   open-fails   such a file can't be opened
- *   link-hangs   giving a file such a name waits
- *   disk-full    no space can be reserved in such a file
- * A fault that was met leaves a file NAME.met behind. */
+/* faults.c - disks that fail or hang, for LD_PRELOAD. A fault is on while the folder FAULTS has a file with its name.
+ * The text in that file is a shell pattern: the fault meets files whose path matches it.
+ *   read-fails   the next large read that is not at the beginning of the file fails, once
+ *   read-hangs   a large read of the file waits
+ *   open-fails   the file can't be opened
+ *   link-hangs   linking a file to a path that matches waits
+ *   disk-full    no space can be reserved in the file
+ * When a call meets a fault, a file NAME.met is made in the folder. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -152,6 +152,6 @@ int posix_fallocate64(int fd, off64_t offset, off64_t n)
     return posix_fallocate(fd, offset, n);
 }
 
-/* The same under their other names. */
+/* The same functions under their other names. */
 int open64(const char *, int, ...) __attribute__((alias("open")));
 int openat64(int, const char *, int, ...) __attribute__((alias("openat")));

@@ -1,11 +1,11 @@
-/* journal.c - writes down all that the process does to a disk, for LD_PRELOAD; disk.py reads it.
+/* journal.c - records each change that the process makes on a disk, for LD_PRELOAD; disk.py reads the record.
  *   JOURNAL         the file to write
- *   JOURNAL_BELOW   a folder: what happens there counts
- *   JOURNAL_STATE   a file below it that is mapped: before each entry its bytes are written down, where they have changed
- * The database of that state file, and what SQLite keeps beside it, are not written down, except that something was done to them.
+ *   JOURNAL_BELOW   a folder: changes in it are recorded
+ *   JOURNAL_STATE   the mapped state file in that folder: its changed bytes are recorded before each entry
+ * Of changes to the database of that state file, and to SQLite's files beside it, only the kind is recorded.
  *
- * An entry is a line "KIND INODE OFFSET LENGTH<tab>PATH<tab>TO" and LENGTH bytes. One call at a time: the order of the entries is
- * the order in which the calls were done. */
+ * An entry is a line "KIND INODE OFFSET LENGTH<tab>PATH<tab>TO" and LENGTH bytes. Only one call is carried out at a
+ * time, so the entries are in the order in which the calls had their effect. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -23,7 +23,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int journal = -1;
 static const char *folder, *state;
 static char database[PATH_MAX];
-static uint8_t *seen, *room; /* the state file as it was written down, and as it is */
+static uint8_t *seen, *room; /* the state file as it was recorded last, and as it is now */
 static size_t seen_bytes, seen_cap;
 
 __attribute__((constructor)) static void begin(void)
@@ -78,7 +78,7 @@ static bool make_room(size_t n)
     return true;
 }
 
-/* The lock that the program has on the file is one of its descriptor: to open and close another does no harm. */
+/* The program's lock on the state file belongs to its descriptor, so another descriptor may be opened and closed. */
 static void look_at_state(void)
 {
     struct stat st;
@@ -120,7 +120,7 @@ static void change_begins(struct change *c)
     if (!counts(c))
         return;
     pthread_mutex_lock(&lock);
-    if (c->kind == CHANGE_SYNC && c->fd < 0) /* msync: of the one file that is mapped to stay */
+    if (c->kind == CHANGE_SYNC && c->fd < 0) /* msync: only the state file stays mapped */
         snprintf(c->path, sizeof c->path, "%s", state);
     look_at_state();
     if (c->kind == CHANGE_CLOSE && !is_database(c->path))

@@ -1,7 +1,7 @@
 /* killat.c - kill -9 between two system calls, for LD_PRELOAD.
- *   KILL_BELOW   a folder: calls that change something there count, and every lock, mapping and sync of a file there
- *   KILL_COUNT   a file of 8 bytes, in which they are counted, in the machine's byte order; it lies elsewhere
- *   KILL_AT      the process is killed just before call number n; 0 or none: never */
+ *   KILL_BELOW   a folder: counts calls that change something in it, and each lock, mapping and sync of a file in it
+ *   KILL_COUNT   a file outside that folder, which has the count: 8 bytes in the byte order of the machine
+ *   KILL_AT      n: the process is killed just before call number n; 0 or not set: never */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

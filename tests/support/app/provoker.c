@@ -1,13 +1,15 @@
-/* provoker.c - an application that does what lets SQLite lose a commit when a reset of the WAL meets a checkpoint.
+/* provoker.c - an application that provokes a loss of commits in SQLite: a reset of the WAL during a checkpoint of
+ * another process.
  *
  *   provoker DB ROUNDS SEED MMAP_BYTES
  *
- * A writer and two checkpointers, each in a process of its own. The checkpointers take every kind of checkpoint in random order, at random
- * moments. In a round the writer commits some transactions quickly, then a few with pauses; then a new connection reads every row and
- * compares it with what was committed. The first difference ends the run.
+ * It has one process that writes and two that checkpoint, by every kind of checkpoint in random order and at random
+ * moments. In a round the writer commits some transactions quickly, then a few with pauses. Then a new connection
+ * compares every row with what was committed. The first difference ends the run.
  *
- * Prints one line of JSON, and writes "id|value" of each row as it should be into DB.expected. Exits with 0 if nothing was lost, with 3
- * after a loss, with 1 if something else went wrong. With delays.so preloaded, losses that need bad luck become frequent. */
+ * Prints one line of JSON, and writes "id|value" of each row, as it should be, into DB.expected. Exits with 0 if
+ * nothing was lost, with 3 after a loss, with 1 after any other failure. With delays.so preloaded, the loss is more
+ * frequent. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -29,7 +31,7 @@
 
 enum { ROWS = 300, CHECKPOINTERS = 2, MODES = 4, PATIENCE_MS = 20000, EXIT_LOST = 3 };
 
-/* Shared by the processes. */
+/* In memory that the processes share. */
 struct figures {
     volatile int stop;
     volatile long done[CHECKPOINTERS][MODES], busy[CHECKPOINTERS][MODES], failed[CHECKPOINTERS];
@@ -148,7 +150,7 @@ static void commit_one(sqlite3 *db)
     memcpy(expected, next, sizeof next);
 }
 
-/* What a connection of its own sees, in one look. */
+/* What a new connection reads. */
 struct sight {
     int rows, wrong;
     bool sound;

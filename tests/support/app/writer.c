@@ -1,11 +1,13 @@
-/* writer.c - an application, as tests and benchmarks need one: it commits, it keeps its own record, it counts what hurt.
+/* writer.c - the application of tests and benchmarks: it commits, keeps a record of its commits, and counts errors and
+ * latencies.
  *
- * Transaction n (1, 2, 3, ...) is known by its content alone. Rows and payloads follow from n, so `--check` can tell of
- * any copy of the database, with no other source, whether it is exactly the state after transaction n:
+ * The content of transaction n (1, 2, 3, ...) follows from n. So `--check` decides for any copy of the database whether
+ * it is exactly the state after a transaction, without any other source:
  *   insert   transaction n appends `rows` rows (id, txn = n, payload) to table t; ids count up from 1.
  *   update   transaction n rewrites one row of table item, chosen by n; its index on `code` moves with it.
- *   read     no transaction at all: reads the last row twice in one snapshot, over and over.
- * At the end, and on SIGTERM or SIGINT, one line of JSON says what happened. Plain libsqlite3, one connection. */
+ *   read     writes nothing: reads the last row twice in one snapshot, again and again.
+ * At the end, and on SIGTERM or SIGINT, it prints its figures as one line of JSON. It uses libsqlite3, with one
+ * connection. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -44,7 +46,7 @@ struct options {
     bool shared, read_first, intents, die_in_header, linger, check, integrity;
 };
 
-/* What went wrong, by kind. The last line takes the rest. */
+/* The kinds of errors that are counted. The last one counts all others. */
 static const struct kind {
     int code;
     const char *name;
@@ -65,7 +67,7 @@ struct app {
     int journal;
     uint64_t errors[KINDS], hard_errors, episodes; /* an episode is a run of failures with no success between */
     uint64_t commits, torn_reads;
-    int64_t n;                              /* last committed transaction */
+    int64_t n;                              /* the last transaction that was committed */
     uint64_t latency[BUCKETS], latency_max; /* ns, from the first try to success */
     char first_error[200];
     unsigned char bytes[PAYLOAD_MAX];
@@ -149,7 +151,7 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
     return x ^ (x >> 31);
 }
 
-/* Fills `bytes` for row `row` of transaction `n`: words as in a log (they deflate to about a third), noise, or zeros. */
+/* Fills `bytes` for row `row` of transaction `n`: words as in a log, which deflate to a third; noise; or zeros. */
 static void payload_fill(struct app *a, int64_t n, int64_t row)
 {
     static const char words[64][8] = {
@@ -290,7 +292,7 @@ static void prepare_tables(struct app *a)
     bool update = a->opt.mode == MODE_UPDATE;
     const char *find = update ? "SELECT count(*) FROM sqlite_master WHERE name = 'item'"
                               : "SELECT count(*) FROM sqlite_master WHERE name = 't'";
-    if (text_is(a, find, "0")) { /* else not one write: with a replicator attached each would be a transaction */
+    if (text_is(a, find, "0")) { /* otherwise nothing is written: with a daemon attached it would be a transaction */
         must(a, "BEGIN IMMEDIATE");
         if (update) {
             must(a, "CREATE TABLE item(id INTEGER PRIMARY KEY, txn INTEGER, code INTEGER, payload BLOB)");
@@ -312,7 +314,7 @@ static void prepare_tables(struct app *a)
     sqlite3_busy_timeout(a->db, a->opt.busy_timeout_ms);
 }
 
-/* Journal: the application's own record, in lines of 35 bytes: "b" (about to) or "c" (committed), n, nanoseconds. */
+/* Journal: the record of commits. Lines of 35 bytes: "b" (before the commit) or "c" (committed), n, nanoseconds. */
 
 static void journal_add(struct app *a, char what, int64_t n)
 {
@@ -324,8 +326,8 @@ static void journal_add(struct app *a, char what, int64_t n)
         die("append to the journal", strerror(errno));
 }
 
-/* Death in the wal-index header: SQLite writes its second copy, calls xShmBarrier, writes the first. Frames have gone
- * to the WAL just before, so the first barrier after a write to the WAL is that moment. */
+/* --die-in-header: SQLite writes frames to the WAL. Then it writes the second copy of the wal-index header, calls
+ * xShmBarrier, and writes the first copy. So the process dies in the first barrier after a write to the WAL. */
 
 static sqlite3_io_methods wal_methods, database_methods;
 static const sqlite3_io_methods *wal_below, *database_below;
@@ -404,7 +406,7 @@ static int write_transaction(struct app *a, int64_t *n)
     return rc == SQLITE_OK && !one_statement ? run(a->commit) : rc;
 }
 
-/* The kind whose code is `rc` exactly, else the one of its primary code, else "other". */
+/* The kind whose code is `rc`, otherwise the kind of its primary code, otherwise "other". */
 static int kind_of(int rc)
 {
     for (int i = 0; i < KINDS; i++)
@@ -422,7 +424,7 @@ static void error_add(struct app *a, int rc)
         snprintf(a->first_error, sizeof(a->first_error), "%d %s", rc, sqlite3_errstr(rc));
 }
 
-/* Tries the next transaction until it succeeds. False: told to stop, or hopeless. */
+/* Tries the next transaction until it succeeds. False: a signal came, or there were too many errors. */
 static bool transact(struct app *a)
 {
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
@@ -482,7 +484,7 @@ static void report(const struct app *a, double seconds)
     fflush(stdout);
 }
 
-/* Check: is this file exactly the state after some transaction n? */
+/* Check: whether this file is exactly the state after a transaction. */
 
 static bool payload_is(struct app *a, sqlite3_stmt *row, int column, int64_t n, int64_t index)
 {
