@@ -1,4 +1,4 @@
-/* property/hosts.c - how hosts come, work, fail and die, and the checks of their daemons. */
+/* property/hosts.c - the life of a host: its files, its daemon, its faults; and the checks of its daemon. */
 #include "hosts.h"
 
 #include "published.h"
@@ -19,7 +19,7 @@ static const char *hosts_folder;
 static struct run_of runs[1000];
 static size_t run_count;
 
-/* ---- who may write */
+/* ---- runs and their hosts */
 
 static const struct run_of *find_run(const struct uid *run)
 {
@@ -73,7 +73,7 @@ struct host *host_new(void)
     return NULL;
 }
 
-/* The file at the path is only there while the database is: the state file is bound to its inode. */
+/* Removes the file at the path too: the state file is bound to its inode. */
 void host_remove_database(struct host *h)
 {
     h->db.files = NULL;
@@ -122,7 +122,7 @@ static void read_state(const struct host *h, uint8_t **ret_bytes, size_t *ret_si
 static void write_state(const struct host *h, const uint8_t *bytes, size_t size)
 {
     struct err e;
-    int fd = open(h->state_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* the same inode */
+    int fd = open(h->state_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* keeps the inode */
     if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || io_pwrite(fd, bytes, size, 0, &e))
         abort();
     close(fd);
@@ -139,7 +139,8 @@ void world_state_synced(const struct sim_process *p)
     host_sync_state(&hosts[p->host]);
 }
 
-/* The journal of a base is never synced: after a power cut it is an older version of itself, or cut short. */
+/* Journals of bases as they were earlier. The program never syncs them: after a power cut a journal can be older or
+ * shorter. */
 static struct old_journal {
     uint8_t bytes[4096];
     size_t size;
@@ -200,7 +201,7 @@ static void copy_journals(const struct host *from, const struct host *to)
     }
 }
 
-/* Each block of the disk holds what was synced, or what came later. */
+/* Each block of the state file is as it was synced, or as it was written later. */
 void host_state_after_power_cut(struct host *h)
 {
     uint8_t *now = NULL;
@@ -240,7 +241,7 @@ void host_damage_state(struct host *h)
     free(now);
 }
 
-/* Both databases go on after the copy. */
+/* Copies the host. Both databases get further commits. */
 void host_copy(struct host *from)
 {
     struct host *h = from->db.files ? host_new() : NULL;
@@ -314,7 +315,7 @@ static void host_ended(struct host *h, const struct err *e)
         trace("      host %u: the daemon ended: %s", host_number(h), e->msg);
 }
 
-/* Kills and power cuts must not make a host another writer. */
+/* Checks that a host is the same writer after kills and power cuts. */
 void host_note_writer(struct host *h)
 {
     const struct database *db = h->process.db;
@@ -355,7 +356,7 @@ void host_kill(struct host *h, bool at_a_point)
     h->alive = false;
 }
 
-/* ---- what must be true of a daemon: the replica has what counts as durable, the map shows what the replica lacks */
+/* ---- checks of a daemon: the replica has what counts as durable, and the map shows what the replica lacks */
 
 static void check_lane(const struct local *local, const struct lane *l, struct sim_store *s)
 {
@@ -370,10 +371,10 @@ static void check_lane(const struct local *local, const struct lane *l, struct s
         return;
     NEED(h <= captured, "P2: durable at %" PRIu64 " in %s, captured %" PRIu64, h, s->url, captured);
     if (d->from_empty && d->entry.base_owed > 0)
-        return; /* nothing counts as durable before the new history lands */
+        return; /* nothing counts as durable before the new history is put */
     NEED(h <= p->head && p->points[h].is, "P2: txid %" PRIu64 " is durable in %s, which does not have it", h, s->url);
-    NEED(p->points[h].checksum == d->entry.head_checksum, "P2: txid %" PRIu64 " in %s is not what we hold for durable",
-         h, s->url);
+    NEED(p->points[h].checksum == d->entry.head_checksum,
+         "P2: txid %" PRIu64 " in %s is not the state that counts as durable", h, s->url);
     const struct map *map = &local->state.map;
     if (local->at < LOCAL_FOLLOWING || !published_promises(p, h) || destination_starts_anew(d, map->page_size))
         return;
@@ -394,7 +395,7 @@ static void check_lane(const struct local *local, const struct lane *l, struct s
     view_close(&v);
 }
 
-/* A daemon may give a replica up only if another writer has written to it. */
+/* Checks that a daemon reports a conflict only if another writer has put objects. */
 static void check_conflict(const struct host *h, const struct lane *l, const struct published *p)
 {
     bool foreign = false;

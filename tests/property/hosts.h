@@ -1,4 +1,5 @@
-/* property/hosts.h - machines with a database and a daemon: their files, their deaths, and what must be true of them. */
+/* property/hosts.h - hosts: machines with a database and a daemon, their files and faults, and the checks of their
+ * daemons. */
 #ifndef PROPERTY_HOSTS_H
 #define PROPERTY_HOSTS_H
 
@@ -10,16 +11,17 @@ struct host {
     struct sim_database db;
     struct sim_process process;
     bool alive;   /* its daemon runs */
-    bool lost;    /* its state file was deleted, damaged or copied from elsewhere: it may have to be another writer */
-    bool damaged; /* ... so an older slot of it may count, without the newest run */
+    bool lost;    /* its state file was deleted, damaged or copied from elsewhere: it may become another writer */
+    bool damaged; /* its state file was damaged: an older slot may count, which lacks the newest run */
     bool has_put; /* `writer` has put an object: the host must stay this writer */
     struct uid writer;
-    bool may_take_over;   /* a run of it had --take-over: its state file names what it attached to then */
-    int64_t paused_until; /* SIGSTOP, a suspended machine */
-    uint8_t *synced;      /* the state file as a power cut would leave it, if nothing newer reached the disk */
+    bool may_take_over;   /* one of its runs had --take-over */
+    int64_t paused_until; /* the daemon is stopped, as by SIGSTOP or a suspended machine, until then */
+    uint8_t *synced;      /* owned; the state file as it was synced last */
     size_t synced_size;
-    uint64_t
-        heir[STORES]; /* the txid of that store it was restored from: it may continue there while that is the head */
+    /* For each store the txid from which the database was restored: while that is the head, the host may continue
+     * there. */
+    uint64_t heir[STORES];
 };
 extern struct host hosts[HOSTS_MAX];
 extern bool hosts_start_once; /* daemons are started with --once */
@@ -27,7 +29,7 @@ extern bool hosts_start_once; /* daemons are started with --once */
 /* Begins the world: the first host, and its empty database. */
 void hosts_create(const char *folder, uint32_t page_size);
 
-struct host *host_new(void); /* NULL: there is no room */
+struct host *host_new(void); /* NULL: there are HOSTS_MAX already */
 unsigned host_number(const struct host *h);
 void host_make_database(struct host *h, uint32_t page_size);
 void host_remove_database(struct host *h);
@@ -38,11 +40,11 @@ struct run_of {
     struct uid run;
     unsigned host;
 };
-const struct run_of *host_run_of(const struct uid *run); /* NULL: there was none */
+const struct run_of *host_run_of(const struct uid *run); /* NULL: no host had this run */
 
 void host_start(struct host *h, bool take_over);
 void host_turns(struct host *h, unsigned n); /* lets the daemon decide and work, n times */
-void host_note_writer(struct host *h);       /* a host stays the writer that it was */
+void host_note_writer(struct host *h);       /* checks that the host is the writer that it was before */
 void host_kill(struct host *h, bool at_a_point);
 
 /* The state file and the journals of bases, as disks and faults leave them. */
@@ -52,7 +54,7 @@ void host_journals_after_power_cut(const struct host *h);
 void host_remember_journals(const struct host *h);
 void host_damage_state(struct host *h);
 
-/* What must be true of a running daemon after each step. */
+/* Checks what must be true of a running daemon after each step. */
 void host_check(const struct host *h);
 
 #endif

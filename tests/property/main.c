@@ -1,9 +1,9 @@
 /* property/main.c - seeds, the search for the smallest failing run, and the test of the test.
  *
- *   property [--seeds N] [--first SEED] [--steps N] [--off RULE]... [-v]   every seed has to survive
- *   property --rules                                                       with any one rule off some run has to fail
+ *   property [--seeds N] [--first SEED] [--steps N] [--off RULE]... [-v]   no seed may fail
+ *   property --rules                                                       for each rule that is off some run must fail
  *
- * Each run is a process of its own: asserts, crashes and hangs of the program under test are failures like any other. */
+ * Each run is a process of its own, so an assert, a crash or a hang of the program under test is a failure like any. */
 #include "sim.h"
 #include "world.h"
 
@@ -29,8 +29,8 @@ static const struct {
 #define RULE_TEXT(name, text) {#name, text},
     RULES(RULE_TEXT)};
 
-/* The seeds that failed with the rule off when this was last written: they are tried first. After a change of the
- * program or of the world a seed may survive; then the search takes longer, and prints which seed to write here. */
+/* For each rule a seed that fails when the rule is off; 0: a scenario fails. It is tried first. After a change of the
+ * program or of the world it may not fail any more. Then the search takes longer, and prints the seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 22,  [RULE_runs] = 1,        [RULE_bind] = 6,
     [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 161,    [RULE_split_state] = 2,
@@ -71,7 +71,7 @@ void broken(const char *fmt, ...)
 /* ---- one run */
 
 struct run {
-    void (*scenario)(const char *folder); /* NULL: luck */
+    void (*scenario)(const char *folder); /* NULL: random steps of `seed` */
     uint64_t seed;
     size_t steps;
     bool skip[STEPS_MAX];
@@ -95,7 +95,7 @@ static _Noreturn void child(const struct run *r, int fd)
     report_fd = fd;
     int null = open("/dev/null", O_WRONLY);
     if (!verbose && null >= 0)
-        dup2(null, STDERR_FILENO); /* the log of the program */
+        dup2(null, STDERR_FILENO); /* the log of the program goes there */
     alarm(RUN_SECONDS_MAX);
     if (r->scenario)
         r->scenario(folder);

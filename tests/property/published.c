@@ -1,4 +1,4 @@
-/* property/published.c - notes and checks what lands in the stores; restores and compares what was promised. */
+/* property/published.c - notes and checks each object that a store receives; restores points and compares them. */
 #include "published.h"
 
 #include "hosts.h"
@@ -53,7 +53,7 @@ static size_t serial_in(const struct segment *s, uint64_t txid)
     for (uint32_t i = 0; i < s->trailer.version_count && s->versions[i].pgno == 1; i++)
         if (s->versions[i].txid <= txid) {
             serial = truth_find(s->versions[i].hash);
-            NEED(serial != 0, "txid %" PRIu64 " has a first page that no commit ever had", s->versions[i].txid);
+            NEED(serial != 0, "txid %" PRIu64 " has a page 1 that no commit had", s->versions[i].txid);
         }
     return serial;
 }
@@ -93,22 +93,22 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     const struct segment_info *i = &s.trailer.info;
     if (digest_of(o->bytes, o->size, &digest, &e))
         abort();
-    if ((stray_allowed || p->loses > 0) &&
-        i->min <= p->head) { /* or a PUT that is carried out after its object was lost */
+    if ((stray_allowed || p->loses > 0) && i->min <= p->head) { /* or a late PUT of an object that was lost */
         segment_release(&s);
         return;
     }
     NEED(i->min == p->head + 1, "P7: level 0 of %s forked: txid %" PRIu64 " landed after %" PRIu64, store->url, i->min,
          p->head);
-    /* after a loss, a new beginning links to what is left */
+    /* after a loss, the first object of a new history links to the newest object that is left */
     const bool begins_again = p->loses > 0 && (i->flags & SEGMENT_FROM_EMPTY);
     NEED(begins_again || digest_equal(&i->digest_before, &p->head_digest),
          "P7: txid %" PRIu64 " of %s does not link to the head", i->min, store->url);
     const struct run_of *run = host_run_of(&i->run);
-    NEED(run, "an object of no run");
+    NEED(run, "an object of an unknown run");
     bool changes_hands = p->head > 0 && !uid_equal(&i->writer, &p->head_writer);
     NEED(!changes_hands || hosts[run->host].may_take_over || hosts[run->host].heir[store - stores] == p->head,
-         "P7: host %u went on in %s after txid %" PRIu64 " of another writer, unasked", run->host, store->url, p->head);
+         "P7: host %u continued in %s after txid %" PRIu64 " of another writer, without --take-over", run->host,
+         store->url, p->head);
     bool full = !(i->flags & SEGMENT_LAST_ONLY);
     if (i->flags & SEGMENT_FROM_EMPTY) {
         NEED(p->epoch_count < 200, "too many new beginnings for the test");
@@ -117,7 +117,7 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     }
     NEED(p->epoch_count > 0, "the first object of %s does not begin from empty", store->url);
     for (uint32_t k = 0; k < s.trailer.list_count && p->loses > 0; k++)
-        p->ailing |= !sim_store_get(store, s.list[k].name); /* a part was lost before its manifest came */
+        p->ailing |= !sim_store_get(store, s.list[k].name); /* a part was lost before its segment was put */
     size_t before = i->min > 1 ? published_point(p, i->min - 1)->serial : 0;
     for (uint32_t k = 0; k < s.trailer.record_count; k++) {
         const struct commit_record *r = &s.records[k];
@@ -153,7 +153,7 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
     NEED(i->start <= i->max && i->max <= p->head, "a base from %" PRIu64 " to %" PRIu64 ", the head is %" PRIu64,
          i->start, i->max, p->head);
     for (uint32_t k = 0; k < s.trailer.list_count; k++) {
-        if (p->loses > 0 && !sim_store_get(store, s.list[k].name)) { /* a look has to find that */
+        if (p->loses > 0 && !sim_store_get(store, s.list[k].name)) { /* a look must find this loss */
             p->ailing = true;
             segment_release(&s);
             return;
@@ -168,7 +168,7 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
     segment_release(&s);
 }
 
-/* A compacted segment leads from one state to another, and never beyond the head. */
+/* A compacted segment must lead from one state to another, and not beyond the head. */
 static void level_landed(struct sim_store *store, const struct sim_object *o)
 {
     struct published *p = published_of(store);
@@ -251,8 +251,8 @@ static bool has_all(const struct sim_store *s, const struct plan *plan)
     return true;
 }
 
-/* Is the newest point there again? Then it is promised from now on. */
-static void look_whether_it_is_well(struct sim_store *s)
+/* Looks whether the newest point can be restored again. If so, it is promised from now on. */
+static void note_recovery(struct sim_store *s)
 {
     struct published *p = published_of(s);
     struct view v;
@@ -269,13 +269,13 @@ static void look_whether_it_is_well(struct sim_store *s)
     }
 }
 
-/* ---- what must be restorable */
+/* ---- restore points that must be there */
 
 bool published_promises(const struct published *p, uint64_t txid)
 {
     if (txid >= p->point_cap || !p->points[txid].is || p->points[txid].retired)
         return false;
-    if (txid != p->head && true_ms - p->points[txid].born_ms >= KEEP_ALL_MS) /* retention may have taken it */
+    if (txid != p->head && true_ms - p->points[txid].born_ms >= KEEP_ALL_MS) /* retention may have deleted it */
         return false;
     size_t n = p->epoch_count;
     while (n > 0 && p->epochs[n - 1].min > txid)
@@ -334,7 +334,7 @@ static void restore_and_compare(struct view *v, uint64_t txid)
         broken("%s", e.msg);
     if (point->serial == 0)
         point->serial = truth_find(page_hash(1, bytes, plan.page_size));
-    NEED(point->serial != 0, "txid %" PRIu64 " of %s is a state that never was", txid, v->store->url);
+    NEED(point->serial != 0, "txid %" PRIu64 " of %s is a state that no commit made", txid, v->store->url);
     NEED(truth_equal(&truths[point->serial], bytes, plan.record.pages, plan.page_size),
          "P4: txid %" PRIu64 " of %s restores wrongly", txid, v->store->url);
     world_figures.restores++;
@@ -343,7 +343,7 @@ static void restore_and_compare(struct view *v, uint64_t txid)
     close(fd);
 }
 
-/* A point that is not promised any more may be gone. If it is there, it must be right. */
+/* Compares a point that is not promised. It may be missing. If it is there, it must be right. */
 static void compare_if_there(struct view *v, uint64_t txid)
 {
     struct plan plan = {0};
@@ -365,7 +365,7 @@ void published_check(struct sim_store *s, unsigned percent)
     if (p->head == 0)
         return;
     if (p->ailing)
-        look_whether_it_is_well(s);
+        note_recovery(s);
     bool there = view_open(&v, s);
     for (uint64_t t = 1; there && t <= p->head; t++) {
         if (published_promises(p, t) && (t == p->head || chance(percent)))
@@ -376,7 +376,7 @@ void published_check(struct sim_store *s, unsigned percent)
     view_close(&v);
 }
 
-/* Any point of a store: it must restore if it is promised, and be right if it is there. */
+/* Checks a random point of a store. If it is promised, it must restore. If it is there, it must be right. */
 void published_check_any(struct sim_store *s)
 {
     struct published *p = published_of(s);
@@ -384,7 +384,7 @@ void published_check_any(struct sim_store *s)
     if (p->head == 0)
         return;
     if (p->ailing)
-        look_whether_it_is_well(s);
+        note_recovery(s);
     uint64_t t = 1 + dice_below(&luck, (uint32_t)p->head);
     if (view_open(&v, s)) {
         if (published_promises(p, t))

@@ -1,4 +1,4 @@
-/* property/published.h - what was put into the stores, and which of it must be restorable. */
+/* property/published.h - the objects that were put into the stores, and the restore points that must be in them. */
 #ifndef PROPERTY_PUBLISHED_H
 #define PROPERTY_PUBLISHED_H
 
@@ -8,9 +8,9 @@
 
 struct point {
     bool is;         /* a restore point */
-    bool retired;    /* retention may have taken it */
-    int64_t born_ms; /* when its object landed */
-    size_t serial;   /* the state that it must give; 0: unknown, its object had no pages */
+    bool retired;    /* retention may have deleted it */
+    int64_t born_ms; /* when the store received its object */
+    size_t serial;   /* of the state that a restore must give; 0: unknown, its object had no pages */
     uint64_t checksum;
 };
 struct epoch {
@@ -25,7 +25,7 @@ struct published {
     struct point *points;
     size_t point_cap;
     uint64_t head;
-    struct uid writers[100]; /* who put level-0 objects */
+    struct uid writers[100]; /* the writers that put objects of level 0 */
     size_t writer_count;
     struct digest head_digest;
     struct uid head_writer;
@@ -34,28 +34,28 @@ struct published {
     size_t epoch_count;
     struct base bases[2000];
     size_t base_count;
-    bool ailing;    /* it lost objects, and its newest point could not be restored since */
+    bool ailing;    /* it lost objects, and its newest point can't be restored since then */
     unsigned loses; /* how often it lost objects */
 };
 extern struct published published[STORES]; /* by the number of the store */
-extern bool stray_allowed;                 /* a put may land in the past: the daemon has to take it back */
+extern bool stray_allowed;                 /* an object may be put behind the head: the daemon must delete it again */
 
 struct published *published_of(const struct sim_store *s);
-struct point *published_point(struct published *p, uint64_t txid); /* makes room for it */
+struct point *published_point(struct published *p, uint64_t txid); /* makes the point if it is new */
 
-/* Is the restore point promised? Retention may have taken any other one. */
+/* Whether the restore point must be there. Retention may have deleted any other one. */
 bool published_promises(const struct published *p, uint64_t txid);
 
 /* Restores the head of the store and `percent` of its other points, and compares them with what the application
  * committed. */
 void published_check(struct sim_store *s, unsigned percent);
-void published_check_any(struct sim_store *s); /* one point, drawn by luck */
+void published_check_any(struct sim_store *s); /* checks one point at random */
 
-/* The store loses objects behind the daemon's back. Only the newest point that comes later is promised again. */
+/* The store loses objects, and no daemon is told. From then on only a newest point that comes later is promised. */
 void published_lose(struct sim_store *s);
 bool published_any_ails(void);
 
-void object_decode(const struct sim_object *o, struct segment *ret_segment); /* segment_release() */
+void object_decode(const struct sim_object *o, struct segment *ret_segment); /* the caller calls segment_release() */
 
 /* Reads a replica as it is, without faults. */
 struct view {

@@ -1,12 +1,12 @@
-/* property/scenarios.c - cases that luck meets too seldom, built by hand. */
+/* property/scenarios.c - cases that random steps reach too rarely, step by step. */
 #include "hosts.h"
 #include "published.h"
 #include "world.h"
 
 #include <inttypes.h>
 
-/* Another retention than the program's: deletes the objects of all histories before the newest one, if they are older
- * than the grace period. Never the head. */
+/* A retention that is not the program's: deletes the objects of all histories before the newest one, if they are older
+ * than the grace period. It never deletes the head. */
 static void forget_earlier_beginnings(struct sim_store *s)
 {
     struct published *p = published_of(s);
@@ -42,7 +42,7 @@ static void let_run(struct host *h, unsigned n)
 }
 
 /* Another host, with the same database, takes the replicas over and continues them. */
-static struct host *go_on_elsewhere(void)
+static struct host *continue_elsewhere(void)
 {
     struct host *b = host_new();
     const struct truth *t = &truths[hosts[0].db.serial];
@@ -58,14 +58,14 @@ static struct host *go_on_elsewhere(void)
 
 static struct host *take_over_elsewhere(void)
 {
-    struct host *b = go_on_elsewhere();
+    struct host *b = continue_elsewhere();
     host_kill(b, false);
     return b;
 }
 
 /* Another host takes the replicas over, continues them and begins a new history. Retention deletes the old one, so that
- * the sleeper's next key is free again. */
-static void others_go_on(void)
+ * the next key of the sleeper, the host that is suspended meanwhile, is free again. */
+static void others_continue(void)
 {
     struct host *b = take_over_elsewhere();
     sim_database_rebuild(&b->db, 1024);
@@ -97,7 +97,7 @@ static struct host *prepare_sleeper(const char *folder)
 static void must_be_kept_out(struct host *a, const uint64_t *heads)
 {
     let_run(a, 200);
-    sim_database_commit(&a->db); /* for the replica that had the last one before */
+    sim_database_commit(&a->db); /* for a replica that has the commit before already */
     let_run(a, 200);
     NEED(!a->alive, "the sleeper did not stop");
     for (size_t i = 0; i < STORES; i++) {
@@ -119,7 +119,7 @@ void world_scenario_sleeper(const char *folder)
 {
     struct host *a = prepare_sleeper(folder);
     const uint64_t heads[STORES] = {published[0].head, published[1].head};
-    others_go_on();
+    others_continue();
     sim_database_commit(&a->db);
     must_be_kept_out(a, heads);
 }
@@ -129,13 +129,13 @@ void world_scenario_slow_answer(const char *folder)
     struct host *a = prepare_sleeper(folder);
     const uint64_t heads[STORES] = {published[0].head, published[1].head};
     stray_allowed = true;
-    stores[0].before_put = others_go_on; /* stopped just before its request leaves */
+    stores[0].before_put = others_continue; /* the daemon is suspended just before it sends its request */
     sim_database_commit(&a->db);
     must_be_kept_out(a, heads);
 }
 
-/* The object landed, and the machine is suspended before the writer reads the answer. Another writer takes over, finds
- * that object as the head, and continues after it: the object belongs to the other writer now. */
+/* The store has the object, and the machine is suspended before the writer reads the answer. Another writer takes over,
+ * finds that object as the head, and continues after it: the object belongs to the other writer now. */
 static void taken_over_behind(void)
 {
     take_over_elsewhere();
@@ -152,9 +152,9 @@ void world_scenario_heir(const char *folder)
     published_check(&stores[0], 100);
 }
 
-/* For a moment a store shows nothing, while the daemon looks. Nothing is lost, and nothing must be sent again: whether it
- * is a look that meets the moment, the question for the head, or attach. The moment is shorter than the time that a loss
- * has to be confirmed for. */
+/* For a moment a store shows no objects. Nothing is lost, so nothing may be sent again, whether a look, the question
+ * for the head or attach lists the store in that moment. The moment is shorter than the time after which a loss is
+ * confirmed. */
 void world_scenario_blind(const char *folder)
 {
     struct host *a = prepare_sleeper(folder);
@@ -168,19 +168,19 @@ void world_scenario_blind(const char *folder)
         let_run(a, 150);
         NEED(a->alive, "the daemon ended");
         NEED(published[0].epoch_count == 1 && published[0].base_count == 0,
-             "for a moment the store showed nothing, and everything was sent again");
+             "the store showed no objects for a moment, and everything was sent again");
     }
     sim_database_commit(&a->db);
     let_run(a, 100);
     published_check(&stores[0], 100);
 }
 
-/* Two writers believe in a replica: the first sleeps while the other takes over. Then everything is lost, and both find
- * out. One of them goes on, and the other must end in a conflict. */
+/* Two writers continue one replica: the first is suspended while the other takes over. Then all objects are lost, and
+ * both notice it. One of them continues, and the other must end in a conflict. */
 void world_scenario_emptied(const char *folder)
 {
     struct host *a = prepare_sleeper(folder);
-    struct host *b = go_on_elsewhere();
+    struct host *b = continue_elsewhere();
     uint64_t head = published[0].head;
     for (size_t i = 0; i < STORES; i++) {
         while (stores[i].count > 0)
@@ -205,9 +205,10 @@ void world_scenario_emptied(const char *folder)
         published_check(&stores[i], 0);
 }
 
-/* The watch was let go without a guard, or could not begin after a reset. Until the daemon looks, the application commits,
- * resets the log and commits again: the log that is found does not continue what was captured, and all pages have to be
- * compared. `turns`: after a few, the last commit is captured; after many, the daemon has rested and reset the log. */
+/* The daemon has no watch: it gave the watch up without a guard, or could not take it after a reset. Until the daemon
+ * looks, the application commits, resets the WAL and commits again. The WAL does not continue what was captured, so all
+ * pages must be compared. `turns`: after a few turns the last commit is captured; after many the daemon has reset the
+ * WAL at rest. */
 static void meet_unwatched_reset(struct host *a, unsigned turns)
 {
     sim_database_commit(&a->db);

@@ -1,11 +1,12 @@
-/* property/sim.h - a simulated world: the daemon runs against databases, stores, clocks and deaths that obey a seed.
+/* property/sim.h - a simulated world: a seed decides what databases, stores, clocks and kills do to the daemon.
  *
  * Real: all of src/ except the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the
  * stores; sim_process.c, sim_database.c and sim_store.c replace these. The database writes a real -wal with header,
- * frames, salts and checksums. The state file is a real file, mapped. A job is atomic here, except that its process may
- * die at the points (sim_point) in it.
+ * frames, salts and checksums. The state file is a real file, mapped. No other process runs during a job; but the
+ * process of the job may die at the points (sim_point) in it.
  *
- * Ghosts (what the application committed, what was published) exist for checking only; nothing in src/ can see them. */
+ * The records of commits (struct truth) and of objects that were put (published.h) are for checks only. No code of src/
+ * sees them. */
 #ifndef PROPERTY_SIM_H
 #define PROPERTY_SIM_H
 
@@ -24,12 +25,12 @@ enum {
     GRACE_MS = 120000, /* half of it is longer than LATE_MS */
     KEEP_ALL_MS = 150000,
     KEEP_LEVELS_MS = 240000,
-    LATE_MS = 12000, /* the longest time after which a put lands whose answer was lost */
+    LATE_MS = 12000, /* a PUT whose answer was lost is carried out after this time at the latest */
 };
 
-/* ---- time and luck */
+/* ---- time and chance */
 
-extern int64_t true_ms; /* of the world; the stores' clock */
+extern int64_t true_ms; /* the time of the world, which the clocks of the stores show */
 extern struct dice luck;
 static inline bool chance(unsigned percent)
 {
@@ -51,19 +52,19 @@ void trace(const char *fmt, ...) PRINTF_LIKE(1, 2); /* shown with -v */
  * database. */
 struct truth {
     unsigned host;
-    size_t before; /* the state that this one was made from */
-    bool alone;    /* ... not by a commit: the database was made, rebuilt or replaced */
+    size_t before; /* serial number of the state that this one was made from */
+    bool alone;    /* it was not made by a commit: the database was made, rebuilt or replaced */
     uint32_t pages, page_size;
     uint64_t page1_hash;
-    bool wild[PAGES_MAX + 1]; /* grown over and never written: any bytes are right */
+    bool wild[PAGES_MAX + 1]; /* the database grew over this page and never wrote it: any bytes are right */
     uint8_t *bytes;
 };
 extern struct truth *truths; /* by serial number, from 1 */
 extern size_t truth_count;
-size_t truth_find(uint64_t page1_hash); /* 0: the application never committed it */
+size_t truth_find(uint64_t page1_hash); /* 0: the application did not commit a state with this page 1 */
 bool truth_equal(const struct truth *t, const uint8_t *bytes, uint32_t pages, uint32_t page_size);
 
-/* The files of a database. An open handle keeps them, also when the path is removed or replaced. */
+/* The files of a database. An open handle keeps them when the path is removed or replaced. */
 struct files {
     uint64_t inode;
     int64_t mtime_ns;
@@ -73,31 +74,32 @@ struct files {
     size_t wal_len, wal_cap, wal_synced; /* bytes */
     bool generation_begun;               /* the header of this generation is in the file */
     uint32_t checkpoint_seq, backfilled;
-    bool torn; /* a writer died between the two copies of the header: `index` is what recovery would find */
+    bool torn; /* a writer died between the two copies of the header: recovery would make `index` */
     struct wal_index_header index;
 };
 
 struct sim_database {
     unsigned host;
     struct files *files; /* NULL: deleted */
-    size_t serial;       /* of the newest committed state */
+    size_t serial;       /* of the newest state that was committed */
 };
 
 void sim_database_create(struct sim_database *db, unsigned host, uint32_t page_size);
 void sim_database_commit(struct sim_database *db);
 void sim_database_roll_back(struct sim_database *db); /* a transaction that spilled frames and was rolled back */
-void sim_database_backfill(struct files *f);          /* all of the log into the file */
+void sim_database_backfill(struct files *f);          /* copies all frames back into the file */
 void sim_database_reset(struct files *f, bool truncate);
-/* TRUNCATE by the application while the log is guarded: false if frames are not copied back, which nobody can do now. */
+/* A checkpoint TRUNCATE by the application while the guard is held. False: frames are not copied back, and can't be
+ * now. */
 bool sim_database_checkpoint_guarded(struct sim_database *db);
-void sim_database_recover(struct sim_database *db); /* all processes died: the wal-index is rebuilt from the log */
+void sim_database_recover(struct sim_database *db); /* all processes died: makes the wal-index again from the WAL */
 void sim_database_power_cut(struct sim_database *db);
 void sim_database_torn(struct sim_database *db);                        /* commits, and dies while writing the header */
 void sim_database_rebuild(struct sim_database *db, uint32_t page_size); /* VACUUM into another page size */
 /* Another database is put in its place: the bytes of a committed state. */
 void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages,
                           uint32_t page_size, size_t serial);
-void sim_files_read(const struct files *f, uint32_t pgno, uint8_t *out); /* as SQLite would */
+void sim_files_read(const struct files *f, uint32_t pgno, uint8_t *out); /* reads a page as SQLite does */
 
 /* ---- sim_store.c: stores that lose, delay and repeat */
 
@@ -119,18 +121,19 @@ struct sim_store {
     size_t flying_count;
     bool down;
     unsigned loss;       /* percent of requests that go wrong */
-    int requests_left;   /* after so many requests none is answered; negative: no limit */
-    int64_t blind_until; /* until then reads and listings find nothing: a listing lags, a proxy lies */
+    int requests_left;   /* how many requests are answered; negative: all */
+    int64_t blind_until; /* until then reads and listings find no object, as with a listing that lags */
     int64_t clock_offset_ms;
-    void (*before_put)(void); /* once: what happens while the process is suspended just before its request leaves */
-    void (*after_put)(void);  /* once: ... after a level-0 object landed, before it reads the answer */
+    /* NULL, or called once while the process is suspended: before it sends a PUT; after the store has an object of
+     * level 0, before the process reads the answer. */
+    void (*before_put)(void), (*after_put)(void);
 };
 extern struct sim_store stores[STORES];
-extern bool sim_store_costs; /* each put costs, and there is a budget */
+extern bool sim_store_costs; /* each PUT costs money, so the daemon keeps a budget */
 void sim_store_tick(struct sim_store *s);
 const struct sim_object *sim_store_get(const struct sim_store *s, const char *key);
 void sim_store_delete(struct sim_store *s, const char *key);
-/* Called for each object that lands (published.c). */
+/* Called for each object that a store receives (published.c). */
 void world_landed(struct sim_store *s, const struct sim_object *o);
 
 /* ---- sim_process.c: daemons */
@@ -140,7 +143,7 @@ struct sim_process {
     struct replicate_config config;
     const char *urls[STORES];
     struct database *db;
-    const struct local *local; /* of db, also while a job has it */
+    const struct local *local; /* of `db`, while a job has it too */
     struct sim_database *files_of;
     const char *state_path;
     struct sim_job {
@@ -148,16 +151,16 @@ struct sim_process {
         bool ran;
     } jobs[16];
     size_t job_count;
-    uint8_t *synced; /* owned by the host: the state file as it is on disk for sure */
+    uint8_t *synced; /* owned by the host; the state file as it was synced last */
     int64_t clock_offset_ms;
     jmp_buf death;
-    int points_to_live; /* < 0: does not die by itself */
+    int points_to_live; /* the process dies after so many points; negative: it does not */
     bool dead;
-    struct state *state; /* whose descriptor has to be closed */
+    struct state *state; /* its descriptor is closed when the process dies */
 };
 extern struct sim_process *running; /* the process whose code runs now; NULL: the test itself */
 extern struct codec *sim_codec;
-extern bool sim_calm; /* no faults of the machine, no commits in the middle of a job */
+extern bool sim_calm; /* the machine has no faults, and no commit happens during a job */
 
 /* A place where the process may die. */
 void sim_point(void);
@@ -168,7 +171,7 @@ bool sim_process_start(struct sim_process *p);
  * with an error. */
 bool sim_process_turn(struct sim_process *p, struct err *ret_error);
 void sim_process_kill(struct sim_process *p);
-bool sim_process_watches(const struct sim_process *p, const struct files *f); /* holds the watch or the guard */
+bool sim_process_watches(const struct sim_process *p, const struct files *f); /* it holds the watch or the guard */
 bool sim_process_guards(const struct sim_process *p, const struct files *f);
 
 /* Called when the state file is synced: hosts.c keeps its bytes. */

@@ -1,4 +1,4 @@
-/* property/sim_database.c - an application's database: pages, a real write-ahead log, and what SQLite does with both. */
+/* property/sim_database.c - the database of an application: pages, a real WAL, and what SQLite does with both. */
 #include "sim.h"
 
 #include "base/endian.h"
@@ -99,7 +99,7 @@ static void put_bytes(struct files *f, size_t at, const void *bytes, size_t n)
 static void begin_generation(struct files *f)
 {
     uint8_t h[WAL_HEADER_BYTES];
-    if (f->wal_len == 0) /* a new file: its first writer draws salts */
+    if (f->wal_len == 0) /* a new WAL file: its first writer makes random salts */
         dice_fill(&luck, f->index.salt, WAL_SALT_BYTES);
     put_be32(h, MAGIC_NATIVE | (WAL_NATIVE_ORDER == WAL_BIG_ENDIAN));
     put_be32(h + 4, WAL_FORMAT_VERSION);
@@ -154,7 +154,7 @@ static void stamp_page1(uint8_t *page1, uint32_t page_size, uint32_t pages, size
     put_be64(page1 + SERIAL_AT, serial);
 }
 
-/* A transaction on top of the newest state: pages, and which of them it writes. */
+/* A transaction: the pages of the state after it, and which of them it writes. */
 struct transaction {
     struct truth after;
     bool writes[PAGES_MAX + 1];
@@ -196,7 +196,8 @@ static void compose(const struct sim_database *db, struct transaction *t)
     t->after.page1_hash = page_hash(1, t->after.bytes, f->page_size);
 }
 
-/* Appends the frames of a transaction; the header does not know of them yet. Spilled: none of them ends a commit. */
+/* Appends the frames of a transaction. Returns the header that a commit would write. `commits` false: the frames were
+ * spilled to the WAL, and none of them ends a commit. */
 static struct wal_index_header write_frames(struct files *f, const struct transaction *t, bool commits)
 {
     if (f->index.mx_frame == 0 && !f->generation_begun)
@@ -211,7 +212,7 @@ static struct wal_index_header write_frames(struct files *f, const struct transa
         uint8_t earlier[PAGE_BYTES_MAX];
         if (!t->writes[pgno])
             continue;
-        if (chance(5)) { /* spilled, and changed again */
+        if (chance(5)) { /* the page was spilled, and then changed again */
             memcpy(earlier, page, f->page_size);
             earlier[BODY_AT] ^= 0x55;
             put_frame(f, ++h.mx_frame, pgno, 0, earlier, &h.frame_sum);
@@ -260,13 +261,14 @@ void sim_database_backfill(struct files *f)
             memcpy(f->file + (size_t)(pgno - 1) * f->page_size, page, f->page_size);
         }
     size_t end = (size_t)f->index.db_pages * f->page_size;
-    memset(f->file + end, 0, sizeof f->file - end); /* truncated, or grown as a hole */
+    memset(f->file + end, 0, sizeof f->file - end); /* the file was truncated, or grew by a hole */
     f->file_pages = f->index.db_pages;
     f->backfilled = f->index.mx_frame;
     f->mtime_ns = true_ms * 1000000 + dice_below(&luck, 1000000);
 }
 
-/* The next writer begins at frame 1. Its salts are in the wal-index at once, in the file with its first frame. */
+/* Lets the next writer begin at frame 1. The new salts are in the wal-index at once, and in the WAL with its first
+ * frame. */
 void sim_database_reset(struct files *f, bool truncate)
 {
     sim_database_backfill(f);
@@ -287,7 +289,7 @@ bool sim_database_checkpoint_guarded(struct sim_database *db)
     struct files *f = db->files;
     if (f->torn || f->backfilled != f->index.mx_frame)
         return false;
-    sim_database_reset(f, chance(90)); /* or it dies before it truncates the file */
+    sim_database_reset(f, chance(90)); /* otherwise it dies before it truncates the file */
     return true;
 }
 
@@ -341,7 +343,7 @@ void sim_database_power_cut(struct sim_database *db)
         f->wal_len -= lost;
         if (chance(20) && f->wal_len > f->wal_synced + 8)
             f->wal[f->wal_synced + dice_below(&luck, (uint32_t)(f->wal_len - f->wal_synced))] ^=
-                0x10; /* torn in the middle */
+                0x10; /* a frame is damaged */
     }
     sim_database_recover(db);
     f->wal_synced = f->wal_len;
@@ -364,7 +366,7 @@ static struct files *new_files(uint32_t page_size)
 void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages,
                           uint32_t page_size, size_t serial)
 {
-    struct files *f = new_files(page_size); /* processes that have the old ones open keep them */
+    struct files *f = new_files(page_size); /* processes that have the old files open keep them */
     memcpy(f->file, bytes, (size_t)pages * page_size);
     f->file_pages = pages;
     *db = (struct sim_database){.host = host, .files = f, .serial = serial};

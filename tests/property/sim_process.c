@@ -1,5 +1,5 @@
-/* property/sim_process.c - daemons: the real code, driven turn by turn, with threads, SQLite handles and clocks
- * replaced. */
+/* property/sim_process.c - daemons: runs the real code turn by turn, and replaces its threads, SQLite handles and
+ * clocks. */
 #include "sim.h"
 
 #include "base/clock.h"
@@ -31,12 +31,12 @@ void sim_point(void)
         die(running);
 }
 
-/* What the kernel does: it closes descriptors, and with them goes the lock on the state file. Memory is freed with the
- * run. */
+/* Does what the kernel does: closes descriptors, which releases the lock on the state file. Memory is freed at the end
+ * of the run. */
 void sim_process_kill(struct sim_process *p)
 {
     if (p->state && p->state->fd >= 0) {
-        flock(p->state->fd, LOCK_UN); /* its mappings stay, and would keep the lock */
+        flock(p->state->fd, LOCK_UN); /* the mapping stays, and would keep the lock */
         close(p->state->fd);
     }
     p->state = NULL;
@@ -64,7 +64,7 @@ void workers_set_privacy(struct workers *w, mode_t bits)
     (void)bits;
 }
 
-/* ---- in place of connection.c, watch.c and still.c: a handle of the files, whatever lies under the path */
+/* ---- in place of connection.c, watch.c, still.c and strangers.c: a handle of the files that were opened */
 
 static struct files *open_files(const struct watch *w)
 {
@@ -82,7 +82,7 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     if (chance(3))
         return err_set(e, ERR_BUSY, 0, "the database is locked");
     if (f->torn)
-        sim_database_recover(running->files_of); /* its first reader does that */
+        sim_database_recover(running->files_of); /* as the first reader does */
     snprintf(w->path, sizeof w->path, "%s", path);
     w->reader[0].file = (seawall_file *)(void *)f;
     w->checkpointer.db = (sqlite3 *)(void *)f;
@@ -151,7 +151,7 @@ int watch_begin_other(struct watch *w, struct err *e)
 {
     sim_point();
     if (w->guarded && w->active < 0 && !sim_calm && chance(20) && open_files(w) == running->files_of->files)
-        (void)sim_database_checkpoint_guarded(running->files_of); /* the guard was looked at just before */
+        (void)sim_database_checkpoint_guarded(running->files_of); /* a checkpoint that began when the guard was held */
     if (chance(2))
         return err_set(e, ERR_BUSY, 0, "locked");
     if (open_files(w)->torn && open_files(w) == running->files_of->files)
@@ -173,7 +173,7 @@ void watch_let_go(struct watch *w)
 
 bool watch_take_guard(struct watch *w)
 {
-    return w->guarded = !chance(10); /* a reader is in slot 0 */
+    return w->guarded = !chance(10); /* otherwise a reader has slot 0 */
 }
 
 void watch_drop_guard(struct watch *w)
@@ -304,8 +304,8 @@ static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum 
     if (!sim_calm && chance(20) && running->files_of->files == f)
         sim_database_commit(running->files_of); /* the application does not wait for the daemon */
     if (chance(15))
-        return 0;          /* a reader kept frames in use */
-    if (capture_all(k, e)) /* with the write lock held */
+        return 0;          /* a reader still uses frames */
+    if (capture_all(k, e)) /* under the write lock */
         return -1;
     if (!watch_header(k->watch, &header) || !capture_is_current(k->capture, &header))
         return 0;
@@ -313,7 +313,7 @@ static int run_checkpoint(struct checkpoint *k, enum checkpoint_kind kind, enum 
     sim_point();
     capture_note_reset(k->capture, &f->index);
     *ret_end = CHECKPOINT_RESET;
-    if (chance(80)) { /* alone */
+    if (chance(80)) { /* no application has a transaction */
         k->watch->guarded = true;
         k->watch->active = -1;
         return 0;
@@ -348,7 +348,7 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
     return rc;
 }
 
-/* ---- clocks, chance, and places to die in */
+/* ---- clocks, random numbers, and points at which the process may die */
 
 int64_t __wrap_clock_wall_ms(void);
 int64_t __wrap_clock_mono_ns(void);
@@ -382,7 +382,7 @@ void __real_map_set(struct map *m, uint32_t pgno, struct map_entry entry);
 void __wrap_map_set(struct map *m, uint32_t pgno, struct map_entry entry);
 void __wrap_map_set(struct map *m, uint32_t pgno, struct map_entry entry)
 {
-    if (running && m->fd >= 0 && running->points_to_live == 0) { /* it dies between the two halves of an entry */
+    if (running && m->fd >= 0 && running->points_to_live == 0) { /* dies between the two halves of an entry */
         if (dice_below(&luck, 2))
             m->entries[pgno - 1].hash = entry.hash;
         else
@@ -443,7 +443,7 @@ int __wrap_state_sync(struct state *s, struct err *e)
     return rc;
 }
 
-/* The disk is full now and then when the map has to grow. */
+/* Sometimes the disk is full when the map must grow. */
 int __real_posix_fallocate(int fd, off_t offset, off_t n);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t n);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t n)
@@ -453,7 +453,7 @@ int __wrap_posix_fallocate(int fd, off_t offset, off_t n)
     return __real_posix_fallocate(fd, offset, n);
 }
 
-/* ---- a daemon's life */
+/* ---- the life of a daemon */
 
 static void no_alarm(void *context, const char *wal_path)
 {
@@ -468,7 +468,7 @@ static void no_news_of_files(void *context, const char *path, const char *wal_pa
     (void)wal_path;
 }
 
-/* setjmp is called here: after a call the process is either where it was, or gone. */
+/* Calls `what` as code of the process. False: it returned false, or the process died in it. */
 static bool inside(struct sim_process *p, bool (*what)(struct sim_process *p))
 {
     struct sim_process *outer = running;
@@ -543,7 +543,7 @@ bool sim_process_turn(struct sim_process *p, struct err *ret_error)
         return false;
     if (p->db->failed)
         *ret_error = p->db->error;
-    if (!p->db->hung) { /* otherwise its jobs run until the process ends */
+    if (!p->db->hung) { /* otherwise jobs run until the process ends */
         database_release(p->db);
         p->state = NULL; /* was closed and freed */
     }

@@ -1,4 +1,5 @@
-/* property/sim_store.c - stores that lose requests, lose answers, deliver late, and answer twice. */
+/* property/sim_store.c - stores that lose requests and answers, carry a PUT out late, and answer a request that was
+ * sent twice. */
 #include "sim.h"
 #include "world.h"
 
@@ -107,7 +108,7 @@ static int put_new(struct store *handle, const char *key, const void *bytes, siz
     unsigned luckless = s->down ? 0 : dice_below(&luck, 100);
     if (s->down)
         return err_set(e, ERR_REMOTE, 0, "no answer");
-    if (luckless < s->loss / 2 && s->flying_count < 64) { /* lands later, or never */
+    if (luckless < s->loss / 2 && s->flying_count < 64) { /* it is carried out later, or never */
         if (chance(60))
             s->flying[s->flying_count++] =
                 (struct flying){.at_ms = true_ms + dice_between(&luck, 1, LATE_MS), .object = o};
@@ -121,7 +122,7 @@ static int put_new(struct store *handle, const char *key, const void *bytes, siz
         slept();
     }
     *ret_time_ms = true_ms + s->clock_offset_ms;
-    if (luckless < s->loss) /* it landed; the answer is lost, or it is that to the request sent twice */
+    if (luckless < s->loss) /* it was carried out; the answer is lost, or it is the answer to a repeated request */
         return chance(50) ? err_set(e, ERR_REMOTE, 0, "no answer") : err_set(e, ERR_EXISTS, 0, "it exists");
     return landed ? 0 : err_set(e, ERR_EXISTS, 0, "it exists");
 }
@@ -209,7 +210,7 @@ static const struct store_ops ops = {.put_new = put_new,
                                      .time = clock_of,
                                      .close = close_handle};
 
-/* In place of storage/store.c's. */
+/* In place of store_open of storage/open.c. */
 int __wrap_store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e);
 int __wrap_store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)
 {

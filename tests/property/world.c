@@ -1,4 +1,4 @@
-/* property/world.c - steps that luck draws, and what must be true after them. */
+/* property/world.c - random steps, and the checks after each. */
 #include "world.h"
 
 #include "hosts.h"
@@ -17,7 +17,7 @@
 
 struct world_figures world_figures;
 
-/* ---- climate: each seed has more of some events and none of others, so that rare events meet each other */
+/* ---- climate: each seed has more of some events and none of others, so that rare events come together */
 
 enum deed {
     DEED_COMMIT,
@@ -40,7 +40,7 @@ enum misfortune {
     MISFORTUNE_STORE_CLOCK,
     MISFORTUNE_STATE_LOST,
     MISFORTUNE_STATE_DAMAGED,
-    MISFORTUNE_STATE_WRITTEN, /* the kernel writes it to disk on its own */
+    MISFORTUNE_STATE_WRITTEN, /* the kernel writes the state file to disk without a sync */
     MISFORTUNE_SUSPENDED,
     MISFORTUNE_COPY,
     MISFORTUNE_RESTORE,
@@ -54,10 +54,10 @@ static const unsigned usual_misfortunes[MISFORTUNES] = {30, 8, 10, 8, 8, 6, 4, 2
 static struct climate {
     unsigned deeds[DEEDS], misfortunes[MISFORTUNES];
     unsigned application, misfortune; /* percent of the steps */
-    bool stale_prunes;                /* a prune is suspended between its listing and its deletions */
-    bool other_policies;              /* each prune has its own */
+    bool stale_prunes;                /* prunes are suspended between their listing and their deletions */
+    bool other_policies;              /* each prune has a policy of its own */
     bool losses;                      /* stores lose objects */
-    bool settle_once;                 /* at the end daemons run with --once, while faults end */
+    bool settle_once;                 /* at the end, daemons run with --once */
 } climate;
 
 static unsigned pick(const unsigned *weights, unsigned n)
@@ -86,12 +86,12 @@ static void draw_climate(void)
     sim_store_costs = chance(30);
     climate.losses = chance(25);
     climate.misfortunes[MISFORTUNE_LOSS_OF_OBJECTS] = climate.losses ? 60 : 0;
-    climate.settle_once &= !climate.losses; /* such a run looks at what is there only once */
+    climate.settle_once &= !climate.losses; /* a daemon with --once looks for losses only once */
 }
 
 /* ---- steps */
 
-/* The real restore restores a point, on another host or in place, and leaves a state file to continue with. */
+/* Restores a point with the program's restore, on another host or in place. It leaves a state file to continue with. */
 static void restore_point(struct sim_store *s, struct host *in_place)
 {
     struct published *p = published_of(s);
@@ -119,9 +119,9 @@ static void restore_point(struct sim_store *s, struct host *in_place)
         abort();
     close(fd);
     size_t serial = truth_find(page_hash(1, bytes, result.page_size));
-    NEED(serial != 0, "restored a state that never was");
+    NEED(serial != 0, "restored a state that no commit made");
     sim_database_replace(&h->db, host_number(h), bytes, result.record.pages, result.page_size, serial);
-    if (!in_place || txid == p->head) /* a host that was an heir stays one */
+    if (!in_place || txid == p->head) /* a host that may continue there keeps that right */
         h->heir[s - stores] = txid;
     free(bytes);
     host_sync_state(h);
@@ -167,7 +167,7 @@ static bool stale_prune(struct sim_store *s)
     return true;
 }
 
-/* `seawall prune` on another machine, which may be killed at any request. */
+/* `seawall prune` on another machine. It may be killed at any request. */
 static void prune(struct sim_store *s)
 {
     if (climate.stale_prunes && chance(50) && stale_prune(s))
@@ -202,7 +202,8 @@ static bool guarded(const struct host *h)
     return h->alive && sim_process_guards(&h->process, h->db.files);
 }
 
-/* Checkpoints beside a daemon that gave way: only a log that is copied back can be reset. */
+/* The application checkpoints beside a daemon that holds the guard: it can reset the WAL only if all frames are copied
+ * back. */
 static void reset_guarded(struct host *h)
 {
     trace("  host %u: the application resets the log, the daemon gave way", host_number(h));
@@ -217,7 +218,7 @@ static void reset_guarded(struct host *h)
     }
 }
 
-/* Everything that the application may do. */
+/* One random step of the application. */
 static void application(struct host *h)
 {
     struct files *f = h->db.files;
@@ -231,7 +232,7 @@ static void application(struct host *h)
     }
     if (f->torn) {
         if (chance(50))
-            sim_database_recover(&h->db); /* the next opener */
+            sim_database_recover(&h->db); /* as the next process that opens it does */
         return;
     }
     switch (pick(climate.deeds, DEEDS)) {
@@ -284,7 +285,7 @@ static void application(struct host *h)
     }
 }
 
-/* Application and daemon die at once: the wal-index is rebuilt from the file. */
+/* Application and daemon die at the same moment: the wal-index is made again from the WAL. */
 static void crash(struct host *h, bool power_cut)
 {
     host_kill(h, chance(50));
@@ -300,7 +301,8 @@ static void crash(struct host *h, bool power_cut)
     host_journals_after_power_cut(h);
 }
 
-/* A loss takes the evidence of who wrote what. So only the first host has put anything, and it knows all that it put. */
+/* Whether the store may lose objects. After a loss nothing shows which writer put what. So only the first host may have
+ * put objects, and it must know all of them. */
 static bool may_lose(const struct sim_store *s)
 {
     const struct host *h = &hosts[0];
@@ -317,7 +319,8 @@ static bool may_lose(const struct sim_store *s)
     return true;
 }
 
-/* Until the first host has noticed a loss, no one else may come in between, nor may its own memory be lost. */
+/* Whether a misfortune must wait until the first host has noticed a loss: those that bring in another writer, and those
+ * that take the state file. */
 static bool must_wait(unsigned misfortune)
 {
     return published_any_ails() && (misfortune == MISFORTUNE_POWER_CUT || misfortune == MISFORTUNE_STATE_LOST ||
@@ -453,7 +456,7 @@ static void step(void)
     world_figures.steps++;
 }
 
-/* All faults end, and the first host goes on alone. Its replicas must reach the newest state of its application. */
+/* Ends all faults, and lets one host continue alone. Its replicas must reach the newest state of its application. */
 static void settle(struct host *h)
 {
     struct err e = {.code = ERR_NONE};
@@ -480,19 +483,18 @@ static void settle(struct host *h)
     for (unsigned i = 0; i < 6000 && h->alive; i++) {
         for (size_t k = 0; k < STORES; k++)
             stores[k].loss = hosts_start_once && i < 100 ? 20 : 0; /* --once meets the end of an outage */
-        if (i == (climate.losses ? 1000 : 100))                    /* a look comes some seconds after the start */
+        if (i == (climate.losses ? 1000 : 100)) /* the first look comes some seconds after the start */
             database_stop(h->process.db);
         true_ms += 25;
         host_note_writer(h);
         if (!sim_process_turn(&h->process, &e))
             h->alive = false;
-        if (!h->alive && hosts_start_once &&
-            e.code == ERR_BUSY) { /* another process held a lock: --once is run again */
+        if (!h->alive && hosts_start_once && e.code == ERR_BUSY) { /* another process held a lock: run --once again */
             e.code = ERR_NONE;
             host_start(h, true);
         }
     }
-    NEED(!h->alive, "the daemon neither ends nor fails");
+    NEED(!h->alive, "the daemon does not end");
     NEED(e.code == ERR_NONE, "the daemon fails after all faults ended: %s", e.msg);
     for (size_t i = 0; i < STORES; i++) {
         struct published *p = published_of(&stores[i]);
@@ -504,7 +506,7 @@ static void settle(struct host *h)
     }
 }
 
-/* In every other world memory is so short that nothing is kept which can be read again. */
+/* In every second world so little memory is left that nothing is kept which can be read again. */
 static void draw_memory(uint64_t seed)
 {
     const size_t limit = (size_t)64 << 20;

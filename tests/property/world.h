@@ -1,4 +1,4 @@
-/* property/world.h - hosts, their databases and daemons, and what must be true of the replicas after every step. */
+/* property/world.h - runs hosts, databases, daemons and stores by a seed, and checks the replicas after every step. */
 #ifndef PROPERTY_WORLD_H
 #define PROPERTY_WORLD_H
 
@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 /* Runs steps 0 to count - 1 of a seed, except those with skip[step] (NULL: none is skipped). Then all faults end, and
- * everything is checked. Each step has its own luck, so skipping one does not change the others. Ends the process when
- * a promise breaks. */
+ * everything is checked. Each step has its own random numbers, so skipping one does not change the others. Ends the
+ * process when a promise breaks. */
 void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip);
 
-/* Cases that luck meets too seldom, built by hand. */
+/* The cases of scenarios.c. */
 void world_scenario_sleeper(const char *folder);
 void world_scenario_slow_answer(const char *folder);
 void world_scenario_heir(const char *folder);
