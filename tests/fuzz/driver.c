@@ -1,13 +1,14 @@
-/* fuzz/driver.c - runs a fuzzer over a fixed number of inputs, the same ones each time: its seeds, its corpus, and mutations of both.
+/* fuzz/driver.c - runs a fuzzer over a fixed number of inputs, the same ones each time: its seeds, its corpus, and
+ * mutations of both.
  *
- *   fuzz_x [COUNT [FIRST]]     inputs FIRST to FIRST + COUNT - 1; what fails says its number
- *   fuzz_x --file FILE         one input
- *   fuzz_x --write FOLDER      no input; writes seeds and corpus into a folder, a file for each
+ *   fuzz_x [COUNT [FIRST]]     runs inputs FIRST to FIRST + COUNT - 1; prints the number of an input that fails
+ *   fuzz_x --file FILE         runs one input
+ *   fuzz_x --write FOLDER      runs no input; writes seeds and corpus into a folder, a file for each
  *
- * The corpus is tests/fuzz/corpus/x: an input a line, in base64. `make fuzz-keep` writes it.
+ * The corpus is tests/fuzz/corpus/x: an input on each line, in base64. `make fuzz-keep` writes it.
  *
- * An input that takes too many steps or too much memory fails. Steps are basic blocks of src/, which the compiler makes call back here:
- * they are the same on each machine, and an endless loop ends. */
+ * An input that takes too many steps or too much memory fails. A step is a basic block of src/: the compiler adds a
+ * call of this file to each. So the count is the same on each machine, and an endless loop ends. */
 #include "fuzz.h"
 
 #include "dice.h"
@@ -25,11 +26,11 @@ static struct {
     uint8_t *bytes;
     size_t size;
 } seeds[INPUTS_MAX];
-static unsigned seed_count, given_count; /* all; of these the fuzzer's own */
+static unsigned seed_count, given_count; /* seeds and corpus together; seeds alone */
 static unsigned long current;
 static const char *name; /* of the fuzzer, without "fuzz_" */
 
-/* The sanitizers call back; without them the symbols are not there. */
+/* The sanitizers call these functions. Without sanitizers their own symbols are missing. */
 extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 extern int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
                                                      void (*on_free)(const volatile void *)) __attribute__((weak));
@@ -48,19 +49,19 @@ static void on_signal(int number)
     raise(number);
 }
 
-/* ---- what an input costs */
+/* ---- the cost of an input */
 
 static struct {
-    bool counted; /* outside an input everything is free */
+    bool counted; /* an input runs: only then steps and bytes count */
     uint64_t steps, steps_max, most_steps, steps_before;
     int64_t bytes, bytes_max, most_bytes, peak_bytes, bytes_before;
-} cost; /* threads count without a lock: a step or an allocation may be missed */
+} cost; /* threads count without a lock, so a step or an allocation may be missed */
 
 static void too_much(const char *what)
 {
     if (!cost.counted)
         return;
-    cost.counted = false; /* to tell allocates, and has steps */
+    cost.counted = false; /* printing allocates, and has steps */
     dprintf(2, "fuzz_%s: an input takes too %s\n", name, what);
     abort();
 }
@@ -106,7 +107,7 @@ struct fuzz_cost fuzz_cost(void)
 
 static void run(const uint8_t *bytes, size_t n)
 {
-    uint8_t *exact = malloc(n ? n : 1); /* so that a read beyond its end shows */
+    uint8_t *exact = malloc(n ? n : 1); /* of exactly this size, so that the sanitizer sees a read beyond the end */
     FUZZ_CHECK(exact);
     memcpy(exact, bytes, n);
     cost.steps = cost.steps_before = 0;
@@ -215,7 +216,7 @@ static int run_file(const char *path)
     return 0;
 }
 
-/* Numbers that decoders stumble over, big-endian, in a width of 1 to 8 bytes. */
+/* Writes a number at the end of a range, which decoders often handle wrongly: big-endian, 1 to 8 bytes. */
 static void put_odd_number(struct dice *d, uint8_t *at, size_t left)
 {
     static const uint64_t odd[] = {0,      1,       2,          0x7f,       0x80,       0xff,      0x100,
@@ -243,7 +244,7 @@ static size_t mutate_once(struct dice *d, uint8_t *bytes, size_t n)
         return n - run;
     case 2: /* cut off */
         return dice_below(d, 4) ? n : at;
-    case 3: /* noise */
+    case 3: /* random bytes */
         dice_fill(d, bytes + at, run < left ? run : left);
         return n;
     case 4: /* a run of one value */
@@ -252,7 +253,7 @@ static size_t mutate_once(struct dice *d, uint8_t *bytes, size_t n)
     case 5:
         put_odd_number(d, bytes + at, left);
         return n;
-    case 6: { /* splice: the rest comes from another seed */
+    case 6: { /* take the rest from another seed */
         unsigned other = dice_below(d, seed_count);
         size_t from = dice_below(d, (uint32_t)seeds[other].size), rest = seeds[other].size - from;
         rest = rest < FUZZ_INPUT_MAX - at ? rest : FUZZ_INPUT_MAX - at;
@@ -274,7 +275,7 @@ static size_t make_input(unsigned long number, uint8_t *bytes)
     unsigned seed = number < seed_count ? (unsigned)number : dice_below(&d, seed_count);
     size_t n = seeds[seed].size;
     memcpy(bytes, seeds[seed].bytes, n);
-    if (number < seed_count) /* first each one as it is */
+    if (number < seed_count) /* the first inputs are the seeds and the corpus as they are */
         return n;
     for (uint32_t i = 1 + (dice_below(&d, 2) ? 0 : dice_below(&d, 8)); i > 0; i--)
         n = mutate_once(&d, bytes, n);
@@ -283,7 +284,7 @@ static size_t make_input(unsigned long number, uint8_t *bytes)
 
 static void watch_for_crashes(void)
 {
-    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}; /* sanitizers see to all but the first */
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}; /* sanitizers handle all but the first */
     if (__sanitizer_set_death_callback)
         __sanitizer_set_death_callback(tell_current);
     for (size_t i = 0; i < (__sanitizer_set_death_callback ? 1 : COUNT_OF(signals)); i++)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Runs fuzzers under libFuzzer, and keeps what they find.
+"""Runs fuzzers under libFuzzer, and keeps the inputs that they find.
 
-    tests/fuzz/fuzz.py run [--seconds N] [--jobs N] NAME ...     looks for new inputs; a crash is the exit code 1
+    tests/fuzz/fuzz.py run [--seconds N] [--jobs N] NAME ...     looks for new inputs; exits with 1 after a crash
     tests/fuzz/fuzz.py keep [--jobs N] NAME ...                  writes tests/fuzz/corpus/NAME
 
-`run` begins with the seeds of each fuzzer, its corpus in the tree, and what earlier runs left in build/fuzz/found/NAME. It prints how many
-inputs were tried and how many edges of the program they reached. Inputs that fail are in build/fuzz/crashes/.
+`run` begins with the seeds of each fuzzer, its corpus in the tree, and the inputs that earlier runs found (build/fuzz/found/NAME). It prints
+how many inputs it tried, and how many edges of the program they reached. Inputs that fail are in build/fuzz/crashes/.
 
-`keep` takes the seeds, and adds as few inputs as reach all that the others reach, small ones first. The seeds are not written: the fuzzer
-makes them. `make fuzz` and `make fuzz-keep` build first."""
+`keep` chooses the fewest inputs that reach, together with the seeds, all code that any input reaches; it prefers small ones. It does not
+write the seeds, because the fuzzer makes them. `make fuzz` and `make fuzz-keep` build first."""
 import argparse
 import base64
 import concurrent.futures
@@ -23,7 +23,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
 WORK = ROOT / "build" / "fuzz"
-INPUT_MAX, KEPT_BYTES_MAX = 16384, 65536     # of one input; of a corpus, before base64
+INPUT_MAX, KEPT_BYTES_MAX = 16384, 65536     # bytes of one input; of a corpus, before base64
 MEMORY_MB, ONE_INPUT_S = 2048, 60
 STATE = re.compile(r"^#\d+\s+(INITED|DONE)\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.M)
 EXECUTED = re.compile(r"^stat::number_of_executed_units: (\d+)", re.M)
@@ -44,7 +44,7 @@ def write_seeds(name, to):
 
 
 def libfuzzer(name, *arguments):
-    """What it printed, and whether it failed. Standard output and error of the fuzzer itself are closed: some run commands, which print."""
+    """Returns the output of libFuzzer, and whether it failed. Output of the fuzzer itself is closed: some run commands, which print."""
     environment = {**os.environ, "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=1"}
     ended = subprocess.run([program(name, "fuzz"), f"-max_len={INPUT_MAX}", f"-timeout={ONE_INPUT_S}", f"-rss_limit_mb={MEMORY_MB}",
                             f"-artifact_prefix={folder('crashes')}/{name}-", "-close_fd_mask=3", *map(str, arguments)],
@@ -58,7 +58,8 @@ def edges(text, moment):
 
 
 def run(name, seconds):
-    """{name, seeds, before, after, found, executed, failed, text}: edges that the seeds reach, then with the corpus, then after the run."""
+    """Returns {name, seeds, before, after, found, executed, failed, text}. `seeds`: edges that the seeds reach; `before`: also the corpus;
+    `after`: also the run."""
     found = folder("found", name)
     with tempfile.TemporaryDirectory(dir=folder("work")) as work:
         seeds = pathlib.Path(work)

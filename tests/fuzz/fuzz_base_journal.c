@@ -1,7 +1,7 @@
-/* ship/base_journal.h: any bytes beside the state file are chunks that cover the first pages, or no base.
+/* ship/base_journal.h: any bytes as the journal are read as chunks that cover the first pages, or as no base.
  *
- * An input: the header (92 bytes) and records of a chunk (68 bytes), both without their checksums, which are fitted unless bit 0 of the first
- * byte is set. */
+ * An input: the header (92 bytes) and records of chunks (68 bytes each), without their checksums. These are fitted,
+ * unless bit 0 of the first byte is set. */
 #include "fuzz_files.h"
 #include "fuzz_input.h"
 
@@ -50,7 +50,7 @@ static size_t with_sums(const uint8_t *in, size_t size, bool fitted, uint8_t *ou
         put_be64(out + n + step, hash64(in, step) ^ !fitted);
         n += step + 8;
     }
-    memcpy(out + n, in, size); /* a record that was cut short */
+    memcpy(out + n, in, size); /* a record that is cut off */
     return n + size;
 }
 

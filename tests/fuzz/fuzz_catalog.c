@@ -1,8 +1,8 @@
-/* Replicas that lie as a whole (lying.h): list, plan, restore, verify and retention end with a result or an error, and the error is text for a
- * terminal. Each takes no more steps and no more memory than its share for each object.
+/* Replicas that lie (lying.h): list, plan, restore, verify and retention end with a result, or with an error whose text
+ * is safe for a terminal. Steps and memory of each are limited in proportion to the number of objects.
  *
- * An input is a list of descriptions of objects; or, if its first byte is 255: shape | number of objects (2) | seed of the dice (4), for
- * replicas of up to CROWD_MAX objects. */
+ * An input is a list of descriptions of objects. If its first byte is 255, it is shape | number of objects (2) | seed
+ * of the dice (4), for replicas of up to CROWD_MAX objects. */
 #include "fuzz_input.h"
 
 #include "lying.h"
@@ -20,7 +20,7 @@ const struct fuzz_bounds fuzz_bounds = {.inputs = 2500, .megasteps = 400, .megab
 
 enum { OBJECTS_MAX = 40, CROWD = 255, CROWD_MAX = 2000, MUTATED_MAX = 200, SMALL_SEEDS = 60 };
 
-/* What one command may take: for the first objects, and for each object. */
+/* Limits of one command: for any replica, and for each object more. */
 enum { STEPS_AT_ALL = 2000000, STEPS_EACH = 20000, BYTES_AT_ALL = 4000000, BYTES_EACH = 4000 };
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
@@ -39,7 +39,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     return objects * LYING_FIELDS;
 }
 
-/* Returns how many objects there are. */
+/* Makes the replica. Returns how many objects it has. */
 static uint64_t make(struct lying *l, struct slice in)
 {
     uint8_t o[LYING_FIELDS];
@@ -59,7 +59,7 @@ static uint64_t make(struct lying *l, struct slice in)
     return l->put;
 }
 
-/* ---- what commands do with it */
+/* ---- the commands */
 
 static void assert_message(int rc, const struct err *e)
 {
@@ -157,7 +157,7 @@ static void prune(struct lying *l, int64_t now_ms)
     catalog_release(&c);
 }
 
-/* Checks what a command took. Only the driver of the test run counts. */
+/* Checks the cost of a command. Only the driver of the test run counts it. */
 static void check_cost(const char *command, const struct lying *l)
 {
     if (!fuzz_cost)

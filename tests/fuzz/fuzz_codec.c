@@ -1,4 +1,5 @@
-/* format/codec.h: any bytes inflate to what was said or are an error, in each engine, between pages that may not be touched. */
+/* format/codec.h: any bytes inflate to the given size, or are an error, with each engine. Input and output lie before
+ * pages that may not be touched. */
 #include "fuzz.h"
 
 #include "dice.h"
@@ -12,7 +13,7 @@ const struct fuzz_bounds fuzz_bounds = {.inputs = 60000, .megasteps = 1, .megaby
 
 enum { OUT_MAX = 65536 };
 
-/* Memory whose last byte lies before a page that may not be touched: the engines are partly in assembly, which no sanitizer sees.
+/* Memory that ends before a page that may not be touched. The engines are partly in assembly, which no sanitizer sees.
  */
 static uint8_t *guarded(size_t n)
 {
@@ -36,7 +37,7 @@ static struct codec *codec_of(enum codec_engine engine)
     return codecs[engine];
 }
 
-/* First two bytes: the size that is said; then the stream. */
+/* An input: the size of the result (2 bytes), then the stream. */
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {
     static const uint16_t sizes[] = {0, 1, 100, 520, 4096, 40000};
@@ -63,7 +64,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     return size <= cap ? size : 0;
 }
 
-/* Each engine gives the same bytes or an error; one may be more exacting about headers than the other. */
+/* Both engines give the same bytes, or an error. One may be stricter about headers than the other. */
 static void inflate_it(const uint8_t *stream, size_t n, size_t raw_size)
 {
     static uint8_t first[OUT_MAX];

@@ -1,4 +1,5 @@
-/* config/file.h: any bytes are a configuration, or an error with file and line; what it says can be found in it. */
+/* config/file.h: any bytes are a configuration, or an error with file and line. Every database and replica of the
+ * configuration is found in it. */
 #include "fuzz_files.h"
 #include "fuzz_input.h"
 

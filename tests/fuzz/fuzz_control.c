@@ -1,5 +1,5 @@
-/* daemon/control.h and connection.h: whatever a client sends in whatever portions, each line gets one answer of one line of JSON, or the
- * connection ends. The first byte is the size of a portion. */
+/* daemon/control.h and connection.h: a client sends any bytes in any portions. Each line gets one line of JSON as its
+ * answer, or the connection ends. The first byte is the size of a portion. */
 #include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
 #include "daemon/control_place.h"
 
@@ -49,7 +49,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     return index < COUNT_OF(texts) ? seed_text(out, texts[index]) : 0;
 }
 
-/* Reads what came. Returns lines; -1: the daemon ended the connection. */
+/* Reads the answers so far. Returns how many lines came; -1: the daemon ended the connection. */
 static int hear(int fd)
 {
     static char text[2 * CONNECTION_ANSWER_MAX];

@@ -1,8 +1,9 @@
-/* aws/: whatever is in the files of profiles, in a token file, and whatever a helper program, the metadata service, a container's service or
- * STS answers: credentials that can be in a header, or an error that shows none of it.
+/* aws/: any bytes in the files of profiles and in a token file, as output of a helper program, and as answers of the
+ * metadata service, of a container's service and of STS. The result is credentials that are valid in a header, or an
+ * error that shows no secret.
  *
- * Pieces: ~/.aws/config | ~/.aws/credentials | output of the helper program; then the answers (fuzz_http.h). The first byte says what the
- * environment has. */
+ * Pieces: ~/.aws/config | ~/.aws/credentials | output of the helper program; then the answers (fuzz_http.h). The first
+ * byte says which variables the environment has. */
 #include "fuzz_http.h" /* first: it has a clock of its own */
 
 #include "fuzz_files.h"
@@ -108,7 +109,7 @@ static void check_text(const char *text, size_t max)
         FUZZ_CHECK((unsigned char)text[i] > 31 && text[i] != 127);
 }
 
-static void walk(void)
+static void get_credentials(void)
 {
     struct http *http = NULL;
     char origin[CREDENTIALS_ORIGIN_MAX] = "";
@@ -143,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     set_environment(how, config, credentials);
     fuzz_answers = in;
     fuzz_requests = 0;
-    walk();
+    get_credentials();
     if (settings_region(NULL, place, sizeof place, &e) || settings_endpoint(NULL, place, sizeof place, &e))
         FUZZ_CHECK(e.code == ERR_CONFIG);
     return 0;

@@ -1,4 +1,4 @@
-/* cli/flags.h: a command line of each command. The first byte is the command; arguments end with a newline. */
+/* cli/flags.h: any command line of any command. The first byte is the command; each argument ends with a newline. */
 #include "fuzz_input.h"
 
 #include "cli/cli.h"

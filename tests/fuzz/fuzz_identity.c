@@ -1,4 +1,4 @@
-/* state/identity.h: a slot of the state file, as it is and with the checksum that it would need. */
+/* state/identity.h: any bytes as a slot of the state file: as they are, and with the right checksum. */
 #include "fuzz.h"
 
 #include "base/endian.h"
@@ -32,7 +32,8 @@ static void decode(const uint8_t slot[IDENTITY_SLOT_BYTES])
     for (uint32_t i = 0; i < id.replica_count; i++)
         FUZZ_CHECK(id.replicas[i].attempt_count <= IDENTITY_ATTEMPTS_MAX);
     identity_encode(&id, serial, again);
-    if (memcmp(again, slot, 8) == 0) { /* else the slot is of an older version, which is not written any more */
+    if (memcmp(again, slot, 8) ==
+        0) { /* otherwise the slot has an older version, which the program reads and does not write */
         FUZZ_CHECK(memcmp(again, slot, get_be32(slot + 16)) == 0);
         return;
     }

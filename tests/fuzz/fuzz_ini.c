@@ -1,4 +1,5 @@
-/* base/ini.h: any bytes are a file, or an error; what comes out is text of the file without blanks around it. */
+/* base/ini.h: any bytes are a file, or an error. Each section, key and value is a part of the file, without blanks
+ * around it. */
 #include "fuzz.h"
 
 #include "base/ini.h"

@@ -1,7 +1,7 @@
-/* restore/journal.h and undo.h: any bytes as an undo file are read to their end, or are an error. Now and then the undo is carried out on a
- * database: then the database is what it was, or what the undo says.
+/* restore/journal.h and undo.h: any bytes as an undo file are read to their end, or are an error. Some undo files are
+ * carried out on a database: afterwards it is as it was before, or as the undo file says.
  *
- * The first byte: bit 0: checksums are fitted to what the bytes say; bit 1: the undo is carried out. */
+ * The first byte: bit 0: checksums are fitted to the bytes; bit 1: the undo is carried out. */
 #include "fuzz_files.h"
 #include "fuzz_input.h"
 
@@ -48,7 +48,7 @@ static uint64_t checksum_of(const uint8_t *bytes, size_t size)
     return sum;
 }
 
-/* Makes sums and the note of a journal fit, as far as the bytes look like one. */
+/* Fits the checksums and the note of a journal, as far as the bytes look like a journal. */
 static void fit(uint8_t *b, size_t size)
 {
     static const uint8_t magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
@@ -166,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_write(undo, bytes, in.size);
     read_all(undo);
     if (how & CARRIED_OUT &&
-        (in.size < 20 || get_be32(bytes + 16) < MANY_PAGES)) /* each page that is claimed is looked at */
+        (in.size < 20 || get_be32(bytes + 16) < MANY_PAGES)) /* the time grows with the pages that the journal claims */
         carry_out(fuzz_path("app.db"));
     fuzz_empty_folder();
     free(bytes);

@@ -1,4 +1,4 @@
-/* base/json.h and seawall.json: any text is a document, or an error. */
+/* base/json.h and seawall.json (replica/identity.h): any text is a document, or an error. */
 #include "fuzz.h"
 
 #include "base/json.h"

@@ -1,4 +1,4 @@
-/* format/names.h: whatever parses is written again exactly so. */
+/* format/names.h: a key that is parsed is written again as the same text. */
 #include "fuzz.h"
 
 #include "format/names.h"

@@ -1,6 +1,7 @@
-/* A damaged replica gives the database as it was, or an error. An input is a list of damages, 6 bytes each:
+/* A restore of a damaged replica gives the right database, or an error. An input is a list of damages, 6 bytes each:
  *   object | how | offset (2) | value | target
- * how: 0 to 2 XOR a byte; 3 the same in the trailer, whose checksum is fitted then; 4 cut off there; 5 the object is gone. */
+ * how: 0 to 2: XOR a byte; 3: the same in the trailer, whose checksum is fitted; 4: cut the object off there; 5: remove
+ * the object. */
 #include "fuzz.h"
 
 #include "memory_store.h"
@@ -46,7 +47,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     dice_fill(&d, out, n);
     for (size_t i = 0; i < n; i += DAMAGE_BYTES) {
         out[i + 1] = (uint8_t)(index % 6);
-        out[i + 2] &= 3; /* offsets that objects of this size have */
+        out[i + 2] &= 3; /* the objects are smaller than 1024 bytes */
     }
     return n;
 }
@@ -62,7 +63,7 @@ static struct memory_store *copy_of(const struct memory_store *m)
     return copy;
 }
 
-/* Returns whether a checksum was fitted to the damage. */
+/* Damages an object. Returns whether a checksum was fitted to the damage. */
 static bool damage(struct memory_store *m, const uint8_t d[DAMAGE_BYTES])
 {
     struct err e;
@@ -92,7 +93,7 @@ static void assert_database_is(int fd, uint64_t txid)
     FUZZ_CHECK(memcmp(bytes, s->bytes, size) == 0);
 }
 
-/* `forged`: the replica may lie where no checksum shows it; then nothing must crash, and that is all. */
+/* `forged`: a checksum was fitted, so the restored database may be wrong. */
 static void restore(struct store *store, uint64_t txid, bool forged)
 {
     static atomic_bool cancel;

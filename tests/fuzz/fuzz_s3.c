@@ -1,4 +1,4 @@
-/* What an S3 server answers, and what a URL says: any bytes are a page of a listing or an error; any text is a place or an error.
+/* s3/listing.h and s3/config.h: any bytes are a page of a listing, or an error; any text is an s3:// URL, or an error.
  */
 #include "fuzz_listing.h"
 
@@ -42,7 +42,7 @@ static void as_page(const uint8_t *data, size_t size)
     const char *query = NULL;
     bool more = false;
     FUZZ_CHECK(buf_append(&r.body, data, size, &e) == 0 && s3_listing_init(&l, "p/", "", "", &e) == 0);
-    for (int page = 0; page < 2; page++) { /* the same again does not advance */
+    for (int page = 0; page < 2; page++) { /* the same page a second time is an error: the listing does not advance */
         if (s3_listing_read_page(&l, &r, &e)) {
             FUZZ_CHECK(e.code == ERR_REMOTE);
             break;

@@ -1,8 +1,10 @@
-/* format/segment.h: any bytes as an object, and any raw sections in an object whose checksums fit.
+/* format/segment.h: any bytes as an object, and any raw sections in an object whose checksums are right.
  *
- * An input is an object (first byte even), or (odd) what an object is made of:
- *   sizes of raw records, index and list (3 * 2 bytes) | the first 224 bytes of the trailer | records | index | list | blocks as
- * stored Bit 1 of the first byte: fields that must fit others are made to fit, so that what lies behind these checks is reached. */
+ * If the first byte is even, the input is an object. Otherwise it has the sections of an object:
+ *   sizes of raw records, index and list (3 * 2 bytes) | the first 224 bytes of the trailer | records | index | list |
+ *   stored blocks
+ * Bit 1 of the first byte: fields that must agree with others are made to agree, so that the code behind these checks
+ * is reached. */
 #include "fuzz.h"
 
 #include "base/page.h"
@@ -106,7 +108,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     return n;
 }
 
-/* ---- what must hold of anything that decodes */
+/* ---- checks of every object that can be decoded */
 
 static void check_versions(const struct segment *s)
 {
@@ -181,7 +183,7 @@ static void decode(const uint8_t *object, size_t size)
 
 /* ---- inputs */
 
-/* Fits the checksums of a damaged object, as far as it still looks like one. */
+/* Fits the checksums of a damaged object, as far as the bytes look like an object, and decodes it. */
 static void decode_sealed(const uint8_t *object, size_t size, bool fitted)
 {
     if (size < SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES)

@@ -1,5 +1,5 @@
-/* s3/s3.h: whatever a server answers, an operation of the store ends, with what the contract of stores allows. The first byte is the
- * operation; then come the answers (fuzz_http.h). */
+/* s3/s3.h: with any answers of a server an operation of the store ends, and its result is one that base/store.h allows.
+ * The first byte is the operation; then come the answers (fuzz_http.h). */
 #include "fuzz_http.h" /* first: it has a clock of its own */
 
 #include "fuzz_listing.h"
@@ -49,7 +49,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
         return 0;
     size_t i = index / 2, n = 1;
     out[0] = seeds[i].op;
-    if (index % 2) /* after one that is tried again */
+    if (index % 2) /* after an answer that makes the client try again */
         n = seed_answer(out, n, 12, DATE, "<Error><Code>InternalError</Code></Error>");
     n = seed_answer(out, n, seeds[i].status, seeds[i].headers, seeds[i].body);
     return seed_answer(out, n, 0, DATE, "");

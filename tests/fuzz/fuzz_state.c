@@ -1,7 +1,8 @@
-/* state/state.h: a state file with damage is opened as one of the three kinds, and can be used.
+/* state/state.h: a damaged state file is opened as one of the three kinds (enum state_found), and can be used.
  *
- * An input is a list of changes to a valid file, 8 bytes each: offset (3) | length | value (4). An offset of a slot or of the map header; the
- * value is repeated. The first byte: bit 0: checksums are fitted to what the bytes say; bit 1: the file is cut off at the last offset. */
+ * An input is a list of changes to a valid file, 8 bytes each: offset (3) | length | value (4). The offset lies in a
+ * slot or in the map header; the value is repeated. The first byte: bit 0: checksums are fitted to the bytes; bit 1:
+ * the file is cut off at the last offset. */
 #include "fuzz_files.h"
 #include "fuzz_input.h"
 
@@ -53,7 +54,7 @@ static void make_file(void)
     ssize_t n = fd >= 0 ? read(fd, valid, sizeof valid) : -1;
     FUZZ_CHECK(n >= MAP_ENTRIES + PAGES * 16);
     close(fd);
-    valid_size = MAP_ENTRIES + PAGES * 16; /* behind it is room to grow */
+    valid_size = MAP_ENTRIES + PAGES * 16; /* the rest of the file is room to grow */
 }
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
@@ -128,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *path = fuzz_path("app.db" STATE_SUFFIX);
     if (valid_size == 0)
         make_file();
-    int fd = open(path, O_RDWR | O_CLOEXEC); /* its inode is in the binding */
+    int fd = open(path, O_RDWR | O_CLOEXEC); /* keeps the inode, which is a part of the binding */
     size_t n = damage((struct slice){data, size}, file);
     FUZZ_CHECK(fd >= 0 && pwrite(fd, file, n, 0) == (ssize_t)n && ftruncate(fd, (off_t)n) == 0);
     close(fd);

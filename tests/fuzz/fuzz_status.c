@@ -1,5 +1,5 @@
-/* What a daemon answers, or another program behind its socket: `seawall status` as text, JSON and metrics, and `seawall sync`. The first byte
- * is the command. */
+/* `seawall status` as text, JSON and metrics, and `seawall sync`: with any answer of the daemon, or of another program
+ * at its socket, the command ends with one of its exit codes. The first byte is the command. */
 #include "fuzz_input.h"
 
 #include "cli/cli.h"

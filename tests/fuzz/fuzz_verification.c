@@ -1,6 +1,6 @@
-/* daemon/verdict.h: what a verifier prints. daemon/verification_record.h: the file with what is on record.
+/* daemon/verdict.h: any output of a verifier. daemon/verification_record.h: any bytes as the file of records.
  *
- * Pieces: standard output, standard error, the file; before them the exit status and a byte of flags. */
+ * An input: the exit status | a byte of flags | pieces: standard output | standard error | the file. */
 #include "fuzz_files.h"
 #include "fuzz_input.h"
 

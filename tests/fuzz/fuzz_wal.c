@@ -1,4 +1,4 @@
-/* wal/: bytes as a log, frame after frame, and as a wal-index header; as they are and with the checksums that they would need. */
+/* wal/: any bytes as a WAL, frame after frame, and as a wal-index header: as they are, and with the right checksums. */
 #include "fuzz.h"
 
 #include "base/endian.h"
@@ -15,7 +15,7 @@ static struct wal_sum frame_sum(struct wal_sum before, enum wal_order order, con
     return wal_sum_add(wal_sum_add(before, order, frame, 8), order, frame + WAL_FRAME_HEADER_BYTES, page_size);
 }
 
-/* Fits the checksums to whatever the bytes say. */
+/* Fits the checksums to the bytes. */
 static void seal(uint8_t *log, size_t size)
 {
     enum wal_order order = log[3] & 1 ? WAL_BIG_ENDIAN : WAL_LITTLE_ENDIAN;

@@ -1,5 +1,6 @@
-/* What users write: moments (--time), sizes, times and rates with units, options, URLs of services. Any text is a value in its range, or it
- * is refused; a value is written so that it is read again. base/text.h: whatever the text, what reaches a terminal is harmless. */
+/* Words of users: moments (--time), sizes, times and rates with units, options, URLs of services. Any text is a value
+ * in its range, or an error; a value that is printed is read as the same value. base/text.h: any text is escaped so
+ * that it is safe for a terminal. */
 #include "fuzz_input.h"
 
 #include "aws/credential_answer.h"
@@ -55,7 +56,7 @@ static void as_moment(const char *text)
         memset(shown, 'x', sizeof shown);
         clock_format(ms, shown);
         FUZZ_CHECK(memchr(shown, 0, sizeof shown));
-        if (ms >= 0 && strlen(shown) == strlen(a_moment)) /* years of four digits */
+        if (ms >= 0 && strlen(shown) == strlen(a_moment)) /* only years of four digits can be read */
             FUZZ_CHECK(when_parse(shown, NOW_MS, &again) && again == ms);
     }
     if (credentials_parse_time(text, &ms)) {
@@ -105,7 +106,7 @@ static void as_url(const char *text)
                    u.path <= text + strlen(text));
 }
 
-/* Escaping is done once and for all: a second time changes nothing. */
+/* A text that is escaped stays the same when it is escaped again. */
 static void as_output(const char *text)
 {
     static char out[6 * FUZZ_INPUT_MAX], again[6 * FUZZ_INPUT_MAX];
