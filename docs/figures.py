@@ -4,7 +4,7 @@
     tests/bench/bench.py --only flat --only loss --json docs/figures/measured.json
     docs/figures.py
 
-The standard library only. Text is left to the fonts of whoever looks at the picture."""
+It uses the standard library alone. The viewer of a picture chooses the fonts of its text."""
 import json
 import pathlib
 import re

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""The figures of Seawall: what it costs the application, what it can lose, how fast it copies and how much it stores.
+"""Measures Seawall: what it costs the application, what it can lose, how fast it copies, and how much it stores.
 
-Each figure is measured alone (the application without any daemon), with Seawall and, where a `litestream` binary is on
-PATH, with Litestream at its defaults. They take turns round by round in one run, so that a noisy machine is noisy for
-all of them, and the table shows medians. A copy is only counted after it was restored and found complete.
+Each figure is measured alone (the application without a daemon), with Seawall, and with Litestream at its defaults if a `litestream`
+binary is on PATH. They take turns round by round, so that other load on the machine meets all of them. The table shows medians. A
+copy counts only if a restore of it is complete.
 
     bench.py [--quick] [--rounds N] [--moments N] [--only NAME]... [--dir DIR] [--keep] [--json FILE]
 
-The environment variable SEAWALL names another program than build/seawall. Everything happens in a folder of its own
-below --dir, which is removed; only the writer and two prepared databases stay there for the next run.
+The variable SEAWALL names the program; default: build/seawall. Everything happens in a folder below --dir, which is removed. Only the
+writer and two prepared databases stay for the next run.
 """
 
 import argparse
@@ -32,7 +32,7 @@ import typing
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MB = 1_000_000
-STOP_TIMEOUT_S = 300  # a daemon that was asked to stop, a backup, a restore
+STOP_TIMEOUT_S = 300  # for the stop of a daemon, a backup, a restore
 ATTACH_TIMEOUT_S = 60
 
 
@@ -96,8 +96,8 @@ FIGURES = [
 class Tool(typing.NamedTuple):
     name: str
     program: str | None = None  # None: the application alone
-    fresh: tuple[str, ...] = ()  # folders of a store with what was shipped but not compacted
-    compacted_s: float = 0  # no growth of a store for so long: its first copy was compacted, too
+    fresh: tuple[str, ...] = ()  # folders of a store that hold objects that are not compacted
+    compacted_s: float = 0  # if the store has not grown for so long, its first copy was compacted too
 
     def replicate(self, db, store, once=False):
         dash, url = ("--", str(store)) if self.name == "Seawall" else ("-", f"file://{store}")
@@ -115,7 +115,7 @@ ALONE = Tool("alone")
 
 
 def status_kb(pid, field):
-    """A line of /proc/PID/status in KiB; 0 when the process has no memory any more."""
+    """A line of /proc/PID/status in KiB; 0: the process has ended."""
     with contextlib.suppress(OSError):
         match = re.search(rf"^{field}:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)
         return int(match[1]) if match else 0
@@ -123,8 +123,8 @@ def status_kb(pid, field):
 
 
 class Process:
-    """A child with its output in a file. Its peak memory is watched while it is waited for: the kernel's ru_maxrss
-    also counts what this interpreter held before the exec."""
+    """A child whose output goes to a file. wait() samples its peak memory, because the kernel's ru_maxrss also counts the memory of this
+    interpreter before the exec."""
 
     running = []
 
@@ -147,7 +147,7 @@ class Process:
         return self.child.returncode is not None
 
     def wait(self, timeout, poll=0.05):
-        """Waits for the end, which must be a success, and returns what the process printed."""
+        """Waits for the end, which must be a success. Returns the output."""
         deadline = time.monotonic() + timeout
         while not self.ended():
             if time.monotonic() > deadline:
@@ -159,7 +159,7 @@ class Process:
         return self.output()
 
     def stop(self):
-        """Asks it to end, waits until it has and returns how many seconds that took."""
+        """Sends SIGTERM and waits for the end. Returns how many seconds that took."""
         asked = time.perf_counter()
         self.child.terminate()
         self.wait(STOP_TIMEOUT_S, poll=0.005)
@@ -194,7 +194,7 @@ def until(what, condition, timeout, poll=0.02):
 
 
 class Round:
-    """One tool, one database `app.db`, one store; gone when the round ends."""
+    """One tool, one database `app.db`, one store. All are removed when the round ends."""
 
     def __init__(self, bench, tool, folder):
         self.bench, self.tool, self.folder = bench, tool, folder
@@ -211,7 +211,7 @@ class Round:
         return json.loads(output) if output else None
 
     def attach(self, quiet=0.5):
-        """Starts the daemon and waits for its first copy: the store has not grown for `quiet` seconds."""
+        """Starts the daemon and waits for its first copy, that is, until the store has not grown for `quiet` seconds."""
         if self.tool.program is None:
             return
         self.daemon = Process(self.tool.replicate(self.db, self.store), self.folder / "daemon.log")
@@ -228,7 +228,7 @@ class Round:
         until("the first copy", settled, ATTACH_TIMEOUT_S)
 
     def stored(self, *parts):
-        """Bytes of all files of the store, or of these folders."""
+        """Bytes of all files of the store, or of these folders of it."""
         total = 0
         for top in [self.store / part for part in parts] or [self.store]:
             for folder, _, names in os.walk(top):
@@ -255,7 +255,7 @@ class Round:
 
 
 def newest(path, table):
-    """The newest transaction in a database. Of `log` every one before it must be there, too."""
+    """The newest transaction in a database. In the table `log` all before it must be there too."""
     with contextlib.closing(sqlite3.connect(path)) as db:
         last, count = db.execute(f"SELECT coalesce(max(n), 0), count(*) FROM {table}").fetchone()
     if table == "log" and last != count:
@@ -314,8 +314,8 @@ def journal_read(path):
 
 
 def measure_loss(turn, opt):
-    """One moment at each rate: application and daemon are killed at once. Two measures: the age of the newest transaction in the
-    replica, which is also above 0 when nothing was lost, and the age of the oldest transaction that is not in it."""
+    """At each rate, kills application and daemon at one moment. Two figures: the age of the newest transaction in the replica, which is
+    above 0 even if nothing was lost, and the age of the oldest transaction that is not in the replica."""
     for rate in LOSS_RATES:
         folder = turn.folder / str(rate)
         folder.mkdir()
@@ -337,7 +337,7 @@ def lose(turn, rate):
     journal = journal_read(path)
     Process(turn.tool.restore(turn.store, turn.out), turn.folder / "restore.log").wait(60, poll=0.005)
     last = newest(turn.out, "log")
-    # 0: nothing was saved; above the journal: the writer died between this commit and its entry.
+    # 0: the replica has no transaction. More than the journal has: the writer died between that commit and its entry.
     if rate == 100:
         lost_s = died - journal[max(last, 1)] if last <= max(journal) else 0.0
         yield "loss.p50", lost_s * 1000
@@ -415,10 +415,10 @@ class Bench:
         if litestream := shutil.which("litestream"):
             version = subprocess.run([litestream, "version"], capture_output=True, text=True).stdout.strip()
             self.notes.append(f"Litestream {version}, defaults")
-            yield Tool("Litestream", litestream, fresh=("ltx/0",), compacted_s=35)  # it compacts every 30 s
+            yield Tool("Litestream", litestream, fresh=("ltx/0",), compacted_s=35)  # Litestream compacts every 30 s
 
     def prepare(self):
-        """The writer, and the databases that take long to make."""
+        """Makes the writer, and the databases that take long to make."""
         opt = self.opt
         compiler = [*os.environ.get("CC", "cc").split(), "-std=gnu11", "-O2", "-Wall", "-Wextra"]
         subprocess.run([*compiler, "-o", self.writer, HERE / "load.c", "-lsqlite3"], check=True)
@@ -440,7 +440,7 @@ class Bench:
             tools = [tool for tool in self.tools if tool.program or name in WITH_ALONE]
             for number in range(self.opt.rounds[name]):
                 shift = number % max(1, len(tools))
-                for tool in tools[shift:] + tools[:shift]:  # so that none has always the same neighbour
+                for tool in tools[shift:] + tools[:shift]:  # so that a tool does not always follow the same one
                     if len(self.failures_of(name, tool)) < 2:
                         self.run_round(name, number, tool, temp)
 
@@ -490,7 +490,7 @@ class Bench:
 
     @staticmethod
     def ratio(values):
-        """Seawall to the application alone or, where that was not measured, to Litestream."""
+        """The ratio of Seawall to the application alone, or to Litestream if that was not measured."""
         mine = values.get("Seawall")
         for name in ("alone", "Litestream"):
             other = values.get(name)

@@ -1,5 +1,5 @@
-"""What the benchmarks over S3 have in common: the server with its own record of the requests, a round of one tool below a prefix, and
-the run that measures groups of figures one after the other and shows them."""
+"""The common part of the benchmarks over S3: the server, whose log counts the requests; a round of one tool below a prefix; and the run,
+which measures groups of figures one after the other and shows them."""
 import calendar
 import collections
 import contextlib
@@ -31,14 +31,14 @@ LINE = re.compile(r'beast: \S+: \S+ - \S+ \[(\S+) \S+\] "([A-Z]+) (\S+) HTTP\S+"
 
 
 class Request(typing.NamedTuple):
-    when: float  # seconds, when it came
-    kind: str  # PUT, GET, HEAD, LIST, DELETE; POST: several keys deleted at once, or a step of a multipart upload
-    key: str  # below the bucket; empty where it has none
-    bytes: int  # of the body, of whichever side sent one
+    when: float  # seconds since 1970
+    kind: str  # PUT, GET, HEAD, LIST, DELETE; POST: the deletion of several keys, or a step of a multipart upload
+    key: str  # in the bucket; "": the request has no key
+    bytes: int  # of the body, of the request or of the answer
 
 
 class Gateway:
-    """The server, with its own record of the requests."""
+    """The server. Its log has all requests."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -56,11 +56,11 @@ class Gateway:
         subprocess.run([SUPPORT / "rgw", "stop", self.folder], check=True)
 
     def log(self, prefix):
-        """Each Request below a prefix so far, by the gateway's log; not those of the benchmark itself."""
-        time.sleep(1.5)  # until the gateway has written it
+        """Each Request below a prefix so far, from the log of the gateway, without those of the benchmark itself."""
+        time.sleep(1.5)  # until the gateway has written its log
         with open(self.folder / "log" / "client.rgw.log", errors="replace") as log:
             for line in log:
-                if (found := LINE.search(line)) and found[5] != "-":  # we give no name
+                if (found := LINE.search(line)) and found[5] != "-":  # the benchmark itself sends no agent
                     request = self.request(prefix, *found.groups()[:4])
                     if request:
                         yield request
@@ -68,7 +68,7 @@ class Gateway:
     def request(self, prefix, when, method, target, size):
         target = target.replace("%2F", "/")
         listed = re.search(r"[?&](?:list-type|prefix)=", target)
-        if prefix not in target and not (method == "POST" and target.endswith("?delete=")):  # its keys are in the body
+        if prefix not in target and not (method == "POST" and target.endswith("?delete=")):  # this one has its keys in the body
             return None
         key = "" if listed else target.partition("?")[0].removeprefix(f"/{self.bucket}/")
         second, _, fraction = when.partition(".")
@@ -76,14 +76,14 @@ class Gateway:
         return Request(moment, "LIST" if listed else method, key, int(size))
 
     def requests(self, prefix):
-        """{"PUT": ..., "LIST": ...} below a prefix so far."""
+        """How many requests of each kind there were below a prefix so far: {"PUT": ..., "LIST": ...}"""
         return collections.Counter(request.kind for request in self.log(prefix))
 
 
 class Round(bench.Round):
     """One tool, one database, one prefix."""
 
-    below = ()  # a program that the daemon is started by
+    below = ()  # a command that starts the daemon
 
     def __init__(self, run, tool, folder):
         super().__init__(run, tool, folder)
@@ -104,7 +104,7 @@ class Round(bench.Round):
         self.settle(quiet, timeout)
 
     def settle(self, quiet, timeout=bench.ATTACH_TIMEOUT_S):
-        """Until for so long nothing was added to the store."""
+        """Waits until the store has not grown for `quiet` seconds."""
         seen, since = {}, time.monotonic()
 
         def settled():
@@ -124,7 +124,7 @@ class Round(bench.Round):
 
 
 class Turn:
-    """A round, in a folder that goes with it."""
+    """A round in a folder, which is removed at the end."""
 
     def __init__(self, run, tool, kind=Round):
         self.run, self.tool, self.kind = run, tool, kind
@@ -142,7 +142,7 @@ class Turn:
 
 
 class Run:
-    """Groups of figures: each is a function of the run and its options, and yields (label, column, value)."""
+    """Measures groups of figures. A group is a function of the run and its options, which yields (label, column, value)."""
 
     groups = {}
 
@@ -156,7 +156,7 @@ class Run:
         self.values, self.failures = collections.defaultdict(dict), []
 
     def prepare(self):
-        """What the rounds need."""
+        """Makes what the rounds need."""
 
     def measure(self, name):
         try:
@@ -187,7 +187,7 @@ class Run:
 
 @contextlib.contextmanager
 def gateway_of(run):
-    """A server for what is measured inside; what it holds is in memory, and goes with it."""
+    """Runs a server, which keeps all objects in memory."""
     run.gateway = Gateway(run.opt.dir / f"rgw-{os.getpid()}")
     try:
         yield
@@ -198,14 +198,14 @@ def gateway_of(run):
 
 
 def arguments(parser):
-    """Those that all have."""
+    """Adds the arguments that all benchmarks over S3 have."""
     parser.add_argument("--quick", action="store_true", help="a smoke run")
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build" / "bench", metavar="DIR", help="folder to work in (build/bench)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures to FILE")
 
 
 def main(kind, opt):
-    """Measures what was asked for, each group on a server of its own; returns the exit code."""
+    """Measures the chosen groups, each on a server of its own. Returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     opt.dir.mkdir(parents=True, exist_ok=True)

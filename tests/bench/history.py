@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""What the history of a replica costs and what it gives back: bytes uploaded, stored and read, requests, seconds, memory, money.
+"""Measures what the history of a replica costs and gives back: bytes uploaded, stored and read, requests, seconds, memory, money.
 
     history.py [--quick] [--only NAME]... [--seconds N] [--dir DIR] [--json FILE]
 
-bytes      uploaded for each of 100 random updates a second (10 minutes), level by level: to S3 and to a folder, Litestream beside, all at
-           once. Counted by the server, without the first copy
+bytes      bytes uploaded for each of 100 random updates a second (10 minutes), for each level: to S3, to a folder, and by Litestream, all
+           at the same time. The server counts them; the first copy is left out
 fanout     the same for other fan-outs (a minute), as a ratio
-day        requests of a day and bytes that stay, and what S3 bills for that
-restore    a 1 GB database with 100,000 commits behind its base: seconds and bytes read; then back by some of the commits: whole, by
-           --delta with the state file and without, and --undo
-large      a base of 10 GB and 1 GB of changes in one level: seconds and memory; and back, as above. Needs about 45 GB of disk
+day        requests of a day and bytes that stay stored, and their price at S3
+restore    restores of a 1 GB database with 100,000 commits after its base: seconds and bytes read; then restores of older commits: of the
+           whole database, by --delta with and without the state file, and --undo
+large      a base of 10 GB, and a level of 1 GB of changes: seconds and memory; then restores as above. Needs about 45 GB of disk
 
-What is computed is said beside the figure, and how in the function that does it. S3 is a Ceph object gateway on this machine
-(tests/support/rgw), which keeps everything in memory; of Litestream, where it is on PATH, bytes and idle requests are measured, at its
-defaults. The application is build/tests/writer; what is restored to the newest state is checked by it, or compared byte by byte."""
+Figures that are computed say so; the function that computes one says how. S3 is a Ceph object gateway on this machine
+(tests/support/rgw), which keeps everything in memory. If Litestream is on PATH, its bytes and its requests while idle are measured, at
+its defaults. The application is build/tests/writer. It checks restores of the newest state, or they are compared byte by byte."""
 import argparse
 import collections
 import contextlib
@@ -37,13 +37,13 @@ from gateway import DAY_S, Turn  # noqa: E402
 
 RATE = 100  # transactions a second
 FANOUT = 64  # --fanout, by default
-HOUR_FROM_S = 180  # a shorter run says nothing about an hour: --put-burst takes up to a minute
+HOUR_FROM_S = 180  # a shorter run does not show what an hour costs: --put-burst lasts up to a minute
 COMPACTED = [f"level {level}" for level in range(1, 9)]
 MONTH_DAYS = 30
 # Amazon S3 Standard, us-east-1, the list prices of November 2026, in dollars. Traffic to S3 is free.
 PRICE_GB_MONTH, PRICE_PUT, PRICE_GET = 0.023, 5 / 1e6, 0.4 / 1e6
 PRICES = {"PUT": PRICE_PUT, "POST": PRICE_PUT, "LIST": PRICE_PUT, "GET": PRICE_GET, "HEAD": PRICE_GET, "DELETE": 0}
-PACE, LARGE_PACE = 1500, 500  # transactions a second that capture and store keep up with, so that each is a restore point
+PACE, LARGE_PACE = 1500, 500  # transactions a second. Capture and the store keep up with them, so each is a restore point
 PAYLOAD = 200  # of a row; the writer's default
 WRITER, CLOCKSTEP = ROOT / "build" / "tests" / "writer", ROOT / "build" / "tests" / "clockstep.so"
 
@@ -56,15 +56,15 @@ def median(values):
 
 
 class Round(gateway.Round):
-    """As there, with the application of the tests."""
+    """A round whose application is the one of the tests."""
 
-    options = ()  # of the daemon, in every start
+    options = ()  # of each start of the daemon
 
     def application(self, *arguments):
         return Process([str(WRITER), "--busy-timeout", "5000", *map(str, arguments), str(self.db)], self.folder / "writer.log")
 
     def update(self, *arguments, rows=0):
-        """Random updates, to their end; the writer's report."""
+        """Makes random updates. Returns the report of the writer."""
         more = ("--table-rows", rows) if rows else ()
         return report(self.application("--mode", "update", *more, *arguments))
 
@@ -73,22 +73,22 @@ class Round(gateway.Round):
         self.start(*self.options, quiet=3, timeout=900)
         if self.tool == "Seawall":
             until("the end of the base", self.no_base_under_way, 900)
-        sizes = self.keys()  # Litestream has it twice, as a snapshot too
+        sizes = self.keys()  # Litestream stores its first copy twice, as a snapshot too
         self.first_bytes = sum(sizes.values()) if self.tool == "Seawall" else max(sizes.values())
 
     def no_base_under_way(self):
         return self.daemon.output().count("writing a base") == self.daemon.output().count("the base is complete")
 
     def uploaded(self, since):
-        """(when, key, bytes) of all that was put, from a moment on."""
+        """(when, key, bytes) of all objects that were put since a moment."""
         return [(r.when, r.key, r.bytes) for r in self.gateway.log(self.prefix) if r.kind == "PUT" and r.when >= since]
 
     def read_so_far(self):
-        """Bytes that were read out of the store, by the gateway's log."""
+        """Bytes that were read from the store, by the log of the gateway."""
         return sum(r.bytes for r in self.gateway.log(self.prefix) if r.kind == "GET")
 
     def checked(self, path, *arguments):
-        """What the writer says of a copy: the number of the newest transaction, and that all rows are of it."""
+        """Lets the writer check a copy. Returns the number of the newest transaction."""
         result = subprocess.run([WRITER, "--check", "--mode", "update", *map(str, arguments), path], capture_output=True, text=True)
         found = json.loads(result.stdout)
         if not found["ok"]:
@@ -97,7 +97,7 @@ class Round(gateway.Round):
 
 
 class FolderRound(Round):
-    """The store is a folder."""
+    """A round whose store is a folder."""
 
     def url(self):
         return str(self.store)
@@ -126,10 +126,10 @@ def report(process):
 
 
 def kind_of(key):
-    """Of an object of either tool: "level 0", ..., "bases", "parts"."""
+    """The kind of an object of either tool: "level 0", ..., "bases", "parts"."""
     if litestream := re.search(r"/(\d{4})/\w{16}-\w{16}\.ltx$", key):
         level = int(litestream[1])
-        return "bases" if level == 9 else f"level {level}"  # 9: its snapshots
+        return "bases" if level == 9 else f"level {level}"  # level 9 of Litestream has its snapshots
     name = re.search(r"(?:^|/)(base|part|\d)/(?=[^/]+(?:/[^/]+)?$)", key)
     if not name:
         return "other"
@@ -146,16 +146,16 @@ FIRST = re.compile(r"/0*1-\w+\.ltx$")  # an object of Litestream that begins wit
 
 
 def beyond_first(put, first_size):
-    """[(when, key, bytes)] of whole objects. Litestream compacts its first copy along with what follows: of such an object only what it
-    weighs beyond that is counted."""
+    """[(when, key, bytes)] of whole objects. Litestream compacts its first copy together with later changes; of these objects only the bytes
+    beyond the first copy count."""
     objects = {}
-    for when, key, size in put:  # one, or the parts of an upload
+    for when, key, size in put:  # an object, or a part of a multipart upload
         objects[key] = when, objects.get(key, (0, 0))[1] + size
     return [(when, key, max(0, size - first_size) if FIRST.search(key) else size) for key, (when, size) in objects.items()]
 
 
 def by_level(put):
-    """[(when, kind, bytes, PUTs)]. Parts are of the compacted segment that is put after them: none of level 0 is as large here."""
+    """[(when, kind, bytes, PUTs)]. Parts belong to the compacted segment that is put after them: here no object of level 0 has parts."""
     found, parts = [], []
     for when, key, size in sorted(put):
         kind = kind_of(key)
@@ -176,7 +176,7 @@ def measure_bytes(run, opt):
 
 
 def updates(run, turns, seconds, wanted=()):
-    """All of `turns` at once: the first copy, then random updates at RATE."""
+    """Runs all turns at the same time: the first copy, then random updates at RATE."""
     items = items_of_writer(run)
     for turn in turns.values():
         shutil.copyfile(items, turn.db)
@@ -221,10 +221,10 @@ def shown_bytes(column, put, commits, started, seconds, wanted):
 
 
 def busy_hour(column, put, base_size, started, seconds):
-    """100 commits a second for an hour a day, then nothing. Computed: the first half of the measured time as it was (--put-burst is
-    used up in it), then the second half again and again; of level 2 and up as many as the objects of level 0 make, of the size that
-    was seen. Stored at the defaults, at the end of such an hour, once retention has come into balance: all of today, level 2 and up of
-    7 days before, and 11 bases of days and weeks."""
+    """The cost of 100 commits a second for one hour of each day. Computed: the first half of the measured time, in which --put-burst is used
+    up, then its second half as often as the hour needs; objects of level 2 and higher in the number that the objects of level 0 make, of
+    the measured size. Stored with the default options at the end of the hour, when retention deletes as much as is added: all objects of
+    today, level 2 and higher of the 7 days before, and 11 bases of days and weeks."""
     half = seconds / 2
     total, puts = collections.Counter(), collections.Counter()
     for when, kind, size, count in put:
@@ -238,13 +238,13 @@ def busy_hour(column, put, base_size, started, seconds):
         puts[kind] = segments * statistics.mean(count for _, count in seen) if seen else 0
     for kind in ("level 0", "level 1", "level 2", "bases"):
         yield f"an hour at 100/s a day (computed): {kind}, MB", column, total[kind] / MB
-    requests = {"PUT": sum(puts.values()), "LIST": 24 * 2 * (1 + sum(puts.values()) // 1000)}  # twice in each look of retention
+    requests = {"PUT": sum(puts.values()), "LIST": 24 * 2 * (1 + sum(puts.values()) // 1000)}  # retention lists twice an hour
     stored = sum(total.values()) + 7 * sum(total[kind] for kind in COMPACTED[1:]) + 11 * base_size
     yield from bill("an hour at 100/s a day (computed)", column, requests, stored)
 
 
 def bill(title, column, requests, stored):
-    """`requests` of a day, by kind; `stored`: bytes, all the month."""
+    """`requests`: of a day, by kind. `stored`: bytes that are stored for the whole month."""
     for kind in ("PUT", "LIST", "GET", "HEAD", "DELETE", "POST"):
         if requests.get(kind):
             yield f"{title}: {kind} a day", column, requests[kind]
@@ -280,13 +280,14 @@ def measure_day(run, opt):
 
 
 def idle(run, opt):
-    """Requests of a minute, and for Seawall of a day in which an hour is a second: what it does by the hour is its retention."""
+    """Requests of a minute while nothing is written. For Seawall also those of a day, with an hour shortened to a second: retention is what
+    it does every hour."""
     for tool in run.tools:
         with Turn(run, tool, Round) as turn:
             shutil.copyfile(items_of_writer(run), turn.db)
             turn.first_copy()
             if tool == "Litestream":
-                turn.settle(quiet=35, timeout=600)  # after half a minute it compacts that
+                turn.settle(quiet=35, timeout=600)  # Litestream compacts its first copy after half a minute
             stored = sum(turn.keys().values())
             counted = requests_during(turn, opt.idle_s)
             turn.daemon.stop()
@@ -301,18 +302,19 @@ def idle(run, opt):
 
 
 def requests_during(turn, seconds):
-    """By kind. Not those by which Litestream compacts its first copy: it does that once."""
+    """Requests by kind, without those by which Litestream compacts its first copy, which it does once."""
     started = time.time()
     time.sleep(seconds)
     ended = time.time()
     return collections.Counter(r.kind for r in turn.gateway.log(turn.prefix) if started <= r.when < ended and not FIRST.search(r.key))
 
 
-A_DAY_S = 60  # in the two below
+A_DAY_S = 60  # the length of a day in the two functions below
 
 
 def minutely_requests(run, opt):
-    """One commit a minute, with a day in a minute: all times of the options are 1440 times shorter, the objects are the same."""
+    """The requests of one commit a minute, with a day shortened to a minute: the times in options are 1440 times shorter, and the objects are
+    the same."""
     scaled = {"base-interval": DAY_S, "keep-all": DAY_S, "keep-levels": 7 * DAY_S, "grace": 3600, "prune-interval": 3600}
     options = [word for name, seconds in scaled.items() for word in (f"--{name}", f"{max(1000, round(seconds * 1000 * A_DAY_S / DAY_S))}ms")]
     with Turn(run, "Seawall", Round) as turn:
@@ -331,9 +333,9 @@ def minutely_requests(run, opt):
 
 
 def minutely_stored(run, opt):
-    """One commit a minute for five weeks, at the default options. Each day the daemon is started with a clock of that day
-    (tests/support/app/clockstep.c); at its end the times of all files are set back by a day, as if it had passed, and `seawall prune`
-    does what the daemon does by the hour. So objects, bases and retention are real, only the time is not."""
+    """What is stored after five weeks of one commit a minute, with the default options. For each day the daemon is started with a clock of
+    that day (tests/support/app/clockstep.c). At the end of the day the times of all files are set back by a day, and `seawall prune` does
+    what the daemon does every hour. So objects, bases and retention are real, and only the time is not."""
     with Turn(run, "Seawall", FolderRound) as turn:
         shutil.copyfile(items_of_writer(run), turn.db)
         known, clock = set(), turn.folder / "clock"
@@ -357,7 +359,7 @@ def bases(turn):
 
 
 def let_a_day_pass(turn, known):
-    """What the day added was put through it in even steps, the base at its beginning, so that tomorrow the next one is due."""
+    """Spreads the times of the day's objects evenly over the day. The base gets the beginning, so that the next one is due tomorrow."""
     now = time.time()
     files = sorted(turn.files(), key=lambda file: file[2])
     fresh = [path for path, _, _ in files if path not in known]
@@ -388,13 +390,13 @@ FILL_ROWS = 100_000
 
 
 def make_items(path, size, payload):
-    """A table `item` as the writer has it, of about `size` bytes, with rows of hexadecimal text, which deflates to a half. Returns how
-    many rows it has."""
+    """Makes a table `item` as the writer has it, of about `size` bytes, with rows of hexadecimal text, which deflates to a half. Returns the
+    number of rows."""
     rows = size // (payload + 35)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -200000;"
                          "CREATE TABLE item(id INTEGER PRIMARY KEY, txn INTEGER, code INTEGER, payload BLOB)")
-        for first in range(1, rows + 1, FILL_ROWS):  # so that a signal is not kept waiting
+        for first in range(1, rows + 1, FILL_ROWS):  # in steps, so that a signal ends the program soon
             db.execute("INSERT INTO item WITH RECURSIVE n(i) AS (VALUES(?) UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
                        f" SELECT i, 0, random() >> 16, hex(randomblob({payload // 2})) FROM n", (first, min(rows, first + FILL_ROWS - 1)))
         db.executescript("CREATE INDEX item_code ON item(code); PRAGMA journal_mode = WAL")
@@ -417,7 +419,7 @@ def measure_restore(run, opt):
 
 
 def restores(turn, title, rounds):
-    """The newest state; both databases are at rest, so they have to be the same."""
+    """Restores the newest state. Both databases are at rest, so they must be equal."""
     seconds, read = [], []
     for _ in range(rounds):
         for path in (turn.out, pathlib.Path(f"{turn.out}-seawall")):
@@ -439,7 +441,7 @@ def newest_txid(turn):
 
 
 def restore_in_place(turn, *arguments):
-    """(seconds, bytes read, what it says)"""
+    """Returns (seconds, bytes read, output)."""
     os.sync()
     before = turn.read_so_far()
     process = Process([turn.bench.programs["Seawall"], "restore", *map(str, arguments), "-o", str(turn.db)]
@@ -449,13 +451,13 @@ def restore_in_place(turn, *arguments):
 
 
 def fetched(output):
-    """Bytes, by the program's own word."""
+    """The bytes that the program says it has read."""
     found = re.search(r"(?:fetched|objects? of) ([\d.]+) (k|M|G)?B", output)
     return float(found[1]) * {None: 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]]
 
 
 def back(turn, title, steps, rounds):
-    """The database is as the daemon left it. Back by so many commits and forth again, in three ways."""
+    """Restores the database back by so many commits and forth again, in three ways. Before: the daemon has ended."""
     newest, state = newest_txid(turn), pathlib.Path(f"{turn.db}-seawall")
     found = collections.defaultdict(list)
 
@@ -514,7 +516,7 @@ LARGE_PAYLOAD = 2000
 
 
 def peaks(turn, title):
-    """Most memory since the last time this was asked."""
+    """The peak memory since the last call."""
     pid = turn.daemon.child.pid
     yield f"{title}: peak resident memory, MB", "Seawall", status_kb(pid, "VmHWM") * 1024 / MB
     yield f"{title}: of that not of files, at the end, MB", "Seawall", status_kb(pid, "RssAnon") * 1024 / MB
@@ -522,8 +524,8 @@ def peaks(turn, title):
 
 
 def large_level(turn, rows, opt):
-    """As many transactions as make a level, each so large that it just goes as one object."""
-    each = opt.large_change // opt.large_fanout // (LARGE_PAYLOAD + 48)  # about two rows fill a page
+    """Makes a level by large transactions: as many as it needs, each as large as one object may be."""
+    each = opt.large_change // opt.large_fanout // (LARGE_PAYLOAD + 48)  # a page holds about two rows
     store = turn.store
 
     def count(level):

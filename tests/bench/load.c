@@ -9,11 +9,11 @@
  *   --seconds S    how long (10)
  *   --rate N       transactions a second; 0 is flat out (0)
  *   --journal F    append (n, time of commit) to F, which survives a SIGKILL of this process
- *   --seed N       of all that is random (1)
+ *   --seed N       of the random numbers (1)
  *
- * The n-th transaction writes n: as the key of its row in `log`, or as `item.n`. So a copy tells by itself how far it
- * goes. insert and update print one JSON object. A latency is the time of the one statement that is the transaction,
- * with every retry after SQLITE_BUSY. */
+ * Transaction n writes the number n: as the key of its row in `log`, or as `item.n`. So the newest transaction of a
+ * copy is known from the copy. insert and update print one JSON object. A latency is the time of the one statement that
+ * is the transaction, with all retries after SQLITE_BUSY. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ enum {
     WORD_COUNT = 2048,
     WORD_MAX = 12,
     BUSY_TIMEOUT_MS = 5000,
-    JOURNAL_MAX = 1 << 20, /* entries; sparse, so only what is used takes space */
+    JOURNAL_MAX = 1 << 20, /* entries; the file is sparse, so only entries that are used take space */
 };
 
 struct options {
@@ -42,7 +42,7 @@ struct options {
     uint64_t seed;
 };
 
-/* One entry per commit, in the byte order of this machine; the first with n == 0 is the end. */
+/* One entry for each commit, in the byte order of this machine. The first entry with n == 0 is the end. */
 struct journal_entry {
     uint64_t n;
     uint64_t time_ns; /* CLOCK_REALTIME just after the commit returned */
@@ -91,7 +91,7 @@ static void random_init(uint64_t seed)
         "an",  "ber", "co",  "den", "el", "for", "ga", "hin", "is", "ju", "ka", "lo",  "mer", "na",   "or", "pre",
         "qua", "re",  "sto", "ti",  "un", "ver", "wa", "xi",  "yo", "ze", "al", "ing", "ous", "ment", "er", "ly",
     };
-    random_state = 0x9e3779b97f4a7c15u; /* every run speaks the same language */
+    random_state = 0x9e3779b97f4a7c15u; /* the words are the same in each run */
     for (int i = 0; i < WORD_COUNT; i++) {
         for (uint64_t left = 1 + random_next() % 3; left > 0; left--)
             strcat(words[i], syllables[random_next() >> 59]);
@@ -99,7 +99,7 @@ static void random_init(uint64_t seed)
     random_state = seed * 0x9e3779b97f4a7c15u + 1;
 }
 
-/* A JSON document: two identifiers, and a text whose words are as unequally frequent as in a language. */
+/* A JSON document: two identifiers, and a text in which some words are far more frequent than others. */
 static void body_make(char body[BODY_SIZE + 1])
 {
     uint64_t bits = random_next();
@@ -159,7 +159,7 @@ static int64_t query_number(sqlite3_stmt *stmt)
     return value;
 }
 
-/* Runs the statement to its end. Returns how often SQLite said that it was busy. */
+/* Runs the statement to its end. Returns how often SQLite returned SQLITE_BUSY. */
 static unsigned stmt_run(sqlite3_stmt *stmt)
 {
     unsigned busy = 0;
@@ -248,7 +248,7 @@ static struct journal_entry *journal_open(const char *path)
 
 static void journal_add(struct journal_entry *journal, size_t index, int64_t n)
 {
-    if (index + 1 >= JOURNAL_MAX) /* the last one stays the end */
+    if (index + 1 >= JOURNAL_MAX) /* the last entry must stay the end */
         die("journal full after %zu commits", index);
     journal[index].time_ns = now_ns(CLOCK_REALTIME);
     __atomic_store_n(&journal[index].n, (uint64_t)n, __ATOMIC_RELEASE);
@@ -271,7 +271,7 @@ static int compare_ns(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* `share` of the sorted latencies are at or below the answer, in ms. */
+/* The latency, in ms, that `share` of the sorted latencies do not exceed. */
 static double latencies_at(const struct latencies *l, double share)
 {
     return l->count == 0 ? 0 : (double)l->ns[(size_t)(share * (double)(l->count - 1))] / 1e6;

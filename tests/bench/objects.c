@@ -1,10 +1,12 @@
-/* bench/objects.c - makes a large replica in a folder: sound objects of every kind but parts, each a few hundred bytes.
+/* bench/objects.c - makes a large replica in a folder: sound objects of every kind except parts, each of a few hundred
+ * bytes.
  *
  *   objects DIR COUNT NEWEST_MS
  *
- * COUNT objects, and at most a few more or less. The database has four pages; each commit changes one of them, and is an object of
- * level 0. 64 of them are compacted into one object of level 1, 64 of these into one of level 2, and there a base follows. The history
- * takes ten days and ends at NEWEST_MS, by the times in the objects and by those of the files. Nothing is synced. */
+ * Makes COUNT objects, or a few more or less. The database has four pages. Each commit changes one page and is an
+ * object of level 0. 64 objects of level 0 become one of level 1, and 64 of these one of level 2; then a base follows.
+ * The history takes ten days and ends at NEWEST_MS, by the times in the objects and those of the files. Nothing is
+ * synced. */
 #include "../support/object.h"
 
 #include "base/page.h"
@@ -41,7 +43,7 @@ static void check(int rc, const struct err *e)
 
 /* ---- the database */
 
-/* The commit that changed the page last, up to `txid`. The first commit writes all pages. */
+/* The last commit up to `txid` that changed the page. The first commit writes all pages. */
 static uint64_t changed_at(uint32_t pgno, uint64_t txid)
 {
     uint64_t back = (txid + PAGES - pgno % PAGES) % PAGES;
@@ -93,7 +95,8 @@ static void write_file(const struct maker *m, const char *key, const struct buf 
     }
 }
 
-/* Makes an object of the pages that changed after `after`, as of info.max; *ret_listed: what a marker says of it. */
+/* Puts an object of the pages that changed after the txid `after`, as they are after info.max. *ret_listed: the entry
+ * that a marker has for it. */
 static void put(struct maker *m, const struct name *name, struct object_parts *parts, uint64_t after,
                 struct listed *ret_listed)
 {

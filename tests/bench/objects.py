@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What the commands cost on a replica of many objects in a folder: `objects.py [COUNT ...]` (100000), in build/bench.
+"""Measures the commands on a replica of many objects in a folder: `objects.py [COUNT ...]` (100000), in build/bench.
 
-build/tests/objects makes the replica: small sound objects of ten days, which nobody pruned. Each command runs three times; the table has the
-shortest time and the most memory. The files are in the page cache: what is measured is the program, not the disk."""
+build/tests/objects makes the replica: small sound objects of ten days, which were not pruned. Each command runs three times; the table has
+the shortest time and the most memory. The files are in the page cache, so the program is measured and not the disk."""
 import os
 import shutil
 import subprocess

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How long the comparison of all pages takes at a start, with the file in the page cache: `resync.py GIB ...` (1 and 10), in build/bench.
+"""Measures how long a daemon compares all pages at its start, with the file in the page cache: `resync.py GIB ...` (1 and 10), in build/bench.
 
   first copy    nothing is known: from the start to the log line "compared all pages", and until the base is complete
-  closed        the application wrote and closed the database while the daemon was down: compared with the state file
-  torn map      the state file's page map is damaged: compared with what the replica's indexes say
-  taken over    there is no state file: the same, with --take-over
+  closed        the application wrote and closed the database while the daemon was down: pages are compared with the state file
+  torn map      the map in the state file is damaged: pages are compared with the indexes of the replica
+  taken over    there is no state file: as with a torn map, with --take-over
 
-Beside each time: the most memory that the daemon had of its own at any look, in MiB."""
+Beside each time is the largest sample of the daemon's anonymous memory, in MiB."""
 import re
 import shutil
 import sqlite3

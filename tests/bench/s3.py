@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""The figures of Seawall over S3, on a Ceph object gateway on this machine (tests/support/rgw), and where a `litestream` binary is on
-PATH those of Litestream at its defaults beside them.
+"""Measures Seawall over S3, on a Ceph object gateway on this machine (tests/support/rgw), and Litestream at its defaults if a `litestream`
+binary is on PATH.
 
     s3.py [--quick] [--moments N] [--only NAME]... [--dir DIR] [--json FILE]
 
-put        PUTs a second, latency and CPU of each, small and large objects, with and without TLS (build/tests/s3tool)
-loss       application and daemon are killed at once: age of the oldest commit that is in the database but not in the restored replica
-requests   counted over a minute, by the daemon itself (SIGUSR1; of Litestream by the log of the gateway), and what that makes in a day
-restore    from the gateway, and the memory that it takes with 32 connections
+put        PUTs a second, latency and CPU of each, with small and large objects, with and without TLS (build/tests/s3tool)
+loss       application and daemon are killed at the same moment: age of the oldest commit that the restored replica lacks
+requests   the requests of a minute, and of a day at that rate. The daemon counts them (SIGUSR1), or for Litestream the log of the gateway
+restore    time and memory of a restore from the gateway, with 32 connections
 
-Gateway, daemon and application share the machine, so the rates are those of all three together. Latency is that of loopback:
-add the round trip to a real store."""
+Gateway, daemon and application share the machine, so the rates are those of all three together. The latency is that of 127.0.0.1: add
+the round trip to a real store."""
 import argparse
 import json
 import os
@@ -31,7 +31,7 @@ from bench import Failed, MB, Process, ROOT, journal_read, newest, until  # noqa
 from gateway import COUNTS, DAY_S, HERE, Turn  # noqa: E402
 
 BURST = 3600                                # --put-burst, by default
-EMPTY = ("--put-burst", "1")                # how it is once the burst is used up
+EMPTY = ("--put-burst", "1")                # as after the burst is used up
 
 
 # ---- the figures; each yields (name, tool, value)
@@ -74,7 +74,7 @@ def one_loss(turn, rate, options):
     path = turn.folder / "journal"
     writer = turn.load("insert", "--rate", rate, "--seconds", 60, "--journal", path)
     until("the first commit", lambda: path.exists() and journal_read(path), 10)
-    time.sleep(random.uniform(1.5, 3.5))   # any moment: this is what is sampled
+    time.sleep(random.uniform(1.5, 3.5))   # a random moment is what the figure needs
     died = time.time()
     turn.daemon.child.kill()
     writer.child.kill()
@@ -106,7 +106,7 @@ def measure_requests(run, opt):
 
 
 def count_requests(turn, rate, seconds, options=()):
-    """{kind: count} while the application commits."""
+    """{kind: count} of the requests while the application commits."""
     turn.run("create")
     turn.run("insert", "--rate", 100, "--seconds", 0.1)
     turn.start(*options)
@@ -121,18 +121,7 @@ def count_requests(turn, rate, seconds, options=()):
 
 
 def counts(turn):
-    """Ours by our own word, which has to be the gateway's, too."""
-    if turn.tool != "Seawall":
-        time.sleep(1.5)   # until the gateway has written its log
-        return turn.gateway.requests(turn.prefix)
-    seen = len(turn.daemon.output())
-    turn.daemon.child.send_signal(signal.SIGUSR1)
-    found = until("the answer to SIGUSR1", lambda: COUNTS.search(turn.daemon.output(), seen), 10)
-    return dict(zip(("PUT", "GET", "HEAD", "LIST", "POST", "failed"), map(int, found.groups())))
-
-
-def counts(turn):
-    """Ours by our own word, which has to be the gateway's, too."""
+    """{kind: count} of the requests so far: as the daemon counts them, or for Litestream as the gateway does."""
     if turn.tool != "Seawall":
         return turn.gateway.requests(turn.prefix)
     seen = len(turn.daemon.output())
