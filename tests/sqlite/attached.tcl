@@ -1,12 +1,12 @@
-# Runs one test file of SQLite, and says to companion.py when a daemon may be beside test.db:
+# Runs one test file of SQLite, and tells companion.py when a daemon may be beside test.db:
 #
 #   testfixture attached.tcl FILE      with the FIFOs SEAWALL_ASK and SEAWALL_ANSWER
 #
-# Before each test it writes "test NAME", and before the file changes test.db without SQLite it writes "leave WHY". Each time it waits
-# for a line, so the daemon attaches and lets go between two steps of the file.
+# Before each test it writes "test NAME". Before the file changes test.db without SQLite it writes "leave WHY". Each time it waits for a
+# line, so the daemon attaches and lets go between two steps of the file.
 #
-# Two things of SQLite's tests are for one process alone, and are changed here: tester.tcl moves the byte that locks of the database
-# are taken on, and testvfs keeps the wal-index in memory.
+# Two parts of SQLite's tests work in one process only, and are changed here: tester.tcl moves the byte on which locks of the database
+# are taken, and testvfs keeps the wal-index in memory.
 
 set seawall_ask [open $env(SEAWALL_ASK) w]
 set seawall_answer [open $env(SEAWALL_ANSWER) r]
@@ -47,7 +47,7 @@ seawall_wrap open {name args} {
   uplevel 1 [list seawall_open $name {*}$args]
 }
 
-# Files of the daemon are not copied: they would make the copy another database's.
+# Files of the daemon are not copied: beside a copy they would be those of another database.
 seawall_wrap file {what args} {
   if {$what eq "copy" && [string match "test.db-seawall*" [seawall_file tail [lindex $args end-1]]]} return
   set changed $args
@@ -56,7 +56,7 @@ seawall_wrap file {what args} {
   uplevel 1 [list seawall_file $what {*}$args]
 }
 
-# What tester.tcl defines is replaced after tester.tcl was read.
+# Replaces commands of tester.tcl, after tester.tcl was read.
 proc seawall_wrap_tester {} {
   set ::G(isquick) 1
 

@@ -1,5 +1,5 @@
-"""A daemon beside the database of one test file: it attaches whenever test.db is in WAL mode, and lets go before the file changes
-test.db without SQLite. Then the replica is restored, and compared with the database. attached.tcl says when."""
+"""Runs a daemon beside the database of one test file. The daemon attaches when test.db is in WAL mode, and is stopped before the file changes
+test.db without SQLite. Then the replica is restored and compared with the database. attached.tcl says when."""
 import collections
 import filecmp
 import os
@@ -19,15 +19,15 @@ from compare import assert_same_pages, settled
 from waiting import PATIENCE
 
 ATTACH_S, STOP_S, ATTEMPTS = 5, 20, 2
-ATTACHMENTS = 100   # of one file; then the file goes on alone: some make a thousand databases
+ATTACHMENTS = 100   # most attachments in one file, which then runs without a daemon: some files make a thousand databases
 WAL_MODE = b"\x02\x02"
 
 
 def compared(restored, db, folder):
-    """How the restored database compares with `db`: "identical", or what is different."""
+    """Compares the restored database with `db`. Returns "identical", or the difference."""
     try:
         source = settled(db, folder)
-    except (sqlite3.Error, AssertionError, OSError) as error:   # the test has damaged it on purpose
+    except (sqlite3.Error, AssertionError, OSError) as error:   # the test has damaged its database on purpose
         return f"not comparable: {error}"
     if filecmp.cmp(source, restored, shallow=False):
         return "identical"
@@ -39,7 +39,7 @@ def compared(restored, db, folder):
 
 
 class Companion:
-    """Answers attached.tcl in a thread, until testfixture has closed its side."""
+    """Answers attached.tcl in a thread, until testfixture closes the FIFOs."""
 
     def __init__(self, program, folder, place):
         self.program, self.db, self.place = program, folder / "testdir" / "test.db", place
@@ -89,7 +89,7 @@ class Companion:
         return self.place / f"daemon-{self.number}.log"
 
     def in_wal_mode(self):
-        """The inode of test.db if its header says WAL mode, else None."""
+        """The inode of test.db if its header says WAL mode; otherwise None."""
         try:
             with open(self.db, "rb") as file:
                 return os.fstat(file.fileno()).st_ino if file.read(20)[18:] == WAL_MODE else None
@@ -169,11 +169,11 @@ class Companion:
         restored = folder / "restored.db"
         done = subprocess.run([self.program, "restore", "--no-keep-undo", "-o", restored, self.replica()], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL)
-        # 10: the restored database is proven; SQLite finds a fault in what the test had written.
+        # 10: the restore is proven; SQLite finds a fault in the database that the test has made.
         verdict = compared(restored, self.db, folder) if restored.exists() else f"not restored: {done.stderr[-300:]}"
         self.note(verdict.partition(":")[0].partition(",")[0], f"{why}; daemon exit {code}, restore exit {done.returncode}; {verdict}")
         if code and verdict.startswith("identical"):
-            self.note("exit code", f"{code}, though all is shipped")
+            self.note("exit code", f"{code}, although everything was shipped")
         if verdict == "identical":
             shutil.rmtree(folder)
             shutil.rmtree(self.replica())

@@ -1,7 +1,7 @@
-"""What suite.py leaves out, and the differences that it expects. Each has its reason."""
+"""The files that suite.py leaves out, and the differences that it expects, each with the reason."""
 import re
 
-# Tests whose answer depends on the shim by their nature. Regular expressions for names of tests.
+# Regular expressions for names of tests whose result must depend on the shim.
 KNOWN = {
     r"dbstatus-4\..*": "counts the bytes of a file handle, and that of the shim is longer",
 }
@@ -17,7 +17,7 @@ NOT_ATTACHED = {
     "walthread": "threads that write for minutes; takes too long",
 }
 
-# Files that destroy test.db while the daemon is there. Only a crash or a stall of the daemon counts in them.
+# Files that destroy test.db beside the daemon. Here only a crash or a hang of the daemon is a problem.
 TAMPERING = {
     "resetdb": "writes random bytes over page 1; the daemon ends because the file is not a database",
 }

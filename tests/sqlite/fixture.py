@@ -1,4 +1,4 @@
-"""Runs one test file of SQLite in testfixture, in a folder of its own, and reads what testfixture printed."""
+"""Runs one test file of SQLite in testfixture, in a folder of its own, and reads the output of testfixture."""
 import dataclasses
 import os
 import pathlib
@@ -12,12 +12,12 @@ SECONDS = 300 * PATIENCE
 TOTAL = re.compile(rb"^(\d+) errors out of (\d+) tests", re.M)
 FAILED = re.compile(rb"^!Failures on these tests: (.*)$", re.M)
 OPENED = re.compile(r"^opens (\d+) databases (\d+) wals (\d+)$", re.M)
-PLAIN = ("PATH", "LANG", "HOME", "TZ")   # no other variable reaches testfixture: its tests look at some
+PLAIN = ("PATH", "LANG", "HOME", "TZ")   # testfixture gets no other variable, because its tests look at some
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What one run of one file came to. `end` is "exit N", "signal N" or "time limit"."""
+    """The result of one run of one file. `end` is "exit N", "signal N" or "time limit"."""
     name: str
     end: str
     tests: int | None = None
@@ -26,12 +26,12 @@ class Result:
 
     @property
     def answer(self):
-        """What must not depend on the shim."""
+        """The part of the result that must not depend on the shim."""
         return self.end, self.tests, self.failed
 
 
 def suite_files(testfixture, tree, folder):
-    """Names of the files that SQLite's own "veryquick" runs, and of all files that may be asked for."""
+    """Names of the files of SQLite's "veryquick" suite, and names of all test files."""
     script = folder / "list.tcl"
     script.write_text(f"set argv0 {tree}/test/list.test\nsource {tree}/test/permutations.test\n"
                       'foreach f $::allquicktests { puts "ALL [file tail $f]" }\nforeach f $::alltests { puts "ALL [file tail $f]" }\n'
@@ -47,7 +47,7 @@ def end_of(code):
 
 
 def bounded(command, log, seconds, **more):
-    """Runs a command in a session of its own, with its output in `log`, and ends all of it after `seconds`."""
+    """Runs a command in a new session, with its output in `log`. Kills all its processes after `seconds`."""
     with open(log, "wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, **more)
         try:
@@ -56,14 +56,14 @@ def bounded(command, log, seconds, **more):
             return "time limit"
         finally:
             try:
-                os.killpg(process.pid, signal.SIGKILL)   # what the test left behind, too
+                os.killpg(process.pid, signal.SIGKILL)   # processes that the test has left, too
             except ProcessLookupError:
                 pass
             process.wait()
 
 
 def emptied(folder):
-    """A folder with nothing in it. Tests leave folders that can't be written to."""
+    """Makes the folder empty. Tests leave folders that can't be written to."""
     if folder.exists():
         for root, folders, _ in os.walk(folder):
             for name in folders:

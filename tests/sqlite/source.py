@@ -1,7 +1,7 @@
-"""SQLite's sources with its tests, and testfixture: SQLite's own test program, with the shim in reserve (switch.c).
+"""Downloads SQLite's sources with its tests, and builds testfixture, SQLite's own test program, with the shim in it (switch.c).
 
-The sources are those of Debian's package sqlite3. They come from the archive that apt is configured with, from the suite that has the
-version, and are pinned by the checksum of the upstream archive. Nothing of apt's configuration changes."""
+The sources are those of Debian's package sqlite3. They come from the Debian archive that apt is configured with, from the suite that has
+the version, and must have the pinned checksum. The configuration of apt does not change."""
 import hashlib
 import os
 import pathlib
@@ -28,7 +28,7 @@ def give_up(message, hint=None):
 
 
 def run(command, log, **more):
-    """Runs a command with its output in `log`. A command that fails ends the program."""
+    """Runs a command with its output in `log`. If it fails, the program ends."""
     with open(log, "ab") as output:
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more).returncode
     if code:
@@ -50,7 +50,7 @@ def archive():
 
 
 def apt(folder):
-    """Options of apt that keep all it reads and writes in `folder`."""
+    """Options with which apt keeps all its files in `folder`."""
     return ["-o", f"Dir::Etc::SourceList={folder}/sources.list", "-o", "Dir::Etc::SourceParts=-", "-o", f"Dir::State::Lists={folder}/lists",
             "-o", f"Dir::Cache={folder}/cache", "-o", "APT::Sandbox::User=root"]
 
@@ -92,7 +92,7 @@ def source(version):
 
 
 def build_switch(folder):
-    """libswitch.so: the shim of this tree, and what puts it in the place of SQLite's VFSes."""
+    """Builds libswitch.so: the shim of this tree, and the code that puts it in the place of SQLite's VFSes."""
     library = folder / "libswitch.so"
     sources = [ROOT / "src" / "vfs" / "shim.c", ROOT / "tests" / "sqlite" / "switch.c"]
     headers = [ROOT / "src" / "vfs" / "shim.h", ROOT / "include" / "seawall" / "vfs.h"]
@@ -103,7 +103,7 @@ def build_switch(folder):
 
 
 def chosen(version):
-    """(folder of the sources, folder to work in). SQLITE_SOURCE names sources of any version."""
+    """Returns (folder of the sources, folder to work in). SQLITE_SOURCE names sources of any version."""
     given = os.environ.get("SQLITE_SOURCE")
     if not given:
         return source(version), WORK / version
@@ -127,7 +127,7 @@ def build(version):
         run([*make, "sqlite3.h"], log, cwd=folder, env=plain)
     library = build_switch(folder)
     if not (folder / "testfixture").exists():
-        # The first name is the one of versions with autoconf, the second that of versions with autosetup.
-        linked = f"-rdynamic -Wl,--no-as-needed {library}"   # it stands before what needs it
+        # The first name is for versions with autoconf, the second for versions with autosetup.
+        linked = f"-rdynamic -Wl,--no-as-needed {library}"   # the library comes before the objects that need it
         run([*make, "testfixture", f"LTLINK_EXTRAS={linked}", f"LDFLAGS.configure={linked}"], log, cwd=folder, env=plain)
     return tree, work, folder / "testfixture"

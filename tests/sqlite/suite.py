@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""SQLite's own test suite over the shim, and beside a daemon.
+"""Runs SQLite's own test suite over the shim, and beside a daemon.
 
     suite.py [--sqlite VERSION] [--jobs N] [--parts "shim daemon"] [FILE ...]
 
 shim     Runs each file of SQLite's "veryquick" suite twice: with SQLite's own VFSes, and with the shim in the place of each of them. The
          results must be equal, and every file must open its databases through the shim.
-daemon   Runs the files that use WAL mode beside a daemon, which attaches and lets go between their steps. What is restored from its
-         replica must be the database, byte for byte.
+daemon   Runs the files that use WAL mode beside a daemon, which attaches and lets go between their steps. The database that is restored
+         from its replica must be equal, byte for byte.
 
 FILE is the name of a test file without ".test". Logs are in build/sqlite/VERSION/. Root runs the tests as the user nobody."""
 import argparse
@@ -25,14 +25,14 @@ from companion import Companion
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEAWALL = source.ROOT / "build" / "seawall"
-ATTEMPTS = 3   # a file that differs may depend on time; it counts as equal only if it is equal in one of these
+ATTEMPTS = 3   # a file that differs may depend on time, and runs again; it counts as equal if one attempt is equal
 USES_WAL = re.compile(r"journal_mode\s*=\s*[\"']?wal", re.I)
-# What companion.py may note. Anything else is a problem.
+# Notes of companion.py that are not problems. Any other note is one.
 HARMLESS = ("identical", "identical but for free pages", "attached", "could not attach", "file replaced", "not comparable")
 
 
 def as_nobody(place):
-    """Makes `place` for the user that runs the tests. Root becomes nobody."""
+    """Makes the folder `place` for the user that runs the tests. Root becomes the user nobody."""
     fixture.emptied(place)
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
@@ -54,7 +54,7 @@ class Suite:
         return (self.tree / "test" / f"{name}.test").read_text(errors="replace") if (self.tree / "test" / f"{name}.test").exists() else ""
 
     def wal_files(self):
-        """Files that use WAL mode. Those of "veryquick", and all whose name says it."""
+        """The files that use WAL mode: of "veryquick", and others whose name says so."""
         named = [name for name in self.known if name.startswith("wal")]
         return sorted({name for name in self.quick if USES_WAL.search(self.text(name))} | set(named))
 
@@ -73,7 +73,7 @@ class Suite:
         return results
 
     def compared(self, name):
-        """(results alone and with the shim, differences, number of attempts)"""
+        """Returns (results alone and with the shim, differences, number of attempts)."""
         for attempt in range(1, ATTEMPTS + 1):
             alone, shimmed = self.alone_and_shimmed(name)
             differences = differences_of(alone, shimmed)
@@ -99,7 +99,7 @@ class Suite:
     # ---- the daemon
 
     def attached(self, name):
-        """(result, counts and notes of the companion)"""
+        """Returns (result, counts and notes of the companion)."""
         place = fixture.emptied(self.place / "daemon" / f"{name}.d")
         run = self.place / "daemon" / name
         with Companion(SEAWALL, run, place) as companion:

@@ -1,11 +1,12 @@
-/* tests/sqlite/switch.c - a part of SQLite's own test program, testfixture, which is built with SQLITE_EXTRA_INIT=seawall_switch.
+/* tests/sqlite/switch.c - a part of SQLite's own test program, testfixture, which is built with
+ * SQLITE_EXTRA_INIT=seawall_switch.
  *
  * If SEAWALL_SWITCH is set in the environment, the shim takes the place of every unix VFS, under the same name. No VFS
- * without the shim stays in SQLite's list, so a test can't pass beside it. At the end of each process a line is added to
- * the file that SEAWALL_SWITCH names: "opens N databases N wals N", what the shim was asked to open.
+ * without the shim stays in SQLite's list, so no test can pass without the shim. At its end, each process adds a line
+ * to the file that SEAWALL_SWITCH names: "opens N databases N wals N", the numbers of files that the shim opened.
  *
- * SQLite calls SQLITE_EXTRA_INIT at the end of each sqlite3_initialize(). After sqlite3_shutdown() that registers the
- * original VFSes again; then the shims take their place again. */
+ * SQLite calls seawall_switch at the end of each sqlite3_initialize(). After a sqlite3_shutdown() SQLite registers the
+ * original VFSes again, and then the shims take their place again. */
 #include "vfs/shim.h"
 
 #include <fcntl.h>
@@ -23,7 +24,7 @@ static struct {
 } replaced[N_NAMES];
 static long n_opens, n_databases, n_wals;
 
-/* What the shim's own registration sees: one VFS, the default, and nothing called "seawall". */
+/* The list of VFSes that the registration of the shim sees: one VFS, the default, and none with the name "seawall". */
 static sqlite3_vfs *original, *made;
 
 static sqlite3_vfs *find_original(const char *name)
