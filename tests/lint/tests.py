@@ -6,7 +6,8 @@
   - no C file of tests/ includes a .c file of another test;
   - no test module calls time.sleep: waiting.py has what waits for an event, with a deadline;
   - links in tests/README.md lead to files that exist;
-  - no Python file of tests/ imports a name that it does not use.
+  - no Python file of tests/ imports a name that it does not use;
+  - no function of a Python file hides an earlier one of the same name: of two tests with one name only the last would run.
 
 Exits 1 and names each line that breaks a rule."""
 import ast
@@ -79,8 +80,20 @@ def unused_imports():
                     yield f"{path.relative_to(ROOT)}:{line}: imports {name} and does not use it"
 
 
+def hidden_functions():
+    for path in modules():
+        for scope in ast.walk(ast.parse(path.read_text())):
+            seen = set()
+            for node in getattr(scope, "body", []) if isinstance(scope, (ast.Module, ast.ClassDef)) else []:
+                if isinstance(node, ast.FunctionDef):
+                    if node.name in seen:
+                        yield f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} hides an earlier function of this name"
+                    seen.add(node.name)
+
+
 def main():
-    rules = (test_modules_that_import_tests, helpers_among_tests, sources_that_include_sources, sleeps, dead_links, unused_imports)
+    rules = (test_modules_that_import_tests, helpers_among_tests, sources_that_include_sources, sleeps, dead_links, unused_imports,
+             hidden_functions)
     found = [problem for rule in rules for problem in rule()]
     for problem in found:
         print(problem)
