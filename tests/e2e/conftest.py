@@ -3,12 +3,12 @@
     make && /usr/bin/python3 -m pytest tests/e2e
 
 SEAWALL=PATH              the program to test (build/seawall)
-SEAWALL_FULL=1            durations, counts and sizes as promised; without it shorter ones, for each change
-SEAWALL_TEST_SCALE=X      stretches or shrinks the shorter ones (1)
-SEAWALL_TEST_PATIENCE=X   stretches deadlines, for sanitizers and slow machines (1)
-SEAWALL_TEST_SERVER=NAME  the S3 server: rgw (else), swift or versitygw; test_s3_servers.py is for each of them
+SEAWALL_FULL=1            full durations, counts and sizes; without it they are short
+SEAWALL_TEST_SCALE=X      multiplies the short ones (1)
+SEAWALL_TEST_PATIENCE=X   multiplies deadlines, for sanitizers and slow machines (1)
+SEAWALL_TEST_SERVER=NAME  the S3 server of test_s3_servers.py: rgw (the default), swift, versitygw, ...
 
-Each test works in build/tests/e2e/<module>/<name>, which stays behind when the test fails, with the daemon's log in it.
+Each test works in build/tests/e2e/<module>/<name>. If the test fails, that folder stays, with the log of the daemon.
 """
 import itertools
 import os
@@ -39,7 +39,7 @@ STAGE = pytest.StashKey[object]()
 
 
 class Stage:
-    """One database, one replica, and the processes around them, which end with the test."""
+    """One database, one replica, and their processes, which end with the test."""
 
     def __init__(self, folder, notes):
         self.folder, self.notes = folder, notes
@@ -96,7 +96,7 @@ class Stage:
         return max(sizes)
 
     def restores_source(self):
-        """Is the newest state of the replica equal to the database, page by page? To wait for."""
+        """Whether the newest state of the replica equals the database, page by page. A test can wait for it."""
         target = self.folder / "newest.db"
         drop(target)
         if restore(self.replica, target).returncode != DONE:
@@ -115,7 +115,7 @@ class Stage:
         return restored
 
     def assert_ledger_restores(self, ledger, daemon):
-        """Every transaction that the ledger recorded is a restore point, and restores to what the ledger says."""
+        """Each transaction of the ledger is a restore point, and a restore of it gives the content that the ledger recorded."""
         assert daemon.stop() == DONE
         ledger.close()
         last = self.last_txid()
@@ -123,17 +123,17 @@ class Stage:
         assert set(range(first, last + 1)) <= set(self.points())
         for txid, state in zip(range(first, last + 1), ledger.states):
             restored = self.restored(txid)
-            assert content_of(restored) == state, f"txid {txid} is not what the application had committed"
+            assert content_of(restored) == state, f"txid {txid} does not restore to the state that the application committed"
             assert_sound(restored)
             drop(restored)
         self.assert_restore_equals_source()
 
     def note(self, text):
-        """A figure to report at the end of the run."""
+        """Adds a figure that is printed at the end of the run."""
         self.notes.append(text)
 
     def end(self, look_for_idle):
-        """Ends all processes. The applications end first: what the daemons do then is checked if `look_for_idle`."""
+        """Ends the applications, then the daemons. With `look_for_idle` it checks in between that the daemons use no CPU."""
         for ledger in self.ledgers:
             ledger.close()
         for writer in self.writers:
@@ -158,7 +158,7 @@ def programs():
     if not BINARY.exists():
         pytest.exit(f"{BINARY} is missing: run make first, or name the program in SEAWALL", returncode=2)
     application.build()
-    os.environ["SEAWALL_CONTROL"] = str(application.BUILD / "e2e" / "control")   # nothing outside the folder of the tests
+    os.environ["SEAWALL_CONTROL"] = str(application.BUILD / "e2e" / "control")   # sockets stay in the folder of the tests
     control_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -194,7 +194,7 @@ def server():
 
 @pytest.fixture
 def s3(stage, server, monkeypatch):
-    """The stage's replica is in S3, and the keys to it in the environment."""
+    """The replica of the stage is in S3, and the environment has the keys to it."""
     server.reset()
     bucket.plain_environment(monkeypatch, stage.folder)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.ACCESS)
@@ -203,12 +203,12 @@ def s3(stage, server, monkeypatch):
     stage.replica = s3.url()
     yield s3
     server.no_faults()
-    assert server.complaints == [], "what no client should do"
+    assert server.complaints == [], "the client did what no client should do"
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """The server of another project, started for the first test that uses it."""
+    """A server of another project. It is started for the first test that uses it."""
     server = Server(application.BUILD)
     yield server
     server.stop()
@@ -216,7 +216,7 @@ def s3_server():
 
 @pytest.fixture
 def place(stage, s3_server, monkeypatch):
-    """The replica is a prefix of its own in the server's bucket; all programs find its credentials in the environment."""
+    """The replica of the stage is a prefix of its own in the bucket of the server. The environment has the credentials."""
     at = Place(stage, s3_server)
     for name in at.strange_variables():
         monkeypatch.delenv(name)

@@ -22,10 +22,10 @@ def test_one_second_after_the_last_commit_a_copy_of_the_file_alone_is_complete(s
     daemon = stage.replicate()
     app = stage.writer(rate=1000, seconds=2, linger=True)
     app.report()
-    assert app.running(), "the application keeps the database open"
+    assert app.running(), "the application has ended: the database must stay open"
     daemon.wait_for(lambda: stage.wal_bytes() == 0, 2.5, "the WAL is empty soon after the last commit")
     assert check_lone_copy(stage) == app.committed()
-    wait_until(lambda: walindex.holder(stage.db, walindex.CHECKPOINT_LOCK) == 0, 2, "the checkpoint lock is given back at rest")
+    wait_until(lambda: walindex.holder(stage.db, walindex.CHECKPOINT_LOCK) == 0, 2, "the checkpoint lock is released at rest")
     app.stop()
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
@@ -65,14 +65,14 @@ def test_the_checkpoint_lock_is_kept_under_load_unless_told_never_to(stage):
     app = stage.writer(rate=2000)
     app.wait_committed(app.committed() + 4000)
     holders = [walindex.holder(stage.db, walindex.CHECKPOINT_LOCK) for _ in range(20)]
-    assert holders.count(daemon.pid) < 10, "the lock is more than taken for a moment"
+    assert holders.count(daemon.pid) < 10, "the daemon holds the lock for longer than a moment"
     app.stop()
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
 
 
-def test_a_reader_that_stays_open_is_said(stage):
-    """The file can't be complete then: neither at rest nor after the stop."""
+def test_a_reader_that_keeps_the_file_incomplete_is_logged(stage):
+    """As long as it reads, the file can't be complete: neither at rest nor after the stop."""
     stage.writer(count=5).finish()
     reader = sqlite3.connect(stage.db, isolation_level=None)
     reader.execute("BEGIN")

@@ -1,4 +1,4 @@
-"""Small objects that hold a great deal: every command stays within its budget of memory, and says what claims too much."""
+"""Small objects that claim to hold very much: every command stays within its budget of memory, and names the object that claims too much."""
 import os
 import re
 import sqlite3
@@ -26,7 +26,7 @@ def lie(stage, what, objects, count):
 
 
 class Process:
-    """For Watched."""
+    """A process for memory.Watched, which needs only the pid."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -74,7 +74,7 @@ def test_a_marker_that_names_a_million_chunks_costs_what_one_costs(stage):
     lie(stage, "names", 2, 1_000_000)
     for command in READING:
         result, peak = run(stage, command)
-        verify = command[0] == "verify"     # it needs all of them at a time
+        verify = command[0] == "verify"     # verify needs all names at the same time
         assert result.returncode == (CORRUPT if verify else DONE), told(result)
         assert not verify or re.search(REFUSED % "base/[^']*/marker", result.stderr.decode(), re.M), told(result)
         assert_within(peak, BUDGET + BESIDE, command)
@@ -91,7 +91,7 @@ def test_a_database_of_a_size_that_no_object_backs_is_refused(stage):
 
 
 @pytest.mark.parametrize("memory", ["0", "7M", "x", "9999999999G", "-1"])
-def test_a_limit_that_is_none_is_refused(stage, memory):
+def test_an_invalid_limit_is_refused(stage, memory):
     for command in ("list", "verify", "prune"):
         result = seawall(command, f"--memory={memory}", url_of(stage.replica))
         assert result.returncode == 2 and b"a number of bytes from 8M on" in result.stderr, told(result)

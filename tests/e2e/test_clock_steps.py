@@ -20,7 +20,7 @@ class Clock:
         self.path.write_bytes(bytes(8))
 
     def step(self, seconds):
-        """From now on it is wrong by so much."""
+        """Sets the clock forward, or back, by so many seconds."""
         with open(self.path, "r+b") as file:
             file.write(struct.pack("=q", seconds))
 
@@ -34,7 +34,7 @@ def clock(stage):
 
 
 def goes_on(stage, daemon, app, commits=40):
-    """The application commits, and its commits arrive."""
+    """Waits until the application has made more commits, and the replica has them."""
     goal = app.committed() + commits
     app.wait_committed(goal)
     txid = stage.last_txid()
@@ -54,7 +54,7 @@ def assert_times_never_fall(stage):
 
 
 def assert_all_well(stage, daemon, app, stepped):
-    """`stepped`: the clock was set forward while there were commits."""
+    """`stepped`: the clock was set forward during the load."""
     report = app.stop()
     assert all_errors(report) == 0, report
     assert daemon.stop() == DONE

@@ -35,7 +35,7 @@ def test_the_shell_accepts_its_script(tmp_path, shell):
 
 @pytest.fixture(name="completes", scope="module")
 def completes_fixture(tmp_path_factory):
-    """What bash completes at the end of a command line: a set of words."""
+    """A function that returns the words with which bash completes a command line."""
     path = script("bash", tmp_path_factory.mktemp("completion"))
 
     def completes(*words):
@@ -46,13 +46,13 @@ def completes_fixture(tmp_path_factory):
     return completes
 
 
-def test_commands(completes):
+def test_the_beginning_of_a_command_is_completed(completes):
     assert completes("re") == {"replicate", "restore"}
     assert {"list", "completion", "help"} < completes("")
     assert completes("x") == set()
 
 
-def test_flags_of_the_command_and_of_no_other(completes):
+def test_flags_of_the_command_are_completed_and_those_of_others_are_not(completes):
     assert completes("list", "--p") == {"--points"}
     assert completes("list", "--points", "--se") == {"--segments"}
     assert completes("status", "--p") == set()
@@ -61,7 +61,7 @@ def test_flags_of_the_command_and_of_no_other(completes):
     assert "--config" in completes("list", "--")
 
 
-def test_values_that_are_words(completes):
+def test_values_that_are_words_are_completed(completes):
     assert completes("replicate", "--set-wal", "") == {"yes", "no"}
     assert completes("replicate", "--put-rate", "n") == {"never"}
     assert completes("replicate", "--set-wal", "=", "y") == {"yes"}   # as bash splits --set-wal=y
@@ -69,7 +69,7 @@ def test_values_that_are_words(completes):
     assert completes("restore", "--txid", "") == set()
 
 
-def test_words(completes):
+def test_arguments_that_are_words_are_completed(completes):
     assert completes("completion", "") == {"bash", "zsh", "fish"}
     assert completes("help", "s") == {"snapshot", "status", "sync", "s3"}
     assert completes("list", "") == set()   # bash itself completes file names
@@ -114,7 +114,7 @@ def test_the_tabulator_key_completes_in_an_interactive_bash(tmp_path):
         os.close(terminal)
 
 
-def test_wrong_usage():
+def test_wrong_usage_exits_with_2_and_says_why():
     for arguments, message in (([], "missing shell"), (["csh"], "unknown shell 'csh'"), (["bash", "zsh"], "unexpected argument 'zsh'")):
         result = seawall("completion", *arguments)
         assert result.returncode == USAGE and message in result.stderr.decode() and b"seawall help completion" in result.stderr, told(result)

@@ -1,4 +1,4 @@
-"""`seawall config` checks a configuration, and prints what it comes to: the same configuration, and no secret."""
+"""`seawall config` checks a configuration, and prints it with all defaults and without secrets."""
 import pytest
 
 from seawall import DONE, USAGE, seawall, told
@@ -51,7 +51,7 @@ def section(all_lines, name):
     return rest[:rest.index("")] if "" in rest else rest
 
 
-def test_it_is_the_configuration_with_every_option(config):
+def test_it_prints_the_configuration_with_every_option(config):
     found = lines(config(FULL))
     assert {"put-rate = never", "wal-limit = 64M", "lock-at = 500", "grace = 1h"} <= set(section(found, "seawall"))
     app = section(found, "db /var/lib/app/app.db")
@@ -69,7 +69,7 @@ def test_secrets_are_left_out_and_named(config):
     assert lines(result).count("# header = x-key: not shown") == 2
 
 
-def test_what_it_prints_comes_to_the_same(config):
+def test_its_output_is_a_configuration_that_gives_the_same_output(config):
     once = lines(config(FULL))
     again = lines(config("\n".join(once)))
     assert [line for line in once if "not shown" not in line] == again
@@ -102,17 +102,17 @@ def test_without_a_file_it_prints_the_defaults(config):
     (f"[seawall]\n{KEEP_NOTHING}[db /a]\nreplica = /r\nkeep-daily = 1\n[db /b]\nreplica = /q\n", 11, "keeps nothing"),
     ("[db /a]\nreplica = s3://bucket/p?object-lock-days=1\n", 2, "object-lock-mode"),
 ])
-def test_what_is_wrong_is_told_with_file_and_line(config, text, line, words):
+def test_an_error_is_reported_with_file_and_line(config, text, line, words):
     result = config(text)
     assert result.returncode == USAGE and not result.stdout, told(result)
     assert f"seawall.conf': line {line}: " in result.stderr.decode() and words in result.stderr.decode(), told(result)
 
 
-def test_a_policy_that_nobody_applies_may_keep_nothing(config):
+def test_a_policy_that_is_never_applied_may_keep_nothing(config):
     lines(config(f"[seawall]\n{KEEP_NOTHING}prune-interval = never\n[db /a]\nreplica = /r\n"))
 
 
-def test_one_place_for_two_databases_keeps_every_command_from_the_file(tmp_path):
+def test_every_command_refuses_a_file_with_one_place_for_two_databases(tmp_path):
     path = tmp_path / "seawall.conf"
     path.write_text(f"[db {tmp_path}/a]\nreplica = {tmp_path}/r\n[db {tmp_path}/b]\nreplica = {tmp_path}/r\n")
     for command in (["snapshot"], ["replicate", "--once", f"{tmp_path}/a"], ["status"]):
@@ -120,7 +120,7 @@ def test_one_place_for_two_databases_keeps_every_command_from_the_file(tmp_path)
         assert result.returncode == USAGE and "seawall.conf': line 3: " in result.stderr.decode(), told(result)
 
 
-def test_wrong_usage(tmp_path):
+def test_wrong_usage_exits_with_2_and_says_why(tmp_path):
     for arguments in (["x"], ["--json"], ["-c"], ["-c", tmp_path / "missing"]):
         result = seawall("config", *arguments)
         assert result.returncode == USAGE and result.stderr, told(result)

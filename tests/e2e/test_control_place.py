@@ -18,7 +18,7 @@ USER = 54321   # needs no entry in /etc/passwd
 
 
 def into_room(tmpfs, user=None):
-    """For a new process: its own empty folders in place of `tmpfs`, and another user."""
+    """A function for a new process: puts empty folders of its own in place of the folders `tmpfs`, and becomes another user."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def enter():
@@ -47,7 +47,7 @@ in_a_room = pytest.mark.skipif(not can_have_mounts(), reason="only root can moun
 
 
 def asked_in_the_room_of(daemon, *arguments, user=0, environment=None):
-    """A command that sees the folders of the daemon."""
+    """Runs a command in the mount namespace of the daemon, so that it sees the same folders."""
     return subprocess.run(["nsenter", "-m", "-t", str(daemon.pid), "-S", str(user), "-G", str(user), "--", BINARY, *map(str, arguments)],
                           capture_output=True, timeout=60, env={**os.environ, "SEAWALL_CONTROL": "", **(environment or {})})
 
@@ -164,7 +164,7 @@ def test_a_users_daemon_has_a_private_folder_and_root_finds_it(stage, place):
 
 @in_a_room
 @pytest.mark.parametrize("trap", ["link", "open to all", "of another user", "file"])
-def test_a_folder_that_somebody_else_prepared_is_not_used(stage, trap):
+def test_a_folder_that_another_user_prepared_is_not_used(stage, trap):
     stage.prepare()
     room = into_room(["/run", "/tmp"])
 

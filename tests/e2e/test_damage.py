@@ -1,4 +1,4 @@
-"""A damaged replica: restore fails with exit code 5 and names the object, or it restores correctly."""
+"""A restore of a damaged replica fails with exit code 5 and names the object, or it gives the right database."""
 from concurrent.futures import ThreadPoolExecutor
 import os
 from pathlib import Path
@@ -13,8 +13,8 @@ from waiting import figure
 WORKERS = 2
 
 
-class Patient:
-    """A copy of the replica on which one worker operates: damage, restore, judge, heal."""
+class DamagedCopy:
+    """A copy of the replica for one worker: it damages an object, restores, checks the result, and repairs the object."""
 
     def __init__(self, replica, folder, txid, expected):
         self.replica, self.target = copy_tree(replica, folder), Path(f"{folder}.db")
@@ -52,8 +52,8 @@ class Patient:
 
 
 @pytest.fixture
-def hospital(stage):
-    """A small replica with a base and four commits, each in an object of its own, and the cases to try."""
+def small(stage):
+    """A small replica with a base and four commits, each in an object of its own; and try_all, which runs cases of damage in threads."""
     app = stage.ledger("PRAGMA page_size=1024")
     app.commit(TABLE, insert(12, 300))
     daemon = stage.replicate()
@@ -65,11 +65,11 @@ def hospital(stage):
     assert daemon.stop() == DONE
     txid = stage.last_txid()
     expected = stage.restored().read_bytes()
-    patients = [Patient(stage.replica, stage.folder / f"patient-{i}", txid, expected) for i in range(WORKERS)]
+    copies = [DamagedCopy(stage.replica, stage.folder / f"copy-{i}", txid, expected) for i in range(WORKERS)]
 
     def try_all(operation, cases):
         def worker(i):
-            return [getattr(patients[i], operation)(*case) for case in cases[i::WORKERS]]
+            return [getattr(copies[i], operation)(*case) for case in cases[i::WORKERS]]
         with ThreadPoolExecutor(WORKERS) as pool:
             outcomes = [outcome for part in pool.map(worker, range(WORKERS)) for outcome in part]
         stage.note(f"{operation}: {len(outcomes)} cases, {outcomes.count('refused')} refused, {outcomes.count('restored')} restored correctly")
@@ -87,11 +87,11 @@ def sizes(replica):
     return [(key, (Path(replica) / key).stat().st_size) for key in objects(replica)]
 
 
-def test_a_flipped_byte_is_refused_by_name_or_does_not_matter(hospital):
-    cases = [(key, at) for key, size in sizes(hospital.replica) for at in sampled(size, figure(1 << 40, 60))]
-    hospital.try_all("with_byte_flipped", cases)
+def test_a_flipped_byte_is_refused_by_name_or_does_not_matter(small):
+    cases = [(key, at) for key, size in sizes(small.replica) for at in sampled(size, figure(1 << 40, 60))]
+    small.try_all("with_byte_flipped", cases)
 
 
-def test_a_truncated_object_is_refused_by_name_or_does_not_matter(hospital):
-    cases = [(key, length) for key, size in sizes(hospital.replica) for length in sampled(size, figure(1 << 40, 25))]
-    hospital.try_all("truncated", cases)
+def test_a_truncated_object_is_refused_by_name_or_does_not_matter(small):
+    cases = [(key, length) for key, size in sizes(small.replica) for length in sampled(size, figure(1 << 40, 25))]
+    small.try_all("truncated", cases)

@@ -1,5 +1,5 @@
-"""restore --delta rewrites the pages that differ, and restore --undo takes a restore back. After any failure in between the file is
-what a full restore gives, or what it was before."""
+"""restore --delta rewrites the pages that differ, and restore --undo takes a restore back. After a failure at any moment the database is
+the one that a full restore gives, or the one that was there before."""
 import os
 import random
 import shutil
@@ -22,7 +22,7 @@ BY_STATE_FILE, BY_READING = b"as the state file says", b"all were read"
 
 
 class Delta:
-    """A database with a history, its replica, and every restore point restored whole."""
+    """A database with a history, its replica, and a full restore of every restore point."""
 
     def __init__(self, stage, page_size=4096):
         self.stage, self.replica = stage, stage.replica
@@ -70,13 +70,13 @@ class Delta:
         return self.db.read_bytes()
 
     def assert_at(self, txid):
-        assert self.bytes() == self.points[txid].read_bytes(), f"not what a full restore of txid {txid} gives"
+        assert self.bytes() == self.points[txid].read_bytes(), f"differs from a full restore of txid {txid}"
         assert not Path(f"{self.db}-journal").exists()
         wal = Path(f"{self.db}-wal")
         assert not wal.exists() or wal.stat().st_size == 0
 
     def assert_replicates(self):
-        """The daemon goes on: what is there now becomes the newest state of the replica, also after the next commit."""
+        """A daemon makes the present state the newest one of the replica, and then the next commit."""
         for statement in (None, "INSERT INTO t(a) VALUES('later')"):
             if statement:
                 app = sqlite3.connect(self.db, isolation_level=None)
@@ -102,12 +102,12 @@ def files(folder):
 
 
 def database_files(delta):
-    """The files that count: not an empty -wal or an -shm alone, and not the state file, which may have been read and kept."""
+    """The files that hold data: without an empty -wal, an -shm and the state file."""
     return {name: content for name, content in files(delta.home).items()
             if not name.endswith(("-shm", "-seawall")) and not (name.endswith("-wal") and not content)}
 
 
-# ---- there and back
+# ---- from one point to another
 
 def test_back_and_forth_gives_what_a_full_restore_gives(delta):
     chance, order = random.Random(1), list(delta.points)
@@ -123,7 +123,7 @@ def test_back_and_forth_gives_what_a_full_restore_gives(delta):
     assert_sound(delta.db)
 
 
-def test_every_pair_of_points(delta):
+def test_from_each_point_a_delta_reaches_each_other_point(delta):
     for one in delta.points:
         for other in delta.points:
             delta.restore(one)
@@ -132,7 +132,7 @@ def test_every_pair_of_points(delta):
 
 
 @pytest.mark.parametrize("page_size", [512, 1024, 16384, 65536])
-def test_page_sizes(stage, page_size):
+def test_a_delta_works_with_any_page_size(stage, page_size):
     delta = Delta(stage, page_size)
     delta.history(rows=600)
     for txid in sorted(delta.points, key=lambda txid: txid * 7 % 11):
@@ -142,7 +142,7 @@ def test_page_sizes(stage, page_size):
     delta.assert_replicates()
 
 
-def test_from_s3(stage, s3):
+def test_a_delta_reads_a_replica_in_s3(stage, s3):
     delta = Delta(stage)
     delta.history(rows=500)
     for txid in sorted(delta.points, key=lambda txid: txid * 7 % 11):
@@ -172,7 +172,7 @@ def test_an_hour_back_reads_little_of_a_large_database(stage):
 
 
 def test_what_another_machine_added_since_is_caught_up_with(delta):
-    """The old machine's database and state file are of the past of what the new machine went on with."""
+    """Database and state file of the old machine are from before the commits of the new machine."""
     old_txid = delta.stage.last_txid()
     other = delta.stage.folder / "other.db"
     assert restore(delta.replica, other).returncode == DONE
@@ -190,7 +190,7 @@ def test_what_another_machine_added_since_is_caught_up_with(delta):
         assert delta.bytes() == delta.stage.restored(txid).read_bytes()
 
 
-# ---- what is at the target
+# ---- the database at the target
 
 def test_a_database_that_others_changed_since_is_read_whole(delta):
     txid = list(delta.points)[3]
@@ -205,7 +205,7 @@ def test_a_database_that_others_changed_since_is_read_whole(delta):
 
 
 def test_one_row_that_others_changed_since_is_taken_back(delta):
-    """In a page that no later transaction touched: only the time of the file shows it."""
+    """The row is in a page that no later transaction changed, so only the time of the file shows the change."""
     newest = delta.stage.last_txid()
     app = sqlite3.connect(delta.db, isolation_level=None)
     app.execute("UPDATE t SET a=randomblob(100) WHERE id = (SELECT max(id) FROM t WHERE length(a) = 100)")
@@ -216,7 +216,7 @@ def test_one_row_that_others_changed_since_is_taken_back(delta):
 
 
 def test_a_wal_that_was_thrown_away_is_not_believed_to_be_in_the_file(delta):
-    """The daemon captured it, and the state file has its pages; then application and daemon die, and the -wal is removed."""
+    """The daemon captured the WAL, and the state file has its pages. Then application and daemon die, and the -wal is removed."""
     stage = delta.stage
     before = stage.last_txid()
     script = ("import sqlite3, sys, time\n"
@@ -240,7 +240,7 @@ def test_a_wal_that_was_thrown_away_is_not_believed_to_be_in_the_file(delta):
     assert delta.bytes() == whole
 
 
-def test_pages_that_nobody_wrote_are_zeros_whatever_lies_there(stage):
+def test_pages_that_no_commit_wrote_become_zeros(stage):
     delta = Delta(stage)
     delta.run("INSERT INTO t VALUES(1, 'x')")
     assert run_once(stage).returncode == DONE
@@ -265,7 +265,7 @@ def test_pages_that_nobody_wrote_are_zeros_whatever_lies_there(stage):
     assert delta.bytes()[zeros[7]:zeros[7] + 9] == b"old bytes"
 
 
-def test_a_foreign_database_is_as_good_as_any(delta):
+def test_a_database_of_another_origin_is_rewritten_too(delta):
     txid = list(delta.points)[2]
     for path in delta.home.iterdir():
         path.unlink()
@@ -282,8 +282,8 @@ def test_a_foreign_database_is_as_good_as_any(delta):
     delta.assert_at(txid)
 
 
-def test_a_lie_of_the_state_file_is_found_out(delta):
-    """The file was changed, and its time was not: the pages that are rewritten are compared, and after a difference all are."""
+def test_a_state_file_that_does_not_fit_the_database_is_noticed(delta):
+    """The database was changed, and its time was not. The pages that would be rewritten are compared, and after a difference all pages."""
     txids = list(delta.points)
     stat = delta.db.stat()
     with open(delta.db, "r+b") as file:
@@ -302,14 +302,14 @@ def test_with_an_integrity_check_the_state_file_is_not_believed(delta):
         file.seek(-100, os.SEEK_END)
         file.write(b"?" * 100)
     os.utime(delta.db, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert b" 0 of them" in delta.restore(newest).stdout, "this damage is one that the state file hides"
+    assert b" 0 of them" in delta.restore(newest).stdout, "the state file does not hide this damage: nothing is tested"
     result = delta.restore(newest, "--integrity-check")
     assert BY_READING in result.stdout and b" 1 of them" in result.stdout, told(result)
     assert delta.bytes() == whole
 
 
 def test_commits_in_a_wal_that_a_crash_left_are_part_of_what_was_there(delta):
-    """An application dies with commits in its -wal: the undo has them."""
+    """An application is killed and leaves commits in its -wal: the undo has them."""
     txid = list(delta.points)[1]
     script = ("import os, signal, sqlite3, sys\n"
               "app = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
@@ -330,14 +330,14 @@ def test_commits_in_a_wal_that_a_crash_left_are_part_of_what_was_there(delta):
     delta.assert_replicates()
 
 
-def test_with_force_too_what_can_be_rewritten_in_place_is(delta):
+def test_with_force_a_database_is_rewritten_in_place_if_that_is_possible(delta):
     txid = list(delta.points)[0]
     result = delta.restore(txid, "--force")
     assert b"rewritten in place" in result.stdout, told(result)
     delta.assert_at(txid)
 
 
-def test_what_is_no_database_is_not_replaced_unasked(delta):
+def test_a_file_that_is_not_a_database_is_replaced_only_with_force(delta):
     txid = list(delta.points)[0]
     delta.db.write_bytes(b"a letter to my aunt " * 500)
     before = database_files(delta)
@@ -373,7 +373,7 @@ def test_a_database_in_use_is_left_alone(delta):
     txid = list(delta.points)[0]
     app = sqlite3.connect(delta.db, isolation_level=None)
     app.execute("CREATE TABLE in_the_wal(x)")
-    def contents():   # by another process: to close a file here would drop the locks of our connection
+    def contents():   # read by another process: to close a file here would drop the locks of our connection
         return subprocess.run(["cat", delta.db, f"{delta.db}-wal"], capture_output=True, check=True).stdout
     before = contents()
     assert Path(f"{delta.db}-wal").stat().st_size > 0
@@ -381,7 +381,7 @@ def test_a_database_in_use_is_left_alone(delta):
         assert result.returncode != DONE
     assert b"in use" in delta.restore(txid, code=FAILED).stderr
     assert b"in use" in delta.restore(txid, "--dry-run", code=FAILED).stderr
-    assert contents() == before, "it was checkpointed beside the application"
+    assert contents() == before, "the restore has checkpointed beside the application"
     app.close()
     daemon = delta.stage.replicate(live=False)
     daemon.wait_for(lambda: "compared" in daemon.log() or "continues" in daemon.log(), 20, "the daemon has it")
@@ -395,7 +395,7 @@ def test_a_database_in_use_is_left_alone(delta):
     delta.assert_at(txid)
 
 
-def test_nothing_differs_nothing_is_written(delta):
+def test_where_nothing_differs_nothing_is_written(delta):
     for txid in (delta.stage.last_txid(), list(delta.points)[4]):
         delta.restore(txid)
         before, mtime = files(delta.home), delta.db.stat().st_mtime_ns
@@ -418,7 +418,8 @@ def test_a_damaged_replica_leaves_everything_as_it_was(delta):
 
 
 def test_a_failed_integrity_check_rolls_back(stage):
-    """The replica is true to a database that was damaged already: it is written, found wanting, and taken back by SQLite."""
+    """The replica has a database that was damaged before it was replicated. The restore writes it, SQLite finds the damage, and the old
+    database comes back."""
     delta = Delta(stage)
     delta.run("INSERT INTO t(a) WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 3000) SELECT randomblob(100) FROM i")
     delta.close()
@@ -440,7 +441,7 @@ def test_a_failed_integrity_check_rolls_back(stage):
     delta.assert_at(broken)
 
 
-def test_options_that_contradict(delta):
+def test_options_that_contradict_are_wrong_usage(delta):
     before = files(delta.home)
     for options in (["--delta", "--if-db-not-exists"], ["--undo"], ["--undo", "--delta"]):
         assert restore(delta.replica, delta.db, *options).returncode == USAGE
@@ -472,7 +473,7 @@ def test_a_restore_can_be_undone_and_the_undo_too(delta, how):
     assert b"nothing to undo" in delta.undo(code=NOTHING).stderr
 
 
-def test_there_is_one_undo_the_newest(delta):
+def test_only_the_newest_restore_can_be_undone(delta):
     one, two, three = list(delta.points)[1:4]
     for first, second in ((["--delta"], ["--force"]), (["--force"], ["--delta"]), (["--force"], ["--force"])):
         for how, txid in ((["--delta"], one), (first, two), (second, three)):
@@ -516,7 +517,7 @@ def test_an_undo_does_not_take_a_wal_without_its_database(delta):
 def test_an_undo_in_place_does_not_mix_with_later_commits(delta):
     txids = list(delta.points)
     delta.restore(txids[2])
-    os.utime(delta.db)   # looks changed, and is not
+    os.utime(delta.db)   # the time changes, the content does not
     delta.undo()
     delta.assert_at(txids[-1])
     delta.restore(txids[2])
@@ -538,7 +539,7 @@ def test_a_damaged_undo_changes_nothing(delta):
     places = [0, 9, 13, 17, 21, 25, 512, 514, 600, *(chance.randrange(512, len(whole)) for _ in range(20)), len(whole) - 1]
     for at in places:
         delta.undo_path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1:])
-        if at == 0:   # not a journal any more: it would change places with the database as it is
+        if at == 0:   # without its magic number it is not a journal: the undo would take it for a whole database
             continue
         result = delta.undo(code=FAILED)
         assert b"damaged" in result.stderr, told(result)
@@ -553,13 +554,13 @@ def test_a_damaged_undo_changes_nothing(delta):
 @pytest.mark.parametrize("how", [["--delta"], ["--force"]])
 @pytest.mark.parametrize("undone", [0, 1, 2])
 def test_replication_goes_on(delta, how, undone):
-    """Also when the file looks as an earlier run of the daemon left it, which an undo of a full restore brings about."""
+    """Also if the file looks as an earlier run of the daemon left it, as it does after an undo of a full restore."""
     result = restore(delta.replica, delta.db, *how, "--txid", list(delta.points)[5])
     assert result.returncode == DONE, told(result)
     for _ in range(undone):
         delta.undo()
     delta.assert_replicates()
-    for txid, whole in delta.points.items():   # the history is what it was
+    for txid, whole in delta.points.items():   # the history has not changed
         assert_same_pages(whole, delta.stage.restored(txid))
 
 
@@ -575,7 +576,7 @@ def test_a_restore_that_replication_followed_can_be_undone(delta):
 # ---- power cuts
 
 def test_power_cut_anywhere_while_pages_are_rewritten(delta):
-    """The disk loses names and blocks of files that were not synced. What SQLite then reads is the old state or the new one."""
+    """The disk loses names and blocks of files that were not synced. SQLite then finds the old state or the new one."""
     stage, txids, chance = delta.stage, list(delta.points), random.Random(6)
     root, journal = stage.folder / "disk", stage.folder / "journal"
     root.mkdir()
@@ -608,14 +609,14 @@ def test_power_cut_anywhere_while_pages_are_rewritten(delta):
             app.close()
             assert db.read_bytes() in (old, new), case
             seen.add((db.read_bytes() == new, hot))
-        assert db.read_bytes() == new, "done is durable"
-        assert {(False, False), (False, True), (True, False)} <= seen, "a journal was never played back: nothing was tested"
+        assert db.read_bytes() == new, "the restore had ended, and is not durable"
+        assert {(False, False), (False, True), (True, False)} <= seen, "a journal was never rolled back: nothing was tested"
 
 
 # ---- killed anywhere
 
 class Killed:
-    """Runs of `restore` that die just before call number n that changes something in the database's folder."""
+    """Runs of `restore` that are killed just before call number n that changes something in the folder of the database."""
 
     def __init__(self, delta):
         self.delta = delta
@@ -630,7 +631,7 @@ class Killed:
         shutil.copytree(self.delta.home, self.kept, copy_function=shutil.copy2)
 
     def start_over(self):
-        """The very files again; the state file keeps its inode, which it is bound to, and the database its place and time."""
+        """Puts all files back as they were. The state file keeps its inode, to which it is bound, and the database its inode and time."""
         for path in self.delta.home.iterdir():
             if not (self.kept / path.name).exists():
                 path.unlink()
@@ -649,14 +650,14 @@ class Killed:
         return seawall(*arguments, environment=environment)
 
     def everywhere(self, arguments, old, new, some=40):
-        """`old` and `new`: the only two states that a process may find in the database, at any moment."""
+        """`old` and `new`: the two states of which a process must find one in the database, at any moment."""
         delta = self.delta
         self.keep()
         result = self.run(arguments, 0)
         assert result.returncode == DONE, told(result)
         assert delta.bytes() == new
         calls, killed, seen = self.killer.calls(), 0, set()
-        for n in sorted({*moments(calls, some), *range(max(1, calls - 30), calls + 1)}):   # the journal is hot near the end
+        for n in sorted({*moments(calls, some), *range(max(1, calls - 30), calls + 1)}):   # near the end there is a hot journal
             self.start_over()
             result = self.run(arguments, n)
             assert result.returncode in (KILLED, DONE), f"killed at call {n}: {told(result)}"
@@ -666,7 +667,7 @@ class Killed:
             app.execute("SELECT count(*) FROM t").fetchall()
             app.close()
             found = delta.bytes()
-            assert found in (old, new), f"killed at call {n}: neither what was there nor what was asked for"
+            assert found in (old, new), f"killed at call {n}: the database is neither the old nor the new one"
             seen.add((found == new, hot))
             assert_sound(delta.db)
             if found == old and n % 2:
@@ -698,7 +699,7 @@ def test_killed_anywhere_while_pages_are_rewritten(killed, there, back):
     delta.restore(txids[there])
     seen = killed.everywhere(("restore", "--delta", "--txid", str(txids[back]), "-o", delta.db, url_of(delta.replica)),
                              delta.points[txids[there]].read_bytes(), delta.points[txids[back]].read_bytes())
-    assert {(False, False), (False, True), (True, False)} <= seen, "a journal was never played back: nothing was tested"
+    assert {(False, False), (False, True), (True, False)} <= seen, "a journal was never rolled back: nothing was tested"
 
 
 def test_killed_anywhere_while_a_delta_is_undone(killed):

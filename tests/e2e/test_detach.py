@@ -18,7 +18,7 @@ def test_a_migration_switches_modes_while_the_daemon_is_detached(stage):
     daemon = wait_control(stage.replicate())
     daemon.wait_for(stage.restores_source, 20, "the replica has everything")
     app = alone(stage.db)
-    with pytest.raises(sqlite3.OperationalError):   # the daemon is in the way
+    with pytest.raises(sqlite3.OperationalError):   # the daemon has the database open
         app.execute("PRAGMA journal_mode=DELETE")
     result = seawall("detach", stage.db)
     assert result.returncode == DONE and result.stdout == b"detached\n", told(result)
@@ -29,7 +29,7 @@ def test_a_migration_switches_modes_while_the_daemon_is_detached(stage):
     app.execute("CREATE TABLE migrated(a)")
     assert daemon.running()
     app.close()
-    assert seawall("detach", stage.db).returncode == DONE   # again
+    assert seawall("detach", stage.db).returncode == DONE   # a second time
     result = seawall("attach", stage.db)
     assert result.returncode == DONE and result.stdout == b"attached\n", told(result)
     assert_synced(stage.db)
@@ -40,7 +40,7 @@ def test_a_migration_switches_modes_while_the_daemon_is_detached(stage):
     stage.writer(count=5, busy_timeout=10000).finish()
     assert_synced(stage.db)
     assert check(stage.restored()) == 15
-    assert seawall("attach", stage.db).returncode == DONE   # it is attached
+    assert seawall("attach", stage.db).returncode == DONE   # it is attached already
     assert daemon.stop() == DONE
 
 
@@ -59,7 +59,7 @@ def test_while_it_is_detached_nothing_is_called_durable(stage):
     assert again.stop() == DONE
 
 
-def test_a_daemon_that_does_not_run_can_not_be_detached(stage):
+def test_without_a_daemon_detach_and_attach_fail(stage):
     stage.prepare()
     for command in "detach", "attach":
         result = seawall(command, stage.db)

@@ -1,4 +1,4 @@
-"""Nothing is called durable before a restore would give it."""
+"""A commit is called durable only when a restore gives it."""
 from control import replica_status, sync, wait_control
 from killer import AS_A_BASE, large_database
 from seawall import DONE, NOTHING, TIMED_OUT, restore, seawall

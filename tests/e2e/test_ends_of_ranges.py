@@ -1,4 +1,4 @@
-"""Numbers at the ends of their ranges: what can't be restored is not promised, what is far away is written out whole."""
+"""Numbers at the ends of their ranges: a txid that can't be restored is not used, and a far moment is printed whole."""
 import re
 import sqlite3
 import subprocess
@@ -32,7 +32,7 @@ def test_a_replica_without_room_for_more_txids_is_not_taken_over(stage, txid):
         assert objects(stage.replica) == before
 
 
-def test_the_last_time_that_there_is_is_shown_whole(stage):
+def test_the_last_moment_of_the_range_is_printed_whole(stage):
     make_replica(stage, 1, LAST_MS)
     for arguments in (("list",), ("list", "--points"), ("list", "--json"), ("verify",), ("verify", "--json"), ("restore", "--dry-run")):
         result = seawall(*arguments, url_of(stage.replica))

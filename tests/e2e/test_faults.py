@@ -1,5 +1,5 @@
-"""Disks that fail, hang or go away, and damage: no restore point is ever a state that the database did not have, and a replica that
-can be written to goes on."""
+"""Disks that fail, hang or vanish, and damage: each restore point is a state that the database had, and a replica that can be written to
+continues."""
 import shutil
 import signal
 import sqlite3
@@ -12,28 +12,28 @@ from walindex import freeze
 
 
 def assert_only_states_that_were(stage, ledger):
-    """Each restore point is one of the ledger's states, in their order, and the newest is the database."""
+    """Each restore point is a state of the ledger, in the order of the commits, and the newest one equals the database."""
     ledger.close()
     at = 0
     for txid in stage.points():
         restored = stage.restored(txid)
         assert_sound(restored)
         state = content_of(restored)
-        assert state in ledger.states[at:], f"txid {txid} is nothing that the application had committed"
+        assert state in ledger.states[at:], f"txid {txid} is not a state that the application committed"
         at = ledger.states.index(state, at)
         drop(restored)
     stage.assert_restore_equals_source()
 
 
 def start_with_record(stage, faults):
-    """A replica that is live, and a record of every state from here on."""
+    """Starts a daemon, and a record of every state from then on."""
     app = stage.ledger()
     app.commit(TABLE, insert(1))
     return app, faults.replicate()
 
 
 def wait_shipped(stage, app, daemon):
-    """Waits until the newest restore point is what the application has now."""
+    """Waits until the newest restore point equals the state of the application."""
     def shipped():
         restored = stage.restored()
         state = content_of(restored)
@@ -92,19 +92,19 @@ def test_a_damaged_history_is_left_behind_and_the_replica_goes_on(stage):
         daemon.wait_for(lambda: len(level_zero(stage.replica)) > before, 10, "the commit is an object of its own")
     assert daemon.stop() == DONE
     flip(stage.replica / "0" / level_zero(stage.replica)[1], -20)
-    flip(f"{stage.db}-seawall", FIRST_MAP_ENTRY + 3)   # as an abrupt end leaves it: the replica is needed to know what it has
+    flip(f"{stage.db}-seawall", FIRST_MAP_ENTRY + 3)   # with a damaged map the replica must say which pages it has
     daemon = stage.replicate(live=False)
     for _ in range(3):
         app.commit(insert(1))
     daemon.wait_for(lambda: newest_is(stage.replica, stage, app), 20, "what is committed now can be restored")
-    daemon.wait_log("was left at txid")   # else the state file was good enough, and nothing was tested
+    daemon.wait_log("was left at txid")   # otherwise the state file was enough, and nothing was tested
     assert daemon.stop() == DONE
     app.close()
     stage.assert_restore_equals_source()
 
 
 def newest_is(replica, stage, app):
-    """Can this replica restore, and is it what the application has now?"""
+    """Whether this replica restores, and gives the state of the application."""
     target = stage.folder / "newest.db"
     drop(target)
     return restore(replica, target).returncode == DONE and content_of(target) == app.states[-1]
@@ -125,7 +125,7 @@ def test_a_replica_that_hangs_holds_up_neither_the_other_nor_a_stop(stage, fault
     app.commit(insert(1))
     daemon.wait_for(lambda: newest_is(good, stage, app), 3, "the other replica goes on")
     code = daemon.stop(seconds=10)
-    assert code not in (DONE, -signal.SIGTERM), "it claims that all is durable"
+    assert code not in (DONE, -signal.SIGTERM), "the exit code says that all is durable"
     assert last_txid(hung) < last_txid(good)
 
 
@@ -143,7 +143,7 @@ def test_a_disk_that_was_unmounted_is_not_replaced_by_its_mount_point(stage):
     for _ in range(3):
         app.commit(insert(1))
     daemon.wait_for(lambda: "is the disk mounted?" in daemon.log(), 10, "the disk is missed")
-    assert daemon.stop() != DONE, "it claims that all is durable"
+    assert daemon.stop() != DONE, "the exit code says that all is durable"
     assert list(mount.iterdir()) == [], "something was written to the bare mount point"
     mount.rmdir()
     disk.rename(mount)
@@ -180,7 +180,7 @@ def test_a_disk_that_is_not_mounted_at_a_start_is_waited_for(stage):
     stage.assert_restore_equals_source()
 
 
-def test_a_folder_that_is_empty_at_the_start_is_not_begun_anew_unasked(stage):
+def test_a_replica_whose_folder_is_empty_at_the_start_is_begun_again_only_with_take_over(stage):
     """It may be the mount point of a disk that is not mounted."""
     app = stage.ledger()
     app.commit(TABLE)
@@ -203,7 +203,7 @@ def test_a_folder_that_is_empty_at_the_start_is_not_begun_anew_unasked(stage):
 
 
 def database(path, page_size, megabytes):
-    """A closed database of about that size."""
+    """Makes a database of about that size, and closes it."""
     app = sqlite3.connect(path, isolation_level=None)
     for statement in (f"PRAGMA page_size={page_size}", "PRAGMA journal_mode=wal", TABLE, insert(megabytes * 10, 100_000)):
         app.execute(statement).fetchall()
@@ -228,7 +228,7 @@ def test_a_database_of_another_page_size_takes_over_in_the_middle_of_a_catch_up(
 
 
 def test_a_base_is_completed_beside_large_commits_that_never_pause(stage):
-    """For each chunk that is put the application has committed something large again: the base must not start over."""
+    """The application makes a large commit for each chunk that is put. The base must not start over."""
     database(stage.db, 4096, 100)
     app = sqlite3.connect(stage.db, isolation_level=None, timeout=20)
     app.execute("CREATE TABLE large(id INTEGER PRIMARY KEY, payload BLOB)")

@@ -30,5 +30,5 @@ def test_every_commit_of_a_writer_at_full_speed_is_restorable(stage):
         assert check(restored) == n
         drop(restored)
     assert check(stage.assert_restore_equals_source()) == len(commits)
-    assert longest_wal < 3 * WAL_LIMIT   # a file beyond the limit is cut, by a writer that is as fast as the disk not at once
+    assert longest_wal < 3 * WAL_LIMIT   # a WAL beyond the limit is cut; beside a writer as fast as the disk that takes a while
     assert hold_ms < 1000

@@ -1,5 +1,5 @@
-"""What is replicated is what the given path leads to now. A link on the way is switched, a folder is renamed, a mount covers it: the
-daemon lets go of the old file, follows the new one, and loses no restore point of before."""
+"""The daemon replicates the file to which the given path leads now. If a link in the path is switched, a folder is renamed, or a mount
+covers it, the daemon lets go of the old file, follows the new one, and loses no earlier restore point."""
 import os
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ def commit(stage, db, last):
 
 
 def has(stage, db, last):
-    """Is the newest state of the replica that of this database?"""
+    """A condition: the newest state of the replica is that of this database."""
     def look():
         target = stage.folder / "newest.db"
         for path in target, target.with_name("newest.db-seawall"):
@@ -55,7 +55,7 @@ def follow(stage, link, target, given, last):
 
 
 def assert_a_sync_is_true(stage, daemon, db, last):
-    """For a moment no command finds the daemon in the new place. Once it answers, the answer is about what is there."""
+    """For a moment no command finds the daemon at the new path. When the daemon answers there, its answer is about the new file."""
     daemon.wait_for(lambda: seawall("sync", "--timeout", "20", db).returncode == DONE, 20, "the daemon answers")
     assert has(stage, db, last)()
 
@@ -74,7 +74,7 @@ def test_a_folder_that_is_a_link_is_switched_and_switched_back(stage):
     assert check(stage.restored(first)) == 10
     assert daemon.log().count(LEADS) == 2
     assert daemon.stop() == DONE
-    assert seawall("replicate", "--once", given, stage.replica).returncode == DONE   # nobody took the replica over
+    assert seawall("replicate", "--once", given, stage.replica).returncode == DONE   # no other writer took the replica over
 
 
 @pytest.mark.parametrize("how", ["the database is a link", "a link leads to the link"])
@@ -100,7 +100,7 @@ def test_a_sync_after_the_switch_is_about_the_new_file(stage):
     for last, target in (20, two), (10, one), (20, two):
         before = given.parent.resolve() / "app.db"
         switch(given.parent, target)
-        assert seawall("sync", "--timeout", "20", before).returncode != DONE   # no daemon has that file any more
+        assert seawall("sync", "--timeout", "20", before).returncode != DONE   # no daemon follows that file now
         assert_a_sync_is_true(stage, daemon, given, last)
     assert daemon.stop() == DONE
 
@@ -116,7 +116,7 @@ def test_a_parent_is_renamed_and_another_folder_takes_its_place(stage):
     daemon.wait_for(has(stage, given, 10), 20, "the replica has everything")
     parent.rename(stage.folder / "old")
     daemon.wait_log("its folder is not there any more")
-    assert seawall("sync", "--timeout", "1", given).returncode != DONE   # nothing of that path is replicated
+    assert seawall("sync", "--timeout", "1", given).returncode != DONE   # no file of that path is replicated
     given.parent.mkdir(parents=True)
     stage.writer(db=given, count=4).finish()
     daemon.wait_for(has(stage, given, 4), 20, "the new database is followed")
@@ -153,7 +153,7 @@ def test_a_mount_covers_the_folder_and_goes_again(stage):
     assert daemon.stop() == DONE
 
 
-def test_a_relative_path_goes_with_the_working_folder(stage):
+def test_a_relative_path_is_followed_when_its_folder_is_renamed(stage):
     data = release(stage, "data", 10)
     daemon = stage.replicate(db="app.db", before=lambda: os.chdir(data))
     daemon.wait_for(has(stage, data / "app.db", 10), 20, "the replica has everything")
@@ -178,7 +178,7 @@ def test_another_daemon_that_has_the_new_file_keeps_it(stage):
     assert other.stop() == DONE
 
 
-def test_a_restore_does_not_touch_what_a_daemon_has(stage):
+def test_a_restore_refuses_a_path_that_a_daemon_follows(stage):
     stage.writer(count=10).finish()
     daemon = stage.replicate()
     daemon.wait_for(stage.restores_source, 20, "the replica has everything")

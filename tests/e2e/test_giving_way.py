@@ -1,4 +1,4 @@
-"""Checkpoints of the application succeed beside the daemon, and every commit stays a restore point."""
+"""Checkpoints of the application succeed beside the daemon, and every commit is a restore point."""
 import os
 import signal
 import sqlite3
@@ -12,7 +12,7 @@ from seawall import DONE
 from waiting import let_pass, stays_true, wait_until
 from walindex import CHECKPOINT_LOCK, freeze, holder
 
-CHECKPOINT_S_MAX = 2       # a watch that does not give way makes it wait for its busy timeout, 10 s
+CHECKPOINT_S_MAX = 2       # without giving way, the watch would let a checkpoint wait for its busy timeout, 10 s
 MODES = ("FULL", "RESTART", "TRUNCATE")
 ROUNDS = int(os.environ.get("SEAWALL_TEST_ROUNDS", 40))
 
@@ -34,14 +34,14 @@ def checkpoint(connection, mode):
 
 
 def patient_checkpoint(db):
-    """Waits for an hour, and returns whether it was busy all the same."""
+    """A checkpoint that waits up to an hour. Returns whether it was busy."""
     with sqlite3.connect(db, isolation_level=None, timeout=3600) as connection:
         return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
 
 def assert_every_commit_is_a_point(stage, daemon, commits):
     assert daemon.stop() == DONE
-    assert "resyncs 1," in daemon.log(), "the pages were compared once, at the start"
+    assert "resyncs 1," in daemon.log(), "the pages were compared again after the start"
     assert len(stage.points()) == commits + 1
     stage.assert_restore_equals_source()
 
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_never_gives_up_ends_when_the_daemon_goes_on(stage):
     insert(app)
     with ThreadPoolExecutor(1) as pool:
         patient = pool.submit(patient_checkpoint, stage.db)
-        stays_true(lambda: not patient.done(), 0.3, "it waits for the daemon, which is stopped")
+        stays_true(lambda: not patient.done(), 0.3, "the checkpoint waits for the daemon, which is stopped")
         daemon.send(signal.SIGCONT)
         assert patient.result(CHECKPOINT_S_MAX) == 0
     app.close()
@@ -137,5 +137,5 @@ def test_while_the_daemon_waits_for_its_replica_a_checkpoint_of_the_application_
         insert(app)
         checkpoint(app, mode)
     app.close()
-    stays_true(daemon.running, 0.2, "it goes on waiting")
+    stays_true(daemon.running, 0.2, "the daemon still waits")
     daemon.kill()

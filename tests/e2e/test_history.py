@@ -26,7 +26,7 @@ def assert_verified(replica):
 
 
 def commit_one_by_one(stage, app, daemon, count, *statements):
-    """Each of them is an object of its own."""
+    """Commits `count` times. Each commit becomes an object of its own."""
     for _ in range(count):
         before = stage.last_txid()
         app.commit(*statements)
@@ -66,7 +66,7 @@ def test_a_restore_reads_hardly_more_than_the_database(stage):
     daemon = stage.replicate("--fanout", "8", "--base-interval", "never")
     report = stage.writer(mode="update", table_rows=20000, count=figure(100000, 12000), rate=1500).finish()
     assert daemon.stop() == DONE
-    assert len(bases_of(stage.replica)) >= 1, "so many changes weigh more than the database"
+    assert len(bases_of(stage.replica)) >= 1, "so many changes weigh more than the database, and no base was written"
     found = seawall("restore", "--dry-run", url_of(stage.replica)).stdout.decode()
     unit = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
     amount, name = found.rsplit(" of ", 1)[1].split()
@@ -76,7 +76,7 @@ def test_a_restore_reads_hardly_more_than_the_database(stage):
     stage.assert_restore_equals_source()
 
 
-def test_an_old_base_is_no_reason_to_write_where_nothing_changes(stage):
+def test_no_new_base_is_written_while_nothing_changes(stage):
     app = stage.ledger()
     app.commit(TABLE, insert(10))
     daemon = stage.replicate("--base-interval", "1s")
@@ -116,14 +116,14 @@ def test_a_base_goes_on_where_a_killed_daemon_left_it(stage):
     assert "going on with the base" in daemon.log()
     assert {key.split("/")[1] for key in chunks_of(stage.replica)} == {put[0].split("/")[1]}, "another base was begun"
     assert set(put) <= set(chunks_of(stage.replica))
-    assert not list(stage.folder.glob("*-seawall-base-*")), "the journal of the base stays behind"
+    assert not list(stage.folder.glob("*-seawall-base-*")), "the journal of the base was not removed"
     app.close()
     stage.assert_restore_equals_source()
     assert_verified(stage.replica)
 
 
 @pytest.mark.parametrize("harm", ["cut", "damaged", "of another replica"])
-def test_what_is_wrong_in_the_journal_of_a_base_is_put_again(stage, harm):
+def test_a_base_whose_journal_is_damaged_is_completed_right(stage, harm):
     app = large_random_database(stage.db, 60)
     daemon = stage.replicate(live=False)
     daemon.wait_for(lambda: len(chunks_of(stage.replica)) >= 3, 30, "some chunks are there")
@@ -139,7 +139,7 @@ def test_what_is_wrong_in_the_journal_of_a_base_is_put_again(stage, harm):
     assert_verified(stage.replica)
 
 
-def test_ten_thousand_commits_are_restored_from_any_of_them(stage):
+def test_ten_thousand_commits_are_ten_thousand_restore_points(stage):
     stage.prepare()
     daemon = stage.replicate("--fanout", "10")
     before = stage.last_txid()
@@ -182,7 +182,7 @@ def test_the_daemon_applies_retention_while_an_application_writes_and_others_res
     while app.running():
         committed = app.committed()
         restored = stage.restored()
-        assert check(restored) >= committed - 300, "a restore gives what was committed a second ago at least"
+        assert check(restored) >= committed - 300, "the restore lacks commits that are older than a second"
         drop(restored)
         restores += 1
     app.finish()

@@ -1,4 +1,4 @@
-"""Compaction, bases and retention under failures and suspensions, and beside each other."""
+"""Compaction, bases and retention: during failures, while a process is suspended, and beside each other."""
 import os
 import shutil
 import signal
@@ -66,7 +66,7 @@ def test_a_base_that_was_begun_while_the_map_was_empty_holds_the_database(stage,
     for suffix in ("-wal", "-shm"):
         (stage.folder / f"app.db{suffix}").unlink(missing_ok=True)
     daemon.wait_for(lambda: faults.met("disk-full"), 10, "the state file could not grow")
-    stays_true(lambda: not (stage.folder / "app.db-seawall-base-0").exists(), 5, "no base is begun of what is not known")
+    stays_true(lambda: not (stage.folder / "app.db-seawall-base-0").exists(), 5, "no base is begun while the map is empty")
     daemon.kill()
     faults.off("disk-full")
     daemon = stage.replicate("--base-interval", "6s", "--prune-interval", "never")
@@ -80,8 +80,8 @@ def test_a_base_that_was_begun_while_the_map_was_empty_holds_the_database(stage,
 
 
 def stopped_in_a_compaction(stage, number):
-    """A database and its replica whose daemon is stopped after a base was completed beside a compaction of several parts; None where
-    the compaction was faster."""
+    """Returns a database and its replica. The daemon is stopped after it completed a base and before it completed a compaction of several
+    parts. None: the compaction was faster."""
     rows, path, replica = 64 * 256, stage.folder / f"{number}.db", stage.folder / f"replica-{number}"
     db = fill(path, rows, "randomblob(3900)")
     daemon = stage.replicate("--fanout", "2", "--prune-interval", "never", db=path, replica=replica)
@@ -108,7 +108,7 @@ def test_no_segment_is_put_whose_parts_retention_took(stage):
         found = found or stopped_in_a_compaction(stage, number)
     assert found, "the compaction was always faster than the base"
     db, replica, daemon = found
-    let_pass(3, "what the compaction reads is older than the grace period")
+    let_pass(3, "the parts of the compaction are older than the grace period")
     assert seawall("prune", *SHORT, url_of(replica)).returncode == DONE
     daemon.send(signal.SIGCONT)
     db.execute("UPDATE t SET x=1 WHERE rowid=5")

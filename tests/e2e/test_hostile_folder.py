@@ -1,4 +1,4 @@
-"""What is in the folder of a replica beside its objects: it is passed over and told, and nothing leads out of the folder."""
+"""Files in the folder of a replica that are not its objects: commands pass over them and say so, and no link leads out of the folder."""
 import json
 import os
 import socket
@@ -25,7 +25,7 @@ def passed_over(count):
 
 
 def assert_told(replica, count):
-    """By list and verify, as text and as JSON."""
+    """list and verify say, as text and as JSON, how many things they passed over."""
     for command in ("list", "verify"):
         result = seawall(command, url_of(replica))
         assert result.returncode == DONE and passed_over(count) in result.stdout.decode(), told(result)
@@ -33,7 +33,7 @@ def assert_told(replica, count):
         assert result.returncode == DONE and json.loads(result.stdout)["foreign"] == count, told(result)
 
 
-def test_what_is_not_an_object_is_passed_over_and_told(stage, replica):
+def test_a_thing_that_is_not_an_object_is_passed_over_and_counted(stage, replica):
     for command in ("list", "verify"):
         assert b"passed over" not in seawall(command, url_of(replica)).stdout
     outside = stage.folder / "outside"
@@ -62,7 +62,7 @@ def test_what_is_not_an_object_is_passed_over_and_told(stage, replica):
 
 
 def test_a_linked_folder_leads_neither_a_command_nor_the_daemon_out_of_the_replica(stage, replica):
-    """Objects there would be another replica's, or anybody's."""
+    """The objects there do not belong to this replica."""
     elsewhere = stage.folder / "elsewhere"
     (replica / "0").rename(elsewhere)
     (replica / "0").symlink_to(elsewhere)
@@ -94,8 +94,8 @@ def test_the_folder_of_the_replica_may_itself_be_a_link(stage, replica):
 
 @pytest.mark.open_to_others
 @pytest.mark.skipif(not stranger.IS_ROOT, reason="becomes another user")
-def test_a_folder_that_only_root_may_read_is_passed_over_and_told(stage):
-    """lost+found, at the root of a disk."""
+def test_a_folder_that_only_root_may_read_is_passed_over_and_counted(stage):
+    """For example lost+found at the root of a disk."""
     stage.prepare()
     assert stage.replicate("--once", live=False).wait() == DONE
     (stage.replica / "lost+found").mkdir(0o700)

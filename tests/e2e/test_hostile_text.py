@@ -1,6 +1,7 @@
-"""Text from outside reaches a terminal or a log only with its control characters escaped: it commands no terminal, and forges no line.
+"""Control characters in text from outside are escaped before the text reaches a terminal or a log. So it can't control a terminal, and can't
+look like a line of its own.
 
-Outside are paths, URLs and configurations; names in a replica; codes and messages of a server."""
+Text from outside: paths, URLs and configurations; names in a replica; codes and messages of a server."""
 import json
 import os
 import re
@@ -60,7 +61,7 @@ def test_names_of_a_folder_are_escaped_in_lists_and_messages(stage):
         assert_plain(result.stderr)
 
 
-def test_what_a_server_says_is_escaped_in_a_message(stage, server, s3):
+def test_text_of_a_server_is_escaped_in_a_message(stage, server, s3):
     stage.prepare()
     assert stage.replicate("--once", live=False).wait() == DONE
     for name in ("access-denied", "no-such-bucket"):
@@ -69,7 +70,7 @@ def test_what_a_server_says_is_escaped_in_a_message(stage, server, s3):
 
 
 @pytest.mark.busy_at_the_end("its replica fails")
-def test_what_a_server_says_is_escaped_in_the_log_and_the_status_of_a_daemon(stage, server, s3):
+def test_text_of_a_server_is_escaped_in_the_log_and_the_status_of_a_daemon(stage, server, s3):
     stage.prepare()
     daemon = stage.replicate()
     server.fault("access-denied", code="Denied\x9b31m\r\nERROR forged\u202e")

@@ -1,5 +1,5 @@
-"""A daemon uses no CPU while nothing happens. Every test that leaves a daemon running ends with that check (conftest.py);
-here it is tested that the check finds what it looks for. test_removed_state_file.py has the daemons that used half a core each."""
+"""A daemon uses no CPU while nothing happens. Every test that leaves a daemon running ends with that check (conftest.py). These are the
+tests of the check itself."""
 import signal
 
 import pytest
@@ -15,7 +15,7 @@ def test_a_live_daemon_without_commits_is_idle(stage):
 
 
 def test_the_check_finds_a_daemon_that_uses_cpu(stage, monkeypatch):
-    """The counter of CPU time is replaced by one that grows with each look."""
+    """The test replaces the counter of CPU time by one that grows with each look."""
     monkeypatch.setattr("idle.WORK_S_MAX", 1)
     stage.prepare()
     daemon = stage.replicate()

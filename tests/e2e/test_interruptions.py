@@ -1,4 +1,4 @@
-"""The daemon is stopped, killed, or cut off from its store: the application goes on, and nothing that was durable is lost."""
+"""The daemon is stopped, killed, or can't reach its store: the application continues, and no durable commit is lost."""
 import signal
 
 from application import all_errors, check
@@ -20,7 +20,7 @@ def test_a_frozen_daemon_delays_nobody_and_captures_everything_afterwards(stage)
     seconds = figure(30, 6)
     stays_true(app.running, seconds, "the application runs while the daemon is frozen")
     after = app.committed()
-    assert after - before > seconds * 1000 * 0.8, "the application was held up"
+    assert after - before > seconds * 1000 * 0.8, "the application was delayed"
     assert stage.wal_bytes() > wal_before
     daemon.send(signal.SIGCONT)
     daemon.wait_for(lambda: check_newest(stage) >= after, 60, "what was committed meanwhile is captured")
@@ -84,8 +84,8 @@ def test_a_stop_that_cannot_ship_does_not_exit_with_zero(stage):
     app = stage.writer(count=50)
     last = app.finish()["last"]
     daemon.send(signal.SIGTERM)
-    stays_true(lambda: daemon.process.poll() != DONE, 2, "it does not claim to be done")
-    daemon.send(signal.SIGTERM)   # a second signal stops at once
+    stays_true(lambda: daemon.process.poll() != DONE, 2, "the daemon does not exit with 0")
+    daemon.send(signal.SIGTERM)   # a second signal ends it at once
     assert daemon.wait(10) != DONE
 
     stage.replica.unlink()

@@ -1,4 +1,4 @@
-"""kill -9 between any two system calls of the daemon that change something: the next run goes on, and nothing durable is lost."""
+"""kill -9 before each system call of the daemon that changes something: the next run continues, and no durable commit is lost."""
 import random
 import shutil
 
@@ -11,7 +11,7 @@ from killer import AS_A_BASE, IN_PARTS, KILLED, Killer, large_database, moments,
 from seawall import DONE, listing, told
 from waiting import figure
 
-SMALL = 80   # calls of a run that has little to do: all of them
+SMALL = 80   # a run with so few calls is killed at each of them
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def killer(stage):
 
 
 def assert_goes_on(stage, before, n):
-    """The run after the killed one: everything is durable, and each restore point from before can still be restored."""
+    """After the next run everything is durable, and the restore points of before are still there."""
     listing(stage.replica)
     result = run_once(stage)
     assert result.returncode == DONE, f"after it was killed at call {n}: {told(result)}"
@@ -31,7 +31,7 @@ def assert_goes_on(stage, before, n):
 
 
 class History:
-    """One replica of the writer's database, which grows from kill to kill. `known`: txid -> transaction of the writer."""
+    """One replica of the writer's database, which grows with each kill. `known`: txid -> transaction of the writer."""
 
     def __init__(self, stage, killer):
         self.stage, self.killer, self.known = stage, killer, {}
@@ -41,7 +41,7 @@ class History:
         self.stage.writer(count=1).finish()
 
     def note(self, n):
-        """The newest restore point equals the database, and an older one what the database was then."""
+        """The newest restore point equals the database. An older one equals the database of its time."""
         restored = assert_goes_on(self.stage, self.known, n)
         self.known[self.stage.last_txid()] = check(restored)
         drop(restored)
@@ -52,7 +52,7 @@ class History:
         check(self.stage.db)
 
     def kill_everywhere(self, prepare, some):
-        """`prepare()` makes work for the daemon. Returns the log of a run that is not killed."""
+        """Kills a run at each of some calls. `prepare()` makes work for each run. Returns the log of a run that is not killed."""
         prepare()
         told_by = self.killer.once(0).stderr.decode()
         calls = self.killer.calls()
@@ -92,10 +92,10 @@ def test_killed_anywhere_while_a_commit_is_shipped(history):
         for writer in stage.writers:
             writer.kill()
     told_by = history.kill_everywhere(after_a_daemon_that_was_killed_with_the_wal_in_use, SMALL // 2)
-    assert "compared all pages" not in told_by, "the daemon did not go on from its position: nothing was tested"
+    assert "compared all pages" not in told_by, "the daemon did not continue from its position: nothing was tested"
 
 
-def test_killed_anywhere_after_commits_that_nobody_watched(history):
+def test_killed_anywhere_after_commits_without_a_daemon(history):
     told_by = history.kill_everywhere(history.commit, SMALL)
     assert "compared all pages" in told_by
 
@@ -105,7 +105,7 @@ def test_killed_anywhere_while_the_replica_is_compared(history):
         history.commit()
         flip(f"{history.stage.db}-seawall", FIRST_MAP_ENTRY + 3)
     told_by = history.kill_everywhere(after_a_torn_map, SMALL)
-    assert "was left at txid" in told_by, "the state file was good enough: nothing was tested"
+    assert "was left at txid" in told_by, "the state file was enough: nothing was tested"
 
 
 def test_killed_anywhere_while_it_is_compacted_and_a_base_is_written(history):

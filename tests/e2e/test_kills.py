@@ -1,4 +1,5 @@
-"""The daemon is killed at any moment, under load, while others checkpoint: it loses nothing that was durable, and finds what it missed."""
+"""The daemon is killed at any moment, under load, while other processes checkpoint. No durable commit is lost, and the next run ships the
+others."""
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ KILLS = -(-int(os.environ["SEAWALL_TEST_KILLS"]) // len(STYLES)) if "SEAWALL_TES
 
 
 class Load:
-    """An application that never pauses, and a second connection that checkpoints."""
+    """An application that commits without a pause, and a second connection that checkpoints."""
 
     def __init__(self, stage, chance, modes, own_checkpoints):
         self.stage, self.chance, self.modes = stage, chance, modes
@@ -32,7 +33,7 @@ class Load:
         self.other = sqlite3.connect(self.stage.db, isolation_level=None, timeout=0)
 
     def stop(self):
-        """The application closes the database last: SQLite deletes the WAL then, if no other process has it open."""
+        """Lets the application close the database last. Then SQLite deletes the WAL, if no other process has it open."""
         self.other.close()
         report = self.app.stop()
         assert all_errors(report) == 0, report
@@ -44,7 +45,7 @@ class Load:
         except sqlite3.OperationalError as error:
             assert "locked" in str(error), error
 
-    def go_on(self, commits):
+    def wait_commits(self, commits):
         """Waits until the application has committed so many more transactions."""
         goal = self.app.committed() + commits
 
@@ -57,7 +58,7 @@ class Load:
 
 
 def kill_soon(daemon, chance):
-    """Kills the daemon at any moment of its start, or soon after it."""
+    """Kills the daemon at a random moment during its start, or soon after it."""
     let_pass(chance.uniform(0, 0.06), "any moment")
     daemon.kill()
 
@@ -69,7 +70,7 @@ def assert_restorable(stage, txid):
 
 
 def assert_caught_up(stage, daemon, app):
-    """With the application paused, the newest restore point is the database."""
+    """Pauses the application, and waits until the newest restore point equals the database."""
     freeze(app)
     daemon.wait_for(stage.restores_source, 30, "the replica has caught up with the paused application")
     app.send(signal.SIGCONT)
@@ -84,7 +85,7 @@ def test_a_daemon_killed_at_any_moment_loses_nothing_durable_and_catches_up(stag
     load = Load(stage, chance, [] if closes else MODES if style == "rotating" else [style], style in ("rotating", "PASSIVE"))
     durable, kills = [], 0
     while kills < KILLS:
-        load.go_on(chance.randrange(5, 250))
+        load.wait_commits(chance.randrange(5, 250))
         durable = stage.points()
         daemon.kill()
         kills += 1
@@ -95,13 +96,13 @@ def test_a_daemon_killed_at_any_moment_loses_nothing_durable_and_catches_up(stag
             assert not stage.wal.exists(), "the application did not close last"
             load.start()
         if chance.random() < 0.7:
-            load.go_on(chance.randrange(1, 250))
+            load.wait_commits(chance.randrange(1, 250))
         if kills < KILLS and chance.random() < 0.3:
             kill_soon(stage.replicate(live=False), chance)
             kills += 1
         daemon = stage.replicate("--wal-target", 60)
         if chance.random() < 0.5:
-            load.go_on(chance.randrange(1, 100))
+            load.wait_commits(chance.randrange(1, 100))
         assert_caught_up(stage, daemon, load.app)
     last = load.stop()
     assert daemon.stop() == DONE

@@ -1,4 +1,4 @@
-"""`seawall list` shows what can be restored, and what a replica consists of, as text and as JSON."""
+"""`seawall list` shows the restore points and the objects of a replica, as text and as JSON."""
 import json
 import re
 import shutil
@@ -13,7 +13,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 @pytest.fixture
 def replica(stage):
-    """Transactions one by one, then several as one point: they were made while no daemon ran."""
+    """Transactions that are restore points of their own, then several in one restore point, because no daemon ran."""
     stage.prepare()
     daemon = stage.replicate()
     stage.writer(rate=300, count=20).finish()
@@ -36,7 +36,7 @@ def segments(replica):
     return {segment["key"]: segment for segment in json.loads(result.stdout)["segments"]}
 
 
-def test_ranges_tell_the_same_points_as_the_list_of_points(stage, replica):
+def test_ranges_have_the_same_points_as_the_list_of_points(stage, replica):
     told_json = listing(replica)
     points = [point["txid"] for point in told_json["points"]]
     assert sum(each["count"] for each in told_json["ranges"]) == len(points)
@@ -67,7 +67,7 @@ def test_points_are_printed_one_by_one_when_asked_for(stage, replica):
     assert lines[-1] == text(replica)[-1]
 
 
-def test_segments_are_all_objects(stage, replica):
+def test_the_list_of_segments_has_all_objects(stage, replica):
     found = segments(replica)
     assert sorted(found) == objects(replica)
     assert all(segment["bytes"] == (replica / key).stat().st_size for key, segment in found.items())
@@ -78,8 +78,8 @@ def test_segments_are_all_objects(stage, replica):
     assert "  from_empty" in next(line for line in lines if "0/0000000000000001" in line)
 
 
-def test_a_large_database_has_a_base_and_what_nobody_names_is_an_orphan(stage):
-    stage.writer(count=1, rows=220000).finish()   # more than goes as one segment
+def test_a_large_database_has_a_base_and_a_chunk_without_a_marker_is_an_orphan(stage):
+    stage.writer(count=1, rows=220000).finish()   # larger than one segment may be
     assert stage.replicate("--once", live=False).wait() == DONE
     base, = listing(stage.replica)["bases"]
     chunks = [key for key in objects(stage.replica) if key.startswith("base/") and not key.endswith("marker")]
@@ -90,7 +90,7 @@ def test_a_large_database_has_a_base_and_what_nobody_names_is_an_orphan(stage):
     kept = marker.read_bytes()
     marker.unlink()
     result = seawall("list", url_of(stage.replica))
-    assert result.returncode == NOTHING and not result.stdout, told(result)   # nothing can be restored, but it can be looked at
+    assert result.returncode == NOTHING and not result.stdout, told(result)   # no restore point, but objects can be listed
     assert all(segments(stage.replica)[key]["flags"] == ["orphan"] for key in chunks)
     marker.write_bytes(kept)
     (stage.replica / chunks[0]).unlink()
@@ -98,14 +98,14 @@ def test_a_large_database_has_a_base_and_what_nobody_names_is_an_orphan(stage):
     assert told_json["bases"][0]["state"] == "lacks chunks"
 
 
-def test_a_damaged_object_is_said_to_be(stage, replica):
+def test_a_damaged_object_is_reported(stage, replica):
     path = replica / "0" / level_zero(replica)[-1]
     whole = path.read_bytes()
     path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
     assert [key for key, segment in segments(replica).items() if "damaged" in segment["flags"]] == [f"0/{path.name}"]
 
 
-def test_objects_without_their_identity_are_no_empty_place(stage, replica):
+def test_objects_without_seawall_json_do_not_count_as_an_empty_place(stage, replica):
     (replica / "seawall.json").unlink()
     for result in (seawall("list", url_of(replica)), restore(replica, stage.folder / "x.db")):
         assert result.returncode not in (DONE, NOTHING) and b"seawall.json" in result.stderr, told(result)
@@ -113,7 +113,7 @@ def test_objects_without_their_identity_are_no_empty_place(stage, replica):
     assert seawall("list", url_of(replica)).returncode == NOTHING
 
 
-def test_who_reads_may_stop_and_a_full_disk_is_an_error(stage, replica):
+def test_a_reader_that_stops_early_is_no_error_and_a_full_disk_is_one(stage, replica):
     piped = subprocess.run(f"{BINARY} list --points {replica} | head -n 1", shell=True, capture_output=True, timeout=60)
     assert piped.stdout.split() == [b"txid", b"time", b"pages"] and not piped.stderr
     with open("/dev/full", "wb") as full:

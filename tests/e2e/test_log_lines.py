@@ -1,4 +1,4 @@
-"""The log of a start: what the daemon found, and how it continues, in one line each."""
+"""The log of a start has one line for what the daemon found and how it continues."""
 import re
 
 import pytest
@@ -48,7 +48,7 @@ def test_a_start_after_an_object_that_was_put_but_not_noted_says_that_it_is_adop
     daemon.wait_for(lambda: re.search(CONTINUES, daemon.log(), re.M), 20, "the daemon knows the replica")
     app.commit(insert(1))
     daemon.wait_for(lambda: len(level_zero(stage.replica)) > before, 20, "the object has its name")
-    daemon.kill()   # before its folder was synced: so it does not count yet
+    daemon.kill()   # the folder is not synced yet, so the object does not count as durable
     daemon = stage.replicate("--once", live=False)
     assert daemon.wait(30) == DONE
     assert number_told(daemon, CONTINUES) == stage.last_txid()
@@ -74,7 +74,7 @@ def test_a_start_with_an_older_state_file_says_that_it_compares(stage):
     stage.assert_restore_equals_source()
 
 
-def test_a_take_over_says_whose_history_goes_on(stage):
+def test_a_take_over_says_whose_history_is_continued(stage):
     app, daemon = start(stage)
     assert daemon.stop() == DONE
     before = stage.last_txid()
@@ -105,7 +105,7 @@ def test_a_start_after_a_change_of_shape_says_that_it_compared_the_pages(stage, 
     before = stage.last_txid()
     for statement in CHANGES[change]:
         app.run(statement)
-    app.close()   # the last one: the WAL is gone, and with it what would show each commit
+    app.close()   # the last connection: SQLite removes the WAL, which had the single commits
     daemon = stage.replicate("--once", live=False)
     assert daemon.wait(30) == DONE
     assert re.search(r" [1-9]\d* of \d+ differ, to be shipped as", daemon.told_once(COMPARED))
@@ -114,12 +114,12 @@ def test_a_start_after_a_change_of_shape_says_that_it_compared_the_pages(stage, 
     stage.assert_restore_equals_source()
 
 
-def test_a_change_of_shape_under_the_daemon_is_nothing_to_warn_of(stage):
+def test_a_change_of_shape_under_the_daemon_adds_no_line_to_the_log(stage):
     app, daemon = start(stage)
     told = len(daemon.log())
     for change in ("vacuum", "growth", "shrink"):
         for statement in CHANGES[change]:
             app.run(statement)
     daemon.wait_for(stage.restores_source, 10, "the replica has it all")
-    assert daemon.log()[told:] == "", "commits are no news"
+    assert daemon.log()[told:] == "", "the log has lines for commits"
     assert daemon.stop() == DONE

@@ -1,5 +1,5 @@
-"""A replica that lost objects behind the daemon's back: nothing is called durable that a restore would not give, and what is
-missing is put again without a person."""
+"""A replica loses objects, and the daemon is not told. Only commits that a restore gives are called durable, and the daemon puts the lost
+ones again by itself."""
 import re
 import shutil
 import signal
@@ -111,7 +111,7 @@ def test_the_name_of_the_replica_is_put_again_with_the_same_database(stage, live
     after = (stage.replica / "seawall.json").read_text()
     assert re.search('"database": *"(.*?)"', before)[1] == re.search('"database": *"(.*?)"', after)[1]
     stage.assert_restore_equals_source()
-    assert not re.search(LOST, live.log()), "nothing has to be sent again"
+    assert not re.search(LOST, live.log()), "the loss of the name counts as a loss of objects"
 
 
 def test_a_replica_without_its_name_is_taken_up_after_a_restart(stage, live):
@@ -137,7 +137,7 @@ def test_a_loss_while_no_daemon_ran_is_healed_at_the_start(stage, live, lost):
 
 
 def test_a_folder_that_is_gone_is_not_made_again(stage, live):
-    """It may have been on a disk that is not mounted any more."""
+    """It may have been on a disk that was unmounted."""
     away = stage.replica.rename(stage.folder / "away")
     assert sync(stage.db, "--timeout", "3s").returncode == TIMED_OUT
     assert "is gone" in replica_status(stage.db)["error"] and not stage.replica.exists()
@@ -172,14 +172,14 @@ def test_the_other_replica_does_not_get_everything_again(stage):
     daemon.wait_log(WHOLE)
     assert_synced(stage.db)
     new = [key for key in objects(second) if key not in sizes]
-    assert len(new) == 1 and (second / new[0]).stat().st_size < 400, "one restore point without pages"
+    assert len(new) == 1 and (second / new[0]).stat().st_size < 400, "the other replica got more than one restore point without pages"
     assert daemon.stop() == DONE
     for stage.replica in (stage.replica, second):
         stage.assert_restore_equals_source()
 
 
 def test_another_writer_who_took_over_is_a_conflict_and_not_a_loss(stage, live):
-    """The first writer is stopped meanwhile, so that it does not see the take-over happen. All that it put is gone then."""
+    """The first writer is stopped during the take-over, so it does not see it. Afterwards all objects that it put are gone."""
     other = stage.folder / "other.db"
     commit(other, 3)
     live.send(signal.SIGSTOP)
@@ -203,11 +203,11 @@ def test_everything_is_lost_and_another_writer_begins_there_first(stage, live):
     live.send(signal.SIGCONT)
     assert sync(stage.db).returncode == OTHER_WRITER
     assert live.stop() == OTHER_WRITER
-    assert objects(stage.replica) == objects(kept), "nothing was put beside the other writer's objects"
+    assert objects(stage.replica) == objects(kept), "something was put beside the objects of the other writer"
 
 
 def test_a_folder_that_was_empty_for_a_while_and_comes_back_lost_nothing(stage, live):
-    """As while a disk is not mounted: the mount point is there, and empty."""
+    """As when a disk is not mounted: the mount point exists, and is empty."""
     before = objects(stage.replica)
     away = stage.replica.rename(stage.folder / "away")
     stage.replica.mkdir()

@@ -1,7 +1,7 @@
-"""Replicas that lie as a whole: each object has valid checksums, what they say together fits or does not fit. Each command ends with a
-result or an error in words, within bounded memory; a database is never replaced by what was not proven.
+"""Replicas that lie (tests/support/lying.h): each object has valid checksums, but objects may contradict each other. Each command ends with a
+result or an error message, within bounded memory. A database is replaced only by a restore that is proven.
 
-tests/fuzz/fuzz_catalog.c makes thousands of the same kind in one process, and counts steps."""
+tests/fuzz/fuzz_catalog.c makes thousands of these replicas in one process, and counts steps."""
 import os
 import resource
 import subprocess
@@ -13,13 +13,13 @@ from seawall import BINARY, CORRUPT, DONE, FAILED, NOTHING, USAGE, last_txid, le
 
 TOOL = BINARY.parent / "tests" / "replicatool"
 SHAPES = ("tidy", "overlap", "bases", "parts", "empty", "any")
-MEMORY_BYTES = 1 << 30   # of address space: threads reserve most of it
+MEMORY_BYTES = 1 << 30   # address space; threads reserve most of it
 
 pytestmark = pytest.mark.skipif(not TOOL.exists(), reason="make build/tests/replicatool")
 
 
 def limited(*arguments):
-    """Runs a command that can't have more memory than that."""
+    """Runs a command with at most MEMORY_BYTES of address space."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=120,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)))
 
@@ -41,7 +41,7 @@ def look(stage, *arguments, codes=(DONE, NOTHING, CORRUPT)):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_command_ends_with_a_result_or_an_error_in_words(stage, shape, seed):
+def test_each_command_ends_with_a_result_or_an_error_message(stage, shape, seed):
     make(stage, shape, 60, seed)
     for arguments in (("list",), ("list", "--json", "--points", "--segments"), ("verify",), ("verify", "--full", "--json"),
                       ("prune", "--dry-run", "--grace", "1s", "--keep-all", "1s", "--keep-levels", "1s")):
@@ -53,7 +53,7 @@ def test_each_command_ends_with_a_result_or_an_error_in_words(stage, shape, seed
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_writer_that_takes_one_over_adds_what_restores_or_nothing(stage, shape, seed):
+def test_a_writer_that_takes_one_over_adds_a_state_that_restores_or_nothing(stage, shape, seed):
     stage.prepare()
     make(stage, shape, 40, seed)
     before = objects(stage.replica)
@@ -67,10 +67,10 @@ def test_a_writer_that_takes_one_over_adds_what_restores_or_nothing(stage, shape
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_prune_deletes_of_one_takes_no_restore_point_that_it_keeps(stage, shape):
+def test_a_prune_of_one_keeps_each_restore_point_that_it_says_it_keeps(stage, shape):
     make(stage, shape, 60, 5)
     if limited("verify", "--full", url_of(stage.replica)).returncode != DONE:
-        stage.replica.rename(stage.folder / "refused")   # a replica with problems: prune may refuse it, and must not crash
+        stage.replica.rename(stage.folder / "refused")   # prune may refuse a replica with problems; it only must not crash
         stage.replica = stage.folder / "refused"
         look(stage, "prune", "--grace", "1s", "--keep-all", "1s", codes=(DONE, FAILED, NOTHING, CORRUPT))
         return
@@ -98,7 +98,7 @@ def test_a_replica_that_lost_its_newest_objects_of_level_0_goes_on_behind_what_t
         stage.writer(count=1).finish()
 
 
-def test_a_replica_that_lost_all_objects_of_level_0_is_not_gone_on_with(stage):
+def test_a_replica_that_lost_all_objects_of_level_0_is_not_continued(stage):
     with_history(stage)
     for key in level_zero(stage.replica):
         (stage.replica / "0" / key).unlink()

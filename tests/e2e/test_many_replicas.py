@@ -12,7 +12,7 @@ ROWS = 2
 
 
 def start(stage, faults, count, *options):
-    """That many live replicas of one database that is written to; the first is the healthy one."""
+    """Starts a daemon with `count` replicas of one database, and an application. Returns (replicas, daemon, application)."""
     stage.prepare()
     replicas = [stage.folder / f"replica-{i + 1}" for i in range(count)]
     daemon = faults.replicate_to(replicas, *options)
@@ -28,7 +28,7 @@ def wait_live(daemon, replicas):
 
 
 def wait_shipped(daemon, app, replicas, commits):
-    """The application goes on, and each of the replicas follows."""
+    """Waits until the application has made more commits, and each of these replicas has them."""
     txids = {replica: last_txid(replica) for replica in replicas}
     app.wait_committed(app.committed() + commits)
     for replica, txid in txids.items():
@@ -47,11 +47,11 @@ def wait_missed(daemon, replica):
 
 
 def assert_every_commit(replica, since, until):
-    assert set(range(since, until + 1)) <= set(restore_points(replica)), f"{replica.name} has not every commit one by one"
+    assert set(range(since, until + 1)) <= set(restore_points(replica)), f"{replica.name} lacks a commit as a restore point"
 
 
 def wait_caught_up(stage, daemon, replica, txid, since):
-    """What it has missed, from `since` on, is one restore point."""
+    """Waits until the replica has caught up: the commits that it missed after `since` are one restore point."""
     daemon.wait_for(lambda: last_txid(replica) >= txid, 30, f"{replica.name} catches up")
     points = [point for point in restore_points(replica) if point >= since]
     gaps = [(last, first) for last, first in zip(points, points[1:]) if first > last + 1]
@@ -70,7 +70,7 @@ def assert_all_equal_source(stage, replicas, daemon, app):
 
 
 def test_a_replica_that_is_away_for_long_catches_up_with_one_restore_point(stage, faults):
-    (healthy, absent), daemon, app = start(stage, faults, 2, "--max-pending", "1M")   # more than that is not kept for it
+    (healthy, absent), daemon, app = start(stage, faults, 2, "--max-pending", "1M")   # commits beyond that are not kept
     since = take_away(faults, daemon, absent)
     wait_shipped(daemon, app, [healthy], figure(9_000, 1200))
     assert last_txid(absent) == since
@@ -112,7 +112,7 @@ def test_replicas_at_different_positions_survive_kills(stage, faults, count):
         wait_missed(daemon, absent)
         wait_shipped(daemon, app, replicas[:-1], 60)
         durable = {replica: last_txid(replica) for replica in replicas}
-        assert len(set(durable.values())) > 1, "they are all at one position: nothing is tested"
+        assert len(set(durable.values())) > 1, "all replicas are at one position: nothing is tested"
         daemon.kill()
         faults.off("open-fails")
         for replica, txid in durable.items():
@@ -122,7 +122,7 @@ def test_replicas_at_different_positions_survive_kills(stage, faults, count):
     assert_all_equal_source(stage, replicas, daemon, app)
 
 
-def test_a_replica_that_is_added_at_a_later_start_gets_all(stage, faults):
+def test_a_replica_that_is_added_at_a_later_start_gets_the_database(stage, faults):
     (first,), daemon, app = start(stage, faults, 1)
     since = last_txid(first)
     assert daemon.stop() == DONE

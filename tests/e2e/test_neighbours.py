@@ -1,5 +1,5 @@
-"""A folder where other users can put things: what lies where Seawall expects a file of its own is neither followed, nor waited for, nor
-changed. And nothing that Seawall makes can be read by more people than the database."""
+"""A folder to which other users can write. A thing that is in the place of a file of Seawall is not followed, not waited for and not
+changed. And no file of Seawall can be read by a user who can't read the database."""
 import os
 import stat
 import struct
@@ -22,7 +22,7 @@ def snapshot(stage, *options):
     return seawall("snapshot", *options, stage.db, url_of(stage.replica))
 
 
-# ---- things in the way
+# ---- things in the place of a file of Seawall
 
 def put_link(place, victim):
     place.symlink_to(victim)
@@ -53,7 +53,7 @@ THINGS = [put_link, put_link_to_nothing, put_fifo, put_second_name, put_folder, 
 
 @pytest.fixture
 def victim(stage):
-    """A file that must stay as it is, whatever leads to it."""
+    """A file that must not change, although a link or a second name leads to it."""
     path = stage.folder / "victim"
     path.write_bytes(PRECIOUS)
     path.chmod(0o640)
@@ -141,7 +141,7 @@ def test_a_thing_in_place_of_a_file_of_sqlite_is_refused(replicated, victim, thi
 
 
 @pytest.mark.parametrize("thing", [put_link, put_link_to_nothing, put_fifo, put_folder])
-def test_a_thing_in_place_of_the_undo_is_no_undo(replicated, victim, thing):
+def test_a_thing_in_place_of_the_undo_is_not_used_as_an_undo(replicated, victim, thing):
     stage, place = replicated, beside(replicated, "-seawall-undo")
     thing(place, victim)
     before = kind_of(place)
@@ -156,7 +156,7 @@ def test_a_thing_in_place_of_the_undo_is_no_undo(replicated, victim, thing):
 
 
 @pytest.mark.parametrize("thing", [put_link, put_fifo, put_folder])
-def test_what_is_no_regular_file_is_no_database(stage, victim, thing):
+def test_a_thing_that_is_not_a_regular_file_is_refused_as_a_database(stage, victim, thing):
     if thing is put_link:
         make_database(stage.folder / "other.db")
         (stage.folder / "link.db").symlink_to(stage.folder / "other.db")
@@ -208,11 +208,11 @@ def test_files_of_root_beside_the_database_of_another_user_belong_to_that_user(s
     (stage.folder / "replica2").mkdir()
     os.chown(stage.folder / "replica2", stranger.STRANGER, stranger.STRANGER)
     result = stranger.seawall(stage.folder, "snapshot", folder / "app.db", url_of(stage.folder / "replica2"))
-    assert result.returncode == DONE, told(result)   # the owner goes on with the state file
+    assert result.returncode == DONE, told(result)   # the owner can use the state file
 
 
 def swap_when_there(folder, victim, done):
-    """Moves the folder of a proof away as soon as it is there, and puts a link in its place."""
+    """Moves the folder of a verification away as soon as it exists, and puts a link in its place."""
     while not done.is_set():
         for name in os.listdir(folder):
             if name.startswith("seawall-verify-"):
@@ -225,7 +225,7 @@ def swap_when_there(folder, victim, done):
                 return
 
 
-def test_the_folder_of_a_proof_is_swapped_and_no_other_file_is_removed(stage):
+def test_a_verification_whose_folder_is_swapped_removes_no_other_file(stage):
     make_database(stage.db, rows=40000)
     assert snapshot(stage).returncode == DONE
     tmp, victim, done = stage.folder / "tmp", stage.folder / "victim", threading.Event()
@@ -239,10 +239,10 @@ def test_the_folder_of_a_proof_is_swapped_and_no_other_file_is_removed(stage):
     swapper.join()
     assert [path.name for path in victim.iterdir()] == ["precious"]
     for path in tmp.iterdir():
-        assert path.is_symlink() or list(path.iterdir()) == []   # the copy of the database did not stay
+        assert path.is_symlink() or list(path.iterdir()) == []   # the restored database was removed
 
 
-# ---- who can read what
+# ---- permissions of files
 
 def modes_below(folder):
     files = {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
@@ -299,7 +299,7 @@ def test_a_restored_database_is_private_unless_told_otherwise(replicated, usual_
 
 
 @pytest.mark.parametrize("value", ["9", "0888", "rw-", "400", "01777", "66", "-1", ""])
-def test_a_mode_that_is_none_is_refused(replicated, value):
+def test_an_invalid_mode_is_refused(replicated, value):
     result = restore(replicated.replica, replicated.folder / "new.db", "--mode", value)
     assert result.returncode == USAGE and b"--mode" in result.stderr, told(result)
     assert not (replicated.folder / "new.db").exists()
@@ -332,7 +332,7 @@ def test_a_replaced_database_keeps_its_attributes(replicated):
 
 @pytest.mark.open_to_others
 @pytest.mark.skipif(not stranger.IS_ROOT, reason="only root can make a file of another user")
-def test_what_can_not_be_kept_is_said_and_opens_the_database_to_nobody_else(stage):
+def test_attributes_that_can_not_be_kept_are_named_and_no_other_user_can_read_the_database(stage):
     make_database(stage.db)
     assert snapshot(stage).returncode == DONE
     for path in [stage.replica, *stage.replica.rglob("*")]:

@@ -1,4 +1,4 @@
-"""Two writers never interleave in one replica: one stops with an error, and the other goes on as before."""
+"""Two writers never mix their histories in one replica: one stops with an error, and the other continues as before."""
 import pytest
 
 from application import check
@@ -13,7 +13,7 @@ def assert_unharmed(stage, daemon):
     """The first daemon runs, ships, and ends with exit code 0; its replica equals its database."""
     before = stage.last_txid()
     report = stage.writer(count=20, rate=500).finish()
-    daemon.wait_for(lambda: stage.last_txid() > before, 20, "the first writer goes on")   # the first of them may ride with what a start compares
+    daemon.wait_for(lambda: stage.last_txid() > before, 20, "the first writer goes on")   # the comparison at a start may include some commits
     assert daemon.stop() == DONE
     assert check(stage.assert_restore_equals_source()) == report["last"]
 
@@ -29,7 +29,7 @@ def test_another_database_is_kept_out_of_a_replica(stage):
 
 
 def copy_with_state(stage, daemon):
-    """The database and its state file on another machine; some transactions further there."""
+    """Copies the database and its state file, as to another machine, and adds some transactions there."""
     elsewhere = stage.folder / "elsewhere"
     elsewhere.mkdir()
     daemon.wait_for(lambda: stage.wal_bytes() == 0, 5, "the database file is complete")
@@ -63,7 +63,7 @@ def test_a_second_daemon_on_the_same_database_stops_and_the_first_goes_on(stage)
     first = stage.replicate()
     second = stage.replicate(live=False)
     assert second.wait(30) not in (DONE, None), second.log()
-    assert second.log().strip(), "it stops without a word"
+    assert second.log().strip(), "it stops without a message"
     assert_unharmed(stage, first)
 
 
@@ -108,7 +108,7 @@ def test_an_older_state_restored_in_place_goes_on_as_a_new_restore_point(stage):
     last = stage.writer(count=3).finish()["last"]
     assert daemon.stop() == DONE
     assert check(stage.assert_restore_equals_source()) == last == 9
-    assert check(stage.restored(newest)) == 10   # what was undone can still be had
+    assert check(stage.restored(newest)) == 10   # the state of before the restore is still a restore point
 
 
 @pytest.mark.parametrize("first", ["the original", "the copy"])
@@ -181,7 +181,7 @@ def test_a_copy_elsewhere_that_takes_over_says_so_before_and_sends_only_what_dif
     assert_same_pages(elsewhere / "app.db", stage.restored())
 
 
-def test_a_daemon_that_was_taken_over_deletes_nothing_of_what_others_keep(stage):
+def test_a_daemon_whose_replica_was_taken_over_deletes_nothing_in_it(stage):
     app = stage.ledger()
     app.commit(TABLE, insert(5))
     first = stage.replicate("--fanout", "2", "--prune-interval", "1s", "--grace", "1s", "--keep-all", "1s", "--keep-levels", "1s")
@@ -199,7 +199,7 @@ def test_a_daemon_that_was_taken_over_deletes_nothing_of_what_others_keep(stage)
         second.wait_for(lambda: stage.last_txid() > before, 20, "the second writer ships")
     kept = set(objects(stage.replica))
     first.wait_for(lambda: "another writer put its newest object" in first.log(), 20, "the first one looked")
-    assert kept <= set(objects(stage.replica)), "the first one deleted what it has no say in"
+    assert kept <= set(objects(stage.replica)), "the first writer deleted objects of the other one"
     assert second.stop() == DONE
     first.kill()
     other.close()

@@ -1,5 +1,5 @@
-"""Power cuts at any moment, on disks that lose what was not synced: the next run continues, it never takes its own replica for another
-writer's, and what a store had acknowledged is whole."""
+"""Power cuts at any moment, on disks that lose bytes and names that were not synced. The next run continues, never takes its own replica for
+that of another writer, and every object that the store acknowledged is whole."""
 import copy
 import os
 import random
@@ -29,7 +29,7 @@ class Image:
 
 
 class PowerCuts:
-    """One run of the daemon, recorded, and a next run after a power cut at any moment of it."""
+    """Records one run of the daemon, and starts a next run after a power cut at any moment of it."""
 
     def __init__(self, stage):
         self.stage, self.root = stage, stage.folder / "disk"
@@ -38,7 +38,7 @@ class PowerCuts:
         self.chance = random.Random(2)
 
     def run(self):
-        """A run on a disk that loses nothing. Returns the log."""
+        """Records a run on a disk that loses nothing. Returns the log."""
         self.points = self.stage.points() if self.stage.replica.exists() else []
         self.disk = Disk(self.root, self.state)
         said = self.run_on(copy.deepcopy(self.disk))
@@ -56,7 +56,7 @@ class PowerCuts:
         return result.stderr.decode()
 
     def run_again_after_a_kill(self, k):
-        """Nothing is lost by a kill, and nothing is safer after it: the next run finds all that the first k entries did."""
+        """A kill loses nothing and syncs nothing: the next run finds all changes of the first k entries."""
         disk, entries = copy.deepcopy(self.disk), self.entries
         for entry in entries[:k]:
             disk.does(entry)
@@ -68,13 +68,14 @@ class PowerCuts:
         return again
 
     def moments(self, some, lucks, among):
-        """(number of entries done, luck), ...: all at full scale; always the end of the run."""
+        """[(number of entries that are done, luck), ...]. At full scale these are all; the end of the run is always among them."""
         every = [(k, Luck(name, 31 * k + i)) for k in among or range(1, len(self.entries) + 1) for i, name in enumerate(lucks)]
         chosen = self.chance.sample(every, min(len(every), figure(len(every), some)))
         return sorted(chosen, key=lambda moment: moment[0]) + [(len(self.entries), Luck("nothing"))]
 
     def put_database(self, database_changed):
-        """As it was before the run; or, from when its checkpoint began, as it was afterwards, with or without the old WAL."""
+        """Puts the database as it was before the run. If the checkpoint of the run has begun, it may be as after the run, with or without
+        the old WAL."""
         stage = self.stage
         image = self.chance.choice((self.before, self.after)) if database_changed else self.before
         wal = self.chance.choice((self.before, self.after)) if image is self.after else self.before
@@ -100,7 +101,7 @@ class PowerCuts:
         stage = self.stage
         self.put_disk(disk.survives(luck))
         self.put_database(disk.database_changed)
-        if ended:   # with exit code 0: nothing may be missing
+        if ended:   # the run had ended with exit code 0: nothing may be missing
             self.assert_replica_is_the_source()
         for key, content in disk.told.items():
             path = self.root / key
@@ -143,7 +144,7 @@ def test_power_cut_during_the_first_copy(stage, cuts):
 
 
 def commits_in_the_wal(stage):
-    """A daemon and an application were killed; commits that are not shipped yet are in the WAL that was in use."""
+    """Daemon and application were killed. The WAL has commits that are not shipped."""
     stage.prepare()
     stage.writer(count=1, linger=True).report()
     daemon = stage.replicate("--rest-after", "60m")
@@ -157,7 +158,7 @@ def commits_in_the_wal(stage):
 
 def test_power_cut_while_commits_are_shipped(stage, cuts):
     commits_in_the_wal(stage)
-    assert "compared all pages" not in cuts.run(), "the daemon did not go on from its position: nothing was tested"
+    assert "compared all pages" not in cuts.run(), "the daemon did not continue from its position: nothing was tested"
     cuts.cut_everywhere(70)
 
 
@@ -170,7 +171,7 @@ def test_power_cut_during_the_run_after_one_that_was_killed(stage, cuts, prepare
 
 
 def torn_map(stage, runs):
-    """Makes a history of so many runs, and damages the page map in the state file."""
+    """Makes a history of so many runs, and damages the map in the state file."""
     stage.prepare()
     for _ in range(runs):
         stage.writer(count=1).finish()

@@ -1,4 +1,4 @@
-"""`seawall prune` does what it says, and no failure on the way costs a restore point that was to stay."""
+"""`seawall prune` deletes what its output says, and no failure costs a restore point that must stay."""
 import hashlib
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not TOOL.exists(), reason="make build/tests/repl
 
 
 def day_of(key):
-    """On which day of the replica the object was put."""
+    """The day of the replica on which the object was put."""
     kind, _, rest = key.partition("/")
     if kind == "seawall.json":
         return 0
@@ -44,7 +44,7 @@ def past(stage):
 
 
 def in_bucket(s3, folder):
-    """The same in the bucket; gives its keys."""
+    """Copies the replica into the bucket. Returns its keys."""
     for key in objects(folder):
         body = (folder / key).read_bytes()
         s3.server.objects[f"{PREFIX}/{key}"] = Object(body, f'"{hashlib.md5(body).hexdigest()}"', (folder / key).stat().st_mtime, {})
@@ -76,7 +76,7 @@ def assert_sound(where):
 
 
 def pruned_copy(past, folder):
-    """The keys and the restore points that are left when nothing fails."""
+    """Prunes a copy without failures. Returns the keys and the restore points that are left."""
     copy = folder / "undisturbed"
     subprocess.run(["cp", "-a", past, copy], check=True)
     assert prune(copy).returncode == DONE
@@ -85,7 +85,7 @@ def pruned_copy(past, folder):
     return left
 
 
-def test_it_says_of_each_object_why_it_stays_or_goes_and_does_that(past, stage):
+def test_it_prints_for_each_object_why_it_stays_or_goes_and_does_that(past, stage):
     before = objects(past)
     dry = prune(past, "--dry-run")
     assert dry.returncode == DONE and objects(past) == before
@@ -107,7 +107,7 @@ def test_it_says_of_each_object_why_it_stays_or_goes_and_does_that(past, stage):
     assert again.stdout.startswith(b"deleted 0 objects, 0 B; kept ") and again.stdout.count(b"\n") == 1
 
 
-def test_the_json_has_the_same(past):
+def test_the_json_has_the_same_verdicts(past):
     text = verdicts(prune(past, "--dry-run"))
     answer = json.loads(prune(past, "--json").stdout)
     assert {one["key"]: one["reason"] for one in answer["objects"]} == {key: reason for key, (_, reason) in text.items()}
@@ -136,7 +136,7 @@ def test_the_policy_comes_from_the_configuration_and_the_command_line_comes_firs
     assert result.returncode == DONE and not result.stdout.startswith(b"would delete 0 objects")
 
 
-def test_what_is_no_replica_is_told_by_the_exit_code(stage):
+def test_a_place_without_a_replica_has_an_exit_code_of_its_own(stage):
     assert prune(stage.folder / "nowhere").returncode == NOTHING
     stage.replica.mkdir()
     assert prune(stage.replica).returncode == NOTHING
@@ -147,7 +147,7 @@ def test_what_is_no_replica_is_told_by_the_exit_code(stage):
     assert seawall("prune", "--fanout", "3", stage.replica).returncode == USAGE
 
 
-def test_killed_at_any_moment_it_leaves_what_was_to_stay(past, stage):
+def test_killed_at_any_moment_it_has_deleted_nothing_that_must_stay(past, stage):
     left, points = pruned_copy(past, stage.folder)
     counter, copy = stage.folder / "calls", stage.folder / "copy"
     environment = {"LD_PRELOAD": str(library("killat")), "KILL_BELOW": str(copy), "KILL_COUNT": str(counter)}
@@ -166,13 +166,13 @@ def test_killed_at_any_moment_it_leaves_what_was_to_stay(past, stage):
         assert once(n).returncode == KILLED
         assert_restores(copy, points, stage.folder)
         assert prune(copy).returncode == DONE
-        more = set(objects(copy)) ^ set(left)   # parts without their segment: of the run that may be at work, so they stay until it has ended
+        more = set(objects(copy)) ^ set(left)   # parts without a segment may belong to a run at work, so they stay for a while
         assert all(key.startswith("part/") for key in more), more
         shutil.rmtree(copy)
 
 
-def test_a_restore_that_runs_meanwhile_goes_another_way(past, stage, s3):
-    """The restore has planned with a base that is deleted before it reads the base."""
+def test_a_restore_whose_base_is_deleted_takes_another_way(past, stage, s3):
+    """The plan of the restore has a base that is deleted before the restore reads it."""
     in_bucket(s3, past)
     where = s3.url(timeout="60s")
     said = verdicts(prune(where, "--dry-run", policy=(*POLICY, "--keep-daily", "0")))
@@ -190,7 +190,7 @@ def test_a_restore_that_runs_meanwhile_goes_another_way(past, stage, s3):
 
 
 def test_restores_survive_prunes_one_after_the_other(past, stage):
-    """Each prune takes more; restores of what all of them leave go on all the time."""
+    """Each prune deletes more. Meanwhile restores of the points that all prunes keep run all the time."""
     policies = [(*POLICY[:-4], "--keep-daily", str(n), "--keep-weekly", "0") for n in range(8, 0, -1)]
     copy = stage.folder / "copy"
     subprocess.run(["cp", "-a", past, copy], check=True)
@@ -218,17 +218,17 @@ def test_a_listing_that_fails_is_empty_or_says_a_key_twice_deletes_nothing(past,
 
 @pytest.mark.parametrize("keys", ["0/*", "1/*", "2/*", "base/*", "base/*/marker", "part/*", "0/000000000000000?", "base/0000000000000014-*",
                                   "base/0000000000000024-*"])
-def test_a_listing_that_leaves_out_keys_once_deletes_nothing_that_was_to_stay(past, stage, s3, keys):
+def test_a_listing_that_leaves_out_keys_once_deletes_nothing_that_must_stay(past, stage, s3, keys):
     left, _ = pruned_copy(past, stage.folder)
     in_bucket(s3, past)
     with s3.server.fault("leaves-out", on="list", keys=f"{PREFIX}/{keys}", times=1) as fault:
         result = prune(s3.url())
         assert fault.met == 1 and result.returncode in (DONE, FAILED, NOTHING), told(result)
-    assert set(s3.keys()) >= set(left), "what was to stay is there"
+    assert set(s3.keys()) >= set(left), "an object that must stay was deleted"
     assert prune(s3.url()).returncode == DONE and s3.keys() == left
 
 
-def test_deletions_that_fail_are_told_and_done_the_next_time(past, stage, s3):
+def test_deletions_that_fail_are_reported_and_done_by_the_next_prune(past, stage, s3):
     left, points = pruned_copy(past, stage.folder)
     in_bucket(s3, past)
     with s3.server.fault("key-errors", on="delete", keys=f"{PREFIX}/0/*") as fault:

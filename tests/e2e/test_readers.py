@@ -1,4 +1,4 @@
-"""The daemon's checkpoints must not disturb readers, nor applications without a busy timeout."""
+"""Checkpoints of the daemon disturb neither readers nor applications without a busy timeout."""
 import sqlite3
 
 import pytest
@@ -7,7 +7,7 @@ from application import all_errors, busy_errors, check
 from seawall import DONE
 from waiting import figure, stays_true, wait_until
 
-OFTEN = ("--lock-at", 10, "--wal-target", 40, "--rest-after", 20)   # checkpoints and resets as often as can be
+OFTEN = ("--lock-at", 10, "--wal-target", 40, "--rest-after", 20)   # checkpoints and resets as often as possible
 WAL_LIMIT = 64 << 20
 
 
@@ -26,7 +26,7 @@ def test_a_reader_that_began_when_the_wal_was_copied_back_can_write_later(stage)
         app.execute("INSERT INTO t(txn, payload) VALUES(0, zeroblob(5000))")
         wait_until(lambda: len(set(app.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1:])) == 1, 5, "the WAL is copied back")
         reader = reader_of(stage.db)
-        stays_true(daemon.running, 0.5, "the daemon runs while it wants to truncate the WAL and must not")
+        stays_true(daemon.running, 0.5, "the daemon runs, and must not truncate the WAL although it is due")
         reader.execute("INSERT INTO t(txn, payload) VALUES(0, zeroblob(10))")
         reader.execute("COMMIT")
         reader.close()
@@ -36,7 +36,7 @@ def test_a_reader_that_began_when_the_wal_was_copied_back_can_write_later(stage)
 
 
 @pytest.mark.parametrize("rows", [1, 60])
-def test_a_transaction_that_reads_first_never_meets_a_snapshot_conflict_of_our_making(stage, rows):
+def test_a_transaction_that_reads_first_never_gets_busy_snapshot_from_a_checkpoint_of_the_daemon(stage, rows):
     stage.prepare()
     daemon = stage.replicate(*OFTEN)
     app = stage.writer(seconds=figure(60, 5), read_first=True, shared=True, hold=3, pause=1, rows=rows, busy_timeout=5000)
@@ -44,7 +44,7 @@ def test_a_transaction_that_reads_first_never_meets_a_snapshot_conflict_of_our_m
     stage.note(f"a transaction that reads first, checkpoints as often as can be: {report['episodes']} times SQLITE_BUSY "
                f"in {report['commits']} commits, no SQLITE_BUSY_SNAPSHOT")
     assert report["commits"] > 50
-    # SQLite calls no busy handler for a transaction that has read: it meets the instants in which the WAL is restarted
+    # SQLite calls no busy handler for a transaction that has read: it gets SQLITE_BUSY in the moments of a WAL restart
     assert all_errors(report) == report["errors"]["busy"], report
     assert report["episodes"] <= report["commits"] // 10, report
     assert daemon.stop() == DONE
@@ -72,7 +72,7 @@ def test_readers_back_to_back_do_not_keep_the_wal_from_being_reset(stage, reader
 
 
 def load_without_timeouts(stage, db, writers):
-    """Unprotected applications and long readers; the writers' reports. `writers` are their options."""
+    """Runs writers without a busy timeout, beside long readers. `writers`: their options. Returns the reports of the writers."""
     readers = [stage.writer(db=db, mode="read", hold=700, seconds=3600) for _ in range(2)]
     apps = [stage.writer(db=db, shared=True, busy_timeout=0, seconds=figure(60, 6), **options) for options in writers]
     reports = [app.finish() for app in apps]
@@ -80,7 +80,7 @@ def load_without_timeouts(stage, db, writers):
     return reports
 
 
-def test_an_application_without_busy_timeout_meets_busy_only_in_the_instants_of_a_wal_restart(stage):
+def test_an_application_without_busy_timeout_gets_busy_only_in_the_moments_of_a_wal_restart(stage):
     stage.prepare()
     daemon = stage.replicate("--wal-target", 1000)
     (report,) = load_without_timeouts(stage, stage.db, [{"rate": 2000}])
@@ -93,7 +93,7 @@ def test_an_application_without_busy_timeout_meets_busy_only_in_the_instants_of_
     assert check(stage.assert_restore_equals_source()) == report["last"]
 
 
-def test_two_applications_without_busy_timeout_meet_no_more_busy_than_alone(stage):
+def test_two_applications_without_busy_timeout_get_busy_no_more_often_than_alone(stage):
     alone_db = stage.folder / "alone.db"
     two = [{"rate": 500}, {"rate": 500}]
     stage.writer(db=alone_db, count=0).finish()
@@ -110,7 +110,7 @@ def test_two_applications_without_busy_timeout_meet_no_more_busy_than_alone(stag
     check(stage.assert_restore_equals_source())
 
 
-def test_applications_with_a_busy_timeout_and_long_readers_meet_no_error_at_all(stage):
+def test_applications_with_a_busy_timeout_and_long_readers_get_no_error(stage):
     stage.prepare()
     daemon = stage.replicate("--wal-target", 1000)
     readers = [stage.writer(mode="read", hold=hold, seconds=3600) for hold in (1500, 400, 30)]

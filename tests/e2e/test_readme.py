@@ -1,5 +1,5 @@
-"""The first minute of README.md works to the letter: its commands are typed into a shell in an empty folder, one after the other, as a
-reader does who waits for the output that the page shows."""
+"""The section "First minute" of README.md works as it is written. The test types its commands into a shell in an empty folder, one after the
+other, and waits for the output that the page shows."""
 import os
 import re
 import signal
@@ -23,7 +23,7 @@ def first_minute():
 
 
 class Shell:
-    """bash with job control, as a terminal has it. It ends, with all its jobs, when the test does."""
+    """bash with job control, as in a terminal. It ends with all its jobs when the test ends."""
 
     def __init__(self, folder):
         self.folder, self.output, self.count = folder, folder / "output", 0
@@ -36,7 +36,7 @@ class Shell:
         return self.output.read_text(errors="replace")
 
     def types(self, command):
-        """Returns the exit code and the output of the command."""
+        """Types a command. Returns its exit code and its output."""
         self.count += 1
         before = len(self.said())
         end = f"[{self.count}]="

@@ -1,5 +1,5 @@
-"""The state file of a running daemon is removed, alone or with the database. The lock is lost with it, so the daemon lets go of
-everything and starts over: two daemons never work on one database, and what the replica has stays the daemon's own past."""
+"""The state file of a running daemon is removed, alone or with the database. Its lock is lost too, so the daemon lets go of everything and
+starts over. Two daemons never work on one database, and the daemon knows that the objects of the replica are its own."""
 import sqlite3
 
 import pytest

@@ -1,5 +1,5 @@
-"""The files of the database are removed, or replaced by others or by an older copy; then the application starts again. Nothing that
-it commits then is lost, and the replica follows with a new restore point."""
+"""The files of the database are removed, or replaced by other files or an older copy. Then the application starts again. Its commits are not
+lost, and the replica follows with a new restore point."""
 import os
 import re
 import subprocess
@@ -11,8 +11,8 @@ from compare import assert_sound, copy_file
 from seawall import COMPARED, DONE
 
 NEVER_MS = 3_600_000
-REPLACED = "replaced or overwritten"   # the log, of a daemon that runs
-FIRST, LATER, OTHER = 10, 150, 400   # transactions: then a copy is made; at the end; of another database
+REPLACED = "replaced or overwritten"   # the log of a running daemon says so
+FIRST, LATER, OTHER = 10, 150, 400   # transactions when a copy is made; at the end; of another database
 
 
 def remove(stage, *suffixes):
@@ -21,7 +21,7 @@ def remove(stage, *suffixes):
 
 
 def overwrite(source, target, *options):
-    """Overwrites as `cp` does: the file keeps its inode."""
+    """Overwrites a file as `cp` does: it keeps its inode."""
     inode = target.stat().st_ino
     subprocess.run(["cp", *options, source, target], check=True)
     assert target.stat().st_ino == inode
@@ -38,7 +38,7 @@ def wait_at_rest(stage, daemon):
 
 
 def assert_followed(stage, daemon, last, old):
-    """The application has everything that it committed, and so has the replica. The points from before can still be restored."""
+    """Database and replica have all commits of the application. Earlier points can still be restored."""
     assert_sound(stage.db)
     assert check(stage.db) == last
     if daemon.running():
@@ -51,7 +51,7 @@ def assert_followed(stage, daemon, last, old):
 
 
 def start(stage):
-    """A replica of a database that has seen some commits. Returns the daemon and what its replica then has."""
+    """Starts a daemon on a database with some commits. Returns the daemon, and the newest point of its replica."""
     stage.prepare()
     daemon = stage.replicate()
     commit(stage, LATER)
@@ -70,7 +70,7 @@ def another(stage, last=OTHER):
 def test_an_application_that_starts_on_replaced_files_under_the_daemon_loses_nothing(stage, how):
     daemon, old = start(stage)
     other = another(stage)
-    remove(stage, "-wal", "-shm")   # as SQLite would have removed them, were the daemon not there
+    remove(stage, "-wal", "-shm")   # as SQLite does without the daemon
     if how == "overwritten":
         overwrite(other, stage.db)
     elif how == "moved over":
@@ -116,7 +116,7 @@ def test_a_daemon_that_is_stopped_just_when_the_files_were_replaced_ships_the_ne
 
 
 def with_older_copy(stage, *options):
-    """Goes on to LATER, with a copy of database and WAL as they were at FIRST beside it."""
+    """Makes transactions up to LATER, and beside them a copy of database and WAL as they were at FIRST."""
     stage.prepare()
     daemon = stage.replicate("--rest-after", NEVER_MS, *options)
     apps = [stage.writer(count=FIRST, linger=True)]
@@ -188,7 +188,7 @@ def test_an_older_copy_with_its_old_times_is_noticed_at_the_next_start(stage):
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_a_deleted_database_that_is_made_anew_goes_on_in_its_replica(stage, running):
+def test_a_deleted_database_that_is_made_again_continues_in_its_replica(stage, running):
     daemon, old = start(stage)
     if not running:
         assert daemon.stop() == DONE

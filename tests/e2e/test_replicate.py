@@ -1,4 +1,4 @@
-"""`seawall replicate` and `list`: the daemon changes nothing in the database without leave, and reports what it did."""
+"""`seawall replicate` and `list`: the daemon changes nothing in the database that was not allowed, and reports its work."""
 import datetime
 import hashlib
 import os
@@ -84,7 +84,7 @@ def test_a_damaged_state_file_costs_time_but_no_data(stage, damage):
         state.unlink()
     else:
         state.write_bytes({"empty": b"", "noise": os.urandom(len(whole)), "half": whole[:len(whole) // 2]}[damage])
-    if damage == "noise":   # it could be a file of another program: a person decides
+    if damage == "noise":   # it could be a file of another program, so it is refused
         content = state.read_bytes()
         refused = seawall("replicate", "--once", "--take-over", stage.db, url_of(stage.replica))
         assert refused.returncode == USAGE and b"is a file of another program" in refused.stderr, told(refused)
@@ -96,7 +96,7 @@ def test_a_damaged_state_file_costs_time_but_no_data(stage, damage):
     assert check(stage.assert_restore_equals_source()) == last
 
 
-def test_list_tells_every_restore_point_with_its_time_and_size(stage):
+def test_list_prints_every_restore_point_with_its_time_and_size(stage):
     stage.prepare()
     daemon = stage.replicate()
     before = stage.last_txid()
@@ -139,7 +139,7 @@ def test_version_and_help_answer_on_stdout(stage):
         assert result.returncode == DONE and result.stdout.strip() and not result.stderr, told(result)
 
 
-def test_a_database_that_does_not_exist_is_no_success_and_is_not_created(stage):
+def test_a_database_that_does_not_exist_is_an_error_and_is_not_created(stage):
     daemon = stage.replicate("--once", live=False)
     assert daemon.wait(30) != DONE
     assert not stage.db.exists()

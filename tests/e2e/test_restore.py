@@ -1,4 +1,4 @@
-"""Restore does not change a file that it finds, unless an option allows it and a verified copy is ready to replace it."""
+"""Restore replaces an existing file only if an option allows it, and when a verified copy is ready."""
 import os
 import sqlite3
 from pathlib import Path
@@ -29,7 +29,7 @@ def files(folder):
 
 
 def stale_database(path):
-    """A foreign database whose commits lie in a valid WAL: an application crashed there."""
+    """Makes another database whose commits are in a valid WAL, as after a crash of its application."""
     made = path.with_name("made.db")
     app = sqlite3.connect(made, isolation_level=None)
     for statement in ("PRAGMA journal_mode=wal", "CREATE TABLE foreign_table(a)", "INSERT INTO foreign_table VALUES(zeroblob(20000))"):
@@ -50,7 +50,7 @@ def test_restore_refuses_to_overwrite_a_file(small):
 
 
 @pytest.mark.parametrize("options", [[], ["--force"], ["--delta"]], ids=str)
-def test_a_target_that_is_no_file_is_refused_at_once_for_what_it_is(small, options):
+def test_a_target_that_is_not_a_regular_file_is_refused_at_once(small, options):
     folder = small.home / "folder"
     folder.mkdir()
     result = restore(small.replica, folder, *options)
@@ -58,7 +58,7 @@ def test_a_target_that_is_no_file_is_refused_at_once_for_what_it_is(small, optio
     assert list(folder.iterdir()) == []
 
 
-def test_one_object_is_one_object(small):
+def test_a_single_object_is_counted_in_the_singular(small):
     result = restore(small.replica, small.target, "--txid", 1)
     assert result.returncode == DONE and b", from 1 object of " in result.stdout, told(result)
 
@@ -77,7 +77,7 @@ def test_a_stale_wal_without_its_database_does_not_poison_the_result(small):
     stale_database(small.target)
     small.target.unlink()
     result = restore(small.replica, small.target)
-    if result.returncode != DONE:   # it may refuse; then --force must do
+    if result.returncode != DONE:   # it may refuse; then it must work with --force
         assert result.returncode in (FAILED, USAGE), told(result)
         result = restore(small.replica, small.target, "--force")
     assert result.returncode == DONE, told(result)
@@ -93,7 +93,7 @@ def test_a_failed_restore_leaves_the_folder_as_it_was(small, force):
     whole = newest.read_bytes()
     newest.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 0x55]) + whole[len(whole) // 2 + 1:])
     result = restore(small.replica, small.target, *(["--force"] if force else []))
-    if result.returncode != DONE:   # the flipped byte may belong to something that this restore does not need
+    if result.returncode != DONE:   # this restore may not need the damaged byte
         assert result.returncode == CORRUPT, told(result)
         assert files(small.home) == before
     os.truncate(newest, 20)
@@ -143,7 +143,7 @@ def test_an_empty_place_has_nothing_to_restore(stage):
     assert not target.exists()
 
 
-def test_a_moment_restores_the_newest_point_not_after_it(stage):
+def test_a_time_restores_the_newest_point_not_after_it(stage):
     stage.prepare()
     daemon = stage.replicate()
     stage.writer(count=40, rate=100).finish()
@@ -179,13 +179,13 @@ def test_a_start_script_gets_the_database_once(small):
     assert check(small.target) == 30
     before = files(small.home)
     for options in (IF_NEEDED, IF_NEEDED[:1]):
-        result = restore(small.folder / "not-even-there", small.target, *options)   # the store is not asked
+        result = restore(small.folder / "missing", small.target, *options)   # the store is not asked
         assert result.returncode == NOTHING_TO_DO and result.stdout and not result.stderr, told(result)
     assert restore(small.replica, small.target, *IF_NEEDED[1:]).returncode == FAILED
     assert files(small.home) == before
 
 
-def test_no_replica_is_no_success_but_can_be_accepted_by_name(small):
+def test_a_missing_replica_is_an_error_unless_an_option_accepts_it(small):
     empty = small.folder / "empty"
     empty.mkdir()
     for replica in (empty, small.folder / "missing"):
@@ -196,7 +196,7 @@ def test_no_replica_is_no_success_but_can_be_accepted_by_name(small):
     assert files(small.home) == {}
 
 
-def test_a_replica_that_can_not_be_restored_is_never_taken_for_none(small):
+def test_a_replica_that_can_not_be_restored_never_counts_as_a_missing_one(small):
     result = restore(small.replica, small.target, *IF_NEEDED, "--txid", 1000000)
     assert result.returncode == NOTHING, told(result)
     identity = (small.replica / "seawall.json").read_bytes()
@@ -213,7 +213,7 @@ def test_a_replica_that_can_not_be_restored_is_never_taken_for_none(small):
 
 @pytest.mark.parametrize("suffix, content, code", [("", b"", FAILED), ("-wal", b"commits", FAILED), ("-journal", b"old pages", FAILED),
                                                    ("-seawall-undo", b"the one before", DONE), ("-wal", b"", DONE), ("-shm", b"x", DONE)])
-def test_what_may_hold_data_but_is_no_database_stops_the_start(small, suffix, content, code):
+def test_a_file_that_may_hold_data_stops_the_start_script(small, suffix, content, code):
     path = Path(f"{small.target}{suffix}")
     path.write_bytes(content)
     before = files(small.home)

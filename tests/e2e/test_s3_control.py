@@ -22,12 +22,12 @@ def wait_durable(daemon, db):
 def test_a_sync_does_not_wait_for_the_budget(stage, s3):
     stage.prepare()
     daemon = wait_control(stage.replicate(*HOURLY, live=False))
-    assert_synced(stage.db)   # whatever was in the bucket is used up
+    assert_synced(stage.db)   # the burst of PUTs is used up
     for _ in range(3):
         before = replica_status(stage.db)["durable_txid"]
         stage.writer(count=5).finish()
         daemon.wait_for(lambda: replica_status(stage.db)["lag_transactions"] > 0, 10, "commits are captured")
-        stays_true(lambda: replica_status(stage.db)["durable_txid"] == before, 1, "they wait for the rate")
+        stays_true(lambda: replica_status(stage.db)["durable_txid"] == before, 1, "the commits wait for the rate of PUTs")
         assert assert_synced(stage.db, "--timeout", "20") > before
         assert replica_status(stage.db)["lag_transactions"] == 0
     assert daemon.stop() == DONE, daemon.log()
@@ -45,7 +45,7 @@ def test_a_sync_with_nothing_new_costs_one_listing_which_looks_whether_the_newes
     assert daemon.stop() == DONE
 
 
-def test_a_store_that_is_down_is_told_and_syncs_time_out_until_it_is_well(stage, s3):
+def test_a_store_that_is_down_is_reported_and_syncs_time_out_until_it_is_up(stage, s3):
     stage.prepare()
     daemon = wait_control(stage.replicate(live=False))
     before = assert_synced(stage.db)
@@ -65,7 +65,7 @@ def test_a_store_that_is_down_is_told_and_syncs_time_out_until_it_is_well(stage,
 
 
 def test_a_sync_tries_at_once_what_has_failed_for_long(stage, s3):
-    """The cause of the failure is mended: `sync` does not wait for the pause after a refusal, which is 5 s and more."""
+    """When the cause of the failure is gone, `sync` does not wait for the pause after a refusal, which is 5 s and more."""
     stage.prepare()
     daemon = wait_control(stage.replicate(live=False))
     assert_synced(stage.db)
@@ -76,7 +76,7 @@ def test_a_sync_tries_at_once_what_has_failed_for_long(stage, s3):
         met = fault.met
         waiting = [subprocess.Popen([BINARY, "sync", stage.db], stdout=subprocess.PIPE) for _ in range(5)]
         fault.wait_met(met + 1, 3 * PATIENCE)
-        stays_true(lambda: fault.met == met + 1, 1, "five that wait are no reason for five tries")
+        stays_true(lambda: fault.met == met + 1, 1, "five syncs that wait make one try")
     for process in waiting:
         output, _ = process.communicate(timeout=60 * PATIENCE)
         assert process.returncode == DONE and output.startswith(SYNC_DONE)
@@ -93,7 +93,7 @@ def test_a_daemon_that_has_not_reached_its_store_yet_says_what_it_knows(stage, s
         daemon.wait_for(lambda: replica_status(stage.db)["error"], 20, "the status has the failure")
         found = replica_status(stage.db)
         assert (found["state"], found["durable_txid"], found["fencing"]) == ("detached", txid, "unknown")
-        assert sync(stage.db, "--timeout", "1").returncode == TIMED_OUT   # nothing is proven of it
+        assert sync(stage.db, "--timeout", "1").returncode == TIMED_OUT   # nothing is known of the store
     assert_synced(stage.db)
     assert daemon.stop() == DONE
 
@@ -102,7 +102,7 @@ def test_a_daemon_that_has_not_reached_its_store_yet_says_what_it_knows(stage, s
 
 @pytest.fixture
 def stalled(stage, s3):
-    """A daemon whose verification waits for an answer. The URL has a secret, and comes from a configuration file."""
+    """A daemon whose verification waits for an answer of the server. Its URL has a secret, and comes from a configuration file."""
     stage.prepare()
     url = s3.url(timeout="60s", header="x-secret:TOPSECRET")
     file = stage.folder / "seawall.conf"
@@ -113,7 +113,7 @@ def stalled(stage, s3):
     assert_synced(stage.db)
     wait_until(lambda: children_of(daemon.pid) == [], 20, "no verification is under way")
     with s3.server.fault("stall", on="list") as fault:
-        stage.writer(count=1).finish()   # what nothing was put to is not verified again
+        stage.writer(count=1).finish()   # a replica that got nothing new is not verified again
         fault.wait_met(1, 20 * PATIENCE)
         (child,) = wait_until(lambda: children_of(daemon.pid), 10, "the verification runs")
         yield stage, daemon, child, fault
@@ -146,7 +146,7 @@ def test_a_stop_ends_a_verification_that_waits_for_the_store(stalled):
     assert "TOPSECRET" not in daemon.log()
 
 
-def test_a_second_signal_ends_it_too(stalled):
+def test_a_second_signal_ends_a_verification_that_hangs(stalled):
     stage, daemon, child, fault = stalled
     os.kill(child, signal.SIGSTOP)   # so that the daemon waits for it
     with fault.server.fault("stall", on="put"):
@@ -178,7 +178,7 @@ def test_a_verification_that_gets_no_answer_is_no_result_and_shipping_goes_on(st
 
 
 def test_a_sync_comes_to_an_end_under_a_writer_that_is_faster_than_the_store(stage, s3):
-    """There is never a moment at which all is captured: what was committed before it began is enough."""
+    """There is no moment at which everything is captured. It is enough that the commits before the sync are."""
     stage.prepare()
     daemon = wait_control(stage.replicate("--max-pending", "1M", "--put-rate", "never", live=False))
     assert_synced(stage.db)

@@ -1,4 +1,4 @@
-"""The sources of the keys to S3, end to end: each source, keys that expire while the daemon runs, and no secret in any output."""
+"""Keys to S3: each source of keys, keys that expire while the daemon runs, and no secret in any output."""
 import json
 import os
 import re
@@ -21,7 +21,7 @@ POD_TOKEN = "the-pod's-own-token"
 
 
 class Keys:
-    """Sets up a source of keys; each method is one. `secrets` is what must not be seen anywhere."""
+    """Each method sets up one source of keys. `secrets`: texts that must not be in any output."""
 
     def __init__(self, s3, monkeypatch):
         self.s3, self.server, self.folder, self.set = s3, s3.server, s3.folder, monkeypatch.setenv
@@ -44,7 +44,7 @@ class Keys:
         self.set("AWS_CONFIG_FILE", str(self.write("aws/config", config)))
 
     def program(self, key=None, lifetime=None):
-        """A command that prints keys: temporary ones of this server, or those of a user."""
+        """A command that prints keys: temporary keys of this server, or the keys of a user."""
         key = key or self.server.authority.temporary(lifetime or 3600)
         answer = {"Version": 1, "AccessKeyId": key.access, "SecretAccessKey": key.secret}
         if key.token:
@@ -137,7 +137,7 @@ class Keys:
 SOURCES = ["environment", "environment_with_token", "home", "default_profile", "named_profile", "profile_in_config", "process",
            "process_without_token", "web_identity", "web_identity_profile", "role_of_a_profile", "role_of_the_environment", "container",
            "container_with_token", "container_with_token_file", "instance"]
-ISSUED = ["web_identity", "role_of_a_profile", "container_with_token_file", "instance"]   # by a service, for a while
+ISSUED = ["web_identity", "role_of_a_profile", "container_with_token_file", "instance"]   # a service issues these keys for a while
 
 
 def iso(seconds):
@@ -180,7 +180,7 @@ def live(stage, keys, *options):
 
 
 def wait_shipped(stage, keys, daemon, app):
-    """Asks the server alone: the objects, restored with keys of its own."""
+    """Waits until everything is shipped. It looks at the objects in the server, and restores them with keys of its own."""
     target = stage.folder / "newest.db"
 
     def shipped():
@@ -195,7 +195,7 @@ OWN = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSIO
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_keys_are_found_where_they_are(stage, s3, keys, name):
+def test_keys_of_each_source_are_found(stage, s3, keys, name):
     getattr(keys, name)()
     app, daemon = live(stage, keys)
     app.commit(insert(2))
@@ -211,7 +211,7 @@ def test_keys_are_found_where_they_are(stage, s3, keys, name):
 
 
 @pytest.mark.parametrize("name", ISSUED)
-def test_keys_are_asked_for_once_while_they_hold(stage, s3, keys, name):
+def test_keys_are_asked_for_once_while_they_are_valid(stage, s3, keys, name):
     getattr(keys, name)()
     app, daemon = live(stage, keys)
     before = s3.server.count("imds", "container", "sts")
@@ -239,7 +239,7 @@ def test_keys_that_expire_are_replaced_while_the_daemon_runs(stage, s3, keys, na
     since = len(s3.server.records)
     app.commit(insert(1))
     wait_shipped(stage, keys, daemon, app)
-    assert {record.status for record in s3.server.requests("put", since)} == {200}, "nobody tried with the old ones"
+    assert {record.status for record in s3.server.requests("put", since)} == {200}, "a PUT was tried with the old keys"
     assert daemon.stop() == DONE, daemon.log()
     assert_no_secret(stage, keys)
 
@@ -255,13 +255,13 @@ def test_keys_that_the_store_calls_expired_are_replaced_at_once(stage, s3, keys,
     wait_shipped(stage, keys, daemon, app)
     puts = [record for record in s3.server.requests("put", since)]
     assert [record.status for record in puts] == [400, 200], puts
-    assert "trying again" not in daemon.log(), "nobody needs to know"
+    assert "trying again" not in daemon.log(), "a refresh of keys needs no line in the log"
     assert daemon.stop() == DONE, daemon.log()
     assert_no_secret(stage, keys)
 
 
 @pytest.mark.parametrize("name", ISSUED)
-def test_a_refresh_that_fails_keeps_the_keys_that_still_hold(stage, s3, keys, name):
+def test_a_refresh_that_fails_keeps_the_keys_that_are_still_valid(stage, s3, keys, name):
     getattr(keys, name)()
     app, daemon = live(stage, keys)
     stays_true(daemon.running, 1.1, "the daemon runs: nobody asks more often than once a second")
@@ -324,7 +324,7 @@ def test_a_rotated_web_identity_is_read_for_each_exchange(stage, s3, keys):
     assert_no_secret(stage, keys)
 
 
-def test_a_session_of_the_metadata_service_that_was_forgotten_is_begun_anew(stage, s3, keys):
+def test_a_session_that_the_metadata_service_forgot_is_begun_again(stage, s3, keys):
     keys.instance()
     s3.server.imds.lifetime = 2
     app, daemon = live(stage, keys)
@@ -338,7 +338,7 @@ def test_a_session_of_the_metadata_service_that_was_forgotten_is_begun_anew(stag
 
 # ---- an error says what is wrong, and never a secret
 
-def test_without_any_keys_it_is_told_where_they_were_looked_for(stage, s3, keys):
+def test_without_any_keys_the_error_says_where_they_were_looked_for(stage, s3, keys):
     result = seawall("list", s3.url())
     assert result.returncode == USAGE, told(result)
     assert b"HINT" in result.stderr and b"AWS_ACCESS_KEY_ID" in result.stderr
@@ -362,12 +362,12 @@ WRONG = {
     "a container at a strange place": (lambda keys: keys.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://203.0.113.1/keys"), "203.0.113.1"),
     "an instance without a role": (lambda keys: (keys.instance(), setattr(keys.server.imds, "role", "other"),
                                                  keys.server.fault("no-such-key", on="imds", skip=1)), "role"),
-    "a line that is none": (lambda keys: keys.files("[default]\naws_access_key_id guessed-secret\n"), "credentials"),
+    "a malformed line": (lambda keys: keys.files("[default]\naws_access_key_id guessed-secret\n"), "credentials"),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_with_the_keys_is_told_without_a_secret(stage, s3, keys, what):
+def test_an_error_about_keys_names_the_cause_and_no_secret(stage, s3, keys, what):
     arrange, expected = WRONG[what]
     arrange(keys)
     keys.secrets.add("guessed-secret")
@@ -381,7 +381,7 @@ def test_what_is_wrong_with_the_keys_is_told_without_a_secret(stage, s3, keys, w
     assert_no_secret(stage, keys, listing)
 
 
-def test_the_proxy_is_not_asked_for_what_is_on_this_machine(stage, s3, keys):
+def test_services_of_this_machine_are_asked_without_the_proxy(stage, s3, keys):
     keys.instance()
     keys.set("http_proxy", "http://127.0.0.1:1")
     keys.set("no_proxy", f"127.0.0.1:{s3.server.port}")
@@ -401,7 +401,7 @@ def test_keys_are_in_no_argument(stage, s3, keys):
 
 @pytest.mark.open_to_others
 def test_the_memory_of_a_process_with_secrets_is_closed_to_other_processes_of_its_user(stage, server, s3):
-    """What /proc shows of it belongs to root, and the kernel writes no core file of such a process."""
+    """Its files in /proc belong to root, and the kernel writes no core file of it."""
     def owner_of_environment(process):
         return os.stat(f"/proc/{process.pid}/environ").st_uid
 

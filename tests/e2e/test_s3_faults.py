@@ -1,5 +1,5 @@
-"""Replicas in S3 while the server fails: what becomes durable is right, what does not is reported, and without faults each batch costs one
-PUT and nothing else does."""
+"""Replicas in S3 while the server fails: what becomes durable is right, and failures are reported. Without failures each batch costs one PUT
+and no other request."""
 import re
 import shutil
 import signal
@@ -30,7 +30,7 @@ PERMANENT = {"access-denied": "AccessDenied", "no-such-bucket": "NoSuchBucket", 
 
 
 def start(stage, s3, *options):
-    """A live replica in S3, and a record of every state from here on."""
+    """Starts a daemon with a replica in S3, and a record of every state from then on."""
     app = stage.ledger()
     app.commit(TABLE, insert(1))
     daemon = stage.replicate(*options, live=False)
@@ -40,12 +40,12 @@ def start(stage, s3, *options):
 
 
 def wait_objects(s3, daemon, count):
-    """Until the level 0 has so many objects. Asks the server, which costs no request."""
+    """Waits until level 0 has so many objects. It looks at the server itself, so it makes no request."""
     daemon.wait_for(lambda: len(s3.level_zero()) >= count, 20, f"{count} objects: {s3.level_zero()}")
 
 
 def wait_durable(daemon, s3, app):
-    """Until the newest restore point is what the application has now."""
+    """Waits until the newest restore point equals the state of the application."""
     def durable():
         target = s3.folder / "newest.db"
         drop(target)
@@ -56,10 +56,10 @@ def wait_durable(daemon, s3, app):
 
 
 def assert_one_put_for_each_batch(s3, daemon, app, commits=3):
-    """From here on: nothing else is asked of the server."""
+    """Makes some commits. Each costs one PUT and no other request."""
     before = len(s3.level_zero())
     app.commit(insert(1))
-    wait_objects(s3, daemon, before + 1)   # whatever was to be found out about the puts before is found out now
+    wait_objects(s3, daemon, before + 1)   # after this commit no request about earlier PUTs is left
     since, before = len(s3.server.records), len(s3.level_zero())
     for n in range(1, commits + 1):
         app.commit(insert(1))
@@ -70,7 +70,7 @@ def assert_one_put_for_each_batch(s3, daemon, app, commits=3):
 
 
 def assert_history(stage, app):
-    """Each restore point is one of the ledger's states, in their order, and the newest is the database."""
+    """Each restore point is a state of the ledger, in the order of the commits, and the newest one equals the database."""
     at = 0
     app.close()
     for txid in stage.points():
@@ -80,7 +80,7 @@ def assert_history(stage, app):
         if state in app.states[at:]:
             at = app.states.index(state, at)
         else:
-            assert at == 0, f"txid {txid} is nothing that the application had committed"   # before the record began
+            assert at == 0, f"txid {txid} is not a state that the application committed"   # the first ones are older than the record
         drop(restored)
     stage.assert_restore_equals_source()
 
@@ -100,7 +100,7 @@ def test_a_put_that_fails_for_a_while_becomes_durable_and_the_next_ones_cost_one
     assert_history(stage, app)
 
 
-def test_puts_that_fail_for_longer_are_reported_once_and_go_on_when_the_server_is_well(stage, s3):
+def test_puts_that_fail_for_longer_are_reported_once_and_succeed_when_the_server_works(stage, s3):
     stage.replica = s3.url(timeout="1s")
     app, daemon = start(stage, s3)
     with s3.server.fault("internal-error", on="put", key="*/0/*") as fault:
@@ -117,14 +117,14 @@ def test_puts_that_fail_for_longer_are_reported_once_and_go_on_when_the_server_i
 
 
 @pytest.mark.parametrize("name", PERMANENT)
-def test_a_put_that_is_refused_is_told_at_once_and_the_daemon_stays(stage, s3, name):
+def test_a_put_that_is_refused_is_reported_at_once_and_the_daemon_runs_on(stage, s3, name):
     app, daemon = start(stage, s3, "--stop-timeout", "300ms")
     with s3.server.fault(name, on="put", key="*/0/*") as fault:
         app.commit(insert(2))
         fault.wait_met()
         daemon.wait_for(lambda: PERMANENT[name] in daemon.log(), 2, "the refusal is reported")
         stays_true(daemon.running, 0.5, "the daemon runs")
-        assert fault.met <= 2, "once, and perhaps again after a while"
+        assert fault.met <= 2, "the PUT was tried more than twice"
         assert daemon.stop() in (FAILED, TIMED_OUT), daemon.log()
     daemon = stage.replicate(live=False)
     wait_durable(daemon, s3, app)
@@ -166,7 +166,7 @@ def test_a_region_is_learned_once(stage, s3):
 def test_a_start_that_meets_failures_becomes_live(stage, s3, kind, name):
     stage.replica = s3.url(timeout="1s")
     if (name, kind) in (("cut-xml", "get"), ("cut-xml", "put")):
-        pytest.skip("their answers are no XML")
+        pytest.skip("the answers to these requests are not XML")
     app = stage.ledger()
     app.commit(TABLE, insert(3))
     with s3.server.fault(name, on=kind, times=2, **AGAIN.get(name, {})) as fault:
@@ -175,7 +175,7 @@ def test_a_start_that_meets_failures_becomes_live(stage, s3, kind, name):
         assert fault.met >= 1
     assert_one_put_for_each_batch(s3, daemon, app)
     assert daemon.stop() == DONE, daemon.log()
-    assert stage.replicate("--once", live=False).wait(30) == DONE, "and once more, on what is there"
+    assert stage.replicate("--once", live=False).wait(30) == DONE, "a second run fails"
     assert_history(stage, app)
 
 
@@ -198,7 +198,7 @@ def test_a_start_without_permission_says_so_and_waits(stage, s3, name):
 
 @pytest.fixture(scope="module")
 def history(server, tmp_path_factory):
-    """A replica with a base in pieces and some commits: (objects, the database)."""
+    """A replica with a base in chunks and some commits: (objects, database)."""
     folder = tmp_path_factory.mktemp("history")
     db = folder / "app.db"
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -226,7 +226,7 @@ def history(server, tmp_path_factory):
 
 @pytest.fixture
 def full(s3, history):
-    """That replica."""
+    """The bucket has the replica of `history`."""
     s3.server.objects.update(history[0])
     return s3
 
@@ -245,7 +245,7 @@ def assert_is_source(target, history):
 def test_a_restore_over_gets_that_fail_is_right(stage, full, history, name):
     values = {**AGAIN, **OF_GET}[name]
     if "seconds" in values:
-        values = {"seconds": 0.2}   # late, but not too late
+        values = {"seconds": 0.2}   # late, but before the deadline
     with full.server.fault(name, on="get", times=2 if name not in ("expired-token", "slow-down", "too-many") else 1, **values) as fault:
         target, result = get_it_back(stage, full, timeout="10s")
     assert result.returncode == DONE, told(result)
@@ -293,7 +293,7 @@ def test_a_restore_over_gets_that_never_succeed_ends_with_an_error_and_leaves_no
 
 
 def assert_failed(result, name):
-    """With the exit code for this kind of failure, and its name."""
+    """The command failed with the exit code of this kind of failure, and its message names the failure."""
     wrong_here = name in PERMANENT or name == "expired-token"   # keys, permissions or names: for a person to correct
     assert result.returncode in ((FAILED, USAGE) if wrong_here else (FAILED, TIMED_OUT)), told(result)
     assert name not in PERMANENT or PERMANENT[name].encode() in result.stderr, told(result)
@@ -311,7 +311,7 @@ def test_a_list_that_never_succeeds_is_an_error_and_not_an_empty_replica(full):
 
 
 @pytest.mark.parametrize("name", ["endless-list", "empty-pages", "huge-error"])
-def test_a_listing_without_end_ends(stage, full, name):
+def test_a_listing_without_end_is_an_error_soon(stage, full, name):
     values = {"status": 200, "bytes": 30 << 20} if name == "huge-error" else {}
     full.server.page_size = 4
     with full.server.fault(name, on="list", **values):
@@ -358,7 +358,7 @@ def test_bytes_that_were_changed_on_the_way_never_become_a_database(stage, full,
     assert result.returncode == CORRUPT and not target.exists(), told(result)
 
 
-def test_objects_that_are_gone_or_hidden_by_the_server_are_missed(stage, full, history):
+def test_a_restore_fails_without_the_objects_that_are_gone_or_hidden(stage, full, history):
     with full.server.fault("no-such-key", on="get", key="*/0/*", times=1, skip=1):
         target, result = get_it_back(stage, full)
     if result.returncode == DONE:
@@ -371,7 +371,7 @@ def test_objects_that_are_gone_or_hidden_by_the_server_are_missed(stage, full, h
 
 
 def test_an_old_listing_gives_an_old_state_and_no_mixture(stage, full, history):
-    """Eventually consistent: the newest object is not listed yet."""
+    """As in a store whose listings lag: the newest object is not listed yet."""
     newest = f"{PREFIX}/{full.level_zero()[-1]}"
     kept = full.server.objects.pop(newest)
     target, result = get_it_back(stage, full)
@@ -399,7 +399,7 @@ def test_a_server_without_ranges_is_read_or_refused(stage, full, history):
         assert result.returncode == FAILED and not target.exists(), told(result)
 
 
-def test_nothing_there_is_told_apart_from_no_bucket_and_no_permission(stage, s3):
+def test_an_empty_place_a_missing_bucket_and_a_missing_permission_have_different_outcomes(stage, s3):
     nothing = seawall("list", s3.url(prefix="elsewhere"))
     assert nothing.returncode == NOTHING, told(nothing)
     allowed = ("restore", "--if-db-not-exists", "--if-replica-exists", "-o", stage.folder / "x.db")
@@ -432,7 +432,7 @@ def test_a_wrong_url_is_wrong_usage(stage, s3, url):
 # ---- two writers
 
 def two_writers(stage, s3, *options, **url):
-    """A daemon with a live replica, and another database beside it."""
+    """Starts a daemon with a replica, and makes another database."""
     stage.replica = s3.url(**url)
     app, daemon = start(stage, s3, *options)
     other = stage.folder / "other.db"
@@ -464,7 +464,7 @@ def test_of_two_writers_the_one_that_was_taken_over_stops(stage, s3, fault):
     assert_sound(target)
 
 
-def test_a_store_that_ignores_the_condition_is_told_at_the_start_and_watched(stage, s3):
+def test_a_store_that_ignores_the_condition_is_reported_at_the_start_and_listed_after_each_put(stage, s3):
     s3.server.fault("ignores-condition", on="put")
     app, daemon = start(stage, s3)
     daemon.wait_for(lambda: re.search("second writer|another writer", daemon.log()), 5, "the log warns of the weakness")
@@ -477,7 +477,7 @@ def test_a_store_that_ignores_the_condition_is_told_at_the_start_and_watched(sta
     puts = [at for at, kind in enumerate(kinds) if kind == "put"]
     assert len(puts) == 3 and len(kinds) <= 3 * 8, kinds
     for begin, end in zip(puts, [*puts[1:], len(kinds)]):
-        assert {"get", "list"} <= set(kinds[begin:end]), f"after a PUT it looks what is there: {kinds}"
+        assert {"get", "list"} <= set(kinds[begin:end]), f"the daemon did not read and list after a PUT: {kinds}"
     assert_history(stage, app)
 
 
@@ -490,13 +490,13 @@ def test_a_store_that_looks_and_then_stores_is_found_out_at_the_start_and_rememb
         assert daemon.stop() == DONE, daemon.log()
     daemon = wait_control(stage.replicate(live=False))
     assert_synced(stage.db)
-    assert replica_status(stage.db)["fencing"] == "weak", "a single PUT is answered as it should be, and proves nothing"
+    assert replica_status(stage.db)["fencing"] == "weak", "a right answer to a single PUT proves nothing"
     assert daemon.stop() == DONE, daemon.log()
     assert [key for key in s3.keys() if key.startswith("probe")] == []
 
 
 def both_acknowledged(stage, s3):
-    """Two daemons of one history, each of which has a commit at the same txid acknowledged by a store that let both PUTs of one key win."""
+    """Two daemons continue one history. The store acknowledged to each a commit at the same txid: both PUTs of one key won."""
     _, *branches = two_branches(stage)
     before = len(s3.server.requests("put"))
     with s3.server.fault("looks-then-stores", on="put", key="*/0/*", seconds=3600) as fault:
@@ -519,7 +519,7 @@ def test_of_two_puts_that_both_won_the_one_that_is_gone_is_not_durable(stage, s3
     assert content_of(target) == winner.ledger.states[-1]
 
 
-def test_who_finds_an_object_that_does_not_continue_what_was_acknowledged_says_so(stage, s3):
+def test_an_object_that_does_not_continue_an_acknowledged_one_is_reported(stage, s3):
     stage.replica = s3.url()
     first, second = both_acknowledged(stage, s3)
     before = len(s3.level_zero())
@@ -540,11 +540,11 @@ def test_a_store_that_ignores_the_condition_can_be_refused(stage, s3):
     assert "conditional=require" in daemon.log() and not s3.level_zero()
 
 
-def test_without_exclusive_put_a_request_that_is_carried_out_late_is_noticed_and_all_is_sent_anew(stage, s3):
+def test_without_exclusive_put_a_late_put_is_noticed_and_everything_is_sent_again(stage, s3):
     s3.server.fault("ignores-condition", on="put")
     app, daemon = start(stage, s3)
     before = s3.level_zero()
-    late = s3.server.fault("stall", on="put", key="*/0/*", times=1)   # received; carried out when it is let go
+    late = s3.server.fault("stall", on="put", key="*/0/*", times=1)   # the server carries it out when the fault is off
     app.commit(insert(1))
     late.wait_met(1, 10 * PATIENCE)
     daemon.kill()
@@ -565,7 +565,7 @@ def test_without_exclusive_put_a_request_that_is_carried_out_late_is_noticed_and
     stage.assert_restore_equals_source()
 
 
-def test_a_gap_before_the_newest_transaction_is_damage_and_no_older_restore(stage, s3):
+def test_a_gap_before_the_newest_transaction_is_damage_and_does_not_give_an_older_state(stage, s3):
     app, daemon = start(stage, s3)
     for _ in range(5):
         app.commit(insert(1))
@@ -595,11 +595,11 @@ def test_trouble_that_passes_costs_no_restore_point(stage, s3, fault):
         met.wait_met(fault["times"], 30 * PATIENCE)
         writer.finish()
     assert daemon.stop() == DONE, daemon.log()
-    assert len(stage.points()) >= 100, "captured one by one, and kept while there was room"
+    assert len(stage.points()) >= 100, "commits of the outage are not restore points of their own"
     stage.assert_restore_equals_source()
 
 
-def test_a_batch_as_large_as_what_is_kept_leaves_whatever_the_rate(stage, s3):
+def test_a_batch_as_large_as_the_backlog_may_be_is_put_without_waiting_for_the_rate(stage, s3):
     stage.prepare(table_rows=2000)
     daemon = stage.replicate("--max-pending", "1M", "--put-burst", 1, "--put-rate", "1/h", live=False)
     wait_objects(s3, daemon, 1)
@@ -608,7 +608,7 @@ def test_a_batch_as_large_as_what_is_kept_leaves_whatever_the_rate(stage, s3):
     assert len(stage.points()) >= 300
 
 
-def test_strangers_in_the_bucket_do_not_hide_the_replica(stage, s3):
+def test_objects_of_others_in_the_bucket_do_not_hide_the_replica(stage, s3):
     stage.replica = s3.url(prefix="").replace("/?", "?")
     app = stage.ledger()
     app.commit(TABLE, insert(1))
@@ -623,7 +623,7 @@ def test_strangers_in_the_bucket_do_not_hide_the_replica(stage, s3):
 
 # ---- what the URL asks for
 
-def test_an_object_that_was_stored_without_the_lock_it_was_refused_for_never_counts(stage, s3):
+def test_an_object_that_was_stored_without_the_lock_of_the_url_is_never_durable(stage, s3):
     stage.prepare()
     plain = stage.replica
     daemon = stage.replicate(live=False)
@@ -638,17 +638,17 @@ def test_an_object_that_was_stored_without_the_lock_it_was_refused_for_never_cou
         daemon.wait_for(lambda: "without the object lock that the URL asks for" in daemon.log(), 20, "the daemon tells why")
         assert replica_status(stage.db)["durable_txid"] == before
         daemon.kill()
-        again = wait_control(stage.replicate(live=False))   # the attempt is in the state file, and its object in the bucket
-        again.wait_for(lambda: "without the object lock that the URL asks for" in again.log(), 20, "this one tells it too")
+        again = wait_control(stage.replicate(live=False))   # the state file has the attempt, and the bucket its object
+        again.wait_for(lambda: "without the object lock that the URL asks for" in again.log(), 20, "the second daemon says why, too")
         assert sync(stage.db, "--timeout", "1").returncode == TIMED_OUT
         again.kill()
-    stage.replica = plain                               # a person asks for no lock any more
+    stage.replica = plain                               # the URL does not ask for a lock any more
     daemon = stage.replicate(live=False)
     daemon.wait_for(stage.restores_source, 20, "the object counts")
     assert daemon.stop() == DONE
 
 
-def test_a_lost_answer_to_a_locked_object_costs_a_look_at_the_lock_and_no_more(stage, s3):
+def test_after_a_lost_answer_the_lock_of_the_object_is_checked_and_nothing_is_put_again(stage, s3):
     stage.prepare()
     stage.replica = s3.url(object_lock_mode="GOVERNANCE", object_lock_days=1)
     daemon = wait_control(stage.replicate(live=False))
@@ -659,7 +659,7 @@ def test_a_lost_answer_to_a_locked_object_costs_a_look_at_the_lock_and_no_more(s
     assert s3.server.count("head") >= 1 and daemon.stop() == DONE, daemon.log()
 
 
-# ---- away for long
+# ---- a long outage
 
 def test_while_the_store_is_away_the_application_goes_on_and_nothing_but_the_wal_grows(stage, s3):
     stage.prepare()
@@ -678,7 +678,7 @@ def test_while_the_store_is_away_the_application_goes_on_and_nothing_but_the_wal
     finally:
         s3.server.up()
     assert wal <= 2 * limit + (8 << 20), f"the WAL had {wal >> 20} MiB"
-    assert daemon.memory_kib("VmRSS") - memory < (48 << 10) + (64 << 10) * FULL, "it kept what it could not ship"
+    assert daemon.memory_kib("VmRSS") - memory < (48 << 10) + (64 << 10) * FULL, "the daemon kept in memory what it could not ship"
     assert sorted(path.name for path in stage.folder.iterdir() if path.name.startswith("app.db")) == [
         "app.db", "app.db-seawall", "app.db-shm", "app.db-wal"]
     assert "trying again" in daemon.told_once("trying again")
@@ -705,7 +705,7 @@ def test_an_idle_replica_costs_no_request(stage, s3):
     before = s3.server.count()
     stays_true(lambda: s3.server.count() == before and daemon.running(), figure(30, 3), "nothing is asked of the server")
     assert daemon.stop() == DONE
-    assert s3.server.count() == before, "nor at the end"
+    assert s3.server.count() == before, "the stop made a request"
 
 
 def test_in_steady_state_a_batch_costs_one_put_and_nothing_else(stage, s3):
@@ -744,7 +744,7 @@ def test_the_daemon_counts_its_requests_as_the_server_does(stage, s3):
         return daemon.wait_for(lambda: "requests: put" in daemon.log()[before:] and s3.logged_requests(daemon), 10, "an answer to SIGUSR1")
     daemon.wait_for(lambda: asked() == expected, 5, f"{asked()}, the server: {expected}")
     assert daemon.stop() == DONE
-    assert s3.logged_requests(daemon) == counted(s3.server), "the last line too"
+    assert s3.logged_requests(daemon) == counted(s3.server), "the last line of the log has other counts than the server"
     assert SECRET not in daemon.log()
 
 
@@ -756,7 +756,7 @@ def counted(server):
 
 
 @pytest.mark.parametrize("rate,burst", [(2, 3), (5, 1)])
-def test_a_budget_of_puts_is_kept_and_all_becomes_durable(stage, s3, rate, burst):
+def test_a_budget_of_puts_is_not_exceeded_and_all_becomes_durable(stage, s3, rate, burst):
     stage.prepare()
     daemon = stage.replicate("--put-rate", f"{rate}/s", "--put-burst", burst, live=False)
     wait_objects(s3, daemon, 1)
@@ -770,13 +770,13 @@ def test_a_budget_of_puts_is_kept_and_all_becomes_durable(stage, s3, rate, burst
         for j in range(i, len(times)):
             allowed = burst + rate * (times[j] - first) + 1
             assert j - i + 1 <= allowed, f"{j - i + 1} PUTs in {times[j] - first:.2f} s"
-    assert len(times) >= rate * 2, "it ships as it may"
+    assert len(times) >= rate * 2, "the daemon ships less than the budget allows"
     assert check(stage.assert_restore_equals_source()) == last
 
 
 # ---- TLS
 
-def test_over_tls_only_a_certificate_that_is_trusted_will_do(stage, s3, monkeypatch, tmp_path):
+def test_over_tls_only_a_trusted_certificate_is_accepted(stage, s3, monkeypatch, tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
     pem, trusted = make_certificate(tmp_path)

@@ -22,7 +22,7 @@ def test_compacting_and_bases_download_nothing(stage, s3):
     daemon.wait_for(lambda: any(key.endswith("/marker") for key in s3.server.objects), 20, "a base")
     assert daemon.stop() == DONE
     assert s3.server.requests("head", since=start) == []
-    looks = s3.server.requests("list", since=start)    # after a base: is all of it there? No pages are read for that
+    looks = s3.server.requests("list", since=start)    # after a base a look lists the objects; it reads no pages
     assert 1 <= len(looks) <= len([key for key in s3.server.objects if key.endswith("/marker")])
     read = [record.key.removeprefix("backup/app/") for record in s3.server.requests("get", since=start)]
     assert len(read) == 3 * len(looks)

@@ -1,5 +1,5 @@
-"""Each operation of the S3 store against each failure of the server: the right outcome, or an error that is clear and has the right
-code; never a wrong answer. By tests/support/s3tool.c, one operation for each process."""
+"""Each operation of the S3 store with each failure of the server: the right result, or a clear error with the right code, and never a wrong
+result. tests/support/s3tool.c runs one operation in a process."""
 import os
 import re
 import time
@@ -17,12 +17,12 @@ CONTENT = bytes(range(256)) * 8
 OTHER = b"another writer's" * 50
 KEY = "0/000000000000002a"
 
-# Nothing was done, or it is unknown what was done; another try is right.
+# Faults after which the operation was not carried out, or nobody knows. The client must try again.
 AGAIN = {"slow-down": {}, "internal-error": {}, "bad-gateway": {}, "empty-error": {}, "request-timeout": {}, "timeout-408": {}, "too-many": {},
          "error-in-200": {}, "close-before-body": {}, "close-unstored": {}, "close-stored": {}, "close-in-head": {}, "deep-xml": {"depth": 3000},
          "entity-xml": {}, "internal-error-stored": {}, "huge-error": {"bytes": 300_000}, "throttled": {"code": "ThrottlingException", "status": 400},
          "quota": {"code": "RequestLimitExceeded", "status": 503}, "expired-token": {}}
-NAMED = {"throttled": "internal-error", "quota": "internal-error"}   # one that only has another code
+NAMED = {"throttled": "internal-error", "quota": "internal-error"}   # faults that differ from another only by their code
 PERMANENT = {"access-denied": "AccessDenied", "no-such-bucket": "NoSuchBucket", "signature": "SignatureDoesNotMatch",
              "unauthorized": "Unauthorized", "expired-token": "ExpiredToken"}
 OF_PUT = {"no-etag": {}, "conflict": {}}
@@ -39,7 +39,7 @@ def outcome(result):
     if result.returncode == 0:
         return "done"
     assert result.returncode == 1, f"{result.returncode}: {result.stdout} {result.stderr}"
-    return re.search(rb"^(ERR_\w+): .", result.stdout, re.M)[1].decode()   # of a listing some keys may come before
+    return re.search(rb"^(ERR_\w+): .", result.stdout, re.M)[1].decode()   # a listing may print keys before its error
 
 
 def stored(s3, key=KEY):
@@ -49,7 +49,7 @@ def stored(s3, key=KEY):
 
 @pytest.fixture
 def store(s3):
-    """With three objects in it."""
+    """A bucket with three objects."""
     for n in range(3):
         s3.server.objects[f"{PREFIX}/a/{n}"] = Object(CONTENT, f'"{n:032x}"', s3.server.now(), {})
     return s3
@@ -60,7 +60,7 @@ def repeated(store, kind):
     return len(store.server.requests(kind))
 
 
-# ---- what heals
+# ---- failures that pass
 
 @pytest.mark.parametrize("name", [*AGAIN, *OF_PUT])
 def test_a_put_that_failed_is_repeated_and_is_there_once(store, name):
@@ -102,11 +102,11 @@ def test_a_deletion_that_failed_is_repeated(store, name, keys):
     assert fault.met >= 1 and store.keys() == sorted({"a/0", "a/1", "a/2"} - set(keys))
 
 
-# ---- what does not heal
+# ---- failures that last
 
 @pytest.mark.parametrize("name", PERMANENT)
 @pytest.mark.parametrize("kind", ["put", "get", "list", "delete"])
-def test_a_permanent_error_is_told_at_once_and_by_its_name(store, kind, name):
+def test_a_permanent_error_is_reported_at_once_and_by_its_name(store, kind, name):
     arguments = {"put": ("put", KEY, store.file(CONTENT)), "get": ("get", "a/1", 0, 9), "list": ("list", "", ""), "delete": ("remove", "a/0")}[kind]
     with store.server.fault(name, on=kind):
         result = store.tool(*arguments)
@@ -116,7 +116,7 @@ def test_a_permanent_error_is_told_at_once_and_by_its_name(store, kind, name):
     assert store.keys() == ["a/0", "a/1", "a/2"]
 
 
-def test_what_lasts_is_an_error_that_is_worth_another_try(store):
+def test_a_failure_that_lasts_is_an_error_that_can_be_tried_again(store):
     path = store.file(CONTENT)
 
     def check(name):
@@ -131,12 +131,12 @@ def test_what_lasts_is_an_error_that_is_worth_another_try(store):
 
 
 def at_once(call, arguments):
-    """The results of the calls, which run beside each other."""
+    """Runs the calls at the same time. Returns their results."""
     with ThreadPoolExecutor(len(arguments)) as pool:
         return list(pool.map(call, arguments))
 
 
-def test_a_server_that_hangs_is_left_when_the_time_is_over(store):
+def test_a_server_that_hangs_is_an_error_at_the_deadline(store):
     path = store.file(CONTENT)
 
     def check(name):
@@ -151,7 +151,7 @@ def test_a_server_that_hangs_is_left_when_the_time_is_over(store):
     each_beside_the_others(["stall", "stall-before-body", "stall-stored", "stall-half-way", "drip"], check)
 
 
-def test_an_attempt_that_hangs_is_given_up_and_another_one_made(store):
+def test_an_attempt_that_hangs_is_given_up_and_tried_again(store):
     path, url = store.file(OTHER), store.url(timeout="20s")
     with store.server.fault("stall-stored", on="put", key="*/a/1", times=1), store.server.fault("stall-stored", on="put", key="*" + KEY, times=1):
         before = time.monotonic()
@@ -174,14 +174,14 @@ def test_a_server_that_is_down_is_an_error_soon(store):
     assert outcome(store.put(KEY, CONTENT)) == "done"
 
 
-def test_retry_after_is_kept(store):
+def test_retry_after_is_obeyed(store):
     with store.server.fault("slow-down", on="put", times=1, retry_after=1):
         assert outcome(store.put(KEY, CONTENT)) == "done"
     first, second = store.server.requests("put")
     assert second.started - first.ended >= 0.99
 
 
-def test_a_retry_after_beyond_the_deadline_is_no_reason_to_wait(store):
+def test_a_retry_after_beyond_the_deadline_is_not_waited_for(store):
     with store.server.fault("slow-down", on="put", retry_after=600):
         before = time.monotonic()
         assert outcome(store.put(KEY, CONTENT)) == "ERR_REMOTE"
@@ -190,7 +190,7 @@ def test_a_retry_after_beyond_the_deadline_is_no_reason_to_wait(store):
 
 
 @pytest.mark.parametrize("kind", ["put", "get", "list", "delete"])
-def test_an_answer_without_end_is_cut(store, kind):
+def test_an_answer_without_end_is_an_error(store, kind):
     arguments = {"put": ("put", KEY, store.file(CONTENT)), "get": ("tail", "a/1", 9), "list": ("list", "", ""), "delete": ("remove", "a/0", "a/1")}[kind]
     for name, values in (("huge-error", {"bytes": 30 << 20, "status": 200}), ("huge-error", {"bytes": 30 << 20}), ("huge-head", {})):
         with store.server.fault(name, on=kind, **values):
@@ -198,12 +198,12 @@ def test_an_answer_without_end_is_cut(store, kind):
         assert outcome(result) in ("ERR_REMOTE", "ERR_LIMIT", "ERR_TIMEOUT"), result.stdout
 
 
-# ---- whose is it
+# ---- keys that exist already
 
-def test_a_key_that_is_taken_is_told_as_that(store):
+def test_a_put_of_a_taken_key_says_that_it_exists(store):
     before = stored(store, "a/1")
     assert outcome(store.put("a/1", OTHER)) == "ERR_EXISTS"
-    assert outcome(store.put("a/1", CONTENT)) == "ERR_EXISTS", "the same bytes, but nobody knows whose"
+    assert outcome(store.put("a/1", CONTENT)) == "ERR_EXISTS", "equal bytes do not prove that the object is ours"
     assert stored(store, "a/1") == before and repeated(store, "put") == 2 and store.server.count("get", "head") == 0
 
 
@@ -226,7 +226,7 @@ def test_what_is_found_after_an_unknown_outcome_must_have_the_lock_that_was_aske
     assert outcome(result) == "ERR_CONFIG" and b"without the object lock that the URL asks for" in result.stdout
 
 
-def test_a_server_that_ignores_the_condition_is_found_out(store):
+def test_a_server_that_ignores_the_condition_is_noticed(store):
     assert store.tool("probe", "a/1", store.file(CONTENT)).stdout == b"strong\n"
     with store.server.fault("ignores-condition"):
         assert store.tool("probe", "a/1", store.file(CONTENT)).stdout == b"weak\n"
@@ -249,12 +249,12 @@ def test_a_race_on_an_exclusive_server_has_one_winner_a_round_and_leaves_nothing
     assert (len(puts), store.server.count("delete"), store.server.count()) == (12, 3, 15) and store.keys() == ["a/0", "a/1", "a/2"]
     assert sum(record.status == 200 for record in puts) == 3 and all("x-amz-object-lock-mode" not in record.headers for record in puts)
     with store.server.fault("access-denied", on="delete"):
-        assert store.tool("race").stdout == b"strong\n", "who may not delete leaves the small objects"
+        assert store.tool("race").stdout == b"strong\n", "without the permission to delete, the race fails"
     with store.server.fault("access-denied", on="put"):
         assert outcome(store.tool("race")) == "ERR_CONFIG"
 
 
-def test_a_server_that_refuses_the_condition_gets_none_and_is_looked_at_before(store):
+def test_a_server_that_refuses_the_condition_gets_a_look_before_each_put(store):
     with store.server.fault("no-condition", on="put"):
         assert outcome(store.put(KEY, CONTENT)) == "done"
         assert outcome(store.put(KEY, OTHER)) == "ERR_EXISTS"
@@ -276,7 +276,7 @@ def test_a_wrong_clock_is_corrected_by_the_servers(store, by):
     assert abs(told / 1000 - store.server.now()) < 5
 
 
-def test_a_clock_that_is_told_wrong_once_does_no_harm(store):
+def test_one_wrong_date_in_an_answer_does_no_harm(store):
     with store.server.fault("skewed-date", on="list", times=1):
         store.server.page_size = 1
         result = store.tool("list", "", "")
@@ -290,13 +290,13 @@ def test_another_region_is_learned_from_the_answer(store, kind, answer):
     arguments = {"put": ("put", KEY, store.file(CONTENT)), "get": ("get", "a/1", 0, 9), "list": ("list", "", ""), "time": ("time",)}[kind]
     result = store.tool(*arguments, url=store.url(region="us-east-1"))
     if (kind, answer) == ("time", "400"):
-        assert outcome(result) in ("done", "ERR_CONFIG")   # HEAD: nothing says which
+        assert outcome(result) in ("done", "ERR_CONFIG")   # an answer to HEAD may not name the region
         return
     assert outcome(result) == "done", result.stdout
     assert len(store.server.records) == 2
 
 
-def test_a_region_that_is_never_right_is_told(store):
+def test_a_region_that_is_never_right_is_an_error(store):
     for region in ("us-east-1", "mars-north-1", "ha'ha <&>"):
         with store.server.fault("moved", on="put", region=region):
             result = store.put(KEY, CONTENT)
@@ -318,7 +318,7 @@ def test_a_server_without_ranges_is_read_or_refused(store):
         assert longer.stdout == CONTENT or outcome(longer) in ("ERR_REMOTE", "ERR_TIMEOUT", "ERR_LIMIT")
 
 
-def test_what_is_not_there_is_told_apart_from_what_ends_early(store):
+def test_a_missing_object_and_a_short_one_have_different_errors(store):
     assert outcome(store.put("empty", b"")) == "done"
     assert outcome(store.tool("get", "none", 0, 9)) == outcome(store.tool("tail", "none", 9)) == "ERR_NOTFOUND"
     assert outcome(store.tool("get", "a/1", len(CONTENT) - 5, 10)) == "ERR_CORRUPT"
@@ -337,7 +337,7 @@ def test_the_end_of_an_object_is_read_where_a_longer_range_is_refused(store, tel
             result = store.tool("tail", key, n)
             assert (result.returncode, result.stdout, result.stderr) == (0, content, f"size {len(store.server.objects[f'{PREFIX}/{key}'].body)}\n".encode())
         assert outcome(store.tool("tail", "none", 9)) == "ERR_NOTFOUND"
-    assert fault.met == 5 and store.server.count("head") == (0 if tells else 2), "one more GET, and HEAD where the size is not told"
+    assert fault.met == 5 and store.server.count("head") == (0 if tells else 2), "HEAD is needed only if the answer does not have the size"
 
 
 @pytest.mark.parametrize("status", [206, 200])
@@ -390,7 +390,7 @@ def test_a_listing_that_does_not_advance_is_an_error(store, name):
     assert len(store.server.records) < 20
 
 
-def test_a_page_that_comes_twice_is_not_told_twice(store):
+def test_keys_of_a_page_that_comes_twice_are_not_listed_twice(store):
     store.server.page_size = 2
     with store.server.fault("page-again", on="list", skip=1, times=1):
         result = store.tool("list", "", "")
@@ -398,7 +398,7 @@ def test_a_page_that_comes_twice_is_not_told_twice(store):
     assert outcome(result) == "ERR_REMOTE" or [line.split()[0] for line in lines] == [b"a/0", b"a/1", b"a/2"], result.stdout
 
 
-def test_keys_of_others_in_the_bucket_are_nobodys(store):
+def test_keys_of_others_in_the_bucket_are_not_listed(store):
     with store.server.lock:
         alien = store.server.objects[f"{PREFIX}/a/1"]
         for key in ("backup/apple", "backup", PREFIX + "/", PREFIX + "/a/" + "x" * 400, PREFIX + "/a/<&>\"'é☃", "zzz"):
@@ -416,7 +416,7 @@ def test_a_key_that_could_not_be_deleted_is_named(store):
     assert store.keys() == ["a/1"]
 
 
-def test_a_server_without_deletion_of_many_gets_them_one_by_one(store):
+def test_a_server_without_deletion_of_many_gets_single_deletions(store):
     def remove():
         with store.server.fault("internal-error", on="delete", times=1, status=501, code="NotImplemented"):
             return store.tool("remove", "a/0", "a/2")
@@ -433,7 +433,7 @@ def test_a_deletion_carries_its_digest_unless_that_is_switched_off(store):
 
 # ---- what a request carries
 
-def test_a_large_body_is_sent_without_asking_whether_to_go_on(store):
+def test_a_large_body_is_sent_without_expect_100_continue(store):
     body = os.urandom(3 << 20)
     with store.server.fault("silent-continue"):
         before = time.monotonic()
@@ -443,7 +443,7 @@ def test_a_large_body_is_sent_without_asking_whether_to_go_on(store):
     assert "expect" not in store.server.requests("put")[0].headers
 
 
-def test_the_options_of_the_url_go_with_each_object(store, tmp_path):
+def test_the_options_of_the_url_are_sent_with_each_object(store, tmp_path):
     key_file = tmp_path / "key"
     key_file.write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
     url = store.url(storage_class="STANDARD_IA", sse_c_key_file=key_file, object_lock_mode="GOVERNANCE", object_lock_days=3,
@@ -456,7 +456,7 @@ def test_the_options_of_the_url_go_with_each_object(store, tmp_path):
     assert 2.4 < days < 3.6
     assert store.tool("get", KEY, 0, 9, url=url).stdout == CONTENT[:9]
     assert store.tool("tail", KEY, 9, url=url).stdout == CONTENT[-9:]
-    assert outcome(store.tool("get", KEY, 0, 9)) == "ERR_CONFIG", "without the key"
+    assert outcome(store.tool("get", KEY, 0, 9)) == "ERR_CONFIG", "the object is read without its key"
     sse = store.url(sse="aws:kms", sse_kms_key_id="key-1")
     assert outcome(store.tool("put", "kms", store.file(CONTENT), url=sse)) == "done"
     headers = store.server.objects[f"{PREFIX}/kms"].headers

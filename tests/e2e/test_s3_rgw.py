@@ -20,7 +20,7 @@ MB = 1 << 20
 
 
 def filled(stage, count=20):
-    """A replica at rest; the newest transaction in it."""
+    """Makes a replica and ends the daemon. Returns the newest transaction in it."""
     stage.prepare()
     daemon = stage.replicate()
     last = stage.writer(count=count).finish()["last"]
@@ -29,7 +29,7 @@ def filled(stage, count=20):
 
 
 def refused(*arguments, words, codes=(FAILED,), environment=None):
-    """The command fails at once, says why, and gives nothing away."""
+    """The command fails at once, says why, and shows no secret."""
     result = seawall(*arguments, environment=environment, seconds=20)
     assert result.returncode in codes, told(result)
     assert re.search(words, result.stderr.decode()), told(result)
@@ -57,7 +57,7 @@ def test_a_server_with_a_certificate_of_an_unknown_ca_is_refused(stage, place):
     refused("restore", "-o", stage.folder / "x.db", stage.replica, words="certificate", codes=(FAILED, USAGE))
     stage.prepare()
     daemon = stage.replicate(live=False)
-    daemon.wait_for(lambda: "certificate" in daemon.log(), 10, "the daemon tells what is wrong")
+    daemon.wait_for(lambda: "certificate" in daemon.log(), 10, "the log names the error")
     assert place.keys() == {}
 
 
@@ -90,7 +90,7 @@ def test_a_daemon_goes_on_without_its_bucket_and_ships_once_it_is_made(stage, pl
     daemon = stage.replicate(live=False)
     daemon.wait_for(lambda: "NoSuchBucket" in daemon.log(), 10, "the daemon tells what is wrong")
     last = stage.writer(count=10, rate=200).finish()["last"]
-    assert daemon.log().count("NoSuchBucket") == 1, "told more than once"
+    assert daemon.log().count("NoSuchBucket") == 1, "the log has it more than once"
     place.raw.make_bucket(bucket)
     daemon.wait_for(lambda: last_txid(stage.replica) >= 1, 45, "the daemon ships")
     assert daemon.stop() == DONE
@@ -137,7 +137,7 @@ def key_file(stage, name):
     return path
 
 
-def test_what_is_encrypted_with_our_key_restores_with_it_and_with_no_other(stage, place):
+def test_objects_encrypted_with_our_key_restore_with_it_and_with_no_other(stage, place):
     right, wrong = key_file(stage, "right.key"), key_file(stage, "wrong.key")
     plain_url, stage.replica = stage.replica, place.url(sse_c_key_file=right)
     last = filled(stage)
@@ -247,6 +247,6 @@ def test_each_batch_is_one_put_and_nothing_else(stage, place):
 
 
 def shipped(stage):
-    """Transactions since the first restore point."""
+    """How many transactions the replica has after its first restore point."""
     points = listing(stage.replica)["points"]
     return points[-1]["txid"] - points[0]["txid"]

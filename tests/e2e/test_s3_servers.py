@@ -1,4 +1,4 @@
-"""S3 on a server of another project, which SEAWALL_TEST_SERVER names: replicate, kill, restore, one history, other clients."""
+"""S3 on the server of another project that SEAWALL_TEST_SERVER names: replicate, kill, restore, one history, other clients."""
 import re
 import signal
 
@@ -14,7 +14,7 @@ from seawall import DONE, NOTHING, OTHER_WRITER, last_txid, listing, objects, re
 from waiting import figure, wait_until
 from walindex import freeze
 
-def test_what_is_in_s3_while_a_writer_runs_is_the_database_page_by_page(stage, place):
+def test_while_a_writer_runs_the_replica_in_s3_equals_the_database(stage, place):
     daemon, app = start(stage)
     for _ in range(figure(20, 2)):
         goes_on(stage, daemon, app)
@@ -47,7 +47,7 @@ def test_a_daemon_killed_under_load_continues_in_s3_where_it_was(stage, place):
     assert_all_well(stage, daemon, app)
 
 
-def test_what_was_in_s3_when_application_and_daemon_were_killed_restores(stage, place):
+def test_after_a_kill_of_application_and_daemon_the_replica_in_s3_restores(stage, place):
     daemon, app = start(stage)
     goes_on(stage, daemon, app)
     durable = stage.last_txid()
@@ -100,7 +100,7 @@ def test_of_two_writers_that_race_on_one_prefix_one_stops_and_the_other_is_unhar
             branch.commit()
         return not all([branch.goes_on() for branch in branches])
     wait_until(one_is_left, 30, "one of the two writers has stopped")
-    if not EXCLUSIVE:   # both may have noticed, afterwards
+    if not EXCLUSIVE:   # both may notice the conflict afterwards, and stop
         assert all(branch.daemon.running() or branch.daemon.wait() == OTHER_WRITER for branch in branches)
         return
     loser, winner = sorted(branches, key=lambda branch: branch.goes_on())
@@ -110,7 +110,7 @@ def test_of_two_writers_that_race_on_one_prefix_one_stops_and_the_other_is_unhar
     assert_one_chain(stage, common, winner, loser)
 
 
-def test_whether_the_server_can_put_exclusively_is_found_out_and_told(stage, place):
+def test_the_daemon_finds_out_and_reports_whether_the_server_puts_exclusively(stage, place):
     stage.prepare()
     daemon = stage.replicate()
     assert (re.search("second writer", daemon.log()) is None) == EXCLUSIVE, daemon.log()
@@ -156,7 +156,7 @@ def test_a_replica_in_a_folder_restores_from_s3_once_another_client_has_copied_i
     stage.assert_restore_equals_source()
 
 
-def test_a_prefix_in_which_nothing_is_has_nothing_to_restore(stage, place):
+def test_an_empty_prefix_has_nothing_to_restore(stage, place):
     for command in (["list"], ["restore", "-o", stage.folder / "x.db"]):
         result = seawall(*command, stage.replica)
         assert result.returncode == NOTHING, told(result)

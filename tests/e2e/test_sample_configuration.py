@@ -15,9 +15,9 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_it_is_read(text, tmp_path):
+def test_the_program_reads_the_sample_without_an_error(text, tmp_path):
     path = tmp_path / "seawall.conf"
     path.write_text(text)
-    result = seawall("replicate", "-c", path, "/another.db", seconds=10)   # the file is read to its end; then the database is not in it
+    result = seawall("replicate", "-c", path, "/another.db", seconds=10)   # ends after the whole file was read: it lacks this database
     assert result.returncode == USAGE, told(result)
     assert result.stderr == b"seawall: the configuration has no [db /another.db]\n", told(result)

@@ -1,4 +1,4 @@
-"""Databases of every shape, and changes of shape: each transaction restores to what the application recorded."""
+"""Databases of every page size, content and vacuum mode, and changes between them: each transaction restores to its recorded content."""
 import random
 import sqlite3
 import struct
@@ -61,7 +61,7 @@ def test_auto_vacuum_shrinks_the_restored_database_too(stage):
     stage.assert_ledger_restores(app, daemon)
 
 
-def test_a_shrink_and_the_growth_after_it_leave_no_old_bytes(stage):
+def test_after_a_shrink_and_a_growth_no_old_bytes_are_restored(stage):
     app = stage.ledger("PRAGMA auto_vacuum=full", "PRAGMA secure_delete=off")
     app.commit(TABLE, insert(1500))
     daemon = stage.replicate()
@@ -71,7 +71,7 @@ def test_a_shrink_and_the_growth_after_it_leave_no_old_bytes(stage):
     stage.assert_ledger_restores(app, daemon)
 
 
-def test_pages_that_a_growth_covers_but_nobody_wrote_are_restored_as_zeros(stage):
+def test_pages_that_a_growth_adds_without_writing_them_are_restored_as_zeros(stage):
     grown = 40
     app = stage.ledger("PRAGMA auto_vacuum=none", "PRAGMA secure_delete=off")
     app.commit(TABLE, insert(2000))
@@ -155,7 +155,7 @@ def test_large_blobs_are_restored(stage):
 
 
 def rewrite_checksums_big_endian(wal):
-    """The WAL as a big-endian machine would have written it; SQLite goes on in the byte order that it finds."""
+    """Rewrites the WAL as a big-endian machine would have written it. SQLite continues in the byte order that it finds."""
     data = bytearray(Path(wal).read_bytes())
     page_size = struct.unpack_from(">I", data, 8)[0]
     struct.pack_into(">I", data, 0, 0x377f0683)

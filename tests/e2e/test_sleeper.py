@@ -1,5 +1,5 @@
-"""A writer is suspended while another takes its replica over, and while retention deletes the objects that would have shown that: the
-key that the writer would put next is free again. It must list before it puts."""
+"""A writer sleeps: it is suspended while another one takes its replica over, and while retention deletes the objects that would have shown
+that. So the key that the sleeper would put next is free again. It must list before it puts."""
 import signal
 
 import pytest
@@ -14,7 +14,7 @@ GRACE_S = 2
 
 
 def sleep_while_another_takes_over(stage, sleeper):
-    """Returns the daemon of the other writer."""
+    """Suspends the sleeper, and lets another writer take its replica over. Returns the daemon of that writer."""
     next_key = f"{stage.last_txid() + 1:016x}"
     freeze(sleeper)
     other = stage.folder / "other.db"
@@ -48,7 +48,7 @@ def test_a_writer_that_slept_longer_than_the_grace_period_puts_nothing_and_stops
     retain_newest(stage, keep=2)
     assert next_key not in level_zero(stage.replica), "the key is not free: nothing is tested"
     before = objects(stage.replica)
-    let_pass(GRACE_S, "the proof that the sleeper has of its position is too old")
+    let_pass(GRACE_S, "the sleeper's proof of its position is too old then")
     sleeper.send(signal.SIGCONT)
     if committed == "after it woke":
         stage.writer(count=3).finish()

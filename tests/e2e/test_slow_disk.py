@@ -1,4 +1,4 @@
-"""A commit is seen when it returns, not when the next one comes."""
+"""A commit is captured when it returns, and not only when the next one comes."""
 import os
 import statistics
 import time
@@ -14,7 +14,7 @@ SEEN_WITHIN_MS = 10
 
 
 def directory_append_ms(folder):
-    """The time that this disk needs to make a file durable under its name: no store can be faster."""
+    """The time in which this disk makes a file durable under its name. No store can be faster."""
     costs = []
     for i in range(9):
         start = time.monotonic()

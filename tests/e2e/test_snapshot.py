@@ -1,4 +1,4 @@
-"""`seawall snapshot` sends one state of a database in any journal mode, as the difference to the last one, and ends."""
+"""`seawall snapshot` puts one state of a database in any journal mode, as the difference to the last one, and ends."""
 import hashlib
 import os
 import re
@@ -30,7 +30,7 @@ def start_snapshot(stage, *options, replicas=None, environment=None):
 
 
 def ended(process):
-    """Waits for its end. Returns the same as seawall.seawall."""
+    """Waits for the end of the process. Returns a result like that of seawall.seawall."""
     stdout, stderr = process.communicate(timeout=120 * PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
@@ -40,7 +40,7 @@ def snapshot(stage, *options, **more):
 
 
 def line_of(result):
-    """The one line of a snapshot that went well."""
+    """The line that a successful snapshot prints."""
     assert result.returncode == DONE, told(result)
     assert result.stderr == b"", "cron would send it by mail"
     found = LINE.fullmatch(result.stdout.decode())
@@ -49,7 +49,7 @@ def line_of(result):
 
 
 def done(stage, *options, **more):
-    """(txid, bytes sent) of a snapshot that goes well."""
+    """Makes a snapshot, which must succeed. Returns (txid, bytes sent)."""
     found = line_of(snapshot(stage, *options, **more))
     if found["same"]:
         return int(found["same"]), 0
@@ -96,14 +96,14 @@ def test_a_database_in_a_rollback_journal_mode_stays_in_it_and_stays_byte_for_by
             assert bank.connection.execute("PRAGMA journal_mode").fetchone() == (mode,)
         else:
             bank = Bank(stage.db, mode)
-    assert max(sent[1:]) < sent[0] / 10, "only what changed is sent"
+    assert max(sent[1:]) < sent[0] / 10, "more than the changes was sent"
     bank.close()
     for txid in (1, 2, 3):
         assert entries(stage.restored(txid)) == ROWS * (199 + txid), "each of them is a restore point"
 
 
 @pytest.mark.parametrize("application", ["open", "closed"])
-def test_a_database_in_wal_mode(stage, application):
+def test_a_database_in_wal_mode_stays_in_it_and_is_restored(stage, application):
     bank = Bank(stage.db, "wal")
     for n in range(3):
         bank.commit(5)
@@ -146,7 +146,7 @@ def test_the_journal_mode_may_change_between_snapshots(stage):
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_size_and_time_of_the_file_prove_nothing(stage, mode):
+def test_a_change_that_keeps_size_and_time_of_the_file_is_sent(stage, mode):
     bank = Bank(stage.db)
     bank.commit()
     done(stage)
@@ -177,7 +177,7 @@ def test_the_database_may_shrink_and_change_its_page_size_between_snapshots(stag
     assert stage.points() == [1, 2, 3, 4, 5]
 
 
-def test_set_wal_and_its_default_mean_nothing_to_it(stage, bank):
+def test_set_wal_does_not_change_the_journal_mode_of_a_snapshot(stage, bank):
     bank.commit()
     for options in ((), ("--set-wal", "yes"), ("--set-wal", "no")):
         done(stage, *options)
@@ -188,7 +188,7 @@ def test_set_wal_and_its_default_mean_nothing_to_it(stage, bank):
 
 @pytest.mark.parametrize("mebibytes, key, more", [(0, "*/0/*", ()), (20, "*/part/*", ()), (34, "*/base/*", ()), (0, "*/base/*", ("--base",))])
 def test_the_application_goes_on_while_the_store_is_slow(stage, s3, mebibytes, key, more):
-    """The snapshot is the state from before that."""
+    """The snapshot has the state of before the upload."""
     bank = Bank(stage.db)
     bank.commit()
     bank.connection.execute("CREATE TABLE large(a)")
@@ -203,7 +203,7 @@ def test_the_application_goes_on_while_the_store_is_slow(stage, s3, mebibytes, k
             app.wait_committed(before + 30)
             assert process.poll() is None
         line_of(ended(process))
-        assert ROWS <= entries(stage.restored()) <= ROWS * (before + 2), "later than the upload began"
+        assert ROWS <= entries(stage.restored()) <= ROWS * (before + 2), "the snapshot has commits from after the beginning of the upload"
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -247,7 +247,7 @@ def test_a_transaction_that_was_killed_half_way_is_rolled_back_first(stage):
     half_way = digest(stage.db)
     done(stage)
     assert not journal.exists()
-    assert digest(stage.db) != half_way, "nothing of the transaction was in the file: nothing was tested"
+    assert digest(stage.db) != half_way, "the file had no page of the transaction: nothing was tested"
     restored = stage.restored()
     assert entries(restored) == ROWS * 50
     assert_same_pages(stage.db, restored)
@@ -292,7 +292,7 @@ def test_a_lock_is_waited_for(stage, mode, lock):
     line_of(ended(process))
 
 
-def test_an_open_read_transaction_is_in_nobodys_way(stage, bank):
+def test_an_open_read_transaction_does_not_delay_a_snapshot(stage, bank):
     bank.commit()
     bank.connection.execute("BEGIN")
     bank.connection.execute("SELECT * FROM total").fetchall()
@@ -300,9 +300,9 @@ def test_an_open_read_transaction_is_in_nobodys_way(stage, bank):
     bank.connection.execute("COMMIT")
 
 
-# ---- other processes of ours
+# ---- other processes of Seawall
 
-def test_of_two_at_once_the_second_says_so(stage, s3, bank):
+def test_a_second_snapshot_at_the_same_time_is_refused(stage, s3, bank):
     bank.commit()
     with s3.server.fault("stall", on="put", key="*/0/*") as fault:
         first = start_snapshot(stage)
@@ -313,7 +313,7 @@ def test_of_two_at_once_the_second_says_so(stage, s3, bank):
     line_of(ended(first))
 
 
-def test_a_daemon_is_asked_and_not_fought(stage):
+def test_a_snapshot_beside_a_daemon_lets_the_daemon_make_all_durable(stage):
     bank = Bank(stage.db, "wal")
     daemon = stage.replicate()
     bank.commit()
@@ -332,7 +332,7 @@ def test_a_daemon_is_asked_and_not_fought(stage):
 
 
 @pytest.mark.parametrize("options", [[], ["--base"]], ids=str)
-def test_a_daemon_does_not_answer_for_a_replica_that_it_has_not(stage, options):
+def test_a_replica_that_the_daemon_does_not_have_is_refused(stage, options):
     bank, other = Bank(stage.db, "wal"), stage.folder / "other"
     daemon = stage.replicate()
     before = objects(stage.replica)
@@ -340,12 +340,12 @@ def test_a_daemon_does_not_answer_for_a_replica_that_it_has_not(stage, options):
         result = snapshot(stage, *options, replicas=replicas)
         assert result.returncode == FAILED and result.stdout == b"", told(result)
         assert f"'{replicas[-1]}' is not a replica of the daemon" in result.stderr.decode() and b"HINT: " in result.stderr, told(result)
-    assert objects(other) == [] and objects(stage.replica) == before, "nothing was asked of it"
+    assert objects(other) == [] and objects(stage.replica) == before, "the daemon put something"
     assert daemon.stop() == DONE
     bank.close()
 
 
-def test_the_replica_of_a_daemon_is_known_however_it_is_spelled(stage):
+def test_the_replica_of_a_daemon_is_found_by_any_spelling_of_its_url(stage):
     bank, link = Bank(stage.db, "wal"), stage.folder / "link"
     daemon = stage.replicate()
     link.symlink_to(stage.replica)
@@ -356,7 +356,7 @@ def test_the_replica_of_a_daemon_is_known_however_it_is_spelled(stage):
     bank.close()
 
 
-def test_a_bucket_of_a_daemon_is_known_whatever_else_its_url_says(stage, s3):
+def test_the_bucket_of_a_daemon_is_found_with_other_options_in_the_url(stage, s3):
     bank = Bank(stage.db, "wal")
     daemon = stage.replicate()
     result = snapshot(stage, replicas=[re.sub(r"timeout=\w+", "timeout=9s", stage.replica) + "&storage-class=GLACIER"])
@@ -380,7 +380,7 @@ def test_snapshots_and_the_daemon_go_on_with_one_history(stage):
         bank.commit()
         assert daemon.stop() == DONE
         bank.close()
-        bank = Bank(stage.db)   # back from WAL mode
+        bank = Bank(stage.db)   # switches back from WAL mode
         bank.commit()
         txid, sent = done(stage)
         assert txid == stage.last_txid() and sent < first / 10
@@ -402,7 +402,7 @@ def test_a_base_is_written_to_each_replica_though_nothing_changed(stage, bank):
     bank.commit()
     txid, _ = done(stage, "--base", replicas=replicas)
     for replica in replicas:
-        os.unlink(replica / "0" / f"{1:016x}")   # it is not needed any more
+        os.unlink(replica / "0" / f"{1:016x}")   # the base makes it unnecessary
         target = stage.folder / f"{replica.name}.db"
         assert restore(replica, target).returncode == DONE
         assert target.read_bytes() == stage.db.read_bytes()
@@ -452,7 +452,7 @@ def test_a_replica_that_is_away_does_not_keep_the_other_waiting(stage, s3, bank)
 
 @pytest.mark.parametrize("changed, more", [(False, ()), (True, ()), (False, ("--base",))])
 def test_a_replica_that_comes_late_and_has_missed_more_gets_it(stage, s3, bank, changed, more):
-    """The copy that was made does not serve it: the copy is made again, for both."""
+    """The copy lacks pages that it needs, so the copy is made again for both replicas."""
     replicas = [stage.folder / "one", s3.url()]
     bank.commit(20)
     done(stage, replicas=replicas[:1])
@@ -465,7 +465,7 @@ def test_a_replica_that_comes_late_and_has_missed_more_gets_it(stage, s3, bank, 
             bank.commit()
     result = ended(process)
     assert result.returncode == DONE, told(result)
-    assert len(result.stderr.splitlines()) == 1, "more than that the one was away"
+    assert len(result.stderr.splitlines()) == 1, "stderr has more than the line about the replica that was away"
     assert f"txid {3 if changed else 2} is durable in 2 replicas" in result.stdout.decode(), told(result)
     for replica in replicas:
         target = stage.folder / "each.db"
@@ -474,7 +474,7 @@ def test_a_replica_that_comes_late_and_has_missed_more_gets_it(stage, s3, bank, 
         assert target.read_bytes() == stage.db.read_bytes()
 
 
-def test_a_replica_of_another_is_left_alone_unless_it_is_taken_over(stage, bank):
+def test_a_replica_of_another_writer_is_refused_without_take_over(stage, bank):
     other = stage.folder / "other.db"
     Bank(other).close()
     assert seawall("snapshot", other, url_of(stage.replica)).returncode == DONE
@@ -496,7 +496,7 @@ def configuration(stage, *names):
     return path
 
 
-def test_all_databases_of_a_file_one_after_the_other(stage):
+def test_the_databases_of_a_configuration_are_backed_up_one_after_the_other(stage):
     for name in ("one", "two", "three"):
         Bank(stage.folder / f"{name}.db").close()
     path = configuration(stage, "one", "two", "three")
@@ -518,7 +518,7 @@ def test_all_databases_of_a_file_one_after_the_other(stage):
     assert result.returncode == USAGE, told(result)
 
 
-def test_a_store_that_never_answers_keeps_neither_the_other_replica_nor_the_next_database_waiting_for_ever(stage, s3):
+def test_a_store_that_never_answers_stops_neither_the_other_replica_nor_the_next_database(stage, s3):
     for name in ("one", "two"):
         Bank(stage.folder / f"{name}.db").close()
     path = configuration(stage, "one", "two")
@@ -533,7 +533,7 @@ def test_a_store_that_never_answers_keeps_neither_the_other_replica_nor_the_next
     assert b"one.db: txid 1 is durable in 1 of 2 replicas" in first, told(result)
     assert result.returncode == SOME_FAILED and b"two.db: txid 1 is durable in 1 replica" in result.stdout, told(result)
     assert b"one.db" in result.stderr and b"does not answer" in result.stderr
-    assert ticks < 100, "it worked while it had nothing to do but wait"
+    assert ticks < 100, "the snapshot used CPU while it only waited"
 
 
 def test_the_sample_for_cron_works(stage):
@@ -549,7 +549,7 @@ def test_the_sample_for_cron_works(stage):
     assert "marker" in " ".join(objects(stage.folder / "one-replica"))
 
 
-def test_sigint_between_two_databases_ends_it(stage, s3):
+def test_sigint_ends_it_after_the_database_that_is_under_way(stage, s3):
     for name in ("one", "two"):
         Bank(stage.folder / f"{name}.db").close()
     path = stage.folder / "seawall.conf"
@@ -563,18 +563,18 @@ def test_sigint_between_two_databases_ends_it(stage, s3):
                    and int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16) == 0, 10, "it has seen the signal")
     result = ended(process)
     assert result.returncode == 130, told(result)
-    assert result.stdout.count(b"\n") == 1, "the one that was under way is brought to its end"
+    assert result.stdout.count(b"\n") == 1, "the snapshot that was under way did not end"
     assert s3.keys("two") == []
 
 
-# ---- what can be wrong
+# ---- errors
 
 @pytest.mark.parametrize("make, code, says", [
     (lambda path: None, FAILED, "No such file or directory"),
     (lambda path: path.touch(), FAILED, "the database is empty"),
     (lambda path: path.write_text("hello, this is no database at all\n" * 100), USAGE, "is not a SQLite database"),
     (lambda path: path.mkdir(), USAGE, "is not a SQLite database")])
-def test_what_is_no_database_is_said(stage, make, code, says):
+def test_a_path_that_is_not_a_database_is_an_error_that_says_so(stage, make, code, says):
     make(stage.db)
     result = snapshot(stage)
     assert result.returncode == code and result.stdout == b"", told(result)
@@ -584,7 +584,7 @@ def test_what_is_no_database_is_said(stage, make, code, says):
 
 @pytest.mark.parametrize("arguments", [(), ("app.db",), ("--bogus",), ("--base=yes", "app.db", "x"), ("--busy-timeout", "soon", "app.db", "x"),
                                        ("--busy-timeout", "app.db", "x"), ("-c", "no-such-file"), ("--put-rate", "x", "app.db", "x")])
-def test_wrong_usage(stage, arguments, monkeypatch):
+def test_wrong_usage_exits_with_2_and_says_why(stage, arguments, monkeypatch):
     monkeypatch.chdir(stage.folder)
     result = seawall("snapshot", *arguments)
     assert result.returncode == USAGE and result.stdout == b"" and result.stderr, told(result)
@@ -633,7 +633,7 @@ def test_without_room_for_the_copy_nothing_is_done(stage, bank, small_disk):
 # ---- kill -9
 
 class Killed:
-    """Snapshots that die just before call number n."""
+    """Snapshots that are killed just before call number n."""
 
     def __init__(self, stage, killer):
         self.stage, self.killer = stage, killer
@@ -648,7 +648,7 @@ class Killed:
         restored = self.stage.restored()
         assert_same_pages(settled(self.stage.db, self.stage.folder), restored)
         beside = set(files_beside(self.stage.db)) - {"app.db-journal", "app.db-wal", "app.db-shm",
-                                                     "app.db-seawall-base-0"}   # a base that was killed, for the next one
+                                                     "app.db-seawall-base-0"}   # the journal of the base, with which the next run continues
         assert beside == {"app.db", "app.db-seawall"}, f"killed at call {n}"
         assert not list(self.stage.folder.glob(".seawall-*"))
         return restored

@@ -1,5 +1,5 @@
-"""The replica is exact, and the database itself has a fault, or content that only its application understands: that is said of the
-database, never of the replica."""
+"""The replica is exact, but the database itself has a fault, or content that only its application understands. Messages then speak of the
+database, and never of the replica."""
 import json
 import sqlite3
 
@@ -70,7 +70,7 @@ def test_a_fault_of_the_database_has_a_code_of_its_own(stage, make):
 
 
 @pytest.mark.parametrize("make", NOT_KNOWN_HERE)
-def test_what_can_not_be_evaluated_here_is_no_fault(stage, make):
+def test_content_that_can_not_be_checked_here_is_not_a_fault(stage, make):
     replicate_once(stage, make)
     result = seawall("verify", "--restore", url_of(stage.replica))
     assert result.returncode == DONE and b"can't check all of the content here" in result.stderr, told(result)

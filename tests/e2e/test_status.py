@@ -1,4 +1,4 @@
-"""`seawall status`: what the daemon reports, and that clients can't disturb it."""
+"""`seawall status`: the reports of the daemon. Clients can't disturb it."""
 import json
 import os
 import re
@@ -28,9 +28,9 @@ def live(stage):
     return stage.replicate()
 
 
-# ---- what it says
+# ---- reports
 
-def test_it_says_what_is_captured_and_what_is_durable(stage, live):
+def test_the_json_has_the_captured_and_the_durable_txid(stage, live):
     stage.writer(count=10).finish()
     txid = assert_synced(stage.db)
     assert txid == stage.last_txid()
@@ -55,7 +55,7 @@ def test_it_says_what_is_captured_and_what_is_durable(stage, live):
     assert status(stage.db)["wal_bytes"] == 0
 
 
-def test_it_says_it_for_people(stage, live):
+def test_the_text_has_a_line_for_the_database_and_for_each_replica(stage, live):
     stage.writer(count=3).finish()
     txid = assert_synced(stage.db)
     result = seawall("status", stage.db)
@@ -66,7 +66,7 @@ def test_it_says_it_for_people(stage, live):
     assert third == "    not verified yet"
 
 
-def test_it_says_it_for_prometheus(stage, live):
+def test_the_metrics_have_the_form_of_prometheus(stage, live):
     txid = assert_synced(stage.db)
     result = seawall("status", "--metrics", stage.db)
     assert result.returncode == DONE, told(result)
@@ -98,7 +98,7 @@ def test_a_replica_that_is_gone_is_an_error_with_its_time_and_lag_grows_until_it
 
 
 def test_damage_that_retention_finds_is_an_error_until_it_is_over(stage):
-    """The objects are damaged from outside, and shipping looks at the newest ones only."""
+    """The test damages old objects. Shipping looks only at the newest ones, so retention finds the damage."""
     stage.prepare()
     daemon = stage.replicate("--prune-interval", "1s", "--grace", "1s")
     stage.writer(count=5).finish()
@@ -117,7 +117,7 @@ def test_damage_that_retention_finds_is_an_error_until_it_is_over(stage):
     daemon.wait_for(lambda: replica_status(stage.db)["retention_error"] is None, 30, "it is over")
 
 
-def test_a_conflict_is_told(stage):
+def test_a_conflict_is_reported_with_an_exit_code_of_its_own(stage):
     stage.prepare()
     assert stage.replicate().stop() == DONE
     other = stage.folder / "other.db"
@@ -132,11 +132,11 @@ def test_a_conflict_is_told(stage):
     assert (status(other)["condition"], status(other)["well"]) == ("conflict", False)
     result = sync(other)
     assert result.returncode == OTHER_WRITER and b"HINT" in result.stderr, told(result)
-    assert replica_status(other, 0)["lag_transactions"] == 0   # the others have it
+    assert replica_status(other, 0)["lag_transactions"] == 0   # the replica without a conflict has everything
     assert daemon.stop() == OTHER_WRITER
 
 
-# ---- who runs
+# ---- daemons that run or not
 
 def test_without_a_daemon_it_fails_with_a_hint(stage):
     stage.prepare()
@@ -148,7 +148,7 @@ def test_without_a_daemon_it_fails_with_a_hint(stage):
     assert f'seawall_up{{database="{stage.db}"}} 0' in seawall("status", "--metrics", stage.db).stdout.decode().splitlines()
 
 
-def test_of_a_database_that_is_not_there_it_says_so(stage):
+def test_a_database_that_does_not_exist_is_an_error_that_says_so(stage):
     for command in ("status", "sync"):
         result = seawall(command, stage.folder / "missing.db")
         assert result.returncode == FAILED and b"the file does not exist" in result.stderr and b"HINT" in result.stderr, told(result)
@@ -156,7 +156,7 @@ def test_of_a_database_that_is_not_there_it_says_so(stage):
     assert b"does not exist" not in seawall("status", stage.db).stderr
 
 
-def test_all_databases_of_a_configuration(stage):
+def test_without_a_database_it_reports_all_of_the_configuration(stage):
     other = stage.folder / "other.db"
     stage.prepare()
     stage.prepare(db=other)
@@ -174,13 +174,13 @@ def test_all_databases_of_a_configuration(stage):
     second = stage.replicate(db=other, replica=stage.folder / "second")
     assert state() == (DONE, [True, True])
     assert seawall("sync", "-c", file, other).returncode == DONE
-    assert seawall("sync", "-c", file).returncode == USAGE   # which?
+    assert seawall("sync", "-c", file).returncode == USAGE   # it does not say which database
     assert seawall("status", "-c", file, stage.folder / "third.db").returncode == USAGE
     assert daemon.stop() == DONE == second.stop()
 
 
 @pytest.mark.parametrize("words", [(), ("--json", "--metrics", "x"), ("a", "b"), ("--nonsense", "x"), ("-c",)])
-def test_wrong_usage(words):
+def test_wrong_usage_exits_with_2_and_a_hint(words):
     result = seawall("status", *words)
     assert result.returncode == USAGE and b"HINT" in result.stderr, told(result)
 
@@ -209,7 +209,7 @@ def test_the_socket_is_private_and_removed_at_the_end(stage, live):
     assert not [name for name in os.listdir(stage.folder) if name.startswith(".seawall")]
 
 
-def test_a_socket_that_a_killed_daemon_left_is_no_daemon_and_is_replaced(stage, live):
+def test_a_socket_that_a_killed_daemon_left_does_not_count_as_a_daemon_and_is_replaced(stage, live):
     live.kill()
     assert socket_of(stage.db).is_socket()
     assert seawall("status", stage.db).returncode == FAILED
@@ -230,7 +230,7 @@ def test_another_user_may_not_ask(stage, live):
     assert result.returncode == FAILED and b"Permission denied" in result.stderr and b"HINT" in result.stderr, told(result)
 
 
-def test_long_paths(stage):
+def test_a_database_with_a_path_longer_than_a_socket_address_has_a_socket(stage):
     folder = stage.folder
     while len(str(folder)) < 300:
         folder /= "d" * 50
@@ -243,7 +243,7 @@ def test_long_paths(stage):
     assert daemon.stop() == DONE
 
 
-def test_a_path_that_is_no_utf8(stage):
+def test_a_path_that_is_not_utf8_is_shown_with_question_marks(stage):
     db = stage.folder / os.fsdecode(b"caf\xe9.db")
     stage.prepare(db=db)
     stage.replicate(db=db)
@@ -273,7 +273,7 @@ def test_without_a_socket_it_warns_and_replicates(stage, reason):
         assert socket_of(stage.db, run).read_text() == "mine"
 
 
-# ---- those who misuse it
+# ---- clients that misuse the socket
 
 def assert_undisturbed(stage, daemon):
     before = assert_synced(stage.db)
@@ -284,7 +284,7 @@ def assert_undisturbed(stage, daemon):
 
 @pytest.mark.parametrize("line", [b"\n", b"garbage\n", b"[]\n", b"{}\n", b'{"command":7}\n', b'{"command":"drop table"}\n', b"\0\0\n",
                                   b'{"command":"status","command":"sync"}\n', b"\xff\xfe\n", b"[" * 4000 + b"\n"])
-def test_what_makes_no_sense_gets_an_error_and_the_connection_goes_on(stage, live, line):
+def test_a_malformed_request_gets_an_error_and_the_connection_stays_open(stage, live, line):
     with connected(stage.db) as client:
         client.sendall(line)
         assert list(answer(client)) == ["error"]
@@ -304,10 +304,10 @@ def test_half_a_line_does_not_wait_for_ever(stage, live):
     with connected(stage.db) as client, connected(stage.db) as silent:
         client.sendall(b'{"command":')
         assert_undisturbed(stage, live)
-        assert answer(client) is None and answer(silent) is None   # after some seconds
+        assert answer(client) is None and answer(silent) is None   # the daemon closes both after some seconds
 
 
-def test_several_requests_come_in_one_piece_or_in_many(stage, live):
+def test_several_requests_in_one_portion_or_in_many_are_all_answered(stage, live):
     with connected(stage.db) as client:
         client.sendall(b'{"command":"status"}\n{"command":"sync"}\n{"command":"nothing"}\n')
         stream = client.makefile("rb")
@@ -318,7 +318,7 @@ def test_several_requests_come_in_one_piece_or_in_many(stage, live):
         assert json.loads(stream.readline())["pid"] == live.pid
 
 
-def test_one_that_says_no_more_still_gets_its_answer(stage, live):
+def test_a_client_that_has_closed_its_side_still_gets_its_answer(stage, live):
     for command in ("status", "sync"):
         with connected(stage.db) as client:
             client.sendall(f'{{"command":"{command}"}}\n'.encode())
@@ -327,7 +327,7 @@ def test_one_that_says_no_more_still_gets_its_answer(stage, live):
             assert answer(client) is None
 
 
-def test_a_flood_that_nobody_reads_costs_nothing(stage, live):
+def test_requests_whose_answers_are_not_read_do_not_fill_memory(stage, live):
     with connected(stage.db) as client:
         client.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -338,7 +338,7 @@ def test_a_flood_that_nobody_reads_costs_nothing(stage, live):
     assert_undisturbed(stage, live)
 
 
-def test_a_reader_that_never_takes_its_answer_is_dropped(stage, live):
+def test_a_client_that_never_reads_its_answer_is_dropped(stage, live):
     with connected(stage.db) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         client.setblocking(False)
@@ -350,22 +350,22 @@ def test_a_reader_that_never_takes_its_answer_is_dropped(stage, live):
 
 
 def connections(daemon):
-    """How many the daemon holds: sockets without a name of their own, less those that listen."""
+    """How many connections the daemon has: its sockets, without the one that listens."""
     found = (re.fullmatch(r"socket:\[(\d+)\]", link) for link in open_files(daemon.pid))
     inodes = {match[1] for match in found if match}
     lines = [line.split() for line in open("/proc/net/unix").read().splitlines()[1:]]
     return sum(1 for fields in lines if fields[6] in inodes and fields[3] != "00010000")   # __SO_ACCEPTCON: it listens
 
 
-def test_many_connections_are_bounded_and_everybody_is_served_in_the_end(stage, live):
+def test_the_number_of_connections_is_limited_and_every_client_is_answered_in_the_end(stage, live):
     with ExitStack() as all_of_them:
         clients = [all_of_them.enter_context(connected(stage.db, seconds=30 * PATIENCE)) for _ in range(40)]
         live.wait_for(lambda: connections(live) == 16, 10, "all places are taken")
         for client in clients[20:]:
             client.sendall(b'{"command":"status"}\n')
-        assert [answer(client)["pid"] for client in clients[20:]] == [live.pid] * 20   # the silent ones make room
+        assert [answer(client)["pid"] for client in clients[20:]] == [live.pid] * 20   # silent connections are closed for them
     assert_undisturbed(stage, live)
-    live.wait_for(lambda: connections(live) == 0, 20, "all are let go")
+    live.wait_for(lambda: connections(live) == 0, 20, "all connections are closed")
 
 
 def test_clients_that_are_killed_while_they_wait_are_forgotten(stage, live):
@@ -375,7 +375,7 @@ def test_clients_that_are_killed_while_they_wait_are_forgotten(stage, live):
     try:
         wait_until(lambda: any(process.poll() == FAILED for process in waiting), 20, "there is a limit")
         live.wait_for(lambda: connections(live) == 12, 20, "the others wait")
-        assert replica_status(stage.db)["lag_transactions"] >= 1   # and there is room for those who only ask
+        assert replica_status(stage.db)["lag_transactions"] >= 1   # a status request still has a connection
     finally:
         for process in waiting:
             process.kill()

@@ -1,6 +1,6 @@
-"""Processes that commit where the daemon can't see it: by another name of the file, which has another -wal, or without the wal-index.
-SQLite itself is unsafe there. The daemon lets go, says why, and takes nobody's -wal away; nothing is called durable that it did not see.
-What only looks like that is no reason to end."""
+"""Processes that commit where the daemon can't see it (src/capture/strangers.h): by another name of the file, which has another -wal, or
+without the wal-index. SQLite itself can lose commits then. The daemon lets go of the database, says why, does not remove a -wal, and calls no
+commit durable that it did not see. States that only look similar do not make it let go."""
 import os
 import signal
 import sqlite3
@@ -116,14 +116,14 @@ def test_unix_dotfile_in_exclusive_mode_is_noticed(stage):
     client = Client(stage.db, "unix-dotfile")
     for n in range(1, 21):
         assert client.commit() == n
-    assert seawall("sync", "--timeout", "5", stage.db).returncode != DONE   # whether it noticed before or notices now
+    assert seawall("sync", "--timeout", "5", stage.db).returncode != DONE   # the daemon has noticed, or notices now
     assert_lets_go(stage, daemon, "unix-dotfile")
     assert client.commit() == 21
     client.end()
-    assert rows(stage.db) == 21   # nobody took its -wal away
+    assert rows(stage.db) == 21   # its -wal was not removed
 
 
-def test_an_engine_without_a_sign_is_noticed_by_its_commits(stage):
+def test_an_engine_without_files_of_its_own_is_noticed_by_its_commits(stage):
     prepare(stage)
     daemon = stage.replicate()
     daemon.wait_for(lambda: stage.wal_bytes() == 0, 10, "the database is at rest")
@@ -140,8 +140,8 @@ def test_an_engine_without_a_sign_is_noticed_by_its_commits(stage):
     assert rows(stage.db) == n + 1
 
 
-def test_a_process_that_died_between_its_two_writes_is_no_stranger(stage):
-    """It leaves a whole commit in the -wal that the wal-index does not show: as this client does, which never writes there."""
+def test_a_process_that_died_between_its_two_writes_is_not_reported(stage):
+    """It leaves a whole commit in the -wal that the wal-index does not show. So does the client of this test, which has no wal-index."""
     prepare(stage)
     daemon = stage.replicate()
     daemon.wait_for(lambda: stage.wal_bytes() == 0, 10, "the database is at rest")
@@ -150,7 +150,7 @@ def test_a_process_that_died_between_its_two_writes_is_no_stranger(stage):
     client.process.send_signal(signal.SIGKILL)
     client.process.wait()
     assert stage.wal_bytes() > 0
-    let_pass(4, "the daemon looks at what nobody committed")
+    let_pass(4, "the daemon looks several times")
     app = sqlite3.connect(stage.db, isolation_level=None, timeout=10)
     app.execute("INSERT INTO t VALUES(1)")
     assert_synced(stage.db)
@@ -159,7 +159,7 @@ def test_a_process_that_died_between_its_two_writes_is_no_stranger(stage):
     assert rows(stage.restored()) == rows(stage.db)
 
 
-def test_a_long_transaction_is_no_stranger(stage):
+def test_a_long_transaction_is_not_reported(stage):
     """It writes to the -wal long before its commit, and may be rolled back."""
     prepare(stage)
     daemon = stage.replicate()

@@ -1,5 +1,5 @@
-"""What a parent, a shell or a rescue system may leave out or leave behind: closed files, ignored signals, no /proc, a full disk behind
-standard output. Each is right, or an error that names the cause."""
+"""Unusual surroundings: closed standard files, ignored or blocked signals, no /proc, a full disk behind standard output, strange names. The
+program works, or has an error that names the cause."""
 import os
 import signal
 import subprocess
@@ -73,13 +73,13 @@ def test_closed_standard_files_do_no_harm(replicated, closed, command):
         command, f"'{url_of(stage.replica)}'" if command in ("list", "verify") else f"'{stage.db}' '{url_of(stage.replica)}'")
     result = shell(f"exec '{BINARY}' {command} {arguments} {closed}")
     assert result.returncode == DONE, told(result)
-    assert stage.db.read_bytes()[:16] == before[:16]   # no message went into the database
+    assert stage.db.read_bytes()[:16] == before[:16]   # no message was written into the database
     assert seawall("verify", "--full", url_of(stage.replica)).returncode == DONE
 
 
 @pytest.mark.parametrize("command, code", [("list REPLICA", FAILED), ("verify REPLICA", FAILED), ("version", FAILED), ("help", FAILED),
                                            ("completion bash", FAILED), ("snapshot DB REPLICA", DONE), ("restore -o NEW REPLICA", DONE)])
-def test_a_lost_output_is_said(replicated, command, code):
+def test_output_that_can_not_be_written_is_an_error(replicated, command, code):
     stage = replicated
     words = [{"REPLICA": url_of(stage.replica), "DB": str(stage.db), "NEW": str(stage.folder / "new.db")}.get(word, word)
              for word in command.split()]
@@ -101,7 +101,7 @@ def test_a_reader_that_has_read_enough_is_no_error(replicated, command):
     assert result.returncode == DONE and result.stderr == b"", result.stderr
 
 
-def test_a_list_that_is_lost_is_said_once(replicated):
+def test_a_list_that_can_not_be_written_is_one_line_of_error(replicated):
     with open("/dev/full", "w") as full:
         result = subprocess.run([BINARY, "list", url_of(replicated.replica)], stdout=full, stderr=subprocess.PIPE, timeout=60 * PATIENCE)
     assert result.returncode == FAILED and result.stderr.count(b"\n") == 1, result.stderr
@@ -146,7 +146,7 @@ def test_any_name_of_a_database_works(stage, name):
 
 
 @pytest.mark.parametrize("place", ["s3:/bucket/app", "s3:s3.amazonaws.com/bucket/app", "sftp:host:/backup/app", "b2:bucket:app", "file:/away"])
-def test_a_place_as_other_programs_write_it_becomes_no_folder(stage, place):
+def test_a_place_in_the_notation_of_another_program_is_refused_and_makes_no_folder(stage, place):
     make_database(stage.db)
     for command in (["snapshot", stage.db, place], ["list", place], ["restore", "-o", stage.folder / "new.db", place]):
         result = subprocess.run([BINARY, *map(str, command)], cwd=stage.folder, capture_output=True, timeout=60 * PATIENCE)
@@ -154,7 +154,7 @@ def test_a_place_as_other_programs_write_it_becomes_no_folder(stage, place):
     assert {path.name for path in stage.folder.iterdir()} <= {"app.db", "app.db-wal", "app.db-shm", "app.db-seawall"}
     result = subprocess.run([BINARY, "snapshot", stage.db, f"./{place.replace('/', '_')}"], cwd=stage.folder, capture_output=True,
                             timeout=60 * PATIENCE)
-    assert result.returncode == DONE, told(result)   # said so, it is a folder
+    assert result.returncode == DONE, told(result)   # written as a path, it is a folder
 
 
 # ---- several names of one database

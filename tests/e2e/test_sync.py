@@ -15,7 +15,7 @@ from seawall import BINARY, DONE, FAILED, TIMED_OUT, USAGE, objects, restore, se
 from waiting import PATIENCE, figure, let_pass, wait_until
 
 INTERRUPTED = 130
-LARGE = 40   # MiB: goes as a base in chunks
+LARGE = 40   # MiB: large enough for a base in chunks
 
 
 class Marks:
@@ -74,8 +74,8 @@ def test_what_was_committed_before_it_survives_the_machine(stage, live, load):
     stage.assert_restore_equals_source()
 
 
-def test_each_of_many_commits_one_after_the_other(stage, live):
-    """Restored from the replica as it is at that moment: the daemon goes on."""
+def test_each_of_many_commits_is_in_the_replica_when_its_sync_returns(stage, live):
+    """The daemon is not stopped: the replica restores as it is at that moment."""
     marks = Marks(stage.db)
     stage.writer(rate=1000, busy_timeout=20000)
     for _ in range(figure(200, 25)):
@@ -86,7 +86,7 @@ def test_each_of_many_commits_one_after_the_other(stage, live):
     marks.close()
 
 
-def test_it_tells_the_transaction_and_a_restore_of_it_has_all(stage, live):
+def test_it_prints_the_txid_and_a_restore_of_that_has_all(stage, live):
     marks = Marks(stage.db)
     for _ in range(5):
         marks.commit()
@@ -96,7 +96,7 @@ def test_it_tells_the_transaction_and_a_restore_of_it_has_all(stage, live):
     marks.close()
 
 
-def test_many_at_a_time(stage, live):
+def test_many_syncs_at_the_same_time_succeed(stage, live):
     stage.writer(rate=1000)
     marks, failures = Marks(stage.db), []
     mark = marks.commit()
@@ -182,19 +182,19 @@ def test_a_daemon_that_dies_meanwhile_is_a_failure(stage, live):
 
 
 def connected_to(daemon):
-    """Sockets that it holds, but for the one that listens."""
+    """How many sockets the daemon has, without the one that listens."""
     return sum(link.startswith("socket:") for link in open_files(daemon.pid)) - 1
 
 
 @pytest.mark.parametrize("replica", ["there", "away"])
-def test_a_daemon_that_is_stopped_meanwhile_tells_whether_it_is_durable(stage, replica):
+def test_when_the_daemon_is_stopped_meanwhile_it_says_whether_all_is_durable(stage, replica):
     stage.prepare()
     live = wait_control(stage.replicate("--stop-timeout", "1s"))
     away = stage.replica.rename(stage.folder / "away")
     stage.writer(count=1).finish()
     waiting = sync_beside(stage.db)
     live.wait_for(lambda: connected_to(live) > 0, 10, "it waits")
-    let_pass(0.5, "the request follows the connection, and nothing shows that it was read")
+    let_pass(0.5, "the daemon reads the request, which nothing shows")
     if replica == "there":
         away.rename(stage.replica)
     code = live.stop()
@@ -205,7 +205,7 @@ def test_a_daemon_that_is_stopped_meanwhile_tells_whether_it_is_durable(stage, r
         assert code == TIMED_OUT and waiting.returncode == FAILED and b"before everything was durable" in errors, errors
 
 
-def test_a_file_that_was_put_in_the_place_of_the_database_counts(stage, live):
+def test_it_waits_for_a_file_that_was_put_in_the_place_of_the_database(stage, live):
     stage.writer(count=5).finish()
     assert_synced(stage.db)
     live.wait_for(lambda: stage.wal_bytes() == 0, 10, "the database is at rest")
@@ -226,7 +226,7 @@ def test_a_file_that_was_put_in_the_place_of_the_database_counts(stage, live):
 
 
 def test_a_database_that_is_locked_exclusively_times_out(stage, live):
-    """Its commits can't be seen: that they are durable must not be said."""
+    """Its commits can't be seen, so sync must not call them durable."""
     assert live.stop() == DONE
     app = sqlite3.connect(stage.db, isolation_level=None)
     app.execute("PRAGMA locking_mode=exclusive")
@@ -243,6 +243,6 @@ def test_a_database_that_is_locked_exclusively_times_out(stage, live):
 
 
 @pytest.mark.parametrize("words", [(), ("a", "b"), ("--timeout", "x"), ("--timeout", "-1", "x"), ("--timeout",), ("--nonsense", "x"), ("-c",)])
-def test_wrong_usage(words):
+def test_wrong_usage_exits_with_2_and_a_hint(words):
     result = seawall("sync", *words)
     assert result.returncode == USAGE and b"HINT" in result.stderr, told(result)

@@ -1,5 +1,5 @@
-"""An application that dies while it writes the wal-index header leaves two copies that differ, or a wrong one. The others must
-recover the WAL, and need the checkpoint lock for it, which the daemon keeps under load."""
+"""An application that is killed while it writes the wal-index header leaves two copies that differ, or a damaged one. Other processes must then
+recover the WAL, and need the checkpoint lock for that, which the daemon keeps under load."""
 import signal
 import sqlite3
 
@@ -12,11 +12,11 @@ from waiting import figure, stays_true
 
 LONGEST_WAIT_US = 1_200_000
 ROUNDS = figure(10, 3)
-RESETS = ("--lock-at", 5, "--wal-target", 10, "--rest-after", 20)   # as often as can be
+RESETS = ("--lock-at", 5, "--wal-target", 10, "--rest-after", 20)   # resets of the WAL as often as possible
 
 
 def start_load(stage):
-    """Two applications, and the daemon which keeps the checkpoint lock."""
+    """Starts two applications, and a daemon, which keeps the checkpoint lock."""
     stage.prepare()
     daemon = stage.replicate()
     writers = [stage.writer(shared=True, rate=800, rows=2, busy_timeout=8000) for _ in range(2)]
@@ -32,7 +32,7 @@ def wait_lock_kept(stage, daemon, writers):
 
 
 def die_in_header(stage, commits, rows=2, **more):
-    """An application that commits, dies in its last commit, and leaves the header torn."""
+    """Runs an application that commits, is killed in its last commit, and leaves a torn header."""
     victim = stage.writer(shared=True, rows=rows, busy_timeout=8000, count=commits, die_in_header=True, **more)
     victim.process.wait(60)
     assert victim.process.returncode == -9, victim.log()
@@ -69,7 +69,7 @@ def test_a_damaged_copy_of_the_header_delays_the_others_briefly(stage, copy):
 
 
 def reset_log(stage):
-    """Another connection recovers, and begins a new generation of the log where no lock keeps it from that."""
+    """Another connection recovers the WAL, and begins a new generation if no lock prevents that."""
     other = sqlite3.connect(stage.db, isolation_level=None, timeout=8)
     other.execute("SELECT count(*) FROM t").fetchone()
     other.execute("PRAGMA busy_timeout=0")
@@ -85,7 +85,7 @@ def test_a_commit_of_an_application_that_died_in_it_just_before_a_reset_is_a_res
     large = {"rows": 2000, "size": 20}   # so that a transaction keeps the write lock for milliseconds
     load = stage.writer(shared=True, rate=15, busy_timeout=8000, **large)
     for number in range(figure(100, 20)):
-        die_in_header(stage, 2, **large)   # the daemon waits for the write lock: the next thing it does is to begin a new generation of the log
+        die_in_header(stage, 2, **large)   # the daemon waits for the write lock, and then begins a new generation of the WAL
         if number % 4 == 0:
             reset_log(stage)
         load.wait_committed(load.committed() + 1)
@@ -99,7 +99,7 @@ def test_a_commit_of_an_application_that_died_in_it_is_not_missed_when_others_re
     stage.prepare()
     for number in range(ROUNDS):
         daemon = stage.replicate(*RESETS)
-        keeper = sqlite3.connect(stage.db, isolation_level=None)   # so that the wal-index outlives the others
+        keeper = sqlite3.connect(stage.db, isolation_level=None)   # keeps the wal-index when the other processes have ended
         keeper.execute("SELECT count(*) FROM t").fetchone()
         daemon.kill()
         die_in_header(stage, 3)
@@ -112,7 +112,7 @@ def test_a_commit_of_an_application_that_died_in_it_is_not_missed_when_others_re
 
 
 def checkpoint_of_others(stage, reader):
-    """Copies all that the watch lets it copy, which the reader has kept the daemon from."""
+    """Copies back the frames that the watch allows. The reader has kept the daemon from copying them."""
     reader.close()
     other = sqlite3.connect(stage.db, isolation_level=None)
     busy, frames, copied = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -121,7 +121,7 @@ def checkpoint_of_others(stage, reader):
 
 
 def test_a_recovery_after_a_checkpoint_of_others_does_not_pass_for_a_replaced_file(stage):
-    """It sets back the number that shows how far checkpoints have come."""
+    """The recovery sets back the number of frames that are copied back."""
     stage.prepare()
     daemon = stage.replicate()
     daemon.wait_for(lambda: stage.wal_bytes() == 0, 10, "the database is at rest")
@@ -133,7 +133,7 @@ def test_a_recovery_after_a_checkpoint_of_others_does_not_pass_for_a_replaced_fi
     walindex.freeze(daemon)
     checkpoint_of_others(stage, reader)
     die_in_header(stage, 3)
-    sqlite3.connect(stage.db).execute("SELECT count(*) FROM t").fetchone()   # recovers
+    sqlite3.connect(stage.db).execute("SELECT count(*) FROM t").fetchone()   # recovers the WAL
     daemon.send(signal.SIGCONT)
     daemon.wait_for(stage.restores_source, 10, "the replica has everything")
     stays_true(lambda: "were replaced or overwritten" not in daemon.log(), 1.2, "the files were not replaced")

@@ -1,4 +1,4 @@
-"""Transactions that do not fit into SQLite's page cache: they spill frames into the WAL before they are decided."""
+"""Transactions that do not fit into SQLite's page cache: they write frames to the WAL before they commit or roll back."""
 from compare import assert_same_pages, settled
 from ledger import TABLE, insert
 from seawall import DONE

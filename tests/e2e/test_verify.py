@@ -1,4 +1,4 @@
-"""`seawall verify` finds nothing in a sound replica, also while the daemon works; it finds and names damage, and its exit code shows it."""
+"""`seawall verify` finds no problem in a sound replica, also while a daemon works. It names damage, and its exit code shows it."""
 import json
 import shutil
 import signal
@@ -11,7 +11,7 @@ from compare import copy_tree
 from seawall import BINARY, CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, listing, objects, seawall, told, url_of
 from waiting import PATIENCE, figure, wait_until
 
-LARGE = 40   # MiB: more than one segment takes, so that it goes as a base in chunks
+LARGE = 40   # MiB: larger than one segment may be, so the first copy is a base in chunks
 INTERRUPTED = 130
 DEPTHS = [(), ("--full",)]
 
@@ -49,7 +49,7 @@ def small(stage):
 
 @pytest.fixture
 def large(stage):
-    """A base in chunks, and commits after it."""
+    """A replica with a base in chunks, and commits after it."""
     app = sqlite3.connect(stage.db, isolation_level=None)
     app.execute("PRAGMA journal_mode=wal")
     app.execute("CREATE TABLE big(id INTEGER PRIMARY KEY, payload BLOB)")
@@ -79,7 +79,7 @@ def test_a_sound_replica_is_called_sound_and_summed_up(small, depth):
     assert last.startswith(f"ok: {len(listed['points'])} restore points, newest txid {listed['last_txid']} of {listed['last_time']}, "), last
 
 
-def test_nothing_there_is_nothing_to_verify(stage):
+def test_a_place_without_a_replica_has_an_exit_code_of_its_own(stage):
     empty = stage.folder / "empty"
     empty.mkdir()
     for replica in (empty, stage.folder / "missing"):
@@ -87,7 +87,7 @@ def test_nothing_there_is_nothing_to_verify(stage):
         assert result.returncode == NOTHING and result.stdout == b"", told(result)
 
 
-def test_wrong_usage(small):
+def test_wrong_usage_exits_with_2(small):
     for arguments in ((), (small.replica, small.replica), ("--fulll", small.replica), ("--txid", 1, small.replica), ("--tmp", "/", small.replica),
                       ("--restore", "--txid", 0, small.replica)):
         result = seawall("verify", *arguments)
@@ -96,7 +96,7 @@ def test_wrong_usage(small):
     assert seawall("verify", "--help").stdout == seawall("help", "verify").stdout
 
 
-def test_a_database_of_the_configuration_stands_for_its_replica(small):
+def test_a_database_of_the_configuration_can_be_named_for_its_replica(small):
     conf = small.folder / "seawall.conf"
     conf.write_text(f"[db {small.db}]\nreplica = {small.replica}\n")
     for arguments in ((small.db,), ()):
@@ -104,7 +104,7 @@ def test_a_database_of_the_configuration_stands_for_its_replica(small):
         assert result.returncode == DONE and b"\nok: " in result.stdout, told(result)
 
 
-def test_restore_proves_it_and_leaves_nothing_behind(small):
+def test_with_restore_it_restores_and_leaves_no_file(small):
     room = small.folder / "room"
     room.mkdir()
     found = report(small.replica, "--restore", "--tmp", room)
@@ -121,13 +121,13 @@ def test_restore_proves_it_and_leaves_nothing_behind(small):
 def test_every_object_that_is_missing_or_cut_off_is_named(small):
     newest = f"0/{level_zero(small.replica)[-1]}"
     for key in objects(small.replica):
-        if key == newest:   # nothing says that it was there
+        if key == newest:   # no object names it, so it can't be missed
             continue
         path = small.replica / key
         whole = path.read_bytes()
         path.unlink()
         assert key in names(report(small.replica, code=CORRUPT))
-        path.write_bytes(whole[:-2])   # of seawall.json more than the end of the line
+        path.write_bytes(whole[:-2])   # two bytes, because the last one of seawall.json is only a line end
         found = report(small.replica, code=CORRUPT)
         assert key in names(found) and found["ok"] is False
         path.write_bytes(whole)
@@ -135,7 +135,7 @@ def test_every_object_that_is_missing_or_cut_off_is_named(small):
     assert result.returncode == DONE, told(result)
 
 
-def test_problems_are_told_with_what_to_do(small):
+def test_problems_are_printed_with_a_hint(small):
     key = objects(small.replica)[3]
     flip(small.replica / key, 20)
     result = verify(small.replica)
@@ -144,7 +144,7 @@ def test_problems_are_told_with_what_to_do(small):
     assert any(line.startswith(f"{key}: ") for line in lines) and any(line.startswith("  HINT: ") for line in lines), told(result)
 
 
-def test_a_base_in_chunks(large):
+def test_damage_in_a_base_of_chunks_is_named(large):
     for options in (*DEPTHS, ("--full", "--restore", "--tmp", large.folder)):
         result = verify(large.replica, *options)
         assert result.returncode == DONE, told(result)
@@ -156,7 +156,7 @@ def test_a_base_in_chunks(large):
         shutil.move(path, aside)
         assert key in names(report(large.replica, code=CORRUPT))
         shutil.copy(aside, path)
-        flip(path, path.stat().st_size // 3)   # in a page: only a reader of the whole object finds that
+        flip(path, path.stat().st_size // 3)   # a byte of a page: only --full and --restore find it
         assert report(large.replica)["ok"]
         assert names(report(large.replica, "--full", code=CORRUPT)) == {key}
         found = report(large.replica, "--restore", "--txid", 1, "--tmp", large.folder, code=CORRUPT)   # later ones may not need the page
@@ -169,11 +169,11 @@ def test_a_base_in_chunks(large):
     other.write_bytes(whole)
     marker = next(key for key in objects(large.replica) if key.endswith("/marker"))
     (large.replica / marker).unlink()
-    result = verify(large.replica)   # a base under way looks like that
+    result = verify(large.replica)   # looks like a base that is under way
     assert result.returncode == NOTHING, told(result)
 
 
-def test_another_databases_objects_are_told_from_ours(small):
+def test_objects_of_another_database_are_named(small):
     other = copy_tree(small.replica, small.folder / "other")
     identity = json.loads((other / "seawall.json").read_text())
     identity["database"] = "0" * 32
@@ -196,7 +196,7 @@ def test_while_the_daemon_ships_nothing_is_called_a_problem(stage):
 
 
 def test_while_retention_deletes_nothing_is_called_a_problem(stage):
-    """Objects that retention deletes during a verification are not damage: it finds nothing wrong, or reports that it could not verify."""
+    """Objects that retention deletes during a verification are not damage: verify finds no problem, or says that it could not verify."""
     stage.prepare()
     daemon = stage.replicate("--fanout", "3", "--base-interval", "2s", "--prune-interval", "2s", "--grace", "1s", "--keep-all", "5s",
                              "--keep-levels", "10s")
@@ -244,7 +244,7 @@ def test_an_interrupted_verification_ends_at_once(stage, s3):
     process.communicate()
 
 
-def test_a_store_that_refuses_is_no_verdict(stage, s3):
+def test_a_store_that_refuses_is_an_error_and_not_a_result(stage, s3):
     stage.prepare()
     daemon = stage.replicate()
     assert daemon.stop() == DONE

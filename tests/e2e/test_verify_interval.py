@@ -20,7 +20,7 @@ NOTHING_SAID = {"empty": b"", "garbage": b"garbage", "no format": b"{}", "a list
 
 @pytest.fixture
 def ready(stage, monkeypatch):
-    """Temporary folders of verifications are made where a test can see them."""
+    """A database and its application. Verifications make their temporary folders in the folder of the test."""
     (stage.folder / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(stage.folder / "tmp"))
     stage.prepare()
@@ -42,7 +42,7 @@ def leftovers(stage):
     return os.listdir(stage.folder / "tmp")
 
 
-def test_a_restore_is_proven_and_the_proof_is_told_and_kept(ready):
+def test_a_proven_restore_is_reported_and_recorded(ready):
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     ready.writer(count=5).finish()
     txid = assert_synced(ready.db)
@@ -60,7 +60,7 @@ def test_a_restore_is_proven_and_the_proof_is_told_and_kept(ready):
     kept = json.loads(proof_of(ready.db).read_text())["replicas"]
     assert [(one["url"], one["ok"], one["proven_txid"]) for one in kept] == [(str(ready.replica), True, txid)]
     assert proof_of(ready.db).stat().st_mode & 0o777 == 0o600
-    daemon = wait_control(ready.replicate())   # with the default interval: nothing is verified now
+    daemon = wait_control(ready.replicate())   # the default interval is long: nothing is verified now
     assert replica_status(ready.db)["proven_restore"]["txid"] == txid
     assert verification(ready)["ok"] is True
     assert daemon.stop() == DONE and leftovers(ready) == []
@@ -85,11 +85,11 @@ def test_a_damaged_replica_is_reported_and_the_daemon_goes_on(ready):
     path = ready.replica / "0" / name
     good = path.read_bytes()
     path.write_bytes(good[:len(good) // 2] + bytes(len(good) - len(good) // 2))
-    ready.writer(count=1).finish()   # a replica that nothing is put to is not verified again
+    ready.writer(count=1).finish()   # a replica that got nothing new is not verified again
     daemon.wait_for(lambda: verification(ready)["ok"] is False, 30, "the damage is found")
     found = verification(ready)
     assert found["problems"] >= 1 and name in found["problem"]
-    assert replica_status(ready.db)["proven_restore"]["txid"] == txid   # that one was proven
+    assert replica_status(ready.db)["proven_restore"]["txid"] == txid   # the earlier restore still counts
     lines = [line for line in daemon.log().splitlines() if " ERROR " in line]
     assert lines and all("verification found" in line and str(ready.replica) in line for line in lines)
     text = seawall("status", ready.db)
@@ -104,7 +104,7 @@ def test_a_damaged_replica_is_reported_and_the_daemon_goes_on(ready):
     assert daemon.stop() == DONE and leftovers(ready) == []
 
 
-def test_a_replica_that_has_lost_everything_is_no_proof_of_anything(ready):
+def test_a_replica_that_has_lost_everything_fails_its_verification(ready):
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     assert_synced(ready.db)
     for name in level_zero(ready.replica):
@@ -113,7 +113,7 @@ def test_a_replica_that_has_lost_everything_is_no_proof_of_anything(ready):
     assert daemon.stop() == DONE
 
 
-def test_one_that_can_not_be_done_is_told_once_and_tried_again(ready, monkeypatch):
+def test_a_verification_without_a_result_is_logged_once_and_tried_again(ready, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(ready.folder / "not-there"))
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     daemon.wait_for(lambda: verification(ready)["error"], 30, "the status has the failure")
@@ -127,7 +127,7 @@ def test_one_that_can_not_be_done_is_told_once_and_tried_again(ready, monkeypatc
 
 
 @pytest.mark.parametrize("content", NOTHING_SAID.values(), ids=NOTHING_SAID)
-def test_a_record_that_says_nothing_is_as_if_nothing_had_been_verified(ready, content):
+def test_with_a_malformed_record_the_replica_counts_as_never_verified(ready, content):
     proof_of(ready.db).write_bytes(content.replace(b"URL", os.fsencode(ready.replica)))
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     wait_proven(ready, daemon, 1)
@@ -135,7 +135,7 @@ def test_a_record_that_says_nothing_is_as_if_nothing_had_been_verified(ready, co
     assert json.loads(proof_of(ready.db).read_text())["format"] == 1
 
 
-def test_a_record_that_can_not_be_written_is_told_and_the_daemon_goes_on(ready):
+def test_a_record_that_can_not_be_written_is_logged_and_the_daemon_goes_on(ready):
     proof_of(ready.db).mkdir()
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     wait_proven(ready, daemon, 1)
@@ -145,7 +145,7 @@ def test_a_record_that_can_not_be_written_is_told_and_the_daemon_goes_on(ready):
 
 
 def test_without_room_it_is_verified_but_not_restored(ready):
-    daemon = wait_control(ready.replicate(*EACH_SECOND, environment={"TMPDIR": "/proc"}))   # as full as file systems get
+    daemon = wait_control(ready.replicate(*EACH_SECOND, environment={"TMPDIR": "/proc"}))   # /proc has no free space
     daemon.wait_for(lambda: verification(ready)["ok"], 30, "it is verified")
     first = verification(ready)["time"]
     daemon.wait_for(lambda: verification(ready)["time"] > first, 30, "and again")
@@ -171,10 +171,10 @@ def test_without_a_reason_nothing_is_verified(ready, options):
 
 @pytest.fixture
 def verifying(ready, request):
-    """A daemon with a verification that goes on for a while: it is stopped (SIGSTOP) as soon as it is seen."""
+    """A daemon whose verification has begun and is stopped by SIGSTOP, so that it lasts."""
     app = sqlite3.connect(ready.db, isolation_level=None)
     app.execute("CREATE TABLE big(payload BLOB)")
-    app.executemany("INSERT INTO big VALUES(randomblob(?))", [(1 << 20,)] * 20)   # so that it takes some time
+    app.executemany("INSERT INTO big VALUES(randomblob(?))", [(1 << 20,)] * 20)   # the verification takes some time then
     app.close()
     daemon = wait_control(ready.replicate(*EACH_SECOND, *getattr(request, "param", ())))
     (child,) = daemon.wait_for(lambda: children_of(daemon.pid), 30, "a verification runs")
@@ -186,7 +186,7 @@ def verifying(ready, request):
         pass
 
 
-def test_a_stop_ends_it(verifying):
+def test_a_stop_of_the_daemon_ends_the_verification(verifying):
     stage, daemon, child = verifying
     assert verification(stage)["running"] is True
     os.kill(child, signal.SIGCONT)
@@ -195,13 +195,13 @@ def test_a_stop_ends_it(verifying):
     assert leftovers(stage) == [] and "verification found" not in daemon.log() and "could not be verified" not in daemon.log()
 
 
-def test_a_stop_ends_it_even_if_it_hangs(verifying):
+def test_a_stop_of_the_daemon_ends_a_verification_that_hangs(verifying):
     stage, daemon, child = verifying
     assert daemon.stop() == DONE
     assert not os.path.exists(f"/proc/{child}")
 
 
-def test_it_does_not_hold_up_shipping_and_is_the_only_one(verifying):
+def test_one_verification_runs_at_a_time_and_does_not_delay_shipping(verifying):
     stage, daemon, child = verifying
     before = assert_synced(stage.db)
     stage.writer(count=20).finish()
@@ -209,7 +209,7 @@ def test_it_does_not_hold_up_shipping_and_is_the_only_one(verifying):
     stays_true(lambda: children_of(daemon.pid) == [child], 2, "it is the only one")
 
 
-def test_its_end_by_a_signal_is_no_result_and_it_is_tried_again(verifying):
+def test_a_verification_that_is_killed_has_no_result_and_is_tried_again(verifying):
     stage, daemon, child = verifying
     os.kill(child, signal.SIGKILL)
     daemon.wait_for(lambda: "killed by signal 9" in daemon.log(), 10, "the log has it")
@@ -221,23 +221,23 @@ def test_its_end_by_a_signal_is_no_result_and_it_is_tried_again(verifying):
 
 
 @pytest.mark.parametrize("verifying", [("--memory", "600M")], indirect=True)
-def test_it_may_take_as_much_memory_as_the_daemon(verifying):
-    """A replica that needs more than the default of the commands could not be verified otherwise."""
+def test_a_verification_may_take_as_much_memory_as_the_daemon(verifying):
+    """Otherwise a replica that needs more than the default of the commands could not be verified."""
     _, _, child = verifying
     arguments = open(f"/proc/{child}/cmdline").read().split("\0")
     assert int(arguments[arguments.index("--memory") + 1]) == 600 << 20
 
 
-def test_it_has_the_lowest_priority_and_no_signal_is_blocked(verifying):
+def test_a_verification_has_the_lowest_priority_and_no_blocked_signals(verifying):
     _, _, child = verifying
     wait_until(lambda: os.getpriority(os.PRIO_PROCESS, child) == 19, 10, "the daemon has lowered it")   # right after it was started
     assert "SigBlk:\t0000000000000000\n" in open(f"/proc/{child}/status").read()
     assert sorted(int(fd) for fd in os.listdir(f"/proc/{child}/fd"))[:3] == [0, 1, 2]
     assert not [link for link in open_files(child)
-                if "app.db" in link and "tmp" not in link]   # nothing of the database is inherited
+                if "app.db" in link and "tmp" not in link]   # it inherits no file of the database
 
 
-def test_no_zombie_stays(ready):
+def test_no_verification_stays_as_a_zombie(ready):
     daemon = wait_control(ready.replicate(*EACH_SECOND))
     first = wait_proven(ready, daemon, 1)["time"]
     ready.writer(count=1).finish()

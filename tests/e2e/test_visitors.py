@@ -1,4 +1,4 @@
-"""An application without a busy timeout does not notice the daemon: commands, connections and processes one after the other."""
+"""An application without a busy timeout gets no error beside the daemon: with commands, connections and processes one after the other."""
 import os
 import sqlite3
 
@@ -23,7 +23,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_visitor_without_busy_timeout_fails_and_the_file_is_complete_soon_after_the_last(stage, kind):
+def test_no_visitor_without_busy_timeout_fails_and_the_file_is_complete_soon_after_the_last_one(stage, kind):
     stage.prepare()
     with sqlite3.connect(stage.db) as connection:
         connection.execute("CREATE TABLE visits(n)")
@@ -42,5 +42,5 @@ def test_no_visitor_without_busy_timeout_fails_and_the_file_is_complete_soon_aft
     connection.close()
     check(copy)
     assert daemon.stop() == DONE
-    assert "resyncs 1," in daemon.log(), "the pages were compared once, at the start"
+    assert "resyncs 1," in daemon.log(), "the pages were compared again after the start"
     stage.assert_restore_equals_source()

@@ -1,5 +1,5 @@
-"""After a reset without truncation the bytes of the generation before are still in the WAL. If all processes die then, the
-next one to open the database recovers them as the current WAL: not one of those commits is new."""
+"""After a reset without truncation the WAL still has the bytes of the generation before. If all processes die then, the next process that
+opens the database recovers those bytes as the current WAL. None of their commits is new."""
 import re
 import signal
 import sqlite3
@@ -13,18 +13,18 @@ from seawall import COMPARED, DONE, level_zero
 from waiting import figure
 
 ROUNDS = figure(20, 3)
-BUSY = ("--wal-target", 10, "--rest-after", 3_600_000)   # resets under load as often as can be, and no truncation
+BUSY = ("--wal-target", 10, "--rest-after", 3_600_000)   # resets under load as often as possible, and no truncation
 QUIET = ("--rest-after", 3_600_000)
 
 
 def old_bytes_left(db):
-    """A new generation of the log has begun, and its file shows the generation before."""
+    """Whether a new generation of the WAL has begun while the file still has the bytes of the one before."""
     salts, last_frame = walindex.generation(db)
     return last_frame == 0 and walindex.salts_in_wal(db) not in (b"", salts)
 
 
 def frozen_after_a_reset(app):
-    """Stops the application; the daemon takes the pause for a reset, if the log was long enough."""
+    """Stops the application. The daemon uses the pause to reset the WAL if it is long enough."""
     walindex.freeze(app)
     if any(old_bytes_left(app.db) for _ in range(8)):
         return True
@@ -33,7 +33,7 @@ def frozen_after_a_reset(app):
 
 
 def recovered_frames(stage):
-    """Of the WAL as it lies there, by SQLite itself, in a copy."""
+    """How many frames SQLite recovers from the WAL as it is, in a copy of the database."""
     copy = stage.folder / "recovered.db"
     drop(copy)
     for suffix in ("", "-wal"):
@@ -45,20 +45,20 @@ def recovered_frames(stage):
 
 
 def kill_all_after_a_reset(stage):
-    """Load, a reset of the log by the daemon, and the end of all processes. Returns what the replica then has."""
+    """Kills all processes under load, after the daemon has reset the WAL. Returns the newest txid of the replica."""
     daemon = stage.replicate(*BUSY)
     app = stage.writer(rate=500, busy_timeout=10000)
     app.wait_committed(app.committed() + 100)
     daemon.wait_for(lambda: frozen_after_a_reset(app), 20, "the daemon has reset the log without truncating it")
     daemon.wait_for(stage.restores_source, 20, "the replica has everything")
-    daemon.kill()   # first: it would take the end of the application for a pause, and truncate the log
+    daemon.kill()   # before the application: otherwise it would truncate the WAL in the pause
     app.kill()
     assert recovered_frames(stage) > 0, "SQLite does not take the bytes that were left for the current WAL: nothing is tested"
     return stage.last_txid(), level_zero(stage.replica)
 
 
 def open_database(stage):
-    """An application that opens the database, and with it the WAL."""
+    """An application opens the database and the WAL."""
     app = sqlite3.connect(stage.db, isolation_level=None, timeout=20)
     app.execute("SELECT count(*) FROM t").fetchone()
     return app
@@ -89,11 +89,11 @@ def test_commits_behind_a_generation_that_came_back_are_the_only_new_ones(stage)
         last, _ = kill_all_after_a_reset(stage)
         app = open_database(stage)
         number = app.execute("SELECT txn FROM t ORDER BY id DESC LIMIT 1").fetchone()[0]
-        writer = stage.writer(count=commits, linger=True)   # behind the frames that came back
+        writer = stage.writer(count=commits, linger=True)   # its frames follow those that were recovered
         assert writer.report()["last"] == number + commits
         daemon = stage.replicate(*QUIET)
         daemon.wait_for(stage.restores_source, 20, "the replica has the new commits")
-        assert stage.last_txid() == last + commits, "it is not seen that they continue what was captured"
+        assert stage.last_txid() == last + commits, "the new commits are not restore points of their own"
         app.close()
         writer.stop()
         assert daemon.stop() == DONE

@@ -1,6 +1,6 @@
-"""SQLite up to 3.51.2 can lose a commit when the WAL begins anew while a checkpoint of another process is at work. Beside the daemon none is lost.
+"""SQLite up to 3.51.2 can lose a commit when one process resets the WAL during a checkpoint of another. Beside the daemon no commit is lost.
 
-`make check-walreset` provokes it for hours: the same without the daemon shows that the provoker provokes."""
+`make check-walreset` tries to provoke a loss for hours. It does so without the daemon too, where a loss must happen."""
 import json
 import os
 import sqlite3
@@ -45,7 +45,7 @@ def test_no_commit_is_lost_beside_the_daemon(stage, options):
     result, figures = provoke(stage.db, ROUNDS or A_FEW, 7)
     assert result.returncode == DONE, told(result)
     assert figures["failed"] == 0 and figures["commits"] > (ROUNDS or A_FEW)
-    assert figures["resets"] > 0    # otherwise there was nothing to lose a commit in
+    assert figures["resets"] > 0    # without a reset no commit can be lost, and nothing was tested
     expected = (stage.folder / f"{stage.db.name}.expected").read_text().split()
     assert daemon.stop() == DONE
     assert rows(stage.db) == expected
@@ -53,7 +53,7 @@ def test_no_commit_is_lost_beside_the_daemon(stage, options):
 
 
 @pytest.mark.skipif(ALONE == 0, reason="make check-walreset")
-def test_the_provoker_provokes(stage):
+def test_without_the_daemon_the_provoker_makes_sqlite_lose_a_commit(stage):
     result, figures = provoke(stage.db, ALONE, 1)
     known = tuple(int(part) for part in figures["sqlite"].split(".")) < (3, 51, 3)
     assert not known or result.returncode == EXIT_LOST, told(result)

@@ -1,5 +1,5 @@
-"""Gigabytes: `make check-large`. Three minutes, and up to 16 GB of disk below build/tests. Whatever the sizes are, the daemon has
-less than 64 MiB of its own, the replica restores to the source, and the WAL is given back."""
+"""Gigabytes: `make check-large`. It takes three minutes, and up to 16 GB of disk below build/tests. With any size the daemon has less than
+64 MiB of anonymous memory, the replica restores to the database, and the WAL becomes empty again."""
 import sqlite3
 import subprocess
 import time
@@ -15,7 +15,7 @@ ROW_BYTES = 3900   # one row, one page
 
 
 def megabytes(full):
-    """SEAWALL_TEST_SCALE shrinks these tests for those who work on them."""
+    """A size, multiplied by SEAWALL_TEST_SCALE: a small scale helps while one works on these tests."""
     return max(1, int(full * min(1, SCALE)))
 
 
@@ -37,14 +37,14 @@ def assert_modest(stage, what, watched, daemon):
 
 
 def assert_restores(stage):
-    """To every byte: no page was freed while the daemon watched, so that all have defined contents. The holes are read as such."""
+    """The restored database equals the source in every byte. No page was freed beside the daemon, so the contents of all are defined."""
     assert stage.wal_bytes() == 0
     restored = stage.restored()
     assert subprocess.run(["cmp", stage.db, restored]).returncode == 0
     drop(restored)
 
 
-def test_one_transaction_of_5_gb(stage):
+def test_one_transaction_of_5_gb_ships_in_bounded_memory(stage):
     size = megabytes(5 << 10)
     app = open_app(stage.db)
     daemon = stage.replicate()
@@ -54,8 +54,8 @@ def test_one_transaction_of_5_gb(stage):
         committed = time.monotonic()
         daemon.wait_for(lambda: stage.last_txid() > before, 1800, "the transaction is durable")
         durable = time.monotonic()
-        daemon.wait_for(lambda: stage.wal_bytes() == 0, 600, "the WAL is given back")
-    stage.note(f"durable {durable - committed:.0f} s after its commit, the WAL given back {time.monotonic() - committed:.0f} s after it")
+        daemon.wait_for(lambda: stage.wal_bytes() == 0, 600, "the WAL is empty again")
+    stage.note(f"durable {durable - committed:.0f} s after its commit, the WAL empty {time.monotonic() - committed:.0f} s after it")
     app.close()
     assert daemon.stop() == DONE
     assert stage.last_txid() == before + 1
@@ -63,7 +63,7 @@ def test_one_transaction_of_5_gb(stage):
     assert_modest(stage, f"a transaction of {size} MiB", watched, daemon)
 
 
-def test_the_first_copy_of_20_gb(stage):
+def test_the_first_copy_of_20_gb_is_made_in_bounded_memory(stage):
     sparse.database(stage.db, max(1, megabytes(20 << 10) >> 10), filled=50)
     daemon = stage.replicate(live=False)
     with Watched(daemon, stage.wal) as watched:
@@ -73,7 +73,7 @@ def test_the_first_copy_of_20_gb(stage):
     assert_modest(stage, f"the first copy of {stage.db.stat().st_size >> 30} GiB", watched, daemon)
 
 
-def test_a_catch_up_of_2_gb(stage):
+def test_a_catch_up_of_2_gb_is_made_in_bounded_memory(stage):
     size, at_once = megabytes(2 << 10), 8
     app = open_app(stage.db)
     daemon = stage.replicate()
@@ -86,10 +86,10 @@ def test_a_catch_up_of_2_gb(stage):
         away.rename(stage.replica)
         back = time.monotonic()
         daemon.wait_for(lambda: stage.last_txid() > before, 600, "the replica has caught up")
-        daemon.wait_for(lambda: stage.wal_bytes() == 0, 600, "the WAL is given back")
+        daemon.wait_for(lambda: stage.wal_bytes() == 0, 600, "the WAL is empty again")
     stage.note(f"caught up {time.monotonic() - back:.0f} s after the replica came back")
     app.close()
     assert daemon.stop() == DONE
-    assert "become one restore point" in daemon.log(), "it was no catch-up"
+    assert "become one restore point" in daemon.log(), "there was no catch-up: nothing was tested"
     assert_restores(stage)
     assert_modest(stage, f"a catch-up of {size} MiB", watched, daemon)
