@@ -23,8 +23,19 @@ struct retention_policy prune_policy(const struct options *o)
 void prune_init(struct prune *p, const char *url, const char *shown, const struct options *o, int64_t now_ms)
 {
     *p = (struct prune){.url = url, .shown = shown, .policy = prune_policy(o), .interval_ms = o->prune_interval_ms};
+    p->next_policy = p->policy;
     p->wait_ms = (int64_t)p->interval_ms;
     p->ended_ms = now_ms - p->wait_ms + (p->wait_ms < FIRST_MS ? p->wait_ms : FIRST_MS);
+}
+
+void prune_change(struct prune *p, const struct options *o)
+{
+    uint64_t grace_ms = p->next_policy.grace_ms;
+    p->next_policy = prune_policy(o);
+    p->next_policy.grace_ms = grace_ms;
+    if (p->interval_ms != o->prune_interval_ms)
+        p->wait_ms = (int64_t)o->prune_interval_ms;
+    p->interval_ms = o->prune_interval_ms;
 }
 
 bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms)
@@ -63,6 +74,7 @@ void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, st
 {
     assert(!p->busy);
     p->writer = *writer;
+    p->policy = p->next_policy;
     if (objects > p->objects)
         p->wait_ms = (int64_t)p->interval_ms;
     p->objects = objects;

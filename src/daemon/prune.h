@@ -17,12 +17,13 @@ struct prune {
     struct job job;
     const char *url, *shown; /* of the replica, as given and as shown; borrowed */
     struct retention_policy policy;
-    uint64_t interval_ms;       /* OPTION_NEVER: never */
-    int64_t ended_ms;           /* monotonic: when the last prune ended */
-    int64_t wait_ms;            /* from then to the next one, if nothing is put */
-    uint64_t objects;           /* that had been put when the last prune began */
-    struct complaint complaint; /* why retention does not work, as the log said it */
-    bool busy;                  /* the job runs: what follows is the job's, but for `cancel` */
+    struct retention_policy next_policy; /* from the next job on */
+    uint64_t interval_ms;                /* OPTION_NEVER: never */
+    int64_t ended_ms;                    /* monotonic: when the last prune ended */
+    int64_t wait_ms;                     /* from then to the next one, if nothing is put */
+    uint64_t objects;                    /* that had been put when the last prune began */
+    struct complaint complaint;          /* why retention does not work, as the log said it */
+    bool busy;                           /* the job runs: what follows is the job's, but for `cancel` */
 
     atomic_bool cancel; /* set by the main thread: the job is to end */
     struct uid writer;  /* who we are */
@@ -35,6 +36,9 @@ struct retention_policy prune_policy(const struct options *o);
 
 /* `url` and `shown` must outlive the prune. */
 void prune_init(struct prune *p, const char *url, const char *shown, const struct options *o, int64_t now_ms);
+
+/* Options have changed. A job that runs goes on with those before. The grace period does not change. */
+void prune_change(struct prune *p, const struct options *o);
 
 /* True if it is time for a prune. `objects`: that this run has put so far. */
 bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms);

@@ -13,6 +13,15 @@ struct replicate_config {
     enum take_over take_over;
     bool once;           /* bring the replicas up to date, then end */
     const char *control; /* folder of the control socket; NULL: see daemon/control_place.h */
+    const char *exec;    /* run this command beside the replication, and end with it; NULL: none. Not with `once` */
+
+    /* For SIGHUP: reads the configuration again, as at the start. On success `release` frees what *ret_config points into.
+     * `read` NULL: there is no file. */
+    struct {
+        int (*read)(void *context, struct replicate_config *ret_config, struct err *e);
+        void (*release)(void *context);
+        void *context;
+    } again;
 
     /* for a snapshot; only with `once` */
     bool as_it_is;    /* take the database in whatever journal mode it is, and never switch it */
@@ -28,6 +37,8 @@ struct replicate_summary {
     uint64_t bytes;   /* of these objects */
     bool taken;       /* another process has the database: nothing was done */
     bool interrupted; /* by a signal */
+    bool commanded;   /* the command of `exec` was started, and has ended */
+    int command_code; /* if so: its exit code */
     bool hung;        /* jobs still wait for a store that neither answers nor fails: the process has to end by _exit */
 };
 

@@ -1,5 +1,5 @@
 /* daemon/scheduler.c - takes events: signals, changes of the -wal, ends of jobs, deadlines, requests on the control socket, output
- * of a verification. database.c, lanes.c, control.c and verification.c decide what follows from them. */
+ * of a verification, the end of the command of --exec. database.c, lanes.c, control.c and verification.c decide what follows. */
 #include "daemon/scheduler.h"
 
 #include "base/claim.h"
@@ -8,12 +8,18 @@
 #include "base/log.h"
 #include "base/privacy.h"
 #include "base/sqlite_file.h"
+#include "daemon/condition.h"
 #include "daemon/control.h"
+#include "daemon/exec.h"
 #include "daemon/folders.h"
+#include "daemon/notify.h"
+#include "daemon/reload.h"
+#include "daemon/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +31,8 @@
 
 #define CONTROL_LOOK_MS 1000   /* whether the socket is where commands look for it */
 #define CONTROL_RETRY_MS 10000 /* after it could not be made */
+#define ONE_SIGNAL_MS 500      /* `timeout` and a terminal can send a signal twice: to the process and to its group */
+#define EXEC_LOOK_MS 1000      /* while only the command of --exec runs */
 
 struct scheduler {
     struct pool *pool;
@@ -37,6 +45,9 @@ struct scheduler {
     int path_fd;    /* tells of the next change in each folder on the way to the database, once */
     bool path_armed;
     bool interrupted;
+    int64_t interrupted_ms; /* if so: when the signal came */
+    bool reload_wanted;
+    struct replicate_config config; /* SIGHUP can change its options */
     struct database db;
     struct folders folders;
     struct control control;
@@ -44,7 +55,90 @@ struct scheduler {
     struct complaint control_complaint;
     unsigned starts; /* of the database, when the control socket was opened */
     struct verification verification;
+    struct notify notify;
+    struct exec exec;
 };
+
+/* ---- signals */
+
+/* With --exec these are passed on too. */
+static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
+
+static void stop(struct scheduler *s)
+{
+    bool together = s->interrupted && clock_mono_ms() - s->interrupted_ms < ONE_SIGNAL_MS;
+    if (together)
+        return;
+    if (s->db.stopping) {
+        log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
+                  s->interrupted ? "second " : "");
+        verification_abandon(&s->verification);
+        _exit(130);
+    }
+    s->interrupted = true;
+    s->interrupted_ms = clock_mono_ms();
+    log_info("stopping: shipping what is captured");
+    database_stop(&s->db);
+}
+
+/* What the application wrote last is shipped, also if it made the database in its last second. */
+static void end_with_command(struct scheduler *s)
+{
+    log_info("the command of --exec has ended with %d; shipping what it wrote", exec_exit_code(s->exec.status));
+    s->db.pace.open_at_ms = 0;
+    database_stop(&s->db);
+}
+
+static void take_signal(struct scheduler *s, int number)
+{
+    bool commanded = exec_is_running(&s->exec);
+    if (number == SIGCHLD) {
+        if (exec_has_ended(&s->exec))
+            end_with_command(s);
+        return;
+    }
+    exec_signal(&s->exec, number);
+    if (number == SIGUSR1)
+        database_log_figures(&s->db);
+    else if (number == SIGHUP)
+        s->reload_wanted = true;
+    else if ((number == SIGTERM || number == SIGINT) && !commanded) /* else the end of the command ends the daemon */
+        stop(s);
+}
+
+static void handle_signals(struct scheduler *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        take_signal(s, (int)info.ssi_signo);
+}
+
+static int open_signals(struct scheduler *s, struct err *e)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGHUP);
+    for (size_t i = 0; s->config.exec && i < sizeof passed_on / sizeof passed_on[0]; i++)
+        sigaddset(&signals, passed_on[i]);
+    if (s->config.exec)
+        sigaddset(&signals, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
+    s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    return s->signal_fd < 0 ? err_sys(e, errno, "signalfd") : 0;
+}
+
+/* While the local job is home: it reads the options. */
+static void reload(struct scheduler *s)
+{
+    if (!s->reload_wanted || !s->db.home)
+        return;
+    s->reload_wanted = false;
+    notify_reloading(&s->notify);
+    reload_configuration(&s->config, &s->db);
+}
 
 /* ---- events */
 
@@ -95,30 +189,6 @@ static void alarm_path(void *context, const char *given, const char *path)
     s->path_armed = true;
     watch_folders(s, given);
     watch_folders(s, path);
-}
-
-static void handle_signals(struct scheduler *s)
-{
-    struct signalfd_siginfo info;
-    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGUSR1) {
-            database_log_figures(&s->db);
-            continue;
-        }
-        if (info.ssi_signo == SIGHUP) {
-            log_info("SIGHUP: going on; a changed configuration counts from the next start");
-            continue;
-        }
-        if (s->db.stopping) {
-            log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
-                      s->interrupted ? "second " : "");
-            verification_abandon(&s->verification);
-            _exit(130);
-        }
-        s->interrupted = true;
-        log_info("stopping: shipping what is captured");
-        database_stop(&s->db);
-    }
 }
 
 static void handle_inotify(struct scheduler *s, int fd)
@@ -205,6 +275,53 @@ static void open_control(struct scheduler *s, int64_t now_ms)
                  e.msg);
 }
 
+/* ---- the service manager, and the command of --exec */
+
+/* A database that does not exist yet may be what the command makes. */
+static bool is_up(const struct database *db)
+{
+    return condition_of_database(db) != CONDITION_STARTING && (db->home || db->figures.at != LOCAL_CLOSED);
+}
+
+static void tell_manager(struct scheduler *s, int64_t now_ms)
+{
+    char status[NOTIFY_STATUS_MAX];
+    if (s->notify.fd < 0)
+        return;
+    status_line(&s->db, &s->verification, status, sizeof status);
+    const struct notify_state state = {.up = is_up(&s->db),
+                                       .stopping = s->db.stopping && !exec_is_running(&s->exec),
+                                       .alive = !pool_stuck(s->pool, notify_patience_ms(&s->notify), now_ms),
+                                       .status = status};
+    notify_run(&s->notify, &state, now_ms);
+}
+
+static void start_command(struct scheduler *s)
+{
+    struct err e;
+    bool wanted = s->exec.command && !s->exec.pid && !s->exec.ended;
+    if (wanted && is_up(&s->db) && !s->db.stopping && !s->db.failed && exec_start(&s->exec, &e))
+        database_fail(&s->db, &e);
+}
+
+/* The replication has failed, and the database is released. The application goes on to its end. */
+static void outlive(struct scheduler *s, const struct err *e)
+{
+    if (!exec_is_running(&s->exec))
+        return;
+    log_error("nothing is replicated any more, and the command of --exec goes on without it: %s", e->msg);
+    while (exec_is_running(&s->exec)) {
+        struct pollfd signals = {.fd = s->signal_fd, .events = POLLIN};
+        struct signalfd_siginfo info;
+        const struct notify_state state = {.up = true, .alive = true, .status = "failed: nothing is replicated"};
+        notify_run(&s->notify, &state, clock_mono_ms());
+        poll(&signals, 1, EXEC_LOOK_MS);
+        while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+            exec_signal(&s->exec, info.ssi_signo == SIGCHLD ? 0 : (int)info.ssi_signo);
+        exec_has_ended(&s->exec);
+    }
+}
+
 static int loop(struct scheduler *s, struct err *e)
 {
     struct epoll_event events[8];
@@ -217,6 +334,9 @@ static int loop(struct scheduler *s, struct err *e)
         if (folders_watch(&s->folders, &s->db.lanes) && add_fd(s, s->folders.fd, e))
             return -1;
         watch_over_jobs(s);
+        start_command(s);
+        reload(s);
+        tell_manager(s, now);
         if (database_finished(&s->db))
             return 0;
         int n = epoll_wait(s->epoll_fd, events, 8, verification_ms < database_ms ? verification_ms : database_ms);
@@ -246,17 +366,11 @@ static struct pool_size pool_wanted(size_t replicas)
 
 static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGUSR1);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
+    if (open_signals(s, e))
+        return -1;
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (s->epoll_fd < 0 || s->signal_fd < 0)
+    if (s->epoll_fd < 0)
         return err_sys(e, errno, "start the event loop");
     s->close_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     s->path_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -326,10 +440,9 @@ static void close_all(struct scheduler *s)
         close(s->epoll_fd);
 }
 
-static int run_database(struct scheduler *s, const struct replicate_config *config,
-                        struct replicate_summary *ret_summary, struct err *e)
+static int run_database(struct scheduler *s, struct replicate_summary *ret_summary, struct err *e)
 {
-    if (database_init(&s->db, config, s->workers, e))
+    if (database_init(&s->db, &s->config, s->workers, e))
         return -1;
     s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .path = alarm_path, .context = s};
     int rc = verification_start(&s->verification, &s->db, e) || add_fd(s, s->verification.verifier.epoll_fd, e)
@@ -365,8 +478,13 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     s->folders = FOLDERS_NONE;
     s->control = CONTROL_NONE;
     s->verification = VERIFICATION_NONE;
+    s->notify = NOTIFY_NONE;
+    s->config = *config;
+    s->exec.command = config->exec;
     s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->path_fd = s->wd = s->file_wd = -1;
     save_memory();
+    if (!config->once)
+        notify_open(&s->notify);
     claim_set_limit((size_t)config->options.memory);
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
     if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
@@ -376,7 +494,12 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (rc == 0) /* before a folder or a state file is made for a file that is not a database */
         rc = check_is_database(config->db_path, e) || folder_check_one_name(config->db_path, e) ? -1 : 0;
     if (rc == 0)
-        rc = run_database(s, config, ret_summary, e);
+        rc = run_database(s, ret_summary, e);
+    if (rc != 0)
+        outlive(s, e);
+    ret_summary->commanded = s->exec.ended;
+    ret_summary->command_code = s->exec.ended ? exec_exit_code(s->exec.status) : 0;
+    notify_close(&s->notify);
     if (ret_summary->hung)
         return rc; /* a worker still uses it. NOLINT(clang-analyzer-unix.Malloc) */
     close_all(s);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "daemon/condition.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -209,4 +210,33 @@ struct json *status_of(const struct database *db, const struct verification *ver
     json_set_flag(j, "well", health.well);
     json_set(j, "replicas", replicas);
     return j;
+}
+
+#define BRIEFLY_BEHIND_MS 5000
+
+static enum condition steady_condition(const struct database *db, const struct verification *verification, size_t index)
+{
+    int64_t for_ms = 0;
+    enum condition c =
+        condition_of_replica(db, &db->lanes.list[index], &verification->records.list[index], clock_wall_ms(), &for_ms);
+    return c == CONDITION_BEHIND && for_ms < BRIEFLY_BEHIND_MS ? CONDITION_FOLLOWING : c;
+}
+
+void status_line(const struct database *db, const struct verification *verification, char *out, size_t out_max)
+{
+    enum condition worst = condition_of_database(db);
+    const struct lane *of = NULL;
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        enum condition c = steady_condition(db, verification, i);
+        if (c > worst) {
+            worst = c;
+            of = &db->lanes.list[i];
+        }
+    }
+    const char *why = of ? of->complaint.text : db->complaint.text;
+    int n = snprintf(out, out_max, "%s%s", db->stopping ? "stopping; " : "", condition_name(worst));
+    if (of && n > 0 && (size_t)n < out_max)
+        n += snprintf(out + n, out_max - (size_t)n, "; replica '%s'", of->url);
+    if (why[0] && n > 0 && (size_t)n < out_max)
+        snprintf(out + n, out_max - (size_t)n, ": %s", why);
 }

@@ -193,20 +193,36 @@ static void add_thread_if_needed(struct pool *p, enum job_kind kind)
         c->limit = c->count; /* later tries would fail too, and take time */
 }
 
-const struct job *pool_look(struct pool *p, int64_t now_ms)
+/* With the lock held. */
+static const struct job *stuck_job(const struct pool *p, int64_t limit_ms, int64_t now_ms)
 {
     const struct job *late = NULL;
-    pthread_mutex_lock(&p->lock);
-    add_thread_if_needed(p, JOB_LOCAL);
     for (unsigned k = 0; k < KINDS; k++)
         for (unsigned i = 0; i < p->crews[k].count; i++) {
             const struct job *job = p->crews[k].thread[i]->running;
             if (!job || job->deadline_ms == 0)
                 continue;
             int64_t beat = (int64_t)atomic_load(&job->beat_ms);
-            if (now_ms - (beat > job->started_ms ? beat : job->started_ms) > job->deadline_ms)
+            int64_t most_ms = job->deadline_ms < limit_ms ? job->deadline_ms : limit_ms;
+            if (now_ms - (beat > job->started_ms ? beat : job->started_ms) > most_ms)
                 late = job;
         }
+    return late;
+}
+
+const struct job *pool_look(struct pool *p, int64_t now_ms)
+{
+    pthread_mutex_lock(&p->lock);
+    add_thread_if_needed(p, JOB_LOCAL);
+    const struct job *late = stuck_job(p, INT64_MAX, now_ms);
+    pthread_mutex_unlock(&p->lock);
+    return late;
+}
+
+const struct job *pool_stuck(struct pool *p, int64_t limit_ms, int64_t now_ms)
+{
+    pthread_mutex_lock(&p->lock);
+    const struct job *late = stuck_job(p, limit_ms, now_ms);
     pthread_mutex_unlock(&p->lock);
     return late;
 }

@@ -58,6 +58,10 @@ void pool_reap(struct pool *p);    /* for each job that has ended: done(), then 
  * job that made no progress for longer than its deadline; NULL: none. */
 const struct job *pool_look(struct pool *p, int64_t now_ms);
 
+/* A running job that made no progress for longer than its deadline, or than limit_ms if that is less; NULL: none. A job
+ * without a deadline is never one. */
+const struct job *pool_stuck(struct pool *p, int64_t limit_ms, int64_t now_ms);
+
 /* ---- the pool as one database sees it */
 
 /* `ended`: called on the main thread behind done() of each of its jobs. ERR_NOMEM. */

@@ -169,6 +169,13 @@ static void a_job_without_progress_is_overdue(void **state)
     assert_null(pool_look(pool, clock_mono_ms()));
     atomic_store(&hanging.job.beat_ms, clock_mono_ms() + 4500);
     assert_null(pool_look(pool, clock_mono_ms() + 5000));
+    int64_t beat = (int64_t)atomic_load(&hanging.job.beat_ms);
+    assert_null(pool_stuck(pool, 300, beat + 300)); /* a shorter limit counts, a longer one does not */
+    assert_ptr_equal(pool_stuck(pool, 300, beat + 301), &hanging.job);
+    assert_null(pool_stuck(pool, INT64_MAX, beat + 1000));
+    assert_ptr_equal(pool_stuck(pool, INT64_MAX, beat + 1001), &hanging.job);
+    hanging.job.deadline_ms = 0; /* read by this thread alone */
+    assert_null(pool_stuck(pool, 0, INT64_MAX));
     assert_int_equal(sem_post(&gate), 0);
     reap_until(&hanging.ends, 1);
     pool_stop(pool);
