@@ -76,10 +76,24 @@ static char *outline_fail(struct outline *o, const char *what)
     return NULL;
 }
 
+/* Finds the ']' that ends the name of a section: the first one with nothing but a comment after it. A name can have
+ * other ones, as in [db /srv/[ab]*.db]. If there is none such, text follows the section, and the first ']' ends the
+ * name. NULL: there is no ']'. */
+static char *section_end(char *name)
+{
+    char *first = strchr(name, ']');
+    for (char *end = first; end; end = strchr(end + 1, ']')) {
+        const char *rest = skip_blanks(end + 1);
+        if (!*rest || *rest == ';' || *rest == '#')
+            return end;
+    }
+    return first;
+}
+
 /* Reports a section. inih would report it only with its first key. */
 static char *outline_section(struct outline *o, char *first, char *out, size_t room)
 {
-    char *name = skip_blanks(first + 1), *end = strchr(name, ']');
+    char *name = skip_blanks(first + 1), *end = section_end(name);
     o->key[0] = 0;
     if (!end)
         return outline_fail(o, "missing ']' after '['");

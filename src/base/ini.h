@@ -10,6 +10,8 @@
  * indented line belongs to the key above it: its key is "key.inner", or "key." if the line has no '='. A line may be as
  * long as the file.
  *
+ * The name of a section ends at the first ']' that has nothing but a comment after it, so it can have other ones.
+ *
  * A section is reported too, with "" as the key, before its keys. Otherwise an empty section would not be seen. */
 #ifndef SEAWALL_BASE_INI_H
 #define SEAWALL_BASE_INI_H

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int path_format(char out[PATH_TEXT_MAX], struct err *e, const char *fmt, ...)
 {
@@ -47,6 +48,37 @@ bool path_resolve(const char *path, char out[PATH_TEXT_MAX])
     if (path_parent(path, dir, &e) || !realpath(dir, real))
         return false;
     return path_format(out, &e, "%s/%s", strcmp(real, "/") == 0 ? "" : real, path_name(path)) == 0;
+}
+
+int path_absolute(const char *path, char out[PATH_TEXT_MAX], struct err *e)
+{
+    char whole[PATH_TEXT_MAX], here[PATH_TEXT_MAX] = "";
+    size_t len = 0;
+    if (*path != '/' && !getcwd(here, sizeof here))
+        return err_sys(e, errno, "the current folder");
+    if (path_format(whole, e, "%s/%s", here, path))
+        return -1;
+    for (const char *at = whole; *at;) {
+        size_t n = strcspn(at, "/");
+        if (n > 0 && !(n == 1 && *at == '.')) {
+            out[len++] = '/';
+            memcpy(out + len, at, n);
+            len += n;
+        }
+        at += n + (at[n] == '/');
+    }
+    if (len == 0)
+        out[len++] = '/';
+    out[len] = 0;
+    return 0;
+}
+
+bool path_has_parent(const char *path)
+{
+    for (const char *at = path; *at; at += strcspn(at, "/"), at += *at == '/')
+        if (strcspn(at, "/") == 2 && strncmp(at, "..", 2) == 0)
+            return true;
+    return false;
 }
 
 int path_fsync_parent(const char *path, struct err *e)

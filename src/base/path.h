@@ -22,6 +22,13 @@ const char *path_name(const char *path);
  * folder may not. False: the folder is missing, or the result is too long. */
 bool path_resolve(const char *path, char out[PATH_TEXT_MAX]);
 
+/* Writes `path` as an absolute path without '.', repeated slashes, and a slash at the end. Looks at no file: links and
+ * '..' stay. ERR_CONFIG: the result is too long. ERR_IO, ERR_NOTFOUND: the current folder is not known. */
+int path_absolute(const char *path, char out[PATH_TEXT_MAX], struct err *e) MUST_CHECK;
+
+/* Whether a part of the path is '..'. */
+bool path_has_parent(const char *path);
+
 /* Syncs the folder of `path`. ERR_NOTFOUND: the folder does not exist. ERR_IO. */
 int path_fsync_parent(const char *path, struct err *e) MUST_CHECK;
 

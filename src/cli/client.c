@@ -1,10 +1,12 @@
 /* cli/client.c */
 #include "cli/client.h"
+#include "config/find.h"
 
 #include "cli/cli.h"
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "config/find.h"
 #include "daemon/connection.h"
 #include "daemon/control_place.h"
 
@@ -163,11 +165,13 @@ static int ask(struct exchange *x, const struct client_target *t, const char *co
 int client_find_target(const struct client_request *r, struct config **ret_config, struct client_target *ret_target,
                        struct err *e)
 {
-    const struct config_db *db = NULL;
+    struct config_member db = {.path = NULL};
     *ret_config = NULL;
     if (cli_read_config(r->config_path, ret_config, e) || (*ret_config && config_find_db(*ret_config, r->db, &db, e)))
         return -1;
-    *ret_target = (struct client_target){.db = db ? db->path : r->db, .control = cli_control(r->control, *ret_config)};
+    config_member_release(&db);
+    *ret_target = (struct client_target){.db = r->db ? r->db : (*ret_config)->dbs[0].path,
+                                         .control = cli_control(r->control, *ret_config)};
     return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "base/claim.h"
 #include "base/units.h"
 #include "cli/help.h"
-#include "config/file.h"
+#include "config/members.h"
 #include "storage/open.h"
 
 #include <errno.h>
@@ -99,47 +99,33 @@ void cli_place_of(const char *shown, char out[PATH_TEXT_MAX])
         snprintf(out, PATH_TEXT_MAX, "%s", path);
 }
 
-/* A replica of a database, for the search for two replicas at one place. */
-struct place {
-    const struct config_db *db;
-    char name[PATH_TEXT_MAX];
-};
-
-/* A place takes one replica of one database. An invalid URL is reported when it is used, not here. */
-static int check_place(struct place *all, size_t *count, const struct config_db *db, const char *url, struct err *e)
+/* An invalid URL is reported when it is used. */
+static bool place_of_url(const char *url, char out[PATH_TEXT_MAX])
 {
     char shown[STORE_URL_MAX];
-    struct place *p = &all[*count];
-    const struct place *same = NULL;
-    if (store_check(url, shown, e))
-        return 0;
-    p->db = db;
-    cli_place_of(shown, p->name);
-    for (size_t i = 0; i < *count && !same; i++)
-        if (strcmp(all[i].name, p->name) == 0)
-            same = &all[i];
-    ++*count;
-    if (!same)
-        return 0;
-    if (same->db == db)
-        return err_set(e, ERR_CONFIG, 0, "database '%s': replica '%s' is given twice", db->path, shown);
-    err_set(e, ERR_CONFIG, 0, "database '%s': replica '%s' also belongs to database '%s'", db->path, shown,
-            same->db->path);
-    return err_hint(e, "give each database a folder or a prefix of its own");
+    struct err e;
+    if (store_check(url, shown, &e))
+        return false;
+    cli_place_of(shown, out);
+    return true;
 }
 
-static int check_places(const struct config *c, const char *path, struct err *e)
+/* A place takes one replica of one database. `path`: of the file. */
+static int check_places(const struct config_members *m, const char *path, struct err *e)
 {
-    size_t count = 0, most = c->db_count * CONFIG_DB_REPLICAS_MAX + 1;
-    struct place *all = calloc(most, sizeof *all);
-    if (!all)
-        return err_nomem(e, most * sizeof *all);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < c->db_count; i++)
-        for (size_t k = 0; rc == 0 && k < c->dbs[i].replica_count; k++)
-            if (check_place(all, &count, &c->dbs[i], c->dbs[i].replicas[k], e))
-                rc = config_blame(path, "db", c->dbs[i].path, NULL, e);
-    free(all);
+    const struct config_member *wrong = NULL;
+    if (config_check_places(m, place_of_url, &wrong, e) == 0)
+        return 0;
+    return wrong ? config_blame(path, "db", wrong->section->path, NULL, e) : -1;
+}
+
+static int check_named_places(const struct config *c, const char *path, struct err *e)
+{
+    struct config_members m;
+    if (config_list_named(c, &m, e))
+        return -1;
+    int rc = check_places(&m, path, e);
+    config_members_release(&m);
     return rc;
 }
 
@@ -149,7 +135,7 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
     if (!path)
         return 0;
     if (config_read(path, store_parameter_known, ret_config, e) == 0) {
-        if (check_places(*ret_config, path, e) == 0)
+        if (check_named_places(*ret_config, path, e) == 0)
             return 0;
         config_free(*ret_config);
         *ret_config = NULL;
@@ -157,6 +143,30 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
     if (e->code == ERR_NOTFOUND)
         e->code = ERR_CONFIG; /* the exit code of ERR_NOTFOUND, nothing to restore, is about replicas */
     return -1;
+}
+
+static void tell_members(const struct config *c, const struct config_members *m)
+{
+    for (size_t i = 0; i < c->db_count; i++)
+        if (config_is_pattern(&c->dbs[i]) && m->matched[i] == 0)
+            text_print_to(stderr, "seawall: [db %s] matches no database\n", c->dbs[i].path);
+    for (size_t i = 0; i < m->named_count; i++)
+        if (config_is_missed(m->named[i].reason))
+            text_print_to(stderr, "seawall: '%s' %s\n", m->named[i].path, config_reason_text(m->named[i].reason));
+}
+
+int cli_find_members(const struct config *c, const char *path, struct config_members *ret, struct err *e)
+{
+    struct config_members m;
+    if (config_find_members(c, NULL, &m, e))
+        return -1;
+    if (check_places(&m, path, e)) {
+        config_members_release(&m);
+        return -1;
+    }
+    tell_members(c, &m);
+    *ret = m;
+    return 0;
 }
 
 const char *cli_control(const char *given, const struct config *c)

@@ -3,7 +3,8 @@
  * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, in
  * comments. */
 #include "cli/cli.h"
-#include "config/file.h"
+#include "config/members.h"
+#include "config/variables.h"
 #include "daemon/prune.h"
 #include "storage/open.h"
 
@@ -12,17 +13,23 @@
 
 #define HEADER "header="
 
+/* Checks a URL with values for its variables. */
+static int check_url(const char *url, struct err *e)
+{
+    char expanded[CONFIG_URL_MAX], shown[STORE_URL_MAX];
+    return variables_expand(url, "/folder/name", expanded, sizeof expanded, e) || store_check(expanded, shown, e);
+}
+
 static int check_urls(const struct config *c, const char *path, struct err *e)
 {
-    char shown[STORE_URL_MAX];
     for (size_t i = 0; i < c->replica_count; i++)
-        if (store_check(c->replicas[i].url, shown, e))
+        if (check_url(c->replicas[i].url, e))
             return config_blame(path, "replica", c->replicas[i].name, NULL, e);
     for (size_t i = 0; i < c->db_count; i++)
         for (size_t k = 0; k < c->dbs[i].replica_count; k++) {
-            const char *url = c->dbs[i].replicas[k];
-            if (!config_replica_of(c, url) && store_check(url, shown, e))
-                return config_blame(path, "db", c->dbs[i].path, url, e);
+            const char *word = c->dbs[i].words[k];
+            if (!config_find_replica(c, word) && check_url(word, e))
+                return config_blame(path, "db", c->dbs[i].path, word, e);
         }
     return 0;
 }
@@ -125,11 +132,10 @@ static void print_config(const struct config *c)
         const struct config_db *db = &c->dbs[i];
         text_print("\n[db %s]\n", db->path);
         for (size_t k = 0; k < db->replica_count; k++) {
-            const struct config_replica *named = config_replica_of(c, db->replicas[k]);
-            if (named)
-                text_print("replica = %s\n", named->name);
+            if (config_find_replica(c, db->words[k]))
+                text_print("replica = %s\n", db->words[k]);
             else
-                print_url("replica", db->replicas[k], strlen(db->replicas[k]));
+                print_url("replica", db->words[k], strlen(db->words[k]));
         }
         print_options(&db->options);
     }

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "config/file.h"
+#include "config/find.h"
 #include "replica/handle.h"
 #include "replica/inventory.h"
 #include "replica/points.h"

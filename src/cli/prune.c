@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "config/file.h"
+#include "config/find.h"
+#include "config/variables.h"
 #include "daemon/prune.h"
 
 #include <inttypes.h>
@@ -29,16 +30,16 @@ struct outcome {
 
 /* ---- the policy */
 
-/* The database whose path is `word`, else the one that has the replica `url`. NULL: the file has neither. */
-static const struct config_db *find_db(const struct config *file, const char *word, const char *url)
+/* The section of the database whose path is `word`, else the one that has the replica `url`; a pattern has it if its
+ * variables can give it. NULL: the file has neither. */
+static const struct config_db *find_section(const struct config *file, const char *word, const char *url)
 {
-    const struct config_db *found = NULL;
-    for (size_t i = 0; i < file->db_count; i++) {
-        const struct config_db *db = &file->dbs[i];
-        if (word && strcmp(db->path, word) == 0)
-            return db;
-        for (size_t k = 0; k < db->replica_count; k++)
-            if (strcmp(db->replicas[k], url) == 0)
+    const struct config_db *found = word ? config_find_section(file, word) : NULL;
+    for (size_t i = 0; !found && i < 2 * file->db_count; i++) { /* those without a pattern first */
+        const struct config_db *db = &file->dbs[i % file->db_count];
+        bool pattern = config_is_pattern(db);
+        for (size_t k = 0; pattern == (i >= file->db_count) && k < db->replica_count; k++)
+            if (pattern ? variables_can_give(db->replicas[k], url) : strcmp(db->replicas[k], url) == 0)
                 found = db;
     }
     return found;
@@ -46,14 +47,14 @@ static const struct config_db *find_db(const struct config *file, const char *wo
 
 /* Completes the request with URL and policy. `file`: NULL if there is none. Options of the command line take
  * precedence. */
-static int complete(struct request *r, const struct config *file, struct err *e)
+static int complete(struct request *r, struct config *file, struct err *e)
 {
     const char *word = r->url;
     struct options o = options_default();
     if (file) {
         if (config_find_url(file, word, &r->url, e))
             return -1;
-        const struct config_db *db = find_db(file, word, r->url);
+        const struct config_db *db = find_section(file, word, r->url);
         o = db ? db->options : file->options;
     }
     if (given_options_apply(&r->options, &o, e))

@@ -1,6 +1,6 @@
 /* cli/replicate.c - `seawall replicate`: the daemon. */
 #include "cli/cli.h"
-#include "config/file.h"
+#include "config/find.h"
 #include "daemon/scheduler.h"
 
 #include <assert.h>
@@ -16,24 +16,24 @@ struct request {
     size_t url_count;
     bool once, take_over;
     struct given_options options;
+    struct config_member db; /* of the configuration */
 };
 
 /* Makes the configuration of the daemon from the command line, which comes first, and the file. `file`: NULL if
  * there is none. The result points into both and into `r`. */
-static int complete(struct request *r, const struct config *file, struct replicate_config *ret_config, struct err *e)
+static int complete(struct request *r, struct config *file, struct replicate_config *ret_config, struct err *e)
 {
-    const struct config_db *db = NULL;
     struct replicate_config c = {.db_path = r->db_path, .once = r->once};
     c.take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
     c.options = file ? file->options : options_default();
     c.control = cli_control(r->control, file);
     if (file && r->url_count == 0) {
-        if (config_find_db(file, r->db_path, &db, e))
+        if (config_find_db(file, r->db_path, &r->db, e))
             return -1;
-        c.db_path = db->path;
-        c.options = db->options;
-        for (size_t i = 0; i < db->replica_count; i++)
-            r->urls[r->url_count++] = db->replicas[i];
+        c.db_path = r->db.path;
+        c.options = r->db.section->options;
+        for (size_t i = 0; i < r->db.url_count; i++)
+            r->urls[r->url_count++] = r->db.urls[i];
     } else if (file) {
         for (size_t i = 0; i < r->url_count; i++)
             if (config_find_url(file, r->urls[i], &r->urls[i], e))
@@ -110,6 +110,7 @@ static int cmd_replicate(int argc, char **argv)
     code = code_of(code, &summary);
     if (summary.hung)
         _exit(code); /* threads still use what would be freed */
+    config_member_release(&r.db);
     config_free(file);
     return code;
 }

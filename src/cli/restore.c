@@ -5,7 +5,7 @@
 #include "base/units.h"
 #include "base/when.h"
 #include "cli/cli.h"
-#include "config/file.h"
+#include "config/find.h"
 #include "restore/undo.h"
 
 #include <inttypes.h>

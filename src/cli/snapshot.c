@@ -5,7 +5,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/client.h"
-#include "config/file.h"
+#include "config/find.h"
 #include "daemon/scheduler.h"
 #include "storage/open.h"
 
@@ -168,39 +168,63 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
 
 /* ---- which databases */
 
-static int snapshot_of_file(const struct request *r, const struct config_db *db, struct outcome *outcome)
+static int snapshot_of_member(const struct request *r, const struct config_member *db, struct outcome *outcome)
 {
-    struct replicate_config c = {.db_path = db->path, .url_count = db->replica_count, .options = db->options};
+    struct replicate_config c = {.db_path = db->path, .url_count = db->url_count, .options = db->section->options};
     const char *urls[URLS_MAX];
-    for (size_t i = 0; i < db->replica_count; i++)
-        urls[i] = db->replicas[i];
+    assert(db->url_count <= URLS_MAX);
+    for (size_t i = 0; i < db->url_count; i++)
+        urls[i] = db->urls[i];
     c.urls = urls;
     return snapshot(r, &c, outcome);
 }
 
-static int snapshot_each(const struct request *r, const struct config *file, struct outcome *outcome)
+/* In the order of the file. */
+static int snapshot_members(const struct request *r, const struct config *file, const struct config_members *m,
+                            struct outcome *outcome)
 {
-    int code = EXIT_DONE;
-    assert(file);
-    if (file->db_count == 0)
-        return cli_usage(&snapshot_command, "'%s' has no [db PATH] section", r->config_path);
-    for (size_t i = 0; i < file->db_count; i++) {
-        if (outcome->interrupted)
-            return EXIT_INTERRUPTED;
-        int one = snapshot_of_file(r, &file->dbs[i], outcome);
-        if (one != EXIT_DONE)
-            code = file->db_count == 1 ? one : EXIT_SOME_FAILED;
-    }
+    int code = config_members_missed(m) > 0 ? EXIT_SOME_FAILED : EXIT_DONE;
+    for (size_t k = 0; k < file->db_count; k++)
+        for (size_t i = 0; i < m->count; i++) {
+            if (m->list[i].section != &file->dbs[k])
+                continue;
+            if (outcome->interrupted)
+                return EXIT_INTERRUPTED;
+            int one = snapshot_of_member(r, &m->list[i], outcome);
+            if (one != EXIT_DONE)
+                code = m->count == 1 ? one : EXIT_SOME_FAILED;
+        }
     return code;
 }
 
-static int snapshot_named(struct request *r, const struct config *file, struct outcome *outcome)
+static int snapshot_each(const struct request *r, const struct config *file, struct outcome *outcome)
+{
+    struct config_members m;
+    struct err e;
+    assert(file);
+    if (file->db_count == 0)
+        return cli_usage(&snapshot_command, "'%s' has no [db PATH] section", r->config_path);
+    if (cli_find_members(file, r->config_path, &m, &e))
+        return cli_fail(&e);
+    int code = snapshot_members(r, file, &m, outcome);
+    if (!outcome->hung) /* else threads use it */
+        config_members_release(&m);
+    return code;
+}
+
+static int snapshot_named(struct request *r, struct config *file, struct outcome *outcome)
 {
     struct replicate_config c = {.db_path = r->db_path, .urls = r->urls, .url_count = r->url_count};
-    const struct config_db *db = NULL;
+    struct config_member db;
     struct err e;
-    if (file && r->url_count == 0)
-        return config_find_db(file, r->db_path, &db, &e) ? cli_fail(&e) : snapshot_of_file(r, db, outcome);
+    if (file && r->url_count == 0) {
+        if (config_find_db(file, r->db_path, &db, &e))
+            return cli_fail(&e);
+        int code = snapshot_of_member(r, &db, outcome);
+        if (!outcome->hung)
+            config_member_release(&db);
+        return code;
+    }
     for (size_t i = 0; file && i < r->url_count; i++)
         if (config_find_url(file, r->urls[i], &r->urls[i], &e))
             return cli_fail(&e);

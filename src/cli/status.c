@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/metrics.h"
-#include "config/file.h"
+#include "config/find.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -218,17 +218,25 @@ static int exit_code(const struct outcome *o)
 
 static int ask_all(const struct request *r, const struct config *config, struct outcome *o, struct err *e)
 {
-    const struct config_db *db = NULL;
+    struct config_member db;
+    struct config_members all;
     if (!config)
         return ask(o, r->db, e);
-    if (r->db)
-        return config_find_db(config, r->db, &db, e) ? -1 : ask(o, db->path, e);
-    for (size_t i = 0; i < config->db_count; i++)
-        if (ask(o, config->dbs[i].path, e))
+    if (r->db) {
+        if (config_find_db(config, r->db, &db, e))
             return -1;
+        config_member_release(&db);
+        return ask(o, r->db, e);
+    }
     if (config->db_count == 0)
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [db PATH] section");
-    return 0;
+    if (config_find_members(config, NULL, &all, e))
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < all.count; i++)
+        rc = ask(o, all.list[i].path, e);
+    config_members_release(&all);
+    return rc;
 }
 
 static int cmd_status(int argc, char **argv)

@@ -7,7 +7,7 @@
 #include "base/path.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "config/file.h"
+#include "config/find.h"
 #include "restore/restore.h"
 
 #include <inttypes.h>
@@ -217,7 +217,7 @@ static int read_url(struct request *r, struct err *e)
     return 0;
 }
 
-static int run(struct request *r, const struct config *config, struct outcome *o, struct err *e)
+static int run(struct request *r, struct config *config, struct outcome *o, struct err *e)
 {
     if (read_url(r, e) || (config && config_find_url(config, r->url, &r->url, e)))
         return -1;

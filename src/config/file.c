@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/ini.h"
+#include "config/variables.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ static const char *argument(const char *section, const char *kind)
 
 /* ---- replicas */
 
-static struct config_replica *find_replica(const struct config *c, const char *name)
+struct config_replica *config_find_replica(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->replica_count; i++)
         if (strcmp(c->replicas[i].name, name) == 0)
@@ -39,7 +40,7 @@ static struct config_replica *find_replica(const struct config *c, const char *n
 /* Finds or adds the replica. */
 static int obtain_replica(struct config *c, const char *name, struct config_replica **ret_replica, struct err *e)
 {
-    *ret_replica = find_replica(c, name);
+    *ret_replica = config_find_replica(c, name);
     if (*ret_replica)
         return 0;
     if (*name == 0 || strlen(name) >= CONFIG_NAME_MAX || strpbrk(name, "/:"))
@@ -132,11 +133,35 @@ static int obtain_db(struct reading *r, const char *path, struct config_db **ret
         return err_set(e, ERR_CONFIG, 0, "the path of the database is longer than %d bytes", PATH_TEXT_MAX - 1);
     if (c->db_count == CONFIG_DBS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d databases", CONFIG_DBS_MAX);
-    *ret_db = &c->dbs[c->db_count++];
-    (*ret_db)->options = c->options;
-    snprintf((*ret_db)->path, sizeof(*ret_db)->path, "%s", path);
+    struct config_db *db = &c->dbs[c->db_count];
+    if (pattern_is(path) && pattern_read(&db->pattern, path, e))
+        return -1;
+    c->db_count++;
+    db->options = c->options;
+    snprintf(db->path, sizeof db->path, "%s", path);
     r->dbs_began = true;
+    *ret_db = db;
     return 0;
+}
+
+/* An exclusion that can't match any path of the pattern is an error: a slip must not put a database at the mercy of a
+ * later change of the folders. */
+static int add_exclude(struct config_db *db, const char *value, struct err *e)
+{
+    if (!config_is_pattern(db))
+        return err_set(e, ERR_CONFIG, 0, "'exclude' in a section without wildcards in its path");
+    if (db->exclude_count == CONFIG_EXCLUDES_MAX)
+        return err_set(e, ERR_CONFIG, 0, "more than %d lines with 'exclude' in one section", CONFIG_EXCLUDES_MAX);
+    if (!db->excludes && !(db->excludes = calloc(CONFIG_EXCLUDES_MAX, sizeof *db->excludes)))
+        return err_nomem(e, CONFIG_EXCLUDES_MAX * sizeof *db->excludes);
+    struct pattern *exclude = &db->excludes[db->exclude_count];
+    if (pattern_read(exclude, value, e))
+        return err_wrap(e, "exclude");
+    db->exclude_count++;
+    if (pattern_may_meet(exclude, &db->pattern))
+        return 0;
+    err_set(e, ERR_CONFIG, 0, "'exclude = %.200s' matches no path that '%.200s' matches", value, db->path);
+    return err_hint(e, "write the whole path of the databases to leave out; a '*' does not match a slash");
 }
 
 /* `key` "": the section begins. */
@@ -147,12 +172,14 @@ static int set_db(struct reading *r, const char *path, const char *key, const ch
         return -1;
     if (!*key)
         return 0;
+    if (strcmp(key, "exclude") == 0)
+        return add_exclude(db, value, e);
     if (strcmp(key, "replica") != 0)
         return set_option(&db->options, key, value, &r->given[1 + (db - r->c->dbs)], e);
     if (db->replica_count == CONFIG_DB_REPLICAS_MAX)
         return err_set(e, ERR_CONFIG, 0, "more than %d replicas of one database", CONFIG_DB_REPLICAS_MAX);
-    db->replicas[db->replica_count] = strdup(value);
-    return db->replicas[db->replica_count++] ? 0 : err_nomem(e, strlen(value));
+    db->words[db->replica_count] = strdup(value);
+    return db->words[db->replica_count++] ? 0 : err_nomem(e, strlen(value));
 }
 
 static int set_control(struct config *c, const char *value, struct err *e)
@@ -240,6 +267,8 @@ static int finish_replica(const struct reading *reading, struct config_replica *
 {
     if (!r->url[0])
         return err_set(e, ERR_CONFIG, 0, "[replica %s] has no url", r->name);
+    if (variables_check(r->url, e))
+        return -1;
     if (!r->parameters[0])
         return 0;
     for (const char *at = r->parameters; *at; at += strcspn(at, "&"), at += *at == '&') {
@@ -254,20 +283,35 @@ static int finish_replica(const struct reading *reading, struct config_replica *
                : 0;
 }
 
-/* Replaces the name of a replica by its URL. A URL stays. */
-static int finish_word(const struct config *c, char **word, struct err *e)
+/* Puts the values of variables into a URL of one database. */
+static int expand_for(const struct config_db *db, const char *url, char out[CONFIG_URL_MAX], struct err *e)
 {
-    const struct config_replica *named = find_replica(c, *word);
-    if (!named && !strpbrk(*word, "/:"))
-        return err_set(e, ERR_CONFIG, 0, "there is no section [replica %.60s]", *word);
-    if (!named)
-        return 0;
-    char *url = strdup(named->url);
-    if (!url)
-        return err_nomem(e, CONFIG_URL_MAX);
-    free(*word);
-    *word = url;
-    return 0;
+    char path[PATH_TEXT_MAX];
+    if (variables_in(url) && path_has_parent(db->path))
+        return err_set(e, ERR_CONFIG, 0, "the path has '..', and the url has variables");
+    return path_absolute(db->path, path, e) ? -1 : variables_expand(url, path, out, CONFIG_URL_MAX, e);
+}
+
+/* Makes the URL of a word: that of a replica with this name, else the word itself. */
+static int finish_word(const struct config *c, struct config_db *db, size_t index, struct err *e)
+{
+    char expanded[CONFIG_URL_MAX];
+    const char *word = db->words[index], *url = word;
+    const struct config_replica *named = config_find_replica(c, word);
+    if (!named && !strpbrk(word, "/:"))
+        return err_set(e, ERR_CONFIG, 0, "there is no section [replica %.60s]", word);
+    if (named)
+        url = named->url;
+    else if (variables_check(url, e))
+        return -1;
+    if (!config_is_pattern(db)) {
+        if (expand_for(db, url, expanded, e))
+            return -1;
+        url = expanded;
+    }
+    db->replicas[index] = strdup(url);
+    wipe(expanded, sizeof expanded);
+    return db->replicas[index] ? 0 : err_nomem(e, strlen(url));
 }
 
 static int finish(const struct reading *reading, const char *path, struct err *e)
@@ -283,9 +327,9 @@ static int finish(const struct reading *reading, const char *path, struct err *e
             return config_blame(path, "db", db->path, NULL, e);
         }
         for (size_t k = 0; k < db->replica_count; k++)
-            if (finish_word(c, &db->replicas[k], e)) {
+            if (finish_word(c, db, k, e)) {
                 err_wrap(e, "database '%s'", db->path);
-                return config_blame(path, "db", db->path, db->replicas[k], e);
+                return config_blame(path, "db", db->path, db->words[k], e);
             }
     }
     return 0;
@@ -312,61 +356,38 @@ int config_read(const char *path, bool (*parameter_known)(const char *url, const
     return 0;
 }
 
+/* A URL can have a secret in the value of a header. */
+static void free_url(char *url)
+{
+    if (url)
+        wipe(url, strlen(url));
+    free(url);
+}
+
+static void release_db(struct config_db *db)
+{
+    pattern_release(&db->pattern);
+    for (size_t i = 0; i < db->exclude_count; i++)
+        pattern_release(&db->excludes[i]);
+    free(db->excludes);
+    for (size_t k = 0; k < db->replica_count; k++) {
+        free_url(db->words[k]);
+        free_url(db->replicas[k]);
+    }
+}
+
 void config_free(struct config *c)
 {
     if (!c)
         return;
     for (size_t i = 0; c->dbs && i < c->db_count; i++)
-        for (size_t k = 0; k < c->dbs[i].replica_count; k++)
-            free(c->dbs[i].replicas[k]);
+        release_db(&c->dbs[i]);
+    for (size_t i = 0; i < c->found_count; i++)
+        free_url(c->found[i]);
     if (c->replicas)
         wipe(c->replicas, CONFIG_REPLICAS_MAX * sizeof *c->replicas); /* headers can hold secrets */
+    free(c->found);
     free(c->dbs);
     free(c->replicas);
     free(c);
-}
-
-int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e)
-{
-    *ret_db = NULL;
-    for (size_t i = 0; i < c->db_count; i++)
-        if (!path || strcmp(c->dbs[i].path, path) == 0)
-            *ret_db = &c->dbs[i];
-    if (!path && c->db_count > 1) {
-        err_set(e, ERR_CONFIG, 0, "the configuration has %zu databases", c->db_count);
-        return err_hint(e, "name one of them on the command line");
-    }
-    if (!*ret_db)
-        return err_set(e, ERR_CONFIG, 0, "the configuration has no [db %.200s]", path ? path : "PATH");
-    return 0;
-}
-
-const struct config_replica *config_replica_of(const struct config *c, const char *url)
-{
-    for (size_t i = 0; i < c->replica_count; i++)
-        if (strcmp(c->replicas[i].url, url) == 0)
-            return &c->replicas[i];
-    return NULL;
-}
-
-int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e)
-{
-    const struct config_db *db = NULL;
-    const struct config_replica *replica = word ? find_replica(c, word) : NULL;
-    if (!word) {
-        if (config_find_db(c, NULL, &db, e))
-            return -1;
-        assert(db->replica_count > 0);
-        *ret_url = db->replicas[0];
-        return 0;
-    }
-    *ret_url = replica ? replica->url : word;
-    for (size_t i = 0; !replica && i < c->db_count; i++)
-        if (strcmp(c->dbs[i].path, word) == 0) {
-            assert(c->dbs[i].replica_count > 0);
-            *ret_url = c->dbs[i].replicas[0];
-        }
-    if (*ret_url == word && !strpbrk(word, "/:"))
-        return err_set(e, ERR_CONFIG, 0, "the configuration has no [replica %.100s] and no [db %.100s]", word, word);
-    return 0;
 }

@@ -8,7 +8,11 @@
  *   replica = offsite              the name of a [replica] section, or a URL; one line for each replica
  *   wal-limit = 256M               an option for this database
  *
- *   [replica offsite]              one replica
+ *   [db /srv/tenants/?*.d/app.db]  each database that the pattern matches (config/pattern.h); config/members.h finds them
+ *   exclude = /srv/tenants/test.d/app.db   not those that this pattern matches; one line for each pattern
+ *   replica = s3://bucket/{path}   a URL with variables (config/variables.h)
+ *
+ *   [replica offsite]              one replica, or with variables in its url one for each database
  *   url = s3://bucket/app
  *   endpoint = https://s3.example.com      a key of s3:// URLs
  *
@@ -19,9 +23,11 @@
 
 #include "base/path.h"
 #include "config/options.h"
+#include "config/pattern.h"
 
 /* Ceilings; more is ERR_CONFIG. */
-#define CONFIG_DBS_MAX 64
+#define CONFIG_DBS_MAX 64 /* sections; a pattern is one of them */
+#define CONFIG_EXCLUDES_MAX 64
 #define CONFIG_REPLICAS_MAX 64
 #define CONFIG_DB_REPLICAS_MAX 16
 #define CONFIG_NAME_MAX 64  /* bytes of the name of a replica, with terminator */
@@ -29,14 +35,18 @@
 
 struct config_replica {
     char name[CONFIG_NAME_MAX];
-    char url[CONFIG_URL_MAX];        /* with the parameters as a query, once the file was read */
+    char url[CONFIG_URL_MAX];        /* with the parameters as a query, once the file was read; may have variables */
     char parameters[CONFIG_URL_MAX]; /* the other keys: "key=value&key=value"; '%' and '&' in values are encoded */
 };
 
+/* A [db] section: one database, or those that a pattern matches. */
 struct config_db {
-    char path[PATH_TEXT_MAX];
-    char *replicas[CONFIG_DB_REPLICAS_MAX]; /* URLs */
-    size_t replica_count;                   /* at least 1 */
+    char path[PATH_TEXT_MAX];               /* as it is written */
+    struct pattern pattern;                 /* pattern.count is 0: the path of one database */
+    struct pattern *excludes;               /* of a pattern; owned */
+    char *words[CONFIG_DB_REPLICAS_MAX];    /* values of the key "replica", as they are written */
+    char *replicas[CONFIG_DB_REPLICAS_MAX]; /* their URLs; in those of a pattern the variables have no values yet */
+    size_t exclude_count, replica_count;    /* replica_count: at least 1 */
     struct options options;                 /* those of [seawall], with the changes of this section */
 };
 
@@ -47,6 +57,8 @@ struct config {
     size_t db_count;
     struct config_replica *replicas;
     size_t replica_count;
+    char **found; /* URLs that config_find_url made; owned */
+    size_t found_count, found_cap;
 };
 
 /* Reads a configuration file. The caller frees *ret_config with config_free. `parameter_known`: returns whether `url`
@@ -61,16 +73,13 @@ void config_free(struct config *c); /* NULL is allowed */
  * longer that line, only the file. Precondition: `e` is an error. Returns -1. */
 int config_blame(const char *path, const char *kind, const char *name, const char *replica, struct err *e);
 
-/* Finds the database with this path; with `path` NULL the only database. *ret_db belongs to `c`.
- * ERR_CONFIG: there is none, or `path` is NULL and there are several. */
-int config_find_db(const struct config *c, const char *path, const struct config_db **ret_db, struct err *e) MUST_CHECK;
+/* Whether a section is a pattern. */
+static inline bool config_is_pattern(const struct config_db *db)
+{
+    return db->pattern.count > 0;
+}
 
-/* Returns the [replica] section with this URL; it belongs to `c`. NULL: there is none; a [db] section has the URL. */
-const struct config_replica *config_replica_of(const struct config *c, const char *url);
-
-/* Finds the URL that a word of the command line means: the name of a replica, the path of a database (its first
- * replica), a URL, or the path of a folder; with `word` NULL the first replica of the only database. *ret_url
- * belongs to `c`, or is `word`. ERR_CONFIG: the word is none of these. */
-int config_find_url(const struct config *c, const char *word, const char **ret_url, struct err *e) MUST_CHECK;
+/* Returns the section [replica NAME]; it belongs to `c`. NULL: there is none. */
+struct config_replica *config_find_replica(const struct config *c, const char *name);
 
 #endif

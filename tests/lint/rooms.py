@@ -63,6 +63,8 @@ BY_PATH = {  # file: what it opens
     "base/ini.c": "configuration files that a person names",
     "aws/token_file.c": "a token file that the environment names",
     "s3/config.c": "a key file that the URL names",
+    "config/pattern.c": "folders, to look for what a pattern matches",
+    "config/members.c": "files that a pattern matches, to look at their first bytes",
     "state/identity.c": "/etc/machine-id",
     "cli/main.c": "/dev/null, for standard files that are closed",
     "capture/strangers.c": "the database and its wal-index, to look at locks",

@@ -47,6 +47,14 @@ static void sections_keys_and_values_come_in_order(void **state)
         "[] before = '1'\n[a b]\n[a b] first = 'one two'\n[a b] empty = ''\n[a b] colon = 'x'\n[c]\n[c] last = '9'\n");
 }
 
+static void a_section_ends_at_the_bracket_before_the_end_of_the_line(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_ok(read_text("[db /srv/[ab]*.db]\n[a[]] ; see [c]\n[d]# ]\n[e] f\n[g] h]\n[ [i] ]\t\r\n", NULL, &e), &e);
+    assert_string_equal(got, "[db /srv/[ab]*.db]\n[a[]]\n[d]\n[e]\n[g] h]\n[[i]]\n");
+}
+
 static void only_a_blank_before_it_makes_a_comment_inside_a_line(void **state)
 {
     struct err e;
@@ -199,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(byte_order_marks_are_no_part_of_the_first_key),
         UNIT(sections_keys_and_values_come_in_order),
+        UNIT(a_section_ends_at_the_bracket_before_the_end_of_the_line),
         UNIT(only_a_blank_before_it_makes_a_comment_inside_a_line),
         UNIT(an_indented_line_belongs_to_the_key_above_it),
         UNIT(lines_of_any_length_are_read_whole),

@@ -1,7 +1,7 @@
 /* config/: configuration files and options. */
 #include "failing_alloc.h"
 
-#include "config/file.h"
+#include "config/find.h"
 #include "storage/open.h"
 
 /* ---- files */
@@ -16,7 +16,7 @@ static struct config *read_config(const char *text, struct err *e)
 static void a_file_names_databases_and_replicas(void **state)
 {
     struct err e = {.msg = ""};
-    const struct config_db *db = NULL;
+    struct config_member db, other;
     (void)state;
     struct config *c = read_config(
         "[seawall]\nput-rate = 30/m\nwal-limit = 64M\n"
@@ -26,22 +26,23 @@ static void a_file_names_databases_and_replicas(void **state)
     if (!c)
         fail_msg("%s", e.msg);
     assert_ok(config_find_db(c, NULL, &db, &e), &e);
-    assert_string_equal(db->path, "/a/app.db");
-    assert_int_equal(db->options.put_rate, 1800);
-    assert_int_equal(db->options.wal_limit, 128 << 20);
-    assert_int_equal(db->replica_count, 2);
-    assert_string_equal(db->replicas[0], "s3://bucket/app?endpoint=https://h&header=x-a: b%26c%25&header=x-b: 2");
-    assert_string_equal(db->replicas[1], "/mnt/backup");
+    assert_string_equal(db.path, "/a/app.db");
+    assert_int_equal(db.section->options.put_rate, 1800);
+    assert_int_equal(db.section->options.wal_limit, 128 << 20);
+    assert_int_equal(db.url_count, 2);
+    assert_string_equal(db.urls[0], "s3://bucket/app?endpoint=https://h&header=x-a: b%26c%25&header=x-b: 2");
+    assert_string_equal(db.urls[1], "/mnt/backup");
     static const char *const words[] = {"offsite", "/a/app.db", NULL};
     const char *url = NULL;
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         assert_ok(config_find_url(c, words[i], &url, &e), &e);
-        assert_string_equal(url, db->replicas[0]);
+        assert_string_equal(url, db.urls[0]);
     }
     assert_ok(config_find_url(c, "s3://x/y", &url, &e), &e);
     assert_string_equal(url, "s3://x/y");
     assert_error(config_find_url(c, "typo", &url, &e), &e, ERR_CONFIG);
-    assert_error(config_find_db(c, "/b", &db, &e), &e, ERR_CONFIG);
+    assert_error(config_find_db(c, "/b", &other, &e), &e, ERR_CONFIG);
+    config_member_release(&db);
     config_free(c);
 }
 
@@ -67,6 +68,24 @@ static void a_wrong_file_is_refused_with_file_and_line(void **state)
         {"[replica a/b]\nurl = /dir\n", "a/b"},
         {"[replica x]\nurl = s3://b\n  region = a\n", "indented"},
         {"[seawall]\nput-rate = 1/s\nput-rate = 2/s\n", "twice"},
+        {"[db /a/*]\nreplica = /r/{nam}\n",
+         "line 2: database '/a/*': unknown variable '{nam}' in the url\n  HINT: write {name}"},
+        {"[db /a/*]\nreplica = x\n[replica x]\nurl = /r/{name\n", "line 3: a '{' in the url has no '}'"},
+        {"[db /a/*]\nreplica = {name}\n", "there is no section [replica {name}]"},
+        {"[db /a/*]\nreplica = {name}/x\n", "{name} is at the beginning of the url"},
+        {"[db /a/*]\nreplica = s3://b{path}\n", "can't be a part of the name of a bucket"},
+        {"[db /a/*]\nreplica = s3://b/{path}?profile={stem}\n", "{stem} is after the '?'"},
+        {"[db /a/**/x]\nreplica = /r/{path}\n", "line 1: a path has '**'"},
+        {"[db /a/*/../x]\nreplica = /r/{path}\n", "line 1: a path with wildcards has '..'"},
+        {"[db /a/*/]\nreplica = /r/{path}\n", "line 1: the path ends with a slash"},
+        {"[db /a/[ab/x]\nreplica = /r/{path}\n", "line 1: a '[' in '[ab' has no ']'"},
+        {"[db /a]\nreplica = /r\nexclude = /a\n", "line 3: 'exclude' in a section without wildcards"},
+        {"[db /a/*]\nreplica = /r\nexclude = /a/b/c\n",
+         "line 3: 'exclude = /a/b/c' matches no path that '/a/*' matches"},
+        {"[db /a/*]\nreplica = /r\nexclude = *.tmp\n", "line 3: 'exclude = *.tmp' matches no path"},
+        {"[db /a/*.db]\nreplica = /r\nexclude = /a/b.txt\n", "matches no path"},
+        {"[db /a/../b]\nreplica = /r/{path}\n", "line 2: database '/a/../b': the path has '..'"},
+        {"[db /a]\nreplica = /r/{folder}\n", "line 2: database '/a': {folder} has no value"},
         {"[db /a]\nreplica = /r\n[seawall]\nput-rate = 1/s\n", "before"},
     };
     (void)state;
