@@ -60,6 +60,7 @@ struct rereading {
 static void release_again(void *context)
 {
     struct rereading *again = context;
+    config_member_release(&again->request.db);
     config_free(again->file);
     again->file = NULL;
 }
