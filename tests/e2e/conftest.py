@@ -22,7 +22,7 @@ pytest.register_assert_rewrite(*("application bank branches bucket compare contr
 import application
 import bucket
 import stranger
-from application import Writer
+from application import Writer, check
 from bucket import Bucket
 from control import control_folder
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
@@ -106,6 +106,25 @@ class Stage:
         except AssertionError:
             return False
         return True
+
+    def wait_newest_state(self, app, daemon):
+        """Waits until the newest restore point equals the state of the application, a Ledger."""
+        def is_newest():
+            restored = self.restored()
+            state = content_of(restored)
+            drop(restored)
+            return state == app.states[-1]
+        daemon.wait_for(is_newest, 20, "the newest restore point is the newest state")
+
+    def commit_up_to(self, last):
+        """The writer starts, commits up to transaction `last`, and ends."""
+        before = check(self.db) if self.db.exists() and self.db.stat().st_size else 0
+        assert self.writer(count=last - before, busy_timeout=10000).finish()["last"] == last
+
+    def remove_files(self, *suffixes):
+        """Removes files of the database: "" is the database itself, "-wal" its WAL."""
+        for suffix in suffixes:
+            self.db.with_name(self.db.name + suffix).unlink(missing_ok=True)
 
     def assert_restore_equals_source(self):
         """The newest state of the replica equals the database, page by page. No process may write to the database."""

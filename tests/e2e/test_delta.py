@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from application import library
-from compare import assert_same_pages, assert_sound, drop, settled
+from compare import assert_same_pages, assert_sound, drop, files_of, settled
 from disk import Disk, Luck, read_journal, write_tree
 from killer import KILLED, Killer, moments, run_once
 from ledger import TABLE, insert
@@ -97,13 +97,9 @@ def delta(stage):
     return delta
 
 
-def files(folder):
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
 def database_files(delta):
     """The files that hold data: without an empty -wal, an -shm and the state file."""
-    return {name: content for name, content in files(delta.home).items()
+    return {name: content for name, content in files_of(delta.home).items()
             if not name.endswith(("-shm", "-seawall")) and not (name.endswith("-wal") and not content)}
 
 
@@ -317,9 +313,9 @@ def test_commits_in_a_wal_that_a_crash_left_are_part_of_what_was_there(delta):
               "os.kill(os.getpid(), signal.SIGKILL)\n")
     subprocess.run([sys.executable, "-c", script, delta.db], check=False)
     assert Path(f"{delta.db}-wal").stat().st_size > 0
-    before = files(delta.home)
+    before = files_of(delta.home)
     dry = delta.restore(txid, "--dry-run")
-    assert b"not counted" in dry.stdout and {n: c for n, c in files(delta.home).items() if n != "app.db-seawall"} == {
+    assert b"not counted" in dry.stdout and {n: c for n, c in files_of(delta.home).items() if n != "app.db-seawall"} == {
         n: c for n, c in before.items() if n != "app.db-seawall"}
     delta.restore(txid)
     delta.assert_at(txid)
@@ -398,10 +394,10 @@ def test_a_database_in_use_is_left_alone(delta):
 def test_where_nothing_differs_nothing_is_written(delta):
     for txid in (delta.stage.last_txid(), list(delta.points)[4]):
         delta.restore(txid)
-        before, mtime = files(delta.home), delta.db.stat().st_mtime_ns
+        before, mtime = files_of(delta.home), delta.db.stat().st_mtime_ns
         result = delta.restore(txid)
         assert b" 0 of them" in result.stdout and b"--undo" not in result.stdout, told(result)
-        assert files(delta.home) == before and delta.db.stat().st_mtime_ns == mtime
+        assert files_of(delta.home) == before and delta.db.stat().st_mtime_ns == mtime
 
 
 def test_a_damaged_replica_leaves_everything_as_it_was(delta):
@@ -442,13 +438,13 @@ def test_a_failed_integrity_check_rolls_back(stage):
 
 
 def test_options_that_contradict_are_wrong_usage(delta):
-    before = files(delta.home)
+    before = files_of(delta.home)
     for options in (["--delta", "--if-db-not-exists"], ["--undo"], ["--undo", "--delta"]):
         assert restore(delta.replica, delta.db, *options).returncode == USAGE
     for options in (["--undo"], ["--undo", "-o", delta.db, "--txid", "1"], ["--undo", "-o", delta.db, "--dry-run"],
                     ["--delta", "--dry-run", delta.replica]):
         assert seawall("restore", *options).returncode == USAGE
-    assert files(delta.home) == before
+    assert files_of(delta.home) == before
 
 
 # ---- undo

@@ -32,24 +32,14 @@ def start_with_record(stage, faults):
     return app, faults.replicate()
 
 
-def wait_shipped(stage, app, daemon):
-    """Waits until the newest restore point equals the state of the application."""
-    def shipped():
-        restored = stage.restored()
-        state = content_of(restored)
-        drop(restored)
-        return state == app.states[-1]
-    daemon.wait_for(shipped, 20, "the newest restore point is the newest state")
-
-
 def test_a_commit_whose_capture_failed_half_way_is_restored_whole_or_not_at_all(stage, faults):
     app, daemon = start_with_record(stage, faults)
     faults.on("read-fails", "*/app.db-wal")
     app.commit(insert(300, 3900))
     daemon.wait_for(lambda: faults.met("read-fails"), 10, "a read of the WAL failed")
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     app.commit(insert(1))
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     assert_only_states_that_were(stage, app)
 
@@ -61,9 +51,9 @@ def test_a_full_disk_for_the_state_file_leaves_no_half_commit_behind(stage, faul
     daemon.wait_for(lambda: faults.met("disk-full"), 10, "the state file could not grow")
     assert daemon.running()
     faults.off("disk-full")
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     app.commit(insert(1))
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     assert_only_states_that_were(stage, app)
 
@@ -77,7 +67,7 @@ def test_good_commits_are_shipped_without_the_half_one_behind_them(stage, faults
     app.commit(insert(300, 3900))
     daemon.send(signal.SIGCONT)
     daemon.wait_for(lambda: faults.met("read-fails"), 10, "a read of the WAL failed")
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     assert_only_states_that_were(stage, app)
 
@@ -137,7 +127,7 @@ def test_a_disk_that_was_unmounted_is_not_replaced_by_its_mount_point(stage):
     app.commit(TABLE)
     daemon = stage.replicate("--stop-timeout", "1s")
     app.commit(insert(3))
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     mount.rename(disk)
     mount.mkdir()
     for _ in range(3):
@@ -149,7 +139,7 @@ def test_a_disk_that_was_unmounted_is_not_replaced_by_its_mount_point(stage):
     disk.rename(mount)
     daemon = stage.replicate()
     app.commit(insert(1))
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     app.close()
     stage.assert_restore_equals_source()
@@ -163,7 +153,7 @@ def test_a_disk_that_is_not_mounted_at_a_start_is_waited_for(stage):
     app.commit(TABLE)
     daemon = stage.replicate()
     app.commit(insert(3))
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     mount.rename(disk)
     mount.mkdir()
@@ -174,7 +164,7 @@ def test_a_disk_that_is_not_mounted_at_a_start_is_waited_for(stage):
     stage.replica.rmdir()
     mount.rmdir()
     disk.rename(mount)
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     app.close()
     stage.assert_restore_equals_source()
@@ -186,7 +176,7 @@ def test_a_replica_whose_folder_is_empty_at_the_start_is_begun_again_only_with_t
     app.commit(TABLE)
     daemon = stage.replicate()
     app.commit(insert(3))
-    wait_shipped(stage, app, daemon)
+    stage.wait_newest_state(app, daemon)
     assert daemon.stop() == DONE
     for path in stage.replica.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()

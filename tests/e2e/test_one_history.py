@@ -2,11 +2,11 @@
 import pytest
 
 from application import check
-from branches import Branch, assert_one_chain, assert_refused, two_branches
+from branches import Branch, assert_one_chain, assert_refused, race, two_branches
 from compare import assert_same_pages, copy_file
 from ledger import TABLE, insert
 from seawall import DONE, OTHER_WRITER, objects, restore, seawall, told, url_of
-from waiting import figure, wait_until
+from waiting import figure
 
 
 def assert_unharmed(stage, daemon):
@@ -141,12 +141,7 @@ def test_an_original_that_comes_back_after_its_restored_copy_went_on_is_refused(
 def test_two_writers_that_append_at_the_same_moment_never_interleave(stage):
     for _ in range(figure(20, 3)):
         common, *branches = two_branches(stage)
-
-        def one_is_left():
-            for branch in branches:
-                branch.commit()
-            return not all([branch.goes_on() for branch in branches])
-        wait_until(one_is_left, 20, "one of the two writers has stopped")
+        race(branches, 20)
         loser, winner = sorted(branches, key=Branch.goes_on)
         assert_refused(loser.daemon)
         winner.commit()

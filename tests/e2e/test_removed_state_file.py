@@ -12,28 +12,17 @@ from waiting import wait_until
 LOST = "its state file was removed or replaced while it was in use"
 
 
-def remove(stage, *suffixes):
-    for suffix in suffixes:
-        stage.db.with_name(stage.db.name + suffix).unlink(missing_ok=True)
-
-
-def commit(stage, last):
-    """The application starts, commits up to transaction `last`, and ends."""
-    before = check(stage.db) if stage.db.exists() and stage.db.stat().st_size else 0
-    assert stage.writer(count=last - before, busy_timeout=10000).finish()["last"] == last
-
-
 def follow(stage, last):
     stage.prepare()
     daemon = stage.replicate()
-    commit(stage, last)
+    stage.commit_up_to(last)
     daemon.wait_for(stage.restores_source, 10, "the replica has everything")
     return daemon
 
 
 def assert_goes_on(stage, daemon, last):
     daemon.wait_for(lambda: LOST in daemon.log(), 10, "the daemon notices that its lock is gone")
-    commit(stage, last)
+    stage.commit_up_to(last)
     daemon.wait_for(stage.restores_source, 20, "the replica follows")
     assert check(stage.restored()) == last
     assert_sound(stage.restored())
@@ -42,11 +31,11 @@ def assert_goes_on(stage, daemon, last):
 def test_a_removed_state_file_is_made_again_and_the_history_goes_on(stage):
     daemon = follow(stage, 20)
     before = stage.last_txid()
-    remove(stage, "-seawall")
+    stage.remove_files("-seawall")
     assert_goes_on(stage, daemon, 40)
     assert check(stage.restored(before)) == 20
     assert daemon.stop() == DONE
-    commit(stage, 50)
+    stage.commit_up_to(50)
     assert seawall("replicate", "--once", stage.db, stage.replica).returncode == DONE
     assert check(stage.restored()) == 50
 
@@ -54,19 +43,19 @@ def test_a_removed_state_file_is_made_again_and_the_history_goes_on(stage):
 def test_a_database_that_is_made_again_with_all_its_files_is_followed(stage):
     daemon = follow(stage, 20)
     before = stage.last_txid()
-    remove(stage, "", "-wal", "-shm", "-seawall")
+    stage.remove_files("", "-wal", "-shm", "-seawall")
     assert_goes_on(stage, daemon, 5)
     assert check(stage.restored(before)) == 20
     assert seawall("sync", "--timeout", "20", stage.db).returncode == DONE
     assert daemon.stop() == DONE
-    commit(stage, 9)
+    stage.commit_up_to(9)
     assert seawall("replicate", "--once", stage.db, stage.replica).returncode == DONE
 
 
 @pytest.mark.parametrize("files", [("-seawall",), ("", "-wal", "-shm", "-seawall")])
 def test_of_two_daemons_one_ends(stage, files):
     daemon = follow(stage, 10)
-    remove(stage, *files)
+    stage.remove_files(*files)
     if "" in files:
         with sqlite3.connect(stage.db) as db:
             db.execute("PRAGMA journal_mode=WAL")

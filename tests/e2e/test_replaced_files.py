@@ -15,22 +15,11 @@ REPLACED = "replaced or overwritten"   # the log of a running daemon says so
 FIRST, LATER, OTHER = 10, 150, 400   # transactions when a copy is made; at the end; of another database
 
 
-def remove(stage, *suffixes):
-    for suffix in suffixes:
-        stage.db.with_name(stage.db.name + suffix).unlink(missing_ok=True)
-
-
 def overwrite(source, target, *options):
     """Overwrites a file as `cp` does: it keeps its inode."""
     inode = target.stat().st_ino
     subprocess.run(["cp", *options, source, target], check=True)
     assert target.stat().st_ino == inode
-
-
-def commit(stage, last):
-    """The application starts, commits up to transaction `last`, and ends."""
-    before = check(stage.db) if stage.db.exists() else 0
-    assert stage.writer(count=last - before, busy_timeout=10000).finish()["last"] == last
 
 
 def wait_at_rest(stage, daemon):
@@ -54,7 +43,7 @@ def start(stage):
     """Starts a daemon on a database with some commits. Returns the daemon, and the newest point of its replica."""
     stage.prepare()
     daemon = stage.replicate()
-    commit(stage, LATER)
+    stage.commit_up_to(LATER)
     wait_at_rest(stage, daemon)
     daemon.wait_for(stage.restores_source, 10, "the replica has everything")
     return daemon, (stage.last_txid(), LATER)
@@ -70,16 +59,16 @@ def another(stage, last=OTHER):
 def test_an_application_that_starts_on_replaced_files_under_the_daemon_loses_nothing(stage, how):
     daemon, old = start(stage)
     other = another(stage)
-    remove(stage, "-wal", "-shm")   # as SQLite does without the daemon
+    stage.remove_files("-wal", "-shm")   # as SQLite does without the daemon
     if how == "overwritten":
         overwrite(other, stage.db)
     elif how == "moved over":
         os.replace(other, stage.db)
     last = (LATER if how == "removed" else OTHER) + 30
-    commit(stage, last)
+    stage.commit_up_to(last)
     daemon.wait_for(lambda: REPLACED in daemon.log(), 10, "the daemon has noticed")
     assert_followed(stage, daemon, last, old)
-    commit(stage, last + 5)
+    stage.commit_up_to(last + 5)
     assert_followed(stage, daemon, last + 5, old)
     daemon.told_once(REPLACED)
     assert daemon.stop() == DONE
@@ -96,7 +85,7 @@ def test_another_database_in_the_place_of_the_first_is_taken_up_with_the_wal_lef
         os.replace(other, stage.db)
     daemon.wait_for(lambda: REPLACED in daemon.log(), 10, "the daemon has noticed")   # an application that comes before
     daemon.wait_for(stage.restores_source, 20, "the replica has followed")            # uses the wal-index of the old file
-    commit(stage, size + 30)
+    stage.commit_up_to(size + 30)
     assert_followed(stage, daemon, size + 30, old)
     daemon.told_once(REPLACED)
     assert daemon.stop() == DONE
@@ -106,7 +95,7 @@ def test_another_database_in_the_place_of_the_first_is_taken_up_with_the_wal_lef
 def test_a_daemon_that_is_stopped_just_when_the_files_were_replaced_ships_the_new_ones(stage, how):
     daemon, old = start(stage)
     other = another(stage)
-    remove(stage, "-wal", "-shm")
+    stage.remove_files("-wal", "-shm")
     if how == "overwritten":
         overwrite(other, stage.db)
     else:
@@ -130,7 +119,7 @@ def with_older_copy(stage, *options):
 
 
 def put_back(stage, wal):
-    remove(stage, "", "-wal", "-shm")
+    stage.remove_files("", "-wal", "-shm")
     (stage.folder / "older.db").rename(stage.db)
     if wal:
         (stage.folder / "older.db-wal").rename(stage.wal)
@@ -152,7 +141,7 @@ def test_an_older_copy_of_the_database_becomes_a_new_restore_point(stage, wal, r
     older = FIRST if wal else 0
     daemon.wait_for(stage.restores_source, 20, "the older state is the newest restore point")
     assert_followed(stage, daemon, older, old)
-    commit(stage, older + 20)
+    stage.commit_up_to(older + 20)
     assert_followed(stage, daemon, older + 20, old)
     daemon.told_once(REPLACED if running else COMPARED)
     assert daemon.stop() == DONE
@@ -176,11 +165,11 @@ def test_an_older_wal_that_has_grown_again_is_not_taken_for_the_one_that_was_cap
 def test_an_older_copy_with_its_old_times_is_noticed_at_the_next_start(stage):
     daemon, old = start(stage)
     overwrite(stage.db, another(stage), "-p")
-    commit(stage, LATER + 40)
+    stage.commit_up_to(LATER + 40)
     wait_at_rest(stage, daemon)
     assert daemon.stop() == DONE
     overwrite(stage.folder / "other.db", stage.db, "-p")
-    remove(stage, "-wal", "-shm")
+    stage.remove_files("-wal", "-shm")
     daemon = stage.replicate()
     assert_followed(stage, daemon, LATER, (old[0], LATER))
     daemon.told_once(COMPARED)
@@ -192,13 +181,13 @@ def test_a_deleted_database_that_is_made_again_continues_in_its_replica(stage, r
     daemon, old = start(stage)
     if not running:
         assert daemon.stop() == DONE
-    remove(stage, "", "-wal", "-shm")
+    stage.remove_files("", "-wal", "-shm")
     if not running:
         daemon = stage.replicate(live=False)
     daemon.wait_for(lambda: re.search("no database|waiting for the database", daemon.log()), 10, "the daemon misses the database")
-    commit(stage, 60)
+    stage.commit_up_to(60)
     assert_followed(stage, daemon, 60, old)
-    commit(stage, 70)
+    stage.commit_up_to(70)
     assert_followed(stage, daemon, 70, old)
     assert daemon.stop() == DONE
 
@@ -207,7 +196,7 @@ def test_a_deleted_database_that_is_made_again_continues_in_its_replica(stage, r
 def test_another_database_at_the_next_start_becomes_a_new_restore_point(stage, how):
     daemon, old = start(stage)
     assert daemon.stop() == DONE
-    remove(stage, "-wal", "-shm")
+    stage.remove_files("-wal", "-shm")
     if how == "overwritten":
         overwrite(another(stage), stage.db)
     else:
@@ -215,6 +204,6 @@ def test_another_database_at_the_next_start_becomes_a_new_restore_point(stage, h
     daemon = stage.replicate()
     assert_followed(stage, daemon, OTHER, old)
     daemon.told_once(COMPARED)
-    commit(stage, OTHER + 20)
+    stage.commit_up_to(OTHER + 20)
     assert_followed(stage, daemon, OTHER + 20, old)
     assert daemon.stop() == DONE

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from application import check
-from compare import assert_same_pages
+from compare import assert_same_pages, files_of
 from seawall import (CORRUPT, DONE, FAILED, NO_REPLICA, NOTHING, NOTHING_TO_DO, USAGE, level_zero, listing, restore, seawall, told)
 
 
@@ -24,10 +24,6 @@ def small(stage):
     return stage
 
 
-def files(folder):
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
 def stale_database(path):
     """Makes another database whose commits are in a valid WAL, as after a crash of its application."""
     made = path.with_name("made.db")
@@ -42,11 +38,11 @@ def stale_database(path):
 
 def test_restore_refuses_to_overwrite_a_file(small):
     stale_database(small.target)
-    before = files(small.home)
+    before = files_of(small.home)
     result = restore(small.replica, small.target)
     assert result.returncode in (FAILED, USAGE), told(result)
     assert b"--force" in result.stderr
-    assert files(small.home) == before
+    assert files_of(small.home) == before
 
 
 @pytest.mark.parametrize("options", [[], ["--force"], ["--delta"]], ids=str)
@@ -88,19 +84,19 @@ def test_a_stale_wal_without_its_database_does_not_poison_the_result(small):
 def test_a_failed_restore_leaves_the_folder_as_it_was(small, force):
     if force:
         stale_database(small.target)
-    before = files(small.home)
+    before = files_of(small.home)
     newest = small.replica / "0" / level_zero(small.replica)[-1]
     whole = newest.read_bytes()
     newest.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 0x55]) + whole[len(whole) // 2 + 1:])
     result = restore(small.replica, small.target, *(["--force"] if force else []))
     if result.returncode != DONE:   # this restore may not need the damaged byte
         assert result.returncode == CORRUPT, told(result)
-        assert files(small.home) == before
+        assert files_of(small.home) == before
     os.truncate(newest, 20)
     result = restore(small.replica, small.target, "--txid", small.first + 30, *(["--force"] if force else []))
     assert result.returncode == CORRUPT, told(result)
     assert newest.name.encode() in result.stderr
-    assert files(small.home) == before
+    assert files_of(small.home) == before
 
 
 def test_a_txid_that_is_no_restore_point_is_refused_and_the_nearest_are_named(small):
@@ -108,13 +104,13 @@ def test_a_txid_that_is_no_restore_point_is_refused_and_the_nearest_are_named(sm
     result = restore(small.replica, small.target, "--txid", last + 1000)
     assert result.returncode not in (DONE, CORRUPT), told(result)
     assert str(last).encode() in result.stderr
-    assert files(small.home) == {}
+    assert files_of(small.home) == {}
 
 
 def test_a_dry_run_writes_nothing(small):
     result = restore(small.replica, small.target, "--dry-run")
     assert result.returncode == DONE, told(result)
-    assert files(small.home) == {}
+    assert files_of(small.home) == {}
 
 
 def test_any_number_of_jobs_restores_the_same(small):
@@ -177,12 +173,12 @@ def test_a_start_script_gets_the_database_once(small):
     result = restore(small.replica, small.target, *IF_NEEDED)
     assert result.returncode == DONE, told(result)
     assert check(small.target) == 30
-    before = files(small.home)
+    before = files_of(small.home)
     for options in (IF_NEEDED, IF_NEEDED[:1]):
         result = restore(small.folder / "missing", small.target, *options)   # the store is not asked
         assert result.returncode == NOTHING_TO_DO and result.stdout and not result.stderr, told(result)
     assert restore(small.replica, small.target, *IF_NEEDED[1:]).returncode == FAILED
-    assert files(small.home) == before
+    assert files_of(small.home) == before
 
 
 def test_a_missing_replica_is_an_error_unless_an_option_accepts_it(small):
@@ -193,7 +189,7 @@ def test_a_missing_replica_is_an_error_unless_an_option_accepts_it(small):
             result = restore(replica, small.target, *options)
             assert result.returncode == code, told(result)
             assert bool(result.stdout) == (code == NO_REPLICA) and bool(result.stderr) == (code == NOTHING)
-    assert files(small.home) == {}
+    assert files_of(small.home) == {}
 
 
 def test_a_replica_that_can_not_be_restored_never_counts_as_a_missing_one(small):
@@ -208,7 +204,7 @@ def test_a_replica_that_can_not_be_restored_never_counts_as_a_missing_one(small)
     (begun / "seawall.json").write_bytes(identity)
     result = restore(begun, small.target, *IF_NEEDED)
     assert result.returncode == NOTHING, told(result)
-    assert files(small.home) == {}
+    assert files_of(small.home) == {}
 
 
 @pytest.mark.parametrize("suffix, content, code", [("", b"", FAILED), ("-wal", b"commits", FAILED), ("-journal", b"old pages", FAILED),
@@ -216,16 +212,16 @@ def test_a_replica_that_can_not_be_restored_never_counts_as_a_missing_one(small)
 def test_a_file_that_may_hold_data_stops_the_start_script(small, suffix, content, code):
     path = Path(f"{small.target}{suffix}")
     path.write_bytes(content)
-    before = files(small.home)
+    before = files_of(small.home)
     result = restore(small.replica, small.target, *IF_NEEDED)
     assert result.returncode == code, told(result)
     if code == DONE:
         assert check(small.target) == 30
     else:
-        assert path.name.encode() in result.stderr and files(small.home) == before
+        assert path.name.encode() in result.stderr and files_of(small.home) == before
 
 
 def test_options_of_start_scripts_that_contradict_are_wrong_usage(small):
     assert restore(small.replica, small.target, *IF_NEEDED, "--force").returncode == USAGE
     assert seawall("restore", "--dry-run", "--if-db-not-exists", small.replica).returncode == USAGE
-    assert files(small.home) == {}
+    assert files_of(small.home) == {}

@@ -3,12 +3,11 @@ import json
 import os
 import re
 import sys
-import time
 
 import pytest
 
 import stranger
-from awsmeta import Role
+from awsmeta import Role, iso
 from bucket import ACCESS, SECRET
 from compare import content_of, drop
 from ledger import TABLE, insert
@@ -138,10 +137,6 @@ SOURCES = ["environment", "environment_with_token", "home", "default_profile", "
            "process_without_token", "web_identity", "web_identity_profile", "role_of_a_profile", "role_of_the_environment", "container",
            "container_with_token", "container_with_token_file", "instance"]
 ISSUED = ["web_identity", "role_of_a_profile", "container_with_token_file", "instance"]   # a service issues these keys for a while
-
-
-def iso(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 @pytest.fixture

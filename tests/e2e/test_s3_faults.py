@@ -793,21 +793,12 @@ def test_over_tls_only_a_trusted_certificate_is_accepted(stage, s3, monkeypatch,
         stage.replica = secure.url(ca_file=trusted)
         daemon = stage.replicate()
         app.commit(insert(2))
-        wait_durable_at(daemon, stage, app)
+        stage.wait_newest_state(app, daemon)
         assert daemon.stop() == DONE
         monkeypatch.setenv("AWS_CA_BUNDLE", str(trusted))
         stage.replica = secure.url()
         stage.assert_restore_equals_source()
         assert server.complaints == []
-
-
-def wait_durable_at(daemon, stage, app):
-    def durable():
-        restored = stage.restored()
-        state = content_of(restored)
-        drop(restored)
-        return state == app.states[-1]
-    daemon.wait_for(durable, 20, "the newest restore point is the newest state")
 
 
 @pytest.mark.parametrize("which", [-1, -2], ids=["the newest", "the one before"])

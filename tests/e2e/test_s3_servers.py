@@ -5,13 +5,13 @@ import signal
 import pytest
 
 from application import check
-from branches import assert_one_chain, assert_refused, two_branches
+from branches import assert_one_chain, assert_refused, race, two_branches
 from compare import assert_same_pages, assert_sound, settled
 from ledger import TABLE, insert
 from load import ROWS, assert_all_well, goes_on, start
 from s3 import EXCLUSIVE
 from seawall import DONE, NOTHING, OTHER_WRITER, last_txid, listing, objects, restore, seawall, told, url_of
-from waiting import figure, wait_until
+from waiting import figure
 from walindex import freeze
 
 def test_while_a_writer_runs_the_replica_in_s3_equals_the_database(stage, place):
@@ -94,12 +94,7 @@ def test_another_database_is_kept_out_of_a_prefix_and_a_take_over_lets_it_in(sta
 
 def test_of_two_writers_that_race_on_one_prefix_one_stops_and_the_other_is_unharmed(stage, place):
     common, *branches = two_branches(stage)
-
-    def one_is_left():
-        for branch in branches:
-            branch.commit()
-        return not all([branch.goes_on() for branch in branches])
-    wait_until(one_is_left, 30, "one of the two writers has stopped")
+    race(branches, 30)
     if not EXCLUSIVE:   # both may notice the conflict afterwards, and stop
         assert all(branch.daemon.running() or branch.daemon.wait() == OTHER_WRITER for branch in branches)
         return

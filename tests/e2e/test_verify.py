@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from compare import copy_tree
+from damage import flip
 from seawall import BINARY, CORRUPT, DONE, FAILED, NOTHING, USAGE, level_zero, listing, objects, seawall, told, url_of
 from waiting import PATIENCE, figure, wait_until
 
@@ -28,14 +29,6 @@ def report(replica, *options, code=DONE):
 
 def names(found):
     return {problem["object"] for problem in found["problems"]}
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 0x10]))
 
 
 @pytest.fixture

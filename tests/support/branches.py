@@ -4,6 +4,7 @@ import re
 from compare import assert_sound, content_of, drop
 from ledger import TABLE, Ledger, insert
 from seawall import OTHER_WRITER
+from waiting import wait_until
 
 
 def assert_refused(daemon):
@@ -45,6 +46,15 @@ def two_branches(stage):
     common = list(app.states)
     app.close()
     return common, Branch(stage, stage.db, original), Branch(stage, copy, continued)
+
+
+def race(branches, seconds):
+    """Both branches commit until one of their daemons has stopped."""
+    def one_has_stopped():
+        for branch in branches:
+            branch.commit()
+        return not all([branch.goes_on() for branch in branches])
+    wait_until(one_has_stopped, seconds, "one of the two writers has stopped")
 
 
 def assert_one_chain(stage, common, winner, loser):

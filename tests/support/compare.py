@@ -107,6 +107,11 @@ def drop(path):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
+def files_of(folder):
+    """{name: content} of the files in a folder."""
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
 def copy_tree(source, target):
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)

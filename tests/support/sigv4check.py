@@ -15,7 +15,6 @@ import time
 from urllib.parse import unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SKEW_MAX = 15 * 60
 PRESIGNED_MAX = 7 * 24 * 3600
