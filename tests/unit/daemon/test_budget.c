@@ -1,4 +1,4 @@
-/* daemon/budget.h: how often a replica whose requests cost money may be put to. */
+/* daemon/budget.h: how often objects may be put into a replica whose requests cost money. */
 #include "unit.h"
 
 #include "daemon/budget.h"
@@ -38,7 +38,7 @@ static void it_never_holds_more_than_its_burst(void **state)
     assert_int_equal(budget_ready_at_ms(&b, 100 * HOUR_MS), 100 * HOUR_MS + 60000);
 }
 
-static void what_can_not_wait_overdraws_it_and_leaves_no_debt(void **state)
+static void an_urgent_put_overdraws_it_and_leaves_no_debt(void **state)
 {
     struct budget b = budget_full(60, 1, 0);
     (void)state;
@@ -46,6 +46,15 @@ static void what_can_not_wait_overdraws_it_and_leaves_no_debt(void **state)
         budget_take(&b, 0);
     assert_int_equal(b.parts, 0);
     assert_int_equal(budget_ready_at_ms(&b, 0), 60000);
+}
+
+static void an_overdraft_loses_the_part_of_a_token_that_was_there(void **state)
+{
+    struct budget b = budget_full(3600, 1, 0);
+    (void)state;
+    budget_take(&b, 0);
+    budget_take(&b, 500);
+    assert_int_equal(budget_ready_at_ms(&b, 500), 1500);
 }
 
 static void a_rate_that_does_not_divide_the_hour_is_rounded_up_to_a_millisecond(void **state)
@@ -84,7 +93,8 @@ int main(void)
         UNIT(a_full_budget_allows_its_burst_at_once),
         UNIT(a_token_comes_with_each_refill),
         UNIT(it_never_holds_more_than_its_burst),
-        UNIT(what_can_not_wait_overdraws_it_and_leaves_no_debt),
+        UNIT(an_urgent_put_overdraws_it_and_leaves_no_debt),
+        UNIT(an_overdraft_loses_the_part_of_a_token_that_was_there),
         UNIT(a_rate_that_does_not_divide_the_hour_is_rounded_up_to_a_millisecond),
         UNIT(a_clock_that_stands_still_or_goes_back_brings_nothing),
         UNIT(without_a_limit_there_is_always_a_token),

@@ -1,4 +1,4 @@
-/* s3/deletion.h: the documents of DeleteObjects. */
+/* s3/deletion.h: the request and the answer of DeleteObjects. */
 #include "failing_alloc.h"
 
 #include "s3/deletion.h"

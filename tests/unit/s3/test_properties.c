@@ -1,10 +1,10 @@
-/* s3/properties.h: whether a response to HEAD shows what the URL asks for. */
+/* s3/properties.h: whether a response to HEAD shows the properties that the URL asks for. */
 #include "unit.h"
 
 #include "http/http.h"
 #include "s3/properties.h"
 
-static struct http *http; /* dates are read by libcurl, which the first request or this loads */
+static struct http *http; /* acquired so that libcurl is loaded, which reads dates */
 
 static int setup(void **state)
 {
@@ -54,9 +54,9 @@ static void an_object_with_everything_that_was_asked_for_is_accepted(void **stat
     } cases[] = {
         {"region=r", "etag: x\n"},
         {"object-lock-mode=GOVERNANCE&object-lock-days=1", STORED MODE("GOVERNANCE") UNTIL("2026-03-02T12:00:00Z")},
-        {"object-lock-mode=GOVERNANCE&object-lock-days=1", /* attempts take a while, and clocks differ a little */
+        {"object-lock-mode=GOVERNANCE&object-lock-days=1", /* a little less: attempts take time, and clocks differ */
          STORED MODE("GOVERNANCE") UNTIL("2026-03-02T11:00:01.000Z")},
-        {"object-lock-mode=GOVERNANCE&object-lock-days=1", /* more than what was asked for */
+        {"object-lock-mode=GOVERNANCE&object-lock-days=1", /* a longer and stronger lock than was asked for */
          STORED MODE("COMPLIANCE") UNTIL("2027-03-02T12:00:00Z")},
         {"sse=AES256", SSE("AES256")},
         {"sse=AES256", SSE("aws:kms")},
@@ -84,7 +84,7 @@ static void an_object_without_something_that_was_asked_for_is_refused_by_name(vo
          "2026-03-02T10:59:59Z"},
         {"object-lock-mode=GOVERNANCE&object-lock-days=1", STORED MODE("GOVERNANCE") UNTIL("tomorrow"), "tomorrow"},
         {"object-lock-mode=GOVERNANCE&object-lock-days=1", MODE("GOVERNANCE") UNTIL("2026-03-02T12:00:00Z"),
-         "without the retention"}, /* nothing says when it was stored */
+         "without the retention"}, /* the response lacks the time when it was stored */
         {"sse=AES256", STORED, "without the encryption"},
         {"sse=aws:kms", SSE("AES256"), "HEAD shows AES256"},
         {"sse=aws:kms&sse-kms-key-id=k-1", KMS("arn:aws:kms:r:1:key/k-2"), "without the KMS key"},

@@ -1,17 +1,13 @@
-/* s3/request.h: where an operation goes, and with which headers. */
+/* s3/request.h: the address and the headers of an operation. */
 #include "failing_alloc.h"
+#include "s3_environment.h"
 
 #include "s3/request.h"
 
 static int setup(void **state)
 {
-    static const char *const variables[] = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION",
-                                            "AWS_DEFAULT_REGION", "AWS_PROFILE"};
-    for (size_t i = 0; i < COUNT_OF(variables); i++)
-        unsetenv(variables[i]);
-    setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", 1);
-    setenv("AWS_CONFIG_FILE", "/nonexistent", 1);
     (void)state;
+    forget_s3_environment();
     return 0;
 }
 
@@ -57,7 +53,7 @@ static void the_address_follows_from_endpoint_region_and_addressing(void **state
     }
 }
 
-/* Is there a header "name: value"? */
+/* Whether the headers have this one, "name: value". */
 static bool has(const struct http_headers *h, const char *wanted)
 {
     const char *line = (const char *)h->text.data, *end = line + h->text.len;
@@ -96,7 +92,7 @@ static void a_new_object_gets_the_headers_of_stored_objects(void **state)
                                   "x-amz-server-side-encryption-aws-kms-key-id: k",
                                   "x-amz-server-side-encryption-bucket-key-enabled: true",
                                   "x-amz-object-lock-mode: GOVERNANCE",
-                                  "content-md5: 1B2M2Y8AsgTpgAmY7PhCfg==", /* S3 demands it with a lock */
+                                  "content-md5: 1B2M2Y8AsgTpgAmY7PhCfg==", /* S3 requires it with a lock */
                                   "x-extra: 1",
                                   "x-amz-security-token: TOKEN"};
     struct http_headers h;

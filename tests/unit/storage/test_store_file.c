@@ -1,4 +1,4 @@
-/* storage/file.h: what a folder has besides the contract of stores. */
+/* storage/file.h: rules for folders beyond the contract of stores. */
 #include "store_places.h"
 
 #include "failing_alloc.h"
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void what_a_crash_leaves_is_nobodys_object(void **state)
+static void a_file_that_a_crash_left_is_not_an_object(void **state)
 {
     struct store *s = open_it(state);
     put(s, "0/01", "x");
@@ -29,14 +29,14 @@ static void urls_and_paths_name_the_same_folder(void **state)
     assert_ok(store_open(temp_path("s"), STORE_WRITE, &a, &e), &e);
     assert_ok(store_open(url, STORE_READ, &b, &e), &e);
     assert_ok(store_open(temp_path("./s/../s/"), STORE_READ, &c, &e), &e);
-    assert_string_equal(a->url, b->url); /* the state file knows a replica by it */
+    assert_string_equal(a->url, b->url); /* by this URL the state file knows a replica */
     assert_string_equal(a->url, c->url);
     store_close(a);
     store_close(b);
     store_close(c);
 }
 
-static void what_is_no_folder_is_refused(void **state)
+static void a_path_that_is_not_a_folder_is_refused(void **state)
 {
     struct err e;
     struct store *s = NULL;
@@ -69,7 +69,7 @@ static void a_folder_that_cannot_be_read_is_an_error_and_no_short_listing(void *
     struct store *s = open_it(state);
     put(s, "0/01", "x");
     put(s, "1/01-02", "x");
-    if (geteuid() == 0) { /* root reads everything: take the folder away instead */
+    if (geteuid() == 0) { /* root can read any folder, so the test removes it instead */
         assert_int_equal(rename(temp_path(FOLDER), temp_path("gone")), 0);
         assert_error(store_list(s, "", "", store_listing_add, &l, &e), &e, ERR_REMOTE);
         assert_error(store_list(s, "0/", "", store_listing_add, &l, &e), &e, ERR_REMOTE);
@@ -120,7 +120,7 @@ static void each_allocation_of_a_listing_fails_once(void **state)
     assert_true(assert_each_allocation_fails_once(open_and_list, path) > 2);
 }
 
-static void what_is_no_file_is_passed_over_and_not_read(void **state)
+static void a_thing_that_is_not_a_regular_file_is_passed_over_and_not_read(void **state)
 {
     struct store *s = open_it(state);
     struct err e;
@@ -198,16 +198,16 @@ static void the_root_itself_may_be_a_link(void **state)
     store_close(s);
 }
 
-/* lost+found, at the root of a disk */
+/* For example lost+found at the root of a disk. */
 static void a_folder_that_is_not_ours_may_be_unreadable(void **state)
 {
     struct store *s = open_it(state);
     if (geteuid() == 0)
-        return; /* root reads everything; tests/e2e/test_hostile_folder.py becomes another user */
+        return; /* root can read any folder; tests/e2e/test_hostile_folder.py becomes another user */
     put(s, "0/01", "x");
     assert_int_equal(mkdir(temp_path(FOLDER "/lost+found"), 0), 0);
     assert_listing_with(s, "", "", "0/01", 1);
-    assert_int_equal(chmod(temp_path(FOLDER "/lost+found"), 0400), 0); /* readable, but not to be entered */
+    assert_int_equal(chmod(temp_path(FOLDER "/lost+found"), 0400), 0); /* it can be read and not entered */
     assert_listing_with(s, "", "", "0/01", 0);
     assert_int_equal(chmod(temp_path(FOLDER "/lost+found"), 0700), 0);
 }
@@ -215,15 +215,15 @@ static void a_folder_that_is_not_ours_may_be_unreadable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(what_a_crash_leaves_is_nobodys_object, folder),
+        STORE_TEST(a_file_that_a_crash_left_is_not_an_object, folder),
         STORE_TEST(each_allocation_of_a_listing_fails_once, folder),
-        STORE_TEST(what_is_no_file_is_passed_over_and_not_read, folder),
+        STORE_TEST(a_thing_that_is_not_a_regular_file_is_passed_over_and_not_read, folder),
         STORE_TEST(a_name_longer_than_any_key_is_passed_over_and_counted, folder),
         STORE_TEST(a_linked_folder_below_the_root_leads_nowhere, folder),
         UNIT_IN_TEMP(the_root_itself_may_be_a_link),
         STORE_TEST(a_folder_that_is_not_ours_may_be_unreadable, folder),
         UNIT_IN_TEMP(urls_and_paths_name_the_same_folder),
-        UNIT_IN_TEMP(what_is_no_folder_is_refused),
+        UNIT_IN_TEMP(a_path_that_is_not_a_folder_is_refused),
         UNIT_IN_TEMP(reading_makes_no_folder),
         STORE_TEST(a_folder_that_cannot_be_read_is_an_error_and_no_short_listing, folder),
         STORE_TEST(a_full_or_missing_place_is_an_error_and_leaves_no_object, folder),

@@ -74,13 +74,46 @@ static void a_url_takes_the_options_of_its_kind(void **state)
     assert_false(store_parameter_known(NULL, "colour"));
 }
 
+static void a_url_is_checked_without_a_look_at_its_store(void **state)
+{
+    char shown[STORE_URL_MAX];
+    struct err e;
+    (void)state;
+    assert_ok(store_check("s3://bucket/p?endpoint=h&region=r&header=x-key:SECRET", shown, &e), &e);
+    assert_string_equal(shown, "s3://bucket/p?endpoint=https://h");
+    assert_ok(store_check("file:///no/such/folder", shown, &e), &e);
+    assert_string_equal(shown, "/no/such/folder");
+    static const char *const wrong[] = {"s3://bucket/p?timeout=soon", "s3://b", "file://dir", "gopher://x", ""};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_error(store_check(wrong[i], shown, &e), &e, ERR_CONFIG);
+}
+
+static void an_error_about_a_url_shows_no_secret(void **state)
+{
+    char shown[STORE_URL_MAX];
+    struct err e;
+    (void)state;
+    static const char *const secret[] = {"s3://bucket/p?header=Bearer%20sesame",
+                                         "s3://bucket/p?header=Bearer%20sesame:x",
+                                         "s3://bucket/p?header=:sesame",
+                                         "s3://bucket/p?header=x-key:a&sesame",
+                                         "s3://bucket/p?header=x-key:a&sesame=b",
+                                         "s3:bucket?header=sesame",
+                                         "gopher://x?header=sesame",
+                                         "s3://bucket/p?timeout=soon&header=sesame"};
+    for (size_t i = 0; i < COUNT_OF(secret); i++) {
+        assert_error(store_check(secret[i], shown, &e), &e, ERR_CONFIG);
+        assert_null(strstr(e.msg, "sesame"));
+    }
+}
+
 int main(void)
 {
     static struct CMUnitTest all[8 * STORE_CONTRACT_MAX];
     const struct CMUnitTest of_the_table[] = {
-        UNIT(each_kind_says_what_a_url_needs),
-        UNIT(an_unknown_scheme_is_refused_with_all_forms_that_are_known),
-        UNIT(a_url_takes_the_options_of_its_kind),
+        UNIT(each_kind_says_what_a_url_needs),      UNIT(an_unknown_scheme_is_refused_with_all_forms_that_are_known),
+        UNIT(a_url_takes_the_options_of_its_kind),  UNIT(a_url_is_checked_without_a_look_at_its_store),
+        UNIT(an_error_about_a_url_shows_no_secret),
     };
     size_t count = COUNT_OF(of_the_table);
     memcpy(all, of_the_table, sizeof of_the_table);

@@ -1,4 +1,4 @@
-/* s3/s3.h: what S3 has besides the contract of stores. tests/support/store_places.h says which server. */
+/* s3/s3.h: rules for S3 beyond the contract of stores. tests/support/store_places.h says which server. */
 #include "store_places.h"
 
 enum { MANY = 1100 }; /* objects: more than the 1000 of one page of a listing */
@@ -8,7 +8,7 @@ enum { MANY = 1100 }; /* objects: more than the 1000 of one page of a listing */
 struct filler {
     struct store *store;
     int first, failed;
-    struct err error; /* of the last that failed */
+    struct err error; /* of the last PUT that failed */
 };
 
 static void *fill(void *arg)
@@ -83,7 +83,7 @@ static void many_objects_are_removed_with_one_request(void **state)
     }
     unsigned long long before = atomic_load(&s->traffic.remove);
     assert_ok(store_remove_all(s, names, STORE_REMOVE_MAX, &e), &e);
-    assert_ok(store_remove_all(s, names, 3, &e), &e); /* not there counts as removed */
+    assert_ok(store_remove_all(s, names, 3, &e), &e); /* a missing object counts as removed */
     assert_int_equal(atomic_load(&s->traffic.remove) - before, 2);
     struct expected first = {.next = 0}, last = {.next = STORE_REMOVE_MAX + 50};
     assert_ok(store_list(s, "0/000000000000000", "", check_next, &first, &e), &e);
@@ -109,7 +109,7 @@ static void an_exclusive_put_is_one_request_and_a_refused_one_too(void **state)
     assert_int_equal(atomic_load(&s->traffic.failed), 0);
 }
 
-/* ---- errors say what is wrong */
+/* ---- messages */
 
 /* The URL with another value for one key of the query, or another bucket. */
 static const char *url_with(const char *more)
@@ -131,7 +131,7 @@ static void the_url_that_is_shown_has_no_query_but_the_endpoint(void **state)
     assert_int_equal(strncmp(s->url, "s3://", 5), 0);
 }
 
-static void a_wrong_secret_is_told_at_once(void **state)
+static void a_wrong_secret_is_an_error_at_once(void **state)
 {
     static struct store_listing l;
     struct err e;
@@ -160,7 +160,7 @@ int main(void)
         {STORE_TEST(a_listing_of_several_pages_has_each_object_once_and_in_order, s3), false},
         {STORE_TEST(many_objects_are_removed_with_one_request, s3), s3_lacks("deletion")},
         {STORE_TEST(the_url_that_is_shown_has_no_query_but_the_endpoint, s3), false},
-        {STORE_TEST(a_wrong_secret_is_told_at_once, s3), s3_lacks("signatures")},
+        {STORE_TEST(a_wrong_secret_is_an_error_at_once, s3), s3_lacks("signatures")},
         {STORE_TEST(an_exclusive_put_is_one_request_and_a_refused_one_too, s3), false},
     };
     struct CMUnitTest tests[COUNT_OF(all)];
