@@ -2,6 +2,7 @@
  * answer, or the connection ends. The first byte is the size of a portion. */
 #include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
 #include "daemon/control_place.h"
+#include "quiet_database.h"
 
 #include "fuzz_files.h"
 #include "fuzz_input.h"
@@ -17,22 +18,12 @@ static struct verification verification;
 static struct control control;
 static struct replicate_config config = {.control = fuzz_folder};
 
-/* As in tests/unit/daemon/test_control.c: one attached replica, txid 5 captured and durable, nothing runs. */
 static void begin(void)
 {
     struct err e;
     if (db.lanes.list)
         return;
-    db.config = &config;
-    db.lanes.list = lanes;
-    db.lanes.count = 1;
-    db.home = &local_job;
-    local_job.local.watch.checkpointer.db = (sqlite3 *)(void *)&db; /* the files are open */
-    db.lanes.captured.txid = 5;
-    db.runs = db.through_run = 3;
-    lanes[0].seen.state = DESTINATION_ATTACHED;
-    lanes[0].seen.durable = 5;
-    snprintf(lanes[0].url, sizeof lanes[0].url, "/replica");
+    quiet_database(&db, lanes, &local_job, &config);
     verification = VERIFICATION_NONE;
     FUZZ_CHECK(verification_records_init(&verification.records, 1, &e) == 0);
     snprintf(db.path, sizeof db.path, "%s", fuzz_path("app.db"));

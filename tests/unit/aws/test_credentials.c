@@ -1,5 +1,5 @@
-/* aws/credentials.h, by real flows against a server on the loopback. Every secret here has HUSH in it, and no
- * message may. The clock is the argument of credentials_get: no test waits for it. */
+/* aws/credentials.h: each source, against a server on 127.0.0.1. Every secret has HUSH in it, and no message may have
+ * it. The clock is an argument of credentials_get, so no test waits for it. */
 #include "failing_alloc.h"
 
 #include "aws/credential_answer.h"
@@ -26,7 +26,7 @@ static struct credential_source *source;
 static struct credentials found;
 static struct err err;
 
-/* ---- the world of a test */
+/* ---- setup */
 
 static const char *const variables[] = {"AWS_ACCESS_KEY_ID",
                                         "AWS_SECRET_ACCESS_KEY",
@@ -78,7 +78,7 @@ static int setup(void **state)
         unsetenv(variables[i]);
     set("HOME", temp_dir);
     set("AWS_EC2_METADATA_DISABLED", "true");
-    set("http_proxy", "http://127.0.0.1:1"); /* what goes through a proxy does not arrive */
+    set("http_proxy", "http://127.0.0.1:1"); /* a request through the proxy does not arrive */
     set_url("AWS_ENDPOINT_URL_STS", "");
     server_answer(&server, NULL);
     return mkdir(temp_path(".aws"), 0700);
@@ -129,7 +129,7 @@ static void start_anew(void)
         assert_contains(err.msg, part);                                                                                \
     } while (0)
 
-/* ---- what the server says; each answer is another one, by its number */
+/* ---- the answers of the server; each has another number in its keys */
 
 static atomic_uint given;
 static atomic_int_fast64_t lifetime_ms = HOUR, served_at = NOW;
@@ -173,7 +173,7 @@ static void give_sts(const struct server_request *q, struct server_reply *r)
             action, action, n, n, n, when, action, action);
 }
 
-/* Metadata: tokens "t1", "t2", ...; those before `token_valid` are refused. */
+/* The metadata service. Its tokens are "t1", "t2", ...; it refuses those before `token_valid`. */
 static atomic_uint tokens, token_valid, unsigned_gets;
 
 static void give_metadata(const struct server_request *q, struct server_reply *r)
@@ -275,7 +275,7 @@ static void the_profile_comes_out_of_both_files(void **state)
     set("AWS_PROFILE", "p");
     assert_found(NOW, "AKIAFILE", "profile 'p'");
     assert_string_equal(found.secret_key, "HUSH/FILE+=;#");
-    assert_string_equal(found.session_token, ""); /* that of the config file belongs to other keys */
+    assert_string_equal(found.session_token, ""); /* the token in the config file belongs to other keys */
     assert_ok(settings_region(NULL, region, sizeof region, &err), &err);
     assert_string_equal(region, "eu-central-1");
     assert_ok(settings_region("default", region, sizeof region, &err), &err);
@@ -355,7 +355,7 @@ static void a_rotated_file_is_read_again(void **state)
     assert_int_equal(rename(temp_path("new"), temp_path(".aws/credentials")), 0);
     assert_found(NOW + 4 * SECOND, "AKIATWO", "profile 'default'");
     assert_int_not_equal(found.serial, serial);
-    write_aws(".aws/credentials", "[default\n"); /* half-way through an edit: the old ones stay */
+    write_aws(".aws/credentials", "[default\n"); /* a person edits the file: the old keys stay */
     assert_found(NOW + 6 * SECOND, "AKIATWO", "profile 'default'");
     write_aws(".aws/credentials", "[default]\n" KEYS("THREE"));
     assert_found(NOW + 8 * SECOND, "AKIATHREE", "profile 'default'");
@@ -363,7 +363,7 @@ static void a_rotated_file_is_read_again(void **state)
 
 /* ---- roles */
 
-/* The request is signed again, from what arrived, with the keys that it must have been signed with. */
+/* Signs the request that arrived with these keys, and compares the signature. */
 static void assert_signed_by(const char *access_key, const char *secret_key)
 {
     static struct server_request q;
@@ -536,7 +536,7 @@ static void a_helper_program_that_hangs_is_killed_with_its_group(void **state)
     assert_non_null(pid);
     snprintf(path, sizeof path, "/proc/%ld/stat", strtol((char *)pid, NULL, 10));
     free(pid);
-    for (int i = 0; i < 200; i++) { /* until the signal is delivered; nobody may reap it */
+    for (int i = 0; i < 200; i++) { /* until the signal is delivered; the process may stay as a zombie */
         char stat[512] = "";
         FILE *f = fopen(path, "re");
         bool gone = !f || !fgets(stat, sizeof stat, f) || strstr(stat, ") Z ") || strstr(stat, ") X ");
@@ -546,7 +546,7 @@ static void a_helper_program_that_hangs_is_killed_with_its_group(void **state)
             return;
         clock_sleep_us(5000);
     }
-    fail_msg("the program's child lives");
+    fail_msg("the child of the program was not killed");
 }
 
 static void a_helper_program_gets_no_signals_blocked_and_no_descriptors(void **state)
@@ -650,7 +650,7 @@ static void the_instance_is_asked_with_a_token(void **state)
     assert_int_equal(server_requests(&server), 3);
     assert_int_equal(found.expires_ms, NOW + HOUR);
     serve(give_metadata);
-    token_valid = 2; /* the first is refused: 401 */
+    token_valid = 2; /* the server refuses the first token with 401 */
     start_anew();
     assert_found(NOW, "AS1", "the instance");
     assert_int_equal(tokens, 2);
@@ -667,7 +667,7 @@ static void an_instance_without_version_2_is_not_asked_by_version_1(void **state
     assert_none(NOW, ERR_CONFIG, "IMDSv1 is not used");
     assert_int_equal(server_requests(&server), 1);
     assert_int_equal(unsigned_gets, 0);
-    serve(NULL); /* hangs up */
+    serve(NULL); /* closes the connection */
     start_anew();
     assert_none(NOW, ERR_CONFIG, "no credentials found; instance metadata service");
     assert_contains(err.msg, "HINT: Seawall looked at AWS_ACCESS_KEY_ID");
@@ -731,7 +731,7 @@ static void credentials_that_have_expired_already_are_an_error_not_a_loop(void *
     assert_int_equal(server_requests(&server), 1);
 }
 
-/* ---- when they are fetched */
+/* ---- when credentials are fetched */
 
 static void they_are_renewed_five_minutes_before_they_expire(void **state)
 {
@@ -892,7 +892,7 @@ static void one_fetches_while_others_wait_or_go_on_with_the_old_ones(void **stat
 
 /* ---- out of memory */
 
-/* From a profile with a role to the answer of STS: files, form, signature, XML. */
+/* Gets the credentials of a role: reads files, makes and signs the form, reads the XML of STS. */
 static int get_by_role(void *context, struct err *e)
 {
     struct credential_source *s = NULL;

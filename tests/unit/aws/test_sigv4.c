@@ -1,4 +1,4 @@
-/* aws/sigv4.h: the published vectors, step by step: canonical request, signing key, signature. */
+/* aws/sigv4.h: the canonical request, the signing key and the signature of each published example. */
 #include "unit.h"
 
 #include "aws/sigv4.h"
@@ -21,7 +21,7 @@ static const struct sigv4_scope suite_scope = {.access_key = "AKIDEXAMPLE",
 struct vector {
     const struct sigv4_scope *scope;
     struct sigv4_target target;
-    const char *headers[8]; /* name, value, name, value, ... as they are sent, without x-amz-date */
+    const char *headers[8]; /* name, value, name, value, ..., without x-amz-date */
     const char *request_sha256, *signature;
 };
 
@@ -154,7 +154,7 @@ static void sign_text(const char *text, const char *wanted)
     assert_string_equal(hex, wanted);
 }
 
-/* The presigned URL: everything in the query, nothing of the payload. */
+/* In a presigned URL the query has all parameters, and the payload is not signed. */
 static void a_presigned_request_gets_its_published_signature(void **state)
 {
     struct http_headers h = HTTP_HEADERS_INIT;
@@ -184,7 +184,7 @@ static void the_chunks_of_a_streaming_upload_get_their_published_signatures(void
                                              "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
                                              "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"};
     static const size_t sizes[] = {0, 65536, 1024, 0};
-    /* Of the seed, which signs content-length too, as no other request does. */
+    /* The seed signature of this example covers content-length too. */
     static const char seed[] =
         "PUT\n/examplebucket/"
         "chunkObject.txt\n\ncontent-encoding:aws-chunked\ncontent-length:66824\nhost:s3.amazonaws.com\n"

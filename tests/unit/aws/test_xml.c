@@ -1,4 +1,4 @@
-/* aws/xml.h: answers of S3 and STS, flattened. */
+/* aws/xml.h: the texts of an answer of S3 or STS, each with its path. */
 #include "failing_alloc.h"
 
 #include "aws/xml.h"

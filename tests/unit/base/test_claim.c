@@ -1,4 +1,4 @@
-/* base/claim.h: what replicas claim is limited for the whole process. */
+/* base/claim.h: one budget of memory for all claims of replicas. */
 #include "unit.h"
 
 #include "base/claim.h"
@@ -95,7 +95,7 @@ static void threads_share_it(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &refused[i]), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    assert_ok(claim_take(16 * MIB, &e), &e); /* all of it was given back */
+    assert_ok(claim_take(16 * MIB, &e), &e); /* the threads have given everything back */
     claim_give(16 * MIB);
 }
 

@@ -1,4 +1,4 @@
-/* base/err.h: an error tells its story, in a buffer that never overflows. */
+/* base/err.h: each level adds what it was doing, and the message never overflows its buffer. */
 #include "unit.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static void a_hint_stands_at_the_end_and_only_the_first_one_counts(void **state)
     assert_string_equal(e.msg, "restore: 'x' exists\n  HINT: say --force");
 }
 
-/* Whatever function made it too long. */
+/* For each function that can make a message too long. */
 static void a_message_that_is_cut_ends_in_dots(void **state)
 {
     char text[2 * ERR_MSG_MAX];

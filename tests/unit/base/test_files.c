@@ -1,5 +1,5 @@
-/* base/path.h, io.h, stage.h, clock.h: paths that are never cut, whole reads and writes, files that nobody sees until they are
- * whole. */
+/* base/path.h, io.h, stage.h, clock.h, log.h: paths that are never cut, whole reads and writes, files that are hidden
+ * until they are whole, moments as text, lines of the log. */
 #include "unit.h"
 
 #include "base/clock.h"
@@ -69,7 +69,7 @@ static void a_read_gives_all_bytes_or_says_where_the_file_ends(void **state)
     assert_memory_equal(out, "8abc", 4);
     io_close(&fd);
     assert_int_equal(fd, -1);
-    io_close(&fd); /* a second time is fine */
+    io_close(&fd); /* a second call is allowed */
     assert_error(io_pread(-1, out, 1, 0, &e), &e, ERR_IO);
 }
 
@@ -154,7 +154,7 @@ static void times_are_written_in_utc_with_milliseconds(void **state)
     assert_string_equal(text, "2026-03-01T12:00:00.250Z");
     clock_format(0, text);
     assert_string_equal(text, "1970-01-01T00:00:00.000Z");
-    clock_format(INT64_MAX, text); /* from a damaged object: any text, but no overflow */
+    clock_format(INT64_MAX, text); /* a damaged object can have this time: any text, but no overflow */
     assert_true(strlen(text) < CLOCK_TEXT_MAX);
     assert_string_equal(text, "292278994-08-17T07:12:55.807Z");
     clock_format(253402300800000, text);

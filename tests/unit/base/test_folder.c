@@ -1,4 +1,4 @@
-/* Files in a folder that may belong to another user: nothing but a file of ours is opened, and nothing else is changed. */
+/* base/folder.h: in a folder that may belong to another user, only files of ours are opened and changed. */
 #include "base/folder.h"
 #include "base/privacy.h"
 
@@ -125,14 +125,14 @@ static void a_file_of_another_program_stays_as_it_is(void **state)
     (void)state;
     assert_int_equal(file_write(temp_path("f"), "theirs", 6), 0);
     expect_not_ours("is a file of another program");
-    assert_int_equal(file_write(temp_path("f"), "our", 3), 0); /* shorter than what is compared */
+    assert_int_equal(file_write(temp_path("f"), "our", 3), 0); /* shorter than the bytes that are compared */
     expect_not_ours("is a file of another program");
     uint8_t *bytes = file_bytes(temp_path("f"), &n);
     assert_memory_equal(bytes, "our", 3);
     free(bytes);
 }
 
-/* As root: the owner decides, unless the contents do. */
+/* Only root can make a file of another user. Its owner counts, unless its contents are ours. */
 static void who_owns_a_file_counts(void **state)
 {
     struct folder f = open_temp();
@@ -160,7 +160,7 @@ static void who_owns_a_file_counts(void **state)
     assert_int_equal(st.st_uid, 65534);
     close(fd);
     assert_int_equal(file_write(temp_path("f"), "ours", 4), 0);
-    assert_int_equal(chown(temp_path("f"), 65533, 65533), 0); /* a daemon with a user of its own */
+    assert_int_equal(chown(temp_path("f"), 65533, 65533), 0); /* a daemon that runs as a third user */
     assert_ok(folder_open_file(&f, &one, &fd, &e), &e);
     folder_give_to_owner(&f, &one, fd);
     assert_int_equal(fstat(fd, &st), 0);

@@ -1,4 +1,4 @@
-/* base/hash.h: the hashes that the format rests on, and hex. */
+/* base/hash.h: the hashes of the format, and hex. */
 #include "unit.h"
 
 #include "base/hash.h"

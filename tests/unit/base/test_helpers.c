@@ -1,4 +1,4 @@
-/* The small helpers of base: arrays that grow, binary search, back-off, errors that are said once. */
+/* base/array.h, search.h, backoff.h, complaint.h, container.h. */
 #include "unit.h"
 
 #include "base/array.h"
@@ -76,7 +76,7 @@ static void backoff_doubles_within_its_bounds_and_is_spread(void **state)
         most_seen = now > most_seen ? now : most_seen;
     }
     assert_true(least_seen < 7500 && most_seen > 22500);
-    wait = 100; /* of the time when other bounds held */
+    wait = 100; /* a wait that was made with other bounds */
     backoff_next_ms(&wait, 5000, 60000);
     assert_int_equal(wait, 5000);
 }

@@ -1,4 +1,4 @@
-/* base/ini.h: files as they are, whatever inih's limits, and no value in a message. */
+/* base/ini.h: lines longer than inih allows are read whole, and no message shows a value. */
 #include "failing_alloc.h"
 #include "unit.h"
 
@@ -77,7 +77,7 @@ static int check_long(void *context, const char *section, const char *key, const
     size_t *n = context;
     (void)e;
     assert_int_equal(strlen(section), *n);
-    if (!*key) /* the section begins */
+    if (!*key) /* the beginning of a section */
         return 0;
     assert_string_equal(key, "k");
     assert_int_equal(strlen(value), *n);

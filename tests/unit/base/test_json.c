@@ -1,4 +1,4 @@
-/* base/json.h: flat documents, and nothing that is not a JSON object. */
+/* base/json.h: reads and prints documents that are one JSON object. */
 #include "failing_alloc.h"
 #include "unit.h"
 
@@ -81,7 +81,7 @@ static void deep_nesting_is_an_error_and_no_crash(void **state)
     free(text);
 }
 
-/* A path is bytes. */
+/* A path can have any bytes. */
 static void text_that_is_no_utf8_is_repaired_and_not_lost(void **state)
 {
     struct err e;
@@ -159,7 +159,8 @@ static void a_document_that_could_not_be_built_prints_as_null(void **state)
     json_free(NULL);
 }
 
-/* Building returns no error: the value is left out, and a document that can't be printed is NULL. */
+/* The functions that build a document return no error: they leave the value out. A document that can't be printed is
+ * NULL. */
 static void out_of_memory_a_value_is_left_out_and_printing_fails(void **state)
 {
     struct json *j = json_object_new();

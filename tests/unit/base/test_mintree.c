@@ -1,4 +1,4 @@
-/* base/mintree.h: the nearest number that is small enough. */
+/* base/mintree.h: finds the nearest number that is small enough. */
 #include "unit.h"
 
 #include "base/mintree.h"

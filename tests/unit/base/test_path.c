@@ -1,4 +1,4 @@
-/* base/path.h: what a path leads to. */
+/* base/path.h: path_resolve follows links. */
 #include "base/path.h"
 
 #include "unit.h"

@@ -1,4 +1,5 @@
-/* base/socket.h: names of any length, private from the first moment, and nobody's but one's own is removed. */
+/* base/socket.h: a socket can have a name of any length, is private from the first moment, and no file of others is
+ * removed. */
 #include "unit.h"
 
 #include "base/socket.h"
@@ -13,7 +14,7 @@ static void reaches(const char *path)
     close(fd);
 }
 
-static void who_listens_is_found_and_is_gone_afterwards(void **state)
+static void a_listener_is_found_and_its_socket_is_removed_at_the_end(void **state)
 {
     const char *path = temp_path("s");
     struct socket_listener l;
@@ -33,7 +34,7 @@ static void who_listens_is_found_and_is_gone_afterwards(void **state)
     socket_unlisten(&l);
 }
 
-static void a_stale_one_refuses_and_is_replaced(void **state)
+static void a_stale_socket_refuses_connections_and_is_replaced(void **state)
 {
     const char *path = temp_path("s");
     struct socket_listener dead, l;
@@ -48,7 +49,7 @@ static void a_stale_one_refuses_and_is_replaced(void **state)
     socket_unlisten(&l);
 }
 
-static void another_ones_name_is_left_alone(void **state)
+static void the_socket_of_another_process_is_left_alone(void **state)
 {
     const char *path = temp_path("s");
     struct socket_listener first, second;
@@ -61,7 +62,7 @@ static void another_ones_name_is_left_alone(void **state)
     socket_unlisten(&second);
 }
 
-static void what_is_no_socket_is_left_alone(void **state)
+static void a_file_that_is_not_a_socket_is_left_alone(void **state)
 {
     const char *path = temp_path("s");
     struct socket_listener l;
@@ -77,8 +78,8 @@ static void what_is_no_socket_is_left_alone(void **state)
     free(bytes);
 }
 
-/* Longer than sun_path in the folder, and in the name alone. */
-static void paths_may_be_as_long_as_paths_may_be(void **state)
+/* A folder that is longer than sun_path, and a name that is. */
+static void a_path_may_be_longer_than_a_socket_address(void **state)
 {
     char dir[600], path[900], name[256];
     struct socket_listener l;
@@ -97,7 +98,7 @@ static void paths_may_be_as_long_as_paths_may_be(void **state)
     assert_int_equal(rmdir(dir), 0); /* no hidden name is left */
 }
 
-static void a_place_that_can_not_have_one_is_an_error(void **state)
+static void a_folder_that_can_not_have_a_socket_is_an_error(void **state)
 {
     struct socket_listener l;
     struct err e;
@@ -110,7 +111,7 @@ static void a_place_that_can_not_have_one_is_an_error(void **state)
     assert_error(socket_listen(temp_path("no/such/folder"), &l, &e), &e, ERR_NOTFOUND);
 }
 
-/* Nobody accepts: the queue is full at some time. */
+/* No process accepts connections, so the queue becomes full. */
 static void a_full_queue_is_a_timeout(void **state)
 {
     const char *path = temp_path("s");
@@ -131,12 +132,12 @@ static void a_full_queue_is_a_timeout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_IN_TEMP(who_listens_is_found_and_is_gone_afterwards),
-        UNIT_IN_TEMP(a_stale_one_refuses_and_is_replaced),
-        UNIT_IN_TEMP(another_ones_name_is_left_alone),
-        UNIT_IN_TEMP(what_is_no_socket_is_left_alone),
-        UNIT_IN_TEMP(paths_may_be_as_long_as_paths_may_be),
-        UNIT_IN_TEMP(a_place_that_can_not_have_one_is_an_error),
+        UNIT_IN_TEMP(a_listener_is_found_and_its_socket_is_removed_at_the_end),
+        UNIT_IN_TEMP(a_stale_socket_refuses_connections_and_is_replaced),
+        UNIT_IN_TEMP(the_socket_of_another_process_is_left_alone),
+        UNIT_IN_TEMP(a_file_that_is_not_a_socket_is_left_alone),
+        UNIT_IN_TEMP(a_path_may_be_longer_than_a_socket_address),
+        UNIT_IN_TEMP(a_folder_that_can_not_have_a_socket_is_an_error),
         UNIT_IN_TEMP(a_full_queue_is_a_timeout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* base/sqlite_file: the header of a SQLite database file, of files that SQLite itself wrote and of bytes that are not one. */
+/* base/sqlite_file.h: the header of database files that SQLite wrote, and bytes that are not a header. */
 #include "unit.h"
 
 #include "base/endian.h"
@@ -52,7 +52,7 @@ static void the_header_of_a_database_says_page_size_mode_and_pages(void **state)
     }
 }
 
-/* SQLite before 3.7.0 changes the counter but neither the size nor the counter that the size is valid for. */
+/* SQLite before 3.7.0 changes the counter, but not the size and not the counter for which the size is valid. */
 static void a_stale_size_does_not_count(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* base/text.h: what comes from outside can't command a terminal or forge a line. */
+/* base/text.h: text from outside can't control a terminal, and can't look like a line of its own. */
 #include "unit.h"
 
 #include "base/text.h"
@@ -100,7 +100,7 @@ static void only_the_break_before_a_hint_can_stay_in_an_argument(void **state)
     assert_string_equal(out, "x: lost\\x0a  HINT: look\n");
 }
 
-/* Each conversion gives what snprintf gives. */
+/* Each conversion gives the same text as with snprintf. */
 #define SAME(...)                                                                                                      \
     do {                                                                                                               \
         char ours[512], theirs[512];                                                                                   \

@@ -1,4 +1,4 @@
-/* base/units.h, base/when.h: numbers and moments as people write them. */
+/* base/units.h, when.h: numbers and moments as people write them. */
 #include "unit.h"
 
 #include "base/units.h"
@@ -47,7 +47,7 @@ static void moments_are_read_as_people_write_them(void **state)
     }
 }
 
-static void what_is_no_moment_is_refused(void **state)
+static void a_text_that_is_not_a_moment_is_refused(void **state)
 {
     static const char *const texts[] = {"",
                                         "yesterday",
@@ -100,7 +100,7 @@ static void numbers_come_with_units(void **state)
     }
 }
 
-static void sizes_are_shown_in_three_digits_or_so(void **state)
+static void sizes_are_shown_in_about_three_digits(void **state)
 {
     static const struct {
         uint64_t bytes;
@@ -123,9 +123,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(moments_are_read_as_people_write_them),
-        UNIT(what_is_no_moment_is_refused),
+        UNIT(a_text_that_is_not_a_moment_is_refused),
         UNIT(numbers_come_with_units),
-        UNIT(sizes_are_shown_in_three_digits_or_so),
+        UNIT(sizes_are_shown_in_about_three_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

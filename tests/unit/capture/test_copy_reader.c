@@ -1,4 +1,5 @@
-/* Pieces of a base, a catch-up and a compacted segment, read from a small database: a file of pages and a map. */
+/* capture/copy_reader.h: pieces of a base, a catch-up and a level, read from a small database: a file of pages and a
+ * map. */
 #include "capture/copy_reader.h"
 
 #include "base/hash.h"
@@ -16,7 +17,7 @@ static struct state database;
 static struct capture capture;
 static uint8_t page[PAGE];
 
-/* The page gets new contents and becomes part of the commit `txid`. */
+/* Gives the page new contents, as the commit `txid` does. */
 static void write_page(uint32_t pgno, uint64_t txid, uint8_t contents)
 {
     memset(page, contents, sizeof page);
@@ -74,7 +75,7 @@ static struct piece *read_piece(struct copy *c)
     return p;
 }
 
-/* The bytes of the version have the contents of the page that write_page gave it. */
+/* Checks that each version has the contents that write_page gave its page. */
 static void check_versions(const struct piece *p)
 {
     size_t at = 0;
@@ -197,7 +198,7 @@ static void a_level_holds_patches_where_the_changes_are_known(void **state)
     write_page(6, 6, 1);
     dirty_note(capture.dirty, &v);
     v.pgno = 6;
-    v.mask = UINT64_MAX; /* a patch of the whole page would be worth nothing */
+    v.mask = UINT64_MAX; /* a patch of the whole page would save nothing */
     dirty_note(capture.dirty, &v);
     struct copy c = copy_after(COPY_LEVEL, 5);
     struct piece *p = read_piece(&c);
@@ -267,7 +268,7 @@ static int catch_up(void *context, struct err *e)
 static void each_allocation_fails_once(void **state)
 {
     (void)state;
-    (void)map_next_changed(&database.map, 1, 0); /* the map can do without the memory that it takes here */
+    (void)map_next_changed(&database.map, 1, 0); /* allocates groups, without which the map works too */
     assert_true(assert_each_allocation_fails_once(catch_up, NULL) >= 4);
 }
 

@@ -1,4 +1,4 @@
-/* What is known of the changes of a page, against a model that remembers all of them. */
+/* capture/dirty.h: what is known of the changes of a page, compared with a model that remembers all changes. */
 #include "capture/dirty.h"
 
 #include "dice.h"
@@ -16,7 +16,7 @@ struct change {
 };
 static struct change changes[TXIDS + 1]; /* one for each txid */
 
-/* Everything that changed after the version `from`; false: not known. */
+/* The mask of all changes after the version `from`. False: not known. */
 static bool model_since(uint32_t pgno, uint64_t from, uint64_t *ret_mask)
 {
     *ret_mask = 0;
@@ -114,7 +114,7 @@ static void old_spans_of_a_busy_page_grow_long(void **state)
     assert_true(dirty_since(d, 9, 1000, 999, &from, &mask));
     assert_int_equal(from, 999);
     assert_true(dirty_since(d, 9, 1000, 990, &from, &mask));
-    assert_true(from >= 500); /* much nearer than the beginning */
+    assert_true(from >= 500); /* the span does not reach back to the beginning */
     dirty_free(d);
 }
 

@@ -1,4 +1,4 @@
-/* Page number to newest frame: what was set is found, through growth and after a clear. */
+/* capture/frame_index.h: finds the newest frame of a page, also after growth and after a clear. */
 #include "capture/frame_index.h"
 
 #include "failing_alloc.h"
@@ -25,7 +25,7 @@ static void the_newest_frame_of_each_page_is_found(void **state)
     for (uint32_t frame = 1; frame <= 3 * PAGES; frame++) {
         uint32_t pgno = 1 + dice_below(&dice, PAGES);
         newest[pgno] = frame;
-        assert_ok(frame_index_set(&x, pgno * 1024, frame, &e), &e); /* multiples of a power of two collide most */
+        assert_ok(frame_index_set(&x, pgno * 1024, frame, &e), &e); /* multiples of a power of two collide most often */
     }
     uint32_t count = 0;
     for (uint32_t pgno = 1; pgno <= PAGES; pgno++) {
@@ -68,7 +68,7 @@ static int fill(void *context, struct err *e)
         rc = frame_index_set(&x, pgno, pgno, e);
         set += rc == 0;
     }
-    for (uint32_t pgno = 1; pgno <= set; pgno++) /* also where it could not grow */
+    for (uint32_t pgno = 1; pgno <= set; pgno++) /* also after it could not grow */
         assert_int_equal(frame_index_get(&x, pgno), pgno);
     assert_int_equal(frame_index_get(&x, set + 1), 0);
     frame_index_release(&x);

@@ -1,4 +1,4 @@
-/* Images of pages that changed lately: found by page number and hash, or not at all. */
+/* capture/page_cache.h: images of pages that changed lately are found by page number and hash. */
 #include "capture/page_cache.h"
 
 #include "failing_alloc.h"

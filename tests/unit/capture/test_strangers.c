@@ -1,4 +1,4 @@
-/* capture/strangers.h: what another process does to the locks and the -wal shows whether the watch can see its commits. */
+/* capture/strangers.h: the signs in locks and -wal of a process whose commits the watch can't see. */
 #include "capture/strangers.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "sql.h"
@@ -29,7 +29,7 @@ static int end(void **state)
     return temp_teardown(state);
 }
 
-/* A process that commits and dies. tests/e2e/test_strangers.py has those that stay. */
+/* A process that commits and ends. tests/e2e/test_strangers.py has processes that stay. */
 static void application(const char *path, const char *vfs, const char *text)
 {
     int status = 0;
@@ -68,7 +68,7 @@ static void an_end_that_moves_without_the_wal_index_is_a_sign(void **state)
     for (int i = 0; i < 2; i++) {
         application(temp_path("app.db"), "unix-none", EXCLUSIVE "INSERT INTO t VALUES(1)");
         assert_ok(strangers_look(&strangers, &watch, &e), &e);
-        assert_ok(strangers_look(&strangers, &watch, &e), &e); /* the same end is no new move */
+        assert_ok(strangers_look(&strangers, &watch, &e), &e); /* the end has not moved since the last look */
         assert_true(strangers_may_write(&strangers));
     }
     application(temp_path("app.db"), "unix-none", EXCLUSIVE "INSERT INTO t VALUES(1)");
@@ -81,7 +81,7 @@ static void the_folder_of_unix_dotfile_makes_the_first_move_a_sign(void **state)
     struct err e;
     (void)state;
     assert_int_equal(mkdir(temp_path("app.db.lock"), 0700), 0);
-    assert_ok(strangers_look(&strangers, &watch, &e), &e); /* alone it proves nothing */
+    assert_ok(strangers_look(&strangers, &watch, &e), &e); /* the folder without a move proves nothing */
     application(temp_path("app.db"), "unix-none", EXCLUSIVE "INSERT INTO t VALUES(1)");
     assert_error(strangers_look(&strangers, &watch, &e), &e, ERR_CONFIG);
     assert_contains(e.msg, "unix-dotfile");

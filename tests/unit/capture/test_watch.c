@@ -1,4 +1,4 @@
-/* capture/watch.h: what an application can do to the WAL while the watch or the guard is held, and how it waits. */
+/* capture/watch.h: what an application can do with the WAL while the watch or the guard is held, and when it waits. */
 #include "capture/watch.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "sql.h"
@@ -50,7 +50,7 @@ static void guard(void)
     watch_let_go(&watch);
 }
 
-static void the_watch_is_in_the_way_of_a_checkpoint_that_resets_the_wal(void **state)
+static void under_the_watch_a_checkpoint_that_resets_the_wal_is_busy(void **state)
 {
     struct err e;
     (void)state;
@@ -75,7 +75,7 @@ static void under_the_guard_no_writer_resets_the_wal(void **state)
     (void)state;
     guard();
     uint32_t before = frames();
-    sql(app, "INSERT INTO t VALUES(2)"); /* without the guard it begins at frame 1 again */
+    sql(app, "INSERT INTO t VALUES(2)"); /* without the guard this would begin at frame 1 again */
     assert_true(frames() > before);
 }
 
@@ -114,7 +114,7 @@ static void a_reader_that_begins_under_the_guard_can_write_later(void **state)
     assert_int_equal(sql_number(app, "SELECT count(*) FROM t"), 2);
 }
 
-static void others_are_shut_out_only_while_none_is_inside_a_transaction(void **state)
+static void other_connections_are_shut_out_only_if_none_has_a_transaction(void **state)
 {
     (void)state;
     guard();
@@ -173,13 +173,13 @@ static void a_watch_that_closes_leaves_no_lock_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_watch_is_in_the_way_of_a_checkpoint_that_resets_the_wal),
+        TEST(under_the_watch_a_checkpoint_that_resets_the_wal_is_busy),
         TEST(the_guard_lets_a_wal_that_is_copied_back_be_reset),
         TEST(under_the_guard_no_writer_resets_the_wal),
         TEST(under_the_guard_no_frame_is_copied_back),
         TEST(the_guard_is_refused_while_an_application_reads_in_slot_0),
         TEST(a_reader_that_begins_under_the_guard_can_write_later),
-        TEST(others_are_shut_out_only_while_none_is_inside_a_transaction),
+        TEST(other_connections_are_shut_out_only_if_none_has_a_transaction),
         TEST(a_writer_that_is_shut_out_waits_without_a_busy_timeout_and_gets_no_error),
         TEST(the_watch_begins_in_a_slot_that_no_checkpoint_can_wait_for),
         TEST(a_watch_that_closes_leaves_no_lock_behind),

@@ -1,4 +1,4 @@
-/* cargo/batch.h: whole commits as they were captured, and the commit that is too large to be kept. */
+/* cargo/batch.h: keeps whole commits, and drops a commit that is too large. */
 #include "failing_alloc.h"
 
 #include "cargo/batch.h"
@@ -6,7 +6,7 @@
 #define PAGE 65536u
 
 static const uint8_t page[PAGE];
-static uint8_t counted[4096]; /* each byte of a granule is the granule's number */
+static uint8_t counted[4096]; /* each byte has the number of its granule */
 
 static void add(struct batch *b, uint64_t txid, uint32_t pgno)
 {
@@ -21,7 +21,7 @@ static void end(struct batch *b, uint64_t txid)
     assert_ok(batch_end_commit(b, &(struct commit_record){.txid = txid, .pages = 1}, &e), &e);
 }
 
-/* The most pages that a commit may have to be kept. */
+/* The largest number of pages with which a commit is kept. */
 static uint32_t pages_that_fit(void)
 {
     uint32_t n = 0;
@@ -96,7 +96,7 @@ static void a_commit_with_one_page_more_is_taken_out_whole(void **state)
         add(b, 2, pgno);
     assert_true(b->overflow);
     assert_int_equal(batch_bytes(b), before);
-    add(b, 2, 99999); /* the rest of the commit comes, and is not kept */
+    add(b, 2, 99999); /* another page of the commit, which is not kept */
     end(b, 2);
     assert_int_equal(b->last, 1);
     assert_int_equal(b->record_count, 1);
@@ -105,7 +105,7 @@ static void a_commit_with_one_page_more_is_taken_out_whole(void **state)
     batch_free(b);
 }
 
-/* The limit is of one commit: earlier commits of the batch do not count. */
+/* The limit is for one commit: earlier commits of the batch do not count. */
 static void commits_that_fit_one_by_one_are_kept_together(void **state)
 {
     struct batch *b = batch_new(1, PAGE);
@@ -141,7 +141,7 @@ static void an_aborted_commit_leaves_nothing(void **state)
     batch_free(b);
 }
 
-static void a_page_that_is_written_again_is_dead_in_this_commit_only(void **state)
+static void a_page_that_is_written_again_replaces_its_version_in_the_same_commit_only(void **state)
 {
     struct batch *b = batch_new(1, PAGE);
     (void)state;
@@ -196,7 +196,7 @@ int main(void)
         UNIT(a_commit_with_one_page_more_is_taken_out_whole),
         UNIT(commits_that_fit_one_by_one_are_kept_together),
         UNIT(an_aborted_commit_leaves_nothing),
-        UNIT(a_page_that_is_written_again_is_dead_in_this_commit_only),
+        UNIT(a_page_that_is_written_again_replaces_its_version_in_the_same_commit_only),
         UNIT(each_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

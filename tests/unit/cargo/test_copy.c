@@ -1,4 +1,4 @@
-/* The life of a copy: what is noted, and what is given back. */
+/* cargo/copy.h: notes which pages of a copy were put, and which must be read again. */
 #include "cargo/copy.h"
 
 #include "failing_alloc.h"
@@ -32,7 +32,7 @@ static void objects_are_noted_in_any_order(void **state)
     struct listed second = chunk_of(11), first = chunk_of(1);
     assert_ok(copy_note(&c.objects, 1, &second, &e), &e);
     assert_int_equal(c.objects.count, 2);
-    assert_int_equal(c.objects.put, 1); /* fewer than count: one is still on its way */
+    assert_int_equal(c.objects.put, 1); /* one of the objects is not put yet */
     assert_int_equal(c.objects.list[0].size, 0);
     assert_ok(copy_note(&c.objects, 0, &first, &e), &e);
     assert_int_equal(c.objects.count, 2);

@@ -1,4 +1,4 @@
-/* cli/flags.h: the parser, on a table of its own; then the tables of the commands. */
+/* cli/flags.h: the parser, with a table of this test; then the tables of the commands. */
 #include "unit.h"
 
 #include "cli/cli.h"
@@ -113,7 +113,7 @@ static void each_kind_of_flag_stores_its_value(void **state)
     assert_false(help);
 }
 
-static void what_is_not_given_keeps_its_default(void **state)
+static void a_flag_that_is_not_given_keeps_its_default(void **state)
 {
     (void)state;
     assert_ok(PARSE("db"), &e);
@@ -124,7 +124,7 @@ static void what_is_not_given_keeps_its_default(void **state)
     assert_int_equal(request.options.count, 0);
 }
 
-static void a_value_is_the_next_argument_or_stands_after_an_equals_sign(void **state)
+static void a_value_is_the_next_argument_or_follows_an_equals_sign(void **state)
 {
     (void)state;
     assert_ok(PARSE("--number", "5", "db"), &e);
@@ -404,8 +404,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(each_kind_of_flag_stores_its_value),
-        UNIT(what_is_not_given_keeps_its_default),
-        UNIT(a_value_is_the_next_argument_or_stands_after_an_equals_sign),
+        UNIT(a_flag_that_is_not_given_keeps_its_default),
+        UNIT(a_value_is_the_next_argument_or_follows_an_equals_sign),
         UNIT(a_value_may_begin_with_a_dash),
         UNIT(one_dash_and_two_are_the_same),
         UNIT(an_unknown_flag_is_refused),

@@ -1,4 +1,4 @@
-/* cli/metrics.h: a status as Prometheus reads it. */
+/* cli/metrics.h: a status in the format of Prometheus. */
 #include "unit.h"
 
 #include "cli/metrics.h"
@@ -48,12 +48,12 @@ static void each_value_has_the_labels_of_its_database_and_replica(void **state)
     has_line(text, "seawall_replica_fencing_strong{database=\"/a.db\",replica=\"s3://b/a\"} 0");
     has_line(text, "seawall_replica_requests_total{database=\"/a.db\",replica=\"s3://b/a\",kind=\"put\"} 3");
     has_line(text, "# TYPE seawall_replica_requests_total counter");
-    assert_null(strstr(text, "\nseawall_replica_verified_ok{")); /* what is not known has no sample */
+    assert_null(strstr(text, "\nseawall_replica_verified_ok{")); /* a value that is not known has no sample */
     assert_null(strstr(text, "\nseawall_replica_proven_restore_txid{"));
     free(text);
 }
 
-static void what_would_end_a_label_is_escaped(void **state)
+static void a_character_that_would_end_a_label_is_escaped(void **state)
 {
     char *text = printed("{\"databases\":[{\"database\":\"/a \\\"b\\\"\\\\c\\nd=,{}\\u00e4.db\",\"running\":false}]}");
     (void)state;
@@ -61,7 +61,7 @@ static void what_would_end_a_label_is_escaped(void **state)
     free(text);
 }
 
-static void what_a_terminal_obeys_is_escaped_in_a_label(void **state)
+static void control_characters_are_escaped_in_a_label(void **state)
 {
     char *text = printed("{\"databases\":[{\"database\":\"/\\u001b[31m\\u009b\\n.db\",\"running\":false}]}");
     (void)state;
@@ -69,7 +69,7 @@ static void what_a_terminal_obeys_is_escaped_in_a_label(void **state)
     free(text);
 }
 
-static void one_that_does_not_run_is_told_as_down_and_nothing_else(void **state)
+static void a_database_without_a_daemon_is_down_and_has_no_other_samples(void **state)
 {
     char *text = printed("{\"databases\":[{\"database\":\"/a.db\",\"running\":false,\"error\":\"no daemon\"}]}");
     (void)state;
@@ -79,8 +79,8 @@ static void one_that_does_not_run_is_told_as_down_and_nothing_else(void **state)
     free(text);
 }
 
-/* As the format demands: all samples of a name together, after its one HELP and its one TYPE. */
-static void a_family_stands_together(void **state)
+/* The format demands it: all samples of a name together, after its one HELP and its one TYPE. */
+static void the_samples_of_a_family_are_together(void **state)
 {
     char *text = printed(
         "{\"databases\":[{\"database\":\"/a.db\",\"running\":true,\"state\":\"resting\",\"captured_txid\":1,"
@@ -111,10 +111,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(each_value_has_the_labels_of_its_database_and_replica),
-        UNIT(what_would_end_a_label_is_escaped),
-        UNIT(what_a_terminal_obeys_is_escaped_in_a_label),
-        UNIT(one_that_does_not_run_is_told_as_down_and_nothing_else),
-        UNIT(a_family_stands_together),
+        UNIT(a_character_that_would_end_a_label_is_escaped),
+        UNIT(control_characters_are_escaped_in_a_label),
+        UNIT(a_database_without_a_daemon_is_down_and_has_no_other_samples),
+        UNIT(the_samples_of_a_family_are_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

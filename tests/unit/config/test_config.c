@@ -1,4 +1,4 @@
-/* config/: configuration files and options. */
+/* config/file.h and options.h: configuration files and options. */
 #include "failing_alloc.h"
 
 #include "config/find.h"

@@ -21,7 +21,7 @@ static struct batch *batch_of(uint64_t first, uint64_t last, uint32_t page_size)
     return b;
 }
 
-/* 1 to 3, 4 to 5, 6, 7 to 10. */
+/* Batches of the txids 1 to 3, 4 to 5, 6, 7 to 10. */
 static struct backlog four_batches(void)
 {
     struct backlog b = {.bytes = 0};
@@ -120,7 +120,7 @@ static void a_gap_or_another_page_size_ends_what_it_finds(void **state)
     backlog_clear(&b);
 }
 
-/* The last one may go beyond the bytes: otherwise a large batch would never leave. */
+/* The last batch may exceed the limit: otherwise a large batch would never be shipped. */
 static void the_batch_that_reaches_the_bytes_is_the_last(void **state)
 {
     struct backlog b = four_batches();
@@ -133,8 +133,8 @@ static void the_batch_that_reaches_the_bytes_is_the_last(void **state)
     backlog_clear(&b);
 }
 
-/* Leaks and uses after the end are found by `make check-asan`. */
-static void a_batch_that_a_job_holds_lives_until_the_last_job_lets_go(void **state)
+/* `make check-asan` finds leaks and a use after the end. */
+static void a_batch_that_jobs_hold_lives_until_the_last_one_gives_it_back(void **state)
 {
     struct backlog b = four_batches();
     struct batch *one[2], *other[1];
@@ -151,7 +151,7 @@ static void a_batch_that_a_job_holds_lives_until_the_last_job_lets_go(void **sta
     backlog_let_go(other, 1);
 }
 
-static void a_batch_that_is_let_go_stays_while_a_replica_needs_it(void **state)
+static void a_batch_that_a_job_gives_back_stays_while_a_replica_needs_it(void **state)
 {
     struct backlog b = four_batches();
     struct batch *found[1];
@@ -174,8 +174,8 @@ int main(void)
         UNIT(it_finds_nothing_for_a_commit_that_is_not_there),
         UNIT(a_gap_or_another_page_size_ends_what_it_finds),
         UNIT(the_batch_that_reaches_the_bytes_is_the_last),
-        UNIT(a_batch_that_a_job_holds_lives_until_the_last_job_lets_go),
-        UNIT(a_batch_that_is_let_go_stays_while_a_replica_needs_it),
+        UNIT(a_batch_that_jobs_hold_lives_until_the_last_one_gives_it_back),
+        UNIT(a_batch_that_a_job_gives_back_stays_while_a_replica_needs_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* daemon/condition.h: one word for how a replica is, and whether all is well. */
+/* daemon/condition.h: the condition of a replica, and whether all is well. */
 #include "daemon/condition.h"
 
 #include "unit.h"
@@ -73,7 +73,7 @@ static void a_store_may_fail_for_a_minute(void **state)
     assert_condition(CONDITION_FAILING, false);
 }
 
-static void problems_loss_and_conflict_are_worse_and_worse(void **state)
+static void a_conflict_is_worse_than_a_loss_and_a_loss_than_problems(void **state)
 {
     (void)state;
     record.verified_ms = 1;
@@ -94,7 +94,7 @@ int main(void)
         CONDITION_UNIT(a_first_copy_is_under_way_until_it_can_be_restored),
         CONDITION_UNIT(a_replica_may_be_behind_for_a_minute),
         CONDITION_UNIT(a_store_may_fail_for_a_minute),
-        CONDITION_UNIT(problems_loss_and_conflict_are_worse_and_worse),
+        CONDITION_UNIT(a_conflict_is_worse_than_a_loss_and_a_loss_than_problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
-/* daemon/control.h and connection.h: the protocol over a real socket, turn by turn. Time is an argument. */
+/* daemon/control.h and connection.h: the protocol over a real socket, one turn of the loop after the other. Time is an
+ * argument. */
 #include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
 #include "daemon/control_place.h"
+#include "quiet_database.h"
 
 #include "unit.h"
 
@@ -18,23 +20,13 @@ static struct replicate_config config = {.control = folder};
 static int64_t now_ms;
 static struct err err;
 
-/* One attached replica, txid 5 captured and durable, nothing runs. */
 static int begin(void **state)
 {
     (void)state;
     memset(&db, 0, sizeof db);
     memset(lanes, 0, sizeof lanes);
     now_ms = 1000;
-    db.config = &config;
-    db.lanes.list = lanes;
-    db.lanes.count = 1;
-    db.home = &local_job;
-    local_job.local.watch.checkpointer.db = (sqlite3 *)(void *)&db; /* the files are open */
-    db.lanes.captured.txid = 5;
-    db.runs = db.through_run = 3;
-    lanes[0].seen.state = DESTINATION_ATTACHED;
-    lanes[0].seen.durable = 5;
-    snprintf(lanes[0].url, sizeof lanes[0].url, "/replica");
+    quiet_database(&db, lanes, &local_job, &config);
     verification = VERIFICATION_NONE;
     if (verification_records_init(&verification.records, 1, &err))
         return -1;
@@ -54,7 +46,7 @@ static int connect_client(void)
 {
     int fd = -1;
     assert_ok(control_place_connect(db.path, folder, 1000, &fd, &err), &err);
-    control_run(&control, now_ms); /* lets it in */
+    control_run(&control, now_ms); /* accepts the connection */
     return fd;
 }
 
@@ -65,7 +57,7 @@ static void say(int fd, const char *text)
     control_run(&control, now_ms);
 }
 
-/* What has come; "": nothing yet. `ended`: the daemon closed the connection. */
+/* The text that came so far. *ended: the daemon has closed the connection. */
 static const char *heard(int fd, bool *ended)
 {
     static char text[CONNECTION_ANSWER_MAX];
@@ -94,7 +86,7 @@ static void status_is_one_line_of_json(void **state)
     close(fd);
 }
 
-static void what_is_no_request_gets_an_error_and_the_next_is_answered(void **state)
+static void a_malformed_request_gets_an_error_and_the_next_one_is_answered(void **state)
 {
     (void)state;
     int fd = connect_client();
@@ -119,7 +111,7 @@ static void two_requests_in_one_packet_get_two_answers(void **state)
     close(fd);
 }
 
-static void a_sync_is_answered_when_a_later_run_got_through(void **state)
+static void a_sync_is_answered_when_a_later_local_job_got_through(void **state)
 {
     (void)state;
     int fd = connect_client();
@@ -140,7 +132,7 @@ static void a_sync_is_answered_when_a_later_run_got_through(void **state)
     close(fd);
 }
 
-static void a_conflict_is_told_to_those_who_wait(void **state)
+static void a_sync_that_waits_is_answered_with_a_conflict(void **state)
 {
     (void)state;
     int fd = connect_client();
@@ -152,7 +144,7 @@ static void a_conflict_is_told_to_those_who_wait(void **state)
     close(fd);
 }
 
-static void some_connections_are_left_for_others_than_syncs(void **state)
+static void some_connections_are_reserved_for_requests_other_than_sync(void **state)
 {
     (void)state;
     int fds[CONTROL_SYNCS_MAX + 1];
@@ -180,7 +172,7 @@ static void a_request_without_an_end_closes_the_connection(void **state)
     close(fd);
 }
 
-static void a_client_that_says_nothing_is_let_go(void **state)
+static void the_connection_of_a_silent_client_is_closed(void **state)
 {
     (void)state;
     bool ended = false;
@@ -196,7 +188,7 @@ static void a_client_that_says_nothing_is_let_go(void **state)
     close(fd);
 }
 
-static void those_who_wait_at_the_end_get_an_error(void **state)
+static void a_sync_that_waits_when_the_daemon_ends_gets_an_error(void **state)
 {
     (void)state;
     bool ended = false;
@@ -219,21 +211,21 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    return rmdir(folder); /* the socket is gone */
+    return rmdir(folder); /* fails if the socket is still there */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(status_is_one_line_of_json, begin, end),
-        cmocka_unit_test_setup_teardown(what_is_no_request_gets_an_error_and_the_next_is_answered, begin, end),
+        cmocka_unit_test_setup_teardown(a_malformed_request_gets_an_error_and_the_next_one_is_answered, begin, end),
         cmocka_unit_test_setup_teardown(two_requests_in_one_packet_get_two_answers, begin, end),
-        cmocka_unit_test_setup_teardown(a_sync_is_answered_when_a_later_run_got_through, begin, end),
-        cmocka_unit_test_setup_teardown(a_conflict_is_told_to_those_who_wait, begin, end),
-        cmocka_unit_test_setup_teardown(some_connections_are_left_for_others_than_syncs, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_is_answered_when_a_later_local_job_got_through, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_that_waits_is_answered_with_a_conflict, begin, end),
+        cmocka_unit_test_setup_teardown(some_connections_are_reserved_for_requests_other_than_sync, begin, end),
         cmocka_unit_test_setup_teardown(a_request_without_an_end_closes_the_connection, begin, end),
-        cmocka_unit_test_setup_teardown(a_client_that_says_nothing_is_let_go, begin, end),
-        cmocka_unit_test_setup_teardown(those_who_wait_at_the_end_get_an_error, begin, end),
+        cmocka_unit_test_setup_teardown(the_connection_of_a_silent_client_is_closed, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_that_waits_when_the_daemon_ends_gets_an_error, begin, end),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,4 +1,5 @@
-/* daemon/control_place.h: one name by every path, and no folder in which others could put a socket. */
+/* daemon/control_place.h: a database has one name by every path, and a folder in which others could put a socket is not
+ * used. */
 #include "daemon/control_place.h"
 
 #include "unit.h"
@@ -43,7 +44,7 @@ static void a_place_where_another_process_listens_is_left_alone(void **state)
     assert_ok(control_place_listen(temp_path("app.db"), temp_path("run"), &first, &e), &e);
     assert_error(control_place_listen(temp_path("app.db"), temp_path("run"), &second, &e), &e, ERR_EXISTS);
     assert_true(socket_is_at_its_path(&first));
-    assert_int_equal(shutdown(first.fd, SHUT_RDWR), 0); /* its process died */
+    assert_int_equal(shutdown(first.fd, SHUT_RDWR), 0); /* as when its process died */
     assert_ok(control_place_listen(temp_path("app.db"), temp_path("run"), &second, &e), &e);
     assert_false(socket_is_at_its_path(&first));
     socket_unlisten(&first);
@@ -58,10 +59,10 @@ static void a_folder_that_others_can_write_to_is_not_used(void **state)
     assert_int_equal(mkdir(temp_path("run"), 0700), 0);
     assert_ok(control_place_listen(temp_path("app.db"), temp_path("run"), &l, &e), &e);
     assert_int_equal(chmod(temp_path("run"), 0770), 0);
-    assert_error(connects(temp_path("app.db"), temp_path("run")), &e, ERR_NOTFOUND); /* the socket may be anybody's */
+    assert_error(connects(temp_path("app.db"), temp_path("run")), &e, ERR_NOTFOUND); /* any user may have made it */
     socket_unlisten(&l);
     assert_error(control_place_listen(temp_path("app.db"), temp_path("run"), &l, &e), &e, ERR_CONFIG);
-    assert_int_equal(chmod(temp_path("run"), 01777), 0); /* sticky: nobody can replace what is ours */
+    assert_int_equal(chmod(temp_path("run"), 01777), 0); /* sticky: others can't replace our socket */
     assert_ok(control_place_listen(temp_path("app.db"), temp_path("run"), &l, &e), &e);
     socket_unlisten(&l);
     assert_error(control_place_listen(temp_path("app.db"), temp_path("no/such"), &l, &e), &e, ERR_NOTFOUND);

@@ -12,7 +12,7 @@ static struct shipment shipment;
 static struct local_job local_job;
 static struct replicate_config config;
 
-/* Open, at rest, nothing happened; one replica that is up to date. */
+/* The database is open and at rest, and its one replica is up to date. */
 static int begin(void **state)
 {
     (void)state;
@@ -39,11 +39,11 @@ static void at_rest_nothing_runs(void **state)
 {
     (void)state;
     assert_false(database_local_due(&db, 1000));
-    db.signs.any = true; /* an event alone is no reason */
+    db.signs.any = true; /* an event alone starts no job */
     assert_false(database_local_due(&db, 1000));
 }
 
-static void news_runs_after_the_pause_of_the_last_pass(void **state)
+static void news_starts_a_job_after_the_pause_of_the_last_one(void **state)
 {
     (void)state;
     db.signs.news = true;
@@ -81,7 +81,7 @@ static void a_job_that_changed_nothing_waits_for_an_event_or_its_deadline(void *
     assert_true(database_local_due(&db, 1000));
 }
 
-/* What the job that just ended waits for, if it reported this. */
+/* How long the next job waits after one that reported this. */
 static int64_t wait_after(const struct local_report *r, bool woken)
 {
     db.woken = woken;
@@ -124,7 +124,7 @@ static void after_a_change_nothing_waits(void **state)
     }
 }
 
-/* Each turn of the loop costs: it must not turn again and again while nothing can start. */
+/* The loop must not turn again and again while no job can start. */
 static void the_loop_sleeps_while_nothing_can_start(void **state)
 {
     (void)state;
@@ -133,15 +133,15 @@ static void the_loop_sleeps_while_nothing_can_start(void **state)
     db.signs.news = true;
     db.pace.open_at_ms = now + 600000; /* after an error */
     assert_true(database_timeout_ms(&db) > 100);
-    db.state = NULL; /* waits for the database to appear */
+    db.state = NULL; /* the database has not appeared yet */
     assert_true(database_timeout_ms(&db) > 100);
     db.pace.open_at_ms = 0;
     db.state = &local_job.local.state;
-    assert_int_equal(database_timeout_ms(&db), 1); /* otherwise news is looked at */
-    db.lost = true;                                /* waits for the jobs that run */
+    assert_int_equal(database_timeout_ms(&db), 1); /* otherwise it looks for news soon */
+    db.lost = true;                                /* it waits for the jobs that run */
     assert_true(database_timeout_ms(&db) > 100);
     db.lost = false;
-    db.failed = true; /* likewise */
+    db.failed = true; /* it waits for the jobs that run */
     assert_true(database_timeout_ms(&db) > 100);
 }
 
@@ -184,7 +184,7 @@ static void after_a_close_the_wait_follows_a_short_rest_after_and_no_long_one(vo
     assert_in_range(db.pace.closed_rest_at_ms, before + 750, clock_mono_ms() + 750);
 }
 
-static void a_replica_that_waits_for_a_comparison_is_a_reason(void **state)
+static void a_replica_that_waits_for_a_comparison_starts_a_job(void **state)
 {
     (void)state;
     shipment.d.state = DESTINATION_RESYNC;
@@ -193,7 +193,7 @@ static void a_replica_that_waits_for_a_comparison_is_a_reason(void **state)
     assert_false(database_local_due(&db, 1000));
 }
 
-static void a_copy_that_wants_a_piece_is_a_reason(void **state)
+static void a_copy_that_needs_a_piece_starts_a_job(void **state)
 {
     const struct copy_terms terms = {.kind = COPY_BASE, .page_size = 4096, .end_page = 3};
     const struct copy copy = copy_begin(&terms);
@@ -233,7 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(at_rest_nothing_runs),
-        TEST(news_runs_after_the_pause_of_the_last_pass),
+        TEST(news_starts_a_job_after_the_pause_of_the_last_one),
         TEST(a_job_that_runs_is_not_started_again),
         TEST(after_an_error_the_files_stay_closed_for_a_while),
         TEST(a_job_that_changed_nothing_waits_for_an_event_or_its_deadline),
@@ -244,8 +244,8 @@ int main(void)
         TEST(the_file_is_completed_at_the_time_of_rest_or_when_an_application_closed),
         TEST(after_a_close_the_file_is_completed_when_nobody_came_for_three_quarters_of_the_time),
         TEST(after_a_close_the_wait_follows_a_short_rest_after_and_no_long_one),
-        TEST(a_replica_that_waits_for_a_comparison_is_a_reason),
-        TEST(a_copy_that_wants_a_piece_is_a_reason),
+        TEST(a_replica_that_waits_for_a_comparison_starts_a_job),
+        TEST(a_copy_that_needs_a_piece_starts_a_job),
         TEST(a_catch_up_holds_commits_back_for_a_moment),
         TEST(stopping_takes_one_last_pass),
     };

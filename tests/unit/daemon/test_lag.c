@@ -1,4 +1,5 @@
-/* daemon/lag.h: the age of the oldest commit that is not durable, never too young, in bounded memory. */
+/* daemon/lag.h: the age of the oldest commit that is not durable. It may be too old, never too young, and memory is
+ * bounded. */
 #include "unit.h"
 
 #include "daemon/lag.h"
@@ -17,7 +18,7 @@ static void it_is_the_first_commit_of_the_span_that_holds_the_next_txid(void **s
     assert_int_equal(lag_since_ms(&l, 6), 0);
 }
 
-static void what_was_noted_before_is_no_news(void **state)
+static void a_commit_that_was_noted_before_changes_nothing(void **state)
 {
     struct lag l = {.count = 0};
     (void)state;
@@ -28,7 +29,7 @@ static void what_was_noted_before_is_no_news(void **state)
     assert_int_equal(lag_since_ms(&l, 2), 1000);
 }
 
-static void what_every_replica_has_is_forgotten(void **state)
+static void commits_that_every_replica_has_are_forgotten(void **state)
 {
     struct lag l = {.count = 0};
     (void)state;
@@ -42,8 +43,8 @@ static void what_every_replica_has_is_forgotten(void **state)
     assert_int_equal(lag_since_ms(&l, 10), 0);
 }
 
-/* One replica is away for a million commits: for it the answer stays exact, for one that is a few behind too, and in between it
- * is never younger than the truth. */
+/* One replica is away for a million commits. The answer is exact for it, and for a replica that is a few commits
+ * behind. In between it is never too young. */
 static void a_long_outage_costs_precision_in_the_middle_only(void **state)
 {
     struct lag l = {.count = 0};
@@ -66,8 +67,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(it_is_the_first_commit_of_the_span_that_holds_the_next_txid),
-        UNIT(what_was_noted_before_is_no_news),
-        UNIT(what_every_replica_has_is_forgotten),
+        UNIT(a_commit_that_was_noted_before_changes_nothing),
+        UNIT(commits_that_every_replica_has_are_forgotten),
         UNIT(a_long_outage_costs_precision_in_the_middle_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* daemon/lanes.h, lane.h and transfer.h: when commits leave, which piece is wanted, what is kept, when to try again. */
+/* daemon/lanes.h, lane.h and transfer.h: when commits are shipped, which piece is read, which batches are kept, when to
+ * try again. */
 #include "daemon/lanes.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "unit.h"
@@ -48,9 +49,9 @@ static void capture(uint64_t txid)
     lanes_take_batches(&all, b);
 }
 
-/* ---- when commits leave */
+/* ---- when commits are shipped */
 
-static void a_single_commit_leaves_at_once(void **state)
+static void a_single_commit_is_shipped_at_once(void **state)
 {
     (void)state;
     lanes[0].pace.shipped_at_ms = 1000;
@@ -58,7 +59,7 @@ static void a_single_commit_leaves_at_once(void **state)
     assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 1002);
 }
 
-static void many_commits_wait_for_each_other(void **state)
+static void many_commits_are_gathered_into_one_object(void **state)
 {
     (void)state;
     lanes[0].pace.shipped_at_ms = 1000;
@@ -68,7 +69,7 @@ static void many_commits_wait_for_each_other(void **state)
     assert_int_equal(lanes_due_ms(&all, &lanes[0], 1000), 1050);
 }
 
-static void without_a_token_commits_wait_for_one_unless_somebody_waits_for_them(void **state)
+static void without_a_token_commits_wait_for_one_unless_a_sync_needs_them(void **state)
 {
     (void)state;
     lanes[0].pace.budget = (struct budget){.per_hour = 3600, .most = 10, .parts = 0, .at_ms = 1000};
@@ -96,7 +97,7 @@ static void a_full_backlog_does_not_wait_for_a_token(void **state)
     backlog_clear(&all.backlog);
 }
 
-/* ---- what is kept */
+/* ---- which batches are kept */
 
 static void batches_are_kept_until_every_healthy_replica_has_them(void **state)
 {
@@ -120,11 +121,11 @@ static void a_replica_that_is_away_keeps_nothing(void **state)
     assert_null(all.backlog.first);
     lanes[0].seen.state = DESTINATION_DETACHED;
     capture(7);
-    assert_null(all.backlog.first); /* nobody is there to take them */
+    assert_null(all.backlog.first); /* no replica is there that could take them */
     assert_false(lanes_any_keeps(&all));
 }
 
-/* ---- what is wanted */
+/* ---- which piece is read */
 
 static void begin_copy(struct transfer *t, enum copy_kind kind)
 {
@@ -232,7 +233,7 @@ static void a_base_that_is_paused_reads_again_what_was_not_put(void **state)
 
 /* ---- when to try again */
 
-static void failures_wait_longer_each_time_and_longest_where_a_person_has_to_act(void **state)
+static void failures_wait_longer_each_time_and_longest_where_a_person_must_act(void **state)
 {
     struct err e;
     int64_t least = 0;
@@ -286,7 +287,7 @@ static void all_is_durable_only_with_what_history_owes(void **state)
     assert_true(lanes_running(&all));
 }
 
-/* The state file was lost, not the run: what it counted stays, and the replica is asked at once. */
+/* The state file was lost, and the process goes on: counters stay, and the replica is asked at once. */
 static void a_replica_that_starts_over_is_asked_at_once_and_counts_on(void **state)
 {
     struct lane l;
@@ -315,9 +316,9 @@ static void a_replica_that_starts_over_is_asked_at_once_and_counts_on(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_single_commit_leaves_at_once),
-        TEST(many_commits_wait_for_each_other),
-        TEST(without_a_token_commits_wait_for_one_unless_somebody_waits_for_them),
+        TEST(a_single_commit_is_shipped_at_once),
+        TEST(many_commits_are_gathered_into_one_object),
+        TEST(without_a_token_commits_wait_for_one_unless_a_sync_needs_them),
         TEST(a_full_backlog_does_not_wait_for_a_token),
         TEST(batches_are_kept_until_every_healthy_replica_has_them),
         TEST(a_replica_that_is_away_keeps_nothing),
@@ -325,7 +326,7 @@ int main(void)
         TEST(a_copy_has_as_many_pieces_in_memory_as_may_be_in_flight),
         TEST(a_level_has_one_piece_at_a_time_and_a_ship_job_takes_it_along),
         TEST(a_base_that_is_paused_reads_again_what_was_not_put),
-        TEST(failures_wait_longer_each_time_and_longest_where_a_person_has_to_act),
+        TEST(failures_wait_longer_each_time_and_longest_where_a_person_must_act),
         TEST(an_append_that_has_to_look_again_waits_from_the_second_time_on),
         TEST(all_is_durable_only_with_what_history_owes),
         TEST(a_replica_that_starts_over_is_asked_at_once_and_counts_on),

@@ -1,4 +1,4 @@
-/* daemon/sync.h: only a run of the local job that began after the request proves that a commit was captured. */
+/* daemon/sync.h: only a local job that began after the request proves that a commit was captured. */
 #include "daemon/sync.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "unit.h"
@@ -50,7 +50,7 @@ static void stores_answer(void)
         }
 }
 
-static void what_is_durable_already_has_to_be_looked_at_once_more(void **state)
+static void commits_that_are_durable_already_are_looked_at_once_more(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -65,7 +65,7 @@ static void what_is_durable_already_has_to_be_looked_at_once_more(void **state)
     assert_int_equal(w.txid, 5);
 }
 
-static void a_run_that_was_under_way_is_no_proof(void **state)
+static void a_local_job_that_was_under_way_is_no_proof(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -82,7 +82,7 @@ static void a_run_that_was_under_way_is_no_proof(void **state)
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
 }
 
-static void a_run_that_did_not_get_through_is_no_proof(void **state)
+static void a_local_job_that_did_not_get_through_is_no_proof(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -92,7 +92,7 @@ static void a_run_that_did_not_get_through_is_no_proof(void **state)
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
 }
 
-static void what_comes_later_is_not_waited_for(void **state)
+static void later_commits_are_not_waited_for(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -109,7 +109,7 @@ static void what_comes_later_is_not_waited_for(void **state)
     assert_int_equal(db.lanes.urgent_txid, 6);
 }
 
-static void every_replica_has_to_have_it(void **state)
+static void every_replica_must_have_the_commits(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -119,7 +119,7 @@ static void every_replica_has_to_have_it(void **state)
     lanes[0].seen.durable = 6;
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     lanes[1].seen.durable = 6;
-    lanes[1].seen.state = DESTINATION_DETACHED; /* nothing is proven of it */
+    lanes[1].seen.state = DESTINATION_DETACHED; /* what it holds is not known */
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
     lanes[1].seen.state = DESTINATION_ATTACHED;
     lanes[1].seen.base_owed = true;
@@ -130,7 +130,7 @@ static void every_replica_has_to_have_it(void **state)
     assert_int_equal(sync_look(&db, &w, 1004), SYNC_DURABLE);
 }
 
-static void a_conflict_is_told_when_the_others_have_it(void **state)
+static void a_conflict_is_reported_when_the_other_replicas_have_the_commits(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -145,7 +145,7 @@ static void a_conflict_is_told_when_the_others_have_it(void **state)
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_CONFLICT);
 }
 
-/* Everything is put, and each store is asked once whether it is there. */
+/* Everything was put, and each store is asked once whether its newest object is there. */
 static void an_older_answer_of_the_store_does_not_count(void **state)
 {
     struct sync_wait w;
@@ -157,10 +157,10 @@ static void an_older_answer_of_the_store_does_not_count(void **state)
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     assert_int_equal(lanes[0].check.asked, 5);
     assert_int_equal(lanes[1].check.asked, 5);
-    lanes[0].check.done = 4; /* the answer to a question that was on its way */
+    lanes[0].check.done = 4; /* the answer to an earlier question */
     assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
     stores_answer();
-    lanes[1].look.missed = 1; /* and while something is missed it is not believed */
+    lanes[1].look.missed = 1; /* while a look misses something, the answer does not count */
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
     lanes[1].look.missed = 0;
     lanes[1].loss.since_ms = 1;
@@ -169,8 +169,8 @@ static void an_older_answer_of_the_store_does_not_count(void **state)
     assert_int_equal(sync_look(&db, &w, 1004), SYNC_DURABLE);
 }
 
-/* Another head may have a larger number than what we wait for, without having it. */
-static void a_comparison_of_all_pages_numbers_anew(void **state)
+/* After a resync the head can have a larger txid and still lack the commits that the sync waits for. */
+static void after_a_comparison_of_all_pages_the_sync_waits_for_the_new_txid(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -190,8 +190,8 @@ static void a_comparison_of_all_pages_numbers_anew(void **state)
     assert_int_equal(sync_look(&db, &w, 1003), SYNC_DURABLE);
 }
 
-/* A person waits; but many that wait must not make one try of each. */
-static void what_fails_is_tried_again_but_not_more_than_once_a_second(void **state)
+/* A sync makes a failing replica try again. Many syncs must not make many tries. */
+static void a_replica_that_fails_is_tried_again_at_most_once_a_second(void **state)
 {
     struct sync_wait w;
     (void)state;
@@ -209,15 +209,15 @@ static void what_fails_is_tried_again_but_not_more_than_once_a_second(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SYNC_UNIT(what_is_durable_already_has_to_be_looked_at_once_more),
-        SYNC_UNIT(a_run_that_was_under_way_is_no_proof),
-        SYNC_UNIT(a_run_that_did_not_get_through_is_no_proof),
-        SYNC_UNIT(what_comes_later_is_not_waited_for),
-        SYNC_UNIT(every_replica_has_to_have_it),
-        SYNC_UNIT(a_conflict_is_told_when_the_others_have_it),
+        SYNC_UNIT(commits_that_are_durable_already_are_looked_at_once_more),
+        SYNC_UNIT(a_local_job_that_was_under_way_is_no_proof),
+        SYNC_UNIT(a_local_job_that_did_not_get_through_is_no_proof),
+        SYNC_UNIT(later_commits_are_not_waited_for),
+        SYNC_UNIT(every_replica_must_have_the_commits),
+        SYNC_UNIT(a_conflict_is_reported_when_the_other_replicas_have_the_commits),
         SYNC_UNIT(an_older_answer_of_the_store_does_not_count),
-        SYNC_UNIT(a_comparison_of_all_pages_numbers_anew),
-        SYNC_UNIT(what_fails_is_tried_again_but_not_more_than_once_a_second),
+        SYNC_UNIT(after_a_comparison_of_all_pages_the_sync_waits_for_the_new_txid),
+        SYNC_UNIT(a_replica_that_fails_is_tried_again_at_most_once_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* daemon/verdict.h: what a verifier's exit code and its output mean for the replica. */
+/* daemon/verdict.h: the result of a verification, from the exit code and the output of the verifier. */
 #include "unit.h"
 
 #include "daemon/verdict.h"
@@ -79,7 +79,7 @@ static void nothing_to_restore_is_damage_of_a_replica_that_had_something(void **
     assert_string_equal(r.text, "there is nothing");
 }
 
-static void whatever_else_happens_is_no_result_and_changes_no_finding(void **state)
+static void any_other_end_is_no_result_and_keeps_the_last_one(void **state)
 {
     const struct {
         int status;
@@ -124,7 +124,7 @@ int main(void)
         cmocka_unit_test(sound_without_a_restore_keeps_the_older_proof),
         cmocka_unit_test(damage_names_the_first_problem_and_counts_all),
         cmocka_unit_test(nothing_to_restore_is_damage_of_a_replica_that_had_something),
-        cmocka_unit_test(whatever_else_happens_is_no_result_and_changes_no_finding),
+        cmocka_unit_test(any_other_end_is_no_result_and_keeps_the_last_one),
         cmocka_unit_test(a_child_over_its_deadline_is_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

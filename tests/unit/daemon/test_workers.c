@@ -1,4 +1,4 @@
-/* daemon/workers.h: jobs of stores that hang delay no local job, and each database hears of its own jobs. */
+/* daemon/workers.h: jobs of stores that hang delay no local job, and each database gets the ends of its own jobs. */
 #include "daemon/workers.h"
 
 #include "base/clock.h"
@@ -76,7 +76,7 @@ static void reap_until(const unsigned *count, unsigned wanted)
     }
 }
 
-static void each_database_hears_of_its_own_jobs(void **state)
+static void each_database_gets_the_ends_of_its_own_jobs(void **state)
 {
     unsigned first = 0, second = 1;
     (void)state;
@@ -186,7 +186,7 @@ static void a_job_without_progress_is_overdue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_database_hears_of_its_own_jobs),
+        cmocka_unit_test(each_database_gets_the_ends_of_its_own_jobs),
         cmocka_unit_test(stores_that_hang_delay_no_local_job),
         cmocka_unit_test(a_local_job_that_hangs_delays_no_other_for_long),
         cmocka_unit_test(a_job_without_progress_is_overdue),

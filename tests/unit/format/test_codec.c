@@ -1,4 +1,4 @@
-/* format/codec.h: zlib streams that inflate to exactly what was said, or not at all; whatever engine wrote and reads them. */
+/* format/codec.h: a zlib stream inflates to exactly the given size or is an error, with each engine. */
 #include "failing_alloc.h"
 #include "unit.h"
 
@@ -48,7 +48,7 @@ static void what_one_engine_deflated_every_engine_inflates(void **state)
     struct buf out = BUF_INIT(16 << 20);
     (void)state;
     for (int round = 0; round < 120; round++) {
-        size_t n = random_bytes_for(&d, raw), before = out.len; /* appended to what is there */
+        size_t n = random_bytes_for(&d, raw), before = out.len; /* the stream is appended */
         if (before > 8 << 20)
             before = out.len = 0;
         assert_ok(codec_deflate(codecs[round % 2], raw, n, &out, &e), &e);
@@ -105,7 +105,7 @@ static void a_stream_of_another_size_is_corrupt_and_the_codec_goes_on(void **sta
     }
 }
 
-/* Each bit of a stream in turn: the checksum at its end shows every change of the bytes. */
+/* Flips each bit of a stream in turn. The checksum at its end shows every change of the bytes. */
 static void a_damaged_stream_is_corrupt_or_gives_the_same_bytes(void **state)
 {
     static uint8_t raw[600], back[600];

@@ -1,5 +1,6 @@
-/* man/seawall-format.5 and the program say the same: the dump in the page is taken apart with the real reader, every field is what
- * the page says, and the real writer makes the same bytes again. The table of the trailer is compared with format/wire.h.
+/* man/seawall-format.5 and the program say the same: the dump in the page is taken apart with the real reader, every
+ * field is what the page says, and the real writer makes the same bytes again. The table of the trailer is compared
+ * with format/wire.h.
  *
  * `test_format_example --print` prints the dump. */
 #include "unit.h"
@@ -29,7 +30,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- what the example is */
+/* ---- the example */
 
 static void make_page(uint8_t page[PAGE_SIZE], uint8_t change_counter)
 {
@@ -133,7 +134,7 @@ static struct buf read_dump(void)
     return out;
 }
 
-/* All that does not depend on how well the bytes were compressed; blocks and index are compared field by field elsewhere. */
+/* Compares all that does not depend on the compression. Another test compares blocks and index field by field. */
 static void assert_objects_say_the_same(const struct buf *dump, const struct buf *made)
 {
     struct forgery a, b;
@@ -214,7 +215,7 @@ static void the_writer_makes_the_dump_again(void **state)
     buf_release(&made);
 }
 
-/* "XX XX .." in the text of the page: the raw sections are shown there too. */
+/* The page shows raw sections too: looks for the bytes as "XX XX .." in its text. */
 static void assert_page_shows(const char *text, const uint8_t *bytes, size_t n)
 {
     char row[3 * 64 + 1] = "";
@@ -254,7 +255,7 @@ static void the_page_shows_the_raw_sections(void **state)
     buf_release(&dump);
 }
 
-/* Rows look so: ".It 44 Ta 4 Ta codec Ta ..." */
+/* The form of a row: ".It 44 Ta 4 Ta codec Ta ..." */
 static void the_table_of_the_trailer_is_that_of_the_program(void **state)
 {
     static const unsigned offsets[] = {TRAILER_VERSION,       TRAILER_KIND,         TRAILER_LEVEL,

@@ -1,4 +1,4 @@
-/* format/names.h: keys say what they hold, and nothing else is one of ours. */
+/* format/names.h: each name has one key, and any other text is not a key of a replica. */
 #include "unit.h"
 
 #include "base/hash.h"
@@ -67,14 +67,14 @@ static void every_name_reads_back_from_its_key(void **state)
     for (int round = 0; round < 20000; round++) {
         struct name n = random_name(&d);
         name_format(&n, key);
-        assert_true(strlen(key) < sizeof((struct listed *)0)->name); /* fits where an object lists others */
+        assert_true(strlen(key) < sizeof((struct listed *)0)->name); /* fits into the list of an object */
         struct name back = name_parse(key);
         assert_names_equal(&back, &n);
     }
 }
 
-/* Also after any small change of a key: what parses is written again exactly so. */
-static void anything_else_is_nobodys_key(void **state)
+/* Also after any small change of a key: a text that is parsed is written again as the same text. */
+static void any_other_text_is_not_a_key(void **state)
 {
     static const char *const others[] = {"",
                                          "0",
@@ -178,7 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(keys_look_as_documented),
         UNIT(every_name_reads_back_from_its_key),
-        UNIT(anything_else_is_nobodys_key),
+        UNIT(any_other_text_is_not_a_key),
         UNIT(keys_sort_as_history),
         UNIT(numbers_that_no_object_can_have_are_out_of_range),
     };

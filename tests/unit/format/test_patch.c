@@ -1,4 +1,4 @@
-/* format/patch.h: a mask covers what differs, applies to every version in between, and composes by OR. */
+/* format/patch.h: a mask covers all differences, a patch fits every version in between, and masks combine by OR. */
 #include "unit.h"
 
 #include "base/page.h"
@@ -39,7 +39,7 @@ static void a_patch_turns_every_version_between_from_and_to_into_to(void **state
         for (int i = 1; i < VERSIONS; i++) {
             memcpy(version[i], version[i - 1], page_size);
             change(&d, version[i], page_size);
-            mask |= patch_diff(version[i - 1], version[i], page_size); /* composed: 0 to VERSIONS - 1 */
+            mask |= patch_diff(version[i - 1], version[i], page_size); /* at the end: from 0 to VERSIONS - 1 */
         }
         if (dice_below(&d, 2))
             mask |= dice_next(&d) & dice_next(&d); /* a mask may cover more than what differs */

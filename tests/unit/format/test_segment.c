@@ -1,4 +1,4 @@
-/* format/segment.h: what is written reads back, and nothing that was damaged or forged is believed. */
+/* format/segment.h: an object that is written reads back, and a damaged or forged one is refused. */
 #include "failing_alloc.h"
 #include "unit.h"
 
@@ -357,7 +357,7 @@ static void records_can_be_read_without_the_index(void **state)
     assert_null(s.versions);
     assert_null(s.blocks);
     segment_release(&s);
-    segment_release(&s); /* a released one is fine */
+    segment_release(&s); /* a second call is allowed */
     buf_release(&object);
 }
 
@@ -383,7 +383,7 @@ static void more_records_than_the_limit_are_refused_by_the_writer(void **state)
 
 /* ---- damage */
 
-/* A small object with everything in it: two blocks, three kinds of versions, several records, a list. */
+/* A small object with everything that one can have: two blocks, three kinds of versions, several records, a list. */
 static void make_rich(struct buf *ret_object)
 {
     static uint8_t payload[100000];
@@ -455,7 +455,7 @@ static void an_object_that_was_cut_or_grew_is_corrupt(void **state)
     (void)state;
     make_rich(&object);
     for (size_t n = 0; n < object.len; n++) {
-        uint8_t *cut = malloc(n + 1); /* its own allocation, so that a read beyond its end shows */
+        uint8_t *cut = malloc(n + 1); /* of this size, so that the sanitizer sees a read beyond the end */
         assert_non_null(cut);
         memcpy(cut, object.data, n);
         assert_error(read_all(cut, n, &e), &e, ERR_CORRUPT);
@@ -590,7 +590,7 @@ static void an_encrypted_object_is_refused_with_its_reason(void **state)
 
 /* ---- forged sections */
 
-/* One version in one block, its columns written by hand. */
+/* One version in one block. The test writes the columns of the index itself. */
 struct index_case {
     const char *what;
     uint64_t pgno, kind, back, from_back, mask, hash;
@@ -617,7 +617,7 @@ static int decode_index_case(const struct index_case *c, struct err *e)
     struct buf object = {0}, forged = BUF_INIT(1 << 20);
     struct forgery f;
     struct segment s;
-    make_plain(65536, VERSION_ZERO, 1, &object); /* txid 7 of 7..7, replaced below */
+    make_plain(65536, VERSION_ZERO, 1, &object); /* txid 7 of 7..7; its index is replaced below */
     assert_ok(forgery_open(&f, object.data, object.len, codec, e), e);
     f.index.len = 0;
     append_index(&f.index, c, &f.blocks);
@@ -688,7 +688,8 @@ static void impossible_versions_are_corrupt(void **state)
     }
 }
 
-/* Page numbers count from 1. A range of "0, 0: none" must not let page 0 in: a reader would look for it in front of its map. */
+/* Page numbers count from 1. The range "0, 0: none" must not accept page 0: a reader would access memory in front of
+ * its map. */
 static void page_zero_is_corrupt_whatever_the_range(void **state)
 {
     static const struct index_case cases[] = {
@@ -705,7 +706,8 @@ static void page_zero_is_corrupt_whatever_the_range(void **state)
     }
 }
 
-/* Changes one byte of a raw section at a time and cuts it at every length: each result is refused, or is a sound object. */
+/* Changes one byte of a raw section at a time, and cuts it off at every length. Each result is refused, or is a sound
+ * object. */
 static void forged_sections_are_refused_or_sound(void **state)
 {
     struct err e;
@@ -802,7 +804,7 @@ static int decode_all(void *context, struct err *e)
     return rc;
 }
 
-/* 7 of them: codec, its inflater, three sections, and what each of these holds. */
+/* There are 7: the codec, its inflater, three sections, and the arrays of the sections. */
 static void each_allocation_of_the_decoder_fails_once(void **state)
 {
     struct buf object = {0};
@@ -899,7 +901,7 @@ static void a_segment_takes_the_size_of_its_arrays_from_the_budget(void **state)
     segment_drop_records(&s);
     assert_int_equal(limit - left_of(limit), index + list);
     assert_null(s.records);
-    segment_drop_records(&s); /* once is enough */
+    segment_drop_records(&s); /* a second call gives nothing back */
     segment_drop_index(&s);
     assert_int_equal(limit - left_of(limit), list);
     assert_true(!s.versions && !s.blocks && s.list);
@@ -909,7 +911,7 @@ static void a_segment_takes_the_size_of_its_arrays_from_the_budget(void **state)
     buf_release(&object);
 }
 
-/* Whatever the limit: the object is decoded, or refused with its claim, and then nothing stays taken. */
+/* With any limit the object is decoded, or refused with its claim. Afterwards no memory of the budget is taken. */
 static void an_object_that_claims_more_than_the_budget_is_refused(void **state)
 {
     const size_t most = 40 * sizeof(struct version) + sizeof(struct segment_block) + 3 * sizeof(struct commit_record) +

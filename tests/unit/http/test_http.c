@@ -1,4 +1,4 @@
-/* http/http.h: what goes over the wire, and what becomes of an answer. */
+/* http/http.h: the bytes of a request, and the result of each kind of answer. */
 #include "unit.h"
 
 #include "base/clock.h"
@@ -109,7 +109,7 @@ static void an_empty_body_has_a_length(void **state)
     http_response_release(&r);
 }
 
-static void a_part_goes_where_it_is_wanted_and_anything_else_does_not(void **state)
+static void the_body_of_a_part_goes_into_the_given_buffer_and_any_other_body_does_not(void **state)
 {
     struct http_response r = {0};
     struct err e;
@@ -146,7 +146,7 @@ static void an_answer_has_a_ceiling(void **state)
     assert_error(http_request(http, &q, &r, &e), &e, ERR_LIMIT);
     http_response_release(&r);
     r = (struct http_response){0};
-    q = request_of("GET", "/error"); /* of an error the beginning is enough */
+    q = request_of("GET", "/error"); /* of an error document only the beginning is read */
     assert_ok(http_request(http, &q, &r, &e), &e);
     assert_int_equal(r.status, 500);
     assert_int_equal(r.body.len, 1000);
@@ -161,7 +161,7 @@ static void reply_long_header(const struct server_request *q, struct server_repl
     r->long_header = long_header;
 }
 
-/* 64 KiB is our own limit, 100 kB that of a line in libcurl, 300 KiB that of all lines. */
+/* Our own limit is 64 KiB. libcurl has limits of 100 kB for a line and of 300 KiB for all lines. */
 static void too_long_headers_are_an_error_of_the_response_and_not_of_memory(void **state)
 {
     static const size_t sizes[] = {60000, 70000, 101000, 110000, 330000};
@@ -184,7 +184,7 @@ static void too_long_headers_are_an_error_of_the_response_and_not_of_memory(void
     }
 }
 
-static void no_answer_is_worth_another_try_and_says_whether_anything_was_sent(void **state)
+static void a_missing_answer_can_be_tried_again_and_says_whether_anything_was_sent(void **state)
 {
     struct http_response r = {0};
     struct err e;
@@ -320,10 +320,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT_HERE(the_path_goes_out_as_it_is_and_nothing_is_expected),
         UNIT_HERE(an_empty_body_has_a_length),
-        UNIT_HERE(a_part_goes_where_it_is_wanted_and_anything_else_does_not),
+        UNIT_HERE(the_body_of_a_part_goes_into_the_given_buffer_and_any_other_body_does_not),
         UNIT_HERE(an_answer_has_a_ceiling),
         UNIT_HERE(too_long_headers_are_an_error_of_the_response_and_not_of_memory),
-        UNIT_HERE(no_answer_is_worth_another_try_and_says_whether_anything_was_sent),
+        UNIT_HERE(a_missing_answer_can_be_tried_again_and_says_whether_anything_was_sent),
         UNIT_HERE(a_slow_answer_ends_at_the_deadline),
         UNIT_HERE(a_waiting_request_can_be_canceled),
         UNIT_HERE(the_proxy_of_the_environment_is_used_unless_the_request_forbids_it),

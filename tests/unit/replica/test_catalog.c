@@ -1,4 +1,5 @@
-/* replica/catalog.h: what a listing becomes, whatever the store says. */
+/* replica/catalog.h: the catalog of a listing, in any order, with keys that come twice, and with things that are not
+ * objects. */
 #include "unit.h"
 
 #include "replica_in_memory.h"
@@ -80,7 +81,7 @@ static unsigned show(const char *key)
     return strcmp(key, doubled) == 0 ? 2 : 1;
 }
 
-static void a_key_that_comes_twice_is_refused_and_named_whatever_it_is_and_wherever_it_comes(void **state)
+static void any_key_that_comes_twice_is_refused_and_named(void **state)
 {
     struct catalog c;
     struct err e;
@@ -96,12 +97,12 @@ static void a_key_that_comes_twice_is_refused_and_named_whatever_it_is_and_where
         }
 }
 
-static void what_is_not_of_a_replica_is_counted(void **state)
+static void a_thing_that_is_not_an_object_is_counted(void **state)
 {
     struct catalog c;
     struct err e;
     (void)state;
-    memory->strange = 3; /* such as a FIFO */
+    memory->strange = 3; /* for example FIFOs */
     assert_ok(store_put_new(store, "notes.txt", "x", 1, NULL, &e), &e);
     assert_ok(store_put_new(store, "0/x", "x", 1, NULL, &e), &e);
     assert_ok(store_put_new(store, "0/0000000000000000", "x", 1, NULL, &e), &e); /* txid 0 does not exist */
@@ -200,8 +201,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CATALOG_TEST(a_listing_in_any_order_gives_the_same_catalog),
-        CATALOG_TEST(a_key_that_comes_twice_is_refused_and_named_whatever_it_is_and_wherever_it_comes),
-        CATALOG_TEST(what_is_not_of_a_replica_is_counted),
+        CATALOG_TEST(any_key_that_comes_twice_is_refused_and_named),
+        CATALOG_TEST(a_thing_that_is_not_an_object_is_counted),
         CATALOG_TEST(each_command_is_right_whatever_the_order_and_refuses_a_key_that_comes_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* replica/inventory.h: what a replica consists of, by names, markers and segments. */
+/* replica/inventory.h: the levels, bases and orphans of a replica, by names, markers and segments. */
 #include "unit.h"
 
 #include "failing_alloc.h"
@@ -11,7 +11,7 @@ static struct replica r;
 static struct catalog catalog;
 static struct inventory inventory;
 
-/* 12 commits of page size 512, nothing put yet. */
+/* The model has 12 commits with a page size of 512; no object is put. */
 static int setup(void **state)
 {
     (void)state;
@@ -52,7 +52,7 @@ static void remove_key(const char *key)
     assert_ok(store_remove(store, key, &e), &e);
 }
 
-/* What was told of all objects, in order. */
+/* The objects that the inventory has listed, in order. */
 static struct inventory_object told[200];
 static size_t told_count;
 
@@ -98,7 +98,7 @@ static void levels_are_summed_up(void **state)
     assert_true(zero->bytes + one->bytes + inventory.part_bytes + catalog.identity_size == catalog.bytes);
 }
 
-static void a_base_is_complete_when_all_that_its_marker_names_is_there(void **state)
+static void a_base_is_complete_when_all_chunks_of_its_marker_exist(void **state)
 {
     char marker[NAME_MAX_BYTES], chunk[NAME_MAX_BYTES];
     (void)state;
@@ -127,7 +127,7 @@ static void a_base_is_complete_when_all_that_its_marker_names_is_there(void **st
     assert_int_equal(inventory.base_count, catalog.chunks[catalog.chunk_count - 1].name.start == 8 ? 2 : 1);
 }
 
-static void what_nobody_names_is_an_orphan_unless_a_namer_is_unreadable(void **state)
+static void an_object_that_no_other_names_is_an_orphan_unless_one_of_those_can_not_be_read(void **state)
 {
     (void)state;
     replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
@@ -166,8 +166,8 @@ static void flags_and_txids_are_those_of_the_object(void **state)
     assert_string_equal(told[3].key, NAME_IDENTITY);
 }
 
-/* Also when nothing is kept of what was read. */
-static void every_object_of_any_replica_is_told_once(void **state)
+/* Also if nothing that was read is kept. */
+static void every_object_of_any_replica_is_listed_once(void **state)
 {
     static struct replica any;
     (void)state;
@@ -236,10 +236,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         INVENTORY_TEST(levels_are_summed_up),
-        INVENTORY_TEST(a_base_is_complete_when_all_that_its_marker_names_is_there),
-        INVENTORY_TEST(what_nobody_names_is_an_orphan_unless_a_namer_is_unreadable),
+        INVENTORY_TEST(a_base_is_complete_when_all_chunks_of_its_marker_exist),
+        INVENTORY_TEST(an_object_that_no_other_names_is_an_orphan_unless_one_of_those_can_not_be_read),
         INVENTORY_TEST(flags_and_txids_are_those_of_the_object),
-        INVENTORY_TEST(every_object_of_any_replica_is_told_once),
+        INVENTORY_TEST(every_object_of_any_replica_is_listed_once),
         INVENTORY_TEST(each_allocation_of_the_inventory_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* replica/catalog.h and plan.h: what a replica holds, and which objects give the database at a txid. */
+/* replica/catalog.h, plan.h and points.h: the objects of a replica, those that give the database after a txid, and
+ * restore points. */
 #include "unit.h"
 
 #include "claims.h"
@@ -10,7 +11,7 @@ static struct store *store;
 static struct replica r;
 static struct catalog catalog;
 
-/* Most tests: 12 commits of page size 512, nothing put yet. */
+/* For most tests: the model has 12 commits with a page size of 512; no object is put. */
 static int setup(void **state)
 {
     (void)state;
@@ -43,7 +44,7 @@ static void assert_no_plan(uint64_t txid, enum err_code code, const char *story)
     assert_contains(e.msg, story);
 }
 
-/* The plan for txid consists of these objects, given by their first letters and numbers: "0/1 1/2-5 base/4". */
+/* Checks the plan for `txid`. `expected`: its objects in a short form, "0/1 1/2-5 base/4". */
 static void assert_plan(uint64_t txid, const char *expected)
 {
     struct plan p = {0};
@@ -74,7 +75,7 @@ static void assert_plan(uint64_t txid, const char *expected)
 static int note_point(void *context, const struct commit_record *record)
 {
     uint64_t *txids = context;
-    assert_true(record->txid > txids[txids[0]]); /* ascending; [0] counts */
+    assert_true(record->txid > txids[txids[0]]); /* ascending; txids[0] is their number */
     const struct commit_record *model = &r.model.at[record->txid].record;
     assert_true(record->time_ms == model->time_ms && record->pages == model->pages &&
                 record->checksum == model->checksum);
@@ -104,7 +105,7 @@ static int print_range(void *context, const struct point_range *x)
     return 0;
 }
 
-/* "1-4:4 5-8:1": all of 1 to 4, and 5 to 8 as one point. */
+/* `expected`: "1-4:4 5-8:1" means all points from 1 to 4, and 5 to 8 as one point. */
 static void assert_ranges(const char *expected)
 {
     char found[400] = "";
@@ -134,7 +135,7 @@ static void without_seawall_json_there_is_no_replica(void **state)
     replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
     assert_error(catalog_open(&catalog, store, codec, &e), &e,
-                 ERR_CORRUPT); /* objects are there: that is not "nothing" */
+                 ERR_CORRUPT); /* with objects in it the place is not empty */
     assert_contains(e.msg, NAME_IDENTITY);
     assert_ok(store_remove(store, "0/0000000000000001", &e), &e);
     assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e);
@@ -196,7 +197,7 @@ static void objects_without_an_identity_get_no_new_one(void **state)
     struct replica_identity id;
     struct err e;
     (void)state;
-    assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e); /* nobody's */
+    assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e); /* not an object */
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
     assert_ok(replica_identity_obtain(store, &id, &e), &e);
     replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
@@ -217,7 +218,7 @@ static void another_kind_of_object_under_a_level0_name_is_damage(void **state)
     replica_put_base(&r, 4, 4);
     assert_ok(object_load_level0(store, 5, codec, &s, &digest, &e), &e);
     segment_release(&s);
-    put_copy("0/0000000000000005", "0/0000000000000007"); /* says that it begins at 5 */
+    put_copy("0/0000000000000005", "0/0000000000000007"); /* its trailer says that it begins at 5 */
     assert_error(object_load_level0(store, 7, codec, &s, &digest, &e), &e, ERR_CORRUPT);
     struct name marker = {.kind = NAME_MARKER, .start = 4, .run = r.run};
     char key[NAME_MAX_BYTES];
@@ -322,7 +323,7 @@ static void a_target_is_a_commit_record_or_there_is_no_plan(void **state)
     assert_points("1 2 3 7 8 9");
 }
 
-static void a_target_that_retention_took_is_told_with_what_is_left_around_it(void **state)
+static void for_a_target_that_retention_deleted_the_nearest_points_are_named(void **state)
 {
     (void)state;
     struct placed *first = replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY), *second = replica_put_full(&r, 3, 4, 0);
@@ -400,7 +401,7 @@ static void a_chain_is_taken_in_order(void **state)
     assert_points("1 2 3 4 5 8 9 10 11 12");
 }
 
-static void a_higher_level_stands_for_what_it_covers(void **state)
+static void a_higher_level_is_taken_in_place_of_the_segments_that_it_covers(void **state)
 {
     (void)state;
     for (uint64_t t = 1; t <= 12; t += 2)
@@ -413,7 +414,7 @@ static void a_higher_level_stands_for_what_it_covers(void **state)
     assert_plan(3, "0/1 0/3");
     assert_plan(4, "1/1-4");
     assert_plan(7, "1/1-4 0/5 0/7");
-    assert_plan(8, "3/1-8"); /* as far as the others: the highest level */
+    assert_plan(8, "3/1-8"); /* all reach equally far, so the highest level is taken */
     assert_plan(12, "3/1-8 0/9 0/11");
 }
 
@@ -457,7 +458,7 @@ static void a_base_without_its_marker_does_not_count(void **state)
     assert_plan(6, "0/1");
 }
 
-static void where_objects_are_missing_an_older_base_or_nothing_helps(void **state)
+static void behind_a_gap_a_plan_begins_at_an_older_base_or_there_is_none(void **state)
 {
     (void)state;
     struct placed *first = replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY), *second = replica_put_full(&r, 3, 4, 0);
@@ -492,7 +493,7 @@ static void segments_that_contradict_each_other_are_corrupt(void **state)
     assert_plan(4, "0/1");
     assert_no_plan(6, ERR_CORRUPT, "0/0000000000000005");
     assert_no_plan(8, ERR_CORRUPT, "checksums differ");
-    replica_put_base(&r, 6, 6); /* a start beyond the contradiction */
+    replica_put_base(&r, 6, 6); /* a base behind the contradiction */
     list_objects();
     assert_plan(8, "base/6 0/7");
 }
@@ -507,7 +508,7 @@ static void a_page_size_that_changes_without_a_new_beginning_is_corrupt(void **s
     assert_no_plan(14, ERR_CORRUPT, "page size");
 }
 
-static void what_lies_before_a_new_beginning_is_not_fetched(void **state)
+static void objects_before_a_new_beginning_are_not_fetched(void **state)
 {
     (void)state;
     replica_put_full(&r, 1, 12, SEGMENT_FROM_EMPTY);
@@ -523,7 +524,8 @@ static void what_lies_before_a_new_beginning_is_not_fetched(void **state)
     assert_plan(16, "0/13 0/15");
 }
 
-/* "Nothing before it counts": so nothing before it can be missed. list must not show what restore then refuses. */
+/* A new beginning needs no object before it, so none of those can be missed. list must show only points that restore
+ * gives. */
 static void a_new_beginning_can_be_restored_when_everything_before_it_is_gone(void **state)
 {
     (void)state;
@@ -556,7 +558,7 @@ static void a_segment_without_pages_is_passed_by_a_base_only(void **state)
     assert_no_plan(8, ERR_NOTFOUND, "txid 8");
     replica_put_base(&r, 8, 10);
     list_objects();
-    assert_no_plan(8, ERR_NOTFOUND, "txid 8"); /* parts of it are of txid 10 */
+    assert_no_plan(8, ERR_NOTFOUND, "txid 8"); /* some of its pages are of txid 10 */
     assert_plan(10, "base/8 0/9");
     assert_points("1 2 3 4 10");
 }
@@ -570,7 +572,7 @@ static void parts_come_before_the_segment_that_names_them(void **state)
     assert_plan(8, "part part 0/1 0/7");
 }
 
-/* One of those that are named by `o`. */
+/* Removes one of the objects that `o` names. */
 static void remove_named(const struct placed *o)
 {
     struct memory_store *m = (struct memory_store *)store;
@@ -602,7 +604,7 @@ static void a_base_without_one_of_its_chunks_is_passed_over_while_there_is_anoth
     assert_plan(8, "0/1 0/5 0/7");
     replica_remove(&r, first);
     list_objects();
-    assert_plan(8, "base/6 0/7"); /* there is no other; a restore then names the missing object */
+    assert_plan(8, "base/6 0/7"); /* there is no other way; a restore names the missing object */
 }
 
 static void a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way(void **state)
@@ -648,7 +650,7 @@ static void a_part_of_another_size_does_not_count(void **state)
     assert_plan(4, "0/1");
 }
 
-/* A marker or segment comes from a store. If it could name objects of any kind, a reader could be led anywhere. */
+/* A marker or a segment of a store can be forged. It must not be able to name objects of another kind. */
 static void names_in_a_list_must_be_of_its_own_kind(void **state)
 {
     static const char *const names[] = {"",
@@ -688,7 +690,7 @@ static void points_side_by_side_are_one_range(void **state)
     replica_put_full(&r, 4, 4, 0);
     list_objects();
     assert_ranges("1-4:4");
-    replica_put_last(&r, 0, 5, 5, 0); /* one commit, so nothing is lost of it */
+    replica_put_last(&r, 0, 5, 5, 0); /* it has one commit, which stays a point */
     replica_put_last(&r, 0, 6, 8, 0);
     list_objects();
     assert_ranges("1-5:5 6-8:1");
@@ -698,7 +700,7 @@ static void points_side_by_side_are_one_range(void **state)
     assert_ranges("1-5:5 6-10:2 11-12:2");
 }
 
-static void compaction_makes_ranges_coarse_where_nothing_finer_is_left(void **state)
+static void a_range_is_one_point_where_only_a_compacted_segment_is_left(void **state)
 {
     struct placed *zero[6];
     (void)state;
@@ -730,7 +732,7 @@ static void no_way_leads_through_a_segment_of_a_level_without_pages(void **state
     assert_plan(5, "0/1 0/2 0/3 0/4 0/5");
 }
 
-static void what_can_not_be_restored_is_in_no_range(void **state)
+static void a_txid_that_can_not_be_restored_is_in_no_range(void **state)
 {
     (void)state;
     replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
@@ -738,7 +740,7 @@ static void what_can_not_be_restored_is_in_no_range(void **state)
     replica_put_full(&r, 9, 12, 0);
     list_objects();
     assert_ranges("1-4:4");
-    replica_put_base(&r, 8, 10); /* a page of it is of 10: before that it can't be used */
+    replica_put_base(&r, 8, 10); /* one of its pages is of txid 10: it gives no earlier state */
     list_objects();
     assert_ranges("1-4:4 10-12:3");
 }
@@ -754,7 +756,7 @@ static void a_base_alone_gives_the_point_at_which_it_was_read(void **state)
     assert_ranges("1-5:1 6-9:4");
     replica_remove(&r, head);
     list_objects();
-    assert_ranges("1-5:1"); /* the record of 8 is gone */
+    assert_ranges("1-5:1"); /* no object has the record of 8 */
 }
 
 /* ---- damage */
@@ -780,14 +782,14 @@ static void a_damaged_object_is_passed_over_when_another_reaches(void **state)
     assert_plan(6, "1/1-4 0/5");
     assert_no_plan(2, ERR_CORRUPT, "0/0000000000000001");
     assert_points("4 5 6");
-    damage(a); /* mended */
+    damage(a); /* repairs it */
     damage(one);
     list_objects();
     assert_plan(6, "0/1 0/3 0/5");
     assert_points("1 2 3 4 5 6");
 }
 
-static void a_damaged_base_leaves_older_ones(void **state)
+static void with_a_damaged_base_the_plan_begins_at_an_older_one(void **state)
 {
     (void)state;
     replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
@@ -827,11 +829,11 @@ static void what_the_store_does_not_give_now_is_not_missing(void **state)
     list_objects();
     assert_no_plan(6, ERR_REMOTE, "does not answer");
     assert_error(plan_try(&catalog, 6, &p, &e), &e, ERR_REMOTE);
-    assert_plan(2, "0/1"); /* it needs nothing else */
+    assert_plan(2, "0/1"); /* it needs no other object */
     m->unread = NULL;
     list_objects();
     assert_plan(6, "1/1-4 0/5");
-    assert_no_plan(8, ERR_NOTFOUND, "after txid 6"); /* this one is missing */
+    assert_no_plan(8, ERR_NOTFOUND, "after txid 6"); /* this object is missing */
 }
 
 /* A new beginning that can't be read now may be the way. */
@@ -852,7 +854,7 @@ static void a_new_beginning_that_the_store_does_not_give_now_is_not_missing(void
     assert_plan(6, "0/3 0/5");
 }
 
-/* Of several compacted segments that end at the target, one sound one is enough. */
+/* Several compacted segments end at the target. One that is sound is enough. */
 static void a_record_is_found_in_any_sound_segment_that_ends_there(void **state)
 {
     (void)state;
@@ -941,7 +943,7 @@ static int check_range(void *context, const struct point_range *x)
     return 0;
 }
 
-/* Every restore point is in a range, with nothing but restore points in a range that says so. */
+/* Every restore point is in a range. A range of single points has no other txids. */
 static void compare_ranges(const struct point_set *points)
 {
     struct range_check k = {.points = points};
@@ -953,13 +955,14 @@ static void compare_ranges(const struct point_set *points)
     assert_true(k.count == count);
 }
 
-/* Three opinions on which txids can be restored: points_each, plan_make for each, and the rules without cleverness. */
-static void compare_opinions(struct replica *any, unsigned seed)
+/* Compares three answers to the question which txids can be restored: points_each, plan_make for each txid, and
+ * replica_can_restore. */
+static void compare_answers(struct replica *any, unsigned seed)
 {
     struct point_set points = {.replica = any};
     struct err e;
     if (seed % 2)
-        catalog.bytes_kept = 2 * CATALOG_BYTES_MAX; /* as if it were full: nothing more is kept */
+        catalog.bytes_kept = 2 * CATALOG_BYTES_MAX; /* as in a full catalog: nothing more is kept */
     assert_ok(points_each(&catalog, add_to_set, &points, &e), &e);
     compare_ranges(&points);
     for (uint64_t t = 1; t <= any->model.newest + 1; t++) {
@@ -975,7 +978,7 @@ static void compare_opinions(struct replica *any, unsigned seed)
     }
 }
 
-/* At each moment that a txid has, and just before: the newest point not after it. */
+/* Looks for the newest point that is not after a moment: at the moment of each txid, and just before it. */
 static void compare_moments(struct replica *any, unsigned seed)
 {
     struct point_set points = {.replica = any};
@@ -988,7 +991,7 @@ static void compare_moments(struct replica *any, unsigned seed)
             for (uint64_t i = 1; i <= any->model.newest; i++)
                 if (points.found[i] && any->model.at[i].record.time_ms <= ms)
                     wanted = i;
-            list_objects(); /* nothing is loaded yet, as at the start of a restore */
+            list_objects(); /* loads nothing, as at the start of a restore */
             int rc = points_at_time(&catalog, ms, &found, &e);
             if (wanted == 0 && (rc == 0 || e.code != ERR_NOTFOUND))
                 fail_msg("seed %u: at %d ms there is txid %d, but nothing was restorable then", seed, (int)ms,
@@ -1014,7 +1017,7 @@ static void try_random_replicas(unsigned first_seed, unsigned count, bool with_d
                 any.placed[i].gone = true;
             }
         list_objects();
-        compare_opinions(&any, seed);
+        compare_answers(&any, seed);
         if (seed % 8 == 0)
             compare_moments(&any, seed);
         catalog_release(&catalog);
@@ -1075,8 +1078,8 @@ static void a_marker_names_each_of_its_chunks_once_and_nothing_else(void **state
 
 /* ---- out of memory
  *
- * The replica has everything that a plan can go through: parts, a base, a base that is under way, a new beginning, a segment that
- * level 0 no longer has. */
+ * The replica has everything that a plan can go through: parts, a base, a base that is under way, a new beginning, a
+ * segment that level 0 no longer has. */
 
 static void make_rich(void)
 {
@@ -1141,7 +1144,7 @@ static void each_allocation_of_the_planner_fails_once(void **state)
         assert_each_allocation_fails_once(plan_and_map, &txids[i]);
 }
 
-/* Level 1 has all, and level 0 is damaged: the way through level 1 must not hide that memory ran out. */
+/* Level 1 has everything, and level 0 is damaged. The way through level 1 must not hide ERR_NOMEM. */
 static void each_allocation_of_a_plan_around_damage_fails_once(void **state)
 {
     uint64_t txid = 12;
@@ -1215,14 +1218,14 @@ int main(void)
         CLAIMS_TEST(the_newest_is_the_end_of_the_last_segment_that_has_a_plan),
         CLAIMS_TEST(a_chain_is_taken_in_order),
         CLAIMS_TEST(no_way_leads_through_a_segment_of_a_level_without_pages),
-        CLAIMS_TEST(a_higher_level_stands_for_what_it_covers),
+        CLAIMS_TEST(a_higher_level_is_taken_in_place_of_the_segments_that_it_covers),
         CLAIMS_TEST(a_segment_may_begin_before_the_position),
         CLAIMS_TEST(a_plan_begins_at_the_newest_base_that_is_not_after_the_target),
         CLAIMS_TEST(a_base_without_its_marker_does_not_count),
-        CLAIMS_TEST(where_objects_are_missing_an_older_base_or_nothing_helps),
+        CLAIMS_TEST(behind_a_gap_a_plan_begins_at_an_older_base_or_there_is_none),
         CLAIMS_TEST(segments_that_contradict_each_other_are_corrupt),
         CLAIMS_TEST(a_page_size_that_changes_without_a_new_beginning_is_corrupt),
-        CLAIMS_TEST(what_lies_before_a_new_beginning_is_not_fetched),
+        CLAIMS_TEST(objects_before_a_new_beginning_are_not_fetched),
         CLAIMS_TEST(a_new_beginning_can_be_restored_when_everything_before_it_is_gone),
         CLAIMS_TEST(a_segment_without_pages_is_passed_by_a_base_only),
         CLAIMS_TEST(parts_come_before_the_segment_that_names_them),
@@ -1230,14 +1233,14 @@ int main(void)
         CLAIMS_TEST(a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way),
         CLAIMS_TEST(a_catch_up_without_one_of_its_parts_is_passed_over_too),
         CLAIMS_TEST(a_part_of_another_size_does_not_count),
-        CLAIMS_TEST(a_target_that_retention_took_is_told_with_what_is_left_around_it),
+        CLAIMS_TEST(for_a_target_that_retention_deleted_the_nearest_points_are_named),
         CLAIMS_TEST(names_in_a_list_must_be_of_its_own_kind),
         CLAIMS_TEST(points_side_by_side_are_one_range),
-        CLAIMS_TEST(compaction_makes_ranges_coarse_where_nothing_finer_is_left),
-        CLAIMS_TEST(what_can_not_be_restored_is_in_no_range),
+        CLAIMS_TEST(a_range_is_one_point_where_only_a_compacted_segment_is_left),
+        CLAIMS_TEST(a_txid_that_can_not_be_restored_is_in_no_range),
         CLAIMS_TEST(a_base_alone_gives_the_point_at_which_it_was_read),
         CLAIMS_TEST(a_damaged_object_is_passed_over_when_another_reaches),
-        CLAIMS_TEST(a_damaged_base_leaves_older_ones),
+        CLAIMS_TEST(with_a_damaged_base_the_plan_begins_at_an_older_one),
         CLAIMS_TEST(where_damage_leaves_no_way_it_is_named),
         CLAIMS_TEST(what_the_store_does_not_give_now_is_not_missing),
         CLAIMS_TEST(a_new_beginning_that_the_store_does_not_give_now_is_not_missing),

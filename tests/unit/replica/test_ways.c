@@ -1,4 +1,5 @@
-/* replica/ways.h: the next step of a way is the one that a search through all segments finds, and what was found out stays known. */
+/* replica/ways.h: the next step of a way is the one that a search through all segments finds, and results of searches
+ * stay known. */
 #include "unit.h"
 
 #include "dice.h"
@@ -7,7 +8,7 @@
 
 enum { LEVEL0_MAX = 12, LEVELS_MAX = 30, TXIDS = 16 };
 
-/* The segments of a catalog, and what is known of them, as plain lists. */
+/* The segments of a catalog, and the knowledge about them, as plain lists. */
 struct slow {
     struct name names[LEVEL0_MAX + LEVELS_MAX]; /* level 0 with ascending min, then the levels in the order of keys */
     size_t level0_count, count;
@@ -48,7 +49,7 @@ static const struct name *level_at(const struct slow *s, size_t index)
     return &s->names[s->level0_count + index];
 }
 
-/* Does `a` come before `b`: by the end, then by the level, then by the begin, the last one first? */
+/* Whether `a` comes before `b`: by the end, then by the level, then by the beginning, in descending order. */
 static bool is_before(const struct name *a, const struct name *b)
 {
     if (a->max != b->max)
@@ -58,7 +59,7 @@ static bool is_before(const struct name *a, const struct name *b)
     return a->min > b->min;
 }
 
-/* Of equal names any is right, so names are compared. */
+/* Compares names: of segments with equal names any one is right. */
 static void assert_same(const struct slow *s, const struct ways_place *found, const struct name *expected)
 {
     assert_int_equal(found != NULL, expected != NULL);
@@ -93,7 +94,7 @@ static void segments_are_in_the_order_of_their_ends(void **state)
     }
 }
 
-/* The one that leads furthest; of those the highest level, then the one that begins first. */
+/* The segment that leads furthest; of several the one of the highest level, then the one that begins first. */
 static const struct name *slow_best(const struct slow *s, const bool *taken, bool want, uint64_t pos, uint64_t target)
 {
     const struct name *best = NULL;
@@ -119,7 +120,7 @@ static const struct name *slow_first_end(const struct slow *s, uint64_t upto, ui
     return first;
 }
 
-/* Notes something about one segment, in both. */
+/* Notes the same about one segment in both. */
 static void note(struct dice *d, struct slow *s, struct ways *w)
 {
     const struct ways_place *place = &w->order[dice_below(d, (uint32_t)s->count)];
@@ -228,7 +229,7 @@ static void dead_ends_are_those_of_one_target_and_one_care(void **state)
     ways_begin(w, 4, INCOMPLETE_TOO);
     assert_int_equal(ways_dead_end(w, INCOMPLETE_TOO, 1), ERR_NONE);
     ways_note_dead_end(w, INCOMPLETE_TOO, 0, ERR_NOTFOUND);
-    ways_begin(w, 4, ONLY_COMPLETE); /* the same again */
+    ways_begin(w, 4, ONLY_COMPLETE); /* the same target */
     assert_int_equal(ways_dead_end(w, ONLY_COMPLETE, 1), ERR_CORRUPT);
     assert_int_equal(ways_dead_end(w, ONLY_COMPLETE, 0), ERR_NONE);
     assert_int_equal(w->rounds[ONLY_COMPLETE].hopeless, ERR_NOTFOUND);
@@ -237,7 +238,7 @@ static void dead_ends_are_those_of_one_target_and_one_care(void **state)
     assert_int_equal(w->rounds[ONLY_COMPLETE].hopeless, ERR_NONE);
     ways_begin(w, 4, INCOMPLETE_TOO);
     assert_int_equal(ways_dead_end(w, INCOMPLETE_TOO, 0), ERR_NOTFOUND);
-    ways_mend(w, &w->order[0]); /* a segment can be loaded after all: it may lead on */
+    ways_mend(w, &w->order[0]); /* the segment can be loaded after all: a way may lead through it */
     ways_begin(w, 4, INCOMPLETE_TOO);
     assert_int_equal(ways_dead_end(w, INCOMPLETE_TOO, 0), ERR_NONE);
     ways_free(w);

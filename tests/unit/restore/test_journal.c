@@ -1,4 +1,4 @@
-/* restore/journal.h: SQLite itself plays back what we write, and what we read is what we wrote. */
+/* restore/journal.h: SQLite rolls back a journal that we write, and we read it as we wrote it. */
 #include "failing_alloc.h"
 #include "sql.h"
 
@@ -7,7 +7,7 @@
 #include "base/page.h"
 #include "restore/journal.h"
 
-/* A database in WAL mode that nobody has open. Returns its bytes, which the caller frees. */
+/* Makes a database in WAL mode and closes it. Returns its bytes, which the caller frees. */
 static uint8_t *make_database(const char *path, uint32_t page_size, size_t *ret_size)
 {
     char pragma[64];
@@ -61,8 +61,8 @@ static void scribble(const char *path, uint32_t page_size, off_t size)
     close(fd);
 }
 
-/* In every page size; after pages were overwritten, and the file was cut or grew; with and without the note. */
-static void sqlite_plays_it_back_on_a_database_in_wal_mode(void **state)
+/* With every page size; after pages were overwritten, and the file was cut or grew; with and without the note. */
+static void sqlite_rolls_it_back_on_a_database_in_wal_mode(void **state)
 {
     unsigned played = 0;
     (void)state;
@@ -100,7 +100,7 @@ static void sqlite_plays_it_back_on_a_database_in_wal_mode(void **state)
     assert_int_equal(played, 8 * 6);
 }
 
-static void unpublished_it_leaves_nothing(void **state)
+static void a_journal_that_is_not_published_leaves_no_file(void **state)
 {
     struct journal_writer j;
     uint8_t page[512] = {1};
@@ -126,7 +126,7 @@ static void make_undo(uint8_t bytes[PAGES * 512])
     journal_end(&j);
 }
 
-/* 0: whole and as it was written. */
+/* Reads the undo. 0: it is whole, and as it was written. */
 static int read_undo(const uint8_t *bytes, bool *ret_is_journal, struct err *e)
 {
     struct journal_reader j;
@@ -137,7 +137,7 @@ static int read_undo(const uint8_t *bytes, bool *ret_is_journal, struct err *e)
     if (!*ret_is_journal)
         return 0;
     int rc = 0;
-    bool same = true; /* that it is not is said at the end */
+    bool same = true; /* checked at the end, after the journal was read */
     while ((rc = journal_next(&j, &pgno, page, e)) == 0 && pgno > 0) {
         assert_int_equal(j.page_size, 512);
         same &= pgno == next && memcmp(page, bytes + (size_t)(pgno - 1) * 512, 512) == 0;
@@ -154,7 +154,7 @@ static int read_undo(const uint8_t *bytes, bool *ret_is_journal, struct err *e)
     return rc;
 }
 
-static void what_was_written_is_read(void **state)
+static void a_journal_reads_back_as_it_was_written(void **state)
 {
     uint8_t bytes[PAGES * 512];
     bool is_journal = false;
@@ -173,7 +173,7 @@ static void what_was_written_is_read(void **state)
     assert_error(read_undo(bytes, &is_journal, &e), &e, ERR_NOTFOUND);
 }
 
-/* Each byte that means something, and each length. */
+/* Damages each byte that has a meaning, and cuts the file off at each length. */
 static void damage_is_found(void **state)
 {
     uint8_t bytes[PAGES * 512];
@@ -225,16 +225,16 @@ static void each_allocation_of_the_writer_fails_once(void **state)
     static uint8_t bytes[PAGES * 512];
     (void)state;
     assert_each_allocation_fails_once(write_undo, bytes);
-    assert_int_equal(rmdir(temp_dir), 0); /* nothing is left */
+    assert_int_equal(rmdir(temp_dir), 0); /* fails if a file is left */
     assert_int_equal(mkdir(temp_dir, 0700), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT_IN_TEMP(sqlite_plays_it_back_on_a_database_in_wal_mode),
-        UNIT_IN_TEMP(unpublished_it_leaves_nothing),
-        UNIT_IN_TEMP(what_was_written_is_read),
+        UNIT_IN_TEMP(sqlite_rolls_it_back_on_a_database_in_wal_mode),
+        UNIT_IN_TEMP(a_journal_that_is_not_published_leaves_no_file),
+        UNIT_IN_TEMP(a_journal_reads_back_as_it_was_written),
         UNIT_IN_TEMP(damage_is_found),
         UNIT_IN_TEMP(each_allocation_of_the_writer_fails_once),
     };

@@ -1,4 +1,5 @@
-/* restore/: the database that comes out is the one of the model, or nothing comes out. */
+/* restore/apply.h, restore.h, target.h, integrity.h: a restore gives the database of the model, or an error and no
+ * file. */
 #include "failing_alloc.h"
 #include "sql.h"
 
@@ -44,7 +45,7 @@ static void list_objects(struct store *s)
     assert_ok(catalog_open(&catalog, s, codec, &e), &e);
 }
 
-/* Plans and applies into a file in memory. Returns it, or -1. */
+/* Plans and applies into a file in memory. Returns its descriptor, or -1. */
 static int apply_txid(uint64_t txid, unsigned jobs, struct map *ret_map, struct err *e)
 {
     struct plan p = {0};
@@ -163,8 +164,8 @@ static void all_page_sizes_are_restored(void **state)
     }
 }
 
-/* The page at 1 GiB holds SQLite's lock bytes: no object has it, nobody misses it, and it counts as nothing. Here all other pages
- * are zeros. */
+/* The page at 1 GiB has SQLite's lock bytes. No object has it, a restore does not miss it, and its hash counts as 0. In
+ * this test all other pages are zeros. */
 static void the_lock_byte_page_is_neither_stored_nor_missed(void **state)
 {
     enum { PAGES = 16390, PAGE_SIZE = 65536 };
@@ -238,9 +239,9 @@ static int apply_nothing(void)
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0 && map.pages == 0 ? 0 : 1;
 }
 
-/* ---- apply, for who has most pages already */
+/* ---- apply, for a caller that has most pages already */
 
-/* Brings state `from` of the model to `to` as a delta does. Returns the bytes that were read of objects. */
+/* Brings state `from` of the model to state `to`, as a delta does. Returns how many bytes of objects were read. */
 static uint64_t assert_delta(const struct replica *any, uint64_t from, uint64_t to)
 {
     const struct model_state *a = &any->model.at[from], *b = &any->model.at[to];
@@ -276,7 +277,7 @@ static uint64_t assert_delta(const struct replica *any, uint64_t from, uint64_t 
     return fetched;
 }
 
-/* Back and ahead in time, over whatever objects there are. */
+/* Back and forth in time, over any objects. */
 static void any_state_becomes_any_restore_point(void **state)
 {
     static struct replica any;
@@ -306,7 +307,7 @@ static void any_state_becomes_any_restore_point(void **state)
     assert_true(done > 3000);
 }
 
-static void a_state_that_is_not_in_the_past_of_the_replica_is_found_out(void **state)
+static void a_state_that_is_not_in_the_past_of_the_replica_is_noticed(void **state)
 {
     struct apply_have have = {.known_upto = 9};
     struct plan p = {0};
@@ -330,7 +331,7 @@ static void a_state_that_is_not_in_the_past_of_the_replica_is_found_out(void **s
     close(fd);
 }
 
-/* Who has everything reads nothing, and is not touched by damage in what it does not read. */
+/* A caller that has all pages reads no object. Damage in objects that are not read does no harm. */
 static void of_a_base_only_chunks_that_are_needed_are_read(void **state)
 {
     struct memory_store *m = (struct memory_store *)store;
@@ -347,7 +348,7 @@ static void of_a_base_only_chunks_that_are_needed_are_read(void **state)
     for (size_t i = 0; i < m->count; i++)
         chunks += strncmp(m->objects[i].key, "base/", 5) == 0;
     assert_true(chunks > 1 && some > 0);
-    for (size_t i = 0; i < m->count; i++) /* what is not asked for may as well be damaged */
+    for (size_t i = 0; i < m->count; i++) /* damages all objects that are not needed */
         if (strncmp(m->objects[i].key, "base/", 5) == 0 && !strstr(m->objects[i].key, "marker"))
             m->objects[i].bytes[m->objects[i].size - 1] ^= 1;
     assert_delta(&r, 12, 12);
@@ -389,7 +390,7 @@ static void a_canceled_restore_stops(void **state)
     close(fd);
 }
 
-/* ---- what must not come out */
+/* ---- wrong databases */
 
 static struct memory_object *object_of(const char *key)
 {
@@ -398,7 +399,7 @@ static struct memory_object *object_of(const char *key)
     return o;
 }
 
-/* Each byte of each object: the restore fails, or what it gives is right all the same. */
+/* Damages each byte of each object. The restore fails, or gives the right database. */
 static void damage_anywhere_is_never_restored(void **state)
 {
     unsigned refused = 0, right = 0;
@@ -432,10 +433,10 @@ static void damage_anywhere_is_never_restored(void **state)
             o->bytes[at] ^= 0x11;
         }
     }
-    assert_true(refused > 100 && right > 100); /* a damaged base leaves the levels */
+    assert_true(refused > 100 && right > 100); /* without a damaged base there is a way through the levels */
 }
 
-static void a_missing_part_or_chunk_is_named_and_calls_for_another_plan(void **state)
+static void a_missing_part_or_chunk_is_named_and_makes_the_restore_plan_again(void **state)
 {
     struct map map;
     struct err e;
@@ -461,7 +462,7 @@ static void a_missing_part_or_chunk_is_named_and_calls_for_another_plan(void **s
     assert_restores(&r, 4, 1); /* without the base */
 }
 
-/* Puts object `key` apart, lets `change` have its way, and puts it together so that all its own checksums fit. */
+/* Takes the object `key` apart, calls `change`, and puts it together again with checksums that fit. */
 static void forge(const char *key, void (*change)(struct forgery *f))
 {
     struct memory_object *o = object_of(key);
@@ -489,7 +490,7 @@ static void lie_about_a_page_hash(struct forgery *f)
 
 static void lie_about_the_size(struct forgery *f)
 {
-    f->records.data[f->records.len - 9]++; /* one page more than there are */
+    f->records.data[f->records.len - 9]++; /* one page more than the database has */
 }
 
 static void a_forged_object_is_shown_by_the_pages(void **state)
@@ -525,7 +526,7 @@ static void a_forged_object_is_shown_by_the_pages(void **state)
     }
 }
 
-/* A reader that lets page 0 in writes in front of its map: see test_segment.c. Here, what it does to a restore. */
+/* A decoder that accepts page 0 makes a restore write in front of its map (see test_segment.c). */
 static void lie_about_a_page_number(struct forgery *f)
 {
     struct err e;
@@ -576,7 +577,7 @@ static int run(uint64_t txid, unsigned flags, struct restore_result *ret_result,
     return restore_run(&o, ret_result, e);
 }
 
-/* A real database of SQLite as a replica in a folder: one base-like segment. Returns the bytes, which the caller frees. */
+/* Puts a real database into a replica in a folder, as one segment. Returns its bytes, which the caller frees. */
 static uint8_t *make_real_replica(size_t *ret_size)
 {
     static struct version versions[400];
@@ -686,7 +687,8 @@ static void an_existing_target_stays_unless_it_is_to_be_replaced(void **state)
     assert_int_equal(files_in_temp(), 4);
     assert_ok(run(1, RESTORE_FORCE, &result, &e), &e);
     assert_same_file("out.db", bytes, size);
-    assert_int_equal(files_in_temp(), 6); /* the stale -wal has gone with the old one, the state file has come */
+    assert_int_equal(files_in_temp(),
+                     6); /* the stale -wal was set aside with the old database; a state file was made */
     assert_true(result.undo);
     assert_same_file("out.db-seawall-undo", "old", 3);
     assert_same_file("out.db-seawall-undo-wal", "stale", 5);
@@ -700,8 +702,8 @@ static void an_existing_target_stays_unless_it_is_to_be_replaced(void **state)
     free(bytes);
 }
 
-/* For start scripts: a database, nothing, or something that nobody may decide over unseen. */
-static void only_a_file_with_something_in_it_is_a_database(void **state)
+/* For start scripts: there is a database, or nothing, or a file that a person must look at. */
+static void only_a_file_that_is_not_empty_counts_as_a_database(void **state)
 {
     static const struct {
         const char *suffix, *bytes;
@@ -763,7 +765,7 @@ static void a_database_that_comes_meanwhile_is_not_touched(void **state)
     assert_int_equal(files_in_temp(), 2);
 }
 
-static void a_start_script_is_told_what_was_found(void **state)
+static void a_start_script_learns_what_was_at_the_target(void **state)
 {
     struct restore_result result;
     struct err e;
@@ -778,7 +780,7 @@ static void a_start_script_is_told_what_was_found(void **state)
     assert_contains(result.no_replica, "replica'");
     assert_int_equal(rmdir(temp_path("replica")), 0);
     uint8_t *bytes = make_real_replica(&size);
-    assert_error(run(1000, RESTORE_IF_REPLICA, &result, &e), &e, ERR_NOTFOUND); /* the replica has no such point */
+    assert_error(run(1000, RESTORE_IF_REPLICA, &result, &e), &e, ERR_NOTFOUND); /* the replica lacks this point */
     assert_ok(run(POINT_NEWEST, RESTORE_IF_NO_DB | RESTORE_IF_REPLICA, &result, &e), &e);
     assert_int_equal(result.outcome, RESTORE_DONE);
     assert_same_file("out.db", bytes, size);
@@ -800,7 +802,7 @@ static void a_target_in_use_is_not_replaced(void **state)
     free(make_real_replica(&size));
     assert_int_equal(pipe(ready), 0);
     assert_int_equal(pipe(done), 0);
-    pid_t child = fork(); /* an application, in WAL mode, idle */
+    pid_t child = fork(); /* an idle application, in WAL mode */
     if (child == 0) {
         sqlite3 *db = NULL;
         close(done[1]);
@@ -855,7 +857,7 @@ static void a_failed_restore_leaves_the_target_and_nothing_beside_it(void **stat
     }
 }
 
-static void what_sqlite_calls_damaged_is_not_put_in_place_when_asked(void **state)
+static void with_an_integrity_check_a_damaged_database_is_not_put_in_place(void **state)
 {
     struct store *s = NULL;
     struct replica any;
@@ -864,7 +866,7 @@ static void what_sqlite_calls_damaged_is_not_put_in_place_when_asked(void **stat
     (void)state;
     assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
     replica_init(&any, s, codec, 7);
-    replica_commits(&any, 3, 512); /* random bytes: a perfect replica of what is no database */
+    replica_commits(&any, 3, 512); /* random bytes: a sound replica of a file that is not a database */
     replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
     assert_error(run(3, RESTORE_INTEGRITY_CHECK, &result, &e), &e, ERR_CONTENT);
     assert_contains(e.msg, "integrity check");
@@ -896,7 +898,7 @@ static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **st
     assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
     assert_int_equal(found, STATE_INTACT);
     assert_true(digest_is_zero(&(struct digest[]){
-        state_identity(&st).replicas[0].head}[0])); /* the replica went on: replicate must not go on from here */
+        state_identity(&st).replicas[0].head}[0])); /* the replica has later commits: a daemon must not continue here */
     state_close(&st);
     replica_release(&any);
     store_close(s);
@@ -919,7 +921,7 @@ static void sqlite_says_which_file_is_a_database(void **state)
     assert_error(integrity_check(temp_path("absent.db"), &e), &e, ERR_SQLITE);
 }
 
-/* Allocations of the calling thread. That of a prefetch may fail without harm; any other one is ERR_NOMEM. */
+/* Only allocations of the calling thread fail. That of a prefetch does no harm; any other one is ERR_NOMEM. */
 static void out_of_memory_a_restore_fails_and_leaks_nothing(void **state)
 {
     unsigned long refused = 0, nth = 1;
@@ -936,7 +938,7 @@ static void out_of_memory_a_restore_fails_and_leaks_nothing(void **state)
         struct apply_have have = {.known_upto = 3};
         struct apply_options o = {.jobs = 1, .fd = memfd_create("restore", MFD_CLOEXEC)};
         struct map map = {.fd = -1};
-        if (nth % 2) { /* every other time as a delta of a caller that has no page */
+        if (nth % 2) { /* every second time as a delta of a caller that has no page */
             map_init_memory(&have.map, 512);
             assert_ok(map_resize(&have.map, p.record.pages, &e), &e);
             o.have = &have;
@@ -966,23 +968,23 @@ int main(void)
         CLAIMS_TEST(all_page_sizes_are_restored),
         CLAIMS_TEST(the_lock_byte_page_is_neither_stored_nor_missed),
         CLAIMS_TEST(any_state_becomes_any_restore_point),
-        CLAIMS_TEST(a_state_that_is_not_in_the_past_of_the_replica_is_found_out),
+        CLAIMS_TEST(a_state_that_is_not_in_the_past_of_the_replica_is_noticed),
         CLAIMS_TEST(of_a_base_only_chunks_that_are_needed_are_read),
         CLAIMS_TEST(the_empty_state_is_an_empty_file),
         CLAIMS_TEST(a_canceled_restore_stops),
         CLAIMS_TEST(out_of_memory_a_restore_fails_and_leaks_nothing),
         CLAIMS_TEST(damage_anywhere_is_never_restored),
-        CLAIMS_TEST(a_missing_part_or_chunk_is_named_and_calls_for_another_plan),
+        CLAIMS_TEST(a_missing_part_or_chunk_is_named_and_makes_the_restore_plan_again),
         CLAIMS_TEST(a_forged_object_is_shown_by_the_pages),
         CLAIMS_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
         CLAIMS_TEST(a_real_database_comes_back_and_its_state_file_goes_on),
         CLAIMS_TEST(an_existing_target_stays_unless_it_is_to_be_replaced),
-        CLAIMS_TEST(only_a_file_with_something_in_it_is_a_database),
+        CLAIMS_TEST(only_a_file_that_is_not_empty_counts_as_a_database),
         CLAIMS_TEST(a_database_that_comes_meanwhile_is_not_touched),
-        CLAIMS_TEST(a_start_script_is_told_what_was_found),
+        CLAIMS_TEST(a_start_script_learns_what_was_at_the_target),
         CLAIMS_TEST(a_target_in_use_is_not_replaced),
         CLAIMS_TEST(a_failed_restore_leaves_the_target_and_nothing_beside_it),
-        CLAIMS_TEST(what_sqlite_calls_damaged_is_not_put_in_place_when_asked),
+        CLAIMS_TEST(with_an_integrity_check_a_damaged_database_is_not_put_in_place),
         CLAIMS_TEST(a_dry_run_writes_nothing_and_an_older_target_names_no_head),
         CLAIMS_TEST(sqlite_says_which_file_is_a_database),
     };

@@ -1,7 +1,8 @@
-/* retention/decision.h: the verdicts of catalogs of any size are those of the rules as they are written down, however slow that is.
+/* retention/decision.h: compares the verdicts with a slow implementation of the same rules, on random catalogs, and
+ * limits the steps on large ones.
  *
- * The slow definitions here look at all segments for each segment, begin again whenever one is found damaged, and remember nothing from one
- * plan to the next. */
+ * The slow functions look at all segments for each segment, begin again when one is damaged, and remember nothing
+ * between two plans. */
 #include "unit.h"
 
 #include "replica_in_memory.h"
@@ -101,7 +102,7 @@ static void slow_find_end(struct decision *d, size_t i)
         d->ends[i] = o->segment->trailer.info.max;
 }
 
-/* Of the segments of higher levels that begin at the begin of `i` or before, the one that reaches furthest. */
+/* The segment of a higher level that begins at the beginning of `i` or before, and reaches furthest. */
 static size_t slow_cover(const struct decision *d, const int *sound, size_t i, bool good)
 {
     const struct name *n = &catalog_segment(d->c, i)->name, *best = NULL;
@@ -150,7 +151,7 @@ static bool slow_is_sound(struct decision *d, size_t i)
     return there && !(o->segment->trailer.info.flags & SEGMENT_BASE_ONLY);
 }
 
-/* `d` is a decision after retention_judge_segments. Judges all again that depends on other segments. */
+/* `d`: a decision after retention_judge_segments. Judges all segments again whose verdict depends on other segments. */
 static void slow_judge_segments(struct decision *d)
 {
     const struct catalog *c = d->c;
@@ -185,7 +186,7 @@ static void slow_judge_segments(struct decision *d)
 
 /* ---- slow: the restore point of a base */
 
-/* With a memory of ways that is new. */
+/* Makes a plan without what earlier searches have found out. */
 static int slow_plan(const struct catalog *c, uint64_t txid, struct plan *ret_plan)
 {
     struct catalog fresh = *c;
@@ -199,7 +200,7 @@ static int slow_plan(const struct catalog *c, uint64_t txid, struct plan *ret_pl
     return rc;
 }
 
-/* The first end, not before `from`, of a segment that has txid `max`; 0: there is none. */
+/* The first txid, not before `from`, at which a segment ends that has txid `max`; 0: there is none. */
 static uint64_t slow_next_end(struct catalog *c, uint64_t max, uint64_t from)
 {
     uint64_t found = UINT64_MAX;
@@ -254,7 +255,7 @@ static uint64_t slow_point(const struct decision *d, struct catalog_object *mark
     return 0;
 }
 
-/* Does one of the bases before `base` that stay lead to its point, by what stays after the anchor? */
+/* Whether a base before `base` that stays leads to its point, by the segments that stay after the anchor. */
 static bool slow_reached(const struct decision *d, size_t base)
 {
     struct catalog view = *d->c;
@@ -292,7 +293,7 @@ static void assert_bases(const struct decision *d, unsigned *usable)
     }
 }
 
-/* ---- slow: what was left over */
+/* ---- slow: leftovers */
 
 static bool slow_overtaken(const struct decision *d, uint64_t start)
 {
@@ -353,7 +354,7 @@ static void random_history(struct dice *d)
             replica_put_last(&r, name.level, min, max,
                              (min == 1 || dice_below(d, 6) == 0 ? SEGMENT_FROM_EMPTY : 0) |
                                  (dice_below(d, 4) ? 0 : SEGMENT_IN_PARTS));
-        r.run.bytes[15]++; /* parts have names of their own */
+        r.run.bytes[15]++; /* another run, so that the parts have other names */
         age(d);
     }
     r.run.bytes[15] = 0;
@@ -416,7 +417,7 @@ static void decisions_of_random_catalogs_are_those_of_the_slow_rules(void **stat
     assert_true(usable > 200);
 }
 
-/* ---- large catalogs: with a step for each pair of objects these tests would take minutes */
+/* ---- large catalogs. If the steps grew with the square of the objects, these tests would take minutes */
 
 static void put_garbage(const char *key)
 {
@@ -478,7 +479,7 @@ static void many_damaged_segments_of_levels_are_each_read_once(void **state)
     for (uint64_t t = 1; t < COUNT; t++)
         put_garbage_named((struct name){.kind = NAME_LEVEL0, .min = t});
     put_segment(0, COUNT, COUNT, 0);
-    for (uint64_t t = 1; t <= COUNT; t++) /* each of them has all the txids before */
+    for (uint64_t t = 1; t <= COUNT; t++) /* each of these segments has all earlier txids */
         put_garbage_named((struct name){.kind = NAME_LEVEL, .level = 1, .min = 1, .max = t});
     memory->now_ms += HOUR;
     assert_true(begin(&d, &c, &strict));
@@ -551,7 +552,7 @@ static void put_lost_base(uint64_t start, uint64_t max)
     put_object(&marker, &head);
 }
 
-/* After each base one object is missing, and further on segments of a level end at which its point could be. */
+/* After each base one object is missing. Later segments of a level end where the point of the base could be. */
 static void bases_that_lead_nowhere_are_given_up_in_few_steps(void **state)
 {
     enum { COUNT = 20000, BASES = 200, EACH = COUNT / BASES };
@@ -577,7 +578,7 @@ static void bases_that_lead_nowhere_are_given_up_in_few_steps(void **state)
     end(&d);
 }
 
-/* Each base could begin with each of as many segments, and none leads on. */
+/* There are as many segments as bases. Each base could continue with each segment, and no segment leads on. */
 static void a_catalog_that_would_take_too_many_steps_is_refused(void **state)
 {
     enum { COUNT = 4000 };

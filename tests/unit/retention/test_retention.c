@@ -1,4 +1,5 @@
-/* retention/retention.h: what goes, what stays, and that every promised restore point is there after each single deletion. */
+/* retention/retention.h: which objects go and which stay; every promised restore point is there after each single
+ * deletion. */
 #include "unit.h"
 
 #include "claims.h"
@@ -39,7 +40,7 @@ static void end(void)
     store_close(store);
 }
 
-/* Most tests: 12 commits of page size 512, nothing put yet. */
+/* For most tests: the model has 12 commits with a page size of 512; no object is put. */
 static int setup(void **state)
 {
     (void)state;
@@ -90,7 +91,7 @@ static void short_name(const struct name *n, char out[64])
         snprintf(out, 64, "%s", n->kind == NAME_PART ? "part" : NAME_IDENTITY);
 }
 
-/* What goes, each kind of name once in a row: "0/1 0/2 base/4 chunk/4". */
+/* Checks which objects go. `expected`: "0/1 0/2 base/4 chunk/4"; several chunks or parts of one base are named once. */
 static void assert_goes(const struct retention_policy *policy, const char *expected)
 {
     char found[4000] = "", last[64] = "", name[64];
@@ -151,7 +152,7 @@ static void list_objects(void)
 
 /* ---- the rules, one by one */
 
-/* 0/1 to 0/12, one commit each. */
+/* Puts 0/1 to 0/12, with one commit each. */
 static void put_level0(void)
 {
     for (uint64_t t = 1; t <= 12; t++)
@@ -178,7 +179,7 @@ static void a_segment_goes_when_a_higher_level_older_than_keep_all_has_it(void *
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
     later(DAY);
     replica_put_last(&r, 1, 5, 8, 0);
-    assert_goes(&usual, ""); /* as old as keep-all is not older */
+    assert_goes(&usual, ""); /* exactly as old as keep-all is not older */
     assert_reason("0/1", RETENTION_KEEP_ALL);
     later(1);
     assert_goes(&usual, "0/1 0/2 0/3 0/4");
@@ -192,7 +193,7 @@ static void a_segment_goes_when_a_higher_level_older_than_keep_all_has_it(void *
     assert_goes(&usual, "0/5 0/6 0/7 0/8");
 }
 
-static void one_that_reaches_further_than_what_has_it_stays(void **state)
+static void a_segment_that_ends_after_the_higher_one_stays(void **state)
 {
     (void)state;
     replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
@@ -246,7 +247,7 @@ static void a_damaged_object_of_a_higher_level_replaces_nothing(void **state)
     assert_reason("0/1", RETENTION_COVER_DAMAGED);
 }
 
-static void one_that_lacks_a_part_replaces_nothing(void **state)
+static void a_segment_that_lacks_a_part_replaces_nothing(void **state)
 {
     struct err e;
     (void)state;
@@ -275,7 +276,7 @@ static void parts_go_after_their_segment(void **state)
     assert_error(retention_apply(store, &decided, &f, &e), &e, ERR_REMOTE);
     assert_null(memory_store_object(memory, "0/0000000000000001"));
     memory->removes = UINT_MAX;
-    assert_goes(&usual, ""); /* the run that put them has put the newest too: it may be about to name them */
+    assert_goes(&usual, ""); /* the run that put them has put the newest object too, so it may be about to name them */
     assert_reason("part", RETENTION_PART_WAITS);
     r.run.bytes[0]++;
     r.model.newest = 12;
@@ -296,7 +297,7 @@ static void parts_of_a_segment_that_is_under_way_stay(void **state)
     assert_ok(store_remove(store, key, &e), &e);
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
     later(30 * DAY);
-    assert_goes(&usual, ""); /* 5 is yet to come */
+    assert_goes(&usual, ""); /* txid 5 is not put yet */
     assert_reason("part", RETENTION_PART_WAITS);
     r.run.bytes[0]++;
     replica_put_full(&r, 5, 12, 0);
@@ -305,7 +306,7 @@ static void parts_of_a_segment_that_is_under_way_stay(void **state)
 
 /* ---- bases */
 
-/* One base a day after each of the txids 1 to 12, made of the object of that day. */
+/* Puts one object a day, the txids 1 to 12, and after each of them a base. */
 static void put_days(void)
 {
     for (uint64_t t = 1; t <= 12; t++) {
@@ -339,7 +340,7 @@ static void all_bases_younger_than_keep_all_stay(void **state)
     put_level0();
     for (uint64_t t = 1; t <= 6; t++) {
         replica_put_base(&r, t, t);
-        later(8 * HOUR); /* 48, 40, 32, 24, 16, 8 hours old in the end */
+        later(8 * HOUR); /* at the end they are 48, 40, 32, 24, 16 and 8 hours old */
     }
     assert_goes(&p, "0/1 0/2 base/1 base/2 chunk/1 chunk/2");
     assert_reason("base/3", RETENTION_BASE_BEFORE_ALL);
@@ -354,7 +355,7 @@ static void bases_stay_by_the_calendar_and_each_keeps_its_point(void **state)
         .grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 2 * DAY, .keep_daily = 4, .keep_weekly = 2};
     (void)state;
     put_days();
-    /* Day 1000 was a Wednesday: the base of txid 5 is that of a Sunday, 12 that of the Sunday after. */
+    /* Day 1000 was a Wednesday: the base of txid 5 is of a Sunday, that of txid 12 of the next Sunday. */
     assert_goes(
         &p,
         "0/1 0/2 0/3 0/4 0/6 0/7 0/8 base/1 base/2 base/3 base/4 base/6 base/7 base/8 chunk/1 chunk/2 chunk/3 chunk/4 "
@@ -390,7 +391,7 @@ static void months_and_hours_are_counted_where_they_have_a_base(void **state)
     assert_reason("base/5", RETENTION_BASE_MONTHLY);
 }
 
-/* Compacted further and further, the object that has the base's last txid would end days after it. */
+/* If levels grow, the object that has the last txid of the base ends days after it. */
 static void the_point_of_a_base_does_not_move_when_levels_grow(void **state)
 {
     struct retention_policy p = usual;
@@ -414,7 +415,7 @@ static void the_point_of_a_base_does_not_move_when_levels_grow(void **state)
     assert_true(can_plan(3) && can_plan(13) && !can_plan(4) && !can_plan(12));
 }
 
-static void a_base_that_lacks_a_chunk_holds_nothing(void **state)
+static void a_base_that_lacks_a_chunk_does_not_count(void **state)
 {
     struct retention_policy p = usual;
     struct err e;
@@ -520,8 +521,8 @@ static void a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing(voi
     }
 }
 
-/* Left out once, or always: nothing that was promised may go for it. */
-static void what_a_listing_leaves_out_does_no_harm(void **state)
+/* A key is left out once, or always. No promised point may be lost by that. */
+static void keys_that_a_listing_leaves_out_do_no_harm(void **state)
 {
     char keys[64][STORE_KEY_MAX];
     struct err e;
@@ -535,7 +536,7 @@ static void what_a_listing_leaves_out_does_no_harm(void **state)
         hidden = keys[i];
         hidden_times = 1;
         if (decide(&usual, &e) == 0)
-            assert_int_equal(decided.delete_count, 0); /* otherwise the second listing has shown it */
+            assert_int_equal(decided.delete_count, 0); /* otherwise the second listing has shown the key */
         hidden_times = UINT_MAX;
         if (decide(&usual, &e))
             continue;
@@ -560,7 +561,7 @@ static void chunks_whose_marker_the_listing_hides_stay(void **state)
     memory->shown = show;
     hidden = NULL;
     doubled = NULL;
-    assert_goes(&usual, "0/1 0/3 0/4 0/5"); /* both bases stay, by the day */
+    assert_goes(&usual, "0/1 0/3 0/4 0/5"); /* both bases stay, each for its day */
     hidden = "base/0000000000000002-52000000000000000000000000000000/marker";
     hidden_times = UINT_MAX;
     assert_non_null(memory_store_object(memory, hidden));
@@ -610,7 +611,7 @@ static void append(struct life *l)
     l->ends[0][l->count[0]++] = max;
 }
 
-/* The next segment of a level, of two to four of the one below. */
+/* Puts the next segment of a level, made of two to four segments of the level below. */
 static void compact(struct life *l, unsigned level)
 {
     uint64_t done = l->count[level] ? l->ends[level][l->count[level] - 1] : 0;
@@ -638,7 +639,7 @@ static void put_base(const struct life *l)
         return;
     struct placed *o = replica_put_base(&r, start, max);
     if (dice_below(&r.dice, 8) == 0)
-        replica_remove(&r, o); /* never completed */
+        replica_remove(&r, o); /* the base stays incomplete */
 }
 
 static bool older(const struct placed *o, uint64_t age)
@@ -646,7 +647,8 @@ static bool older(const struct placed *o, uint64_t age)
     return memory->now_ms - o->born > (int64_t)age;
 }
 
-/* Can txid t be restored from this base alone, one segment after the other? One before which nothing counts may come instead. */
+/* Whether txid t can be restored from this base alone, one segment after the other. A segment that begins from empty
+ * may come instead of the base. */
 static bool reached_from(const struct placed *base, uint64_t t)
 {
     bool reached[MODEL_TXIDS + 1] = {false}, record = false;
@@ -666,7 +668,7 @@ static bool reached_from(const struct placed *base, uint64_t t)
     return record && reached[t];
 }
 
-/* The first of those points. 0: none. */
+/* The first txid that can be restored from this base. 0: none. */
 static uint64_t point_of(const struct placed *base)
 {
     for (uint64_t t = base->max; t <= r.model.newest; t++)
@@ -686,7 +688,8 @@ static bool covered(const struct placed *o, uint64_t age)
     return false;
 }
 
-/* What retention/retention.h promises, from the model alone. Those of bases depend on which stay: they come afterwards. */
+/* The restore points that retention/retention.h promises, by the model alone. The points of bases come last, because
+ * they depend on which bases stay. */
 static void promised(const struct retention_policy *p, bool ret_points[MODEL_TXIDS + 1])
 {
     const uint64_t all = p->keep_all_ms > p->grace_ms ? p->keep_all_ms : p->grace_ms;
@@ -733,7 +736,7 @@ static void note_gone(void)
     }
 }
 
-/* One deletion at a time; after each, as if the process had been killed there, all that was promised can be restored. */
+/* Deletes one object at a time. After each deletion, as after a kill, all promised points can be restored. */
 static void prune_and_check(struct life *l, uint64_t seed)
 {
     bool points[MODEL_TXIDS + 1];
@@ -748,7 +751,7 @@ static void prune_and_check(struct life *l, uint64_t seed)
         bool any = false;
         for (uint64_t t = 1; t <= MODEL_TXIDS; t++)
             any |= points[t];
-        if (any) /* otherwise there was nothing to restore before either */
+        if (any) /* otherwise nothing could be restored before either */
             fail_msg("seed %d: %s", (int)seed, e.msg);
         return;
     }
@@ -804,12 +807,12 @@ static void every_promised_point_survives_each_deletion(void **state)
         pruned += l.pruned;
         points += l.points;
     }
-    assert_true(deleted > 1000 && points > pruned); /* it was worth it */
+    assert_true(deleted > 1000 && points > pruned); /* enough was tested */
 }
 
-/* ---- found by a hostile review; each fails */
+/* ---- rare histories */
 
-/* Two writers, or an answer that was lost, leave segments of one level that do not nest. Retention goes on all the same. */
+/* Two writers, or a lost answer, leave segments of one level that do not nest. Retention must work there too. */
 static void segments_of_a_level_that_do_not_nest_do_not_stop_it(void **state)
 {
     struct err e;
@@ -821,7 +824,8 @@ static void segments_of_a_level_that_do_not_nest_do_not_stop_it(void **state)
     assert_ok(decide(&usual, &e), &e);
 }
 
-/* A compaction began, a base was completed beside it, the machine was suspended. When it wakes the compaction goes on. */
+/* During a compaction a base was completed, and then the machine was suspended. When it wakes, the compaction
+ * continues. */
 static void parts_of_a_compaction_stay_though_a_base_is_newer(void **state)
 {
     struct err e;
@@ -831,7 +835,7 @@ static void parts_of_a_compaction_stay_though_a_base_is_newer(void **state)
         replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
     struct placed *o = replica_put_last(&r, 1, 2, 4, SEGMENT_IN_PARTS);
     name_format(&o->name, key);
-    assert_ok(store_remove(store, key, &e), &e); /* it is yet to come */
+    assert_ok(store_remove(store, key, &e), &e); /* the segment is not put yet */
     replica_put_base(&r, 4, 4);
     replica_put_full(&r, 5, 12, 0);
     later(8 * DAY);
@@ -839,7 +843,8 @@ static void parts_of_a_compaction_stay_though_a_base_is_newer(void **state)
     assert_reason("part", RETENTION_PART_WAITS);
 }
 
-/* A prune was suspended between its decision and its deletions; days later it wakes. Others have deleted meanwhile. */
+/* A prune was suspended between its decision and its deletions, and wakes days later. Other prunes have deleted
+ * meanwhile. */
 static void a_decision_of_long_ago_deletes_nothing(void **state)
 {
     const struct retention_policy p = {
@@ -887,7 +892,7 @@ static void each_allocation_of_a_decision_fails_once(void **state)
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
     replica_put_last(&r, 1, 5, 8, SEGMENT_IN_PARTS);
     replica_put_last(&r, 2, 1, 8, SEGMENT_FROM_EMPTY);
-    replica_remove(&r, replica_put_last(&r, 3, 1, 8, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS)); /* its parts are left */
+    replica_remove(&r, replica_put_last(&r, 3, 1, 8, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS)); /* only its parts stay */
     later(8 * DAY);
     assert_true(assert_each_allocation_fails_once(decide_usual, NULL) > 20);
 }
@@ -917,11 +922,11 @@ int main(void)
         CLAIMS_TEST(each_allocation_of_a_decision_fails_once),
         CLAIMS_TEST(each_allocation_of_a_deletion_fails_once),
         CLAIMS_TEST(a_segment_goes_when_a_higher_level_older_than_keep_all_has_it),
-        CLAIMS_TEST(one_that_reaches_further_than_what_has_it_stays),
+        CLAIMS_TEST(a_segment_that_ends_after_the_higher_one_stays),
         CLAIMS_TEST(nothing_younger_than_the_grace_period_goes),
         CLAIMS_TEST(the_newest_of_level_0_never_goes),
         CLAIMS_TEST(a_damaged_object_of_a_higher_level_replaces_nothing),
-        CLAIMS_TEST(one_that_lacks_a_part_replaces_nothing),
+        CLAIMS_TEST(a_segment_that_lacks_a_part_replaces_nothing),
         CLAIMS_TEST(parts_go_after_their_segment),
         CLAIMS_TEST(parts_of_a_segment_that_is_under_way_stay),
         CLAIMS_TEST(without_a_base_older_than_the_window_all_bases_stay),
@@ -929,10 +934,10 @@ int main(void)
         CLAIMS_TEST(bases_stay_by_the_calendar_and_each_keeps_its_point),
         CLAIMS_TEST(months_and_hours_are_counted_where_they_have_a_base),
         CLAIMS_TEST(the_point_of_a_base_does_not_move_when_levels_grow),
-        CLAIMS_TEST(a_base_that_lacks_a_chunk_holds_nothing),
+        CLAIMS_TEST(a_base_that_lacks_a_chunk_does_not_count),
         CLAIMS_TEST(chunks_without_a_marker_go_when_a_later_base_is_complete),
         CLAIMS_TEST(a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing),
-        CLAIMS_TEST(what_a_listing_leaves_out_does_no_harm),
+        CLAIMS_TEST(keys_that_a_listing_leaves_out_do_no_harm),
         CLAIMS_TEST(chunks_whose_marker_the_listing_hides_stay),
         CLAIMS_TEST(every_promised_point_survives_each_deletion),
         CLAIMS_TEST(segments_of_a_level_that_do_not_nest_do_not_stop_it),

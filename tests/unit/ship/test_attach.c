@@ -1,20 +1,20 @@
-/* The decision of attach: one table from our position, our runs and the objects of a replica to an outcome. */
+/* ship/findings.h: a table with the outcome of attach for a position, runs of this writer, and objects of a replica. */
 #include "ship/findings.h"
 
 #include "unit.h"
 
-#define POSITION 10    /* our durable txid, where a row does not give another */
-#define EARLIER_END 20 /* the txid with which our present run began */
+#define POSITION 10    /* our durable txid in most rows */
+#define EARLIER_END 20 /* the txid at which our present run began */
 #define OBJECTS_MAX 4
 
 enum writer { EARLIER_RUN, PRESENT_RUN, STRANGER };
 
 enum quirk {
-    DAMAGED = 1,   /* can't be read */
-    FORGED = 2,    /* has another digest than the object that we know by this place */
-    UNLINKED = 4,  /* names another object as the one before */
-    ATTEMPTED = 8, /* is an attempt of ours whose outcome is unknown */
-    ANEW = 16,     /* nothing before it counts */
+    DAMAGED = 1,    /* can't be read */
+    FORGED = 2,     /* has another digest than the object that we know by this place */
+    UNLINKED = 4,   /* names another object as the one before */
+    ATTEMPTED = 8,  /* is an attempt of ours whose outcome is unknown */
+    BEGINNING = 16, /* the object begins a new history: no object before it counts */
     BASE_ONLY = 32,
 };
 
@@ -31,7 +31,7 @@ struct row {
     enum take_over take_over;
     struct object objects[OBJECTS_MAX];
     enum attach_outcome outcome;
-    uint64_t head; /* where no objects were added: our position */
+    uint64_t head; /* if no object is added: our position */
     unsigned adopted;
 };
 
@@ -48,7 +48,7 @@ static const struct row rows[] = {
      TAKE, {{0}}, ATTACH_EMPTY, 10, 0},
     {"the head is the object that we know",
      SAME, {{8, 10, EARLIER_RUN, 0}}, ATTACH_CONTINUE, 10, 0},
-    {"... whoever put it: a restore knows only its digest",
+    {"... from any writer: after a restore we know only its digest",
      SAME, {{8, 10, STRANGER, 0}}, ATTACH_CONTINUE, 10, 0},
     {"... but the map was lost",
      POSITION, true, TAKE_OVER_NO, {{8, 10, EARLIER_RUN, 0}}, ATTACH_RESYNC, 10, 0},
@@ -68,9 +68,9 @@ static const struct row rows[] = {
      SAME, {{8, 10, EARLIER_RUN, 0}, {11, 20, EARLIER_RUN, 0}}, ATTACH_CONTINUE, 20, 1},
     {"an earlier run put one that ends later: our map does not have it",
      SAME, {{8, 10, EARLIER_RUN, 0}, {11, 21, EARLIER_RUN, 0}}, ATTACH_RESYNC, 21, 1},
-    {"an attempt of ours landed",
+    {"an attempt of ours was carried out",
      SAME, {{8, 10, EARLIER_RUN, 0}, {11, 12, PRESENT_RUN, ATTEMPTED}}, ATTACH_CONTINUE, 12, 1},
-    {"... whatever run it says: the digest proves it",
+    {"... with any run in it: the digest proves that it is ours",
      SAME, {{8, 10, EARLIER_RUN, 0}, {11, 12, STRANGER, ATTEMPTED}}, ATTACH_CONTINUE, 12, 1},
     {"our run put one that is not an attempt: a cloned machine has the same run",
      SAME, {{8, 10, EARLIER_RUN, 0}, {11, 12, PRESENT_RUN, 0}}, ATTACH_RESYNC, 12, 1},
@@ -109,7 +109,7 @@ static const struct row rows[] = {
      0, false, TAKE_OVER_NO, {{1, 3, STRANGER, 0}}, ATTACH_CONFLICT, 3, 1},
     {"... that we take over",
      0, false, TAKE_OVER_YES, {{1, 3, STRANGER, 0}}, ATTACH_RESYNC, 3, 1},
-    {"the first object of an earlier run landed, and the answer was lost",
+    {"the first object of an earlier run was put, and the answer was lost",
      0, false, TAKE_OVER_NO, {{1, 3, EARLIER_RUN, 0}}, ATTACH_CONTINUE, 3, 1},
     {"the first object is an attempt of ours",
      0, false, TAKE_OVER_NO, {{1, 3, PRESENT_RUN, ATTEMPTED}}, ATTACH_CONTINUE, 3, 1},
@@ -139,7 +139,8 @@ static struct level0_facts facts_of(const struct object *o)
     facts.info.run = uid_of(o->writer);
     if (o->min > 1)
         facts.info.digest_before = digest_after(o->min - 1, o->quirks & UNLINKED);
-    facts.info.flags = (o->quirks & ANEW ? SEGMENT_FROM_EMPTY : 0) | (o->quirks & BASE_ONLY ? SEGMENT_BASE_ONLY : 0);
+    facts.info.flags =
+        (o->quirks & BEGINNING ? SEGMENT_FROM_EMPTY : 0) | (o->quirks & BASE_ONLY ? SEGMENT_BASE_ONLY : 0);
     return facts;
 }
 
@@ -163,7 +164,7 @@ static struct identity_replica our_entry(uint64_t durable, const struct object *
     return entry;
 }
 
-/* As attach adds them: the newest object that begins at or before our position, and all after it. */
+/* Adds objects as attach does: the newest one that begins at or before our position, and all later ones. */
 static struct findings find(const struct identity_replica *entry, const struct identity *id,
                             const struct object *objects)
 {
@@ -215,12 +216,12 @@ static void the_head_is_what_the_newest_object_says(void **state)
     assert_int_equal(f.anew_txid, 1);
 }
 
-static void an_object_that_begins_anew_moves_where_history_begins(void **state)
+static void an_object_that_begins_a_new_history_moves_its_beginning(void **state)
 {
     (void)state;
-    static const struct object with_pages[OBJECTS_MAX] = {{8, 10, EARLIER_RUN, 0}, {11, 12, EARLIER_RUN, ANEW}},
+    static const struct object with_pages[OBJECTS_MAX] = {{8, 10, EARLIER_RUN, 0}, {11, 12, EARLIER_RUN, BEGINNING}},
                                base_only[OBJECTS_MAX] = {{8, 10, EARLIER_RUN, 0},
-                                                         {11, 12, EARLIER_RUN, ANEW | BASE_ONLY}};
+                                                         {11, 12, EARLIER_RUN, BEGINNING | BASE_ONLY}};
     struct identity id = our_identity();
     struct identity_replica entry = our_entry(POSITION, with_pages);
     entry.base_owed = 9;
@@ -229,13 +230,13 @@ static void an_object_that_begins_anew_moves_where_history_begins(void **state)
     assert_int_equal(f.base_owed, 0); /* the object holds every page */
     f = find(&entry, &id, base_only);
     assert_int_equal(f.anew_txid, 12);
-    assert_int_equal(f.base_owed, 12); /* its pages come as a base */
+    assert_int_equal(f.base_owed, 12); /* its pages must come in a base */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_row_of_the_table_has_its_outcome),
                                        cmocka_unit_test(the_head_is_what_the_newest_object_says),
-                                       cmocka_unit_test(an_object_that_begins_anew_moves_where_history_begins)};
+                                       cmocka_unit_test(an_object_that_begins_a_new_history_moves_its_beginning)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

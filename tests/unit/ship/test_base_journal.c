@@ -1,4 +1,4 @@
-/* What an earlier process put of a base, read back from its journal: all of it, or what can be trusted. */
+/* ship/base_journal.h: reads the chunks of an unfinished base back, up to the first record that can't be trusted. */
 #include "ship/base_journal.h"
 
 #include "unit.h"
@@ -85,7 +85,7 @@ static void a_chunk_behind_a_gap_does_not_count(void **state)
     check(1, false);
 }
 
-/* The page after the last one that there can be is page 0: the base would go on there. */
+/* Behind the last page that a database can have comes page 0: the base would continue there. */
 static void a_chunk_that_ends_beyond_the_base_does_not_count(void **state)
 {
     static const uint32_t ends[] = {PAGES + 1, UINT32_MAX - 1, UINT32_MAX};
@@ -124,7 +124,7 @@ static void a_journal_that_was_cut_or_damaged_anywhere_counts_up_to_there(void *
         note(i);
     assert_int_equal(stat(path, &st), 0);
     off_t record = (st.st_size - head) / 3;
-    for (off_t at = 0; at < 3 * record; at++) { /* one bit in each byte of the records */
+    for (off_t at = 0; at < 3 * record; at++) { /* flips one bit in each byte of the records */
         int fd = open(path, O_RDWR | O_CLOEXEC);
         uint8_t byte = 0;
         assert_true(fd >= 0 && pread(fd, &byte, 1, head + at) == 1);
@@ -152,7 +152,7 @@ static void a_journal_of_another_replica_or_none_is_no_base(void **state)
     other.place.bytes[0]++;
     assert_int_equal(base_journal_load(path, &other).terms.kind, COPY_NONE);
     other = replica;
-    other.database.bytes[0]++; /* the replica under this URL is another one now */
+    other.database.bytes[0]++; /* another replica is at this URL now */
     assert_int_equal(base_journal_load(path, &other).terms.kind, COPY_NONE);
     assert_int_equal(base_journal_load(temp_path("none"), &replica).terms.kind, COPY_NONE);
 }

@@ -22,7 +22,7 @@ static uint64_t append(struct levels *l, uint64_t txid, unsigned times, uint64_t
     return txid + times;
 }
 
-/* Writes what is due, as the daemon does after each append. Returns the level; 0: nothing was due. */
+/* Notes the level that is due, as the daemon does after each append. Returns it; 0: none was due. */
 static unsigned compact(struct levels *l, uint64_t txid, uint64_t bytes)
 {
     unsigned level = levels_due(l, FANOUT);
@@ -52,7 +52,8 @@ static void the_first_object_of_a_history_is_not_compacted(void **state)
     assert_int_equal(l.counts[0], 0);
 }
 
-/* The levels are the digits of a number in base `fanout`: each carry is written at the highest place that it reaches. */
+/* Levels count like the digits of a number in base `fanout`. A carry through several digits makes one segment, at the
+ * highest. */
 static void a_segment_that_would_make_the_level_above_due_is_written_there(void **state)
 {
     static const unsigned levels[] = {1, 1, 2, 1, 1, 2, 1, 1, 3};
@@ -148,8 +149,8 @@ static void a_base_is_due_when_it_is_old_and_something_changed(void **state)
     assert_false(levels_base_due(&l, 2, 1000, NO_INTERVAL));
 }
 
-/* What came after its start is not in the new base: a restore reads it too. */
-static void after_a_base_only_what_came_since_its_start_weighs(void **state)
+/* Segments that came after its start are not in the base, so a restore reads them too. */
+static void after_a_base_only_segments_since_its_start_have_weight(void **state)
 {
     const uint64_t size = 100u << 20;
     struct levels l = begun(size);
@@ -178,7 +179,7 @@ int main(void)
         UNIT(a_small_database_affords_the_least_weight),
         UNIT(compaction_makes_a_base_less_due),
         UNIT(a_base_is_due_when_it_is_old_and_something_changed),
-        UNIT(after_a_base_only_what_came_since_its_start_weighs),
+        UNIT(after_a_base_only_segments_since_its_start_have_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

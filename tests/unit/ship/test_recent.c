@@ -1,4 +1,4 @@
-/* ship/recent.h: what a listing shows of the objects that were put last. */
+/* ship/recent.h: compares the objects that were put last with the entries of a listing. */
 #include "unit.h"
 
 #include "ship/recent.h"

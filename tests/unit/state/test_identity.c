@@ -1,10 +1,10 @@
-/* state/identity.h: who we are, in bytes that prove themselves. */
+/* state/identity.h: an identity is encoded in bytes with a checksum; its replicas, runs and binding. */
 #include "unit.h"
 
 #include "base/endian.h"
 #include "identity_random.h"
 
-static void what_is_encoded_decodes(void **state)
+static void an_identity_decodes_as_it_was_encoded(void **state)
 {
     static uint8_t slot[IDENTITY_SLOT_BYTES];
     static struct identity id, back;
@@ -14,7 +14,7 @@ static void what_is_encoded_decodes(void **state)
     for (int round = 0; round < 2000; round++) {
         random_identity(&d, &id);
         if (round % 2)
-            memset(slot, round, sizeof slot); /* what a longer one left behind */
+            memset(slot, round, sizeof slot); /* bytes of an earlier, longer identity */
         identity_encode(&id, (uint64_t)round << 40, slot);
         memset(&back, 0x55, sizeof back);
         assert_true(identity_decode(slot, &back, &serial));
@@ -23,7 +23,7 @@ static void what_is_encoded_decodes(void **state)
     }
 }
 
-/* Bytes behind the end of an identity belong to nobody. */
+/* Bytes behind the end of an identity do not count. */
 static void every_byte_of_a_slot_is_guarded(void **state)
 {
     static uint8_t slot[IDENTITY_SLOT_BYTES];
@@ -67,7 +67,7 @@ static bool decodes_when_sealed(uint8_t *slot, uint32_t size)
     return identity_decode(slot, &back, &serial);
 }
 
-/* The checksum fits, the counts do not. */
+/* The checksum is right, and the counts are too large. */
 static void counts_beyond_their_limits_are_refused(void **state)
 {
     static uint8_t slot[IDENTITY_SLOT_BYTES];
@@ -87,7 +87,7 @@ static void counts_beyond_their_limits_are_refused(void **state)
     put_be32(slot + 16, 19);
     assert_false(identity_decode(slot, &id, &(uint64_t){0}));
     for (uint32_t at = 20; at + 4 <= size;
-         at++) { /* wherever the counts lie: no value makes the decoder leave its arrays */
+         at++) { /* at any offset: no value makes the decoder read beyond its arrays */
         uint8_t kept[4];
         memcpy(kept, slot + at, 4);
         put_be32(slot + at, UINT32_C(0x7fffffff));
@@ -143,18 +143,18 @@ static void begin_run(struct identity *id, const struct uid *run, enum identity_
     assert_false(identity_note_put(id, run, 0));
 }
 
-static void of_an_earlier_run_only_what_lies_before_the_next_is_our_past(void **state)
+static void objects_of_an_earlier_run_are_our_past_up_to_the_next_run(void **state)
 {
     static struct identity id;
     const struct uid one = {{1}}, two = {{2}}, other = {{3}};
     (void)state;
     id = (struct identity){.txid = 0};
     begin_run(&id, &one, IDENTITY_KEEP_PAST);
-    assert_false(identity_is_past(&id, &one, 0)); /* the current one: digests decide, not run ids */
+    assert_false(identity_is_past(&id, &one, 0)); /* the present run: digests decide, not the id of the run */
     id.txid = 10;
     begin_run(&id, &two, IDENTITY_KEEP_PAST);
     assert_true(identity_is_past(&id, &one, 10));
-    assert_false(identity_is_past(&id, &one, 11)); /* another fate's, after a power cut took back the state file */
+    assert_false(identity_is_past(&id, &one, 11)); /* put by this run before a power cut took the state file back */
     assert_false(identity_is_past(&id, &two, 1));
     assert_false(identity_is_past(&id, &other, 1));
     assert_true(identity_knows_run(&id, &one) && identity_knows_run(&id, &two));
@@ -179,12 +179,12 @@ static void when_the_map_is_lost_no_earlier_run_is_our_past(void **state)
     assert_true(identity_knows_run(&id, &one) && identity_knows_run(&id, &two)); /* still ours */
 }
 
-static void a_run_is_forgotten_at_the_limit_but_none_whose_objects_nobody_has_looked_at(void **state)
+static void at_the_limit_a_run_is_forgotten_but_no_run_whose_objects_were_not_looked_at(void **state)
 {
     static struct identity id;
     (void)state;
     id = (struct identity){.txid = 1};
-    assert_true(identity_note_put(&id, &(struct uid){{1}}, 5)); /* and this replica is away from then on */
+    assert_true(identity_note_put(&id, &(struct uid){{1}}, 5)); /* from then on this replica is away */
     for (uint8_t i = 1; i <= IDENTITY_RUNS_MAX + 3; i++) {
         struct uid run = {{i}};
         identity_end_runs(&id, IDENTITY_KEEP_PAST);
@@ -230,7 +230,7 @@ static void a_binding_names_the_database_and_not_the_way_to_it(void **state)
     assert_error(binding_of(temp_path("absent.db"), 7, &b, &e), &e, ERR_NOTFOUND);
 }
 
-/* Version 2 lacked what compacted segments begin after: then they begin at the position. */
+/* Version 2 lacks the txid after which compacted segments begin: they begin at the position. */
 static void a_slot_of_the_version_before_is_read(void **state)
 {
     static uint8_t slot[IDENTITY_SLOT_BYTES];
@@ -257,16 +257,16 @@ static void a_slot_of_the_version_before_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(what_is_encoded_decodes),
+        UNIT(an_identity_decodes_as_it_was_encoded),
         UNIT(a_slot_of_the_version_before_is_read),
         UNIT(every_byte_of_a_slot_is_guarded),
         UNIT(a_slot_that_was_never_written_is_no_identity),
         UNIT(counts_beyond_their_limits_are_refused),
         UNIT(a_replica_is_known_by_its_url),
         UNIT(an_attempt_is_known_by_its_digest),
-        UNIT(of_an_earlier_run_only_what_lies_before_the_next_is_our_past),
+        UNIT(objects_of_an_earlier_run_are_our_past_up_to_the_next_run),
         UNIT(when_the_map_is_lost_no_earlier_run_is_our_past),
-        UNIT(a_run_is_forgotten_at_the_limit_but_none_whose_objects_nobody_has_looked_at),
+        UNIT(at_the_limit_a_run_is_forgotten_but_no_run_whose_objects_were_not_looked_at),
         UNIT(a_lost_map_is_related_to_no_replica),
         UNIT_IN_TEMP(a_binding_names_the_database_and_not_the_way_to_it),
     };

@@ -1,4 +1,4 @@
-/* state/map.h: the page map and the two sums that it carries along. */
+/* state/map.h: the map, its checksum and its sum. */
 #include "failing_alloc.h"
 #include "unit.h"
 
@@ -20,7 +20,7 @@ static void assert_sums(const struct map *m)
     assert_true(m->sum == sum);
 }
 
-/* What is looked for by groups is what looking at each page finds. */
+/* The search by groups finds the same pages as a look at each page. */
 static void assert_nothing_is_passed_over(struct map *m, struct dice *d)
 {
     uint64_t after = dice_below(d, 6);
@@ -150,7 +150,7 @@ static int grow_and_shrink(void *context, struct err *e)
         if (rc == 0)
             map_set(&m, pages, (struct map_entry){pages, 1});
         else
-            assert_true(m.pages == before && m.sum == sum); /* as it was */
+            assert_true(m.pages == before && m.sum == sum); /* the map has not changed */
     }
     map_release(&m);
     return rc;

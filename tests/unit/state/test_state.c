@@ -1,4 +1,4 @@
-/* state/state.h: what is found at open, case by case of its table. */
+/* state/state.h: what is found when the file is opened, in each case of its table. */
 #include "failing_alloc.h"
 #include "unit.h"
 
@@ -108,7 +108,7 @@ static uint8_t *state_bytes(size_t *ret_size)
     return bytes;
 }
 
-/* The slot that counts. */
+/* The index of the slot that counts. */
 static size_t newest_slot(const uint8_t *bytes)
 {
     static struct identity id;
@@ -246,7 +246,7 @@ static void a_torn_map_is_lost_and_the_identity_stays(void **state)
         state_close(&s);
         bytes[at] ^= 0x20;
     }
-    bytes[MAP_ENTRIES_AT + 16 * (PAGES + 2)] ^= 1; /* beyond the last page: nobody's */
+    bytes[MAP_ENTRIES_AT + 16 * (PAGES + 2)] ^= 1; /* beyond the last page, so it does not count */
     write_state(bytes, n);
     open_state(&s, temp_path("a.db"), STATE_INTACT);
     state_close(&s);
@@ -288,7 +288,7 @@ static void a_map_of_another_txid_is_stale(void **state)
     commit(&s, 3);
     state_close(&s);
     uint8_t *bytes = state_bytes(&n);
-    memcpy(bytes + MAP_HEADER_AT, old + MAP_HEADER_AT, n - MAP_HEADER_AT); /* whole, but as of txid 2 */
+    memcpy(bytes + MAP_HEADER_AT, old + MAP_HEADER_AT, n - MAP_HEADER_AT); /* a whole map, but of txid 2 */
     write_state(bytes, n);
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
     assert_map_lost(&s, &writer);
@@ -305,7 +305,7 @@ static void a_torn_slot_falls_back_to_the_older_one_and_the_map_of_its_txid(void
     struct state s;
     size_t n = 0;
     (void)state;
-    struct uid writer = make_state(); /* the newest change was the replica's position */
+    struct uid writer = make_state(); /* the newest slot has a position of the replica */
     uint8_t *bytes = state_bytes(&n);
     size_t newest = newest_slot(bytes) * IDENTITY_SLOT_BYTES;
     uint32_t size = get_be32(bytes + newest + 16);
@@ -315,7 +315,7 @@ static void a_torn_slot_falls_back_to_the_older_one_and_the_map_of_its_txid(void
         open_state(&s, temp_path("a.db"), STATE_INTACT);
         assert_true(is_writer(&s, &writer));
         assert_int_equal(state_txid(&s), 2);
-        assert_int_equal(state_identity(&s).replica_count, 0); /* as of before */
+        assert_int_equal(state_identity(&s).replica_count, 0); /* as before that position */
         state_close(&s);
         bytes[newest + i] ^= 0x08;
     }
@@ -485,8 +485,8 @@ static void with_all_slots_torn_nothing_is_known(void **state)
     free(bytes);
 }
 
-/* Blocks that were written after the sync: any of them may be torn on the disk. */
-static void what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after(void **state)
+/* After a power cut any block that was written after the sync may be torn. */
+static void a_synced_state_survives_a_power_cut_that_tears_all_later_writes(void **state)
 {
     struct state s;
     struct err e;
@@ -586,7 +586,7 @@ static void init_restart(struct map *map, struct state_restart *restart, uint64_
                                       .head_checksum = map->checksum};
 }
 
-/* The rule as a page of prose has it, written a second time. */
+/* A second implementation of the rule in state.h. */
 static void expect_restart(struct identity *id, const struct state_restart *r, const struct digest *place)
 {
     uint32_t i = 0;
@@ -602,7 +602,7 @@ static void expect_restart(struct identity *id, const struct state_restart *r, c
     if (!ours || !digest_is_zero(&r->head))
         id->replicas[i] = (struct identity_replica){.place = *place,
                                                     .database = r->database,
-                                                    .raced = before.raced, /* what is known of the store stays */
+                                                    .raced = before.raced, /* knowledge about the store stays */
                                                     .not_exclusive = before.not_exclusive,
                                                     .durable_txid = r->txid,
                                                     .anew_txid = r->txid,
@@ -658,7 +658,7 @@ static void a_restart_keeps_who_we_are_and_begins_at_the_restore_point_of_one_re
         static struct identity id;
         random_identity(&dice, &id);
         id.replica_count %= IDENTITY_REPLICAS_MAX;
-        if (id.replica_count > 0 && i % 3) { /* the replica is known; as that of this database, or of another one */
+        if (id.replica_count > 0 && i % 3) { /* the replica is known, as one of this database or of another one */
             id.replicas[id.replica_count - 1].place = place;
             if (i % 3 == 2)
                 id.replicas[id.replica_count - 1].database = restart.database;
@@ -686,7 +686,7 @@ static void a_restart_goes_back_in_txids_and_the_next_commit_goes_on_from_it(voi
     (void)state;
     struct uid writer = make_state();
     init_restart(&map, &restart, 1);
-    open_state(&s, temp_path("a.db"), STATE_INTACT); /* of txid 2, of 4096 bytes a page */
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* txid 2, with pages of 4096 bytes */
     assert_ok(state_restart(&s, &restart, &e), &e);
     assert_true(is_writer(&s, &writer));
     struct identity id = state_identity(&s);
@@ -758,10 +758,10 @@ static void a_copy_that_was_put_back_in_its_place_proves_nothing(void **state)
     (void)state;
     struct uid writer = make_state();
     assert_int_equal(file_copy_apart(temp_path("a.db-seawall"), temp_path("backup")), 0);
-    assert_int_equal(rename(temp_path("backup"), temp_path("a.db-seawall")), 0); /* what it says may be long past */
+    assert_int_equal(rename(temp_path("backup"), temp_path("a.db-seawall")), 0); /* it may be old */
     open_state(&s, temp_path("a.db"), STATE_NEW);
     assert_nothing_known(&s, &writer);
-    begin_run(&s, &second_run); /* its serial is above those of the old slots */
+    begin_run(&s, &second_run); /* the serial of its slot is above those of the old slots */
     struct uid fresh = state_writer(&s);
     state_close(&s);
     open_state(&s, temp_path("a.db"), STATE_MAP_LOST);
@@ -784,7 +784,7 @@ static void a_database_that_was_replaced_keeps_its_state_file(void **state)
 
 /* ---- who may open it */
 
-static void a_second_opener_is_told_that_it_is_busy(void **state)
+static void a_second_open_is_refused_as_busy(void **state)
 {
     struct state s, other;
     struct err e;
@@ -796,12 +796,12 @@ static void a_second_opener_is_told_that_it_is_busy(void **state)
     assert_contains(e.msg, "HINT");
     commit(&s, 3); /* the first one goes on */
     state_close(&s);
-    state_close(&other); /* after a failed open: fine */
+    state_close(&other); /* allowed after a failed open */
     open_state(&s, temp_path("a.db"), STATE_INTACT);
     state_close(&s);
 }
 
-static void a_database_that_is_not_there_gets_no_state_file(void **state)
+static void a_missing_database_gets_no_state_file(void **state)
 {
     struct state s;
     struct stat st;
@@ -836,7 +836,7 @@ static void a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_on
     assert_true(state_is_at_its_path(&old));
     assert_int_equal(unlink(temp_path("a.db-seawall")), 0);
     assert_false(state_is_at_its_path(&old));
-    open_state(&new, temp_path("a.db"), STATE_NEW); /* the lock went with the file */
+    open_state(&new, temp_path("a.db"), STATE_NEW); /* the lock was removed with the file */
     assert_true(state_is_at_its_path(&new));
     assert_false(state_is_at_its_path(&old));
     struct identity was = state_identity(&old);
@@ -850,13 +850,13 @@ static void a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_on
     assert_int_equal(is.pos.frame, 0);
     assert_ok(state_sync(&new, &e), &e);
     state_close(&new);
-    open_state(&new, temp_path("a.db"), STATE_MAP_LOST); /* bound to the new file, without a map */
+    open_state(&new, temp_path("a.db"), STATE_MAP_LOST); /* the identity is bound to the new file, and has no map */
     struct uid writer = state_writer(&new);
     assert_true(uid_equal(&writer, &was.writer));
     state_close(&new);
 }
 
-/* The path of the database led to another place, and leads here again. */
+/* The path of the database led to another file for a while, and leads to the first one again. */
 static void an_older_file_of_the_same_writer_gets_the_newer_identity(void **state)
 {
     struct state s;
@@ -897,7 +897,7 @@ static void a_reserved_file_is_locked_and_leaves_nothing_behind(void **state)
     state_close(&s);
     assert_ok(state_reserve(&mine, temp_path("a.db"), &e), &e);
     state_unreserve(&mine, temp_path("a.db"));
-    open_state(&s, temp_path("a.db"), STATE_INTACT); /* a file that was there stays */
+    open_state(&s, temp_path("a.db"), STATE_INTACT); /* a file that existed before stays */
     state_close(&s);
     assert_ok(state_reserve(&mine, temp_path("no/such/n.db"), &e), &e); /* nothing to reserve, and no error */
     assert_int_equal(mine.fd, -1);
@@ -916,7 +916,7 @@ static int open_and_close(void *context, struct err *e)
     return 0;
 }
 
-/* A failed one leaves no lock. */
+/* An open that fails leaves no lock. */
 static void each_allocation_at_open_fails_once(void **state)
 {
     char db[1024];
@@ -947,14 +947,14 @@ int main(void)
         UNIT_IN_TEMP(an_older_file_of_the_same_writer_gets_the_newer_identity),
         UNIT_IN_TEMP(a_reserved_file_is_locked_and_leaves_nothing_behind),
         UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
-        UNIT_IN_TEMP(what_was_synced_outlives_a_power_cut_that_tears_all_that_came_after),
+        UNIT_IN_TEMP(a_synced_state_survives_a_power_cut_that_tears_all_later_writes),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_refused_and_stays),
         UNIT_IN_TEMP(a_link_a_fifo_or_a_second_name_in_its_place_is_refused),
         UNIT_IN_TEMP(a_copy_at_another_path_proves_nothing),
         UNIT_IN_TEMP(a_copy_that_was_put_back_in_its_place_proves_nothing),
         UNIT_IN_TEMP(a_database_that_was_replaced_keeps_its_state_file),
-        UNIT_IN_TEMP(a_second_opener_is_told_that_it_is_busy),
-        UNIT_IN_TEMP(a_database_that_is_not_there_gets_no_state_file),
+        UNIT_IN_TEMP(a_second_open_is_refused_as_busy),
+        UNIT_IN_TEMP(a_missing_database_gets_no_state_file),
         UNIT_IN_TEMP(the_state_file_is_as_readable_as_the_database),
         UNIT_IN_TEMP(each_allocation_at_open_fails_once),
     };

@@ -1,4 +1,5 @@
-/* verify/verify.h, rule 5: which gaps of a history are reported, compared with the rule as it is written down, gap by gap and base by base. */
+/* verify/verify.h, rule 5: the gaps that are reported, compared with a slow implementation of the rule, on random
+ * histories. */
 #include "unit.h"
 
 #include "replica_in_memory.h"
@@ -66,7 +67,8 @@ static int by_min(const void *a, const void *b)
     return (x->min > y->min) - (x->min < y->min);
 }
 
-/* The gaps that are to be reported, as "missing-missing ...". Returns how many are due to retention, and are not. */
+/* Writes the gaps that must be reported to `out`, as "first-last ...". Returns how many gaps retention has made, which
+ * are not reported. */
 static unsigned expected_gaps(const struct verify_result *found, char out[1000])
 {
     struct span spans[PLACED_MAX];
@@ -104,7 +106,7 @@ static unsigned expected_gaps(const struct verify_result *found, char out[1000])
     return forgiven;
 }
 
-/* False: there are other problems too. */
+/* Writes the gaps that were reported to `out`. False: other problems were reported too. */
 static bool reported_gaps(const struct verify_result *found, char out[1000])
 {
     out[0] = 0;

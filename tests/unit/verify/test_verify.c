@@ -1,4 +1,4 @@
-/* verify/: a sound replica gives no problem, whatever its shape; damage is found and named. */
+/* verify/verify.h: a sound replica of any shape has no problem; damage is found and named. */
 #include "unit.h"
 
 #include "claims.h"
@@ -81,7 +81,7 @@ static struct memory_object *object_of(const char *key)
     return o;
 }
 
-/* Every shape of object: full, last_only in parts, higher levels, bases that were read at several moments. */
+/* Puts objects of every kind: full, last_only in parts, higher levels, bases that were read at several moments. */
 static void make_rich(void)
 {
     replica_commits(&r, 20, 1024);
@@ -97,7 +97,7 @@ static void make_rich(void)
     replica_put_full(&r, 17, 20, 0);
 }
 
-/* ---- sound ones */
+/* ---- sound replicas */
 
 static void a_sound_replica_of_any_shape_has_no_problem(void **state)
 {
@@ -140,8 +140,9 @@ static void a_sound_replica_of_any_shape_has_no_problem(void **state)
     assert_true(looked > 600);
 }
 
-/* If objects are missing and nothing else is wrong, only that is reported, and the restore points are the model's. */
-static void nothing_is_called_damaged_because_something_else_is_missing(void **state)
+/* If objects are missing and nothing else is wrong, only that is reported, and the restore points are those of the
+ * model. */
+static void an_object_is_not_called_damaged_because_another_one_is_missing(void **state)
 {
     static struct replica any;
     unsigned sound = 0, missing = 0;
@@ -191,11 +192,11 @@ static void a_level0_object_that_is_missing_and_not_covered_is_named(void **stat
             replica_put_full(&any, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
         if (seed % 2)
             replica_put_base(&any, 6, 7);
-        struct placed *gone = &any.placed[seed % 11]; /* nothing tells of the last one */
+        struct placed *gone = &any.placed[seed % 11]; /* not the last one: no object names it */
         replica_remove(&any, gone);
         name_format(&gone->name, key);
         assert_ok(look(s, BY_TAILS, &e), &e);
-        if (seed % 2 && gone->min == 1) /* retention might have done that: the base is a beginning */
+        if (seed % 2 && gone->min == 1) /* retention can have deleted it: the history begins with the base */
             assert_int_equal(result.points, 12 - 7 + 1);
         else
             assert_named(key);
@@ -219,7 +220,7 @@ static void every_state_is_proven_with_full(void **state)
     assert_int_equal(result.states, result.points);
 }
 
-/* ---- what is no problem */
+/* ---- states that are not problems */
 
 static void put_bytes(const char *key)
 {
@@ -227,7 +228,7 @@ static void put_bytes(const char *key)
     assert_ok(store_put_new(store, key, "x", 1, NULL, &e), &e);
 }
 
-static void what_nothing_needs_is_counted(void **state)
+static void objects_that_nothing_needs_are_counted(void **state)
 {
     (void)state;
     make_rich();
@@ -240,11 +241,12 @@ static void what_nothing_needs_is_counted(void **state)
     assert_int_equal(result.foreign, 1);
 }
 
-static void what_retention_leaves_is_no_problem(void **state)
+static void leftovers_of_retention_are_no_problem(void **state)
 {
     (void)state;
     make_rich();
-    for (size_t i = 0; i < r.placed_count; i++) /* all that the second base makes superfluous, but for one object */
+    for (size_t i = 0; i < r.placed_count;
+         i++) /* removes all objects that the second base makes unnecessary, except one */
         if (r.placed[i].max <= 16 && r.placed[i].start != 16 && r.placed[i].max != 9 && r.placed[i].max != 16)
             replica_remove(&r, &r.placed[i]);
     assert_sound(store, WHOLE);
@@ -259,7 +261,7 @@ static void only_a_hole_that_a_higher_level_has_is_no_problem(void **state)
     for (uint64_t t = 1; t <= 9; t++)
         replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY);
-    replica_remove(&r, &r.placed[1]); /* what came before it is needed by a base, perhaps */
+    replica_remove(&r, &r.placed[1]); /* a base may need the objects before it */
     assert_sound(store, WHOLE);
     replica_remove(&r, &r.placed[0]);
     assert_sound(store, WHOLE);
@@ -305,7 +307,7 @@ static void a_base_under_way_is_no_problem(void **state)
 
 /* ---- damage */
 
-static void nothing_there_is_not_sound(void **state)
+static void a_place_without_a_replica_is_an_error(void **state)
 {
     struct store *empty = memory_store_new();
     struct err e;
@@ -354,7 +356,8 @@ static void a_truncated_object_is_named(void **state)
     }
 }
 
-/* These objects are small: what links to one knows its SHA-256. Of those that nothing is linked to, --full finds it. */
+/* These objects are small, so the SHA-256 in a link to one shows the damage. In objects without a link to them, --full
+ * finds it. */
 static void a_flipped_bit_is_found_and_named(void **state)
 {
     size_t cases = 0, by_tails = 0;
@@ -363,7 +366,7 @@ static void a_flipped_bit_is_found_and_named(void **state)
     for (size_t i = 0; i < memory()->count; i++) {
         struct memory_object *o = &memory()->objects[i];
         if (strcmp(o->key, NAME_IDENTITY) == 0)
-            continue; /* text: what it says is compared, not how */
+            continue; /* its values are compared, not its bytes */
         size_t step = o->size / 40 + 1;
         for (size_t at = 0; at < o->size; at += at < 8 || at + 240 > o->size ? 5 : step) {
             uint8_t bit = (uint8_t)(1u << at % 8);
@@ -390,7 +393,7 @@ static void swap(struct memory_object *a, struct memory_object *b)
     b->size = was.size;
 }
 
-/* Nobody looks at it when what names it is damaged. */
+/* Whether the object is not looked at, because the object that names it is damaged. */
 static bool is_loose(const char *key)
 {
     enum name_kind kind = name_parse(key).kind;
@@ -408,21 +411,22 @@ static void swapped_objects_are_named(void **state)
             run(store, BY_TAILS);
             bool depends = strcmp(b->key, NAME_IDENTITY) == 0 || is_loose(a->key) != is_loose(b->key);
             if (!depends || !is_loose(a->key))
-                assert_named(strcmp(b->key, NAME_IDENTITY) == 0 ? b->key
-                                                                : a->key); /* without it nothing else can be judged */
+                assert_named(strcmp(b->key, NAME_IDENTITY) == 0
+                                 ? b->key
+                                 : a->key); /* without seawall.json nothing else is checked */
             if (!depends || !is_loose(b->key))
                 assert_named(b->key);
             swap(a, b);
         }
 }
 
-static void another_databases_object_is_named(void **state)
+static void an_object_of_another_database_is_named(void **state)
 {
     static struct replica other;
     struct store *s = memory_store_new();
     (void)state;
     make_rich();
-    replica_init(&other, s, codec, 77); /* the same in everything but the id */
+    replica_init(&other, s, codec, 77); /* only the id of the database differs */
     struct replica was = r;
     r = other;
     make_rich();
@@ -435,7 +439,7 @@ static void another_databases_object_is_named(void **state)
         run(store, BY_TAILS);
         assert_named(memory()->objects[i].key);
         if (strcmp(memory()->objects[i].key, NAME_IDENTITY) == 0)
-            assert_int_equal(result.problem_total, 1); /* it, and not all the others */
+            assert_int_equal(result.problem_total, 1); /* this object, and not all others */
         swap(&memory()->objects[i], &m->objects[i]);
     }
     replica_release(&other);
@@ -497,7 +501,7 @@ static void says_it_waits_for_a_base(struct forgery *f, const struct segment *s)
     f->trailer[TRAILER_FLAGS + 3] |= SEGMENT_BASE_ONLY;
 }
 
-static void what_contradicts_others_is_named(void **state)
+static void an_object_that_contradicts_others_is_named(void **state)
 {
     static const struct {
         const char *key;
@@ -569,7 +573,7 @@ static void a_lost_newest_object_is_named_if_something_reaches_beyond_it(void **
     }
 }
 
-/* ---- a store that can't be believed */
+/* ---- a store that fails, or gives wrong answers */
 
 static const struct store_ops *sound_ops;
 static enum { LIST_FAILS, LIST_EMPTY, LIST_CUT, LIST_TWICE, READ_FAILS } trouble;
@@ -612,7 +616,7 @@ static int troubled_read_tail(struct store *s, const char *key, size_t n, struct
     return sound_ops->read_tail(s, key, n, out, ret_size, e);
 }
 
-static void a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict(void **state)
+static void a_store_that_fails_or_contradicts_itself_is_an_error_and_not_a_result(void **state)
 {
     struct store_ops ops = *store->ops;
     struct err e;
@@ -633,13 +637,13 @@ static void a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict(v
     store->ops = sound_ops;
 }
 
-/* Something happens to an object while it is looked at: when its tail is read for the `at_read`th time in a look. */
+/* Lets something happen to an object when its tail is read for the `at_read`th time in a look. */
 static struct {
     pthread_mutex_t lock;
     char key[NAME_MAX_BYTES];
     uint64_t victim; /* its txid, on level 0 */
     unsigned reads, at_read, looks;
-    bool gone, hidden; /* deleted; can't be read though it is in the listing of everything, and not in that of `key` */
+    bool gone, hidden; /* it was deleted; it can't be read, and only the listing of everything has it */
 } meanwhile = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void aim_at(uint64_t txid)
@@ -688,7 +692,7 @@ static int read_tail_or_miss(struct store *s, const char *key, size_t n, struct 
                              struct err *e)
 {
     if (is_its_moment(key)) {
-        meanwhile.at_read = 0; /* from now on */
+        meanwhile.at_read = 0; /* at each read from now on */
         return err_set(e, ERR_NOTFOUND, 0, "no such object");
     }
     return sound_ops->read_tail(s, key, n, out, ret_size, e);
@@ -697,7 +701,7 @@ static int read_tail_or_miss(struct store *s, const char *key, size_t n, struct 
 typedef int read_tail_fn(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
                          struct err *e);
 
-/* Twelve commits, of which level 1 has ten. */
+/* Puts twelve commits; level 1 has ten of them. */
 static void begin_meanwhile(unsigned at_read, read_tail_fn *read_tail)
 {
     static struct store_ops ops;
@@ -716,8 +720,8 @@ static void begin_meanwhile(unsigned at_read, read_tail_fn *read_tail)
     aim_at(1);
 }
 
-/* What retention deletes while it is looked at is not missing, however often that happens: when it is examined, */
-static void what_is_deleted_at_each_look_is_not_missing(void **state)
+/* Retention deletes an object each time when it is examined. */
+static void an_object_that_is_deleted_at_each_look_is_not_missing(void **state)
 {
     (void)state;
     begin_meanwhile(1, read_tail_or_delete);
@@ -726,8 +730,8 @@ static void what_is_deleted_at_each_look_is_not_missing(void **state)
     assert_true(meanwhile.looks >= 10);
 }
 
-/* and when the history is walked, where it is read for the second time. */
-static void what_is_deleted_at_each_walk_is_not_missing(void **state)
+/* Retention deletes an object each time when a walk reads it for the second time. */
+static void an_object_that_is_deleted_at_each_walk_is_not_missing(void **state)
 {
     (void)state;
     begin_meanwhile(2, read_tail_or_delete);
@@ -735,7 +739,7 @@ static void what_is_deleted_at_each_walk_is_not_missing(void **state)
     assert_int_equal(meanwhile.victim, 11);
 }
 
-static void what_is_listed_but_not_there_is_named_once(void **state)
+static void an_object_that_is_listed_and_can_not_be_read_is_named_once(void **state)
 {
     (void)state;
     begin_meanwhile(1, read_tail_or_miss);
@@ -750,7 +754,7 @@ static void what_is_listed_but_not_there_is_named_once(void **state)
     }
 }
 
-static void where_each_look_is_void_nothing_is_found_out(void **state)
+static void if_retention_deletes_during_each_look_there_is_no_result(void **state)
 {
     struct err e;
     (void)state;
@@ -798,28 +802,28 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CLAIMS_TEST(a_sound_replica_of_any_shape_has_no_problem),
-        CLAIMS_TEST(nothing_is_called_damaged_because_something_else_is_missing),
+        CLAIMS_TEST(an_object_is_not_called_damaged_because_another_one_is_missing),
         CLAIMS_TEST(a_level0_object_that_is_missing_and_not_covered_is_named),
         CLAIMS_TEST(every_state_is_proven_with_full),
-        CLAIMS_TEST(what_nothing_needs_is_counted),
-        CLAIMS_TEST(what_retention_leaves_is_no_problem),
+        CLAIMS_TEST(objects_that_nothing_needs_are_counted),
+        CLAIMS_TEST(leftovers_of_retention_are_no_problem),
         CLAIMS_TEST(a_gap_is_no_problem_where_a_base_comes_right_behind),
         CLAIMS_TEST(only_a_hole_that_a_higher_level_has_is_no_problem),
         CLAIMS_TEST(a_base_under_way_is_no_problem),
-        CLAIMS_TEST(nothing_there_is_not_sound),
+        CLAIMS_TEST(a_place_without_a_replica_is_an_error),
         CLAIMS_TEST(every_object_that_is_missing_is_named_or_was_not_needed),
         CLAIMS_TEST(a_truncated_object_is_named),
         CLAIMS_TEST(a_flipped_bit_is_found_and_named),
         CLAIMS_TEST(swapped_objects_are_named),
-        CLAIMS_TEST(another_databases_object_is_named),
-        CLAIMS_TEST(what_contradicts_others_is_named),
+        CLAIMS_TEST(an_object_of_another_database_is_named),
+        CLAIMS_TEST(an_object_that_contradicts_others_is_named),
         CLAIMS_TEST(a_checksum_that_was_wrong_from_the_beginning_is_named),
         CLAIMS_TEST(a_lost_newest_object_is_named_if_something_reaches_beyond_it),
-        CLAIMS_TEST(a_store_that_fails_or_contradicts_itself_is_an_error_not_a_verdict),
-        CLAIMS_TEST(what_is_deleted_at_each_look_is_not_missing),
-        CLAIMS_TEST(what_is_deleted_at_each_walk_is_not_missing),
-        CLAIMS_TEST(what_is_listed_but_not_there_is_named_once),
-        CLAIMS_TEST(where_each_look_is_void_nothing_is_found_out),
+        CLAIMS_TEST(a_store_that_fails_or_contradicts_itself_is_an_error_and_not_a_result),
+        CLAIMS_TEST(an_object_that_is_deleted_at_each_look_is_not_missing),
+        CLAIMS_TEST(an_object_that_is_deleted_at_each_walk_is_not_missing),
+        CLAIMS_TEST(an_object_that_is_listed_and_can_not_be_read_is_named_once),
+        CLAIMS_TEST(if_retention_deletes_during_each_look_there_is_no_result),
         CLAIMS_TEST(an_interrupted_verification_says_so),
         CLAIMS_TEST(each_allocation_of_a_verification_fails_once),
     };

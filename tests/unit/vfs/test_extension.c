@@ -1,7 +1,7 @@
-/* vfs/extension.c: in the process of an application the extension never crashes and changes no answer, whatever VFS is
+/* vfs/extension.c: in the process of an application the extension never crashes and changes no result, with any VFS
  * above or below it, and however often it is loaded.
  *
- * SQLite keeps what was registered until the process ends. So the tests share one registration, and the first one makes it. */
+ * SQLite keeps a registration until the process ends. So all tests share the one that the first test makes. */
 #define SQLITE_CORE /* this program is linked with SQLite: its functions keep their names */
 #include "sql.h"
 
@@ -39,7 +39,8 @@ static int registered(void)
     return n;
 }
 
-/* What an application does, in both kinds of journal modes. The answers that depend on the VFS are compared by the caller. */
+/* Works as an application does, in both kinds of journal modes. The caller compares `out`, the results that depend on
+ * the VFS. */
 static void work(const char *path, const char *vfs, char *out, size_t size)
 {
     sqlite3 *db = sql_open(path, vfs);
@@ -73,7 +74,7 @@ static void assert_works_as_without(const char *vfs)
     unlink(temp_path("without.db"));
 }
 
-/* ---- a VFS that passes names of its own, without what SQLite keeps before them */
+/* ---- a VFS that passes names of its own, without the bytes that SQLite keeps in front of a name */
 
 static struct copying {
     sqlite3_vfs vfs;
@@ -81,8 +82,8 @@ static struct copying {
     int copies;
 } above, between;
 
-/* `name` behind the four zeros that SQLite's own VFS looks for, at the beginning of a page, behind a page that can't be read.
- * Never given back: a name lives as long as its file. */
+/* A copy of `name` behind four zeros, which SQLite's own VFS looks for. They are at the beginning of a page, and the
+ * page before it can't be read. It is never freed: a name lives as long as its file. */
 static char *guarded_copy(const char *name)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), zeros = 4;
@@ -132,7 +133,7 @@ static void threads_that_load_it_at_the_same_time_register_it_once(void **state)
     pthread_t threads[LOADERS];
     void *result = NULL;
     (void)state;
-    stack(&between, "between"); /* so that it comes to lie on a VFS that copies names */
+    stack(&between, "between"); /* the shim is registered above a VFS that copies names */
     assert_int_equal(registered(), 0);
     for (int i = 0; i < LOADERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, load_from_a_thread, NULL), 0);
@@ -174,7 +175,7 @@ static void a_file_copy_of_the_extension_is_not_registered_again(void **state)
     assert_works_as_without(VFS_NAME);
 }
 
-/* ---- a second SQLite library in the process: a table of its functions, as far as they are called */
+/* ---- a second SQLite library in the process: a table of those functions that are called */
 
 static sqlite3_vfs other_default = {.iVersion = 3, .szOsFile = 8, .mxPathname = 100, .zName = "other"};
 static sqlite3_vfs *other_registered;
@@ -237,7 +238,7 @@ static void it_stays_in_memory_after_it_was_unloaded(void **state)
     load(extension);
     void *library = dlopen(extension, RTLD_NOW | RTLD_NOLOAD);
     assert_non_null(library);
-    for (int i = 0; i < 100; i++) /* the count of SQLite too: more often than it was opened */
+    for (int i = 0; i < 100; i++) /* closes it more often than SQLite has opened it */
         dlclose(library);
     assert_non_null(dlopen(extension, RTLD_NOW | RTLD_NOLOAD));
     assert_works_as_without(VFS_NAME);

@@ -1,7 +1,8 @@
-/* vfs/shim.c: passes everything through unchanged, and does the few things it is asked for; and the shim as a loadable extension.
+/* vfs/shim.c, file.c: the shim passes everything through unchanged, and has hooks; and the shim as a loadable
+ * extension.
  *
- * The shim wraps whatever is the default VFS when it is registered, once per process. Here that is a VFS of the test, which hands
- * over to a real one of SQLite's, or to stubs that write down how they were called. */
+ * When it is registered, once in a process, the shim wraps the default VFS. Here that is a VFS of the test, which calls
+ * a real one of SQLite's, or stubs that note their calls. */
 #include "sql.h"
 
 #include "wal/header.h"
@@ -21,7 +22,7 @@ static struct {
     const void *self; /* file or VFS that was called */
     sqlite3_int64 args[4];
 } called;
-enum { STUB_ANSWER = SQLITE_IOERR_VNODE }; /* a code that nothing in the shim would make up */
+enum { STUB_ANSWER = SQLITE_IOERR_VNODE }; /* a code that the shim itself never returns */
 static int stub_open_fails_open, stub_version = 3;
 
 static int note(const char *method, const void *self, sqlite3_int64 a, sqlite3_int64 b, sqlite3_int64 c,
@@ -188,9 +189,9 @@ static sqlite3_vfs stub_vfs = {.iVersion = 3,
                                .xGetLastError = stub_get_last_error,
                                .xCurrentTimeInt64 = stub_current_time_int64};
 
-/* ---- the VFS below: hands over */
+/* ---- the VFS below: calls a real one */
 
-static sqlite3_vfs *real; /* to whom */
+static sqlite3_vfs *real; /* the one that is called */
 static sqlite3_vfs below; /* a copy of the unix VFS with these methods */
 
 static int below_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
@@ -420,7 +421,7 @@ static void a_file_has_the_methods_of_the_file_below_and_no_others(void **state)
     stub_version = 3;
 }
 
-/* What an application does, all of it repeatable. */
+/* Works as an application does. Each run does the same. */
 static void run_script(const char *vfs, const char *path, const char *journal, const char *other)
 {
     char text[256];
@@ -453,7 +454,7 @@ static void databases_come_out_the_same_byte_for_byte(void **state)
         const char *journal = journals[i % COUNT_OF(journals)], *other = others[i / COUNT_OF(journals)];
         size_t na = 0, nb = 0;
         if (strcmp(journal, "off") == 0)
-            continue; /* without a journal the script's ROLLBACK leaves anything */
+            continue; /* without a journal a ROLLBACK leaves undefined contents */
         run_script("unix", temp_path("a.db"), journal, other);
         run_script(SEAWALL_VFS_NAME, temp_path("b.db"), journal, other);
         uint8_t *a = file_bytes(temp_path("a.db"), &na), *b = file_bytes(temp_path("b.db"), &nb);
@@ -538,7 +539,7 @@ static void locks_hold_between_the_shim_and_other_connections(void **state)
 
 struct hook_log {
     struct {
-        char when; /* 'b'efore, 'a'fter, 't'runcate */
+        char when; /* 'b': before, 'a': after, 't': truncate */
         int offset, n, flags, rc;
     } calls[400];
     int count;
@@ -577,7 +578,7 @@ static int hook_truncate(void *context, sqlite3_int64 size)
 
 static const seawall_hooks hooks = {hook_before, hook_after, hook_truncate};
 
-/* Index of the first such call from `at` on; -1: none. */
+/* Index of the first call like this from `at` on; -1: there is none. */
 static int find_call(const struct hook_log *l, int at, char when, int offset, int flags)
 {
     for (int i = at; i < l->count; i++)
@@ -594,7 +595,7 @@ static sqlite3 *wal_database(seawall_file **ret_file)
     return db;
 }
 
-static void a_writer_takes_and_drops_the_write_lock_before_the_eyes_of_the_hooks(void **state)
+static void hooks_see_a_writer_take_and_drop_the_write_lock(void **state)
 {
     static struct hook_log l;
     seawall_file *file = NULL;
@@ -610,7 +611,7 @@ static void a_writer_takes_and_drops_the_write_lock_before_the_eyes_of_the_hooks
                 l.calls[take + 1].rc == SQLITE_OK);
     int drop = find_call(&l, take, 'b', WAL_WRITE_LOCK, DROP_EXCLUSIVE);
     assert_true(drop > take);
-    for (int i = 0; i < l.count; i += 2) { /* each request in turn, before and after */
+    for (int i = 0; i < l.count; i += 2) { /* each request has a call before and a call after */
         assert_true(l.calls[i].when == 'b' && l.calls[i + 1].when == 'a');
         assert_true(l.calls[i].offset == l.calls[i + 1].offset && l.calls[i].flags == l.calls[i + 1].flags);
         assert_true(l.calls[i].offset >= 0 && l.calls[i].offset + l.calls[i].n <= WAL_LOCKS);
@@ -622,7 +623,7 @@ static void a_writer_takes_and_drops_the_write_lock_before_the_eyes_of_the_hooks
     sqlite3_close(db);
 }
 
-static void what_a_hook_answers_is_what_sqlite_gets(void **state)
+static void sqlite_gets_the_answer_of_a_hook(void **state)
 {
     static struct hook_log l;
     seawall_file *file = NULL;
@@ -632,8 +633,8 @@ static void what_a_hook_answers_is_what_sqlite_gets(void **state)
     seawall_set_hooks(file, &hooks, &l);
     assert_int_equal(sqlite3_exec(db, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), SQLITE_BUSY);
     assert_true(find_call(&l, 0, 'b', WAL_WRITE_LOCK, TAKE_EXCLUSIVE) >= 0);
-    assert_int_equal(find_call(&l, 0, 'a', WAL_WRITE_LOCK, TAKE_EXCLUSIVE), -1); /* nothing went below */
-    sql(other, "INSERT INTO t VALUES(2)");                                       /* hooks are of one connection */
+    assert_int_equal(find_call(&l, 0, 'a', WAL_WRITE_LOCK, TAKE_EXCLUSIVE), -1); /* the VFS below was not called */
+    sql(other, "INSERT INTO t VALUES(2)");                                       /* hooks belong to one connection */
     assert_int_equal(seawall_shm_lock(file, WAL_WRITE_LOCK, 1, TAKE_EXCLUSIVE), SQLITE_OK); /* past the hooks */
     assert_int_equal(sqlite3_exec(other, "INSERT INTO t VALUES(3)", NULL, NULL, NULL), SQLITE_BUSY);
     assert_int_equal(seawall_shm_lock(file, WAL_WRITE_LOCK, 1, DROP_EXCLUSIVE), SQLITE_OK);
@@ -644,7 +645,7 @@ static void what_a_hook_answers_is_what_sqlite_gets(void **state)
     sqlite3_close(other);
 }
 
-/* The watch relies on it: refused in slot 0, SQLite takes another, which stops a writer from resetting the log. */
+/* The watch relies on it: if slot 0 is refused, SQLite takes another slot, and no writer can reset the WAL then. */
 static void a_reader_that_is_refused_in_slot_0_takes_another(void **state)
 {
     seawall_file *file = NULL;
@@ -653,7 +654,8 @@ static void a_reader_that_is_refused_in_slot_0_takes_another(void **state)
         static struct hook_log l;
         l = (struct hook_log){.refuse_offset = WAL_READ0_LOCK, .refuse_flags = refuse ? TAKE_SHARED : 0};
         sqlite3 *writer = wal_database(&file), *reader = sql_open(temp_path("a.db"), SEAWALL_VFS_NAME);
-        sql(writer, "INSERT INTO t VALUES(1); PRAGMA wal_checkpoint(PASSIVE)"); /* all copied back: slot 0 would do */
+        sql(writer,
+            "INSERT INTO t VALUES(1); PRAGMA wal_checkpoint(PASSIVE)"); /* all is copied back, so slot 0 is tried */
         assert_int_equal(seawall_file_of(reader, "main", &file), SQLITE_OK);
         seawall_set_hooks(file, &hooks, &l);
         sql(reader, "BEGIN; PRAGMA user_version");
@@ -796,7 +798,7 @@ static void the_log_is_linked_to_its_database_as_long_as_it_is_open(void **state
     sqlite3 *db = sql_open(temp_path("a.db"), SEAWALL_VFS_NAME);
     sql(db, "CREATE TABLE t(x)");
     assert_int_equal(seawall_file_of(db, "main", &file), SQLITE_OK);
-    assert_int_equal(seawall_wal_size(file, &size), SQLITE_CANTOPEN); /* a rollback journal is no log */
+    assert_int_equal(seawall_wal_size(file, &size), SQLITE_CANTOPEN); /* a rollback journal is not a WAL */
     assert_int_equal(seawall_wal_read(file, &byte, 1, 0), SQLITE_CANTOPEN);
     assert_int_equal(seawall_wal_write(file, &byte, 1, 0), SQLITE_CANTOPEN);
     assert_int_equal(seawall_wal_sync(file, SQLITE_SYNC_NORMAL), SQLITE_CANTOPEN);
@@ -831,7 +833,7 @@ static void a_connection_on_another_vfs_is_not_ours(void **state)
     sqlite3_close(db);
 }
 
-/* ---- (c) the loadable extension, beside this program's folder */
+/* ---- (c) the loadable extension, in the parent of this program's folder */
 
 static const char *extension; /* path; NULL: not built */
 
@@ -873,8 +875,8 @@ int main(int argc, char **argv)
         VFS_TEST(without_shared_memory_below_there_is_no_wal),
         VFS_TEST(the_name_shows_the_shim_and_what_is_below),
         VFS_TEST(locks_hold_between_the_shim_and_other_connections),
-        VFS_TEST(a_writer_takes_and_drops_the_write_lock_before_the_eyes_of_the_hooks),
-        VFS_TEST(what_a_hook_answers_is_what_sqlite_gets),
+        VFS_TEST(hooks_see_a_writer_take_and_drop_the_write_lock),
+        VFS_TEST(sqlite_gets_the_answer_of_a_hook),
         VFS_TEST(a_reader_that_is_refused_in_slot_0_takes_another),
         VFS_TEST(a_hook_can_keep_the_log_from_being_truncated),
         VFS_TEST(a_hook_that_is_null_is_passed_over),

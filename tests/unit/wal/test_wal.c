@@ -1,4 +1,5 @@
-/* wal/: headers, checksums and frames, on logs that real SQLite wrote and against what real SQLite believes. */
+/* wal/header.h, checksum.h, reader.h: WALs that SQLite wrote, and damaged ones. Results are compared with those of
+ * SQLite itself. */
 #include "sql.h"
 
 #include "base/endian.h"
@@ -12,7 +13,7 @@ struct log {
     size_t size;
     uint8_t *index; /* of the -shm; owned; may be NULL */
     struct wal_header header;
-    uint32_t frames; /* that the file has room for */
+    uint32_t frames; /* how many the file has room for */
 };
 
 static void log_release(struct log *l)
@@ -29,7 +30,7 @@ static void log_decode(struct log *l)
     l->frames = (uint32_t)((l->size - WAL_HEADER_BYTES) / (WAL_FRAME_HEADER_BYTES + l->header.page_size));
 }
 
-/* The log of a database that is open in this process. */
+/* The WAL of a database that is open in this process. */
 static struct log log_of(const char *db_path)
 {
     struct log l = {0};
@@ -146,7 +147,7 @@ static void a_log_of_sqlite_is_proven_frame_by_frame(void **state)
     }
 }
 
-/* Frames over the database file give what SQLite's own checkpoint gives. */
+/* The frames, written over the database file, give the same file as a checkpoint of SQLite. */
 static void the_frames_are_what_a_checkpoint_copies(void **state)
 {
     const char *path = temp_path("a.db");
@@ -209,9 +210,9 @@ static void the_vectors_of_both_byte_orders_read_alike(void **state)
     }
 }
 
-/* ---- the other byte order: SQLite itself says whether the checksums are right */
+/* ---- the other byte order: SQLite itself shows whether the checksums are right */
 
-/* A log as a machine of the other byte order would write it. */
+/* Makes the WAL as a machine of the other byte order would write it. */
 static void transcode(struct log *l)
 {
     enum wal_order order = l->header.order == WAL_BIG_ENDIAN ? WAL_LITTLE_ENDIAN : WAL_BIG_ENDIAN;
@@ -241,7 +242,7 @@ static void sqlite_and_the_reader_agree_on_logs_of_the_other_byte_order(void **s
         struct wal_reader r;
         uint32_t whole = l.frames, rows = 10;
         transcode(&l);
-        if (broken) { /* in the last commit */
+        if (broken) { /* damages the last commit */
             frame_at(&l, l.frames)[500] ^= 1;
             whole--;
             rows--;
@@ -259,7 +260,7 @@ static void sqlite_and_the_reader_agree_on_logs_of_the_other_byte_order(void **s
     sqlite3_close(db);
 }
 
-/* ---- what ends a log */
+/* ---- the end of a WAL */
 
 static void a_frame_with_stale_salts_ends_the_log(void **state)
 {
@@ -272,7 +273,7 @@ static void a_frame_with_stale_salts_ends_the_log(void **state)
     for (int i = 0; i < 10; i++)
         sql(db, "INSERT INTO t VALUES(randomblob(900))");
     sql(db, "PRAGMA wal_checkpoint(RESTART)");
-    sql(db, "INSERT INTO t VALUES(1)"); /* at the start of the file, over old frames */
+    sql(db, "INSERT INTO t VALUES(1)"); /* writes at the start of the file, over old frames */
     struct log l = log_of(path);
     struct wal_index_header h = index_of(&l);
     assert_true(h.mx_frame > 0 && h.mx_frame < l.frames);
@@ -286,7 +287,8 @@ static void a_frame_with_stale_salts_ends_the_log(void **state)
     sqlite3_close(db);
 }
 
-/* A transaction that spilled its cache and rolled back leaves frames with valid checksums behind: only mxFrame tells. */
+/* A transaction that spilled its cache and rolled back leaves frames with valid checksums. Only mxFrame shows that they
+ * do not count. */
 static void frames_that_prove_themselves_can_lie_beyond_mx_frame(void **state)
 {
     const char *path = temp_path("a.db");
@@ -358,7 +360,7 @@ static void a_frame_of_page_zero_is_refused_even_with_a_fitting_checksum(void **
     log_release(&l);
 }
 
-static void a_reader_goes_on_where_another_stood(void **state)
+static void a_reader_continues_at_the_position_of_another(void **state)
 {
     struct log l = log_from_vector("wal-big-endian.hex");
     struct wal_reader r, again;
@@ -371,7 +373,7 @@ static void a_reader_goes_on_where_another_stood(void **state)
         assert_int_equal(read_frames(&l, &again, UINT32_MAX), 3 - n);
         read_frames(&l, &r, 1);
     }
-    memcpy(start.salt, l.header.salt, WAL_SALT_BYTES); /* frame 0 needs no checksum: the header has it */
+    memcpy(start.salt, l.header.salt, WAL_SALT_BYTES); /* at frame 0 the checksum comes from the header */
     assert_ok(wal_reader_resume(&again, &l.header, &start, &e), &e);
     assert_int_equal(read_frames(&l, &again, UINT32_MAX), 3);
     start.salt[7]++;
@@ -379,7 +381,7 @@ static void a_reader_goes_on_where_another_stood(void **state)
     log_release(&l);
 }
 
-/* After a power cut the same salts can go on with other frames. */
+/* After a power cut other frames can follow with the same salts. */
 static void a_position_with_another_checksum_proves_nothing(void **state)
 {
     struct log l = log_from_vector("wal-little-endian.hex");
@@ -505,7 +507,7 @@ int main(void)
         UNIT(any_changed_byte_ends_the_log_and_the_reader_stays),
         UNIT(a_frame_that_follows_another_frame_does_not_continue_the_log),
         UNIT(a_frame_of_page_zero_is_refused_even_with_a_fitting_checksum),
-        UNIT(a_reader_goes_on_where_another_stood),
+        UNIT(a_reader_continues_at_the_position_of_another),
         UNIT(a_position_with_another_checksum_proves_nothing),
         UNIT(every_byte_of_the_log_header_is_guarded),
         UNIT(a_log_header_of_an_impossible_page_size_is_refused),
