@@ -21,10 +21,12 @@
 void capture_init(struct capture *c, struct watch *watch, struct state *state)
 {
     struct state_position at = state_position(state);
+    const int64_t now = clock_wall_ms();
     *c = (struct capture){.watch = watch,
                           .state = state,
                           .txid = at.txid,
                           .time_ms = at.time_ms,
+                          .clock_ms = now < at.time_ms ? now : 0, /* what it said then was not kept */
                           .pos = at.pos,
                           .pos_before_reset = at.pos_before_reset};
 }
@@ -109,8 +111,11 @@ void capture_commit_state(struct capture *c)
 
 struct commit_record capture_record(const struct capture *c)
 {
-    return (struct commit_record){
-        .txid = c->txid, .time_ms = c->time_ms, .pages = c->state->map.pages, .checksum = c->state->map.checksum};
+    return (struct commit_record){.txid = c->txid,
+                                  .time_ms = c->time_ms,
+                                  .clock_ms = c->clock_ms,
+                                  .pages = c->state->map.pages,
+                                  .checksum = c->state->map.checksum};
 }
 
 /* Between a recovery and the next frame the wal-index does not know the page size. Then the database header does. */
@@ -421,18 +426,25 @@ static int add_zero_growth(struct pass *p, uint64_t txid, struct err *e)
     return 0;
 }
 
+/* The time of the new commit T: never before that of the commit before it. */
+static void take_time(struct capture *c)
+{
+    const int64_t now = clock_wall_ms();
+    c->clock_ms = now < c->time_ms ? now : 0;
+    c->time_ms = now > c->time_ms ? now : c->time_ms;
+}
+
 static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *pos, struct err *e)
 {
     struct capture *c = p->capture;
     uint64_t txid = c->txid + 1;
-    int64_t now = clock_wall_ms();
     if (map_resize(&c->state->map, db_pages, e) || add_zero_growth(p, txid, e))
         return -1;
     p->in_commit = false;
     assert_whole(c);
     c->txid = txid;
     c->commits++;
-    c->time_ms = now > c->time_ms ? now : c->time_ms;
+    take_time(c);
     c->pos = *pos;
     if (!p->batch)
         return 0;
@@ -682,9 +694,8 @@ int capture_resync(struct capture *c, const struct wal_index_header *target, con
     c->proven = true;
     c->watch->unbroken = true;
     if (r.result.changed) {
-        int64_t now = clock_wall_ms();
         c->txid = r.txid;
-        c->time_ms = now > c->time_ms ? now : c->time_ms;
+        take_time(c);
     }
     assert_whole(c);
     capture_commit_state(c);

@@ -34,6 +34,7 @@ struct capture {
     struct state *state; /* borrowed: the page map is changed here */
     uint64_t txid;       /* T: the newest captured commit */
     int64_t time_ms;     /* of its record */
+    int64_t clock_ms;    /* of its record */
     uint32_t commits;    /* captured so far: at most what `change` of the wal-index grew by, if it was not recovered */
     struct wal_pos pos;  /* where T ends */
     struct wal_pos pos_before_reset; /* where the generation before ended */

@@ -108,6 +108,17 @@ static const char *flag_words(const struct inventory_object *o, const char *quot
 
 /* ---- text */
 
+/* Says which times are not those at which the commits were made. */
+static void print_clamped(const struct point_range *r)
+{
+    if (r->clamped_last == 0)
+        return;
+    text_print("  txid %" PRIu64, r->clamped_first);
+    if (r->clamped_first < r->clamped_last)
+        text_print(" to %" PRIu64, r->clamped_last);
+    text_print(": the clock was ahead before, so these times are later than what it said (--points shows that)\n");
+}
+
 static void print_ranges(const struct listing *l)
 {
     for (size_t i = 0; i < l->range_count; i++) {
@@ -123,6 +134,7 @@ static void print_ranges(const struct listing *l)
         else
             text_print("txid %" PRIu64 " to %" PRIu64 " as %" PRIu64 " points, %s to %s\n", r->first_txid, r->last_txid,
                        r->points, when(r->first_ms), when(r->last_ms));
+        print_clamped(r);
     }
 }
 
@@ -160,7 +172,10 @@ static int print_point(void *context, const struct commit_record *r)
     struct listing *l = context;
     if (l->printed++ == 0)
         text_print("%12s  %-24s  %10s\n", "txid", "time", "pages");
-    text_print("%12" PRIu64 "  %-24s  %10" PRIu32 "\n", r->txid, when(r->time_ms), r->pages);
+    text_print("%12" PRIu64 "  %-24s  %10" PRIu32, r->txid, when(r->time_ms), r->pages);
+    if (r->clock_ms)
+        text_print("  the clock said %s", when(r->clock_ms));
+    text_print("\n");
     return write_failed(context);
 }
 
@@ -229,7 +244,11 @@ static void print_json_ranges(struct listing *l)
         text_print("{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64
                    ", \"first_time\": \"%s\", \"last_time\": \"%s\", ",
                    r->first_txid, r->last_txid, when(r->first_ms), when(r->last_ms));
-        text_print("\"every\": %s, \"count\": %" PRIu64 "}", point_range_every(r) ? "true" : "false", r->points);
+        text_print("\"every\": %s, \"count\": %" PRIu64, point_range_every(r) ? "true" : "false", r->points);
+        if (r->clamped_last)
+            text_print(", \"clamped_first\": %" PRIu64 ", \"clamped_last\": %" PRIu64, r->clamped_first,
+                       r->clamped_last);
+        text_print("}");
     }
     text_print("\n  ]");
 }
@@ -266,8 +285,10 @@ static void print_json_inventory(struct listing *l)
 static int print_json_point(void *context, const struct commit_record *r)
 {
     print_comma(context);
-    text_print("{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32 "}", r->txid, when(r->time_ms),
-               r->pages);
+    text_print("{\"txid\": %" PRIu64 ", \"time\": \"%s\", \"pages\": %" PRIu32, r->txid, when(r->time_ms), r->pages);
+    if (r->clock_ms)
+        text_print(", \"clock\": \"%s\"", when(r->clock_ms));
+    text_print("}");
     return write_failed(context);
 }
 

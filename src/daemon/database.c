@@ -207,7 +207,7 @@ static void note_captured(struct database *db, const struct local_report *r)
     all->captured.newest = r->newest;
     all->captured.txid = r->newest.txid;
     all->captured.page_size = r->page_size;
-    lag_note(&db->lag, r->newest.txid, b && b->record_count > 0 ? b->records[0].time_ms : r->newest.time_ms);
+    lag_note(&db->lag, r->newest.txid, commit_clock_ms(b && b->record_count > 0 ? &b->records[0] : &r->newest));
     for (size_t i = 0; i < all->count; i++)
         if (all->list[i].seen.durable < low)
             low = all->list[i].seen.durable;
@@ -708,7 +708,8 @@ static int open_local(struct database *db)
     }
     const struct state_position at = state_position(db->state);
     db->lanes.captured.txid = at.txid;
-    lag_note(&db->lag, at.txid, at.time_ms);
+    const int64_t now = clock_wall_ms(); /* the time of a commit can be later, if the clock was ahead */
+    lag_note(&db->lag, at.txid, at.time_ms < now ? at.time_ms : now);
     return 0;
 }
 

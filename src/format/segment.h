@@ -56,21 +56,30 @@ struct segment_info {
     uint64_t start;     /* of a chunk or marker: a restore from the base needs the segments after this txid; else 0 */
     uint32_t page_size; /* bytes */
     uint32_t first_page, last_page; /* pages that it may hold, both included; 0, 0: none */
-    int64_t time_ms;                /* wall clock when it was written, ms since 1970 */
-    struct uid database, writer;    /* of the replica; of the state file */
-    struct uid run;                 /* of the writer; of a chunk or marker: of the base */
-    struct uid nonce;               /* random, so that no two objects are equal */
-    uint64_t checksum_before;       /* database checksum at txid min - 1 */
-    struct digest digest_before;    /* of the level-0 segment before it; zeros in the first one and in other kinds */
+    int64_t time_ms; /* wall clock when it was written, or at its newest commit if that was clamped; ms since 1970 */
+    struct uid database, writer; /* of the replica; of the state file */
+    struct uid run;              /* of the writer; of a chunk or marker: of the base */
+    struct uid nonce;            /* random, so that no two objects are equal */
+    uint64_t checksum_before;    /* database checksum at txid min - 1 */
+    struct digest digest_before; /* of the level-0 segment before it; zeros in the first one and in other kinds */
 };
 
-/* A restore point. */
+/* A restore point. Times never decrease within a replica. So after a clock was ahead, and was set right, commits get the
+ * time of the last commit before: they are clamped. Nothing in a record says so. But the object of a clamped commit was
+ * written before the time in its record: segment_writer_finish sees to it, and a reader finds it out. */
 struct commit_record {
     uint64_t txid;
-    int64_t time_ms;   /* wall clock when Seawall saw the commit, ms since 1970; never decreases within a replica */
+    int64_t time_ms;   /* wall clock when Seawall saw the commit, ms since 1970, but not before the commit before it */
     uint32_t pages;    /* size of the database in pages */
     uint64_t checksum; /* of the database: XOR of the hashes of its pages */
+    int64_t clock_ms;  /* what the clock said, if time_ms is later than that; 0: it said time_ms */
 };
+
+/* What the clock said at the commit, as far as it is known. */
+static inline int64_t commit_clock_ms(const struct commit_record *r)
+{
+    return r->clock_ms ? r->clock_ms : r->time_ms;
+}
 
 enum version_kind { VERSION_ZERO = 0, VERSION_IMAGE = 1, VERSION_PATCH = 2 };
 

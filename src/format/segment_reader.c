@@ -216,6 +216,7 @@ static int decode_records(struct cursor c, struct segment *s, struct err *e)
             c.bad = true;
         time = c.bad ? 0 : time + (int64_t)step;
         r->time_ms = time;
+        r->clock_ms = time > t->info.time_ms ? t->info.time_ms : 0;
         r->pages = (uint32_t)pages;
     }
     if (c.bad || cursor_left(&c) != 0)

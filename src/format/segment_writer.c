@@ -209,6 +209,9 @@ int segment_writer_finish(struct segment_writer *w, const struct segment_content
     for (size_t i = 0; i < w->version_count; i++)
         if (w->versions[i].txid > content->info->max)
             return err_set(e, ERR_LIMIT, 0, "encode segment: a version is newer than the segment");
+    const struct commit_record *last = content->record_count ? &content->records[content->record_count - 1] : NULL;
+    if (last && commit_clock_ms(last) < last->time_ms && commit_clock_ms(last) < t.info.time_ms)
+        t.info.time_ms = commit_clock_ms(last); /* the object can be written long after the commit */
     int rc = close_block(w, e);
     t.block_count = w->block_count;
     t.tail_offset = w->out.len;

@@ -24,6 +24,7 @@ struct reach {
     uint64_t min, max;
     uint64_t first;            /* its points from this txid on can be restored; REACH_NONE: none can */
     int64_t first_ms, last_ms; /* times of its first and last record */
+    uint64_t clamped;          /* the points from this txid on have clamped times; REACH_NONE: none has */
     uint32_t flags;
     unsigned level;
     bool records_all; /* each of its commits, not only the last */
@@ -77,6 +78,15 @@ static bool is_skipped(const struct err *e)
     return e->code == ERR_CORRUPT || e->code == ERR_GONE;
 }
 
+/* The times of an object never fall. So if one is later than the object, all behind it are. */
+static uint64_t first_clamped(const struct segment *s)
+{
+    uint32_t i = s->trailer.record_count;
+    while (i > 0 && s->records[i - 1].clock_ms != 0)
+        i--;
+    return i < s->trailer.record_count ? s->records[i].txid : REACH_NONE;
+}
+
 static int read_segments(struct catalog *c, struct history *h, struct err *e)
 {
     for (size_t i = 0; i < catalog_segment_count(c); i++) {
@@ -94,6 +104,7 @@ static int read_segments(struct catalog *c, struct history *h, struct err *e)
                                             .first = REACH_NONE,
                                             .first_ms = s->records[0].time_ms,
                                             .last_ms = s->records[s->trailer.record_count - 1].time_ms,
+                                            .clamped = first_clamped(s),
                                             .flags = info->flags,
                                             .level = info->level,
                                             .records_all = plan_records_all(info)};
@@ -288,6 +299,10 @@ static int range_of(struct catalog *c, const struct stretch *p, uint64_t after, 
         .first_txid = covers, .last_txid = p->last, .first_point = first, .points = p->last - first + 1};
     if (time_of(c, p->from, first, &ret_range->first_ms, e) || time_of(c, p->from, p->last, &ret_range->last_ms, e))
         return -1;
+    if (p->from->clamped <= p->last) {
+        ret_range->clamped_first = first > p->from->clamped ? first : p->from->clamped;
+        ret_range->clamped_last = p->last;
+    }
     return 0;
 }
 
@@ -312,6 +327,10 @@ int points_ranges(struct catalog *c, point_range_fn *fn, void *context, struct e
             range.last_txid = next.last_txid;
             range.last_ms = next.last_ms;
             range.points += next.points;
+            if (range.clamped_last == 0)
+                range.clamped_first = next.clamped_first;
+            if (next.clamped_last)
+                range.clamped_last = next.clamped_last;
         } else {
             stopped = range.points && fn(context, &range);
             range = next;

@@ -31,6 +31,9 @@ struct point_range {
     uint64_t first_point;           /* txid of the first restore point */
     int64_t first_ms, last_ms;      /* times of the first and of the last restore point */
     uint64_t points;
+    /* Txids of the first and last restore point whose time was clamped (format/segment.h); 0: there is none. Most times
+     * between them are clamped too. */
+    uint64_t clamped_first, clamped_last;
 };
 bool point_range_every(const struct point_range *r); /* whether each commit is a restore point */
 

@@ -30,6 +30,7 @@ struct attempt {
     struct catalog *catalog;
     const struct restore_options *options;
     struct plan plan;
+    struct skipped skipped; /* RESTORE_BY_TIME */
     struct restore_result *result;
 };
 
@@ -39,6 +40,7 @@ static int describe(struct attempt *a, struct err *e)
     struct catalog_object *head = catalog_head(a->catalog);
     *a->result = (struct restore_result){
         .record = p->record, .page_size = p->page_size, .objects = p->source_count, .bytes = p->bytes};
+    a->result->skipped = a->skipped;
     a->result->newest_txid = p->record.txid;
     if (head) {
         if (catalog_load(a->catalog, head, e))
@@ -263,8 +265,11 @@ static bool accept_no_replica(const struct restore_options *o, struct restore_re
 
 static int make_plan(struct attempt *a, struct err *e)
 {
+    const int64_t moment = a->options->time_ms;
     uint64_t txid = a->options->txid;
-    if ((a->options->flags & RESTORE_BY_TIME) && points_at_time(a->catalog, a->options->time_ms, &txid, e))
+    if ((a->options->flags & RESTORE_BY_TIME) &&
+        (points_at_time(a->catalog, moment, &txid, e) ||
+         skipped_find(a->catalog, moment, clock_wall_ms(), txid, &a->skipped, e)))
         return -1;
     prefetch(a->catalog, txid);
     return points_plan(a->catalog, txid, &a->plan, e);

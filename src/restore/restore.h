@@ -3,7 +3,7 @@
 #ifndef SEAWALL_RESTORE_RESTORE_H
 #define SEAWALL_RESTORE_RESTORE_H
 
-#include "replica/points.h"
+#include "replica/skipped.h"
 #include "restore/delta.h"
 
 #include <stdatomic.h>
@@ -45,6 +45,7 @@ struct restore_result {
     char no_replica[ERR_MSG_MAX]; /* RESTORE_NO_REPLICA: the error of the store */
     /* The other fields are set with RESTORE_DONE only. */
     struct commit_record record;  /* of the restore point */
+    struct skipped skipped;       /* RESTORE_BY_TIME: restore points that wrong clocks hide */
     uint32_t page_size;           /* bytes */
     uint64_t newest_txid;         /* of the replica, even if it is not a restore point */
     size_t objects;               /* in the plan */

@@ -124,3 +124,64 @@ def test_a_machine_whose_clock_is_behind_adds_no_earlier_times(stage, clock, how
     assert daemon.stop() == DONE
     assert len(assert_times_never_fall(stage)) > 1
     assert check(stage.assert_restore_equals_source()) == 6
+
+
+DAY = 24 * HOUR
+
+
+def ahead_for_three_commits(stage, clock, *options):
+    """Two commits at the right time, three a day ahead, two at the right time again; each is shipped alone."""
+    stage.prepare()
+    daemon = clock.replicate(*options)
+    for seconds, commits in ((0, 2), (DAY, 3), (0, 2)):
+        clock.step(seconds)
+        for _ in range(commits):
+            txid = stage.last_txid()
+            stage.writer(count=1).finish()
+            daemon.wait_for(lambda: stage.last_txid() > txid, 10, "the commit arrives")
+    return daemon
+
+
+def test_a_moment_behind_which_a_wrong_clock_hides_commits_names_them(stage, clock):
+    daemon = ahead_for_three_commits(stage, clock)
+    assert daemon.stop() == DONE
+    points = listing(stage.replica)["points"]
+    newest = points[-1]["txid"]
+    clamped = [point["txid"] for point in points if "clock" in point]
+    assert clamped == [newest - 1, newest], "the two commits after the clock was set right"
+    assert all(point["clock"][:10] < point["time"][:10] for point in points if "clock" in point)
+    result = seawall("restore", "--dry-run", "--time", "now", url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    found = newest - 5
+    assert f"would restore txid {found} of ".encode() in result.stdout, told(result)
+    assert f"skipped: txid {found + 1} to {newest} are newer, and the last was there before ".encode() in result.stdout, told(result)
+    assert f"HINT: to restore the newest of them, say --txid {newest} instead of --time".encode() in result.stdout, told(result)
+    for moment in (points[0]["time"], points[-1]["time"]):   # before and behind them nothing is hidden
+        other = seawall("restore", "--dry-run", "--time", moment, url_of(stage.replica))
+        assert other.returncode == DONE and b"skipped" not in other.stdout, told(other)
+
+
+def test_commits_behind_the_moment_whose_time_has_not_come_are_named(stage, clock):
+    stage.prepare()
+    daemon = clock.replicate()
+    clock.step(DAY)
+    stage.writer(count=1).finish()
+    daemon.wait_for(lambda: stage.last_txid() == 2, 10, "the commit arrives")
+    assert daemon.stop() == DONE
+    for moment in ("now", listing(stage.replica)["points"][0]["time"]):
+        result = seawall("restore", "--dry-run", "--time", moment, url_of(stage.replica))
+        assert b"would restore txid 1 of " in result.stdout, told(result)
+        assert re.search(rb"skipped: txid 2 is newer, and the time of the last, \S+, has not come yet: a clock is wrong", result.stdout), told(result)
+        assert b"say --txid 2 instead of --time" in result.stdout, told(result)
+
+
+def test_a_list_says_which_times_were_clamped(stage, clock):
+    daemon = ahead_for_three_commits(stage, clock)
+    assert daemon.stop() == DONE
+    newest = stage.last_txid()
+    ranges = listing(stage.replica)["ranges"]
+    assert (ranges[-1]["clamped_first"], ranges[-1]["clamped_last"]) == (newest - 1, newest)
+    text = seawall("list", url_of(stage.replica))
+    assert f"  txid {newest - 1} to {newest}: the clock was ahead before, so these times are later than what it said".encode() in text.stdout, told(text)
+    lines = seawall("list", "--points", url_of(stage.replica)).stdout.splitlines()
+    assert [b"the clock said " in line for line in lines[-4:-1]] == [False, True, True], lines

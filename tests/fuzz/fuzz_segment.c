@@ -41,7 +41,7 @@ static void make(unsigned index, struct buf *ret_object)
         {.pgno = 9, .kind = VERSION_ZERO, .txid = 8},
         {.pgno = 1000, .kind = VERSION_ZERO, .txid = 9},
     };
-    const struct commit_record records[] = {{7, 1000, 2, 21}, {8, 1000, 9, 22}, {9, 1500, 1000, 23}};
+    const struct commit_record records[] = {{7, 1000, 2, 21, 0}, {8, 1000, 9, 22, 0}, {9, 1500, 1000, 23, 0}};
     const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8},
                                   {.name = "b", .max = 9}};
     enum object_kind kind = (enum object_kind)(OBJECT_SEGMENT + index % 4);

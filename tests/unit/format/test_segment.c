@@ -223,6 +223,43 @@ static struct segment decode_ok(const struct buf *object)
     return s;
 }
 
+static struct segment decode_of_record(const struct commit_record *record, int64_t written_ms)
+{
+    struct object_parts p = {.info = plain_info(512), .records = record, .record_count = 1};
+    struct buf object = BUF_INIT(SEGMENT_BYTES_MAX);
+    struct digest digest;
+    struct err e;
+    p.info.time_ms = written_ms;
+    p.info.first_page = p.info.last_page = 0;
+    assert_ok(object_make(codec, &p, &object, &digest, &e), &e);
+    struct segment s = decode_ok(&object);
+    buf_release(&object);
+    return s;
+}
+
+static void an_object_of_a_clamped_commit_says_what_the_clock_said(void **state)
+{
+    (void)state;
+    struct commit_record record = {.txid = 7, .time_ms = 9000, .clock_ms = 1000, .pages = 5};
+    struct segment s = decode_of_record(&record, 20000); /* written when the clock had passed the time */
+    assert_int_equal(s.trailer.info.time_ms, 1000);
+    assert_int_equal(s.records[0].time_ms, 9000);
+    assert_int_equal(s.records[0].clock_ms, 1000);
+    segment_release(&s);
+}
+
+static void an_object_that_is_older_than_its_commit_has_a_clamped_commit(void **state)
+{
+    (void)state;
+    struct commit_record record = {.txid = 7, .time_ms = 9000, .pages = 5};
+    struct segment s = decode_of_record(&record, 8999);
+    assert_int_equal(s.records[0].clock_ms, 8999);
+    segment_release(&s);
+    s = decode_of_record(&record, 9000);
+    assert_int_equal(s.records[0].clock_ms, 0);
+    segment_release(&s);
+}
+
 /* `count` versions of one kind, on pages 1, 2, 3, ... */
 static void make_plain(uint32_t page_size, enum version_kind kind, size_t count, struct buf *ret_object)
 {
@@ -394,7 +431,7 @@ static void make_rich(struct buf *ret_object)
         {.pgno = 2, .kind = VERSION_PATCH, .txid = 9, .from = 6, .hash = 14, .mask = UINT64_MAX},
         {.pgno = 9, .kind = VERSION_ZERO, .txid = 8},
     };
-    const struct commit_record records[] = {{7, 1000, 2, 21}, {8, 1000, 9, 22}, {9, 1500, 9, 23}};
+    const struct commit_record records[] = {{7, 1000, 2, 21, 0}, {8, 1000, 9, 22, 0}, {9, 1500, 9, 23, 0}};
     const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8},
                                   {.name = "part/b", .max = 9}};
     struct object_parts p = {.info = {.kind = OBJECT_SEGMENT,
@@ -956,6 +993,8 @@ int main(void)
         UNIT(sizes_that_only_fit_after_an_overflow_are_corrupt),
         UNIT(an_object_above_the_limit_is_corrupt),
         UNIT(an_encrypted_object_is_refused_with_its_reason),
+        UNIT(an_object_of_a_clamped_commit_says_what_the_clock_said),
+        UNIT(an_object_that_is_older_than_its_commit_has_a_clamped_commit),
         UNIT(possible_versions_are_accepted),
         UNIT(impossible_versions_are_corrupt),
         UNIT(page_zero_is_corrupt_whatever_the_range),
