@@ -74,12 +74,13 @@ struct lane {
     struct check check;
     struct loss loss;
 
-    bool asked;       /* attach was tried at least once */
-    bool introduced;  /* the log named the store */
-    bool compared;    /* the local job under way compares all pages with this replica too */
-    bool base_wanted; /* a base was asked for */
-    bool watched;     /* its folder is watched (folders.h) */
-    bool prune_owed;  /* with --once: something was compacted, or a base completed */
+    bool asked;         /* attach was tried at least once */
+    bool introduced;    /* the log named the store */
+    bool compared;      /* the local job under way compares all pages with this replica too */
+    bool base_wanted;   /* a base was asked for */
+    bool watched;       /* its folder is watched (folders.h) */
+    bool clocks_differ; /* the log said that the store's clock is another one than this machine's */
+    bool prune_owed;    /* with --once: something was compacted, or a base completed */
 
     uint64_t appended, appended_bytes; /* level-0 objects that this run put */
     uint64_t pieces, piece_bytes;      /* other objects */

@@ -17,7 +17,9 @@
 #define SHIP_LIGHT_MS 10 /* while a few commits wait */
 #define SHIP_HEAVY_MS 50 /* while many do */
 #define HEAVY_COMMITS 40
-#define LOOK_FRESH_MS 5000 /* the end of the daemon need not ask again what was answered just before */
+#define LOOK_FRESH_MS 5000     /* the end of the daemon need not ask again what was answered just before */
+#define CLOCKS_DIFFER_MS 60000 /* the log says that two clocks differ by more than this */
+#define CLOCKS_AGREE_MS 30000  /* and that they don't any more. Two limits: it must not say so again and again */
 #define FIRST_SEGMENT_BYTES                                                                                            \
     SCALE(32u << 20, 5120u) /* a larger database begins with a base, not with one large segment */
 
@@ -633,6 +635,25 @@ static void unload(struct transfer *t, struct shipment *s)
     s->piece = NULL;
 }
 
+/* Times of restore points come from the clock of this machine, the ages of objects from that of the store. */
+static void note_clocks(struct lane *l)
+{
+    const int64_t ahead = l->home->d.clock_ahead_ms, off = ahead < 0 ? -ahead : ahead;
+    if (off <= (l->clocks_differ ? CLOCKS_AGREE_MS : CLOCKS_DIFFER_MS)) {
+        if (l->clocks_differ)
+            log_info("replica '%s': the clock of this machine agrees with the store's again", l->url);
+        l->clocks_differ = false;
+        return;
+    }
+    if (!l->clocks_differ)
+        log_warn(
+            "replica '%s': the clock of this machine is %" PRId64 " s %s the store's, so the times of restore points "
+            "may be wrong" TEXT_HINT "look at both with 'date' and set the wrong one, for example by NTP; 'seawall "
+            "list --points' shows the times",
+            l->url, (off + 500) / 1000, ahead > 0 ? "ahead of" : "behind");
+    l->clocks_differ = true;
+}
+
 static void ship_done(struct job *job)
 {
     struct shipment *s = shipment_of_job(job);
@@ -657,6 +678,7 @@ static void ship_done(struct job *job)
             return;
         }
     }
+    note_clocks(l);
     if (s->rc)
         ship_failed(all, l, now);
     else

@@ -91,8 +91,12 @@ static int find_next(struct destination *d, uint64_t txid, uint64_t *ret_next, i
     char key[NAME_MAX_BYTES];
     name_format(&name, key);
     *ret_next = 0;
-    if (d->store->fencing != STORE_FENCING_WEAK && store_time(d->store, store_ms, e))
-        return -1;
+    const int64_t before_ms = clock_wall_ms();
+    if (d->store->fencing != STORE_FENCING_WEAK) {
+        if (store_time(d->store, store_ms, e))
+            return -1;
+        destination_note_clock(d, before_ms, *store_ms);
+    }
     return store_list(d->store, NAME_LEVEL0_PREFIX, key, note_first, ret_next, e) ? -1 : 0;
 }
 
@@ -284,7 +288,11 @@ static int put(struct destination *d, const struct author *a, struct err *e)
     name_format(&name, key);
     if (note_attempt(d, a, e))
         return -1;
-    if (store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e))
+    const int64_t before_ms = clock_wall_ms();
+    const int rc = store_put_new(d->store, key, o->bytes.data, o->bytes.len, &store_ms, e);
+    if (rc == 0 || e->code == ERR_EXISTS)
+        destination_note_clock(d, before_ms, store_ms);
+    if (rc)
         return e->code == ERR_EXISTS ? resolve(d, a, key, store_ms, e) : -1;
     if (believe(d, a, &store_ms, &believed, e))
         return -1;

@@ -469,9 +469,13 @@ static int attach_to_store(struct destination *d, const struct author *a, enum d
 {
     struct catalog c;
     struct replica_identity id;
-    int64_t store_ms = 0;
-    if (identify(d, a, &id, e) || find_fencing(d, a, e) || store_time(d->store, &store_ms, e))
+    int64_t store_ms = 0, before_ms = 0;
+    if (identify(d, a, &id, e) || find_fencing(d, a, e))
         return -1;
+    before_ms = clock_wall_ms();
+    if (store_time(d->store, &store_ms, e))
+        return -1;
+    destination_note_clock(d, before_ms, store_ms);
     destination_prove(d, store_ms);                     /* the clock before the listing that proves it */
     if (!uid_equal(&id.database, &d->entry.database)) { /* a new replica, or another one at the same URL */
         d->entry = entry_without_position(&d->entry, &id.database);

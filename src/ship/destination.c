@@ -104,6 +104,13 @@ void destination_prove(struct destination *d, int64_t store_ms)
     d->proof_boot_ms = clock_boot_ms();
 }
 
+void destination_note_clock(struct destination *d, int64_t before_ms, int64_t store_ms)
+{
+    const int64_t now = clock_wall_ms(), first = before_ms < now ? before_ms : now,
+                  last = before_ms < now ? now : before_ms;
+    d->clock_ahead_ms = store_ms < first ? first - store_ms : store_ms > last ? last - store_ms : 0;
+}
+
 struct place destination_place(const struct destination *d)
 {
     assert(d->store && d->known);

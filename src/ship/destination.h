@@ -127,6 +127,7 @@ struct destination {
     int64_t proof_store_ms;  /* when the head was proven, by the store's clock */
     int64_t proof_boot_ms;   /* and by the machine's clock, which goes on while the machine is suspended */
     int64_t proof_before_ms; /* during attach: the proof before it, by the store's clock; 0: there was none */
+    int64_t clock_ahead_ms;  /* how far the clock of this machine was ahead of the store's; negative: behind */
 
     /* after a loss */
     bool seen_here;         /* the replica was attached since the store was opened: the place is the right one */
@@ -162,6 +163,10 @@ void destination_enter(struct destination *d, enum destination_state to);
 
 /* Notes that the head was proven when the store's clock was at `store_ms`. */
 void destination_prove(struct destination *d, int64_t store_ms);
+
+/* Notes what a request says about the clocks: it was sent when the clock of this machine was at `before_ms`, and now its
+ * answer is here, with `store_ms` of the store's clock. */
+void destination_note_clock(struct destination *d, int64_t before_ms, int64_t store_ms);
 
 /* Makes the state CONFLICT: another writer put `theirs` under the key of our next object. Returns -1 with
  * ERR_CONFLICT. */

@@ -185,3 +185,26 @@ def test_a_list_says_which_times_were_clamped(stage, clock):
     assert f"  txid {newest - 1} to {newest}: the clock was ahead before, so these times are later than what it said".encode() in text.stdout, told(text)
     lines = seawall("list", "--points", url_of(stage.replica)).stdout.splitlines()
     assert [b"the clock said " in line for line in lines[-4:-1]] == [False, True, True], lines
+
+
+def test_a_clock_that_differs_from_the_one_of_the_store_is_told_once_and_so_is_its_end(stage, clock):
+    clock.step(-HOUR)
+    stage.prepare()
+    daemon = clock.replicate()
+    differs, agrees = "the clock of this machine is 3600 s behind the store's", "the clock of this machine agrees with the store's again"
+    daemon.wait_log(differs)
+    assert "HINT: look at both with 'date'" in daemon.log()
+    for _ in range(3):
+        stage.writer(count=1).finish()
+    assert agrees not in daemon.log()
+    clock.step(0)
+    stage.writer(count=1).finish()
+    daemon.wait_log(agrees)
+    clock.step(50)   # less than a minute
+    stage.writer(count=1).finish()
+    daemon.wait_for(lambda: stage.last_txid() == 6, 10, "the commit arrives")
+    clock.step(DAY)
+    stage.writer(count=1).finish()
+    daemon.wait_log("s ahead of the store's")
+    assert daemon.stop() == DONE
+    assert daemon.log().count(" the store's, so the times") == 2 and daemon.log().count(agrees) == 1, daemon.log()
