@@ -37,6 +37,7 @@
     X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                 \
     X(cover_age, "a segment goes only when the one that has its commits is older than what is kept")                   \
     X(anchor_age, "what goes before a base goes only when that base is older than what is kept")                       \
+    X(own_age, "an object is as young as it says itself, whatever the time of its file is")                            \
     X(look, "what was put is looked at again, and after a loss the replica is begun again")                            \
     X(look_twice, "a loss is believed at the second look: a listing can lag")                                          \
     X(patch_from,                                                                                                      \

@@ -136,6 +136,7 @@ static int read_base(struct decision *d, struct retained_base *b, struct err *e)
     b->readable = true;
     b->time_ms = b->marker->segment->trailer.info.time_ms;
     b->max = b->marker->segment->trailer.info.max;
+    decision_note_own(d, &d->markers[b->marker - d->c->markers], b->marker->segment);
     if (decision_listed(d, b->marker->segment, &there, e))
         return -1;
     catalog_spare(d->c, b->marker);
@@ -157,7 +158,7 @@ static void keep(struct decision *d, const struct retained_base *base, enum rete
 static const struct retained_base *newest_older_than(const struct decision *d, uint64_t age_ms)
 {
     for (size_t i = d->c->marker_count; i-- > 0;)
-        if (d->bases[i].usable && decision_older(d, d->bases[i].marker->time_ms, age_ms))
+        if (d->bases[i].usable && decision_older(d, d->markers[i].time_ms, age_ms))
             return &d->bases[i];
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* retention/decision.c */
 #include "retention/decision.h"
 
+#include "base/trial.h"
 #include "replica/ways.h"
 
 #include <assert.h>
@@ -9,6 +10,18 @@
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms)
 {
     return time_ms < d->now_ms && (uint64_t)d->now_ms - (uint64_t)time_ms > age_ms;
+}
+
+void decision_note_own(const struct decision *d, struct retention_verdict *v, const struct segment *s)
+{
+    const uint32_t records = s->trailer.record_count;
+    int64_t own = s->trailer.info.time_ms;
+    if (records > 0 && s->records[records - 1].time_ms > own)
+        own = s->records[records - 1].time_ms;
+    if (own > d->now_ms)
+        own = d->now_ms;
+    if (RULE(own_age) && own > v->time_ms)
+        v->time_ms = own;
 }
 
 int decision_check_missing(const struct decision *d, const struct name *name, struct err *e)

@@ -10,7 +10,7 @@
 
 struct retained_base {
     struct catalog_object *marker;
-    int64_t time_ms; /* when the marker was written */
+    int64_t time_ms; /* when the marker was written, by its own word */
     bool readable;   /* the marker can be loaded */
     bool usable;     /* a restore can start from this base */
     bool stays;
@@ -47,6 +47,10 @@ int decision_check_steps(const struct decision *d, uint64_t more, struct err *e)
 
 /* Whether the moment `time_ms` is more than `age_ms` before d->now_ms. */
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms);
+
+/* Notes what an object that was read says about its age: when it was written, and when its newest commit was made. It is
+ * as young as the younger of the store's word and its own, and not from the future. */
+void decision_note_own(const struct decision *d, struct retention_verdict *v, const struct segment *s);
 
 static inline void decision_set(struct retention_verdict *v, bool goes, enum retention_reason reason)
 {

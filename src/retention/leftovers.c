@@ -24,6 +24,32 @@ static uint64_t newest_complete(const struct decision *d)
     return start;
 }
 
+/* Reads what a chunk or part says about its age, and the rest of its trailer. *ret_read: it could be read. */
+static int read_own(const struct decision *d, struct retention_verdict *v, struct segment *ret_segment, bool *ret_read,
+                    struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    name_format(&v->name, key);
+    *ret_read = object_load(d->c->store, key, d->c->codec, SEGMENT_WANT_RECORDS, ret_segment, e) == 0;
+    if (*ret_read)
+        decision_note_own(d, v, ret_segment);
+    else if (e->code == ERR_NOTFOUND)
+        e->code = ERR_GONE;
+    return *ret_read || e->code == ERR_CORRUPT ? 0 : -1;
+}
+
+/* The same, of an object that nothing else vouches for and that would go. */
+static int check_age(const struct decision *d, struct retention_verdict *v, struct err *e)
+{
+    struct segment s = {0};
+    bool read = false;
+    if (read_own(d, v, &s, &read, e))
+        return -1;
+    if (read)
+        segment_release(&s);
+    return 0;
+}
+
 int retention_judge_chunks(struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
@@ -39,7 +65,10 @@ int retention_judge_chunks(struct decision *d, struct err *e)
             if (overtaken && decision_check_missing(d, &wanted, e))
                 return -1;
         }
-        if (!decision_older(d, c->chunks[i].time_ms, d->policy->grace_ms))
+        const bool would_go = overtaken && decision_older(d, d->chunks[i].time_ms, d->policy->grace_ms);
+        if (would_go && check_age(d, &d->chunks[i], e))
+            return -1;
+        if (!decision_older(d, d->chunks[i].time_ms, d->policy->grace_ms))
             decision_set(&d->chunks[i], false, RETENTION_YOUNG);
         else if (marker && d->markers[marker - c->markers].goes)
             decision_set(&d->chunks[i], true, RETENTION_CHUNK_GOES);
@@ -134,33 +163,58 @@ static bool was_given_up(const struct decision *d, const struct segment_info *i,
            decision_older(d, newest_ms, d->policy->grace_ms);
 }
 
-/* Judges a part that is older than the grace period. `newest_ms`: time of the newest part of its run. */
-static int judge_part(struct parts *p, size_t at, int64_t newest_ms, struct err *e)
+/* Finds the newest time of the parts of a run, from `first` on in the catalog, by the store's word and by their own. They
+ * are read only if the store's word is not young already. */
+static int newest_of_run(const struct decision *d, size_t first, int64_t *ret_ms, struct err *e)
+{
+    const struct catalog *c = d->c;
+    *ret_ms = d->parts[first].time_ms;
+    for (size_t k = first; k < c->part_count && uid_equal(&c->parts[k].name.run, &c->parts[first].name.run); k++) {
+        if (decision_older(d, *ret_ms, PARTS_QUIET_MS) && check_age(d, &d->parts[k], e))
+            return -1;
+        *ret_ms = d->parts[k].time_ms > *ret_ms ? d->parts[k].time_ms : *ret_ms;
+    }
+    return 0;
+}
+
+/* Judges a part that no segment names. `first`: the first part of its run in the catalog. */
+static int judge_unnamed(struct parts *p, size_t at, size_t first, const struct segment_info *i, struct err *e)
 {
     const struct decision *d = p->d;
-    const struct catalog_object *o = &d->c->parts[at];
-    struct segment s = {0};
-    char key[NAME_MAX_BYTES];
-    bool unreadable = false;
-    int rc = 0;
-    name_format(&o->name, key);
-    if (!p->owned[at].named) {
-        if (object_load(d->c->store, key, d->c->codec, SEGMENT_WANT_RECORDS, &s, e)) {
-            decision_set(&d->parts[at], false, RETENTION_PART_UNKNOWN);
-            if (e->code == ERR_NOTFOUND)
-                e->code = ERR_GONE;
-            return e->code == ERR_CORRUPT ? 0 : -1;
-        }
-        rc = note_lists(p, s.trailer.info.min, &unreadable, e);
+    int64_t newest_ms = INT64_MAX;
+    bool goes = was_given_up(d, i, newest_ms);
+    if (!goes && was_given_up(d, i, 0)) { /* it depends on the age of its run */
+        if (newest_of_run(d, first, &newest_ms, e))
+            return -1;
+        goes = was_given_up(d, i, newest_ms);
     }
-    if (rc == 0 && p->owned[at].named) {
+    decision_set(&d->parts[at], goes, goes ? RETENTION_PART_GIVEN_UP : RETENTION_PART_WAITS);
+    return 0;
+}
+
+/* Judges a part that is older than the grace period by the store's word. */
+static int judge_part(struct parts *p, size_t at, size_t first, struct err *e)
+{
+    const struct decision *d = p->d;
+    struct segment s = {0};
+    bool unreadable = false, read = false;
+    int rc = 0;
+    if (!p->owned[at].named) {
+        if (read_own(d, &d->parts[at], &s, &read, e))
+            return -1;
+        unreadable = !read;
+        if (read)
+            rc = note_lists(p, s.trailer.info.min, &unreadable, e);
+    }
+    if (rc == 0 && !decision_older(d, d->parts[at].time_ms, d->policy->grace_ms)) { /* by its own word */
+        decision_set(&d->parts[at], false, RETENTION_YOUNG);
+    } else if (rc == 0 && p->owned[at].named) {
         bool goes = !p->owned[at].stays;
         decision_set(&d->parts[at], goes, goes ? RETENTION_PART_GOES : RETENTION_PART_STAYS);
-    } else if (rc == 0 && (unreadable || !object_fits_name(&o->name, &s.trailer.info))) {
+    } else if (rc == 0 && (unreadable || !object_fits_name(&d->parts[at].name, &s.trailer.info))) {
         decision_set(&d->parts[at], false, RETENTION_PART_UNKNOWN);
     } else if (rc == 0) {
-        bool goes = was_given_up(d, &s.trailer.info, newest_ms);
-        decision_set(&d->parts[at], goes, goes ? RETENTION_PART_GIVEN_UP : RETENTION_PART_WAITS);
+        rc = judge_unnamed(p, at, first, &s.trailer.info, e);
     }
     segment_release(&s);
     return rc;
@@ -172,16 +226,13 @@ int retention_judge_parts(struct decision *d, struct err *e)
     struct parts p = {.d = d,
                       .owned = calloc(c->part_count + 1, sizeof *p.owned),
                       .noted = calloc(d->segment_count + 1, sizeof *p.noted)};
-    int64_t newest_ms = 0;
+    size_t first = 0; /* of the run */
     int rc = p.owned && p.noted ? 0 : err_nomem(e, c->part_count * sizeof *p.owned);
     for (size_t i = 0; rc == 0 && i < c->part_count; i++) {
-        if (i == 0 || !uid_equal(&c->parts[i].name.run, &c->parts[i - 1].name.run)) {
-            newest_ms = c->parts[i].time_ms;
-            for (size_t k = i; k < c->part_count && uid_equal(&c->parts[k].name.run, &c->parts[i].name.run); k++)
-                newest_ms = c->parts[k].time_ms > newest_ms ? c->parts[k].time_ms : newest_ms;
-        }
-        if (decision_older(d, c->parts[i].time_ms, d->policy->grace_ms))
-            rc = judge_part(&p, i, newest_ms, e);
+        if (!uid_equal(&c->parts[i].name.run, &c->parts[first].name.run))
+            first = i;
+        if (decision_older(d, d->parts[i].time_ms, d->policy->grace_ms))
+            rc = judge_part(&p, i, first, e);
         else
             decision_set(&d->parts[i], false, RETENTION_YOUNG);
     }

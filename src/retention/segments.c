@@ -100,6 +100,12 @@ static void covering_release(struct covering *v)
     mintree_release(&v->good);
 }
 
+/* Whether others can go because of this segment. */
+static bool is_old(const struct decision *d, size_t i)
+{
+    return decision_older(d, d->segments[i].time_ms, d->keep_all_ms) || !RULE(cover_age);
+}
+
 /* Keeps the segments of the levels above `above` in the trees. */
 static void collect_covers(struct covering *v, unsigned above)
 {
@@ -109,9 +115,8 @@ static void collect_covers(struct covering *v, unsigned above)
         const uint64_t value = UINT64_MAX - v->order[at].max;
         const bool is =
             catalog_segment(d->c, i)->name.level > above && d->segments[i].reason != RETENTION_BEFORE_ANCHOR;
-        const bool old = decision_older(d, d->segments[i].time_ms, d->keep_all_ms) || !RULE(cover_age);
         mintree_set(&v->any, at, is ? value : MINTREE_NONE);
-        mintree_set(&v->good, at, is && old && v->sound[i] != SOUND_NOT ? value : MINTREE_NONE);
+        mintree_set(&v->good, at, is && is_old(d, i) && v->sound[i] != SOUND_NOT ? value : MINTREE_NONE);
     }
 }
 
@@ -134,7 +139,7 @@ static const struct cover *furthest(const struct covering *v, const struct mintr
     return mintree_least(tree, search_first(v->count, begins_after, &q), &at) ? &v->order[at] : NULL;
 }
 
-/* Reads a segment, and finds out whether it is sound. */
+/* Reads a segment, and finds out whether it is sound, and how old by its own word. */
 static int examine(struct covering *v, size_t i, struct err *e)
 {
     struct catalog_object *o = catalog_segment(v->d->c, i);
@@ -143,6 +148,7 @@ static int examine(struct covering *v, size_t i, struct err *e)
         v->sound[i] = SOUND_NOT;
         return e->code == ERR_CORRUPT ? 0 : -1;
     }
+    decision_note_own(v->d, &v->d->segments[i], o->segment);
     if (decision_listed(v->d, o->segment, &there, e))
         return -1;
     v->sound[i] = there && !(o->segment->trailer.info.flags & SEGMENT_BASE_ONLY) ? SOUND : SOUND_NOT;
@@ -172,7 +178,7 @@ static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct er
             return 0;
         if (v->sound[good->index] == SOUND_UNKNOWN && examine(v, good->index, e))
             return -1;
-        *ret_covered = v->sound[good->index] == SOUND;
+        *ret_covered = v->sound[good->index] == SOUND && is_old(d, good->index);
         if (*ret_covered)
             return 0;
         mintree_set(&v->good, (size_t)(good - v->order), MINTREE_NONE);
@@ -186,7 +192,9 @@ static int judge_covered(struct covering *v, size_t i, struct err *e)
     if (find_sound(v, i, &covered, e))
         return -1;
     const struct cover *any = furthest(v, &v->any, catalog_segment(d->c, i)->name.min);
-    if (covered) {
+    if (!decision_older(d, d->segments[i].time_ms, d->policy->grace_ms)) { /* by its own word */
+        decision_set(&d->segments[i], false, RETENTION_YOUNG);
+    } else if (covered) {
         decision_set(&d->segments[i], true, RETENTION_COVERED);
     } else if (!decision_older(d, d->segments[i].time_ms, d->keep_all_ms)) {
         decision_set(&d->segments[i], false, RETENTION_KEEP_ALL);

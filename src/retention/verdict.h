@@ -53,7 +53,7 @@ const char *retention_reason_text(enum retention_reason reason); /* for people: 
 struct retention_verdict {
     struct name name; /* NAME_OTHER: seawall.json */
     uint64_t size;
-    int64_t time_ms; /* when the store received it, by the store's clock */
+    int64_t time_ms; /* when the store received it, by the store's clock; later if the object itself says so */
     bool goes;
     enum retention_reason reason;
 };

@@ -237,3 +237,29 @@ def test_deletions_that_fail_are_reported_and_done_by_the_next_prune(past, stage
         assert any(line.startswith(b"deleted ") for line in result.stdout.splitlines())
     assert_restores(s3.url(), points, stage.folder)
     assert prune(s3.url()).returncode == DONE and s3.keys() == left
+
+
+def test_file_times_that_were_lost_do_not_make_objects_old(stage):
+    stage.prepare()
+    daemon = stage.replicate("--fanout", "4", "--prune-interval", "never", "--base-interval", "never")
+    for _ in range(14):
+        txid = stage.last_txid()
+        stage.writer(count=1).finish()
+        daemon.wait_for(lambda: stage.last_txid() > txid, 10, "the commit arrives")
+    daemon.wait_for(lambda: any(stage.replica.glob("1/*")), 20, "a compacted segment")
+    assert daemon.stop() == DONE
+    before, points = objects(stage.replica), restore_points(stage.replica)
+    for key in before:
+        os.utime(stage.replica / key, (0, 0))
+    result = seawall("prune", url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    assert objects(stage.replica) == before and restore_points(stage.replica) == points, told(result)
+
+
+def test_a_copy_with_new_file_times_keeps_longer(past, stage):
+    before = objects(past)
+    assert any(word == "delete" for word, _ in verdicts(prune(past, "--dry-run")).values())
+    for key in before:
+        os.utime(past / key)
+    assert prune(past).returncode == DONE
+    assert objects(past) == before

@@ -34,7 +34,7 @@ static const struct {
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 22,  [RULE_runs] = 1,        [RULE_bind] = 6,
     [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 161,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 2443,   [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 348,
+    [RULE_full_xor] = 2443,   [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 926,
     [RULE_halfway] = 4,       [RULE_anchor_age] = 1, [RULE_sync_run] = 1,    [RULE_guard] = 3040,
 };
 
@@ -184,9 +184,9 @@ static struct outcome run_scenarios(void)
 {
     struct outcome o = {0};
     static struct run r;
-    void (*const scenarios[])(const char *) = {world_scenario_sleeper, world_scenario_slow_answer,
-                                               world_scenario_heir,    world_scenario_blind,
-                                               world_scenario_emptied, world_scenario_unwatched};
+    void (*const scenarios[])(const char *) = {
+        world_scenario_sleeper, world_scenario_slow_answer, world_scenario_heir,   world_scenario_blind,
+        world_scenario_emptied, world_scenario_unwatched,   world_scenario_touched};
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0] && !o.failed; i++) {
         r.scenario = scenarios[i];
         o = run(&r);

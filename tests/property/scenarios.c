@@ -232,3 +232,22 @@ void world_scenario_unwatched(const char *folder)
         meet_unwatched_reset(a, turns);
     meet_unwatched_reset(a, 200);
 }
+
+/* A copy of the replica lost the times of its files. All objects are young, and retention must take no restore point. */
+void world_scenario_touched(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    for (unsigned n = 0; n < 40; n++) {
+        sim_database_commit(&a->db);
+        let_run(a, 30);
+    }
+    NEED(a->alive, "the daemon ended");
+    for (size_t i = 0; i < STORES; i++) {
+        const size_t before = stores[i].count;
+        world_touch(&stores[i], 0);
+        world_prune(&stores[i]);
+        NEED(stores[i].count == before, "of %zu young objects with old file times %zu were deleted in %s", before,
+             before - stores[i].count, stores[i].url);
+        published_check(&stores[i], 100);
+    }
+}

@@ -108,6 +108,8 @@ struct sim_object {
     uint8_t *bytes;
     size_t size;
     int64_t born_ms;
+    int64_t
+        listed_ms; /* what a listing says, by a clock without offset: born_ms, unless the time of the file was set */
 };
 
 struct sim_store {

@@ -51,7 +51,7 @@ static bool land(struct sim_store *s, const struct sim_object *o)
     size_t i = place(s, o->key);
     memmove(s->objects + i + 1, s->objects + i, (s->count - i) * sizeof *s->objects);
     s->objects[i] = *o;
-    s->objects[i].born_ms = true_ms;
+    s->objects[i].born_ms = s->objects[i].listed_ms = true_ms;
     s->count++;
     world_landed(s, &s->objects[i]);
     return true;
@@ -173,7 +173,7 @@ static int list(struct store *handle, const char *prefix, const char *start_afte
     for (size_t i = place(s, prefix); i < s->count && strncmp(s->objects[i].key, prefix, strlen(prefix)) == 0; i++) {
         struct store_entry entry = {.key = s->objects[i].key,
                                     .size = s->objects[i].size,
-                                    .time_ms = s->objects[i].born_ms + s->clock_offset_ms};
+                                    .time_ms = s->objects[i].listed_ms + s->clock_offset_ms};
         if (strcmp(entry.key, start_after) > 0 && fn(context, &entry))
             break;
     }

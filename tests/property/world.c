@@ -57,7 +57,8 @@ static struct climate {
     bool stale_prunes;                /* prunes are suspended between their listing and their deletions */
     bool other_policies;              /* each prune has a policy of its own */
     bool losses;                      /* stores lose objects */
-    bool settle_once;                 /* at the end, daemons run with --once */
+    bool touched;     /* the times of files are set; clocks are right, because nothing else tells the age */
+    bool settle_once; /* at the end, daemons run with --once */
 } climate;
 
 static unsigned pick(const unsigned *weights, unsigned n)
@@ -71,7 +72,7 @@ static unsigned pick(const unsigned *weights, unsigned n)
     return i;
 }
 
-static void draw_climate(void)
+static void draw_climate(uint64_t seed)
 {
     static const unsigned factors[] = {0, 1, 1, 2, 2, 3, 12};
     for (unsigned i = 0; i < DEEDS; i++)
@@ -86,6 +87,9 @@ static void draw_climate(void)
     sim_store_costs = chance(30);
     climate.losses = chance(25);
     climate.misfortunes[MISFORTUNE_LOSS_OF_OBJECTS] = climate.losses ? 60 : 0;
+    climate.touched = seed % 8 == 7 && !climate.losses;
+    if (climate.touched)
+        climate.misfortunes[MISFORTUNE_CLOCK] = climate.misfortunes[MISFORTUNE_STORE_CLOCK] = 0;
     climate.settle_once &= !climate.losses; /* a daemon with --once looks for losses only once */
 }
 
@@ -167,12 +171,9 @@ static bool stale_prune(struct sim_store *s)
     return true;
 }
 
-/* `seawall prune` on another machine. It may be killed at any request. */
-static void prune(struct sim_store *s)
+/* `requests`: it is killed after so many; negative: never. */
+static void prune_until(struct sim_store *s, const struct retention_policy *p, int requests)
 {
-    if (climate.stale_prunes && chance(50) && stale_prune(s))
-        return;
-    struct retention_policy p = policy();
     struct retention_plan plan = {0};
     struct retention_figures figures = {0};
     struct store *handle = NULL;
@@ -180,8 +181,8 @@ static void prune(struct sim_store *s)
     if (store_open(s->url, STORE_READ, &handle, &e))
         broken("%s", e.msg);
     struct replica_handle replica = replica_handle_borrow(handle, sim_codec);
-    s->requests_left = chance(50) ? (int)dice_below(&luck, 30) : -1;
-    if (retention_decide_now(&replica, &p, &plan, &e) == 0)
+    s->requests_left = requests;
+    if (retention_decide_now(&replica, p, &plan, &e) == 0)
         (void)!retention_apply(handle, &plan, &figures, &e);
     else
         NEED(e.code != ERR_CORRUPT || published_of(s)->loses > 0, "retention finds no way to what it keeps in %s: %s",
@@ -190,6 +191,21 @@ static void prune(struct sim_store *s)
     trace("  %s: pruned, %" PRIu64 " objects deleted", s->url, figures.objects);
     retention_plan_release(&plan);
     store_close(handle);
+}
+
+void world_prune(struct sim_store *s)
+{
+    const struct retention_policy p = policy();
+    prune_until(s, &p, -1);
+}
+
+/* `seawall prune` on another machine, which may be killed at any request. */
+static void prune(struct sim_store *s)
+{
+    if (climate.stale_prunes && chance(50) && stale_prune(s))
+        return;
+    const struct retention_policy p = policy();
+    prune_until(s, &p, chance(50) ? (int)dice_below(&luck, 30) : -1);
 }
 
 static bool watched(const struct host *h)
@@ -431,6 +447,13 @@ static void pass_time(void)
         sim_store_tick(&stores[i]);
 }
 
+void world_touch(struct sim_store *s, int64_t listed_ms)
+{
+    trace("  %s: the times of all files are set", s->url);
+    for (size_t i = 0; i < s->count; i++)
+        s->objects[i].listed_ms = listed_ms;
+}
+
 static void step(void)
 {
     struct host *used[HOSTS_MAX], *h;
@@ -519,7 +542,7 @@ static void draw_memory(uint64_t seed)
 void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip)
 {
     luck = dice_of(seed);
-    draw_climate();
+    draw_climate(seed);
     draw_memory(seed);
     hosts_create(folder, chance(70) ? 512 : 1024);
     for (size_t i = 0; i < count; i++) {
@@ -529,6 +552,8 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
         trace("step %zu", i);
         step();
         published_check_any(&stores[dice_below(&luck, STORES)]);
+        if (climate.touched && i % 60 == 59) /* back, forward, and to now */
+            world_touch(&stores[i / 60 % STORES], i % 3600 < 2400 ? 0 : i % 240 == 239 ? true_ms : true_ms + 3600000);
         if (i % 25 == 24)
             published_check(&stores[dice_below(&luck, STORES)], 10);
     }

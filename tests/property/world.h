@@ -18,6 +18,13 @@ void world_scenario_heir(const char *folder);
 void world_scenario_blind(const char *folder);
 void world_scenario_emptied(const char *folder);
 void world_scenario_unwatched(const char *folder);
+void world_scenario_touched(const char *folder);
+
+/* Sets what the store's listing says about the time of each object. */
+struct sim_store;
+void world_touch(struct sim_store *s, int64_t listed_ms);
+/* `seawall prune` with the policy of the daemon. */
+void world_prune(struct sim_store *s);
 
 struct world_figures {
     uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted, guarded_resets,
