@@ -1,7 +1,48 @@
-/* base/path.h: path_resolve follows links. */
+/* base/path.h: parts of paths, paths that are never cut, folders, links. */
 #include "base/path.h"
 
 #include "unit.h"
+
+static void folders_are_made_with_all_their_parents(void **state)
+{
+    struct err e;
+    struct stat st;
+    (void)state;
+    for (int again = 0; again < 2; again++)
+        assert_ok(path_make_dirs(temp_path("a/b//c/"), &e), &e);
+    assert_int_equal(stat(temp_path("a/b/c"), &st), 0);
+    assert_int_equal(file_write(temp_path("a/file"), "x", 1), 0);
+    assert_error(path_make_dirs(temp_path("a/file/b"), &e), &e, ERR_IO);
+    assert_error(path_make_dirs(temp_path("a/file"), &e), &e, ERR_IO);
+}
+
+static void a_path_that_does_not_fit_is_an_error(void **state)
+{
+    struct err e;
+    char out[PATH_TEXT_MAX], name[PATH_TEXT_MAX + 1];
+    (void)state;
+    memset(name, 'a', sizeof name);
+    name[PATH_TEXT_MAX - 1] = 0;
+    assert_ok(path_format(out, &e, "%s", name), &e);
+    assert_string_equal(out, name);
+    assert_error(path_format(out, &e, "%s/", name), &e, ERR_CONFIG);
+    assert_true(strlen(e.msg) < 200);
+}
+
+static void a_path_has_a_parent_and_a_name(void **state)
+{
+    static const struct {
+        const char *path, *parent, *name;
+    } known[] = {{"a/b", "a", "b"}, {"/a", "/", "a"}, {"a", ".", "a"}, {"/a/b/c.db", "/a/b", "c.db"}, {"a/", "a", ""}};
+    struct err e;
+    char parent[PATH_TEXT_MAX];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        assert_ok(path_parent(known[i].path, parent, &e), &e);
+        assert_string_equal(parent, known[i].parent);
+        assert_string_equal(path_name(known[i].path), known[i].name);
+    }
+}
 
 static void assert_leads(const char *path, const char *expected)
 {
@@ -38,6 +79,9 @@ static void links_are_followed_and_the_last_part_may_be_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT(a_path_has_a_parent_and_a_name),
+        UNIT(a_path_that_does_not_fit_is_an_error),
+        UNIT_IN_TEMP(folders_are_made_with_all_their_parents),
         UNIT_IN_TEMP(links_are_followed_and_the_last_part_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
