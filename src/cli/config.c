@@ -122,25 +122,77 @@ static void print_replica(const struct config_replica *r)
     print_parameters(r->parameters);
 }
 
-static void print_config(const struct config *c)
+/* ---- what patterns match now, in comments */
+
+#define EXAMPLES 2 /* databases of each pattern whose URLs are printed */
+
+static void print_example(const struct config_member *m)
+{
+    char shown[STORE_URL_MAX];
+    struct err e;
+    text_print("#   %s:", m->path);
+    for (size_t i = 0; i < m->url_count; i++)
+        if (store_check(m->urls[i], shown, &e) == 0)
+            text_print(" %s", shown);
+        else
+            text_print(" (the url is wrong: %.*s)", (int)strcspn(e.msg, "\n"), e.msg);
+    text_put(stdout, "\n");
+}
+
+static void print_matches(const struct config *c, const struct config_db *db, const struct config_members *m)
+{
+    size_t count = m->matched[db - c->dbs], printed = 0;
+    text_print("# matches %zu database%s now\n", count, cli_plural(count));
+    for (size_t i = 0; i < m->count && printed < EXAMPLES; i++)
+        if (m->list[i].section == db) {
+            print_example(&m->list[i]);
+            printed++;
+        }
+}
+
+/* For each reason how many paths were passed over, and one of them. */
+static void print_passed_over(const struct config_members *m)
+{
+    for (enum config_reason reason = 0; reason < REASONS; reason++)
+        for (size_t i = 0; i < m->named_count; i++)
+            if (m->named[i].reason == reason) {
+                size_t others = m->passed_over[reason] - 1;
+                text_print("# passed over: '%s' %s", m->named[i].path, config_reason_text(reason));
+                if (others > 0)
+                    text_print("; %zu other%s", others, cli_plural(others));
+                text_put(stdout, "\n");
+                break;
+            }
+}
+
+/* ---- the configuration */
+
+static void print_db(const struct config *c, const struct config_db *db, const struct config_members *m)
+{
+    text_print("\n[db %s]\n", db->path);
+    if (config_is_pattern(db))
+        print_matches(c, db, m);
+    for (size_t k = 0; k < db->exclude_count; k++)
+        text_print("exclude = %s\n", db->excludes[k].written);
+    for (size_t k = 0; k < db->replica_count; k++)
+        if (config_find_replica(c, db->words[k]))
+            text_print("replica = %s\n", db->words[k]);
+        else
+            print_url("replica", db->words[k], strlen(db->words[k]));
+    print_options(&db->options);
+}
+
+static void print_config(const struct config *c, const struct config_members *m)
 {
     text_print("[seawall]\n");
     if (c->control[0])
         text_print("control = %s\n", c->control);
     print_options(&c->options);
-    for (size_t i = 0; i < c->db_count; i++) {
-        const struct config_db *db = &c->dbs[i];
-        text_print("\n[db %s]\n", db->path);
-        for (size_t k = 0; k < db->replica_count; k++) {
-            if (config_find_replica(c, db->words[k]))
-                text_print("replica = %s\n", db->words[k]);
-            else
-                print_url("replica", db->words[k], strlen(db->words[k]));
-        }
-        print_options(&db->options);
-    }
+    for (size_t i = 0; i < c->db_count; i++)
+        print_db(c, &c->dbs[i], m);
     for (size_t i = 0; i < c->replica_count; i++)
         print_replica(&c->replicas[i]);
+    print_passed_over(m);
 }
 
 struct request {
@@ -151,6 +203,7 @@ static int cmd_config(int argc, char **argv)
 {
     const struct config defaults = {.options = options_default()};
     struct request r = {.path = NULL};
+    struct config_members members = {.list = NULL};
     struct config *config = NULL;
     struct err e;
     int code = EXIT_DONE;
@@ -158,9 +211,13 @@ static int cmd_config(int argc, char **argv)
         return code;
     int rc = cli_read_config(r.path, &config, &e);
     if (rc == 0 && config)
-        rc = check_urls(config, r.path, &e) || check_policies(config, r.path, &e) ? -1 : 0;
+        rc = check_urls(config, r.path, &e) || check_policies(config, r.path, &e) ||
+                     cli_find_members(config, r.path, &members, &e)
+                 ? -1
+                 : 0;
     if (rc == 0)
-        print_config(config ? config : &defaults);
+        print_config(config ? config : &defaults, &members);
+    config_members_release(&members);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
 }

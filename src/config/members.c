@@ -24,7 +24,7 @@ const char *config_reason_text(enum config_reason reason)
         [REASON_NOT_A_FILE] = "is not a regular file",
         [REASON_NOT_A_DATABASE] = "is not a SQLite database",
         [REASON_OTHER_NAME] = "is the same file as a database with another path",
-        [REASON_UNREADABLE] = "can't be read: databases in it are not found",
+        [REASON_UNREADABLE] = "can't be read: a database there is not found",
         [REASON_NO_URL] = "has no valid url",
     };
     assert(reason < REASONS);
@@ -580,21 +580,71 @@ static int refuse(const struct place *first, const struct place *second, const c
                : err_hint(e, "give each database a folder or a prefix of its own");
 }
 
+/* A hash that is equal for two URLs of one place, and fast: place_of can have to read files. In front of the query the
+ * scheme, the decoded bytes, and slashes as one matter. */
+static uint64_t hash_roughly(const char *url)
+{
+    char text[CONFIG_URL_MAX];
+    size_t len = 0, n = strcspn(url, "?");
+    for (size_t i = 0; i < n && len < sizeof text; i++) {
+        unsigned value = 0;
+        if (url[i] == '%' && i + 2 < n && sscanf(url + i + 1, "%2x", &value) == 1)
+            i += 2;
+        char c = url[i];
+        if (value)
+            c = (char)value;
+        if (c != '/' || len == 0 || text[len - 1] != '/')
+            text[len++] = c;
+    }
+    while (len > 0 && text[len - 1] == '/')
+        len--;
+    return hash64(text, len);
+}
+
+static bool is_folder(const char *url)
+{
+    return !strstr(url, "://") || strncmp(url, "file://", 7) == 0;
+}
+
 static size_t list_places(const struct config_members *m, config_place_fn *place_of, struct place *all)
 {
     char name[PATH_TEXT_MAX];
     size_t count = 0;
     for (size_t i = 0; i < m->count; i++)
-        for (size_t k = 0; k < m->list[i].url_count; k++)
-            if (place_of(m->list[i].urls[k], name))
-                all[count++] = (struct place){hash64(name, strlen(name)), &m->list[i], m->list[i].urls[k]};
+        for (size_t k = 0; k < m->list[i].url_count; k++) {
+            struct place p = {.member = &m->list[i], .url = m->list[i].urls[k]};
+            if (is_folder(p.url) && !place_of(p.url, name))
+                continue;
+            p.hash = is_folder(p.url) ? hash64(name, strlen(name)) : hash_roughly(p.url);
+            all[count++] = p;
+        }
     return count;
+}
+
+/* Checks places that can be the same one. */
+static int check_group(struct place *group, size_t count, config_place_fn *place_of,
+                       const struct config_member **ret_wrong, struct err *e)
+{
+    char name[PATH_TEXT_MAX], before[PATH_TEXT_MAX];
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!place_of(group[i].url, name))
+            continue;
+        group[kept] = group[i];
+        group[kept++].hash = hash64(name, strlen(name));
+    }
+    if (kept > 1)
+        qsort(group, kept, sizeof *group, by_hash);
+    for (size_t i = 1; i < kept; i++)
+        if (group[i].hash == group[i - 1].hash && place_of(group[i].url, name) && place_of(group[i - 1].url, before) &&
+            strcmp(name, before) == 0)
+            return refuse(&group[i - 1], &group[i], name, ret_wrong, e);
+    return 0;
 }
 
 int config_check_places(const struct config_members *m, config_place_fn *place_of,
                         const struct config_member **ret_wrong, struct err *e)
 {
-    char name[PATH_TEXT_MAX], before[PATH_TEXT_MAX];
     size_t most = 1;
     for (size_t i = 0; i < m->count; i++)
         most += m->list[i].url_count;
@@ -603,11 +653,14 @@ int config_check_places(const struct config_members *m, config_place_fn *place_o
         return err_nomem(e, most * sizeof *all);
     size_t count = list_places(m, place_of, all);
     int rc = 0;
-    qsort(all, count, sizeof *all, by_hash);
-    for (size_t i = 1; rc == 0 && i < count; i++)
-        if (all[i].hash == all[i - 1].hash && place_of(all[i].url, name) && place_of(all[i - 1].url, before) &&
-            strcmp(name, before) == 0)
-            rc = refuse(&all[i - 1], &all[i], name, ret_wrong, e);
+    if (count > 1)
+        qsort(all, count, sizeof *all, by_hash);
+    for (size_t begin = 0, end; rc == 0 && begin < count; begin = end) {
+        for (end = begin + 1; end < count && all[end].hash == all[begin].hash; end++)
+            ;
+        if (end - begin > 1)
+            rc = check_group(&all[begin], end - begin, place_of, ret_wrong, e);
+    }
     free(all);
     return rc;
 }

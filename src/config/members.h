@@ -107,8 +107,9 @@ int config_list_named(const struct config *c, struct config_members *ret, struct
 /* Names the place that a URL leads to, so that two URLs of one place give one text. False: the URL is wrong. */
 typedef bool config_place_fn(const char *url, char out[PATH_TEXT_MAX]);
 
-/* Checks that each place belongs to one database. Wrong URLs are left out. ERR_CONFIG: the message names the place and
- * both databases; *ret_wrong is the one whose section is the later one. ERR_NOMEM. */
+/* Checks that each place belongs to one database. Wrong URLs are left out. Calls `place_of` for each folder, and for
+ * URLs that look like another one. ERR_CONFIG: the message names the place and both databases; *ret_wrong is the one
+ * whose section is the later one. ERR_NOMEM. */
 int config_check_places(const struct config_members *m, config_place_fn *place_of,
                         const struct config_member **ret_wrong, struct err *e) MUST_CHECK;
 

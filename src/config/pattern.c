@@ -61,16 +61,17 @@ static size_t count_parts(const char *absolute)
     return n;
 }
 
-/* Checks the parts and notes which have wildcards. `fixed`: parts at the front that have none. */
-static int set_parts(struct pattern *p, size_t fixed, struct err *e)
+/* Sets the parts of the absolute path, and notes which have wildcards. `fixed`: parts at the front that have none. */
+static int set_parts(struct pattern *p, const char *absolute, size_t fixed, struct err *e)
 {
+    p->count = count_parts(absolute);
     if (p->count == 0)
         return err_set(e, ERR_CONFIG, 0, "the path is '/'");
     if (p->count > PATTERN_PARTS_MAX)
         return err_set(e, ERR_CONFIG, 0, "a path with wildcards has more than %d parts", PATTERN_PARTS_MAX);
-    p->parts = strdup(p->text + 1);
+    p->parts = strdup(absolute + 1);
     if (!p->parts)
-        return err_nomem(e, strlen(p->text));
+        return err_nomem(e, strlen(absolute));
     for (char *at = p->parts; (at = strchr(at, '/')); at++)
         *at = 0;
     for (size_t i = fixed; i < p->count; i++) {
@@ -85,17 +86,16 @@ static int set_parts(struct pattern *p, size_t fixed, struct err *e)
 int pattern_read(struct pattern *ret, const char *path, struct err *e)
 {
     char text[PATH_TEXT_MAX], here[PATH_TEXT_MAX] = "/";
-    struct pattern p = {.text = NULL};
+    struct pattern p = {.written = NULL};
     size_t n = strlen(path);
     if (n > 1 && path[n - 1] == '/')
         return err_set(e, ERR_CONFIG, 0, "the path ends with a slash: it is that of a folder");
     if (path_absolute(path, text, e) || (*path != '/' && path_absolute(".", here, e)))
         return -1;
-    p.text = strdup(text);
-    if (!p.text)
-        return err_nomem(e, sizeof text);
-    p.count = count_parts(text);
-    if (set_parts(&p, count_parts(here), e)) {
+    p.written = strdup(path);
+    if (!p.written)
+        return err_nomem(e, n);
+    if (set_parts(&p, text, count_parts(here), e)) {
         pattern_release(&p);
         return -1;
     }
@@ -105,9 +105,9 @@ int pattern_read(struct pattern *ret, const char *path, struct err *e)
 
 void pattern_release(struct pattern *p)
 {
-    free(p->text);
+    free(p->written);
     free(p->parts);
-    *p = (struct pattern){.text = NULL};
+    *p = (struct pattern){.written = NULL};
 }
 
 const char *pattern_part(const struct pattern *p, size_t index)

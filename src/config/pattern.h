@@ -21,8 +21,8 @@
 #define PATTERN_PARTS_MAX 64 /* names between slashes; one bit each in `wild` */
 
 struct pattern {
-    char *text;    /* absolute, without '.' and repeated slashes */
-    char *parts;   /* the parts one after the other, each with a NUL */
+    char *written; /* as pattern_read was given it */
+    char *parts;   /* the parts of the absolute path one after the other, each with a NUL */
     size_t count;  /* of parts, at least 1 */
     uint64_t wild; /* bit i: part i has wildcards */
 };

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAN = ROOT / "man" / "seawall.1"
 CONF = ROOT / "man" / "seawall.conf.5"
 SAMPLE = ROOT / "etc" / "seawall.conf"
-LINKED = ["README.md", "src/README.md", "docs/figures.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+LINKED = ["README.md", "src/README.md", "docs/figures.md", "docs/database-for-each-tenant.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 PROGRAM = os.environ.get("SEAWALL", ROOT / "build" / "seawall")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "/s": 3600, "/m": 60, "/h": 1, "": 1}
 
@@ -275,7 +275,7 @@ def check_sample():
         if found.pop(("replica", name), None) is None:
             yield f"etc/seawall.conf: '{name}' is missing in [replica]"
     names = {option["name"] for option in options()}
-    for section, key in sorted(found.keys() - {("replica", "url"), ("db", "replica"), ("seawall", "control")}):
+    for section, key in sorted(found.keys() - {("replica", "url"), ("db", "replica"), ("db", "exclude"), ("seawall", "control")}):
         if section != "db" or key not in names:
             yield f"etc/seawall.conf: there is no '{key}' in [{section}]"
 

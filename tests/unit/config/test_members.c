@@ -430,6 +430,10 @@ static void two_databases_at_one_place_are_both_named(void **state)
         {"[db @/t/*]\nreplica = s3://bkt/{folder}\n", "b", "replica 's3://bkt/t' also belongs to database"},
         {"[db @/t/b]\nreplica = /r/a\n[db @/t/*]\nreplica = /r/{name}\n", "a", "HINT: write variables in the url"},
         {"[db @/t/[a]]\nreplica = /r/b\n[db @/t/b]\nreplica = file:///r/b\n", "b", "HINT: give each database a folder"},
+        {"[db @/t/a]\nreplica = s3://bkt/a\n[db @/t/b]\nreplica = s3://bkt//%61/?timeout=9s\n", "b", "'s3://bkt/a'"},
+        {"[db @/t/a]\nreplica = s3://bkt/a?endpoint=h\nreplica = s3://bkt/a?endpoint=g\n[db @/t/b]\n"
+         "replica = s3://bkt/a?endpoint=h&region=x\n",
+         "b", "'s3://bkt/a?endpoint=https://h' also belongs"},
         {"[db @/t/a]\nreplica = /r/{name}\nreplica = /r/a\n", "a", "replica '/r/a' is given twice"},
     };
     (void)state;
@@ -457,7 +461,8 @@ static void databases_with_places_of_their_own_are_accepted(void **state)
     make_folder("t");
     make_database("t/a");
     make_database("t/b");
-    struct config *c = read_config("[db @/t/*]\nreplica = /r/{name}\nreplica = /q/{name}\n");
+    struct config *c = read_config("[db @/t/*]\nreplica = /r/{name}\nreplica = s3://bkt/{name}?endpoint=h\n"
+                                   "replica = s3://bkt/{name}?endpoint=g\n");
     struct config_members m = find_members(c);
     assert_ok(config_check_places(&m, place_of, &wrong, &e), &e);
     assert_null(wrong);

@@ -333,7 +333,7 @@ static void a_function_that_fails_ends_the_walk(void **state)
 
 static int read_one(void *path, struct err *e)
 {
-    struct pattern p = {.text = NULL};
+    struct pattern p = {.written = NULL};
     int rc = pattern_read(&p, path, e);
     pattern_release(&p);
     return rc;
