@@ -19,12 +19,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "tests" / "check"
 LOOK_EVERY_S, PROGRESS_EVERY_S, PART_S_MAX = 0.2, 20, 1800
 PATIENCE = float(os.environ.get("SEAWALL_TEST_PATIENCE", "1"))
-# What a part prints for a test that passed or failed: pytest -v, TAP of cmocka under prove, the rules of the property test.
+# The lines that a part prints for a test that passed or failed: pytest -v, TAP of cmocka under prove, rules of the property test.
 PASSED = re.compile(r"^\S+::.* (?:PASSED|XPASS)\b|^ok \d+ -|^ok   \S+ +off", re.M)
 FAILED = re.compile(r"^\S+::.* (?:FAILED|ERROR)\b|^not ok \d+|^MISS \S+", re.M)
 SKIPPED = re.compile(r"^\S+::.* SKIPPED\b", re.M)
 EXPECTED = re.compile(r"^\S+::.* XFAIL\b", re.M)
-# What takes longest comes first, so that two parts at a time end together.
+# The longest parts come first, so that two parts at a time end together.
 LONGEST = ("history", "snapshot", "killed_anywhere", "delta", "status", "s3_faults", "s3_operations", "history_in_trouble", "verify_interval",
            "prune", "s3_credentials", "one_history", "verify", "replaced_files", "power_cut", "sync")
 ONE_SERVER = ("s3_servers", "s3_rgw")   # they share a Ceph object gateway
@@ -47,7 +47,7 @@ def parts():
 
 
 def environment():
-    """Ours, but parts that make runs do not share the job server of the make that runs us; and each test gets a line."""
+    """The environment of a part: it does not use the job server of the make that runs this program, and prints a line for each test."""
     flags = " ".join(word for word in os.environ.get("MAKEFLAGS", "").split() if not re.match(r"-j|--jobserver|--output-sync|-O", word))
     return {**os.environ, "MAKEFLAGS": flags, "HARNESS_VERBOSE": "1", "PYTEST_ADDOPTS": "-vv -rsx", "PYTHONUNBUFFERED": "1"}
 

@@ -80,7 +80,7 @@ def options_in(roff):
 
 @functools.cache
 def tables():
-    """What `seawall help --tables` prints."""
+    """The output of `seawall help --tables`."""
     return json.loads(subprocess.run([PROGRAM, "help", "--tables"], capture_output=True, check=True).stdout)
 
 
@@ -241,7 +241,7 @@ def words_of(roff):
 
 
 def check_conf():
-    """Each name must stand in the section of the page where it belongs."""
+    """Each name must be in the right section of the page."""
     if not CONF.exists():
         yield "man/seawall.conf.5: is missing"
         return
@@ -252,7 +252,7 @@ def check_conf():
 
 
 def check_sample():
-    """Whether it parses with all its comments taken away is for tests/e2e/test_sample_configuration.py."""
+    """Compares the names and the defaults. tests/e2e/test_sample_configuration.py lets the program read the file."""
     if not SAMPLE.exists():
         yield "etc/seawall.conf: is missing"
         return

@@ -15,7 +15,7 @@ import sys
 
 ENTRY_POINTS = {"sqlite3_seawall_init"}
 MARK = b"\xf3\x0f\x1e\xfa"   # endbr64
-FEWEST_MARKS = {"program": 500, "extension": 20}   # there are hundreds of functions in one, dozens in the other
+FEWEST_MARKS = {"program": 500, "extension": 20}   # the program has hundreds of functions, the extension dozens
 
 
 def readelf(path, *options):

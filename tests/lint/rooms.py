@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The rooms of src/ and the arrows between them: who may include whom, and which room opens which third-party library.
 
-It fails on
+It reports
   - an include that follows no arrow of ARROWS, and an arrow of ARROWS that no include uses;
   - a circle between files (a file is X.c with X.h, or a header alone);
   - a third-party header outside the rooms that may open it;
   - a banned call;
-  - a call that opens, makes, renames or removes a file by its path outside the files of BY_PATH: base/folder.h says why.
+  - a call that opens, makes, renames or removes a file by its path outside the files of BY_PATH: base/folder.h says why;
   - output that does not go through base/text.h or base/log.h, which escape what comes from outside.
 
 Exits 1 and names each line that breaks a rule."""
@@ -17,7 +17,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
-EVERY_ROOM_MAY = "base"  # vfs apart, which is built a second time, for applications
+EVERY_ROOM_MAY = "base"  # except vfs, which is also built for applications
 ARROWS = {  # room: rooms that it includes, besides itself and base. src/README.md draws them
     "base": "",
     "wal": "",
@@ -101,7 +101,7 @@ def arrows():
     for path in sources():
         room, where = path.relative_to(SOURCE).parts[0], path.relative_to(ROOT)
         if room not in ARROWS:
-            yield f"{where}: no such room"
+            yield f"{where}: the room {room} is not in ARROWS"
             continue
         for number, line in lines_of(path):
             included = INCLUDE.match(line)

@@ -29,7 +29,7 @@ def sources():
 
 
 def definitions():
-    """Function -> set of files that define it, relative to src."""
+    """{function: set of the files in src that define it}"""
     found = {}
     for path in sources():
         for names in DEFINED.findall(path.read_text()):
@@ -69,7 +69,7 @@ def check_functions(text):
 
 
 def drawn(text):
-    """The rooms of the drawing, line by line; the words beside it are cut off."""
+    """The lines of the drawing that have rooms, without the words beside it."""
     lines = [line[:46] for line in text.partition("```\n")[2].partition("```")[0].splitlines()]
     return [line for line in lines if re.search(r"[a-z]", line)]
 

@@ -2,7 +2,7 @@
 """One word, one meaning; and plain English stays.
 
   - each word of the glossary in src/README.md is used in src, and each place that the glossary names exists;
-  - wording that this project gave up is not in the README, the man pages, docs/ and the other pages;
+  - wording that this project gave up is not in the README, the man pages, docs/ and the other pages, and not in comments of tests/;
   - in src that wording is counted. The count may go down, never up: CEILING is the last count.
 
 Exits 1 and names each thing that is wrong."""
@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOUR = ROOT / "src" / "README.md"
 PAGES = ["*.md", "docs/*.md", "man/*.[15]", "etc/*", "src/README.md"]
 SOURCES = ["src/*/*.c", "src/*/*.h", "include/*/*.h"]
+TESTS = ["tests/**/*.py", "tests/**/*.[ch]", "tests/**/*.tcl", "Makefile", ".ci/run"]
 CEILING = 34  # lower it when the lint says so
 
 # Given up: why, or what to write instead.
@@ -32,6 +33,7 @@ GIVEN_UP = {
 PATTERN = re.compile(r"\b(?:" + "|".join(GIVEN_UP) + r")\b", re.I)
 # Lines and words of a page that quote the program.
 QUOTED = re.compile(r"^\.(?:B|BI|BR|RB|IB)\b|```|`[^`]*`")
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def glossary():
@@ -78,6 +80,15 @@ def check_pages():
                 yield f"{path.relative_to(ROOT)}:{number}: '{wording}' was given up"
 
 
+def check_tests():
+    """Strings do not count: they are input, and messages of the system."""
+    for path in files(TESTS):
+        if path != pathlib.Path(__file__).resolve():
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                for match in PATTERN.finditer(STRING.sub("", line.replace('"""', ""))):
+                    yield f"{path.relative_to(ROOT)}:{number}: '{match[0]}' was given up"
+
+
 def check_sources():
     found = [(path, number, wording) for path in files(SOURCES) + [TOUR] for number, wording in hits(path)]
     if "--show" in sys.argv:
@@ -90,7 +101,7 @@ def check_sources():
 
 
 def main():
-    problems = [*check_glossary(), *check_pages(), *check_sources()]
+    problems = [*check_glossary(), *check_pages(), *check_tests(), *check_sources()]
     for problem in problems:
         print(problem)
     print(f"lint: words: {len(problems)} problems")
