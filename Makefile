@@ -25,8 +25,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
             -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result
 ERRORS := $(if $(filter-out 0,$(WERROR)),-Werror)
 OPTIMIZE := -O2 -g
-# Against bugs that let an attacker write to memory; tests/lint/hardening.py looks for each of them in the files that are installed. The
-# compiler is asked for what depends on it and on the processor.
+# Protection against bugs that let an attacker write to memory. tests/lint/hardening.py looks for it in the files that are installed.
+# PROTECT has the flags that this compiler accepts for this processor.
 HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 PROTECT = $(foreach flag,-fstack-clash-protection -fcf-protection -mbranch-protection=standard,$(shell \
             $(CC) -Werror $(flag) -x c -c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
@@ -136,7 +136,7 @@ FUZZ_DRIVER := tests/fuzz/driver.c
 FUZZ_OBJECTS := $(LIBRARY:$(B)/obj/%=$(B)/fuzzed/%)
 endif
 
-# What a fuzzer answers itself: pauses and the log always; the network, helper programs and the daemon where they are in the way.
+# Functions that a fuzzer replaces: pauses and the log in each; the network, helper programs and the daemon in those that read from them.
 FUZZ_WRAPPED := clock_sleep_us log_warn log_info
 $(B)/tests/fuzz_server $(B)/tests/fuzz_credentials: FUZZ_WRAPPED += http_acquire http_release http_request clock_mono_ns random_bytes
 $(B)/tests/fuzz_credentials: FUZZ_WRAPPED += credential_process_run token_file_read
@@ -267,7 +267,7 @@ check-swift: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every server,
 	tests/support/swift with $(B)/tests/swift sh -ec '$(STORE_S3)'
 	SEAWALL_TEST_SERVER=swift $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e
 
-VERSITYGW := v1.8.0 # the other servers of the tests are those of Debian
+VERSITYGW := v1.8.0
 
 check-versitygw: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every server, on the Versity gateway; needs go to build it
 	@etc/install-deps check

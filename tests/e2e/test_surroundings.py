@@ -171,7 +171,6 @@ def test_a_database_with_two_names_is_refused(stage):
     assert seawall("snapshot", stage.db, url_of(stage.replica)).returncode == DONE
 
 
-@pytest.mark.busy_at_the_end
 def test_a_daemon_lets_go_of_a_database_that_gets_a_second_name(stage):
     make_database(stage.db)
     daemon = stage.replicate()

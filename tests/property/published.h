@@ -51,7 +51,7 @@ bool published_promises(const struct published *p, uint64_t txid);
 void published_check(struct sim_store *s, unsigned percent);
 void published_check_any(struct sim_store *s); /* checks one point at random */
 
-/* The store loses objects, and no daemon is told. From then on only a newest point that comes later is promised. */
+/* The store loses objects, and no daemon hears of it. From then on only a newest point that comes later is promised. */
 void published_lose(struct sim_store *s);
 bool published_any_ails(void);
 
