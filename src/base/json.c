@@ -1,6 +1,7 @@
-/* base/json.c - `struct json` is jansson's json_t under another name. The functions that build return no errors: a
- * value that does not fit into memory is missing in the document. json_print returns NULL for a document that is NULL.
- */
+/* base/json.c - `struct json` is jansson's json_t under another name.
+ *
+ * jansson reports a failed allocation as any other error ("string or '}' expected"), and a document can't be marked as
+ * incomplete without memory. So jansson allocates here, and the thread notes what failed. */
 #include "base/json.h"
 
 #include <assert.h>
@@ -8,6 +9,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static _Thread_local bool lacked; /* an allocation failed: a document of this thread may be incomplete */
+
+static void *allocate(size_t n)
+{
+    void *p = malloc(n);
+    lacked = lacked || !p;
+    return p;
+}
+
+/* Before main(), because jansson wants it before its first use, in any thread. */
+__attribute__((constructor)) static void allocate_here(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
 
 static json_t *of(const struct json *j)
 {
@@ -32,6 +48,7 @@ void json_free(struct json *j)
 static json_t *repaired(const char *text)
 {
     char *copy = strdup(text);
+    lacked = lacked || !copy;
     for (char *p = copy; p && *p;) {
         uint32_t point = 0;
         size_t n = text_decode(p, strlen(p), &point);
@@ -100,7 +117,8 @@ static size_t escape(const char *from, char *out)
 static char *print(const struct json *j, size_t flags)
 {
     char *text = j ? json_dumps(of(j), flags | JSON_PRESERVE_ORDER) : NULL;
-    char *line = text ? malloc(escape(text, NULL) + 2) : NULL;
+    char *line = text && !lacked ? malloc(escape(text, NULL) + 2) : NULL;
+    lacked = false;
     if (line)
         memcpy(line + escape(text, line), "\n", 2);
     free(text);
@@ -121,7 +139,15 @@ int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err
 {
     assert(bytes || n == 0);
     json_error_t error;
+    const bool lacked_before = lacked;
+    lacked = false;
     json_t *j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
+    const bool lacks = lacked;
+    lacked = lacked_before;
+    if (lacks) {
+        json_decref(j);
+        return err_nomem(e, n);
+    }
     if (!j || !json_is_object(j)) {
         bool valid = j != NULL;
         json_decref(j);

@@ -12,7 +12,10 @@
 
 struct json; /* an object or a list */
 
-/* ---- building. Out of memory: functions that return a document return NULL; others leave the value out */
+/* ---- building
+ *
+ * Out of memory: functions that return a document return NULL, which the others take as a document; they leave the value
+ * out. The thread remembers that: the next document that it prints is NULL. So what is printed is never incomplete. */
 
 struct json *json_object_new(void);
 struct json *json_list_new(void);
@@ -29,14 +32,14 @@ void json_set(struct json *object, const char *key, struct json *value_taken);
 void json_push(struct json *list, struct json *value_taken);
 
 /* Writes the document, with a newline at its end. Characters that may not reach a terminal (text.h) are escaped. The
- * caller frees it. NULL: out of memory. */
+ * caller frees it. NULL: out of memory, here or since this thread last printed a document. */
 char *json_print(const struct json *j);
 char *json_print_line(const struct json *j); /* on one line */
 
 /* ---- reading */
 
 /* Parses an object. The caller frees *ret_object. ERR_CORRUPT: not a JSON object, or a key occurs twice. The message
- * can quote the text. */
+ * can quote the text. ERR_NOMEM. */
 int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err *e) MUST_CHECK;
 
 const char *json_get_text(const struct json *object, const char *key);                /* NULL: not there */

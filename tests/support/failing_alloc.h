@@ -18,7 +18,7 @@
  *     }
  *
  * What can fail: malloc, calloc, realloc and strdup, where a file of src/ or the test itself calls them. What
- * libraries and libc allocate inside themselves does not fail (jansson would crash). Other threads are not
+ * libraries and libc allocate inside themselves does not fail, except in jansson (base/json.c). Other threads are not
  * affected. Leaks are found by `make check-asan`, which runs the same tests. */
 #ifndef TESTS_FAILING_ALLOC_H
 #define TESTS_FAILING_ALLOC_H

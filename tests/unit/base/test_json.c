@@ -159,6 +159,65 @@ static void a_document_that_could_not_be_built_prints_as_null(void **state)
     json_free(NULL);
 }
 
+static int build_and_print(void *context, struct err *e)
+{
+    struct json *j = json_object_new(), *list = json_list_new(), *item = json_object_new();
+    (void)context;
+    json_set_number(j, "format", 1);
+    json_set_text(j, "text", "\xff");
+    json_set_flag(item, "flag", true);
+    json_push(list, item);
+    json_set(j, "list", list);
+    char *text = json_print_line(j);
+    json_free(j);
+    if (!text)
+        return err_nomem(e, 0);
+    assert_string_equal(text, "{\"format\":1,\"text\":\"?\",\"list\":[{\"flag\":true}]}\n");
+    free(text);
+    return 0;
+}
+
+static void what_is_printed_is_whole_whatever_allocation_failed(void **state)
+{
+    (void)state;
+    assert_true(assert_each_allocation_fails_once(build_and_print, NULL) > 10);
+    struct err e;
+    assert_ok(build_and_print(NULL, &e), &e);
+}
+
+static int parse_whole(void *context, struct err *e)
+{
+    struct json *j = NULL;
+    int64_t number = 0;
+    (void)context;
+    if (parse("{\"format\":1,\"database\":\"0123\",\"list\":[{\"a\":1.5},null,true]}", &j, e))
+        return -1;
+    assert_true(json_get_number(j, "format", &number) && number == 1);
+    assert_string_equal(json_get_text(j, "database"), "0123");
+    assert_int_equal(json_count(json_get(j, "list")), 3);
+    json_free(j);
+    return 0;
+}
+
+static void out_of_memory_is_never_taken_for_a_corrupt_text(void **state)
+{
+    (void)state;
+    assert_true(assert_each_allocation_fails_once(parse_whole, NULL) > 10);
+}
+
+static void a_text_that_is_parsed_meanwhile_does_not_make_a_document_whole(void **state)
+{
+    struct err e;
+    struct json *j = json_object_new();
+    (void)state;
+    failing_alloc_arm(1);
+    json_set_number(j, "number", 7);
+    assert_true(failing_alloc_disarm());
+    assert_ok(parse_whole(NULL, &e), &e);
+    assert_null(json_print(j));
+    json_free(j);
+}
+
 /* The functions that build a document return no error: they leave the value out. A document that can't be printed is
  * NULL. */
 static void out_of_memory_a_value_is_left_out_and_printing_fails(void **state)
@@ -196,6 +255,9 @@ int main(void)
         UNIT(characters_that_a_terminal_obeys_are_escaped_and_come_back),
         UNIT(what_is_inside_is_reached_and_what_is_not_there_is_harmless),
         UNIT(a_document_that_could_not_be_built_prints_as_null),
+        UNIT(what_is_printed_is_whole_whatever_allocation_failed),
+        UNIT(out_of_memory_is_never_taken_for_a_corrupt_text),
+        UNIT(a_text_that_is_parsed_meanwhile_does_not_make_a_document_whole),
         UNIT(out_of_memory_a_value_is_left_out_and_printing_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
