@@ -19,13 +19,26 @@
 
 /* ---- binding */
 
-static void read_machine_id(char out[64])
+#define MACHINE_ID "/etc/machine-id"
+
+/* A machine without a readable file has the id "". A read that fails, or ends early, must not give that or a part: the
+ * same machine would be another one the next time. */
+static int read_machine_id(char out[64], struct err *e)
 {
-    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, out, 63) : 0;
-    if (fd >= 0)
-        close(fd);
-    out[n > 0 ? n : 0] = 0;
+    size_t got = 0;
+    ssize_t n = 0;
+    int fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC);
+    out[0] = 0;
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO || errno == EINTR
+                   ? err_sys(e, errno, "open '" MACHINE_ID "'")
+                   : 0;
+    while (got < 63 && ((n = read(fd, out + got, 63 - got)) > 0 || (n < 0 && errno == EINTR)))
+        got += n > 0 ? (size_t)n : 0;
+    int error = errno;
+    close(fd);
+    out[got] = 0;
+    return n < 0 && error != EISDIR ? err_sys(e, error, "read '" MACHINE_ID "'") : 0;
 }
 
 int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_binding, struct err *e)
@@ -33,7 +46,8 @@ int binding_of(const char *db_path, uint64_t state_inode, struct binding *ret_bi
     char text[64 + 1 + PATH_MAX] = "", real[PATH_MAX];
     if (!realpath(db_path, real))
         return err_sys(e, errno, "'%s'", db_path);
-    read_machine_id(text);
+    if (read_machine_id(text, e))
+        return -1;
     size_t n = strlen(text);
     snprintf(text + n, sizeof text - n, "|%s", real);
     ret_binding->inode = state_inode;
