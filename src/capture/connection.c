@@ -4,6 +4,8 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #define BUSY_MS 100 /* how long watch_connection_begin_patiently waits */
 /* A writer that commits without a pause leaves gaps of milliseconds. SQLite's own waits are longer and would miss
@@ -47,6 +49,9 @@ int watch_connection_open(struct watch_connection *c, const char *path, const se
     if (rc != SQLITE_OK)
         return watch_sqlite_error(e, c->db, rc, "open database");
     if (sqlite3_db_readonly(c->db, "main") == 1) {
+        /* SQLite tries to open it for reading after any failure: too many open files, for example */
+        if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
+            return err_set(e, ERR_IO, 0, "SQLite could open the database file only for reading");
         err_set(e, ERR_CONFIG, 0, "no permission to write the database file");
         return err_hint(e, "seawall checkpoints on the application's behalf: run it as the same user");
     }

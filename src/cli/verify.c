@@ -10,6 +10,7 @@
 #include "config/find.h"
 #include "restore/restore.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +74,9 @@ static int try_restore(const struct request *r, struct outcome *o, struct err *e
     struct err removal;
     const char *parent = r->tmp ? r->tmp : getenv("TMPDIR");
     if (folder_make_temporary(&folder, parent && *parent ? parent : "/tmp", "seawall-verify", e)) {
-        e->code = ERR_CONFIG;
+        if (e->sys != ENOSPC && e->sys != EDQUOT && e->sys != EIO && e->sys != EMFILE && e->sys != ENFILE &&
+            e->code != ERR_NOMEM) /* the folder itself is the wrong one */
+            e->code = ERR_CONFIG;
         return err_hint(e, "name a folder with enough room for the database: --tmp DIR");
     }
     int rc = restore_into(&folder, r, o, e);

@@ -486,6 +486,11 @@ static void end_late(struct database *db)
     database_fail(db, &e);
 }
 
+void database_abandon(struct database *db)
+{
+    db->hung = anything_running(db);
+}
+
 bool database_finished(struct database *db)
 {
     int64_t now = clock_mono_ms();

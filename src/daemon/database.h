@@ -96,7 +96,8 @@ struct database {
     bool stopping;
     bool final_done; /* stopping: the last capture is done */
     bool taken;      /* another process has the state file */
-    bool hung;       /* a store neither answers nor fails: jobs still run, and only the end of the process ends them */
+    bool hung;       /* jobs still run, and only the end of the process ends them: a store neither answers nor fails, or
+                        the event loop failed */
     bool failed;
     struct err error; /* if failed: why the daemon has to end */
 };
@@ -129,6 +130,9 @@ void database_attach(struct database *db);
 bool database_is_closed(const struct database *db); /* after database_detach: no file of it is open */
 
 void database_stop(struct database *db); /* ship what is captured, then end */
+/* The event loop failed: sets `hung` if a job runs, because nobody takes its result any more. */
+void database_abandon(struct database *db);
+
 /* Ends the daemon because of this error, unless an earlier one did. */
 void database_fail(struct database *db, const struct err *e);
 bool database_finished(struct database *db); /* durable or failed, and no job runs */

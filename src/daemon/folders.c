@@ -105,6 +105,12 @@ void folders_take_events(struct folders *f, struct lanes *all, int64_t now_ms)
         }
 }
 
+void folders_stop(struct folders *f)
+{
+    folders_close(f);
+    f->tried = true;
+}
+
 void folders_close(struct folders *f)
 {
     if (f->fd >= 0)

@@ -30,6 +30,9 @@ bool folders_watch(struct folders *f, struct lanes *all);
 /* Reads the events of `fd`, and asks for looks. */
 void folders_take_events(struct folders *f, struct lanes *all, int64_t now_ms);
 
+/* Watches nothing from now on. */
+void folders_stop(struct folders *f);
+
 void folders_close(struct folders *f); /* FOLDERS_NONE is allowed */
 
 #endif

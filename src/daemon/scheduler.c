@@ -5,6 +5,7 @@
 #include "base/claim.h"
 #include "base/clock.h"
 #include "base/folder.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/privacy.h"
 #include "base/sqlite_file.h"
@@ -322,6 +323,16 @@ static void outlive(struct scheduler *s, const struct err *e)
     }
 }
 
+/* The daemon works without: what vanishes from a folder is then noticed within the hour. */
+static void watch_replica_folders(struct scheduler *s)
+{
+    struct err e;
+    if (!folders_watch(&s->folders, &s->db.lanes) || add_fd(s, s->folders.fd, &e) == 0)
+        return;
+    log_warn("what vanishes from a folder is noticed within the hour: %s", e.msg);
+    folders_stop(&s->folders);
+}
+
 static int loop(struct scheduler *s, struct err *e)
 {
     struct epoll_event events[8];
@@ -331,8 +342,7 @@ static int loop(struct scheduler *s, struct err *e)
         control_run(&s->control, now);
         database_schedule(&s->db);
         int verification_ms = verification_run(&s->verification, now), database_ms = database_timeout_ms(&s->db);
-        if (folders_watch(&s->folders, &s->db.lanes) && add_fd(s, s->folders.fd, e))
-            return -1;
+        watch_replica_folders(s);
         watch_over_jobs(s);
         start_command(s);
         reload(s);
@@ -395,14 +405,21 @@ static int check_is_database(const char *path, struct err *e)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
     if (fd < 0)
         return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
-    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    int rc = fstat(fd, &st);
+    bool regular = rc == 0 && S_ISREG(st.st_mode);
     if (regular)
         privacy_set(privacy_of(st.st_mode));
-    ssize_t n = regular ? read(fd, bytes, sizeof bytes) : -1;
+    size_t n = regular && st.st_size < (off_t)sizeof bytes ? (size_t)st.st_size : sizeof bytes;
+    if (rc != 0)
+        err_sys(e, errno, "stat");
+    else if (regular)
+        rc = io_pread(fd, bytes, n, 0, e);
     close(fd);
+    if (rc != 0)
+        return err_wrap(e, "database '%s'", path);
     if (!regular)
         return err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database: it is not a regular file", path);
-    if (n == 0 || (n > 0 && sqlite_file_has_magic(bytes, (size_t)n)))
+    if (n == 0 || sqlite_file_has_magic(bytes, n))
         return 0;
     err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
     return err_hint(e, "the database comes first, then the URLs; an encrypted database can't be replicated");
@@ -450,10 +467,8 @@ static int run_database(struct scheduler *s, struct replicate_summary *ret_summa
                  : loop(s, e);
     control_stop(&s->control);
     verification_stop(&s->verification);
-    if (rc != 0) { /* jobs may run yet */
-        pool_stop(s->pool);
-        s->pool = NULL;
-    }
+    if (rc != 0)
+        database_abandon(&s->db);
     *ret_summary = database_summary(&s->db);
     ret_summary->interrupted = s->interrupted;
     ret_summary->hung = s->db.hung;
@@ -487,8 +502,10 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
         notify_open(&s->notify);
     claim_set_limit((size_t)config->options.memory);
     int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
-    if (rc == 0 && seawall_vfs_register(0) != SQLITE_OK)
-        rc = err_set(e, ERR_SQLITE, 0, "can't register the VFS");
+    int sqlite = rc == 0 ? seawall_vfs_register(0) : SQLITE_OK;
+    if (sqlite != SQLITE_OK)
+        rc = err_set(e, sqlite == SQLITE_NOMEM ? ERR_NOMEM : ERR_SQLITE, sqlite, "can't register the VFS: %s",
+                     sqlite3_errstr(sqlite));
     if (rc == 0)
         rc = folder_check_database_name(config->db_path, "-journal", e);
     if (rc == 0) /* before a folder or a state file is made for a file that is not a database */

@@ -86,7 +86,7 @@ void verification_records_load(struct verification_records *r, const char *path,
         const struct json *list = json_get(j, "replicas");
         for (size_t i = 0; i < json_count(list); i++)
             take_record(r, json_at(list, i));
-    } else if (n >= 0) {
+    } else if (fd >= 0) {
         log_warn("'%s' can't be read; the replicas count as never verified", path);
     }
     json_free(j);

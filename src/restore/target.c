@@ -104,12 +104,10 @@ static int name_with(char out[PATH_TEXT_MAX], const char *name, const char *suff
     return path_format(out, e, "%s%s", name, suffix);
 }
 
-static bool exists_in(const struct folder *f, const char *name)
+static int exists_in(const struct folder *f, const char *name, bool *ret_there, struct err *e)
 {
     struct stat st;
-    struct err e;
-    bool there = false;
-    return folder_look(f, name, &st, &there, &e) || there;
+    return folder_look(f, name, &st, ret_there, e);
 }
 
 static int remove_companions(const struct folder *f, const char *name, struct err *e)
@@ -158,9 +156,12 @@ static int set_old_aside(const struct target *t, struct err *e)
     const struct folder *f = &t->folder;
     const char *name = path_name(t->path);
     char undo[PATH_TEXT_MAX];
+    bool there = false;
     if (name_with(undo, name, UNDO_SUFFIX, e))
         return -1;
-    if (!exists_in(f, name))
+    if (exists_in(f, name, &there, e))
+        return -1;
+    if (!there)
         return remove_companions(f, name, e);
     if (t->overwrite == TARGET_REFUSE) /* it appeared meanwhile: its -wal must stay */
         return err_set(e, ERR_EXISTS, 0, "'%s' exists now", t->path);
@@ -203,7 +204,10 @@ static int swap_by_links(const struct folder *f, const char *name, const char *u
 
 static int swap_names(const struct folder *f, const char *name, const char *undo, struct err *e)
 {
-    if (!exists_in(f, name))
+    bool there = false;
+    if (exists_in(f, name, &there, e))
+        return -1;
+    if (!there)
         return folder_rename(f, undo, name, e);
     if (renameat2(f->fd, undo, f->fd, name, RENAME_EXCHANGE) == 0)
         return 0;
@@ -251,8 +255,8 @@ static int publish(struct target *t, struct err *e)
 int target_commit(struct target *t, bool *ret_undo, struct err *e)
 {
     assert(t->stage.fd >= 0);
-    bool replaces = exists_in(&t->folder, path_name(t->path));
-    int rc = take_attributes(t, e);
+    bool replaces = false;
+    int rc = exists_in(&t->folder, path_name(t->path), &replaces, e) || take_attributes(t, e) ? -1 : 0;
     if (rc == 0)
         rc = io_fsync(t->stage.fd, t->path, e);
     if (rc == 0)

@@ -10,6 +10,7 @@
 #include "state/state.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,10 +77,16 @@ static int open_journal(const char *path, enum folder_access access, int *ret_fd
     return rc;
 }
 
-static void write_at(int fd, off_t at, const uint8_t *bytes, size_t n)
+/* Removes a journal whose head is not whole: nobody would take it for ours. */
+static void remove_unfinished(const char *path)
 {
-    ssize_t written = pwrite(fd, bytes, n, at); /* a record that was cut short ends the journal */
-    (void)written;
+    struct folder f;
+    struct err e;
+    if (folder_open_parent(&f, path, &e))
+        return;
+    int rc = folder_remove(&f, path_name(path), &e);
+    (void)rc; /* then the next base can't be remembered either, and says so */
+    folder_close(&f);
 }
 
 void base_journal_begin(const char *path, const struct identity_replica *replica, const struct copy_terms *terms)
@@ -101,9 +108,12 @@ void base_journal_begin(const char *path, const struct identity_replica *replica
         log_warn("a base that is interrupted will start over: %s", e.msg);
         return;
     }
-    if (ftruncate(fd, 0) == 0)
-        write_at(fd, 0, b, sizeof b);
+    int rc = ftruncate(fd, 0) == 0 ? io_pwrite(fd, b, sizeof b, 0, &e) : err_sys(&e, errno, "truncate");
     io_close(&fd);
+    if (rc == 0)
+        return;
+    log_warn("a base that is interrupted will start over: '%s': %s", path, e.msg);
+    remove_unfinished(path);
 }
 
 void base_journal_note(const char *path, unsigned index, const struct listed *chunk)
@@ -120,7 +130,9 @@ void base_journal_note(const char *path, unsigned index, const struct listed *ch
     put_be64(b + CHUNK_SUM, hash64(b, CHUNK_SUM));
     if (open_journal(path, FOLDER_UPDATE, &fd, &e))
         return;
-    write_at(fd, lseek(fd, 0, SEEK_END), b, sizeof b);
+    ssize_t written =
+        pwrite(fd, b, sizeof b, lseek(fd, 0, SEEK_END)); /* a record that was cut short ends the journal */
+    (void)written;
     io_close(&fd);
 }
 
