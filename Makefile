@@ -78,7 +78,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-full check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-failures check-full check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
         check-s3 check-s3-store check-sqlite check-swift check-versitygw check-servers format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -319,6 +319,11 @@ check-walreset: all $(B)/tests/provoker $(PRELOADED) ## SQLite's WAL-reset bug: 
 
 soak-kills: all $(B)/tests/writer $(PRELOADED) ## kill the daemon KILLS=10000 times under load, and compare after each (hours)
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_KILLS=$(KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/test_kills.py
+
+CALLS ?= 40
+check-failures: all $(PRELOADED) ## each call that can fail does so once, in every command: CALLS=40 of each kind in each command (an hour), SEED=1
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_CALLS=$(CALLS) SEAWALL_TEST_SEED=$(or $(SEED),1) $(PYTHON) -m pytest -q -s \
+		-p no:cacheprovider tests/e2e/test_failures.py
 
 check-full: all ## end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
