@@ -42,7 +42,7 @@ class World:
             self.known[stage.last_txid()] = content_of(stage.db)
         app = self.commit(9, keep=wal_in_use)
         self.content = content_of(stage.db)
-        self.target = stage.folder / "target.db"
+        self.target, self.temporary = stage.folder / "target.db", stage.folder / "temporary"
         self.paths = [stage.db, f"{stage.db}-wal", f"{stage.db}-shm", f"{stage.db}-journal", f"{stage.db}-seawall", f"{stage.db}-seawall-proof.json",
                       stage.replica]
         self.image = self.take_image()
@@ -169,6 +169,13 @@ class Verifies(Prints):
     def check(self, result, fault, chance):
         self.codes = (*COMMON, CORRUPT) if fault.code == EIO else COMMON
         super().check(result, fault, chance)
+        left = list(self.world.temporary.iterdir())
+        assert not left or b"seawall-verify-" in result.stderr, f"the temporary folder stays: {left}: {told(result)}"
+
+    def prepare(self):
+        super().prepare()
+        shutil.rmtree(self.world.temporary, ignore_errors=True)
+        self.world.temporary.mkdir()
 
 
 class Ships(Command):
@@ -474,11 +481,8 @@ def test_list(world, options):
 
 @pytest.mark.parametrize("options", [(), ("--full", "--json"), ("--restore",)], ids=["plain", "full", "restore"])
 def test_verify(world, options):
-    temporary = world.stage.folder / "temporary"
-    temporary.mkdir()
-    where = ("--tmp", temporary) if "--restore" in options else ()
+    where = ("--tmp", world.temporary) if "--restore" in options else ()
     fail_everywhere(Verifies(world, "verify", *options, *where, url_of(world.stage.replica)))
-    assert list(temporary.iterdir()) == []
 
 
 def test_replicate(world):
@@ -555,9 +559,7 @@ def test_a_target_that_can_not_be_looked_at_is_not_said_to_exist(world):
 
 
 def test_a_full_disk_is_no_wrong_usage_of_verify(world):
-    temporary = world.stage.folder / "temporary"
-    temporary.mkdir()
-    fail_at(Verifies(world, "verify", "--restore", "--tmp", temporary, url_of(world.stage.replica)),
+    fail_at(Verifies(world, "verify", "--restore", "--tmp", world.temporary, url_of(world.stage.replica)),
             *(Fault("name", 1, code, only="mkdir *") for code in (EIO, ENOSPC)))
 
 
