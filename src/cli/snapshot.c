@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/parallel.h"
 #include "config/find.h"
 #include "daemon/scheduler.h"
 #include "storage/open.h"
@@ -12,13 +13,15 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
 #define BUSY_MS 10000 /* default of --busy-timeout */
 #define BUSY_MS_MAX (24 * 3600 * 1000)
-#define STATUS_MS 10000               /* for the status of a daemon, which answers at once */
+#define JOBS 4          /* default of --jobs: uses what a store and a small machine have, with the memory of four */
+#define STATUS_MS 10000 /* for the status of a daemon, which answers at once */
 #define BASE_MS_MAX INT64_C(86400000) /* for a base that a daemon writes */
 
 _Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "the replicas of a database in a file must fit");
@@ -30,7 +33,7 @@ struct request {
     size_t url_count;
     struct given_options options;
     bool take_over, base;
-    uint64_t busy_ms;
+    uint64_t busy_ms, jobs;
 };
 
 /* ---- one database */
@@ -179,22 +182,69 @@ static int snapshot_of_member(const struct request *r, const struct config_membe
     return snapshot(r, &c, outcome);
 }
 
-/* In the order of the file. */
+/* All databases of a file, in its order. */
+struct all {
+    const struct request *request;
+    const struct config_member **list;
+    size_t count;
+};
+
+static int snapshot_in_turn(const struct all *all, struct outcome *outcome)
+{
+    int code = EXIT_DONE;
+    for (size_t i = 0; i < all->count; i++) {
+        if (outcome->interrupted)
+            return EXIT_INTERRUPTED;
+        int one = snapshot_of_member(all->request, all->list[i], outcome);
+        if (one != EXIT_DONE)
+            code = all->count == 1 ? one : EXIT_SOME_FAILED;
+    }
+    return code;
+}
+
+static int run_one(void *context, size_t index)
+{
+    const struct all *all = context;
+    struct outcome outcome = {.hung = false};
+    return snapshot_of_member(all->request, all->list[index], &outcome);
+}
+
+static void tell_lost(void *context, size_t index, const char *reason)
+{
+    const struct all *all = context;
+    text_print_to(stderr, "seawall: database '%s': %s\n", all->list[index]->path, reason);
+}
+
+static int snapshot_in_parallel(struct all *all)
+{
+    const struct parallel p = {
+        .count = all->count, .at_once = (size_t)all->request->jobs, .run = run_one, .lost = tell_lost, .context = all};
+    struct parallel_result result;
+    struct err e;
+    if (parallel_run(&p, &result, &e))
+        return cli_fail(&e);
+    if (result.interrupted)
+        return EXIT_INTERRUPTED;
+    return result.failed > 0 ? EXIT_SOME_FAILED : EXIT_DONE;
+}
+
 static int snapshot_members(const struct request *r, const struct config *file, const struct config_members *m,
                             struct outcome *outcome)
 {
-    int code = config_members_missed(m) > 0 ? EXIT_SOME_FAILED : EXIT_DONE;
+    bool missed = config_members_missed(m) > 0;
+    struct all all = {.request = r, .list = calloc(m->count + 1, sizeof *all.list)};
+    struct err e;
+    if (!all.list) {
+        err_nomem(&e, m->count * sizeof *all.list);
+        return cli_fail(&e);
+    }
     for (size_t k = 0; k < file->db_count; k++)
-        for (size_t i = 0; i < m->count; i++) {
-            if (m->list[i].section != &file->dbs[k])
-                continue;
-            if (outcome->interrupted)
-                return EXIT_INTERRUPTED;
-            int one = snapshot_of_member(r, &m->list[i], outcome);
-            if (one != EXIT_DONE)
-                code = m->count == 1 ? one : EXIT_SOME_FAILED;
-        }
-    return code;
+        for (size_t i = 0; i < m->count; i++)
+            if (m->list[i].section == &file->dbs[k])
+                all.list[all.count++] = &m->list[i];
+    int code = r->jobs == 1 || all.count == 1 ? snapshot_in_turn(&all, outcome) : snapshot_in_parallel(&all);
+    free(all.list);
+    return code == EXIT_DONE && missed ? EXIT_SOME_FAILED : code;
 }
 
 static int snapshot_each(const struct request *r, const struct config *file, struct outcome *outcome)
@@ -234,7 +284,7 @@ static int snapshot_named(struct request *r, struct config *file, struct outcome
 
 static int cmd_snapshot(int argc, char **argv)
 {
-    struct request r = {.busy_ms = BUSY_MS};
+    struct request r = {.busy_ms = BUSY_MS, .jobs = JOBS};
     struct config *file = NULL;
     struct outcome outcome = {.hung = false};
     struct err e;
@@ -267,6 +317,12 @@ static const struct flag flags[] = {
      .value_name = "TIME",
      .expects = "a time up to 24h, as in 500ms, 10s, 5m",
      .help = "how long to wait for a lock that an application holds (10s)"},
+    {.name = "jobs",
+     FLAG_INTO(struct request, jobs),
+     .max = PARALLEL_MAX,
+     .value_name = "N",
+     .expects = "a number from 1 to 64",
+     .help = "with -c: how many databases to back up at a time, each in a process of its own (4)"},
 };
 
 static const struct word words[] = {
@@ -283,8 +339,8 @@ const struct command snapshot_command = {
     .arguments = "[DB [URL...]]",
     .description =
         "Backs up a database as it is at one moment, in any journal mode, and exits: sends what changed since the "
-        "last time. Prints one line if all is well. With -c and without DB: every database of the file, one after "
-        "the other.\n",
+        "last time. Prints one line if all is well. With -c and without DB: every database of the file, several "
+        "at a time.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

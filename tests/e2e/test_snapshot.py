@@ -526,7 +526,7 @@ def test_a_store_that_never_answers_stops_neither_the_other_replica_nor_the_next
         file.write(f"[replica silent]\nurl = {s3.url().split('?')[0]}\nendpoint = {s3.server.url}\n")
     path.write_text(path.read_text().replace("20s", "1s").replace("one-replica\n", "one-replica\nreplica = silent\n"))
     with s3.server.fault("stall"):
-        process = subprocess.Popen([BINARY, "snapshot", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen([BINARY, "snapshot", "--jobs", "1", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         first = process.stdout.readline()
         ticks = sum(map(int, open(f"/proc/{process.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
         result = ended(process)
@@ -549,6 +549,76 @@ def test_the_sample_for_cron_works(stage):
     assert "marker" in " ".join(objects(stage.folder / "one-replica"))
 
 
+@pytest.mark.parametrize("jobs", ["2", "64"])
+def test_a_database_does_not_wait_for_the_store_of_another_one(stage, s3, jobs):
+    for name in ("one", "two", "three"):
+        Bank(stage.folder / f"{name}.db").close()
+    path = configuration(stage, "one", "two", "three")
+    path.write_text(path.read_text().replace(f"file://{stage.folder / 'one'}-replica", "silent")
+                    + f"[replica silent]\nurl = {s3.url().split('?')[0]}\nendpoint = {s3.server.url}\n")
+    with s3.server.fault("stall", on="get") as fault:
+        process = subprocess.Popen([BINARY, "snapshot", "--jobs", jobs, "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        fault.wait_met(seconds=60)
+        for name in ("two", "three"):
+            wait_until(lambda: last_txid(stage.folder / f"{name}-replica") == 1, 60, f"{name} is backed up")
+        assert process.poll() is None
+    result = ended(process)
+    assert result.returncode == DONE and not result.stderr, told(result)
+    assert [line.split("/")[-1].split(":")[0] for line in result.stdout.decode().splitlines()] == ["one.db", "two.db", "three.db"]
+
+
+def on_one_server(stage, s3, *names):
+    """Databases of these names, each with a prefix of its own."""
+    path = stage.folder / "seawall.conf"
+    for name in names:
+        Bank(stage.folder / f"{name}.db").close()
+    path.write_text("".join(f"[replica {name}]\nurl = {s3.url(prefix=name).split('?')[0]}\nendpoint = {s3.server.url}\n"
+                            f"[db {stage.folder / name}.db]\nreplica = {name}\n" for name in names))
+    return path
+
+
+def children(process):
+    return list(map(int, open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()))
+
+
+def test_a_signal_lets_each_snapshot_under_way_end_and_no_further_one_begin(stage, s3):
+    path = on_one_server(stage, s3, "one", "two", "three")
+    with s3.server.fault("stall", on="get", key="one/*") as one, s3.server.fault("stall", on="get", key="two/*") as two:
+        process = subprocess.Popen([BINARY, "snapshot", "--jobs", "2", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        one.wait_met(seconds=60)
+        two.wait_met(seconds=60)
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: int(re.search(r"ShdPnd:\s*(\w+)", open(f"/proc/{process.pid}/status").read())[1], 16) == 0, 10, "it has seen the signal")
+    result = ended(process)
+    assert result.returncode == 130, told(result)
+    assert result.stdout.count(b"\n") == 2 and s3.keys("three") == [], told(result)
+
+
+def test_a_snapshot_whose_process_is_killed_is_named_and_the_others_go_on(stage, s3):
+    path = on_one_server(stage, s3, "one", "two")
+    with s3.server.fault("stall", on="get", key="one/*") as fault:
+        process = subprocess.Popen([BINARY, "snapshot", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        fault.wait_met(seconds=60)
+        wait_until(lambda: len(children(process)) == 1, 60, "the other snapshot has ended")
+        os.kill(children(process)[0], signal.SIGKILL)
+        result = ended(process)
+    assert result.returncode == SOME_FAILED and b"one.db': its process was ended by signal 9\n" in result.stderr, told(result)
+    assert b"two.db: txid 1 is durable" in result.stdout and result.stdout.count(b"\n") == 1, told(result)
+
+
+def test_the_processes_of_snapshots_end_with_the_command(stage, s3):
+    path = on_one_server(stage, s3, "one", "two")
+    with s3.server.fault("stall", on="get") as fault:
+        process = subprocess.Popen([BINARY, "snapshot", "-c", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        fault.wait_met(times=2, seconds=60)
+        left = children(process)
+        process.kill()
+        process.wait()
+    assert len(left) == 2
+    for pid in left:
+        wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 60, "it has ended")
+
+
 def test_sigint_ends_it_after_the_database_that_is_under_way(stage, s3):
     for name in ("one", "two"):
         Bank(stage.folder / f"{name}.db").close()
@@ -556,7 +626,7 @@ def test_sigint_ends_it_after_the_database_that_is_under_way(stage, s3):
     path.write_text("".join(f"[replica {name}]\nurl = {s3.url(prefix=name).split('?')[0]}\nendpoint = {s3.server.url}\n"
                             f"[db {stage.folder / name}.db]\nreplica = {name}\n" for name in ("one", "two")))
     with s3.server.fault("stall", on="get", key="one/*") as fault:
-        process = subprocess.Popen([BINARY, "snapshot", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen([BINARY, "snapshot", "--jobs", "1", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         fault.wait_met(seconds=60)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: "SigPnd" in (status := open(f"/proc/{process.pid}/status").read())
