@@ -403,13 +403,31 @@ demo: demo-deps ## ten seconds with a live database: write, kill, restore, compa
 	@$(MAKE) --no-print-directory all $(B)/tests/writer
 	@etc/demo $(B)
 
+# The units share what is in etc/systemd/daemon, common and sandbox.
+UNITS := $(patsubst etc/systemd/%.in,%,$(wildcard etc/systemd/*.service.in)) $(notdir $(wildcard etc/systemd/*.timer))
+LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+
+$(B)/units/%.service: etc/systemd/%.service.in etc/systemd/daemon etc/systemd/common etc/systemd/sandbox Makefile FORCE
+	@mkdir -p $(@D)
+	@sed -e '/^@DAEMON@$$/{r etc/systemd/daemon' -e 'd}' -e '/^@COMMON@$$/{r etc/systemd/common' -e 'd}' \
+	     -e '/^@SANDBOX@$$/{r etc/systemd/sandbox' -e 'd}' -e 's|@BINDIR@|$(PREFIX)/bin|' $< >$@
+
+$(B)/units/%.timer: etc/systemd/%.timer
+	@mkdir -p $(@D)
+	@cp $< $@
+
+.PHONY: units deb check-distros
+units: $(UNITS:%=$(B)/units/%) ## the systemd units, for PREFIX, in build/units
+
 COMPLETIONS := bash-completion/completions/seawall zsh/site-functions/_seawall fish/vendor_completions.d/seawall.fish
 
-install: all ## install into DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/seawall \
+install: all units ## install into DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/include/seawall \
 	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/seawall
 	install -m 755 $(B)/seawall $(DESTDIR)$(PREFIX)/bin/seawall
-	install -m 755 $(B)/seawall.so $(DESTDIR)$(PREFIX)/lib/seawall.so
+	install -m 755 $(B)/seawall.so $(DESTDIR)$(LIBDIR)/seawall.so
+	install -m 644 $(UNITS:%=$(B)/units/%) $(DESTDIR)$(UNITDIR)
 	install -m 644 include/seawall/vfs.h $(DESTDIR)$(PREFIX)/include/seawall/vfs.h
 	install -m 644 man/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1
 	install -m 644 man/seawall.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5
@@ -423,12 +441,23 @@ install: all ## install into DESTDIR and PREFIX
 	$(B)/seawall completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/seawall.fish
 
 uninstall: ## remove what install has installed
-	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(PREFIX)/lib/seawall.so $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
+	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(LIBDIR)/seawall.so $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
 	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example \
 	      $(DESTDIR)$(PREFIX)/share/doc/seawall/LICENSE \
 	      $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
 	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
+
+# From a copy, so that no file of the tree changes. The package lands in build/deb.
+deb: ## build the Debian package, and check it with lintian; installs what that needs
+	@etc/install-deps deb
+	rm -rf build/deb
+	mkdir -p build/deb/seawall
+	tar -c --exclude=./build --exclude=./.git . | tar -x -C build/deb/seawall
+	cd build/deb/seawall && dpkg-buildpackage -us -uc -b
+	rm -rf build/deb/seawall
+	lintian --allow-root --fail-on error,warning --info build/deb/*.changes
+	@ls -l build/deb/*.deb
 
 clean: ## remove everything that was built
 	rm -rf build

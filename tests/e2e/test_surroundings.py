@@ -121,8 +121,8 @@ def test_without_proc_everything_works(replicated):
     make_database(stage.db)
     result = subprocess.run(["unshare", "-m", "sh", "-c", IN_A_JAIL, "sh", BINARY, stage.folder, url_of(stage.replica), stage.db],
                             capture_output=True, timeout=120 * PATIENCE)
-    if result.returncode == 77:
-        pytest.skip("no permission to mount")
+    if result.returncode == 77 or result.stderr.startswith(b"unshare: "):
+        pytest.skip("only root can mount, and some containers forbid it")
     assert result.returncode == DONE, told(result)
     assert not [path for path in stage.folder.rglob(".seawall-*")]
 
