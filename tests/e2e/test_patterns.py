@@ -232,3 +232,15 @@ def test_thousands_of_databases_are_found(tmp_path):
     conf.write_text(f"[db {tmp_path}/tenants/*/app.db]\nreplica = s3://bucket/{{folder}}\n")
     result = seawall("config", "-c", conf, seconds=20)
     assert result.returncode == DONE and b"# matches 5000 databases now\n" in result.stdout, told(result)
+
+
+def test_prune_takes_the_options_of_the_pattern_by_path_and_by_url(tenants):
+    assert seawall("snapshot", "-c", tenants.configure()).returncode == DONE
+    keep_nothing = [f"keep-{what} = 0" for what in ("all", "levels", "hourly", "daily", "weekly", "monthly")]
+    conf = tenants.configure(*keep_nothing)
+    for word in (tenants.db("acme"), tenants.replicas / "acme"):
+        result = seawall("prune", "--dry-run", "-c", conf, word)
+        assert result.returncode == USAGE and b"keeps nothing" in result.stderr, told(result)
+    other = tenants.replicas.with_name("others")
+    (tenants.replicas / "acme").rename(other)
+    assert seawall("prune", "--dry-run", "-c", conf, other).returncode == DONE, "no section has this replica"

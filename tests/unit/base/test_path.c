@@ -76,12 +76,51 @@ static void links_are_followed_and_the_last_part_may_be_missing(void **state)
     assert_string_equal(out, "/no-such-file-at-the-root");
 }
 
+static void assert_absolute(const char *path, const char *wanted)
+{
+    char out[PATH_TEXT_MAX];
+    struct err e;
+    assert_ok(path_absolute(path, out, &e), &e);
+    assert_string_equal(out, wanted);
+}
+
+static void an_absolute_path_has_neither_dots_nor_slashes_too_many(void **state)
+{
+    char here[PATH_TEXT_MAX], wanted[2 * PATH_TEXT_MAX], longest[PATH_TEXT_MAX + 1];
+    struct err e;
+    (void)state;
+    assert_absolute("/a/b", "/a/b");
+    assert_absolute("//a/.//./b/.", "/a/b");
+    assert_absolute("/", "/");
+    assert_absolute("/.", "/");
+    assert_absolute("/a/../.b/c.", "/a/../.b/c.");
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(wanted, sizeof wanted, "%s/x", strcmp(here, "/") == 0 ? "" : here);
+    assert_absolute("./x", wanted);
+    memset(longest, 'x', sizeof longest);
+    longest[0] = '/';
+    longest[PATH_TEXT_MAX - 1] = 0;
+    assert_error(path_absolute(longest, here, &e), &e, ERR_CONFIG);
+    longest[PATH_TEXT_MAX - 2] = 0;
+    assert_absolute(longest, longest);
+}
+
+static void two_dots_are_a_parent_only_if_they_are_a_whole_part(void **state)
+{
+    (void)state;
+    assert_true(path_has_parent("..") && path_has_parent("a/../b") && path_has_parent("/a/..") &&
+                path_has_parent("/../a"));
+    assert_false(path_has_parent("/a..b/..c/d../.../.") || path_has_parent("") || path_has_parent("/"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(a_path_has_a_parent_and_a_name),
         UNIT(a_path_that_does_not_fit_is_an_error),
         UNIT_IN_TEMP(folders_are_made_with_all_their_parents),
+        UNIT(an_absolute_path_has_neither_dots_nor_slashes_too_many),
+        UNIT(two_dots_are_a_parent_only_if_they_are_a_whole_part),
         UNIT_IN_TEMP(links_are_followed_and_the_last_part_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
