@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
@@ -228,6 +229,22 @@ static int snapshot_in_parallel(struct all *all)
     return result.failed > 0 ? EXIT_SOME_FAILED : EXIT_DONE;
 }
 
+/* Whether a pattern has found a file that SQLite has made and not written yet. A section with the path of an empty file
+ * is a failure: a person expects a database there. */
+static bool is_waiting(const struct config_member *db)
+{
+    struct stat st;
+    return config_is_pattern(db->section) && stat(db->path, &st) == 0 && st.st_size == 0;
+}
+
+static void add_member(struct all *all, const struct config_member *db)
+{
+    if (is_waiting(db))
+        text_print("%s: the file is empty, there is nothing to back up yet\n", db->path);
+    else
+        all->list[all->count++] = db;
+}
+
 static int snapshot_members(const struct request *r, const struct config *file, const struct config_members *m,
                             struct outcome *outcome)
 {
@@ -241,7 +258,7 @@ static int snapshot_members(const struct request *r, const struct config *file, 
     for (size_t k = 0; k < file->db_count; k++)
         for (size_t i = 0; i < m->count; i++)
             if (m->list[i].section == &file->dbs[k])
-                all.list[all.count++] = &m->list[i];
+                add_member(&all, &m->list[i]);
     int code = r->jobs == 1 || all.count == 1 ? snapshot_in_turn(&all, outcome) : snapshot_in_parallel(&all);
     free(all.list);
     return code == EXIT_DONE && missed ? EXIT_SOME_FAILED : code;

@@ -136,6 +136,15 @@ def test_files_that_are_no_database_are_passed_over(tenants):
         assert names(result) == ["acme", "bolt", "corp"]
 
 
+def test_an_empty_file_waits(tenants):
+    (tenants.folder / "dawn").mkdir()
+    tenants.db("dawn").touch()
+    result = seawall("snapshot", "-c", tenants.configure())
+    assert result.returncode == DONE and not result.stderr, told(result)
+    assert f"{tenants.db('dawn')}: the file is empty, there is nothing to back up yet\n" in result.stdout.decode()
+    assert sorted(path.name for path in tenants.replicas.iterdir()) == ["acme", "bolt", "corp"]
+
+
 def test_names_with_line_breaks_blanks_and_signs_are_ordinary(tenants, tmp_path):
     odd = ["a\nb", "c d", "e%20f", "g?h=i&j#k", "{name}", "l*m", "ümlaut", "[n]"]
     for name in odd:
