@@ -5,13 +5,14 @@
  *      database file.
  *   2. PASSIVE, without the write lock: move the watch to the newest commit, capture up to it, checkpoint. This
  *      copies most frames and does most of the syncs. Repeat while many frames remain.
- *   3. Alone: take the guard and all read locks (watch.h). Then no application is inside a transaction. So TRUNCATE gets
- *      the write lock without a rival: an application that comes meanwhile waits to begin, without an error even if it
- *      has no busy timeout. If frames came since the last pass, another pass follows without the locks. At rest this
- *      is the only way: if an application is there, the checkpoint gives up.
- *   4. A long WAL under load, when transactions never leave a gap: TRUNCATE, with the write lock: capture the last frames, move the watch, let SQLite copy the rest. Just before
- *      SQLite resets the WAL two things are checked: the header is exactly the one that was captured, and no reader
- *      is in slot 0. Only then the watch ends. The new watch begins before the write lock is given back.
+ *   3. Alone: take the guard and all read locks (watch.h). Then no application is inside a transaction. So TRUNCATE
+ *      gets the write lock without a rival: an application that comes meanwhile waits to begin, without an error even
+ *      if it has no busy timeout. If frames came since the last pass, another pass follows without the locks. At rest
+ *      this is the only way: if an application is there, the checkpoint gives up.
+ *   4. A long WAL under load, when transactions never leave a gap: TRUNCATE, with the write lock: capture the last
+ *      frames, move the watch, let SQLite copy the rest. Just before SQLite resets the WAL two things are checked: the
+ *      header is exactly the one that was captured, and no reader is in slot 0. Only then the watch ends. The new watch
+ *      begins before the write lock is given back.
  *
  * After step 3 the guard stays, and no watch is held. After step 4 it is the other way round.
  *
@@ -63,8 +64,8 @@ struct checkpoint {
     int64_t pass_ns;         /* how long the last PASSIVE took, with its syncs */
 };
 
-/* Runs one checkpoint. Before: the watch is open, in WAL mode, and active or guarded. *ret_end is set also on error. When
- * a lock is busy it returns 0 with CHECKPOINT_BUSY. Errors: those of capture_up_to, ERR_SQLITE. */
+/* Runs one checkpoint. Before: the watch is open, in WAL mode, and active or guarded. *ret_end is set also on error.
+ * When a lock is busy it returns 0 with CHECKPOINT_BUSY. Errors: those of capture_up_to, ERR_SQLITE. */
 int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpoint_end *ret_end,
                    struct err *e) MUST_CHECK;
 

@@ -27,8 +27,8 @@
 /* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then versions are given up. */
 #define ROOM_SHARE 2
 
-/* The state file of another place may be an older one of this writer: the path led there before. A file of another writer
- * keeps its identity, and its replicas. */
+/* The state file of another place may be an older one of this writer: the path led there before. A file of another
+ * writer keeps its identity, and its replicas. */
 static bool may_adopt(const struct local *l, const struct identity *removed)
 {
     const struct identity found = state_identity(&l->state);
@@ -325,9 +325,9 @@ static int freeze_if_needed(struct local *l, const struct local_request *request
 
 /* ---- giving way */
 
-/* At the end of a run. A checkpoint of the application waits for a watch with an older mark, to copy frames back, and for
- * any watch, to reset the WAL. So the watch moves to the newest commit; and when everything is copied back, the guard
- * takes its place. */
+/* At the end of a run. A checkpoint of the application waits for a watch with an older mark, to copy frames back, and
+ * for any watch, to reset the WAL. So the watch moves to the newest commit; and when everything is copied back, the
+ * guard takes its place. */
 static int give_way(struct local *l, struct err *e)
 {
     struct watch *w = &l->watch;
@@ -477,8 +477,8 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, bool settle, s
     return 0;
 }
 
-/* While the WAL is long, checkpoints that applications try after each commit must fail fast: that takes the kept lock. A
- * slow writer's WAL does not get so long, unless a reader is in the way. */
+/* While the WAL is long, checkpoints that applications try after each commit must fail fast: that takes the kept lock.
+ * A slow writer's WAL does not get so long, unless a reader is in the way. */
 static void keep_lock_if_long(struct local *l, uint32_t frames)
 {
     uint64_t long_frames = l->heavy ? l->options->lock_at : l->options->lock_at * 2;

@@ -16,7 +16,8 @@
 #include "capture/strangers.h"
 #include "config/options.h"
 
-/* What is known of the database. Every change is asserted. A capture that fails half-way or finds a gap leads to UNPROVEN.
+/* What is known of the database. Every change is asserted. A capture that fails half-way or finds a gap leads to
+ * UNPROVEN.
  *
  *   CLOSED ---open---> UNPROVEN ---position proven, or---> FOLLOWING <---a commit------- RESTING
  *     ^                |  ^        all pages compared      |   |    ---WAL emptied--->   |   |
@@ -110,8 +111,8 @@ struct local_report {
     bool waiting; /* a comparison is needed, and the request does not have may_resync */
     bool moved;   /* the files were replaced or overwritten, and closed */
     bool rested;  /* the WAL is empty and the database file complete */
-    bool
-        watching; /* the watch is held, and a checkpoint of the application may wait for it: see local_should_give_way */
+    /* The watch is held, and a checkpoint of the application may wait for it: see local_should_give_way. */
+    bool watching;
     enum local_state at;
     uint32_t frames;           /* in the WAL */
     uint32_t frames_new;       /* captured in this run */
@@ -147,8 +148,8 @@ int local_run(struct local *l, const struct local_request *request, struct local
  * call. */
 bool local_has_news(const struct local *l);
 
-/* Did another process commit where the watch can't see it? The next run reports that, as ERR_CONFIG. No run may be under
- * way. */
+/* Did another process commit where the watch can't see it? The next run reports that, as ERR_CONFIG. No run may be
+ * under way. */
 bool local_suspects(struct local *l);
 
 /* Is everything captured, and the watch all the same held in the way of a checkpoint by the application? The next run

@@ -61,9 +61,9 @@ static uint32_t read_mark(const struct watch_connection *c, int slot)
     return index ? marks[slot] : WAL_READ_MARK_NOT_USED;
 }
 
-/* A checkpoint of another process reads the mark of a slot, and if the mark is old it waits for the slot, whatever the mark
- * is later. So a reader of ours gives a new mark only to a slot that is not used, as long as there is one: for that slot no
- * checkpoint can wait. */
+/* A checkpoint of another process reads the mark of a slot, and if the mark is old it waits for the slot, whatever the
+ * mark is later. So a reader of ours gives a new mark only to a slot that is not used, as long as there is one: for
+ * that slot no checkpoint can wait. */
 static bool may_be_waited_for(const struct watch_connection *c, int slot)
 {
     if (read_mark(c, slot) == WAL_READ_MARK_NOT_USED)

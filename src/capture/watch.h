@@ -16,8 +16,8 @@
  * Rules, all enforced in xShmLock:
  *   - A reader never gets read slot 0. A transaction in slot 0 does not stop a writer from resetting the WAL.
  *   - A reader gives a new mark only to a slot that is not used, if there is one: see watch.c.
- *   - While the guard is held, the checkpointer's own requests for slot 0 do nothing and return OK. The same for slots 1
- *     to 4 while others are shut out.
+ *   - While the guard is held, the checkpointer's own requests for slot 0 do nothing and return OK. The same for slots
+ *     1 to 4 while others are shut out.
  *   - While the checkpoint lock is kept, the checkpointer's own requests to take or drop that lock do nothing and
  *     return OK.
  *   - Before any of the three connections recovers the wal-index, the kept lock is given back. After the recovery

@@ -1,4 +1,5 @@
-/* cli/detach.c - `seawall detach` and `seawall attach`: a running daemon lets go of its database, and takes it up again. */
+/* cli/detach.c - `seawall detach` and `seawall attach`: a running daemon lets go of its database, and takes it up
+ * again. */
 #include "cli/cli.h"
 #include "cli/client.h"
 

@@ -1,7 +1,7 @@
 /* daemon/backlog.h - captured commits that a replica still needs, in ascending order of txids. Main thread only.
  *
- * A ship job holds a reference to each batch that it reads. A batch that the backlog drops meanwhile is freed when its last
- * reference goes. */
+ * A ship job holds a reference to each batch that it reads. A batch that the backlog drops meanwhile is freed when its
+ * last reference goes. */
 #ifndef SEAWALL_DAEMON_BACKLOG_H
 #define SEAWALL_DAEMON_BACKLOG_H
 
@@ -21,8 +21,8 @@ void backlog_clear(struct backlog *b);
 /* Bytes of the batches that end after `txid`. */
 size_t backlog_bytes_after(const struct backlog *b, uint64_t txid);
 
-/* Finds consecutive batches of one page size, the first of which holds `txid`: at most `max` of them, and no further batch
- * once they have `bytes` bytes together. Returns how many; 0: that commit is not here. */
+/* Finds consecutive batches of one page size, the first of which holds `txid`: at most `max` of them, and no further
+ * batch once they have `bytes` bytes together. Returns how many; 0: that commit is not here. */
 size_t backlog_find(const struct backlog *b, uint64_t txid, uint32_t page_size, size_t bytes, struct batch **out,
                     size_t max);
 

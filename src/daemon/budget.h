@@ -1,7 +1,7 @@
 /* daemon/budget.h - how often objects may be put into a replica whose requests cost money: a token bucket.
  *
- * While the bucket holds tokens, what is captured leaves at once. After that one PUT leaves for each token that comes in. A
- * quiet time fills the bucket again. */
+ * While the bucket holds tokens, what is captured leaves at once. After that one PUT leaves for each token that comes
+ * in. A quiet time fills the bucket again. */
 #ifndef SEAWALL_DAEMON_BUDGET_H
 #define SEAWALL_DAEMON_BUDGET_H
 

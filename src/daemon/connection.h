@@ -1,11 +1,13 @@
-/* daemon/connection.h - a unix socket on which requests and answers are lines. What a line says is the service's business.
+/* daemon/connection.h - a unix socket on which requests and answers are lines. What a line says is the service's
+ * business.
  *
- * A connection takes several requests, one after the other. Nothing here waits, so a client can't hold up the main thread:
+ * A connection takes several requests, one after the other. Nothing here waits, so a client can't hold up the main
+ * thread:
  *
  *   - a request that is longer than CONNECTION_REQUEST_MAX, or not complete within CONNECTION_PATIENCE_MS, ends the
  *     connection; so does a client that does not take its answer in that time;
- *   - while an answer is under way, or the service lets the client wait, nothing is read: a client that floods fills its
- *     own socket;
+ *   - while an answer is under way, or the service lets the client wait, nothing is read: a client that floods fills
+ *     its own socket;
  *   - when CONNECTIONS_MAX clients are connected, the next one waits in the kernel. */
 #ifndef SEAWALL_DAEMON_CONNECTION_H
 #define SEAWALL_DAEMON_CONNECTION_H

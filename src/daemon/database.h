@@ -1,7 +1,7 @@
 /* daemon/database.h - one database of the daemon: its local side, and its replicas (lanes.h).
  *
- * Events mark; database_schedule decides which jobs can start; a job owns what it was handed until it is done. Main thread
- * only. Knows no event loop: time comes in, jobs go to the pool, and `alarm` asks for events. */
+ * Events mark; database_schedule decides which jobs can start; a job owns what it was handed until it is done. Main
+ * thread only. Knows no event loop: time comes in, jobs go to the pool, and `alarm` asks for events. */
 #ifndef SEAWALL_DAEMON_DATABASE_H
 #define SEAWALL_DAEMON_DATABASE_H
 
@@ -111,9 +111,9 @@ void database_release(struct database *db); /* no job may be under way */
 void database_schedule(struct database *db);
 /* True if there is a reason to run the local job, and it may run now. */
 bool database_local_due(struct database *db, int64_t now_ms);
-/* Notes in `pace` how long the next local job waits, if no event comes. A job that changed nothing is not started again at
- * once: the first waits, and so does each that an event woke; without an event the wait doubles up to a limit. `r`: what
- * the job that just ended reported; db->figures is still the report before it. */
+/* Notes in `pace` how long the next local job waits, if no event comes. A job that changed nothing is not started again
+ * at once: the first waits, and so does each that an event woke; without an event the wait doubles up to a limit. `r`:
+ * what the job that just ended reported; db->figures is still the report before it. */
 void database_note_change(struct database *db, const struct local_report *r, int64_t now_ms);
 /* In how many ms something may have to be started without an event; 1..60000. */
 int database_timeout_ms(const struct database *db);
@@ -123,8 +123,8 @@ void database_touched(struct database *db);      /* the database file was closed
 void database_path_changed(struct database *db); /* the given path may lead to another place */
 void database_closed(struct database *db);       /* a process that wrote the -wal closed it */
 
-/* Lets go of the database as soon as the local job is home, and holds no lock on it until database_attach. The state file
- * stays locked. Does not outlive the process. */
+/* Lets go of the database as soon as the local job is home, and holds no lock on it until database_attach. The state
+ * file stays locked. Does not outlive the process. */
 void database_detach(struct database *db);
 void database_attach(struct database *db);
 bool database_is_closed(const struct database *db); /* after database_detach: no file of it is open */

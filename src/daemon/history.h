@@ -1,5 +1,5 @@
-/* daemon/history.h - what keeps a replica small and quick to restore: which compaction, base or deletion is next, and what
- * becomes of it. lanes.c asks, and starts the jobs.
+/* daemon/history.h - what keeps a replica small and quick to restore: which compaction, base or deletion is next, and
+ * what becomes of it. lanes.c asks, and starts the jobs.
  *
  * Main thread only. The lane's shipment must be home, except where a function says otherwise. */
 #ifndef SEAWALL_DAEMON_HISTORY_H
@@ -37,12 +37,12 @@ void history_prune(const struct lanes *all, struct lane *l, int64_t now_ms);
 
 /* ---- all of it */
 
-/* All commits are durable, but the process must not exit yet: a base without which nothing can be restored is incomplete;
- * or, with --once, a due compaction, base or retention has not run. */
+/* All commits are durable, but the process must not exit yet: a base without which nothing can be restored is
+ * incomplete; or, with --once, a due compaction, base or retention has not run. */
 bool history_owes(const struct lanes *all, const struct lane *l);
 
-/* The compaction under way, and a compaction or base that will be due after the next object, need the pages that changed
- * after this txid; UINT64_MAX: none. A ship job may run. */
+/* The compaction under way, and a compaction or base that will be due after the next object, need the pages that
+ * changed after this txid; UINT64_MAX: none. A ship job may run. */
 uint64_t history_needs_after(const struct lanes *all, const struct lane *l);
 
 #endif

@@ -1,8 +1,8 @@
 /* daemon/lag.h - the age of the oldest commit that a replica does not have.
  *
- * The backlog does not know it, because it drops commits in an outage. So spans are kept. A span describes the commits from
- * the end of the span before it up to `last`. The oldest of them was made at since_ms. When there is no room, old neighbours become one span.
- * So during a long outage the answer gets coarser, but never too young. */
+ * The backlog does not know it, because it drops commits in an outage. So spans are kept. A span describes the commits
+ * from the end of the span before it up to `last`. The oldest of them was made at since_ms. When there is no room, old
+ * neighbours become one span. So during a long outage the answer gets coarser, but never too young. */
 #ifndef SEAWALL_DAEMON_LAG_H
 #define SEAWALL_DAEMON_LAG_H
 
@@ -18,8 +18,8 @@ struct lag {
     unsigned count;
 };
 
-/* Notes that everything up to `last` is captured, and that the oldest commit since the call before was made at since_ms. A
- * txid that was noted before changes nothing. */
+/* Notes that everything up to `last` is captured, and that the oldest commit since the call before was made at
+ * since_ms. A txid that was noted before changes nothing. */
 void lag_note(struct lag *l, uint64_t last, int64_t since_ms);
 
 /* Every replica has the commits up to `txid`: forget them. */

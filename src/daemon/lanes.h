@@ -6,8 +6,8 @@
 
 #include "daemon/lane.h"
 
-/* Opens a lane for each URL of the configuration. A replica that is away must not keep the others waiting; if none is there,
- * this fails. `config` and `workers` are borrowed. On error nothing is left to be closed. */
+/* Opens a lane for each URL of the configuration. A replica that is away must not keep the others waiting; if none is
+ * there, this fails. `config` and `workers` are borrowed. On error nothing is left to be closed. */
 int lanes_open(struct lanes *all, const struct replicate_config *config, struct workers *workers,
                struct err *e) MUST_CHECK;
 void lanes_close(struct lanes *all); /* no job may be under way */
@@ -18,7 +18,8 @@ void lanes_start_over(struct lanes *all);
 /* Jobs that only read or delete are to end (true), or may run again (false). */
 void lanes_cancel(struct lanes *all, bool cancel);
 
-/* Starts what can run now for every replica. If `failed` is set afterwards, or after a job ended, the daemon has to end. */
+/* Starts what can run now for every replica. If `failed` is set afterwards, or after a job ended, the daemon has to
+ * end. */
 void lanes_schedule(struct lanes *all, int64_t now_ms);
 
 /* When the commits that wait for this replica may leave; monotonic. The shipment must be home. */

@@ -36,7 +36,7 @@ struct notify_state {
 /* Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment: a program that this process starts must not
  * speak for it. Without NOTIFY_SOCKET nothing is ever sent. Precondition: no thread has started. */
 void notify_open(struct notify *n);
-void notify_close(struct notify *n); /* NOTIFY_NONE is fine */
+void notify_close(struct notify *n); /* NOTIFY_NONE: nothing to do */
 
 /* How long a job may go without progress before the daemon no longer counts as alive. INT64_MAX: the process is not
  * watched. */

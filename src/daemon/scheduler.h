@@ -5,7 +5,8 @@
  * The main thread owns the state of the daemon. A job owns what it was handed. Two kinds of jobs work on a database:
  *
  *   local job   at most one: owns the SQLite handles and the page map
- *   ship jobs   at most one for each replica, and at most COPY_IN_FLIGHT piece jobs beside it: own objects, touch no handle
+ *   ship jobs   at most one for each replica, and at most COPY_IN_FLIGHT piece jobs beside it: own objects, touch no
+ *   handle
  *
  * So a slow store delays neither capture nor checkpoints.
  *
@@ -16,9 +17,9 @@
 
 #include "daemon/database.h"
 
-/* Runs until SIGTERM or SIGINT, or until the daemon can't go on. Returns 0 if everything captured is durable. Otherwise *e
- * says why not: ERR_CONFLICT, ERR_TIMEOUT (not shipped in time), ERR_CONFIG, ... The summary is written in either case. If it
- * says `hung`, nothing was released. */
+/* Runs until SIGTERM or SIGINT, or until the daemon can't go on. Returns 0 if everything captured is durable. Otherwise
+ * *e says why not: ERR_CONFLICT, ERR_TIMEOUT (not shipped in time), ERR_CONFIG, ... The summary is written in either
+ * case. If it says `hung`, nothing was released. */
 int scheduler_run(const struct replicate_config *config, struct replicate_summary *ret_summary,
                   struct err *e) MUST_CHECK;
 

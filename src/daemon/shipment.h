@@ -47,14 +47,15 @@ struct shipment {
     struct listed listed; /* part: the object that was put. Level: only its size */
 };
 
-/* Opens the replica at `url`, which must outlive the shipment. After an error the shipment is there all the same, without a
- * store: attach tries again. NULL: out of memory. */
+/* Opens the replica at `url`, which must outlive the shipment. After an error the shipment is there all the same,
+ * without a store: attach tries again. NULL: out of memory. */
 struct shipment *shipment_open(const char *url, struct err *e);
 
 /* The shipment must be home. NULL is fine. */
 void shipment_close(struct shipment *s);
 
-/* Starts the job that the shipment describes. *home becomes NULL; `done` is called on the main thread when the job ended. */
+/* Starts the job that the shipment describes. *home becomes NULL; `done` is called on the main thread when the job
+ * ended. */
 void shipment_send(struct shipment **home, struct workers *workers, void (*done)(struct job *));
 
 /* The shipment of a job that ended. */

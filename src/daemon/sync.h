@@ -1,9 +1,9 @@
 /* daemon/sync.h - when is everything that is committed by now durable, in every replica?
  *
- * A commit that returned before sync_begin is in the wal-index then. A local job that *starts* afterwards reads a header that
- * includes the commit. The commit is captured as soon as capture has passed the end of that header, in that job or in a
- * later one. A job that was already running proves nothing. Nor does a look at the header without a job: under load there
- * is always something new.
+ * A commit that returned before sync_begin is in the wal-index then. A local job that *starts* afterwards reads a
+ * header that includes the commit. The commit is captured as soon as capture has passed the end of that header, in that
+ * job or in a later one. A job that was already running proves nothing. Nor does a look at the header without a job:
+ * under load there is always something new.
  *
  * When everything is put, each store is asked whether the newest object is still there (ship/look.h): one request. */
 #ifndef SEAWALL_DAEMON_SYNC_H
@@ -34,8 +34,8 @@ enum sync_state {
 enum sync_what { SYNC_COMMITS, SYNC_BASE };
 void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms);
 
-/* To be called at each turn before database_schedule, as long as the state is SYNC_WAITING: it asks for the jobs that have
- * to run. Once the commits are captured, they leave at once, whatever the budget of PUTs says. */
+/* To be called at each turn before database_schedule, as long as the state is SYNC_WAITING: it asks for the jobs that
+ * have to run. Once the commits are captured, they leave at once, whatever the budget of PUTs says. */
 enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_ms);
 
 #endif

@@ -2,7 +2,8 @@
  *
  *   local job   reads the next piece: has the copy's cursor meanwhile
  *   piece jobs  put pieces of a base or a catch-up, up to COPY_IN_FLIGHT at a time
- *   ship job    puts the piece or marker that completes the copy, and each piece of a level: has the piece and the list of
+ *   ship job    puts the piece or marker that completes the copy, and each piece of a level: has the piece and the list
+ *   of
  *               objects meanwhile
  *
  * Main thread only. What a job has is not here while the job runs. */
@@ -79,8 +80,8 @@ void transfer_unload(struct transfer *t, struct shipment *s);
 
 /* ---- a base that gives way to a catch-up */
 
-/* Takes the base out of the transfer: chunks that were put stay good, pieces that were not are read again. No job may have
- * a part of it, and it must not have failed. */
+/* Takes the base out of the transfer: chunks that were put stay good, pieces that were not are read again. No job may
+ * have a part of it, and it must not have failed. */
 struct copy transfer_pause(struct transfer *t);
 
 #endif

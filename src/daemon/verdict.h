@@ -20,8 +20,9 @@ enum verdict {
     VERDICT_NO_RESULT /* the verification failed: try again */
 };
 
-/* Judges, and writes what follows into the record. With VERDICT_NO_RESULT only `error` and `error_code` change. Exit codes
- * as in seawall(1): what was durable before must be there, so "nothing to restore" is damage. `now_ms`: wall clock. */
+/* Judges, and writes what follows into the record. With VERDICT_NO_RESULT only `error` and `error_code` change. Exit
+ * codes as in seawall(1): what was durable before must be there, so "nothing to restore" is damage. `now_ms`: wall
+ * clock. */
 enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct verification_record *r);
 
 #endif

@@ -69,7 +69,8 @@ void http_response_release(struct http_response *r);
  * have it. */
 const char *http_header(const struct http_response *r, const char *name);
 
-/* Returns the time of a header like Date or Last-Modified, in ms since 1970. -1: there is none, or it cannot be read. */
+/* Returns the time of a header like Date or Last-Modified, in ms since 1970. -1: there is none, or it cannot be read.
+ */
 int64_t http_time_ms(const struct http_response *r, const char *name);
 int64_t http_date_ms(const struct http_response *r); /* of the Date header */
 

@@ -23,10 +23,9 @@ struct object_reader {
     uint64_t size;    /* after object_read: bytes of the whole object */
 };
 
-/* Reads at least the last `tail_bytes` bytes of the object, and decodes its trailer and the sections that `want`
- * names. The caller releases *ret_segment.
- * ERR_CORRUPT, with the key in the message: it is not a whole object. ERR_CLAIM, with the key and the claim: base/claim.h.
- * ERR_NOTFOUND, ERR_IO, ERR_REMOTE: as from the store. */
+/* Reads at least the last `tail_bytes` bytes of the object, and decodes its trailer and the sections that `want` names.
+ * The caller releases *ret_segment. ERR_CORRUPT, with the key in the message: it is not a whole object. ERR_CLAIM, with
+ * the key and the claim: base/claim.h. ERR_NOTFOUND, ERR_IO, ERR_REMOTE: as from the store. */
 int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want want, struct segment *ret_segment,
                 struct err *e) MUST_CHECK;
 

@@ -54,7 +54,8 @@ static int look_for_identity(struct catalog *c, struct presence *p, struct err *
     return 0;
 }
 
-/* The planner takes an object that is gone for lost. It may be one that another process deletes now, and has replaced. */
+/* The planner takes an object that is gone for lost. It may be one that another process deletes now, and has replaced.
+ */
 static int check_none_is_gone(const struct catalog *c, const struct err *why, struct err *e)
 {
     for (size_t i = 0; i < catalog_segment_count(c); i++)

@@ -13,8 +13,8 @@
 /* Whether the URL asks for properties at all. */
 bool s3_properties_asked(const struct s3_config *c);
 
-/* Checks the response to a HEAD with status 200 (with the key of SSE-C, if the URL has one). ERR_CONFIG: the object lacks
- * a property, and the error says which. */
+/* Checks the response to a HEAD with status 200 (with the key of SSE-C, if the URL has one). ERR_CONFIG: the object
+ * lacks a property, and the error says which. */
 int s3_properties_check(const struct s3_config *c, const struct http_response *r, struct err *e) MUST_CHECK;
 
 #endif

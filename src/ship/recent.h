@@ -1,6 +1,6 @@
-/* ship/recent.h - the objects of level 0 that this run put last, to compare them with what a listing shows. A store that
- * acknowledged two PUTs of one key has only one of the objects. The entity tag of the listing shows which one, and costs
- * nothing. Knows no store. */
+/* ship/recent.h - the objects of level 0 that this run put last, to compare them with what a listing shows. A store
+ * that acknowledged two PUTs of one key has only one of the objects. The entity tag of the listing shows which one, and
+ * costs nothing. Knows no store. */
 #ifndef SEAWALL_SHIP_RECENT_H
 #define SEAWALL_SHIP_RECENT_H
 

@@ -110,8 +110,8 @@ static int grow_file(struct map *m, size_t bytes, struct err *e)
     return 0;
 }
 
-/* Takes from the budget what a map of `bytes` bytes needs. What was taken is given back with the map, also if there is no
- * memory for it. */
+/* Takes from the budget what a map of `bytes` bytes needs. What was taken is given back with the map, also if there is
+ * no memory for it. */
 static int charge(struct map *m, uint32_t pages, size_t bytes, struct err *e)
 {
     const size_t needs = bytes > m->backed ? bytes - (size_t)m->backed : 0;

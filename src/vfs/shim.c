@@ -330,8 +330,8 @@ static void fill(struct shim *s)
     };
 }
 
-/* SQLite's list keeps the struct for as long as the process lives, also after sqlite3_shutdown(): so its memory is the C
- * library's, and is never freed. */
+/* SQLite's list keeps the struct for as long as the process lives, also after sqlite3_shutdown(): so its memory is the
+ * C library's, and is never freed. */
 static int register_once(const struct shim_sqlite *sqlite, int make_default)
 {
     if (sqlite->vfs_find(SEAWALL_VFS_NAME))

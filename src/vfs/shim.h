@@ -1,8 +1,8 @@
 /* vfs/shim.h - the files and the registration of the shim, for the other files of this room. seawall/vfs.h is the
  * contract.
  *
- * shim.c calls no function of SQLite by its name: it is also built as an extension, which may be loaded by several SQLite
- * libraries of one process. Each registration keeps the functions of its library. */
+ * shim.c calls no function of SQLite by its name: it is also built as an extension, which may be loaded by several
+ * SQLite libraries of one process. Each registration keeps the functions of its library. */
 #ifndef SEAWALL_VFS_SHIM_H
 #define SEAWALL_VFS_SHIM_H
 
