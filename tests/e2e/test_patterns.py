@@ -116,7 +116,7 @@ def test_config_shows_what_a_pattern_matches_and_two_urls(tenants):
     assert seawall("config", "-c", again).stdout == result.stdout
 
 
-def test_a_pattern_that_matches_nothing_is_said_and_is_no_failure(tenants):
+def test_a_pattern_that_matches_nothing_is_reported_and_is_no_failure(tenants):
     conf = tenants.configure(pattern="*/none.db")
     for command in ("snapshot", "config"):
         result = seawall(command, "-c", conf)
@@ -209,7 +209,7 @@ def test_a_database_that_can_not_be_read_fails_and_the_others_are_backed_up(tena
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("pattern, named", [("*/app.db", "bolt/app.db"), ("*/*.db", "bolt")])
-def test_a_folder_without_permission_is_said_and_excluded_by_a_line(pattern, named):
+def test_a_folder_without_permission_is_reported_and_excluded_by_a_line(pattern, named):
     with tempfile.TemporaryDirectory() as folder:   # another user must reach it
         base = Path(folder)
         tenants = make_tenants(base)

@@ -199,7 +199,7 @@ def run_with(stage, command, *options, environment=None, seconds=60):
 
 
 @pytest.mark.parametrize("ending, code", [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)])
-def test_what_a_command_wrote_last_is_shipped_and_its_exit_code_is_ours(stage, ending, code):
+def test_the_last_commit_of_the_command_is_shipped_and_seawall_exits_with_its_code(stage, ending, code):
     make_database(stage.db)
     result = run_with(stage, f"sqlite3 '{stage.db}' \"{INSERT}\"; {ending}")
     assert result.returncode == code, told(result)

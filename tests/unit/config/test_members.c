@@ -116,7 +116,7 @@ static void a_section_with_a_path_is_a_database_that_may_be_missing(void **state
                  "/missing/y.db /r/y\n@/x.db /r/x.db /{");
 }
 
-static void what_is_no_database_is_passed_over_and_counted(void **state)
+static void other_files_than_databases_are_passed_over_and_counted(void **state)
 {
     static const char *const companions[] = {"t/a.db-wal", "t/a.db-shm", "t/a.db-journal", "t/a.db-seawall",
                                              "t/a.db-seawall-undo"};
@@ -536,7 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT_IN_TEMP(a_pattern_stands_for_the_databases_that_it_matches),
         UNIT_IN_TEMP(a_section_with_a_path_is_a_database_that_may_be_missing),
-        UNIT_IN_TEMP(what_is_no_database_is_passed_over_and_counted),
+        UNIT_IN_TEMP(other_files_than_databases_are_passed_over_and_counted),
         UNIT_IN_TEMP(only_some_names_are_kept_for_each_reason),
         UNIT_IN_TEMP(excluded_files_are_neither_members_nor_counted),
         UNIT_IN_TEMP(a_database_belongs_to_its_own_section_else_to_the_first_pattern),
