@@ -587,12 +587,12 @@ static uint64_t hash_roughly(const char *url)
     char text[CONFIG_URL_MAX];
     size_t len = 0, n = strcspn(url, "?");
     for (size_t i = 0; i < n && len < sizeof text; i++) {
-        unsigned value = 0;
-        if (url[i] == '%' && i + 2 < n && sscanf(url + i + 1, "%2x", &value) == 1)
-            i += 2;
         char c = url[i];
-        if (value)
-            c = (char)value;
+        if (c == '%' && i + 2 < n) { /* XX that is not hexadecimal is refused when the URL is used */
+            const char hex[3] = {url[i + 1], url[i + 2], 0};
+            c = (char)strtoul(hex, NULL, 16);
+            i += 2;
+        }
         if (c != '/' || len == 0 || text[len - 1] != '/')
             text[len++] = c;
     }
