@@ -459,6 +459,11 @@ deb: ## build the Debian package, and check it with lintian; installs what that 
 	lintian --allow-root --fail-on error,warning --info build/deb/*.changes
 	@ls -l build/deb/*.deb
 
+DISTROS ?= bookworm trixie
+check-distros: ## `make demo` and `make check` in minimal systems of DISTROS="bookworm trixie", which it makes (an hour); MIRROR=URL
+	@etc/install-deps distros
+	@MIRROR="$(MIRROR)" tests/distros $(DISTROS)
+
 clean: ## remove everything that was built
 	rm -rf build
 

@@ -219,7 +219,8 @@ static enum condition steady_condition(const struct database *db, const struct v
     int64_t for_ms = 0;
     enum condition c =
         condition_of_replica(db, &db->lanes.list[index], &verification->records.list[index], clock_wall_ms(), &for_ms);
-    return c == CONDITION_BEHIND && for_ms < BRIEFLY_BEHIND_MS ? CONDITION_FOLLOWING : c;
+    bool busy = c == CONDITION_BEHIND && db->lanes.list[index].failing_since_ms == 0 && for_ms < BRIEFLY_BEHIND_MS;
+    return busy ? CONDITION_FOLLOWING : c;
 }
 
 void status_line(const struct database *db, const struct verification *verification, char *out, size_t out_max)

@@ -10,7 +10,7 @@
 struct json *status_of(const struct database *db, const struct verification *verification);
 
 /* The same in one line for the service manager: the worst condition, the replica that it is of, and its error. It does not
- * change with each commit: a replica that is behind for less than five seconds counts as following. */
+ * change with each commit: a replica that works, and is behind for less than five seconds, counts as following. */
 void status_line(const struct database *db, const struct verification *verification, char *out, size_t out_max);
 
 #endif
