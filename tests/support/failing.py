@@ -88,7 +88,7 @@ class Image:
             shutil.copytree(kept, path)
 
 
-BY_SQLITE = "disk I/O error|unable to open|database is locked|disk image is malformed|only for reading|memory|is full|no connection"
+BY_SQLITE = "disk I/O error|unable to open|database is locked|disk image is malformed|only for reading|memory|is full|locking protocol"
 
 
 def names_the_fault(text, fault, report):

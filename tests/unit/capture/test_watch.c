@@ -1,12 +1,27 @@
 /* capture/watch.h: what an application can do with the WAL while the watch or the guard is held, and when it waits. */
 #include "capture/watch.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
+#include "app/checking_vfs.h"
 #include "sql.h"
 
 #include <pthread.h>
 
 static struct watch watch;
 static sqlite3 *app;
+
+static void violated(const char *text)
+{
+    fail_msg("%s", text);
+}
+
+/* Whatever the watch does is checked by the VFS below the shim. */
+static int begin_all(void **state)
+{
+    (void)state;
+    assert_int_equal(sqlite3_initialize(), SQLITE_OK);
+    assert_int_equal(checking_vfs_register(violated), SQLITE_OK);
+    return 0;
+}
 
 static int begin(void **state)
 {
@@ -24,6 +39,9 @@ static int end(void **state)
 {
     watch_close(&watch);
     sqlite3_close(app);
+    checking_vfs_end();
+    assert_int_equal(checking.violations, 0);
+    assert_true(checking.calls > 100);
     return temp_teardown(state);
 }
 
@@ -184,5 +202,5 @@ int main(void)
         TEST(the_watch_begins_in_a_slot_that_no_checkpoint_can_wait_for),
         TEST(a_watch_that_closes_leaves_no_lock_behind),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_all, NULL);
 }
