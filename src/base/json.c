@@ -198,3 +198,8 @@ const struct json *json_at(const struct json *list, size_t index)
 {
     return (const struct json *)(const void *)json_array_get(of(list), index);
 }
+
+struct json *json_share(const struct json *j)
+{
+    return (struct json *)json_incref(of(j));
+}

@@ -50,4 +50,7 @@ const struct json *json_get(const struct json *object, const char *key); /* obje
 size_t json_count(const struct json *list);                              /* 0 for NULL */
 const struct json *json_at(const struct json *list, size_t index);
 
+/* The same document for a second owner; to be freed too. */
+struct json *json_share(const struct json *j);
+
 #endif

@@ -34,6 +34,12 @@ void mintree_set(struct mintree *t, size_t index, uint64_t value)
     }
 }
 
+uint64_t mintree_get(const struct mintree *t, size_t index)
+{
+    assert(index < t->leaves);
+    return t->nodes[t->leaves + index];
+}
+
 bool mintree_last(const struct mintree *t, size_t below, uint64_t upto, size_t *ret_index)
 {
     assert(below < t->leaves && upto < MINTREE_NONE);

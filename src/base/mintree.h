@@ -22,6 +22,9 @@ void mintree_release(struct mintree *t); /* a zeroed tree is allowed */
 /* Sets an element. Precondition: `index` is less than the number of elements. */
 void mintree_set(struct mintree *t, size_t index, uint64_t value);
 
+/* An element. Precondition: `index` is less than the number of elements. */
+uint64_t mintree_get(const struct mintree *t, size_t index);
+
 /* The last element before `below` that is not greater than `upto`. False: there is none.
  * Preconditions: `below` is at most the number of elements; `upto` is less than MINTREE_NONE. */
 bool mintree_last(const struct mintree *t, size_t below, uint64_t upto, size_t *ret_index);

@@ -1,7 +1,7 @@
 /* base/privacy.h - how private new files and folders are: no more readable than the database that they are made from.
  *
- * One process may work for several databases. So the setting belongs to the thread: whoever runs a job for a database
- * sets it before. Only what users of a folder share is made with these bits (stage_begin_shared, path_make_dirs, the
+ * One process may work for several databases. So the setting belongs to the thread, and is set before each
+ * job. Only what users of a folder share is made with these bits (stage_begin_shared, path_make_dirs, the
  * folders of a replica). All other files are made with mode 0600. */
 #ifndef SEAWALL_BASE_PRIVACY_H
 #define SEAWALL_BASE_PRIVACY_H

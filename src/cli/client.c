@@ -113,11 +113,22 @@ static int receive_line(const struct exchange *x, struct buf *line, struct err *
     return 0;
 }
 
-static int converse(const struct exchange *x, const char *command, struct json **ret_answer, struct err *e)
+/* What is asked. */
+struct question {
+    const char *command;
+    const char *database; /* NULL: the only one of the daemon, or all */
+    int64_t from;         /* number of the first database of a list */
+};
+
+static int converse(const struct exchange *x, const struct question *q, struct json **ret_answer, struct err *e)
 {
     struct json *request = json_object_new();
     struct buf line = BUF_INIT(ANSWER_MAX);
-    json_set_text(request, "command", command);
+    json_set_text(request, "command", q->command);
+    if (q->database)
+        json_set_text(request, "database", q->database);
+    if (q->from > 0)
+        json_set_number(request, "from", q->from);
     char *text = json_print_line(request);
     json_free(request);
     int rc = text ? send_all(x, text, e) : err_nomem(e, 0);
@@ -150,14 +161,30 @@ static int explain(const char *db, struct err *e)
     return -1;
 }
 
-static int ask(struct exchange *x, const struct client_target *t, const char *command, struct json **ret_answer,
-               struct err *e)
+/* A daemon may have this database alone, or all databases of the configuration. *ret_q: what to ask it. */
+static int connect_to(struct exchange *x, const struct client_target *t, struct question *q, struct err *e)
 {
     int64_t left = x->until_ms == CLIENT_NEVER ? CONNECT_MS : x->until_ms - clock_mono_ms();
     int64_t patience = left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1;
-    if (control_place_connect(t->db, t->control, patience, &x->fd, e))
-        return explain(t->db, e);
-    int rc = converse(x, command, ret_answer, e);
+    struct err of_all;
+    if (t->db && control_place_connect(t->db, t->control, patience, &x->fd, e) == 0)
+        return 0;
+    if (t->config && (!t->db || e->code == ERR_NOTFOUND) &&
+        control_place_connect(t->config, t->control, patience, &x->fd, &of_all) == 0) {
+        q->database = t->db;
+        return 0;
+    }
+    if (t->config && (!t->db || of_all.code != ERR_NOTFOUND))
+        *e = of_all;
+    return explain(t->db ? t->db : t->config, e);
+}
+
+static int ask(struct exchange *x, const struct client_target *t, struct question *q, struct json **ret_answer,
+               struct err *e)
+{
+    if (connect_to(x, t, q, e))
+        return -1;
+    int rc = converse(x, q, ret_answer, e);
     io_close(&x->fd);
     return rc;
 }
@@ -171,20 +198,19 @@ int client_find_target(const struct client_request *r, struct config **ret_confi
         return -1;
     config_member_release(&db);
     *ret_target = (struct client_target){.db = r->db ? r->db : (*ret_config)->dbs[0].path,
+                                         .config = r->config_path,
                                          .control = cli_control(r->control, *ret_config)};
     return 0;
 }
 
-int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,
-               struct err *e)
+/* One question, with the signals caught. */
+static int ask_once(const struct client_target *t, struct question *q, int64_t until_ms, struct json **ret_answer,
+                    struct err *e)
 {
-    struct exchange x = {.fd = -1, .until_ms = CLIENT_NEVER};
-    assert(timeout_ms >= 0);
-    if (timeout_ms != CLIENT_NEVER)
-        x.until_ms = clock_mono_ms() + timeout_ms;
+    struct exchange x = {.fd = -1, .until_ms = until_ms};
     *ret_answer = NULL;
     catch_signals(&x.signals);
-    int rc = ask(&x, t, command, ret_answer, e);
+    int rc = ask(&x, t, q, ret_answer, e);
     release_signals(&x.signals);
     const char *refused = rc == 0 ? json_get_text(*ret_answer, "error") : NULL;
     if (refused && !json_get_text(*ret_answer, "database")) { /* the "error" of a status is about the database */
@@ -196,5 +222,41 @@ int client_ask(const struct client_target *t, const char *command, int64_t timeo
         json_free(*ret_answer);
         *ret_answer = NULL;
     }
-    return rc ? err_wrap(e, "database '%s'", t->db) : 0;
+    if (rc == 0)
+        return 0;
+    return t->db ? err_wrap(e, "database '%s'", t->db) : err_wrap(e, "the daemon of '%s'", t->config);
+}
+
+static int64_t deadline_of(int64_t timeout_ms)
+{
+    assert(timeout_ms >= 0);
+    return timeout_ms == CLIENT_NEVER ? CLIENT_NEVER : clock_mono_ms() + timeout_ms;
+}
+
+int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,
+               struct err *e)
+{
+    struct question q = {.command = command};
+    assert(t->db);
+    return ask_once(t, &q, deadline_of(timeout_ms), ret_answer, e);
+}
+
+int client_ask_all(const struct client_target *t, int64_t timeout_ms, struct json *list, struct err *e)
+{
+    const int64_t until_ms = deadline_of(timeout_ms);
+    struct question q = {.command = "status"};
+    assert(t->config && !t->db);
+    for (bool more = true; more;) {
+        struct json *page = NULL;
+        if (ask_once(t, &q, until_ms, &page, e))
+            return -1;
+        const struct json *databases = json_get(page, "databases");
+        int64_t next = 0;
+        for (size_t i = 0; i < json_count(databases); i++)
+            json_push(list, json_share(json_at(databases, i)));
+        more = json_get_number(page, "next", &next) && next > q.from;
+        q.from = next;
+        json_free(page);
+    }
+    return 0;
 }

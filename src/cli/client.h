@@ -13,7 +13,8 @@ struct client_request {
 };
 
 struct client_target {
-    const char *db;      /* links are followed */
+    const char *db;      /* links are followed; NULL: all databases of the daemon of `config` */
+    const char *config;  /* path of the configuration; its daemon is asked if there is none of `db` alone. NULL: none */
     const char *control; /* the folder of the socket; NULL: the folders that daemons use by default */
 };
 
@@ -30,5 +31,9 @@ int client_find_target(const struct client_request *r, struct config **ret_confi
  * refused. ERR_CORRUPT: the answer is not JSON. */
 int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e) MUST_CHECK;
+
+/* Asks the daemon of a configuration for the status of all its databases; t->db is NULL. Adds a document for each to
+ * `list`, in the order of the daemon. Otherwise as client_ask. */
+int client_ask_all(const struct client_target *t, int64_t timeout_ms, struct json *list, struct err *e) MUST_CHECK;
 
 #endif

@@ -155,10 +155,11 @@ static void tell_members(const struct config *c, const struct config_members *m)
             text_print_to(stderr, "seawall: '%s' %s\n", m->named[i].path, config_reason_text(m->named[i].reason));
 }
 
-int cli_find_members(const struct config *c, const char *path, struct config_members *ret, struct err *e)
+int cli_find_members(const struct config *c, const char *path, const struct config_known *known,
+                     struct config_members *ret, struct err *e)
 {
     struct config_members m;
-    if (config_find_members(c, NULL, &m, e))
+    if (config_find_members(c, known, &m, e))
         return -1;
     if (check_places(&m, path, e)) {
         config_members_release(&m);

@@ -212,7 +212,7 @@ static int cmd_config(int argc, char **argv)
     int rc = cli_read_config(r.path, &config, &e);
     if (rc == 0 && config)
         rc = check_urls(config, r.path, &e) || check_policies(config, r.path, &e) ||
-                     cli_find_members(config, r.path, &members, &e)
+                     cli_find_members(config, r.path, NULL, &members, &e)
                  ? -1
                  : 0;
     if (rc == 0)

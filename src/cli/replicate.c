@@ -4,6 +4,7 @@
 #include "daemon/scheduler.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define URLS_MAX IDENTITY_REPLICAS_MAX
@@ -16,103 +17,171 @@ struct request {
     size_t url_count;
     bool once, take_over;
     struct given_options options;
-    struct config_member db; /* of the configuration */
 };
 
-/* Makes the configuration of the daemon from the command line, which comes first, and the file. `file`: NULL if
- * there is none. The result points into both and into `r`. */
-static int complete(struct request *r, struct config *file, struct replicate_config *ret_config, struct err *e)
+/* From the command line and the file, one reading of it: the databases, and what their configurations point into. */
+struct source {
+    struct request request;
+    struct config *file;                /* owned; NULL: there is none */
+    struct config_member one;           /* of the file, if a daemon of one database takes it from there */
+    struct config_members all;          /* otherwise */
+    struct replicate_config *databases; /* owned */
+    size_t count;
+};
+
+static void release(struct source *s)
 {
+    free(s->databases);
+    config_members_release(&s->all);
+    config_member_release(&s->one);
+    config_free(s->file);
+    *s = (struct source){.count = 0};
+}
+
+/* ---- which databases */
+
+/* The command line comes before the file. */
+static int complete_one(struct source *s, struct replicate_config *ret_config, struct err *e)
+{
+    struct request *r = &s->request;
     struct replicate_config c = {.db_path = r->db_path, .once = r->once};
-    c.take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
-    c.options = file ? file->options : options_default();
-    c.control = cli_control(r->control, file);
-    if (file && r->url_count == 0) {
-        if (config_find_db(file, r->db_path, &r->db, e))
+    c.options = s->file ? s->file->options : options_default();
+    if (s->file && r->url_count == 0) {
+        if (config_find_db(s->file, r->db_path, &s->one, e))
             return -1;
-        c.db_path = r->db.path;
-        c.options = r->db.section->options;
-        for (size_t i = 0; i < r->db.url_count; i++)
-            r->urls[r->url_count++] = r->db.urls[i];
-    } else if (file) {
+        c.db_path = s->one.path;
+        c.options = s->one.section->options;
+        for (size_t i = 0; i < s->one.url_count; i++)
+            r->urls[r->url_count++] = s->one.urls[i];
+    } else if (s->file) {
         for (size_t i = 0; i < r->url_count; i++)
-            if (config_find_url(file, r->urls[i], &r->urls[i], e))
+            if (config_find_url(s->file, r->urls[i], &r->urls[i], e))
                 return -1;
     }
-    if (given_options_apply(&r->options, &c.options, e))
-        return -1;
     assert(c.db_path && r->url_count > 0);
-    c.exec = r->exec;
     c.urls = r->urls;
     c.url_count = r->url_count;
     *ret_config = c;
     return 0;
 }
 
+static void complete_all(const struct config_members *all, struct replicate_config *ret_configs)
+{
+    for (size_t i = 0; i < all->count; i++)
+        ret_configs[i] = (struct replicate_config){.db_path = all->list[i].path,
+                                                   .urls = (const char *const *)all->list[i].urls,
+                                                   .url_count = all->list[i].url_count,
+                                                   .options = all->list[i].section->options};
+}
+
+/* Whether the daemon is one for all databases of the file. */
+static bool takes_all(const struct source *s)
+{
+    const struct config *c = s->file;
+    return c && !s->request.db_path && (c->db_count > 1 || (c->db_count == 1 && config_is_pattern(&c->dbs[0])));
+}
+
+static int find_databases(struct source *s, const struct config_known *known, struct err *e)
+{
+    const struct request *r = &s->request;
+    const bool all = takes_all(s);
+    if (all && r->once)
+        return err_set(e, ERR_CONFIG, 0, "--once takes one database; 'seawall snapshot -c' takes all of a file");
+    if (all && cli_find_members(s->file, r->config_path, known, &s->all, e))
+        return -1;
+    s->count = all ? s->all.count : 1;
+    if (s->count == 0)
+        return err_set(e, ERR_CONFIG, 0, "'%s' has no databases", r->config_path);
+    s->databases = calloc(s->count, sizeof *s->databases);
+    if (!s->databases)
+        return err_nomem(e, s->count * sizeof *s->databases);
+    if (all)
+        complete_all(&s->all, s->databases);
+    else if (complete_one(s, s->databases, e))
+        return -1;
+    for (size_t i = 0; i < s->count; i++) {
+        s->databases[i].take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
+        s->databases[i].control = cli_control(r->control, s->file);
+        if (given_options_apply(&r->options, &s->databases[i].options, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* Reads the file, and finds the databases. The caller releases `s`, also after an error. */
+static int read_source(struct source *s, const struct request *given, const struct config_known *known, struct err *e)
+{
+    *s = (struct source){.request = *given};
+    return cli_read_config(given->config_path, &s->file, e) || find_databases(s, known, e) ? -1 : 0;
+}
+
 /* ---- SIGHUP */
 
 struct rereading {
-    struct request given; /* the command line, with the database that is replicated */
-    struct request request;
-    struct config *file;
+    struct request given; /* the command line, with the database that is replicated, if it is one */
+    struct source source;
 };
 
 static void release_again(void *context)
 {
     struct rereading *again = context;
-    config_member_release(&again->request.db);
-    config_free(again->file);
-    again->file = NULL;
+    release(&again->source);
 }
 
-static int read_again(void *context, struct replicate_config *ret_config, struct err *e)
+static int read_again(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e)
 {
     struct rereading *again = context;
-    again->request = again->given;
-    if (cli_read_config(again->given.config_path, &again->file, e) == 0 &&
-        complete(&again->request, again->file, ret_config, e) == 0)
-        return 0;
-    release_again(again);
-    return -1;
+    if (read_source(&again->source, &again->given, known, e)) {
+        release(&again->source);
+        return -1;
+    }
+    *ret_config = (struct daemon_config){.databases = again->source.databases, .count = again->source.count};
+    return 0;
 }
 
+/* ---- the command */
+
 /* The exit code of the command comes first. It can't hide that something is not durable. */
-static int code_of(int code, const struct replicate_summary *s)
+static int code_of(int code, size_t count, const struct daemon_summary *s)
 {
-    return s->commanded && s->command_code != 0 ? s->command_code : code;
+    if (s->commanded && s->command_code != 0)
+        return s->command_code;
+    return code != EXIT_DONE && s->failed > 0 && s->failed < count ? EXIT_SOME_FAILED : code;
+}
+
+static int run(struct source *s, const struct request *given, struct daemon_summary *ret_summary, struct err *e)
+{
+    struct rereading again = {.given = *given};
+    struct daemon_config config = {.databases = s->databases, .count = s->count, .exec = s->request.exec};
+    if (takes_all(s))
+        config.socket_of = s->request.config_path;
+    else
+        again.given.db_path = s->databases[0].db_path;
+    if (s->file) {
+        config.again.read = read_again;
+        config.again.release = release_again;
+        config.again.context = &again;
+    }
+    return scheduler_run(&config, ret_summary, e);
 }
 
 static int cmd_replicate(int argc, char **argv)
 {
     struct request r = {.config_path = NULL};
-    struct rereading again = {.file = NULL};
-    struct config *file = NULL;
-    struct replicate_config config;
-    struct replicate_summary summary = {.hung = false};
+    struct source source;
+    struct daemon_summary summary = {.hung = false};
     struct err e;
     int code = EXIT_DONE;
     if (!cli_parse(&replicate_command, argc, argv, &r, &code))
         return code;
     if (r.exec && r.once)
         return cli_usage(&replicate_command, "--exec and --once exclude each other");
-    again.given = r;
-    int rc = cli_read_config(r.config_path, &file, &e) || complete(&r, file, &config, &e);
-    if (rc == 0) {
-        again.given.db_path = config.db_path;
-        if (file) {
-            config.again.read = read_again;
-            config.again.release = release_again;
-            config.again.context = &again;
-        }
-        rc = scheduler_run(&config, &summary, &e);
-    }
-    if (rc != 0)
+    if (read_source(&source, &r, NULL, &e) || run(&source, &r, &summary, &e))
         code = cli_fail_shipping(&e);
-    code = code_of(code, &summary);
+    code = code_of(code, source.count, &summary);
     if (summary.hung)
         _exit(code); /* threads still use what would be freed */
-    config_member_release(&r.db);
-    config_free(file);
+    release(&source);
     return code;
 }
 

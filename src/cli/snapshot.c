@@ -149,7 +149,7 @@ struct outcome {
 
 static int snapshot(const struct request *r, const struct replicate_config *config, struct outcome *outcome)
 {
-    struct replicate_summary summary;
+    struct daemon_summary summary;
     struct err e;
     int64_t start_ms = clock_mono_ms();
     struct replicate_config c = *config;
@@ -160,12 +160,12 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
     c.control = r->control;
     int rc = given_options_apply(&r->options, &c.options, &e);
     if (rc == 0) {
-        rc = scheduler_run(&c, &summary, &e);
+        rc = scheduler_run(&(struct daemon_config){.databases = &c, .count = 1}, &summary, &e);
         outcome->interrupted |= summary.interrupted;
         outcome->hung |= summary.hung;
-        if (rc != 0 && summary.taken)
+        if (rc != 0 && summary.first.taken)
             return ask_daemon(r, &c, start_ms, &e) ? fail(c.db_path, &e) : EXIT_DONE;
-        tell(c.db_path, &summary, clock_mono_ms() - start_ms);
+        tell(c.db_path, &summary.first, clock_mono_ms() - start_ms);
     }
     return rc == 0 ? EXIT_DONE : fail(c.db_path, &e);
 }
@@ -271,7 +271,7 @@ static int snapshot_each(const struct request *r, const struct config *file, str
     assert(file);
     if (file->db_count == 0)
         return cli_usage(&snapshot_command, "'%s' has no [db PATH] section", r->config_path);
-    if (cli_find_members(file, r->config_path, &m, &e))
+    if (cli_find_members(file, r->config_path, NULL, &m, &e))
         return cli_fail(&e);
     int code = snapshot_members(r, file, &m, outcome);
     if (!outcome->hung) /* else threads use it */

@@ -20,8 +20,10 @@ struct request {
 };
 
 struct outcome {
+    const char *config;  /* path of the configuration; NULL: none */
     const char *control; /* folder of the sockets; NULL: the default */
     struct json *databases;
+    bool of_fleet; /* one daemon has them all */
     size_t asked, answered, well;
     enum exit_code ill; /* of the last database that is not well */
     enum err_code code; /* of the last database without an answer */
@@ -42,7 +44,7 @@ static void note_health(struct outcome *o, const struct json *answer)
 /* Adds the status of a database to the list; if its daemon does not answer, the reason. ERR_CANCELED: interrupted. */
 static int ask(struct outcome *o, const char *db, struct err *e)
 {
-    const struct client_target target = {.db = db, .control = o->control};
+    const struct client_target target = {.db = db, .config = o->config, .control = o->control};
     struct json *answer = NULL;
     char real[PATH_TEXT_MAX];
     o->asked++;
@@ -158,6 +160,57 @@ static void print_replica(const struct json *r)
     print_proof(r);
 }
 
+/* The replica of a database that is worst off. */
+static int64_t greatest(const struct json *db, const char *key)
+{
+    const struct json *replicas = json_get(db, "replicas");
+    int64_t most = 0;
+    for (size_t i = 0; i < json_count(replicas); i++) {
+        int64_t n = number(json_at(replicas, i), key);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+static int worst_first(const void *a, const void *b)
+{
+    const struct json *x = *(const struct json *const *)a, *y = *(const struct json *const *)b;
+    const bool x_well = json_get_flag(x, "well"), y_well = json_get_flag(y, "well");
+    const int64_t x_lag = greatest(x, "lag_ms"), y_lag = greatest(y, "lag_ms");
+    if (x_well != y_well)
+        return x_well ? 1 : -1;
+    return x_lag != y_lag ? (x_lag > y_lag ? -1 : 1) : strcmp(text(x, "database"), text(y, "database"));
+}
+
+/* A line for each database of a daemon, the worst first. */
+static int print_table(const struct json *databases, struct err *e)
+{
+    const size_t count = json_count(databases);
+    const struct json **rows = calloc(count + 1, sizeof *rows);
+    size_t well = 0;
+    if (!rows)
+        return err_nomem(e, count * sizeof *rows);
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = json_at(databases, i);
+        well += json_get_flag(rows[i], "well");
+    }
+    qsort(rows, count, sizeof *rows, worst_first);
+    text_print("%zu databases, %zu not well\n%-20s %10s %12s  %s\n", count, count - well, "condition", "lag", "txid",
+               "database");
+    for (size_t i = 0; i < count; i++) {
+        char age[32];
+        format_age(greatest(rows[i], "lag_ms"), age);
+        text_print("%-20s %10s %12" PRId64 "  %s\n", text(rows[i], "condition"), age, number(rows[i], "captured_txid"),
+                   text(rows[i], "database"));
+        if (json_get_text(rows[i], "error") && !json_get_flag(rows[i], "well")) {
+            text_put(stdout, "    ");
+            print_message(text(rows[i], "error"));
+        }
+    }
+    free(rows);
+    return 0;
+}
+
 static void print_text(const struct json *databases)
 {
     for (size_t i = 0; i < json_count(databases); i++) {
@@ -200,6 +253,8 @@ static int print(const struct request *r, struct outcome *o, struct err *e)
     }
     if (r->metrics)
         metrics_print(o->databases, stdout);
+    else if (o->of_fleet)
+        return print_table(o->databases, e);
     else
         print_text(o->databases);
     return 0;
@@ -216,10 +271,31 @@ static int exit_code(const struct outcome *o)
     return o->code == ERR_TIMEOUT ? EXIT_TIMEOUT : EXIT_FAILED;
 }
 
+/* Asks the daemon that has all databases of the configuration. *ret_asked: there is one. */
+static int ask_fleet(struct outcome *o, bool *ret_asked, struct err *e)
+{
+    const struct client_target target = {.config = o->config, .control = o->control};
+    struct json *answers = json_list_new();
+    int rc = client_ask_all(&target, ANSWER_MS, answers, e);
+    *ret_asked = rc == 0 || e->code != ERR_BUSY; /* ERR_BUSY: no daemon has them all; each database may have its own */
+    o->of_fleet = rc == 0;
+    for (size_t i = 0; rc == 0 && i < json_count(answers); i++) {
+        struct json *one = json_share(json_at(answers, i));
+        json_set_flag(one, "running", true);
+        o->asked++;
+        o->answered++;
+        note_health(o, one);
+        json_push(o->databases, one);
+    }
+    json_free(answers);
+    return rc;
+}
+
 static int ask_all(const struct request *r, const struct config *config, struct outcome *o, struct err *e)
 {
     struct config_member db;
     struct config_members all;
+    bool asked = false;
     if (!config)
         return ask(o, r->db, e);
     if (r->db) {
@@ -230,6 +306,8 @@ static int ask_all(const struct request *r, const struct config *config, struct 
     }
     if (config->db_count == 0)
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [db PATH] section");
+    if (ask_fleet(o, &asked, e) == 0 || asked)
+        return asked && o->answered > 0 ? 0 : -1;
     if (config_find_members(config, NULL, &all, e))
         return -1;
     int rc = 0;
@@ -252,6 +330,7 @@ static int cmd_status(int argc, char **argv)
         return cli_usage(&status_command, "--json and --metrics exclude each other");
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
+    o.config = r.config_path;
     o.control = cli_control(r.control, config);
     o.databases = json_list_new();
     int rc = ask_all(&r, config, &o, &e);

@@ -3,38 +3,40 @@
  *
  * A request is a JSON object on one line, and so is its answer:
  *
- *   {"command":"status"}   ->  the document of status.h
+ *   {"command":"status"}   ->  the document of status.h; of several databases {"databases":[...],"next":N}, from the
+ *                              number "from" on, and without "next" if these are the last
  *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, as soon as that is so; see sync.h
  *   {"command":"base"}     ->  the same, when each replica has a new base besides
  *   {"command":"detach"}   ->  {"state":"detached"}, as soon as the database is closed
  *   {"command":"attach"}   ->  {"state":"attached"}; the database is opened soon
  *   anything else          ->  {"error":"..."}
  *
+ * "database" names the database by its path; it can be left out if the daemon has only one.
+ *
  * At most CONTROL_SYNCS_MAX clients may wait, so that some connections are left for others; one more gets an error. */
 #ifndef SEAWALL_DAEMON_CONTROL_H
 #define SEAWALL_DAEMON_CONTROL_H
 
 #include "daemon/connection.h"
-#include "daemon/verification.h"
+#include "daemon/fleet.h"
 
 #define CONTROL_SYNCS_MAX 12
 
 struct control {
-    struct database *db;                     /* borrowed, like the next */
-    const struct verification *verification; /* for status */
+    struct fleet *fleet; /* borrowed */
     struct connections connections;
 };
 #define CONTROL_NONE ((struct control){.connections = CONNECTIONS_NONE})
 
-/* To be called when the lock on the state file is held: the database is ours alone. On error nothing is left to be
- * stopped. The control must stay where it is until control_stop. */
-int control_start(struct control *c, struct database *db, const struct verification *verification,
-                  struct err *e) MUST_CHECK;
+/* Listens where commands look for the daemon of the file `of`: its only database, whose state file must be locked, or
+ * its configuration. `folder`: as for control_place_listen. On error nothing is left to be stopped. The control must
+ * stay where it is until control_stop. */
+int control_start(struct control *c, struct fleet *fleet, const char *of, const char *folder, struct err *e) MUST_CHECK;
 
 /* False: the socket was removed or replaced, so that no command finds it. To be stopped and started again. */
 bool control_is_at_its_place(const struct control *c);
 
-/* To be called at each turn of the loop, before database_schedule: a sync asks for jobs that have to run. */
+/* To be called at each turn of the loop, before fleet_turn: a sync asks for jobs that have to run. */
 void control_run(struct control *c, int64_t now_ms);
 
 /* Clients that still wait get an error, and the socket is removed. CONTROL_NONE is fine. */

@@ -452,7 +452,7 @@ static void start_local(struct database *db, int64_t now)
 
 /* ---- when is it all done? */
 
-static bool anything_running(const struct database *db)
+bool database_is_running(const struct database *db)
 {
     return !db->home || lanes_running(&db->lanes);
 }
@@ -488,14 +488,14 @@ static void end_late(struct database *db)
 
 void database_abandon(struct database *db)
 {
-    db->hung = anything_running(db);
+    db->hung = database_is_running(db);
 }
 
 bool database_finished(struct database *db)
 {
     int64_t now = clock_mono_ms();
     fail_with_lanes(db);
-    if (db->failed && (db->hung || !anything_running(db)))
+    if (db->failed && (db->hung || !database_is_running(db)))
         return true;
     if (db->failed)
         database_stop(db); /* what runs may take until the deadline of a stop */
@@ -503,14 +503,14 @@ bool database_finished(struct database *db)
         return false;
     if (db->final_done && lanes_all_durable(&db->lanes)) {
         end_with_conflicts(db);
-        return !anything_running(db);
+        return !database_is_running(db);
     }
     if (now < stop_deadline_ms(db))
         return false;
     if (now > stop_deadline_ms(db) + STOP_HANG_MS)
         db->hung = true;
     end_late(db);
-    return db->hung || !anything_running(db);
+    return db->hung || !database_is_running(db);
 }
 
 /* ---- looking for news without a job */
@@ -789,7 +789,7 @@ static bool wait_while_lost(struct database *db, int64_t now)
 {
     if (db->lost || !leads_to_ours(db, now))
         let_go_of_lost(db);
-    if (db->lost && !anything_running(db))
+    if (db->lost && !database_is_running(db))
         start_over(db);
     return db->lost;
 }

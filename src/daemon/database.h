@@ -135,7 +135,8 @@ void database_abandon(struct database *db);
 
 /* Ends the daemon because of this error, unless an earlier one did. */
 void database_fail(struct database *db, const struct err *e);
-bool database_finished(struct database *db); /* durable or failed, and no job runs */
+bool database_finished(struct database *db);         /* durable or failed, and no job runs */
+bool database_is_running(const struct database *db); /* a job of it runs */
 void database_log_figures(const struct database *db);
 struct replicate_summary database_summary(const struct database *db); /* at the end */
 

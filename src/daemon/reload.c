@@ -15,6 +15,11 @@ static uint64_t *value_of(struct options *o, const struct option_spec *spec)
     return (uint64_t *)(void *)((char *)o + spec->offset);
 }
 
+static uint64_t value_in(struct options o, const struct option_spec *spec)
+{
+    return *value_of(&o, spec);
+}
+
 static bool is_fixed(const struct option_spec *spec)
 {
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
@@ -24,13 +29,13 @@ static bool is_fixed(const struct option_spec *spec)
 }
 
 /* Takes what may change. Returns how many options differ. */
-static unsigned take_options(struct options *now, struct options *next, const char *db_path)
+static unsigned take_options(struct options *now, const struct options *next, const char *db_path)
 {
     unsigned differing = 0;
     for (size_t i = 0; i < option_count; i++) {
         const struct option_spec *spec = &option_table[i];
         char was[OPTION_TEXT_MAX], is[OPTION_TEXT_MAX];
-        if (*value_of(now, spec) == *value_of(next, spec))
+        if (*value_of(now, spec) == value_in(*next, spec))
             continue;
         option_format(now, spec, was);
         option_format(next, spec, is);
@@ -40,7 +45,7 @@ static unsigned take_options(struct options *now, struct options *next, const ch
                      spec->name, is, was);
             continue;
         }
-        *value_of(now, spec) = *value_of(next, spec);
+        *value_of(now, spec) = value_in(*next, spec);
         log_info("database '%s': SIGHUP: %s is %s now; it was %s", db_path, spec->name, is, was);
     }
     return differing;
@@ -67,8 +72,7 @@ static bool same_text(const char *a, const char *b)
     return (!a && !b) || (a && b && strcmp(a, b) == 0);
 }
 
-/* What the start decides. Returns how many things differ. */
-static unsigned tell_fixed(const struct replicate_config *now, const struct replicate_config *next)
+unsigned reload_tell_fixed(const struct replicate_config *now, const struct replicate_config *next)
 {
     bool replicas = !same_replicas(now, next), control = !same_text(now->control, next->control);
     if (replicas)
@@ -94,31 +98,18 @@ static void spread(const struct options *o, const struct options *before, struct
     }
 }
 
-static int check(const struct options *o, struct err *e)
+int reload_check(const struct options *next, struct err *e)
 {
-    struct retention_policy policy = prune_policy(o);
-    return o->prune_interval_ms == OPTION_NEVER ? 0 : retention_policy_check(&policy, e);
+    struct retention_policy policy = prune_policy(next);
+    return next->prune_interval_ms == OPTION_NEVER ? 0 : retention_policy_check(&policy, e);
 }
 
-void reload_configuration(struct replicate_config *config, struct database *db)
+unsigned reload_options(struct replicate_config *now, const struct options *next, struct database *db)
 {
-    const struct options before = config->options;
-    struct replicate_config next;
-    struct err e;
-    assert(db->home && db->config == config);
-    if (!config->again.read) {
-        log_info("SIGHUP: going on; there is no configuration file to read again");
-        return;
-    }
-    int rc = config->again.read(config->again.context, &next, &e);
-    if (rc == 0 && check(&next.options, &e) == 0) {
-        unsigned differing = take_options(&config->options, &next.options, config->db_path);
-        differing += tell_fixed(config, &next);
-        if (differing == 0)
-            log_info("database '%s': SIGHUP: the configuration has not changed", config->db_path);
-        spread(&config->options, &before, db);
-    } else
-        log_error("database '%s': SIGHUP: the configuration stays as it was: %s", config->db_path, e.msg);
-    if (rc == 0)
-        config->again.release(config->again.context);
+    const struct options before = now->options;
+    assert(!db || (db->home && db->config == now));
+    unsigned differing = take_options(&now->options, next, now->db_path);
+    if (db)
+        spread(&now->options, &before, db);
+    return differing;
 }

@@ -2,7 +2,7 @@
 #ifndef SEAWALL_DAEMON_REPLICATION_H
 #define SEAWALL_DAEMON_REPLICATION_H
 
-#include "config/options.h"
+#include "config/members.h"
 #include "ship/destination.h"
 
 struct replicate_config {
@@ -13,15 +13,6 @@ struct replicate_config {
     enum take_over take_over;
     bool once;           /* bring the replicas up to date, then end */
     const char *control; /* folder of the control socket; NULL: see daemon/control_place.h */
-    const char *exec;    /* run this command beside the replication, and end with it; NULL: none. Not with `once` */
-
-    /* For SIGHUP: reads the configuration again, as at the start. On success `release` frees what *ret_config points into.
-     * `read` NULL: there is no file. */
-    struct {
-        int (*read)(void *context, struct replicate_config *ret_config, struct err *e);
-        void (*release)(void *context);
-        void *context;
-    } again;
 
     /* for a snapshot; only with `once` */
     bool as_it_is;    /* take the database in whatever journal mode it is, and never switch it */
@@ -36,10 +27,33 @@ struct replicate_summary {
     uint64_t objects; /* that were put, in all replicas */
     uint64_t bytes;   /* of these objects */
     bool taken;       /* another process has the database: nothing was done */
-    bool interrupted; /* by a signal */
-    bool commanded;   /* the command of `exec` was started, and has ended */
-    int command_code; /* if so: its exit code */
-    bool hung;        /* jobs still wait for a store that neither answers nor fails: the process has to end by _exit */
+};
+
+struct daemon_config {
+    struct replicate_config *databases; /* borrowed; of the first come the memory and the folder of the socket */
+    size_t count;                       /* at least 1 */
+    const char *exec; /* run this command beside the replication, and end with it; NULL: none. Not with `once` */
+
+    /* NULL: a daemon of one database. It ends with it, and commands find the socket by its path. Otherwise commands find
+     * the socket by the path of this file, the configuration, and a database in trouble is tried again. */
+    const char *socket_of;
+
+    /* For SIGHUP: reads the configuration again, as at the start. On success `release` frees what *ret_config points
+     * into. `read` NULL: there is no file. */
+    struct {
+        int (*read)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);
+        void (*release)(void *context);
+        void *context;
+    } again;
+};
+
+struct daemon_summary {
+    struct replicate_summary first; /* of the first database */
+    size_t failed;                  /* databases that are not durable */
+    bool interrupted;               /* by a signal */
+    bool commanded;                 /* the command of `exec` was started, and has ended */
+    int command_code;               /* if so: its exit code */
+    bool hung; /* jobs still wait for a store that neither answers nor fails: the process has to end by _exit */
 };
 
 #endif

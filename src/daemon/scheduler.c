@@ -1,63 +1,54 @@
-/* daemon/scheduler.c - takes events: signals, changes of the -wal, ends of jobs, deadlines, requests on the control socket, output
- * of a verification, the end of the command of --exec. database.c, lanes.c, control.c and verification.c decide what follows. */
+/* daemon/scheduler.c - takes events: signals, changes of the -wal, ends of jobs, deadlines, requests on the control
+ * socket, output of a verification, the end of the command of --exec. fleet.c, database.c, lanes.c, control.c and
+ * verification.c decide what follows. */
 #include "daemon/scheduler.h"
 
 #include "base/claim.h"
 #include "base/clock.h"
-#include "base/folder.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/privacy.h"
-#include "base/sqlite_file.h"
 #include "daemon/condition.h"
 #include "daemon/control.h"
 #include "daemon/exec.h"
-#include "daemon/folders.h"
 #include "daemon/notify.h"
-#include "daemon/reload.h"
 #include "daemon/status.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #define CONTROL_LOOK_MS 1000   /* whether the socket is where commands look for it */
 #define CONTROL_RETRY_MS 10000 /* after it could not be made */
+#define OF_STORES_MAX 32       /* threads for jobs of stores */
 #define ONE_SIGNAL_MS 500      /* `timeout` and a terminal can send a signal twice: to the process and to its group */
 #define EXEC_LOOK_MS 1000      /* while only the command of --exec runs */
 
 struct scheduler {
+    const struct daemon_config *config; /* borrowed */
     struct pool *pool;
-    struct workers *workers;
+    struct alarms *alarms;
+    struct verifier verifier;
     int epoll_fd, signal_fd;
-    int inotify_fd; /* tells of the next change of the -wal, once; -1: the kernel gave none */
-    int close_fd;   /* tells each time that an application closes the -wal, or something happens to the database file */
-    int wd;         /* watch of inotify_fd on the -wal; -1: not armed */
-    int file_wd;    /* watch of close_fd on the database file */
-    int path_fd;    /* tells of the next change in each folder on the way to the database, once */
-    bool path_armed;
+    int folders_fd; /* an epoll: what vanishes from folders of replicas */
     bool interrupted;
     int64_t interrupted_ms; /* if so: when the signal came */
-    bool reload_wanted;
-    struct replicate_config config; /* SIGHUP can change its options */
-    struct database db;
-    struct folders folders;
+    struct fleet fleet;
+    struct notify notify;
+    struct exec exec;
+    bool failed;      /* the daemon itself, */
+    struct err error; /* for this reason */
     struct control control;
     int64_t control_at_ms; /* when the control socket is looked at, or tried again */
     struct complaint control_complaint;
-    unsigned starts; /* of the database, when the control socket was opened */
-    struct verification verification;
-    struct notify notify;
-    struct exec exec;
+    unsigned starts; /* of the only database, when the control socket was opened */
 };
 
 /* ---- signals */
@@ -70,24 +61,52 @@ static void stop(struct scheduler *s)
     bool together = s->interrupted && clock_mono_ms() - s->interrupted_ms < ONE_SIGNAL_MS;
     if (together)
         return;
-    if (s->db.stopping) {
+    if (s->fleet.stopping) {
         log_error("stopped at once by a %ssignal; what is not durable yet will be shipped after the next start",
                   s->interrupted ? "second " : "");
-        verification_abandon(&s->verification);
+        verifier_abandon(&s->verifier);
         _exit(130);
     }
     s->interrupted = true;
     s->interrupted_ms = clock_mono_ms();
     log_info("stopping: shipping what is captured");
-    database_stop(&s->db);
+    fleet_stop(&s->fleet);
 }
 
 /* What the application wrote last is shipped, also if it made the database in its last second. */
 static void end_with_command(struct scheduler *s)
 {
     log_info("the command of --exec has ended with %d; shipping what it wrote", exec_exit_code(s->exec.status));
-    s->db.pace.open_at_ms = 0;
-    database_stop(&s->db);
+    fleet_open_now(&s->fleet);
+    fleet_stop(&s->fleet);
+}
+
+static void log_figures(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->list[i].awake)
+            database_log_figures(&f->list[i].awake->db);
+}
+
+/* A file with an error changes nothing. */
+static void reload(struct scheduler *s)
+{
+    const struct daemon_config *c = s->config;
+    struct daemon_config next;
+    struct err e;
+    if (!c->again.read) {
+        log_info("SIGHUP: going on; there is no configuration file to read again");
+        return;
+    }
+    notify_reloading(&s->notify);
+    const struct config_known known = {.is = fleet_has, .context = &s->fleet};
+    if (c->again.read(c->again.context, &known, &next, &e)) {
+        log_error("SIGHUP: the configuration stays as it was: %s", e.msg);
+        return;
+    }
+    if (fleet_reload(&s->fleet, next.databases, next.count, &e))
+        log_error("SIGHUP: the configuration stays as it was: %s", e.msg);
+    c->again.release(c->again.context);
 }
 
 static void take_signal(struct scheduler *s, int number)
@@ -100,9 +119,9 @@ static void take_signal(struct scheduler *s, int number)
     }
     exec_signal(&s->exec, number);
     if (number == SIGUSR1)
-        database_log_figures(&s->db);
+        log_figures(&s->fleet);
     else if (number == SIGHUP)
-        s->reload_wanted = true;
+        reload(s);
     else if ((number == SIGTERM || number == SIGINT) && !commanded) /* else the end of the command ends the daemon */
         stop(s);
 }
@@ -122,109 +141,26 @@ static int open_signals(struct scheduler *s, struct err *e)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGUSR1);
     sigaddset(&signals, SIGHUP);
-    for (size_t i = 0; s->config.exec && i < sizeof passed_on / sizeof passed_on[0]; i++)
+    for (size_t i = 0; s->config->exec && i < sizeof passed_on / sizeof passed_on[0]; i++)
         sigaddset(&signals, passed_on[i]);
-    if (s->config.exec)
+    if (s->config->exec)
         sigaddset(&signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
     s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     return s->signal_fd < 0 ? err_sys(e, errno, "signalfd") : 0;
 }
 
-/* While the local job is home: it reads the options. */
-static void reload(struct scheduler *s)
-{
-    if (!s->reload_wanted || !s->db.home)
-        return;
-    s->reload_wanted = false;
-    notify_reloading(&s->notify);
-    reload_configuration(&s->config, &s->db);
-}
-
 /* ---- events */
-
-static void alarm_commit(void *context, const char *wal_path)
-{
-    struct scheduler *s = context;
-    if (s->wd < 0 && s->inotify_fd >= 0)
-        s->wd = inotify_add_watch(s->inotify_fd, wal_path, IN_MODIFY | IN_ONESHOT);
-}
-
-/* When another file is put in the place of the database, the database has to be let go at once: as long as the wal-index
- * of the old file is kept alive, an application that opens the new file believes the old number of pages. */
-static void alarm_opened(void *context, const char *path, const char *wal_path)
-{
-    struct scheduler *s = context;
-    s->wd = -1; /* it may be another file */
-    if (s->close_fd < 0)
-        return;
-    inotify_add_watch(s->close_fd, wal_path, IN_CLOSE_WRITE);
-    s->file_wd = inotify_add_watch(s->close_fd, path, IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF);
-}
-
-/* Watches each folder of the path, links followed. */
-static void watch_folders(struct scheduler *s, const char *path)
-{
-    const uint32_t changes = IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_MOVE_SELF;
-    char folder[PATH_TEXT_MAX];
-    struct err e;
-    int rc = path_parent(path, folder, &e);
-    for (size_t n = rc == 0 ? strlen(folder) : 0; n > 0;) {
-        inotify_add_watch(s->path_fd, folder, changes | IN_ONLYDIR | IN_ONESHOT);
-        while (n > 0 && folder[n - 1] != '/')
-            n--;
-        while (n > 1 && folder[n - 1] == '/')
-            n--;
-        if (n == 1 && folder[0] == '/' && folder[1] == 0)
-            break;
-        folder[n] = 0;
-    }
-}
-
-/* A folder in which much happens wakes the daemon once between two looks. What is missed, the next look finds. */
-static void alarm_path(void *context, const char *given, const char *path)
-{
-    struct scheduler *s = context;
-    if (s->path_armed || s->path_fd < 0)
-        return;
-    s->path_armed = true;
-    watch_folders(s, given);
-    watch_folders(s, path);
-}
-
-static void handle_inotify(struct scheduler *s, int fd)
-{
-    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0)
-        for (char *p = buffer; p < buffer + n;) {
-            const struct inotify_event *event = (const struct inotify_event *)(const void *)p;
-            p += sizeof *event + event->len;
-            if (fd == s->path_fd) {
-                s->path_armed = false;
-                if (!(event->mask & IN_IGNORED))
-                    database_path_changed(&s->db);
-                continue;
-            }
-            if (fd == s->close_fd && event->wd == s->file_wd)
-                database_touched(&s->db);
-            else if (event->mask & IN_CLOSE_WRITE)
-                database_closed(&s->db);
-            if (fd == s->inotify_fd && (event->mask & (IN_IGNORED | IN_Q_OVERFLOW)))
-                s->wd = -1; /* one-shot: to be armed again */
-            if (event->mask & IN_MODIFY)
-                database_woken(&s->db);
-        }
-}
 
 /* A job that hangs may hold locks that the application waits for. When the process ends, the kernel frees them. */
 static void watch_over_jobs(struct scheduler *s)
 {
     const struct job *job = pool_look(s->pool, clock_mono_ms());
     if (job) {
+        const struct member *m = workers_context(job);
         log_error("database '%s': a job has been running for over %lld s; ending so that its locks are freed",
-                  s->db.config->db_path, (long long)job->deadline_ms / 1000);
-        verification_abandon(&s->verification);
+                  m->config->db_path, (long long)job->deadline_ms / 1000);
+        verifier_abandon(&s->verifier);
         _exit(1);
     }
 }
@@ -240,30 +176,41 @@ static bool control_is_open(const struct scheduler *s)
     return s->control.connections.epoll_fd >= 0;
 }
 
+/* A daemon of one database has its socket where the database is; that is known when the database was opened. */
+static const struct database *the_database(const struct scheduler *s)
+{
+    const struct awake *a = s->fleet.list[0].awake;
+    return s->config->socket_of || !a ? NULL : &a->db;
+}
+
 /* Another path leads to the database, or the socket was removed: its name is made again. */
 static void close_lost_control(struct scheduler *s, int64_t now_ms)
 {
+    const struct database *db = the_database(s);
+    const unsigned starts = db ? db->starts : 0;
     bool look = control_is_open(s) && now_ms >= s->control_at_ms;
     if (look)
         s->control_at_ms = now_ms + CONTROL_LOOK_MS;
-    if (s->starts == s->db.starts && !(look && !control_is_at_its_place(&s->control)))
+    if (s->starts == starts && !(look && !control_is_at_its_place(&s->control)))
         return;
-    s->starts = s->db.starts;
+    s->starts = starts;
     control_stop(&s->control);
     s->control = CONTROL_NONE;
     s->control_at_ms = now_ms;
 }
 
-/* Without the socket the daemon works, but can't be asked. */
+/* Without the socket the daemon works, but can't be asked. A run that ends by itself needs none. */
 static void open_control(struct scheduler *s, int64_t now_ms)
 {
+    const struct replicate_config *first = &s->config->databases[0];
+    const struct database *db = the_database(s);
+    const char *of = s->config->socket_of ? s->config->socket_of : db && db->state ? db->path : NULL;
     struct err e;
     close_lost_control(s, now_ms);
-    bool wanted = s->db.state && !s->db.config->once; /* a run that ends by itself needs none */
-    if (control_is_open(s) || !wanted || now_ms < s->control_at_ms)
+    if (control_is_open(s) || !of || first->once || now_ms < s->control_at_ms)
         return;
     s->control_at_ms = now_ms + CONTROL_LOOK_MS;
-    if (control_start(&s->control, &s->db, &s->verification, &e) == 0 &&
+    if (control_start(&s->control, &s->fleet, of, first->control, &e) == 0 &&
         add_fd(s, s->control.connections.epoll_fd, &e) == 0) {
         s->control_complaint = (struct complaint){.text = ""};
         return;
@@ -272,26 +219,19 @@ static void open_control(struct scheduler *s, int64_t now_ms)
     s->control = CONTROL_NONE;
     s->control_at_ms = now_ms + CONTROL_RETRY_MS;
     if (complaint_text_is_news(&s->control_complaint, &e))
-        log_warn("database '%s': 'seawall status' and 'seawall sync' will find no daemon: %s", s->db.config->db_path,
-                 e.msg);
+        log_warn("'%s': 'seawall status' and 'seawall sync' will find no daemon: %s", of, e.msg);
 }
 
 /* ---- the service manager, and the command of --exec */
-
-/* A database that does not exist yet may be what the command makes. */
-static bool is_up(const struct database *db)
-{
-    return condition_of_database(db) != CONDITION_STARTING && (db->home || db->figures.at != LOCAL_CLOSED);
-}
 
 static void tell_manager(struct scheduler *s, int64_t now_ms)
 {
     char status[NOTIFY_STATUS_MAX];
     if (s->notify.fd < 0)
         return;
-    status_line(&s->db, &s->verification, status, sizeof status);
-    const struct notify_state state = {.up = is_up(&s->db),
-                                       .stopping = s->db.stopping && !exec_is_running(&s->exec),
+    fleet_line(&s->fleet, now_ms, status, sizeof status);
+    const struct notify_state state = {.up = fleet_is_up(&s->fleet),
+                                       .stopping = s->fleet.stopping && !exec_is_running(&s->exec),
                                        .alive = !pool_stuck(s->pool, notify_patience_ms(&s->notify), now_ms),
                                        .status = status};
     notify_run(&s->notify, &state, now_ms);
@@ -299,13 +239,14 @@ static void tell_manager(struct scheduler *s, int64_t now_ms)
 
 static void start_command(struct scheduler *s)
 {
-    struct err e;
-    bool wanted = s->exec.command && !s->exec.pid && !s->exec.ended;
-    if (wanted && is_up(&s->db) && !s->db.stopping && !s->db.failed && exec_start(&s->exec, &e))
-        database_fail(&s->db, &e);
+    bool wanted = s->exec.command && !s->exec.pid && !s->exec.ended && !s->failed;
+    if (!wanted || !fleet_is_up(&s->fleet) || s->fleet.stopping || exec_start(&s->exec, &s->error) == 0)
+        return;
+    s->failed = true;
+    fleet_stop(&s->fleet);
 }
 
-/* The replication has failed, and the database is released. The application goes on to its end. */
+/* The replication has failed, and the databases are released. The application goes on to its end. */
 static void outlive(struct scheduler *s, const struct err *e)
 {
     if (!exec_is_running(&s->exec))
@@ -323,106 +264,79 @@ static void outlive(struct scheduler *s, const struct err *e)
     }
 }
 
-/* The daemon works without: what vanishes from a folder is then noticed within the hour. */
-static void watch_replica_folders(struct scheduler *s)
+/* ---- the loop */
+
+static void take_event(struct scheduler *s, int fd)
 {
-    struct err e;
-    if (!folders_watch(&s->folders, &s->db.lanes) || add_fd(s, s->folders.fd, &e) == 0)
-        return;
-    log_warn("what vanishes from a folder is noticed within the hour: %s", e.msg);
-    folders_stop(&s->folders);
+    if (fd == s->signal_fd)
+        handle_signals(s);
+    else if (fd == pool_fd(s->pool))
+        pool_reap(s->pool);
+    else if (fd == s->folders_fd)
+        fleet_take_folders(&s->fleet, clock_mono_ms());
+    else if (fd == s->verifier.epoll_fd)
+        fleet_take_verifier(&s->fleet);
+    else
+        alarms_take(s->alarms, fd); /* or it is the control, which takes its events at each turn */
 }
 
 static int loop(struct scheduler *s, struct err *e)
 {
-    struct epoll_event events[8];
+    struct epoll_event events[16];
     for (;;) {
         int64_t now = clock_mono_ms();
         open_control(s, now);
         control_run(&s->control, now);
-        database_schedule(&s->db);
-        int verification_ms = verification_run(&s->verification, now), database_ms = database_timeout_ms(&s->db);
-        watch_replica_folders(s);
+        verifier_reap_orphan(&s->verifier, now);
+        int ms = fleet_turn(&s->fleet, now);
         watch_over_jobs(s);
         start_command(s);
-        reload(s);
         tell_manager(s, now);
-        if (database_finished(&s->db))
+        if (fleet_ended(&s->fleet))
             return 0;
-        int n = epoll_wait(s->epoll_fd, events, 8, verification_ms < database_ms ? verification_ms : database_ms);
+        if (!s->control_complaint.text[0] && !control_is_open(s) && ms > CONTROL_LOOK_MS)
+            ms = CONTROL_LOOK_MS;
+        int n = epoll_wait(s->epoll_fd, events, 16, ms);
         if (n < 0 && errno != EINTR)
             return err_sys(e, errno, "epoll_wait");
-        for (int i = 0; i < n; i++) {
-            int fd = events[i].data.fd;
-            if (fd == s->signal_fd)
-                handle_signals(s);
-            else if (fd == s->inotify_fd || fd == s->close_fd || fd == s->path_fd)
-                handle_inotify(s, fd);
-            else if (fd == s->folders.fd)
-                folders_take_events(&s->folders, &s->db.lanes, clock_mono_ms());
-            else if (fd == pool_fd(s->pool)) /* control and verification take their events at each turn */
-                pool_reap(s->pool);
-        }
+        for (int i = 0; i < n; i++)
+            take_event(s, events[i].data.fd);
     }
 }
 
 /* ---- start and end */
 
-/* Enough threads for all jobs of all replicas. */
-static struct pool_size pool_wanted(size_t replicas)
+/* Enough threads for all jobs of all replicas of a few databases. */
+static struct pool_size pool_wanted(const struct daemon_config *config)
 {
-    return (struct pool_size){.local = 1, .of_stores = (unsigned)replicas * (2 + COPY_IN_FLIGHT)};
+    size_t replicas = 0;
+    for (size_t i = 0; i < config->count && replicas < WORKERS_MAX; i++)
+        replicas += config->databases[i].url_count;
+    const unsigned jobs = (unsigned)replicas * (2 + COPY_IN_FLIGHT), many = config->count > 1;
+    return (struct pool_size){.local = 1 + many, .of_stores = jobs < OF_STORES_MAX ? jobs : OF_STORES_MAX};
 }
 
-static int open_fds(struct scheduler *s, size_t replicas, struct err *e)
+static int open_fds(struct scheduler *s, struct err *e)
 {
+    const struct pool_size size = pool_wanted(s->config);
+    int fds[ALARMS_FDS];
     if (open_signals(s, e))
         return -1;
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    s->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (s->epoll_fd < 0)
+    s->folders_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0 || s->folders_fd < 0)
         return err_sys(e, errno, "start the event loop");
-    s->close_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    s->path_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (s->inotify_fd < 0 || s->close_fd < 0)
-        log_warn("no inotify (%s): commits are seen once a second", strerror(errno));
-    if (add_fd(s, s->signal_fd, e) || (s->inotify_fd >= 0 && add_fd(s, s->inotify_fd, e)) ||
-        (s->close_fd >= 0 && add_fd(s, s->close_fd, e)) || (s->path_fd >= 0 && add_fd(s, s->path_fd, e)))
+    if (alarms_open(&s->alarms, e) || verifier_open(&s->verifier, s->config->databases[0].options.memory, e) ||
+        pool_start(&size, &s->pool, e))
         return -1;
-    const struct pool_size size = pool_wanted(replicas);
-    if (pool_start(&size, &s->pool, e) || workers_open(s->pool, NULL, NULL, &s->workers, e))
-        return -1;
-    return add_fd(s, pool_fd(s->pool), e);
-}
-
-/* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A database that is
- * missing may appear later. */
-static int check_is_database(const char *path, struct err *e)
-{
-    uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];
-    struct stat st;
-    privacy_set(privacy_of(0600));                          /* as long as there is no database */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
-    int rc = fstat(fd, &st);
-    bool regular = rc == 0 && S_ISREG(st.st_mode);
-    if (regular)
-        privacy_set(privacy_of(st.st_mode));
-    size_t n = regular && st.st_size < (off_t)sizeof bytes ? (size_t)st.st_size : sizeof bytes;
-    if (rc != 0)
-        err_sys(e, errno, "stat");
-    else if (regular)
-        rc = io_pread(fd, bytes, n, 0, e);
-    close(fd);
-    if (rc != 0)
-        return err_wrap(e, "database '%s'", path);
-    if (!regular)
-        return err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database: it is not a regular file", path);
-    if (n == 0 || sqlite_file_has_magic(bytes, n))
-        return 0;
-    err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
-    return err_hint(e, "the database comes first, then the URLs; an encrypted database can't be replicated");
+    alarms_fds(s->alarms, fds);
+    for (size_t i = 0; i < ALARMS_FDS; i++)
+        if (fds[i] >= 0 && add_fd(s, fds[i], e))
+            return -1;
+    return add_fd(s, s->signal_fd, e) || add_fd(s, s->folders_fd, e) || add_fd(s, s->verifier.epoll_fd, e) ||
+                   add_fd(s, pool_fd(s->pool), e)
+               ? -1
+               : 0;
 }
 
 static void save_memory(void)
@@ -443,75 +357,88 @@ static void save_memory(void)
 static void close_all(struct scheduler *s)
 {
     pool_stop(s->pool);
-    workers_close(s->workers);
-    folders_close(&s->folders);
-    if (s->inotify_fd >= 0)
-        close(s->inotify_fd);
-    if (s->close_fd >= 0)
-        close(s->close_fd);
-    if (s->path_fd >= 0)
-        close(s->path_fd);
-    if (s->signal_fd >= 0)
-        close(s->signal_fd);
-    if (s->epoll_fd >= 0)
-        close(s->epoll_fd);
+    alarms_close(s->alarms);
+    verifier_stop(&s->verifier);
+    io_close(&s->signal_fd);
+    io_close(&s->folders_fd);
+    io_close(&s->epoll_fd);
 }
 
-static int run_database(struct scheduler *s, struct replicate_summary *ret_summary, struct err *e)
+/* What came of all databases. `rc`: not 0 if the loop failed; then `e` says why. */
+static int sum_up(const struct scheduler *s, struct daemon_summary *ret_summary, int rc, struct err *e)
 {
-    if (database_init(&s->db, &s->config, s->workers, e))
-        return -1;
-    s->db.alarm = (struct alarm){.commit = alarm_commit, .opened = alarm_opened, .path = alarm_path, .context = s};
-    int rc = verification_start(&s->verification, &s->db, e) || add_fd(s, s->verification.verifier.epoll_fd, e)
-                 ? -1
-                 : loop(s, e);
-    control_stop(&s->control);
-    verification_stop(&s->verification);
-    if (rc != 0)
-        database_abandon(&s->db);
-    *ret_summary = database_summary(&s->db);
-    ret_summary->interrupted = s->interrupted;
-    ret_summary->hung = s->db.hung;
-    if (rc == 0 && s->db.failed) {
-        *e = s->db.error;
-        rc = -1;
+    const struct fleet *f = &s->fleet;
+    size_t failed = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct member *m = &f->list[i];
+        ret_summary->hung |= member_hangs(m);
+        if (m->error && failed++ == 0 && rc == 0)
+            *e = *m->error;
+        if (m->error && f->count > 1)
+            log_error("database '%s': %s", m->config->db_path, m->error->msg);
     }
-    if (s->db.hung)
+    ret_summary->first = f->list[0].summary;
+    ret_summary->interrupted = s->interrupted;
+    ret_summary->failed = failed;
+    if (rc != 0)
         return rc;
-    if (s->db.state)
-        database_log_figures(&s->db);
-    database_release(&s->db);
+    if (s->failed) {
+        *e = s->error;
+        return -1;
+    }
+    if (failed == 0)
+        return 0;
+    return f->count > 1 ? err_set(e, e->code, 0, "%zu of %zu databases are not durable", failed, f->count) : -1;
+}
+
+static int run_fleet(struct scheduler *s, struct daemon_summary *ret_summary, struct err *e)
+{
+    const struct shared shared = {.pool = s->pool,
+                                  .alarms = s->alarms,
+                                  .verifier = &s->verifier,
+                                  .folders_fd = s->folders_fd,
+                                  .alone = !s->config->socket_of};
+    if (fleet_init(&s->fleet, s->config->databases, s->config->count, &shared, e))
+        return -1;
+    int rc = 0;
+    if (shared.alone) /* its error is that of the daemon */
+        rc = member_open(&s->fleet.list[0], clock_mono_ms(), e);
+    if (rc == 0)
+        rc = loop(s, e);
+    control_stop(&s->control);
+    verifier_stop(&s->verifier);
+    if (rc != 0)
+        fleet_abandon(&s->fleet);
+    rc = sum_up(s, ret_summary, rc, e);
+    if (!ret_summary->hung)
+        fleet_release(&s->fleet);
     return rc;
 }
 
-int scheduler_run(const struct replicate_config *config, struct replicate_summary *ret_summary, struct err *e)
+int scheduler_run(const struct daemon_config *config, struct daemon_summary *ret_summary, struct err *e)
 {
-    *ret_summary = (struct replicate_summary){.replicas = config->url_count};
+    assert(config->count > 0 && (config->count == 1 || config->socket_of));
+    *ret_summary = (struct daemon_summary){.first.replicas = config->databases[0].url_count};
     struct scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return err_nomem(e, sizeof *s);
-    s->folders = FOLDERS_NONE;
+    s->config = config;
     s->control = CONTROL_NONE;
-    s->verification = VERIFICATION_NONE;
+    s->verifier = VERIFIER_NONE;
     s->notify = NOTIFY_NONE;
-    s->config = *config;
     s->exec.command = config->exec;
-    s->epoll_fd = s->signal_fd = s->inotify_fd = s->close_fd = s->path_fd = s->wd = s->file_wd = -1;
+    s->epoll_fd = s->signal_fd = s->folders_fd = -1;
     save_memory();
-    if (!config->once)
+    if (!config->databases[0].once)
         notify_open(&s->notify);
-    claim_set_limit((size_t)config->options.memory);
-    int rc = open_fds(s, config->url_count, e); /* first: from here on a signal is an event */
+    claim_set_limit((size_t)config->databases[0].options.memory);
+    int rc = open_fds(s, e); /* first: from here on a signal is an event */
     int sqlite = rc == 0 ? seawall_vfs_register(0) : SQLITE_OK;
     if (sqlite != SQLITE_OK)
         rc = err_set(e, sqlite == SQLITE_NOMEM ? ERR_NOMEM : ERR_SQLITE, sqlite, "can't register the VFS: %s",
                      sqlite3_errstr(sqlite));
     if (rc == 0)
-        rc = folder_check_database_name(config->db_path, "-journal", e);
-    if (rc == 0) /* before a folder or a state file is made for a file that is not a database */
-        rc = check_is_database(config->db_path, e) || folder_check_one_name(config->db_path, e) ? -1 : 0;
-    if (rc == 0)
-        rc = run_database(s, ret_summary, e);
+        rc = run_fleet(s, ret_summary, e);
     if (rc != 0)
         outlive(s, e);
     ret_summary->commanded = s->exec.ended;
@@ -520,7 +447,6 @@ int scheduler_run(const struct replicate_config *config, struct replicate_summar
     if (ret_summary->hung)
         return rc; /* a worker still uses it. NOLINT(clang-analyzer-unix.Malloc) */
     close_all(s);
-    verification_release(&s->verification);
     free(s);
     return rc;
 }

@@ -20,7 +20,6 @@
 /* Runs until SIGTERM or SIGINT, or until the daemon can't go on. Returns 0 if everything captured is durable. Otherwise
  * *e says why not: ERR_CONFLICT, ERR_TIMEOUT (not shipped in time), ERR_CONFIG, ... The summary is written in either
  * case. If it says `hung`, nothing was released. */
-int scheduler_run(const struct replicate_config *config, struct replicate_summary *ret_summary,
-                  struct err *e) MUST_CHECK;
+int scheduler_run(const struct daemon_config *config, struct daemon_summary *ret_summary, struct err *e) MUST_CHECK;
 
 #endif

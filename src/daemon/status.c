@@ -241,3 +241,20 @@ void status_line(const struct database *db, const struct verification *verificat
     if (why[0] && n > 0 && (size_t)n < out_max)
         snprintf(out + n, out_max - (size_t)n, ": %s", why);
 }
+
+struct json *status_of_member(const struct member *m)
+{
+    if (m->awake)
+        return status_of(&m->awake->db, &m->awake->verification);
+    struct json *j = json_object_new();
+    json_set_text(j, "version", SEAWALL_VERSION);
+    json_set_number(j, "pid", getpid());
+    json_set_text(j, "database", m->config->db_path);
+    json_set_text(j, "state", state_name(LOCAL_CLOSED));
+    json_set_flag(j, "stopping", m->stopping);
+    set_text(j, "error", m->error ? m->error->msg : NULL);
+    json_set_text(j, "condition", condition_name(m->error ? CONDITION_FAILING : CONDITION_STARTING));
+    json_set_flag(j, "well", !m->error);
+    json_set(j, "replicas", json_list_new());
+    return j;
+}

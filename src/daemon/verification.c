@@ -98,7 +98,7 @@ static void judge(struct verification *v, int status, int64_t now_ms)
 {
     struct verification_record *r = &v->records.list[v->index];
     const char *url = v->records.urls[v->index];
-    const struct verifier *child = &v->verifier;
+    const struct verifier *child = v->verifier;
     const struct verifier_end end = {.status = status,
                                      .over_deadline = child->term_ms > 0,
                                      .out = child->out.overflow ? NULL : (const char *)child->out.bytes.data,
@@ -159,7 +159,8 @@ static void start_verifier(struct verification *v, size_t index, int64_t now_ms)
     struct verification_record *r = &v->records.list[index];
     enum verifier_restore restore = room_for_restore(v) ? VERIFIER_RESTORES : VERIFIER_CHECKS;
     v->index = index;
-    int rc = verifier_start(&v->verifier, v->db->config->urls[index], restore, now_ms);
+    int rc = verifier_start(v->verifier, v->db->config->urls[index], restore, now_ms);
+    v->verifier->user = rc == 0 ? v : NULL;
     if (rc == 0)
         return;
     bool same = r->error[0] && r->error_code == -rc;
@@ -183,62 +184,65 @@ static void start_next(struct verification *v, int64_t now_ms)
 static void look_after_verifier(struct verification *v, int64_t now_ms)
 {
     int status = 0;
-    if (!verifier_look(&v->verifier, now_ms, &status))
+    if (!verifier_look(v->verifier, now_ms, &status))
         return;
     if (!v->db->stopping)
         judge(v, status, now_ms);
-    verifier_forget(&v->verifier);
+    verifier_forget(v->verifier);
+}
+
+/* The child of the verifier verifies a replica of this database. */
+static bool has_child(const struct verification *v)
+{
+    return v->verifier && v->verifier->pid > 0 && v->verifier->user == v;
 }
 
 int verification_run(struct verification *v, int64_t now_ms)
 {
     const struct database *db = v->db;
-    if (v->verifier.epoll_fd < 0 || !db->state || db->config->once || interval_ms(v) == (int64_t)OPTION_NEVER)
+    if (v->verifier->epoll_fd < 0 || !db->state || db->config->once || interval_ms(v) == (int64_t)OPTION_NEVER)
         return IDLE_MS;
     if (!v->loaded)
         load(v);
-    if (v->verifier.pid > 0)
+    if (has_child(v))
         look_after_verifier(v, now_ms);
     if (db->stopping || db->failed)
         verification_abandon(v);
-    else if (v->verifier.pid == 0 && !v->writing)
+    else if (v->verifier->pid == 0 && !v->writing)
         start_next(v, now_ms);
     if (v->dirty && !v->writing && v->path[0])
         start_write(v);
-    return verifier_is_ending(&v->verifier) ? REAP_MS : IDLE_MS;
+    return has_child(v) && verifier_is_ending(v->verifier) ? REAP_MS : IDLE_MS;
 }
 
 bool verification_is_running(const struct verification *v, size_t index)
 {
-    return v->verifier.pid > 0 && v->index == index;
+    return has_child(v) && v->index == index;
 }
 
 /* ---- start and end */
 
-int verification_start(struct verification *v, struct database *db, struct err *e)
+int verification_start(struct verification *v, struct database *db, struct verifier *verifier, struct err *e)
 {
-    *v = VERIFICATION_NONE;
-    v->db = db;
-    v->started_ms = clock_mono_ms();
+    *v = (struct verification){.db = db, .verifier = verifier, .started_ms = clock_mono_ms()};
     if (verification_records_init(&v->records, db->lanes.count, e))
         return -1;
     for (size_t i = 0; i < db->lanes.count; i++)
         v->records.urls[i] = db->lanes.list[i].url;
-    return verifier_open(&v->verifier, db->config->options.memory, e);
+    return 0;
 }
 
-void verification_abandon(const struct verification *v)
+void verification_abandon(struct verification *v)
 {
-    verifier_abandon(&v->verifier);
-}
-
-void verification_stop(struct verification *v)
-{
-    verifier_stop(&v->verifier);
+    if (!has_child(v))
+        return;
+    verifier_abandon(v->verifier);
+    v->verifier->user = NULL;
 }
 
 void verification_release(struct verification *v)
 {
+    verification_abandon(v);
     verification_records_release(&v->records);
     free(v->document);
     v->document = NULL;

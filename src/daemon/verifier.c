@@ -145,6 +145,17 @@ bool verifier_look(struct verifier *v, int64_t now_ms, int *ret_status)
     return false;
 }
 
+void verifier_reap_orphan(struct verifier *v, int64_t now_ms)
+{
+    int status = 0;
+    if (v->pid == 0 || v->user)
+        return;
+    if (v->term_ms == 0)
+        v->term_ms = now_ms; /* it was asked to end */
+    if (verifier_look(v, now_ms, &status))
+        verifier_forget(v);
+}
+
 bool verifier_is_ending(const struct verifier *v)
 {
     return v->pid > 0 && v->out.fd < 0 && v->err.fd < 0;

@@ -25,6 +25,7 @@ struct verifier {
     int epoll_fd;     /* readable when the child has written something */
     size_t memory;    /* bytes that the child may take for what it reads from the replica */
     pid_t pid;        /* 0: none runs */
+    void *user;       /* of the caller: who takes the result of the child; NULL: nobody does */
     int64_t begun_ms; /* monotonic */
     int64_t term_ms;  /* monotonic; when the child got SIGTERM because its deadline had passed; 0: it did not */
     struct verifier_pipe out, err;
@@ -46,6 +47,9 @@ bool verifier_look(struct verifier *v, int64_t now_ms, int *ret_status);
 
 /* Frees the output, and closes the pipes. Before: no child runs. */
 void verifier_forget(struct verifier *v);
+
+/* Takes leave of a child whose result nobody takes any more, as soon as it has ended. To be called at each turn. */
+void verifier_reap_orphan(struct verifier *v, int64_t now_ms);
 
 /* Whether the child has closed its output, so that it ends soon. */
 bool verifier_is_ending(const struct verifier *v);

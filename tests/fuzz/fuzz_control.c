@@ -11,23 +11,25 @@
 
 const struct fuzz_bounds fuzz_bounds = {.inputs = 15000, .megasteps = 20, .megabytes = 4};
 
-static struct database db;
+static struct awake awake;
+static struct fleet fleet;
 static struct lane lanes[1];
 static struct local_job local_job;
-static struct verification verification;
 static struct control control;
 static struct replicate_config config = {.control = fuzz_folder};
 
 static void begin(void)
 {
     struct err e;
-    if (db.lanes.list)
+    if (awake.db.lanes.list)
         return;
-    quiet_database(&db, lanes, &local_job, &config);
-    verification = VERIFICATION_NONE;
-    FUZZ_CHECK(verification_records_init(&verification.records, 1, &e) == 0);
-    snprintf(db.path, sizeof db.path, "%s", fuzz_path("app.db"));
-    FUZZ_CHECK(control_start(&control, &db, &verification, &e) == 0);
+    quiet_database(&awake.db, lanes, &local_job, &config);
+    FUZZ_CHECK(verification_records_init(&awake.verification.records, 1, &e) == 0);
+    snprintf(awake.db.path, sizeof awake.db.path, "%s", fuzz_path("app.db"));
+    config.db_path = awake.db.path;
+    FUZZ_CHECK(fleet_init(&fleet, &config, 1, &(struct shared){.alone = true}, &e) == 0);
+    fleet.list[0].awake = &awake;
+    FUZZ_CHECK(control_start(&control, &fleet, awake.db.path, fuzz_folder, &e) == 0);
 }
 
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
@@ -68,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = -1, answers = 0, asked = 0, heard = 0;
     begin();
     size_t portion = 1 + slice_byte(&in) * 16u;
-    FUZZ_CHECK(control_place_connect(db.path, fuzz_folder, 1000, &fd, &e) == 0);
+    FUZZ_CHECK(control_place_connect(awake.db.path, fuzz_folder, 1000, &fd, &e) == 0);
     control_run(&control, now_ms);
     for (; in.size > 0 && heard >= 0; in.bytes += portion, in.size -= portion) {
         portion = portion < in.size ? portion : in.size;

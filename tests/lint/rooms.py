@@ -68,7 +68,7 @@ BY_PATH = {  # file: what it opens
     "state/identity.c": "/etc/machine-id",
     "cli/main.c": "/dev/null, for standard files that are closed",
     "capture/strangers.c": "the database and its wal-index, to look at locks",
-    "daemon/scheduler.c": "the database, to look at its first bytes",
+    "daemon/member.c": "the database, to look at its first bytes",
     "daemon/folders.c": "folders of a replica, to watch them",
     "storage/file.c": "objects in the folder of a replica",
     "restore/target.c": "names in a folder that base/folder.c has opened",

@@ -80,9 +80,13 @@ class Daemon:
     def __init__(self, db, replica, log, *options, also=(), environment=None, before=None):
         """`also`: more replicas. `environment`: more variables. `before`: a function that is called in the new process before the program
         runs."""
-        self.db, self.log_path = Path(db), Path(log)
+        self.db = Path(db)
         self.replica = replica if is_remote(replica) else Path(replica)
-        self.command = [str(BINARY), "replicate", *map(str, options), str(db), *map(url_of, (replica, *also))]
+        self.start([*options, db, *map(url_of, (replica, *also))], log, environment, before)
+
+    def start(self, arguments, log, environment=None, before=None):
+        self.command = [str(BINARY), "replicate", *map(str, arguments)]
+        self.log_path = Path(log)
         with open(log, "ab") as stderr:
             stderr.write(os.fsencode(f"$ {' '.join(self.command)}\n"))
             stderr.flush()

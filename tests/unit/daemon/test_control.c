@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct database db;
+static struct awake awake;
+static struct fleet fleet;
 static struct lane lanes[1];
 static struct local_job local_job;
-static struct verification verification;
 static struct control control;
 static char folder[] = "/tmp/seawall-control-XXXXXX";
 static struct replicate_config config = {.control = folder};
@@ -23,29 +23,34 @@ static struct err err;
 static int begin(void **state)
 {
     (void)state;
-    memset(&db, 0, sizeof db);
+    memset(&awake, 0, sizeof awake);
     memset(lanes, 0, sizeof lanes);
     now_ms = 1000;
-    quiet_database(&db, lanes, &local_job, &config);
-    verification = VERIFICATION_NONE;
-    if (verification_records_init(&verification.records, 1, &err))
+    quiet_database(&awake.db, lanes, &local_job, &config);
+    if (verification_records_init(&awake.verification.records, 1, &err))
         return -1;
-    snprintf(db.path, sizeof db.path, "%s/app.db", folder);
-    return control_start(&control, &db, &verification, &err);
+    snprintf(awake.db.path, sizeof awake.db.path, "%s/app.db", folder);
+    config.db_path = awake.db.path;
+    if (fleet_init(&fleet, &config, 1, &(struct shared){.alone = true}, &err))
+        return -1;
+    fleet.list[0].awake = &awake;
+    return control_start(&control, &fleet, awake.db.path, folder, &err);
 }
 
 static int end(void **state)
 {
     (void)state;
     control_stop(&control);
-    verification_release(&verification);
+    verification_release(&awake.verification);
+    fleet.list[0].awake = NULL;
+    fleet_release(&fleet);
     return 0;
 }
 
 static int connect_client(void)
 {
     int fd = -1;
-    assert_ok(control_place_connect(db.path, folder, 1000, &fd, &err), &err);
+    assert_ok(control_place_connect(awake.db.path, folder, 1000, &fd, &err), &err);
     control_run(&control, now_ms); /* accepts the connection */
     return fd;
 }
@@ -117,9 +122,9 @@ static void a_sync_is_answered_when_a_later_local_job_got_through(void **state)
     int fd = connect_client();
     say(fd, "{\"command\":\"sync\"}\n");
     assert_string_equal(heard(fd, NULL), "");
-    assert_true(db.signs.news); /* it asks for a run */
-    db.through_run = ++db.runs;
-    db.lanes.captured.txid = 7;
+    assert_true(awake.db.signs.news); /* it asks for a run */
+    awake.db.through_run = ++awake.db.runs;
+    awake.db.lanes.captured.txid = 7;
     control_run(&control, now_ms);
     assert_string_equal(heard(fd, NULL), "");
     lanes[0].seen.durable = 7;
@@ -138,7 +143,7 @@ static void a_sync_that_waits_is_answered_with_a_conflict(void **state)
     int fd = connect_client();
     lanes[0].seen.state = DESTINATION_CONFLICT;
     say(fd, "{\"command\":\"sync\"}\n");
-    db.through_run = ++db.runs;
+    awake.db.through_run = ++awake.db.runs;
     control_run(&control, now_ms);
     assert_string_equal(heard(fd, NULL), "{\"state\":\"conflict\",\"txid\":5}\n");
     close(fd);
@@ -199,7 +204,7 @@ static void a_sync_that_waits_when_the_daemon_ends_gets_an_error(void **state)
     heard(fd, &ended);
     assert_true(ended);
     close(fd);
-    assert_ok(control_start(&control, &db, &verification, &err), &err);
+    assert_ok(control_start(&control, &fleet, awake.db.path, folder, &err), &err);
 }
 
 static int make_folder(void **state)

@@ -1,0 +1,71 @@
+/* daemon/fleet.h - all databases of a daemon: each has its turn when something happened to it, or when its time has come.
+ *
+ * A turn costs what has to be done, not what there is: the next deadline is found in O(log n). Main thread only. */
+#ifndef SEAWALL_DAEMON_FLEET_H
+#define SEAWALL_DAEMON_FLEET_H
+
+#include "base/mintree.h"
+#include "daemon/member.h"
+
+#define FLEET_LINE_MAX 256
+
+struct fleet {
+    struct member *list; /* owned; ascending by path */
+    size_t count;
+    struct mintree due; /* of each member: monotonic ms of its next turn */
+    size_t at_work;     /* members that have not ended */
+    struct shared shared;
+    bool stopping;
+    bool up;            /* as of fleet_is_up: it stays so */
+    int64_t line_at_ms; /* when the line was made */
+    char line[FLEET_LINE_MAX];
+};
+
+/* `configs`, ascending by path, and what `shared` points to are borrowed. The fleet must stay where it is. ERR_NOMEM: nothing is left to be
+ * released. */
+int fleet_init(struct fleet *f, struct replicate_config *configs, size_t count, const struct shared *shared,
+               struct err *e) MUST_CHECK;
+/* Before: no job runs. */
+void fleet_release(struct fleet *f);
+
+/* Gives each member its turn that has something to do. Returns in how many ms the next has. */
+int fleet_turn(struct fleet *f, int64_t now_ms);
+
+/* The member has to have a turn soon. */
+void fleet_wake(struct fleet *f, struct member *m);
+
+/* The member of this path as given, or as it was resolved; NULL: there is none. With `path` NULL the only member. */
+struct member *fleet_find(struct fleet *f, const char *path);
+
+/* Whether `path` is that of a member, or this file is open. `fleet`: a struct fleet. For struct config_known. */
+bool fleet_has(void *fleet, const char *path, const struct stat *st);
+
+/* Takes the events of shared.folders_fd. */
+void fleet_take_folders(struct fleet *f, int64_t now_ms);
+
+/* The verifier has written something, or ended. */
+void fleet_take_verifier(struct fleet *f);
+
+/* Takes the options of these databases, by path, as soon as no job depends on them, and logs what changed. Databases
+ * that came or went count from the next start. ERR_CONFIG: nothing changed. `next` is not used after the call. */
+int fleet_reload(struct fleet *f, const struct replicate_config *next, size_t count, struct err *e) MUST_CHECK;
+
+/* Each database was opened once, or is known to be missing or in trouble. */
+bool fleet_is_up(struct fleet *f);
+
+/* How it is in one line, for the service manager. It is made again after five seconds at the earliest. */
+void fleet_line(struct fleet *f, int64_t now_ms, char *out, size_t out_max);
+
+/* Databases that wait to be opened are opened in the next turn. */
+void fleet_open_now(struct fleet *f);
+
+/* The event loop failed: what runs is left to the end of the process (member_hangs). */
+void fleet_abandon(struct fleet *f);
+
+void fleet_stop(struct fleet *f); /* ship what is captured, then end */
+static inline bool fleet_ended(const struct fleet *f)
+{
+    return f->at_work == 0;
+}
+
+#endif

@@ -1,0 +1,89 @@
+/* daemon/member.h - one of the databases of a daemon.
+ *
+ *   closed   nothing of it is open: it is tried again at retry_at_ms
+ *   awake    a struct database works on it
+ *
+ * A database in trouble stops no other one: where a daemon of one database would end, its member is closed and tried
+ * again later, after 10 s, then twice as long each time, up to 5 minutes. Main thread only. */
+#ifndef SEAWALL_DAEMON_MEMBER_H
+#define SEAWALL_DAEMON_MEMBER_H
+
+#include "daemon/alarms.h"
+#include "daemon/folders.h"
+#include "daemon/verification.h"
+
+#include <sys/stat.h>
+
+/* What the databases of a daemon share; borrowed. */
+struct shared {
+    struct pool *pool;
+    struct alarms *alarms;
+    struct verifier *verifier;
+    int folders_fd; /* an epoll: gets the descriptors of folders, with the member as data */
+    bool alone;     /* the daemon has one database: it ends with it */
+};
+
+/* What is open while a member is awake. It stays where it is. */
+struct awake {
+    struct member *member;
+    struct database db;
+    struct verification verification;
+    struct folders folders;
+    struct alarm_user alarms;
+    struct workers *workers;
+};
+
+struct member {
+    struct replicate_config *config; /* borrowed; its options can change (member_reload) */
+    struct options *next;            /* owned; options that count from the next turn without a local job; NULL: none */
+    const struct shared *shared;
+    void (*happened)(struct member *m); /* it has to have a turn soon */
+    const struct member *(*owner_of)(const struct member *m,
+                                     const struct stat *st); /* another one that has this file */
+    void *fleet;                                             /* borrowed; for these two */
+    struct awake *awake;                                     /* owned; NULL: closed */
+    int64_t retry_at_ms, backoff_ms;                         /* monotonic; if it is closed */
+    bool told_fixed; /* the log said that something of `next` counts from the next start */
+    bool stopping;
+    bool leaving;                     /* it ended, but its jobs have not: they keep it awake */
+    bool ended;                       /* not to be tried again */
+    struct err *error;                /* owned; why it was closed, or why it ended; NULL: it is well */
+    struct replicate_summary summary; /* of the last time it was awake */
+};
+
+/* Opens what has to be open. An error says why not; it is in m->error too. ERR_CONFIG: the file is not a database, or its
+ * path can't be used. */
+int member_open(struct member *m, int64_t now_ms, struct err *e) MUST_CHECK;
+
+/* Takes the events of its folders. */
+void member_take_folders(struct member *m, int64_t now_ms);
+
+/* Does what is due. Returns in how many ms it has to have its next turn, if nothing happens before. */
+int member_turn(struct member *m, int64_t now_ms);
+
+/* Takes the options of `next` as soon as no local job runs, and logs what changed. ERR_NOMEM. */
+int member_reload(struct member *m, const struct replicate_config *next, struct err *e) MUST_CHECK;
+
+/* It was opened once, or it is known to be missing or in trouble. A database that does not exist yet may be what the
+ * command of --exec makes. */
+bool member_is_up(const struct member *m);
+
+/* The database and each of its replicas: nobody has to act. Precondition: there is no m->error. */
+bool member_is_well(const struct member *m);
+
+/* Ship what is captured, then end: m->ended becomes true. */
+void member_stop(struct member *m);
+
+/* The event loop failed: member_hangs says whether jobs of it run. Precondition: it is awake. */
+void member_abandon(struct member *m);
+
+/* Whether jobs of it still run although it ended: a store neither answers nor fails. */
+static inline bool member_hangs(const struct member *m)
+{
+    return m->leaving;
+}
+
+/* Frees everything. Before: no job of it runs, and the pool still exists. */
+void member_release(struct member *m);
+
+#endif

@@ -1,0 +1,55 @@
+"""Many databases with one daemon: a configuration, the databases of its sections, and the daemon of all of them."""
+import json
+import sqlite3
+from pathlib import Path
+
+from seawall import Daemon, listing, seawall
+
+
+class Fleet(Daemon):
+    """`seawall replicate -c FILE` as a process. Each database has a replica of its own, a folder with its name."""
+
+    def __init__(self, folder, names, *options, settings=()):
+        self.folder, self.names = Path(folder), list(names)
+        self.config = self.folder / "seawall.conf"
+        self.write_config(settings)
+        self.start([*options, "-c", self.config], self.folder / "seawall.log")
+
+    def write_config(self, settings):
+        lines = ["[seawall]", *settings]
+        for name in self.names:
+            lines += [f"[db {self.database(name)}]", f"replica = {self.replica_of(name)}"]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def database(self, name):
+        return self.folder / f"{name}.db"
+
+    def replica_of(self, name):
+        return self.folder / "replicas" / name
+
+    def status(self, *arguments):
+        """The databases of `status --json`, by name."""
+        result = seawall("status", "--json", "-c", self.config, *arguments)
+        return {Path(one["database"]).stem: one for one in json.loads(result.stdout)["databases"]}
+
+    def wait_shipped(self, names):
+        """Each of these databases has a restore point."""
+        for name in names:
+            self.wait_for(lambda: listing(self.replica_of(name)), 30, f"{name} has a restore point")
+
+
+def make_database(path, rows=1):
+    """A database in WAL mode with a table t(a)."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE t(a)")
+    connection.executemany("INSERT INTO t VALUES (?)", [(i,) for i in range(rows)])
+    connection.commit()
+    connection.close()
+
+
+def insert(path, value):
+    connection = sqlite3.connect(path, timeout=20)
+    connection.execute("INSERT INTO t VALUES (?)", (value,))
+    connection.commit()
+    connection.close()
