@@ -46,9 +46,9 @@ def can_have_mounts():
 in_a_room = pytest.mark.skipif(not can_have_mounts(), reason="only root can mount folders, and some containers forbid it")
 
 
-def asked_in_the_room_of(daemon, *arguments, user=0, environment=None):
-    """Runs a command in the mount namespace of the daemon, so that it sees the same folders."""
-    return subprocess.run(["nsenter", "-m", "-t", str(daemon.pid), "-S", str(user), "-G", str(user), "--", BINARY, *map(str, arguments)],
+def asked_in_the_room_of(daemon, *arguments, user=0, environment=None, program=BINARY):
+    """Runs a command in the mount namespace of the daemon, so that it sees the same folders. -r: the tests may run in a chroot."""
+    return subprocess.run(["nsenter", "-m", "-r", "-t", str(daemon.pid), "-S", str(user), "-G", str(user), "--", program, *map(str, arguments)],
                           capture_output=True, timeout=60, env={**os.environ, "SEAWALL_CONTROL": "", **(environment or {})})
 
 
@@ -110,6 +110,7 @@ def test_the_configuration_shows_the_folder(stage):
 
 
 @in_a_room
+@pytest.mark.open_to_others
 def test_roots_daemon_listens_in_run_seawall(stage):
     stage.prepare()
     daemon = stage.replicate(environment={"SEAWALL_CONTROL": ""}, before=into_room(["/run"]))
@@ -117,7 +118,7 @@ def test_roots_daemon_listens_in_run_seawall(stage):
     (name,) = os.listdir(f"/proc/{daemon.pid}/root/run/seawall")
     assert name == socket_of(stage.db).name
     assert stat.S_IMODE(os.stat(f"/proc/{daemon.pid}/root/run/seawall").st_mode) == 0o755
-    stranger_asks = asked_in_the_room_of(daemon, "status", stage.db, user=USER)
+    stranger_asks = asked_in_the_room_of(daemon, "status", stage.db, user=USER, program=stage.folder / "seawall")
     assert stranger_asks.returncode == FAILED and b"as root" in stranger_asks.stderr, told(stranger_asks)
 
 
