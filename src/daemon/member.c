@@ -34,6 +34,12 @@ static int check_is_ours_alone(const struct member *m, struct err *e)
     return err_hint(e, "name each database once");
 }
 
+static int cant_open(const char *path, int error, struct err *e)
+{
+    bool for_a_moment = error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == EINTR;
+    return err_set(e, for_a_moment ? ERR_IO : ERR_CONFIG, error, "database '%s': %s", path, strerror(error));
+}
+
 /* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A database
  * that is missing may appear later. Sets the privacy of what is made for it, and *ret_stat if it exists. */
 static int check_is_database(const char *path, struct stat *ret_stat, struct err *e)
@@ -43,7 +49,7 @@ static int check_is_database(const char *path, struct stat *ret_stat, struct err
     privacy_set(privacy_of(0600));                          /* as long as there is no database */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
     if (fd < 0)
-        return errno == ENOENT ? 0 : err_set(e, ERR_CONFIG, errno, "database '%s': %s", path, strerror(errno));
+        return errno == ENOENT ? 0 : cant_open(path, errno, e);
     int rc = fstat(fd, ret_stat);
     bool regular = rc == 0 && S_ISREG(ret_stat->st_mode);
     if (regular)

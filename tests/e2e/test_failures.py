@@ -542,7 +542,7 @@ def test_a_read_of_the_machine_id_that_fails_does_not_make_another_machine_of_it
 
 def test_a_database_that_can_not_be_read_for_a_moment_is_not_called_something_else(world):
     fail_at(Ships(world), Fault("stat", 1, EIO, only="fstat */app.db"), Fault("read", 1, EIO, only="pread */app.db"),
-            Fault("read", 1, 0, only="pread */app.db"), Fault("open", 2, EMFILE, only="open */app.db"))
+            Fault("read", 1, 0, only="pread */app.db"), Fault("open", 1, EMFILE, only="open */app.db"), Fault("open", 2, EMFILE, only="open */app.db"))
 
 
 def test_a_daemon_whose_event_loop_fails_ends_without_a_crash(world):
