@@ -78,7 +78,7 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-failures check-full check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-failures check-full soak-real check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
         check-s3 check-s3-store check-sqlite check-swift check-versitygw check-servers format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
@@ -324,6 +324,10 @@ CALLS ?= 40
 check-failures: all $(PRELOADED) ## each call that can fail does so once, in every command: CALLS=40 of each kind in each command (an hour), SEED=1
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_CALLS=$(CALLS) SEAWALL_TEST_SEED=$(or $(SEED),1) $(PYTHON) -m pytest -q -s \
 		-p no:cacheprovider tests/e2e/test_failures.py
+
+SOAK_SECONDS ?= 3600
+soak-real: all $(B)/tests/writer ## several databases with daemons, writers and faults, each restore compared, for SOAK_SECONDS=3600; SEED=n chooses the faults
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) tests/soak/real.py --seconds $(SOAK_SECONDS) $(if $(SEED),--seed $(SEED))
 
 check-full: all ## end-to-end tests at full length: a minute, 1 GB, every byte (about an hour)
 	SEAWALL_FULL=1 $(MAKE) --no-print-directory check-e2e
