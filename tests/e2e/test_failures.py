@@ -550,8 +550,14 @@ def test_a_daemon_whose_event_loop_fails_ends_without_a_crash(world):
 
 
 def test_folders_that_can_not_be_watched_do_not_end_the_daemon(world):
-    result = Ships(world).run(world.failing.environment(Fault("watch", 7, ENOSPC, only="epoll_ctl *")))
-    assert result.returncode == DONE and b"what vanishes from a folder is noticed within the hour: epoll_ctl: No space" in result.stderr, told(result)
+    command, met = Ships(world), 0
+    for n in range(1, 15):   # one of these calls is the one for the folders
+        command.prepare()
+        result = command.run(world.failing.environment(Fault("watch", n, ENOSPC, only="epoll_ctl *")))
+        if b"what vanishes from a folder is noticed within the hour: epoll_ctl: No space" in result.stderr:
+            assert result.returncode == DONE, told(result)
+            met += 1
+    assert met == 1
 
 
 def test_a_target_that_can_not_be_looked_at_is_not_said_to_exist(world):
