@@ -172,6 +172,12 @@ void control_run(struct control *c, int64_t now_ms)
     connections_run(&c->connections, now_ms);
 }
 
+void control_leave(struct control *c)
+{
+    connections_close(&c->connections, "the daemon started over before everything was durable; ask it again",
+                      clock_mono_ms());
+}
+
 void control_stop(struct control *c)
 {
     connections_close(&c->connections, "the daemon ended before everything was durable", clock_mono_ms());

@@ -42,4 +42,7 @@ void control_run(struct control *c, int64_t now_ms);
 /* Clients that still wait get an error, and the socket is removed. CONTROL_NONE is fine. */
 void control_stop(struct control *c);
 
+/* The same, but the daemon goes on and listens again: the error asks the clients to try again. */
+void control_leave(struct control *c);
+
 #endif

@@ -194,7 +194,7 @@ static void close_lost_control(struct scheduler *s, int64_t now_ms)
     if (s->starts == starts && !(look && !control_is_at_its_place(&s->control)))
         return;
     s->starts = starts;
-    control_stop(&s->control);
+    control_leave(&s->control);
     s->control = CONTROL_NONE;
     s->control_at_ms = now_ms;
 }

@@ -69,7 +69,7 @@ class World:
     @staticmethod
     def starts_over(result):
         """The socket is not there yet, or was made again meanwhile."""
-        return b"no daemon" in result.stderr or b"ended before it answered" in result.stderr
+        return b"no daemon" in result.stderr or b"ended before it answered" in result.stderr or b"started over before" in result.stderr
 
     def proves_itself(self, what):
         """sync succeeds, and a restore then has at least what was committed before."""

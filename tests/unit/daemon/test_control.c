@@ -207,6 +207,20 @@ static void a_sync_that_waits_when_the_daemon_ends_gets_an_error(void **state)
     assert_ok(control_start(&control, &fleet, awake.db.path, folder, &err), &err);
 }
 
+static void a_sync_that_waits_when_the_daemon_starts_over_is_asked_to_come_again(void **state)
+{
+    (void)state;
+    bool ended = false;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"sync\"}\n");
+    control_leave(&control);
+    assert_non_null(strstr(heard(fd, NULL), "the daemon started over before everything was durable; ask it again"));
+    heard(fd, &ended);
+    assert_true(ended);
+    close(fd);
+    assert_ok(control_start(&control, &fleet, awake.db.path, folder, &err), &err);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -231,6 +245,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_without_an_end_closes_the_connection, begin, end),
         cmocka_unit_test_setup_teardown(the_connection_of_a_silent_client_is_closed, begin, end),
         cmocka_unit_test_setup_teardown(a_sync_that_waits_when_the_daemon_ends_gets_an_error, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_that_waits_when_the_daemon_starts_over_is_asked_to_come_again, begin,
+                                        end),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
