@@ -82,10 +82,18 @@ static int wait_for(const struct exchange *x, short events, struct err *e)
     }
 }
 
+/* It ended, or closed its socket to make it again. */
+static int gone(struct err *e)
+{
+    return err_set(e, ERR_IO, 0, "the daemon ended before it answered");
+}
+
 static int send_all(const struct exchange *x, const char *text, struct err *e)
 {
     for (size_t n = strlen(text); n > 0;) {
         ssize_t sent = send(x->fd, text, n, MSG_NOSIGNAL);
+        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return gone(e);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return err_sys(e, errno, "send");
         if (sent < 0 && wait_for(x, POLLOUT, e))
@@ -104,7 +112,7 @@ static int receive_line(const struct exchange *x, struct buf *line, struct err *
             return -1;
         ssize_t n = recv(x->fd, bytes, sizeof bytes, 0);
         if (n == 0 || (n < 0 && errno == ECONNRESET))
-            return err_set(e, ERR_IO, 0, "the daemon ended before it answered");
+            return gone(e);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return err_sys(e, errno, "receive");
         if (n > 0 && buf_append(line, bytes, (size_t)n, e))

@@ -15,7 +15,7 @@ import pytest
 
 from compare import assert_sound, content_of, drop
 from control import wait_control
-from failing import EINTR, EIO, EMFILE, ENOMEM, ENOSPC, KINDS, Failing, Fault, Image, names_the_fault
+from failing import ECONNRESET, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EPIPE, KINDS, Failing, Fault, Image, names_the_fault
 from seawall import CORRUPT, DONE, FAILED, TIMED_OUT, USAGE, Daemon, last_txid, restore, seawall, told, url_of
 from waiting import PATIENCE, let_pass, wait_until
 
@@ -573,3 +573,9 @@ def test_the_journal_of_a_base_that_could_not_be_begun_does_not_stay(world):
     let_pass(1.1, "the newest base is older than --base-interval")
     fail_at(Ships(world, "replicate", "--fanout", "2", "--base-interval", "1s"), Fault("length", 1, ENOSPC, only="ftruncate *-base-0"),
             Fault("write", 1, ENOSPC, only="pwrite *-base-0"))
+
+
+def test_a_daemon_that_is_gone_before_it_was_asked_is_called_gone(served):
+    for code in (EPIPE, ECONNRESET):
+        result = seawall("status", served.stage.db, environment=served.failing.environment(Fault("socket", 1, code, only="send *")))
+        assert result.returncode == FAILED and b"the daemon ended before it answered" in result.stderr + result.stdout, told(result)

@@ -12,7 +12,7 @@ from disk import write_in_place
 REPORT_BYTES = 4096
 # What a call of each kind fails with, in turn: an errno, a result code of SQLite, or 0 for half of the bytes.
 EINTR, EIO, EAGAIN, ENOMEM, EACCES, EMFILE, ENFILE, ENOSPC, EDQUOT = 4, 5, 11, 12, 13, 24, 23, 28, 122
-ENOLCK, EPERM, ECONNRESET = 37, 1, 104
+ENOLCK, EPERM, EPIPE, ECONNRESET = 37, 1, 32, 104
 SQLITE_NOMEM, SQLITE_IOERR, SQLITE_FULL = 7, 10, 13
 KINDS = {"memory": [ENOMEM], "sqlite-memory": [ENOMEM], "library-memory": [ENOMEM], "sqlite": [SQLITE_IOERR, SQLITE_NOMEM, SQLITE_FULL],
          "read": [EIO, 0], "write": [EIO, ENOSPC, EDQUOT, 0], "sync": [EIO, ENOSPC], "name": [EIO, ENOSPC, EACCES], "open": [EMFILE, EIO, ENFILE],
@@ -97,7 +97,7 @@ def names_the_fault(text, fault, report):
         return True
     words = {EIO: "Input/output error|disk I/O error|I/O error", EAGAIN: "Resource temporarily unavailable|thread", ENOMEM: "memory", EACCES: "Permission denied",
              EMFILE: "Too many open files|unable to open", ENFILE: "Too many open files|unable to open", ENOSPC: "No space left|full", EDQUOT: "quota|full",
-             ENOLCK: "No locks|lock", EPERM: "not permitted", ECONNRESET: "reset|answer"}
+             ENOLCK: "No locks|lock", EPERM: "not permitted", ECONNRESET: "reset|answer|ended before"}
     if fault.kind == "sqlite":
         words = {SQLITE_NOMEM: "memory", SQLITE_IOERR: "I/O error", SQLITE_FULL: "full"}
     return re.search(words.get(fault.code, "."), text) is not None
