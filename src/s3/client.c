@@ -17,6 +17,7 @@
 #define BACKOFF_MS 100
 #define BACKOFF_THROTTLED_MS 500
 #define BACKOFF_MAX_MS 20000
+#define ATTEMPT_LEAST_MS 50 /* with less no attempt is made: it would fail, and its error would hide the one before */
 /* The timeout of the first attempt of a small request. Each further attempt has twice the timeout. It is short because
  * a new connection is often faster than a stuck one. */
 #define ATTEMPT_MS 4000
@@ -364,7 +365,7 @@ static bool wait_for_next(struct attempt *a, enum s3_verdict v)
     pthread_mutex_lock(&c->lock);
     int64_t not_before = c->not_before_ms;
     pthread_mutex_unlock(&c->lock);
-    return wait_until(a, at > not_before ? at : not_before);
+    return wait_until(a, at > not_before ? at : not_before) && a->deadline_ms - clock_mono_ms() >= ATTEMPT_LEAST_MS;
 }
 
 /* Waits for the pause that the server asked for, possibly in a response to another thread. */

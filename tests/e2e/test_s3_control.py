@@ -10,7 +10,7 @@ from application import check
 from compare import drop
 from control import SYNC_DONE, assert_synced, children_of, replica_status, sync, wait_control
 from seawall import BINARY, DONE, Daemon, TIMED_OUT, restore, told
-from waiting import PATIENCE, stays_true, wait_until
+from waiting import PATIENCE, let_pass, stays_true, wait_until
 
 HOURLY = ("--put-rate", "1/h", "--put-burst", "1")
 
@@ -153,6 +153,7 @@ def test_a_second_signal_ends_a_verification_that_hangs(stalled):
         stage.writer(count=1).finish()
         daemon.send(signal.SIGTERM)
         daemon.wait_for(lambda: "stopping" in daemon.log(), 10, "it stops")
+        let_pass(0.6, "signals within half a second are one signal")
         daemon.send(signal.SIGTERM)
         assert daemon.wait() == 130
     os.kill(child, signal.SIGCONT)
