@@ -25,7 +25,8 @@ FAILED = re.compile(r"^\S+::.* (?:FAILED|ERROR)\b|^not ok \d+|^MISS \S+", re.M)
 SKIPPED = re.compile(r"^\S+::.* SKIPPED\b", re.M)
 EXPECTED = re.compile(r"^\S+::.* XFAIL\b", re.M)
 # The longest parts come first, so that two parts at a time end together.
-LONGEST = ("history", "snapshot", "killed_anywhere", "delta", "status", "s3_faults", "s3_operations", "history_in_trouble", "verify_interval",
+LONGEST = ("history", "snapshot", "failures", "s3_each_request", "killed_anywhere", "delta", "status", "s3_faults", "s3_operations",
+           "history_in_trouble", "verify_interval",
            "prune", "s3_credentials", "one_history", "verify", "replaced_files", "power_cut", "sync")
 ONE_SERVER = ("s3_servers", "s3_rgw")   # they share a Ceph object gateway
 

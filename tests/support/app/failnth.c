@@ -98,6 +98,7 @@ static int with;
 static struct {
     uintptr_t from, end;
 } program, sqlite, libc, loader, sanitizer, self;
+static bool begun;           /* `begin` ran: dlsym can be called */
 static __thread bool inside; /* this thread is in this library: what it calls does not count */
 
 /* ---- begin */
@@ -142,6 +143,7 @@ __attribute__((constructor)) static void begin(void)
     const char *path = getenv("FAIL_COUNT"), *kind = getenv("FAIL_KIND"), *at = getenv("FAIL_AT");
     const char *count = getenv("FAIL_TIMES"), *code = getenv("FAIL_WITH");
     void *callers[CALLERS];
+    begun = true;
     if (path == NULL || kind == NULL)
         return;
     inside = true;
@@ -235,7 +237,7 @@ static bool fails_fd(enum kind kind, const char *call, int fd)
 
 /* ---- memory */
 
-static char early[64 << 10]; /* for what dlsym allocates while the functions behind are looked up */
+static char early[1 << 20]; /* for what is allocated before `begin`: a sanitizer is not ready then, nor is dlsym */
 static size_t early_used;
 
 static void *early_memory(size_t n)
@@ -250,12 +252,30 @@ static void *(*real_calloc)(size_t, size_t);
 static void *(*real_realloc)(void *, size_t);
 static void (*real_free)(void *);
 
+static bool is_early(const void *p)
+{
+    return lies_in((uintptr_t)p, (uintptr_t)early, (uintptr_t)early + sizeof early);
+}
+
+/* Those of the address sanitizer, which can be called before dlsym can. */
+void *__interceptor_malloc(size_t) __attribute__((weak));
+void *__interceptor_calloc(size_t, size_t) __attribute__((weak));
+void *__interceptor_realloc(void *, size_t) __attribute__((weak));
+void __interceptor_free(void *) __attribute__((weak));
+
 static bool found_memory(void)
 {
     static __thread bool looking;
     if (real_free != NULL)
         return true;
-    if (looking)
+    if (__interceptor_malloc && __interceptor_calloc && __interceptor_realloc && __interceptor_free) {
+        real_malloc = __interceptor_malloc;
+        real_calloc = __interceptor_calloc;
+        real_realloc = __interceptor_realloc;
+        real_free = __interceptor_free;
+        return true;
+    }
+    if (looking || !begun)
         return false;
     looking = true;
     real_malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
@@ -293,14 +313,16 @@ void *calloc(size_t count, size_t n)
 
 void *realloc(void *p, size_t n)
 {
-    if (!found_memory())
-        return NULL;
-    return MEMORY_FAILS("realloc") ? NULL : real_realloc(p, n);
+    if (found_memory() && !is_early(p))
+        return MEMORY_FAILS("realloc") ? NULL : real_realloc(p, n);
+    char *copy = found_memory() ? real_malloc(n) : early_memory(n);
+    size_t most = p != NULL ? (size_t)(early + sizeof early - (char *)p) : 0;
+    return copy != NULL && p != NULL ? memcpy(copy, p, n < most ? n : most) : copy;
 }
 
 void free(void *p)
 {
-    if (!lies_in((uintptr_t)p, (uintptr_t)early, (uintptr_t)early + sizeof early) && found_memory())
+    if (!is_early(p) && found_memory())
         real_free(p);
 }
 
