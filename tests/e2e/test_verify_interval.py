@@ -231,7 +231,15 @@ def test_a_verification_may_take_as_much_memory_as_the_daemon(verifying):
 def test_a_verification_has_the_lowest_priority_and_no_blocked_signals(verifying):
     _, _, child = verifying
     wait_until(lambda: os.getpriority(os.PRIO_PROCESS, child) == 19, 10, "the daemon has lowered it")   # right after it was started
-    assert "SigBlk:\t0000000000000000\n" in open(f"/proc/{child}/status").read()
+
+    def takes_signals():
+        """The C library blocks signals for the moment in which it makes a thread: the child may have been stopped there."""
+        if "SigBlk:\t0000000000000000\n" in open(f"/proc/{child}/status").read():
+            return True
+        os.kill(child, signal.SIGCONT)
+        os.kill(child, signal.SIGSTOP)
+        return False
+    wait_until(takes_signals, 10, "no signal is blocked")
     assert sorted(int(fd) for fd in os.listdir(f"/proc/{child}/fd"))[:3] == [0, 1, 2]
     assert not [link for link in open_files(child)
                 if "app.db" in link and "tmp" not in link]   # it inherits no file of the database
