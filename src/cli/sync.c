@@ -42,9 +42,12 @@ static int sync_database(const struct request *r, const struct client_target *t,
     if (!json_get_number(answer, "txid", &txid) || (!durable && !conflict)) {
         rc = err_set(e, ERR_REMOTE, 0, "database '%s': malformed answer from the daemon", db);
     } else if (conflict) {
+        const char *error = json_get_text(answer, "conflict");
+        const char *hint = error ? strstr(error, TEXT_HINT) : NULL; /* that one is for the daemon's log */
+        const int length = error ? (int)(hint ? (size_t)(hint - error) : strlen(error)) : 0;
         err_set(e, ERR_CONFLICT, 0,
-                "database '%s': a replica belongs to another writer; the others are durable at txid %" PRId64, db,
-                txid);
+                "database '%s': a replica belongs to another writer; the others are durable at txid %" PRId64 "%s%.*s",
+                db, txid, length > 0 ? ": " : "", length, error ? error : "");
         rc = err_hint(e, "'seawall status' shows which one");
     } else {
         text_print("durable at txid %" PRId64 "\n", txid);

@@ -39,6 +39,8 @@ const struct option_spec option_table[] = {
      "keep every object that is younger than this; a writer that paused for half of it checks the replica first"},
     {"set-wal", OPTION_YES_NO, FIELD(set_wal), 1, 0, 1, false, "yes|no",
      "switch a database in a rollback-journal mode to WAL mode, once"},
+    {"hide-writer", OPTION_YES_NO, FIELD(hide_writer), 0, 0, 1, false, "yes|no",
+     "write hashes of host name and database path into a replica, not the names; a conflict shows them"},
     {"fanout", OPTION_COUNT, FIELD(fanout), 64, 2, 1000, false, "N",
      "number of segments of one level that become one segment of the level above"},
     {"base-interval", OPTION_MS, FIELD(base_interval_ms), DAY, 1000, AGE_MAX, true, "TIME|never",

@@ -29,7 +29,8 @@ struct options {
     uint64_t max_batch; /* bytes of captured versions that are shipped at once, whatever the rate */
     /* objects that are younger are not deleted; a head that was proven over half of this ago is proven again */
     uint64_t grace_ms;
-    uint64_t set_wal; /* 0 or 1: switch a database in a rollback-journal mode to WAL mode */
+    uint64_t hide_writer; /* 0 or 1: replicas get hashes of the host and the path of the database, not the names */
+    uint64_t set_wal;     /* 0 or 1: switch a database in a rollback-journal mode to WAL mode */
 
     /* compaction and retention: see retention/retention.h */
     uint64_t fanout; /* segments of a level that become one segment of the level above */

@@ -148,6 +148,10 @@ static void look_at_session(void *context, struct connection *k, int64_t now_ms)
     struct json *j = json_object_new();
     json_set_text(j, "state", state == SYNC_CONFLICT ? "conflict" : "durable");
     json_set_number(j, "txid", (int64_t)s->sync.txid);
+    const struct lanes *all = &m->awake->db.lanes;
+    for (size_t i = all->count; state == SYNC_CONFLICT && i-- > 0;)
+        if (all->list[i].seen.state == DESTINATION_CONFLICT && all->list[i].conflict.msg[0])
+            json_set_text(j, "conflict", all->list[i].conflict.msg);
     connection_answer(k, j, now_ms);
 }
 

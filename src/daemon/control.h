@@ -5,7 +5,8 @@
  *
  *   {"command":"status"}   ->  the document of status.h; of several databases {"databases":[...],"next":N}, from the
  *                              number "from" on, and without "next" if these are the last
- *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, as soon as that is so; see sync.h
+ *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, as soon as that is so; see sync.h. After a
+ *                              conflict also "conflict": who the other writer of the first such replica is
  *   {"command":"base"}     ->  the same, when each replica has a new base besides
  *   {"command":"detach"}   ->  {"state":"detached"}, as soon as the database is closed
  *   {"command":"attach"}   ->  {"state":"attached"}; the database is opened soon

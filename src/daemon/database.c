@@ -644,7 +644,9 @@ static void set_authors(struct database *db)
         db->lanes.list[i].author = (struct author){.state = db->state,
                                                    .run = db->run,
                                                    .take_over = db->config->take_over,
-                                                   .grace_ms = (int64_t)db->config->options.grace_ms};
+                                                   .grace_ms = (int64_t)db->config->options.grace_ms,
+                                                   .database = db->config->db_path,
+                                                   .hide_writer = db->config->options.hide_writer};
 }
 
 /* Finds the replicas in the state file. No ship job has run yet. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Options that can't change while jobs run. */
-static const char *const fixed[] = {"grace", "memory", "set-wal"};
+static const char *const fixed[] = {"grace", "hide-writer", "memory", "set-wal"};
 
 static uint64_t *value_of(struct options *o, const struct option_spec *spec)
 {

@@ -1,8 +1,8 @@
 /* daemon/reload.h - a configuration was read again (SIGHUP): what may change while the daemon runs changes.
  *
- * Options change at once, except those that a running job or the format of what was put depends on: grace, memory and
- * set-wal. They, the replicas, and the folder of the control socket count from the next start, and the log says so. Main
- * thread only. */
+ * Options change at once, except those that a running job or the format of what was put depends on: grace,
+ * hide-writer, memory and set-wal. They, the replicas, and the folder of the control socket count from the next start,
+ * and the log says so. Main thread only. */
 #ifndef SEAWALL_DAEMON_RELOAD_H
 #define SEAWALL_DAEMON_RELOAD_H
 

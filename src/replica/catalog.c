@@ -90,6 +90,8 @@ static int add_entry(void *context, const struct store_entry *entry)
     struct catalog *c = l->catalog;
     const struct catalog_object o = {.name = name_parse(entry->key), .size = entry->size, .time_ms = entry->time_ms};
     const bool identity = strcmp(entry->key, NAME_IDENTITY) == 0;
+    if (writer_note_is_key(entry->key)) /* nothing depends on it */
+        return 0;
     if ((o.name.kind == NAME_OTHER && !identity) || !name_in_range(&o.name)) {
         c->foreign++;
         return 0;

@@ -30,6 +30,7 @@ static int parse_identity(const struct buf *text, struct replica_identity *ret_i
     else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))
         rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': it has no database id");
     json_get_number(j, "created", &id.created_ms);
+    writer_note_read(j, &id.founder);
     json_free(j);
     if (rc == 0)
         *ret_identity = id;
@@ -60,7 +61,8 @@ int replica_probe(struct store *store, struct err *e)
     return rc;
 }
 
-static int write_identity(struct store *store, const struct uid *database, struct err *e)
+static int write_identity(struct store *store, const struct uid *database, const struct writer_note *founder,
+                          struct err *e)
 {
     char hex[2 * UID_BYTES + 1];
     hex_encode(database->bytes, UID_BYTES, hex);
@@ -70,8 +72,15 @@ static int write_identity(struct store *store, const struct uid *database, struc
         json_set_text(j, "database", hex);
         json_set_text(j, "encryption", "none");
         json_set_number(j, "created", clock_wall_ms());
+        if (founder)
+            writer_note_write(j, founder);
     }
     char *text = json_print(j);
+    if (text && strlen(text) > IDENTITY_BYTES_MAX) { /* nobody could read it */
+        free(text);
+        json_free(j);
+        return write_identity(store, database, NULL, e);
+    }
     int rc = text ? store_put_new(store, NAME_IDENTITY, text, strlen(text), NULL, e) : err_nomem(e, IDENTITY_BYTES_MAX);
     free(text);
     json_free(j);
@@ -103,16 +112,17 @@ static int check_empty(struct store *store, struct err *e)
     return replica_identity_lost(store, e);
 }
 
-int replica_identity_replace(struct store *store, const struct uid *database, struct replica_identity *ret_identity,
-                             struct err *e)
+int replica_identity_replace(struct store *store, const struct uid *database, const struct writer_note *founder,
+                             struct replica_identity *ret_identity, struct err *e)
 {
-    int rc = write_identity(store, database, e);
+    int rc = write_identity(store, database, founder, e);
     if (rc != 0 && e->code != ERR_EXISTS) /* another process created it first: read theirs */
         return rc;
     return replica_identity_read(store, ret_identity, e);
 }
 
-int replica_identity_obtain(struct store *store, struct replica_identity *ret_identity, struct err *e)
+int replica_identity_obtain(struct store *store, const struct writer_note *founder,
+                            struct replica_identity *ret_identity, struct err *e)
 {
     struct uid database;
     int rc = replica_identity_read(store, ret_identity, e);
@@ -120,5 +130,5 @@ int replica_identity_obtain(struct store *store, struct replica_identity *ret_id
         return rc;
     if (check_empty(store, e) || random_bytes(database.bytes, UID_BYTES, e))
         return -1;
-    return replica_identity_replace(store, &database, ret_identity, e);
+    return replica_identity_replace(store, &database, founder, ret_identity, e);
 }

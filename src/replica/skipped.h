@@ -17,8 +17,8 @@ struct skipped {
 
 /* Finds the newest restore point that points_at_time skipped for `time_ms` although it was there before that moment, by
  * what the clock said when its object was written, or by when a bucket received it; or whose time has not come yet.
- * `txid`: the point that was found. `now_ms`: the clock of this machine. Reads only objects that may have such a point, and
- * of a folder at most SKIPPED_READ_MAX others. Skips objects that can't be read.
+ * `txid`: the point that was found. `now_ms`: the clock of this machine. Reads only objects that can have one by their
+ * listed time, and of a folder at most SKIPPED_READ_MAX others. Skips objects that can't be read.
  * ERR_CLAIM, ERR_NOMEM, and errors of the store. */
 #define SKIPPED_READ_MAX 4096
 int skipped_find(struct catalog *c, int64_t time_ms, int64_t now_ms, uint64_t txid, struct skipped *ret_skipped,

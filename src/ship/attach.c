@@ -133,6 +133,15 @@ static int note_level0(void *context, const struct store_entry *entry)
     return name.kind == NAME_LEVEL0;
 }
 
+/* The note of this writer; false: it is not to be named. */
+static bool name_self(const struct author *a, struct writer_note *ret_note)
+{
+    const struct identity id = state_identity(a->state);
+    if (a->database)
+        writer_note_make(ret_note, &id.writer, a->database, a->hide_writer);
+    return a->database != NULL;
+}
+
 /* Makes seawall.json again. Each object has the id of the replica, so any object gives it back. Without objects of
  * level 0 the replica is new, or it is one that we know and that lost everything. */
 static int replace_identity(struct destination *d, const struct author *a, struct replica_identity *ret_id,
@@ -140,10 +149,12 @@ static int replace_identity(struct destination *d, const struct author *a, struc
 {
     uint64_t min = 0;
     struct level0_facts facts;
+    struct writer_note note;
+    const struct writer_note *self = name_self(a, &note) ? &note : NULL;
     if (store_list(d->store, NAME_LEVEL0_PREFIX, "", note_level0, &min, e))
         return -1;
     if (min == 0 && d->entry.durable_txid == 0)
-        return replica_identity_obtain(d->store, ret_id, e);
+        return replica_identity_obtain(d->store, self, ret_id, e);
     if (min == 0 && !is_the_place(d, a))
         return is_gone(d, "holds no replica", e);
     if (min == 0 && confirm_loss(d, "has no objects", e))
@@ -151,7 +162,7 @@ static int replace_identity(struct destination *d, const struct author *a, struc
     if (min > 0 && destination_read_facts(d, a, min, &facts, e))
         return -1;
     d->identity_put = true;
-    return replica_identity_replace(d->store, min > 0 ? &facts.info.database : &d->entry.database, ret_id, e);
+    return replica_identity_replace(d->store, min > 0 ? &facts.info.database : &d->entry.database, self, ret_id, e);
 }
 
 /* Reads seawall.json, or makes it if there is none. */
@@ -472,6 +483,8 @@ static int attach_to_store(struct destination *d, const struct author *a, enum d
     int64_t store_ms = 0, before_ms = 0;
     if (identify(d, a, &id, e) || find_fencing(d, a, e))
         return -1;
+    const struct identity self = state_identity(a->state);
+    d->named |= uid_equal(&id.founder.writer, &self.writer);
     before_ms = clock_wall_ms();
     if (store_time(d->store, &store_ms, e))
         return -1;
@@ -500,6 +513,10 @@ int destination_attach(struct destination *d, const struct author *a, struct err
         d->proof_store_ms = d->proof_before_ms; /* nothing was proven */
         return -1;
     }
+    struct writer_note note;
+    if (!d->named && name_self(a, &note))
+        writer_note_put(d->store, &note);
+    d->named = true;
     d->seen_here = true;
     destination_enter(d, to);
     if (to == DESTINATION_ATTACHED)

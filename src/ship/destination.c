@@ -64,15 +64,27 @@ void destination_enter(struct destination *d, enum destination_state to)
         d->outgoing.bytes.len = d->recent.count = 0;
 }
 
+/* Says who the other writer is, if the replica knows; else "". */
+static const char *who(const struct destination *d, const struct uid *writer, char out[WRITER_TEXT_BYTES + 2])
+{
+    struct writer_note note;
+    out[0] = 0;
+    if (d->store && writer_note_find(d->store, writer, &note)) {
+        memcpy(out, ": ", 3);
+        writer_note_text(&note, out + 2);
+    }
+    return out;
+}
+
 int destination_conflict(struct destination *d, const struct segment_info *theirs, struct err *e)
 {
-    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
+    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX], host[WRITER_TEXT_BYTES + 2];
     hex_encode(theirs->writer.bytes, UID_BYTES, writer);
     clock_format(theirs->time_ms, when);
     destination_enter(d, DESTINATION_CONFLICT);
     err_set(e, ERR_CONFLICT, 0,
-            "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s", d->url, writer,
-            theirs->min, theirs->max, when);
+            "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s%s", d->url, writer,
+            theirs->min, theirs->max, when, who(d, &theirs->writer, host));
     return err_hint(
         e,
         "one replica takes one database: use another URL; or, if that writer is gone for good, --take-over continues "
@@ -82,7 +94,7 @@ int destination_conflict(struct destination *d, const struct segment_info *their
 int destination_overwritten(struct destination *d, const struct author *a, uint64_t min,
                             const struct segment_info *theirs, struct err *e)
 {
-    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX];
+    char writer[2 * UID_BYTES + 1], when[CLOCK_TEXT_MAX], host[WRITER_TEXT_BYTES + 2];
     hex_encode(theirs->writer.bytes, UID_BYTES, writer);
     clock_format(theirs->time_ms, when);
     store_distrust(d->store);
@@ -91,8 +103,8 @@ int destination_overwritten(struct destination *d, const struct author *a, uint6
     destination_enter(d, DESTINATION_CONFLICT);
     err_set(e, ERR_CONFLICT, 0,
             "'%s': PUT is not exclusive there: the store acknowledged txid %" PRIu64
-            " to us, and has the object of another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s",
-            d->url, min, writer, theirs->min, theirs->max, when);
+            " to us, and has the object of another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s%s",
+            d->url, min, writer, theirs->min, theirs->max, when, who(d, &theirs->writer, host));
     return err_hint(e,
                     "what both put since then may be lost: stop one of the two writers, and start the other one with "
                     "--take-over; use one replica for each database");

@@ -135,6 +135,7 @@ struct destination {
     bool lost;              /* the loss is certain, and the next object begins a new history */
     uint64_t left_min;      /* first txid of the newest object that was left; 0: none was */
     bool identity_put;      /* attach had to put seawall.json again */
+    bool named;             /* the replica names this writer, as far as it could be done */
 
     uint64_t objects, bytes; /* that this run put */
     char found[200];         /* what attach found, for the log */
@@ -154,7 +155,9 @@ struct author {
     struct uid run;      /* this start of the program */
     struct codec *codec; /* of the worker; borrowed */
     enum take_over take_over;
-    int64_t grace_ms; /* the grace period of retention */
+    int64_t grace_ms;     /* the grace period of retention */
+    const char *database; /* path of the database, for replica/writer.h; borrowed; NULL: replicas do not get it */
+    bool hide_writer;     /* they get hashes instead */
 };
 
 /* Changes the state. Precondition: the table above allows it. If the new state is not ATTACHED, the outgoing object is

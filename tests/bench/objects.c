@@ -186,7 +186,7 @@ int main(int argc, char **argv)
     m.newest_ms = strtoll(argv[3], NULL, 10);
     m.commits = count * FANOUT * FANOUT / (FANOUT * FANOUT + FANOUT + 3);
     check(store_open(m.dir, STORE_WRITE, &store, &e), &e);
-    check(replica_identity_obtain(store, &id, &e), &e);
+    check(replica_identity_obtain(store, NULL, &id, &e), &e);
     store_close(store);
     m.database = id.database;
     for (uint64_t t = 1; t <= m.commits; t++) {

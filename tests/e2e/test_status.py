@@ -127,11 +127,13 @@ def test_a_conflict_is_reported_with_an_exit_code_of_its_own(stage):
     wait_control(daemon)
     daemon.wait_for(lambda: replica_status(other, 1)["state"] == "conflict", 20, "the conflict is found")
     assert "another writer" in replica_status(other, 1)["error"] and replica_status(other, 0)["error"] is None
+    named = f": host '{socket.gethostname()}', database '{stage.db}', since 20"
+    assert named in replica_status(other, 1)["error"]
     text = seawall("status", other)
-    assert text.returncode == OTHER_WRITER and "CONFLICT" in text.stdout.decode(), told(text)
+    assert text.returncode == OTHER_WRITER and "CONFLICT" in text.stdout.decode() and named in text.stdout.decode(), told(text)
     assert (status(other)["condition"], status(other)["well"]) == ("conflict", False)
     result = sync(other)
-    assert result.returncode == OTHER_WRITER and b"HINT" in result.stderr, told(result)
+    assert result.returncode == OTHER_WRITER and b"HINT" in result.stderr and named.encode() in result.stderr, told(result)
     assert replica_status(other, 0)["lag_transactions"] == 0   # the replica without a conflict has everything
     assert daemon.stop() == OTHER_WRITER
 

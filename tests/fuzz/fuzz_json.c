@@ -12,6 +12,8 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
     static const char *const texts[] = {
         "{\n  \"format\": 1,\n  \"database\": \"00112233445566778899aabbccddeeff\",\n  "
         "\"encryption\": \"none\",\n  \"created\": 1767225600000\n}\n",
+        "{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\",\"created\":1,"
+        "\"writer\":\"ffeeddccbbaa99887766554433221100\",\"host\":\"h\",\"path\":\"/a/b\",\"since\":2}",
         "{\"format\":1,\"database\":\"00112233445566778899aabbccddeeff\",\"encryption\":\"none\","
         "\"list\":[1,-2.5e3,true,null,{\"a\":\"\\u00e4\\n\"}]}",
         "{\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],\"b\":{\"c\":{\"d\":{}}}}"};
@@ -50,6 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(s && store_put_new(s, NAME_IDENTITY, data, size, NULL, &e) == 0);
     bool ours = replica_identity_read(s, &id, &e) == 0;
     FUZZ_CHECK(ours ? parsed || size > 4096 : e.code == ERR_CORRUPT);
+    const struct uid writer = {
+        {0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0}};
+    struct writer_note note;
+    char text[WRITER_TEXT_BYTES];
+    if (writer_note_find(s, &writer, &note))
+        FUZZ_CHECK(strlen(writer_note_text(&note, text)) < WRITER_TEXT_BYTES && uid_equal(&note.writer, &writer));
     store_close(s);
     return 0;
 }

@@ -120,7 +120,7 @@ int main(int argc, char **argv)
     if (argc != 5 || !l.codec)
         fail_msg("usage: liartool DIR versions|records|names OBJECTS COUNT\n");
     const uint32_t objects = (uint32_t)strtoul(argv[3], NULL, 10), count = (uint32_t)strtoul(argv[4], NULL, 10);
-    if (store_open(argv[1], STORE_WRITE, &l.store, &e) || replica_identity_obtain(l.store, &identity, &e))
+    if (store_open(argv[1], STORE_WRITE, &l.store, &e) || replica_identity_obtain(l.store, NULL, &identity, &e))
         fail_msg("%s\n", e.msg);
     l.database = identity.database;
     for (uint32_t i = 0; i < objects; i++) {

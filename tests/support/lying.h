@@ -66,7 +66,7 @@ static inline void lying_begin(struct lying *l, struct store *store, struct code
     struct replica_identity id;
     struct err e;
     *l = (struct lying){.store = store, .codec = codec};
-    lying_must(replica_identity_obtain(store, &id, &e) == 0, "no identity");
+    lying_must(replica_identity_obtain(store, NULL, &id, &e) == 0, "no identity");
     l->database = id.database;
 }
 

@@ -152,7 +152,7 @@ static inline void replica_init(struct replica *r, struct store *store, struct c
     r->dice = dice_of(seed);
     r->run.bytes[0] = 0x52;
     r->time_ms = 5000;
-    if (replica_identity_obtain(store, &id, &e))
+    if (replica_identity_obtain(store, NULL, &id, &e))
         fail_msg("%s", e.msg);
     r->database = id.database;
 }

@@ -121,7 +121,7 @@ static void a_replica_keeps_the_database_id_it_was_made_with(void **state)
     struct replica_identity a, b;
     struct err e;
     (void)state;
-    assert_ok(replica_identity_obtain(store, &a, &e), &e);
+    assert_ok(replica_identity_obtain(store, NULL, &a, &e), &e);
     assert_ok(replica_identity_read(store, &b, &e), &e);
     assert_true(uid_equal(&a.database, &b.database) && uid_equal(&a.database, &r.database));
     assert_true(a.created_ms > 0 && a.created_ms == b.created_ms);
@@ -199,11 +199,11 @@ static void objects_without_an_identity_get_no_new_one(void **state)
     (void)state;
     assert_ok(store_put_new(store, "readme.txt", "?", 1, NULL, &e), &e); /* not an object */
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
-    assert_ok(replica_identity_obtain(store, &id, &e), &e);
+    assert_ok(replica_identity_obtain(store, NULL, &id, &e), &e);
     replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
-    assert_ok(replica_identity_obtain(store, &id, &e), &e);
+    assert_ok(replica_identity_obtain(store, NULL, &id, &e), &e);
     assert_ok(store_remove(store, NAME_IDENTITY, &e), &e);
-    assert_error(replica_identity_obtain(store, &id, &e), &e, ERR_CORRUPT);
+    assert_error(replica_identity_obtain(store, NULL, &id, &e), &e, ERR_CORRUPT);
     assert_contains(e.msg, NAME_IDENTITY);
 }
 

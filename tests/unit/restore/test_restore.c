@@ -603,7 +603,7 @@ static uint8_t *make_real_replica(size_t *ret_size)
         record.checksum ^= versions[i].hash;
     }
     assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
-    assert_ok(replica_identity_obtain(s, &id, &e), &e);
+    assert_ok(replica_identity_obtain(s, NULL, &id, &e), &e);
     struct object_parts parts = {.info = {.kind = OBJECT_SEGMENT,
                                           .flags = SEGMENT_FROM_EMPTY,
                                           .min = 1,
