@@ -177,9 +177,11 @@ static bool locked_for_long(struct database *db, const struct err *e, int64_t no
     return true;
 }
 
-/* Errors that no waiting will mend end the daemon; the others are tried again. */
-static void local_failed(struct database *db, bool was_open, const struct err *e)
+/* Errors that no waiting will mend end the daemon; the others are tried again. SQLite's do not name the file. */
+static void local_failed(struct database *db, bool was_open, struct err *e)
 {
+    if (!strstr(e->msg, db->path))
+        err_wrap(e, "database '%s'", db->path);
     int64_t now = clock_mono_ms();
     bool final = e->code == ERR_CONFIG || db->config->once || db->stopping;
     if (db->config->as_it_is && e->code == ERR_BUSY && now < db->pace.busy_until_ms) {

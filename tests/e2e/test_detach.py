@@ -66,21 +66,29 @@ def test_without_a_daemon_detach_and_attach_fail(stage):
         assert result.returncode == FAILED and b"no daemon runs" in result.stderr, told(result)
 
 
-@pytest.mark.parametrize("how", ["locking_mode", "unix-excl"])
+@pytest.mark.parametrize("how", ["locking_mode", "unix-excl", "journal_mode"])
 def test_an_application_that_keeps_the_database_locked_is_an_error_with_a_hint(stage, how):
     stage.prepare()
     vfs = "?vfs=unix-excl" if how == "unix-excl" else ""
     app = sqlite3.connect(f"file:{stage.db}{vfs}", uri=True, isolation_level=None)
-    if how == "locking_mode":
+    if how == "journal_mode":
+        assert app.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+    if how != "unix-excl":
         app.execute("PRAGMA locking_mode=EXCLUSIVE")
     app.execute("CREATE TABLE mine(a)")
     daemon = stage.replicate(live=False)
+    daemon.wait_log("let go of the database, trying again: database '")
+    for _ in range(5):
+        result = seawall("status", stage.db)
+        assert result.returncode == FAILED, told(result)
     line = daemon.wait_log("ERROR .*nothing is replicated: an application keeps the database locked").group(0)
     assert line and "HINT" in daemon.log()
     daemon.wait_for(lambda: b"keeps the database locked" in seawall("status", "--json", stage.db).stdout, 10, "the status says it")
     assert seawall("sync", "--timeout", "1", stage.db).returncode != DONE
+    assert seawall("status", stage.db).returncode == FAILED
     app.close()
     daemon.wait_for(stage.restores_source, 20, "it goes on by itself")
+    daemon.wait_for(lambda: seawall("status", stage.db).returncode == DONE, 20, "the status says that it does")
     assert not status(stage.db)["error"]
     assert daemon.log().count(" ERROR ") == 1
     assert daemon.stop() == DONE

@@ -61,6 +61,7 @@ def assert_lets_go(stage, daemon, reason, db=None):
     assert reason in daemon.log() and "HINT" in daemon.log()
     assert " ERROR " in daemon.log()
     assert seawall("sync", "--timeout", "2", db or stage.db).returncode != DONE
+    assert seawall("status", db or stage.db).returncode != DONE
 
 
 def can_bind(folder):
