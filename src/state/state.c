@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define SLOTS 4
+#define OPENS_MAX 10 /* of a file that is replaced each time before it is locked */
 #define MAP_HEADER_OFFSET (SLOTS * IDENTITY_SLOT_BYTES)
 #define MAP_ENTRIES_OFFSET (MAP_HEADER_OFFSET + 4096)
 
@@ -404,6 +405,20 @@ static int lock_file(const struct state *s, struct err *e)
     return err_hint(e, "a seawall daemon or restore is at work on this database; stop it first");
 }
 
+/* Between open and lock the file can be removed or replaced: by a restore that ends its reservation, or by a person. The
+ * lock of a file that the path does not lead to keeps nobody away, so the file that is there now is opened. */
+static int open_and_lock(struct state *s, const char *db_path, struct err *e)
+{
+    for (int tries = 0; tries < OPENS_MAX; tries++) {
+        if (open_file(s, db_path, e) || lock_file(s, e))
+            return -1;
+        if (state_is_at_its_path(s))
+            return 0;
+        io_close(&s->fd);
+    }
+    return err_set(e, ERR_BUSY, 0, "'%s' is removed or replaced again and again", s->path);
+}
+
 /* Maps the fixed part of the file. */
 static int map_fixed(struct state *s, struct err *e)
 {
@@ -494,7 +509,7 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
     if (stat(db_path, &st) != 0)
         return err_sys(e, errno, "database '%s'", db_path);
     bool reserved = s->fd >= 0; /* and locked */
-    if ((!reserved && (open_file(s, db_path, e) || lock_file(s, e))) || map_fixed(s, e))
+    if ((!reserved && open_and_lock(s, db_path, e)) || map_fixed(s, e))
         return -1;
     if (fstat(s->fd, &st) != 0)
         return err_sys(e, errno, "stat '%s'", s->path);
@@ -506,16 +521,14 @@ static int open_and_load(struct state *s, const char *db_path, enum state_found 
 int state_reserve(struct state_reservation *r, const char *db_path, struct err *e)
 {
     struct state s = {.fd = -1, .map = {.fd = -1}};
-    struct err ignored;
     struct stat st;
     *r = STATE_RESERVATION_NONE;
     if (path_format(s.path, e, "%s" STATE_SUFFIX, db_path))
         return -1;
-    if (open_file(&s, db_path, &ignored)) /* what is wrong with it, state_open says */
-        return 0;
-    if (lock_file(&s, e)) {
+    if (open_and_lock(&s, db_path, e)) {
+        const bool opened = s.fd >= 0 || e->code == ERR_BUSY;
         io_close(&s.fd);
-        return -1;
+        return opened ? -1 : 0; /* what is wrong with a file that can't be opened, state_open says */
     }
     r->fd = s.fd;
     r->made = fstat(s.fd, &st) == 0 && st.st_size == 0;

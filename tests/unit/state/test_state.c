@@ -6,7 +6,11 @@
 #include "identity_random.h"
 #include "state/state.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define SLOTS 4
 #define MAP_HEADER_AT (SLOTS * IDENTITY_SLOT_BYTES)
@@ -926,6 +930,41 @@ static void each_allocation_at_open_fails_once(void **state)
     assert_each_allocation_fails_once(open_and_close, db);
 }
 
+/* ---- the moment between open and lock */
+
+static unsigned replacements; /* of the state file of a.db, still to come: each just before a lock */
+
+int flock(int fd, int operation)
+{
+    if (replacements > 0) {
+        replacements--;
+        assert_return_code(rename(temp_path("a.db-seawall"), temp_path("old")), errno);
+        int other = open(temp_path("a.db-seawall"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_return_code(other, errno);
+        close(other);
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void a_file_that_is_replaced_before_it_is_locked_is_opened_again(void **state)
+{
+    (void)state;
+    struct state_reservation mine, other;
+    struct state s;
+    struct err e;
+    make_state();
+    replacements = 1;
+    assert_ok(state_reserve(&mine, temp_path("a.db"), &e), &e);
+    assert_int_equal(replacements, 0);
+    assert_error(state_reserve(&other, temp_path("a.db"), &e), &e, ERR_BUSY); /* the file at the path is locked */
+    state_unreserve(&mine, temp_path("a.db"));
+    make_state();
+    replacements = 1;
+    open_state(&s, temp_path("a.db"), STATE_NEW); /* the file that is there now */
+    assert_true(state_is_at_its_path(&s));
+    state_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -946,6 +985,7 @@ int main(void)
         UNIT_IN_TEMP(a_removed_state_file_is_noticed_and_its_identity_goes_on_in_a_new_one),
         UNIT_IN_TEMP(an_older_file_of_the_same_writer_gets_the_newer_identity),
         UNIT_IN_TEMP(a_reserved_file_is_locked_and_leaves_nothing_behind),
+        UNIT_IN_TEMP(a_file_that_is_replaced_before_it_is_locked_is_opened_again),
         UNIT_IN_TEMP(with_all_slots_torn_nothing_is_known),
         UNIT_IN_TEMP(a_synced_state_survives_a_power_cut_that_tears_all_later_writes),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_refused_and_stays),
