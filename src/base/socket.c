@@ -136,3 +136,13 @@ int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err
     *ret_fd = fd;
     return 0;
 }
+
+int socket_peer_user(int fd, uid_t *ret_user, struct err *e)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
+        return err_sys(e, errno, "getsockopt");
+    *ret_user = peer.uid;
+    return 0;
+}

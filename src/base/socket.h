@@ -35,4 +35,7 @@ void socket_unlisten(struct socket_listener *l);
  * ERR_CANCELED: a signal came. ERR_IO. */
 int socket_connect(const char *path, int64_t timeout_ms, int *ret_fd, struct err *e) MUST_CHECK;
 
+/* The user of the process that listens at the other end. ERR_IO. */
+int socket_peer_user(int fd, uid_t *ret_user, struct err *e) MUST_CHECK;
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/folder.h"
 #include "base/hash.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -118,6 +119,24 @@ static size_t owners_of(const char *db, uid_t owners[OWNERS_MAX])
     return n;
 }
 
+/* Checks that a daemon that this user may believe listens: one of this user, of root, or of the owner of the database. In a
+ * folder that others may write to, anybody can listen under the name of the socket. */
+static int check_peer(const char *path, const struct folder_trust *trust, int fd, struct err *e)
+{
+    uid_t user = 0;
+    if (socket_peer_user(fd, &user, e))
+        return err_wrap(e, "'%s'", path);
+    bool known = user == 0;
+    for (size_t i = 0; i < trust->owner_count; i++)
+        known |= trust->owners[i] == user;
+    if (known)
+        return 0;
+    err_set(e, ERR_IO, EPERM,
+            "'%s': a process of user %u listens there, who does not own the database: it is not asked", path,
+            (unsigned)user);
+    return err_hint(e, "choose a folder with --control that only the user of the daemon can write to");
+}
+
 /* Tries to connect in one folder. True: the search is over, and *ret_rc is its outcome. Otherwise `e` keeps the error
  * that helps a person most, a missing permission. */
 static bool try_place(const char *folder, const struct folder_trust *trust, const char *name, int64_t timeout_ms,
@@ -132,6 +151,10 @@ static bool try_place(const char *folder, const struct folder_trust *trust, cons
     folder_close(&f);
     if (*ret_rc == 0)
         *ret_rc = socket_connect(path, timeout_ms, ret_fd, &now);
+    if (*ret_rc == 0 && check_peer(path, trust, *ret_fd, &now)) {
+        io_close(ret_fd);
+        *ret_rc = -1;
+    }
     if (*ret_rc == 0)
         return true;
     if (e->code == ERR_NOTFOUND && now.code != ERR_NOTFOUND && now.code != ERR_CONFIG)

@@ -23,6 +23,7 @@ int control_place_listen(const char *db, const char *folder, struct socket_liste
 
 /* Connects to the daemon of the database `db`. It may be a daemon of this user, of root, or of the owner of the
  * database or of its state file. `folder`: as for control_place_listen. Other parameters and errors: as socket_connect.
+ * The process there is one of this user, of root, or of an owner of the database: ERR_IO with sys EPERM otherwise.
  * ERR_NOTFOUND: no socket was found. ERR_IO with sys EACCES: this user may not open the folder, or may not connect. */
 int control_place_connect(const char *db, const char *folder, int64_t timeout_ms, int *ret_fd,
                           struct err *e) MUST_CHECK;

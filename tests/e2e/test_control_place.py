@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 
 import pytest
 
@@ -187,3 +188,42 @@ def test_a_folder_that_another_user_prepared_is_not_used(stage, trap):
     daemon = stage.replicate(environment={"SEAWALL_CONTROL": "", "XDG_RUNTIME_DIR": ""}, before=enter)
     daemon.wait_for(lambda: asked_in_the_room_of(daemon, "status", stage.db).returncode == DONE, 20, "the daemon answers")
     assert os.listdir(f"/proc/{daemon.pid}/root/tmp/seawall-0") == [socket_of(stage.db).name]
+
+
+LISTEN = """import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+s.listen(5)
+print("listens", flush=True)
+while True:
+    c = s.accept()[0]
+    c.recv(1000)
+    c.sendall(b'{"state":"durable","txid":7}\\n')
+    c.close()
+"""
+
+
+@pytest.mark.skipif(not stranger.IS_ROOT, reason="only root can become another user")
+@pytest.mark.parametrize("owner", ["another", "of the database"])
+def test_a_process_of_another_user_is_not_believed(stage, owner):
+    """In a folder that everybody can write to, like /tmp, each user can listen under the name of the socket."""
+    stage.prepare()
+    if owner == "of the database":
+        os.chown(stage.db, USER, USER)
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        os.chmod(place, 0o1777)
+        fake = subprocess.Popen(["/usr/bin/python3", "-c", LISTEN, os.path.basename(socket_of(stage.db, place)), str(USER)],
+                                stdout=subprocess.PIPE, cwd=place)
+        try:
+            assert fake.stdout.readline() == b"listens\n"
+            result = seawall("sync", "--control", place, stage.db)
+        finally:
+            fake.kill()
+            fake.wait()
+    if owner == "another":
+        assert result.returncode == FAILED and b"durable" not in result.stdout, told(result)
+        assert f"a process of user {USER} listens there, who does not own the database".encode() in result.stderr and b"HINT" in result.stderr
+    else:
+        assert result.returncode == DONE and result.stdout == b"durable at txid 7\n", told(result)
