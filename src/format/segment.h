@@ -163,6 +163,10 @@ struct segment_trailer {
     uint64_t tail_checksum; /* of records, index and list, compressed */
 };
 
+/* Whether these bytes are the whole trailer of an object that a newer version of the format made: its version, or a flag,
+ * is not known here. Such an object is not damaged. */
+bool segment_trailer_is_newer(const uint8_t bytes[SEGMENT_TRAILER_BYTES]);
+
 /* Decodes a trailer: the last SEGMENT_TRAILER_BYTES of an object of object_size bytes. ERR_CORRUPT: its magic, version,
  * checksum or fields are not valid. */
 int segment_trailer_decode(const uint8_t bytes[SEGMENT_TRAILER_BYTES], uint64_t object_size,

@@ -56,6 +56,14 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
     return 0;
 }
 
+bool segment_trailer_is_newer(const uint8_t b[SEGMENT_TRAILER_BYTES])
+{
+    return memcmp(b + TRAILER_MAGIC, SEGMENT_TRAILER_MAGIC, 8) == 0 &&
+           get_be64(b + TRAILER_CHECKSUM) == hash64(b, TRAILER_CHECKSUM) &&
+           (get_be16(b + TRAILER_VERSION) > SEGMENT_VERSION ||
+            (get_be32(b + TRAILER_FLAGS) & ~(uint32_t)SEGMENT_FLAGS_KNOWN) != 0);
+}
+
 int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t object_size,
                            struct segment_trailer *ret_trailer, struct err *e)
 {

@@ -22,6 +22,24 @@ static int confirm(const struct destination *d, uint64_t min, struct err *e)
     return store_confirm(d->store, key, e);
 }
 
+/* Checks that an object that can't be read is not one that a newer program wrote. Behind that one nothing may begin: that
+ * program can read what is there. */
+static int check_not_newer(const struct destination *d, uint64_t min, struct err *e)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = min};
+    char key[NAME_MAX_BYTES];
+    struct buf tail = BUF_INIT(SEGMENT_TRAILER_BYTES);
+    uint64_t size = 0;
+    name_format(&name, key);
+    int rc = store_read_tail(d->store, key, SEGMENT_TRAILER_BYTES, &tail, &size, e);
+    if (rc == 0 && tail.len == SEGMENT_TRAILER_BYTES && segment_trailer_is_newer(tail.data)) {
+        err_set(e, ERR_CONFIG, 0, "'%s': the object '%s' has a newer format than this program knows", d->url, key);
+        rc = err_hint(e, "nothing is put there: use the version of seawall that wrote it, or a newer one");
+    }
+    buf_release(&tail);
+    return rc;
+}
+
 /* Reads the level-0 objects from our position on, and adds them to the findings. */
 static int look(const struct destination *d, const struct author *a, const struct catalog *c, struct findings *f,
                 struct err *e)
@@ -32,6 +50,11 @@ static int look(const struct destination *d, const struct author *a, const struc
         uint64_t min = c->level0[i].name.min;
         if (destination_read_facts(d, a, min, &o, e)) {
             bool newest = i + 1 == c->level0_count;
+            struct err newer;
+            if (e->code == ERR_CORRUPT && check_not_newer(d, min, &newer)) {
+                *e = newer;
+                return -1;
+            }
             f->end_damaged = newest && f->newer == 0 && e->code == ERR_CORRUPT && RULE(look);
             if (f->end_damaged) /* it is as good as lost */
                 return 0;

@@ -102,9 +102,12 @@ int destination_overwritten(struct destination *d, const struct author *a, uint6
     state_set_replica(a->state, d->index, &d->entry);
     destination_enter(d, DESTINATION_CONFLICT);
     err_set(e, ERR_CONFLICT, 0,
-            "'%s': PUT is not exclusive there: the store acknowledged txid %" PRIu64
+            "'%s': %s: the store acknowledged txid %" PRIu64
             " to us, and has the object of another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s%s",
-            d->url, min, writer, theirs->min, theirs->max, when, who(d, &theirs->writer, host));
+            d->url,
+            d->store->folder ? "another program writes there without regard to what exists"
+                             : "PUT is not exclusive there",
+            min, writer, theirs->min, theirs->max, when, who(d, &theirs->writer, host));
     return err_hint(e,
                     "what both put since then may be lost: stop one of the two writers, and start the other one with "
                     "--take-over; use one replica for each database");

@@ -1,11 +1,14 @@
 """Two writers never mix their histories in one replica: one stops with an error, and the other continues as before."""
+import ctypes
+import shutil
+
 import pytest
 
 from application import check
 from branches import Branch, assert_one_chain, assert_refused, race, two_branches
 from compare import assert_same_pages, copy_file
 from ledger import TABLE, insert
-from seawall import DONE, OTHER_WRITER, objects, restore, seawall, told, url_of
+from seawall import DONE, OTHER_WRITER, USAGE, level_zero, objects, restore, seawall, told, url_of
 from waiting import figure
 
 
@@ -198,3 +201,55 @@ def test_a_daemon_whose_replica_was_taken_over_deletes_nothing_in_it(stage):
     assert second.stop() == DONE
     first.kill()
     other.close()
+
+
+@pytest.mark.parametrize("field", ["version", "flag"])
+def test_a_head_of_a_newer_format_is_refused_and_nothing_is_put(stage, field):
+    stage.prepare()
+    daemon = stage.replicate()
+    stage.writer(count=3).finish()
+    daemon.wait_for(stage.restores_source, 20, "the commits arrive")
+    assert daemon.stop() == DONE
+    head = stage.replica / "0" / level_zero(stage.replica)[-1]
+    content = bytearray(head.read_bytes())
+    trailer = len(content) - 240
+    content[trailer + (1 if field == "version" else 6)] = 2
+    xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
+    xxhash.argtypes, xxhash.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_uint64
+    content[trailer + 224:trailer + 232] = xxhash(bytes(content[trailer:trailer + 224]), 224).to_bytes(8, "big")
+    head.chmod(0o600)
+    head.write_bytes(content)
+    before = objects(stage.replica)
+    for options in ((), ("--take-over",)):
+        result = seawall("replicate", "--once", *options, stage.db, url_of(stage.replica))
+        assert result.returncode == USAGE, told(result)
+        assert b"has a newer format than this program knows" in result.stderr and b"HINT: nothing is put there: use the version" in result.stderr
+    daemon = stage.replicate(live=False)
+    daemon.wait_log("has a newer format than this program knows")
+    stage.writer(count=1).finish()
+    assert seawall("sync", "--timeout", "1", stage.db).returncode != DONE
+    daemon.kill()
+    assert objects(stage.replica) == before
+
+
+def test_an_object_of_another_history_in_a_folder_is_not_called_a_fault_of_put(stage):
+    stage.prepare()
+    assert stage.replicate().stop() == DONE
+    other, elsewhere = stage.folder / "other.db", stage.folder / "elsewhere"
+    copy_file(stage.db, other)
+    shutil.copytree(stage.replica, elsewhere)
+    for _ in range(2):   # another writer goes on with a copy of the history
+        stage.writer(db=other, count=1).finish()
+        result = seawall("replicate", "--once", "--take-over", other, url_of(elsewhere))
+        assert result.returncode == DONE, told(result)
+    key = level_zero(elsewhere)[-1]
+    daemon = stage.replicate()
+    while stage.last_txid() < int(key, 16) - 1:
+        txid = stage.last_txid()
+        stage.writer(count=1).finish()
+        daemon.wait_for(lambda: stage.last_txid() > txid, 10, "the commit arrives")
+    shutil.copy(elsewhere / "0" / key, stage.replica / "0" / key)
+    stage.writer(count=1).finish()
+    assert daemon.wait(30) == OTHER_WRITER
+    assert "another program writes there without regard to what exists: the store acknowledged txid" in daemon.log()
+    assert "PUT is not exclusive" not in daemon.log()
