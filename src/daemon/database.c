@@ -503,6 +503,8 @@ bool database_finished(struct database *db)
         database_stop(db); /* what runs may take until the deadline of a stop */
     if (!db->stopping)
         return false;
+    if (db->gone)
+        return !database_is_running(db);
     if (db->final_done && lanes_all_durable(&db->lanes)) {
         end_with_conflicts(db);
         return !database_is_running(db);
@@ -663,6 +665,17 @@ static int look_up_lanes(struct database *db, struct err *e)
     return 0;
 }
 
+/* What was captured before the files were removed, and was not shipped, is lost with them. */
+static void end_without_database(struct database *db)
+{
+    struct err e;
+    db->gone = !db->left_behind;
+    if (db->gone)
+        return;
+    err_set(&e, ERR_TIMEOUT, 0, "database '%s' was removed before everything was durable", db->path);
+    database_fail(db, &e);
+}
+
 static void wait_for_database(struct database *db, const struct err *e)
 {
     /* a restore may have just put a database where this daemon missed it; a daemon that had it does not let go of it */
@@ -674,6 +687,10 @@ static void wait_for_database(struct database *db, const struct err *e)
         return;
     }
     db->taken = e->code == ERR_BUSY;
+    if (e->code == ERR_NOTFOUND && db->stopping && !db->config->once) {
+        end_without_database(db);
+        return;
+    }
     if (e->code != ERR_NOTFOUND || db->config->once || db->stopping) {
         database_fail(db, e);
         return;
@@ -767,11 +784,22 @@ static void let_go_of_lost(struct database *db)
         local_let_go(&db->home->local);
 }
 
+static bool is_left_behind(const struct database *db)
+{
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        const struct lane *l = &db->lanes.list[i];
+        if (l->seen.state != DESTINATION_CONFLICT && lane_restorable_txid(l) < db->lanes.captured.txid)
+            return true;
+    }
+    return false;
+}
+
 /* What this process put into the replicas stays its past: the new state file gets the identity of the old one. */
 static void start_over(struct database *db)
 {
     struct uid run;
     struct err e;
+    db->left_behind |= is_left_behind(db);
     db->removed = state_identity(db->state);
     /* A PUT can be carried out after its object was looked for. Under the same run id it would count as another writer's:
      * of the current run only known digests are ours. As an object of an earlier run it is compared. */

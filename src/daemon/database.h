@@ -88,6 +88,8 @@ struct database {
     bool lost;               /* the given path does not lead to our state file any more: start over when no job runs */
     struct identity removed; /* of the last state file that was lost; if `starts` is not 0 */
     unsigned starts;         /* how often the database started over */
+    bool left_behind;        /* at one of these times a replica did not have everything that was captured */
+    bool gone;               /* at the stop there is no database, so nothing is left to ship */
 
     uint64_t jobs_seen; /* value of lanes.jobs_ended when signs.any was last updated from it */
 

@@ -9,7 +9,7 @@ import pytest
 
 from application import check
 from compare import content_of
-from seawall import DONE, NOTHING, USAGE, listing, objects, seawall, told, url_of
+from seawall import DONE, NOTHING, TIMED_OUT, USAGE, listing, objects, seawall, told, url_of
 from waiting import stays_true
 
 MODE_BYTES = slice(18, 20)   # of the database header: 1 rollback journal, 2 WAL
@@ -143,6 +143,34 @@ def test_a_database_that_does_not_exist_is_an_error_and_is_not_created(stage):
     daemon = stage.replicate("--once", live=False)
     assert daemon.wait(30) != DONE
     assert not stage.db.exists()
+
+
+def test_a_stop_without_a_database_has_nothing_to_ship(stage):
+    daemon = stage.replicate(live=False)
+    daemon.wait_log("waiting for the database to appear")
+    assert daemon.stop() == DONE
+    stage.prepare()
+    daemon = stage.replicate()
+    daemon.wait_for(stage.restores_source, 20, "everything is durable")
+    for path in stage.folder.glob("app.db*"):
+        path.unlink()
+    daemon.wait_log("waiting for the database to appear")
+    assert daemon.stop() == DONE
+
+
+def test_a_stop_after_the_database_was_removed_with_commits_that_were_not_durable_says_so(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    away = stage.folder / "away"
+    stage.replica.rename(away)
+    stage.replica.write_text("no folder: nothing can be stored here")
+    stage.writer(count=3).finish()
+    daemon.wait_log("trying again until it works")
+    for path in stage.folder.glob("app.db*"):
+        path.unlink()
+    daemon.wait_log("waiting for the database to appear")
+    assert daemon.stop() == TIMED_OUT
+    assert "was removed before everything was durable" in daemon.log()
 
 
 def test_memory_of_an_idle_daemon_is_small(stage):
