@@ -33,7 +33,7 @@ static const struct {
  * program or of the world it may not fail any more. Then the search takes longer, and prints the seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 22,  [RULE_runs] = 1,        [RULE_bind] = 6,
-    [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 161,    [RULE_split_state] = 2,
+    [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 119,    [RULE_split_state] = 2,
     [RULE_full_xor] = 2443,   [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 926,
     [RULE_halfway] = 4,       [RULE_anchor_age] = 1, [RULE_sync_run] = 1,    [RULE_guard] = 3040,
 };
