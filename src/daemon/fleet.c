@@ -27,12 +27,28 @@ static void wake(struct member *m)
     fleet_wake(m->fleet, m);
 }
 
+static bool leads_to(const char *path, const struct stat *st)
+{
+    struct stat now;
+    return stat(path, &now) == 0 && now.st_ino == st->st_ino && now.st_dev == st->st_dev;
+}
+
+/* Whether this file is open, or is about to be. The number of a file that was removed and is not open can be that of
+ * another file now; and what the local job has just opened is noted only when the job has ended. */
+static bool has_file(const struct awake *a, const struct stat *st)
+{
+    const struct database *db = &a->db;
+    if (a->alarms.inode == st->st_ino && a->alarms.device == st->st_dev)
+        return !database_is_closed(db) || leads_to(db->config->db_path, st);
+    return db->state && db->figures.at == LOCAL_CLOSED && leads_to(db->path, st);
+}
+
 static const struct member *owner_of(const struct member *m, const struct stat *st)
 {
     const struct fleet *f = m->fleet;
     for (size_t i = 0; i < f->count; i++) {
         const struct awake *a = f->list[i].awake;
-        if (&f->list[i] != m && a && a->alarms.inode == st->st_ino && a->alarms.device == st->st_dev)
+        if (&f->list[i] != m && a && has_file(a, st))
             return &f->list[i];
     }
     return NULL;
