@@ -179,10 +179,10 @@ static int connect_to(struct exchange *x, const struct client_target *t, struct 
         return 0;
     if (t->config && (!t->db || e->code == ERR_NOTFOUND) &&
         control_place_connect(t->config, t->control, patience, &x->fd, &of_all) == 0) {
-        q->database = t->db;
+        q->database = t->path[0] ? t->path : t->db;
         return 0;
     }
-    if (t->config && (!t->db || of_all.code != ERR_NOTFOUND))
+    if (t->config && (!t->db || (e->code == ERR_NOTFOUND && of_all.code != ERR_NOTFOUND)))
         *e = of_all;
     return explain(t->db ? t->db : t->config, e);
 }
@@ -204,11 +204,12 @@ int client_find_target(const struct client_request *r, struct config **ret_confi
     *ret_config = NULL;
     if (cli_read_config(r->config_path, ret_config, e) || (*ret_config && config_find_db(*ret_config, r->db, &db, e)))
         return -1;
-    config_member_release(&db);
     *ret_target = (struct client_target){.db = r->db ? r->db : (*ret_config)->dbs[0].path,
                                          .config = r->config_path,
                                          .control = cli_control(r->control, *ret_config)};
-    return 0;
+    int rc = db.path ? path_format(ret_target->path, e, "%s", db.path) : 0;
+    config_member_release(&db);
+    return rc;
 }
 
 /* One question, with the signals caught. */

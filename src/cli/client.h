@@ -3,6 +3,7 @@
 #define SEAWALL_CLI_CLIENT_H
 
 #include "base/json.h"
+#include "base/path.h"
 #include "config/file.h"
 
 #define CLIENT_NEVER INT64_MAX /* no time limit */
@@ -16,6 +17,7 @@ struct client_target {
     const char *db;      /* links are followed; NULL: all databases of the daemon of `config` */
     const char *config;  /* path of the configuration; its daemon is asked if there is none of `db` alone. NULL: none */
     const char *control; /* the folder of the socket; NULL: the folders that daemons use by default */
+    char path[PATH_TEXT_MAX]; /* of the database in that configuration; "": as `db` */
 };
 
 /* Finds the database that the user named: with a configuration file, `db` is a path in it, or NULL for its only one.

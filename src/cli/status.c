@@ -41,12 +41,15 @@ static void note_health(struct outcome *o, const struct json *answer)
     o->ill = strcmp(condition, "conflict") == 0 ? EXIT_CONFLICT : bad ? EXIT_CORRUPT : EXIT_FAILED;
 }
 
-/* Adds the status of a database to the list; if its daemon does not answer, the reason. ERR_CANCELED: interrupted. */
-static int ask(struct outcome *o, const char *db, struct err *e)
+/* Adds the status of a database to the list; if its daemon does not answer, the reason. `path`: of the database in the
+ * configuration, or NULL. ERR_CANCELED: interrupted. */
+static int ask(struct outcome *o, const char *db, const char *path, struct err *e)
 {
-    const struct client_target target = {.db = db, .config = o->config, .control = o->control};
+    struct client_target target = {.db = db, .config = o->config, .control = o->control};
     struct json *answer = NULL;
     char real[PATH_TEXT_MAX];
+    if (path && path_format(target.path, e, "%s", path))
+        return -1;
     o->asked++;
     if (client_ask(&target, "status", ANSWER_MS, &answer, e) == 0) {
         json_set_flag(answer, "running", true);
@@ -297,12 +300,13 @@ static int ask_all(const struct request *r, const struct config *config, struct 
     struct config_members all;
     bool asked = false;
     if (!config)
-        return ask(o, r->db, e);
+        return ask(o, r->db, NULL, e);
     if (r->db) {
         if (config_find_db(config, r->db, &db, e))
             return -1;
+        int rc = ask(o, r->db, db.path, e);
         config_member_release(&db);
-        return ask(o, r->db, e);
+        return rc;
     }
     if (config->db_count == 0)
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [db PATH] section");
@@ -312,7 +316,7 @@ static int ask_all(const struct request *r, const struct config *config, struct 
         return -1;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < all.count; i++)
-        rc = ask(o, all.list[i].path, e);
+        rc = ask(o, all.list[i].path, NULL, e);
     config_members_release(&all);
     return rc;
 }

@@ -16,9 +16,9 @@ COMPARED = "compared all pages|pages differ"   # the log says so if it was not p
 OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
 
 
-def seawall(*arguments, seconds=120, environment=None):
-    """Runs one command to its end. The result has returncode, stdout and stderr (bytes). `environment`: more variables."""
-    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE,
+def seawall(*arguments, seconds=120, environment=None, folder=None):
+    """Runs one command to its end, in `folder`. The result has returncode, stdout and stderr (bytes). `environment`: more variables."""
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=seconds * PATIENCE, cwd=folder,
                           env={**os.environ, **(environment or {})})
 
 
