@@ -110,7 +110,7 @@ static void take_parsed(struct control *c, struct connection *k, const struct js
         connection_answer_error(k, path ? "the daemon does not have this database" : "which database?", now_ms);
     else if (status)
         connection_answer(k, status_of_member(m), now_ms);
-    else if (!m->awake)
+    else if (!member_is_open(m))
         answer_closed(k, m, now_ms);
     else
         take_command(c, k, m, command, now_ms);
@@ -132,7 +132,7 @@ static void look_at_session(void *context, struct connection *k, int64_t now_ms)
     struct control *c = context;
     struct session *s = connection_session(k);
     struct member *m = s->member;
-    if (!m->awake) { /* it failed meanwhile */
+    if (!member_is_open(m)) { /* it failed meanwhile */
         answer_closed(k, m, now_ms);
         return;
     }

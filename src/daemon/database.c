@@ -46,8 +46,7 @@ void database_fail(struct database *db, const struct err *e)
     db->failed = true;
 }
 
-/* What was captured is still shipped. */
-static void let_go_of_detached(struct database *db)
+void database_let_go(struct database *db)
 {
     if (!db->home || !db->state)
         return;
@@ -67,7 +66,7 @@ void database_detach(struct database *db)
     err_hint(&e, "'seawall attach' takes the database up again");
     if (complaint_text_is_news(&db->complaint, &e))
         log_warn("database '%s': %s", db->config->db_path, e.msg);
-    let_go_of_detached(db);
+    database_let_go(db); /* what was captured is still shipped */
 }
 
 void database_attach(struct database *db)
@@ -322,7 +321,7 @@ static void local_done(struct job *job)
     db->figures.cursor = (struct copy_cursor){0};
     if (db->detached) { /* while the job ran */
         db->lanes.captured.proven = j->rc == 0 && !r->waiting && !r->moved;
-        let_go_of_detached(db);
+        database_let_go(db);
         return;
     }
     if (j->rc) {

@@ -131,6 +131,9 @@ void database_detach(struct database *db);
 void database_attach(struct database *db);
 bool database_is_closed(const struct database *db); /* after database_detach: no file of it is open */
 
+/* It has failed, and jobs of stores may run yet: if no local job runs, no lock on it is held any more. */
+void database_let_go(struct database *db);
+
 void database_stop(struct database *db); /* ship what is captured, then end */
 /* The event loop failed: sets `hung` if a job runs, because nobody takes its result any more. */
 void database_abandon(struct database *db);

@@ -161,6 +161,18 @@ static void close_awake(struct member *m)
     m->awake = NULL;
 }
 
+/* Jobs of a store that hangs may take for ever. Meanwhile nothing of the database is held. */
+static void go_on_leaving(struct member *m)
+{
+    struct awake *a = m->awake;
+    const bool runs = database_is_running(&a->db), last = m->stopping || m->shared->alone;
+    database_let_go(&a->db);
+    m->leaving = runs || a->verification.writing;
+    m->ended = last && (!m->leaving || a->db.hung); /* if it hangs, only the end of the process ends it */
+    if (!m->leaving)
+        close_awake(m);
+}
+
 /* The database is done: stopped, or failed. */
 static void leave(struct member *m, int64_t now_ms)
 {
@@ -171,10 +183,8 @@ static void leave(struct member *m, int64_t now_ms)
         note_error(m, &why, now_ms);
     }
     m->summary = database_summary(db);
-    m->ended = m->stopping || m->shared->alone;
-    m->leaving = db->hung || m->awake->verification.writing;
-    if (!m->leaving)
-        close_awake(m);
+    m->leaving = true;
+    go_on_leaving(m);
 }
 
 /* What kept it from working is over. */
@@ -254,7 +264,7 @@ bool member_is_up(const struct member *m)
 bool member_is_well(const struct member *m)
 {
     const struct awake *a = m->awake;
-    if (!a)
+    if (!member_is_open(m))
         return !m->error;
     bool well = condition_is_well(condition_of_database(&a->db), 0);
     for (size_t i = 0; i < a->db.lanes.count; i++) {
@@ -273,12 +283,12 @@ int member_turn(struct member *m, int64_t now_ms)
         return closed_turn(m, now_ms);
     struct awake *a = m->awake;
     if (m->leaving) {
-        m->leaving = database_is_running(&a->db) || a->verification.writing;
-        if (!m->leaving)
-            close_awake(m);
+        go_on_leaving(m);
         return LEAVING_LOOK_MS;
     }
     database_schedule(&a->db);
+    if (a->db.failed) /* what runs may take long; nothing is captured any more, so the application must have its WAL */
+        database_let_go(&a->db);
     int verification_ms = verification_run(&a->verification, now_ms), database_ms = database_timeout_ms(&a->db);
     watch_folders(m);
     note_well(m);

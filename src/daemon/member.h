@@ -77,6 +77,12 @@ void member_stop(struct member *m);
 /* The event loop failed: member_hangs says whether jobs of it run. Precondition: it is awake. */
 void member_abandon(struct member *m);
 
+/* A struct database works on it, and has not ended. */
+static inline bool member_is_open(const struct member *m)
+{
+    return m->awake && !m->leaving;
+}
+
 /* Whether jobs of it still run although it ended: a store neither answers nor fails. */
 static inline bool member_hangs(const struct member *m)
 {

@@ -244,7 +244,7 @@ void status_line(const struct database *db, const struct verification *verificat
 
 struct json *status_of_member(const struct member *m)
 {
-    if (m->awake)
+    if (member_is_open(m))
         return status_of(&m->awake->db, &m->awake->verification);
     struct json *j = json_object_new();
     json_set_text(j, "version", SEAWALL_VERSION);

@@ -193,6 +193,66 @@ def test_two_paths_to_one_file_are_refused_and_the_first_goes_on(stage, fleet):
     assert daemon.stop() == SOME_FAILED
 
 
+@pytest.fixture
+def failed_beside_its_store(stage, fleet, faults):
+    """A daemon whose second database failed while the store of that one hangs, so that its jobs do not end."""
+    daemon = fleet(NAMES[:2], "--stop-timeout", "1s", environment=faults.environment())
+    daemon.wait_shipped(NAMES[:2])
+    faults.on("link-hangs", f"{daemon.replica_of('tenant-2')}/*")
+    insert(daemon.database("tenant-2"), "not shipped")
+    daemon.wait_for(lambda: faults.met("link-hangs"), 10, "the store hangs")
+    (stage.folder / "second-name.db").hardlink_to(daemon.database("tenant-2"))
+    daemon.wait_log("tenant-2.db': nothing is replicated, trying again later: .*hard links")
+    (stage.folder / "second-name.db").unlink()
+    return daemon
+
+
+def test_a_database_that_failed_is_not_held_while_its_store_hangs(failed_beside_its_store):
+    daemon = failed_beside_its_store
+    application = sqlite3.connect(daemon.database("tenant-2"), isolation_level=None)
+    application.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    assert application.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    application.close()
+    assert daemon.stop(seconds=20) == SOME_FAILED
+
+
+def test_a_database_that_failed_is_not_well_while_its_store_hangs(failed_beside_its_store):
+    daemon = failed_beside_its_store
+    status = daemon.status()
+    assert status["tenant-2"]["well"] is False and "hard links" in status["tenant-2"]["error"]
+    assert status["tenant-1"]["well"] is True
+    result = seawall("sync", "-c", daemon.config, daemon.database("tenant-2"))
+    assert result.returncode == FAILED and b"nothing is replicated" in result.stderr, told(result)
+    insert(daemon.database("tenant-1"), 1)
+    synced(daemon, "tenant-1")
+    assert daemon.stop(seconds=20) == SOME_FAILED
+
+
+def test_a_database_may_be_named_as_any_path_leads_to_it(stage, fleet):
+    daemon = fleet(NAMES[:2])
+    daemon.wait_shipped(NAMES[:2])
+    for path in ("tenant-1.db", "./tenant-1.db", f"{stage.folder}//tenant-1.db", f"{stage.folder}/../{stage.folder.name}/tenant-1.db"):
+        for command in ("sync", "status", "detach", "attach"):
+            result = seawall(command, "-c", daemon.config, path, folder=stage.folder)
+            assert result.returncode == DONE, told(result)
+    assert daemon.stop() == DONE
+
+
+def test_what_keeps_a_command_from_the_daemon_of_a_database_is_told(stage, tmp_path_factory):
+    """Also if the command has a configuration, whose daemon is then not asked."""
+    stage.prepare()
+    places, config = tmp_path_factory.mktemp("places"), stage.folder / "seawall.conf"
+    config.write_text(f"[db {stage.db}]\nreplica = {stage.replica}\n")
+    daemon = stage.replicate("--control", places)
+    daemon.wait_for(lambda: list(places.glob("*.sock")), 10, "the socket is there")
+    daemon.kill()
+    socket = next(places.glob("*.sock"))
+    socket.unlink()
+    socket.symlink_to(socket.name)
+    result = seawall("sync", "-c", config, "--control", places, stage.db)
+    assert result.returncode == FAILED and b"Too many levels of symbolic links" in result.stderr, told(result)
+
+
 def test_detach_lets_go_of_one_database(stage, fleet):
     daemon = fleet(NAMES[:3])
     daemon.wait_shipped(NAMES[:3])

@@ -23,8 +23,11 @@ class Faults:
         return (self.folder / f"{fault}.met").exists()
 
     def replicate(self, *options, **more):
-        environment = {"LD_PRELOAD": str(FAULTS), "FAULTS": str(self.folder)}
-        return self.stage.replicate(*options, environment=environment, **more)
+        return self.stage.replicate(*options, environment=self.environment(), **more)
+
+    def environment(self):
+        """Variables of a daemon that is to have faults."""
+        return {"LD_PRELOAD": str(FAULTS), "FAULTS": str(self.folder)}
 
     def replicate_to(self, replicas, *options):
         """Starts a daemon that has several replicas of one database."""

@@ -9,11 +9,11 @@ from seawall import Daemon, listing, seawall
 class Fleet(Daemon):
     """`seawall replicate -c FILE` as a process. Each database has a replica of its own, a folder with its name."""
 
-    def __init__(self, folder, names, *options, settings=()):
+    def __init__(self, folder, names, *options, settings=(), environment=None):
         self.folder, self.names = Path(folder), list(names)
         self.config = self.folder / "seawall.conf"
         self.write_config(settings)
-        self.start([*options, "-c", self.config], self.folder / "seawall.log")
+        self.start([*options, "-c", self.config], self.folder / "seawall.log", environment)
 
     def write_config(self, settings):
         lines = ["[seawall]", *settings]
