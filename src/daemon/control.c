@@ -12,6 +12,8 @@
 
 #define PAGE_BYTES (CONNECTION_ANSWER_MAX / 2) /* of a list, from which on it gets no further database */
 
+#define ENDED "the daemon ended before everything was durable"
+
 struct session {
     struct member *member;
     bool detaches; /* waits until the database is closed; otherwise it waits for a sync */
@@ -29,7 +31,7 @@ static void answer_closed(struct connection *k, const struct member *m, int64_t 
 {
     char text[ERR_MSG_MAX + 64];
     snprintf(text, sizeof text, "nothing is replicated: %s", m->error ? m->error->msg : "the database is not open yet");
-    connection_answer_error(k, text, now_ms);
+    connection_answer_error(k, m->stopping && !m->error ? ENDED : text, now_ms);
 }
 
 /* The status of all databases from number `at` on, as many as fit into an answer. */
@@ -184,5 +186,5 @@ void control_leave(struct control *c)
 
 void control_stop(struct control *c)
 {
-    connections_close(&c->connections, "the daemon ended before everything was durable", clock_mono_ms());
+    connections_close(&c->connections, ENDED, clock_mono_ms());
 }

@@ -207,6 +207,34 @@ static void a_sync_that_waits_when_the_daemon_ends_gets_an_error(void **state)
     assert_ok(control_start(&control, &fleet, awake.db.path, folder, &err), &err);
 }
 
+static void a_sync_that_waits_when_its_database_ends_gets_the_same_error(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    say(fd, "{\"command\":\"sync\"}\n");
+    fleet.list[0].awake = NULL;
+    fleet.list[0].stopping = fleet.list[0].ended = true;
+    control_run(&control, now_ms);
+    assert_non_null(strstr(heard(fd, NULL), "the daemon ended before everything was durable"));
+    close(fd);
+}
+
+static void a_sync_that_waits_when_its_database_fails_gets_the_reason(void **state)
+{
+    struct err why;
+    (void)state;
+    err_set(&why, ERR_CONFIG, 0, "it has two names");
+    int fd = connect_client();
+    say(fd, "{\"command\":\"sync\"}\n");
+    fleet.list[0].error = &why;
+    fleet.list[0].leaving = true; /* its jobs have not ended */
+    control_run(&control, now_ms);
+    assert_non_null(strstr(heard(fd, NULL), "nothing is replicated: it has two names"));
+    fleet.list[0].error = NULL;
+    fleet.list[0].leaving = false;
+    close(fd);
+}
+
 static void a_sync_that_waits_when_the_daemon_starts_over_is_asked_to_come_again(void **state)
 {
     (void)state;
@@ -245,6 +273,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_without_an_end_closes_the_connection, begin, end),
         cmocka_unit_test_setup_teardown(the_connection_of_a_silent_client_is_closed, begin, end),
         cmocka_unit_test_setup_teardown(a_sync_that_waits_when_the_daemon_ends_gets_an_error, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_that_waits_when_its_database_ends_gets_the_same_error, begin, end),
+        cmocka_unit_test_setup_teardown(a_sync_that_waits_when_its_database_fails_gets_the_reason, begin, end),
         cmocka_unit_test_setup_teardown(a_sync_that_waits_when_the_daemon_starts_over_is_asked_to_come_again, begin,
                                         end),
     };
