@@ -294,7 +294,7 @@ static int loop(struct scheduler *s, struct err *e)
         tell_manager(s, now);
         if (fleet_ended(&s->fleet))
             return 0;
-        if (!s->control_complaint.text[0] && !control_is_open(s) && ms > CONTROL_LOOK_MS)
+        if (!s->control_complaint.text[0] && ms > CONTROL_LOOK_MS) /* also for clients that are silent */
             ms = CONTROL_LOOK_MS;
         int n = epoll_wait(s->epoll_fd, events, 16, ms);
         if (n < 0 && errno != EINTR)

@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from compare import assert_sound, content_of
+from control import socket_of
 from fleet import Fleet, insert, make_database
 from seawall import DONE, FAILED, SOME_FAILED, USAGE, restore, seawall, told
 from waiting import figure, stays_true
@@ -90,6 +91,19 @@ def test_status_has_all_databases_the_worst_first(stage, fleet):
     other = seawall("status", "-c", daemon.config, daemon.database("tenant-3"))
     assert other.returncode == FAILED, told(other)
     assert daemon.stop() == SOME_FAILED
+
+
+def test_a_daemon_whose_databases_are_all_closed_can_be_asked_again_after_its_socket_was_removed(stage, fleet):
+    (stage.folder / "tenant-1.db").write_text("this is no database, but it has some bytes")
+    daemon = fleet(NAMES[:2])
+    daemon.wait_shipped(["tenant-2"])
+    daemon.database("tenant-2").with_name("second-name.db").hardlink_to(daemon.database("tenant-2"))
+    daemon.wait_log("tenant-2.db': nothing is replicated")
+    socket = socket_of(daemon.config)
+    socket.unlink()
+    daemon.wait_for(socket.exists, 4, "the socket is there again")
+    assert sorted(daemon.status()) == NAMES[:2]
+    assert daemon.stop() == USAGE
 
 
 def test_a_list_longer_than_an_answer_comes_in_pages(stage, fleet):
