@@ -67,12 +67,14 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
 struct config_members;
 struct config_known;
 
-/* Finds all databases of a configuration that was read from the file `path`,. `known`: as for
- * config_find_members. Says on stderr which patterns match nothing, and where databases could be that were not found. The caller releases
- * *ret with config_members_release. ERR_CONFIG: also if two databases share a place. Other errors: as
+/* Finds all databases of a configuration that was read from the file `path`. `known`: as for config_find_members. The
+ * caller releases *ret with config_members_release. ERR_CONFIG: also if two databases share a place. Other errors: as
  * config_find_members. */
 int cli_find_members(const struct config *c, const char *path, const struct config_known *known,
                      struct config_members *ret, struct err *e) MUST_CHECK;
+
+/* Says on stderr which patterns match nothing, and where databases could be that were not found. */
+void cli_tell_members(const struct config *c, const struct config_members *m);
 
 /* The folder of the control socket: `given` by --control, else that of SEAWALL_CONTROL, else that of `c`, which may be
  * NULL. NULL: none was chosen. */

@@ -145,7 +145,7 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
     return -1;
 }
 
-static void tell_members(const struct config *c, const struct config_members *m)
+void cli_tell_members(const struct config *c, const struct config_members *m)
 {
     for (size_t i = 0; i < c->db_count; i++)
         if (config_is_pattern(&c->dbs[i]) && m->matched[i] == 0)
@@ -165,7 +165,6 @@ int cli_find_members(const struct config *c, const char *path, const struct conf
         config_members_release(&m);
         return -1;
     }
-    tell_members(c, &m);
     *ret = m;
     return 0;
 }

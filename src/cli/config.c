@@ -215,6 +215,8 @@ static int cmd_config(int argc, char **argv)
                      cli_find_members(config, r.path, NULL, &members, &e)
                  ? -1
                  : 0;
+    if (rc == 0 && config)
+        cli_tell_members(config, &members);
     if (rc == 0)
         print_config(config ? config : &defaults, &members);
     config_members_release(&members);

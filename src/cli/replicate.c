@@ -27,6 +27,7 @@ struct source {
     struct config_members all;          /* otherwise */
     struct replicate_config *databases; /* owned */
     size_t count;
+    bool quiet; /* say nothing of what is not there */
 };
 
 static void release(struct source *s)
@@ -89,10 +90,10 @@ static int find_databases(struct source *s, const struct config_known *known, st
         return err_set(e, ERR_CONFIG, 0, "--once takes one database; 'seawall snapshot -c' takes all of a file");
     if (all && cli_find_members(s->file, r->config_path, known, &s->all, e))
         return -1;
+    if (all && !s->quiet)
+        cli_tell_members(s->file, &s->all);
     s->count = all ? s->all.count : 1;
-    if (s->count == 0)
-        return err_set(e, ERR_CONFIG, 0, "'%s' has no databases", r->config_path);
-    s->databases = calloc(s->count, sizeof *s->databases);
+    s->databases = calloc(s->count + 1, sizeof *s->databases);
     if (!s->databases)
         return err_nomem(e, s->count * sizeof *s->databases);
     if (all)
@@ -115,28 +116,71 @@ static int read_source(struct source *s, const struct request *given, const stru
     return cli_read_config(given->config_path, &s->file, e) || find_databases(s, known, e) ? -1 : 0;
 }
 
-/* ---- SIGHUP */
+static struct daemon_config daemon_config_of(const struct source *s)
+{
+    const struct request *r = &s->request;
+    const struct options *all = s->file ? &s->file->options : NULL;
+    struct options shared = all && takes_all(s) ? *all : s->count > 0 ? s->databases[0].options : options_default();
+    struct err e;
+    if (takes_all(s) && given_options_apply(&r->options, &shared, &e)) /* it was checked with each database */
+        shared = *all;
+    return (struct daemon_config){.databases = s->databases,
+                                  .count = s->count,
+                                  .incomplete = config_members_missed(&s->all) > 0,
+                                  .once = r->once,
+                                  .memory = shared.memory,
+                                  .control = cli_control(r->control, s->file),
+                                  .exec = r->exec,
+                                  .socket_of = takes_all(s) ? r->config_path : NULL};
+}
+
+/* ---- while the daemon runs */
 
 struct rereading {
     struct request given; /* the command line, with the database that is replicated, if it is one */
-    struct source source;
+    struct config *file;  /* owned; the one that was read last; NULL: that of the start */
+    struct config *start; /* borrowed */
+    struct source source; /* until release_again; its file is that of this struct */
 };
 
 static void release_again(void *context)
 {
     struct rereading *again = context;
+    again->source.file = NULL;
     release(&again->source);
+}
+
+static int find_again(struct rereading *again, struct config *file, const struct config_known *known, bool quiet,
+                      struct daemon_config *ret_config, struct err *e)
+{
+    again->source = (struct source){.request = again->given, .file = file, .quiet = quiet};
+    if (find_databases(&again->source, known, e)) {
+        release_again(again);
+        return -1;
+    }
+    *ret_config = daemon_config_of(&again->source);
+    return 0;
 }
 
 static int read_again(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e)
 {
     struct rereading *again = context;
-    if (read_source(&again->source, &again->given, known, e)) {
-        release(&again->source);
+    struct config *file = NULL;
+    if (cli_read_config(again->given.config_path, &file, e))
+        return -1;
+    if (find_again(again, file, known, false, ret_config, e)) {
+        config_free(file);
         return -1;
     }
-    *ret_config = (struct daemon_config){.databases = again->source.databases, .count = again->source.count};
+    config_free(again->file);
+    again->file = file;
     return 0;
+}
+
+static int look_again(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e)
+{
+    struct rereading *again = context;
+    return find_again(again, again->file ? again->file : again->start, known, true, ret_config, e);
 }
 
 /* ---- the command */
@@ -151,18 +195,19 @@ static int code_of(int code, size_t count, const struct daemon_summary *s)
 
 static int run(struct source *s, const struct request *given, struct daemon_summary *ret_summary, struct err *e)
 {
-    struct rereading again = {.given = *given};
-    struct daemon_config config = {.databases = s->databases, .count = s->count, .exec = s->request.exec};
-    if (takes_all(s))
-        config.socket_of = s->request.config_path;
-    else
+    struct rereading again = {.given = *given, .start = s->file};
+    struct daemon_config config = daemon_config_of(s);
+    if (!takes_all(s))
         again.given.db_path = s->databases[0].db_path;
     if (s->file) {
         config.again.read = read_again;
+        config.again.look = takes_all(s) ? look_again : NULL;
         config.again.release = release_again;
         config.again.context = &again;
     }
-    return scheduler_run(&config, ret_summary, e);
+    int rc = scheduler_run(&config, ret_summary, e);
+    config_free(again.file);
+    return rc;
 }
 
 static int cmd_replicate(int argc, char **argv)

@@ -160,7 +160,9 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
     c.control = r->control;
     int rc = given_options_apply(&r->options, &c.options, &e);
     if (rc == 0) {
-        rc = scheduler_run(&(struct daemon_config){.databases = &c, .count = 1}, &summary, &e);
+        rc = scheduler_run(
+            &(struct daemon_config){.databases = &c, .count = 1, .once = true, .memory = c.options.memory}, &summary,
+            &e);
         outcome->interrupted |= summary.interrupted;
         outcome->hung |= summary.hung;
         if (rc != 0 && summary.first.taken)
@@ -273,6 +275,7 @@ static int snapshot_each(const struct request *r, const struct config *file, str
         return cli_usage(&snapshot_command, "'%s' has no [db PATH] section", r->config_path);
     if (cli_find_members(file, r->config_path, NULL, &m, &e))
         return cli_fail(&e);
+    cli_tell_members(file, &m);
     int code = snapshot_members(r, file, &m, outcome);
     if (!outcome->hung) /* else threads use it */
         config_members_release(&m);

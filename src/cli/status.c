@@ -310,8 +310,9 @@ static int ask_all(const struct request *r, const struct config *config, struct 
     }
     if (config->db_count == 0)
         return err_set(e, ERR_CONFIG, 0, "the configuration has no [db PATH] section");
-    if (ask_fleet(o, &asked, e) == 0 || asked)
-        return asked && o->answered > 0 ? 0 : -1;
+    int of_fleet = ask_fleet(o, &asked, e);
+    if (asked)
+        return of_fleet;
     if (config_find_members(config, NULL, &all, e))
         return -1;
     int rc = 0;

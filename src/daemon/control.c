@@ -16,7 +16,8 @@
 
 struct session {
     struct member *member;
-    bool detaches; /* waits until the database is closed; otherwise it waits for a sync */
+    unsigned removals; /* of the fleet, when the member was one */
+    bool detaches;     /* waits until the database is closed; otherwise it waits for a sync */
     struct sync_wait sync;
 };
 
@@ -41,7 +42,7 @@ static void answer_list(struct control *c, struct connection *k, int64_t at, int
     const size_t count = c->fleet->count;
     size_t i = at > 0 && (uint64_t)at < count ? (size_t)at : at > 0 ? count : 0, bytes = 0;
     for (; i < count && bytes < PAGE_BYTES; i++) {
-        struct json *one = status_of_member(&c->fleet->list[i]);
+        struct json *one = status_of_member(c->fleet->list[i]);
         char *text = json_print_line(one);
         bytes += text ? strlen(text) : 0;
         free(text);
@@ -53,10 +54,10 @@ static void answer_list(struct control *c, struct connection *k, int64_t at, int
     connection_answer(k, j, now_ms);
 }
 
-static void begin_detach(struct connection *k, struct member *m)
+static void begin_detach(struct connection *k, struct member *m, unsigned removals)
 {
     struct session *s = connection_session(k);
-    *s = (struct session){.member = m, .detaches = true};
+    *s = (struct session){.member = m, .removals = removals, .detaches = true};
     connection_wait(k);
     database_detach(&m->awake->db);
 }
@@ -75,7 +76,7 @@ static void begin_sync(struct control *c, struct connection *k, struct member *m
         connection_answer_error(k, "too many clients wait for a sync already", now_ms);
         return;
     }
-    *s = (struct session){.member = m};
+    *s = (struct session){.member = m, .removals = c->fleet->removals};
     connection_wait(k);
     sync_begin(db, &s->sync, what, now_ms);
 }
@@ -88,7 +89,7 @@ static void take_command(struct control *c, struct connection *k, struct member 
     } else if (strcmp(command, "base") == 0) {
         begin_sync(c, k, m, SYNC_BASE, now_ms);
     } else if (strcmp(command, "detach") == 0) {
-        begin_detach(k, m);
+        begin_detach(k, m, c->fleet->removals);
     } else if (strcmp(command, "attach") == 0) {
         database_attach(&m->awake->db);
         answer_state(k, "attached", now_ms);
@@ -134,6 +135,11 @@ static void look_at_session(void *context, struct connection *k, int64_t now_ms)
     struct control *c = context;
     struct session *s = connection_session(k);
     struct member *m = s->member;
+    if (s->removals != c->fleet->removals && !fleet_holds(c->fleet, m)) {
+        connection_answer_error(k, "the database is not replicated any more", now_ms);
+        return;
+    }
+    s->removals = c->fleet->removals;
     if (!member_is_open(m)) { /* it failed meanwhile */
         answer_closed(k, m, now_ms);
         return;

@@ -19,7 +19,7 @@
 
 void fleet_wake(struct fleet *f, struct member *m)
 {
-    mintree_set(&f->due, (size_t)(m - f->list), 0);
+    mintree_set(&f->due, m->index, 0);
 }
 
 static void wake(struct member *m)
@@ -47,37 +47,68 @@ static const struct member *owner_of(const struct member *m, const struct stat *
 {
     const struct fleet *f = m->fleet;
     for (size_t i = 0; i < f->count; i++) {
-        const struct awake *a = f->list[i].awake;
-        if (&f->list[i] != m && a && has_file(a, st))
-            return &f->list[i];
+        const struct awake *a = f->list[i]->awake;
+        if (f->list[i] != m && a && has_file(a, st))
+            return f->list[i];
     }
     return NULL;
 }
 
-int fleet_init(struct fleet *f, struct replicate_config *configs, size_t count, const struct shared *shared,
-               struct err *e)
+/* Each has a turn soon. Precondition: the tree has an element for each member. */
+static void number_members(struct fleet *f)
 {
-    assert(count > 0);
-    *f = (struct fleet){.count = count, .at_work = count, .shared = *shared};
-    f->list = calloc(count, sizeof *f->list);
-    if (!f->list)
-        return err_nomem(e, count * sizeof *f->list);
-    if (mintree_init(&f->due, count, e)) {
-        free(f->list);
-        return -1;
-    }
-    for (size_t i = 0; i < count; i++) {
-        f->list[i] = (struct member){
-            .config = &configs[i], .shared = &f->shared, .happened = wake, .owner_of = owner_of, .fleet = f};
+    for (size_t i = 0; i < f->count; i++) {
+        f->list[i]->index = i;
         mintree_set(&f->due, i, 0);
     }
+}
+
+static int make_member(struct fleet *f, const struct replicate_config *config, struct member **ret_member,
+                       struct err *e)
+{
+    struct member *m = calloc(1, sizeof *m);
+    if (!m)
+        return err_nomem(e, sizeof *m);
+    *m = (struct member){.shared = &f->shared, .happened = wake, .owner_of = owner_of, .fleet = f};
+    if (replicate_config_copy(config, &m->config, e)) {
+        free(m);
+        return -1;
+    }
+    *ret_member = m;
     return 0;
+}
+
+static void free_member(struct member *m)
+{
+    member_release(m);
+    free(m);
+}
+
+int fleet_init(struct fleet *f, const struct replicate_config *configs, size_t count, const struct shared *shared,
+               struct err *e)
+{
+    *f = (struct fleet){.shared = *shared};
+    f->list = calloc(count + 1, sizeof(struct member *));
+    int rc = f->list ? 0 : err_nomem(e, count * sizeof *f->list);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        assert(i == 0 || strcmp(configs[i - 1].db_path, configs[i].db_path) < 0);
+        rc = make_member(f, &configs[i], &f->list[i], e);
+        f->count += rc == 0;
+    }
+    f->at_work = f->count;
+    if (rc == 0)
+        rc = mintree_init(&f->due, count, e);
+    if (rc)
+        fleet_release(f);
+    else
+        number_members(f);
+    return rc;
 }
 
 void fleet_release(struct fleet *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        member_release(&f->list[i]);
+        free_member(f->list[i]);
     free(f->list);
     mintree_release(&f->due);
     *f = (struct fleet){.count = 0};
@@ -85,18 +116,43 @@ void fleet_release(struct fleet *f)
 
 static void turn_of(struct fleet *f, size_t index, int64_t now_ms)
 {
-    struct member *m = &f->list[index];
+    struct member *m = f->list[index];
     const bool ended = m->ended;
     mintree_set(&f->due, index, (uint64_t)now_ms + IDLE_MS); /* before the turn, which may ask for another one */
     const uint64_t next = (uint64_t)now_ms + (uint64_t)member_turn(m, now_ms);
     if (next < mintree_get(&f->due, index))
         mintree_set(&f->due, index, next);
     f->at_work -= m->ended && !ended;
+    f->removable |= m->removed && m->ended && !m->awake;
+}
+
+/* Members that were stopped because they are gone. */
+static void remove_ended(struct fleet *f)
+{
+    const size_t before = f->count;
+    size_t kept = 0;
+    f->removable = false;
+    for (size_t i = 0; i < f->count; i++) {
+        struct member *m = f->list[i];
+        if (!(m->removed && m->ended && !m->awake)) {
+            f->list[kept++] = m;
+            continue;
+        }
+        log_info("database '%s': let go of", m->config->db_path);
+        f->removals++;
+        free_member(m);
+    }
+    f->count = kept;
+    number_members(f);
+    for (size_t i = kept; i < before; i++)
+        mintree_set(&f->due, i, MINTREE_NONE);
 }
 
 int fleet_turn(struct fleet *f, int64_t now_ms)
 {
     size_t index = 0;
+    if (f->removable)
+        remove_ended(f);
     for (size_t from = 0; from < f->count && mintree_first(&f->due, from, (uint64_t)now_ms, &index); from = index + 1)
         turn_of(f, index, now_ms);
     if (!mintree_least(&f->due, f->count, &index))
@@ -113,7 +169,7 @@ struct by_path {
 static bool not_before(const void *context, size_t index)
 {
     const struct by_path *by = context;
-    return strcmp(by->fleet->list[index].config->db_path, by->path) >= 0;
+    return strcmp(by->fleet->list[index]->config->db_path, by->path) >= 0;
 }
 
 /* The member with this path as given; NULL: there is none. */
@@ -121,20 +177,28 @@ static struct member *find_given(const struct fleet *f, const char *path)
 {
     const struct by_path by = {f, path};
     const size_t at = search_first(f->count, not_before, &by);
-    return at < f->count && strcmp(f->list[at].config->db_path, path) == 0 ? &f->list[at] : NULL;
+    return at < f->count && strcmp(f->list[at]->config->db_path, path) == 0 ? f->list[at] : NULL;
 }
 
 struct member *fleet_find(struct fleet *f, const char *path)
 {
     if (!path)
-        return f->count == 1 ? &f->list[0] : NULL;
+        return f->count == 1 ? f->list[0] : NULL;
     struct member *given = find_given(f, path);
     for (size_t i = 0; !given && i < f->count; i++) {
-        struct member *m = &f->list[i];
+        struct member *m = f->list[i];
         if (m->awake && strcmp(m->awake->db.path, path) == 0)
             return m;
     }
     return given;
+}
+
+bool fleet_holds(const struct fleet *f, const struct member *m)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->list[i] == m)
+            return true;
+    return false;
 }
 
 bool fleet_has(void *fleet, const char *path, const struct stat *st)
@@ -161,38 +225,113 @@ void fleet_take_verifier(struct fleet *f)
 
 /* ---- a configuration that was read again */
 
-/* `next` has no member of this path any more. */
-static void tell_gone(const struct fleet *f, const bool *is_there)
+/* The member at `path` of a list that ascends by path; `count`: there is none. */
+struct next_list {
+    const struct replicate_config *list;
+    const char *path;
+};
+
+static bool next_not_before(const void *context, size_t index)
 {
-    for (size_t i = 0; i < f->count; i++)
-        if (!is_there[i])
-            log_warn("database '%s': SIGHUP: it is replicated until the next start", f->list[i].config->db_path);
+    const struct next_list *n = context;
+    return strcmp(n->list[index].db_path, n->path) >= 0;
 }
 
-static int take_next(struct fleet *f, const struct replicate_config *next, bool *is_there, struct err *e)
+static bool is_in(const struct daemon_config *next, const char *path)
 {
-    struct member *m = find_given(f, next->db_path);
-    if (!m) {
-        log_warn("database '%s': SIGHUP: it is replicated from the next start on", next->db_path);
-        return 0;
+    const struct next_list n = {next->databases, path};
+    const size_t at = search_first(next->count, next_not_before, &n);
+    return at < next->count && strcmp(next->databases[at].db_path, path) == 0;
+}
+
+/* Stops the members that `next` does not have. A file that is being replaced is missing for a moment, so a look has to
+ * miss it twice. */
+static void stop_absent(struct fleet *f, const struct daemon_config *next, enum fleet_update what)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        struct member *m = f->list[i];
+        m->absent = is_in(next, m->config->db_path) ? 0 : m->absent + 1;
+        if (m->absent == 0 || m->removed || (what == FLEET_LOOK && m->absent < 2))
+            continue;
+        log_warn("database '%s': it is %s: letting go of it when everything captured is shipped; its replicas stay",
+                 m->config->db_path, what == FLEET_LOOK ? "gone" : "not in the configuration any more");
+        m->removed = true;
+        member_stop(m);
     }
-    is_there[m - f->list] = true;
-    return member_reload(m, next, e);
 }
 
-int fleet_reload(struct fleet *f, const struct replicate_config *next, size_t count, struct err *e)
+/* `list` gets room for `more` members. */
+static int make_room(struct fleet *f, size_t more, struct err *e)
 {
-    for (size_t i = 0; i < count; i++)
-        if (reload_check(&next[i].options, e))
-            return err_wrap(e, "database '%s'", next[i].db_path);
-    bool *is_there = calloc(f->count, sizeof *is_there);
-    int rc = is_there ? 0 : err_nomem(e, f->count);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = take_next(f, &next[i], is_there, e);
-    if (rc == 0)
-        tell_gone(f, is_there);
-    free(is_there);
+    struct member **list = realloc(f->list, (f->count + more + 1) * sizeof(struct member *));
+    if (!list)
+        return err_nomem(e, (f->count + more) * sizeof(struct member *));
+    f->list = list;
+    return 0;
+}
+
+static int by_path_order(const void *a, const void *b)
+{
+    const struct member *const *x = a, *const *y = b;
+    return strcmp((*x)->config->db_path, (*y)->config->db_path);
+}
+
+static size_t count_new(const struct fleet *f, const struct daemon_config *next)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < next->count; i++)
+        n += !find_given(f, next->databases[i].db_path);
+    return n;
+}
+
+static int add_new(struct fleet *f, const struct daemon_config *next, struct err *e)
+{
+    const size_t before = f->count, more = count_new(f, next);
+    struct mintree due;
+    if (more == 0)
+        return 0;
+    if (make_room(f, more, e) || mintree_init(&due, before + more, e))
+        return -1;
+    mintree_release(&f->due);
+    f->due = due;
+    int rc = 0;
+    size_t count = before;
+    for (size_t i = 0; rc == 0 && i < next->count; i++) {
+        if (find_given(f, next->databases[i].db_path))
+            continue;
+        rc = make_member(f, &next->databases[i], &f->list[count], e);
+        if (rc == 0)
+            log_info("database '%s': it is new here", f->list[count++]->config->db_path);
+    }
+    f->count = count;
+    f->at_work += count - before;
+    qsort(f->list, f->count, sizeof(struct member *), by_path_order);
+    number_members(f);
     return rc;
+}
+
+static int reload_members(struct fleet *f, const struct daemon_config *next, struct err *e)
+{
+    for (size_t i = 0; i < next->count; i++)
+        if (reload_check(&next->databases[i].options, e))
+            return err_wrap(e, "database '%s'", next->databases[i].db_path);
+    for (size_t i = 0; i < next->count; i++) {
+        struct member *m = find_given(f, next->databases[i].db_path);
+        if (m && !m->removed && member_reload(m, &next->databases[i], e))
+            return -1;
+    }
+    return 0;
+}
+
+int fleet_update(struct fleet *f, const struct daemon_config *next, enum fleet_update what, struct err *e)
+{
+    if (what == FLEET_RELOAD && reload_members(f, next, e))
+        return -1;
+    if (f->shared.alone || f->stopping)
+        return 0;
+    if (!next->incomplete)
+        stop_absent(f, next, what);
+    return add_new(f, next, e);
 }
 
 /* ---- how it is */
@@ -200,7 +339,7 @@ int fleet_reload(struct fleet *f, const struct replicate_config *next, size_t co
 bool fleet_is_up(struct fleet *f)
 {
     for (size_t i = 0; i < f->count && !f->up; i++)
-        if (!member_is_up(&f->list[i]))
+        if (!member_is_up(f->list[i]))
             return false;
     f->up = true;
     return true;
@@ -210,14 +349,14 @@ static void make_line(struct fleet *f)
 {
     size_t well = 0;
     const struct member *worst = NULL;
-    if (f->shared.alone && f->list[0].awake) {
-        status_line(&f->list[0].awake->db, &f->list[0].awake->verification, f->line, sizeof f->line);
+    if (f->shared.alone && f->list[0]->awake) {
+        status_line(&f->list[0]->awake->db, &f->list[0]->awake->verification, f->line, sizeof f->line);
         return;
     }
     for (size_t i = 0; i < f->count; i++) {
-        bool is_well = !f->list[i].error && member_is_well(&f->list[i]);
+        bool is_well = !f->list[i]->error && member_is_well(f->list[i]);
         well += is_well;
-        worst = is_well || worst ? worst : &f->list[i];
+        worst = is_well || worst ? worst : f->list[i];
     }
     int n = snprintf(f->line, sizeof f->line, "%zu of %zu databases are well", well, f->count);
     if (worst)
@@ -239,7 +378,7 @@ void fleet_line(struct fleet *f, int64_t now_ms, char *out, size_t out_max)
 void fleet_open_now(struct fleet *f)
 {
     for (size_t i = 0; i < f->count; i++) {
-        struct member *m = &f->list[i];
+        struct member *m = f->list[i];
         m->retry_at_ms = 0;
         if (m->awake)
             m->awake->db.pace.open_at_ms = 0;
@@ -250,13 +389,13 @@ void fleet_open_now(struct fleet *f)
 void fleet_abandon(struct fleet *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->list[i].awake)
-            member_abandon(&f->list[i]);
+        if (f->list[i]->awake)
+            member_abandon(f->list[i]);
 }
 
 void fleet_stop(struct fleet *f)
 {
     f->stopping = true;
     for (size_t i = 0; i < f->count; i++)
-        member_stop(&f->list[i]);
+        member_stop(f->list[i]);
 }

@@ -10,20 +10,22 @@
 #define FLEET_LINE_MAX 256
 
 struct fleet {
-    struct member *list; /* owned; ascending by path */
+    struct member **list; /* owned; ascending by path; a member stays where it is */
     size_t count;
     struct mintree due; /* of each member: monotonic ms of its next turn */
     size_t at_work;     /* members that have not ended */
     struct shared shared;
     bool stopping;
+    bool removable;     /* a member can be removed */
+    unsigned removals;  /* members that were removed: a pointer to one from before may lead nowhere */
     bool up;            /* as of fleet_is_up: it stays so */
     int64_t line_at_ms; /* when the line was made */
     char line[FLEET_LINE_MAX];
 };
 
-/* `configs`, ascending by path, and what `shared` points to are borrowed. The fleet must stay where it is. ERR_NOMEM: nothing is left to be
+/* `configs` ascend by path, and are copied. What `shared` points to is borrowed. The fleet must stay where it is. ERR_NOMEM: nothing is left to be
  * released. */
-int fleet_init(struct fleet *f, struct replicate_config *configs, size_t count, const struct shared *shared,
+int fleet_init(struct fleet *f, const struct replicate_config *configs, size_t count, const struct shared *shared,
                struct err *e) MUST_CHECK;
 /* Before: no job runs. */
 void fleet_release(struct fleet *f);
@@ -46,9 +48,15 @@ void fleet_take_folders(struct fleet *f, int64_t now_ms);
 /* The verifier has written something, or ended. */
 void fleet_take_verifier(struct fleet *f);
 
-/* Takes the options of these databases, by path, as soon as no job depends on them, and logs what changed. Databases
- * that came or went count from the next start. ERR_CONFIG: nothing changed. `next` is not used after the call. */
-int fleet_reload(struct fleet *f, const struct replicate_config *next, size_t count, struct err *e) MUST_CHECK;
+/* FLEET_RELOAD (SIGHUP): takes the options of the databases of `next` as soon as no job depends on them. FLEET_LOOK: only
+ * looks who is there. Both: databases that are new are added; those that are gone are stopped, and released when what was
+ * captured is shipped. A daemon of one database has none of that. What changes is logged. ERR_CONFIG: nothing changed.
+ * ERR_NOMEM. `next` is not used after the call. */
+enum fleet_update { FLEET_RELOAD, FLEET_LOOK };
+int fleet_update(struct fleet *f, const struct daemon_config *next, enum fleet_update what, struct err *e) MUST_CHECK;
+
+/* Whether this is a member still, after others were removed. */
+bool fleet_holds(const struct fleet *f, const struct member *m);
 
 /* Each database was opened once, or is known to be missing or in trouble. */
 bool fleet_is_up(struct fleet *f);
@@ -65,7 +73,7 @@ void fleet_abandon(struct fleet *f);
 void fleet_stop(struct fleet *f); /* ship what is captured, then end */
 static inline bool fleet_ended(const struct fleet *f)
 {
-    return f->at_work == 0;
+    return f->at_work == 0 && (f->stopping || f->shared.alone);
 }
 
 #endif

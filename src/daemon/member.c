@@ -108,7 +108,7 @@ static void note_error(struct member *m, const struct err *e, int64_t now_ms)
 static void log_closed(const struct member *m, const struct err *why)
 {
     bool news = !m->error || strcmp(m->error->msg, why->msg) != 0;
-    if (news && !m->shared->alone) /* otherwise the daemon ends, and says it then */
+    if (news && !m->shared->alone && !m->removed) /* otherwise the daemon ends, and says it then */
         log_error("database '%s': nothing is replicated, trying again later: %s", m->config->db_path, why->msg);
 }
 
@@ -320,6 +320,8 @@ void member_release(struct member *m)
     close_awake(m);
     free(m->next);
     free(m->error);
+    free(m->config);
     m->next = NULL;
     m->error = NULL;
+    m->config = NULL;
 }

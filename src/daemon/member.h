@@ -34,7 +34,7 @@ struct awake {
 };
 
 struct member {
-    struct replicate_config *config; /* borrowed; its options can change (member_reload) */
+    struct replicate_config *config; /* owned; its options can change (member_reload) */
     struct options *next;            /* owned; options that count from the next turn without a local job; NULL: none */
     const struct shared *shared;
     void (*happened)(struct member *m); /* it has to have a turn soon */
@@ -44,6 +44,9 @@ struct member {
     struct awake *awake;                                     /* owned; NULL: closed */
     int64_t retry_at_ms, backoff_ms;                         /* monotonic; if it is closed */
     bool told_fixed; /* the log said that something of `next` counts from the next start */
+    size_t index;    /* of the fleet */
+    unsigned absent; /* so many looks in a row did not find the database */
+    bool removed;    /* it is not in the configuration any more, or its file is gone: it is stopped, then released */
     bool stopping;
     bool leaving;                     /* it ended, but its jobs have not: they keep it awake */
     bool ended;                       /* not to be tried again */

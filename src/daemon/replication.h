@@ -20,6 +20,10 @@ struct replicate_config {
     bool base;        /* each replica gets a new base */
 };
 
+/* A copy in one block with its texts: the caller frees it. ERR_NOMEM. */
+int replicate_config_copy(const struct replicate_config *c, struct replicate_config **ret_copy,
+                          struct err *e) MUST_CHECK;
+
 struct replicate_summary {
     uint64_t txid;    /* newest captured */
     size_t replicas;  /* that were given */
@@ -30,18 +34,25 @@ struct replicate_summary {
 };
 
 struct daemon_config {
-    struct replicate_config *databases; /* borrowed; of the first come the memory and the folder of the socket */
-    size_t count;                       /* at least 1 */
+    const struct replicate_config *databases; /* borrowed; copied at the start; ascending by path */
+    size_t count;                             /* 0 only with socket_of */
+    bool incomplete;                          /* a folder could not be read: databases may be missing in the list */
+    bool once;                                /* that of the only database */
+    uint64_t memory;                          /* as in options; of all databases together */
+    const char *control;                      /* folder of the control socket; NULL: see daemon/control_place.h */
     const char *exec; /* run this command beside the replication, and end with it; NULL: none. Not with `once` */
 
     /* NULL: a daemon of one database. It ends with it, and commands find the socket by its path. Otherwise commands find
-     * the socket by the path of this file, the configuration, and a database in trouble is tried again. */
+     * the socket by the path of this file, the configuration; a database in trouble is tried again; and databases come
+     * and go. */
     const char *socket_of;
 
-    /* For SIGHUP: reads the configuration again, as at the start. On success `release` frees what *ret_config points
-     * into. `read` NULL: there is no file. */
+    /* `read` reads the configuration again, as at the start, for SIGHUP. `look` finds the databases of the configuration
+     * that was read last. What `known` knows is not opened. On success `release` frees what *ret_config points into.
+     * NULL: there is no file, or no databases come. */
     struct {
         int (*read)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);
+        int (*look)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);
         void (*release)(void *context);
         void *context;
     } again;

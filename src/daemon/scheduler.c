@@ -28,6 +28,8 @@
 #define CONTROL_LOOK_MS 1000   /* whether the socket is where commands look for it */
 #define CONTROL_RETRY_MS 10000 /* after it could not be made */
 #define OF_STORES_MAX 32       /* threads for jobs of stores */
+#define MEMBERS_LOOK_MS 10000  /* between looks for databases that come or go; more if they take long: */
+#define MEMBERS_LOOK_SHARE 500 /* so many times as long */
 #define ONE_SIGNAL_MS 500      /* `timeout` and a terminal can send a signal twice: to the process and to its group */
 #define EXEC_LOOK_MS 1000      /* while only the command of --exec runs */
 
@@ -48,6 +50,8 @@ struct scheduler {
     struct control control;
     int64_t control_at_ms; /* when the control socket is looked at, or tried again */
     struct complaint control_complaint;
+    int64_t look_at_ms; /* when databases that are new are looked for */
+    struct complaint look_complaint;
     unsigned starts; /* of the only database, when the control socket was opened */
 };
 
@@ -84,14 +88,15 @@ static void end_with_command(struct scheduler *s)
 static void log_figures(const struct fleet *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->list[i].awake)
-            database_log_figures(&f->list[i].awake->db);
+        if (f->list[i]->awake)
+            database_log_figures(&f->list[i]->awake->db);
 }
 
 /* A file with an error changes nothing. */
 static void reload(struct scheduler *s)
 {
     const struct daemon_config *c = s->config;
+    const struct config_known known = {.is = fleet_has, .context = &s->fleet};
     struct daemon_config next;
     struct err e;
     if (!c->again.read) {
@@ -99,14 +104,38 @@ static void reload(struct scheduler *s)
         return;
     }
     notify_reloading(&s->notify);
-    const struct config_known known = {.is = fleet_has, .context = &s->fleet};
     if (c->again.read(c->again.context, &known, &next, &e)) {
         log_error("SIGHUP: the configuration stays as it was: %s", e.msg);
         return;
     }
-    if (fleet_reload(&s->fleet, next.databases, next.count, &e))
+    if (fleet_update(&s->fleet, &next, FLEET_RELOAD, &e))
         log_error("SIGHUP: the configuration stays as it was: %s", e.msg);
     c->again.release(c->again.context);
+}
+
+/* Databases come and go. A look takes at most a five-hundredth of the time. Returns in how many ms the next one is. */
+static int look_for_databases(struct scheduler *s, int64_t now_ms)
+{
+    const struct daemon_config *c = s->config;
+    const struct config_known known = {.is = fleet_has, .context = &s->fleet};
+    struct daemon_config next;
+    struct err e;
+    if (!c->again.look || s->fleet.stopping)
+        return MEMBERS_LOOK_MS;
+    if (now_ms < s->look_at_ms)
+        return (int)(s->look_at_ms - now_ms);
+    int rc = c->again.look(c->again.context, &known, &next, &e);
+    if (rc == 0) {
+        rc = fleet_update(&s->fleet, &next, FLEET_LOOK, &e);
+        c->again.release(c->again.context);
+    }
+    if (rc != 0 && complaint_text_is_news(&s->look_complaint, &e))
+        log_error("looking for databases that are new: %s", e.msg);
+    if (rc == 0)
+        complaint_is_over(&s->look_complaint);
+    const int64_t took_ms = clock_mono_ms() - now_ms, wait_ms = MEMBERS_LOOK_SHARE * took_ms;
+    s->look_at_ms = now_ms + (wait_ms > MEMBERS_LOOK_MS ? wait_ms : MEMBERS_LOOK_MS);
+    return MEMBERS_LOOK_MS;
 }
 
 static void take_signal(struct scheduler *s, int number)
@@ -179,8 +208,8 @@ static bool control_is_open(const struct scheduler *s)
 /* A daemon of one database has its socket where the database is; that is known when the database was opened. */
 static const struct database *the_database(const struct scheduler *s)
 {
-    const struct awake *a = s->fleet.list[0].awake;
-    return s->config->socket_of || !a ? NULL : &a->db;
+    const struct awake *a = s->config->socket_of ? NULL : s->fleet.list[0]->awake;
+    return a ? &a->db : NULL;
 }
 
 /* Another path leads to the database, or the socket was removed: its name is made again. */
@@ -202,15 +231,14 @@ static void close_lost_control(struct scheduler *s, int64_t now_ms)
 /* Without the socket the daemon works, but can't be asked. A run that ends by itself needs none. */
 static void open_control(struct scheduler *s, int64_t now_ms)
 {
-    const struct replicate_config *first = &s->config->databases[0];
     const struct database *db = the_database(s);
     const char *of = s->config->socket_of ? s->config->socket_of : db && db->state ? db->path : NULL;
     struct err e;
     close_lost_control(s, now_ms);
-    if (control_is_open(s) || !of || first->once || now_ms < s->control_at_ms)
+    if (control_is_open(s) || !of || s->config->once || now_ms < s->control_at_ms)
         return;
     s->control_at_ms = now_ms + CONTROL_LOOK_MS;
-    if (control_start(&s->control, &s->fleet, of, first->control, &e) == 0 &&
+    if (control_start(&s->control, &s->fleet, of, s->config->control, &e) == 0 &&
         add_fd(s, s->control.connections.epoll_fd, &e) == 0) {
         s->control_complaint = (struct complaint){.text = ""};
         return;
@@ -288,7 +316,8 @@ static int loop(struct scheduler *s, struct err *e)
         open_control(s, now);
         control_run(&s->control, now);
         verifier_reap_orphan(&s->verifier, now);
-        int ms = fleet_turn(&s->fleet, now);
+        int look_ms = look_for_databases(s, now), ms = fleet_turn(&s->fleet, now);
+        ms = look_ms < ms ? look_ms : ms;
         watch_over_jobs(s);
         start_command(s);
         tell_manager(s, now);
@@ -312,7 +341,8 @@ static struct pool_size pool_wanted(const struct daemon_config *config)
     size_t replicas = 0;
     for (size_t i = 0; i < config->count && replicas < WORKERS_MAX; i++)
         replicas += config->databases[i].url_count;
-    const unsigned jobs = (unsigned)replicas * (2 + COPY_IN_FLIGHT), many = config->count > 1;
+    const unsigned jobs = config->socket_of ? OF_STORES_MAX : (unsigned)replicas * (2 + COPY_IN_FLIGHT),
+                   many = config->socket_of != NULL;
     return (struct pool_size){.local = 1 + many, .of_stores = jobs < OF_STORES_MAX ? jobs : OF_STORES_MAX};
 }
 
@@ -326,7 +356,7 @@ static int open_fds(struct scheduler *s, struct err *e)
     s->folders_fd = epoll_create1(EPOLL_CLOEXEC);
     if (s->epoll_fd < 0 || s->folders_fd < 0)
         return err_sys(e, errno, "start the event loop");
-    if (alarms_open(&s->alarms, e) || verifier_open(&s->verifier, s->config->databases[0].options.memory, e) ||
+    if (alarms_open(&s->alarms, e) || verifier_open(&s->verifier, s->config->memory, e) ||
         pool_start(&size, &s->pool, e))
         return -1;
     alarms_fds(s->alarms, fds);
@@ -370,14 +400,15 @@ static int sum_up(const struct scheduler *s, struct daemon_summary *ret_summary,
     const struct fleet *f = &s->fleet;
     size_t failed = 0;
     for (size_t i = 0; i < f->count; i++) {
-        const struct member *m = &f->list[i];
+        const struct member *m = f->list[i];
         ret_summary->hung |= member_hangs(m);
         if (m->error && failed++ == 0 && rc == 0)
             *e = *m->error;
-        if (m->error && f->count > 1)
+        if (m->error && !f->shared.alone)
             log_error("database '%s': %s", m->config->db_path, m->error->msg);
     }
-    ret_summary->first = f->list[0].summary;
+    if (f->count > 0)
+        ret_summary->first = f->list[0]->summary;
     ret_summary->interrupted = s->interrupted;
     ret_summary->failed = failed;
     if (rc != 0)
@@ -388,7 +419,7 @@ static int sum_up(const struct scheduler *s, struct daemon_summary *ret_summary,
     }
     if (failed == 0)
         return 0;
-    return f->count > 1 ? err_set(e, e->code, 0, "%zu of %zu databases are not durable", failed, f->count) : -1;
+    return !f->shared.alone ? err_set(e, e->code, 0, "%zu of %zu databases are not durable", failed, f->count) : -1;
 }
 
 static int run_fleet(struct scheduler *s, struct daemon_summary *ret_summary, struct err *e)
@@ -402,7 +433,7 @@ static int run_fleet(struct scheduler *s, struct daemon_summary *ret_summary, st
         return -1;
     int rc = 0;
     if (shared.alone) /* its error is that of the daemon */
-        rc = member_open(&s->fleet.list[0], clock_mono_ms(), e);
+        rc = member_open(s->fleet.list[0], clock_mono_ms(), e);
     if (rc == 0)
         rc = loop(s, e);
     control_stop(&s->control);
@@ -417,8 +448,8 @@ static int run_fleet(struct scheduler *s, struct daemon_summary *ret_summary, st
 
 int scheduler_run(const struct daemon_config *config, struct daemon_summary *ret_summary, struct err *e)
 {
-    assert(config->count > 0 && (config->count == 1 || config->socket_of));
-    *ret_summary = (struct daemon_summary){.first.replicas = config->databases[0].url_count};
+    assert(config->socket_of || config->count == 1);
+    *ret_summary = (struct daemon_summary){.first.replicas = config->count > 0 ? config->databases[0].url_count : 0};
     struct scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return err_nomem(e, sizeof *s);
@@ -429,9 +460,9 @@ int scheduler_run(const struct daemon_config *config, struct daemon_summary *ret
     s->exec.command = config->exec;
     s->epoll_fd = s->signal_fd = s->folders_fd = -1;
     save_memory();
-    if (!config->databases[0].once)
+    if (!config->once)
         notify_open(&s->notify);
-    claim_set_limit((size_t)config->databases[0].options.memory);
+    claim_set_limit((size_t)config->memory);
     int rc = open_fds(s, e); /* first: from here on a signal is an event */
     int sqlite = rc == 0 ? seawall_vfs_register(0) : SQLITE_OK;
     if (sqlite != SQLITE_OK)

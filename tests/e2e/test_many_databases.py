@@ -338,3 +338,61 @@ def test_an_idle_fleet_uses_no_more_threads_than_needed(stage, fleet):
     daemon.send(signal.SIGUSR1)
     daemon.wait_log("tenant-8.db': longest write-lock hold")
     assert daemon.stop(signal.SIGINT) == DONE
+
+
+# ---- databases come and go
+
+def test_databases_of_a_pattern_come_and_go(stage, fleet):
+    make_database(stage.folder / "tenant-1.db")
+    daemon = fleet(["tenant-1"], pattern=stage.folder / "tenant-*.db")
+    daemon.wait_shipped(["tenant-1"])
+    make_database(stage.folder / "tenant-2.db")
+    daemon.wait_log("tenant-2.db': it is new here")
+    daemon.wait_shipped(["tenant-2"])
+    insert(daemon.database("tenant-2"), 1)
+    synced(daemon, "tenant-2")
+    assert_restores(stage, daemon, "tenant-2")
+    for path in stage.folder.glob("tenant-1.db*"):
+        path.unlink()
+    daemon.wait_log("tenant-1.db': let go of", seconds=60)
+    assert sorted(daemon.status()) == ["tenant-2"]
+    insert(daemon.database("tenant-2"), 2)
+    synced(daemon, "tenant-2")
+    assert restore(daemon.replica_of("tenant-1"), stage.folder / "back.db").returncode == DONE
+    assert daemon.stop() == DONE
+
+
+def test_a_pattern_that_matches_nothing_waits_for_the_first_database(stage, fleet):
+    daemon = fleet([], pattern=stage.folder / "tenant-*.db")
+    daemon.wait_log("matches no database")
+    daemon.wait_for(lambda: seawall("status", "-c", daemon.config).stdout.startswith(b"0 databases"), 20, "it answers")
+    make_database(stage.folder / "tenant-1.db")
+    daemon.wait_shipped(["tenant-1"])
+    assert daemon.stop() == DONE
+
+
+def test_sighup_takes_up_new_sections_and_lets_go_of_others(stage, fleet):
+    daemon = fleet(NAMES[:3])
+    daemon.wait_shipped(NAMES[:3])
+    make_database(stage.folder / "tenant-4.db")
+    daemon.names = ["tenant-1", "tenant-3", "tenant-4"]
+    daemon.settings = ["keep-daily = 3"]
+    daemon.write_config()
+    daemon.send(signal.SIGHUP)
+    daemon.wait_log("tenant-2.db': let go of")
+    daemon.wait_log("tenant-1.db': SIGHUP: keep-daily is 3 now")
+    daemon.wait_shipped(["tenant-4"])
+    connection = sqlite3.connect(daemon.database("tenant-2"))
+    assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",), "the daemon has let go of it"
+    connection.close()
+    for name in daemon.names:
+        insert(daemon.database(name), 1)
+        synced(daemon, name)
+        assert_restores(stage, daemon, name)
+    daemon.config.write_text("[seawall]\nkeep-daily = many\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_log("SIGHUP: the configuration stays as it was: ")
+    insert(daemon.database("tenant-4"), 2)
+    daemon.write_config()
+    synced(daemon, "tenant-4")
+    assert daemon.stop() == DONE

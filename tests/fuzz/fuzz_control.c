@@ -28,7 +28,7 @@ static void begin(void)
     snprintf(awake.db.path, sizeof awake.db.path, "%s", fuzz_path("app.db"));
     config.db_path = awake.db.path;
     FUZZ_CHECK(fleet_init(&fleet, &config, 1, &(struct shared){.alone = true}, &e) == 0);
-    fleet.list[0].awake = &awake;
+    fleet.list[0]->awake = &awake;
     FUZZ_CHECK(control_start(&control, &fleet, awake.db.path, fuzz_folder, &e) == 0);
 }
 

@@ -9,15 +9,18 @@ from seawall import Daemon, listing, seawall
 class Fleet(Daemon):
     """`seawall replicate -c FILE` as a process. Each database has a replica of its own, a folder with its name."""
 
-    def __init__(self, folder, names, *options, settings=(), environment=None):
-        self.folder, self.names = Path(folder), list(names)
+    def __init__(self, folder, names, *options, settings=(), pattern=None, environment=None):
+        """`pattern`: of the paths of all databases, instead of a section for each name."""
+        self.folder, self.names, self.settings, self.pattern = Path(folder), list(names), settings, pattern
         self.config = self.folder / "seawall.conf"
-        self.write_config(settings)
+        self.write_config()
         self.start([*options, "-c", self.config], self.folder / "seawall.log", environment)
 
-    def write_config(self, settings):
-        lines = ["[seawall]", *settings]
-        for name in self.names:
+    def write_config(self):
+        lines = ["[seawall]", *self.settings]
+        if self.pattern:
+            lines += [f"[db {self.pattern}]", f"replica = {self.folder}/replicas/{{stem}}"]
+        for name in () if self.pattern else self.names:
             lines += [f"[db {self.database(name)}]", f"replica = {self.replica_of(name)}"]
         self.config.write_text("\n".join(lines) + "\n")
 

@@ -33,7 +33,7 @@ static int begin(void **state)
     config.db_path = awake.db.path;
     if (fleet_init(&fleet, &config, 1, &(struct shared){.alone = true}, &err))
         return -1;
-    fleet.list[0].awake = &awake;
+    fleet.list[0]->awake = &awake;
     return control_start(&control, &fleet, awake.db.path, folder, &err);
 }
 
@@ -42,7 +42,7 @@ static int end(void **state)
     (void)state;
     control_stop(&control);
     verification_release(&awake.verification);
-    fleet.list[0].awake = NULL;
+    fleet.list[0]->awake = NULL;
     fleet_release(&fleet);
     return 0;
 }
