@@ -183,7 +183,7 @@ static struct member *find_given(const struct fleet *f, const char *path)
 struct member *fleet_find(struct fleet *f, const char *path)
 {
     if (!path)
-        return f->count == 1 ? f->list[0] : NULL;
+        return f->shared.alone ? f->list[0] : NULL;
     struct member *given = find_given(f, path);
     for (size_t i = 0; !given && i < f->count; i++) {
         struct member *m = f->list[i];

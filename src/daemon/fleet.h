@@ -36,7 +36,8 @@ int fleet_turn(struct fleet *f, int64_t now_ms);
 /* The member has to have a turn soon. */
 void fleet_wake(struct fleet *f, struct member *m);
 
-/* The member of this path as given, or as it was resolved; NULL: there is none. With `path` NULL the only member. */
+/* The member of this path as given, or as it was resolved; NULL: there is none. With
+ * `path` NULL that of a daemon of one database. */
 struct member *fleet_find(struct fleet *f, const char *path);
 
 /* Whether `path` is that of a member, or this file is open. `fleet`: a struct fleet. For struct config_known. */

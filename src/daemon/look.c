@@ -9,6 +9,7 @@
 #define LOOK_FIRST_MS SCALE(60000, 3000)
 #define LOOK_INTERVAL_MS SCALE(3600000, 10000)
 #define LOSSES_MAX 10
+#define LOOK_NEAR_MS 1000
 #define LOOK_RETRY_MS SCALE(30000, 500) /* after a failure: doubled each time, up to the interval */
 
 void look_init(struct look *k, const char *url, void *owner, int64_t now_ms)
@@ -34,6 +35,11 @@ bool look_due(const struct look *k, uint64_t objects, int64_t now_ms)
     if (k->busy || !RULE(look))
         return false;
     return now_ms >= k->due_ms || (objects > k->objects && now_ms >= k->ended_ms + LOOK_INTERVAL_MS);
+}
+
+bool look_is_near(const struct look *k, int64_t now_ms)
+{
+    return k->busy || k->due_ms <= now_ms + LOOK_NEAR_MS;
 }
 
 struct look *look_of_job(struct job *job)

@@ -45,6 +45,10 @@ void look_ask(struct look *k, int64_t at_ms);
 /* True if it is time for a look. `objects`: how many this run has put so far. */
 bool look_due(const struct look *k, uint64_t objects, int64_t now_ms);
 
+/* Whether a look runs, or is due within a second: something may have vanished. Before somebody is told
+ * that everything is durable, it has to end. */
+bool look_is_near(const struct look *k, int64_t now_ms);
+
 /* Starts the job. Before: it does not run, and `txid` is durable. */
 void look_start(struct look *k, uint64_t txid, uint64_t objects, struct workers *workers, void (*done)(struct job *));
 

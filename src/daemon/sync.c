@@ -50,7 +50,8 @@ static bool store_has_answered(struct lane *l, uint64_t *asked, int64_t now_ms)
         return true; /* nothing was put, so nothing can be missing */
     if (*asked == 0)
         *asked = lane_ask(l, 0, now_ms);
-    return l->check.done >= *asked && l->look.missed == 0 && l->loss.since_ms == 0;
+    bool suspected = l->look.missed > 0 || l->check.history == HISTORY_MISSED || look_is_near(&l->look, now_ms);
+    return l->check.done >= *asked && !suspected && l->loss.since_ms == 0;
 }
 
 enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_ms)

@@ -5,7 +5,8 @@
  * job or in a later one. A job that was already running proves nothing. Nor does a look at the header without a job:
  * under load there is always something new.
  *
- * When everything is put, each store is asked whether the newest object is still there (ship/look.h): one request. */
+ * When everything is put, each store is asked whether the newest object is still there (ship/look.h): one request. If
+ * something vanished from a folder, or a look at all objects is due for another reason, that look has to end first. */
 #ifndef SEAWALL_DAEMON_SYNC_H
 #define SEAWALL_DAEMON_SYNC_H
 

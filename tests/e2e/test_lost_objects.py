@@ -79,6 +79,13 @@ def test_what_was_lost_is_put_again_and_then_sync_says_durable(stage, live, lost
 
 
 @pytest.mark.parametrize("lost", LOSSES)
+def test_sync_right_after_the_loss_waits_until_the_replica_is_whole(stage, live, lost):
+    LOSSES[lost](stage.replica)
+    assert_synced(stage.db)
+    stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("lost", LOSSES)
 def test_a_stop_right_after_the_loss_ends_with_a_replica_that_restores(stage, live, lost):
     LOSSES[lost](stage.replica)
     assert live.stop() == DONE, live.log()

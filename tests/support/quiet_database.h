@@ -18,6 +18,7 @@ static inline void quiet_database(struct database *db, struct lane *lane, struct
     db->runs = db->through_run = 3;
     lane->seen.state = DESTINATION_ATTACHED;
     lane->seen.durable = 5;
+    lane->look.due_ms = INT64_MAX; /* no look was asked for */
     snprintf(lane->url, sizeof lane->url, "/replica");
 }
 

@@ -21,6 +21,7 @@ static int begin(void **state)
     for (size_t i = 0; i < 2; i++) {
         lanes[i].seen.state = DESTINATION_ATTACHED;
         lanes[i].seen.durable = 5;
+        lanes[i].look.due_ms = INT64_MAX;
     }
     return 0;
 }
@@ -63,6 +64,26 @@ static void commits_that_are_durable_already_are_looked_at_once_more(void **stat
     stores_answer();
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_DURABLE);
     assert_int_equal(w.txid, 5);
+}
+
+/* Something vanished from a folder: the newest object says nothing about the others. */
+static void a_look_at_all_objects_that_is_due_has_to_end_first(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, SYNC_COMMITS, 1000);
+    run_starts();
+    run_ends(true, 5);
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    stores_answer();
+    look_ask(&lanes[1].look, 1200);
+    assert_int_equal(sync_look(&db, &w, 1002), SYNC_WAITING);
+    lanes[1].look.due_ms = INT64_MAX;
+    lanes[1].look.busy = true;
+    assert_int_equal(sync_look(&db, &w, 1300), SYNC_WAITING);
+    lanes[1].look.busy = false;
+    look_ask(&lanes[1].look, 61000); /* the first look after a start is no reason to wait */
+    assert_int_equal(sync_look(&db, &w, 1300), SYNC_DURABLE);
 }
 
 static void a_local_job_that_was_under_way_is_no_proof(void **state)
@@ -210,6 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SYNC_UNIT(commits_that_are_durable_already_are_looked_at_once_more),
+        SYNC_UNIT(a_look_at_all_objects_that_is_due_has_to_end_first),
         SYNC_UNIT(a_local_job_that_was_under_way_is_no_proof),
         SYNC_UNIT(a_local_job_that_did_not_get_through_is_no_proof),
         SYNC_UNIT(later_commits_are_not_waited_for),
