@@ -22,15 +22,15 @@ static void wake(struct fleet *f, struct awake *a, struct replicate_config *conf
     const struct shared shared = {.folders_fd = -1};
     struct err e;
     assert_ok(fleet_init(f, config, 1, &shared, &e), &e);
-    *a = (struct awake){.member = &f->list[0], .db = {.config = config}};
+    *a = (struct awake){.member = f->list[0], .db = {.config = config}};
     a->alarms.device = st->st_dev;
     a->alarms.inode = st->st_ino;
-    f->list[0].awake = a;
+    f->list[0]->awake = a;
 }
 
 static void sleep_again(struct fleet *f)
 {
-    f->list[0].awake = NULL;
+    f->list[0]->awake = NULL;
     fleet_release(f);
 }
 

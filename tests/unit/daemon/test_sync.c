@@ -82,7 +82,7 @@ static void a_look_at_all_objects_that_is_due_has_to_end_first(void **state)
     lanes[1].look.busy = true;
     assert_int_equal(sync_look(&db, &w, 1300), SYNC_WAITING);
     lanes[1].look.busy = false;
-    look_ask(&lanes[1].look, 61000); /* the first look after a start is no reason to wait */
+    look_ask(&lanes[1].look, 61000); /* nobody waits for the first look after a start */
     assert_int_equal(sync_look(&db, &w, 1300), SYNC_DURABLE);
 }
 
