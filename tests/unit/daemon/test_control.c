@@ -212,8 +212,8 @@ static void a_sync_that_waits_when_its_database_ends_gets_the_same_error(void **
     (void)state;
     int fd = connect_client();
     say(fd, "{\"command\":\"sync\"}\n");
-    fleet.list[0].awake = NULL;
-    fleet.list[0].stopping = fleet.list[0].ended = true;
+    fleet.list[0]->awake = NULL;
+    fleet.list[0]->stopping = fleet.list[0]->ended = true;
     control_run(&control, now_ms);
     assert_non_null(strstr(heard(fd, NULL), "the daemon ended before everything was durable"));
     close(fd);
@@ -226,12 +226,12 @@ static void a_sync_that_waits_when_its_database_fails_gets_the_reason(void **sta
     err_set(&why, ERR_CONFIG, 0, "it has two names");
     int fd = connect_client();
     say(fd, "{\"command\":\"sync\"}\n");
-    fleet.list[0].error = &why;
-    fleet.list[0].leaving = true; /* its jobs have not ended */
+    fleet.list[0]->error = &why;
+    fleet.list[0]->leaving = true; /* its jobs have not ended */
     control_run(&control, now_ms);
     assert_non_null(strstr(heard(fd, NULL), "nothing is replicated: it has two names"));
-    fleet.list[0].error = NULL;
-    fleet.list[0].leaving = false;
+    fleet.list[0]->error = NULL;
+    fleet.list[0]->leaving = false;
     close(fd);
 }
 
