@@ -686,7 +686,7 @@ static void wait_for_database(struct database *db, const struct err *e)
         return;
     }
     db->taken = e->code == ERR_BUSY;
-    if (e->code == ERR_NOTFOUND && db->stopping && !db->config->once) {
+    if (e->code == ERR_NOTFOUND && db->stopping && !db->config->once && !db->expected) {
         end_without_database(db);
         return;
     }

@@ -94,6 +94,7 @@ struct database {
     uint64_t jobs_seen; /* value of lanes.jobs_ended when signs.any was last updated from it */
 
     bool detached; /* on request: no local job starts */
+    bool expected; /* the command of --exec has ended, and should have made the database: a stop without it fails */
     bool waited;   /* the database was missing when it should have been opened */
     bool stopping;
     bool final_done; /* stopping: the last capture is done */

@@ -380,8 +380,10 @@ void fleet_open_now(struct fleet *f)
     for (size_t i = 0; i < f->count; i++) {
         struct member *m = f->list[i];
         m->retry_at_ms = 0;
-        if (m->awake)
+        if (m->awake) {
             m->awake->db.pace.open_at_ms = 0;
+            m->awake->db.expected = m->awake->db.runs == 0; /* never seen */
+        }
         fleet_wake(f, m);
     }
 }

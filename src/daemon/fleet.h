@@ -65,7 +65,7 @@ bool fleet_is_up(struct fleet *f);
 /* How it is in one line, for the service manager. It is made again after five seconds at the earliest. */
 void fleet_line(struct fleet *f, int64_t now_ms, char *out, size_t out_max);
 
-/* Databases that wait to be opened are opened in the next turn. */
+/* The command of --exec has ended: databases that wait to be opened are opened in the next turn. */
 void fleet_open_now(struct fleet *f);
 
 /* The event loop failed: what runs is left to the end of the process (member_hangs). */
