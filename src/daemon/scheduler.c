@@ -417,9 +417,6 @@ static int sum_up(const struct scheduler *s, struct daemon_summary *ret_summary,
         *e = s->error;
         return -1;
     }
-    if (failed == 0 && s->exec.ended && f->shared.alone && ret_summary->first.txid == 0)
-        return err_set(e, ERR_NOTFOUND, 0, "the command of --exec has ended, and made no database '%s'",
-                       f->list[0]->config->db_path);
     if (failed == 0)
         return 0;
     return !f->shared.alone ? err_set(e, e->code, 0, "%zu of %zu databases are not durable", failed, f->count) : -1;
