@@ -44,6 +44,18 @@ static void watch_below(struct folders *f, size_t lane, const char *path, unsign
         closedir(dir);
 }
 
+/* A daemon of many databases can need more inotify instances than a user may have. */
+static void tell_once(int sys)
+{
+    static bool told;
+    if (!told)
+        log_warn(
+            "no inotify for some replicas (%s): what vanishes from their folders is noticed within the hour" TEXT_HINT
+            "sysctl fs.inotify.max_user_instances=N allows more",
+            strerror(sys));
+    told = true;
+}
+
 bool folders_watch(struct folders *f, struct lanes *all)
 {
     bool opened = false;
@@ -56,7 +68,7 @@ bool folders_watch(struct folders *f, struct lanes *all)
             f->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
             opened = f->fd >= 0;
             if (f->fd < 0)
-                log_warn("no inotify (%s): what vanishes from a folder is noticed within the hour", strerror(errno));
+                tell_once(errno);
         }
         l->watched = true;
         if (f->fd >= 0)
