@@ -1110,6 +1110,22 @@ static int list_and_load(void *context, struct err *e)
     return rc;
 }
 
+static int read_name(void *context, struct err *e)
+{
+    struct replica_identity id;
+    (void)context;
+    int rc = replica_identity_read(store, &id, e);
+    if (rc == 0)
+        assert_true(uid_equal(&id.database, &r.database));
+    return rc;
+}
+
+static void each_allocation_of_seawall_json_fails_once(void **state)
+{
+    (void)state;
+    assert_true(assert_each_allocation_fails_once(read_name, NULL) > 1);
+}
+
 static void each_allocation_of_the_catalog_fails_once(void **state)
 {
     (void)state;
@@ -1248,6 +1264,7 @@ int main(void)
         CLAIMS_TEST(the_map_of_a_plan_is_that_of_the_database),
         CLAIMS_TEST(list_and_plan_agree_with_the_rules_on_any_replica),
         CLAIMS_TEST(list_and_plan_agree_with_the_rules_on_any_damaged_replica),
+        CLAIMS_TEST(each_allocation_of_seawall_json_fails_once),
         CLAIMS_TEST(each_allocation_of_the_catalog_fails_once),
         CLAIMS_TEST(a_marker_names_each_of_its_chunks_once_and_nothing_else),
         CLAIMS_TEST(each_allocation_of_the_planner_fails_once),

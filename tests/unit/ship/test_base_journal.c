@@ -1,7 +1,7 @@
 /* ship/base_journal.h: reads the chunks of an unfinished base back, up to the first record that can't be trusted. */
 #include "ship/base_journal.h"
 
-#include "unit.h"
+#include "failing_alloc.h"
 
 #define PAGES 100
 
@@ -157,6 +157,29 @@ static void a_journal_of_another_replica_or_none_is_no_base(void **state)
     assert_int_equal(base_journal_load(temp_path("none"), &replica).terms.kind, COPY_NONE);
 }
 
+/* What can't be kept in memory is put again. What is kept is what was noted. */
+static void with_too_little_memory_fewer_chunks_count(void **state)
+{
+    bool failed = true;
+    unsigned long tried = 0;
+    (void)state;
+    begin(temp_path("state"));
+    for (unsigned i = 0; i < PAGES / 10; i++)
+        note(i);
+    for (; failed; tried++) {
+        failing_alloc_arm(tried + 1);
+        struct copy c = base_journal_load(path, &replica);
+        failed = failing_alloc_disarm();
+        assert_true(c.objects.count <= PAGES / 10 && (failed || c.objects.count == PAGES / 10));
+        for (size_t i = 0; i < c.objects.count; i++)
+            assert_int_equal(c.objects.list[i].size, 1000 + i);
+        if (c.terms.kind == COPY_BASE)
+            assert_int_equal(c.cursor.next_page, 10 * c.objects.count + 1);
+        copy_release(&c);
+    }
+    assert_true(tried > 1);
+}
+
 static void a_base_that_begins_forgets_the_one_before(void **state)
 {
     (void)state;
@@ -178,6 +201,7 @@ int main(void)
         TEST(no_base_has_more_pages_than_a_database_can_have),
         TEST(a_journal_that_was_cut_or_damaged_anywhere_counts_up_to_there),
         TEST(a_journal_of_another_replica_or_none_is_no_base),
+        TEST(with_too_little_memory_fewer_chunks_count),
         TEST(a_base_that_begins_forgets_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
