@@ -14,8 +14,9 @@ struct json; /* an object or a list */
 
 /* ---- building
  *
- * Out of memory: functions that return a document return NULL, which the others take as a document; they leave the value
- * out. The thread remembers that: the next document that it prints is NULL. So what is printed is never incomplete. */
+ * Out of memory: functions that return a document return NULL, which the others take as a document; they leave the
+ * value out. The thread remembers that: the next document that it prints is NULL. So what is printed is never
+ * incomplete. */
 
 struct json *json_object_new(void);
 struct json *json_list_new(void);

@@ -94,7 +94,8 @@ struct resync_result {
 /* Reads all pages under the watch and compares their hashes with the map and with the references. Before: the
  * watch is active, or the database is held still, and `target` is a consistent header. Afterwards `proven` is
  * true, and for each reference but those with by_base: an entry of the map is newer than its head, or equals its
- * entry. If there are references, a new txid is used. On error nothing is proven. ERR_SQLITE, ERR_IO, ERR_NOMEM, ERR_CORRUPT, ERR_LIMIT. */
+ * entry. If there are references, a new txid is used. On error nothing is proven. ERR_SQLITE, ERR_IO, ERR_NOMEM,
+ * ERR_CORRUPT, ERR_LIMIT. */
 int capture_resync(struct capture *c, const struct wal_index_header *target, const struct resync_request *request,
                    struct resync_result *ret_result, struct err *e) MUST_CHECK;
 

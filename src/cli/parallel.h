@@ -1,8 +1,8 @@
 /* cli/parallel.h - works on many databases in child processes, several at a time. So no database waits for the store of
  * another one, and a process that ends early takes no other database with it.
  *
- * What a child prints on stdout is printed in the order of the databases; stderr is shared. SIGINT and SIGTERM are passed
- * on to the children, and no further child is started. */
+ * What a child prints on stdout is printed in the order of the databases; stderr is shared. SIGINT and SIGTERM are
+ * passed on to the children, and no further child is started. */
 #ifndef SEAWALL_CLI_PARALLEL_H
 #define SEAWALL_CLI_PARALLEL_H
 
@@ -19,8 +19,8 @@ struct parallel {
     size_t at_once; /* children at a time: 1 to PARALLEL_MAX */
     /* Works on database `index` in a child process, and returns an exit code. */
     int (*run)(void *context, size_t index);
-    /* Says, in this process, that the child of database `index` could not be started, or was ended by a signal that this
-     * process did not pass on. */
+    /* Says, in this process, that the child of database `index` could not be started, or was ended by a signal that
+     * this process did not pass on. */
     void (*lost)(void *context, size_t index, const char *reason);
     void *context;
 };

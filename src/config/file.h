@@ -8,7 +8,7 @@
  *   replica = offsite              the name of a [replica] section, or a URL; one line for each replica
  *   wal-limit = 256M               an option for this database
  *
- *   [db /srv/tenants/?*.d/app.db]  each database that the pattern matches (config/pattern.h); config/members.h finds them
+ *   [db /srv/tenants/?*.d/app.db]  each database that the pattern (config/pattern.h) matches; see config/members.h
  *   exclude = /srv/tenants/test.d/app.db   not those that this pattern matches; one line for each pattern
  *   replica = s3://bucket/{path}   a URL with variables (config/variables.h)
  *

@@ -1,5 +1,5 @@
-/* config/find.h - what a word of the command line means in a configuration. Nothing here looks at the file of a database,
- * which may be lost. */
+/* config/find.h - what a word of the command line means in a configuration. Nothing here looks at the file of a
+ * database, which may be lost. */
 #ifndef SEAWALL_CONFIG_FIND_H
 #define SEAWALL_CONFIG_FIND_H
 
@@ -14,8 +14,8 @@ int config_find_db(const struct config *c, const char *path, struct config_membe
 /* The section that config_find_db takes for `path`. NULL: there is none. It belongs to `c`. */
 const struct config_db *config_find_section(const struct config *c, const char *path);
 
-/* Finds the URL that a word means: the name of a replica, the path of a database (its first replica), a URL, or the path
- * of a folder; with `word` NULL the first replica of the only database. *ret_url belongs to `c`, or is `word`.
+/* Finds the URL that a word means: the name of a replica, the path of a database (its first replica), a URL, or the
+ * path of a folder; with `word` NULL the first replica of the only database. *ret_url belongs to `c`, or is `word`.
  * ERR_CONFIG: the word is none of these, or names a replica whose URL has variables. ERR_NOMEM. */
 int config_find_url(struct config *c, const char *word, const char **ret_url, struct err *e) MUST_CHECK;
 

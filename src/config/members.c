@@ -339,8 +339,8 @@ static void rank(struct search *s, size_t begin, size_t end)
     qsort(&s->list[begin], end - begin, sizeof *s->list, by_file);
 }
 
-/* Candidates of one file, in the order of their ranks: those of sections stay, and of the others the first if no section
- * is before it. */
+/* Candidates of one file, in the order of their ranks: those of sections stay, and of the others the first if no
+ * section is before it. */
 static int choose(struct search *s, size_t begin, size_t end, struct err *e)
 {
     for (size_t i = begin + 1; i < end; i++)

@@ -5,8 +5,8 @@
  *     is empty: SQLite makes an empty file first. A file that can't be opened is taken too, so that its database is
  *     reported as failed and not forgotten. Everything else is passed over, counted, and named up to a limit.
  *   - A database belongs to the section with its path, else to the first pattern in the file that matches it.
- *   - A file that patterns find by two paths, over a link, is one database. A section with one of the paths comes first,
- *     then the path without links: nobody takes the database of a neighbour by a link to it.
+ *   - A file that patterns find by two paths, over a link, is one database. A section with one of the paths comes
+ *     first, then the path without links: nobody takes the database of a neighbour by a link to it.
  *
  * The path of a member is as the section has it, or as its pattern matches it: absolute, links and all. */
 #ifndef SEAWALL_CONFIG_MEMBERS_H
@@ -80,8 +80,9 @@ bool config_is_missed(enum config_reason reason);
 size_t config_members_missed(const struct config_members *m);
 
 /* Finds the member at one path, by the rules above. `path`: as path_absolute writes it, or as a
- * section has it. The caller releases *ret with config_member_release. ERR_NOTFOUND: no section has this path, or the file is passed over; the message says why. ERR_CONFIG: the variables
- * give no URL. ERR_NOMEM, ERR_IO. A file that two links lead to is seen by config_find_members only. */
+ * section has it. The caller releases *ret with config_member_release. ERR_NOTFOUND: no section has this path, or the
+ * file is passed over; the message says why. ERR_CONFIG: the variables give no URL. ERR_NOMEM, ERR_IO. A file that two
+ * links lead to is seen by config_find_members only. */
 int config_member_of(const struct config *c, const char *path, const struct config_known *known,
                      struct config_member *ret, struct err *e) MUST_CHECK;
 

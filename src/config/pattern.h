@@ -64,7 +64,8 @@ struct pattern_walk {
 };
 
 /* Looks for everything that the pattern matches now, in the order of the folders. Follows links to folders. A folder
- * that vanishes meanwhile is passed over. ERR_NOMEM: also if no descriptor is left. Else the errors of the functions. */
+ * that vanishes meanwhile is passed over. ERR_NOMEM: also if no descriptor is left. Else the errors of the
+ * functions. */
 int pattern_walk(const struct pattern *p, const struct pattern_walk *w, struct err *e) MUST_CHECK;
 
 #endif

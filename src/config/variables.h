@@ -7,9 +7,9 @@
  *   {{        the character '{'
  *
  * A value never changes what the URL means. Where the store decodes %XX (each scheme except file://), the characters
- * that have a meaning in a URL are encoded. In these URLs variables are possible between "scheme://" and the '?', {path}
- * not in the name of the bucket. In the path of a folder the first variable comes after a slash, and values are used as they
- * are. */
+ * that have a meaning in a URL are encoded. In these URLs variables are possible between "scheme://" and the '?',
+ * {path} not in the name of the bucket. In the path of a folder the first variable comes after a slash, and values are
+ * used as they are. */
 #ifndef SEAWALL_CONFIG_VARIABLES_H
 #define SEAWALL_CONFIG_VARIABLES_H
 
@@ -17,19 +17,20 @@
 
 #include <stddef.h>
 
-/* Checks the variables of a URL. ERR_CONFIG: an unknown variable, a '{' without '}', or a variable at a place where none
- * is possible. */
+/* Checks the variables of a URL. ERR_CONFIG: an unknown variable, a '{' without '}', or a variable at a place where
+ * none is possible. */
 int variables_check(const char *url, struct err *e) MUST_CHECK;
 
 /* Whether the URL has a variable. Precondition: variables_check(url) is 0. */
 bool variables_in(const char *url);
 
 /* Puts the values for the database at `path` into `url`. `path`: as path_absolute writes it.
- * Precondition: variables_check(url) is 0. ERR_CONFIG: the result does not fit into `size` bytes, or the URL has {folder}
- * and the database is in the root folder, which has no name. */
+ * Precondition: variables_check(url) is 0. ERR_CONFIG: the result does not fit into `size` bytes, or the URL has
+ * {folder} and the database is in the root folder, which has no name. */
 int variables_expand(const char *url, const char *path, char *out, size_t size, struct err *e) MUST_CHECK;
 
-/* Whether some values of the variables in `url` give the place of `wanted`, whatever its query. Precondition: variables_check(url) is 0. */
+/* Whether some values of the variables in `url` give the place of `wanted`, whatever its query. Precondition:
+ * variables_check(url) is 0. */
 bool variables_can_give(const char *url, const char *wanted);
 
 #endif

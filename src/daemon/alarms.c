@@ -129,8 +129,8 @@ static void ask_commit(void *context, const char *wal_path)
         u->wal_armed = watch(&u->alarms->instances[WAL], wal_path, IN_MODIFY | IN_ONESHOT, u) >= 0;
 }
 
-/* When another file is put in the place of the database, the database has to be let go at once: as long as the wal-index
- * of the old file is kept alive, an application that opens the new file believes the old number of pages. */
+/* When another file is put in the place of the database, the database has to be let go at once: as long as the
+ * wal-index of the old file is kept alive, an application that opens the new file believes the old number of pages. */
 static void ask_files(void *context, const char *path, const char *wal_path)
 {
     struct alarm_user *u = context;

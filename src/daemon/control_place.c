@@ -119,8 +119,8 @@ static size_t owners_of(const char *db, uid_t owners[OWNERS_MAX])
     return n;
 }
 
-/* Checks that a daemon that this user may believe listens: one of this user, of root, or of the owner of the database. In a
- * folder that others may write to, anybody can listen under the name of the socket. */
+/* Checks that a daemon that this user may believe listens: one of this user, of root, or of the owner of the database.
+ * In a folder that others may write to, anybody can listen under the name of the socket. */
 static int check_peer(const char *path, const struct folder_trust *trust, int fd, struct err *e)
 {
     uid_t user = 0;

@@ -158,7 +158,8 @@ static void run_local(struct job *job, struct codec *codec)
     j->rc = local_run(&j->local, &j->request, &j->report, &j->err);
 }
 
-/* Nothing is wrong with the daemon, so a person has to be told what keeps it away. An empty database has no system code. */
+/* Nothing is wrong with the daemon, so a person has to be told what keeps it away. An empty database has no system
+ * code. */
 static bool locked_for_long(struct database *db, const struct err *e, int64_t now)
 {
     struct err why;
@@ -738,9 +739,9 @@ static int open_local(struct database *db)
     return 0;
 }
 
-/* What is replicated is what the given path leads to now. The state file there must be the one that is locked: otherwise
- * another process may work on that database. A link that was switched, a folder that was renamed and a mount over a folder
- * are seen at the next look; a state file that was removed, at once. */
+/* What is replicated is what the given path leads to now. The state file there must be the one that is locked:
+ * otherwise another process may work on that database. A link that was switched, a folder that was renamed and a mount
+ * over a folder are seen at the next look; a state file that was removed, at once. */
 static bool leads_to_ours(struct database *db, int64_t now)
 {
     char path[PATH_TEXT_MAX];
@@ -772,7 +773,8 @@ static void log_lost(const struct database *db)
                  given);
 }
 
-/* The lock went with the state file, so another process may work on the database: nothing of it may be held any more. */
+/* The lock went with the state file, so another process may work on the database: nothing of it may be held any
+ * more. */
 static void let_go_of_lost(struct database *db)
 {
     if (!db->lost)
@@ -800,8 +802,8 @@ static void start_over(struct database *db)
     struct err e;
     db->left_behind |= is_left_behind(db);
     db->removed = state_identity(db->state);
-    /* A PUT can be carried out after its object was looked for. Under the same run id it would count as another writer's:
-     * of the current run only known digests are ours. As an object of an earlier run it is compared. */
+    /* A PUT can be carried out after its object was looked for. Under the same run id it would count as another
+     * writer's: of the current run only known digests are ours. As an object of an earlier run it is compared. */
     if (random_bytes(run.bytes, UID_BYTES, &e) == 0)
         db->run = run;
     db->state = NULL;

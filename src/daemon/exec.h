@@ -1,7 +1,7 @@
 /* daemon/exec.h - the command of --exec: an application that the daemon starts, and with which it ends.
  *
- * The command is run by /bin/sh, with the standard files of this process, in a process group of its own: a signal reaches
- * it once, through exec_signal, and not from the terminal as well. It is never killed: whatever happens to the
+ * The command is run by /bin/sh, with the standard files of this process, in a process group of its own: a signal
+ * reaches it once, through exec_signal, and not from the terminal as well. It is never killed: whatever happens to the
  * replication, the application goes on. Main thread only. */
 #ifndef SEAWALL_DAEMON_EXEC_H
 #define SEAWALL_DAEMON_EXEC_H

@@ -1,4 +1,5 @@
-/* daemon/fleet.h - all databases of a daemon: each has its turn when something happened to it, or when its time has come.
+/* daemon/fleet.h - all databases of a daemon: each has its turn when something happened to it, or when its time has
+ * come.
  *
  * A turn costs what has to be done, not what there is: the next deadline is found in O(log n). Main thread only. */
 #ifndef SEAWALL_DAEMON_FLEET_H
@@ -23,8 +24,8 @@ struct fleet {
     char line[FLEET_LINE_MAX];
 };
 
-/* `configs` ascend by path, and are copied. What `shared` points to is borrowed. The fleet must stay where it is. ERR_NOMEM: nothing is left to be
- * released. */
+/* `configs` ascend by path, and are copied. What `shared` points to is borrowed. The fleet must stay where it is.
+ * ERR_NOMEM: nothing is left to be released. */
 int fleet_init(struct fleet *f, const struct replicate_config *configs, size_t count, const struct shared *shared,
                struct err *e) MUST_CHECK;
 /* Before: no job runs. */
@@ -49,10 +50,10 @@ void fleet_take_folders(struct fleet *f, int64_t now_ms);
 /* The verifier has written something, or ended. */
 void fleet_take_verifier(struct fleet *f);
 
-/* FLEET_RELOAD (SIGHUP): takes the options of the databases of `next` as soon as no job depends on them. FLEET_LOOK: only
- * looks who is there. Both: databases that are new are added; those that are gone are stopped, and released when what was
- * captured is shipped. A daemon of one database has none of that. What changes is logged. ERR_CONFIG: nothing changed.
- * ERR_NOMEM. `next` is not used after the call. */
+/* FLEET_RELOAD (SIGHUP): takes the options of the databases of `next` as soon as no job depends on them. FLEET_LOOK:
+ * only looks who is there. Both: databases that are new are added; those that are gone are stopped, and released when
+ * what was captured is shipped. A daemon of one database has none of that. What changes is logged. ERR_CONFIG: nothing
+ * changed. ERR_NOMEM. `next` is not used after the call. */
 enum fleet_update { FLEET_RELOAD, FLEET_LOOK };
 int fleet_update(struct fleet *f, const struct daemon_config *next, enum fleet_update what, struct err *e) MUST_CHECK;
 

@@ -1,7 +1,8 @@
 /* daemon/lane.h - one replica as the main thread sees it, and all replicas of one database.
  *
- * The main thread owns everything here. What a running ship job owns is in its shipment, to which the lane has no pointer
- * meanwhile: `home` is NULL. What the main thread has to know of the replica at any time is what was last seen of it. */
+ * The main thread owns everything here. What a running ship job owns is in its shipment, to which the lane has no
+ * pointer meanwhile: `home` is NULL. What the main thread has to know of the replica at any time is what was last seen
+ * of it. */
 #ifndef SEAWALL_DAEMON_LANE_H
 #define SEAWALL_DAEMON_LANE_H
 
@@ -39,7 +40,8 @@ struct pace {
     unsigned shipped_commits; /* in it */
 };
 
-/* The question to the store whether the head is still there: `seawall sync` and the end of the daemon wait for the answer. */
+/* The question to the store whether the head is still there: `seawall sync` and the end of the daemon wait for the
+ * answer. */
 struct check {
     enum history_seen history; /* what the looks at the history have found */
     uint64_t started;          /* number of the newest question; attach asks too */
@@ -90,8 +92,8 @@ struct lane {
     struct err conflict;      /* if the replica is in conflict: why */
 };
 
-/* The txid up to which a restore from the replica gives every commit, as far as was last seen. 0: nothing can be restored
- * yet, since the base is not complete that the newest commits need. Only this counts as durable for people. */
+/* The txid up to which a restore from the replica gives every commit, as far as was last seen. 0: nothing can be
+ * restored yet, since the base is not complete that the newest commits need. Only this counts as durable for people. */
 static inline uint64_t lane_restorable_txid(const struct lane *l)
 {
     return l->seen.base_owed ? 0 : l->seen.durable;
@@ -123,10 +125,11 @@ struct lanes {
     struct err error; /* if failed: why the daemon has to end */
 };
 
-/* Opens the replica at `url`, which must outlive the lane. ERR_NOMEM. Other errors: the lane is there, without a store. */
+/* Opens the replica at `url`, which must outlive the lane. ERR_NOMEM. Other errors: the lane is there, without a
+ * store. */
 int lane_open(struct lane *l, const char *url, struct err *e) MUST_CHECK;
-/* Forgets what is under way and the position of the replica, and opens its store again. No job may be under way. An error
- * leaves the lane without a store: attach tries again. */
+/* Forgets what is under way and the position of the replica, and opens its store again. No job may be under way. An
+ * error leaves the lane without a store: attach tries again. */
 int lane_start_over(struct lane *l, struct err *e) MUST_CHECK;
 void lane_close(struct lane *l); /* no job may be under way */
 

@@ -258,8 +258,8 @@ static void start_ship(struct lanes *all, struct lane *l, enum ship_kind kind)
     shipment_send(&l->home, all->workers, ship_done);
 }
 
-/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when no job
- * has a part of it. Returns true if that has to be waited for. */
+/* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when no
+ * job has a part of it. Returns true if that has to be waited for. */
 static bool abandon_if_useless(const struct lanes *all, struct lane *l)
 {
     const struct destination *d = &l->home->d;
@@ -309,8 +309,8 @@ static void start_catch_up(const struct lanes *all, struct lane *l)
                  l->url, durable + 1, now->newest.txid);
 }
 
-/* A large database begins with a base, and so does one whose replica was lost: its pages keep their txids, so that other
- * replicas don't get them again. */
+/* A large database begins with a base, and so does one whose replica was lost: its pages keep their txids, so that
+ * other replicas don't get them again. */
 static bool begins_with_base(const struct lane *l, const struct captured_head *now)
 {
     return now->newest.pages > 0 &&

@@ -40,8 +40,8 @@ static int cant_open(const char *path, int error, struct err *e)
     return err_set(e, for_a_moment ? ERR_IO : ERR_CONFIG, error, "database '%s': %s", path, strerror(error));
 }
 
-/* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A database
- * that is missing may appear later. Sets the privacy of what is made for it, and *ret_stat if it exists. */
+/* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A
+ * database that is missing may appear later. Sets the privacy of what is made for it, and *ret_stat if it exists. */
 static int check_is_database(const char *path, struct stat *ret_stat, struct err *e)
 {
     uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];

@@ -54,8 +54,8 @@ struct member {
     struct replicate_summary summary; /* of the last time it was awake */
 };
 
-/* Opens what has to be open. An error says why not; it is in m->error too. ERR_CONFIG: the file is not a database, or its
- * path can't be used. */
+/* Opens what has to be open. An error says why not; it is in m->error too. ERR_CONFIG: the file is not a database, or
+ * its path can't be used. */
 int member_open(struct member *m, int64_t now_ms, struct err *e) MUST_CHECK;
 
 /* Takes the events of its folders. */

@@ -1,12 +1,13 @@
 /* daemon/notify.h - tells the service manager how the daemon is: that it has started, reloads and stops, that it lives,
  * and its condition in words.
  *
- * The protocol is that of sd_notify(3): a datagram of KEY=VALUE lines to the socket named by NOTIFY_SOCKET. That page says
- * that the protocol is stable and asks programs that need no more than this to send the datagram themselves: libsystemd
- * would bring three compressors and a cryptographic library into the daemon. Systemd 252 and later understand all lines.
+ * The protocol is that of sd_notify(3): a datagram of KEY=VALUE lines to the socket named by NOTIFY_SOCKET. That page
+ * says that the protocol is stable and asks programs that need no more than this to send the datagram themselves:
+ * libsystemd would bring three compressors and a cryptographic library into the daemon. Systemd 252 and later
+ * understand all lines.
  *
- * A sign of life is sent only if the caller says that work makes progress. So a main loop that hangs and a job that hangs
- * both end the process. Main thread only. No call blocks. */
+ * A sign of life is sent only if the caller says that work makes progress. So a main loop that hangs and a job that
+ * hangs both end the process. Main thread only. No call blocks. */
 #ifndef SEAWALL_DAEMON_NOTIFY_H
 #define SEAWALL_DAEMON_NOTIFY_H
 
@@ -33,8 +34,8 @@ struct notify_state {
     const char *status; /* one line for people */
 };
 
-/* Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment: a program that this process starts must not
- * speak for it. Without NOTIFY_SOCKET nothing is ever sent. Precondition: no thread has started. */
+/* Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment: a program that this process starts must
+ * not speak for it. Without NOTIFY_SOCKET nothing is ever sent. Precondition: no thread has started. */
 void notify_open(struct notify *n);
 void notify_close(struct notify *n); /* NOTIFY_NONE: nothing to do */
 

@@ -1,8 +1,8 @@
 /* daemon/prune.h - retention, applied by the daemon: a job of each replica, beside its ship jobs.
  *
- * The job needs nothing of the destination. What may be deleted follows from the listing alone (retention/retention.h), and
- * what is put meanwhile only adds to what stays. The job has a store handle of its own, so it can be canceled without harm
- * to shipping.
+ * The job needs nothing of the destination. What may be deleted follows from the listing alone (retention/retention.h),
+ * and what is put meanwhile only adds to what stays. The job has a store handle of its own, so it can be canceled
+ * without harm to shipping.
  *
  * An idle replica is listed ever more rarely: each prune that deletes nothing doubles the interval. */
 #ifndef SEAWALL_DAEMON_PRUNE_H
@@ -43,8 +43,8 @@ void prune_change(struct prune *p, const struct options *o);
 /* True if it is time for a prune. `objects`: that this run has put so far. */
 bool prune_due(const struct prune *p, uint64_t objects, int64_t now_ms);
 
-/* Starts the job. Precondition: it does not run. It deletes nothing if another `writer` put the newest object: that writer
- * decides what is kept. */
+/* Starts the job. Precondition: it does not run. It deletes nothing if another `writer` put the newest object: that
+ * writer decides what is kept. */
 void prune_start(struct prune *p, uint64_t objects, const struct uid *writer, struct workers *workers,
                  void (*done)(struct job *));
 

@@ -42,14 +42,14 @@ struct daemon_config {
     const char *control;                      /* folder of the control socket; NULL: see daemon/control_place.h */
     const char *exec; /* run this command beside the replication, and end with it; NULL: none. Not with `once` */
 
-    /* NULL: a daemon of one database. It ends with it, and commands find the socket by its path. Otherwise commands find
-     * the socket by the path of this file, the configuration; a database in trouble is tried again; and databases come
-     * and go. */
+    /* NULL: a daemon of one database. It ends with it, and commands find the socket by its path. Otherwise commands
+     * find the socket by the path of this file, the configuration; a database in trouble is tried again; and databases
+     * come and go. */
     const char *socket_of;
 
-    /* `read` reads the configuration again, as at the start, for SIGHUP. `look` finds the databases of the configuration
-     * that was read last. What `known` knows is not opened. On success `release` frees what *ret_config points into.
-     * NULL: there is no file, or no databases come. */
+    /* `read` reads the configuration again, as at the start, for SIGHUP. `look` finds the databases of the
+     * configuration that was read last. What `known` knows is not opened. On success `release` frees what *ret_config
+     * points into. NULL: there is no file, or no databases come. */
     struct {
         int (*read)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);
         int (*look)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);

@@ -1,7 +1,8 @@
 /* daemon/verification.h - the daemon's own verification: which replica is verified when.
  *
  * Every `verify-interval` each replica is verified, and restored to a temporary folder, by a process of its own
- * (verifier.h), one at a time for all databases of the daemon. verdict.h decides the result; verification_record.h keeps it.
+ * (verifier.h), one at a time for all databases of the daemon. verdict.h decides the result; verification_record.h
+ * keeps it.
  *
  *   never verified       due when the daemon has run for min(interval, 1 h), so not at each start
  *   problems found       due again after a day at the latest

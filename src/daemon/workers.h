@@ -1,7 +1,7 @@
 /* daemon/workers.h - threads that run jobs and hand them back to the main thread.
  *
- * A job runs once: run() on a thread, then done() on the thread that calls pool_reap. In between the job owns what it was
- * handed.
+ * A job runs once: run() on a thread, then done() on the thread that calls pool_reap. In between the job owns what it
+ * was handed.
  *
  * All databases share one pool. A local job reads a database: it never waits for a thread that a store holds up, since
  * local jobs and jobs of stores have threads of their own. A thread is started when a job finds none idle. */

@@ -64,9 +64,9 @@ struct segment_info {
     struct digest digest_before; /* of the level-0 segment before it; zeros in the first one and in other kinds */
 };
 
-/* A restore point. Times never decrease within a replica. So after a clock was ahead, and was set right, commits get the
- * time of the last commit before: they are clamped. Nothing in a record says so. But the object of a clamped commit was
- * written before the time in its record: segment_writer_finish sees to it, and a reader finds it out. */
+/* A restore point. Times never decrease within a replica. So after a clock was ahead, and was set right, commits get
+ * the time of the last commit before: they are clamped. Nothing in a record says so. But the object of a clamped commit
+ * was written before the time in its record: segment_writer_finish sees to it, and a reader finds it out. */
 struct commit_record {
     uint64_t txid;
     int64_t time_ms;   /* wall clock when Seawall saw the commit, ms since 1970, but not before the commit before it */
@@ -163,8 +163,8 @@ struct segment_trailer {
     uint64_t tail_checksum; /* of records, index and list, compressed */
 };
 
-/* Whether these bytes are the whole trailer of an object that a newer version of the format made: its version, or a flag,
- * is not known here. Such an object is not damaged. */
+/* Whether these bytes are the whole trailer of an object that a newer version of the format made: its version, or a
+ * flag, is not known here. Such an object is not damaged. */
 bool segment_trailer_is_newer(const uint8_t bytes[SEGMENT_TRAILER_BYTES]);
 
 /* Decodes a trailer: the last SEGMENT_TRAILER_BYTES of an object of object_size bytes. ERR_CORRUPT: its magic, version,

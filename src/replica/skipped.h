@@ -1,7 +1,7 @@
 /* replica/skipped.h - restore points that the search for a moment skips because of a clock that was wrong.
  *
- * Times never fall within a replica. So when a clock was a day ahead for one commit, all commits of the next day have the
- * time of that one, and points_at_time finds none of them for a moment of that day. */
+ * Times never fall within a replica. So when a clock was a day ahead for one commit, all commits of the next day have
+ * the time of that one, and points_at_time finds none of them for a moment of that day. */
 #ifndef SEAWALL_REPLICA_SKIPPED_H
 #define SEAWALL_REPLICA_SKIPPED_H
 

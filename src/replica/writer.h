@@ -1,7 +1,8 @@
 /* replica/writer.h - who writes a replica: the host and the path of its database, so that a conflict can name them.
  *
  * The writer that makes a replica writes it into seawall.json. A writer that takes a replica over puts one object more,
- * writer/<id>, with the id of its state file. Readers ignore both. Neither is ever changed, so a restart puts nothing. */
+ * writer/<id>, with the id of its state file. Readers ignore both. Neither is ever changed, so a restart puts
+ * nothing. */
 #ifndef SEAWALL_REPLICA_WRITER_H
 #define SEAWALL_REPLICA_WRITER_H
 
@@ -21,8 +22,8 @@ struct writer_note {
     int64_t since_ms;             /* when it began here, by its clock */
 };
 
-/* Makes the note of this process, for the database at `path`. `hide`: names are replaced by hashes. Without a name of the
- * host or a resolved path, the note has "?" or the path as it was given. */
+/* Makes the note of this process, for the database at `path`. `hide`: names are replaced by hashes. Without a name of
+ * the host or a resolved path, the note has "?" or the path as it was given. */
 void writer_note_make(struct writer_note *ret_note, const struct uid *writer, const char *path, bool hide);
 
 /* Adds the note to an object, and reads it from one. Without a whole note, *ret_note is zeros. */

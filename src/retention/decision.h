@@ -48,8 +48,8 @@ int decision_check_steps(const struct decision *d, uint64_t more, struct err *e)
 /* Whether the moment `time_ms` is more than `age_ms` before d->now_ms. */
 bool decision_older(const struct decision *d, int64_t time_ms, uint64_t age_ms);
 
-/* Notes what an object that was read says about its age: when it was written, and when its newest commit was made. It is
- * as young as the younger of the store's word and its own, and not from the future. */
+/* Notes what an object that was read says about its age: when it was written, and when its newest commit was made. It
+ * is as young as the younger of the store's word and its own, and not from the future. */
 void decision_note_own(const struct decision *d, struct retention_verdict *v, const struct segment *s);
 
 static inline void decision_set(struct retention_verdict *v, bool goes, enum retention_reason reason)

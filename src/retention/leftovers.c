@@ -163,8 +163,8 @@ static bool was_given_up(const struct decision *d, const struct segment_info *i,
            decision_older(d, newest_ms, d->policy->grace_ms);
 }
 
-/* Finds the newest time of the parts of a run, from `first` on in the catalog, by the store's word and by their own. They
- * are read only if the store's word is not young already. */
+/* Finds the newest time of the parts of a run, from `first` on in the catalog, by the store's word and by their own.
+ * They are read only if the store's word is not young already. */
 static int newest_of_run(const struct decision *d, size_t first, int64_t *ret_ms, struct err *e)
 {
     const struct catalog *c = d->c;

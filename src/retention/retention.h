@@ -1,12 +1,12 @@
 /* retention/retention.h - decides which objects of a replica stay and which go, and says why.
  *
  * The age of an object is the time since the store received it, by the store's clock. The contents are older than
- * that, so an object is never deleted too early. But the time of a file can be lost or set, and some servers keep objects
- * in files. So an object that is read is also asked: for the time in its trailer, and the time of its newest commit. The
- * younger age counts; a time after that of the store does not count.
- * These are read: markers, the segments because of which others go, chunks and parts that nothing names. No other object
- * is read for its age. What goes because of one of these is older than it: the segments that a compacted segment covers,
- * what ends before an anchor starts, the chunks of a marker, the parts of a segment.
+ * that, so an object is never deleted too early. But the time of a file can be lost or set, and some servers keep
+ * objects in files. So an object that is read is also asked: for the time in its trailer, and the time of its newest
+ * commit. The younger age counts; a time after that of the store does not count.
+ * These are read: markers, the segments because of which others go, chunks and parts that nothing names. No other
+ * object is read for its age. What goes because of one of these is older than it: the segments that a compacted segment
+ * covers, what ends before an anchor starts, the chunks of a marker, the parts of a segment.
  *
  *   A. These never go: objects younger than `grace`, the newest object of level 0, seawall.json, objects that do
  *      not belong to a replica.

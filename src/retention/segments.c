@@ -1,8 +1,8 @@
 /* retention/segments.c - rule B of retention/retention.h, and rule C as far as it concerns segments.
  *
- * With 100,000 objects, no segment is compared with all others: of the segments that begin at its begin or before, a tree
- * gives the one that reaches furthest. That one is read when another is to be deleted because of it, and only once. If
- * it is not sound it leaves the tree, and the next one is looked at. */
+ * With 100,000 objects, no segment is compared with all others: of the segments that begin at its begin or before, a
+ * tree gives the one that reaches furthest. That one is read when another is to be deleted because of it, and only
+ * once. If it is not sound it leaves the tree, and the next one is looked at. */
 #include "retention/decision.h"
 
 #include "base/mintree.h"

@@ -22,8 +22,8 @@ static int confirm(const struct destination *d, uint64_t min, struct err *e)
     return store_confirm(d->store, key, e);
 }
 
-/* Checks that an object that can't be read is not one that a newer program wrote. Behind that one nothing may begin: that
- * program can read what is there. */
+/* Checks that an object that can't be read is not one that a newer program wrote. Behind that one nothing may begin:
+ * that program can read what is there. */
 static int check_not_newer(const struct destination *d, uint64_t min, struct err *e)
 {
     const struct name name = {.kind = NAME_LEVEL0, .min = min};

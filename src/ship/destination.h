@@ -38,8 +38,8 @@
  * replica is listed before the answer is believed.
  *
  * Stores that only seem exclusive. A server can answer 412 to a PUT of a key that exists, and still let two PUTs at the
- * same moment succeed, because its look and its PUT are two steps. So a writer that never attached to this replica finds
- * out by a race (store_race). One that passes is not proven to be exclusive. So what costs nothing is compared:
+ * same moment succeed, because its look and its PUT are two steps. So a writer that never attached to this replica
+ * finds out by a race (store_race). One that passes is not proven to be exclusive. So what costs nothing is compared:
  *   - the object that was found after 412 must continue the head that was acknowledged to us;
  *   - a listing for a look must show our newest objects with their size and entity tag (recent.h).
  * A contradiction is a CONFLICT, and the state file remembers that the store is weak.
@@ -167,8 +167,8 @@ void destination_enter(struct destination *d, enum destination_state to);
 /* Notes that the head was proven when the store's clock was at `store_ms`. */
 void destination_prove(struct destination *d, int64_t store_ms);
 
-/* Notes what a request says about the clocks: it was sent when the clock of this machine was at `before_ms`, and now its
- * answer is here, with `store_ms` of the store's clock. */
+/* Notes what a request says about the clocks: it was sent when the clock of this machine was at `before_ms`, and now
+ * its answer is here, with `store_ms` of the store's clock. */
 void destination_note_clock(struct destination *d, int64_t before_ms, int64_t store_ms);
 
 /* Makes the state CONFLICT: another writer put `theirs` under the key of our next object. Returns -1 with

@@ -405,8 +405,8 @@ static int lock_file(const struct state *s, struct err *e)
     return err_hint(e, "a seawall daemon or restore is at work on this database; stop it first");
 }
 
-/* Between open and lock the file can be removed or replaced: by a restore that ends its reservation, or by a person. The
- * lock of a file that the path does not lead to keeps nobody away, so the file that is there now is opened. */
+/* Between open and lock the file can be removed or replaced: by a restore that ends its reservation, or by a person.
+ * The lock of a file that the path does not lead to keeps nobody away, so the file that is there now is opened. */
 static int open_and_lock(struct state *s, const char *db_path, struct err *e)
 {
     for (int tries = 0; tries < OPENS_MAX; tries++) {
