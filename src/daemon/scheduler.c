@@ -432,6 +432,7 @@ static int run_fleet(struct scheduler *s, struct daemon_summary *ret_summary, st
     if (fleet_init(&s->fleet, s->config->databases, s->config->count, &shared, e))
         return -1;
     int rc = 0;
+    s->look_at_ms = clock_mono_ms() + MEMBERS_LOOK_MS;
     if (shared.alone) /* its error is that of the daemon */
         rc = member_open(s->fleet.list[0], clock_mono_ms(), e);
     if (rc == 0)
