@@ -204,6 +204,7 @@ int client_find_target(const struct client_request *r, struct config **ret_confi
     *ret_config = NULL;
     if (cli_read_config(r->config_path, ret_config, e) || (*ret_config && config_find_db(*ret_config, r->db, &db, e)))
         return -1;
+    assert(r->db || *ret_config); /* the parser of the command line sees to that */
     *ret_target = (struct client_target){.db = r->db ? r->db : (*ret_config)->dbs[0].path,
                                          .config = r->config_path,
                                          .control = cli_control(r->control, *ret_config)};

@@ -35,14 +35,17 @@ struct outcome {
 static const struct config_db *find_section(const struct config *file, const char *word, const char *url)
 {
     const struct config_db *found = word ? config_find_section(file, word) : NULL;
-    for (size_t i = 0; !found && i < 2 * file->db_count; i++) { /* those without a pattern first */
-        const struct config_db *db = &file->dbs[i % file->db_count];
-        bool pattern = config_is_pattern(db);
-        for (size_t k = 0; pattern == (i >= file->db_count) && k < db->replica_count; k++)
-            if (pattern ? variables_can_give(db->replicas[k], url) : strcmp(db->replicas[k], url) == 0)
+    const struct config_db *of_pattern = NULL;
+    for (size_t i = 0; !found && i < file->db_count; i++) {
+        const struct config_db *db = &file->dbs[i];
+        const bool pattern = config_is_pattern(db);
+        for (size_t k = 0; k < db->replica_count; k++)
+            if (pattern && !of_pattern && variables_can_give(db->replicas[k], url))
+                of_pattern = db;
+            else if (!pattern && strcmp(db->replicas[k], url) == 0)
                 found = db;
     }
-    return found;
+    return found ? found : of_pattern;
 }
 
 /* Completes the request with URL and policy. `file`: NULL if there is none. Options of the command line take

@@ -107,6 +107,7 @@ int fleet_init(struct fleet *f, const struct replicate_config *configs, size_t c
 
 void fleet_release(struct fleet *f)
 {
+    assert(f->list || f->count == 0);
     for (size_t i = 0; i < f->count; i++)
         free_member(f->list[i]);
     free(f->list);

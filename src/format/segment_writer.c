@@ -85,6 +85,7 @@ int segment_writer_add(struct segment_writer *w, const struct version *v, const 
 static int encode_records(const struct segment_content *c, struct buf *raw, struct err *e)
 {
     int64_t time = 0;
+    assert(c->records || c->record_count == 0);
     for (size_t i = 0; i < c->record_count; i++) {
         const struct commit_record *r = &c->records[i];
         assert(r->time_ms >= time && r->txid == (c->record_count == 1 ? c->info->max : c->info->min + i));

@@ -9,7 +9,7 @@
 
 static struct stat make_file(const char *path)
 {
-    struct stat st;
+    struct stat st = {.st_size = 0};
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
     close(fd);
