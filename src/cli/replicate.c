@@ -27,7 +27,8 @@ struct source {
     struct config_members all;          /* otherwise */
     struct replicate_config *databases; /* owned */
     size_t count;
-    bool quiet; /* say nothing of what is not there */
+    uint64_t memory; /* of the daemon, for all databases together */
+    bool quiet;      /* say nothing of what is not there */
 };
 
 static void release(struct source *s)
@@ -100,6 +101,10 @@ static int find_databases(struct source *s, const struct config_known *known, st
         complete_all(&s->all, s->databases);
     else if (complete_one(s, s->databases, e))
         return -1;
+    struct options shared = all ? s->file->options : s->databases[0].options;
+    if (given_options_apply(&r->options, &shared, e))
+        return -1;
+    s->memory = shared.memory;
     for (size_t i = 0; i < s->count; i++) {
         s->databases[i].take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
         s->databases[i].control = cli_control(r->control, s->file);
@@ -119,16 +124,11 @@ static int read_source(struct source *s, const struct request *given, const stru
 static struct daemon_config daemon_config_of(const struct source *s)
 {
     const struct request *r = &s->request;
-    const struct options *all = s->file ? &s->file->options : NULL;
-    struct options shared = all && takes_all(s) ? *all : s->count > 0 ? s->databases[0].options : options_default();
-    struct err e;
-    if (takes_all(s) && given_options_apply(&r->options, &shared, &e)) /* it was checked with each database */
-        shared = *all;
     return (struct daemon_config){.databases = s->databases,
                                   .count = s->count,
                                   .incomplete = config_members_missed(&s->all) > 0,
                                   .once = r->once,
-                                  .memory = shared.memory,
+                                  .memory = s->memory,
                                   .control = cli_control(r->control, s->file),
                                   .exec = r->exec,
                                   .socket_of = takes_all(s) ? r->config_path : NULL};
@@ -186,11 +186,11 @@ static int look_again(void *context, const struct config_known *known, struct da
 /* ---- the command */
 
 /* The exit code of the command comes first. It can't hide that something is not durable. */
-static int code_of(int code, size_t count, const struct daemon_summary *s)
+static int code_of(int code, const struct daemon_summary *s)
 {
     if (s->commanded && s->command_code != 0)
         return s->command_code;
-    return code != EXIT_DONE && s->failed > 0 && s->failed < count ? EXIT_SOME_FAILED : code;
+    return code != EXIT_DONE && s->failed > 0 && s->failed < s->databases ? EXIT_SOME_FAILED : code;
 }
 
 static int run(struct source *s, const struct request *given, struct daemon_summary *ret_summary, struct err *e)
@@ -223,7 +223,7 @@ static int cmd_replicate(int argc, char **argv)
         return cli_usage(&replicate_command, "--exec and --once exclude each other");
     if (read_source(&source, &r, NULL, &e) || run(&source, &r, &summary, &e))
         code = cli_fail_shipping(&e);
-    code = code_of(code, source.count, &summary);
+    code = code_of(code, &summary);
     if (summary.hung)
         _exit(code); /* threads still use what would be freed */
     release(&source);

@@ -226,32 +226,16 @@ void fleet_take_verifier(struct fleet *f)
 
 /* ---- a configuration that was read again */
 
-/* The member at `path` of a list that ascends by path; `count`: there is none. */
-struct next_list {
-    const struct replicate_config *list;
-    const char *path;
-};
-
-static bool next_not_before(const void *context, size_t index)
-{
-    const struct next_list *n = context;
-    return strcmp(n->list[index].db_path, n->path) >= 0;
-}
-
-static bool is_in(const struct daemon_config *next, const char *path)
-{
-    const struct next_list n = {next->databases, path};
-    const size_t at = search_first(next->count, next_not_before, &n);
-    return at < next->count && strcmp(next->databases[at].db_path, path) == 0;
-}
-
 /* Stops the members that `next` does not have. A file that is being replaced is missing for a moment, so a look has to
  * miss it twice. */
 static void stop_absent(struct fleet *f, const struct daemon_config *next, enum fleet_update what)
 {
-    for (size_t i = 0; i < f->count; i++) {
+    for (size_t i = 0, k = 0; i < f->count; i++) { /* both lists ascend by path */
         struct member *m = f->list[i];
-        m->absent = is_in(next, m->config->db_path) ? 0 : m->absent + 1;
+        while (k < next->count && strcmp(next->databases[k].db_path, m->config->db_path) < 0)
+            k++;
+        const bool there = k < next->count && strcmp(next->databases[k].db_path, m->config->db_path) == 0;
+        m->absent = there ? 0 : m->absent + 1;
         if (m->absent == 0 || m->removed || (what == FLEET_LOOK && m->absent < 2))
             continue;
         log_warn("database '%s': it is %s: letting go of it when everything captured is shipped; its replicas stay",
@@ -355,7 +339,7 @@ static void make_line(struct fleet *f)
         return;
     }
     for (size_t i = 0; i < f->count; i++) {
-        bool is_well = !f->list[i]->error && member_is_well(f->list[i]);
+        bool is_well = member_is_well(f->list[i]);
         well += is_well;
         worst = is_well || worst ? worst : f->list[i];
     }

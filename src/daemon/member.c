@@ -264,7 +264,7 @@ bool member_is_up(const struct member *m)
 bool member_is_well(const struct member *m)
 {
     const struct awake *a = m->awake;
-    if (!member_is_open(m))
+    if (m->error || !member_is_open(m))
         return !m->error;
     bool well = condition_is_well(condition_of_database(&a->db), 0);
     for (size_t i = 0; i < a->db.lanes.count; i++) {
@@ -320,7 +320,7 @@ void member_release(struct member *m)
     close_awake(m);
     free(m->next);
     free(m->error);
-    free(m->config);
+    replicate_config_free(m->config);
     m->next = NULL;
     m->error = NULL;
     m->config = NULL;

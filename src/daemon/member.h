@@ -71,7 +71,7 @@ int member_reload(struct member *m, const struct replicate_config *next, struct 
  * command of --exec makes. */
 bool member_is_up(const struct member *m);
 
-/* The database and each of its replicas: nobody has to act. Precondition: there is no m->error. */
+/* The database and each of its replicas: nobody has to act. */
 bool member_is_well(const struct member *m);
 
 /* Ship what is captured, then end: m->ended becomes true. */

@@ -1,6 +1,8 @@
 /* daemon/replication.c */
 #include "daemon/replication.h"
 
+#include "base/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,15 +23,20 @@ static const char *put(char **at, const char *text)
     return copy;
 }
 
+/* Of a copy with its texts. */
+static size_t size_of(const struct replicate_config *c)
+{
+    size_t n = sizeof *c + c->url_count * sizeof(const char *) + bytes_of(c->db_path) + bytes_of(c->control);
+    for (size_t i = 0; i < c->url_count; i++)
+        n += bytes_of(c->urls[i]);
+    return n;
+}
+
 int replicate_config_copy(const struct replicate_config *c, struct replicate_config **ret_copy, struct err *e)
 {
-    size_t texts = bytes_of(c->db_path) + bytes_of(c->control);
-    for (size_t i = 0; i < c->url_count; i++)
-        texts += bytes_of(c->urls[i]);
-    const size_t list = c->url_count * sizeof(const char *);
-    struct replicate_config *copy = malloc(sizeof *copy + list + texts);
+    struct replicate_config *copy = malloc(size_of(c));
     if (!copy)
-        return err_nomem(e, sizeof *copy + list + texts);
+        return err_nomem(e, size_of(c));
     const char **urls = (const char **)(void *)(copy + 1);
     char *at = (char *)(urls + c->url_count);
     *copy = *c;
@@ -40,4 +47,11 @@ int replicate_config_copy(const struct replicate_config *c, struct replicate_con
         urls[i] = put(&at, c->urls[i]);
     *ret_copy = copy;
     return 0;
+}
+
+void replicate_config_free(struct replicate_config *copy)
+{
+    if (copy)
+        wipe(copy, size_of(copy)); /* headers in URLs can hold secrets */
+    free(copy);
 }

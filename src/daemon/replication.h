@@ -20,9 +20,10 @@ struct replicate_config {
     bool base;        /* each replica gets a new base */
 };
 
-/* A copy in one block with its texts: the caller frees it. ERR_NOMEM. */
+/* A copy with its texts, which the caller frees with replicate_config_free. ERR_NOMEM. */
 int replicate_config_copy(const struct replicate_config *c, struct replicate_config **ret_copy,
                           struct err *e) MUST_CHECK;
+void replicate_config_free(struct replicate_config *copy); /* NULL is fine */
 
 struct replicate_summary {
     uint64_t txid;    /* newest captured */
@@ -60,7 +61,7 @@ struct daemon_config {
 
 struct daemon_summary {
     struct replicate_summary first; /* of the first database */
-    size_t failed;                  /* databases that are not durable */
+    size_t databases, failed;       /* at the end; of them not durable */
     bool interrupted;               /* by a signal */
     bool commanded;                 /* the command of `exec` was started, and has ended */
     int command_code;               /* if so: its exit code */

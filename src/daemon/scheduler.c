@@ -410,6 +410,7 @@ static int sum_up(const struct scheduler *s, struct daemon_summary *ret_summary,
     if (f->count > 0)
         ret_summary->first = f->list[0]->summary;
     ret_summary->interrupted = s->interrupted;
+    ret_summary->databases = f->count;
     ret_summary->failed = failed;
     if (rc != 0)
         return rc;

@@ -362,6 +362,20 @@ def test_databases_of_a_pattern_come_and_go(stage, fleet):
     assert daemon.stop() == DONE
 
 
+def test_databases_that_came_later_count_in_the_exit_code(stage, fleet):
+    """One of two is not durable. The daemon began with none."""
+    replicas = stage.folder / "replicas"
+    replicas.mkdir()
+    (replicas / "tenant-0").write_text("a file where the folder of the replica should be")
+    daemon = fleet([], "--stop-timeout", "2s", pattern=stage.folder / "tenant-*.db")
+    daemon.wait_log("matches no database")
+    make_database(stage.folder / "tenant-0.db")
+    daemon.wait_log("tenant-0.db': it is new here")
+    make_database(stage.folder / "tenant-2.db")
+    daemon.wait_shipped(["tenant-2"])
+    assert daemon.stop() == SOME_FAILED
+
+
 def test_a_pattern_that_matches_nothing_waits_for_the_first_database(stage, fleet):
     daemon = fleet([], pattern=stage.folder / "tenant-*.db")
     daemon.wait_log("matches no database")
