@@ -10,7 +10,7 @@
 
 struct trial {
     struct job job;
-    sem_t *gate; /* run() waits for it; NULL: it does not wait */
+    bool hangs; /* run() waits for the gate */
     unsigned runs, ends;
     mode_t privacy;        /* what run() found */
     struct workers *again; /* done() submits it once more; NULL: it does not */
@@ -18,14 +18,15 @@ struct trial {
 
 static struct pool *pool;
 static unsigned ended[2]; /* by the context of the workers */
+static unsigned contexts[] = {0, 1};
+static sem_t gate; /* for jobs that hang */
 
 static void run(struct job *job, struct codec *codec)
 {
     struct trial *t = (struct trial *)(void *)job;
     assert_non_null(codec);
-    if (t->gate)
-        while (sem_wait(t->gate) != 0) {
-        }
+    while (t->hangs && sem_wait(&gate) != 0) {
+    }
     t->runs++;
     t->privacy = privacy();
 }
@@ -51,20 +52,30 @@ static struct trial trial_of(enum job_kind kind)
     return (struct trial){.job = {.run = run, .done = done, .kind = kind}};
 }
 
-static void start(unsigned local, unsigned of_stores)
-{
-    const struct pool_size size = {.local = local, .of_stores = of_stores};
-    struct err e;
-    assert_ok(pool_start(&size, &pool, &e), &e);
-    ended[0] = ended[1] = 0;
-}
-
 static struct workers *open_workers(unsigned *context)
 {
     struct workers *w = NULL;
     struct err e;
     assert_ok(workers_open(pool, note_end, context, &w, &e), &e);
     return w;
+}
+
+/* Starts the pool. Returns the workers whose ended jobs ended[0] counts. */
+static struct workers *start(unsigned local, unsigned of_stores)
+{
+    const struct pool_size size = {.local = local, .of_stores = of_stores};
+    struct err e;
+    assert_ok(pool_start(&size, &pool, &e), &e);
+    assert_int_equal(sem_init(&gate, 0, 0), 0);
+    ended[0] = ended[1] = 0;
+    return open_workers(&contexts[0]);
+}
+
+static void stop(struct workers *w)
+{
+    pool_stop(pool);
+    workers_close(w);
+    sem_destroy(&gate);
 }
 
 static void reap_until(const unsigned *count, unsigned wanted)
@@ -78,10 +89,8 @@ static void reap_until(const unsigned *count, unsigned wanted)
 
 static void each_database_gets_the_ends_of_its_own_jobs(void **state)
 {
-    unsigned first = 0, second = 1;
     (void)state;
-    start(1, 2);
-    struct workers *a = open_workers(&first), *b = open_workers(&second);
+    struct workers *a = start(1, 2), *b = open_workers(&contexts[1]);
     struct trial one = trial_of(JOB_LOCAL), two = trial_of(JOB_OF_STORE);
     workers_set_privacy(b, 0077);
     two.again = b;
@@ -92,24 +101,19 @@ static void each_database_gets_the_ends_of_its_own_jobs(void **state)
     assert_true(one.runs == 1 && one.ends == 1 && two.runs == 2 && two.ends == 2);
     assert_int_equal(one.privacy, 0);
     assert_int_equal(two.privacy, 0077);
-    assert_ptr_equal(workers_context(&one.job), &first);
-    pool_stop(pool);
-    workers_close(a);
+    assert_ptr_equal(workers_context(&one.job), &contexts[0]);
+    stop(a);
     workers_close(b);
 }
 
 static void stores_that_hang_delay_no_local_job(void **state)
 {
-    unsigned first = 0;
-    sem_t gate;
     (void)state;
-    assert_int_equal(sem_init(&gate, 0, 0), 0);
-    start(1, 2);
-    struct workers *w = open_workers(&first);
+    struct workers *w = start(1, 2);
     struct trial hanging[5], local = trial_of(JOB_LOCAL);
     for (size_t i = 0; i < COUNT_OF(hanging); i++) { /* more than there are threads */
         hanging[i] = trial_of(JOB_OF_STORE);
-        hanging[i].gate = &gate;
+        hanging[i].hangs = true;
         workers_submit(w, &hanging[i].job);
     }
     workers_submit(w, &local.job);
@@ -118,22 +122,16 @@ static void stores_that_hang_delay_no_local_job(void **state)
     for (size_t i = 0; i < COUNT_OF(hanging); i++)
         assert_int_equal(sem_post(&gate), 0);
     reap_until(&ended[0], 6);
-    pool_stop(pool);
-    workers_close(w);
-    sem_destroy(&gate);
+    stop(w);
 }
 
 /* A disk that hangs holds up the local job of one database. A later one gets a thread of its own. */
 static void a_local_job_that_hangs_delays_no_other_for_long(void **state)
 {
-    unsigned first = 0;
-    sem_t gate;
     (void)state;
-    assert_int_equal(sem_init(&gate, 0, 0), 0);
-    start(1, 1);
-    struct workers *w = open_workers(&first);
+    struct workers *w = start(1, 1);
     struct trial hanging = trial_of(JOB_LOCAL), local = trial_of(JOB_LOCAL);
-    hanging.gate = &gate;
+    hanging.hangs = true;
     workers_submit(w, &hanging.job);
     workers_submit(w, &local.job);
     struct pollfd p = {.fd = pool_fd(pool), .events = POLLIN};
@@ -145,21 +143,15 @@ static void a_local_job_that_hangs_delays_no_other_for_long(void **state)
     assert_int_equal(hanging.ends, 0);
     assert_int_equal(sem_post(&gate), 0);
     reap_until(&hanging.ends, 1);
-    pool_stop(pool);
-    workers_close(w);
-    sem_destroy(&gate);
+    stop(w);
 }
 
 static void a_job_without_progress_is_overdue(void **state)
 {
-    unsigned first = 0;
-    sem_t gate;
     (void)state;
-    assert_int_equal(sem_init(&gate, 0, 0), 0);
-    start(1, 1);
-    struct workers *w = open_workers(&first);
+    struct workers *w = start(1, 1);
     struct trial hanging = trial_of(JOB_LOCAL);
-    hanging.gate = &gate;
+    hanging.hangs = true;
     hanging.job.deadline_ms = 1000;
     workers_submit(w, &hanging.job);
     const struct job *late = NULL;
@@ -178,9 +170,7 @@ static void a_job_without_progress_is_overdue(void **state)
     assert_null(pool_stuck(pool, 0, INT64_MAX));
     assert_int_equal(sem_post(&gate), 0);
     reap_until(&hanging.ends, 1);
-    pool_stop(pool);
-    workers_close(w);
-    sem_destroy(&gate);
+    stop(w);
 }
 
 int main(void)

@@ -3,31 +3,21 @@
 
 #include "failing_alloc.h"
 #include "replica/inventory.h"
-#include "replica_in_memory.h"
+#include "replica_fixture.h"
 
-static struct codec *codec;
-static struct store *store;
-static struct replica r;
-static struct catalog catalog;
 static struct inventory inventory;
 
 /* The model has 12 commits with a page size of 512; no object is put. */
 static int setup(void **state)
 {
     (void)state;
-    if (replica_in_memory(&r, &store, &codec, 40))
-        return -1;
-    replica_commits(&r, 12, 512);
-    return 0;
+    return replica_fixture(40, 12);
 }
 
 static int teardown(void **state)
 {
-    (void)state;
     inventory_release(&inventory);
-    catalog_release(&catalog);
-    replica_in_memory_release(&r, store, codec);
-    return 0;
+    return replica_fixture_release(state);
 }
 
 static void look(void)

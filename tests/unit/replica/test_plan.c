@@ -4,29 +4,18 @@
 
 #include "claims.h"
 #include "failing_alloc.h"
-#include "replica_in_memory.h"
-
-static struct codec *codec;
-static struct store *store;
-static struct replica r;
-static struct catalog catalog;
+#include "replica_fixture.h"
 
 /* For most tests: the model has 12 commits with a page size of 512; no object is put. */
 static int setup(void **state)
 {
     (void)state;
-    if (replica_in_memory(&r, &store, &codec, 20))
-        return -1;
-    replica_commits(&r, 12, 512);
-    return 0;
+    return replica_fixture(20, 12);
 }
 
 static int teardown(void **state)
 {
-    (void)state;
-    catalog_release(&catalog);
-    replica_in_memory_release(&r, store, codec);
-    return 0;
+    return replica_fixture_release(state);
 }
 
 static void list_objects(void)

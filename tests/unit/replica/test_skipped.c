@@ -2,32 +2,16 @@
 #include "unit.h"
 
 #include "replica/skipped.h"
-#include "replica_in_memory.h"
+#include "replica_fixture.h"
 
 #define MINUTE INT64_C(60000)
 #define DAY (1440 * MINUTE)
 #define BEGIN INT64_C(1000000000)
 
-static struct codec *codec;
-static struct store *store;
-static struct replica r;
-static struct catalog catalog;
-
 static int setup(void **state)
 {
     (void)state;
-    if (replica_in_memory(&r, &store, &codec, 41))
-        return -1;
-    replica_commits(&r, 6, 512);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    catalog_release(&catalog);
-    replica_in_memory_release(&r, store, codec);
-    return 0;
+    return replica_fixture(41, 6);
 }
 
 /* Puts a commit: the time in its record, what the clock of the writer said, and when the store received it. */
@@ -102,12 +86,12 @@ static void a_time_that_has_not_come_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_right_clock_hides_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_right_clock_hides_nothing, setup, replica_fixture_release),
         cmocka_unit_test_setup_teardown(commits_behind_a_day_that_was_wrong_are_skipped_until_their_own_time_came,
-                                        setup, teardown),
+                                        setup, replica_fixture_release),
         cmocka_unit_test_setup_teardown(the_clock_of_a_bucket_counts_where_that_of_the_writer_was_never_set_right,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(a_time_that_has_not_come_is_told, setup, teardown),
+                                        setup, replica_fixture_release),
+        cmocka_unit_test_setup_teardown(a_time_that_has_not_come_is_told, setup, replica_fixture_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
