@@ -14,12 +14,18 @@ WERROR ?= 0
 Q := $(if $(filter 0,$(V)),@)
 B := build$(if $(VARIANT),/$(VARIANT))
 
-PACKAGES := sqlite3 zlib libcrypto libxxhash jansson inih expat
-LOADED := libcurl # headers only: src/http/curl.c loads the library when the first S3 replica is opened
+PACKAGES := sqlite3 zlib libcrypto libxxhash jansson inih expat liblz4 yaml-0.1
+# Headers only: src/http/curl.c loads libcurl when the first S3 replica is opened, src/web/mhd.c libmicrohttpd when a page is served.
+LOADED := libcurl libmicrohttpd
 ISAL ?= $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo yes)
 ifeq ($(ISAL),yes)
 PACKAGES += libisal
-DEFINES := -DHAVE_ISAL
+DEFINES += -DHAVE_ISAL
+endif
+LIBDEFLATE ?= $(shell $(PKG_CONFIG) --exists libdeflate 2>/dev/null && echo yes)
+ifeq ($(LIBDEFLATE),yes)
+PACKAGES += libdeflate
+DEFINES += -DHAVE_LIBDEFLATE
 endif
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wwrite-strings \
             -Wformat=2 -Wno-format-nonliteral -Wcast-qual -Wimplicit-fallthrough -Wunused-result
@@ -68,8 +74,8 @@ BUILT_WITH := $(filter-out ccache,$(CC)) $(FLAGS) $(PACKAGE_VERSIONS)
 STAMP := $(B)/built-with
 
 comma := ,
-ROOMS := base wal format vfs http aws s3 storage config state replica retention cargo capture ship verify daemon restore cli
-SOURCES := $(filter-out src/vfs/extension.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
+ROOMS := base control wal format vfs http aws s3 storage config web state replica reader extension retention cargo capture ship verify doctor daemon restore litestream follow import cli
+SOURCES := $(filter-out src/extension/extension.c src/extension/log.c,$(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 OBJECTS := $(SOURCES:src/%.c=$(B)/obj/%.o)
 LIBRARY := $(filter-out $(B)/obj/cli/main.o,$(OBJECTS))
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(wildcard tests/unit/*/test_*.c)))
@@ -78,15 +84,15 @@ PRELOADED := $(patsubst tests/support/app/%.c,$(B)/tests/%.so,$(filter-out %/wri
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-failures check-full soak-real check-walreset soak-kills check-large check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
-        check-s3 check-s3-store check-sqlite check-swift check-versitygw check-servers format tidy bench bench-s3 bench-history bench-objects soak coverage install uninstall clean deps
+.PHONY: FORCE all tests check-parts help demo demo-deps check check-deps check-unit check-e2e check-giving-way check-failures check-full soak-real check-walreset soak-kills soak-follow check-large check-page check-property check-asan check-tsan check-clang check-asan-unit check-tsan-unit check-asan-e2e check-tsan-e2e check-fuzz fuzz fuzz-keep fuzz-build lint format-check \
+        litestream check-clients check-litestream make-litestream-data check-s3 check-s3-store check-sqlite check-swift check-versitygw check-servers format tidy bench bench-s3 bench-history bench-objects bench-fleet bench-follow bench-commits bench-reader soak coverage install uninstall clean deps
 
 all: $(B)/seawall $(B)/seawall.so ## build the program and the loadable extension (the default)
 
 help: ## print this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: V=1 (show commands), WERROR=1 (warnings are errors), ISAL=no (zlib alone), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov, clang, fuzz)"
+	@echo "Variables: V=1 (show commands), WERROR=1 (warnings are errors), ISAL=no and LIBDEFLATE=no (without these libraries), CC, CFLAGS, PREFIX ($(PREFIX)), DESTDIR, VARIANT (asan, tsan, cov, clang, fuzz)"
 
 FORCE:
 $(STAMP): FORCE
@@ -101,11 +107,24 @@ $(B)/obj/%.o: src/%.c $(STAMP)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/seawall.so: src/vfs/shim.c src/vfs/extension.c src/vfs/shim.h include/seawall/vfs.h $(STAMP)
+# The extension runs inside applications: it has the rooms that read a replica, exports its entry point alone, and never aborts, so asserts are
+# off in it. What it does not reach, and the libraries of that, are left out (--gc-sections, --as-needed).
+GUEST_ROOMS := base control format http aws s3 storage replica reader
+GUEST := $(filter-out src/base/log.c,$(foreach room,$(GUEST_ROOMS),$(wildcard src/$(room)/*.c))) src/state/map.c src/vfs/shim.c \
+         $(filter-out src/extension/linked.c,$(wildcard src/extension/*.c))
+GUEST_OBJECTS := $(GUEST:src/%.c=$(B)/guest/%.o)
+GUEST_LIBS = $(shell $(PKG_CONFIG) --libs $(filter-out sqlite3,$(PACKAGES))) -pthread -ldl
+
+$(B)/guest/%.o: src/%.c $(STAMP)
 	@mkdir -p $(@D)
-	@echo "  CC    $@"
-	$(Q)$(CC) -std=c11 -Isrc -Iinclude $(OPTIMIZE) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(HARDEN)) $(PROTECT) \
-	  $(WARNINGS) $(ERRORS) -fPIC -fvisibility=hidden -shared $(LINK_HARDEN) -Wl,-z,defs,-z,nodelete -o $@ src/vfs/shim.c src/vfs/extension.c
+	@echo "  CC    $< (guest)"
+	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize-recover=% -fPIE --coverage,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
+	  -DNDEBUG -DSEAWALL_GUEST -Wno-unused-variable -Wno-unused-but-set-variable -Wno-unused-function -Wno-unused-parameter -c -o $@ $<
+
+$(B)/seawall.so: $(GUEST_OBJECTS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(OPTIMIZE) $(filter-out -fsanitize=% -fno-sanitize-recover=% --coverage,$(HARDEN)) -shared $(LINK_HARDEN) \
+	  -Wl,-z,defs,-z,nodelete,--gc-sections,--as-needed,--exclude-libs,ALL -o $@ $^ $(GUEST_LIBS)
 
 # ---- tests
 
@@ -122,7 +141,7 @@ $(B)/tests/test_%: test_%.c $(B)/tests/failing_alloc.o $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Itests/support -o $@ $< $(B)/tests/failing_alloc.o $(LIBRARY) \
 	  $(addprefix -Wl$(comma)--wrap=,$(ALLOCATORS)) $(LIBS) -lcmocka
 
-$(B)/tests/test_extension: | $(B)/seawall.so
+$(B)/tests/test_loading: | $(B)/seawall.so
 
 # Fuzzers have objects of their own, with sanitizers and with calls that count steps (tests/fuzz/driver.c). In build/fuzz/ they are built by
 # clang, and libFuzzer drives them.
@@ -156,7 +175,7 @@ $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_DRIVER) $(FUZZ_OBJECTS)
 
 # The property test has its own objects, with rules that can be switched off and small sizes (src/base/trial.h). tests/property/sim_*.c
 # replace threads, SQLite handles and stores.
-TRIAL_SOURCES := $(filter-out src/cli/% src/vfs/% $(addprefix src/capture/,connection.c strangers.c watch.c still.c checkpoint.c) $(addprefix src/daemon/,workers.c scheduler.c fleet.c member.c alarms.c control.c status.c),$(SOURCES))
+TRIAL_SOURCES := $(filter-out src/cli/% src/follow/% src/litestream/% src/import/% src/vfs/% src/reader/% src/extension/% src/web/% $(addprefix src/capture/,connection.c strangers.c watch.c still.c checkpoint.c) $(addprefix src/daemon/,workers.c scheduler.c fleet.c member.c alarms.c control.c status.c reporter.c),$(SOURCES))
 TRIAL_OBJECTS := $(TRIAL_SOURCES:src/%.c=$(B)/trial/%.o)
 PROPERTY := $(wildcard tests/property/*.c)
 WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_sleep_us random_bytes map_set state_open state_commit \
@@ -307,6 +326,28 @@ check-servers: all $(S3_TESTS) $(B)/tests/writer ## the S3 tests for every serve
 		tests/support/$$server with $(CURDIR)/$(B)/tests/servers/$$server sh -ec '$(STORE_S3)' && \
 		SEAWALL_TEST_SERVER=$$server $(MAKE) --no-print-directory E2E=$(EVERY_SERVER) check-e2e || exit 1; done
 
+# Libraries and languages with which people use SQLite, below build/clients. Those that can't be installed are named.
+CLIENTS ?=
+check-clients: all ## libraries of other projects beside the daemon, for the table of docs/clients.md, and the recipes of docs/cookbook.md; CLIENTS="Django 'Go mattn'" names some
+	@etc/install-deps check-clients
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall CLIENTS="$(CLIENTS)" $(PYTHON) tests/clients/run.py
+	$(if $(CLIENTS),,PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
+	  --basetemp=build/clients/recipes tests/clients)
+
+# Litestream itself, in the versions whose replicas are read: with LZ4 blocks, with LZ4 frames, and of before 0.5.
+LITESTREAMS := v0.5.18 v0.5.0 v0.3.13
+
+litestream: ## build Litestream in several versions into build/litestream, for check-litestream and make-litestream-data; needs go
+	@command -v go >/dev/null || { echo "litestream: go is not installed; it builds Litestream" >&2; exit 1; }
+	for v in $(LITESTREAMS); do [ -x build/litestream/$${v#v}/litestream ] || \
+	  GOBIN=$(CURDIR)/build/litestream/$${v#v} go install github.com/benbjohnson/litestream/cmd/litestream@$$v || exit 1; done
+
+check-litestream: all litestream ## restores of replicas that Litestream writes now, compared with its own; Litestream and Seawall side by side
+	LITESTREAM=$(CURDIR)/build/litestream $(MAKE) --no-print-directory E2E="-s tests/e2e/litestream" check-e2e
+
+make-litestream-data: litestream ## make the replicas of tests/data/litestream again
+	$(PYTHON) tests/litestream/make.py
+
 ROUNDS ?= 10000
 KILLS ?= 10000
 check-giving-way: all $(B)/tests/writer $(PRELOADED) ## applications without busy timeout and with checkpoints of their own, ROUNDS=10000 times each
@@ -319,6 +360,11 @@ check-walreset: all $(B)/tests/provoker $(PRELOADED) ## SQLite's WAL-reset bug: 
 
 soak-kills: all $(B)/tests/writer $(PRELOADED) ## kill the daemon KILLS=10000 times under load, and compare after each (hours)
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_KILLS=$(KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/test_kills.py
+
+ROUNDS ?= 200
+soak-follow: all $(PRELOADED) ## kill `seawall follow` ROUNDS=200 times at random, with readers, a writer at full speed and retention every second
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_KILLS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider \
+	  tests/e2e/test_follow.py tests/e2e/test_follow_killed.py -k kill
 
 CALLS ?= 40
 check-failures: all $(PRELOADED) ## each call that can fail does so once, in every command: CALLS=40 of each kind in each command (an hour), SEED=1
@@ -335,6 +381,10 @@ check-full: all ## end-to-end tests at full length: a minute, 1 GB, every byte (
 check-large: all ## end-to-end tests of gigabytes in one transaction, database or catch-up (three minutes, 16 GB of disk)
 	$(MAKE) --no-print-directory E2E=tests/e2e/large check-e2e
 
+check-page: all ## the status page in headless Chromium, desktop and phone, light and dark; the pictures are in build/tests/page
+	@etc/install-deps check-page
+	$(MAKE) --no-print-directory E2E=tests/e2e/page check-e2e
+
 E2E ?= tests/e2e
 SANITIZED := tests/e2e/test_replicate.py tests/e2e/test_transactions.py tests/e2e/test_one_history.py tests/e2e/test_interruptions.py \
              tests/e2e/test_restore.py tests/e2e/test_delta.py tests/e2e/test_shapes.py tests/e2e/test_s3_servers.py tests/e2e/test_verify.py \
@@ -349,6 +399,15 @@ check-asan: ## unit tests and real programs under address and undefined-behaviou
 check-tsan: ## unit tests and real programs under the thread sanitizer
 	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
 	 $(MAKE) --no-print-directory VARIANT=tsan E2E="$(SANITIZED)" all check-unit check-e2e
+
+SANITIZED_ALL := $(filter-out tests/e2e/test_failures.py,$(wildcard tests/e2e/test_*.py)) -k 'not huge and not idle and not flat_out'
+
+check-asan-e2e: ## all end-to-end tests under address and undefined-behaviour sanitizers (hours)
+	ASAN_OPTIONS=exitcode=66:verify_asan_link_order=0 SEAWALL_TEST_PATIENCE=6 \
+	 $(MAKE) --no-print-directory VARIANT=asan E2E="$(SANITIZED_ALL)" all check-e2e
+
+check-tsan-e2e: ## all end-to-end tests under the thread sanitizer (hours)
+	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=tsan E2E="$(SANITIZED_ALL)" all check-e2e
 
 check-clang: ## everything built by clang with warnings as errors, and the unit tests
 	@$(MAKE) --no-print-directory -j2 VARIANT=clang WERROR=1 all tests
@@ -370,6 +429,7 @@ lint: $(B)/seawall $(B)/seawall.so ## rooms and arrows, tests, documentation, wo
 	@SEAWALL=$(B)/seawall tests/lint/docs.py
 	@tests/lint/words.py
 	@tests/lint/tour.py
+	@tests/lint/metrics.py
 	@tests/lint/hardening.py $(B)/seawall $(B)/seawall.so
 	@$(MAKE) --no-print-directory format-check
 
@@ -403,6 +463,19 @@ bench-history: all $(B)/tests/writer $(B)/tests/clockstep.so ## measure what his
 bench-objects: all $(B)/tests/objects ## measure the commands on a replica of 100,000 objects (minutes)
 	$(PYTHON) tests/bench/objects.py
 
+bench-follow: all ## measure `seawall follow`: from a commit to a reader of the copy, on a folder and on a Ceph object gateway; requests of an idle copy
+	$(PYTHON) tests/bench/follow.py
+
+bench-commits: all ## measure commits that wait until they are durable, by 1 to 100 connections, on a folder and on a Ceph object gateway
+	$(PYTHON) tests/bench/commits.py
+
+MEGABYTES ?= 300
+bench-reader: all ## measure readers of a replica without a restore, on the S3 server of the tests with 25 ms for each request (minutes; MEGABYTES=300)
+	/usr/bin/python3 tests/bench/reader.py $(MEGABYTES)
+
+bench-fleet: all ## measure a daemon of 100 and of 1000 databases (minutes; COUNTS="100 1000 10000"), with Litestream if it is installed
+	$(PYTHON) tests/bench/fleet.py $(COUNTS)
+
 demo: demo-deps ## ten seconds with a live database: write, kill, restore, compare
 	@$(MAKE) --no-print-directory all $(B)/tests/writer
 	@etc/demo $(B)
@@ -421,14 +494,14 @@ $(B)/units/%.timer: etc/systemd/%.timer
 	@mkdir -p $(@D)
 	@cp $< $@
 
-.PHONY: units deb check-distros
+.PHONY: units deb check-deb check-image check-distros
 units: $(UNITS:%=$(B)/units/%) ## the systemd units, for PREFIX, in build/units
 
 COMPLETIONS := bash-completion/completions/seawall zsh/site-functions/_seawall fish/vendor_completions.d/seawall.fish
 
 install: all units ## install into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/include/seawall \
-	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/doc/seawall
+	           $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/doc/seawall
 	install -m 755 $(B)/seawall $(DESTDIR)$(PREFIX)/bin/seawall
 	install -m 755 $(B)/seawall.so $(DESTDIR)$(LIBDIR)/seawall.so
 	install -m 644 $(UNITS:%=$(B)/units/%) $(DESTDIR)$(UNITDIR)
@@ -436,8 +509,11 @@ install: all units ## install into DESTDIR and PREFIX
 	install -m 644 man/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1
 	install -m 644 man/seawall.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5
 	install -m 644 man/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5
+	install -m 644 man/seawall-vfs.7 $(DESTDIR)$(PREFIX)/share/man/man7/seawall-vfs.7
 	install -m 644 etc/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf
 	install -m 644 etc/cron.example $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example
+	install -m 644 etc/prometheus/seawall.rules.yml $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.rules.yml
+	install -m 644 etc/grafana/seawall.json $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.json
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/seawall/LICENSE
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
 	$(B)/seawall completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/seawall
@@ -447,7 +523,8 @@ install: all units ## install into DESTDIR and PREFIX
 uninstall: ## remove what install has installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/seawall $(DESTDIR)$(LIBDIR)/seawall.so $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/include/seawall/vfs.h \
 	      $(DESTDIR)$(PREFIX)/share/man/man1/seawall.1 $(DESTDIR)$(PREFIX)/share/man/man5/seawall.conf.5 \
-	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example \
+	      $(DESTDIR)$(PREFIX)/share/man/man5/seawall-format.5 $(DESTDIR)$(PREFIX)/share/man/man7/seawall-vfs.7 $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.conf $(DESTDIR)$(PREFIX)/share/doc/seawall/cron.example \
+	      $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.rules.yml $(DESTDIR)$(PREFIX)/share/doc/seawall/seawall.json \
 	      $(DESTDIR)$(PREFIX)/share/doc/seawall/LICENSE \
 	      $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
 	rmdir $(DESTDIR)$(PREFIX)/share/doc/seawall 2>/dev/null || true
@@ -464,6 +541,14 @@ deb: ## build the Debian package, and check it with lintian; installs what that 
 	@ls -l build/deb/*.deb
 
 DISTROS ?= bookworm trixie
+check-deb: ## the package of DISTROS="bookworm trixie", built, installed, upgraded, removed and purged in booted systems of them; as root; MIRROR=URL
+	@etc/install-deps distros-booted
+	@MIRROR="$(MIRROR)" tests/deb $(DISTROS)
+
+check-image: ## build etc/docker/Dockerfile for DISTROS="bookworm trixie" with buildah, and run the image; as root, no Docker is needed; MIRROR=URL
+	@etc/install-deps image
+	@MIRROR="$(MIRROR)" tests/image $(DISTROS)
+
 check-distros: ## `make demo` and `make check` in minimal systems of DISTROS="bookworm trixie", which it makes (an hour); MIRROR=URL
 	@etc/install-deps distros
 	@MIRROR="$(MIRROR)" tests/distros $(DISTROS)
@@ -471,4 +556,4 @@ check-distros: ## `make demo` and `make check` in minimal systems of DISTROS="bo
 clean: ## remove everything that was built
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(FUZZ_OBJECTS:.o=.d) $(TRIAL_OBJECTS:.o=.d) $(B)/tests/property.d
+-include $(OBJECTS:.o=.d) $(GUEST_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(FUZZ_OBJECTS:.o=.d) $(TRIAL_OBJECTS:.o=.d) $(B)/tests/property.d

@@ -1,8 +1,12 @@
 /* base/clock.c */
 #include "base/clock.h"
 
+#include "base/hash.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 static int64_t read_clock(clockid_t id)
 {
@@ -24,6 +28,24 @@ int64_t clock_mono_ns(void)
 int64_t clock_boot_ms(void)
 {
     return read_clock(CLOCK_BOOTTIME) / 1000000;
+}
+
+static uint64_t read_boot_id(void)
+{
+    char text[64] = "";
+    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
+    if (fd >= 0)
+        close(fd);
+    return n >= 36 ? hash64(text, 36) : 0; /* the length of a UUID */
+}
+
+uint64_t clock_boot_id(void)
+{
+    static _Atomic uint64_t known; /* a start asks for each database */
+    if (known == 0)
+        known = read_boot_id();
+    return known;
 }
 
 void clock_sleep_us(int64_t us)

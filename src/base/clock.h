@@ -14,6 +14,8 @@ static inline int64_t clock_mono_ms(void)
 {
     return clock_mono_ns() / 1000000;
 }
+/* A number of this boot of the machine, or of the container's host; 0: it is not known. */
+uint64_t clock_boot_id(void);
 void clock_sleep_us(int64_t us); /* a signal ends the sleep early */
 
 /* Writes RFC 3339 in UTC with milliseconds: 2026-03-01T12:00:00.250Z. Every time can be written: the year then has more

@@ -20,6 +20,16 @@ static inline uint32_t get_be32(const uint8_t *p)
     return v;
 }
 
+static inline uint64_t get_le64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
 static inline uint32_t get_le32(const uint8_t *p)
 {
     uint32_t v;

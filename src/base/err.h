@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 
-#define ERR_MSG_MAX 640 /* two paths and a hint; longer messages are cut with "..." */
+#define ERR_MSG_MAX 1536 /* five paths of 230 bytes and a hint; longer messages are cut with "..." */
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
@@ -25,7 +25,7 @@ enum err_code {
     ERR_TIMEOUT,  /* a deadline passed */
     ERR_LIMIT,    /* a documented limit was reached */
     ERR_CONFIG,   /* an option, argument or file of the user is wrong */
-    ERR_CONFLICT, /* another writer owns the replica */
+    ERR_CONFLICT, /* another writer owns the replica; sys: CONFLICT_NEWCOMER if the database here has just begun */
     ERR_NOTFOUND, /* the object or the restore point does not exist */
     ERR_EXISTS,   /* exclusive create: the object or file exists already */
     ERR_CANCELED, /* stopped on request */
@@ -33,6 +33,8 @@ enum err_code {
     ERR_GONE,     /* an object of a listing does not exist any more: list again */
     ERR_CLAIM,    /* an object of a replica claims more memory than the budget has left (claim.h) */
 };
+
+#define CONFLICT_NEWCOMER 1
 
 struct err {
     enum err_code code;

@@ -68,6 +68,49 @@ int folder_open_trusted(struct folder *f, const char *path, const struct folder_
     return rc;
 }
 
+/* Goes one step down from *fd; *fd becomes -1 where nothing is. `last`: any file but a link will do. */
+static int step_below(int *fd, const char *name, bool last, const char *path, struct err *e)
+{
+    struct stat st;
+    int next = openat(*fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    const int error = errno;
+    io_close(fd);
+    *fd = next;
+    if (next < 0)
+        return error == ENOENT ? 0 : err_sys(e, error, "open '%s' on the way to '%s'", name, path);
+    if (fstat(next, &st) != 0)
+        return err_sys(e, errno, "stat '%s' on the way to '%s'", name, path);
+    if (S_ISLNK(st.st_mode))
+        return err_set(e, ERR_CONFIG, ELOOP, "'%s' on the way to '%s' is a symbolic link", name, path);
+    return last || S_ISDIR(st.st_mode)
+               ? 0
+               : err_set(e, ERR_CONFIG, ENOTDIR, "'%s' on the way to '%s' is not a folder", name, path);
+}
+
+int folder_check_below(const char *top, const char *path, struct err *e)
+{
+    char rest[PATH_TEXT_MAX];
+    assert(strncmp(path, top, strlen(top)) == 0);
+    if (path_format(rest, e, "%s", path + strlen(top)))
+        return -1;
+    int rc = 0, fd = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "open folder '%s'", top);
+    for (char *name = rest, *end; rc == 0 && fd >= 0 && *name; name = end) {
+        name += strspn(name, "/");
+        const size_t n = strcspn(name, "/");
+        end = name + n + (name[n] == '/');
+        const bool last = name[n] == 0;
+        name[n] = 0;
+        if (strcmp(name, "..") == 0)
+            rc = err_set(e, ERR_CONFIG, 0, "'%s' has '..'", path);
+        else if (n > 0)
+            rc = step_below(&fd, name, last, path, e);
+    }
+    io_close(&fd);
+    return rc;
+}
+
 int folder_open_parent(struct folder *f, const char *path, struct err *e)
 {
     char dir[PATH_TEXT_MAX];

@@ -45,6 +45,11 @@ struct folder_trust {
  * ERR_CONFIG: it is not a folder, or others could put files there. ERR_IO. */
 int folder_open_trusted(struct folder *f, const char *path, const struct folder_trust *t, struct err *e) MUST_CHECK;
 
+/* Checks that no symbolic link is on the way from the folder `top`, which may itself be one, to `path`, which begins with
+ * the text of `top`. What does not exist yet is none. ERR_CONFIG: a link, or something that is not a folder, or '..',
+ * is on the way; or `path` itself is a link. ERR_IO. */
+int folder_check_below(const char *top, const char *path, struct err *e) MUST_CHECK;
+
 /* Opens the folder that holds `path`. Errors: as folder_open. */
 int folder_open_parent(struct folder *f, const char *path, struct err *e) MUST_CHECK;
 

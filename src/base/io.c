@@ -68,9 +68,24 @@ int io_fsync_dir(const char *dir, struct err *e)
     return rc;
 }
 
+int io_sync_file_system(const char *dir, struct err *e)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "open '%s'", dir);
+    int rc = syncfs(fd) ? err_sys(e, errno, "sync the file system of '%s'", dir) : 0;
+    io_close(&fd);
+    return rc;
+}
+
 void io_close(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+bool io_is_no_room(int sys)
+{
+    return sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
 }

@@ -9,8 +9,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Bytes before the colon, if the path begins as a URL does. 0: it does not. */
+static size_t scheme_of(const char *path)
+{
+    static const char *const schemes[] = {"s3",  "file", "sftp", "ftp",   "ssh", "scp",    "http",   "https", "gs",
+                                          "gcs", "abs",  "az",   "azure", "b2",  "rclone", "webdav", "nats",  "sqlite"};
+    const size_t n = strcspn(path, ":/?@");
+    if (path[n] != ':')
+        return 0;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strlen(schemes[i]) == n && strncasecmp(path, schemes[i], n) == 0)
+            return n;
+    return strncmp(path + n, "://", 3) == 0 ? n : 0;
+}
+
+int path_check_given(const char *path, struct err *e)
+{
+    if (strcmp(path, "-") == 0) {
+        err_set(e, ERR_CONFIG, 0, "'-' is not the name of a file here");
+        return err_hint(e, "standard input and output can't be used for it; for a file of this name write './-'");
+    }
+    if (path[0] == '~' && (path[1] == 0 || path[1] == '/')) {
+        err_set(e, ERR_CONFIG, 0, "'%s': no shell has put a home folder in the place of '~'", path);
+        return err_hint(e, "write the whole path, or, for a folder with the name '~', './%s'", path);
+    }
+    const size_t scheme = scheme_of(path);
+    if (scheme == 0)
+        return 0;
+    err_set(e, ERR_CONFIG, 0, "a path is expected here, and this begins as a URL: '%.*s:'", (int)scheme, path);
+    return err_hint(e, "write a path; the URL of a replica has its own place in the command; for a file of this name "
+                       "write './' before it");
+}
 
 int path_format(char out[PATH_TEXT_MAX], struct err *e, const char *fmt, ...)
 {
@@ -95,19 +128,20 @@ int path_sync_name(const char *path, struct err *e)
     return path_fsync_parent(path, e) && e->sys != EACCES && e->sys != EPERM && e->sys != EROFS ? -1 : 0;
 }
 
-static int make_dir(const char *path, struct err *e)
+static int make_dir(const char *path, bool durable, struct err *e)
 {
     if (mkdir(path, 0777 & ~privacy()) == 0)
-        return path_fsync_parent(path, e);
+        return durable ? path_fsync_parent(path, e) : 0;
     struct stat st;
     if (errno != EEXIST)
         return err_sys(e, errno, "mkdir '%s'", path);
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return path_sync_name(path, e);
-    return err_set(e, ERR_IO, ENOTDIR, "'%s' is not a folder", path);
+        return durable ? path_sync_name(path, e) : 0;
+    err_set(e, ERR_IO, ENOTDIR, "'%s' is not a folder", path);
+    return err_hint(e, "move it away, or name another folder");
 }
 
-int path_make_dirs(const char *path, struct err *e)
+static int make_dirs(const char *path, bool durable, struct err *e)
 {
     char part[PATH_TEXT_MAX];
     struct stat st;
@@ -119,9 +153,25 @@ int path_make_dirs(const char *path, struct err *e)
         if (*p != '/')
             continue;
         *p = 0;
-        if (make_dir(part, e))
+        if (make_dir(part, durable, e))
             return -1;
         *p = '/';
     }
-    return make_dir(part, e);
+    return make_dir(part, durable, e);
+}
+
+int path_make_dirs(const char *path, struct err *e)
+{
+    return make_dirs(path, true, e);
+}
+
+int path_make_dirs_unsynced(const char *path, struct err *e)
+{
+    return make_dirs(path, false, e);
+}
+
+void path_remove_empty_dir(const char *path)
+{
+    int rc = rmdir(path);
+    (void)rc;
 }

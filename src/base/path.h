@@ -9,6 +9,11 @@
 
 #define PATH_TEXT_MAX 4096 /* with NUL */
 
+/* Checks a path that a person gave: it is not what means something else elsewhere: '-' (standard input or output), '~'
+ * that no shell has expanded, a URL, or almost one ("s3:b", "file:/x"). With "./" before it each of them is a path.
+ * ERR_CONFIG: it is; the hint says what to write. */
+int path_check_given(const char *path, struct err *e) MUST_CHECK;
+
 /* Like snprintf into `out`. */
 int path_format(char out[PATH_TEXT_MAX], struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 
@@ -39,5 +44,11 @@ int path_sync_name(const char *path, struct err *e) MUST_CHECK;
 /* Makes the folder `path`, and those above it that are missing, with mode 0777 less the umask and privacy(). Makes each
  * new folder durable. ERR_IO: also if one of them exists and is not a folder. */
 int path_make_dirs(const char *path, struct err *e) MUST_CHECK;
+
+/* The same, for a caller that calls io_sync_file_system later. */
+int path_make_dirs_unsynced(const char *path, struct err *e) MUST_CHECK;
+
+/* Removes the folder `path` if it is empty. */
+void path_remove_empty_dir(const char *path);
 
 #endif

@@ -3,8 +3,11 @@
 
 #include "base/endian.h"
 #include "base/page.h"
+#include "base/path.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Offsets in the header. */
 #define PAGE_SIZE 16
@@ -18,6 +21,23 @@ bool sqlite_file_has_magic(const uint8_t *bytes, size_t n)
 {
     static const char magic[SQLITE_FILE_MAGIC_BYTES] = "SQLite format 3"; /* with its NUL */
     return n >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0;
+}
+
+bool sqlite_file_is_beside(const char *path)
+{
+    static const char *const ends[] = {"-shm", "-wal", "-journal"};
+    char at[PATH_TEXT_MAX];
+    if (!path_resolve(path, at))
+        snprintf(at, sizeof at, "%s", path);
+    const size_t n = strlen(at);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        const size_t end = strlen(ends[i]);
+        if (n <= end || strcmp(at + n - end, ends[i]) != 0)
+            continue;
+        at[n - end] = 0;
+        return access(at, F_OK) == 0;
+    }
+    return false;
 }
 
 uint32_t sqlite_file_page_size(const uint8_t bytes[SQLITE_FILE_HEADER_BYTES])

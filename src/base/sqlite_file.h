@@ -21,6 +21,10 @@ struct sqlite_file {
 /* Checks whether `bytes`, the first `n` bytes of a file, begin with the magic string of SQLite. */
 bool sqlite_file_has_magic(const uint8_t *bytes, size_t n);
 
+/* Whether `path` leads to a file that SQLite keeps beside a database which exists: NAME-shm, NAME-wal or NAME-journal.
+ * That file must not be opened by a process that may have the database open: closing it drops the locks on it. */
+bool sqlite_file_is_beside(const char *path);
+
 /* The page size that a header gives, in bytes, whether or not it is valid. 0 in an empty file, read as zeros. */
 uint32_t sqlite_file_page_size(const uint8_t bytes[SQLITE_FILE_HEADER_BYTES]);
 

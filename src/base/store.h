@@ -7,7 +7,7 @@
  *   - When put_new returns 0, the object is durable. After any error but ERR_EXISTS the outcome is unknown.
  *   - Success and ERR_EXISTS come with the time of the answer by the store's clock.
  *   - Reads and listings that start after a put see the object.
- *   - A listing that fails is an error, never a short listing.
+ *   - A listing that fails is an error, never a short listing. So is a list of folders.
  *
  * Several threads may use one store at the same time. A key consists of segments of [0-9a-z.-], joined by '/', and has
  * at most STORE_KEY_MAX - 1 bytes. */
@@ -25,6 +25,13 @@
 #define STORE_DESCRIPTION_MAX 1024
 #define STORE_REMOVE_MAX 1000   /* keys in one call of remove_all */
 #define STORE_LIST_MAX 10000000 /* keys in a listing; the catalog of a replica takes 90 bytes for each */
+#define STORE_FOLDER_MAX 1024   /* the name of a folder, with NUL */
+
+/* Keys of objects that only try something out, and are removed again. Everything that reads a replica passes over them.
+ * They are put without the retention that the URL asks for. */
+#define STORE_PROBE_PREFIX "probe/"
+#define STORE_RACERS 4      /* PUTs at the same moment in a race, */
+#define STORE_RACERS_MAX 32 /* and the most that there can be */
 
 struct store;
 
@@ -40,6 +47,27 @@ struct store_entry {
 /* Returns 0 to continue. Any other value ends the listing early, which is not an error. */
 typedef int store_entry_fn(void *context, const struct store_entry *entry);
 
+/* `name`: of a folder, without slashes; valid during the call. "": something else, or a name that no path can have.
+ * Returns 0 to continue. Any other value ends the list early, which is not an error. */
+typedef int store_folder_fn(void *context, const char *name);
+
+enum store_answer { STORE_UNKNOWN, STORE_NO, STORE_YES };
+
+#define STORE_RULE_MAX 160
+
+/* What the place does with objects by itself, or because an operator told it. UNKNOWN: it can't be asked, or this user
+ * may not ask. */
+struct store_rules {
+    enum store_answer keeps_versions; /* an object that is removed or overwritten stays, and is billed */
+    enum store_answer locks;          /* objects can be locked */
+    enum store_answer locks_all;      /* each new object is locked, also if the PUT does not ask for it */
+    enum store_answer removes;        /* a rule removes objects of this replica */
+    enum store_answer archives;       /* a rule moves them where they can't be read at once */
+    enum store_answer removes_old;    /* a rule removes versions that are not the newest */
+    char rule[STORE_RULE_MAX];        /* the rule that removes or archives; "": none does */
+    char why[STORE_RULE_MAX];         /* why something is unknown; "": nothing is */
+};
+
 /* What a kind of store implements. storage/store.h states what each function does. */
 struct store_ops {
     int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e);
@@ -47,19 +75,22 @@ struct store_ops {
     int (*read_tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                 struct err *e);
+    int (*folders)(struct store *s, store_folder_fn *fn, void *context, struct err *e);
     int (*remove)(struct store *s, const char *key, struct err *e);
     /* Removes 2 to STORE_REMOVE_MAX keys. NULL: the store has nothing faster than one `remove` for each. */
     int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
     void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reads are cheap */
+    void (*hold)(struct store *s, const char *const *keys, size_t count);     /* NULL: it can't be done */
     /* Puts `bytes`, which the object at `key` already has, once more, and sets `fencing` by the answer.
      * NULL: `fencing` is known from the start. */
     int (*probe)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);
-    /* Puts an object several times at the same moment, and sets `fencing` by the answers. NULL: as for `probe`. */
-    int (*race)(struct store *s, struct err *e);
+    /* Puts an object `racers` times at the same moment, and sets `fencing` by the answers. NULL: as for `probe`. */
+    int (*race)(struct store *s, unsigned racers, struct err *e);
     /* Checks an object whose PUT was not acknowledged. NULL: an object that is there is as it was asked for. */
     int (*confirm)(struct store *s, const char *key, struct err *e);
-    void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]); /* NULL: the URL says everything */
+    int (*rules)(struct store *s, struct store_rules *ret_rules, struct err *e); /* NULL: there are none */
+    void (*describe)(const struct store *s, char out[STORE_DESCRIPTION_MAX]);    /* NULL: the URL says everything */
     void (*close)(struct store *s);
 };
 

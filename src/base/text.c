@@ -73,6 +73,7 @@ int text_is_plain(uint32_t point)
     return true;
 }
 
+/* `breaks`: with TEXT_HINT_STAYS the first hint stays. */
 static void put_escaped(struct sink *s, const char *text, size_t n, enum text_breaks breaks)
 {
     static const size_t mark = sizeof TEXT_HINT - 1;
@@ -81,11 +82,12 @@ static void put_escaped(struct sink *s, const char *text, size_t n, enum text_br
         uint32_t point = 0;
         size_t len = text_decode(text, n, &point);
         bool hint = breaks == TEXT_HINT_STAYS && n >= mark && memcmp(text, TEXT_HINT, mark) == 0;
-        if (hint)
+        if (hint) {
             put(s, text, len = mark);
-        else if (len > 0 && text_is_plain(point))
+            breaks = TEXT_ESCAPED;
+        } else if (len > 0 && text_is_plain(point)) {
             put(s, text, len);
-        else if (len > 1)
+        } else if (len > 1)
             put(s, code,
                 (size_t)snprintf(code, sizeof code, point > 0xffff ? "\\U%08" PRIx32 : "\\u%04" PRIx32, point));
         else
@@ -228,10 +230,24 @@ static void convert(struct sink *s, const struct conversion *c, struct arguments
     }
 }
 
+int text_front(const char *message)
+{
+    const char *hint = strstr(message, TEXT_HINT);
+    return (int)(hint ? (size_t)(hint - message) : strlen(message));
+}
+
+const char *text_hint(const char *message)
+{
+    const char *hint = strstr(message, TEXT_HINT);
+    return hint ? hint + sizeof TEXT_HINT - 1 : NULL;
+}
+
 size_t text_vformat(char *out, size_t size, enum text_breaks breaks, const char *fmt, va_list args)
 {
     struct sink s = {.out = out, .size = size > 0 ? size - 1 : 0};
     struct arguments copy;
+    if (*fmt == ' ' || strstr(fmt, TEXT_HINT))
+        breaks = TEXT_ESCAPED;
     va_copy(copy.list, args);
     while (*fmt) {
         struct conversion c;
@@ -243,7 +259,8 @@ size_t text_vformat(char *out, size_t size, enum text_breaks breaks, const char 
         fmt = read_conversion(fmt + 1, &copy, &c);
         if (c.kind == 0 || !strchr("diuxXocspeEfFgG%", c.kind))
             break; /* the compiler has warned */
-        convert(&s, &c, &copy, breaks);
+        const bool last = *fmt == 0 || strcmp(fmt, "\n") == 0;
+        convert(&s, &c, &copy, last ? breaks : TEXT_ESCAPED);
     }
     va_end(copy.list);
     if (size > 0)

@@ -19,9 +19,18 @@
 
 /* What becomes of line breaks in an argument. Line breaks of `fmt` itself always stay. */
 enum text_breaks {
-    TEXT_ESCAPED,    /* they are escaped */
-    TEXT_HINT_STAYS, /* the one of TEXT_HINT stays: an argument can be the message of a struct err */
+    TEXT_ESCAPED, /* they are escaped */
+    /* One TEXT_HINT stays: that of an argument that can be the message of a struct err. That argument ends `fmt`, or
+     * only a line break is behind it; `fmt` has no hint itself, and does not begin with a blank, as rows of a list do.
+     * All other arguments can be names, in which it is escaped. So a name between quotes can't forge a hint. */
+    TEXT_HINT_STAYS,
 };
+
+/* The length of a message without its hint, for "%.*s": a message can't be in the middle of another one with it. */
+int text_front(const char *message);
+
+/* The hint of a message, or NULL. */
+const char *text_hint(const char *message);
 
 /* Like snprintf, with each %s and %c escaped. Returns the length of the whole text, even if `out` was too small for it.
  * Conversions: d i u x X o c s p e f g and %, with flags, width, precision, and the lengths hh h l ll j z t. */

@@ -33,6 +33,8 @@
     X(guard, "a log that others have reset continues only if it was guarded: all of it was captured before")           \
     X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames") \
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                   \
+    X(stamp, "the log is followed from its first frame only if the database file has its stamp: it was not written")   \
+    X(stamp_age, "two writes within one tick of the clock get one time: a stamp is taken later")                       \
     X(halfway, "a capture that failed half-way is never resumed from")                                                 \
     X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                 \
     X(cover_age, "a segment goes only when the one that has its commits is older than what is kept")                   \
@@ -40,6 +42,9 @@
     X(own_age, "an object is as young as it says itself, whatever the time of its file is")                            \
     X(look, "what was put is looked at again, and after a loss the replica is begun again")                            \
     X(look_twice, "a loss is believed at the second look: a listing can lag")                                          \
+    X(pack_first, "the first object of a run is not packed before it is older than the grace period")                  \
+    X(pack_proof, "where objects are packed, the proof of the head must be younger than what goes because of a pack")  \
+    X(pack_aligned, "no compacted segment reaches from before a pack into its middle")                                 \
     X(patch_from,                                                                                                      \
       "a patch is written into a segment only if it begins not after the state that the segment begins with")
 

@@ -96,7 +96,7 @@ void capture_note_reset(struct capture *c, const struct wal_index_header *header
     frame_index_clear(&c->frames);
 }
 
-void capture_commit_state(struct capture *c)
+static void commit_state(struct capture *c, int64_t ctime_ns)
 {
     INVARIANT(c->proven, "txid %" PRIu64 ": the map is not proven", c->txid);
     struct state_position position = {.txid = c->txid,
@@ -105,8 +105,38 @@ void capture_commit_state(struct capture *c)
                                       .time_ms = c->time_ms,
                                       .db_inode = c->watch->db_file.inode,
                                       .db_size = (uint64_t)c->watch->db_file.size,
-                                      .db_mtime_ns = c->watch->db_file.mtime_ns};
+                                      .db_mtime_ns = c->watch->db_file.mtime_ns,
+                                      .db_ctime_ns = ctime_ns};
+    if (ctime_ns != 0)
+        position.boot = clock_boot_id();
+    c->stamped = ctime_ns != 0;
     state_commit(c->state, &position);
+}
+
+void capture_commit_state(struct capture *c)
+{
+    commit_state(c, 0);
+}
+
+static bool is_old_enough(int64_t ctime_ns)
+{
+    const int64_t least_ms = ctime_ns % 1000000000 == 0 ? STAMP_AGE_COARSE_MS : STAMP_AGE_MS;
+    return clock_wall_ms() - ctime_ns / 1000000 > least_ms || !RULE(stamp_age);
+}
+
+bool capture_stamp(struct capture *c)
+{
+    struct wal_index_header header;
+    struct file_stamp now;
+    if (!watch_look_at_db(c->watch, &now) || !is_old_enough(now.ctime_ns) || clock_boot_id() == 0)
+        return false;
+    /* in this order: nothing was committed up to here, so what was looked at had no newer pages */
+    if (!watch_header(c->watch, &header) || header.mx_frame != 0 || !capture_is_current(c, &header))
+        return false;
+    if (now.inode != c->watch->db_file.inode || !watch_db_untouched(c->watch))
+        return false;
+    commit_state(c, now.ctime_ns);
+    return true;
 }
 
 struct commit_record capture_record(const struct capture *c)
@@ -137,8 +167,30 @@ static int page_size_of(struct capture *c, const struct wal_index_header *target
     return 0;
 }
 
+bool capture_has_stamp(const struct state_position *at, const struct file_stamp *now)
+{
+    return at->db_ctime_ns != 0 && at->boot != 0 && at->boot == clock_boot_id() && now->inode == at->db_inode &&
+           (uint64_t)now->size == at->db_size && now->mtime_ns == at->db_mtime_ns &&
+           (now->ctime_ns == at->db_ctime_ns || !RULE(stamp));
+}
+
+/* Does the WAL that is there now follow T from its first frame on, whatever its salts are? The database file was not
+ * written since the position was recorded, and the watch keeps the WAL. Precondition: the watch was just opened, so
+ * watch->db_file is as it was then. */
+static bool is_unwritten(const struct capture *c)
+{
+    const struct state_position at = state_position(c->state);
+    return capture_has_stamp(&at, &c->watch->db_file) && watch_backfilled(c->watch) == 0;
+}
+
+/* What may have happened since the position was recorded. */
+enum gap {
+    GAP_NONE,     /* it was recorded under this watch */
+    GAP_UNWATCHED /* the watch was just opened */
+};
+
 /* If the generation of `target` continues T, moves the position into it. False: it does not continue T. */
-static bool follow_generation(struct capture *c, const struct wal_index_header *target)
+static bool follow_generation(struct capture *c, const struct wal_index_header *target, enum gap gap)
 {
     struct wal_pos *pos = &c->pos;
     if (same_salt(pos->salt, target->salt))
@@ -163,7 +215,7 @@ static bool follow_generation(struct capture *c, const struct wal_index_header *
         c->reader_ready = false;
         return true;
     }
-    if (!c->watch->unbroken && RULE(unbroken))
+    if (!c->watch->unbroken && !(gap == GAP_UNWATCHED && is_unwritten(c)) && RULE(unbroken))
         return false;
     memcpy(pos->salt, target->salt, WAL_SALT_BYTES); /* the first writer after our reset drew new ones */
     c->reader_ready = false;
@@ -174,7 +226,7 @@ void capture_follow_reset(struct capture *c, const struct wal_index_header *head
 {
     assert(c->watch->guarded);
     if (c->proven && !same_salt(c->pos.salt, header->salt))
-        (void)follow_generation(c, header);
+        (void)follow_generation(c, header, GAP_NONE);
 }
 
 static int read_wal_header(struct capture *c, struct wal_header *ret_header, struct err *e)
@@ -223,7 +275,7 @@ int capture_resume(struct capture *c, struct err *e)
         return -1;
     if (page_size != c->state->map.page_size)
         return 0;
-    if (!follow_generation(c, &header))
+    if (!follow_generation(c, &header, GAP_UNWATCHED))
         return 0;
     if (c->pos.frame > 0 && frame_at_pos_is_ours(c, &ours, e))
         return e->code == ERR_CORRUPT ? 0 : -1;
@@ -476,7 +528,7 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
     assert(!batch || (batch->first == c->txid + 1 && batch->record_count == 0));
     *ret_end = CAPTURE_GAP;
     bool other_size = target->mx_frame > 0 && target->page_size != c->state->map.page_size;
-    if (!c->proven || other_size || !follow_generation(c, target)) {
+    if (!c->proven || other_size || !follow_generation(c, target, GAP_NONE)) {
         c->proven = false;
         return 0;
     }

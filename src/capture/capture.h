@@ -38,6 +38,7 @@ struct capture {
     uint32_t commits;    /* captured so far: at most what `change` of the wal-index grew by, if it was not recovered */
     struct wal_pos pos;  /* where T ends */
     struct wal_pos pos_before_reset; /* where the generation before ended */
+    bool stamped;                    /* the position in the state file has a stamp */
     bool proven;                     /* `pos` and the map are those of T; false: capture_resync is needed */
     struct wal_reader reader;        /* valid if `reader_ready` */
     bool reader_ready;
@@ -116,6 +117,15 @@ int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *o
 
 /* Records T, the position and the stamp of the database file in the state file. Before: `proven`. */
 void capture_commit_state(struct capture *c);
+
+/* Records the same, and that the database file is complete as it looks now (the stamp: state/state.h). Before: proven,
+ * the WAL is empty and kept from being reset, and the database file is synced. False: nothing was recorded, because
+ * the file was written too lately, or a commit came. Sets `stamped`. */
+bool capture_stamp(struct capture *c);
+
+/* Whether the database file that looks like `now` was not written since the position was recorded: it has its stamp,
+ * in the boot in which that was taken. */
+bool capture_has_stamp(const struct state_position *at, const struct file_stamp *now);
 
 /* Frees caches. They are made again when they are needed. */
 void capture_shrink(struct capture *c);

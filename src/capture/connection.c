@@ -71,8 +71,8 @@ int watch_connection_open(struct watch_connection *c, const char *path, const se
 static int run(sqlite3_stmt *statement)
 {
     int rc = sqlite3_step(statement);
-    int reset = sqlite3_reset(statement);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : reset;
+    int reset = sqlite3_reset(statement); /* says more than an error of the step, if it says anything */
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : reset != SQLITE_OK ? reset : rc;
 }
 
 bool watch_connection_reads(const struct watch_connection *c)

@@ -73,7 +73,8 @@ static int add_run(const struct reading *r, uint32_t first, uint32_t n, struct e
             page = cut;
         }
         size_t size = version_size(&v, page_size); /* a patch takes less room: what follows moves up */
-        memmove(p->payload.data + p->payload.len, page, size);
+        if (page != p->payload.data + p->payload.len)
+            memmove(p->payload.data + p->payload.len, page, size);
         p->payload.len += size;
     }
     return 0;

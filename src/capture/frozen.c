@@ -100,7 +100,7 @@ int frozen_take(struct frozen *f, struct capture *capture, uint64_t after, struc
     if (rc == 0)
         rc = check_room(f->file.fd, dir, bytes, e);
     if (rc == 0 && copy_pages(f, capture, e))
-        rc = e->code == ERR_IO && e->sys == ENOSPC ? no_room(dir, bytes, e) : -1;
+        rc = e->code == ERR_IO && io_is_no_room(e->sys) ? no_room(dir, bytes, e) : -1;
     if (rc)
         frozen_release(f);
     return rc;

@@ -518,6 +518,7 @@ static void fill_report(struct local *l, struct local_report *report)
     l->batches = NULL;
     l->batches_tail = &l->batches;
     report->rested = l->at == LOCAL_RESTING;
+    report->stamped = report->rested && l->capture.stamped;
     report->at = l->at;
     report->checkpoints = l->checkpoint.stats;
     report->frames_captured = l->frames_captured;
@@ -628,7 +629,7 @@ static int read_piece(struct local *l, const struct local_request *request, stru
         return 0;
     int rc = copy_read(&request->terms, &report->cursor, &l->capture, &report->piece, e);
     if (rc != 0 && e->code == ERR_CORRUPT) { /* a page is not as the map says: nothing is proven any more */
-        log_warn("database '%s': %s; comparing all pages", l->path, e->msg);
+        log_warn("database '%s': %.*s; comparing all pages", l->path, text_front(e->msg), e->msg);
         report->cursor.failed = true;
         l->capture.proven = false;
         note_proof(l);
@@ -636,6 +637,23 @@ static int read_piece(struct local *l, const struct local_request *request, stru
         return 0;
     }
     return rc;
+}
+
+/* ---- the stamp */
+
+/* A database that is about to be let go is worth waiting for. */
+static int stamp(struct local *l, bool wait, struct err *e)
+{
+    if (l->watch.rollback || l->capture.stamped)
+        return 0;
+    if (watch_sync_db(&l->watch, e)) /* a power cut must not take back what the stamp is of */
+        return -1;
+    bool done = capture_stamp(&l->capture);
+    if (!done && wait) {
+        clock_sleep_us((STAMP_AGE_MS + 1) * INT64_C(1000));
+        done = capture_stamp(&l->capture);
+    }
+    return done ? state_sync(&l->state, e) : 0;
 }
 
 int local_run(struct local *l, const struct local_request *request, struct local_report *ret_report, struct err *e)
@@ -666,6 +684,8 @@ int local_run(struct local *l, const struct local_request *request, struct local
         rc = give_way(l, e);
     if (rc == 0 && l->at == LOCAL_RESTING) /* what is written from now on is compared with this */
         rc = strangers_look(&l->strangers, &l->watch, e);
+    if (rc == 0 && request->stamp && l->at == LOCAL_RESTING)
+        rc = stamp(l, request->settle, e);
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
     if (l->map_known && !l->capture.proven &&

@@ -87,6 +87,7 @@ struct local_request {
     bool hold;       /* leave commits in the WAL: a catch-up is under way and needs its txid to stay the newest */
     bool look;       /* the database file was touched: check that the files are still ours */
     bool suspect;    /* the -wal was written, and the wal-index shows no commit: look for strangers */
+    bool stamp;      /* if the database is at rest afterwards, stamp it (state/state.h) */
     bool drop;       /* without room, go on without versions: no replica can take them */
     size_t room;     /* bytes of versions that may be kept */
     bool may_resync; /* all that can be found out about the replicas is known */
@@ -111,6 +112,7 @@ struct local_report {
     bool waiting; /* a comparison is needed, and the request does not have may_resync */
     bool moved;   /* the files were replaced or overwritten, and closed */
     bool rested;  /* the WAL is empty and the database file complete */
+    bool stamped; /* and the state file, which is synced, has the stamp of the file */
     /* The watch is held, and a checkpoint of the application may wait for it: see local_should_give_way. */
     bool watching;
     enum local_state at;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/io.h"
+#include "capture/candidate.h"
 #include "wal/reader.h"
 
 #include <assert.h>
@@ -14,28 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Bytes that SQLite's unix VFS locks: the shared range of the database file; in the -shm the write lock, and the byte
- * that every connection locks as long as it is open. */
-#define DB_SHARED_FIRST 0x40000002
-#define DB_SHARED_BYTES 510
-#define SHM_WRITE 120 /* <fcntl.h> has another LOCK_WRITE */
-#define SHM_OPEN 128
 #define FRAMES_MAX 1024 /* frames that one look reads; the next look finds what is behind them */
 
-/* Does another process hold a lock on these bytes? *ret_pid is set if so; 0: a process of another container. */
-static bool is_locked(int fd, off_t start, off_t n, pid_t *ret_pid)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = n};
-    if (fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-        return false;
-    *ret_pid = lock.l_pid > 0 ? lock.l_pid : 0;
-    return true;
-}
+/* The write lock, in the -shm. <fcntl.h> has another LOCK_WRITE. */
+static const struct candidate_range shm_write = {.type = F_WRLCK, .start = 120, .bytes = 1};
 
 static bool writer_at_work(const struct strangers *s)
 {
-    pid_t pid = 0;
-    return is_locked(s->shm_fd, SHM_WRITE, 1, &pid);
+    int pid = 0;
+    return candidate_is_locked(s->shm_fd, &shm_write, &pid);
 }
 
 /* Opens a file of the database. The descriptor must not be closed before the watch is. -1: error. */
@@ -74,28 +62,21 @@ void strangers_close(struct strangers *s)
 
 bool strangers_suspect(struct strangers *s, int64_t now_ns)
 {
-    pid_t pid = 0;
+    int pid = 0;
     if (now_ns - s->looked_ns < STRANGERS_LOOK_NS)
         return s->unseen >= STRANGERS_LOOKS;
     s->looked_ns = now_ns;
-    bool unseen = s->usable && is_locked(s->db_fd, DB_SHARED_FIRST, DB_SHARED_BYTES, &pid) &&
-                  !is_locked(s->shm_fd, SHM_OPEN, 1, &pid);
+    bool unseen = s->usable && candidate_is_locked(s->db_fd, &candidate_db_open, &pid) &&
+                  !candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
     s->unseen = unseen ? s->unseen + 1 : 0;
     return s->unseen >= STRANGERS_LOOKS;
 }
 
 static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)
 {
-    pid_t pid = 0;
-    char who[64] = "a process of another container";
-    if (is_locked(s->db_fd, DB_SHARED_FIRST, DB_SHARED_BYTES, &pid) && pid > 0)
-        snprintf(who, sizeof who, "process %ld", (long)pid);
-    err_set(
-        e, ERR_CONFIG, 0,
-        "%s has '%s' open by another name or without its wal-index: its commits are in another -wal, and can be lost",
-        who, w->path);
-    return err_hint(e, "let every program open the database by one path; give a container the folder of the database, "
-                       "not the single file");
+    int pid = 0;
+    candidate_is_locked(s->db_fd, &candidate_db_open, &pid);
+    return candidate_is_unseen(w->path, pid, e);
 }
 
 /* ---- (3) */
@@ -156,24 +137,6 @@ static bool same_index(const struct wal_index_header *a, const struct wal_index_
     return a->change == b->change && a->mx_frame == b->mx_frame && memcmp(a->salt, b->salt, sizeof a->salt) == 0;
 }
 
-/* The engine or VFS whose file or folder is beside the database; NULL: none. */
-static const char *engine_of(const struct watch *w)
-{
-    static const struct {
-        const char *suffix, *engine;
-        mode_t kind;
-    } signs[] = {{".lock", "the VFS unix-dotfile", S_IFDIR}, {"-tshm", "another engine", S_IFREG}};
-    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
-        char path[PATH_TEXT_MAX];
-        struct stat st;
-        struct err e;
-        if (path_format(path, &e, "%s%s", w->path, signs[i].suffix) == 0 && stat(path, &st) == 0 &&
-            (st.st_mode & S_IFMT) == signs[i].kind)
-            return signs[i].engine;
-    }
-    return NULL;
-}
-
 static int report_no_index(const struct watch *w, const char *engine, struct err *e)
 {
     err_set(e, ERR_CONFIG, 0,
@@ -199,7 +162,7 @@ static int look_beyond_index(struct strangers *s, const struct watch *w, struct 
     s->known = true;
     s->index = before;
     s->end = end;
-    const char *engine = fresh ? engine_of(w) : NULL;
+    const char *engine = fresh ? candidate_engine(w->path) : NULL;
     return engine || s->moves >= STRANGERS_MOVES ? report_no_index(w, engine, e) : 0;
 }
 

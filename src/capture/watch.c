@@ -167,10 +167,7 @@ static bool stamp(const char *path, const char *suffix, struct file_stamp *ret_s
     snprintf(full, sizeof full, "%s%s", path, suffix);
     if (stat(full, &st) != 0)
         return false;
-    *ret_stamp = (struct file_stamp){.device = st.st_dev,
-                                     .inode = st.st_ino,
-                                     .size = st.st_size,
-                                     .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+    *ret_stamp = file_stamp_of(&st);
     return true;
 }
 
@@ -197,10 +194,15 @@ void watch_stamp_db(struct watch *w)
         w->db_file = now;
 }
 
+bool watch_look_at_db(const struct watch *w, struct file_stamp *ret_stamp)
+{
+    return stamp(w->path, "", ret_stamp);
+}
+
 bool watch_db_untouched(const struct watch *w)
 {
     struct file_stamp now;
-    return stamp(w->path, "", &now) && now.size == w->db_file.size && now.mtime_ns == w->db_file.mtime_ns;
+    return watch_look_at_db(w, &now) && now.size == w->db_file.size && now.mtime_ns == w->db_file.mtime_ns;
 }
 
 /* ---- open and close */

@@ -33,7 +33,7 @@
 #include "capture/connection.h"
 #include "wal/header.h"
 
-#include <sys/types.h>
+#include <sys/stat.h>
 
 /* Offsets of the locks in the wal-index. Source: SQLite wal.c, "WAL_WRITE_LOCK" and following. */
 enum { LOCK_WRITE = 0, LOCK_CHECKPOINT = 1, LOCK_RECOVER = 2, LOCK_READ = 3 /* + slot, 0 to 4 */ };
@@ -61,8 +61,23 @@ struct file_stamp {
     dev_t device;
     ino_t inode;
     off_t size; /* bytes */
-    int64_t mtime_ns;
+    int64_t mtime_ns, ctime_ns;
 };
+
+static inline struct file_stamp file_stamp_of(const struct stat *st)
+{
+    return (struct file_stamp){.device = st->st_dev,
+                               .inode = st->st_ino,
+                               .size = st->st_size,
+                               .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+                               .ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec};
+}
+
+static inline bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
+}
 
 struct watch {
     char path[PATH_TEXT_MAX]; /* of the database file */
@@ -154,6 +169,9 @@ int watch_sync_db(const struct watch *w, struct err *e) MUST_CHECK;
 
 /* Do the paths still lead to the files that are open? */
 bool watch_files_are_ours(const struct watch *w);
+
+/* How the database file looks now. False: there is none at the path. */
+bool watch_look_at_db(const struct watch *w, struct file_stamp *ret_stamp);
 
 /* Remembers size and time of the database file as they are now. Not in a rollback-journal mode. */
 void watch_stamp_db(struct watch *w);

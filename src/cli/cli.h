@@ -3,8 +3,10 @@
 #define SEAWALL_CLI_CLI_H
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "cli/flags.h"
+#include "replica/losses.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,12 +25,15 @@ enum exit_code {
     EXIT_NOTHING_TO_DO = 8, /* restore --if-db-not-exists: the database exists */
     EXIT_NO_REPLICA = 9,    /* restore --if-replica-exists: the replica does not exist */
     EXIT_CONTENT = 10,      /* the replica is sound; SQLite reports a fault of the database itself */
+    EXIT_NEWCOMER = 11,     /* the database is missing, empty or new, and its replica has a history */
+    EXIT_WRITTEN = 12,      /* another process wrote to the copy of `seawall follow` */
     EXIT_INTERRUPTED = 130,
 };
 
-extern const struct command replicate_command, snapshot_command, restore_command, list_command, verify_command,
-    prune_command, status_command, sync_command, detach_command, attach_command, config_command, completion_command,
-    version_command, help_command;
+extern const struct command replicate_command, snapshot_command, restore_command, follow_command, list_command,
+    shell_command, diff_command, import_command, verify_command, prune_command, doctor_command, status_command,
+    sync_command, detach_command, attach_command, add_command, remove_command, reload_command, config_command,
+    completion_command, version_command, help_command;
 
 /* ---- the command line */
 
@@ -39,8 +44,12 @@ bool cli_parse(const struct command *c, int argc, char **argv, void *request, in
 /* Prints an error in the command line with the hint to read the help text, and returns EXIT_USAGE. */
 int cli_usage(const struct command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Prints "seawall: message" on stderr and returns the exit code of the error's class. */
+/* Prints "seawall: message" on stderr and returns the exit code of the error's class. An error of the system gets a hint
+ * if it has none. */
 int cli_fail(const struct err *e);
+
+/* The same for a command that reads a replica: if there is none, `e` gets a hint. */
+int cli_fail_reading(struct err *e);
 
 /* The same for a command that ships, with EXIT_FAILED in place of EXIT_NOTHING and EXIT_CORRUPT: these two are about
  * reading a replica. */
@@ -64,6 +73,10 @@ bool cli_set_memory(const char *value, void *request);
  * config_free. ERR_CONFIG: the file is missing or wrong, or two databases share a replica. */
 int cli_read_config(const char *path, struct config **ret_config, struct err *e) MUST_CHECK;
 
+/* Reads the file of -c FILE, if there is one, and finds the URL that the word *url means; *url becomes that. The caller frees
+ * *ret_config with config_free in any case: *url may point into it. ERR_CONFIG. */
+int cli_find_replica(const char *config_path, const char **url, struct config **ret_config, struct err *e) MUST_CHECK;
+
 struct config_members;
 struct config_known;
 
@@ -83,6 +96,24 @@ const char *cli_control(const char *given, const struct config *c);
 /* Writes the place that a URL leads to. Two spellings of one folder give the same text. `shown`: the URL as store_check
  * or a daemon shows it. */
 void cli_place_of(const char *shown, char out[PATH_TEXT_MAX]);
+/* The same of a URL as it was given. False: it is invalid, which is reported when it is used. */
+bool cli_place_of_url(const char *url, char out[PATH_TEXT_MAX]);
+
+/* Permissions of a database, in octal as chmod takes them, with which the owner can read and write. */
+bool cli_read_mode(const char *value, unsigned *ret_mode);
+
+/* --log-format of the commands that log. */
+#define FLAG_LOG_FORMAT(type, field)                                                                                   \
+    {.name = "log-format",                                                                                             \
+     FLAG_INTO(type, field),                                                                                           \
+     .value_name = LOG_FORMATS,                                                                                        \
+     .help = "how the log is written; auto: with priorities if it goes to the journal, otherwise text"}
+
+/* Sets the format of the log: `given` by --log-format, else that of `c`, which may be NULL, else auto. ERR_CONFIG. */
+int cli_set_log_format(const char *given, const struct config *c, struct err *e) MUST_CHECK;
+
+/* Refuses a database that is a copy of `seawall follow`: a daemon would empty its log. ERR_CONFIG. */
+int cli_refuse_copy(const char *db_path, struct err *e) MUST_CHECK;
 
 /* ---- running and printing */
 
@@ -97,6 +128,9 @@ const char *cli_plural(uint64_t count);
 
 /* Prints how many things at the place of a replica are not objects of it; nothing if there are none. */
 void cli_print_passed_over(uint64_t count);
+
+/* Prints a line for each loss whose transactions can't be restored now. */
+void cli_print_losses(const struct losses *losses);
 
 /* Prints a document on stdout and frees it. ERR_NOMEM. */
 int cli_print_json(struct json *taken, struct err *e) MUST_CHECK;

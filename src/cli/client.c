@@ -1,27 +1,23 @@
 /* cli/client.c */
 #include "cli/client.h"
-#include "config/find.h"
 
 #include "cli/cli.h"
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "config/find.h"
-#include "daemon/connection.h"
-#include "daemon/control_place.h"
+#include "control/exchange.h"
+#include "control/place.h"
+#include "daemon/control.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECT_MS 10000
-#define REFUSAL_MAX 300 /* bytes of the reason that are shown */
-#define ANSWER_MAX (2 * CONNECTION_ANSWER_MAX)
 
 static volatile sig_atomic_t interrupted;
 
@@ -35,13 +31,6 @@ static void on_signal(int signo)
 struct signals {
     sigset_t before; /* the mask during a wait */
     struct sigaction old_int, old_term;
-};
-
-/* One request and its answer. */
-struct exchange {
-    int fd;
-    int64_t until_ms; /* of clock_mono_ms, or CLIENT_NEVER */
-    struct signals signals;
 };
 
 static void catch_signals(struct signals *s)
@@ -63,89 +52,33 @@ static void release_signals(const struct signals *s)
     sigprocmask(SIG_SETMASK, &s->before, NULL);
 }
 
-/* Waits until the socket is ready for `events`. ERR_TIMEOUT, ERR_CANCELED. */
-static int wait_for(const struct exchange *x, short events, struct err *e)
-{
-    for (;;) {
-        int64_t left = x->until_ms - clock_mono_ms();
-        struct timespec ts = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-        struct pollfd p = {.fd = x->fd, .events = events};
-        if (interrupted)
-            return err_set(e, ERR_CANCELED, 0, "interrupted");
-        if (left <= 0)
-            return err_set(e, ERR_TIMEOUT, 0, "no answer in time");
-        int n = ppoll(&p, 1, x->until_ms == CLIENT_NEVER ? NULL : &ts, &x->signals.before);
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return err_sys(e, errno, "poll");
-    }
-}
-
-/* It ended, or closed its socket to make it again. */
-static int gone(struct err *e)
-{
-    return err_set(e, ERR_IO, 0, "the daemon ended before it answered");
-}
-
-static int send_all(const struct exchange *x, const char *text, struct err *e)
-{
-    for (size_t n = strlen(text); n > 0;) {
-        ssize_t sent = send(x->fd, text, n, MSG_NOSIGNAL);
-        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
-            return gone(e);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR)
-            return err_sys(e, errno, "send");
-        if (sent < 0 && wait_for(x, POLLOUT, e))
-            return -1;
-        n -= sent > 0 ? (size_t)sent : 0;
-        text += sent > 0 ? sent : 0;
-    }
-    return 0;
-}
-
-static int receive_line(const struct exchange *x, struct buf *line, struct err *e)
-{
-    char bytes[4096];
-    while (line->len == 0 || line->data[line->len - 1] != '\n') {
-        if (wait_for(x, POLLIN, e))
-            return -1;
-        ssize_t n = recv(x->fd, bytes, sizeof bytes, 0);
-        if (n == 0 || (n < 0 && errno == ECONNRESET))
-            return gone(e);
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return err_sys(e, errno, "receive");
-        if (n > 0 && buf_append(line, bytes, (size_t)n, e))
-            return -1;
-    }
-    return 0;
-}
-
 /* What is asked. */
 struct question {
     const char *command;
     const char *database; /* NULL: the only one of the daemon, or all */
     int64_t from;         /* number of the first database of a list */
+    const char *const *urls;
+    size_t url_count;
 };
 
 static int converse(const struct exchange *x, const struct question *q, struct json **ret_answer, struct err *e)
 {
     struct json *request = json_object_new();
-    struct buf line = BUF_INIT(ANSWER_MAX);
     json_set_text(request, "command", q->command);
     if (q->database)
         json_set_text(request, "database", q->database);
     if (q->from > 0)
         json_set_number(request, "from", q->from);
-    char *text = json_print_line(request);
+    struct json *replicas = q->url_count > 0 ? json_list_new() : NULL;
+    for (size_t i = 0; i < q->url_count; i++) {
+        struct json *one = json_object_new();
+        json_set_text(one, "url", q->urls[i]);
+        json_push(replicas, one);
+    }
+    if (replicas)
+        json_set(request, "replicas", replicas);
+    int rc = exchange_run(x, request, ret_answer, e);
     json_free(request);
-    int rc = text ? send_all(x, text, e) : err_nomem(e, 0);
-    if (rc == 0)
-        rc = receive_line(x, &line, e);
-    if (rc == 0)
-        rc = json_parse(line.data, line.len, ret_answer, e);
-    free(text);
-    buf_release(&line);
     return rc;
 }
 
@@ -172,7 +105,7 @@ static int explain(const char *db, struct err *e)
 /* A daemon may have this database alone, or all databases of the configuration. *ret_q: what to ask it. */
 static int connect_to(struct exchange *x, const struct client_target *t, struct question *q, struct err *e)
 {
-    int64_t left = x->until_ms == CLIENT_NEVER ? CONNECT_MS : x->until_ms - clock_mono_ms();
+    int64_t left = x->until_ms == EXCHANGE_NEVER ? CONNECT_MS : x->until_ms - clock_mono_ms();
     int64_t patience = left > CONNECT_MS ? CONNECT_MS : left > 0 ? left : 1;
     struct err of_all;
     if (t->db && control_place_connect(t->db, t->control, patience, &x->fd, e) == 0)
@@ -180,11 +113,13 @@ static int connect_to(struct exchange *x, const struct client_target *t, struct 
     if (t->config && (!t->db || e->code == ERR_NOTFOUND) &&
         control_place_connect(t->config, t->control, patience, &x->fd, &of_all) == 0) {
         q->database = t->path[0] ? t->path : t->db;
+        q->urls = t->urls;
+        q->url_count = t->url_count;
         return 0;
     }
     if (t->config && (!t->db || (e->code == ERR_NOTFOUND && of_all.code != ERR_NOTFOUND)))
         *e = of_all;
-    return explain(t->db ? t->db : t->config, e);
+    return explain(t->db ? t->db : t->config ? t->config : t->path, e);
 }
 
 static int ask(struct exchange *x, const struct client_target *t, struct question *q, struct json **ret_answer,
@@ -201,54 +136,94 @@ int client_find_target(const struct client_request *r, struct config **ret_confi
                        struct err *e)
 {
     struct config_member db = {.path = NULL};
+    struct err unlisted = {.code = ERR_NONE};
     *ret_config = NULL;
-    if (cli_read_config(r->config_path, ret_config, e) || (*ret_config && config_find_db(*ret_config, r->db, &db, e)))
+    if (cli_read_config(r->config_path, ret_config, e))
         return -1;
+    if (*ret_config && config_find_db(*ret_config, r->db, &db, e)) {
+        if (e->code != ERR_CONFIG || !r->db || !config_is_of_many(*ret_config))
+            return -1;
+        unlisted = *e;
+    }
     assert(r->db || *ret_config); /* the parser of the command line sees to that */
     *ret_target = (struct client_target){.db = r->db ? r->db : (*ret_config)->dbs[0].path,
                                          .config = r->config_path,
                                          .control = cli_control(r->control, *ret_config)};
     int rc = db.path ? path_format(ret_target->path, e, "%s", db.path) : 0;
+    ret_target->unlisted = unlisted;
+    if (unlisted.code != ERR_NONE)
+        rc = path_absolute(r->db, ret_target->path, e);
     config_member_release(&db);
     return rc;
+}
+
+/* The database that is meant; NULL: all of a configuration. */
+static const char *database_of(const struct client_target *t)
+{
+    return t->db ? t->db : t->path[0] ? t->path : NULL;
 }
 
 /* One question, with the signals caught. */
 static int ask_once(const struct client_target *t, struct question *q, int64_t until_ms, struct json **ret_answer,
                     struct err *e)
 {
-    struct exchange x = {.fd = -1, .until_ms = until_ms};
+    struct signals signals;
+    struct exchange x = {.fd = -1, .until_ms = until_ms, .interrupted = &interrupted, .waiting = &signals.before};
     *ret_answer = NULL;
-    catch_signals(&x.signals);
+    catch_signals(&signals);
     int rc = ask(&x, t, q, ret_answer, e);
-    release_signals(&x.signals);
-    const char *refused = rc == 0 ? json_get_text(*ret_answer, "error") : NULL;
-    if (refused && !json_get_text(*ret_answer, "database")) { /* the "error" of a status is about the database */
-        const char *hint = strstr(refused, TEXT_HINT);
-        size_t n = hint ? (size_t)(hint - refused) : strlen(refused);
-        rc = err_set(e, ERR_REMOTE, 0, "the daemon refused: %.*s", (int)(n < REFUSAL_MAX ? n : REFUSAL_MAX), refused);
-        if (hint)
-            err_hint(e, "%s", hint + strlen(TEXT_HINT));
-        json_free(*ret_answer);
-        *ret_answer = NULL;
-    }
+    release_signals(&signals);
     if (rc == 0)
         return 0;
-    return t->db ? err_wrap(e, "database '%s'", t->db) : err_wrap(e, "the daemon of '%s'", t->config);
+    if (t->unlisted.code != ERR_NONE && (e->code == ERR_BUSY || strstr(e->msg, CONTROL_UNKNOWN))) {
+        *e = t->unlisted;
+        return -1;
+    }
+    const char *db = database_of(t);
+    return db ? err_wrap(e, "database '%s'", db) : err_wrap(e, "the daemon of '%s'", t->config);
 }
 
 static int64_t deadline_of(int64_t timeout_ms)
 {
     assert(timeout_ms >= 0);
-    return timeout_ms == CLIENT_NEVER ? CLIENT_NEVER : clock_mono_ms() + timeout_ms;
+    return timeout_ms == EXCHANGE_NEVER ? EXCHANGE_NEVER : clock_mono_ms() + timeout_ms;
 }
 
 int client_ask(const struct client_target *t, const char *command, int64_t timeout_ms, struct json **ret_answer,
                struct err *e)
 {
     struct question q = {.command = command};
-    assert(t->db);
+    assert(t->db || t->config);
     return ask_once(t, &q, deadline_of(timeout_ms), ret_answer, e);
+}
+
+static int print_state(const struct client_target *t, const char *state, bool as_json, struct err *e)
+{
+    const char *db = database_of(t);
+    if (!as_json) {
+        text_print("%s\n", state);
+        return 0;
+    }
+    struct json *j = json_object_new();
+    json_set_text(j, db ? "database" : "config", db ? db : t->config);
+    json_set_text(j, "state", state);
+    return cli_print_json(j, e);
+}
+
+int client_ask_state(const struct client_target *t, const char *command, int64_t timeout_ms, bool as_json,
+                     struct err *e)
+{
+    struct json *answer = NULL;
+    if (client_ask(t, command, timeout_ms, &answer, e))
+        return -1;
+    const char *state = json_get_text(answer, "state"), *db = database_of(t);
+    int rc = 0;
+    if (!state)
+        rc = err_set(e, ERR_REMOTE, 0, "'%s': malformed answer from the daemon", db ? db : t->config);
+    else
+        rc = print_state(t, state, as_json, e);
+    json_free(answer);
+    return rc;
 }
 
 int client_ask_all(const struct client_target *t, int64_t timeout_ms, struct json *list, struct err *e)

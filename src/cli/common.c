@@ -1,9 +1,13 @@
 /* cli/common.c */
 #include "cli/cli.h"
 
+#include "base/clock.h"
+
 #include "base/claim.h"
 #include "base/units.h"
 #include "cli/help.h"
+#include "cli/litestream.h"
+#include "config/find.h"
 #include "config/members.h"
 #include "storage/open.h"
 
@@ -30,6 +34,10 @@ bool cli_parse(const struct command *c, int argc, char **argv, void *request, in
         help_print_command(c);
         *ret_code = EXIT_DONE;
         return false;
+    case FLAGS_VERSION:
+        help_print_version();
+        *ret_code = EXIT_DONE;
+        return false;
     case FLAGS_PARSED:
         break;
     }
@@ -47,9 +55,39 @@ int cli_usage(const struct command *c, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-int cli_fail(const struct err *e)
+/* What a person can do about an errno, for messages that say no more than that. NULL: nothing in general. */
+static const char *hint_of(const struct err *e)
 {
-    text_print_to(stderr, "seawall: %s\n", e->msg);
+    if (e->code == ERR_SQLITE || e->code == ERR_BUSY || e->code == ERR_CONFLICT || e->code == ERR_REMOTE ||
+        e->code == ERR_TIMEOUT)
+        return NULL; /* sys is another number there: of SQLite, HTTP or libcurl */
+    switch (e->sys) {
+    case EACCES:
+    case EPERM:
+        return "run it as the owner of these files, or as root; 'seawall doctor DB URL' says what is not permitted";
+    case ENOSPC:
+    case EDQUOT:
+        return "make room there, and run the same command again";
+    case EROFS:
+        return "mount the file system for writing, or name a place on another one";
+    case ENOENT:
+    case ENOTDIR:
+        return "check the path, or make the folder that is missing";
+    default:
+        return NULL;
+    }
+}
+
+int cli_fail(const struct err *error)
+{
+    struct err copy = *error, *e = &copy;
+    const char *hint = hint_of(e);
+    if (hint)
+        err_hint(e, "%s", hint);
+    if (log_format() == LOG_TEXT)
+        text_print_to(stderr, "seawall: %s\n", e->msg);
+    else
+        log_error("%s", e->msg);
     switch (e->code) {
     case ERR_CONFIG:
         return EXIT_USAGE;
@@ -62,7 +100,7 @@ int cli_fail(const struct err *e)
     case ERR_CLAIM:
         return EXIT_CORRUPT;
     case ERR_CONFLICT:
-        return EXIT_CONFLICT;
+        return e->sys == CONFLICT_NEWCOMER ? EXIT_NEWCOMER : EXIT_CONFLICT;
     case ERR_TIMEOUT:
         return EXIT_TIMEOUT;
     case ERR_CANCELED:
@@ -70,6 +108,14 @@ int cli_fail(const struct err *e)
     default:
         return EXIT_FAILED;
     }
+}
+
+int cli_fail_reading(struct err *e)
+{
+    if (e->code == ERR_NOTFOUND)
+        err_hint(e,
+                 "check the URL; 'seawall snapshot DB URL' begins a replica, 'seawall doctor DB URL' looks at a place");
+    return cli_fail(e);
 }
 
 int cli_fail_shipping(const struct err *e)
@@ -90,6 +136,16 @@ bool cli_set_memory(const char *value, void *request)
     return true;
 }
 
+bool cli_read_mode(const char *value, unsigned *ret_mode)
+{
+    char *end = NULL;
+    if (strspn(value, "01234567") != strlen(value) || strlen(value) < 3 || strlen(value) > 4)
+        return false;
+    unsigned long mode = strtoul(value, &end, 8);
+    *ret_mode = (unsigned)mode;
+    return mode <= 0777 && (mode & 0600) == 0600;
+}
+
 /* ---- configuration and places */
 
 void cli_place_of(const char *shown, char out[PATH_TEXT_MAX])
@@ -99,8 +155,7 @@ void cli_place_of(const char *shown, char out[PATH_TEXT_MAX])
         snprintf(out, PATH_TEXT_MAX, "%s", path);
 }
 
-/* An invalid URL is reported when it is used. */
-static bool place_of_url(const char *url, char out[PATH_TEXT_MAX])
+bool cli_place_of_url(const char *url, char out[PATH_TEXT_MAX])
 {
     char shown[STORE_URL_MAX];
     struct err e;
@@ -114,7 +169,7 @@ static bool place_of_url(const char *url, char out[PATH_TEXT_MAX])
 static int check_places(const struct config_members *m, const char *path, struct err *e)
 {
     const struct config_member *wrong = NULL;
-    if (config_check_places(m, place_of_url, &wrong, e) == 0)
+    if (config_check_places(m, cli_place_of_url, &wrong, e) == 0)
         return 0;
     return wrong ? config_blame(path, "db", wrong->section->path, NULL, e) : -1;
 }
@@ -141,8 +196,19 @@ int cli_read_config(const char *path, struct config **ret_config, struct err *e)
         *ret_config = NULL;
     }
     if (e->code == ERR_NOTFOUND)
+        err_hint(e, "-c names a configuration file; 'seawall config >FILE' makes one with all defaults");
+    else if (e->code == ERR_CONFIG)
+        err_hint(e, "seawall.conf(5) has all keys; 'seawall config -c %s' checks the file again", path);
+    if (e->code == ERR_NOTFOUND)
         e->code = ERR_CONFIG; /* the exit code of ERR_NOTFOUND, nothing to restore, is about replicas */
     return -1;
+}
+
+int cli_find_replica(const char *config_path, const char **url, struct config **ret_config, struct err *e)
+{
+    if (cli_read_config(config_path, ret_config, e) || (*ret_config && config_find_url(*ret_config, *url, url, e)))
+        return -1;
+    return cli_check_scheme(*url, e);
 }
 
 void cli_tell_members(const struct config *c, const struct config_members *m)
@@ -179,6 +245,18 @@ const char *cli_control(const char *given, const struct config *c)
     return c && c->control[0] ? c->control : NULL;
 }
 
+int cli_set_log_format(const char *given, const struct config *c, struct err *e)
+{
+    const char *word = given ? given : c && c->log_format[0] ? c->log_format : "auto";
+    enum log_format format;
+    if (!log_format_of(word, &format)) {
+        err_set(e, ERR_CONFIG, 0, "--log-format: invalid value '%.60s'", word);
+        return err_hint(e, "write one of " LOG_FORMATS);
+    }
+    log_set_format(format);
+    return 0;
+}
+
 /* ---- running and printing */
 
 static void on_signal(int signo)
@@ -210,6 +288,21 @@ void cli_print_passed_over(uint64_t count)
     if (count > 0)
         text_print("%" PRIu64 " thing%s that %s of this replica %s passed over\n", count, cli_plural(count),
                    count == 1 ? "is not an object" : "are not objects", count == 1 ? "was" : "were");
+}
+
+void cli_print_losses(const struct losses *losses)
+{
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct known_loss *l = &losses->list[i];
+        char when[CLOCK_TEXT_MAX];
+        clock_format(l->time_ms, when);
+        if (l->first == l->last)
+            text_print("txid %" PRIu64, l->first);
+        else if (l->first < l->last)
+            text_print("txid %" PRIu64 " to %" PRIu64, l->first, l->last);
+        if (l->first <= l->last)
+            text_print(" can't be restored: the replica lost objects, and began again with a base on %s\n", when);
+    }
 }
 
 int cli_print_json(struct json *taken, struct err *e)

@@ -1,7 +1,7 @@
 /* cli/completion.c - `seawall completion SHELL`: prints a script that completes the command line, made from the
  * tables of the commands.
  *
- * The name of a value decides how it is completed: FILE, PATH and DIR by file names; "a|b|NAME" by its lower-case
+ * The name of a value decides how it is completed: one of a path by file names; "a|b|NAME" by its lower-case
  * words; anything else not at all. Words are completed by file names, or by their choices. */
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -24,18 +24,13 @@ struct entry {
 static bool next_entry(const struct command *c, size_t index, struct entry *ret_entry)
 {
     const struct flag *f = command_flag(c, index);
-    size_t flags = c->flag_count + 1; /* with --help */
+    size_t flags = c->flag_count + 2; /* with --version and --help */
     const struct option_spec *o = f ? NULL : command_option(c, index - flags);
     if (f)
         *ret_entry = (struct entry){f->name, f->value_name, f->help, f->letter};
     else if (o)
         *ret_entry = (struct entry){o->name, o->value_name, o->help, 0};
     return f || o;
-}
-
-static bool is_file(const char *value_name)
-{
-    return strcmp(value_name, "FILE") == 0 || strcmp(value_name, "PATH") == 0 || strcmp(value_name, "DIR") == 0;
 }
 
 /* The lower-case words of "a|b|NAME", with a blank between them; "": there are none. */
@@ -108,7 +103,7 @@ static void print_bash_values(const struct command *c)
         printf("    %s:--%s", c->name, entry.name);
         if (entry.letter)
             printf("|%s:-%c", c->name, entry.letter);
-        if (is_file(entry.value_name))
+        if (flag_is_path(entry.value_name))
             printf(") return ;;\n");
         else
             printf(") _seawall_words '%s'; return ;;\n", choices(entry.value_name, out));
@@ -175,7 +170,7 @@ static void print_bash(void)
 static void print_zsh_value(const char *value_name)
 {
     char out[64];
-    if (is_file(value_name))
+    if (flag_is_path(value_name))
         printf(":%s:_files", value_name);
     else
         printf(":%s:(%s)", value_name, choices(value_name, out));
@@ -245,7 +240,7 @@ static void print_fish_entry(const struct command *c, const struct entry *entry)
     printf("complete -c seawall -n '__fish_seen_subcommand_from %s' -l %s", c->name, entry->name);
     if (entry->letter)
         printf(" -s %c", entry->letter);
-    if (entry->value_name && is_file(entry->value_name))
+    if (entry->value_name && flag_is_path(entry->value_name))
         printf(" -r -F");
     else if (entry->value_name)
         printf(" -x -a '%s'", choices(entry->value_name, out));

@@ -2,6 +2,7 @@
  *
  * Everything is checked before the first line is printed. Headers can hold secrets: only their names are printed, in
  * comments. */
+#include "base/json.h"
 #include "cli/cli.h"
 #include "config/members.h"
 #include "config/variables.h"
@@ -187,6 +188,10 @@ static void print_config(const struct config *c, const struct config_members *m)
     text_print("[seawall]\n");
     if (c->control[0])
         text_print("control = %s\n", c->control);
+    if (c->listen[0])
+        text_print("listen = %s\n", c->listen);
+    if (c->log_format[0])
+        text_print("log-format = %s\n", c->log_format);
     print_options(&c->options);
     for (size_t i = 0; i < c->db_count; i++)
         print_db(c, &c->dbs[i], m);
@@ -195,8 +200,114 @@ static void print_config(const struct config *c, const struct config_members *m)
     print_passed_over(m);
 }
 
+/* ---- as JSON */
+
+static struct json *json_of_options(const struct options *o)
+{
+    struct json *j = json_object_new();
+    for (size_t i = 0; i < option_count; i++) {
+        char value[32];
+        option_format(o, &option_table[i], value);
+        json_set_text(j, option_table[i].name, value);
+    }
+    return j;
+}
+
+/* An empty text is null. */
+static void set_text(struct json *j, const char *key, const char *text)
+{
+    if (text[0])
+        json_set_text(j, key, text);
+    else
+        json_set_null(j, key);
+}
+
+/* The URL without secrets; null: it is wrong. */
+static void set_url(struct json *j, const char *url)
+{
+    char shown[STORE_URL_MAX] = "";
+    struct err e;
+    set_text(j, "url", store_check(url, shown, &e) == 0 ? shown : "");
+}
+
+static struct json *json_of_members(const struct config_db *db, const struct config_members *m)
+{
+    struct json *list = json_list_new();
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->list[i].section != db)
+            continue;
+        struct json *j = json_object_new(), *urls = json_list_new();
+        for (size_t k = 0; k < m->list[i].url_count; k++) {
+            struct json *one = json_object_new();
+            set_url(one, m->list[i].urls[k]);
+            json_push(urls, one);
+        }
+        json_set_text(j, "path", m->list[i].path);
+        json_set(j, "replicas", urls);
+        json_push(list, j);
+    }
+    return list;
+}
+
+static struct json *json_of_db(const struct config *c, const struct config_db *db, const struct config_members *m)
+{
+    struct json *j = json_object_new(), *excludes = json_list_new(), *names = json_list_new();
+    json_set_text(j, "path", db->path);
+    json_set_flag(j, "pattern", config_is_pattern(db));
+    for (size_t k = 0; k < db->exclude_count; k++) {
+        struct json *one = json_object_new();
+        json_set_text(one, "path", db->excludes[k].written);
+        json_push(excludes, one);
+    }
+    for (size_t k = 0; k < db->replica_count; k++) {
+        struct json *one = json_object_new();
+        const struct config_replica *r = config_find_replica(c, db->words[k]);
+        set_text(one, "name", r ? r->name : "");
+        set_url(one, r ? r->url : db->words[k]);
+        json_push(names, one);
+    }
+    json_set(j, "exclude", excludes);
+    json_set(j, "replicas", names);
+    json_set(j, "databases", json_of_members(db, m));
+    json_set(j, "options", json_of_options(&db->options));
+    return j;
+}
+
+static struct json *json_of_passed_over(const struct config_members *m)
+{
+    struct json *list = json_list_new();
+    for (size_t i = 0; i < m->named_count; i++) {
+        struct json *j = json_object_new();
+        json_set_text(j, "path", m->named[i].path);
+        json_set_text(j, "reason", config_reason_text(m->named[i].reason));
+        json_push(list, j);
+    }
+    return list;
+}
+
+static int print_json(const struct config *c, const struct config_members *m, struct err *e)
+{
+    struct json *j = json_object_new(), *dbs = json_list_new(), *replicas = json_list_new();
+    for (size_t i = 0; i < c->db_count; i++)
+        json_push(dbs, json_of_db(c, &c->dbs[i], m));
+    for (size_t i = 0; i < c->replica_count; i++) {
+        struct json *one = json_object_new();
+        json_set_text(one, "name", c->replicas[i].name);
+        set_url(one, c->replicas[i].url);
+        json_push(replicas, one);
+    }
+    set_text(j, "control", c->control);
+    set_text(j, "log_format", c->log_format);
+    json_set(j, "options", json_of_options(&c->options));
+    json_set(j, "dbs", dbs);
+    json_set(j, "replicas", replicas);
+    json_set(j, "passed_over", json_of_passed_over(m));
+    return cli_print_json(j, e);
+}
+
 struct request {
     const char *path; /* NULL: print the defaults */
+    bool json;
 };
 
 static int cmd_config(int argc, char **argv)
@@ -217,8 +328,12 @@ static int cmd_config(int argc, char **argv)
                  : 0;
     if (rc == 0 && config)
         cli_tell_members(config, &members);
-    if (rc == 0)
+    if (rc == 0 && r.json)
+        rc = print_json(config ? config : &defaults, &members, &e);
+    else if (rc == 0)
         print_config(config ? config : &defaults, &members);
+    if (rc && e.code == ERR_CONFIG)
+        err_hint(&e, "seawall.conf(5) has all keys; correct the file, and run the same command again");
     config_members_release(&members);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
@@ -226,6 +341,9 @@ static int cmd_config(int argc, char **argv)
 
 static const struct flag flags[] = {
     FLAG_CONFIG(struct request, path, "the configuration file"),
+    {.name = "json",
+     FLAG_INTO(struct request, json),
+     .help = "one JSON object: control, log_format, options, dbs, replicas, passed_over"},
 };
 
 const struct command config_command = {

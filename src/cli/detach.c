@@ -1,5 +1,5 @@
 /* cli/detach.c - `seawall detach` and `seawall attach`: a running daemon lets go of its database, and takes it up
- * again. */
+ * again; `seawall reload`: it reads its configuration again. */
 #include "cli/cli.h"
 #include "cli/client.h"
 
@@ -7,35 +7,59 @@
 
 #define ANSWER_MS 60000 /* a local job may have to end first */
 
-static int ask(const struct client_target *t, const char *command, struct err *e)
-{
-    struct json *answer = NULL;
-    if (client_ask(t, command, ANSWER_MS, &answer, e))
-        return -1;
-    const char *state = json_get_text(answer, "state");
-    int rc = 0;
-    if (!state)
-        rc = err_set(e, ERR_REMOTE, 0, "database '%s': malformed answer from the daemon", t->db);
-    else
-        text_print("%s\n", state);
-    json_free(answer);
-    return rc;
-}
+struct request {
+    struct client_request at;
+    bool json;
+};
 
 static int run(const struct command *c, int argc, char **argv)
 {
-    struct client_request r = {.db = NULL};
+    struct request r = {.json = false};
     struct client_target target;
     struct config *config = NULL;
     struct err e;
     int code = EXIT_DONE;
     if (!cli_parse(c, argc, argv, &r, &code))
         return code;
-    int rc = client_find_target(&r, &config, &target, &e);
+    int rc = client_find_target(&r.at, &config, &target, &e);
     if (rc == 0)
-        rc = ask(&target, c->name, &e);
+        rc = client_ask_state(&target, c->name, ANSWER_MS, r.json, &e);
     config_free(config);
     return rc ? cli_fail(&e) : EXIT_DONE;
+}
+
+/* A daemon of many databases is found by its configuration, one of a single database by that. The file may have an error
+ * now: then the daemon says so. */
+static int reload(const struct client_request *r, bool as_json, struct err *e)
+{
+    struct client_target all = {.config = r->config_path}, one;
+    struct config *config = NULL;
+    int read = cli_read_config(r->config_path, &config, e), rc = -1;
+    all.control = cli_control(r->control, config);
+    struct err asked = {.code = ERR_BUSY};
+    if (!r->db && r->config_path)
+        rc = client_ask_state(&all, "reload", ANSWER_MS, as_json, &asked);
+    config_free(config);
+    if (rc == 0 || read != 0 || asked.code != ERR_BUSY) {
+        if (rc != 0 && asked.code != ERR_BUSY)
+            *e = asked;
+        return rc;
+    }
+    rc = client_find_target(r, &config, &one, e);
+    if (rc == 0)
+        rc = client_ask_state(&one, "reload", ANSWER_MS, as_json, e);
+    config_free(config);
+    return rc;
+}
+
+static int cmd_reload(int argc, char **argv)
+{
+    struct request r = {.json = false};
+    struct err e = {.code = ERR_NONE};
+    int code = EXIT_DONE;
+    if (!cli_parse(&reload_command, argc, argv, &r, &code))
+        return code;
+    return reload(&r.at, r.json, &e) ? cli_fail(&e) : EXIT_DONE;
 }
 
 static int cmd_detach(int argc, char **argv)
@@ -49,13 +73,14 @@ static int cmd_attach(int argc, char **argv)
 }
 
 static const struct flag flags[] = {
-    FLAG_CONFIG(struct client_request, config_path,
+    FLAG_CONFIG(struct request, at.config_path,
                 "configuration file that has the database; DB can be left out if it is the only one"),
-    FLAG_CONTROL(struct client_request, control),
+    FLAG_CONTROL(struct request, at.control),
+    {.name = "json", FLAG_INTO(struct request, json), .help = "one JSON object: database, state"},
 };
 
 static const struct word words[] = {
-    WORD_DATABASE(struct client_request, db, WORD_OR_CONFIG),
+    WORD_DATABASE(struct request, at.db, WORD_OR_CONFIG),
 };
 
 const struct command detach_command = {
@@ -84,6 +109,22 @@ const struct command attach_command = {
     .arguments = "[DB]",
     .description = "The daemon opens the database again, and what changed meanwhile becomes one restore point. Exits "
                    "with 1 if no daemon runs.\n",
+    .flags = flags,
+    .flag_count = sizeof flags / sizeof flags[0],
+    .words = words,
+    .word_count = sizeof words / sizeof words[0],
+};
+
+const struct command reload_command = {
+    .name = "reload",
+    .works_without_output = true,
+    .run = cmd_reload,
+    .example = "reload -c FILE",
+    .summary = "let the daemon read its configuration again",
+    .arguments = "[DB]",
+    .description =
+        "As SIGHUP does, but with an answer: exits with 1 and says why if the file has an error; the daemon then "
+        "goes on with the configuration that it has. Exits with 1 if no daemon runs.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

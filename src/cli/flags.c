@@ -1,16 +1,21 @@
 /* cli/flags.c */
 #include "cli/flags.h"
 
+#include "base/path.h"
 #include "base/units.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define HELP_FLAG_NAME "help"
+#define VERSION_FLAG_NAME "version"
 #define CONFIG_FLAG_NAME "config"
 
 static const struct flag help_flag = {
     .name = HELP_FLAG_NAME, .letter = 'h', .kind = FLAG_HELP, .help = "show this help"};
+
+static const struct flag version_flag = {
+    .name = VERSION_FLAG_NAME, .letter = 'v', .kind = FLAG_VERSION, .help = "show the version"};
 
 struct parsing {
     const struct command *command;
@@ -18,7 +23,7 @@ struct parsing {
     int argc, next; /* next: index of the first argument that was not read */
     char **argv;
     size_t words;
-    bool only_words, help;
+    bool only_words, help, version;
 };
 
 /* A flag as it was written. */
@@ -34,7 +39,18 @@ const struct flag *command_flag(const struct command *c, size_t index)
 {
     if (index < c->flag_count)
         return &c->flags[index];
-    return index == c->flag_count ? &help_flag : NULL;
+    if (index == c->flag_count)
+        return &version_flag;
+    return index == c->flag_count + 1 ? &help_flag : NULL;
+}
+
+bool flag_is_path(const char *value_name)
+{
+    static const char *const paths[] = {"FILE", "PATH", "DIR", "FOLDER", "DB"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (strcmp(value_name, paths[i]) == 0)
+            return true;
+    return false;
 }
 
 const struct option_spec *command_option(const struct command *c, size_t index)
@@ -113,6 +129,8 @@ static void store_presence(const struct flag *f, struct parsing *p)
     void *variable = p->request + f->offset;
     if (f->kind == FLAG_HELP)
         p->help = true;
+    else if (f->kind == FLAG_VERSION)
+        p->version = true;
     else if (f->kind == FLAG_BOOL)
         *(bool *)variable = true;
     else if (f->kind == FLAG_SET)
@@ -132,6 +150,8 @@ static int parse_flag(struct parsing *p, const struct flag *f, const struct writ
     const char *value = take_value(p, w);
     if (!value)
         return missing_value(f->name, f->value_name, e);
+    if (flag_is_path(f->value_name) && path_check_given(value, e))
+        return err_wrap(e, "--%s", f->name);
     if (!store_value(f, value, p->request))
         return err_set(e, ERR_CONFIG, 0, "--%s: invalid value '%.60s', expected %s", f->name, value, f->expects);
     return 0;
@@ -187,6 +207,8 @@ static int parse_word(struct parsing *p, const char *text, struct err *e)
         return err_set(e, ERR_CONFIG, 0, "more than %u arguments for %s", last->max, last->name);
     if (!w)
         return err_set(e, ERR_CONFIG, 0, "unexpected argument '%.*s': only one %s", shown, text, last->name);
+    if (flag_is_path(w->name) && path_check_given(text, e))
+        return err_wrap(e, "%s", w->name);
     p->words++;
     const char **variable = (const char **)(void *)(p->request + w->offset);
     size_t *count = w->max > 1 ? (size_t *)(void *)(p->request + w->count_offset) : NULL;
@@ -225,7 +247,7 @@ enum flags_outcome flags_parse(const struct command *c, int argc, char **argv, v
 {
     struct parsing p = {.command = c, .request = request, .argc = argc, .argv = argv};
     assert_table(c, request);
-    while (p.next < argc && !p.help) {
+    while (p.next < argc && !p.help && !p.version) {
         const char *argument = argv[p.next++];
         bool dashed = !p.only_words && argument[0] == '-' && argument[1];
         if (dashed && strcmp(argument, "--") == 0)
@@ -233,8 +255,8 @@ enum flags_outcome flags_parse(const struct command *c, int argc, char **argv, v
         else if (dashed ? parse_dashed(&p, argument, e) : parse_word(&p, argument, e))
             return FLAGS_WRONG;
     }
-    if (p.help)
-        return FLAGS_HELP;
+    if (p.help || p.version)
+        return p.help ? FLAGS_HELP : FLAGS_VERSION;
     return check_words(&p, e) ? FLAGS_WRONG : FLAGS_PARSED;
 }
 

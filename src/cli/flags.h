@@ -7,7 +7,8 @@
  *   (3) "-" alone and arguments without a dash are words.
  *   (4) "--" ends the flags: every argument after it is a word.
  *   (5) A repeated flag counts once; the last value is used.
- *   (6) --help ends parsing: later errors are not reported. */
+ *   (6) --help and --version end parsing: later errors are not reported.
+ *   (7) What has the place of a path must be one: see path_check_given. */
 #ifndef SEAWALL_CLI_FLAGS_H
 #define SEAWALL_CLI_FLAGS_H
 
@@ -16,14 +17,15 @@
 #define GIVEN_OPTIONS_MAX 64 /* on one command line; an option can be repeated */
 
 enum flag_kind {
-    FLAG_BOOL,   /* takes no value; a bool becomes true */
-    FLAG_SET,    /* takes no value; sets `bits` of an unsigned */
-    FLAG_CLEAR,  /* takes no value; clears `bits` of an unsigned */
-    FLAG_TEXT,   /* a const char * points to the value, inside argv */
-    FLAG_NUMBER, /* a uint64_t from 1 to `max` */
-    FLAG_MS,     /* a time in a uint64_t: 0 to `max` milliseconds */
-    FLAG_READ,   /* `read` stores the value */
-    FLAG_HELP,   /* asks for the help text; every command has it */
+    FLAG_BOOL,    /* takes no value; a bool becomes true */
+    FLAG_SET,     /* takes no value; sets `bits` of an unsigned */
+    FLAG_CLEAR,   /* takes no value; clears `bits` of an unsigned */
+    FLAG_TEXT,    /* a const char * points to the value, inside argv */
+    FLAG_NUMBER,  /* a uint64_t from 1 to `max` */
+    FLAG_MS,      /* a time in a uint64_t: 0 to `max` milliseconds */
+    FLAG_READ,    /* `read` stores the value */
+    FLAG_HELP,    /* asks for the help text; every command has it */
+    FLAG_VERSION, /* asks for the version; every command has it */
 };
 
 /* Reads a value into the request of the command. False: the value is invalid. */
@@ -41,6 +43,9 @@ struct flag {
     const char *expects;    /* a valid value in words, for the error message; NULL: every value is valid */
     const char *help;
 };
+
+/* Whether this is the placeholder of a path on this machine: FILE, PATH, DIR, FOLDER, DB. */
+bool flag_is_path(const char *value_name);
 
 /* Sets `.offset` of a flag, and `.kind` by the type of the variable, so that the two can't disagree. */
 #define FLAG_INTO(type, field) .offset = offsetof(type, field), .kind = FLAG_KIND(((type *)0)->field)
@@ -104,7 +109,7 @@ struct command {
     const char *synopsis;              /* NULL: made from the table */
     const char *arguments;             /* the words as the synopsis shows them */
     const char *description;           /* paragraphs end with a newline; may be NULL */
-    const struct flag *flags;          /* without --help; in the order of the help text */
+    const struct flag *flags;          /* without --version and --help; in the order of the help text */
     size_t flag_count;
     const struct word *words;
     size_t word_count;
@@ -113,16 +118,17 @@ struct command {
     size_t options_offset; /* of a struct given_options in the request */
 };
 
-/* The flag at `index`, --help last. NULL: there are no more. */
+/* The flag at `index`, --version and --help last. NULL: there are no more. */
 const struct flag *command_flag(const struct command *c, size_t index);
 
 /* The option of config/options.h at `index` among those that the command takes. NULL: there are no more. */
 const struct option_spec *command_option(const struct command *c, size_t index);
 
 enum flags_outcome {
-    FLAGS_WRONG,  /* the error, always ERR_CONFIG, says what is wrong */
-    FLAGS_PARSED, /* run the command */
-    FLAGS_HELP,   /* --help was given; the request may be incomplete */
+    FLAGS_WRONG,   /* the error, always ERR_CONFIG, says what is wrong */
+    FLAGS_PARSED,  /* run the command */
+    FLAGS_HELP,    /* --help was given; the request may be incomplete */
+    FLAGS_VERSION, /* --version was given; the same */
 };
 
 /* Parses the arguments of a command into `request`, which must hold the defaults; it may be NULL for a command

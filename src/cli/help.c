@@ -31,7 +31,9 @@ static const char overview_end[] =
     "Exit codes: 0 done and durable; 1 failed; 2 wrong usage or configuration; 3 some databases failed; 4 "
     "nothing to restore; 5 replica corrupt; 6 another writer owns the replica; 7 timed out; 8 the database "
     "exists already; 9 there is no replica, and --if-replica-exists allows that; 10 the replica is sound, but SQLite "
-    "reports a fault of the database; 130 interrupted.\n";
+    "reports a fault of the database; 11 the database is missing or new, and its replica has a history; "
+    "12 another process wrote to the copy; 130 "
+    "interrupted.\n";
 
 /* ---- layout */
 
@@ -193,13 +195,36 @@ static int cmd_help(int argc, char **argv)
     return EXIT_DONE;
 }
 
+void help_print_version(void)
+{
+    printf("seawall %s (SQLite %s, %s)\n", SEAWALL_VERSION, sqlite3_libversion(), codec_name());
+}
+
+struct version_request {
+    bool json;
+};
+
 static int cmd_version(int argc, char **argv)
 {
+    struct version_request r = {.json = false};
+    struct err e;
     int code = EXIT_DONE;
-    if (cli_parse(&version_command, argc, argv, NULL, &code))
-        printf("seawall %s (SQLite %s, %s)\n", SEAWALL_VERSION, sqlite3_libversion(), codec_name());
-    return code;
+    if (!cli_parse(&version_command, argc, argv, &r, &code))
+        return code;
+    if (!r.json) {
+        help_print_version();
+        return EXIT_DONE;
+    }
+    struct json *j = json_object_new();
+    json_set_text(j, "version", SEAWALL_VERSION);
+    json_set_text(j, "sqlite", sqlite3_libversion());
+    json_set_text(j, "compression", codec_name());
+    return cli_print_json(j, &e) ? cli_fail(&e) : EXIT_DONE;
 }
+
+static const struct flag version_flags[] = {
+    {.name = "json", FLAG_INTO(struct version_request, json), .help = "one JSON object: version, sqlite, compression"},
+};
 
 static const struct flag help_flags[] = {
     {.name = "tables",
@@ -231,4 +256,6 @@ const struct command version_command = {
     .example = "version",
     .summary = "show the version",
     .description = "Shows the version of Seawall, of SQLite and of the compression library.\n",
+    .flags = version_flags,
+    .flag_count = sizeof version_flags / sizeof version_flags[0],
 };

@@ -4,6 +4,7 @@
 
 #include "cli/flags.h"
 
+void help_print_version(void);                    /* `seawall version`, `seawall COMMAND --version` */
 void help_print_overview(void);                   /* `seawall help` */
 void help_print_command(const struct command *c); /* `seawall help COMMAND`, `seawall COMMAND --help` */
 

@@ -7,9 +7,11 @@
 #include "base/hash.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "config/find.h"
+#include "cli/litestream.h"
+#include "config/file.h"
 #include "replica/handle.h"
 #include "replica/inventory.h"
+#include "replica/losses.h"
 #include "replica/points.h"
 
 #include <errno.h>
@@ -18,14 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum show { SHOW_JSON = 1, SHOW_POINTS = 2, SHOW_SEGMENTS = 4 };
-
 struct listing {
     unsigned show;
     struct replica_handle replica;
     struct inventory inventory;
     struct point_range *ranges;
     size_t range_count, range_cap;
+    struct losses losses;
     uint64_t points;
     uint64_t printed; /* entries of the list that is being printed */
     int write_errno;  /* of the first write that failed; 0: none */
@@ -78,8 +79,9 @@ static const char *state_word(enum inventory_state s)
 
 static const char *kind_word(enum name_kind k)
 {
-    static const char *const words[] = {[NAME_OTHER] = "identity", [NAME_LEVEL0] = "segment", [NAME_LEVEL] = "segment",
-                                        [NAME_CHUNK] = "chunk",    [NAME_MARKER] = "marker",  [NAME_PART] = "part"};
+    static const char *const words[] = {
+        [NAME_OTHER] = "identity", [NAME_LEVEL0] = "segment", [NAME_LEVEL] = "segment", [NAME_CHUNK] = "chunk",
+        [NAME_MARKER] = "marker",  [NAME_PART] = "part",      [NAME_PACK] = "pack"};
     return words[k];
 }
 
@@ -187,7 +189,7 @@ static int print_object(void *context, const struct inventory_object *o)
         snprintf(txids, sizeof txids, "%" PRIu64 "-%" PRIu64, o->min, o->max);
     else if (o->min)
         snprintf(txids, sizeof txids, "%" PRIu64 "-", o->min);
-    if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
+    if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL || o->kind == NAME_PACK)
         snprintf(level, sizeof level, "%u", o->level);
     if (l->printed++ == 0)
         text_print("%-8s  %5s  %17s  %-24s  %12s  %s\n", "kind", "level", "txids", "time", "bytes", "key");
@@ -203,6 +205,7 @@ static int print_text(struct listing *l, struct err *e)
     char bytes[32];
     if (l->show == 0) {
         print_ranges(l);
+        cli_print_losses(&l->losses);
         print_bases(&l->inventory);
         print_levels(&l->inventory);
     }
@@ -253,6 +256,21 @@ static void print_json_ranges(struct listing *l)
     text_print("\n  ]");
 }
 
+static void print_json_losses(struct listing *l)
+{
+    l->printed = 0;
+    text_print(",\n  \"lost\": [");
+    for (size_t i = 0; i < l->losses.count; i++) {
+        const struct known_loss *lost = &l->losses.list[i];
+        if (lost->first > lost->last)
+            continue;
+        print_comma(l);
+        text_print("{\"first_txid\": %" PRIu64 ", \"last_txid\": %" PRIu64 ", \"time\": \"%s\"}", lost->first,
+                   lost->last, when(lost->time_ms));
+    }
+    text_print("\n  ]");
+}
+
 static void print_json_inventory(struct listing *l)
 {
     const struct inventory *v = &l->inventory;
@@ -297,7 +315,7 @@ static int print_json_object(void *context, const struct inventory_object *o)
     char flags[160];
     print_comma(context);
     text_print("{\"key\": \"%s\", \"kind\": \"%s\", ", o->key, kind_word(o->kind));
-    if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL)
+    if (o->kind == NAME_LEVEL0 || o->kind == NAME_LEVEL || o->kind == NAME_PACK)
         text_print("\"level\": %u, ", o->level);
     if (o->min)
         text_print("\"first_txid\": %" PRIu64 ", ", o->min);
@@ -312,6 +330,7 @@ static int print_json(struct listing *l, struct err *e)
 {
     print_json_head(l);
     print_json_ranges(l);
+    print_json_losses(l);
     print_json_inventory(l);
     l->printed = 0;
     if (l->show & SHOW_SEGMENTS) {
@@ -330,6 +349,13 @@ static int print_json(struct listing *l, struct err *e)
 
 /* ---- the command */
 
+static int no_point_is_left(const struct listing *l, struct err *e)
+{
+    err_set(e, ERR_CORRUPT, 0, "'%s' has no restore point: objects that its bases need are missing or damaged",
+            l->replica.catalog.store->url);
+    return err_hint(e, "'seawall verify' names them");
+}
+
 static int list_catalog(struct listing *l, struct err *e)
 {
     if (points_ranges(&l->replica.catalog, note_range, l, e))
@@ -338,9 +364,10 @@ static int list_catalog(struct listing *l, struct err *e)
         *e = l->err;
         return -1;
     }
-    if (l->points == 0 && !(l->show & SHOW_SEGMENTS))
+    const bool damaged = l->points == 0 && l->replica.catalog.marker_count > 0; /* a base was complete once */
+    if (l->points == 0 && !damaged && !(l->show & SHOW_SEGMENTS))
         return err_set(e, ERR_NOTFOUND, 0, "'%s' has no restore point yet", l->replica.catalog.store->url);
-    if (inventory_take(&l->inventory, &l->replica.catalog, e))
+    if (losses_read(&l->replica.catalog, &l->losses, e) || inventory_take(&l->inventory, &l->replica.catalog, e))
         return -1;
     int rc = l->show & SHOW_JSON ? print_json(l, e) : print_text(l, e);
     fflush(stdout);
@@ -348,7 +375,7 @@ static int list_catalog(struct listing *l, struct err *e)
         rc = err_sys(e, l->write_errno, "write the list");
     clearerr(stdout); /* the error is in `e`, or a reader that has read enough, which is not an error */
     inventory_release(&l->inventory);
-    return rc;
+    return rc == 0 && damaged && !(l->show & SHOW_SEGMENTS) ? no_point_is_left(l, e) : rc;
 }
 
 static int list(const char *url, unsigned show, struct err *e)
@@ -369,7 +396,7 @@ static int list(const char *url, unsigned show, struct err *e)
 
 struct request {
     const char *url, *config_path;
-    unsigned show; /* of enum show */
+    unsigned show; /* of enum cli_show */
 };
 
 static int cmd_list(int argc, char **argv)
@@ -380,13 +407,14 @@ static int cmd_list(int argc, char **argv)
     int code = EXIT_DONE;
     if (!cli_parse(&list_command, argc, argv, &r, &code))
         return code;
-    if (cli_read_config(r.config_path, &config, &e))
-        return cli_fail(&e);
-    int rc = config ? config_find_url(config, r.url, &r.url, &e) : 0;
-    if (rc == 0)
+    int rc = cli_find_replica(r.config_path, &r.url, &config, &e);
+    if (rc == 0) {
         rc = list(r.url, r.show, &e);
+        if (rc && e.code == ERR_NOTFOUND)
+            cli_list_litestream(r.url, r.show, &rc, &e);
+    }
     config_free(config);
-    return rc ? cli_fail(&e) : EXIT_DONE;
+    return rc ? cli_fail_reading(&e) : EXIT_DONE;
 }
 
 static const struct flag flags[] = {
@@ -402,8 +430,9 @@ static const struct flag flags[] = {
     {.name = "json",
      FLAG_INTO(struct request, show),
      .bits = SHOW_JSON,
-     .help = "one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, foreign, ranges, bases, "
-             "levels, parts, points, and with --segments segments"},
+     .help =
+         "one JSON object: first_txid, last_txid, first_time, last_time, objects, bytes, foreign, ranges, lost, bases, "
+         "levels, parts, points, and with --segments segments"},
     FLAG_MEMORY,
 };
 
@@ -419,7 +448,8 @@ const struct command list_command = {
     .arguments = "URL|DB",
     .description =
         "Shows what can be restored from a replica, as ranges of transactions, and what the replica consists of: "
-        "bases, levels, bytes. With -c, URL can be the name of a replica in the file, or the path of a database "
+        "bases, levels, bytes. Each of these states can also be read without a restore: see 'seawall help shell'. With "
+        "-c, URL can be the name of a replica in the file, or the path of a database "
         "in the file, whose first replica is then used.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],

@@ -12,13 +12,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Undoes what a parent may have left to this process: children that can't be waited for, blocked signals, and closed
+/* A write beyond the limit of file sizes (ulimit -f) fails with EFBIG, as one to a full disk does with ENOSPC, and does
+ * not end the process.
+ *
+ * Undoes what a parent may have left to this process: children that can't be waited for, blocked signals, and closed
  * standard files, whose numbers the next file would get. An ignored SIGHUP stays ignored, as nohup wants it. */
 static void settle_inheritance(void)
 {
     sigset_t none;
     sigemptyset(&none);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -55,9 +59,12 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = help_command.name;
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "-v") == 0)
         name = version_command.name;
     const struct command *c = command_find(name);
+    enum log_format format;
+    if (log_format_of("auto", &format))
+        log_set_format(format);
     if (c)
         return check_output(c, c->run(argc - 2, argv + 2));
     text_print_to(stderr, "seawall: unknown command '%s'\n  HINT: 'seawall help' lists the commands\n", name);

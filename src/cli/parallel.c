@@ -2,6 +2,7 @@
 #include "cli/parallel.h"
 
 #include "base/io.h"
+#include "base/progress.h"
 #include "cli/cli.h"
 
 #include <assert.h>
@@ -29,8 +30,9 @@ struct crew {
     bool *ended;           /* for each database */
     size_t begun, printed; /* databases */
     size_t running;        /* children */
-    bool stop;             /* a signal came */
-    sigset_t before;       /* the signal mask of this process */
+    struct progress progress;
+    bool stop;       /* a signal came */
+    sigset_t before; /* the signal mask of this process */
 };
 
 /* ---- output */
@@ -42,6 +44,7 @@ static void print_ended(struct crew *w)
         char *text = w->texts[w->printed];
         if (!text)
             continue;
+        progress_clear(&w->progress);
         text_put(stdout, text);
         free(text);
         w->texts[w->printed] = NULL;
@@ -165,6 +168,7 @@ static void work(struct crew *w)
     sigaddset(&awaited, SIGINT);
     sigaddset(&awaited, SIGTERM);
     sigprocmask(SIG_BLOCK, &awaited, &w->before);
+    progress_begin(&w->progress, progress_place_of_stderr(), "databases", w->p->what);
     fill_slots(w);
     while (w->running > 0) {
         int number = sigwaitinfo(&awaited, NULL);
@@ -173,8 +177,10 @@ static void work(struct crew *w)
         reap(w);
         fill_slots(w);
         print_ended(w);
+        progress_report(&w->progress, w->begun - w->running, w->p->count);
     }
     print_ended(w);
+    progress_end(&w->progress);
     w->result.interrupted |= w->stop && w->begun < w->p->count;
     sigprocmask(SIG_SETMASK, &w->before, NULL);
 }

@@ -15,8 +15,9 @@
 #define PARALLEL_OUTPUT 60000 /* bytes that a child may print: they must fit into a pipe */
 
 struct parallel {
-    size_t count;   /* of the databases */
-    size_t at_once; /* children at a time: 1 to PARALLEL_MAX */
+    size_t count;     /* of the databases */
+    size_t at_once;   /* children at a time: 1 to PARALLEL_MAX */
+    const char *what; /* for the progress: "snapshot" */
     /* Works on database `index` in a child process, and returns an exit code. */
     int (*run)(void *context, size_t index);
     /* Says, in this process, that the child of database `index` could not be started, or was ended by a signal that

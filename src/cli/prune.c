@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/every.h"
 #include "config/find.h"
 #include "config/variables.h"
 #include "daemon/prune.h"
@@ -17,7 +19,8 @@
 
 struct request {
     const char *url, *config_path;
-    bool dry_run, json, quiet;
+    uint64_t jobs; /* with --all; 0: not given */
+    bool dry_run, json, quiet, all;
     struct given_options options;
     struct retention_policy policy;
     atomic_bool *cancel;
@@ -112,7 +115,7 @@ static struct json *amount_json(uint64_t objects, uint64_t bytes)
     return j;
 }
 
-static int print_json(const struct request *r, const struct outcome *o, struct err *e)
+static struct json *json_of(const struct request *r, const struct outcome *o)
 {
     const struct retention_plan *p = &o->plan;
     struct json *j = json_object_new(), *objects = json_list_new();
@@ -133,7 +136,7 @@ static int print_json(const struct request *r, const struct outcome *o, struct e
     json_set(j, "delete", amount_json(p->delete_count, p->delete_bytes));
     json_set(j, "deleted", amount_json(o->deleted.objects, o->deleted.bytes));
     json_set(j, "objects", objects);
-    return cli_print_json(j, e);
+    return j;
 }
 
 /* ---- the command */
@@ -143,21 +146,28 @@ static int prune_once(const struct request *r, struct outcome *o, struct err *e)
 {
     const struct replica_options options = {.mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry};
     struct replica_handle replica;
+    struct progress progress;
     struct err later;
     if (replica_handle_open(&replica, r->url, &options, e))
         return -1;
     int rc = retention_decide_now(&replica, &r->policy, &o->plan, e);
     bool decided = rc == 0;
-    if (decided && !r->json && !r->quiet) {
+    if (decided && !r->json && !r->quiet && !r->all) {
         print_verdicts(&o->plan);
         fflush(stdout);
     }
+    progress_begin(&progress, r->all ? PROGRESS_NOWHERE : progress_place_of_stderr(), "objects", "prune");
+    o->plan.progress = progress_callback;
+    o->plan.context = &progress;
     if (decided && !r->dry_run)
         rc = retention_apply(replica.store, &o->plan, &o->deleted, e);
+    progress_end(&progress);
+    o->plan.progress = NULL;
+    o->plan.context = NULL;
     replica_handle_close(&replica);
-    if (decided && r->json && print_json(r, o, rc ? &later : e))
+    if (decided && r->json && !r->all && cli_print_json(json_of(r, o), rc ? &later : e))
         return -1;
-    if (decided && !r->json)
+    if (decided && !r->json && !r->all)
         print_summary(r, o);
     return rc;
 }
@@ -174,6 +184,87 @@ static int prune(const struct request *r, struct outcome *o, struct err *e)
     return rc;
 }
 
+/* ---- all replicas */
+
+struct sums {
+    const struct request *request;
+    struct retention_figures gone, kept; /* guarded by the output of `every` */
+};
+
+/* Options of the command line take precedence over those of the database. */
+static int policy_of(struct request *own, const struct config_db *section, struct err *e)
+{
+    struct options o = section->options;
+    if (given_options_apply(&own->options, &o, e))
+        return -1;
+    own->policy = prune_policy(&o);
+    return retention_policy_check(&own->policy, e);
+}
+
+static void add_up(struct sums *s, const struct every_replica *r, const struct outcome *o)
+{
+    const struct request *q = s->request;
+    const struct retention_figures gone =
+        q->dry_run ? (struct retention_figures){o->plan.delete_count, o->plan.delete_bytes} : o->deleted;
+    s->gone.objects += gone.objects;
+    s->gone.bytes += gone.bytes;
+    s->kept.objects += o->plan.keep_count;
+    s->kept.bytes += o->plan.keep_bytes;
+    if (gone.objects > 0 && !q->quiet && !q->json) {
+        text_print("%s: ", r->path);
+        print_summary(q, o);
+    }
+}
+
+static enum every_outcome prune_one(void *context, struct every *a, const struct every_replica *r)
+{
+    struct sums *sums = context;
+    struct request own = *sums->request;
+    struct outcome o = {.deleted = {0}};
+    struct err e;
+    own.url = r->url;
+    own.quiet = true; /* not each object of each replica */
+    int rc = policy_of(&own, r->section, &e);
+    if (rc == 0)
+        rc = prune(&own, &o, &e);
+    if (rc == 0 && own.json)
+        rc = every_print_json(a, r, json_of(&own, &o), &e);
+    every_begin_output(a);
+    add_up(sums, r, &o);
+    every_end_output(a);
+    retention_plan_release(&o.plan);
+    return rc ? every_fail(a, r, &e) : EVERY_WELL;
+}
+
+static void print_sums(void *context)
+{
+    const struct sums *s = context;
+    print_amount(s->request->dry_run ? "would delete " : "deleted ", s->gone.objects, s->gone.bytes);
+    print_amount("; kept ", s->kept.objects, s->kept.bytes);
+    text_print("\n");
+}
+
+static int prune_all(const struct request *r)
+{
+    struct sums sums = {.request = r};
+    struct every every = {.cancel = r->cancel,
+                          .at_once = r->jobs ? (unsigned)r->jobs : EVERY_JOBS,
+                          .what = "prune",
+                          .done = "pruned",
+                          .json = r->json,
+                          .run = prune_one,
+                          .totals = print_sums,
+                          .context = &sums};
+    struct config *config = NULL;
+    struct err e;
+    if (cli_read_config(r->config_path, &config, &e))
+        return cli_fail(&e);
+    every.config = config;
+    int code = every_run(&every);
+    config_free(config);
+    return code;
+}
+
 static int cmd_prune(int argc, char **argv)
 {
     struct request r = {.url = NULL};
@@ -183,9 +274,15 @@ static int cmd_prune(int argc, char **argv)
     int code = EXIT_DONE;
     if (!cli_parse(&prune_command, argc, argv, &r, &code))
         return code;
+    if (!r.all && r.jobs > 0)
+        return cli_usage(&prune_command, "--jobs goes only with --all");
+    if (r.all && (!r.config_path || r.url))
+        return cli_usage(&prune_command, "--all needs -c FILE, and takes no replica");
     r.cancel = cli_catch_interrupts();
+    if (r.all)
+        return prune_all(&r);
     if (cli_read_config(r.config_path, &config, &e) || complete(&r, config, &e) || prune(&r, &o, &e))
-        code = cli_fail(&e);
+        code = cli_fail_reading(&e);
     retention_plan_release(&o.plan);
     config_free(config);
     return code;
@@ -195,9 +292,10 @@ static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path, "configuration file that has the replica or the database"),
     {.name = "dry-run", FLAG_INTO(struct request, dry_run), .help = "only print what would be deleted"},
     {.name = "quiet", FLAG_INTO(struct request, quiet), .help = "print only the totals"},
+    FLAG_EVERY(struct request, all, jobs),
     {.name = "json",
      FLAG_INTO(struct request, json),
-     .help = "one JSON object: dry_run, keep, delete, deleted, objects"},
+     .help = "one JSON object (with --all a list \"replicas\" of them): dry_run, keep, delete, deleted, objects"},
     FLAG_MEMORY,
 };
 
@@ -216,7 +314,8 @@ const struct command prune_command = {
         "Deletes from a replica what no retention rule keeps, and prints for each object whether and why it is "
         "kept or deleted. Use the same options as for the daemon. With -c, URL can be the name of a replica in "
         "the file, or the path of a database in the file, whose first replica is then used, with the options of "
-        "that database.\n",
+        "that database. With --all every replica of every database of FILE is pruned, found by listing the stores, "
+        "each with the options of its database.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

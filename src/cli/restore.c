@@ -2,49 +2,26 @@
 #include "restore/restore.h"
 
 #include "base/clock.h"
+#include "base/progress.h"
 #include "base/units.h"
 #include "base/when.h"
 #include "cli/cli.h"
+#include "cli/each.h"
+#include "cli/litestream.h"
+#include "cli/newest.h"
+#include "cli/place.h"
+#include "cli/restore_all.h"
+#include "cli/restore_json.h"
 #include "config/find.h"
+#include "restore/target.h"
 #include "restore/undo.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define JOBS_MAX 64
-#define BAR_AFTER_MS 1000 /* a shorter restore shows no bar */
-#define BAR_WIDTH 30
-
-/* The progress bar, on stderr. */
-struct bar {
-    bool wanted; /* stderr is a terminal */
-    bool shown;  /* its line has to be ended */
-    int64_t started_ms;
-};
-
-/* [##########--------------------]  33 %  412.0 MB/s  3 s left */
-static void draw_bar(void *context, uint64_t done, uint64_t total)
-{
-    struct bar *b = context;
-    int64_t ms = clock_mono_ms() - b->started_ms;
-    char rate[32], line[BAR_WIDTH + 1];
-    if (!b->wanted || ms < BAR_AFTER_MS || total == 0)
-        return;
-    if (done > total)
-        done = total;
-    uint64_t per_second = done * 1000 / (uint64_t)ms;
-    size_t filled = (size_t)(done * BAR_WIDTH / total);
-    memset(line, '-', BAR_WIDTH);
-    memset(line, '#', filled);
-    line[BAR_WIDTH] = 0;
-    units_format_size(per_second, rate);
-    uint64_t left = per_second ? (total - done) / per_second : 0;
-    text_print_to(stderr, "\r[%s] %3" PRIu64 " %%  %s/s  %" PRIu64 " s left   ", line, done * 100 / total, rate, left);
-    b->shown = true;
-}
 
 static void print_whole(const struct restore_options *o, const struct restore_result *r)
 {
@@ -112,6 +89,10 @@ static void print_restored(const struct restore_options *o, const struct restore
     }
     if (r->skipped.last)
         print_skipped(o, r);
+    if (r->skipped.unread)
+        text_print("%" PRIu64 " object%s could not be read now, so it is not known whether a newer restore point was "
+                   "skipped\n",
+                   r->skipped.unread, cli_plural(r->skipped.unread));
     if (o->txid == POINT_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
         text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                    r->newest_txid);
@@ -137,20 +118,21 @@ static void print_undone(const struct undo_options *o, const struct undo_result 
         text_print("the other state is kept: the same command undoes this\n");
 }
 
-static int print_result(const struct restore_options *o, const struct restore_result *r)
+static void print_result(const struct restore_options *o, const struct restore_result *r)
 {
-    switch (r->outcome) {
-    case RESTORE_NOTHING_TO_DO:
+    if (r->outcome == RESTORE_NOTHING_TO_DO)
         text_print("nothing to do: '%s' exists already\n", o->path);
-        return EXIT_NOTHING_TO_DO;
-    case RESTORE_NO_REPLICA:
+    else if (r->outcome == RESTORE_NO_REPLICA)
         text_print("nothing restored, there is no replica: %s\n", r->no_replica);
-        return EXIT_NO_REPLICA;
-    case RESTORE_DONE:
-        break;
-    }
-    print_restored(o, r);
-    return EXIT_DONE;
+    else
+        print_restored(o, r);
+}
+
+static int exit_code(enum restore_outcome outcome)
+{
+    return outcome == RESTORE_NOTHING_TO_DO ? EXIT_NOTHING_TO_DO
+           : outcome == RESTORE_NO_REPLICA  ? EXIT_NO_REPLICA
+                                            : EXIT_DONE;
 }
 
 /* ---- the command line */
@@ -158,8 +140,9 @@ static int print_result(const struct restore_options *o, const struct restore_re
 struct request {
     struct restore_options options;
     const char *config_path;
-    uint64_t jobs; /* 0: not given */
-    bool undo;
+    const char *to; /* with --all: folder for all databases */
+    uint64_t jobs;  /* 0: not given */
+    bool undo, all, json;
 };
 
 static bool read_time(const char *value, void *request)
@@ -169,16 +152,9 @@ static bool read_time(const char *value, void *request)
     return when_parse(value, clock_wall_ms(), &r->options.time_ms);
 }
 
-/* Octal, as chmod takes it. The owner must be able to read and write the database. */
 static bool read_mode(const char *value, void *request)
 {
-    struct request *r = request;
-    char *end = NULL;
-    if (strspn(value, "01234567") != strlen(value) || strlen(value) < 3 || strlen(value) > 4)
-        return false;
-    unsigned long mode = strtoul(value, &end, 8);
-    r->options.mode = (unsigned)mode;
-    return mode <= 0777 && (mode & 0600) == 0600;
+    return cli_read_mode(value, &((struct request *)request)->options.mode);
 }
 
 /* Checks the flags beside --undo: only -o, --integrity-check and --no-keep-undo may be given. Returns an exit code. */
@@ -203,6 +179,8 @@ static int check(const struct request *r)
         return cli_usage(&restore_command, "missing replica URL");
     if (o->txid != POINT_NEWEST && (o->flags & RESTORE_BY_TIME))
         return cli_usage(&restore_command, "--txid and --time exclude each other");
+    if (o->path && !o->path[0])
+        return cli_usage(&restore_command, "the path of the database is empty: -o PATH");
     if (!o->path && (!(o->flags & RESTORE_DRY_RUN) || (o->flags & (RESTORE_IF_NO_DB | RESTORE_DELTA))))
         return cli_usage(&restore_command, "missing path of the database: -o PATH");
     if ((o->flags & RESTORE_FORCE) && (o->flags & RESTORE_IF_NO_DB))
@@ -212,10 +190,52 @@ static int check(const struct request *r)
     return EXIT_DONE;
 }
 
+/* The same with --all. Each database has its own replica and path. Returns an exit code. */
+static int check_all(const struct request *r)
+{
+    const struct restore_options *o = &r->options;
+    if (!r->config_path)
+        return cli_usage(&restore_command, "--all needs a configuration: -c FILE");
+    if (o->url || o->path)
+        return cli_usage(&restore_command,
+                         "--all takes neither a replica nor -o: --to DIR is the folder for all databases");
+    if (o->txid != POINT_NEWEST)
+        return cli_usage(&restore_command, "--txid is a number of one database: with --all give --time");
+    if ((o->flags & RESTORE_IF_NO_DB) && (o->flags & (RESTORE_FORCE | RESTORE_DELTA)))
+        return cli_usage(&restore_command, "--if-db-not-exists excludes --force and --delta");
+    return EXIT_DONE;
+}
+
+static int check_request(const struct request *r)
+{
+    if (r->to && !r->all)
+        return cli_usage(&restore_command, "--to goes only with --all; -o is the path of one database");
+    if (r->undo && r->all)
+        return cli_usage(&restore_command, "--undo and --all exclude each other");
+    return r->undo ? check_undo(r) : r->all ? check_all(r) : check(r);
+}
+
 /* ---- the command */
 
-static int undo(const struct restore_options *o, const struct bar *bar)
+static int restore_each(const struct request *r)
 {
+    struct restore_all all = {.to = r->to, .options = r->options, .at_once = RESTORE_ALL_JOBS, .json = r->json};
+    struct config *config = NULL;
+    struct err e;
+    if (cli_read_config(r->config_path, &config, &e))
+        return cli_fail(&e);
+    if (r->jobs > 0)
+        all.at_once = (unsigned)r->jobs;
+    all.config = config;
+    int code = config->db_count > 0 ? restore_all(&all)
+                                    : cli_usage(&restore_command, "'%s' has no [db PATH] section", r->config_path);
+    config_free(config);
+    return code;
+}
+
+static int undo(const struct request *r, struct progress *progress)
+{
+    const struct restore_options *o = &r->options;
     struct undo_options options = {
         .path = o->path, .cancel = o->cancel, .progress = o->progress, .context = o->context};
     struct undo_result result;
@@ -223,44 +243,122 @@ static int undo(const struct restore_options *o, const struct bar *bar)
     options.flags = (o->flags & RESTORE_NO_UNDO ? 0u : UNDO_KEEP) |
                     (o->flags & RESTORE_INTEGRITY_CHECK ? UNDO_INTEGRITY_CHECK : 0u);
     int rc = undo_run(&options, &result, &e);
-    if (bar->shown)
-        text_put(stderr, "\n");
-    if (rc)
-        return cli_fail(&e);
-    print_undone(&options, &result);
-    return EXIT_DONE;
+    progress_end(progress);
+    if (rc == 0 && r->json)
+        rc = restore_json_print_undo(&options, &result, &e);
+    else if (rc == 0)
+        print_undone(&options, &result);
+    return rc ? cli_fail(&e) : EXIT_DONE;
 }
 
-static int restore(struct request *r, const struct bar *bar)
+/* Restores from a replica of Seawall or, if there is none, of Litestream: then ret_theirs->found is true. */
+static int restore_either(const struct restore_options *o, struct restore_result *ret, struct lite_result *ret_theirs,
+                          struct err *e)
+{
+    if (cli_check_scheme(o->url, e))
+        return -1;
+    int rc = restore_run(o, ret, e);
+    if (rc ? e->code == ERR_NOTFOUND : ret->outcome == RESTORE_NO_REPLICA)
+        cli_restore_litestream(o, &rc, ret_theirs, e);
+    return rc;
+}
+
+/* Of several replicas of the database, takes the one that has the newest restore point, and says which others are behind
+ * or can't be used. If none can be used, the first one stays. */
+static int take_newest(struct request *r, const struct config_member *m, struct config *config, struct err *e)
+{
+    struct newest_replica *list = calloc(m->url_count + 1, sizeof *list);
+    if (!list)
+        return err_nomem(e, m->url_count * sizeof *list);
+    for (size_t k = 0; k < m->url_count; k++)
+        list[k] = (struct newest_replica){.url = m->urls[k], .number = k};
+    newest_ask(&r->options, list, m->url_count);
+    int rc = 0;
+    if (list[0].state == NEWEST_USABLE) {
+        newest_tell("", list, m->url_count, 0);
+        rc = config_find_url_at(config, m, list[0].number, &r->options.url, e);
+    }
+    free(list);
+    return rc;
+}
+
+/* Finds the URL that the word of the command line means. With --txid it is that of the first replica. */
+static int find_url(struct request *r, struct config *config, struct err *e)
+{
+    const char *word = r->options.url;
+    struct config_member m;
+    struct err none;
+    char shown[STORE_URL_MAX];
+    enum target_found found = TARGET_FREE;
+    if (config_find_url(config, word, &r->options.url, e))
+        return -1;
+    bool exists = (r->options.flags & RESTORE_IF_NO_DB) &&
+                  (target_look(r->options.path, &found, &none) || found == TARGET_DATABASE);
+    bool is_db = !word || (!strstr(word, "://") && !config_find_replica(config, word));
+    if (exists || !is_db || config_find_db(config, word, &m, &none))
+        return 0;
+    int rc = 0;
+    if (m.url_count > 1 && r->options.txid == POINT_NEWEST)
+        rc = take_newest(r, &m, config, e);
+    else if (m.url_count > 1)
+        text_print_to(stderr, "seawall: of %zu replicas only the first is looked at, because of --txid: '%s'\n",
+                      m.url_count, place_shown(r->options.url, shown));
+    config_member_release(&m);
+    return rc;
+}
+
+/* Prints what came of it. Returns an exit code. */
+static int tell(const struct request *r, const struct restore_result *result, const struct lite_result *theirs)
+{
+    const struct restore_options *o = &r->options;
+    struct err e;
+    int rc = 0;
+    if (theirs->found && r->json)
+        rc = restore_json_print_litestream(o, theirs, &e);
+    else if (theirs->found)
+        cli_print_litestream(o, theirs);
+    else if (r->json)
+        rc = restore_json_print(o, result, &e);
+    else
+        print_result(o, result);
+    return rc ? cli_fail(&e) : theirs->found ? EXIT_DONE : exit_code(result->outcome);
+}
+
+static int restore(struct request *r, struct progress *progress)
 {
     struct restore_result result;
+    struct lite_result theirs = {.found = false};
     struct config *config = NULL;
     struct err e;
     if (cli_read_config(r->config_path, &config, &e))
         return cli_fail(&e);
-    int rc = config ? config_find_url(config, r->options.url, &r->options.url, &e) : 0;
+    int code, rc = config ? find_url(r, config, &e) : 0;
     if (rc == 0)
-        rc = restore_run(&r->options, &result, &e);
+        rc = restore_either(&r->options, &result, &theirs, &e);
+    progress_end(progress);
+    code = rc ? cli_fail_reading(&e) : tell(r, &result, &theirs);
     config_free(config);
-    if (bar->shown)
-        text_put(stderr, "\n");
-    return rc ? cli_fail(&e) : print_result(&r->options, &result);
+    return code;
 }
 
 static int cmd_restore(int argc, char **argv)
 {
-    struct bar bar = {.wanted = isatty(STDERR_FILENO) != 0, .started_ms = clock_mono_ms()};
+    struct progress progress;
     struct request r = {
-        .options = {.txid = POINT_NEWEST, .retrying = cli_tell_retry, .progress = draw_bar, .context = &bar}};
+        .options = {
+            .txid = POINT_NEWEST, .retrying = cli_tell_retry, .progress = progress_callback, .context = &progress}};
     int code = EXIT_DONE;
     if (!cli_parse(&restore_command, argc, argv, &r, &code))
         return code;
-    code = r.undo ? check_undo(&r) : check(&r);
+    code = check_request(&r);
     if (code)
         return code;
     r.options.jobs = (unsigned)r.jobs;
     r.options.cancel = cli_catch_interrupts();
-    return r.undo ? undo(&r.options, &bar) : restore(&r, &bar);
+    if (r.all)
+        return restore_each(&r);
+    progress_begin(&progress, progress_place_of_stderr(), NULL, "restore");
+    return r.undo ? undo(&r, &progress) : restore(&r, &progress);
 }
 
 static const struct flag flags[] = {
@@ -270,6 +368,13 @@ static const struct flag flags[] = {
      FLAG_INTO(struct request, options.path),
      .value_name = "PATH",
      .help = "where to put the database; nothing may exist there"},
+    {.name = "all",
+     FLAG_INTO(struct request, all),
+     .help = "with -c: all databases of the file, found by listing its stores; several at a time"},
+    {.name = "to",
+     FLAG_INTO(struct request, to),
+     .value_name = "DIR",
+     .help = "with --all: put the databases below this folder, not at their own paths"},
     {.name = "txid",
      FLAG_INTO(struct request, options.txid),
      .max = INT64_MAX,
@@ -323,12 +428,15 @@ static const struct flag flags[] = {
      FLAG_INTO(struct request, options.flags),
      .bits = RESTORE_DRY_RUN,
      .help = "only say what would be done"},
+    {.name = "json",
+     FLAG_INTO(struct request, json),
+     .help = "one JSON object: outcome, path, txid, time, pages, bytes and others; with --all: databases, totals"},
     {.name = "jobs",
      FLAG_INTO(struct request, jobs),
      .max = JOBS_MAX,
      .value_name = "N",
      .expects = "a number from 1 to 64",
-     .help = "number of threads, 1 to 64; default: 4, from S3 12"},
+     .help = "number of threads, 1 to 64; default: 4, from S3 12. With --all: databases at a time; default: 16"},
     FLAG_MEMORY,
 };
 
@@ -346,11 +454,16 @@ const struct command restore_command = {
         "seawall restore [-c FILE] -o PATH [--txid N | --time T] [[--force] [--delta] | --if-db-not-exists]\n"
         "                [--if-replica-exists] [--keep-undo | --no-keep-undo] [--mode MODE] [--integrity-check] "
         "[--dry-run]\n"
-        "                [--jobs N] [--memory BYTES] URL|DB\n"
-        "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check]\n",
+        "                [--json] [--jobs N] [--memory BYTES] URL|DB\n"
+        "seawall restore -c FILE --all [--to DIR] [--time T] [[--force] [--delta] | --if-db-not-exists]\n"
+        "                [--if-replica-exists] [--keep-undo | --no-keep-undo] [--mode MODE] [--integrity-check] "
+        "[--dry-run]\n"
+        "                [--json] [--jobs N] [--memory BYTES]\n"
+        "seawall restore --undo -o PATH [--no-keep-undo] [--integrity-check] [--json]\n",
     .description =
         "Rebuilds a database beside PATH, proves it, and only then puts it in place. With -c, URL can be the name "
-        "of a replica in the file, or the path of a database in the file: then its first replica is used.\n",
+        "of a replica in the file, or the path of a database in the file: then the newest of its replicas is used, and "
+        "with --txid the first.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

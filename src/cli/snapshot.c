@@ -28,23 +28,50 @@
 _Static_assert(CONFIG_DB_REPLICAS_MAX <= URLS_MAX, "the replicas of a database in a file must fit");
 
 struct request {
-    const char *config_path, *control;
+    const char *config_path, *control, *log_format;
     const char *db_path; /* NULL: every database of the file */
     const char *urls[URLS_MAX];
     size_t url_count;
     struct given_options options;
-    bool take_over, base;
+    bool take_over, base, json;
+    bool several; /* databases at a time */
     uint64_t busy_ms, jobs;
 };
 
 /* ---- one database */
 
+/* Prints a JSON object on one line. `s`: NULL if a daemon did it, which does not say how much was put. */
+static void tell_json(const char *db_path, uint64_t txid, const struct replicate_summary *s, int64_t ms)
+{
+    struct json *j = json_object_new();
+    json_set_text(j, "database", db_path);
+    json_set_number(j, "txid", (int64_t)txid);
+    json_set_flag(j, "by_daemon", !s);
+    json_set_flag(j, "everywhere", !s || s->durable == s->replicas);
+    if (s) {
+        json_set_number(j, "replicas", (int64_t)s->replicas);
+        json_set_number(j, "durable", (int64_t)s->durable);
+        json_set_number(j, "objects", (int64_t)s->objects);
+        json_set_number(j, "bytes", (int64_t)s->bytes);
+    }
+    json_set_number(j, "ms", ms);
+    char *line = json_print_line(j);
+    text_put(stdout, line ? line : "");
+    free(line);
+    json_free(j);
+    fflush(stdout);
+}
+
 /* Prints the line of a database, if its transactions are durable in at least one replica. */
-static void tell(const char *db_path, const struct replicate_summary *s, int64_t ms)
+static void tell(const struct request *r, const char *db_path, const struct replicate_summary *s, int64_t ms)
 {
     char where[64], bytes[32];
     if (s->durable == 0)
         return;
+    if (r->json) {
+        tell_json(db_path, s->txid, s, ms);
+        return;
+    }
     if (s->durable < s->replicas)
         snprintf(where, sizeof where, "%zu of %zu replicas", s->durable, s->replicas);
     else
@@ -63,17 +90,21 @@ static void tell(const char *db_path, const struct replicate_summary *s, int64_t
  *
  * If that process is a daemon, it is asked to do the work. */
 
-static int ask(const struct replicate_config *c, const char *command, int64_t timeout_ms, struct json **ret_answer,
+static int ask(const struct request *r, const struct replicate_config *c, const char *command, struct json **ret_answer,
                struct err *e)
 {
-    const struct client_target target = {.db = c->db_path, .control = c->control};
+    const struct client_target target = {.db = c->db_path, .config = r->config_path, .control = c->control};
+    int64_t timeout_ms = strcmp(command, "status") == 0 ? STATUS_MS
+                         : r->base                      ? BASE_MS_MAX
+                                                        : (int64_t)c->options.stop_timeout_ms;
     if (client_ask(&target, command, timeout_ms, ret_answer, e) == 0)
         return 0;
     if (e->code != ERR_BUSY)
         return -1;
     err_set(e, ERR_BUSY, 0, "a seawall daemon, snapshot or restore is at work on '%s'", c->db_path);
     return err_hint(
-        e, "a daemon keeps its replicas up to date by itself; if it is a snapshot or a restore, try again later");
+        e, "a daemon keeps its replicas up to date by itself, and one of several databases is asked with -c and its "
+           "configuration; if it is a snapshot or a restore, try again later");
 }
 
 /* Whether a status lists the replica. `shown`: its URL as store_check shows it. The URLs of the status are not checked
@@ -93,11 +124,11 @@ static bool daemon_has(const struct json *status, const char *shown)
 }
 
 /* Checks that the daemon has every replica of the request. It can't bring other replicas up to date. */
-static int check_replicas(const struct replicate_config *c, struct err *e)
+static int check_replicas(const struct request *r, const struct replicate_config *c, struct err *e)
 {
     struct json *status = NULL;
     char shown[STORE_URL_MAX];
-    int rc = ask(c, "status", STATUS_MS, &status, e);
+    int rc = ask(r, c, "status", &status, e);
     for (size_t i = 0; rc == 0 && i < c->url_count; i++) {
         rc = store_check(c->urls[i], shown, e);
         if (rc == 0 && !daemon_has(status, shown)) {
@@ -114,8 +145,7 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
 {
     struct json *answer = NULL;
     int64_t txid = 0;
-    int64_t timeout_ms = r->base ? BASE_MS_MAX : (int64_t)c->options.stop_timeout_ms;
-    if (check_replicas(c, e) || ask(c, r->base ? "base" : "sync", timeout_ms, &answer, e))
+    if (check_replicas(r, c, e) || ask(r, c, r->base ? "base" : "sync", &answer, e))
         return -1;
     const char *state = json_get_text(answer, "state");
     json_get_number(answer, "txid", &txid);
@@ -124,7 +154,9 @@ static int ask_daemon(const struct request *r, const struct replicate_config *c,
         err_set(e, ERR_CONFLICT, 0,
                 "a replica of the daemon that runs belongs to another writer; the others are durable");
         err_hint(e, "'seawall status' shows which one");
-    } else
+    } else if (r->json)
+        tell_json(c->db_path, (uint64_t)txid, NULL, clock_mono_ms() - start_ms);
+    else
         text_print("%s: txid %" PRId64 " is durable in all replicas%s, says the daemon that runs, %.1f s\n", c->db_path,
                    txid, r->base ? ", each with a new base" : "", (double)(clock_mono_ms() - start_ms) / 1e3);
     fflush(stdout);
@@ -158,16 +190,16 @@ static int snapshot(const struct request *r, const struct replicate_config *conf
     c.take_over = r->take_over ? TAKE_OVER_YES : TAKE_OVER_NO;
     c.busy_ms = r->busy_ms;
     c.control = r->control;
-    int rc = given_options_apply(&r->options, &c.options, &e);
+    c.progress = r->several ? PROGRESS_NOWHERE : progress_place_of_stderr();
+    int rc = cli_refuse_copy(c.db_path, &e) || given_options_apply(&r->options, &c.options, &e) ? -1 : 0;
     if (rc == 0) {
-        rc = scheduler_run(
-            &(struct daemon_config){.databases = &c, .count = 1, .once = true, .memory = c.options.memory}, &summary,
-            &e);
+        rc = scheduler_run(&(struct daemon_config){.databases = &c, .count = 1, .once = true, .shared = c.options},
+                           &summary, &e);
         outcome->interrupted |= summary.interrupted;
         outcome->hung |= summary.hung;
         if (rc != 0 && summary.first.taken)
             return ask_daemon(r, &c, start_ms, &e) ? fail(c.db_path, &e) : EXIT_DONE;
-        tell(c.db_path, &summary.first, clock_mono_ms() - start_ms);
+        tell(r, c.db_path, &summary.first, clock_mono_ms() - start_ms);
     }
     return rc == 0 ? EXIT_DONE : fail(c.db_path, &e);
 }
@@ -220,8 +252,15 @@ static void tell_lost(void *context, size_t index, const char *reason)
 
 static int snapshot_in_parallel(struct all *all)
 {
-    const struct parallel p = {
-        .count = all->count, .at_once = (size_t)all->request->jobs, .run = run_one, .lost = tell_lost, .context = all};
+    struct request each = *all->request;
+    each.several = true;
+    all->request = &each;
+    const struct parallel p = {.count = all->count,
+                               .at_once = (size_t)each.jobs,
+                               .what = "snapshot",
+                               .run = run_one,
+                               .lost = tell_lost,
+                               .context = all};
     struct parallel_result result;
     struct err e;
     if (parallel_run(&p, &result, &e))
@@ -311,8 +350,10 @@ static int cmd_snapshot(int argc, char **argv)
     int code = EXIT_DONE;
     if (!cli_parse(&snapshot_command, argc, argv, &r, &code))
         return code;
-    if (cli_read_config(r.config_path, &file, &e))
+    if (cli_read_config(r.config_path, &file, &e) || cli_set_log_format(r.log_format, file, &e)) {
+        config_free(file);
         return cli_fail(&e);
+    }
     log_set_quiet();
     r.control = cli_control(r.control, file);
     code = r.db_path ? snapshot_named(&r, file, &outcome) : snapshot_each(&r, file, &outcome);
@@ -326,9 +367,15 @@ static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path,
                 "configuration file with databases, replicas and options; the command line takes precedence"),
     FLAG_CONTROL(struct request, control),
+    FLAG_LOG_FORMAT(struct request, log_format),
     {.name = "base",
      FLAG_INTO(struct request, base),
      .help = "write a new base to each replica: the whole database, even if nothing changed"},
+    {.name = "json",
+     FLAG_INTO(struct request, json),
+     .help = "a JSON object on a line for each database: database, txid, by_daemon, everywhere, replicas, durable, "
+             "objects, "
+             "bytes, ms"},
     {.name = "take-over", FLAG_INTO(struct request, take_over), .help = "continue a replica that another writer began"},
     {.name = "busy-timeout",
      .kind = FLAG_MS,

@@ -4,8 +4,8 @@
 #include "base/when.h"
 #include "cli/cli.h"
 #include "cli/client.h"
-#include "cli/metrics.h"
 #include "config/find.h"
+#include "web/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,14 +16,15 @@
 
 struct request {
     const char *db, *config_path, *control;
-    bool json, metrics;
+    bool json, metrics, all;
 };
 
 struct outcome {
     const char *config;  /* path of the configuration; NULL: none */
     const char *control; /* folder of the sockets; NULL: the default */
     struct json *databases;
-    bool of_fleet; /* one daemon has them all */
+    struct json *passed_over; /* NULL: not asked for */
+    bool of_fleet;            /* one daemon has them all */
     size_t asked, answered, well;
     enum exit_code ill; /* of the last database that is not well */
     enum err_code code; /* of the last database without an answer */
@@ -109,6 +110,8 @@ static void print_message(const char *t)
 static void print_proof(const struct json *replica)
 {
     const struct json *v = json_get(replica, "verification"), *proven = json_get(replica, "proven_restore");
+    if (!v) /* it sleeps */
+        return;
     const char *running = json_get_flag(v, "running") ? "; one is under way" : "";
     if (!json_get_text(v, "time"))
         text_print("    not verified yet%s\n", running);
@@ -163,26 +166,9 @@ static void print_replica(const struct json *r)
     print_proof(r);
 }
 
-/* The replica of a database that is worst off. */
-static int64_t greatest(const struct json *db, const char *key)
-{
-    const struct json *replicas = json_get(db, "replicas");
-    int64_t most = 0;
-    for (size_t i = 0; i < json_count(replicas); i++) {
-        int64_t n = number(json_at(replicas, i), key);
-        most = n > most ? n : most;
-    }
-    return most;
-}
-
 static int worst_first(const void *a, const void *b)
 {
-    const struct json *x = *(const struct json *const *)a, *y = *(const struct json *const *)b;
-    const bool x_well = json_get_flag(x, "well"), y_well = json_get_flag(y, "well");
-    const int64_t x_lag = greatest(x, "lag_ms"), y_lag = greatest(y, "lag_ms");
-    if (x_well != y_well)
-        return x_well ? 1 : -1;
-    return x_lag != y_lag ? (x_lag > y_lag ? -1 : 1) : strcmp(text(x, "database"), text(y, "database"));
+    return summary_compare(*(const struct json *const *)a, *(const struct json *const *)b);
 }
 
 /* A line for each database of a daemon, the worst first. */
@@ -202,7 +188,7 @@ static int print_table(const struct json *databases, struct err *e)
                "database");
     for (size_t i = 0; i < count; i++) {
         char age[32];
-        format_age(greatest(rows[i], "lag_ms"), age);
+        format_age(summary_greatest(rows[i], "lag_ms"), age);
         text_print("%-20s %10s %12" PRId64 "  %s\n", text(rows[i], "condition"), age, number(rows[i], "captured_txid"),
                    text(rows[i], "database"));
         if (json_get_text(rows[i], "error") && !json_get_flag(rows[i], "well")) {
@@ -214,20 +200,28 @@ static int print_table(const struct json *databases, struct err *e)
     return 0;
 }
 
+static void print_state(const struct json *db)
+{
+    char bytes[32];
+    units_format_size((uint64_t)number(db, "wal_bytes"), bytes);
+    text_print("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
+               json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
+    if (json_get_text(db, "captured_time"))
+        text_print(" of %s", text(db, "captured_time"));
+    if (json_get_text(db, "asleep_since"))
+        text_print("; asleep since %s; pid %" PRId64 "\n", text(db, "asleep_since"), number(db, "pid"));
+    else
+        text_print("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"),
+                   number(db, "pid"), text(db, "started"));
+}
+
 static void print_text(const struct json *databases)
 {
     for (size_t i = 0; i < json_count(databases); i++) {
         const struct json *db = json_at(databases, i), *replicas = json_get(db, "replicas");
-        char bytes[32];
         if (!json_get_flag(db, "running"))
             continue; /* ask() has printed why */
-        units_format_size((uint64_t)number(db, "wal_bytes"), bytes);
-        text_print("%s: %s%s, captured txid %" PRId64, text(db, "database"), text(db, "state"),
-                   json_get_flag(db, "stopping") ? ", stopping" : "", number(db, "captured_txid"));
-        if (json_get_text(db, "captured_time"))
-            text_print(" of %s", text(db, "captured_time"));
-        text_print("; WAL %s, %" PRId64 " frames; pid %" PRId64 " since %s\n", bytes, number(db, "wal_frames"),
-                   number(db, "pid"), text(db, "started"));
+        print_state(db);
         if (json_get_text(db, "error")) {
             text_put(stdout, "    ");
             print_message(text(db, "error"));
@@ -239,12 +233,69 @@ static void print_text(const struct json *databases)
 
 /* ---- the command */
 
+/* What patterns match and was not taken: how many for each reason, and the first of them. */
+static struct json *passed_over_of(const struct config_members *m)
+{
+    struct json *list = json_list_new();
+    for (enum config_reason reason = 0; reason < REASONS; reason++) {
+        if (m->passed_over[reason] == 0)
+            continue;
+        struct json *j = json_object_new(), *paths = json_list_new();
+        json_set_text(j, "reason", config_reason_text(reason));
+        json_set_number(j, "count", (int64_t)m->passed_over[reason]);
+        for (size_t i = 0; i < m->named_count; i++) {
+            if (m->named[i].reason != reason)
+                continue;
+            struct json *one = json_object_new();
+            json_set_text(one, "path", m->named[i].path);
+            json_push(paths, one);
+        }
+        json_set(j, "paths", paths);
+        json_push(list, j);
+    }
+    return list;
+}
+
+static void print_passed_over(const struct json *list)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *one = json_at(list, i), *paths = json_get(one, "paths");
+        text_print("passed over: %" PRId64 " path%s, each %s:\n", number(one, "count"),
+                   cli_plural((uint64_t)number(one, "count")), text(one, "reason"));
+        for (size_t k = 0; k < json_count(paths); k++)
+            text_print("  %s\n", text(json_at(paths, k), "path"));
+    }
+}
+
 /* Prints the list and frees it. */
-static int print_json(struct json *databases_taken, struct err *e)
+static int print_json(struct json *databases_taken, const struct json *passed_over, struct err *e)
 {
     struct json *j = json_object_new();
     json_set(j, "databases", databases_taken);
+    if (passed_over)
+        json_set(j, "passed_over", json_share(passed_over));
     return cli_print_json(j, e);
+}
+
+/* Each database has samples of its own if it is awake or in trouble, up to a number of them. */
+static int print_metrics(const struct json *databases, struct err *e)
+{
+    struct summary all = {.databases = 0};
+    struct worst *worst = calloc(1, sizeof *worst);
+    if (!worst)
+        return err_nomem(e, sizeof *worst);
+    for (size_t i = 0; i < json_count(databases); i++) {
+        const struct json *one = json_at(databases, i);
+        summary_add(&all, one);
+        if (worst_counts(one))
+            worst_add(worst, json_share(one));
+    }
+    metrics_print_totals(&all, worst->left_out, stdout);
+    struct json *shown = worst_take(worst);
+    metrics_print(shown, stdout);
+    json_free(shown);
+    free(worst);
+    return 0;
 }
 
 static int print(const struct request *r, struct outcome *o, struct err *e)
@@ -252,14 +303,17 @@ static int print(const struct request *r, struct outcome *o, struct err *e)
     if (r->json) {
         struct json *list = o->databases;
         o->databases = NULL;
-        return print_json(list, e);
+        return print_json(list, o->passed_over, e);
     }
+    if (r->metrics && print_metrics(o->databases, e))
+        return -1;
     if (r->metrics)
-        metrics_print(o->databases, stdout);
-    else if (o->of_fleet)
-        return print_table(o->databases, e);
-    else
+        return 0;
+    if (o->of_fleet && print_table(o->databases, e))
+        return -1;
+    else if (!o->of_fleet)
         print_text(o->databases);
+    print_passed_over(o->passed_over);
     return 0;
 }
 
@@ -322,6 +376,16 @@ static int ask_all(const struct request *r, const struct config *config, struct 
     return rc;
 }
 
+static int find_passed_over(const struct config *config, struct outcome *o, struct err *e)
+{
+    struct config_members m;
+    if (config_find_members(config, NULL, &m, e))
+        return -1;
+    o->passed_over = passed_over_of(&m);
+    config_members_release(&m);
+    return 0;
+}
+
 static int cmd_status(int argc, char **argv)
 {
     struct request r = {.db = NULL};
@@ -333,16 +397,21 @@ static int cmd_status(int argc, char **argv)
         return code;
     if (r.json && r.metrics)
         return cli_usage(&status_command, "--json and --metrics exclude each other");
+    if (r.all && (r.db || !r.config_path))
+        return cli_usage(&status_command, "--all goes with -c FILE, without a database");
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
     o.config = r.config_path;
     o.control = cli_control(r.control, config);
     o.databases = json_list_new();
     int rc = ask_all(&r, config, &o, &e);
+    if (rc == 0 && r.all)
+        rc = find_passed_over(config, &o, &e);
     if (rc == 0)
         rc = print(&r, &o, &e);
     code = rc ? cli_fail(&e) : exit_code(&o);
     json_free(o.databases);
+    json_free(o.passed_over);
     config_free(config);
     return code;
 }
@@ -351,6 +420,9 @@ static const struct flag flags[] = {
     FLAG_CONFIG(struct request, config_path,
                 "configuration file that has the database; without DB: all databases of it"),
     FLAG_CONTROL(struct request, control),
+    {.name = "all",
+     FLAG_INTO(struct request, all),
+     .help = "with -c: also name what patterns match and was not taken as a database"},
     {.name = "json", FLAG_INTO(struct request, json), .help = "one JSON object: databases"},
     {.name = "metrics",
      FLAG_INTO(struct request, metrics),
@@ -366,7 +438,7 @@ const struct command status_command = {
     .run = cmd_status,
     .example = "status DB",
     .summary = "ask the daemon for its progress",
-    .synopsis = "seawall status [-c FILE] [--control FOLDER] [--json | --metrics] [DB]\n",
+    .synopsis = "seawall status [-c FILE [--all]] [--control FOLDER] [--json | --metrics] [DB]\n",
     .description =
         "Asks the daemon of a database for its progress: what is captured, and for each replica what is durable, "
         "how far it is behind, what is wrong, and when it was last verified and restored. Exits with 0 if "

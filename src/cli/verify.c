@@ -2,11 +2,15 @@
 #include "verify/verify.h"
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/folder.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "base/progress.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/every.h"
 #include "config/find.h"
 #include "restore/restore.h"
 
@@ -20,8 +24,10 @@ struct request {
     const char *url, *config_path, *tmp;
     char from_stdin[CONFIG_URL_MAX + 2]; /* the URL of "-", with newline and terminator */
     uint64_t txid;                       /* to restore; or POINT_NEWEST */
-    bool full, restore, json;
+    uint64_t jobs;                       /* with --all; 0: not given */
+    bool full, restore, json, all;
     atomic_bool *cancel;
+    struct progress *progress; /* NULL: none is shown */
 };
 
 struct outcome {
@@ -34,13 +40,20 @@ struct outcome {
 
 static int verify(const struct request *r, struct outcome *o, struct err *e)
 {
-    struct verify_options options = {.flags = r->full ? VERIFY_FULL : 0, .cancel = r->cancel};
+    struct verify_options options = {.flags = r->full ? VERIFY_FULL : 0,
+                                     .cancel = r->cancel,
+                                     .progress = r->progress ? progress_callback : NULL,
+                                     .context = r->progress};
     const struct replica_options access = {.mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry};
     struct replica_handle replica;
     if (replica_handle_open(&replica, r->url, &access, e))
         return -1;
+    if (r->progress)
+        progress_begin(r->progress, progress_place_of_stderr(), "objects", "verification");
     int rc = verify_run(&replica, &options, &o->found, e);
     replica_handle_close(&replica);
+    if (r->progress)
+        progress_end(r->progress);
     return rc;
 }
 
@@ -54,10 +67,17 @@ static int restore_into(const struct folder_temporary *t, const struct request *
                                       .txid = r->txid,
                                       .flags = RESTORE_INTEGRITY_CHECK,
                                       .cancel = r->cancel,
-                                      .retrying = cli_tell_retry};
+                                      .retrying = cli_tell_retry,
+                                      .progress = r->progress ? progress_callback : NULL,
+                                      .context = r->progress};
     if (folder_temporary_path(t, "restored.db", path, e))
         return -1;
-    return restore_run(&options, &o->restore, e);
+    if (r->progress)
+        progress_begin(r->progress, progress_place_of_stderr(), NULL, "restore for the verification");
+    int rc = restore_run(&options, &o->restore, e);
+    if (r->progress)
+        progress_end(r->progress);
+    return rc;
 }
 
 /* Copies the message without its hint, which speaks of a restore by a person. */
@@ -72,9 +92,8 @@ static int try_restore(const struct request *r, struct outcome *o, struct err *e
 {
     struct folder_temporary folder;
     struct err removal;
-    const char *parent = r->tmp ? r->tmp : getenv("TMPDIR");
-    if (folder_make_temporary(&folder, parent && *parent ? parent : "/tmp", "seawall-verify", e)) {
-        if (e->sys != ENOSPC && e->sys != EDQUOT && e->sys != EIO && e->sys != EMFILE && e->sys != ENFILE &&
+    if (folder_make_temporary(&folder, r->tmp && *r->tmp ? r->tmp : disk_temporary_folder(), "seawall-verify", e)) {
+        if (!io_is_no_room(e->sys) && e->sys != EIO && e->sys != EMFILE && e->sys != ENFILE &&
             e->code != ERR_NOMEM) /* the folder itself is the wrong one */
             e->code = ERR_CONFIG;
         return err_hint(e, "name a folder with enough room for the database: --tmp DIR");
@@ -136,6 +155,7 @@ static void print_text(const struct request *r, const struct outcome *o)
                    problems_of(o) ? "no sound object refers to" : "no restore point needs");
     }
     cli_print_passed_over(v->foreign);
+    cli_print_losses(&v->losses);
     if (v->points > 0 && v->head > v->newest.txid && v->problem_total == 0)
         text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                    v->head);
@@ -171,7 +191,25 @@ static void set_moment(struct json *j, const char *txid, const char *time, const
     json_set_text(j, time, when);
 }
 
-static int print_json(const struct outcome *o, struct err *e)
+static struct json *losses_json(const struct losses *losses)
+{
+    struct json *list = json_list_new();
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct known_loss *l = &losses->list[i];
+        char when[CLOCK_TEXT_MAX];
+        if (l->first > l->last)
+            continue;
+        struct json *j = json_object_new();
+        clock_format(l->time_ms, when);
+        json_set_number(j, "first_txid", (int64_t)l->first);
+        json_set_number(j, "last_txid", (int64_t)l->last);
+        json_set_text(j, "time", when);
+        json_push(list, j);
+    }
+    return list;
+}
+
+static struct json *json_of(const struct outcome *o)
 {
     const struct verify_result *v = &o->found;
     struct json *j = json_object_new(), *checked = json_object_new(), *problems = json_list_new(),
@@ -200,7 +238,76 @@ static int print_json(const struct outcome *o, struct err *e)
         set_moment(j, "restored_txid", "restored_time", &o->restore.record);
     json_set(j, "orphans", orphans);
     json_set_number(j, "foreign", (int64_t)v->foreign);
-    return cli_print_json(j, e);
+    json_set(j, "lost", losses_json(&v->losses));
+    return j;
+}
+
+/* ---- all replicas */
+
+/* What all replicas have together. */
+struct sums {
+    const struct request *request;
+    uint64_t objects, bytes, points; /* guarded by the output of `every` */
+};
+
+static void print_one(const struct every_replica *r, const struct outcome *o)
+{
+    if (problems_of(o) == 0 && !o->database_problem[0])
+        return;
+    text_print("%s:\n", r->path);
+    print_problems(o);
+    if (o->database_problem[0])
+        text_print("%s\n", o->database_problem);
+}
+
+static enum every_outcome verify_one(void *context, struct every *a, const struct every_replica *r)
+{
+    struct sums *sums = context;
+    struct request own = *sums->request;
+    struct outcome o = {.restored = false};
+    struct err e;
+    own.url = r->url;
+    own.progress = NULL; /* that of all replicas is shown */
+    int rc = verify(&own, &o, &e);
+    if (rc == 0 && own.restore)
+        rc = try_restore(&own, &o, &e);
+    if (rc == 0 && own.json)
+        rc = every_print_json(a, r, json_of(&o), &e);
+    every_begin_output(a);
+    if (rc == 0 && !own.json)
+        print_one(r, &o);
+    sums->objects += o.found.objects;
+    sums->bytes += o.found.bytes;
+    sums->points += o.found.points;
+    every_end_output(a);
+    bool well = problems_of(&o) == 0 && !o.database_problem[0];
+    verify_result_release(&o.found);
+    return rc ? every_fail(a, r, &e) : well ? EVERY_WELL : EVERY_FAILED;
+}
+
+static void print_sums(void *context)
+{
+    const struct sums *sums = context;
+    char bytes[32];
+    units_format_size(sums->bytes, bytes);
+    text_print("checked %" PRIu64 " object%s, %s, with %" PRIu64 " restore point%s\n", sums->objects,
+               cli_plural(sums->objects), bytes, sums->points, cli_plural(sums->points));
+}
+
+static int verify_all(struct request *r, const struct config *config)
+{
+    r->cancel = cli_catch_interrupts();
+    struct sums sums = {.request = r};
+    struct every every = {.config = config,
+                          .cancel = r->cancel,
+                          .at_once = r->jobs ? (unsigned)r->jobs : EVERY_JOBS,
+                          .what = "verification",
+                          .done = "verified",
+                          .json = r->json,
+                          .run = verify_one,
+                          .totals = print_sums,
+                          .context = &sums};
+    return every_run(&every);
 }
 
 /* ---- the command */
@@ -228,14 +335,15 @@ static int run(struct request *r, struct config *config, struct outcome *o, stru
     if (verify(r, o, e) || (r->restore && try_restore(r, o, e)))
         return -1;
     if (r->json)
-        return print_json(o, e);
+        return cli_print_json(json_of(o), e);
     print_text(r, o);
     return 0;
 }
 
 static int cmd_verify(int argc, char **argv)
 {
-    struct request r = {.txid = POINT_NEWEST};
+    struct progress progress;
+    struct request r = {.txid = POINT_NEWEST, .progress = &progress};
     struct outcome o = {.restored = false};
     struct config *config = NULL;
     struct err e;
@@ -244,10 +352,22 @@ static int cmd_verify(int argc, char **argv)
         return code;
     if (!r.restore && (r.txid != POINT_NEWEST || r.tmp))
         return cli_usage(&verify_command, "--txid and --tmp go only with --restore");
+    if (!r.all && r.jobs > 0)
+        return cli_usage(&verify_command, "--jobs goes only with --all");
+    if (r.all && (!r.config_path || r.url || r.txid != POINT_NEWEST))
+        return cli_usage(&verify_command, "--all needs -c FILE, and takes neither a replica nor --txid");
     if (cli_read_config(r.config_path, &config, &e))
         return cli_fail(&e);
+    if (r.all) {
+        code = verify_all(&r, config);
+        config_free(config);
+        return code;
+    }
     int rc = run(&r, config, &o, &e);
-    code = rc ? cli_fail(&e) : problems_of(&o) > 0 ? EXIT_CORRUPT : o.database_problem[0] ? EXIT_CONTENT : EXIT_DONE;
+    code = rc                      ? cli_fail_reading(&e)
+           : problems_of(&o) > 0   ? EXIT_CORRUPT
+           : o.database_problem[0] ? EXIT_CONTENT
+                                   : EXIT_DONE;
     verify_result_release(&o.found);
     config_free(config);
     return code;
@@ -271,11 +391,12 @@ static const struct flag flags[] = {
      FLAG_INTO(struct request, tmp),
      .value_name = "DIR",
      .help = "with --restore: the folder for it; default: TMPDIR, or /tmp"},
+    FLAG_EVERY(struct request, all, jobs),
     {.name = "json",
      FLAG_INTO(struct request, json),
-     .help =
-         "one JSON object: ok, checked, problems, problem_count, newest_txid, newest_time, oldest_txid, oldest_time, "
-         "restored_txid, restored_time, database_problem, orphans, foreign"},
+     .help = "one JSON object (with --all a list \"replicas\" of them): ok, checked, problems, problem_count, "
+             "newest_txid, newest_time, oldest_txid, oldest_time, "
+             "restored_txid, restored_time, database_problem, orphans, foreign, lost"},
     FLAG_MEMORY,
 };
 
@@ -293,7 +414,8 @@ const struct command verify_command = {
         "Checks whether a replica is complete, and whether its objects are sound and fit together. Exits with 5 "
         "if something is wrong, and names it. With -c, URL can be the name of a replica in the file, or the path "
         "of a database in the file, whose first replica is then used. With - the URL is read from standard input, "
-        "so that it does not show up in the list of processes.\n",
+        "so that it does not show up in the list of processes. With --all every replica of every database of FILE is "
+        "verified, found by listing the stores.\n",
     .flags = flags,
     .flag_count = sizeof flags / sizeof flags[0],
     .words = words,

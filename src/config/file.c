@@ -3,6 +3,8 @@
 
 #include "base/hash.h"
 #include "base/ini.h"
+#include "base/log.h"
+#include "config/listen.h"
 #include "config/variables.h"
 
 #include <assert.h>
@@ -129,6 +131,8 @@ static int obtain_db(struct reading *r, const char *path, struct config_db **ret
         err_set(e, ERR_CONFIG, 0, "missing path of the database");
         return err_hint(e, "write [db PATH]");
     }
+    if (path_check_given(path, e))
+        return -1;
     if (strlen(path) >= PATH_TEXT_MAX)
         return err_set(e, ERR_CONFIG, 0, "the path of the database is longer than %d bytes", PATH_TEXT_MAX - 1);
     if (c->db_count == CONFIG_DBS_MAX)
@@ -190,7 +194,30 @@ static int set_control(struct config *c, const char *value, struct err *e)
         err_set(e, ERR_CONFIG, 0, "'control' has no value");
         return err_hint(e, "write control = FOLDER, or remove the line");
     }
-    return path_format(c->control, e, "%s", value);
+    return path_check_given(value, e) || path_format(c->control, e, "%s", value) ? -1 : 0;
+}
+
+static int set_listen(struct config *c, const char *value, struct err *e)
+{
+    struct listen_place place;
+    if (c->listen[0])
+        return err_set(e, ERR_CONFIG, 0, "'listen' is given twice");
+    if (listen_parse(value, &place, e))
+        return err_wrap(e, "'listen'");
+    return path_format(c->listen, e, "%s", value);
+}
+
+static int set_log_format(struct config *c, const char *value, struct err *e)
+{
+    enum log_format format;
+    if (c->log_format[0])
+        return err_set(e, ERR_CONFIG, 0, "'log-format' is given twice");
+    if (!log_format_of(value, &format)) {
+        err_set(e, ERR_CONFIG, 0, "'log-format': invalid value '%.60s'", value);
+        return err_hint(e, "write one of " LOG_FORMATS);
+    }
+    snprintf(c->log_format, sizeof c->log_format, "%s", value);
+    return 0;
 }
 
 /* Takes one line. */
@@ -222,6 +249,10 @@ static int set(void *context, const char *section, const char *key, const char *
     }
     if (strcmp(key, "control") == 0)
         return set_control(r->c, value, e);
+    if (strcmp(key, "listen") == 0)
+        return set_listen(r->c, value, e);
+    if (strcmp(key, "log-format") == 0)
+        return set_log_format(r->c, value, e);
     return set_option(&r->c->options, key, value, &r->given[0], e);
 }
 

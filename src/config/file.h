@@ -3,6 +3,7 @@
  *   [seawall]                      options for all databases
  *   put-rate = 30/m
  *   control = /run/seawall         folder of the control sockets
+ *   listen = 127.0.0.1:9099        where the status page is served (config/listen.h)
  *
  *   [db /var/lib/app/app.db]       one database
  *   replica = offsite              the name of a [replica] section, or a URL; one line for each replica
@@ -53,6 +54,8 @@ struct config_db {
 struct config {
     struct options options;      /* of [seawall] */
     char control[PATH_TEXT_MAX]; /* of [seawall]: folder of the control sockets; "": not chosen */
+    char listen[PATH_TEXT_MAX];  /* of [seawall]: as it is written, and valid; "": not chosen */
+    char log_format[16];         /* of [seawall]: a word of log_format_of; "": not chosen */
     struct config_db *dbs;
     size_t db_count;
     struct config_replica *replicas;

@@ -5,15 +5,22 @@
 #include "config/variables.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- databases */
 
+bool config_is_of_many(const struct config *c)
+{
+    return c->db_count > 1 || (c->db_count == 1 && config_is_pattern(&c->dbs[0]));
+}
+
 /* The only section, for a command line without a path. NULL: there is none, and `e` is set. */
 static const struct config_db *only_section(const struct config *c, struct err *e)
 {
-    if (c->db_count == 1 && !config_is_pattern(&c->dbs[0]))
+    if (c->db_count > 0 && !config_is_of_many(c))
         return &c->dbs[0];
     if (c->db_count == 0)
         err_set(e, ERR_CONFIG, 0, "the configuration has no [db PATH]");
@@ -44,12 +51,24 @@ const struct config_db *config_find_section(const struct config *c, const char *
     return section_of(c, path, found);
 }
 
+/* Sets ERR_CONFIG: the configuration lacks a section. */
+static int PRINTF_LIKE(2, 3) no_section(struct err *e, const char *fmt, ...)
+{
+    char sections[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(sections, sizeof sections, fmt, args);
+    va_end(args);
+    err_set(e, ERR_CONFIG, 0, "the configuration has no %s", sections);
+    return err_hint(e, "'seawall config -c FILE' shows the sections that it has");
+}
+
 int config_find_db(const struct config *c, const char *path, struct config_member *ret, struct err *e)
 {
     char found[PATH_TEXT_MAX];
     const struct config_db *db = path ? section_of(c, path, found) : only_section(c, e);
     if (!db)
-        return path ? err_set(e, ERR_CONFIG, 0, "the configuration has no [db %.200s]", path) : -1;
+        return path ? no_section(e, "[db %.200s]", path) : -1;
     return config_member_make(db, path ? found : db->path, ret, e);
 }
 
@@ -68,9 +87,16 @@ static int keep(struct config *c, const char *url, const char **ret_url, struct 
     return 0;
 }
 
+int config_find_url_at(struct config *c, const struct config_member *m, size_t index, const char **ret_url,
+                       struct err *e)
+{
+    assert(index < m->url_count);
+    return keep(c, m->urls[index], ret_url, e);
+}
+
 static int url_of_db(struct config *c, const char *path, const char **ret_url, struct err *e)
 {
-    struct config_member m;
+    struct config_member m = {.path = NULL};
     if (config_find_db(c, path, &m, e))
         return -1;
     assert(m.url_count > 0);
@@ -98,7 +124,7 @@ int config_find_url(struct config *c, const char *word, const char **ret_url, st
     if (!word || (!strstr(word, "://") && section_of(c, word, path)))
         return url_of_db(c, word, ret_url, e);
     if (!strpbrk(word, "/:"))
-        return err_set(e, ERR_CONFIG, 0, "the configuration has no [replica %.100s] and no [db %.100s]", word, word);
+        return no_section(e, "[replica %.100s] and no [db %.100s]", word, word);
     *ret_url = word;
     return 0;
 }

@@ -87,7 +87,7 @@ static bool ends_with(const char *text, const char *ending)
     return n >= len && strcmp(text + n - len, ending) == 0;
 }
 
-static bool is_companion(const char *path)
+bool config_is_companion(const char *path)
 {
     const char *name = path_name(path);
     return ends_with(name, "-wal") || ends_with(name, "-shm") || ends_with(name, "-journal") ||
@@ -105,7 +105,7 @@ static bool is_excluded(const struct config_db *db, const char *path)
 static bool belongs_to(const struct config_db *db, const char *path)
 {
     return config_is_pattern(db) && pattern_matches(&db->pattern, path) && !is_excluded(db, path) &&
-           !is_companion(path);
+           !config_is_companion(path);
 }
 
 const struct config_db *config_section_of(const struct config *c, const char *path)
@@ -164,6 +164,8 @@ static int look_at(const char *path, const struct config_known *known, struct st
     if (!S_ISREG(st->st_mode))
         *ret = LOOK_NOT_A_FILE;
     else if (st->st_size > 0 && st->st_size < SQLITE_FILE_MAGIC_BYTES)
+        *ret = LOOK_NOT_A_DATABASE;
+    else if (st->st_size > 0 && sqlite_file_is_beside(path))
         *ret = LOOK_NOT_A_DATABASE;
     else if (st->st_size > 0 && !is_known(known, path, st))
         return look_inside(path, ret, e);
@@ -231,7 +233,7 @@ static int on_found(void *context, const char *path, struct err *e)
     enum look look;
     if (is_excluded(s->section, path))
         return 0;
-    if (is_companion(path))
+    if (config_is_companion(path))
         return pass_over(s, path, REASON_COMPANION, e);
     if (look_at(path, s->known, &st, &look, e))
         return -1;
@@ -503,7 +505,7 @@ int config_member_of(const struct config *c, const char *path, const struct conf
     char other[PATH_MAX];
     struct stat st;
     enum look look;
-    if (!db && is_companion(path))
+    if (!db && config_is_companion(path))
         return err_set(e, ERR_NOTFOUND, 0, "'%s' %s", path, config_reason_text(REASON_COMPANION));
     if (!db)
         return err_set(e, ERR_NOTFOUND, 0, "the configuration has no [db] section for '%s'", path);

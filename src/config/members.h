@@ -37,6 +37,9 @@ enum config_reason {
     REASONS,
 };
 
+/* Whether a file with this path or name is one that SQLite or Seawall keeps beside a database, by its name alone. */
+bool config_is_companion(const char *path);
+
 /* The reason in words, after a path: "is not a SQLite database". */
 const char *config_reason_text(enum config_reason reason);
 

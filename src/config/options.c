@@ -62,6 +62,16 @@ const struct option_spec option_table[] = {
      "of the older bases, keep the last one of each of the last N months"},
     {"verify-interval", OPTION_MS, FIELD(verify_interval_ms), 7 * DAY, 1000, AGE_MAX, true, "TIME|never",
      "how often the daemon verifies each replica by a restore; never: not at all"},
+    {"sleep-after", OPTION_MS, FIELD(sleep_after_ms), 600000, 100, AGE_MAX, true, "TIME|never",
+     "in a daemon of many databases, close a database that has been quiet for this long, until it is written again"},
+    {"awake-max", OPTION_COUNT, FIELD(awake_max), 256, 1, 100000, false, "N",
+     "when more databases than this are awake, those that have been quiet for longest sleep earlier"},
+    {"total-put-rate", OPTION_RATE, FIELD(total_put_rate), OPTION_NEVER, 1, 3600000, true, "RATE|never",
+     "limit of PUTs to all S3 replicas of the daemon together in the long run; the oldest commits leave first"},
+    {"total-put-burst", OPTION_COUNT, FIELD(total_put_burst), 3600, 1, 1000000, false, "N",
+     "PUTs that all replicas together may send at once before total-put-rate applies"},
+    {"total-max-pending", OPTION_BYTES, FIELD(total_max_pending), 256 << 20, 1 << 20, UINT64_C(1) << 40, true,
+     "BYTES|never", "memory for captured commits that wait for a replica, of all databases together"},
 };
 const size_t option_count = sizeof option_table / sizeof option_table[0];
 
@@ -89,6 +99,12 @@ static const struct option_spec *find(const char *name)
 bool option_is_retention(const struct option_spec *spec)
 {
     return strcmp(spec->name, "grace") == 0 || strncmp(spec->name, "keep-", 5) == 0;
+}
+
+bool option_is_of_daemon(const struct option_spec *spec)
+{
+    return strcmp(spec->name, "memory") == 0 || strcmp(spec->name, "awake-max") == 0 ||
+           strncmp(spec->name, "total-", 6) == 0;
 }
 
 static enum units units_of(const struct option_spec *spec)

@@ -44,6 +44,12 @@ struct options {
     uint64_t keep_weekly;        /* weeks of which the last base is kept */
     uint64_t keep_monthly;       /* months of which the last base is kept */
     uint64_t verify_interval_ms; /* between two verifications by the daemon; OPTION_NEVER: no verifications */
+
+    /* a daemon of many databases */
+    uint64_t sleep_after_ms; /* a database that is quiet for so long sleeps; OPTION_NEVER: none does */
+    uint64_t awake_max;      /* if more are awake, those that have been quiet for longest sleep earlier */
+    /* of all databases of the daemon together, as put_rate, put_burst and max_pending are of each replica */
+    uint64_t total_put_rate, total_put_burst, total_max_pending;
 };
 
 enum option_kind {
@@ -74,6 +80,9 @@ struct options options_default(void);
 
 /* Sets the option `name`. ERR_CONFIG: an unknown option or an invalid value; the hint says which values are valid. */
 int options_set(struct options *o, const char *name, const char *value, struct err *e) MUST_CHECK;
+
+/* True for options that count for the whole daemon, whichever database they are given for: those of [seawall]. */
+bool option_is_of_daemon(const struct option_spec *spec);
 
 /* True for options that decide what retention keeps: grace and keep-*. */
 bool option_is_retention(const struct option_spec *spec);

@@ -121,16 +121,28 @@ const char *pattern_part(const struct pattern *p, size_t index)
 
 /* ---- matching */
 
-static bool is_wild(const struct pattern *p, size_t index)
+bool pattern_part_is_wild(const struct pattern *p, size_t index)
 {
+    assert(index < p->count);
     return p->wild >> index & 1;
 }
 
-static bool part_matches(const struct pattern *p, size_t index, const char *name)
+bool pattern_part_matches(const struct pattern *p, size_t index, const char *name)
 {
     const char *part = pattern_part(p, index);
-    return is_wild(p, index) ? fnmatch(part, name, FNM_PATHNAME | FNM_PERIOD | FNM_NOESCAPE) == 0
-                             : strcmp(part, name) == 0;
+    return pattern_part_is_wild(p, index) ? fnmatch(part, name, FNM_PATHNAME | FNM_PERIOD | FNM_NOESCAPE) == 0
+                                          : strcmp(part, name) == 0;
+}
+
+const char *pattern_tail(const struct pattern *p)
+{
+    const char *tail = pattern_part(p, p->count - 1);
+    for (const char *at = tail; pattern_part_is_wild(p, p->count - 1) && *at; at++) {
+        at = *at == '[' ? set_end(at) : at;
+        if (strchr("*?]", *at))
+            tail = at + 1;
+    }
+    return tail;
 }
 
 /* Whether the first `parts` parts match those of `path`, which has no other ones. */
@@ -143,7 +155,7 @@ static bool front_matches(const struct pattern *p, size_t parts, const char *pat
         size_t n = strcspn(++path, "/");
         memcpy(name, path, n);
         name[n] = 0;
-        if (!part_matches(p, i, name))
+        if (!pattern_part_matches(p, i, name))
             return false;
         path += n;
     }
@@ -159,8 +171,8 @@ bool pattern_matches(const struct pattern *p, const char *path)
 bool pattern_may_meet(const struct pattern *a, const struct pattern *b)
 {
     for (size_t i = 0; a->count == b->count && i < a->count; i++)
-        if (!(is_wild(a, i) && is_wild(b, i)) && !part_matches(a, i, pattern_part(b, i)) &&
-            !part_matches(b, i, pattern_part(a, i)))
+        if (!(pattern_part_is_wild(a, i) && pattern_part_is_wild(b, i)) &&
+            !pattern_part_matches(a, i, pattern_part(b, i)) && !pattern_part_matches(b, i, pattern_part(a, i)))
             return false;
     return a->count == b->count;
 }
@@ -172,8 +184,9 @@ bool pattern_covers(const struct pattern *p, const struct pattern *other, const 
     for (size_t i = parts; i < p->count; i++) {
         const char *part = pattern_part(p, i);
         /* '*' matches no name with a dot at the front, which `other` finds only by a dot of its own */
-        bool all = is_wild(p, i) && strcmp(part, "*") == 0 && pattern_part(other, i)[0] != '.';
-        if (!all && (is_wild(p, i) != is_wild(other, i) || strcmp(part, pattern_part(other, i)) != 0))
+        bool all = pattern_part_is_wild(p, i) && strcmp(part, "*") == 0 && pattern_part(other, i)[0] != '.';
+        if (!all &&
+            (pattern_part_is_wild(p, i) != pattern_part_is_wild(other, i) || strcmp(part, pattern_part(other, i)) != 0))
             return false;
     }
     return true;
@@ -241,7 +254,7 @@ static bool fits(const struct way *y, size_t parts, const struct dirent *d)
         return false;
     if (on_the_way && d->d_type != DT_DIR && d->d_type != DT_LNK && d->d_type != DT_UNKNOWN)
         return false;
-    return part_matches(y->p, parts, d->d_name);
+    return pattern_part_matches(y->p, parts, d->d_name);
 }
 
 /* Goes on with each name in the folder that matches part `parts`. */
@@ -284,7 +297,7 @@ static int report_folder(struct way *y, size_t parts, struct err *e)
 /* Goes on from the folder, whose path is the first `parts` parts. */
 static int walk(struct way *y, size_t parts, struct err *e)
 {
-    if (is_wild(y->p, parts))
+    if (pattern_part_is_wild(y->p, parts))
         return walk_names(y, parts, e);
     if (y->w->folder && report_folder(y, parts, e))
         return -1;

@@ -40,6 +40,13 @@ void pattern_release(struct pattern *p); /* also of a zeroed one */
 /* Part `index` of the pattern. Precondition: index < count. */
 const char *pattern_part(const struct pattern *p, size_t index);
 
+/* Whether part `index` has wildcards, and whether it matches a name. Precondition: index < count. */
+bool pattern_part_is_wild(const struct pattern *p, size_t index);
+bool pattern_part_matches(const struct pattern *p, size_t index, const char *name);
+
+/* What each name that the last part matches ends with: its text after the last wildcard. Points into `p`. */
+const char *pattern_tail(const struct pattern *p);
+
 /* Whether the pattern matches `path`, an absolute path as path_absolute writes it. Looks at no file. */
 bool pattern_matches(const struct pattern *p, const char *path);
 

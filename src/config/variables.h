@@ -29,6 +29,24 @@ bool variables_in(const char *url);
  * {folder} and the database is in the root folder, which has no name. */
 int variables_expand(const char *url, const char *path, char *out, size_t size, struct err *e) MUST_CHECK;
 
+enum variable { VARIABLE_NAME, VARIABLE_STEM, VARIABLE_FOLDER, VARIABLE_PATH, VARIABLE_BRACE, VARIABLE_NONE };
+
+/* Whether values are encoded in this URL, and %XX in its text is a byte. */
+bool variables_are_encoded(const char *url);
+
+/* The part of the URL in which variables are possible: from its beginning to the end that is returned. */
+const char *variables_end(const char *url);
+
+/* The variable at `at`, which is before variables_end(url). ret_len: its length, at least 1. VARIABLE_BRACE: "{{".
+ * VARIABLE_NONE: any other character. Precondition: variables_check(url) is 0. */
+enum variable variables_at(const char *at, size_t *ret_len);
+
+/* Writes `n` bytes of a value, encoded if the URL is, with a NUL. False: it does not fit into `size` bytes. */
+bool variables_put_value(const char *url, const char *value, size_t n, char *out, size_t size);
+
+/* The length of a file name without its ending: of "app.db" 3, of ".app" 4. */
+size_t variables_stem_length(const char *name);
+
 /* Whether some values of the variables in `url` give the place of `wanted`, whatever its query. Precondition:
  * variables_check(url) is 0. */
 bool variables_can_give(const char *url, const char *wanted);

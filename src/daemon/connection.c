@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 8 /* in one turn: the others come in the next */
+#define EVENTS_MAX 32 /* in one turn: the others come in the next */
 
 struct connection {
     int fd;

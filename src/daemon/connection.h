@@ -14,14 +14,15 @@
 
 #include "base/json.h"
 #include "base/socket.h"
+#include "control/exchange.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONNECTION_REQUEST_MAX 32768       /* the longest path, escaped */
-#define CONNECTION_ANSWER_MAX (128u << 10) /* 16 replicas with the longest URLs and errors there can be */
-#define CONNECTIONS_MAX 16
+#define CONNECTION_REQUEST_MAX 32768                    /* the longest path, escaped */
+#define CONNECTION_ANSWER_MAX (EXCHANGE_ANSWER_MAX / 2) /* 16 replicas with the longest URLs and errors there can be */
+#define CONNECTIONS_MAX 144
 #define CONNECTION_PATIENCE_MS 5000
 
 struct connection;

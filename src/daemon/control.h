@@ -1,5 +1,5 @@
 /* daemon/control.h - the protocol of the control socket: what `seawall status`, `sync` and `snapshot` ask a daemon.
- * control_place.h says where the socket is, connection.h carries the lines.
+ * control/place.h says where the socket is, connection.h carries the lines.
  *
  * A request is a JSON object on one line, and so is its answer:
  *
@@ -8,8 +8,15 @@
  *   {"command":"sync"}     ->  {"state":"durable"|"conflict","txid":N}, as soon as that is so; see sync.h. After a
  *                              conflict also "conflict": who the other writer of the first such replica is
  *   {"command":"base"}     ->  the same, when each replica has a new base besides
+ *   {"command":"wait"}     ->  as sync, as soon as the stores have acknowledged everything; they are not asked again. For
+ *                              commits that wait: it costs no request. "wait any": one replica is enough. With "device" and
+ *                              "inode" of the file that the client has open: as soon as that file is the one that is followed
  *   {"command":"detach"}   ->  {"state":"detached"}, as soon as the database is closed
  *   {"command":"attach"}   ->  {"state":"attached"}; the database is opened soon
+ *   {"command":"look"}     ->  {"state":"looked"}: databases that sleep, and were written before the request, are awake
+ *   {"command":"add"}      ->  {"state":"added"}; "replicas" has the URLs, as a list of {"url":"..."}, or is left out
+ *   {"command":"remove"}   ->  {"state":"removed"}, when everything captured is shipped, and the database is closed
+ *   {"command":"reload"}   ->  {"state":"reloaded"}, or why the configuration stays as it was
  *   anything else          ->  {"error":"..."}
  *
  * "database" names the database by its path; it can be left out if the daemon has only one.
@@ -21,10 +28,16 @@
 #include "daemon/connection.h"
 #include "daemon/fleet.h"
 
-#define CONTROL_SYNCS_MAX 12
+#define CONTROL_SYNCS_MAX 128
+#define CONTROL_UNKNOWN "the daemon does not have this database"
 
 struct control {
     struct fleet *fleet; /* borrowed */
+    /* What the owner does for clients; set after control_start. `reload` reads the configuration again, as SIGHUP does;
+     * NULL: there is none. `add` adds a database; NULL: the daemon has only one. */
+    int (*reload)(void *context, struct err *e);
+    int (*add)(void *context, const struct one_database *wanted, struct err *e);
+    void *context; /* of both */
     struct connections connections;
 };
 #define CONTROL_NONE ((struct control){.connections = CONNECTIONS_NONE})

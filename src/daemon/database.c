@@ -7,6 +7,7 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "base/privacy.h"
+#include "capture/candidate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 #define HOLD_MS 50       /* a catch-up lets commits wait so long */
 #define SWEEP_MS 1000    /* covers lost events */
 #define REST_RETRY_MS 250
+#define STAMP_MS 2000 /* at rest for so long */
+#define STAMP_RETRY_MS 10000
 #define UNREST_MS 2000 /* so long a reader may keep the file from being complete without a warning */
 #define REOPEN_MS 1000 /* after an error of the local job */
 #define LOCKED_MS 2000 /* so long an application may keep the database locked without an error in the log */
@@ -37,6 +40,8 @@
 #define AGAIN_MS_MIN 10 /* between jobs that change nothing, without an event: doubled each time */
 #define AGAIN_MS_MAX 1000
 #define LOCAL_DEADLINE_MS 300000
+#define STOP_UNANSWERED_MS 5000 /* for the answer of a store that acknowledged everything and fails now */
+#define LATE_MAX 300            /* bytes of the last error of a replica in the one of the stop */
 #define STOP_HANG_MS 5000 /* after the deadline of a stop: then jobs that run are left to the end of the process */
 
 void database_fail(struct database *db, const struct err *e)
@@ -74,6 +79,7 @@ void database_attach(struct database *db)
     if (!db->detached)
         return;
     log_info("database '%s': attached again", db->config->db_path);
+    db->active_ms = clock_mono_ms();
     db->detached = false;
     db->pace.open_at_ms = 0;
     db->signs.any = true;
@@ -91,13 +97,17 @@ void database_stop(struct database *db)
         return;
     db->final_done |= db->detached; /* what was captured is all that is shipped */
     db->stopping = db->signs.any = true;
+    atomic_store(&db->guard.cancel, true);
     lanes_stop(&db->lanes, clock_mono_ms());
 }
 
 /* The time to stop counts from the last progress: a large first copy may take as long as it takes. */
-static int64_t stop_deadline_ms(const struct database *db)
+int64_t database_stop_deadline_ms(const struct database *db)
 {
-    return db->lanes.progress_ms + (int64_t)db->config->options.stop_timeout_ms;
+    int64_t timeout_ms = (int64_t)db->config->options.stop_timeout_ms;
+    if (timeout_ms > STOP_UNANSWERED_MS && db->final_done && lanes_only_unanswered(&db->lanes))
+        timeout_ms = STOP_UNANSWERED_MS;
+    return db->lanes.progress_ms + timeout_ms;
 }
 
 static void log_requests(const struct store *s)
@@ -108,6 +118,15 @@ static void log_requests(const struct store *s)
              s->url, atomic_load(&t->put), atomic_load(&t->get), atomic_load(&t->head), atomic_load(&t->list),
              atomic_load(&t->remove), atomic_load(&t->failed), atomic_load(&t->sent_bytes),
              atomic_load(&t->received_bytes));
+}
+
+bool database_did_something(const struct database *db)
+{
+    const struct local_report *l = &db->figures;
+    uint64_t objects = 0;
+    for (size_t i = 0; i < db->lanes.count; i++)
+        objects += db->lanes.list[i].appended + db->lanes.list[i].pieces;
+    return l->commits_captured + l->frames_captured + l->resyncs + l->checkpoints.resets + objects > 0;
 }
 
 void database_log_figures(const struct database *db)
@@ -169,9 +188,7 @@ static bool locked_for_long(struct database *db, const struct err *e, int64_t no
     if (!locked || now - db->pace.locked_since_ms < LOCKED_MS)
         return false;
     err_set(&why, ERR_BUSY, e->sys, "nothing is replicated: an application keeps the database locked");
-    err_hint(&why,
-             "it uses PRAGMA locking_mode=EXCLUSIVE, the VFS unix-excl, or a long transaction in a rollback-journal "
-             "mode: end that, and the daemon goes on by itself");
+    err_hint(&why, "%s", candidate_locked_hint);
     if (complaint_text_is_news(&db->complaint, &why))
         log_error("database '%s': %s", db->config->db_path, why.msg);
     return true;
@@ -200,6 +217,15 @@ static void local_failed(struct database *db, bool was_open, struct err *e)
         log_warn("let go of the database, trying again: %s", e->msg);
 }
 
+/* The bytes that the new commits wrote, or those of the whole database if that is not known: in a rollback-journal mode,
+ * and after a gap. db->figures is still the report before. */
+static uint64_t bytes_captured(const struct database *db, const struct local_report *r)
+{
+    const uint64_t before = db->figures.frames_captured, whole = (uint64_t)r->newest.pages * r->page_size;
+    const bool by_frames = r->resyncs == db->figures.resyncs && r->frames_captured > before;
+    return by_frames ? (r->frames_captured - before) * r->page_size : whole;
+}
+
 /* Before the batches are handed over: they know when the first of the new commits was made. */
 static void note_captured(struct database *db, const struct local_report *r)
 {
@@ -209,7 +235,8 @@ static void note_captured(struct database *db, const struct local_report *r)
     all->captured.newest = r->newest;
     all->captured.txid = r->newest.txid;
     all->captured.page_size = r->page_size;
-    lag_note(&db->lag, r->newest.txid, commit_clock_ms(b && b->record_count > 0 ? &b->records[0] : &r->newest));
+    lag_note(&db->lag, r->newest.txid, commit_clock_ms(b && b->record_count > 0 ? &b->records[0] : &r->newest),
+             bytes_captured(db, r));
     for (size_t i = 0; i < all->count; i++)
         if (all->list[i].seen.durable < low)
             low = all->list[i].seen.durable;
@@ -258,6 +285,11 @@ static void note_resync(struct database *db, const struct local_report *r)
 {
     log_info("database '%s': compared all pages: %u of %u differ%s", db->config->db_path, r->resync.differing,
              r->resync.pages, what_is_shipped(&r->resync));
+    if (db->doubted && r->resync.differing > 0)
+        log_error("database '%s': pages differ that nobody seems to have written, by the times of the file" TEXT_HINT
+                  "they are shipped; look for a program that writes the file past the file system, or for a bad disk",
+                  db->config->db_path);
+    db->doubted = false;
     lanes_compared(&db->lanes);
 }
 
@@ -275,7 +307,7 @@ static void note_moved(struct database *db, int64_t now)
 static void note_unrested(struct database *db, const struct local_report *r, int64_t now)
 {
     struct local_pace *p = &db->pace;
-    bool ending = db->stopping && db->final_done;
+    bool ending = db->stopping && db->final_done && !db->config->once; /* a snapshot of a busy database is whole */
     if (r->rested || r->commits || r->waiting || r->frames == 0) {
         p->unrested_ms = 0;
         return;
@@ -301,6 +333,15 @@ static void set_rest(struct database *db, const struct local_report *r, int64_t 
         db->pace.again_at_ms = db->pace.rest_at_ms; /* that is a deadline */
 }
 
+static void set_stamp(struct database *db, const struct local_job *j, int64_t now)
+{
+    const struct local_report *r = &j->report;
+    const bool tried = j->request.stamp && r->rested && !r->stamped;
+    db->stamped = r->stamped;
+    if (tried || !r->rested || db->pace.stamp_at_ms == 0)
+        db->pace.stamp_at_ms = now + (tried ? STAMP_RETRY_MS : STAMP_MS);
+}
+
 static void local_done(struct job *job)
 {
     struct local_job *j = local_job_of(job);
@@ -316,6 +357,8 @@ static void local_done(struct job *job)
     db->reading = NULL;
     db->rested = r->rested;
     database_note_change(db, r, now);
+    if (r->commits || r->resynced || r->opened || r->moved)
+        db->active_ms = now;
     db->figures = *r;
     db->figures.batches = NULL;
     db->figures.piece = NULL;
@@ -353,6 +396,7 @@ static void local_done(struct job *job)
         db->final_done = true;
     note_unrested(db, r, now);
     set_rest(db, r, now);
+    set_stamp(db, j, now);
     set_pace(db, r, now);
     if (r->watching && db->pace.look_ms == 0) {
         db->pace.look_ms = LOOK_MS_MAX;
@@ -369,6 +413,11 @@ static bool closed_for_long(const struct database *db, int64_t now)
     return db->signs.closed && now >= db->pace.closed_rest_at_ms;
 }
 
+static bool stamp_due(const struct database *db, int64_t now)
+{
+    return db->rested && !db->stamped && now >= db->pace.stamp_at_ms && !db->config->as_it_is;
+}
+
 static void fill_request(struct database *db, struct local_job *j)
 {
     struct lanes *all = &db->lanes;
@@ -381,6 +430,7 @@ static void fill_request(struct database *db, struct local_job *j)
                                 .hold = (lanes_catch_up(all) && !db->stopping) || db->final_done,
                                 .look = db->signs.touched,
                                 .suspect = db->signs.suspect,
+                                .stamp = stamp_due(db, clock_mono_ms()) || (db->stopping && !db->final_done),
                                 .drop = asked && !lanes_any_keeps(all),
                                 .may_resync = asked,
                                 .room = all->backlog.bytes < max_pending ? max_pending - all->backlog.bytes : 0,
@@ -424,7 +474,7 @@ static bool local_wanted(struct database *db, int64_t now)
     if (db->final_done || now < p->pass_at_ms)
         return false;
     bool held = lanes_catch_up(all) && !last->commits && !last->torn && now < p->pass_at_ms + HOLD_MS;
-    if ((db->signs.news && !held) || db->signs.suspect)
+    if ((db->signs.news && !held) || db->signs.suspect || stamp_due(db, now))
         return true;
     return !db->rested && (now >= p->rest_at_ms || closed_for_long(db, now));
 }
@@ -456,7 +506,7 @@ static void start_local(struct database *db, int64_t now)
 
 bool database_is_running(const struct database *db)
 {
-    return !db->home || lanes_running(&db->lanes);
+    return !db->home || db->guard.busy || lanes_running(&db->lanes);
 }
 
 static void fail_with_lanes(struct database *db)
@@ -473,17 +523,32 @@ static void end_with_conflicts(struct database *db)
             database_fail(db, &db->lanes.list[i].conflict);
 }
 
+/* The error of a lane, with its hint at the end. */
+static void set_late(struct err *e, const char *what, const struct lane *l)
+{
+    const char *text = l->complaint.text, *hint = text_hint(text);
+    const int front = text_front(text);
+    err_set(e, ERR_TIMEOUT, 0, "%s: '%s': %.*s", what, l->url, front < LATE_MAX ? front : LATE_MAX, text);
+    if (hint)
+        err_hint(e, "%s", hint);
+}
+
 static void end_late(struct database *db)
 {
     struct err e;
-    err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable");
+    const char *what = lanes_only_unanswered(&db->lanes)
+                           ? "everything was put, but it is not known whether the replica still has it"
+                           : "stopped before everything was durable";
+    err_set(&e, ERR_TIMEOUT, 0, "%s", what);
     for (size_t i = 0; i < db->lanes.count; i++) {
         const struct lane *l = &db->lanes.list[i];
         if (l->complaint.text[0])
-            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s': %.300s", l->url,
-                    l->complaint.text);
+            set_late(&e, what, l);
         else if (lane_hangs(l))
-            err_set(&e, ERR_TIMEOUT, 0, "stopped before everything was durable: '%s' does not answer", l->url);
+            err_set(&e, ERR_TIMEOUT, 0, "%s: '%s' does not answer", what, l->url);
+        else if (l->seen.durable < db->lanes.captured.txid)
+            err_set(&e, ERR_TIMEOUT, 0, "%s: '%s' lacks txid %" PRIu64 " to %" PRIu64, what, l->url,
+                    l->seen.durable + 1, db->lanes.captured.txid);
     }
     database_fail(db, &e);
 }
@@ -491,6 +556,15 @@ static void end_late(struct database *db)
 void database_abandon(struct database *db)
 {
     db->hung = database_is_running(db);
+}
+
+/* It was let go of before it was captured for the first time, and what was captured before is in its replicas. */
+static bool was_never_looked_at(const struct database *db)
+{
+    bool durable = db->detached && db->runs == 0;
+    for (size_t i = 0; db->state && i < db->lanes.count; i++)
+        durable &= lane_restorable_txid(&db->lanes.list[i]) == db->lanes.captured.txid;
+    return durable;
 }
 
 bool database_finished(struct database *db)
@@ -503,15 +577,19 @@ bool database_finished(struct database *db)
         database_stop(db); /* what runs may take until the deadline of a stop */
     if (!db->stopping)
         return false;
-    if (db->gone)
+    if (db->gone || was_never_looked_at(db))
         return !database_is_running(db);
     if (db->final_done && lanes_all_durable(&db->lanes)) {
         end_with_conflicts(db);
         return !database_is_running(db);
     }
-    if (now < stop_deadline_ms(db))
+    if (db->final_done && lanes_hopeless(&db->lanes)) {
+        end_late(db);
+        return db->hung || !database_is_running(db);
+    }
+    if (now < database_stop_deadline_ms(db))
         return false;
-    if (now > stop_deadline_ms(db) + STOP_HANG_MS)
+    if (now > database_stop_deadline_ms(db) + STOP_HANG_MS)
         db->hung = true;
     end_late(db);
     return db->hung || !database_is_running(db);
@@ -598,6 +676,8 @@ static int64_t next_local_ms(const struct database *db, int64_t now)
     if (p->look_ms > 0)
         at = earliest(at, p->look_at_ms);
     int64_t rest = db->signs.closed ? earliest(p->rest_at_ms, p->closed_rest_at_ms) : p->rest_at_ms;
+    if (db->rested && !db->stamped && !db->config->as_it_is)
+        at = earliest(at, latest(p->stamp_at_ms, p->again_at_ms));
     if (!db->rested && files_are_open(db))
         at = earliest(at, latest(latest(rest, p->pass_at_ms), p->again_at_ms));
     return at;
@@ -608,7 +688,7 @@ static int64_t next_ship_ms(const struct lanes *all, int64_t now)
     int64_t at = INT64_MAX;
     for (size_t i = 0; i < all->count; i++) {
         const struct lane *l = &all->list[i];
-        if (lane_is_away(l))
+        if (lane_is_away(l) || !outage_admits(&l->outage))
             continue;
         if (l->pace.retry_at_ms > now)
             at = earliest(at, l->pace.retry_at_ms);
@@ -634,7 +714,7 @@ int database_timeout_ms(const struct database *db)
     int64_t at = db->pace.sweep_at_ms > now ? db->pace.sweep_at_ms : now + SWEEP_MS;
     at = earliest(at, next_start_ms(db, now));
     if (db->stopping)
-        at = earliest(at, stop_deadline_ms(db));
+        at = earliest(at, database_stop_deadline_ms(db));
     if (at <= now)
         return 1;
     return at - now > 60000 ? 60000 : (int)(at - now);
@@ -676,10 +756,62 @@ static void end_without_database(struct database *db)
     database_fail(db, &e);
 }
 
+static void guard_done(struct job *job)
+{
+    struct guard *g = guard_of_job(job);
+    struct database *db = CONTAINER_OF(g, struct database, guard);
+    const bool appeared = db->state != NULL; /* then attach decides */
+    if (guard_ended(g, clock_mono_ms()) && !appeared)
+        database_fail(db, &g->err);
+}
+
+/* Nothing is here: no database, and no state file. A volume may be lost. */
+static void ask_replicas(struct database *db)
+{
+    char path[PATH_TEXT_MAX];
+    struct err e;
+    const bool known = db->known || db->starts > 0 || db->config->take_over == TAKE_OVER_YES || db->stopping;
+    if (!known && path_format(path, &e, "%s" STATE_SUFFIX, db->path) == 0 && access(path, F_OK) != 0)
+        guard_ask(&db->guard, db->config, db->workers, guard_done, clock_mono_ms());
+    else
+        db->guard.answered = true;
+}
+
+bool database_is_guarded(const struct database *db)
+{
+    if (db->failed)
+        return true;
+    if (!db->state)
+        return !db->guard.answered;
+    return db->lanes.captured.txid == 0 && db->config->take_over == TAKE_OVER_NO && !lanes_all_asked(&db->lanes);
+}
+
+/* Another daemon has the database, and is expected to end. True: wait for it. */
+static bool wait_for_lock(struct database *db, const struct err *e)
+{
+    const int64_t now = clock_mono_ms();
+    if (e->code != ERR_BUSY || db->config->lock_wait_ms == 0 || db->starts > 0)
+        return false;
+    if (db->stopping) {
+        db->gone = true;
+        return true;
+    }
+    if (db->pace.lock_until_ms == 0) {
+        db->pace.lock_until_ms = now + (int64_t)db->config->lock_wait_ms;
+        log_info("database '%s': another seawall has it; waiting until that one ends, for %" PRIu64 " s at most",
+                 db->config->db_path, (db->config->lock_wait_ms + 999) / 1000);
+    }
+    db->pace.open_at_ms = now + TAKEN_RETRY_MS;
+    return now < db->pace.lock_until_ms;
+}
+
 static void wait_for_database(struct database *db, const struct err *e)
 {
+    if (wait_for_lock(db, e))
+        return;
     /* a restore may have just put a database where this daemon missed it; a daemon that had it does not let go of it */
-    bool patient = e->code == ERR_BUSY && (db->starts > 0 || db->waited) && !db->config->once && !db->stopping;
+    bool patient =
+        e->code == ERR_BUSY && (db->starts > 0 || db->known || db->waited) && !db->config->once && !db->stopping;
     if (patient && db->pace.taken_until_ms == 0)
         db->pace.taken_until_ms = clock_mono_ms() + TAKEN_MS;
     if (patient && clock_mono_ms() < db->pace.taken_until_ms) {
@@ -697,18 +829,24 @@ static void wait_for_database(struct database *db, const struct err *e)
     }
     if (complaint_text_is_news(&db->complaint, e))
         log_warn("waiting for the database to appear: %s", e->msg);
+    ask_replicas(db);
     db->waited = true;
     db->pace.open_at_ms = clock_mono_ms() + REOPEN_MS;
+}
+
+/* SQLite opens what a link leads to, and keeps -wal and -shm there. */
+static void find_path(struct database *db)
+{
+    if (!path_resolve(db->config->db_path, db->path))
+        snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
+    snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
 }
 
 static int open_local(struct database *db)
 {
     struct err e;
     struct local *local = &db->home->local;
-    if (!path_resolve(db->config->db_path,
-                      db->path)) /* SQLite opens what a link leads to, and keeps -wal and -shm there */
-        snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
-    snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
+    find_path(db);
     struct stat st;
     if (stat(db->path, &st) == 0) {
         privacy_set(privacy_of(st.st_mode));
@@ -726,6 +864,7 @@ static int open_local(struct database *db)
     db->state = &local->state;
     db->pace.busy_until_ms = clock_mono_ms() + (int64_t)db->config->busy_ms;
     local->as_it_is = db->config->as_it_is;
+    local->distrust = db->doubted;
     state_end_runs(db->state, local->map_known ? IDENTITY_KEEP_PAST : IDENTITY_LOSE_PAST);
     set_authors(db);
     if (look_up_lanes(db, &e)) {
@@ -735,7 +874,8 @@ static int open_local(struct database *db)
     const struct state_position at = state_position(db->state);
     db->lanes.captured.txid = at.txid;
     const int64_t now = clock_wall_ms(); /* the time of a commit can be later, if the clock was ahead */
-    lag_note(&db->lag, at.txid, at.time_ms < now ? at.time_ms : now);
+    const uint64_t whole = stat(db->path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    lag_note(&db->lag, at.txid, at.time_ms < now ? at.time_ms : now, whole);
     return 0;
 }
 
@@ -883,10 +1023,12 @@ void database_closed(struct database *db)
     db->pace.closed_rest_at_ms = clock_mono_ms() + wait * CLOSED_REST_NUM / CLOSED_REST_DEN;
 }
 
-int database_init(struct database *db, const struct replicate_config *config, struct workers *workers, struct err *e)
+int database_init(struct database *db, const struct replicate_config *config, const struct commons *commons,
+                  struct workers *workers, struct err *e)
 {
     struct retention_policy policy = prune_policy(&config->options);
     *db = (struct database){.config = config, .workers = workers, .started_ms = clock_wall_ms()};
+    db->active_ms = clock_mono_ms();
     if (config->options.prune_interval_ms != OPTION_NEVER && retention_policy_check(&policy, e))
         return -1;
     if (random_bytes(db->run.bytes, UID_BYTES, e))
@@ -895,7 +1037,8 @@ int database_init(struct database *db, const struct replicate_config *config, st
     if (!db->home)
         return err_nomem(e, sizeof *db->home);
     db->home->owner = db;
-    if (lanes_open(&db->lanes, config, workers, e)) {
+    find_path(db);
+    if (lanes_open(&db->lanes, config, commons, workers, e)) {
         free(db->home);
         db->home = NULL;
         return -1;

@@ -6,6 +6,7 @@
 #define SEAWALL_DAEMON_DATABASE_H
 
 #include "capture/local.h"
+#include "daemon/guard.h"
 #include "daemon/lag.h"
 #include "daemon/lanes.h"
 
@@ -37,9 +38,11 @@ struct local_pace {
     int64_t open_at_ms;        /* after an error: not before */
     int64_t locked_since_ms;   /* an application keeps the database locked; 0: none does */
     int64_t taken_until_ms;    /* another process has the state file: then this one ends; 0: none has */
+    int64_t lock_until_ms;     /* at the start: the same, with --wait-for-lock; 0: none has */
     int64_t pass_at_ms;        /* after a pass: not before */
     int64_t rest_at_ms;        /* to complete the database file */
     int64_t closed_rest_at_ms; /* the same, after an application closed it */
+    int64_t stamp_at_ms;       /* at rest, and not stamped: not before */
     int64_t unrested_ms; /* since then the file should be complete, and is not; 0: it is; -1: the log has said it */
     int64_t sweep_at_ms;
     int64_t path_at_ms;                /* to see what the given path leads to */
@@ -66,19 +69,22 @@ struct database {
     struct workers *workers;               /* borrowed */
     struct alarm alarm;
     struct uid run;
-    char path[PATH_TEXT_MAX]; /* what the given path led to when the database was opened; without links */
+    char path[PATH_TEXT_MAX]; /* what the given path led to when it was last opened; without links */
     char wal_path[PATH_TEXT_MAX + 8];
     int64_t started_ms; /* wall clock */
+    int64_t active_ms;  /* monotonic: when something was last captured or compared, or something was asked for */
 
     struct local_job *home;      /* NULL: the local job runs */
     struct state *state;         /* the state file, which has a lock of its own; NULL: not opened yet */
     bool rested;                 /* as of the last local job: the log is empty and the database file complete */
+    bool stamped;                /* rested, and the state file has the stamp of the database file (state/state.h) */
     struct local_report figures; /* of the last local job; its pointers are gone */
     struct transfer *reading;    /* whose piece the local job reads; NULL: none */
     struct local_pace pace;
     struct signs signs;
     bool woken; /* an event came before the newest local job began */
     struct complaint complaint;
+    struct guard guard;
 
     struct lanes lanes;
     struct lag lag;
@@ -93,6 +99,8 @@ struct database {
 
     uint64_t jobs_seen; /* value of lanes.jobs_ended when signs.any was last updated from it */
 
+    bool doubted;  /* set by the owner before it is opened: the stamp proves nothing, all pages are compared */
+    bool known;    /* it was replicated before in this process: it is not new, and its volume may only be away */
     bool detached; /* on request: no local job starts */
     bool expected; /* the command of --exec has ended, and should have made the database: a stop without it fails */
     bool waited;   /* the database was missing when it should have been opened */
@@ -105,10 +113,14 @@ struct database {
     struct err error; /* if failed: why the daemon has to end */
 };
 
-/* Opens the stores. `config` and `workers` are borrowed. On error nothing is left to be released. */
-int database_init(struct database *db, const struct replicate_config *config, struct workers *workers,
-                  struct err *e) MUST_CHECK;
+/* Opens the stores. The pointers are borrowed. On error nothing is left to be released. */
+int database_init(struct database *db, const struct replicate_config *config, const struct commons *commons,
+                  struct workers *workers, struct err *e) MUST_CHECK;
 void database_release(struct database *db); /* no job may be under way */
+
+/* Whether it is not known yet if this database may begin: it is new here, or missing, and its replicas were not asked
+ * whether they have a history; or it has failed. Then nothing may start that would begin it. */
+bool database_is_guarded(const struct database *db);
 
 /* Starts what can run now. */
 void database_schedule(struct database *db);
@@ -136,13 +148,17 @@ bool database_is_closed(const struct database *db); /* after database_detach: no
 void database_let_go(struct database *db);
 
 void database_stop(struct database *db); /* ship what is captured, then end */
+
+/* When a stop gives up, monotonic, if nothing moves until then. */
+int64_t database_stop_deadline_ms(const struct database *db);
 /* The event loop failed: sets `hung` if a job runs, because nobody takes its result any more. */
 void database_abandon(struct database *db);
 
 /* Ends the daemon because of this error, unless an earlier one did. */
 void database_fail(struct database *db, const struct err *e);
-bool database_finished(struct database *db);         /* durable or failed, and no job runs */
-bool database_is_running(const struct database *db); /* a job of it runs */
+bool database_finished(struct database *db);            /* durable or failed, and no job runs */
+bool database_is_running(const struct database *db);    /* a job of it runs */
+bool database_did_something(const struct database *db); /* since the start: captured, checkpointed or put */
 void database_log_figures(const struct database *db);
 struct replicate_summary database_summary(const struct database *db); /* at the end */
 

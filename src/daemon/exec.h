@@ -2,13 +2,19 @@
  *
  * The command is run by /bin/sh, with the standard files of this process, in a process group of its own: a signal
  * reaches it once, through exec_signal, and not from the terminal as well. It is never killed: whatever happens to the
- * replication, the application goes on. Main thread only. */
+ * replication, the application goes on. Main thread only.
+ *
+ * A signal goes to one process: the shell, or the program that took its place. dash, the shell of Debian, starts a
+ * program even for a command like "node server.mjs", and would be ended by a signal of which that program hears nothing.
+ * So the shell gets an `exec` where it changes nothing else. */
 #ifndef SEAWALL_DAEMON_EXEC_H
 #define SEAWALL_DAEMON_EXEC_H
 
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct exec {
@@ -17,6 +23,12 @@ struct exec {
     bool ended;
     int status; /* if it ended: as waitpid gave it */
 };
+
+#define EXEC_KEEPS_SHELL SIZE_MAX
+
+/* The offset in a command at which `exec ` can be inserted: before a simple command, or before the last of several that
+ * are joined by &&, if it is a program in PATH or a path. EXEC_KEEPS_SHELL: it has other syntax, or sets a trap. */
+size_t exec_replaces_shell(const char *command);
 
 /* Preconditions: there is a command, and it was not started. ERR_IO: no process could be made. */
 int exec_start(struct exec *x, struct err *e) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* daemon/folders.h - notices that files or folders vanish from a replica that is a folder, by inotify.
+/* daemon/folders.h - notices that files or folders vanish from replicas that are folders, by inotify: one instance for
+ * all databases of the daemon.
  *
  * Then it asks for a look (look.h), and decides nothing itself: retention deletes files too, and events can be lost. On
  * a network file system, deletions by another machine are not noticed. Main thread only. */
@@ -11,9 +12,23 @@
  * there. */
 #define FOLDERS_MAX 256
 
+/* The instance. */
+struct vanishing;
+
+/* Without inotify only timed looks notice a loss, which the log says once. ERR_NOMEM. */
+int vanishing_open(struct vanishing **ret_vanishing, struct err *e) MUST_CHECK;
+void vanishing_close(struct vanishing *v);   /* before: all folders were closed. NULL is fine */
+int vanishing_fd(const struct vanishing *v); /* to wait for; -1: there is none */
+/* Takes the events of the descriptor, and asks for looks. */
+void vanishing_take(struct vanishing *v, int64_t now_ms);
+
+/* The folders of one database. It must stay where it is until folders_close. */
 struct folders {
-    int fd;     /* inotify; -1: not opened yet, or the kernel gave none */
-    bool tried; /* to open it */
+    struct vanishing *of; /* borrowed; NULL: not served */
+    struct lanes *all;
+    void (*happened)(void *context); /* called behind each event */
+    void *context;
+    struct folders *next, **link; /* in the list of all */
     struct watched_folder {
         int wd;
         size_t lane;    /* index */
@@ -21,18 +36,14 @@ struct folders {
     } list[FOLDERS_MAX];
     size_t count;
 };
-#define FOLDERS_NONE ((struct folders){.fd = -1})
 
-/* Watches the folders of replicas that are attached and not watched yet. Returns true if this call opened `fd`. The
- * loop calls it at each turn. */
-bool folders_watch(struct folders *f, struct lanes *all);
+/* Fills in `f`. Everything is borrowed. */
+void folders_serve(struct folders *f, struct vanishing *of, struct lanes *all, void (*happened)(void *context),
+                   void *context);
 
-/* Reads the events of `fd`, and asks for looks. */
-void folders_take_events(struct folders *f, struct lanes *all, int64_t now_ms);
+/* Watches the folders of replicas that are attached and not watched yet. The loop calls it at each turn. */
+void folders_watch(struct folders *f);
 
-/* Watches nothing from now on. */
-void folders_stop(struct folders *f);
-
-void folders_close(struct folders *f); /* FOLDERS_NONE is allowed */
+void folders_close(struct folders *f); /* one that is not served is fine */
 
 #endif

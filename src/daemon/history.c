@@ -7,6 +7,7 @@
 #include "base/trial.h"
 #include "base/units.h"
 #include "ship/base_journal.h"
+#include "ship/pack.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -220,6 +221,13 @@ uint64_t history_needs_after(const struct lanes *all, const struct lane *l)
 
 /* ---- retention */
 
+static void tell_damage(const struct prune *p)
+{
+    struct err told = p->err;
+    err_hint(&told, "'seawall verify --full' on it names all damage; nothing is deleted there meanwhile");
+    log_error("replica '%s': retention found damage: %s", p->shown, told.msg);
+}
+
 static void prune_done(struct job *job)
 {
     struct prune *p = prune_of_job(job);
@@ -235,7 +243,7 @@ static void prune_done(struct job *job)
     if (lost || (p->rc == 0 && p->figures.objects > 0))
         look_ask(&l->look, p->ended_ms);
     if (news && lost)
-        log_error("replica '%s': retention found damage: %s", p->shown, p->err.msg);
+        tell_damage(p);
     else if (news)
         log_warn("replica '%s': retention: trying again later: %s", p->shown, p->err.msg);
 }
@@ -244,11 +252,12 @@ static void prune_done(struct job *job)
 void history_prune(const struct lanes *all, struct lane *l, int64_t now_ms)
 {
     uint64_t objects = l->appended + l->pieces;
+    if (!l->prune.busy)
+        prune_set_store(&l->prune, l->seen.store);
     bool due = all->config->once ? l->prune_owed && !l->prune.busy && !history_is_due(all, l)
                                  : !all->stopping && l->seen.durable > 0 && prune_due(&l->prune, objects, now_ms);
     if (!due || l->look.busy)
         return;
     l->prune_owed = false;
-    const struct uid writer = state_writer(l->author.state);
-    prune_start(&l->prune, objects, &writer, all->workers, prune_done);
+    prune_start(&l->prune, objects, &l->author, l->workers, prune_done);
 }

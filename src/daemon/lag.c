@@ -10,18 +10,20 @@ static void make_room(struct lag *l)
     for (unsigned i = 0; i < n; i++) {
         l->spans[i].since_ms = l->spans[2 * i].since_ms;
         l->spans[i].last = l->spans[2 * i + 1].last;
+        l->spans[i].bytes = l->spans[2 * i].bytes + l->spans[2 * i + 1].bytes;
     }
     memmove(l->spans + n, l->spans + half, half * sizeof l->spans[0]);
     l->count = n + half;
 }
 
-void lag_note(struct lag *l, uint64_t last, int64_t since_ms)
+void lag_note(struct lag *l, uint64_t last, int64_t since_ms, uint64_t bytes)
 {
     if (l->count > 0 && last <= l->spans[l->count - 1].last)
         return;
     if (l->count == LAG_SPANS_MAX)
         make_room(l);
     l->spans[l->count].last = last;
+    l->spans[l->count].bytes = bytes;
     l->spans[l->count++].since_ms = since_ms;
 }
 
@@ -40,4 +42,12 @@ int64_t lag_since_ms(const struct lag *l, uint64_t txid)
         if (l->spans[i].last > txid)
             return l->spans[i].since_ms;
     return 0;
+}
+
+uint64_t lag_bytes(const struct lag *l, uint64_t txid)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = l->count; i-- > 0 && l->spans[i].last > txid;)
+        bytes += l->spans[i].bytes;
+    return bytes;
 }

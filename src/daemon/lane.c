@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,11 +17,12 @@
 
 int lane_open(struct lane *l, const char *url, struct err *e)
 {
-    *l = (struct lane){.given = url};
+    *l = (struct lane){.given = url, .kept = kept_new()};
     l->home = shipment_open(url, e);
     if (!l->home)
         return -1;
     l->home->owner = l;
+    l->home->d.kept = l->kept;
     lane_look(l);
     return l->home->rc;
 }
@@ -32,13 +34,38 @@ static void abandon_copies(struct lane *l)
     copy_release(&l->paused_base);
 }
 
+bool lane_requests(const struct lane *l, uint64_t out[REQUEST_FIGURES])
+{
+    const struct store_traffic *t = l->seen.store ? &l->seen.store->traffic : NULL;
+    memcpy(out, l->requests_before, sizeof l->requests_before);
+    if (!t || !l->seen.store->costs)
+        return false;
+    const unsigned long long now[REQUEST_FIGURES] = {
+        [REQUEST_PUT] = atomic_load(&t->put),
+        [REQUEST_GET] = atomic_load(&t->get),
+        [REQUEST_HEAD] = atomic_load(&t->head),
+        [REQUEST_LIST] = atomic_load(&t->list),
+        [REQUEST_DELETE] = atomic_load(&t->remove),
+        [REQUEST_FAILED] = atomic_load(&t->failed),
+        [REQUEST_SENT_BYTES] = atomic_load(&t->sent_bytes),
+        [REQUEST_RECEIVED_BYTES] = atomic_load(&t->received_bytes),
+    };
+    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
+        out[i] += now[i];
+    return true;
+}
+
 int lane_start_over(struct lane *l, struct err *e)
 {
     struct destination *d = &l->home->d;
-    uint64_t objects = d->objects, bytes = d->bytes; /* of the run, which goes on */
+    uint64_t objects = d->objects, bytes = d->bytes, requests[REQUEST_FIGURES]; /* of the run, which goes on */
+    if (lane_requests(l, requests))
+        memcpy(l->requests_before, requests, sizeof requests);
     abandon_copies(l);
     destination_close(d);
+    kept_forget(l->kept, UINT64_MAX);
     int rc = destination_open(d, l->given, e);
+    d->kept = l->kept;
     d->objects = objects;
     d->bytes = bytes;
     lane_look(l);
@@ -50,8 +77,15 @@ int lane_start_over(struct lane *l, struct err *e)
 void lane_close(struct lane *l)
 {
     abandon_copies(l);
+    outage_leave(&l->outage);
+    if (l->all && l->all->commons->ration)
+        ration_leave(l->all->commons->ration, &l->ration);
     shipment_close(l->home);
     l->home = NULL;
+    kept_free(l->kept);
+    l->kept = NULL;
+    workers_close(l->workers);
+    l->workers = NULL;
 }
 
 void lane_look(struct lane *l)
@@ -62,6 +96,7 @@ void lane_look(struct lane *l)
         .state = d->state,
         .durable = d->entry.durable_txid,
         .base_owed = d->entry.base_owed > 0,
+        .missed = d->missed_boot_ms > 0,
         .lost = d->lost,
         .known = d->known,
         .index = d->index,
@@ -86,7 +121,8 @@ bool lane_hangs(const struct lane *l)
 
 bool lane_is_healthy(const struct lane *l)
 {
-    return l->seen.state == DESTINATION_ATTACHED && l->pace.backoff_ms == 0 && !lane_hangs(l);
+    return l->seen.state == DESTINATION_ATTACHED && l->pace.backoff_ms == 0 && !outage_is_down(&l->outage) &&
+           !lane_hangs(l);
 }
 
 bool lane_needs_a_person(const struct err *e)
@@ -94,9 +130,31 @@ bool lane_needs_a_person(const struct err *e)
     return e->code == ERR_CONFIG || e->code == ERR_CLAIM;
 }
 
+bool lane_is_out_of_reach(enum err_code code)
+{
+    return code == ERR_REMOTE || code == ERR_TIMEOUT;
+}
+
+bool lane_fails_for_long(struct lane *l, int64_t now_ms)
+{
+    if (l->told_long || l->failing_since_ms == 0 || now_ms - l->failing_since_ms < LANE_LONG_MS)
+        return false;
+    l->told_long = true;
+    return true;
+}
+
+/* Time alone does not heal it. A folder may be mended at any moment, so it is tried soon again. */
+static bool is_refusal(const struct err *e)
+{
+    const int s = e->sys;
+    bool of_files = e->code == ERR_IO && (s == ENOTDIR || s == EACCES || s == EPERM || s == EROFS || s == ELOOP);
+    return lane_needs_a_person(e) || of_files || e->code == ERR_CORRUPT;
+}
+
 void lane_failed(struct lane *l, const struct err *e, int64_t now_ms)
 {
     bool slow = lane_needs_a_person(e);
+    l->refused = is_refusal(e) ? l->refused + 1 : 0;
     l->pace.retry_at_ms = now_ms + backoff_next_ms(&l->pace.backoff_ms, slow ? BACKOFF_SLOW_MIN_MS : BACKOFF_MIN_MS,
                                                    slow ? BACKOFF_SLOW_MAX_MS : BACKOFF_MAX_MS);
 }
@@ -106,6 +164,8 @@ void lane_succeeded(struct lane *l)
     l->pace.backoff_ms = 0;
     l->pace.retry_at_ms = 0;
     l->failing_since_ms = 0;
+    l->refused = 0;
+    l->told = l->told_long = false;
 }
 
 void lane_detoured(struct lane *l, int64_t now_ms)
@@ -114,6 +174,52 @@ void lane_detoured(struct lane *l, int64_t now_ms)
     int64_t wait_ms = (int64_t)BACKOFF_MIN_MS << (p->detours < 10 ? p->detours : 10);
     if (p->detours++ > 0) /* the first time is nothing unusual */
         p->retry_at_ms = now_ms + (wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS);
+}
+
+/* The last page of the copy, as far as is known. */
+static uint32_t pages_of_copy(const struct lane *l)
+{
+    const struct copy_terms *terms = &l->copy.copy.terms;
+    return terms->kind == COPY_BASE ? terms->end_page : l->all->captured.newest.pages;
+}
+
+void lane_copied(const struct lane *l, uint64_t *ret_done, uint64_t *ret_total)
+{
+    const uint32_t pages = pages_of_copy(l), done = l->copied < pages ? l->copied : pages;
+    assert(l->shown);
+    *ret_done = (uint64_t)done * l->copy.copy.terms.page_size;
+    *ret_total = (uint64_t)pages * l->copy.copy.terms.page_size;
+}
+
+static void begin_progress(struct lane *l)
+{
+    const struct replicate_config *c = l->all->config;
+    char what[PROGRESS_WHAT_MAX];
+    snprintf(what, sizeof what, "%s of '%.100s' in '%.150s'", transfer_is(&l->copy, COPY_BASE) ? "base" : "catching up",
+             c->db_path, l->url);
+    progress_begin(&l->progress, c->progress, NULL, what);
+    l->copied = 0;
+    l->shown = true;
+}
+
+void lane_show_progress(struct lane *l)
+{
+    uint64_t done = 0, total = 0;
+    if (!transfer_under_way(&l->copy)) {
+        if (l->shown)
+            progress_end(&l->progress);
+        l->shown = false;
+        return;
+    }
+    const bool begins = !l->shown;
+    if (begins)
+        begin_progress(l);
+    if (!l->copy.reading && l->copy.copy.cursor.next_page > 0)
+        l->copied = l->copy.copy.cursor.next_page - 1;
+    lane_copied(l, &done, &total);
+    if (begins)
+        progress_goes_on_from(&l->progress, done);
+    progress_report(&l->progress, done, total);
 }
 
 void lane_pause_base(struct lane *l)

@@ -20,6 +20,7 @@
 #define LOOK_FRESH_MS 5000     /* the end of the daemon need not ask again what was answered just before */
 #define CLOCKS_DIFFER_MS 60000 /* the log says that two clocks differ by more than this */
 #define CLOCKS_AGREE_MS 30000  /* and that they don't any more. Two limits: it must not say so again and again */
+#define HTTP_STATUS_LEAST 200  /* in struct err, sys is the number of a system error below this */
 #define FIRST_SEGMENT_BYTES                                                                                            \
     SCALE(32u << 20, 5120u) /* a larger database begins with a base, not with one large segment */
 
@@ -30,12 +31,54 @@ static void fail(struct lanes *all, const struct err *e)
     all->failed = true;
 }
 
-static void complain(struct lane *l, const struct err *e)
+/* Whether an error came from the store, and not from this machine: its files, its memory, its credentials. */
+static bool is_answer(const struct err *e)
 {
+    switch (e->code) {
+    case ERR_CONFIG:
+        return e->sys >= HTTP_STATUS_LEAST;
+    case ERR_CONFLICT:
+    case ERR_NOTFOUND:
+    case ERR_EXISTS:
+    case ERR_GONE:
+    case ERR_CORRUPT:
+    case ERR_CLAIM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What the end of a job says about the store. Returns true if it says, as the first one, that the store is down. */
+static bool note_answer(struct lane *l, const struct job *job, int rc, const struct err *e, int64_t now_ms)
+{
+    if (rc != 0 && lane_is_out_of_reach(e->code))
+        return outage_unanswered(&l->outage, job->started_ms, e, now_ms);
+    if (rc == 0 || is_answer(e))
+        outage_answered(&l->outage, now_ms);
+    else
+        outage_not_asked(&l->outage, now_ms);
+    return false;
+}
+
+/* `first`: the first one that says so of a store that is down. The others there are not told of one by one. */
+static void complain(struct lane *l, const struct err *e, bool first)
+{
+    const bool away =
+        l->failing_since_ms > 0 && lane_is_out_of_reach(l->complaint.code) && lane_is_out_of_reach(e->code);
+    const bool known = outage_is_down(&l->outage) && !first;
     if (l->failing_since_ms == 0)
         l->failing_since_ms = clock_wall_ms();
-    if (complaint_is_news(&l->complaint, e))
+    if (complaint_is_news(&l->complaint, e) && !away && !known) { /* a store that is away fails now so, now so */
         log_warn("replica '%s': trying again until it works: %s", l->url, e->msg);
+        l->told = true;
+    }
+    if (l->told && lane_fails_for_long(l, clock_wall_ms())) {
+        struct err told = *e;
+        err_hint(&told, "'seawall doctor' with the database and this URL looks at what is wrong there");
+        log_error("replica '%s': it has been failing for %d minutes, and is tried on: %s", l->url, LANE_LONG_MS / 60000,
+                  told.msg);
+    }
 }
 
 /* ---- open and close */
@@ -48,33 +91,76 @@ static bool url_is_given_before(const struct lanes *all, const struct lane *l)
     return false;
 }
 
+static int given_twice(const struct lane *l, struct err *e)
+{
+    err_set(e, ERR_CONFIG, 0, "the replica '%s' is given twice", l->url);
+    return err_hint(e, "give each replica of the database a folder or a prefix of its own, and each one once");
+}
+
+static bool owes(const struct lanes *all, const struct lane *l);
+static void note_reachable(struct lane *l);
+
+/* The store is up again, or is to be probed. A replica that only probed it, or waited, and owes nothing is well again:
+ * no job of its own would say so. */
+static void store_changed(void *context)
+{
+    struct lane *l = context;
+    const bool out_of_reach = lane_is_out_of_reach(l->complaint.code);
+    if (out_of_reach)
+        l->pace.retry_at_ms = 0;
+    if (out_of_reach && !outage_is_down(&l->outage) && l->seen.state != DESTINATION_CONFLICT && !lane_is_away(l) &&
+        !owes(l->all, l))
+        note_reachable(l);
+    workers_wake(l->workers);
+}
+
+static void got_token(void *context)
+{
+    const struct lane *l = context;
+    workers_wake(l->workers);
+}
+
 /* ERR_CONFIG, or any error of an only replica: the start fails. Other replicas may be away. */
 static int open_lane(struct lanes *all, struct lane *l, const char *url, struct err *e)
 {
     const struct options *o = &all->config->options;
     int64_t now = clock_mono_ms();
+    char store[STORE_URL_MAX];
     int rc = lane_open(l, url, e);
     if (!l->home || (rc && (e->code == ERR_CONFIG || all->config->url_count == 1)))
         return -1;
     if (url_is_given_before(all, l))
-        return err_set(e, ERR_CONFIG, 0, "the replica '%s' is given twice", l->url);
+        return given_twice(l, e);
     if (!l->seen.store)
         log_warn("replica '%s': trying again until it works: %s", l->url, e->msg);
+    destination_store_name(&l->home->d, store);
+    if (workers_of_store(all->workers, store, &l->workers, e))
+        return -1;
     l->all = all;
+    l->outage.changed = store_changed;
+    l->ration.changed = got_token;
+    l->outage.context = l->ration.context = l;
+    if (all->commons->outages && strstr(store, "://") && /* a folder is there or not, whatever others on its disk are */
+        outage_join(all->commons->outages, store, l->url, &l->outage, e))
+        return -1;
     l->base_wanted = all->config->base;
     l->pace.budget = budget_full(o->put_rate, o->put_burst, now);
     prune_init(&l->prune, url, l->url, o, now);
+    l->prune.kept = l->kept;
     look_init(&l->look, url, l, now);
     return 0;
 }
 
-int lanes_open(struct lanes *all, const struct replicate_config *config, struct workers *workers, struct err *e)
+int lanes_open(struct lanes *all, const struct replicate_config *config, const struct commons *commons,
+               struct workers *workers, struct err *e)
 {
     size_t opened = 0;
-    *all = (struct lanes){.config = config, .workers = workers};
+    *all = (struct lanes){.config = config, .commons = commons, .workers = workers};
     all->list = calloc(config->url_count, sizeof *all->list);
     if (!all->list)
         return err_nomem(e, config->url_count * sizeof *all->list);
+    if (commons->hoard)
+        hoard_join(commons->hoard, &all->hoarder, &all->backlog);
     for (; all->count < config->url_count; all->count++) {
         struct lane *l = &all->list[all->count];
         if (open_lane(all, l, config->urls[all->count], e)) {
@@ -93,6 +179,7 @@ int lanes_open(struct lanes *all, const struct replicate_config *config, struct 
 void lanes_close(struct lanes *all)
 {
     backlog_clear(&all->backlog);
+    hoard_leave(&all->hoarder);
     for (size_t i = 0; i < all->count; i++)
         lane_close(&all->list[i]);
     free(all->list);
@@ -104,11 +191,12 @@ void lanes_start_over(struct lanes *all)
 {
     struct err e;
     backlog_clear(&all->backlog);
+    hoard_count(&all->hoarder);
     all->captured = (struct captured_head){0};
     for (size_t i = 0; i < all->count; i++) {
         struct lane *l = &all->list[i];
         if (l->seen.state != DESTINATION_CONFLICT && lane_start_over(l, &e))
-            complain(l, &e);
+            complain(l, &e, true);
     }
 }
 
@@ -130,6 +218,11 @@ void lanes_stop(struct lanes *all, int64_t now_ms)
 {
     all->stopping = true;
     all->progress_ms = now_ms;
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].refused > 0) { /* one more try, at once: a person may have mended it */
+            all->list[i].refused = 0;
+            all->list[i].pace.retry_at_ms = now_ms;
+        }
     for (size_t i = 0; i < all->count && !all->config->once; i++) {
         struct lane *l = &all->list[i];
         atomic_store(&l->prune.cancel, true); /* retention goes on some other time */
@@ -147,9 +240,12 @@ void lanes_stop(struct lanes *all, int64_t now_ms)
 static bool keeps_batches(const struct lanes *all, const struct lane *l)
 {
     const struct batch *first = all->backlog.first;
+    const bool room = all->backlog.bytes < all->config->options.max_pending && !hoard_is_full(&all->hoarder);
     if (lane_is_healthy(l))
         return true;
-    return l->seen.state == DESTINATION_ATTACHED && all->backlog.bytes < all->config->options.max_pending &&
+    if (!l->asked && !lane_hangs(l)) /* its head may be where the WAL goes on */
+        return room;
+    return l->seen.state == DESTINATION_ATTACHED && room &&
            (first ? first->first <= l->seen.durable + 1 : all->captured.txid == l->seen.durable);
 }
 
@@ -169,6 +265,7 @@ void lanes_trim_batches(struct lanes *all)
         if (keeps_batches(all, &all->list[i]) && all->list[i].seen.durable < low)
             low = all->list[i].seen.durable;
     backlog_trim(&all->backlog, low);
+    hoard_count(&all->hoarder);
 }
 
 void lanes_take_batches(struct lanes *all, struct batch *list_taken)
@@ -184,6 +281,7 @@ void lanes_take_batches(struct lanes *all, struct batch *list_taken)
     /* an outage costs granularity, never data */
     while (all->backlog.first && (!wanted || all->backlog.bytes > 3 * all->config->options.max_pending))
         backlog_drop_first(&all->backlog);
+    hoard_count(&all->hoarder);
 }
 
 /* Commits that continue the replica, for one object. */
@@ -207,17 +305,47 @@ static int64_t gap_ms(const struct lane *l)
     return commits >= HEAVY_COMMITS ? SHIP_HEAVY_MS : commits > 1 ? SHIP_LIGHT_MS : SHIP_SINGLE_MS;
 }
 
-int64_t lanes_due_ms(const struct lanes *all, const struct lane *l, int64_t now_ms)
+/* When the replica's own budget lets its commits leave. *ret_rationed: the one of all replicas counts too. */
+static int64_t own_due_ms(const struct lanes *all, const struct lane *l, int64_t now_ms, bool *ret_rationed)
 {
     const struct options *o = &all->config->options;
     uint64_t durable = l->home->d.entry.durable_txid;
     int64_t due = l->pace.shipped_at_ms + gap_ms(l);
     bool free = all->stopping || durable < all->urgent_txid || !l->seen.store || !l->seen.store->costs;
     size_t full = o->max_batch < o->max_pending / 2 ? o->max_batch : o->max_pending / 2; /* more is never kept */
+    *ret_rationed = false;
     if (free || backlog_bytes_after(&all->backlog, durable) >= full)
         return due;
     int64_t ready = budget_ready_at_ms(&l->pace.budget, now_ms);
+    *ret_rationed = all->commons->ration != NULL;
     return due > ready ? due : ready;
+}
+
+int64_t lanes_due_ms(const struct lanes *all, const struct lane *l, int64_t now_ms)
+{
+    bool rationed = false;
+    const int64_t due = own_due_ms(all, l, now_ms, &rationed);
+    return rationed && !ration_admits(all->commons->ration, &l->ration, now_ms) && l->ration.waits ? INT64_MAX : due;
+}
+
+/* May commits leave now? If they wait for a token of all replicas, they are in the queue for it afterwards. */
+static bool may_leave(const struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    bool rationed = false;
+    if (now_ms < own_due_ms(all, l, now_ms, &rationed))
+        return false;
+    if (!rationed || ration_admits(all->commons->ration, &l->ration, now_ms))
+        return true;
+    ration_wait(all->commons->ration, &l->ration);
+    return false;
+}
+
+/* An object is put. */
+static void pay(const struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    budget_take(&l->pace.budget, now_ms);
+    if (all->commons->ration && l->seen.store && l->seen.store->costs)
+        ration_take(all->commons->ration, &l->ration, now_ms);
 }
 
 /* ---- starting jobs */
@@ -249,13 +377,14 @@ static void start_ship(struct lanes *all, struct lane *l, enum ship_kind kind)
     if (t)
         transfer_load(t, s);
     p->started_at_ms = clock_mono_ms();
-    if (kind == SHIP_LOOK || kind == SHIP_ATTACH)
+    if (kind == SHIP_ATTACH || (kind == SHIP_LOOK && !l->outage.probes))
         l->check.started++;
-    else
-        budget_take(&p->budget, p->started_at_ms);
+    if (kind != SHIP_LOOK && kind != SHIP_ATTACH)
+        pay(all, l, p->started_at_ms);
     if (ship_kind_appends(kind))
         p->shipped_at_ms = p->started_at_ms;
-    shipment_send(&l->home, all->workers, ship_done);
+    outage_began(&l->outage);
+    shipment_send(&l->home, l->workers, ship_done);
 }
 
 /* A copy that failed, that is of another page size, or that the replica's position has left behind, is given up when no
@@ -282,7 +411,7 @@ static bool abandon_if_useless(const struct lanes *all, struct lane *l)
 }
 
 /* In order; nothing is put with a txid that the level-0 objects have not reached. */
-static void start_pieces(struct lanes *all, struct lane *l)
+static void start_pieces(struct lane *l)
 {
     const struct place place = destination_place(&l->home->d);
     const struct piece *p = NULL;
@@ -290,9 +419,10 @@ static void start_pieces(struct lanes *all, struct lane *l)
     while ((p = transfer_next(&l->copy))) {
         if (is_base && l->home->d.entry.durable_txid < p->record.txid && RULE(durable_first))
             return;
-        if (!transfer_start_piece(&l->copy, &place, &l->author, l, all->workers, piece_done))
+        if (!transfer_start_piece(&l->copy, &place, &l->author, l, l->workers, piece_done))
             return;
-        budget_take(&l->pace.budget, clock_mono_ms());
+        outage_began(&l->outage);
+        pay(l->all, l, clock_mono_ms());
     }
 }
 
@@ -322,7 +452,7 @@ static void ship_newest(struct lanes *all, struct lane *l, int64_t now_ms)
 {
     const struct captured_head *now = &all->captured;
     bool anew = destination_starts_anew(&l->home->d, now->page_size);
-    if (!all->stopping && now_ms < lanes_due_ms(all, l, now_ms))
+    if (!all->stopping && !may_leave(all, l, now_ms))
         return;
     if (collect_batches(all, l) && !(anew && l->home->d.entry.durable_txid > 0)) {
         l->home->upto = history_cut(l);
@@ -357,6 +487,7 @@ static void look_done(struct job *job)
     struct lane *l = k->owner;
     int64_t now = clock_mono_ms();
     l->all->jobs_ended++;
+    note_answer(l, job, k->rc, &k->err, now);
     enum look_end end = look_ended(k, look_confirm_ms(l->seen.store), now);
     if (k->rc != 0 && k->err.code != ERR_CANCELED && k->err.code != ERR_GONE)
         lane_ask(l, LANE_ASK_AGAIN, now); /* that says what is wrong with the store, if anything is */
@@ -375,7 +506,7 @@ static void look_at_all(struct lanes *all, struct lane *l, int64_t now_ms)
     uint64_t objects = l->appended + l->pieces;
     if (wanted && !l->prune.busy && d->entry.durable_txid > 0 && d->entry.base_owed == 0 && !d->from_empty &&
         look_due(&l->look, objects, now_ms))
-        look_start(&l->look, d->entry.durable_txid, objects, all->workers, look_done);
+        look_start(&l->look, d->entry.durable_txid, objects, l->workers, look_done);
 }
 
 /* The question waits until everything that it is about was put. */
@@ -412,7 +543,7 @@ static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
     }
     look_at_all(all, l, now_ms);
     if (transfer_under_way(&l->copy))
-        start_pieces(all, l);
+        start_pieces(l);
     if (transfer_is(&l->copy, COPY_CATCH_UP)) {
         if (l->copy.last && transfer_all_put(&l->copy))
             start_ship(all, l, SHIP_CATCH_UP);
@@ -434,10 +565,8 @@ static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
         go_on_with_base(all, l);
 }
 
-static void schedule(struct lanes *all, struct lane *l, int64_t now_ms)
+static void start_next(struct lanes *all, struct lane *l, int64_t now_ms)
 {
-    if (lane_is_away(l) || now_ms < l->pace.retry_at_ms)
-        return;
     const struct destination *d = &l->home->d;
     if (d->state == DESTINATION_CONFLICT || d->state == DESTINATION_RESYNC)
         return;
@@ -453,10 +582,60 @@ static void schedule(struct lanes *all, struct lane *l, int64_t now_ms)
         schedule_attached(all, l, now_ms);
 }
 
+/* Something has to be put into the replica, or asked of it. */
+static bool owes(const struct lanes *all, const struct lane *l)
+{
+    const struct destination *d = &l->home->d;
+    return d->state == DESTINATION_DETACHED || l->check.asked > l->check.done || transfer_under_way(&l->copy) ||
+           (d->state == DESTINATION_ATTACHED && d->entry.durable_txid < all->captured.txid);
+}
+
+/* Its store is down, and others probe it: it fails like them. */
+static void wait_for_store(const struct lanes *all, struct lane *l)
+{
+    if (l->failing_since_ms > 0 || !owes(all, l))
+        return;
+    l->failing_since_ms = outage_since_ms(&l->outage);
+    const bool news = complaint_is_news(&l->complaint, outage_why(&l->outage));
+    (void)news; /* the log has named the store */
+}
+
+/* A small request is enough, whatever waits. */
+static void probe_store(struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    const struct destination *d = &l->home->d;
+    if (now_ms < l->pace.retry_at_ms) { /* for a reason of its own */
+        outage_not_asked(&l->outage, now_ms);
+        return;
+    }
+    if (d->state == DESTINATION_ATTACHED && d->outgoing.bytes.len == 0 && d->entry.durable_txid > 0 && !d->from_empty) {
+        l->home->history = l->check.history;
+        start_ship(all, l, SHIP_LOOK);
+        return;
+    }
+    start_next(all, l, now_ms);
+    if (!lane_is_away(l) && !transfer_pieces_busy(&l->copy))
+        outage_passed(&l->outage, now_ms);
+}
+
+static void schedule(struct lanes *all, struct lane *l, int64_t now_ms)
+{
+    if (lane_is_away(l))
+        return;
+    if (!outage_admits(&l->outage))
+        wait_for_store(all, l);
+    else if (l->outage.probes)
+        probe_store(all, l, now_ms);
+    else if (now_ms >= l->pace.retry_at_ms)
+        start_next(all, l, now_ms);
+}
+
 void lanes_schedule(struct lanes *all, int64_t now_ms)
 {
-    for (size_t i = 0; i < all->count; i++)
+    for (size_t i = 0; i < all->count; i++) {
         schedule(all, &all->list[i], now_ms);
+        lane_show_progress(&all->list[i]);
+    }
 }
 
 /* ---- when a ship job has ended */
@@ -500,6 +679,10 @@ static void log_success(struct lane *l, const struct shipment *s, bool base_was_
         log_info("replica '%s': up to date at txid %" PRIu64, l->url, s->d.entry.durable_txid);
     if (s->kind == SHIP_MARKER && base_was_owed)
         log_info("replica '%s': the base is complete: up to date at txid %" PRIu64, l->url, s->d.entry.durable_txid);
+    if (s->kind == SHIP_MARKER && s->d.lost_first > 0)
+        log_warn("replica '%s': it lost the restore points from txid %" PRIu64 " to %" PRIu64
+                 ": they can't be restored any more",
+                 l->url, s->d.lost_first, s->d.lost_last);
 }
 
 static void enter_conflict(struct lanes *all, struct lane *l, const struct err *e)
@@ -507,9 +690,10 @@ static void enter_conflict(struct lanes *all, struct lane *l, const struct err *
     size_t left = 0;
     l->failing_since_ms = clock_wall_ms();
     l->conflict = *e;
+    l->rival = l->home->d.rival;
     for (size_t i = 0; i < all->count; i++)
         left += all->list[i].seen.state != DESTINATION_CONFLICT;
-    if (left == 0)
+    if (left == 0 || e->sys == CONFLICT_NEWCOMER)
         fail(all, e); /* said at the end */
     else
         log_error("replica '%s': given up, the others go on: %s", l->url, e->msg);
@@ -526,7 +710,8 @@ static bool is_given_twice(const struct lanes *all, const struct lane *l)
     return false;
 }
 
-static void ship_failed(struct lanes *all, struct lane *l, int64_t now_ms)
+/* `first`: as complain has it. */
+static void ship_failed(struct lanes *all, struct lane *l, bool first, int64_t now_ms)
 {
     const struct shipment *s = l->home;
     bool conflict = s->err.code == ERR_CONFLICT;
@@ -538,7 +723,7 @@ static void ship_failed(struct lanes *all, struct lane *l, int64_t now_ms)
         fail(all, &s->err); /* a command waits for the answer */
         return;
     }
-    complain(l, &s->err);
+    complain(l, &s->err, first);
     if (s->kind == SHIP_MARKER && conflict) {
         history_forget_base(l);
         transfer_abandon(&l->copy);
@@ -571,6 +756,9 @@ static void note_check(struct lane *l, const struct shipment *s, int64_t now_ms)
     c->history = HISTORY_BELIEVED;
     if (!missed && (l->look.missed > 0 || l->look.failures > 0)) /* the store answers again */
         look_ask(&l->look, now_ms);
+    if (missed &&
+        s->d.state == DESTINATION_DETACHED) /* attach looks at the head alone: what was missed is still open */
+        look_doubt(&l->look, now_ms);
     if (s->kind == SHIP_ATTACH && s->d.lost) {
         note_loss(l, s->d.found);
     } else if (missed && s->d.state == DESTINATION_ATTACHED && s->d.entry.base_owed > 0) {
@@ -591,14 +779,22 @@ static void note_whole(struct lane *l)
     l->loss = (struct loss){.since_ms = 0};
 }
 
+static void note_reachable(struct lane *l)
+{
+    if (complaint_is_over(&l->complaint) && l->told)
+        log_info("replica '%s': reachable again", l->url);
+    lane_succeeded(l);
+}
+
 static void ship_succeeded(struct lanes *all, struct lane *l, unsigned piece_index, bool base_was_owed, int64_t now_ms)
 {
     const struct shipment *s = l->home;
     enum ship_kind kind = s->kind;
     all->progress_ms = now_ms;
-    if (complaint_is_over(&l->complaint))
-        log_info("replica '%s': reachable again", l->url);
-    lane_succeeded(l);
+    if (kind == SHIP_LOOK && l->pace.backoff_ms > 0 && owes(all, l)) /* what failed is still to be tried */
+        l->pace.retry_at_ms = 0;
+    else
+        note_reachable(l);
     if (s->d.state == DESTINATION_DETACHED)
         lane_detoured(l, now_ms);
     else if (kind != SHIP_ATTACH && kind != SHIP_LOOK)
@@ -673,14 +869,15 @@ static void ship_done(struct job *job)
     if (s->kind == SHIP_ATTACH) {
         l->asked = true;
         if (is_given_twice(all, l)) {
-            err_set(&s->err, ERR_CONFIG, 0, "the replica '%s' is given twice", l->url);
+            (void)given_twice(l, &s->err);
             fail(all, &s->err);
             return;
         }
     }
     note_clocks(l);
+    const bool first = note_answer(l, &s->job, s->rc, &s->err, now);
     if (s->rc)
-        ship_failed(all, l, now);
+        ship_failed(all, l, first, now);
     else
         ship_succeeded(all, l, piece_index, base_was_owed, now);
 }
@@ -696,8 +893,9 @@ static void piece_done(struct job *job)
     pj->busy = false;
     pj->piece = NULL;
     l->all->jobs_ended++;
+    const bool first = note_answer(l, job, pj->rc, &pj->err, now);
     if (pj->rc && pj->err.code != ERR_CONFLICT) {
-        complain(l, &pj->err);
+        complain(l, &pj->err, first);
         lane_failed(l, &pj->err, now);
         transfer_put_back(&l->copy, piece);
         return;
@@ -711,7 +909,7 @@ static void piece_done(struct job *job)
     if (transfer_is(&l->copy, COPY_BASE))
         history_note_chunk(l, piece->index, &pj->listed);
     if (copy_note(&l->copy.copy.objects, piece->index, &pj->listed, &pj->err)) {
-        complain(l, &pj->err);
+        complain(l, &pj->err, true);
         l->copy.failed = true;
     }
     piece_free(piece);
@@ -719,6 +917,7 @@ static void piece_done(struct job *job)
     l->piece_bytes += pj->listed.size;
     l->all->progress_ms = now;
     l->pace.backoff_ms = 0;
+    l->refused = 0;
 }
 
 /* ---- what the local job is asked for */
@@ -812,17 +1011,54 @@ static bool looks_owed(const struct lanes *all, const struct lane *l)
     return !all->config->once && l->seen.durable > 0 && (l->check.asked > l->check.done || suspected);
 }
 
+/* Everything is in the replica, or nothing more can be put there. */
+static bool is_durable(const struct lanes *all, const struct lane *l)
+{
+    return l->seen.state == DESTINATION_CONFLICT ||
+           (!lane_is_away(l) && l->home->d.state == DESTINATION_ATTACHED &&
+            l->home->d.entry.durable_txid == all->captured.txid && !history_owes(all, l) && !looks_owed(all, l));
+}
+
 bool lanes_all_durable(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (!is_durable(all, &all->list[i]))
+            return false;
+    return true;
+}
+
+bool lanes_only_unanswered(const struct lanes *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         const struct lane *l = &all->list[i];
-        if (l->seen.state == DESTINATION_CONFLICT)
+        const bool silent = l->failing_since_ms > 0 || l->look.failures > 0 || lane_hangs(l),
+                   suspected = l->seen.missed || l->look.missed > 0 || l->check.history == HISTORY_MISSED;
+        if (is_durable(all, l))
             continue;
-        if (lane_is_away(l) || l->home->d.state != DESTINATION_ATTACHED ||
-            l->home->d.entry.durable_txid != all->captured.txid || history_owes(all, l) || looks_owed(all, l))
+        if (!silent || suspected || all->config->once || l->loss.since_ms > 0 || l->base_wanted ||
+            lane_restorable_txid(l) != all->captured.txid)
             return false;
     }
     return true;
+}
+
+const struct lane *lanes_owing(const struct lanes *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (!is_durable(all, &all->list[i]))
+            return &all->list[i];
+    return NULL;
+}
+
+bool lanes_hopeless(const struct lanes *all)
+{
+    const unsigned enough = all->config->once ? 2 : 1; /* a daemon that stops tried before */
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (!is_durable(all, l) && (l->refused < enough || lane_is_away(l)))
+            return false;
+    }
+    return lanes_owing(all) != NULL;
 }
 
 bool lanes_running(const struct lanes *all)

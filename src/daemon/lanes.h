@@ -7,9 +7,9 @@
 #include "daemon/lane.h"
 
 /* Opens a lane for each URL of the configuration. A replica that is away must not keep the others waiting; if none is
- * there, this fails. `config` and `workers` are borrowed. On error nothing is left to be closed. */
-int lanes_open(struct lanes *all, const struct replicate_config *config, struct workers *workers,
-               struct err *e) MUST_CHECK;
+ * there, this fails. The pointers are borrowed. On error nothing is left to be closed. */
+int lanes_open(struct lanes *all, const struct replicate_config *config, const struct commons *commons,
+               struct workers *workers, struct err *e) MUST_CHECK;
 void lanes_close(struct lanes *all); /* no job may be under way */
 
 /* Forgets the position of every replica: each attaches again, as after a start. No job may be under way. */
@@ -54,6 +54,13 @@ uint64_t lanes_need_after(const struct lanes *all);
 /* ---- at the end */
 
 bool lanes_all_durable(const struct lanes *all); /* every replica that is not in conflict, with its history */
-bool lanes_running(const struct lanes *all);     /* any job runs */
+/* Whether every replica that is not in conflict is durable, or acknowledged everything and fails, or does not answer,
+ * when it is asked whether it still has that. */
+bool lanes_only_unanswered(const struct lanes *all);
+const struct lane *lanes_owing(const struct lanes *all); /* the first one that is not durable; NULL: there is none */
+/* Some are not durable, and each of these failed with an error that time does not heal, or for damage: nothing is to be
+ * waited for. With `once` each was tried twice. */
+bool lanes_hopeless(const struct lanes *all);
+bool lanes_running(const struct lanes *all); /* any job runs */
 
 #endif

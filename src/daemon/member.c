@@ -3,24 +3,26 @@
 
 #include "base/clock.h"
 #include "base/folder.h"
-#include "base/io.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/privacy.h"
-#include "base/sqlite_file.h"
+#include "base/units.h"
+#include "capture/candidate.h"
 #include "daemon/condition.h"
 #include "daemon/reload.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #define RETRY_MS_MIN 10000
 #define RETRY_MS_MAX 300000
 #define CLOSED_LOOK_MS 60000
 #define LEAVING_LOOK_MS 1000
+#define TIRED_MS 2000 /* when too many are awake: quiet for so long */
+#define SLEEPLESS_MS_MAX (24 * 3600000)
+#define SETTLE_MS 5000
 
 /* Closing any descriptor of a file drops all POSIX locks of this process on it. So a file that another member has open
  * must not be opened: two paths may lead to one file. */
@@ -34,40 +36,13 @@ static int check_is_ours_alone(const struct member *m, struct err *e)
     return err_hint(e, "name each database once");
 }
 
-static int cant_open(const char *path, int error, struct err *e)
-{
-    bool for_a_moment = error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == EINTR;
-    return err_set(e, for_a_moment ? ERR_IO : ERR_CONFIG, error, "database '%s': %s", path, strerror(error));
-}
-
-/* No SQLite handle of this file is open yet in this process, so closing a descriptor of our own drops no lock. A
- * database that is missing may appear later. Sets the privacy of what is made for it, and *ret_stat if it exists. */
+/* No SQLite handle of this file is open yet in this process. A database that is missing may appear later. Sets the
+ * privacy of what is made for it, and *ret_stat if it exists. */
 static int check_is_database(const char *path, struct stat *ret_stat, struct err *e)
 {
-    uint8_t bytes[SQLITE_FILE_MAGIC_BYTES];
-    *ret_stat = (struct stat){.st_size = 0};
-    privacy_set(privacy_of(0600));                          /* as long as there is no database */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block if it is a FIFO */
-    if (fd < 0)
-        return errno == ENOENT ? 0 : cant_open(path, errno, e);
-    int rc = fstat(fd, ret_stat);
-    bool regular = rc == 0 && S_ISREG(ret_stat->st_mode);
-    if (regular)
-        privacy_set(privacy_of(ret_stat->st_mode));
-    size_t n = regular && ret_stat->st_size < (off_t)sizeof bytes ? (size_t)ret_stat->st_size : sizeof bytes;
-    if (rc != 0)
-        err_sys(e, errno, "stat");
-    else if (regular)
-        rc = io_pread(fd, bytes, n, 0, e);
-    close(fd);
-    if (rc != 0)
-        return err_wrap(e, "database '%s'", path);
-    if (!regular)
-        return err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database: it is not a regular file", path);
-    if (n == 0 || sqlite_file_has_magic(bytes, n))
-        return 0;
-    err_set(e, ERR_CONFIG, 0, "'%s' is not a SQLite database", path);
-    return err_hint(e, "the database comes first, then the URLs; an encrypted database can't be replicated");
+    int rc = candidate_check(path, ret_stat, e);
+    privacy_set(privacy_of(S_ISREG(ret_stat->st_mode) ? ret_stat->st_mode : 0600));
+    return rc;
 }
 
 static void happened(void *context)
@@ -82,11 +57,13 @@ static int open_awake(struct member *m, struct awake *a, struct err *e)
     if (workers_open(s->pool, happened, m, &a->workers, e))
         return -1;
     workers_set_privacy(a->workers, privacy());
-    if (database_init(&a->db, m->config, a->workers, e))
+    if (database_init(&a->db, m->config, s->commons, a->workers, e))
         return -1;
     alarms_serve(s->alarms, &a->alarms, &a->db, happened, m);
+    folders_serve(&a->folders, s->vanishing, &a->db.lanes, happened, m);
     if (verification_start(&a->verification, &a->db, s->verifier, e) == 0)
         return 0;
+    folders_close(&a->folders);
     alarms_forget(&a->alarms);
     database_release(&a->db);
     return -1;
@@ -108,8 +85,34 @@ static void note_error(struct member *m, const struct err *e, int64_t now_ms)
 static void log_closed(const struct member *m, const struct err *why)
 {
     bool news = !m->error || strcmp(m->error->msg, why->msg) != 0;
-    if (news && !m->shared->alone && !m->removed) /* otherwise the daemon ends, and says it then */
-        log_error("database '%s': nothing is replicated, trying again later: %s", m->config->db_path, why->msg);
+    if (news && m->removed) {
+        log_error("database '%s': let go of it, but not everything is durable: %s", m->config->db_path, why->msg);
+    } else if (news && !m->shared->alone) { /* otherwise the daemon ends, and says it then */
+        struct err told = *why;
+        err_hint(&told, "'seawall doctor' with this database looks at what is wrong there");
+        log_error("database '%s': nothing is replicated, trying again later: %s", m->config->db_path, told.msg);
+    }
+}
+
+/* Requests count from the start of the daemon, through sleep. Without memory for that, they count from the next time. */
+static void keep_requests(struct member *m)
+{
+    const struct lanes *all = &m->awake->db.lanes;
+    uint64_t now[REQUEST_FIGURES];
+    for (size_t i = 0; i < all->count; i++) {
+        if (!lane_requests(&all->list[i], now))
+            continue;
+        if (!m->requests)
+            m->requests = calloc(all->count * REQUEST_FIGURES, sizeof *m->requests);
+        if (m->requests)
+            memcpy(m->requests + i * REQUEST_FIGURES, now, sizeof now);
+    }
+}
+
+static void recall_requests(const struct member *m, struct lanes *all)
+{
+    for (size_t i = 0; m->requests && i < all->count; i++)
+        memcpy(all->list[i].requests_before, m->requests + i * REQUEST_FIGURES, sizeof all->list[i].requests_before);
 }
 
 int member_open(struct member *m, int64_t now_ms, struct err *e)
@@ -124,7 +127,6 @@ int member_open(struct member *m, int64_t now_ms, struct err *e)
         rc = check_is_ours_alone(m, e) || check_is_database(path, &st, e) || folder_check_one_name(path, e) ? -1 : 0;
     if (rc == 0) {
         a->member = m;
-        a->folders = FOLDERS_NONE;
         rc = open_awake(m, a, e);
     }
     if (rc == 0) {
@@ -139,8 +141,19 @@ int member_open(struct member *m, int64_t now_ms, struct err *e)
         note_error(m, e, now_ms);
         return -1;
     }
+    a->settling = true;
+    m->shared->crowd->awake++;
+    m->shared->crowd->settling++;
     m->awake = a;
+    recall_requests(m, &a->db.lanes);
     return 0;
+}
+
+static void note_settled(struct member *m)
+{
+    if (m->awake->settling)
+        m->shared->crowd->settling--;
+    m->awake->settling = false;
 }
 
 /* Before: no job runs. */
@@ -150,8 +163,11 @@ static void close_awake(struct member *m)
     if (!a)
         return;
     m->summary = database_summary(&a->db);
-    if (a->db.state)
+    keep_requests(m);
+    if (a->db.state && !member_is_asleep(m) && (!a->db.failed || database_did_something(&a->db)))
         database_log_figures(&a->db);
+    note_settled(m);
+    m->shared->crowd->awake--;
     alarms_forget(&a->alarms);
     verification_release(&a->verification);
     folders_close(&a->folders);
@@ -199,30 +215,178 @@ static void note_well(struct member *m)
         log_info("database '%s': replicated again", m->config->db_path);
 }
 
-static void watch_folders(struct member *m)
+/* It has come as far as it can without the application, or takes long. */
+static bool is_settled(const struct member *m, int64_t now_ms)
 {
-    struct awake *a = m->awake;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = m};
-    if (!folders_watch(&a->folders, &a->db.lanes) ||
-        epoll_ctl(m->shared->folders_fd, EPOLL_CTL_ADD, a->folders.fd, &event) == 0)
-        return;
-    log_warn("what vanishes from a folder is noticed within the hour: epoll_ctl: %s", strerror(errno));
-    folders_stop(&a->folders);
+    const struct database *db = &m->awake->db;
+    bool shipped = db->lanes.captured.proven;
+    for (size_t i = 0; i < db->lanes.count; i++)
+        shipped &= lane_restorable_txid(&db->lanes.list[i]) == db->lanes.captured.txid;
+    return shipped || now_ms - m->begun_ms > SETTLE_MS;
 }
 
-void member_take_folders(struct member *m, int64_t now_ms)
+/* ---- sleep */
+
+static void note_asleep(struct member *m)
 {
-    if (!m->awake)
+    m->woken = m->tired = false;
+    m->summary = (struct replicate_summary){
+        .txid = m->sleep.txid, .replicas = m->config->url_count, .durable = m->config->url_count};
+}
+
+void member_begin(struct member *m, int64_t now_ms)
+{
+    struct err e;
+    m->begun = true;
+    m->begun_ms = now_ms;
+    if (m->awake || m->ended || m->config->options.sleep_after_ms == OPTION_NEVER)
         return;
-    folders_take_events(&m->awake->folders, &m->awake->db.lanes, now_ms);
+    if (sleep_begin_closed(&m->sleep, m->shared->sleepers, m->config, m, now_ms, &e) == 0)
+        note_asleep(m);
+}
+
+void member_woken(void *member)
+{
+    struct member *m = member;
+    m->woken = true;
     m->happened(m);
+}
+
+/* The path leads to another file now, which goes on as the writer of the one before. */
+static void take_identity_along(struct member *m, const char *path_before)
+{
+    char path[PATH_TEXT_MAX];
+    struct database *db = &m->awake->db;
+    struct err e;
+    if (path_resolve(m->config->db_path, path) && strcmp(path, path_before) != 0 &&
+        state_peek(path_before, &db->removed, &e) == 0)
+        db->starts++;
+}
+
+int member_wake(struct member *m, int64_t now_ms, struct err *e)
+{
+    char path_before[PATH_TEXT_MAX];
+    if (!member_is_asleep(m))
+        return 0;
+    if (path_format(path_before, e, "%s", sleeper_path(m->sleep.sleeper)))
+        return -1;
+    sleep_end(&m->sleep, m->shared->sleepers);
+    m->woken = false;
+    if (member_open(m, now_ms, e))
+        return -1;
+    take_identity_along(m, path_before);
+    m->awake->rose = !m->doubted; /* a comparison was asked for: it says nothing of the visitor */
+    m->awake->db.doubted = m->doubted;
+    m->doubted = false;
+    m->awake->verification.started_ms = m->begun_ms;
+    m->awake->db.known = true;
+    for (size_t i = 0; m->pruned_ms != 0 && i < m->awake->db.lanes.count; i++) /* else none would ever be due */
+        m->awake->db.lanes.list[i].prune.ended_ms = m->pruned_ms;
+    note_settled(m); /* it was written, or asked for */
+    m->happened(m);
+    return 0;
+}
+
+static int64_t quiet_wanted_ms(const struct member *m)
+{
+    const int64_t option = (int64_t)m->config->options.sleep_after_ms;
+    return m->sleepless_ms > option ? m->sleepless_ms : option;
+}
+
+int64_t member_quiet_ms(const struct member *m, int64_t now_ms)
+{
+    const struct database *db = m->awake ? &m->awake->db : NULL;
+    bool may = db && !m->leaving && !m->stopping && db->rested && m->config->options.sleep_after_ms != OPTION_NEVER &&
+               !m->shared->alone;
+    return may ? now_ms - db->active_ms : 0;
+}
+
+/* A database that an application opens, writes and closes again and again would be compared each time. */
+static void note_risen(struct member *m)
+{
+    struct awake *a = m->awake;
+    const int64_t least = 2 * (int64_t)m->config->options.sleep_after_ms;
+    char text[OPTION_TEXT_MAX];
+    if (!a->rose || a->db.figures.at < LOCAL_FOLLOWING)
+        return;
+    a->rose = false;
+    if (a->db.figures.resyncs == 0) {
+        m->sleepless_ms /= 2;
+        return;
+    }
+    m->sleepless_ms = m->sleepless_ms > least / 2 ? 2 * m->sleepless_ms : least;
+    if (m->sleepless_ms > SLEEPLESS_MS_MAX)
+        m->sleepless_ms = SLEEPLESS_MS_MAX;
+    units_format((uint64_t)quiet_wanted_ms(m), UNITS_MS, text);
+    log_info("database '%s': it was written and closed while it slept, so that all pages were compared: from now on it "
+             "sleeps when it has been quiet for %s",
+             m->config->db_path, text);
+}
+
+/* Closes the database, if nothing has to be done. Returns false if it stays awake. */
+static bool fall_asleep(struct member *m, int64_t now_ms)
+{
+    struct awake *a = m->awake;
+    const int64_t quiet_ms = member_quiet_ms(m, now_ms);
+    struct err e;
+    if (quiet_ms < (m->tired ? TIRED_MS : quiet_wanted_ms(m)) || quiet_ms == 0 || m->next)
+        return false;
+    if (!sleep_may(&a->db, &a->verification, now_ms))
+        return false;
+    if (sleep_begin(&m->sleep, m->shared->sleepers, &a->db, m, now_ms, &e)) {
+        a->db.active_ms = now_ms;
+        return false;
+    }
+    m->pruned_ms = a->db.lanes.list[0].prune.ended_ms;
+    for (size_t i = 1; i < a->db.lanes.count; i++)
+        if (a->db.lanes.list[i].prune.ended_ms < m->pruned_ms)
+            m->pruned_ms = a->db.lanes.list[i].prune.ended_ms;
+    close_awake(m);
+    note_asleep(m);
+    if (!sleeper_is_as_left(m->sleep.sleeper)) { /* it was written before it was closed */
+        m->woken = true;
+        m->happened(m);
+    }
+    return true;
+}
+
+/* The proof that nobody wrote it are the times of the file. So at random, once in the interval of verifications, all
+ * pages are compared: that needs no memory of when it was done last, and spreads the work. */
+static bool is_doubted_today(const struct member *m)
+{
+    const uint64_t every_ms = m->config->options.verify_interval_ms;
+    uint32_t share = 0;
+    struct err e;
+    if (every_ms == OPTION_NEVER || random_bytes(&share, sizeof share, &e))
+        return false;
+    return every_ms <= SLEEP_WORK_MS || (uint64_t)share * every_ms >> 32 < SLEEP_WORK_MS;
+}
+
+/* For work that comes once a day it is opened like at a start, but falls asleep after the same time. */
+static int asleep_turn(struct member *m, int64_t now_ms)
+{
+    struct err e;
+    const bool work = now_ms >= m->sleep.work_at_ms;
+    if (m->stopping && (m->woken || !sleeper_is_as_left(m->sleep.sleeper)) && member_wake(m, now_ms, &e) == 0) {
+        database_stop(&m->awake->db); /* what was written is shipped first */
+        return 0;
+    }
+    if (m->stopping) {
+        sleep_end(&m->sleep, m->shared->sleepers);
+        m->ended = true;
+        return CLOSED_LOOK_MS;
+    }
+    m->doubted |= work && is_doubted_today(m);
+    if ((m->woken || work) && member_wake(m, now_ms, &e) == 0)
+        return 0;
+    return CLOSED_LOOK_MS;
 }
 
 static int closed_turn(struct member *m, int64_t now_ms)
 {
     struct err e;
     m->ended |= m->stopping;
-    if (m->ended)
+    if (m->ended || !m->begun)
         return CLOSED_LOOK_MS;
     if (now_ms >= m->retry_at_ms && member_open(m, now_ms, &e) == 0)
         return 0;
@@ -251,13 +415,14 @@ static void take_options(struct member *m)
         log_info("database '%s': SIGHUP: the configuration has not changed", m->config->db_path);
     free(m->next);
     m->next = NULL;
+    m->woken |= m->config->options.sleep_after_ms == OPTION_NEVER;
 }
 
 bool member_is_up(const struct member *m)
 {
     const struct database *db = m->awake ? &m->awake->db : NULL;
     if (!db)
-        return m->error || m->ended;
+        return m->error || m->ended || member_is_asleep(m);
     return condition_of_database(db) != CONDITION_STARTING && (db->home || db->figures.at != LOCAL_CLOSED);
 }
 
@@ -280,7 +445,7 @@ int member_turn(struct member *m, int64_t now_ms)
 {
     take_options(m);
     if (!m->awake)
-        return closed_turn(m, now_ms);
+        return member_is_asleep(m) ? asleep_turn(m, now_ms) : closed_turn(m, now_ms);
     struct awake *a = m->awake;
     if (m->leaving) {
         go_on_leaving(m);
@@ -290,8 +455,13 @@ int member_turn(struct member *m, int64_t now_ms)
     if (a->db.failed) /* what runs may take long; nothing is captured any more, so the application must have its WAL */
         database_let_go(&a->db);
     int verification_ms = verification_run(&a->verification, now_ms), database_ms = database_timeout_ms(&a->db);
-    watch_folders(m);
+    folders_watch(&a->folders);
     note_well(m);
+    note_risen(m);
+    if (a->settling && is_settled(m, now_ms))
+        note_settled(m);
+    if (fall_asleep(m, now_ms))
+        return CLOSED_LOOK_MS;
     if (database_finished(&a->db)) {
         leave(m, now_ms);
         return m->ended ? CLOSED_LOOK_MS : LEAVING_LOOK_MS;
@@ -317,10 +487,13 @@ void member_abandon(struct member *m)
 
 void member_release(struct member *m)
 {
+    sleep_end(&m->sleep, m->shared->sleepers);
     close_awake(m);
     free(m->next);
     free(m->error);
+    free(m->requests);
     replicate_config_free(m->config);
+    m->requests = NULL;
     m->next = NULL;
     m->error = NULL;
     m->config = NULL;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Options that can't change while jobs run. */
@@ -28,25 +29,24 @@ static bool is_fixed(const struct option_spec *spec)
     return false;
 }
 
-/* Takes what may change. Returns how many options differ. */
-static unsigned take_options(struct options *now, const struct options *next, const char *db_path)
+/* Takes what may change of the options of the daemon, or of the others. `of`: for the log. Returns how many differ. */
+static unsigned take_options(struct options *now, const struct options *next, bool of_daemon, const char *of)
 {
     unsigned differing = 0;
     for (size_t i = 0; i < option_count; i++) {
         const struct option_spec *spec = &option_table[i];
         char was[OPTION_TEXT_MAX], is[OPTION_TEXT_MAX];
-        if (*value_of(now, spec) == value_in(*next, spec))
+        if (option_is_of_daemon(spec) != of_daemon || *value_of(now, spec) == value_in(*next, spec))
             continue;
         option_format(now, spec, was);
         option_format(next, spec, is);
         differing++;
         if (is_fixed(spec)) {
-            log_warn("database '%s': SIGHUP: %s = %s counts from the next start; until then it is %s", db_path,
-                     spec->name, is, was);
+            log_warn("%sSIGHUP: %s = %s counts from the next start; until then it is %s", of, spec->name, is, was);
             continue;
         }
         *value_of(now, spec) = value_in(*next, spec);
-        log_info("database '%s': SIGHUP: %s is %s now; it was %s", db_path, spec->name, is, was);
+        log_info("%sSIGHUP: %s is %s now; it was %s", of, spec->name, is, was);
     }
     return differing;
 }
@@ -108,8 +108,15 @@ unsigned reload_options(struct replicate_config *now, const struct options *next
 {
     const struct options before = now->options;
     assert(!db || (db->home && db->config == now));
-    unsigned differing = take_options(&now->options, next, now->db_path);
+    char of[PATH_TEXT_MAX + 16];
+    snprintf(of, sizeof of, "database '%s': ", now->db_path);
+    unsigned differing = take_options(&now->options, next, false, of);
     if (db)
         spread(&now->options, &before, db);
     return differing;
+}
+
+unsigned reload_shared(struct options *now, const struct options *next)
+{
+    return take_options(now, next, true, "");
 }

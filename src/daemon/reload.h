@@ -18,4 +18,7 @@ unsigned reload_tell_fixed(const struct replicate_config *now, const struct repl
  * NULL: it is not open. */
 unsigned reload_options(struct replicate_config *now, const struct options *next, struct database *db);
 
+/* The same for the options that count for the whole daemon. */
+unsigned reload_shared(struct options *now, const struct options *next);
+
 #endif

@@ -2,6 +2,7 @@
 #ifndef SEAWALL_DAEMON_REPLICATION_H
 #define SEAWALL_DAEMON_REPLICATION_H
 
+#include "base/progress.h"
 #include "config/members.h"
 #include "ship/destination.h"
 
@@ -11,8 +12,10 @@ struct replicate_config {
     size_t url_count;
     struct options options;
     enum take_over take_over;
-    bool once;           /* bring the replicas up to date, then end */
-    const char *control; /* folder of the control socket; NULL: see daemon/control_place.h */
+    uint64_t lock_wait_ms;        /* how long to wait for another daemon or restore that has the database */
+    bool once;                    /* bring the replicas up to date, then end */
+    const char *control;          /* folder of the control socket; NULL: see control/place.h */
+    enum progress_place progress; /* where the progress of a base or a catch-up is shown */
 
     /* for a snapshot; only with `once` */
     bool as_it_is;    /* take the database in whatever journal mode it is, and never switch it */
@@ -34,13 +37,21 @@ struct replicate_summary {
     bool taken;       /* another process has the database: nothing was done */
 };
 
+/* A database that is to be added. */
+struct one_database {
+    const char *path;
+    const char *urls[CONFIG_DB_REPLICAS_MAX]; /* of its replicas */
+    size_t url_count;                         /* 0: those that the configuration has for this path */
+};
+
 struct daemon_config {
     const struct replicate_config *databases; /* borrowed; copied at the start; ascending by path */
     size_t count;                             /* 0 only with socket_of */
     bool incomplete;                          /* a folder could not be read: databases may be missing in the list */
     bool once;                                /* that of the only database */
-    uint64_t memory;                          /* as in options; of all databases together */
-    const char *control;                      /* folder of the control socket; NULL: see daemon/control_place.h */
+    struct options shared;                    /* only those that count for the whole daemon (option_is_of_daemon) */
+    const char *control;                      /* folder of the control socket; NULL: see control/place.h */
+    const char *listen;                       /* where the status page is served, see config/listen.h; NULL: nowhere */
     const char *exec; /* run this command beside the replication, and end with it; NULL: none. Not with `once` */
 
     /* NULL: a daemon of one database. It ends with it, and commands find the socket by its path. Otherwise commands
@@ -50,11 +61,17 @@ struct daemon_config {
 
     /* `read` reads the configuration again, as at the start, for SIGHUP. `look` finds the databases of the
      * configuration that was read last. What `known` knows is not opened. On success `release` frees what *ret_config
-     * points into. NULL: there is no file, or no databases come. */
+     * points into. `each_folder` calls `fn` for each folder in which a new name could be a database of it. `one` gives a
+     * single database on request; ERR_CONFIG: the configuration does not have it, or another one has its place. NULL:
+     * no file was given, or no databases come. */
     struct {
         int (*read)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);
         int (*look)(void *context, const struct config_known *known, struct daemon_config *ret_config, struct err *e);
         void (*release)(void *context);
+        int (*one)(void *context, const struct one_database *wanted, const struct config_known *known,
+                   struct daemon_config *ret_config, struct err *e);
+        int (*each_folder)(void *context, int (*fn)(void *to, const char *folder, struct err *e), void *to,
+                           struct err *e);
         void *context;
     } again;
 };

@@ -2,6 +2,7 @@
 #include "daemon/status.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "daemon/condition.h"
 
 #include <stdio.h>
@@ -45,32 +46,75 @@ static const char *fencing_name(const struct store *s)
     return names[s ? atomic_load(&s->fencing) : STORE_FENCING_UNKNOWN];
 }
 
-static void set_requests(struct json *j, struct store *s)
+/* `requests`: NULL: they are not counted. */
+static void set_requests(struct json *j, const uint64_t *requests)
 {
-    if (!s || !s->costs) {
+    if (!requests) {
         json_set_null(j, "requests");
         return;
     }
     struct json *r = json_object_new();
-    struct store_traffic *t = &s->traffic;
-    json_set_number(r, "put", (int64_t)atomic_load(&t->put));
-    json_set_number(r, "get", (int64_t)atomic_load(&t->get));
-    json_set_number(r, "head", (int64_t)atomic_load(&t->head));
-    json_set_number(r, "list", (int64_t)atomic_load(&t->list));
-    json_set_number(r, "delete", (int64_t)atomic_load(&t->remove));
-    json_set_number(r, "failed", (int64_t)atomic_load(&t->failed));
-    json_set_number(r, "sent_bytes", (int64_t)atomic_load(&t->sent_bytes));
-    json_set_number(r, "received_bytes", (int64_t)atomic_load(&t->received_bytes));
+    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
+        json_set_number(r, summary_requests[i], (int64_t)requests[i]);
     json_set(j, "requests", r);
+}
+
+/* As retention saw it last. */
+static void set_points(struct json *j, const struct timeline *t)
+{
+    if (t->count == 0) {
+        json_set_null(j, "restore_points");
+        return;
+    }
+    struct json *p = json_object_new(), *spans = json_list_new();
+    set_moment(p, "listed", t->listed_ms);
+    set_moment(p, "oldest", t->spans[0].from_ms);
+    set_moment(p, "newest", t->spans[t->count - 1].to_ms);
+    json_set_number(p, "points", (int64_t)t->points);
+    json_set_number(p, "objects", (int64_t)t->objects);
+    json_set_number(p, "bytes", (int64_t)t->bytes);
+    for (unsigned i = 0; i < t->count; i++) {
+        struct json *one = json_object_new();
+        set_moment(one, "from", t->spans[i].from_ms);
+        set_moment(one, "to", t->spans[i].to_ms);
+        json_push(spans, one);
+    }
+    json_set(p, "spans", spans);
+    json_set(j, "restore_points", p);
+}
+
+/* Returns how many captured commits are not durable in the replica. */
+static uint64_t lag_of(const struct database *db, const struct lane *l, int64_t wall_ms, int64_t *ret_ms,
+                       uint64_t *ret_bytes)
+{
+    const uint64_t durable = lane_restorable_txid(l);
+    const bool behind = db->lanes.captured.txid > durable;
+    const int64_t age = behind ? wall_ms - lag_since_ms(&db->lag, durable) : 0;
+    *ret_ms = age > 0 ? age : 0;
+    *ret_bytes = behind ? lag_bytes(&db->lag, durable) : 0;
+    return behind ? db->lanes.captured.txid - durable : 0;
+}
+
+uint64_t status_lag(const struct database *db, int64_t wall_ms, int64_t *ret_lag_ms)
+{
+    uint64_t most = 0, bytes = 0;
+    int64_t ms = 0;
+    *ret_lag_ms = 0;
+    for (size_t i = 0; i < db->lanes.count; i++) {
+        lag_of(db, &db->lanes.list[i], wall_ms, &ms, &bytes);
+        most = bytes > most ? bytes : most;
+        *ret_lag_ms = ms > *ret_lag_ms ? ms : *ret_lag_ms;
+    }
+    return most;
 }
 
 static void set_lag(struct json *j, const struct database *db, const struct lane *l)
 {
-    uint64_t durable = lane_restorable_txid(l);
-    uint64_t behind = db->lanes.captured.txid > durable ? db->lanes.captured.txid - durable : 0;
-    int64_t age = clock_wall_ms() - lag_since_ms(&db->lag, durable);
-    json_set_number(j, "lag_transactions", (int64_t)behind);
-    json_set_number(j, "lag_ms", behind > 0 && age > 0 ? age : 0);
+    int64_t ms = 0;
+    uint64_t bytes = 0;
+    json_set_number(j, "lag_transactions", (int64_t)lag_of(db, l, clock_wall_ms(), &ms, &bytes));
+    json_set_number(j, "lag_ms", ms);
+    json_set_number(j, "lag_bytes", (int64_t)bytes);
 }
 
 static void set_error(struct json *j, const struct lane *l)
@@ -79,6 +123,28 @@ static void set_error(struct json *j, const struct lane *l)
     set_text(j, "error", conflict ? l->conflict.msg : l->failing_since_ms > 0 ? l->complaint.text : NULL);
     set_moment(j, "error_since", l->failing_since_ms);
     set_text(j, "retention_error", l->prune.complaint.text);
+}
+
+/* The other writer of a conflict. */
+static void set_conflict(struct json *j, const struct lane *l)
+{
+    const struct rival *r = &l->rival;
+    char writer[2 * UID_BYTES + 1];
+    if (l->seen.state != DESTINATION_CONFLICT || r->time_ms == 0) {
+        json_set_null(j, "conflict");
+        return;
+    }
+    struct json *c = json_object_new();
+    hex_encode(r->writer.bytes, UID_BYTES, writer);
+    json_set_text(c, "writer", writer);
+    json_set_number(c, "first_txid", (int64_t)r->min);
+    json_set_number(c, "last_txid", (int64_t)r->max);
+    set_moment(c, "time", r->time_ms);
+    set_text(c, "host", r->note.host);
+    set_text(c, "path", r->note.path);
+    json_set_flag(c, "hashed", r->note.hashed);
+    set_moment(c, "since", r->note.since_ms);
+    json_set(j, "conflict", c);
 }
 
 static void set_verification(struct json *j, const struct verification *all, size_t index)
@@ -156,6 +222,7 @@ static struct json *replica_of(const struct database *db, const struct verificat
 {
     const struct lane *l = &db->lanes.list[index];
     struct json *j = json_object_new();
+    uint64_t requests[REQUEST_FIGURES];
     json_set_text(j, "url", l->url);
     json_set_text(j, "state", replica_state_name(l->seen.state));
     set_condition(j, db, l, &verification->records.list[index], h);
@@ -163,10 +230,12 @@ static struct json *replica_of(const struct database *db, const struct verificat
     set_lag(j, db, l);
     json_set_text(j, "fencing", fencing_name(l->seen.store));
     set_error(j, l);
-    set_requests(j, l->seen.store);
+    set_conflict(j, l);
+    set_requests(j, lane_requests(l, requests) ? requests : NULL);
     json_set_number(j, "objects", (int64_t)(l->appended + l->pieces));
     json_set_number(j, "bytes", (int64_t)(l->appended_bytes + l->piece_bytes));
     set_base(j, l);
+    set_points(j, &l->prune.timeline);
     set_verification(j, verification, index);
     return j;
 }
@@ -242,10 +311,47 @@ void status_line(const struct database *db, const struct verification *verificat
         snprintf(out + n, out_max - (size_t)n, ": %s", why);
 }
 
+/* Of a database that sleeps each replica has everything. */
+static struct json *status_of_asleep(const struct member *m)
+{
+    struct json *j = json_object_new(), *replicas = json_list_new();
+    char shown[STORE_URL_MAX];
+    struct err e;
+    json_set_text(j, "version", SEAWALL_VERSION);
+    json_set_number(j, "pid", getpid());
+    json_set_text(j, "database", sleeper_path(m->sleep.sleeper));
+    json_set_text(j, "state", "asleep");
+    set_moment(j, "asleep_since", m->sleep.since_ms);
+    json_set_flag(j, "stopping", m->stopping);
+    json_set_null(j, "error");
+    json_set_number(j, "captured_txid", (int64_t)m->sleep.txid);
+    set_moment(j, "captured_time", m->sleep.time_ms);
+    for (size_t i = 0; i < m->config->url_count; i++) {
+        struct json *r = json_object_new();
+        json_set_text(r, "url", destination_show(m->config->urls[i], shown, &e) == 0 ? shown : "");
+        json_set_text(r, "state", replica_state_name(DESTINATION_ATTACHED));
+        json_set_text(r, "condition", condition_name(CONDITION_FOLLOWING));
+        json_set_flag(r, "well", true);
+        json_set_number(r, "durable_txid", (int64_t)m->sleep.txid);
+        json_set_number(r, "lag_transactions", 0);
+        json_set_number(r, "lag_ms", 0);
+        json_set_number(r, "lag_bytes", 0);
+        if (m->requests)
+            set_requests(r, m->requests + i * REQUEST_FIGURES);
+        json_push(replicas, r);
+    }
+    json_set_text(j, "condition", condition_name(CONDITION_FOLLOWING));
+    json_set_flag(j, "well", true);
+    json_set(j, "replicas", replicas);
+    return j;
+}
+
 struct json *status_of_member(const struct member *m)
 {
     if (member_is_open(m))
         return status_of(&m->awake->db, &m->awake->verification);
+    if (member_is_asleep(m))
+        return status_of_asleep(m);
     struct json *j = json_object_new();
     json_set_text(j, "version", SEAWALL_VERSION);
     json_set_number(j, "pid", getpid());

@@ -14,6 +14,10 @@ struct json *status_of(const struct database *db, const struct verification *ver
  * not change with each commit: a replica that works, and is behind for less than five seconds, counts as following. */
 void status_line(const struct database *db, const struct verification *verification, char *out, size_t out_max);
 
+/* The age of the oldest captured commit that is not durable in a replica of the database, and the bytes of the pages that
+ * the replica lacks that is most behind. `wall_ms`: now. */
+uint64_t status_lag(const struct database *db, int64_t wall_ms, int64_t *ret_lag_ms);
+
 /* status_of for a member, which may be closed: then "state" is "closed", and "error" says why. */
 struct json *status_of_member(const struct member *m);
 

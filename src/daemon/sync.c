@@ -22,7 +22,7 @@ static void ask_for_run(struct database *db, struct sync_wait *w, int64_t now)
 
 void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms)
 {
-    *ret_wait = (struct sync_wait){.after_run = db->runs, .base = what == SYNC_BASE};
+    *ret_wait = (struct sync_wait){.after_run = db->runs, .what = what};
     database_path_changed(db); /* the commits may be those of another file, where the path leads to now */
     for (size_t i = 0; i < db->lanes.count; i++) {
         struct lane *l = &db->lanes.list[i];
@@ -43,6 +43,13 @@ static void note_captured(struct database *db, struct sync_wait *w)
         db->lanes.urgent_txid = w->txid;
 }
 
+/* Everything was put. */
+static bool has_all(const struct lane *l, const struct sync_wait *w)
+{
+    return l->seen.state == DESTINATION_ATTACHED && l->seen.durable >= w->txid && !l->seen.base_owed &&
+           l->loss.since_ms == 0 && (w->what != SYNC_BASE || !l->base_wanted);
+}
+
 /* Everything was put: the store is asked once, and its answer has to come. */
 static bool store_has_answered(struct lane *l, uint64_t *asked, int64_t now_ms)
 {
@@ -56,8 +63,8 @@ static bool store_has_answered(struct lane *l, uint64_t *asked, int64_t now_ms)
 
 enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_ms)
 {
-    enum sync_state state = SYNC_DURABLE;
-    bool waiting = false;
+    size_t conflicts = 0, durable = 0;
+    db->active_ms = now_ms;
     if (!w->captured && db->through_run > w->after_run)
         note_captured(db, w);
     if (!w->captured) {
@@ -68,11 +75,15 @@ enum sync_state sync_look(struct database *db, struct sync_wait *w, int64_t now_
         note_captured(db, w);
     for (size_t i = 0; i < db->lanes.count; i++) {
         struct lane *l = &db->lanes.list[i];
+        const bool asks = w->what == SYNC_COMMITS || w->what == SYNC_BASE;
         if (l->seen.state == DESTINATION_CONFLICT)
-            state = SYNC_CONFLICT;
-        else if (l->seen.state != DESTINATION_ATTACHED || l->seen.durable < w->txid || l->seen.base_owed ||
-                 (w->base && l->base_wanted) || !store_has_answered(l, &w->asked_stores[i], now_ms))
-            waiting = true;
+            conflicts++;
+        else if (has_all(l, w) && (!asks || store_has_answered(l, &w->asked_stores[i], now_ms)))
+            durable++;
     }
-    return waiting ? SYNC_WAITING : state;
+    if (w->what == SYNC_ANY && durable > 0)
+        return SYNC_DURABLE;
+    if (durable + conflicts < db->lanes.count)
+        return SYNC_WAITING;
+    return conflicts > 0 ? SYNC_CONFLICT : SYNC_DURABLE;
 }

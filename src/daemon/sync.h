@@ -12,6 +12,13 @@
 
 #include "daemon/database.h"
 
+enum sync_what {
+    SYNC_COMMITS,
+    SYNC_BASE, /* each replica has to get a new base too */
+    SYNC_PUT,  /* the stores are not asked: they have acknowledged the commits, which is all that a commit waits for */
+    SYNC_ANY,  /* likewise, and one replica is enough */
+};
+
 struct sync_wait {
     uint64_t after_run; /* a local job with a higher number has to get through */
     uint64_t asked_run; /* if asked: the newest local job then */
@@ -19,7 +26,7 @@ struct sync_wait {
     bool captured;      /* everything is captured: */
     uint64_t txid;      /* this txid has to be durable */
     uint64_t resyncs;   /* comparisons of all pages so far: a new one may give the commits a higher txid */
-    bool base;          /* each replica has to get a new base too */
+    enum sync_what what;
     uint64_t asked_stores
         [IDENTITY_REPLICAS_MAX]; /* for each replica the number of the answer of its store that counts; 0: the
                                                      store was not asked yet */
@@ -28,11 +35,10 @@ struct sync_wait {
 enum sync_state {
     SYNC_WAITING,
     SYNC_DURABLE,
-    SYNC_CONFLICT, /* another writer has one replica; all others have the commits */
+    SYNC_CONFLICT, /* another writer has one replica; all others have the commits. With SYNC_ANY: has every replica */
 };
 
 /* Begins to wait. A replica that fails is tried again now, unless it was tried within the last second. */
-enum sync_what { SYNC_COMMITS, SYNC_BASE };
 void sync_begin(struct database *db, struct sync_wait *ret_wait, enum sync_what what, int64_t now_ms);
 
 /* To be called at each turn before database_schedule, as long as the state is SYNC_WAITING: it asks for the jobs that

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "daemon/verdict.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #define HOUR_MS INT64_C(3600000)
 #define FIRST_MS HOUR_MS         /* from the start until a replica that was never verified is due, at most */
@@ -139,12 +139,10 @@ static bool is_due(const struct verification *v, size_t index, int64_t now_ms)
 static bool room_for_restore(struct verification *v)
 {
     const struct captured_head *head = &v->db->lanes.captured;
-    const char *dir = getenv("TMPDIR");
-    struct statvfs room;
+    const char *dir = disk_temporary_folder();
+    struct disk disk;
     uint64_t needed = 2 * (uint64_t)head->newest.pages * head->page_size;
-    if (!dir || !*dir)
-        dir = "/tmp";
-    if (statvfs(dir, &room) != 0 || (uint64_t)room.f_bavail * room.f_frsize > needed)
+    if (!disk_look(dir, &disk) || disk.free_bytes > needed)
         return true; /* if the folder is missing, verify says so */
     if (!v->told_room)
         log_warn("'%s' has less than twice the room of the database: replicas are verified, but not by a restore\n  "

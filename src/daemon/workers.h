@@ -4,7 +4,8 @@
  * was handed.
  *
  * All databases share one pool. A local job reads a database: it never waits for a thread that a store holds up, since
- * local jobs and jobs of stores have threads of their own. A thread is started when a job finds none idle. */
+ * local jobs and jobs of stores have threads of their own; nor does one store take all of those. A thread is started
+ * when a job finds none idle. */
 #ifndef SEAWALL_DAEMON_WORKERS_H
 #define SEAWALL_DAEMON_WORKERS_H
 
@@ -33,6 +34,7 @@ struct job {
     int64_t started_ms;   /* monotonic; 0: not started yet. For pool_look */
     atomic_llong beat_ms; /* monotonic; the last progress that run() reported, if it reports any */
     struct job *next;     /* of the pool */
+    uint64_t number;      /* of the pool: jobs are started in the order in which they were submitted */
     struct workers *of;   /* of the pool: through which it was submitted */
 };
 
@@ -67,6 +69,11 @@ const struct job *pool_stuck(struct pool *p, int64_t limit_ms, int64_t now_ms);
 /* `ended`: called on the main thread behind done() of each of its jobs. ERR_NOMEM. */
 int workers_open(struct pool *p, void (*ended)(void *context), void *context, struct workers **ret_workers,
                  struct err *e) MUST_CHECK;
+
+/* Workers of the same database for the jobs of one store, whatever its databases are. If there are several stores, the
+ * jobs of one have at most half of the threads that the jobs of the others leave: so a store that hangs delays no other.
+ * `store`: a text that is the same for all replicas there. `w` must outlive *ret_workers. ERR_NOMEM. */
+int workers_of_store(struct workers *w, const char *store, struct workers **ret_workers, struct err *e) MUST_CHECK;
 void workers_close(struct workers *w); /* no job of it may be under way. NULL is fine */
 
 /* What jobs make that are submitted from now on is this private (base/privacy.h). 0 at first. */
@@ -74,6 +81,9 @@ void workers_set_privacy(struct workers *w, mode_t bits);
 
 /* Hands over a job. It must stay where it is until its done() was called. */
 void workers_submit(struct workers *w, struct job *job);
+
+/* The database has to have a turn soon: `ended` is called, as after a job. Main thread only. */
+void workers_wake(const struct workers *w);
 
 /* The context of the workers through which a job was submitted. */
 void *workers_context(const struct job *job);

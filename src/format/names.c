@@ -30,6 +30,9 @@ void name_format(const struct name *name, char out[NAME_MAX_BYTES])
     case NAME_PART:
         snprintf(out, NAME_MAX_BYTES, "part/%s-%016" PRIx64, run, name->number);
         return;
+    case NAME_PACK:
+        snprintf(out, NAME_MAX_BYTES, "pack/%016" PRIx64 "-%016" PRIx64, name->min, name->max);
+        return;
     case NAME_OTHER:
         break;
     }
@@ -73,12 +76,22 @@ static bool take_run(const char **text, struct uid *ret_run)
     return true;
 }
 
+/* Reads "<min>-<max>", and that nothing follows. */
+static bool take_range(const char **text, struct name *name)
+{
+    return take_hex(text, 16, &name->min) && take_text(text, "-") && take_hex(text, 16, &name->max) && **text == 0;
+}
+
 static bool parse(const char *key, struct name *name)
 {
     uint64_t v = 0;
     if (take_text(&key, "0/")) {
         name->kind = NAME_LEVEL0;
         return take_hex(&key, 16, &name->min) && *key == 0;
+    }
+    if (take_text(&key, "pack/")) {
+        name->kind = NAME_PACK;
+        return take_range(&key, name);
     }
     if (take_text(&key, "part/")) {
         name->kind = NAME_PART;
@@ -101,7 +114,7 @@ static bool parse(const char *key, struct name *name)
     name->kind = NAME_LEVEL;
     name->level = (unsigned)(*key - '0');
     key += 2;
-    return take_hex(&key, 16, &name->min) && take_text(&key, "-") && take_hex(&key, 16, &name->max) && *key == 0;
+    return take_range(&key, name);
 }
 
 struct name name_parse(const char *key)
@@ -116,6 +129,7 @@ bool name_in_range(const struct name *name)
     case NAME_LEVEL0:
         return name->min >= 1 && name->min <= SEGMENT_TXID_MAX;
     case NAME_LEVEL:
+    case NAME_PACK:
         return name->min >= 1 && name->min <= name->max && name->max <= SEGMENT_TXID_MAX;
     case NAME_CHUNK:
         return name->start <= SEGMENT_TXID_MAX && name->first_page <= SEGMENT_PAGE_MAX;

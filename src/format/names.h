@@ -7,6 +7,7 @@
  *   base/<start>-<run>/<first page>     chunk of a base
  *   base/<start>-<run>/marker           marker: the base is complete
  *   part/<run>-<n>                      part of a large segment
+ *   pack/<min>-<max>                    the same commits as the segments of level 0 from min to max, in one object
  *
  * <run> has 32 hex digits, <first page> has 8, <n> has 16. */
 #ifndef SEAWALL_FORMAT_NAMES_H
@@ -20,14 +21,15 @@
 #define NAME_IDENTITY "seawall.json"
 #define NAME_LEVEL0_PREFIX "0/"
 
-enum name_kind { NAME_OTHER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_MARKER, NAME_PART };
+enum name_kind { NAME_OTHER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_MARKER, NAME_PART, NAME_PACK };
+#define NAME_KINDS (NAME_PACK + 1)
 
 /* A key, decoded. */
 struct name {
     enum name_kind kind;
     unsigned level;      /* NAME_LEVEL: 1 to 9 */
-    uint64_t min;        /* NAME_LEVEL0, NAME_LEVEL */
-    uint64_t max;        /* NAME_LEVEL; the max of a level-0 segment is in its trailer */
+    uint64_t min;        /* NAME_LEVEL0, NAME_LEVEL, NAME_PACK */
+    uint64_t max;        /* NAME_LEVEL, NAME_PACK; the max of a level-0 segment is in its trailer */
     uint64_t start;      /* NAME_CHUNK, NAME_MARKER */
     struct uid run;      /* NAME_CHUNK, NAME_MARKER, NAME_PART */
     uint32_t first_page; /* NAME_CHUNK */

@@ -48,11 +48,13 @@ enum segment_flags {
 };
 #define SEGMENT_FLAGS_KNOWN (SEGMENT_LAST_ONLY | SEGMENT_FROM_EMPTY | SEGMENT_BASE_ONLY | SEGMENT_IN_PARTS)
 
+/* The min of a marker is 0, unless the writer put the base because the replica had lost objects. Then it is the first
+ * txid that could not be restored any more; the last one is max - 1. */
 struct segment_info {
     enum object_kind kind;
     unsigned level;     /* 0 to 9; 0 for chunks and markers */
     uint32_t flags;     /* enum segment_flags */
-    uint64_t min, max;  /* txids, both included; min of a chunk or marker is 0 */
+    uint64_t min, max;  /* txids, both included; min of a chunk is 0, that of a marker as below */
     uint64_t start;     /* of a chunk or marker: a restore from the base needs the segments after this txid; else 0 */
     uint32_t page_size; /* bytes */
     uint32_t first_page, last_page; /* pages that it may hold, both included; 0, 0: none */
@@ -109,6 +111,7 @@ struct listed {
 struct segment_writer {
     struct codec *codec; /* borrowed */
     uint32_t page_size;
+    bool small;              /* false after segment_writer_init; true: by codec_deflate_small */
     struct buf out;          /* header and finished blocks */
     struct buf block;        /* uncompressed bytes of the block that is being filled */
     uint32_t block_versions; /* in `block` */

@@ -35,6 +35,8 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
         return bad(e, "page size out of range");
     if (i->kind == OBJECT_SEGMENT && (i->min == 0 || i->min > i->max))
         return bad(e, "range of txids is empty");
+    if (i->kind == OBJECT_MARKER && i->min > i->start)
+        return bad(e, "its loss begins after its start");
     if (i->max > SEGMENT_TXID_MAX || i->start > i->max || i->first_page > i->last_page ||
         i->last_page > SEGMENT_PAGE_MAX)
         return bad(e, "ranges contradict each other");

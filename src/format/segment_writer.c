@@ -43,13 +43,19 @@ void segment_writer_release(struct segment_writer *w)
     w->version_count = w->version_cap = 0;
 }
 
+static int compress(struct segment_writer *w, const struct buf *raw, struct err *e)
+{
+    return w->small ? codec_deflate_small(w->codec, raw->data, raw->len, &w->out, e)
+                    : codec_deflate(w->codec, raw->data, raw->len, &w->out, e);
+}
+
 /* Compresses the block that is being filled, and adds it to the block table. */
 static int close_block(struct segment_writer *w, struct err *e)
 {
     size_t before = w->out.len;
     if (w->block.len == 0 && w->block_versions == 0)
         return 0;
-    if (codec_deflate(w->codec, w->block.data, w->block.len, &w->out, e))
+    if (compress(w, &w->block, e))
         return -1;
     size_t stored = w->out.len - before;
     if (buf_append_varint(&w->blocks, w->block_versions, e) || buf_append_varint(&w->blocks, stored, e) ||
@@ -144,7 +150,7 @@ static int append_section(struct segment_writer *w, struct buf *raw, uint32_t *r
                           struct err *e)
 {
     size_t before = w->out.len;
-    if (raw->len > 0 && codec_deflate(w->codec, raw->data, raw->len, &w->out, e))
+    if (raw->len > 0 && compress(w, raw, e))
         return -1;
     *ret_stored = (uint32_t)(w->out.len - before);
     *ret_raw = (uint32_t)raw->len;

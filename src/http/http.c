@@ -2,6 +2,7 @@
 #include "http/http.h"
 
 #include "base/container.h"
+#include "base/thread.h"
 #include "http/call.h"
 #include "http/curl.h"
 
@@ -170,9 +171,24 @@ int http_request(struct http *h, const struct http_request *request, struct http
 
 /* ---- life */
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
 static struct http *shared;                                     /* NULL: not running */
 static unsigned users;
+
+/* In a forked child: the thread is in the parent, and another thread may have held the lock. The memory is given up. */
+static void forget_parent(void)
+{
+    pthread_mutex_init(&shared_lock, NULL);
+    shared = NULL;
+    users = 0;
+}
+
+static void watch_forks(void)
+{
+    int rc = pthread_atfork(NULL, NULL, forget_parent);
+    (void)rc; /* without memory for it, each request of a child fails */
+}
 
 static int start(struct http **ret_http, struct err *e)
 {
@@ -196,7 +212,7 @@ static int start(struct http **ret_http, struct err *e)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&h->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    int rc = pthread_create(&h->thread, NULL, io_thread, h);
+    int rc = thread_start(&h->thread, io_thread, h);
     if (rc) {
         libcurl.multi_cleanup(h->multi);
         free(h);
@@ -223,6 +239,7 @@ static void stop(struct http *h)
 
 int http_acquire(struct http **ret_http, struct err *e)
 {
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&shared_lock);
     int rc = shared ? 0 : start(&shared, e);
     if (rc == 0) {
@@ -235,7 +252,7 @@ int http_acquire(struct http **ret_http, struct err *e)
 
 void http_release(struct http *h)
 {
-    if (!h)
+    if (!h || h->process != getpid())
         return;
     pthread_mutex_lock(&shared_lock);
     assert(h == shared && users > 0);

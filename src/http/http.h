@@ -13,8 +13,9 @@
 
 struct http;
 
-/* Returns the I/O thread of the process. The first call starts it, the last http_release stops it. A forked child can't
- * use the thread of its parent. ERR_CONFIG: libcurl is not installed, or too old. ERR_NOMEM, ERR_IO. */
+/* Returns the I/O thread of the process. The first call starts it, the last http_release stops it. A forked child
+ * can't use the thread of its parent: its own first call starts another one. ERR_CONFIG: libcurl is not installed, or
+ * too old. ERR_NOMEM, ERR_IO. */
 int http_acquire(struct http **ret_http, struct err *e) MUST_CHECK;
 void http_release(struct http *h); /* NULL is allowed */
 

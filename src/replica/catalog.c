@@ -7,6 +7,7 @@
 #include "replica/ways.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,20 +15,23 @@
 
 struct list_context {
     struct catalog *catalog;
-    size_t caps[NAME_PART + 1]; /* of the list of each kind */
-    char last[STORE_KEY_MAX];   /* the last key of the replica */
-    bool ascending;             /* the keys of the replica come in ascending order, each once */
+    size_t caps[NAME_KINDS];  /* of the list of each kind */
+    char last[STORE_KEY_MAX]; /* the last key of the replica */
+    bool ascending;           /* the keys of the replica come in ascending order, each once */
     struct err *e;
     int rc;
 };
 
-/* The list of one kind; NULL if objects of this kind are not listed. *ret_count: the address of its count. */
+/* During the listing, the list of one kind; NULL if objects of this kind are not listed. *ret_count: the address of its count. */
 static struct catalog_object **list_of(struct catalog *c, enum name_kind kind, size_t **ret_count)
 {
     switch (kind) {
     case NAME_LEVEL0:
         *ret_count = &c->level0_count;
         return &c->level0;
+    case NAME_PACK:
+        *ret_count = &c->packed_count;
+        return &c->packed;
     case NAME_LEVEL:
         *ret_count = &c->level_count;
         return &c->levels;
@@ -90,8 +94,8 @@ static int add_entry(void *context, const struct store_entry *entry)
     struct catalog *c = l->catalog;
     const struct catalog_object o = {.name = name_parse(entry->key), .size = entry->size, .time_ms = entry->time_ms};
     const bool identity = strcmp(entry->key, NAME_IDENTITY) == 0;
-    if (writer_note_is_key(entry->key)) /* nothing depends on it */
-        return 0;
+    if (writer_note_is_key(entry->key) || strncmp(entry->key, STORE_PROBE_PREFIX, strlen(STORE_PROBE_PREFIX)) == 0)
+        return 0; /* nothing depends on it */
     if ((o.name.kind == NAME_OTHER && !identity) || !name_in_range(&o.name)) {
         c->foreign++;
         return 0;
@@ -132,6 +136,215 @@ static int sort_list(struct catalog *c, enum name_kind kind, struct err *e)
     return 0;
 }
 
+/* ---- packs */
+
+struct name_query {
+    const struct catalog_object *list;
+    const struct name *name;
+};
+
+static bool is_not_before(const void *context, size_t index)
+{
+    const struct name_query *q = context;
+    return compare_names(&q->list[index].name, q->name) >= 0;
+}
+
+static struct catalog_object *seek_in(struct catalog_object *list, size_t count, const struct name *name)
+{
+    const struct name_query q = {list, name};
+    size_t first = search_first(count, is_not_before, &q);
+    return first < count ? list + first : NULL;
+}
+
+/* Packs with the same begin: the one that reaches furthest first. */
+static int by_pack(const void *a, const void *b)
+{
+    const struct name *x = &((const struct catalog_object *)a)->name, *y = &((const struct catalog_object *)b)->name;
+    const int order = compare_numbers(x->min, y->min);
+    return order ? order : compare_numbers(y->max, x->max);
+}
+
+/* Merges objects of level 0 and packs, both in ascending order, into the lists `level0` and `packed`. */
+static void merge_packs(struct catalog *c, const struct catalog_object *small, size_t small_count,
+                        const struct catalog_object *packs, size_t pack_count)
+{
+    uint64_t far = 0; /* the packs in level 0 reach so far */
+    size_t s = 0, p = 0;
+    while (s < small_count || p < pack_count) {
+        const bool is_pack = p < pack_count && (s == small_count || packs[p].name.min <= small[s].name.min);
+        const struct catalog_object *o = is_pack ? &packs[p++] : &small[s++];
+        const bool within = o->aside || (is_pack ? o->name.max : o->name.min) <= far;
+        if (within)
+            c->packed[c->packed_count++] = *o;
+        else
+            c->level0[c->level0_count++] = *o;
+        if (is_pack && !within)
+            far = o->name.max;
+    }
+}
+
+/* Whether an object, or a pack that stays, has the first txid of a pack. */
+static bool begin_is_listed(const struct catalog *c, const struct name *pack, uint64_t last)
+{
+    const struct name begin = {.kind = NAME_LEVEL0, .min = pack->min};
+    const struct catalog_object *o = seek_in(c->level0, c->level0_count, &begin);
+    bool listed = o && o->name.min == pack->min;
+    for (size_t i = 0; i < c->packed_count && !listed; i++)
+        listed =
+            c->packed[i].name.min <= pack->min && c->packed[i].name.max >= pack->min && c->packed[i].name.max < last;
+    return listed;
+}
+
+static int note_level0(void *context, const struct store_entry *entry)
+{
+    *(bool *)context = name_parse(entry->key).kind == NAME_LEVEL0;
+    return *(bool *)context;
+}
+
+/* Whether a pack reaches `last`, the last object of level 0 that was listed, and level 0 has a newer one by now. */
+static int look_for_newer(const struct catalog *c, uint64_t last, bool *ret_newer, struct err *e)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = last};
+    char key[NAME_MAX_BYTES];
+    bool reaches = false;
+    for (size_t i = 0; i < c->packed_count && !reaches; i++)
+        reaches = c->packed[i].name.max >= last;
+    *ret_newer = false;
+    if (!reaches)
+        return 0;
+    name_format(&name, key);
+    return store_list(c->store, NAME_LEVEL0_PREFIX, key, note_level0, ret_newer, e);
+}
+
+/* Takes out the packs that came after level 0 was listed: the newest object is never packed, and what lies in them was
+ * listed, or is newer. If level 0 has nothing newer, a pack whose begin was not listed stays: what was there behind it
+ * is lost. *ret_count: how many stay. Before: as place_packs. */
+static int pass_over_later(struct catalog *c, size_t *ret_count, struct err *e)
+{
+    const uint64_t last = c->level0_count ? c->level0[c->level0_count - 1].name.min : UINT64_MAX;
+    bool newer = false;
+    *ret_count = 0;
+    if (look_for_newer(c, last, &newer, e))
+        return -1;
+    for (size_t i = 0; i < c->packed_count; i++) {
+        const struct catalog_object o = c->packed[i];
+        if (o.name.max < last || (!newer && !begin_is_listed(c, &o.name, last))) {
+            c->packed[(*ret_count)++] = o; /* those that stay are all in the list, at every moment */
+            continue;
+        }
+        c->objects--;
+        c->bytes -= o.size;
+        if (o.name.max > c->later.max)
+            c->later = o.name;
+    }
+    return 0;
+}
+
+/* Puts packs in the place of what lies in them. Before: each list is sorted, and `packed` has all packs. */
+static int place_packs(struct catalog *c, struct err *e)
+{
+    struct catalog_object *small = c->level0, *packs = c->packed;
+    const size_t small_count = c->level0_count;
+    size_t pack_count = 0;
+    if (c->packed_count == 0)
+        return 0;
+    if (pass_over_later(c, &pack_count, e))
+        return -1;
+    const size_t all = small_count + pack_count;
+    struct catalog_object *level0 = calloc(all + 1, sizeof *level0), *packed = calloc(all + 1, sizeof *packed);
+    c->packed_count = pack_count;
+    if (!level0 || !packed) {
+        free(level0);
+        free(packed);
+        return err_nomem(e, all * sizeof *level0);
+    }
+    if (pack_count > 0)
+        qsort(packs, pack_count, sizeof *packs, by_pack);
+    c->level0 = level0;
+    c->packed = packed;
+    c->level0_count = c->packed_count = 0;
+    merge_packs(c, small, small_count, packs, pack_count);
+    free(small);
+    free(packs);
+    if (c->packed_count > 0)
+        qsort(c->packed, c->packed_count, sizeof *c->packed, by_name);
+    return 0;
+}
+
+bool catalog_lies_in(const struct catalog *c, const struct catalog_object *pack)
+{
+    const struct name begin = {.kind = NAME_LEVEL0, .min = pack->name.min};
+    if (c->packed_count == 0)
+        return false;
+    const struct catalog_object *end = c->packed + c->packed_count;
+    const struct catalog_object *o = seek_in(c->packed, c->packed_count, &begin);
+    while (o && o < end && o->aside)
+        o++;
+    return o && o < end && o->name.min <= pack->name.max;
+}
+
+/* Places packs once more, after some were marked as set aside. */
+static int place_again(struct catalog *c, struct err *e)
+{
+    const size_t all = c->level0_count + c->packed_count;
+    struct catalog_object *small = calloc(all + 1, sizeof *small), *packs = calloc(all + 1, sizeof *packs);
+    size_t small_count = 0, pack_count = 0;
+    if (!small || !packs) {
+        free(small);
+        free(packs);
+        return err_nomem(e, all * sizeof *small);
+    }
+    for (size_t i = 0; i < all; i++) {
+        const struct catalog_object *o = i < c->level0_count ? &c->level0[i] : &c->packed[i - c->level0_count];
+        if (o->name.kind == NAME_PACK)
+            packs[pack_count++] = *o;
+        else
+            small[small_count++] = *o;
+    }
+    if (small_count > 0)
+        qsort(small, small_count, sizeof *small, by_name);
+    free(c->level0);
+    free(c->packed);
+    c->level0 = small;
+    c->level0_count = small_count;
+    c->packed = packs;
+    c->packed_count = pack_count;
+    if (place_packs(c, e))
+        return -1;
+    ways_free(c->ways);
+    c->ways = NULL;
+    return catalog_make_ways(c, e);
+}
+
+int catalog_set_aside(struct catalog *c, struct catalog_object *pack, struct err *e)
+{
+    assert(pack->name.kind == NAME_PACK && catalog_segment_index(c, pack) < c->level0_count);
+    pack->aside = true;
+    return place_again(c, e);
+}
+
+/* Only packs are loaded in which something lies: few, since it soon goes. */
+int catalog_set_damaged_aside(struct catalog *c, struct err *e)
+{
+    for (bool found = true; found;) {
+        found = false;
+        for (size_t i = 0; i < c->level0_count; i++) {
+            struct catalog_object *o = &c->level0[i];
+            if (o->name.kind != NAME_PACK || !catalog_lies_in(c, o))
+                continue;
+            if (catalog_load(c, o, e) == 0)
+                catalog_spare(c, o);
+            else if (e->code == ERR_NOMEM || e->code == ERR_CANCELED)
+                return -1;
+            else if (e->code != ERR_CLAIM)
+                found = o->aside = true;
+        }
+        if (found && place_again(c, e))
+            return -1;
+    }
+    return 0;
+}
+
 static const struct name *name_of_segment(const void *context, size_t index)
 {
     return &catalog_segment(context, index)->name;
@@ -155,8 +368,10 @@ int catalog_list(struct catalog *c, struct store *store, struct codec *codec, st
         *e = full;
         rc = -1;
     }
-    for (int kind = NAME_LEVEL0; rc == 0 && !l.ascending && kind <= NAME_PART; kind++)
+    for (int kind = NAME_LEVEL0; rc == 0 && !l.ascending && kind < NAME_KINDS; kind++)
         rc = sort_list(c, (enum name_kind)kind, e);
+    if (rc == 0)
+        rc = place_packs(c, e);
     if (rc == 0)
         rc = catalog_make_ways(c, e);
     if (rc)
@@ -180,7 +395,7 @@ int catalog_open(struct catalog *c, struct store *store, struct codec *codec, st
 {
     if (catalog_list(c, store, codec, e))
         return -1;
-    if (read_identity(c, e) == 0)
+    if (read_identity(c, e) == 0 && catalog_set_damaged_aside(c, e) == 0)
         return 0;
     catalog_release(c);
     return -1;
@@ -204,6 +419,7 @@ static void release_objects(struct catalog_object *list, size_t count)
 void catalog_release(struct catalog *c)
 {
     release_objects(c->level0, c->level0_count);
+    release_objects(c->packed, c->packed_count);
     release_objects(c->levels, c->level_count);
     release_objects(c->markers, c->marker_count);
     free(c->chunks);
@@ -214,11 +430,12 @@ void catalog_release(struct catalog *c)
 
 /* ---- records */
 
-static int check_object(const struct catalog *c, const struct catalog_object *o, const struct segment *s, struct err *e)
+static int check_object(const struct catalog *c, const struct catalog_object *o, const struct segment_trailer *t,
+                        struct err *e)
 {
-    if (!object_fits_name(&o->name, &s->trailer.info))
+    if (!object_fits_name(&o->name, &t->info))
         return err_set(e, ERR_CORRUPT, 0, "its trailer does not fit its key");
-    if (!uid_equal(&s->trailer.info.database, &c->identity.database))
+    if (!uid_equal(&t->info.database, &c->identity.database))
         return err_set(e, ERR_CORRUPT, 0, "belongs to another database than '" NAME_IDENTITY "' says");
     return 0;
 }
@@ -232,7 +449,7 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
 {
     char key[NAME_MAX_BYTES];
     struct segment s;
-    assert(o->name.kind == NAME_LEVEL0 || o->name.kind == NAME_LEVEL || o->name.kind == NAME_MARKER);
+    assert(o->name.kind != NAME_CHUNK && o->name.kind != NAME_PART && o->name.kind != NAME_OTHER);
     if (o->segment)
         return 0;
     name_format(&o->name, key);
@@ -242,7 +459,7 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
         return -1;
     }
     struct segment *kept = malloc(sizeof *kept);
-    int rc = kept ? check_object(c, o, &s, e) : err_nomem(e, sizeof *kept);
+    int rc = kept ? check_object(c, o, &s.trailer, e) : err_nomem(e, sizeof *kept);
     if (rc) {
         segment_release(&s);
         free(kept);
@@ -253,6 +470,26 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     c->bytes_kept += kept_bytes(kept);
     c->loads++;
     return 0;
+}
+
+int catalog_look(const struct catalog *c, const struct catalog_object *o, struct segment_trailer *ret_trailer,
+                 struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    struct buf tail = BUF_INIT(SEGMENT_TRAILER_BYTES);
+    uint64_t size = 0;
+    name_format(&o->name, key);
+    int rc = store_read_tail(c->store, key, SEGMENT_TRAILER_BYTES, &tail, &size, e);
+    if (rc != 0 && e->code == ERR_NOTFOUND)
+        e->code = ERR_GONE;
+    if (rc == 0 && tail.len < SEGMENT_TRAILER_BYTES)
+        rc = err_set(e, ERR_CORRUPT, 0, "%" PRIu64 " bytes are too few for a segment", size);
+    if (rc == 0)
+        rc = segment_trailer_decode(tail.data, size, ret_trailer, e);
+    if (rc == 0)
+        rc = check_object(c, o, ret_trailer, e);
+    buf_release(&tail);
+    return rc == 0 ? 0 : err_wrap(e, "object '%s'", key);
 }
 
 void catalog_forget(struct catalog *c, struct catalog_object *o)
@@ -289,6 +526,26 @@ void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)
     free(keys);
 }
 
+void catalog_hold(const struct catalog *c)
+{
+    const size_t all = catalog_segment_count(c);
+    bool packs = false;
+    for (size_t i = 0; i < c->level0_count && !packs; i++)
+        packs = c->level0[i].name.kind == NAME_PACK;
+    char(*names)[NAME_MAX_BYTES] = packs ? malloc(all * sizeof *names) : NULL;
+    const char **keys = packs ? malloc(all * sizeof *keys) : NULL;
+    size_t count = 0;
+    for (size_t i = 0; names && keys && i < all; i++) {
+        name_format(&catalog_segment(c, i)->name, names[count]);
+        keys[count] = names[count];
+        count++;
+    }
+    if (count > 0)
+        store_hold(c->store, keys, count);
+    free(names);
+    free(keys);
+}
+
 /* ---- level 0, then levels */
 
 size_t catalog_segment_count(const struct catalog *c)
@@ -304,7 +561,7 @@ struct catalog_object *catalog_segment(const struct catalog *c, size_t index)
 
 size_t catalog_segment_index(const struct catalog *c, const struct catalog_object *segment)
 {
-    const bool level0 = segment->name.kind == NAME_LEVEL0;
+    const bool level0 = segment->name.kind != NAME_LEVEL;
     const size_t at = (size_t)(segment - (level0 ? c->level0 : c->levels));
     assert(at < (level0 ? c->level0_count : c->level_count));
     return level0 ? at : c->level0_count + at;
@@ -335,33 +592,25 @@ struct catalog_object *catalog_level0_at(const struct catalog *c, uint64_t txid)
     return behind ? &c->level0[behind - 1] : NULL;
 }
 
-struct name_query {
-    const struct catalog_object *list;
-    const struct name *name;
-};
-
-static bool is_not_before(const void *context, size_t index)
-{
-    const struct name_query *q = context;
-    return compare_names(&q->list[index].name, q->name) >= 0;
-}
-
 struct catalog_object *catalog_seek(const struct catalog *c, const struct name *name)
 {
     struct catalog all = *c; /* a copy, since list_of returns addresses that may be written to */
     size_t *count = NULL;
-    struct catalog_object **list = list_of(&all, name->kind, &count);
-    if (!list)
-        return NULL;
-    const struct name_query q = {*list, name};
-    size_t first = search_first(*count, is_not_before, &q);
-    return first < *count ? *list + first : NULL;
+    struct catalog_object **list = list_of(&all, name->kind == NAME_PACK ? NAME_LEVEL0 : name->kind, &count);
+    return list ? seek_in(*list, *count, name) : NULL;
+}
+
+static bool is_of_name(const struct catalog_object *o, const struct name *name)
+{
+    return o && o->name.kind == name->kind && compare_names(&o->name, name) == 0;
 }
 
 struct catalog_object *catalog_find(const struct catalog *c, const struct name *name)
 {
     struct catalog_object *o = catalog_seek(c, name);
-    return o && compare_names(&o->name, name) == 0 ? o : NULL;
+    if (!is_of_name(o, name) && (name->kind == NAME_LEVEL0 || name->kind == NAME_PACK))
+        o = seek_in(c->packed, c->packed_count, name);
+    return is_of_name(o, name) ? o : NULL;
 }
 
 bool catalog_has_all(const struct catalog *c, const struct segment *s)
@@ -373,4 +622,21 @@ bool catalog_has_all(const struct catalog *c, const struct segment *s)
             return false;
     }
     return true;
+}
+
+int catalog_has(const struct catalog *c, const char *key, uint64_t size, bool *ret_has, struct err *e)
+{
+    const struct name name = name_parse(key);
+    const struct catalog_object *o = catalog_find(c, &name);
+    struct buf tail = BUF_INIT(1);
+    uint64_t found = 0;
+    *ret_has = o && o->size == size;
+    if (*ret_has)
+        return 0;
+    int rc = store_read_tail(c->store, key, 1, &tail, &found, e);
+    buf_release(&tail);
+    if (rc != 0)
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    *ret_has = found == size;
+    return 0;
 }

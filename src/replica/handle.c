@@ -33,7 +33,10 @@ int replica_handle_list(struct replica_handle *r, struct err *e)
 {
     assert(r->store && r->codec);
     catalog_release(&r->catalog);
-    return catalog_open(&r->catalog, r->store, r->codec, e);
+    if (catalog_open(&r->catalog, r->store, r->codec, e))
+        return -1;
+    catalog_hold(&r->catalog);
+    return 0;
 }
 
 void replica_handle_close(struct replica_handle *r)

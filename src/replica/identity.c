@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "format/names.h"
 
 #include <assert.h>
@@ -11,24 +12,43 @@
 
 #define IDENTITY_BYTES_MAX 4096
 
+static int hint_at_damage(struct err *e)
+{
+    return err_hint(
+        e, "put a copy of that file back; or move it away, and start the daemon of this database, which puts it again");
+}
+
+static int without_id(struct err *e)
+{
+    err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': it has no database id");
+    return hint_at_damage(e);
+}
+
+static int wrong_version(int64_t version, struct err *e)
+{
+    err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
+            (long long)version, REPLICA_FORMAT_VERSION);
+    return err_hint(e, "use the version of seawall that wrote it, or a newer one");
+}
+
 static int parse_identity(const struct buf *text, struct replica_identity *ret_identity, struct err *e)
 {
     struct json *j = NULL;
     struct replica_identity id = {.created_ms = 0};
     int64_t version = 0;
-    if (json_parse(text->data, text->len, &j, e))
-        return err_wrap(e, "object '" NAME_IDENTITY "'");
+    if (json_parse(text->data, text->len, &j, e)) {
+        (void)err_wrap(e, "object '" NAME_IDENTITY "'");
+        return hint_at_damage(e);
+    }
     const char *database = json_get_text(j, "database");
     const char *encryption = json_get_text(j, "encryption");
     int rc = 0;
     if (!json_get_number(j, "format", &version) || version != REPLICA_FORMAT_VERSION)
-        rc =
-            err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': format version %lld, this program reads version %d",
-                    (long long)version, REPLICA_FORMAT_VERSION);
+        rc = wrong_version(version, e);
     else if (!encryption || strcmp(encryption, "none") != 0)
         rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': encrypted in a way that this program can't read");
     else if (!database || strlen(database) != 2 * UID_BYTES || !hex_decode(database, id.database.bytes, UID_BYTES))
-        rc = err_set(e, ERR_CORRUPT, 0, "object '" NAME_IDENTITY "': it has no database id");
+        rc = without_id(e);
     json_get_number(j, "created", &id.created_ms);
     writer_note_read(j, &id.founder);
     json_free(j);
@@ -93,21 +113,37 @@ int replica_identity_lost(const struct store *store, struct err *e)
     return err_hint(e, "start the daemon of this database, which puts that file again; or put it back from a copy");
 }
 
-static int note_object(void *context, const struct store_entry *entry)
+bool replica_key_of_litestream(const char *key)
 {
-    struct name name = name_parse(entry->key);
-    *(bool *)context = name.kind != NAME_OTHER;
-    return *(bool *)context;
+    static const char *const folders[] = {"ltx/", "generations/"};
+    const size_t n = strlen(key);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        if (strncmp(key, folders[i], strlen(folders[i])) == 0)
+            return true;
+    return n > 4 && strcmp(key + n - 4, ".ltx") == 0;
 }
 
-/* Checks that the place has no objects. Objects without seawall.json have an id that would differ from a new one, so
- * they could not be restored. */
-static int check_empty(struct store *store, struct err *e)
+/* What a place has in which a replica is to begin. */
+struct neighbours {
+    bool ours, litestream;
+};
+
+static int note_object(void *context, const struct store_entry *entry)
 {
-    bool objects = false;
-    if (store_list(store, "", "", note_object, &objects, e))
+    struct neighbours *n = context;
+    n->ours = name_parse(entry->key).kind != NAME_OTHER;
+    n->litestream |= replica_key_of_litestream(entry->key);
+    return n->ours;
+}
+
+/* Checks that the place has no objects of a replica of Seawall. Objects without seawall.json have an id that would differ
+ * from a new one, so they could not be restored. */
+static int check_empty(struct store *store, struct neighbours *ret, struct err *e)
+{
+    *ret = (struct neighbours){.ours = false};
+    if (store_list(store, "", "", note_object, ret, e))
         return -1;
-    if (!objects)
+    if (!ret->ours)
         return 0;
     return replica_identity_lost(store, e);
 }
@@ -125,10 +161,17 @@ int replica_identity_obtain(struct store *store, const struct writer_note *found
                             struct replica_identity *ret_identity, struct err *e)
 {
     struct uid database;
+    struct neighbours beside;
     int rc = replica_identity_read(store, ret_identity, e);
     if (rc == 0 || e->code != ERR_NOTFOUND)
         return rc;
-    if (check_empty(store, e) || random_bytes(database.bytes, UID_BYTES, e))
+    if (check_empty(store, &beside, e) || random_bytes(database.bytes, UID_BYTES, e))
         return -1;
-    return replica_identity_replace(store, &database, founder, ret_identity, e);
+    rc = replica_identity_replace(store, &database, founder, ret_identity, e);
+    if (rc == 0 && beside.litestream)
+        log_warn(
+            "replica '%s': it begins beside objects of Litestream, which 'seawall restore' and 'seawall list' do not "
+            "read there any more" TEXT_HINT "give the replica a place of its own, or copy Litestream's elsewhere",
+            store->url);
+    return rc;
 }

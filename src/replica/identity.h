@@ -13,6 +13,9 @@ struct replica_identity {
     struct writer_note founder; /* that writer; zeros: it is not named */
 };
 
+/* Whether a key is one where Litestream puts objects, as far as its folder or its end says. */
+bool replica_key_of_litestream(const char *key);
+
 /* Reads seawall.json.
  * ERR_NOTFOUND: the object does not exist. ERR_CORRUPT: it is not a seawall.json that this version reads. Other
  * errors are those of the store. */
@@ -20,7 +23,8 @@ int replica_identity_read(struct store *store, struct replica_identity *ret_iden
 
 /* `founder`: the writer that a new seawall.json names; NULL: none.
  * Reads seawall.json. If it does not exist and the place has no other objects of a replica, puts it with a new id. If
- * another process puts it first, returns the id of that process. ERR_CORRUPT: the reasons of replica_identity_read, or
+ * another process puts it first, returns the id of that process. Logs a warning if a new replica begins beside objects
+ * of Litestream. ERR_CORRUPT: the reasons of replica_identity_read, or
  * seawall.json is missing although objects of a replica exist. Other errors are those of the store. */
 int replica_identity_obtain(struct store *store, const struct writer_note *founder,
                             struct replica_identity *ret_identity, struct err *e) MUST_CHECK;

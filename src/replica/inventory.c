@@ -110,7 +110,7 @@ static int take_levels(struct inventory *v, struct err *e)
     for (size_t i = 0; i < catalog_segment_count(c); i++) {
         const struct catalog_object *o = catalog_segment(c, i);
         struct inventory_level *l = &v->levels[o->name.level];
-        const uint64_t last = o->name.kind == NAME_LEVEL ? o->name.max : o->name.min;
+        const uint64_t last = o->name.kind == NAME_LEVEL0 ? o->name.min : o->name.max;
         if (l->objects++ == 0 || o->name.min < l->first_txid)
             l->first_txid = o->name.min;
         if (last > l->last_txid)
@@ -228,14 +228,36 @@ static void tell_identity(struct teller *t)
     tell(t, &id);
 }
 
+/* Reports the objects of level 0, or the packs: those in the list of level 0 and those that lie in packs, together in the
+ * order of keys. */
+static int tell_kind(struct teller *t, enum name_kind kind, struct err *e)
+{
+    struct catalog *c = t->v->catalog;
+    size_t i = 0, k = 0;
+    while (!t->stopped && (i < c->level0_count || k < c->packed_count)) {
+        struct catalog_object *a = i < c->level0_count ? &c->level0[i] : NULL;
+        struct catalog_object *b = k < c->packed_count ? &c->packed[k] : NULL;
+        const bool first =
+            a && (!b || a->name.min < b->name.min || (a->name.min == b->name.min && a->name.max < b->name.max));
+        struct catalog_object *next = first ? a : b;
+        assert(next);
+        *(first ? &i : &k) += 1;
+        if (next->name.kind == kind && tell_loaded(t, next, e))
+            return -1;
+    }
+    return 0;
+}
+
 int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *context, struct err *e)
 {
     struct catalog *c = v->catalog;
     assert(c && v->bases);
     struct teller t = {.v = v, .fn = fn, .context = context};
     size_t k = 0;
-    for (size_t i = 0; !t.stopped && i < catalog_segment_count(c); i++)
-        if (tell_loaded(&t, catalog_segment(c, i), e))
+    if (tell_kind(&t, NAME_LEVEL0, e))
+        return -1;
+    for (size_t i = 0; !t.stopped && i < c->level_count; i++)
+        if (tell_loaded(&t, &c->levels[i], e))
             return -1;
     for (size_t i = 0; !t.stopped && i < c->marker_count; i++) {
         tell_chunks(&t, &k, &c->markers[i].name);
@@ -243,6 +265,8 @@ int inventory_objects(struct inventory *v, inventory_object_fn *fn, void *contex
             return -1;
     }
     tell_chunks(&t, &k, NULL);
+    if (tell_kind(&t, NAME_PACK, e))
+        return -1;
     for (size_t i = 0; !t.stopped && i < c->part_count; i++)
         tell_named(&t, &c->parts[i], &v->part_names[i]);
     if (!t.stopped)

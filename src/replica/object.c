@@ -15,6 +15,8 @@ bool object_fits_name(const struct name *n, const struct segment_info *i)
     switch (n->kind) {
     case NAME_LEVEL0:
         return i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == n->min;
+    case NAME_PACK:
+        return i->kind == OBJECT_SEGMENT && i->level == 0 && i->flags == 0 && i->min == n->min && i->max == n->max;
     case NAME_LEVEL:
         return i->kind == OBJECT_SEGMENT && i->level == n->level && i->min == n->min && i->max == n->max;
     case NAME_MARKER:
@@ -99,6 +101,13 @@ int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want wa
     return decode(r, want, ret_segment, e);
 }
 
+int object_decode_whole(struct object_reader *r, enum segment_want want, struct segment *ret_segment, struct err *e)
+{
+    assert(r->codec && r->key && r->tail);
+    r->size = r->tail->len;
+    return decode(r, want, ret_segment, e);
+}
+
 int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want,
                 struct segment *ret_segment, struct err *e)
 {
@@ -151,15 +160,14 @@ int object_load_whole(struct store *store, const char *key, struct codec *codec,
     return rc;
 }
 
-int object_load_level0(struct store *store, uint64_t min, struct codec *codec, struct segment *ret_segment,
-                       struct digest *ret_digest, struct err *e)
+int object_load_named(struct store *store, const struct name *name, struct codec *codec, struct segment *ret_segment,
+                      struct digest *ret_digest, struct err *e)
 {
-    struct name name = {.kind = NAME_LEVEL0, .min = min};
     char key[NAME_MAX_BYTES];
-    name_format(&name, key);
+    name_format(name, key);
     if (object_load_whole(store, key, codec, ret_segment, ret_digest, e))
         return -1;
-    if (object_fits_name(&name, &ret_segment->trailer.info))
+    if (object_fits_name(name, &ret_segment->trailer.info))
         return 0;
     segment_release(ret_segment);
     return err_set(e, ERR_CORRUPT, 0, "object '%s' is not the segment that its key says", key);

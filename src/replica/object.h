@@ -29,16 +29,20 @@ struct object_reader {
 int object_read(struct object_reader *r, size_t tail_bytes, enum segment_want want, struct segment *ret_segment,
                 struct err *e) MUST_CHECK;
 
-/* The same in one call, for the sections alone. */
+/* Decodes an object whose bytes are all in r->tail, without the store. Errors but those of the store as above. */
+int object_decode_whole(struct object_reader *r, enum segment_want want, struct segment *ret_segment,
+                        struct err *e) MUST_CHECK;
+
+/* As object_read in one call, for the sections alone. */
 int object_load(struct store *store, const char *key, struct codec *codec, enum segment_want want,
                 struct segment *ret_segment, struct err *e) MUST_CHECK;
 
-/* Reads the level-0 object that begins at txid `min`, whole: its records, and the SHA-256 of all its bytes.
- * ERR_CORRUPT also if another kind of object has its key. */
-int object_load_level0(struct store *store, uint64_t min, struct codec *codec, struct segment *ret_segment,
-                       struct digest *ret_digest, struct err *e) MUST_CHECK;
+/* Reads an object whole: its records, and the SHA-256 of all its bytes. ERR_CORRUPT also if another kind of object has
+ * its key. */
+int object_load_named(struct store *store, const struct name *name, struct codec *codec, struct segment *ret_segment,
+                      struct digest *ret_digest, struct err *e) MUST_CHECK;
 
-/* The same for an object of any kind, by its key. */
+/* The same by its key, whatever is there. */
 int object_load_whole(struct store *store, const char *key, struct codec *codec, struct segment *ret_segment,
                       struct digest *ret_digest, struct err *e) MUST_CHECK;
 

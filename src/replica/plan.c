@@ -209,7 +209,22 @@ struct walk {
     size_t below;        /* ways_upto(target) */
     bool checksum_known; /* of the state at pos */
     uint64_t checksum;
+    size_t taken; /* segments that were taken, in ways->taken */
 };
+
+/* Whether this pack can follow. One that begins in a segment that was taken, and goes on behind it, can't: its patches
+ * may start from versions that the segment does not have. */
+static bool can_follow(const struct walk *w, const struct catalog_object *o)
+{
+    if (o->name.kind != NAME_PACK || o->name.min == w->pos + 1)
+        return true;
+    for (size_t i = w->taken; i-- > 0;) {
+        const struct name *before = &catalog_segment(w->c, w->c->ways->taken[i])->name;
+        if (before->min < o->name.min)
+            return before->kind != NAME_LEVEL || before->max < o->name.min;
+    }
+    return true;
+}
 
 static bool is_acceptable(const struct walk *w, const struct catalog_object *o)
 {
@@ -241,7 +256,7 @@ static int consider_level0(const struct walk *w, struct catalog_object **ret_bes
     }
     const struct segment_info *i = &o->segment->trailer.info;
     bool leads = i->max > w->pos && !(i->flags & SEGMENT_BASE_ONLY) && (i->max <= w->target || plan_records_all(i));
-    if (leads && is_acceptable(w, o))
+    if (leads && is_acceptable(w, o) && can_follow(w, o))
         *ret_best = o;
     return 0;
 }
@@ -356,8 +371,8 @@ static int name_object(const struct catalog_object *o, struct err *e)
 static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
 {
     struct ways *ways = w->c->ways;
-    size_t count = 0;
     int rc = 0;
+    w->taken = 0;
     while (rc == 0 && (o || w->pos < w->target)) {
         ways->steps++;
         if (!o && choose(w, &o, e)) {
@@ -372,14 +387,14 @@ static int walk_from(struct walk *w, struct catalog_object *o, struct err *e)
             rc = err_set(e, ways_dead_end(ways, w->care, at), 0, "no way leads from txid %" PRIu64 " to the target",
                          w->pos);
         } else {
-            ways->taken[count++] = at;
+            ways->taken[w->taken++] = at;
             if (take(w, o, e))
                 rc = name_object(o, e);
             catalog_spare(w->c, o);
         }
         o = NULL;
     }
-    for (size_t i = 0; rc != 0 && i < count; i++)
+    for (size_t i = 0; rc != 0 && i < w->taken; i++)
         ways_note_dead_end(ways, w->care, ways->taken[i], e->code);
     assert(rc != 0 || w->pos == w->target);
     return rc;

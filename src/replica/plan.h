@@ -8,7 +8,8 @@
  *   3. `pos` is the txid reached so far; at a base, its start. While pos < t, take a segment with min <= pos + 1
  *      and max > pos. It must have max <= t, or be a full segment of level 0 that records t. If there are several,
  *      take the one with the greatest max; if several have that, the one of the highest level. If there is none, go
- *      back to 2.
+ *      back to 2. A pack counts as a segment of level 0. It may follow in its middle only if nothing that was taken
+ *      reaches across its begin, or if that is a pack too.
  *   4. If the segment begins right after pos, its checksum_before must be the checksum of the state at pos.
  *   5. First look for a plan whose objects have all their parts and chunks in the listing. Only if there is none,
  *      allow others too: the restore then fails and names the missing object.

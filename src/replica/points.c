@@ -7,6 +7,10 @@
  * Two starts that take the same segment reach the same states from there on. So the pass keeps groups of starts, by
  * the state that they have reached, and each group is merged into another once.
  *
+ * A pack is longer than that: segments of levels end in it, and a group may have gone on to their ends when the end of the
+ * pack comes. So when a group reaches a state in front of a pack or in it, the points of the pack from there on are noted
+ * at once.
+ *
  * A start reaches all points of a segment from some txid on. So one number for each segment holds the result for all
  * starts, however many points there are. Records are read afterwards, segment by segment. */
 #include "replica/points.h"
@@ -23,11 +27,13 @@ struct reach {
     struct catalog_object *o;
     uint64_t min, max;
     uint64_t first;            /* its points from this txid on can be restored; REACH_NONE: none can */
-    int64_t first_ms, last_ms; /* times of its first and last record */
+    int64_t first_ms, last_ms; /* times of its first and last record; -1: not read yet */
     uint64_t clamped;          /* the points from this txid on have clamped times; REACH_NONE: none has */
     uint32_t flags;
     unsigned level;
     bool records_all; /* each of its commits, not only the last */
+    bool pack;
+    bool lacks; /* objects that it names are missing: it leads nowhere, but its records are true */
 };
 #define REACH_NONE UINT64_MAX
 
@@ -40,6 +46,8 @@ struct stretch {
 struct history {
     struct reach *all; /* ascending max */
     size_t count;
+    struct reach **packs; /* owned; those of `all` that are packs; ascending min, and max */
+    size_t pack_count;
     struct stretch *stretches; /* ascending first; they may overlap */
     size_t stretch_count;
 };
@@ -47,6 +55,7 @@ struct history {
 static void history_release(struct history *h)
 {
     free(h->all);
+    free(h->packs);
     free(h->stretches);
     *h = (struct history){0};
 }
@@ -71,6 +80,16 @@ static int by_first(const void *a, const void *b)
     return (x->from->min < y->from->min) - (x->from->min > y->from->min);
 }
 
+/* An object that names one that is missing leads to no restore point. A listing can lag, so what it lacks is read. */
+static int has_all(const struct catalog *c, const struct segment *s, bool *ret_all, struct err *e)
+{
+    *ret_all = true;
+    for (uint32_t i = 0; *ret_all && i < s->trailer.list_count; i++)
+        if (catalog_has(c, s->list[i].name, s->list[i].size, ret_all, e))
+            return -1;
+    return 0;
+}
+
 /* Whether an object with this error is skipped: a damaged object, or one that no longer exists, has no restore
  * points. */
 static bool is_skipped(const struct err *e)
@@ -87,10 +106,34 @@ static uint64_t first_clamped(const struct segment *s)
     return i < s->trailer.record_count ? s->records[i].txid : REACH_NONE;
 }
 
+/* Adds a pack. Of its thousands of records only those at the ends of a range are needed, so its trailer is enough. No time
+ * in it is clamped. */
+static int add_pack(struct catalog *c, struct history *h, struct catalog_object *o, struct err *e)
+{
+    struct segment_trailer t;
+    if (catalog_look(c, o, &t, e))
+        return is_skipped(e) ? 0 : -1;
+    h->all[h->count++] = (struct reach){.o = o,
+                                        .min = t.info.min,
+                                        .max = t.info.max,
+                                        .first = REACH_NONE,
+                                        .first_ms = -1,
+                                        .last_ms = -1,
+                                        .clamped = REACH_NONE,
+                                        .records_all = true,
+                                        .pack = true};
+    return 0;
+}
+
 static int read_segments(struct catalog *c, struct history *h, struct err *e)
 {
     for (size_t i = 0; i < catalog_segment_count(c); i++) {
         struct catalog_object *o = catalog_segment(c, i);
+        if (o->name.kind == NAME_PACK && !o->segment) {
+            if (add_pack(c, h, o, e))
+                return -1;
+            continue;
+        }
         if (catalog_load(c, o, e)) {
             if (!is_skipped(e))
                 return -1;
@@ -98,7 +141,11 @@ static int read_segments(struct catalog *c, struct history *h, struct err *e)
         }
         const struct segment *s = o->segment;
         const struct segment_info *info = &s->trailer.info;
+        bool all = false;
+        if (has_all(c, s, &all, e))
+            return -1;
         h->all[h->count++] = (struct reach){.o = o,
+                                            .lacks = !all,
                                             .min = info->min,
                                             .max = info->max,
                                             .first = REACH_NONE,
@@ -107,10 +154,14 @@ static int read_segments(struct catalog *c, struct history *h, struct err *e)
                                             .clamped = first_clamped(s),
                                             .flags = info->flags,
                                             .level = info->level,
-                                            .records_all = plan_records_all(info)};
+                                            .records_all = plan_records_all(info),
+                                            .pack = o->name.kind == NAME_PACK};
         catalog_spare(c, o);
     }
     qsort(h->all, h->count, sizeof *h->all, by_end);
+    for (size_t i = 0; i < h->count; i++)
+        if (h->all[i].pack && !h->all[i].lacks)
+            h->packs[h->pack_count++] = &h->all[i]; /* none lies in another: they ascend */
     return 0;
 }
 
@@ -125,8 +176,33 @@ struct sweep {
     size_t count;
 };
 
+struct pack_query {
+    struct reach *const *packs;
+    uint64_t txid;
+};
+
+static bool begins_after_txid(const void *context, size_t index)
+{
+    const struct pack_query *q = context;
+    return q->packs[index]->min > q->txid;
+}
+
+/* Notes the points of the pack that this group can take now. `by`: the segment with which it came to its state; NULL:
+ * none. replica/plan.h says which one can't be followed by a pack. */
+static void note_pack(const struct history *h, const struct group *g, const struct reach *by)
+{
+    const struct pack_query q = {h->packs, g->far + 1};
+    const size_t behind = search_first(h->pack_count, begins_after_txid, &q);
+    struct reach *r = behind ? h->packs[behind - 1] : NULL;
+    if (!r || r->max <= g->far || (by && by->level > 0 && by->min < r->min && by->max >= r->min))
+        return;
+    const uint64_t first = g->far + 1 > g->from_txid ? g->far + 1 : g->from_txid;
+    if (first <= r->max && first < r->first)
+        r->first = first;
+}
+
 /* Notes the points of a segment. All groups that have reached its beginning take it. */
-static void take_segment(struct sweep *s, struct reach *r)
+static void take_segment(const struct history *h, struct sweep *s, struct reach *r)
 {
     const bool restart = r->flags & SEGMENT_FROM_EMPTY;
     const uint64_t least = r->records_all ? r->min : r->max;
@@ -136,13 +212,15 @@ static void take_segment(struct sweep *s, struct reach *r)
         const struct group *g = &s->groups[--s->count];
         uint64_t first = g->far + 1 > g->from_txid ? g->far + 1 : g->from_txid;
         first = first > least ? first : least;
-        if (first <= r->max && first < r->first)
+        if (first <= r->max && first < r->first && !r->pack)
             r->first = first;
         joined.from_txid = g->from_txid < joined.from_txid ? g->from_txid : joined.from_txid;
         taken = true;
     }
-    if (taken)
-        s->groups[s->count++] = joined;
+    if (!taken)
+        return;
+    note_pack(h, &joined, r);
+    s->groups[s->count++] = joined;
 }
 
 /* Notes every point that the segments reach from one of the starts, which are in ascending order. A start takes no
@@ -155,10 +233,12 @@ static int sweep(struct history *h, const struct group *starts, size_t start_cou
         return err_nomem(e, (start_count + h->count) * sizeof *s.groups);
     for (size_t i = 0; i < h->count; i++) {
         struct reach *r = &h->all[i];
-        for (; next < start_count && starts[next].far < r->max; next++)
+        for (; next < start_count && starts[next].far < r->max; next++) {
+            note_pack(h, &starts[next], NULL);
             s.groups[s.count++] = starts[next];
-        if (!(r->flags & SEGMENT_BASE_ONLY))
-            take_segment(&s, r);
+        }
+        if (!(r->flags & SEGMENT_BASE_ONLY) && !r->lacks)
+            take_segment(h, &s, r);
     }
     free(s.groups);
     return 0;
@@ -187,9 +267,14 @@ static const struct reach *find_recording(const struct history *h, const struct 
 static int note_base(struct catalog *c, struct history *h, const struct mintree *begins, struct catalog_object *marker,
                      struct group *ret_start, struct err *e)
 {
-    if (catalog_load(c, marker, e))
+    bool all = false;
+    if (catalog_load(c, marker, e) || has_all(c, marker->segment, &all, e))
         return -1;
     const struct segment_info *i = &marker->segment->trailer.info;
+    if (!all) {
+        catalog_spare(c, marker);
+        return err_set(e, ERR_CORRUPT, 0, "a chunk of the base is missing");
+    }
     const struct reach *from = i->start == i->max ? find_recording(h, begins, i->max) : NULL;
     if (from)
         h->stretches[h->stretch_count++] = (struct stretch){.from = from, .first = i->max, .last = i->max};
@@ -232,8 +317,9 @@ static int history_read(struct catalog *c, struct history *h, struct err *e)
 {
     const size_t segments = catalog_segment_count(c);
     *h = (struct history){.all = calloc(segments + 1, sizeof *h->all),
+                          .packs = calloc(segments + 1, sizeof(struct reach *)),
                           .stretches = calloc(segments + c->marker_count + 1, sizeof *h->stretches)};
-    int rc = h->all && h->stretches ? read_segments(c, h, e) : err_nomem(e, segments * sizeof *h->all);
+    int rc = h->all && h->packs && h->stretches ? read_segments(c, h, e) : err_nomem(e, segments * sizeof *h->all);
     if (rc == 0)
         rc = sweep_all(c, h, e);
     for (size_t i = 0; rc == 0 && i < h->count; i++)
@@ -279,7 +365,7 @@ static int time_of(struct catalog *c, const struct reach *r, uint64_t txid, int6
 {
     assert(r->min <= txid && txid <= r->max);
     *ret_ms = txid == r->max ? r->last_ms : r->first_ms;
-    if (txid == r->max || txid == r->min)
+    if (*ret_ms >= 0 && (txid == r->max || txid == r->min))
         return 0;
     if (catalog_load(c, r->o, e))
         return -1;
@@ -311,6 +397,15 @@ bool point_range_every(const struct point_range *r)
     return r->points == r->last_txid - r->first_txid + 1;
 }
 
+/* Whether the stretch is a pack between neighbours that each have every commit. Then no time of it is needed, and nothing
+ * of it is read: a day can be thousands of packs. */
+static bool is_in_middle(const struct history *h, size_t i, const struct point_range *range)
+{
+    const struct stretch *p = &h->stretches[i], *next = p + 1;
+    return p->from->pack && i + 1 < h->stretch_count && range->points > 0 && point_range_every(range) &&
+           p->first <= range->last_txid + 1 && next->first == p->last + 1 && next->from->records_all;
+}
+
 int points_ranges(struct catalog *c, point_range_fn *fn, void *context, struct err *e)
 {
     struct history h;
@@ -320,7 +415,10 @@ int points_ranges(struct catalog *c, point_range_fn *fn, void *context, struct e
     for (size_t i = 0; rc == 0 && !stopped && i < h.stretch_count; i++) {
         if (h.stretches[i].last <= range.last_txid)
             continue;
-        if (range_of(c, &h.stretches[i], range.last_txid, &next, e)) {
+        if (is_in_middle(&h, i, &range)) {
+            range.points += h.stretches[i].last - range.last_txid;
+            range.last_txid = h.stretches[i].last;
+        } else if (range_of(c, &h.stretches[i], range.last_txid, &next, e)) {
             rc = is_skipped(e) ? 0 : -1;
         } else if (range.points && next.first_txid == range.last_txid + 1 &&
                    point_range_every(&next) == point_range_every(&range)) {

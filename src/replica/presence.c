@@ -11,32 +11,15 @@
 static void misses(struct presence *p, const char *what, const char *why)
 {
     p->whole = false;
-    snprintf(p->missing, sizeof p->missing, "%.40s%s%.150s", what, why[0] ? ": " : "", why);
-}
-
-/* Checks whether the object exists with this size. A listing can lag, so an object that it lacks is read. */
-static int is_there(const struct catalog *c, const struct plan_source *source, bool *ret_there, struct err *e)
-{
-    const struct name name = name_parse(source->key);
-    const struct catalog_object *o = catalog_find(c, &name);
-    struct buf tail = BUF_INIT(1);
-    uint64_t size = 0;
-    *ret_there = o && o->size == source->size;
-    if (*ret_there)
-        return 0;
-    int rc = store_read_tail(c->store, source->key, 1, &tail, &size, e);
-    buf_release(&tail);
-    if (rc != 0)
-        return e->code == ERR_NOTFOUND ? 0 : -1;
-    *ret_there = size == source->size;
-    return 0;
+    const int front = text_front(why);
+    snprintf(p->missing, sizeof p->missing, "%.40s%s%.*s", what, why[0] ? ": " : "", front < 150 ? front : 150, why);
 }
 
 static int look_for_sources(const struct catalog *c, const struct plan *plan, struct presence *p, struct err *e)
 {
     for (size_t i = 0; i < plan->source_count && p->whole; i++) {
         bool there = false;
-        if (is_there(c, &plan->sources[i], &there, e))
+        if (catalog_has(c, plan->sources[i].key, plan->sources[i].size, &there, e))
             return -1;
         if (!there)
             misses(p, "object", plan->sources[i].key);
@@ -60,7 +43,7 @@ static int check_none_is_gone(const struct catalog *c, const struct err *why, st
 {
     for (size_t i = 0; i < catalog_segment_count(c); i++)
         if (c->ways->fault[i] == ERR_GONE)
-            return err_set(e, ERR_GONE, 0, "an object could not be read: %.300s", why->msg);
+            return err_set(e, ERR_GONE, 0, "an object could not be read: %.*s", text_front(why->msg), why->msg);
     return 0;
 }
 
@@ -92,5 +75,7 @@ int presence_look(struct replica_handle *r, uint64_t txid, struct presence *ret_
         misses(ret_presence, "it holds no object of level 0", "");
     if (!ret_presence->whole)
         return 0;
+    if (catalog_set_damaged_aside(c, e))
+        return -1;
     return look_for_plan(c, txid, ret_presence, e);
 }

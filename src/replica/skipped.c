@@ -9,6 +9,15 @@ struct search {
     struct skipped found;
 };
 
+/* Skips the object that gave this error. A damaged one has no restore point. */
+static int pass_over(struct search *s, const struct err *e)
+{
+    if (plan_must_stop(e))
+        return -1;
+    s->found.unread += e->code != ERR_CORRUPT && e->code != ERR_GONE && e->code != ERR_NOTFOUND;
+    return 0;
+}
+
 /* Whether the listing leaves it open that the object was there before the moment. The times of files can be lost. */
 static bool is_candidate(struct search *s, const struct catalog_object *o)
 {
@@ -40,7 +49,7 @@ static int look_at_next(struct search *s, size_t first, struct err *e)
     for (size_t i = first; i < s->c->level0_count && i < first + 2; i++) {
         struct catalog_object *o = &s->c->level0[i];
         if (catalog_load(s->c, o, e))
-            return plan_must_stop(e) ? -1 : 0;
+            return plan_must_stop(e) ? -1 : 0; /* look_at reads it again */
         for (uint32_t k = 0; k < o->segment->trailer.record_count; k++)
             if (o->segment->records[k].txid > s->txid) {
                 s->next_future = has_not_come(s, &o->segment->records[k]);
@@ -51,12 +60,12 @@ static int look_at_next(struct search *s, size_t first, struct err *e)
 }
 
 /* *ret_is: a restore finds a way to the txid. */
-static int is_restore_point(struct catalog *c, uint64_t txid, bool *ret_is, struct err *e)
+static int is_restore_point(struct search *s, uint64_t txid, bool *ret_is, struct err *e)
 {
     struct plan p = {0};
-    *ret_is = plan_make(c, txid, &p, e) == 0;
+    *ret_is = plan_make(s->c, txid, &p, e) == 0;
     plan_release(&p);
-    return !*ret_is && plan_must_stop(e) ? -1 : 0;
+    return *ret_is ? 0 : pass_over(s, e);
 }
 
 /* Looks at one object for a newer point than the one that was found. */
@@ -65,7 +74,7 @@ static int look_at(struct search *s, struct catalog_object *o, struct err *e)
     if (!is_candidate(s, o))
         return 0;
     if (catalog_load(s->c, o, e))
-        return plan_must_stop(e) ? -1 : 0;
+        return pass_over(s, e);
     const struct segment *g = o->segment;
     const struct commit_record *newest = NULL;
     for (uint32_t i = g->trailer.record_count; i-- > 0 && g->records[i].txid > s->found.last && !newest;)
@@ -75,10 +84,10 @@ static int look_at(struct search *s, struct catalog_object *o, struct err *e)
     const bool there = newest && was_skipped(s, o, newest);
     bool is = false;
     catalog_spare(s->c, o);
-    if (newest && is_restore_point(s->c, r.txid, &is, e))
+    if (newest && is_restore_point(s, r.txid, &is, e))
         return -1;
     if (is)
-        s->found = (struct skipped){.last = r.txid, .last_ms = r.time_ms, .future = !there};
+        s->found = (struct skipped){.last = r.txid, .last_ms = r.time_ms, .unread = s->found.unread, .future = !there};
     return 0;
 }
 

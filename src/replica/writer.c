@@ -47,6 +47,15 @@ static void hash_text(char *text, size_t room)
     snprintf(text, room, "%.*s", HASH_DIGITS, hex);
 }
 
+bool writer_note_has_path(const struct writer_note *note, const char *path)
+{
+    char text[WRITER_PATH_BYTES];
+    copy_end(text, sizeof text, path);
+    if (note->hashed)
+        hash_text(text, sizeof text);
+    return note->path[0] != 0 && strcmp(text, note->path) == 0;
+}
+
 void writer_note_make(struct writer_note *ret_note, const struct uid *writer, const char *path, bool hide)
 {
     char host[256] = "?";

@@ -30,6 +30,10 @@ void writer_note_make(struct writer_note *ret_note, const struct uid *writer, co
 void writer_note_write(struct json *j, const struct writer_note *note);
 void writer_note_read(const struct json *j, struct writer_note *ret_note);
 
+/* Whether it is the note of a database at `path`, as writer_note_make writes a path: only the end of a long one counts,
+ * and a hash is compared with that of `path`. False: there is no note. */
+bool writer_note_has_path(const struct writer_note *note, const char *path);
+
 /* Finds the note of a writer in a replica. False: it has none, or it can't be read. */
 bool writer_note_find(struct store *store, const struct uid *writer, struct writer_note *ret_note);
 

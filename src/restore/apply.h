@@ -18,9 +18,11 @@ struct apply_have {
 
 struct apply_options {
     int fd;                    /* the file to write: empty, and not used by others */
+    const char *path;          /* of that file, for messages; NULL: they name no file */
     unsigned jobs;             /* threads; 0: by the kind of store */
     const atomic_bool *cancel; /* when it becomes true, apply_plan ends with ERR_CANCELED; may be NULL */
     void *context;             /* for `progress` */
+    bool read_soon;            /* the caller reads the pages next: they are to be in the page cache */
     /* Called about every 100 ms, in the thread that called apply_plan, with bytes of sources. May be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     struct apply_have *have; /* NULL: none */

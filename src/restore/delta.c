@@ -245,11 +245,13 @@ static int fetch_and_change(struct attempt *a, struct apply_have *have, struct e
     struct map after = {.fd = -1};
     struct apply_options apply = *a->request->options;
     apply.have = have;
+    apply.read_soon = true;
     apply.fetched = &a->result->fetched;
     apply.misfit = &a->misfit;
     int rc = stage_begin_in(&stage, &a->d->ip.folder, e);
     if (rc == 0) {
         apply.fd = stage.fd;
+        apply.path = a->d->ip.path;
         rc = apply_plan(a->request->catalog, a->request->plan, &apply, &after, e);
     }
     if (rc == 0)
@@ -320,7 +322,8 @@ int delta_run(struct delta *d, const struct delta_request *request, struct delta
         int rc = run_by_state_file(&a, e);
         if (rc == 0 || !a.misfit)
             return rc;
-        log_info("the state file does not match '%s' and the replica (%s): reading all pages", d->ip.path, e->msg);
+        log_info("the state file does not match '%s' and the replica (%.*s): reading all pages", d->ip.path,
+                 text_front(e->msg), e->msg);
     }
     return run_by_hashes(&a, e);
 }

@@ -58,11 +58,22 @@ static struct answer ask_what_can_be_checked(sqlite3 *db)
     return part;
 }
 
+/* The errno of a read that failed, or 0. SQLite 3.40.1 takes a page that the disk does not give for one that is not
+ * right, and reports "malformed". */
+static int read_errno(sqlite3 *db)
+{
+    int sys = 0;
+    return sqlite3_file_control(db, NULL, SQLITE_FCNTL_LAST_ERRNO, &sys) == SQLITE_OK ? sys : 0;
+}
+
 static int check(sqlite3 *db, struct err *e)
 {
     struct answer a = ask_what_can_be_checked(db);
+    const int sys = read_errno(db);
     if (a.rc == SQLITE_ROW && strcmp(a.text, "ok") == 0)
         return 0;
+    if (sys != 0)
+        return err_sys(e, sys, "integrity check: SQLite can't read the restored file");
     bool content = a.rc == SQLITE_ROW || (a.rc & 0xff) == SQLITE_CORRUPT || (a.rc & 0xff) == SQLITE_NOTADB;
     if (!content)
         return err_set(e, a.rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_SQLITE, a.rc, "integrity check: %s", a.text);

@@ -131,6 +131,9 @@ static int read_note(struct journal_reader *j, struct err *e)
     if (memcmp(b, note_magic, sizeof note_magic) != 0 || get_be64(b + 112) != hash64(b, 112) ||
         get_be32(b + 60) != j->pages)
         return not_whole(j, "its note is not valid", e);
+    /* each page of before is still in the file, or in a record; only the lock-byte page is in none */
+    if (j->pages > (uint64_t)get_be32(b + 56) + j->count + 1)
+        return not_whole(j, "it has fewer pages than the database that it describes", e);
     j->note = (struct journal_note){.checksum_before = get_be64(b + 8),
                                     .checksum_after = get_be64(b + 16),
                                     .txid_before = get_be64(b + 24),

@@ -12,7 +12,6 @@
 #include "replica/handle.h"
 #include "restore/apply.h"
 #include "restore/delta.h"
-#include "restore/integrity.h"
 #include "restore/target.h"
 #include "state/state.h"
 
@@ -115,14 +114,6 @@ static bool is_canceled(const struct restore_options *o)
 
 /* ---- the whole database */
 
-static int check_integrity(struct target *t, struct err *e)
-{
-    char path[PATH_TEXT_MAX];
-    if (stage_name(&t->stage, e) || path_format(path, e, "%s/%s", t->folder.path, t->stage.name))
-        return -1;
-    return integrity_check(path, e);
-}
-
 /* Turns ERR_NOTFOUND into ERR_IO: it would mean that the replica or the restore point does not exist. */
 static int of_this_machine(int rc, struct err *e)
 {
@@ -135,7 +126,7 @@ static int of_this_machine(int rc, struct err *e)
 static int finish(struct attempt *a, struct target *t, const struct map *map, struct err *e)
 {
     const struct restore_options *o = a->options;
-    if ((o->flags & RESTORE_INTEGRITY_CHECK) && check_integrity(t, e))
+    if ((o->flags & RESTORE_INTEGRITY_CHECK) && target_check_integrity(t, e))
         return -1;
     if (is_canceled(o))
         return err_set(e, ERR_CANCELED, 0, "interrupted");
@@ -148,10 +139,13 @@ static int restore_to_target(struct attempt *a, enum target_overwrite overwrite,
     struct target target;
     struct map map = {.fd = -1};
     struct apply_options apply = apply_options_of(o);
+    apply.read_soon = (o->flags & RESTORE_INTEGRITY_CHECK) != 0;
     int rc = target_begin(&target, o->path, overwrite, o->mode ? o->mode : TARGET_MODE_DEFAULT, e);
     rc = of_this_machine(rc, e);
+    target.unsynced = target.state.unsynced = (o->flags & RESTORE_UNSYNCED) != 0;
     if (rc == 0) {
         apply.fd = target.stage.fd;
+        apply.path = o->path;
         rc = apply_plan(a->catalog, &a->plan, &apply, &map, e);
     }
     if (rc == 0)
@@ -168,7 +162,10 @@ static enum target_overwrite replace(const struct restore_options *o)
 
 static int restore_whole(struct attempt *a, enum target_overwrite overwrite, struct err *e)
 {
-    return a->options->flags & RESTORE_DRY_RUN ? 0 : restore_to_target(a, overwrite, e);
+    const struct restore_options *o = a->options;
+    if (!(o->flags & RESTORE_DRY_RUN))
+        return restore_to_target(a, overwrite, e);
+    return o->path ? of_this_machine(target_check(o->path, overwrite, e), e) : 0;
 }
 
 /* ---- in place */
@@ -275,12 +272,32 @@ static int make_plan(struct attempt *a, struct err *e)
     return points_plan(a->catalog, txid, &a->plan, e);
 }
 
-static int restore_once(struct replica_handle *r, const struct restore_options *options,
+static struct catalog_object *first_pack(const struct catalog *c)
+{
+    for (size_t i = 0; i < c->level0_count; i++)
+        if (c->level0[i].name.kind == NAME_PACK)
+            return &c->level0[i];
+    return NULL;
+}
+
+/* What is left is what a program that knows no packs sees: levels, bases, and the objects that lie in the packs still. */
+static int set_packs_aside(struct catalog *c, struct err *e)
+{
+    struct catalog_object *pack = NULL;
+    while ((pack = first_pack(c)))
+        if (catalog_set_aside(c, pack, e))
+            return -1;
+    return 0;
+}
+
+static int restore_once(struct replica_handle *r, const struct restore_options *options, bool without_packs,
                         struct restore_result *ret_result, struct err *e)
 {
     struct attempt a = {.catalog = &r->catalog, .options = options, .result = ret_result};
     if (replica_handle_list(r, e))
         return accept_no_replica(options, ret_result, e) ? 0 : -1;
+    if (without_packs && set_packs_aside(&r->catalog, e))
+        return -1;
     int rc = make_plan(&a, e);
     if (rc == 0)
         rc = describe(&a, e);
@@ -298,20 +315,35 @@ static void pause_before_try(const struct store *store, const struct restore_opt
         clock_sleep_us(1000 * SLICE_MS);
 }
 
+/* Something in the replica is damaged. What packs have is often there a second time, in levels. */
+static int restore_past_packs(struct replica_handle *r, const struct restore_options *options,
+                              struct restore_result *ret_result, struct err *e)
+{
+    struct err without;
+    if (restore_once(r, options, true, ret_result, &without))
+        return -1; /* for the first reason */
+    log_error("the replica is damaged: %.*s; restored without its packs" TEXT_HINT "seawall verify shows what is "
+              "damaged; a daemon that runs puts a damaged pack again while it can",
+              text_front(e->msg), e->msg);
+    return 0;
+}
+
 /* Tries again while objects of the plan are gone: retention has replaced them by others. */
 static int restore_in_tries(struct replica_handle *r, const struct restore_options *options,
                             struct restore_result *ret_result, struct err *e)
 {
     struct restore_options again = *options;
     again.flags &= ~(unsigned)RESTORE_IF_REPLICA; /* there was a replica: if it is gone now, that is an error */
-    int rc = restore_once(r, options, ret_result, e);
+    int rc = restore_once(r, options, false, ret_result, e);
     for (int tries = 1; tries < PLANS_MAX && rc != 0 && e->code == ERR_GONE; tries++) {
-        log_info("%s; it was listed before: planning again", e->msg);
+        log_info("%.*s; it was listed before: planning again", text_front(e->msg), e->msg);
         pause_before_try(r->store, options, tries);
-        rc = restore_once(r, &again, ret_result, e);
+        rc = restore_once(r, &again, false, ret_result, e);
     }
     if (rc != 0 && e->code == ERR_GONE)
         e->code = ERR_CORRUPT; /* every listing has it, and no read finds it */
+    if (rc != 0 && e->code == ERR_CORRUPT && first_pack(&r->catalog))
+        rc = restore_past_packs(r, &again, ret_result, e);
     return rc;
 }
 

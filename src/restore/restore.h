@@ -18,6 +18,8 @@ enum restore_flags {
     RESTORE_IF_REPLICA = 32,     /* if the place has no replica, do nothing; that is not an error */
     RESTORE_DELTA = 64,          /* rewrite only those pages of an existing database that differ */
     RESTORE_NO_UNDO = 128,       /* keep no undo */
+    RESTORE_UNSYNCED = 256,      /* names and state file are not synced: of many databases the caller does that at once,
+                                    with io_sync_file_system, before they count. Contents are synced as always */
 };
 
 struct restore_options {

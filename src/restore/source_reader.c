@@ -63,7 +63,7 @@ int source_reader_new(const struct source_origin *from, source_filter_fn *filter
     return 0;
 }
 
-static void close_source(struct source_reader *r)
+void source_reader_close(struct source_reader *r)
 {
     segment_release(&r->own);
     r->segment = NULL;
@@ -75,7 +75,7 @@ void source_reader_free(struct source_reader *r)
 {
     if (!r)
         return;
-    close_source(r);
+    source_reader_close(r);
     buf_release(&r->stored);
     codec_free(r->codec);
     free(r);
@@ -85,7 +85,7 @@ int source_reader_open(struct source_reader *r, const struct plan_source *source
                        struct err *e)
 {
     assert(source);
-    close_source(r);
+    source_reader_close(r);
     r->source = source;
     if (!index && source_load(&r->from, source, r->codec, &r->own, e))
         return -1;

@@ -50,6 +50,9 @@ void source_reader_free(struct source_reader *r); /* NULL does nothing */
 int source_reader_open(struct source_reader *r, const struct plan_source *source, const struct segment *index,
                        struct err *e) MUST_CHECK;
 
+/* Closes the source that is open, if one is, and releases its index. */
+void source_reader_close(struct source_reader *r);
+
 /* Inflates the next block that holds a version which the filter needs, into r->raw. *ret_block is NULL after the last
  * one. Precondition: a source is open. ERR_GONE, ERR_CORRUPT, ERR_NOMEM, and the errors of the store. */
 int source_reader_next(struct source_reader *r, const struct segment_block **ret_block, struct err *e) MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "restore/attributes.h"
+#include "restore/integrity.h"
 #include "restore/lock.h"
 
 #include <assert.h>
@@ -59,40 +60,60 @@ int target_look(const char *path, enum target_found *ret_found, struct err *e)
     return 0;
 }
 
-int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode, struct err *e)
+/* Opens the folder of the path. Then its errors are those of target_check. */
+static int open_free(struct folder *f, const char *path, enum target_overwrite overwrite, struct err *e)
 {
     struct stat st;
     bool there = false;
+    if (folder_open_parent(f, path, e)) {
+        if (e->code != ERR_NOTFOUND)
+            return -1;
+        e->code = ERR_CONFIG; /* ERR_NOTFOUND would mean that there is no replica */
+        return err_hint(e, "make the folder first, with mkdir -p '%s'", f->path);
+    }
+    if (folder_look(f, path_name(path), &st, &there, e))
+        return -1;
+    if (!there)
+        return 0;
+    if (!S_ISREG(st.st_mode)) { /* --force would not help */
+        err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
+        return err_hint(e, "give the path of the database file with -o");
+    }
+    if (overwrite == TARGET_REFUSE) {
+        err_set(e, ERR_EXISTS, 0, "'%s' exists", path);
+        return err_hint(e, "restore to another path with -o, or replace the file with --force");
+    }
+    return lock_check(f, path_name(path), e);
+}
+
+int target_check(const char *path, enum target_overwrite overwrite, struct err *e)
+{
+    struct folder f = FOLDER_NONE;
+    const int rc = open_free(&f, path, overwrite, e);
+    folder_close(&f);
+    return rc;
+}
+
+int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode, struct err *e)
+{
     *t = (struct target){.folder = FOLDER_NONE,
                          .overwrite = overwrite,
                          .mode = mode,
                          .stage = STAGE_NONE,
                          .state = STATE_RESERVATION_NONE};
-    if (path_format(t->path, e, "%s", path))
+    if (path_format(t->path, e, "%s", path) || open_free(&t->folder, path, overwrite, e))
         return -1;
-    if (folder_open_parent(&t->folder, path, e)) {
-        if (e->code != ERR_NOTFOUND)
-            return -1;
-        e->code = ERR_CONFIG; /* ERR_NOTFOUND would mean that there is no replica */
-        return err_hint(e, "make the folder first, with mkdir -p '%s'", t->folder.path);
-    }
-    if (folder_look(&t->folder, path_name(path), &st, &there, e))
-        return -1;
-    if (there) {
-        if (!S_ISREG(st.st_mode)) { /* --force would not help */
-            err_set(e, ERR_CONFIG, 0, "'%s' is not a regular file", path);
-            return err_hint(e, "give the path of the database file with -o");
-        }
-        if (overwrite == TARGET_REFUSE) {
-            err_set(e, ERR_EXISTS, 0, "'%s' exists", path);
-            return err_hint(e, "restore to another path with -o, or replace the file with --force");
-        }
-        if (lock_check(&t->folder, path_name(path), e))
-            return -1;
-    }
     if (state_reserve(&t->state, path, e)) /* a daemon may wait for a database to appear here */
         return -1;
     return stage_begin_in(&t->stage, &t->folder, e);
+}
+
+int target_check_integrity(struct target *t, struct err *e)
+{
+    char path[PATH_TEXT_MAX];
+    if (stage_name(&t->stage, e) || path_format(path, e, "%s/%s", t->folder.path, t->stage.name))
+        return -1;
+    return integrity_check(path, e);
 }
 
 static const char *const companions[] = {"-wal", "-journal", "-shm"};
@@ -263,7 +284,7 @@ int target_commit(struct target *t, bool *ret_undo, struct err *e)
         rc = set_old_aside(t, e);
     if (rc == 0)
         rc = publish(t, e);
-    if (rc == 0)
+    if (rc == 0 && !t->unsynced)
         rc = folder_sync(&t->folder, e);
     if (rc == 0 && t->overwrite == TARGET_REPLACE_FOR_GOOD)
         target_forget_undo(t->path, TARGET_UNDO_WHOLE);

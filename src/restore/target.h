@@ -35,6 +35,8 @@ struct target {
     mode_t mode; /* permissions of the new database, if it replaces none */
     struct stage stage;
     struct state_reservation state;
+    bool
+        unsynced; /* set after target_begin: the name of the new file is not synced; the caller syncs the file system */
 };
 
 /* For --if-db-not-exists: checks whether there is a database. A regular file that is not empty counts as one. A file
@@ -44,12 +46,19 @@ struct target {
 enum target_found { TARGET_FREE, TARGET_DATABASE };
 int target_look(const char *path, enum target_found *ret_found, struct err *e) MUST_CHECK;
 
+/* For --dry-run: what target_begin checks, except for the lock of the state file. Makes nothing. Errors: as
+ * target_begin. */
+int target_check(const char *path, enum target_overwrite overwrite, struct err *e) MUST_CHECK;
+
 /* Checks that the path is free, or may be replaced and is not in use. Makes the hidden file t->stage, which only its
  * owner can read. Locks the state file. `mode`: permissions of the new database, if it replaces none. The caller calls
  * target_abort in any case. ERR_EXISTS: a file is there. ERR_CONFIG: it is not a regular file, or the folder does not
  * exist. ERR_BUSY: a process has it open, or a daemon or restore has locked its state file. ERR_IO. */
 int target_begin(struct target *t, const char *path, enum target_overwrite overwrite, mode_t mode,
                  struct err *e) MUST_CHECK;
+
+/* Runs integrity_check (restore/integrity.h) on the hidden file. Its preconditions and errors; ERR_IO. */
+int target_check_integrity(struct target *t, struct err *e) MUST_CHECK;
 
 /* Puts the new database in place. It gets the attributes of the database that it replaces (restore/attributes.h). If it
  * replaces none, it gets t->mode and, if this process is root, the owner of the folder. Precondition: t->stage holds

@@ -200,6 +200,17 @@ static int put_back(const char *undo, const struct undo_options *o, struct undo_
     return rc;
 }
 
+/* The undo can't be read: `error` is an errno. */
+static int no_undo(const char *undo, int error, struct err *e)
+{
+    if (error != ENOENT)
+        return err_sys(e, error, "look for '%s'", undo);
+    err_set(e, ERR_NOTFOUND, 0, "nothing to undo: '%s' does not exist", undo);
+    return err_hint(
+        e, "a restore with --force or --delta makes it; to go back otherwise, 'seawall restore --delta --txid N' takes "
+           "any restore point of the replica");
+}
+
 int undo_run(const struct undo_options *options, struct undo_result *ret_result, struct err *e)
 {
     assert(options->path);
@@ -210,8 +221,7 @@ int undo_run(const struct undo_options *options, struct undo_result *ret_result,
     if (path_format(undo, e, "%s" UNDO_SUFFIX, options->path))
         return -1;
     if (faccessat(AT_FDCWD, undo, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT ? err_set(e, ERR_NOTFOUND, 0, "nothing to undo: '%s' does not exist", undo)
-                               : err_sys(e, errno, "look for '%s'", undo);
+        return no_undo(undo, errno, e);
     if (delta_hold_state(&state, options->path, &held, &found, e))
         return -1;
     int rc = put_back(undo, options, ret_result, e);

@@ -25,14 +25,18 @@ struct decision {
     const struct retention_policy *policy;
     int64_t now_ms;
     uint64_t keep_all_ms, window_ms; /* neither is shorter than the grace period */
+    uint64_t settle_ms;              /* what goes because of a pack is older; not longer than the grace period */
     struct retention_plan out;
-    struct retention_verdict *segments;                 /* in out.verdicts; by catalog_segment_index */
-    struct retention_verdict *markers, *chunks, *parts; /* in out.verdicts; in the order of the catalog's lists */
-    size_t segment_count;                               /* catalog_segment_count */
-    uint64_t head_max;                                  /* of the newest object of level 0 */
-    struct uid head_run;                                /* the run that put it */
+    struct retention_verdict *segments; /* in out.verdicts; by catalog_segment_index */
+    struct retention_verdict *packed, *markers, *chunks,
+        *parts;                         /* in out.verdicts; in the order of the catalog's lists */
+    size_t segment_count;               /* catalog_segment_count */
+    uint64_t head_max;                  /* of the newest object of level 0 */
+    struct uid head_run;                /* the run that put it */
     uint64_t *ends;                     /* of segments: the last txid, or a later one if that is not known */
     bool *needed;                       /* of segments: the restore point of a base that stays needs it */
+    bool *expired;                      /* of segments: a pack whose restore points need not stay, by rule B */
+    bool *relied;                       /* of segments: another pack, because of which something goes */
     struct retained_base *bases;        /* in the order of the markers */
     const struct retained_base *anchor; /* NULL: there is none */
 };
@@ -66,7 +70,7 @@ int decision_listed(const struct decision *d, const struct segment *s, bool *ret
 int decision_check_missing(const struct decision *d, const struct name *name, struct err *e) MUST_CHECK;
 
 int retention_judge_bases(struct decision *d, struct err *e) MUST_CHECK;    /* rules C and E */
-int retention_judge_segments(struct decision *d, struct err *e) MUST_CHECK; /* rules B and C */
+int retention_judge_segments(struct decision *d, struct err *e) MUST_CHECK; /* rules B, C and F */
 int retention_judge_chunks(struct decision *d, struct err *e) MUST_CHECK;   /* rule D */
 int retention_judge_parts(struct decision *d, struct err *e) MUST_CHECK;    /* rule D */
 int retention_prove(const struct decision *d, struct err *e) MUST_CHECK;

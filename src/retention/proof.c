@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many points are tried besides the newest and those of bases. Each costs a few reads of the store. */
+/* How many points are tried besides the newest and those of bases. Each costs a few reads of the store. Where they cost
+ * money, each prune tries fewer: prunes come often while objects are packed. */
 #define SAMPLE 16
+#define SAMPLE_COSTLY 6
 
 /* ---- restore points */
 
@@ -166,14 +168,14 @@ static int prove_newest(struct proof *f, struct err *e)
 }
 
 /* Whether the end of this segment is a promised restore point: the segment comes after the anchor, and stays for its
- * own sake, not for that of a base. */
+ * own sake, not for that of a base; or it is a pack because of which others go. */
 static bool is_promised(const struct decision *d, size_t i)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
     const uint64_t anchored = d->anchor ? d->anchor->max : 0;
     enum retention_reason why = d->segments[i].reason;
     return o->name.min > anchored &&
-           (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG);
+           (why == RETENTION_KEEP_ALL || why == RETENTION_ALONE || why == RETENTION_COVER_YOUNG || d->relied[i]);
 }
 
 /* Whether the segment begins within another one of its level. Then two writers compacted the same txids, and its end
@@ -182,7 +184,7 @@ static bool is_promised(const struct decision *d, size_t i)
 static bool lies_in_another(const struct decision *d, size_t i, unsigned *level, uint64_t *furthest)
 {
     const struct catalog_object *o = catalog_segment(d->c, i);
-    if (o->name.kind == NAME_LEVEL0)
+    if (o->name.kind != NAME_LEVEL)
         return false;
     if (o->name.level != *level)
         *furthest = 0;
@@ -196,6 +198,7 @@ static bool lies_in_another(const struct decision *d, size_t i, unsigned *level,
 static int prove_sample(struct proof *f, struct err *e)
 {
     const struct decision *d = f->d;
+    const size_t sample = d->c->store->costs ? SAMPLE_COSTLY : SAMPLE;
     size_t count = 0, seen = 0;
     unsigned level = 0;
     uint64_t furthest = 0;
@@ -204,9 +207,11 @@ static int prove_sample(struct proof *f, struct err *e)
     for (size_t i = 0; i < d->segment_count; i++) {
         struct catalog_object *o = catalog_segment(d->c, i);
         bool lies = lies_in_another(d, i, &level, &furthest);
-        if (!is_promised(d, i) || lies || seen++ % (count / SAMPLE + 1) != 0)
+        if (!is_promised(d, i) || lies || seen++ % (count / sample + 1) != 0)
             continue;
         uint64_t end = o->name.max;
+        if (d->relied[i] && prove_if_restorable(f, o->name.min, e))
+            return -1;
         if (o->name.kind == NAME_LEVEL0) {
             if (catalog_load(d->c, o, e)) {
                 if (e->code != ERR_CORRUPT)
@@ -245,13 +250,15 @@ struct comparison {
     const struct decision *d;
     char strange[STORE_KEY_MAX]; /* an object older than the grace period that the first listing lacks; "": none */
     size_t found;                /* objects of the first listing that the second one has too */
-    bool *seen;                  /* owned; which they are: level 0, levels, markers, chunks, parts */
+    bool *seen;                  /* owned; which they are: level 0, levels, markers, chunks, parts, what is packed */
 };
 
 /* Of an object of the first listing: its index in `seen`. */
 static size_t place_of(const struct catalog *c, const struct catalog_object *o)
 {
     const size_t segments = catalog_segment_count(c);
+    if (c->packed_count > 0 && o >= c->packed && o < c->packed + c->packed_count)
+        return segments + c->marker_count + c->chunk_count + c->part_count + (size_t)(o - c->packed);
     switch (o->name.kind) {
     case NAME_MARKER:
         return segments + (size_t)(o - c->markers);
@@ -285,7 +292,8 @@ static int compare_entry(void *context, const struct store_entry *entry)
 static int list_again(const struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
-    const size_t objects = catalog_segment_count(c) + c->marker_count + c->chunk_count + c->part_count;
+    const size_t objects =
+        catalog_segment_count(c) + c->marker_count + c->chunk_count + c->part_count + c->packed_count;
     struct comparison m = {.d = d, .seen = calloc(objects + 1, sizeof *m.seen)};
     int rc = m.seen ? store_list(c->store, "", "", compare_entry, &m, e) : err_nomem(e, objects);
     free(m.seen);

@@ -2,6 +2,7 @@
 #include "retention/retention.h"
 
 #include "base/invariant.h"
+#include "replica/packs.h"
 #include "retention/decision.h"
 
 #include <assert.h>
@@ -38,18 +39,22 @@ static int begin(struct decision *d, struct err *e)
     const struct catalog *c = d->c;
     const struct retention_policy *p = d->policy;
     const size_t segments = catalog_segment_count(c),
-                 all = segments + c->marker_count + c->chunk_count + c->part_count + 1;
+                 all = segments + c->packed_count + c->marker_count + c->chunk_count + c->part_count + 1;
     d->keep_all_ms = p->keep_all_ms > p->grace_ms ? p->keep_all_ms : p->grace_ms;
     d->window_ms = p->keep_levels_ms > d->keep_all_ms ? p->keep_levels_ms : d->keep_all_ms;
+    d->settle_ms = pack_settle_ms(c->store, p->grace_ms);
     d->segment_count = segments;
     d->out.verdicts = calloc(all, sizeof *d->out.verdicts);
     d->needed = calloc(segments + 1, sizeof *d->needed);
+    d->expired = calloc(segments + 1, sizeof *d->expired);
+    d->relied = calloc(segments + 1, sizeof *d->relied);
     d->ends = calloc(segments + 1, sizeof *d->ends);
     d->bases = calloc(c->marker_count + 1, sizeof *d->bases);
-    if (!d->out.verdicts || !d->needed || !d->ends || !d->bases)
+    if (!d->out.verdicts || !d->needed || !d->expired || !d->relied || !d->ends || !d->bases)
         return err_nomem(e, all * sizeof *d->out.verdicts);
     d->segments = begin_verdicts(&d->out, c->level0, c->level0_count);
     begin_verdicts(&d->out, c->levels, c->level_count);
+    d->packed = begin_verdicts(&d->out, c->packed, c->packed_count);
     d->markers = begin_verdicts(&d->out, c->markers, c->marker_count);
     d->chunks = begin_verdicts(&d->out, c->chunks, c->chunk_count);
     d->parts = begin_verdicts(&d->out, c->parts, c->part_count);
@@ -75,7 +80,9 @@ static void check_rule_a(const struct decision *d)
               "'%s': the newest object of level 0 would be deleted", d->c->store->url);
     for (size_t i = 0; i < d->out.count; i++) {
         const struct retention_verdict *v = &d->out.verdicts[i];
-        INVARIANT(!v->goes || (v->name.kind != NAME_OTHER && decision_older(d, v->time_ms, d->policy->grace_ms)),
+        const bool packed = v->reason == RETENTION_PACKED || v->reason == RETENTION_LEVEL_PACKED;
+        const uint64_t age_ms = packed ? d->settle_ms : d->policy->grace_ms;
+        INVARIANT(!v->goes || (v->name.kind != NAME_OTHER && decision_older(d, v->time_ms, age_ms)),
                   "'%s': an object that must stay would be deleted: %s", d->c->store->url,
                   retention_reason_text(v->reason));
     }
@@ -100,6 +107,8 @@ static void release_work(struct decision *d)
         free(d->bases[i].segments);
     free(d->bases);
     free(d->needed);
+    free(d->expired);
+    free(d->relied);
     free(d->ends);
 }
 

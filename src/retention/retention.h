@@ -34,6 +34,15 @@
  *   E. Each base that stays keeps one restore point: the first one at or after its `max`. The segments that lead
  *      from the base to this point stay, whatever B and C say.
  *
+ *   F. A pack has every restore point of what lies in it (replica/packs.h). So these go, when the pack is older than
+ *      pack_settle_ms, which can be shorter than `grace`:
+ *        - what lies in a sound pack: objects of level 0, and smaller packs;
+ *        - segments that lie in a sound pack, if a sound segment of a higher level has all their txids too. The pack
+ *          has their restore points, and restores find a way through the higher level;
+ *      Before anything goes because of a pack, the pack is read whole: every block of it.
+ *      A pack itself is judged like an object of level 0. It goes as a whole: by B only when one segment of a higher
+ *      level has all its txids.
+ *
  * So retention promises these restore points, as far as they could be restored before: every point in an object
  * younger than `keep_all`; the end of every segment after the anchor, unless an older segment of a higher level
  * has its txids; one point for each base that stays; the newest point.
@@ -42,7 +51,7 @@
  * point, for the points of the bases, and for a sample of the others. And a second listing must have every object of
  * the first one.
  *
- * Objects are deleted in this order: markers; level 0, the oldest first; higher levels, the lowest first; chunks;
+ * Objects are deleted in this order: markers; level 0, the oldest first; packs; higher levels, the lowest first; chunks;
  * parts. So an object that names another one is deleted before it. A deletion may be interrupted at any moment: the
  * next one deletes the rest. */
 #ifndef SEAWALL_RETENTION_RETENTION_H

@@ -1,4 +1,4 @@
-/* retention/segments.c - rule B of retention/retention.h, and rule C as far as it concerns segments.
+/* retention/segments.c - rules B and F of retention/retention.h, and rule C as far as it concerns segments.
  *
  * With 100,000 objects, no segment is compared with all others: of the segments that begin at its begin or before, a
  * tree gives the one that reaches furthest. That one is read when another is to be deleted because of it, and only
@@ -8,6 +8,7 @@
 #include "base/mintree.h"
 #include "base/search.h"
 #include "base/trial.h"
+#include "replica/whole.h"
 
 #include <stdlib.h>
 
@@ -17,8 +18,8 @@ static void estimate_ends(struct decision *d)
 {
     const struct catalog *c = d->c;
     for (size_t i = 0; i < d->segment_count; i++)
-        if (i >= c->level0_count)
-            d->ends[i] = c->levels[i - c->level0_count].name.max;
+        if (catalog_segment(c, i)->name.kind != NAME_LEVEL0)
+            d->ends[i] = catalog_segment(c, i)->name.max;
         else
             d->ends[i] = i + 1 < c->level0_count ? c->level0[i + 1].name.min - 1 : d->head_max;
 }
@@ -67,6 +68,7 @@ struct covering {
     struct mintree any;    /* in that order, UINT64_MAX - max; of the levels above the segment that is judged */
     struct mintree good;   /* those of `any` that are older than keep_all and not known to be damaged */
     enum soundness *sound; /* owned; of segments; SOUND_UNKNOWN: not read yet */
+    bool *whole;           /* owned; of segments: every block of the pack was read, and is sound */
 };
 
 static int by_min(const void *a, const void *b)
@@ -82,7 +84,8 @@ static int covering_init(struct covering *v, struct decision *d, struct err *e)
     *v = (struct covering){.d = d, .count = d->segment_count - d->c->level0_count};
     v->order = calloc(v->count + 1, sizeof *v->order);
     v->sound = calloc(d->segment_count + 1, sizeof *v->sound);
-    if (!v->order || !v->sound)
+    v->whole = calloc(d->segment_count + 1, sizeof *v->whole);
+    if (!v->order || !v->sound || !v->whole)
         return err_nomem(e, d->segment_count * sizeof *v->order);
     for (size_t i = 0; i < v->count; i++) {
         const struct name *n = &d->c->levels[i].name;
@@ -96,6 +99,7 @@ static void covering_release(struct covering *v)
 {
     free(v->order);
     free(v->sound);
+    free(v->whole);
     mintree_release(&v->any);
     mintree_release(&v->good);
 }
@@ -207,6 +211,114 @@ static int judge_covered(struct covering *v, size_t i, struct err *e)
     return 0;
 }
 
+/* ---- rule F */
+
+/* *ret_pack: the pack that has all txids from `min` to `max`, as far as names say; NULL: none has, or it is not sound. A
+ * pack that goes is not read: its age by its own word would come too late. */
+static int find_pack(struct covering *v, uint64_t min, uint64_t max, const struct catalog_object **ret_pack,
+                     struct err *e)
+{
+    const struct catalog_object *o = catalog_level0_at(v->d->c, min);
+    *ret_pack = NULL;
+    if (!o || o->name.kind != NAME_PACK || o->name.max < max)
+        return 0;
+    const size_t i = catalog_segment_index(v->d->c, o);
+    const bool goes = v->d->segments[i].goes;
+    if (!goes && v->sound[i] == SOUND_UNKNOWN && examine(v, i, e))
+        return -1;
+    if (goes || v->sound[i] == SOUND)
+        *ret_pack = o;
+    return 0;
+}
+
+/* Whether others can go because of this pack, by the store's word and by its own: what lies in it is older still.
+ * Before: find_pack gave it. */
+static bool has_settled(const struct decision *d, const struct catalog_object *pack)
+{
+    const struct retention_verdict *v = &d->segments[catalog_segment_index(d->c, pack)];
+    return !v->goes && decision_older(d, v->time_ms, d->settle_ms);
+}
+
+/* Something is to go because of this pack: reads it whole, unless this was done. *ret_sound: it may go. */
+static int rely_on(struct covering *v, size_t pack, bool *ret_sound, struct err *e)
+{
+    struct decision *d = v->d;
+    *ret_sound = d->segments[pack].goes || v->whole[pack];
+    if (!*ret_sound && whole_check(d->c, catalog_segment(d->c, pack), d->policy->whole, e)) {
+        v->sound[pack] = SOUND_NOT;
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    }
+    *ret_sound = true;
+    v->whole[pack] = true;
+    d->relied[pack] |= !d->expired[pack] && !d->segments[pack].goes;
+    return 0;
+}
+
+/* *ret_covered: a sound segment of a higher level has all txids of the segment `i`, whatever its age. If it goes too,
+ * one of a higher level covers both. */
+static int is_covered_by_any(struct covering *v, size_t i, bool *ret_covered, struct err *e)
+{
+    const struct name *n = &catalog_segment(v->d->c, i)->name;
+    const struct cover *any = furthest(v, &v->any, n->min);
+    *ret_covered = false;
+    if (!any || any->max < n->max)
+        return 0;
+    if (v->sound[any->index] == SOUND_UNKNOWN && examine(v, any->index, e))
+        return -1;
+    *ret_covered = v->sound[any->index] == SOUND;
+    return 0;
+}
+
+/* A segment of a level whose end is a restore point in a pack. */
+static int judge_packed_level(struct covering *v, size_t i, struct err *e)
+{
+    struct decision *d = v->d;
+    struct retention_verdict *verdict = &d->segments[i];
+    const struct catalog_object *o = catalog_segment(d->c, i), *pack = NULL;
+    bool covered = false;
+    if (verdict->goes || d->needed[i] || !decision_older(d, verdict->time_ms, d->settle_ms))
+        return 0;
+    if (find_pack(v, o->name.min, o->name.max, &pack, e) || (pack && is_covered_by_any(v, i, &covered, e)))
+        return -1;
+    if (!covered || !has_settled(d, pack))
+        return 0;
+    if (rely_on(v, catalog_segment_index(d->c, pack), &covered, e))
+        return -1;
+    if (covered)
+        decision_set(verdict, true, RETENTION_LEVEL_PACKED);
+    return 0;
+}
+
+/* What lies in packs. If a pack goes for another reason, so does what is left of it. */
+static int judge_in_pack(struct covering *v, size_t i, struct err *e)
+{
+    struct decision *d = v->d;
+    const struct name *n = &d->c->packed[i].name;
+    const struct catalog_object *pack = NULL;
+    struct retention_verdict *verdict = &d->packed[i];
+    bool sound = false;
+    if (find_pack(v, n->min, n->max, &pack, e))
+        return -1;
+    const size_t at = pack ? catalog_segment_index(d->c, pack) : 0;
+    const bool out = pack && d->segments[at].goes && decision_older(d, verdict->time_ms, d->policy->grace_ms);
+    const bool ripe = out || (pack && has_settled(d, pack) && decision_older(d, verdict->time_ms, d->settle_ms));
+    if (ripe && rely_on(v, at, &sound, e))
+        return -1;
+    if (sound)
+        decision_set(verdict, true, RETENTION_PACKED);
+    else
+        decision_set(verdict, false, pack && !ripe ? RETENTION_PACK_YOUNG : RETENTION_PACK_DAMAGED);
+    return 0;
+}
+
+static int judge_packed(struct covering *v, struct err *e)
+{
+    for (size_t i = 0; i < v->d->c->packed_count; i++)
+        if (judge_in_pack(v, i, e))
+            return -1;
+    return 0;
+}
+
 static int judge_levels(struct covering *v, struct err *e)
 {
     struct decision *d = v->d;
@@ -218,9 +330,11 @@ static int judge_levels(struct covering *v, struct err *e)
             level = catalog_segment(d->c, i)->name.level;
             collect_covers(v, level);
         }
+        if (catalog_segment(d->c, i)->name.kind == NAME_PACK && find_sound(v, i, &d->expired[i], e))
+            return -1;
         bool settled = why == RETENTION_HEAD || why == RETENTION_YOUNG || why == RETENTION_POINT_OF_BASE ||
                        why == RETENTION_BEFORE_ANCHOR;
-        if (!settled && judge_covered(v, i, e))
+        if ((!settled && judge_covered(v, i, e)) || (level > 0 && judge_packed_level(v, i, e)))
             return -1;
     }
     return 0;
@@ -253,6 +367,8 @@ int retention_judge_segments(struct decision *d, struct err *e)
         rc = judge_before_anchor(d, e);
     if (rc == 0)
         rc = judge_levels(&v, e);
+    if (rc == 0)
+        rc = judge_packed(&v, e);
     covering_release(&v);
     return rc;
 }

@@ -31,6 +31,8 @@ const char *retention_reason_text(enum retention_reason reason)
         [RETENTION_PART_STAYS] = "its segment stays",
         [RETENTION_PART_WAITS] = "its segment may still be written",
         [RETENTION_PART_UNKNOWN] = "it, or a segment that may name it, can't be read",
+        [RETENTION_PACK_YOUNG] = "in a pack that was put too recently",
+        [RETENTION_PACK_DAMAGED] = "the pack that has its txids can't be read",
         [RETENTION_COVERED] = "a segment of a higher level has its txids",
         [RETENTION_BEFORE_ANCHOR] = "before the oldest base that later restore points need",
         [RETENTION_BASE_OUT] = "no rule keeps this base",
@@ -38,6 +40,8 @@ const char *retention_reason_text(enum retention_reason reason)
         [RETENTION_CHUNK_GOES] = "its base is deleted",
         [RETENTION_CHUNK_GIVEN_UP] = "its base was never completed",
         [RETENTION_PART_GOES] = "its segment is deleted",
+        [RETENTION_PACKED] = "a pack has its commits",
+        [RETENTION_LEVEL_PACKED] = "a pack has its commits, and a segment of a higher level its txids",
         [RETENTION_PART_GIVEN_UP] = "no segment names it, and none will",
     };
     assert(reason < sizeof texts / sizeof texts[0]);

@@ -7,6 +7,7 @@
 struct retention_policy {
     uint64_t grace_ms, keep_all_ms, keep_levels_ms;
     uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly; /* numbers of bases */
+    struct whole_packs *whole; /* borrowed; the packs that were read whole before (replica/whole.h); may be NULL */
 };
 
 /* Fails with ERR_CONFIG if the policy keeps only the newest restore point. */
@@ -38,6 +39,8 @@ enum retention_reason {
     RETENTION_PART_STAYS,
     RETENTION_PART_WAITS,
     RETENTION_PART_UNKNOWN,
+    RETENTION_PACK_YOUNG,
+    RETENTION_PACK_DAMAGED,
     /* goes */
     RETENTION_COVERED,
     RETENTION_BEFORE_ANCHOR,
@@ -47,6 +50,8 @@ enum retention_reason {
     RETENTION_CHUNK_GIVEN_UP,
     RETENTION_PART_GOES,
     RETENTION_PART_GIVEN_UP,
+    RETENTION_PACKED,
+    RETENTION_LEVEL_PACKED,
 };
 const char *retention_reason_text(enum retention_reason reason); /* for people: "younger than grace" */
 
@@ -66,6 +71,10 @@ struct retention_plan {
     struct uid head_writer; /* the writer of the newest object of level 0 */
     int64_t now_ms;         /* when the decision was made, by the store's clock */
     int64_t valid_ms;       /* how long after now_ms this decision may be carried out; later ones may contradict it */
+
+    /* Set by the owner: called while the objects are deleted. NULL: not called. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
 };
 void retention_plan_release(struct retention_plan *p); /* a zeroed plan is allowed */
 

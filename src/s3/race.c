@@ -2,12 +2,13 @@
 #include "s3/race.h"
 
 #include "base/hash.h"
+#include "base/thread.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#define RACERS 4
 #define ROUNDS 3 /* the connections of the first round are new, so its requests arrive one after the other */
 #define KEY_BYTES 64
 
@@ -58,10 +59,10 @@ static void remove_key(struct s3_client *c, const char *key, const atomic_bool *
 }
 
 /* Decides by the answers of one round. */
-static int judge(const struct racer racers[RACERS], enum s3_race_result *ret_result, struct err *e)
+static int judge(const struct racer *racers, unsigned count, enum s3_race_result *ret_result, struct err *e)
 {
     unsigned won = 0, refused = 0, unknown = 0;
-    for (size_t i = 0; i < RACERS; i++) {
+    for (size_t i = 0; i < count; i++) {
         won += racers[i].rc == 0 && racers[i].verdict == S3_DONE;
         refused += racers[i].rc == 0 && racers[i].verdict == S3_EXISTS;
         unknown += racers[i].rc == 0 && racers[i].verdict == S3_UNSUPPORTED;
@@ -69,7 +70,7 @@ static int judge(const struct racer racers[RACERS], enum s3_race_result *ret_res
     *ret_result = won > 1 ? S3_RACE_SEVERAL_WON : unknown > 0 ? S3_RACE_NO_CONDITION : S3_RACE_EXCLUSIVE;
     if (won > 1 || unknown > 0 || refused > 0)
         return 0;
-    for (size_t i = 0; i < RACERS; i++)
+    for (size_t i = 0; i < count; i++)
         if (racers[i].rc != 0) {
             *e = racers[i].err;
             return -1;
@@ -77,39 +78,41 @@ static int judge(const struct racer racers[RACERS], enum s3_race_result *ret_res
     return err_set(e, ERR_REMOTE, 0, "unexpected answers to PUT with If-None-Match");
 }
 
-static int run_round(struct s3_client *c, const char *key, const atomic_bool *cancel, enum s3_race_result *ret_result,
+static int run_round(struct s3_client *c, const char *key, const struct s3_race *race, enum s3_race_result *ret_result,
                      struct err *e)
 {
-    struct racer racers[RACERS];
-    pthread_t threads[RACERS];
+    struct racer racers[STORE_RACERS_MAX];
+    pthread_t threads[STORE_RACERS_MAX];
     pthread_barrier_t start;
+    const size_t others = race->racers - 1;
     size_t started = 0;
-    pthread_barrier_init(&start, NULL, RACERS);
-    for (size_t i = 0; i < RACERS; i++)
-        racers[i] = (struct racer){.client = c, .cancel = cancel, .key = key, .start = &start, .rc = -1};
-    while (started < RACERS - 1 && pthread_create(&threads[started], NULL, race_thread, &racers[started]) == 0)
+    pthread_barrier_init(&start, NULL, race->racers);
+    for (size_t i = 0; i <= others; i++)
+        racers[i] = (struct racer){.client = c, .cancel = race->cancel, .key = key, .start = &start, .rc = -1};
+    while (started < others && thread_start(&threads[started], race_thread, &racers[started]) == 0)
         started++;
-    for (size_t i = started; i < RACERS - 1; i++) /* these threads could not be started */
+    for (size_t i = started; i < others; i++) /* these threads could not be started */
         racers[i].rc = err_nomem(&racers[i].err, sizeof racers[i]);
-    if (started == RACERS - 1)
-        race_thread(&racers[RACERS - 1]);
+    if (started == others)
+        race_thread(&racers[others]);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     pthread_barrier_destroy(&start);
-    return judge(racers, ret_result, e);
+    return judge(racers, race->racers, ret_result, e);
 }
 
-int s3_race(struct s3_client *c, const atomic_bool *cancel, enum s3_race_result *ret_result, struct err *e)
+int s3_race(struct s3_client *c, const struct s3_race *race, enum s3_race_result *ret_result, struct err *e)
 {
     uint8_t random[16];
     char hex[2 * sizeof random + 1], key[KEY_BYTES];
+    assert(race->racers >= 2 && race->racers <= STORE_RACERS_MAX);
     int rc = random_bytes(random, sizeof random, e);
     hex_encode(random, sizeof random, hex);
     *ret_result = S3_RACE_EXCLUSIVE;
     for (unsigned round = 0; rc == 0 && round < ROUNDS && *ret_result == S3_RACE_EXCLUSIVE; round++) {
-        snprintf(key, sizeof key, "probe/%s-%u", hex, round);
-        rc = run_round(c, key, cancel, ret_result, e);
-        remove_key(c, key, cancel);
+        snprintf(key, sizeof key, STORE_PROBE_PREFIX "%s-%u", hex, round);
+        rc = run_round(c, key, race, ret_result, e);
+        remove_key(c, key, race->cancel);
     }
     return rc;
 }

@@ -12,8 +12,13 @@ enum s3_race_result {
     S3_RACE_NO_CONDITION, /* the server does not know If-None-Match */
 };
 
-/* Runs the race on keys below "probe/" with random names, and removes them; a removal that fails leaves a small object.
- * `cancel`: see struct s3_op. Errors: those of a PUT, if the answers of the others decide nothing. */
-int s3_race(struct s3_client *c, const atomic_bool *cancel, enum s3_race_result *ret_result, struct err *e) MUST_CHECK;
+struct s3_race {
+    unsigned racers;           /* PUTs at the same moment: 2 to STORE_RACERS_MAX */
+    const atomic_bool *cancel; /* see struct s3_op */
+};
+
+/* Runs the race on keys below STORE_PROBE_PREFIX with random names, and removes them; a removal that fails leaves a
+ * small object. Errors: those of a PUT, if the answers of the others decide nothing. */
+int s3_race(struct s3_client *c, const struct s3_race *race, enum s3_race_result *ret_result, struct err *e) MUST_CHECK;
 
 #endif

@@ -4,9 +4,11 @@
 #include "base/container.h"
 #include "s3/client.h"
 #include "s3/deletion.h"
+#include "s3/folders.h"
 #include "s3/listing.h"
 #include "s3/properties.h"
 #include "s3/race.h"
+#include "s3/rules.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -299,12 +301,13 @@ static int put_weakly(struct store *s, struct s3_op *op, int64_t *ret_time_ms, s
 
 static struct s3_op put_op(const char *key, const void *bytes, size_t n)
 {
+    const bool probe = strncmp(key, STORE_PROBE_PREFIX, strlen(STORE_PROBE_PREFIX)) == 0;
     return (struct s3_op){.kind = S3_PUT,
                           .method = "PUT",
                           .key = key,
                           .body = n ? bytes : "",
                           .body_len = n,
-                          .flags = S3_OP_NEW_OBJECT | S3_OP_SSE_C | S3_OP_IF_NONE_MATCH,
+                          .flags = S3_OP_NEW_OBJECT | S3_OP_SSE_C | S3_OP_IF_NONE_MATCH | (probe ? S3_OP_UNLOCKED : 0u),
                           .check = check_put};
 }
 
@@ -355,10 +358,11 @@ static int s3_probe(struct store *s, const char *key, const void *bytes, size_t 
     return rc;
 }
 
-static int s3_find_out_by_race(struct store *s, struct err *e)
+static int s3_find_out_by_race(struct store *s, unsigned racers, struct err *e)
 {
+    const struct s3_race race = {.racers = racers, .cancel = s->cancel};
     enum s3_race_result result = S3_RACE_EXCLUSIVE;
-    if (s3_race(client(s), s->cancel, &result, e))
+    if (s3_race(client(s), &race, &result, e))
         return -1;
     if (result == S3_RACE_NO_CONDITION)
         return become_weak(s, NO_CONDITION, e);
@@ -370,30 +374,53 @@ static int s3_find_out_by_race(struct store *s, struct err *e)
 
 /* ---- list */
 
+/* One request of a listing. `check` reads the page of its answer into `listing`. */
+static int get_page(struct store *s, const char *query,
+                    int (*check)(void *, const struct http_response *, struct err *), void *listing, struct err *e)
+{
+    struct s3_outcome o;
+    struct s3_op op = {.kind = S3_LIST,
+                       .method = "GET",
+                       .query = query,
+                       .body_max = S3_PAGE_BYTES_MAX,
+                       .check = check,
+                       .context = listing};
+    int rc = perform(s, &op, &o, e);
+    if (rc == 0 && o.verdict != S3_DONE)
+        rc = unexpected(&o, e);
+    s3_outcome_release(&o);
+    return rc;
+}
+
 static int s3_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                    struct err *e)
 {
     struct s3_listing l;
+    const char *query = NULL;
     bool more = true;
     int rc = s3_listing_init(&l, s3_client_config(client(s))->prefix, prefix, start_after, e);
-    while (rc == 0 && more) {
-        struct s3_outcome o;
-        struct s3_op op = {.kind = S3_LIST,
-                           .method = "GET",
-                           .body_max = S3_PAGE_BYTES_MAX,
-                           .check = s3_listing_read_page,
-                           .context = &l};
-        rc = s3_listing_query(&l, &op.query, e);
-        if (rc == 0) {
-            rc = perform(s, &op, &o, e);
-            if (rc == 0 && o.verdict != S3_DONE)
-                rc = unexpected(&o, e);
-            s3_outcome_release(&o);
-        }
-        if (rc == 0)
-            rc = s3_listing_deliver(&l, fn, context, &more, e);
-    }
+    while (rc == 0 && more)
+        rc = s3_listing_query(&l, &query, e) || get_page(s, query, s3_listing_read_page, &l, e) ||
+                     s3_listing_deliver(&l, fn, context, &more, e)
+                 ? -1
+                 : 0;
     s3_listing_release(&l);
+    return rc;
+}
+
+static int s3_list_folders(struct store *s, store_folder_fn *fn, void *context, struct err *e)
+{
+    struct s3_folders f;
+    const char *query = NULL;
+    bool more = true;
+    int rc = 0;
+    s3_folders_init(&f, s3_client_config(client(s))->prefix);
+    while (rc == 0 && more)
+        rc = s3_folders_query(&f, &query, e) || get_page(s, query, s3_folders_read_page, &f, e) ||
+                     s3_folders_deliver(&f, fn, context, &more, e)
+                 ? -1
+                 : 0;
+    s3_folders_release(&f);
     return rc;
 }
 
@@ -467,6 +494,13 @@ static int s3_time(struct store *s, int64_t *ret_time_ms, struct err *e)
     return 0;
 }
 
+/* ---- what the bucket does by itself */
+
+static int s3_rules_of(struct store *s, struct store_rules *ret_rules, struct err *e)
+{
+    return s3_rules(client(s), s->cancel, ret_rules, e);
+}
+
 static void s3_describe(const struct store *s, char out[STORE_DESCRIPTION_MAX])
 {
     s3_client_describe(client(s), out);
@@ -483,12 +517,14 @@ static const struct store_ops s3_ops = {
     .read = s3_read,
     .read_tail = s3_read_tail,
     .list = s3_list,
+    .folders = s3_list_folders,
     .remove = s3_remove,
     .remove_all = s3_remove_all,
     .time = s3_time,
     .probe = s3_probe,
     .race = s3_find_out_by_race,
     .confirm = s3_confirm,
+    .rules = s3_rules_of,
     .describe = s3_describe,
     .close = s3_close,
 };

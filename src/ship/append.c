@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "base/trial.h"
+#include "replica/packs.h"
 #include "ship/destination.h"
 
 #include <assert.h>
@@ -42,6 +43,8 @@ static void adopt(struct destination *d, const struct author *a, const struct la
     INVARIANT(o->max > d->entry.durable_txid && o->max <= newest,
               "replica '%s': from txid %" PRIu64 " to %" PRIu64 " of %" PRIu64, d->url, d->entry.durable_txid, o->max,
               newest);
+    if (d->store->costs && digest_equal(&o->digest, &d->outgoing.object.digest))
+        kept_add(d->kept, o->min, d->outgoing.bytes.data, d->outgoing.bytes.len);
     d->entry.durable_txid = o->max;
     d->entry.head = o->digest;
     d->entry.head_checksum = o->checksum;
@@ -69,7 +72,8 @@ static void adopt(struct destination *d, const struct author *a, const struct la
 /* On a weak store every proof is too old: another writer can overwrite the head at any time. */
 static bool too_old(const struct destination *d, const struct author *a, int64_t store_ms)
 {
-    int64_t most = a->grace_ms / 2;
+    const int64_t most =
+        (RULE(pack_proof) ? (int64_t)pack_settle_ms(d->store, (uint64_t)a->grace_ms) : a->grace_ms) / 2;
     return d->store->fencing == STORE_FENCING_WEAK || llabs(store_ms - d->proof_store_ms) > most ||
            clock_boot_ms() - d->proof_boot_ms > most;
 }

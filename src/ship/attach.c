@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "base/trial.h"
+#include "replica/ways.h"
 #include "ship/look.h"
+#include "ship/newcomer.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -24,13 +26,10 @@ static int confirm(const struct destination *d, uint64_t min, struct err *e)
 
 /* Checks that an object that can't be read is not one that a newer program wrote. Behind that one nothing may begin:
  * that program can read what is there. */
-static int check_not_newer(const struct destination *d, uint64_t min, struct err *e)
+static int check_not_newer(const struct destination *d, const char *key, struct err *e)
 {
-    const struct name name = {.kind = NAME_LEVEL0, .min = min};
-    char key[NAME_MAX_BYTES];
     struct buf tail = BUF_INIT(SEGMENT_TRAILER_BYTES);
     uint64_t size = 0;
-    name_format(&name, key);
     int rc = store_read_tail(d->store, key, SEGMENT_TRAILER_BYTES, &tail, &size, e);
     if (rc == 0 && tail.len == SEGMENT_TRAILER_BYTES && segment_trailer_is_newer(tail.data)) {
         err_set(e, ERR_CONFIG, 0, "'%s': the object '%s' has a newer format than this program knows", d->url, key);
@@ -38,6 +37,30 @@ static int check_not_newer(const struct destination *d, uint64_t min, struct err
     }
     buf_release(&tail);
     return rc;
+}
+
+static int check_name_not_newer(const struct destination *d, const struct name *name, struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    name_format(name, key);
+    return check_not_newer(d, key, e);
+}
+
+/* The same for all objects that can have kept the planner, or the map of the plan `p`, from a result. */
+static int check_none_is_newer(const struct destination *d, struct catalog *c, const struct plan *p, struct err *e)
+{
+    struct err damage;
+    for (size_t i = 0; i < catalog_segment_count(c); i++)
+        if (c->ways->fault[i] == ERR_CORRUPT && check_name_not_newer(d, &catalog_segment(c, i)->name, e))
+            return -1;
+    for (size_t i = 0; i < c->marker_count; i++)
+        if (catalog_load(c, &c->markers[i], &damage) && damage.code == ERR_CORRUPT &&
+            check_name_not_newer(d, &c->markers[i].name, e))
+            return -1;
+    for (size_t i = 0; i < p->source_count; i++)
+        if (check_not_newer(d, p->sources[i].key, e) && e->code != ERR_NOTFOUND)
+            return -1;
+    return 0;
 }
 
 /* Reads the level-0 objects from our position on, and adds them to the findings. */
@@ -48,10 +71,10 @@ static int look(const struct destination *d, const struct author *a, const struc
     for (size_t i = first_newer > 0 ? first_newer - 1 : 0; i < c->level0_count; i++) {
         struct level0_facts o;
         uint64_t min = c->level0[i].name.min;
-        if (destination_read_facts(d, a, min, &o, e)) {
+        if (destination_read_facts_of(d, a, &c->level0[i].name, &o, e)) {
             bool newest = i + 1 == c->level0_count;
             struct err newer;
-            if (e->code == ERR_CORRUPT && check_not_newer(d, min, &newer)) {
+            if (e->code == ERR_CORRUPT && check_name_not_newer(d, &c->level0[i].name, &newer)) {
                 *e = newer;
                 return -1;
             }
@@ -82,15 +105,12 @@ static int read_head_map(struct destination *d, struct catalog *c, uint64_t head
     map_release(&d->head_map);
     d->from_empty = false;
     int rc = plan_make(c, head_txid, &p, e);
-    if (rc != 0 && (e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT)) {
-        d->from_empty = true;
-        return 0;
-    }
+    const bool no_plan = rc != 0 && (e->code == ERR_NOTFOUND || e->code == ERR_CORRUPT);
     if (rc == 0)
         rc = plan_map(c, &p, &d->head_map, e);
-    if (rc != 0 && e->code == ERR_CORRUPT) { /* a damaged history can't be continued */
+    if (no_plan || (rc != 0 && e->code == ERR_CORRUPT)) { /* a damaged history can't be continued */
         d->from_empty = true;
-        rc = 0;
+        rc = check_none_is_newer(d, c, &p, e);
     }
     plan_release(&p);
     return rc;
@@ -222,11 +242,12 @@ static int check_links(struct destination *d, const struct author *a, const stru
         return 0;
     for (size_t i = c->level0_count > LINKS_CHECKED ? c->level0_count - LINKS_CHECKED : 0; i < c->level0_count; i++) {
         struct level0_facts o;
-        if (destination_read_facts(d, a, c->level0[i].name.min, &o, e))
+        if (destination_read_facts_of(d, a, &c->level0[i].name, &o, e))
             return -1;
         uint64_t end = before.info.max;
         bool retention = end > 0 && o.info.min > end + 1 && levels_have(c, end + 1, o.info.min - 1);
-        bool linked = retention || (o.info.min == end + 1 && digest_equal(&o.info.digest_before, &before.digest));
+        bool linked = retention || before.packed ||
+                      (o.info.min == end + 1 && digest_equal(&o.info.digest_before, &before.digest));
         if (o.info.flags & SEGMENT_FROM_EMPTY)
             d->broken = false;
         else if (end > 0 && !linked)
@@ -334,12 +355,20 @@ static bool is_foreign(const struct findings *f)
     return f->objects > 0 && !f->mine && !uid_equal(&f->last.writer, &f->id->writer);
 }
 
+/* When the object was stored. In a folder times of files can be set, so the later one of two counts: that of the file,
+ * and the one that the object itself has, which is not in the future. */
+static int64_t stored_ms(const struct destination *d, const struct catalog_object *o, const struct findings *f)
+{
+    const int64_t own_ms = f->last.time_ms < d->proof_store_ms ? f->last.time_ms : d->proof_store_ms;
+    return d->store->folder && own_ms > o->time_ms ? own_ms : o->time_ms;
+}
+
 /* Whether an object of another writer was stored after we proved that our head was the newest object. Older objects are
  * the past that we continued. */
 static bool is_newcomer(const struct destination *d, const struct catalog *c, const struct findings *f)
 {
     const struct catalog_object *left = catalog_head(c);
-    return left && is_foreign(f) && (!d->seen_here || left->time_ms > d->proof_before_ms);
+    return left && is_foreign(f) && (!d->seen_here || stored_ms(d, left, f) > d->proof_before_ms);
 }
 
 /* The head is gone, and nothing is behind it. */
@@ -393,6 +422,28 @@ static int begin_again(struct destination *d, const struct author *a, struct cat
     return 0;
 }
 
+/* Fails if the head can be read although the listing lacks it: listings of some stores lag, for minutes or longer. The
+ * key of the head has its first txid, which only this run knows; a head of one commit has its last one too. */
+static int check_not_hidden(const struct destination *d, const struct author *a, struct err *e)
+{
+    const uint64_t keys[] = {d->head_min, d->entry.durable_txid};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct level0_facts found;
+        if (keys[i] == 0)
+            continue;
+        if (destination_read_facts(d, a, keys[i], &found, e)) {
+            if (e->code != ERR_NOTFOUND && e->code != ERR_CORRUPT)
+                return -1;
+        } else if (digest_equal(&found.digest, &d->entry.head)) {
+            return err_set(e, ERR_REMOTE, 0,
+                           "list '%s': the newest object, of txid %" PRIu64
+                           ", can be read and is not in the listing: looking again",
+                           d->url, d->entry.durable_txid);
+        }
+    }
+    return 0;
+}
+
 /* Decides about a replica that lost its head. *ret_to: as for attach_to. */
 static int after_loss(struct destination *d, const struct author *a, struct catalog *c, const struct findings *f,
                       enum destination_state *ret_to, struct err *e)
@@ -406,13 +457,22 @@ static int after_loss(struct destination *d, const struct author *a, struct cata
         snprintf(found, sizeof found, "ends at txid %" PRIu64, f->head_txid);
     if (f->objects == 0 && !f->end_damaged && !is_the_place(d, a))
         return is_gone(d, found, e);
-    if (confirm_loss(d, found, e))
+    if (check_not_hidden(d, a, e) || confirm_loss(d, found, e))
         return -1;
     *ret_to = DESTINATION_RESYNC;
     return begin_again(d, a, c, found, e);
 }
 
 /* ---- all of it */
+
+/* A writer that never was in a replica, of a database that has just begun. */
+static bool is_newcomer_here(const struct author *a, const struct identity *id, const struct findings *f)
+{
+    for (uint32_t i = 0; i < id->replica_count; i++)
+        if (id->replicas[i].durable_txid > 0)
+            return false;
+    return a->database && newcomer_is_small(a->database, f->db_bytes);
+}
 
 /* What is found, when nothing is missing. */
 static int attach_at_head(struct destination *d, const struct author *a, struct catalog *c, const struct findings *f,
@@ -467,8 +527,10 @@ static int attach_to(struct destination *d, const struct author *a, struct catal
     d->missed_boot_ms = 0;
     if (outcome == ATTACH_GONE)
         return is_gone(d, "has no objects", e);
-    if (outcome == ATTACH_CONFLICT)
-        return destination_conflict(d, &f.last, e);
+    if (outcome == ATTACH_CONFLICT) {
+        destination_conflict(d, &f.last, e);
+        return is_newcomer_here(a, &id, &f) ? newcomer_refuse(a->database, d->url, e) : -1;
+    }
     if (f.head_txid > SEGMENT_TXID_MAX - ROOM_TXIDS)
         return is_full(d, f.head_txid, e);
     if (outcome != ATTACH_EMPTY)
@@ -489,7 +551,7 @@ static int find_fencing(struct destination *d, const struct author *a, struct er
     if (d->entry.not_exclusive)
         store_distrust(d->store);
     if (!d->entry.raced && unknown) {
-        if (store_race(d->store, e))
+        if (store_race(d->store, STORE_RACERS, e))
             return -1;
         d->entry.raced = true;
         d->entry.not_exclusive |= d->store->fencing == STORE_FENCING_WEAK;

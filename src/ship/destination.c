@@ -4,12 +4,15 @@
 
 #include "base/clock.h"
 #include "base/invariant.h"
+#include "base/path.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int destination_open_store(struct destination *d, struct err *e)
 {
@@ -41,6 +44,41 @@ int destination_look_up(struct destination *d, struct state *state, struct err *
     return 0;
 }
 
+void destination_store_name(const struct destination *d, char out[STORE_URL_MAX])
+{
+    const char *server = strstr(d->given, "://");
+    struct stat st;
+    if (d->store && d->store->folder && stat(d->store->folder, &st) == 0) {
+        snprintf(out, STORE_URL_MAX, "device %llu", (unsigned long long)st.st_dev);
+    } else if (!server || strncmp(d->given, "file:", 5) == 0) {
+        snprintf(out, STORE_URL_MAX, "a folder that is not there");
+    } else {
+        const char *path = strpbrk(server + 3, "/?"), *query = strchr(d->given, '?');
+        snprintf(out, STORE_URL_MAX, "%.*s%s", path ? (int)(path - d->given) : (int)strlen(d->given), d->given,
+                 query ? query : "");
+    }
+}
+
+int destination_show(const char *url, char ret_shown[STORE_URL_MAX], struct err *e)
+{
+    return store_check(url, ret_shown, e);
+}
+
+bool destination_is_known_durable(struct identity *id, const char *url)
+{
+    struct identity_replica *r = NULL;
+    struct store *s = NULL;
+    char file[PATH_TEXT_MAX];
+    struct err e;
+    if (store_open(url, STORE_READ, &s, &e))
+        return false;
+    bool there = !s->folder || (path_format(file, &e, "%s/" NAME_IDENTITY, s->folder) == 0 && access(file, F_OK) == 0);
+    int rc = identity_replica_get(id, s->url, &r, &e);
+    store_close(s);
+    return there && rc == 0 && r->durable_txid == id->txid && id->txid > 0 && !r->unrelated && r->base_owed == 0 &&
+           r->attempt_count == 0;
+}
+
 void destination_close(struct destination *d)
 {
     store_close(d->store);
@@ -60,18 +98,24 @@ void destination_enter(struct destination *d, enum destination_state to)
     INVARIANT(d->state == to || allowed[d->state][to], "replica '%s': no way leads from state %d to %d", d->url,
               d->state, to);
     d->state = to;
-    if (to != DESTINATION_ATTACHED)
-        d->outgoing.bytes.len = d->recent.count = 0;
+    if (to == DESTINATION_ATTACHED)
+        return;
+    d->outgoing.bytes.len = d->recent.count = 0;
+    kept_forget(d->kept, UINT64_MAX);
 }
 
-/* Says who the other writer is, if the replica knows; else "". */
-static const char *who(const struct destination *d, const struct uid *writer, char out[WRITER_TEXT_BYTES + 2])
+/* Notes who the other writer is, and says it as far as the replica knows; else "". */
+static const char *who(struct destination *d, const struct segment_info *theirs, char out[WRITER_TEXT_BYTES + 2])
 {
-    struct writer_note note;
+    struct writer_note *note = &d->rival.note;
+    d->rival =
+        (struct rival){.writer = theirs->writer, .min = theirs->min, .max = theirs->max, .time_ms = theirs->time_ms};
     out[0] = 0;
-    if (d->store && writer_note_find(d->store, writer, &note)) {
+    if (d->store && writer_note_find(d->store, &theirs->writer, note)) {
         memcpy(out, ": ", 3);
-        writer_note_text(&note, out + 2);
+        writer_note_text(note, out + 2);
+    } else {
+        *note = (struct writer_note){.since_ms = 0};
     }
     return out;
 }
@@ -84,7 +128,7 @@ int destination_conflict(struct destination *d, const struct segment_info *their
     destination_enter(d, DESTINATION_CONFLICT);
     err_set(e, ERR_CONFLICT, 0,
             "'%s' belongs to another writer (%.8s), which put txid %" PRIu64 " to %" PRIu64 " at %s%s", d->url, writer,
-            theirs->min, theirs->max, when, who(d, &theirs->writer, host));
+            theirs->min, theirs->max, when, who(d, theirs, host));
     return err_hint(
         e,
         "one replica takes one database: use another URL; or, if that writer is gone for good, --take-over continues "
@@ -107,7 +151,7 @@ int destination_overwritten(struct destination *d, const struct author *a, uint6
             d->url,
             d->store->folder ? "another program writes there without regard to what exists"
                              : "PUT is not exclusive there",
-            min, writer, theirs->min, theirs->max, when, who(d, &theirs->writer, host));
+            min, writer, theirs->min, theirs->max, when, who(d, theirs, host));
     return err_hint(e,
                     "what both put since then may be lost: stop one of the two writers, and start the other one with "
                     "--take-over; use one replica for each database");
@@ -164,15 +208,23 @@ bool destination_starts_anew(const struct destination *d, uint32_t page_size)
 int destination_read_facts(const struct destination *d, const struct author *a, uint64_t min,
                            struct level0_facts *ret_facts, struct err *e)
 {
+    const struct name name = {.kind = NAME_LEVEL0, .min = min};
+    return destination_read_facts_of(d, a, &name, ret_facts, e);
+}
+
+int destination_read_facts_of(const struct destination *d, const struct author *a, const struct name *name,
+                              struct level0_facts *ret_facts, struct err *e)
+{
     struct segment s;
     assert(d->store);
-    *ret_facts = (struct level0_facts){.bytes = 0};
-    if (object_load_level0(d->store, min, a->codec, &s, &ret_facts->digest, e))
+    *ret_facts = (struct level0_facts){.packed = name->kind == NAME_PACK};
+    if (object_load_named(d->store, name, a->codec, &s, &ret_facts->digest, e))
         return -1;
     const struct commit_record *newest = &s.records[s.trailer.record_count - 1];
     ret_facts->info = s.trailer.info;
     ret_facts->checksum = newest->checksum;
     ret_facts->time_ms = newest->time_ms;
+    ret_facts->db_bytes = (uint64_t)newest->pages * s.trailer.info.page_size;
     ret_facts->bytes = s.trailer.object_size;
     for (uint32_t i = 0; i < s.trailer.list_count; i++)
         ret_facts->bytes += s.list[i].size;
@@ -300,6 +352,7 @@ int destination_build_commits(struct destination *d, const struct author *a, str
     rc = author_info(a, &d->entry.database, &info, e);
     if (rc == 0)
         rc = segment_writer_init(&w, a->codec, batches[0]->page_size, e);
+    w.small = d->store->costs; /* objects are few there, and bytes are slow */
     for (size_t i = 0; rc == 0 && i < version_count; i++) {
         assert_patch_continues(sorted, i, d->entry.durable_txid);
         rc = segment_writer_add(&w, &sorted[i].captured->version,

@@ -33,7 +33,7 @@
  *
  * Proof of the head. Retention deletes old level-0 objects. So a key that continues our head can be free although
  * others moved the head long ago, and an exclusive PUT would then append in the past. So the head must be proven: by
- * attach, or by an append. If the proof is older than half of the grace period (by the clock of the store or of this
+ * attach, or by an append. If the proof is older than half of pack_settle_ms (by the clock of the store or of this
  * machine), the replica is listed behind the head before the PUT. If the answer to the PUT comes that late, the
  * replica is listed before the answer is believed.
  *
@@ -72,6 +72,7 @@
 #include "cargo/copy.h"
 #include "replica/plan.h"
 #include "ship/findings.h"
+#include "ship/kept.h"
 #include "ship/levels.h"
 #include "ship/recent.h"
 #include "state/state.h"
@@ -96,6 +97,14 @@ struct outgoing {
     unsigned commits; /* in it */
 };
 
+/* The other writer of a conflict. */
+struct rival {
+    struct uid writer;
+    uint64_t min, max;       /* txids of its object */
+    int64_t time_ms;         /* when it put that, by its clock; 0: there is no conflict */
+    struct writer_note note; /* zeros: the replica does not say who it is */
+};
+
 struct destination {
     const char *given;   /* the URL as the user gave it; borrowed */
     char url[1024];      /* the URL as it is shown: without secrets */
@@ -107,6 +116,7 @@ struct destination {
     struct outgoing outgoing;
     struct levels levels; /* valid while ATTACHED */
     struct recent recent; /* put while ATTACHED, and acknowledged */
+    struct kept *kept;    /* borrowed; NULL: nothing is kept for packs. Otherwise likewise, if requests cost money */
 
     /* the head, as attach found it */
     struct map head_map;     /* RESYNC: the pages that the replica holds at its head; page_size 0: not known */
@@ -134,8 +144,11 @@ struct destination {
     int64_t missed_boot_ms; /* when attach missed objects for the first time, by the machine's clock; 0: it does not */
     bool lost;              /* the loss is certain, and the next object begins a new history */
     uint64_t left_min;      /* first txid of the newest object that was left; 0: none was */
-    bool identity_put;      /* attach had to put seawall.json again */
-    bool named;             /* the replica names this writer, as far as it could be done */
+    uint64_t lost_first, lost_last; /* txids that can't be restored, by the newest marker that was put; 0: none */
+    bool identity_put;              /* attach had to put seawall.json again */
+    bool named;                     /* the replica names this writer, as far as it could be done */
+
+    struct rival rival; /* CONFLICT */
 
     uint64_t objects, bytes; /* that this run put */
     char found[200];         /* what attach found, for the log */
@@ -148,6 +161,17 @@ int destination_open(struct destination *d, const char *url, struct err *e) MUST
 /* Opens the store if it is not open. */
 int destination_open_store(struct destination *d, struct err *e) MUST_CHECK;
 void destination_close(struct destination *d);
+
+/* Writes a text that is the same for all replicas that fail together: in one bucket by one endpoint, or on one file
+ * system. It may have secrets. Asks no store. */
+void destination_store_name(const struct destination *d, char out[STORE_URL_MAX]);
+
+/* Writes how the URL is shown, without secrets. Asks no store. ERR_CONFIG: it is wrong. */
+int destination_show(const char *url, char ret_shown[STORE_URL_MAX], struct err *e) MUST_CHECK;
+
+/* Whether the replica at `url` has everything up to id->txid, as far as a state file knows. No store is asked; of a
+ * folder, seawall.json must be there. May add an entry to `id`. */
+bool destination_is_known_durable(struct identity *id, const char *url);
 
 /* The writer of objects, and its rules. */
 struct author {
@@ -248,8 +272,12 @@ int destination_put_level(struct destination *d, const struct author *a, const s
 
 /* ---- for attach.c, append.c and pieces.c */
 
-/* Reads the level-0 object that begins at txid `min`. Before: the store is open.
+/* Reads an object of level 0 or a pack. Before: the store is open.
  * ERR_NOTFOUND: there is none. ERR_CORRUPT: it is damaged. ERR_IO, ERR_REMOTE from the store. */
+int destination_read_facts_of(const struct destination *d, const struct author *a, const struct name *name,
+                              struct level0_facts *ret_facts, struct err *e) MUST_CHECK;
+
+/* The same for the level-0 object that begins at txid `min`. */
 int destination_read_facts(const struct destination *d, const struct author *a, uint64_t min,
                            struct level0_facts *ret_facts, struct err *e) MUST_CHECK;
 

@@ -26,6 +26,7 @@ static void note_head(struct findings *f, const struct level0_facts *o)
     f->head_checksum = o->checksum;
     f->head_time_ms = o->time_ms;
     f->last = o->info;
+    f->db_bytes = o->db_bytes;
 }
 
 /* The object at our position should end there and have the digest that we know. If it ends before, and others follow,
@@ -38,19 +39,21 @@ static void add_at_position(struct findings *f, const struct level0_facts *o)
         f->behind = true;
         return;
     }
-    bool known = o->info.max == entry->durable_txid && digest_equal(&o->digest, &entry->head);
+    bool known = !o->packed && o->info.max == entry->durable_txid && digest_equal(&o->digest, &entry->head);
     f->mine &= known || identity_replica_tried(entry, &o->digest) || identity_knows_run(f->id, &o->info.run);
     f->past &= known;
+    f->packed = o->packed;
     note_head(f, o);
 }
 
 static void add_after_position(struct findings *f, const struct level0_facts *o)
 {
     const struct segment_info *i = &o->info;
-    bool hole = f->behind || i->min > f->head_txid + 1;
+    bool hole = f->behind || f->packed || o->packed || i->min > f->head_txid + 1;
     bool linked = hole || (i->min == f->head_txid + 1 && digest_equal(&i->digest_before, &f->head));
     bool attempt = RULE(attempts) && identity_replica_tried(f->entry, &o->digest);
     f->behind = false;
+    f->packed = o->packed;
     f->mine &= linked && (attempt || identity_knows_run(f->id, &i->run));
     f->past &= !hole && linked && (attempt || identity_is_past(f->id, &i->run, i->max));
     note_head(f, o);

@@ -19,7 +19,10 @@
  * Retention and power cuts make exceptions. Retention can have deleted the object at our position: then `behind` is
  * set, and each later object shows by itself who put it. A power cut can have taken our newest position back: then
  * objects that we put lie behind a hole. In both cases CONTINUE is impossible, because nothing proves that our map
- * contains the commits of the hole. */
+ * contains the commits of the hole.
+ *
+ * A pack takes the place of objects like a hole that retention left. The run in it is that of the daemon that packed, and
+ * a daemon packs only what it continued. */
 #ifndef SEAWALL_SHIP_FINDINGS_H
 #define SEAWALL_SHIP_FINDINGS_H
 
@@ -31,9 +34,11 @@ enum take_over { TAKE_OVER_NO, TAKE_OVER_YES };
 struct level0_facts {
     struct segment_info info;
     struct digest digest; /* of the whole object */
+    bool packed;          /* it is a pack: the runs of its objects are not known, only that of who packed them */
     uint64_t checksum;    /* of the database after its newest commit */
     int64_t time_ms;      /* of its newest commit */
     uint64_t bytes;       /* of the object and the parts that it names */
+    uint64_t db_bytes;    /* of the database after its newest commit */
 };
 
 enum attach_outcome {
@@ -51,6 +56,7 @@ struct findings {
     size_t objects;                       /* that were added, damaged ones included */
     bool mine, past;                      /* see above */
     bool behind;                          /* the object at our position is gone; false again after the next object */
+    bool packed;                          /* the newest object that was added is a pack */
     bool end_damaged;                     /* the newest object is damaged. It was not added, and none is newer */
     unsigned adopted;                     /* objects after our position, damaged ones not included */
 
@@ -59,6 +65,7 @@ struct findings {
     int64_t head_time_ms; /* 0: no object was added */
     struct digest head;
     struct segment_info last; /* of the head */
+    uint64_t db_bytes;        /* of the database at the head */
     uint64_t base_owed;       /* txid of a base-only object that waits for its base; 0: none */
     uint64_t anew_txid;       /* newest txid at which a new history began */
 };

@@ -2,6 +2,7 @@
  * segments. */
 #include "base/invariant.h"
 #include "base/trial.h"
+#include "replica/losses.h"
 #include "ship/destination.h"
 
 #include <assert.h>
@@ -107,6 +108,7 @@ static int put_object(const struct place *p, const struct author *a, struct obje
     o->content.info = &o->info;
     name_format(&o->name, o->key);
     int rc = segment_writer_init(&w, a->codec, o->info.page_size, e);
+    w.small = o->name.kind == NAME_LEVEL || o->name.kind == NAME_PART;
     if (rc == 0 && o->piece)
         rc = destination_add_piece(&w, o->piece, e);
     if (rc == 0)
@@ -202,6 +204,20 @@ static bool chunks_fill_base(const struct copy *copy)
     return copy->terms.end_page > 0 && next == (uint64_t)copy->terms.end_page + 1;
 }
 
+/* Which restore points were lost, if this base is needed because objects were. *ret_min: as in the marker. */
+static int find_loss(const struct destination *d, const struct author *a, uint64_t *ret_min, struct err *e)
+{
+    struct catalog c;
+    *ret_min = 0;
+    if (d->entry.base_owed <= 1)
+        return 0;
+    if (catalog_open(&c, d->store, a->codec, e))
+        return -1;
+    int rc = losses_before(&c, d->entry.base_owed, ret_min, e);
+    catalog_release(&c);
+    return rc == 0 ? 0 : err_wrap(e, "find the restore points that were lost");
+}
+
 int destination_put_marker(struct destination *d, const struct author *a, const struct copy *copy, struct err *e)
 {
     const struct copy_terms *terms = &copy->terms;
@@ -232,8 +248,11 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
     if (!chunks_fill_base(copy))
         return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " do not hold every page",
                        terms->start);
-    if (check_listed(d->store, copy, chunks->resumed, e) || put_object(&place, a, &o, is_our_marker, e))
+    if (check_listed(d->store, copy, chunks->resumed, e) || find_loss(d, a, &o.info.min, e) ||
+        put_object(&place, a, &o, is_our_marker, e))
         return -1;
+    d->lost_first = o.info.min;
+    d->lost_last = o.info.min ? o.info.max - 1 : 0;
     levels_note_base(&d->levels, o.info.max, bytes);
     d->entry.base_owed = 0;
     state_set_replica(a->state, d->index, &d->entry);

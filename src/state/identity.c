@@ -14,8 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOT_MAGIC UINT64_C(0x53454157414c4c33)        /* "SEAWALL3" */
-#define SLOT_MAGIC_BEFORE UINT64_C(0x53454157414c4c32) /* version 2, which has no anew_txid */
+#define SLOT_MAGIC_OF(version) (UINT64_C(0x53454157414c4c30) + (version)) /* "SEAWALL" and a digit */
+#define VERSION_OLDEST 2u
+#define VERSION_ANEW 3u  /* the first with anew_txid */
+#define VERSION_STAMP 4u /* the first with db_ctime_ns and boot */
+#define VERSION VERSION_STAMP
 
 /* ---- binding */
 
@@ -100,7 +103,7 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
 {
     assert(id->run_count <= IDENTITY_RUNS_MAX && id->replica_count <= IDENTITY_REPLICAS_MAX);
     struct writer w = {slot};
-    put_u64(&w, SLOT_MAGIC);
+    put_u64(&w, SLOT_MAGIC_OF(VERSION));
     put_u64(&w, 0); /* checksum, below */
     put_u32(&w, 0); /* size, below */
     put_u64(&w, serial);
@@ -115,6 +118,8 @@ void identity_encode(const struct identity *id, uint64_t serial, uint8_t slot[ID
     put_u64(&w, id->db_inode);
     put_u64(&w, id->db_size);
     put_u64(&w, (uint64_t)id->db_mtime_ns);
+    put_u64(&w, (uint64_t)id->db_ctime_ns);
+    put_u64(&w, id->boot);
     put_u32(&w, id->run_count);
     put_u32(&w, id->replica_count);
     assert(w.at - slot <= FIXED_BYTES);
@@ -165,8 +170,7 @@ static void take_run(struct cursor *c, struct identity_run *run)
     run->unlooked = cursor_be32(c);
 }
 
-/* `before`: the slot is of version 2. */
-static void take_replica(struct cursor *c, bool before, struct identity_replica *r)
+static void take_replica(struct cursor *c, unsigned version, struct identity_replica *r)
 {
     take_bytes(c, r->place.bytes, DIGEST_BYTES);
     take_bytes(c, r->database.bytes, UID_BYTES);
@@ -174,7 +178,7 @@ static void take_replica(struct cursor *c, bool before, struct identity_replica 
     take_bytes(c, r->head.bytes, DIGEST_BYTES);
     r->head_checksum = cursor_be64(c);
     r->base_owed = cursor_be64(c);
-    r->anew_txid = before ? r->durable_txid : cursor_be64(c);
+    r->anew_txid = version < VERSION_ANEW ? r->durable_txid : cursor_be64(c);
     uint32_t flags = cursor_be32(c);
     r->unrelated = flags & FLAG_UNRELATED;
     r->raced = flags & FLAG_RACED;
@@ -187,18 +191,26 @@ static void take_replica(struct cursor *c, bool before, struct identity_replica 
     take_bytes(c, r->attempts, r->attempt_count * sizeof r->attempts[0]);
 }
 
+/* 0: this is none that can be read. */
+static unsigned version_of(const uint8_t *slot)
+{
+    for (unsigned version = VERSION_OLDEST; version <= VERSION; version++)
+        if (get_be64(slot) == SLOT_MAGIC_OF(version))
+            return version;
+    return 0;
+}
+
 bool identity_has_magic(const uint8_t bytes[IDENTITY_MAGIC_BYTES])
 {
-    return get_be64(bytes) == SLOT_MAGIC || get_be64(bytes) == SLOT_MAGIC_BEFORE;
+    return version_of(bytes) != 0;
 }
 
 bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *ret_id, uint64_t *ret_serial)
 {
     struct identity id = {0};
     uint32_t size = get_be32(slot + 16);
-    bool before = get_be64(slot) == SLOT_MAGIC_BEFORE;
-    if ((get_be64(slot) != SLOT_MAGIC && !before) || size < 20 || size > IDENTITY_SLOT_BYTES ||
-        get_be64(slot + 8) != hash64(slot + 16, size - 16))
+    const unsigned version = version_of(slot);
+    if (version == 0 || size < 20 || size > IDENTITY_SLOT_BYTES || get_be64(slot + 8) != hash64(slot + 16, size - 16))
         return false;
     struct cursor c = cursor_of(slot + 20, size - 20);
     uint64_t serial = cursor_be64(&c);
@@ -213,6 +225,10 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
     id.db_inode = cursor_be64(&c);
     id.db_size = cursor_be64(&c);
     id.db_mtime_ns = (int64_t)cursor_be64(&c);
+    if (version >= VERSION_STAMP) {
+        id.db_ctime_ns = (int64_t)cursor_be64(&c);
+        id.boot = cursor_be64(&c);
+    }
     id.run_count = cursor_be32(&c);
     id.replica_count = cursor_be32(&c);
     if (c.bad || id.run_count > IDENTITY_RUNS_MAX || id.replica_count > IDENTITY_REPLICAS_MAX)
@@ -220,7 +236,7 @@ bool identity_decode(const uint8_t slot[IDENTITY_SLOT_BYTES], struct identity *r
     for (uint32_t i = 0; i < id.run_count; i++)
         take_run(&c, &id.runs[i]);
     for (uint32_t i = 0; i < id.replica_count; i++)
-        take_replica(&c, before, &id.replicas[i]);
+        take_replica(&c, version, &id.replicas[i]);
     if (c.bad || cursor_left(&c) != 0)
         return false;
     *ret_id = id;

@@ -70,6 +70,8 @@ struct identity {
     int64_t time_ms;            /* of the newest commit record; never decreases */
     uint64_t db_inode, db_size; /* of the database file, as our last checkpoint left it; size in bytes */
     int64_t db_mtime_ns;        /* as db_inode */
+    int64_t db_ctime_ns;        /* the stamp (state.h); 0: there is none */
+    uint64_t boot;              /* clock_boot_id when the stamp was taken */
     uint32_t run_count, replica_count;
     struct identity_run runs[IDENTITY_RUNS_MAX];
     struct identity_replica replicas[IDENTITY_REPLICAS_MAX];

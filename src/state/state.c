@@ -103,6 +103,8 @@ static void set_position(struct identity *id, const struct state_position *posit
     id->db_inode = position->db_inode;
     id->db_size = position->db_size;
     id->db_mtime_ns = position->db_mtime_ns;
+    id->db_ctime_ns = position->db_ctime_ns;
+    id->boot = position->boot;
 }
 
 void state_commit(struct state *s, const struct state_position *position)
@@ -120,6 +122,7 @@ void state_lose_map(struct state *s, uint64_t txid, int64_t time_ms)
     struct state_record *r = lock(s);
     r->identity.txid = txid;
     r->identity.time_ms = time_ms;
+    r->identity.db_ctime_ns = 0;
     r->identity.map_seal = ++r->seal;
     write_slot(r);
     unlock(r);
@@ -177,6 +180,8 @@ int state_sync(struct state *s, struct err *e)
 {
     assert(s->record);
     struct state_record *r = s->record;
+    if (s->unsynced)
+        return 0;
     pthread_mutex_lock(&r->sync_lock);
     pthread_mutex_lock(&r->lock);
     r->syncing = r->current;
@@ -252,17 +257,23 @@ struct identity state_identity(const struct state *s)
     return copy;
 }
 
+struct state_position state_position_of(const struct identity *id)
+{
+    return (struct state_position){.txid = id->txid,
+                                   .pos = id->pos,
+                                   .pos_before_reset = id->pos_before_reset,
+                                   .time_ms = id->time_ms,
+                                   .db_inode = id->db_inode,
+                                   .db_size = id->db_size,
+                                   .db_mtime_ns = id->db_mtime_ns,
+                                   .db_ctime_ns = id->db_ctime_ns,
+                                   .boot = id->boot};
+}
+
 struct state_position state_position(const struct state *s)
 {
     struct state_record *r = lock(s);
-    const struct identity *id = &r->identity;
-    struct state_position position = {.txid = id->txid,
-                                      .pos = id->pos,
-                                      .pos_before_reset = id->pos_before_reset,
-                                      .time_ms = id->time_ms,
-                                      .db_inode = id->db_inode,
-                                      .db_size = id->db_size,
-                                      .db_mtime_ns = id->db_mtime_ns};
+    struct state_position position = state_position_of(&r->identity);
     unlock(r);
     return position;
 }
@@ -308,18 +319,24 @@ uint64_t state_txid(const struct state *s)
 
 /* ---- opening */
 
-/* Takes the newest intact slot. False: no slot is intact. */
-static bool load_identity(struct state_record *r)
+/* Finds the newest intact slot. Returns its number; -1: no slot is intact. */
+static int newest_slot(const uint8_t *slots, struct identity *ret_id, uint64_t *ret_serial)
 {
     struct identity found;
     uint64_t serial = 0;
+    int newest = -1;
     for (int i = 0; i < SLOTS; i++)
-        if (identity_decode(r->fixed + i * IDENTITY_SLOT_BYTES, &found, &serial) &&
-            (r->current < 0 || serial > r->serial)) {
-            r->identity = found;
-            r->serial = serial;
-            r->current = i;
+        if (identity_decode(slots + i * IDENTITY_SLOT_BYTES, &found, &serial) && (newest < 0 || serial > *ret_serial)) {
+            *ret_id = found;
+            *ret_serial = serial;
+            newest = i;
         }
+    return newest;
+}
+
+static bool load_identity(struct state_record *r)
+{
+    r->current = newest_slot(r->fixed, &r->identity, &r->serial);
     return r->current >= 0;
 }
 
@@ -469,7 +486,7 @@ static int load(struct state *s, const char *db_path, const struct binding *bind
     if (fstat(s->fd, &st) != 0)
         return err_sys(e, errno, "stat '%s'", s->path);
     bool known = load_identity(r);
-    if (path_sync_name(s->path, e))
+    if (!s->unsynced && path_sync_name(s->path, e))
         return -1;
     if (known && state_sync(s, e)) /* a power cut must not take back the state that we go on from */
         return -1;
@@ -484,6 +501,51 @@ static int load(struct state *s, const char *db_path, const struct binding *bind
         *ret_found = STATE_NEW;
     }
     return 0;
+}
+
+/* ---- looking */
+
+static int read_slots(int fd, struct identity *ret_identity, struct err *e)
+{
+    uint8_t *slot = malloc(IDENTITY_SLOT_BYTES);
+    struct identity *found = malloc(sizeof *found);
+    uint64_t serial = 0, newest = 0;
+    bool any = false;
+    int rc = slot && found ? 0 : err_nomem(e, sizeof *found);
+    for (int i = 0; rc == 0 && i < SLOTS; i++) {
+        if (pread(fd, slot, IDENTITY_SLOT_BYTES, (off_t)i * IDENTITY_SLOT_BYTES) != IDENTITY_SLOT_BYTES ||
+            !identity_decode(slot, found, &serial) || (any && serial <= newest))
+            continue;
+        *ret_identity = *found;
+        newest = serial;
+        any = true;
+    }
+    free(slot);
+    free(found);
+    return rc == 0 && !any ? err_set(e, ERR_CORRUPT, 0, "the state file has no identity") : rc;
+}
+
+int state_peek(const char *db_path, struct identity *ret_identity, struct err *e)
+{
+    char path[PATH_TEXT_MAX];
+    struct folder_file file = {.like = path_name(db_path), .access = FOLDER_READ, .is_ours = is_state_file};
+    struct binding binding;
+    struct stat st;
+    int fd = -1;
+    if (path_format(path, e, "%s" STATE_SUFFIX, db_path))
+        return -1;
+    file.name = path_name(path);
+    if (folder_open_path(path, &file, &fd, e))
+        return err_wrap(e, "state file");
+    int rc = fstat(fd, &st) == 0 ? 0 : err_sys(e, errno, "stat '%s'", path);
+    if (rc == 0)
+        rc = binding_of(db_path, st.st_ino, &binding, e);
+    if (rc == 0)
+        rc = read_slots(fd, ret_identity, e);
+    if (rc == 0 && !is_bound(ret_identity, &binding))
+        rc = err_set(e, ERR_CORRUPT, 0, "the state file is a copy of another one");
+    io_close(&fd);
+    return rc;
 }
 
 static struct state_record *record_new(void)
@@ -566,7 +628,7 @@ int state_open(struct state *s, const char *db_path, enum state_found *ret_found
 int state_open_reserved(struct state *s, struct state_reservation *taken, const char *db_path,
                         enum state_found *ret_found, struct err *e)
 {
-    *s = (struct state){.fd = taken->fd, .map = {.fd = -1}};
+    *s = (struct state){.fd = taken->fd, .map = {.fd = -1}, .unsynced = taken->unsynced};
     *taken = STATE_RESERVATION_NONE;
     return open_state(s, db_path, ret_found, e);
 }

@@ -31,6 +31,14 @@
  * file. An older identity with its own map is INTACT: a power cut took both back. It proves its own past; objects that
  * were put later are beyond the `upto` of its runs.
  *
+ * Stamp. A position can have the ctime of the database file. Then the map is that of the database file as it was at that
+ * ctime, without any WAL. A program can't set the ctime. So a file that still has its inode, size, mtime and ctime was
+ * not written since, and all newer commits are in the WAL, from its first frame on. Two writes within one tick of the
+ * kernel's clock get one ctime: a stamp is taken only when the ctime is STAMP_AGE_MS old, or STAMP_AGE_COARSE_MS if it
+ * is a whole second, as on file systems that keep no others; and not while it is in the future, which shows that the
+ * clock was set back. A power cut can keep what was written and take the ctime back (fdatasync does not write times). So
+ * a stamp counts only in the boot in which it was taken. A position without a stamp says nothing of that kind.
+ *
  * An flock on the file keeps a second daemon away from the database.
  *
  * Who writes. The local job owns the map and says when a state is complete (state_commit). A ship job owns the entry of
@@ -51,6 +59,9 @@ enum state_found {
     STATE_INTACT,
 };
 
+#define STAMP_AGE_MS 50 /* the kernel's clock moves in steps of 10 ms at most */
+#define STAMP_AGE_COARSE_MS 2100
+
 struct state_record; /* the identity, its slots and their lock */
 
 struct state {
@@ -58,6 +69,7 @@ struct state {
     int fd;                      /* of the state file; holds the flock */
     char path[PATH_TEXT_MAX];    /* of the state file */
     struct state_record *record; /* owned; NULL: not open */
+    bool unsynced;               /* of a reservation: nothing is synced here */
 };
 
 /* Opens the state file of the database at `db_path`; makes it if there is none. *ret_found says what it held. The
@@ -66,10 +78,16 @@ struct state {
  * of another program (base/folder.h). ERR_IO. ERR_NOMEM. */
 int state_open(struct state *s, const char *db_path, enum state_found *ret_found, struct err *e) MUST_CHECK;
 
+/* Reads the identity of the state file of the database at `db_path`, without a lock: another process may have it, and
+ * be at work. ERR_NOTFOUND: there is no state file, or no database. ERR_CORRUPT: it has no identity, or one that does
+ * not belong here: a daemon would be a new writer. ERR_CONFIG, ERR_IO: as state_open. */
+int state_peek(const char *db_path, struct identity *ret_identity, struct err *e) MUST_CHECK;
+
 /* A state file that is locked before its database exists, so that no daemon takes up the database that is put there. */
 struct state_reservation {
-    int fd;    /* -1: none */
-    bool made; /* the file was made, and is empty: it is removed if it is not used */
+    int fd;        /* -1: none */
+    bool made;     /* the file was made, and is empty: it is removed if it is not used */
+    bool unsynced; /* set by the owner: who syncs the whole file system later, before the state counts */
 };
 #define STATE_RESERVATION_NONE ((struct state_reservation){.fd = -1})
 
@@ -101,8 +119,11 @@ struct state_position {
     int64_t time_ms;                 /* of the commit record of `txid` */
     uint64_t db_inode, db_size;      /* of the database file, as the last checkpoint left it; size in bytes */
     int64_t db_mtime_ns;
+    int64_t db_ctime_ns; /* the stamp; 0: there is none */
+    uint64_t boot;       /* clock_boot_id at that time */
 };
 struct state_position state_position(const struct state *s);
+struct state_position state_position_of(const struct identity *id);
 uint64_t state_txid(const struct state *s);
 struct uid state_writer(const struct state *s);
 struct identity state_identity(const struct state *s);

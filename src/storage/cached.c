@@ -3,6 +3,7 @@
 
 #include "base/container.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "storage/store.h"
 
 #include <assert.h>
@@ -15,7 +16,8 @@
 
 struct entry {
     char key[STORE_KEY_MAX];
-    uint64_t size; /* of the object */
+    struct entry *smaller; /* owned: the one in whose place it is; another thread may still read it */
+    uint64_t size;         /* of the object */
     size_t len;
     uint8_t tail[]; /* its last `len` bytes */
 };
@@ -23,7 +25,7 @@ struct entry {
 struct cached_store {
     struct store base;
     struct store *inner;  /* owned */
-    pthread_mutex_t lock; /* guards the members below; entries never change and are never removed */
+    pthread_mutex_t lock; /* guards the members below; entries never change, and are freed with the store */
     struct entry **slots; /* hash table with open addressing */
     size_t slot_count;    /* a power of two */
     size_t count;         /* entries */
@@ -69,7 +71,7 @@ static bool grow(struct cached_store *c)
 /* Keeps a copy of the end of an object, if there is room and memory for it. Otherwise it will be read again. */
 static void keep(struct cached_store *c, const char *key, uint64_t size, const uint8_t *tail, size_t len)
 {
-    struct entry *kept = len <= CACHED_TAIL_MAX ? malloc(sizeof *kept + len) : NULL;
+    struct entry *kept = malloc(sizeof *kept + len);
     if (!kept)
         return;
     *kept = (struct entry){.size = size, .len = len};
@@ -78,9 +80,10 @@ static void keep(struct cached_store *c, const char *key, uint64_t size, const u
     pthread_mutex_lock(&c->lock);
     bool room = c->bytes + sizeof *kept + len <= CACHED_BYTES_MAX && (2 * c->count < c->slot_count || grow(c));
     struct entry **slot = slot_of(c->slots, c->slot_count, key);
-    if (room && !*slot) {
+    if (room && (!*slot || (*slot)->len < len)) {
+        c->count += !*slot;
+        kept->smaller = *slot;
         *slot = kept;
-        c->count++;
         c->bytes += sizeof *kept + len;
         kept = NULL;
     }
@@ -88,10 +91,12 @@ static void keep(struct cached_store *c, const char *key, uint64_t size, const u
     free(kept);
 }
 
-/* Copies the settings of the owner to the inner store. The owner makes them before the first listing, while there is
- * one thread. */
+/* Copies the settings of the owner to the inner store. The owner makes them before the first request, while there is
+ * one thread; later nothing is written. */
 static void pass_on(struct cached_store *c)
 {
+    if (c->inner->cancel == c->base.cancel && c->inner->retrying == c->base.retrying)
+        return;
     c->inner->cancel = c->base.cancel;
     c->inner->retrying = c->base.retrying;
 }
@@ -100,8 +105,14 @@ static int cached_read(struct store *s, const char *key, uint64_t offset, void *
 {
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
-    if (!kept || offset < kept->size - kept->len || offset > kept->size || n > kept->size - offset)
-        return c->inner->ops->read(c->inner, key, offset, out, n, e);
+    pass_on(c);
+    if (!kept || offset < kept->size - kept->len || offset > kept->size || n > kept->size - offset) {
+        if (c->inner->ops->read(c->inner, key, offset, out, n, e))
+            return -1;
+        if (kept && offset + n == kept->size && n <= CACHED_LARGER_MAX)
+            keep(c, key, kept->size, out, n);
+        return 0;
+    }
     memcpy(out, kept->tail + (offset - (kept->size - kept->len)), n);
     return 0;
 }
@@ -112,6 +123,7 @@ static int cached_read_tail(struct store *s, const char *key, size_t n, struct b
     struct cached_store *c = of(s);
     const struct entry *kept = find(c, key);
     size_t before = out->len;
+    pass_on(c);
     if (kept && (n <= kept->len || kept->len == kept->size)) {
         size_t len = n < kept->len ? n : kept->len;
         *ret_size = kept->size;
@@ -119,7 +131,8 @@ static int cached_read_tail(struct store *s, const char *key, size_t n, struct b
     }
     if (c->inner->ops->read_tail(c->inner, key, n, out, ret_size, e))
         return -1;
-    keep(c, key, *ret_size, out->data + before, out->len - before);
+    if (out->len - before <= CACHED_TAIL_MAX)
+        keep(c, key, *ret_size, out->data + before, out->len - before);
     return 0;
 }
 
@@ -158,7 +171,7 @@ static void cached_prefetch(struct store *s, const char *const *keys, size_t cou
     struct prefetch p = {.cached = of(s), .keys = keys, .count = count};
     pthread_t threads[CACHED_THREADS];
     size_t want = count < CACHED_THREADS ? count : CACHED_THREADS, started = 0;
-    while (started < want && pthread_create(&threads[started], NULL, prefetch_thread, &p) == 0)
+    while (started < want && thread_start(&threads[started], prefetch_thread, &p) == 0)
         started++;
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
@@ -177,6 +190,12 @@ static int cached_list(struct store *s, const char *prefix, const char *start_af
 {
     pass_on(of(s));
     return of(s)->inner->ops->list(of(s)->inner, prefix, start_after, fn, context, e);
+}
+
+static int cached_folders(struct store *s, store_folder_fn *fn, void *context, struct err *e)
+{
+    pass_on(of(s));
+    return of(s)->inner->ops->folders(of(s)->inner, fn, context, e);
 }
 
 static int cached_remove(struct store *s, const char *key, struct err *e)
@@ -210,7 +229,10 @@ static void cached_close(struct store *s)
     struct cached_store *c = of(s);
     store_close(c->inner);
     for (size_t i = 0; c->slots && i < c->slot_count; i++)
-        free(c->slots[i]);
+        for (struct entry *kept = c->slots[i], *smaller; kept; kept = smaller) {
+            smaller = kept->smaller;
+            free(kept);
+        }
     free(c->slots);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -221,6 +243,7 @@ static const struct store_ops cached_ops = {
     .read = cached_read,
     .read_tail = cached_read_tail,
     .list = cached_list,
+    .folders = cached_folders,
     .remove = cached_remove,
     .remove_all = cached_remove_all,
     .time = cached_time,

@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/folder.h"
 #include "base/io.h"
+#include "base/output.h"
 #include "base/path.h"
 #include "base/privacy.h"
 #include "base/stage.h"
@@ -12,9 +13,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +29,13 @@ struct file_store {
     dev_t device; /* of the root when it was opened */
     ino_t inode;
     char root[PATH_TEXT_MAX]; /* absolute, without symbolic links */
+    struct held {             /* owned; ascending keys: objects that stay open */
+        char key[STORE_KEY_MAX];
+        int fd;
+        uint64_t size;
+    } *held;
+    size_t held_count;
+    struct file_store *next; /* in the list of stores that hold objects */
 };
 
 static struct file_store *ours(struct store *s)
@@ -135,8 +145,7 @@ static int time_of(int fd, int64_t *ret_time_ms, struct err *e)
     return 0;
 }
 
-static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
-                        struct err *e)
+static int put_once(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e)
 {
     struct folder dir = FOLDER_NONE;
     struct stage st = STAGE_NONE;
@@ -152,7 +161,7 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
         rc = stage_begin_shared(&st, &dir, e);
     folder_close(&dir);
     if (rc == 0)
-        rc = io_write(st.fd, bytes, n, e);
+        rc = output_whole(st.fd, bytes, n, e);
     if (rc == 0)
         rc = io_fsync(st.fd, key, e);
     if (rc == 0) {
@@ -171,23 +180,20 @@ static int file_put_new(struct store *s, const char *key, const void *bytes, siz
 
 /* ---- read */
 
-static int open_object(struct store *s, const char *key, int *ret_fd, uint64_t *ret_size, struct err *e)
+/* `f`: the folder of the object. */
+static int open_in(const struct folder *f, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e)
 {
-    struct folder f = FOLDER_NONE;
+    char path[sizeof f->path + STORE_KEY_MAX];
     struct stat st;
-    const char *name = NULL;
-    if (open_folder_of(s, key, BELOW_EXISTS, &f, &name, e))
-        return -1;
     /* A FIFO in the place of the object must not block. */
-    int fd = openat(f.fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW), why = errno, rc = 0;
-    folder_close(&f);
-    snprintf(f.path + strlen(f.path), sizeof f.path - strlen(f.path), "/%s", name);
+    int fd = openat(f->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW), why = errno, rc = 0;
+    snprintf(path, sizeof path, "%s/%s", f->path, name);
     if (fd < 0)
-        return why == ELOOP ? is_link(f.path, e) : err_sys(e, why, "open '%s'", f.path);
+        return why == ELOOP ? is_link(path, e) : err_sys(e, why, "open '%s'", path);
     if (fstat(fd, &st) != 0)
-        rc = err_sys(e, errno, "stat '%s'", f.path);
+        rc = err_sys(e, errno, "stat '%s'", path);
     else if (!S_ISREG(st.st_mode))
-        rc = err_set(e, ERR_CORRUPT, 0, "'%s' is not a regular file", f.path);
+        rc = err_set(e, ERR_CORRUPT, 0, "'%s' is not a regular file", path);
     if (rc) {
         io_close(&fd);
         return -1;
@@ -197,29 +203,219 @@ static int open_object(struct store *s, const char *key, int *ret_fd, uint64_t *
     return 0;
 }
 
+static int open_object(struct store *s, const char *key, int *ret_fd, uint64_t *ret_size, struct err *e)
+{
+    struct folder f = FOLDER_NONE;
+    const char *name = NULL;
+    if (open_folder_of(s, key, BELOW_EXISTS, &f, &name, e))
+        return -1;
+    int rc = open_in(&f, name, ret_fd, ret_size, e);
+    folder_close(&f);
+    return rc;
+}
+
+/* ---- objects that stay open: retention may remove them while they are read
+ *
+ * Many stores may hold objects at the same time, and everything else needs descriptors too. So there is one count for
+ * the process, and a call that finds no descriptor left closes all of them. */
+
+#define HELD_MAX 16384
+#define SMALL_LIMIT 4096
+
+static pthread_once_t limit_raised = PTHREAD_ONCE_INIT;
+static pthread_rwlock_t held_lock = PTHREAD_RWLOCK_INITIALIZER; /* who reads a held object holds it too */
+static struct file_store *holders;                              /* guarded by held_lock, as the next one */
+static size_t held_files; /* of the process, with those that are about to be held */
+
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer files are held then */
+    }
+}
+
+/* Returns how many files the process may hold. The others are for the jobs, which run at the same time. */
+static size_t most_held(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    const rlim_t share = limit.rlim_cur < SMALL_LIMIT ? limit.rlim_cur / 4 : limit.rlim_cur / 2;
+    return share < HELD_MAX ? (size_t)share : HELD_MAX;
+}
+
+/* Takes room for up to `count` files. Returns for how many. */
+static size_t take_room(size_t count)
+{
+    pthread_once(&limit_raised, raise_limit);
+    pthread_rwlock_wrlock(&held_lock);
+    const size_t most = most_held(), room = most > held_files ? most - held_files : 0;
+    count = count < room ? count : room;
+    held_files += count;
+    pthread_rwlock_unlock(&held_lock);
+    return count;
+}
+
+static int by_held_key(const void *a, const void *b)
+{
+    return strcmp(((const struct held *)a)->key, ((const struct held *)b)->key);
+}
+
+/* Before: the caller holds held_lock. */
+static const struct held *find_held(const struct file_store *fs, const char *key)
+{
+    struct held wanted;
+    snprintf(wanted.key, sizeof wanted.key, "%s", key);
+    return fs->held_count ? bsearch(&wanted, fs->held, fs->held_count, sizeof wanted, by_held_key) : NULL;
+}
+
+/* Before: the caller holds held_lock for writing. */
+static void close_held(struct file_store *fs)
+{
+    for (size_t i = 0; i < fs->held_count; i++)
+        io_close(&fs->held[i].fd);
+    held_files -= fs->held_count;
+    free(fs->held);
+    fs->held = NULL;
+    fs->held_count = 0;
+}
+
+static void let_go(struct file_store *fs)
+{
+    pthread_rwlock_wrlock(&held_lock);
+    struct file_store **at = &holders;
+    while (*at && *at != fs)
+        at = &(*at)->next;
+    if (*at)
+        *at = fs->next;
+    close_held(fs);
+    pthread_rwlock_unlock(&held_lock);
+}
+
+/* Whether an error says that there was no descriptor, and there may be one now: lets go of what all stores hold. What
+ * retention removes meanwhile is then gone. */
+static bool made_room(const struct err *e)
+{
+    if (e->sys != EMFILE && e->sys != ENFILE)
+        return false;
+    pthread_rwlock_wrlock(&held_lock);
+    const bool any = holders != NULL;
+    for (; holders; holders = holders->next)
+        close_held(holders);
+    pthread_rwlock_unlock(&held_lock);
+    return any;
+}
+
+/* Opens `count` objects, as far as that can be done. Returns how many. A folder is opened once for all that follow each
+ * other in it. */
+static size_t open_all(struct store *s, const char *const *keys, size_t count, struct held *held)
+{
+    struct err why = {0}; /* what can't be opened now fails when it is read */
+    struct folder f = FOLDER_NONE;
+    const char *of = NULL; /* a key in `f` */
+    size_t n = 0;
+    for (size_t i = 0; i < count && why.sys != EMFILE && why.sys != ENFILE; i++) {
+        const char *slash = strrchr(keys[i], '/'), *name = slash ? slash + 1 : keys[i];
+        const size_t parent = (size_t)(name - keys[i]);
+        if (!of || strncmp(of, keys[i], parent) != 0 || strchr(of + parent, '/')) {
+            folder_close(&f);
+            of = open_folder_of(s, keys[i], BELOW_EXISTS, &f, &name, &why) == 0 ? keys[i] : NULL;
+        }
+        snprintf(held[n].key, sizeof held[n].key, "%s", keys[i]);
+        n += of && open_in(&f, name, &held[n].fd, &held[n].size, &why) == 0;
+    }
+    folder_close(&f);
+    return n;
+}
+
+static void file_hold(struct store *s, const char *const *keys, size_t count)
+{
+    struct file_store *fs = ours(s);
+    let_go(fs);
+    count = fs->mode == STORE_READ ? take_room(count) : 0;
+    struct held *held = count ? calloc(count, sizeof *held) : NULL;
+    const size_t n = held ? open_all(s, keys, count, held) : 0;
+    if (n > 0)
+        qsort(held, n, sizeof *held, by_held_key);
+    pthread_rwlock_wrlock(&held_lock);
+    held_files -= count - n;
+    fs->held = held;
+    fs->held_count = n;
+    if (n > 0) {
+        fs->next = holders;
+        holders = fs;
+    }
+    pthread_rwlock_unlock(&held_lock);
+    if (n == 0) {
+        free(held);
+        fs->held = NULL;
+    }
+}
+
+static int file_put_new(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms,
+                        struct err *e)
+{
+    int rc = put_once(s, key, bytes, n, ret_time_ms, e);
+    if (rc != 0 && made_room(e))
+        rc = put_once(s, key, bytes, n, ret_time_ms, e);
+    return rc;
+}
+
+/* ---- reading */
+
+/* Opens an object, or borrows it if it is held: then held_lock is taken until close_read. */
+struct reading {
+    int fd;
+    uint64_t size;
+    bool held;
+};
+
+static int open_to_read(struct store *s, const char *key, struct reading *r, struct err *e)
+{
+    pthread_rwlock_rdlock(&held_lock);
+    const struct held *held = find_held(ours(s), key);
+    *r = held ? (struct reading){held->fd, held->size, true} : (struct reading){.fd = -1};
+    if (held)
+        return 0;
+    pthread_rwlock_unlock(&held_lock);
+    int rc = open_object(s, key, &r->fd, &r->size, e);
+    if (rc != 0 && made_room(e))
+        rc = open_object(s, key, &r->fd, &r->size, e);
+    return rc;
+}
+
+static void close_read(struct reading *r)
+{
+    if (r->held)
+        pthread_rwlock_unlock(&held_lock);
+    else
+        io_close(&r->fd);
+}
+
 static int file_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
 {
-    int fd = -1;
-    uint64_t size = 0;
-    if (open_object(s, key, &fd, &size, e))
+    struct reading r;
+    if (open_to_read(s, key, &r, e))
         return -1;
-    int rc = io_pread(fd, out, n, offset, e);
-    io_close(&fd);
+    int rc = io_pread(r.fd, out, n, offset, e);
+    close_read(&r);
     return rc;
 }
 
 static int file_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
                           struct err *e)
 {
-    int fd = -1;
-    uint64_t size = 0;
-    if (open_object(s, key, &fd, &size, e))
+    struct reading r;
+    if (open_to_read(s, key, &r, e))
         return -1;
+    const uint64_t size = r.size;
     size_t want = size < n ? (size_t)size : n;
     int rc = buf_reserve(out, want, e);
     if (rc == 0 && want > 0)
-        rc = io_pread(fd, out->data + out->len, want, size - want, e);
-    io_close(&fd);
+        rc = io_pread(r.fd, out->data + out->len, want, size - want, e);
+    close_read(&r);
     if (rc == 0) {
         out->len += want;
         *ret_size = size;
@@ -268,7 +464,7 @@ static int collect(const struct folder *dir, const char *dir_key, struct listing
 static bool is_ours(const char *dir_key)
 {
     return dir_key[0] == 0 || (dir_key[0] >= '0' && dir_key[0] <= '9' && dir_key[1] == '/') ||
-           strncmp(dir_key, "base/", 5) == 0 || strncmp(dir_key, "part/", 5) == 0;
+           strncmp(dir_key, "base/", 5) == 0 || strncmp(dir_key, "part/", 5) == 0 || strncmp(dir_key, "pack/", 5) == 0;
 }
 
 /* Adds the files below the folder `name` of `dir`, if the prefix can lead there. `key`: its key with '/'. */
@@ -319,6 +515,30 @@ static int collect_name(const struct folder *dir, const char *dir_key, const cha
     return 0;
 }
 
+/* Reads the next name of a folder. *ret_name is NULL after the last one. */
+static int next_name(DIR *dir, const char *path, const char **ret_name, struct err *e)
+{
+    errno = 0;
+    const struct dirent *d = readdir(dir);
+    *ret_name = d ? d->d_name : NULL;
+    return d || errno == 0 ? 0 : err_sys(e, errno, "read folder '%s'", path);
+}
+
+/* Objects of level 0 are put in the order of their names. A folder that grows while it is read can show one of them, and
+ * not one that was put just before: the history would have a hole. So the folder is read twice, and what comes after the
+ * greatest name of the first time is left out. *ret_last: that name. */
+static int find_last(DIR *dir, const char *path, char ret_last[STORE_KEY_MAX], struct err *e)
+{
+    const char *name = NULL;
+    int rc = 0;
+    ret_last[0] = 0;
+    while ((rc = next_name(dir, path, &name, e)) == 0 && name)
+        if (name[0] != '.' && strlen(name) < STORE_KEY_MAX && strcmp(name, ret_last) > 0)
+            memcpy(ret_last, name, strlen(name) + 1);
+    rewinddir(dir);
+    return rc;
+}
+
 /* Adds all files below a folder. `dir_key`: its key, which ends with '/'; "": the root. */
 static int collect(const struct folder *folder, const char *dir_key, struct listing *l, struct err *e)
 {
@@ -335,16 +555,15 @@ static int collect(const struct folder *folder, const char *dir_key, struct list
     /* A writer relies on what it lists. A crash can have come between the link and the sync of the folder. */
     if (l->mode == STORE_WRITE)
         rc = io_fsync(fd, folder->path, e);
-    while (rc == 0) {
-        errno = 0;
-        struct dirent *d = readdir(dir);
-        if (!d) {
-            if (errno)
-                rc = err_sys(e, errno, "read folder '%s'", folder->path);
-            break;
-        }
-        rc = collect_name(folder, dir_key, d->d_name, l, e);
-    }
+    const bool ordered = strcmp(dir_key, "0/") == 0;
+    char last[STORE_KEY_MAX];
+    const char *name = NULL;
+    if (rc == 0 && ordered)
+        rc = find_last(dir, folder->path, last, e);
+    const char *after = ordered && strncmp(l->start_after, "0/", 2) == 0 ? l->start_after + 2 : "";
+    while (rc == 0 && (rc = next_name(dir, folder->path, &name, e)) == 0 && name)
+        if (!ordered || strlen(name) >= STORE_KEY_MAX || (strcmp(name, last) <= 0 && strcmp(name, after) > 0))
+            rc = collect_name(folder, dir_key, name, l, e);
     closedir(dir);
     return rc;
 }
@@ -381,6 +600,10 @@ static int file_list(struct store *s, const char *prefix, const char *start_afte
         return -1; /* an empty mount point is not an empty replica, nor is a folder that is gone */
     struct listing l = {.prefix = prefix, .start_after = start_after, .mode = ours(s)->mode};
     int rc = collect_all(s, &l, e);
+    if (rc != 0 && made_room(e)) {
+        l.count = l.strange = 0;
+        rc = collect_all(s, &l, e);
+    }
     if (rc == 0 && l.count > 0)
         qsort(l.files, l.count, sizeof *l.files, by_key);
     bool stopped = rc != 0;
@@ -395,7 +618,74 @@ static int file_list(struct store *s, const char *prefix, const char *start_afte
     return rc;
 }
 
+/* ---- folders */
+
+/* Whether the name is that of a folder. A link may lead to one: the root of a replica may be a link. */
+static bool is_folder(int fd, const struct dirent *d)
+{
+    struct stat st;
+    if (d->d_type == DT_DIR)
+        return true;
+    return (d->d_type == DT_LNK || d->d_type == DT_UNKNOWN) && fstatat(fd, d->d_name, &st, 0) == 0 &&
+           S_ISDIR(st.st_mode);
+}
+
+/* Calls `fn` for each folder, and then for each other thing. */
+static int read_folders(DIR *dir, const char *root, store_folder_fn *fn, void *context, struct err *e)
+{
+    uint64_t others = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent *d = readdir(dir);
+        if (!d && errno)
+            return err_sys(e, errno, "read folder '%s'", root);
+        if (!d)
+            break;
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+            continue;
+        if (!is_folder(dirfd(dir), d))
+            others++;
+        else if (fn(context, d->d_name))
+            return 0;
+    }
+    for (uint64_t i = 0; i < others; i++)
+        if (fn(context, ""))
+            return 0;
+    return 0;
+}
+
+static int file_folders(struct store *s, store_folder_fn *fn, void *context, struct err *e)
+{
+    const char *root = ours(s)->root;
+    struct folder f;
+    if (folder_open(&f, root, e))
+        return -1;
+    int fd = openat(f.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    folder_close(&f);
+    if (!dir) {
+        err_sys(e, errno, "open folder '%s'", root);
+        io_close(&fd);
+        return -1;
+    }
+    int rc = read_folders(dir, root, fn, context, e);
+    closedir(dir);
+    return rc;
+}
+
 /* ---- remove, time, open */
+
+/* The folder of objects that tried something out goes with the last of them. */
+static void remove_probes(struct store *s)
+{
+    struct folder root = FOLDER_NONE;
+    struct err ignored;
+    if (folder_open(&root, ours(s)->root, &ignored) == 0) {
+        int rc = unlinkat(root.fd, STORE_PROBE_PREFIX, AT_REMOVEDIR);
+        (void)rc; /* it has objects of another process, or is gone already */
+    }
+    folder_close(&root);
+}
 
 static int file_remove(struct store *s, const char *key, struct err *e)
 {
@@ -412,6 +702,8 @@ static int file_remove(struct store *s, const char *key, struct err *e)
     else if (errno != ENOENT)
         rc = err_sys(e, errno, "unlink '%s/%s'", f.path, name);
     folder_close(&f);
+    if (strncmp(key, STORE_PROBE_PREFIX, strlen(STORE_PROBE_PREFIX)) == 0)
+        remove_probes(s);
     return rc;
 }
 
@@ -428,6 +720,7 @@ static int file_time(struct store *s, int64_t *ret_time_ms, struct err *e)
 
 static void file_close(struct store *s)
 {
+    let_go(ours(s));
     free(s);
 }
 
@@ -436,8 +729,10 @@ static const struct store_ops file_ops = {
     .read = file_read,
     .read_tail = file_read_tail,
     .list = file_list,
+    .folders = file_folders,
     .remove = file_remove,
     .time = file_time,
+    .hold = file_hold,
     .close = file_close,
 };
 
@@ -456,6 +751,8 @@ static int path_of(const char *url, const char **ret_path, struct err *e)
     }
     if (path[0] == 0)
         return err_set(e, ERR_CONFIG, 0, "store '%s': the path is empty", url);
+    if (path_check_given(path, e))
+        return err_wrap(e, "store");
     *ret_path = path;
     return 0;
 }
@@ -470,6 +767,12 @@ static int check_url(const char *url, char ret_shown[STORE_URL_MAX], struct err 
     return 0;
 }
 
+static int not_a_folder(struct err *e)
+{
+    err_set(e, ERR_CONFIG, 0, "not a folder");
+    return err_hint(e, "name a folder, or a path at which there is nothing");
+}
+
 /* Opens the folder that is at `path`. */
 static int open_folder(const char *path, enum store_mode mode, struct store **ret_store, struct err *e)
 {
@@ -477,7 +780,7 @@ static int open_folder(const char *path, enum store_mode mode, struct store **re
     if (stat(path, &st) != 0)
         return err_sys(e, errno, "stat");
     if (!S_ISDIR(st.st_mode))
-        return err_set(e, ERR_CONFIG, 0, "not a folder");
+        return not_a_folder(e);
     struct file_store *fs = calloc(1, sizeof *fs);
     if (!fs)
         return err_nomem(e, sizeof *fs);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct store_kind *const kinds[] = {
     &file_store_kind, /* the first one takes paths too */
@@ -38,15 +39,48 @@ static const struct store_kind *kind_of(const char *url)
     return strstr(url, "://") || looks_like_a_place_of_another_program(url) ? NULL : kinds[0];
 }
 
+/* How many bytes of a URL a message may have: those before a query or a user, either of which can have a secret. */
+static int safe_bytes(const char *url)
+{
+    size_t n = strcspn(url, "?@");
+    return (int)(url[n] == '@' ? strcspn(url, ":/") : n);
+}
+
+/* "s3:/b/x", "s3:b", "S3://b", "file:/x": a scheme of ours, written otherwise. NULL: it is not. */
+static const struct store_kind *almost_kind_of(const char *url)
+{
+    for (size_t i = 0; i < KINDS; i++) {
+        const size_t n = strcspn(kinds[i]->scheme, ":");
+        if (strncasecmp(url, kinds[i]->scheme, n) == 0 && url[n] == ':')
+            return kinds[i];
+    }
+    return NULL;
+}
+
+/* Shows what was meant. */
+static int is_almost(const struct store_kind *kind, const char *url, struct err *e)
+{
+    const int shown = safe_bytes(url);
+    const char *rest = url + strcspn(kind->scheme, ":") + 1;
+    rest += strspn(rest, "/");
+    const int left = shown - (int)(rest - url);
+    err_set(e, ERR_CONFIG, 0, "store '%.*s': unknown scheme: this is almost a URL", shown, url);
+    return err_hint(e, "write '%s%s%.*s', or, for a folder of this name, './%.*s'", kind->scheme,
+                    kind == kinds[0] ? "/" : "", left > 0 ? left : 0, rest, shown, url);
+}
+
 static int unknown_kind(const char *url, struct err *e)
 {
+    const struct store_kind *almost = almost_kind_of(url);
+    if (almost)
+        return is_almost(almost, url, e);
     char forms[200] = "";
     for (size_t i = 0; i < KINDS; i++)
         snprintf(forms + strlen(forms), sizeof forms - strlen(forms), "%s, ", kinds[i]->form);
-    err_set(e, ERR_CONFIG, 0, "store '%.*s': unknown scheme", (int)strcspn(url, "?@"), url);
+    err_set(e, ERR_CONFIG, 0, "store '%.*s': unknown scheme", safe_bytes(url), url);
     return strstr(url, "://")
                ? err_hint(e, "write %sor the path of a folder", forms)
-               : err_hint(e, "write %sor, for a folder of this name, './%.*s'", forms, (int)strcspn(url, "?@"), url);
+               : err_hint(e, "write %sor, for a folder of this name, './%.*s'", forms, safe_bytes(url), url);
 }
 
 int store_open(const char *url, enum store_mode mode, struct store **ret_store, struct err *e)

@@ -38,6 +38,12 @@ int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out,
     return s->ops->read_tail(s, key, n, out, ret_size, e) ? err_wrap(e, "object '%s'", key) : 0;
 }
 
+void store_hold(struct store *s, const char *const *keys, size_t count)
+{
+    if (s->ops->hold)
+        s->ops->hold(s, keys, count);
+}
+
 void store_prefetch(struct store *s, const char *const *keys, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -51,6 +57,11 @@ int store_list(struct store *s, const char *prefix, const char *start_after, sto
 {
     return s->ops->list(s, prefix, start_after, fn, context, e) ? err_wrap(e, "list '%s'", *prefix ? prefix : s->url)
                                                                 : 0;
+}
+
+int store_folders(struct store *s, store_folder_fn *fn, void *context, struct err *e)
+{
+    return s->ops->folders(s, fn, context, e) ? err_wrap(e, "list the folders of '%s'", s->url) : 0;
 }
 
 int store_remove(struct store *s, const char *key, struct err *e)
@@ -85,11 +96,23 @@ int store_probe(struct store *s, const char *key, const void *bytes, size_t n, s
     return s->ops->probe(s, key, bytes, n, e) ? err_wrap(e, "probe '%s'", key) : 0;
 }
 
-int store_race(struct store *s, struct err *e)
+int store_race(struct store *s, unsigned racers, struct err *e)
 {
+    assert(racers >= 2 && racers <= STORE_RACERS_MAX);
     if (s->fencing != STORE_FENCING_UNKNOWN || !s->ops->race)
         return 0;
-    return s->ops->race(s, e) ? err_wrap(e, "find out whether PUT is exclusive") : 0;
+    return s->ops->race(s, racers, e) ? err_wrap(e, "find out whether PUT is exclusive") : 0;
+}
+
+int store_rules(struct store *s, struct store_rules *ret_rules, struct err *e)
+{
+    *ret_rules = (struct store_rules){.keeps_versions = STORE_NO,
+                                      .locks = STORE_NO,
+                                      .locks_all = STORE_NO,
+                                      .removes = STORE_NO,
+                                      .archives = STORE_NO,
+                                      .removes_old = STORE_NO};
+    return s->ops->rules ? s->ops->rules(s, ret_rules, e) : 0;
 }
 
 void store_distrust(struct store *s)

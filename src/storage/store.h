@@ -27,19 +27,30 @@ int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out,
  * fit into its cache. */
 void store_prefetch(struct store *s, const char *const *keys, size_t count);
 
+/* Keeps these objects readable through this handle, also when another process removes them. The call before it ends. Only
+ * a folder that is open for reading can do it, and only as far as the process may have files open: the first keys
+ * count most. Where descriptors run out, all handles stop to keep theirs. No other call may run meanwhile. */
+void store_hold(struct store *s, const char *const *keys, size_t count);
+
 /* Calls `fn` for each key that begins with `prefix` and is greater than `start_after` ("" for all), in ascending
  * order: by bytes or, as some S3 servers list, by the parts of the path. Names of a replica have one order by both. */
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                struct err *e) MUST_CHECK;
 
+/* Calls `fn` for each folder at the root of the store, in any order: for each first part of the keys that have another
+ * part. Names are those of others, who may be hostile: any bytes but '/' and NUL, "." and ".." too, also twice. After
+ * them one call with "" for each other thing there: an object, a name of STORE_FOLDER_MAX bytes or more. Does not read
+ * what is in the folders. ERR_NOTFOUND: the place does not exist, of a folder. ERR_LIMIT: more than STORE_LIST_MAX. */
+int store_folders(struct store *s, store_folder_fn *fn, void *context, struct err *e) MUST_CHECK;
+
 /* If it is unknown whether put_new is exclusive, finds out: puts `bytes`, which the object at `key` already has, once
  * more. Sets s->fencing. */
 int store_probe(struct store *s, const char *key, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 
-/* As store_probe, without an object: puts one object several times at the same moment, and removes it. A server that
+/* As store_probe, without an object: puts one object `racers` times at the same moment, and removes it. A server that
  * looks for the key and then stores in two steps lets several of these PUTs win. One that does so only now and then can
- * pass. Some ten requests. */
-int store_race(struct store *s, struct err *e) MUST_CHECK;
+ * pass. Three times `racers` requests. Precondition: `racers` is 2 to STORE_RACERS_MAX. */
+int store_race(struct store *s, unsigned racers, struct err *e) MUST_CHECK;
 
 /* It was seen that put_new is not exclusive, whatever its answers say: the store is weak from now on. Only for a store
  * that had to find out whether it is (store_probe). */
@@ -50,6 +61,10 @@ void store_distrust(struct store *s);
  * all the same. Sends a request only if the URL asks for something. ERR_CONFIG: the object lacks it.
  * ERR_NOTFOUND: the object does not exist. */
 int store_confirm(struct store *s, const char *key, struct err *e) MUST_CHECK;
+
+/* Asks which rules of the place touch objects. What can't be found out is STORE_UNKNOWN. Errors:
+ * ERR_CANCELED, ERR_NOMEM. */
+int store_rules(struct store *s, struct store_rules *ret_rules, struct err *e) MUST_CHECK;
 
 /* Removes an object. An object that does not exist counts as removed. */
 int store_remove(struct store *s, const char *key, struct err *e) MUST_CHECK;

@@ -15,7 +15,7 @@
 
 static bool is_segment(const struct item *it)
 {
-    return it->name.kind == NAME_LEVEL0 || it->name.kind == NAME_LEVEL;
+    return it->name.kind == NAME_LEVEL0 || it->name.kind == NAME_LEVEL || it->name.kind == NAME_PACK;
 }
 
 static struct name level0_name(uint64_t min)
@@ -154,6 +154,8 @@ static void check_link(struct check *c, const struct item *a, const struct item 
     char key[NAME_MAX_BYTES], before[NAME_MAX_BYTES];
     name_format(&b->name, key);
     name_format(&a->name, before);
+    if (y->min <= x->max && a->name.kind == NAME_PACK && b->name.kind == NAME_PACK)
+        return; /* two writers made them; check_states compares them */
     if (y->min <= x->max) {
         check_problem(c, key, hint_mixed, "begins before '%s' ends, at txid %" PRIu64, before, x->max);
         return;
@@ -162,7 +164,7 @@ static void check_link(struct check *c, const struct item *a, const struct item 
         check_problem(c, key, NULL, "is older than '%s', by the times of their commits", before);
     if (y->min != x->max + 1)
         return;
-    if (a->digest_known && !digest_equal(&a->digest, &y->digest_before))
+    if (a->name.kind != NAME_PACK && a->digest_known && !digest_equal(&a->digest, &y->digest_before))
         check_problem(c, before, hint_damaged, "is not the object that '%s' links to: the SHA-256 differs", key);
     else if (digest_is_zero(&y->digest_before))
         check_problem(c, key, hint_damaged, "links to no object, but follows '%s'", before);
@@ -200,7 +202,7 @@ static struct cover claim_of(const struct check *c, size_t i)
     const struct item *it = &c->items[i];
     if (it->sound)
         return (struct cover){item_info(it)->min, item_info(it)->max};
-    if (it->name.kind == NAME_LEVEL)
+    if (it->name.kind != NAME_LEVEL0)
         return (struct cover){it->name.min, it->name.max};
     bool last = i + 1 >= c->catalog->level0_count;
     return (struct cover){it->name.min, last ? it->name.min : c->items[i + 1].name.min - 1};
@@ -286,9 +288,10 @@ static int check_gaps(struct check *c, uint64_t origin, struct err *e)
         qsort(claims, n, sizeof *claims, by_min);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct name missing = level0_name(far.max + 1);
-        if (claims[i].max <= origin)
+        if (claims[i].max <= origin || (c->newer && claims[i].min > c->result.head + 1))
             continue;
-        if (claims[i].min > far.max + 1 && !is_between_bases(c, &bases, &far, &claims[i]))
+        if (claims[i].min > far.max + 1 && !is_between_bases(c, &bases, &far, &claims[i]) &&
+            !losses_explain(&c->result.losses, far.max + 1, claims[i].min - 1))
             check_problem_of(c, &missing, hint_damaged, "is missing: no object has the txids %" PRIu64 " to %" PRIu64,
                              far.max + 1, claims[i].min - 1);
         if (claims[i].max > far.max)
@@ -305,34 +308,69 @@ static int note_any(void *context, const struct store_entry *entry)
     return *(bool *)context;
 }
 
+/* The object that reaches beyond level 0. *ret_max: its newest txid. NAME_OTHER: none does. */
+static struct name find_beyond(const struct check *c, uint64_t *ret_max)
+{
+    assert(c->items || c->item_count == 0);
+    *ret_max = c->catalog->later.max;
+    if (c->catalog->later.max > c->result.head)
+        return c->catalog->later;
+    for (size_t i = c->catalog->level0_count; i < c->item_count; i++)
+        if (c->items[i].sound && item_info(&c->items[i])->max > c->result.head) {
+            *ret_max = item_info(&c->items[i])->max;
+            return c->items[i].name;
+        }
+    return (struct name){.kind = NAME_OTHER};
+}
+
 /* Checks that no object reaches beyond level 0. An object that was put during the listing can seem to. Then level 0 has
- * a newer object by now, and the verification starts again. */
+ * a newer object by now. What the listing has of later commits is checked as far as it goes, but nothing follows from
+ * what it lacks. */
 static int check_head(struct check *c, struct err *e)
 {
-    size_t n = c->catalog->level0_count;
-    const struct item *head = n ? &c->items[n - 1] : NULL, *beyond = NULL;
+    const size_t n = c->catalog->level0_count;
+    const struct item *head = n ? &c->items[n - 1] : NULL;
     char key[NAME_MAX_BYTES] = "";
+    uint64_t max = 0;
     if (head && !head->sound)
         return 0;
     c->result.head = head ? item_info(head)->max : 0;
-    assert(c->items || c->item_count == 0);
-    for (size_t i = n; i < c->item_count && !beyond; i++)
-        if (c->items[i].sound && item_info(&c->items[i])->max > c->result.head)
-            beyond = &c->items[i];
-    if (!beyond)
+    const struct name beyond = find_beyond(c, &max);
+    if (beyond.kind == NAME_OTHER)
         return 0;
-    bool newer = false;
+    const struct name last = level0_name(c->result.head), missing = level0_name(c->result.head + 1);
     if (head)
-        name_format(&head->name, key);
-    if (store_list(c->store, NAME_LEVEL0_PREFIX, key, note_any, &newer, e))
+        name_format(&last, key);
+    if (store_list(c->store, NAME_LEVEL0_PREFIX, key, note_any, &c->newer, e))
         return -1;
-    c->changed = newer;
-    struct name missing = level0_name(c->result.head + 1);
-    name_format(&beyond->name, key);
-    if (!c->changed)
-        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' reaches to txid %" PRIu64, key,
-                         item_info(beyond)->max);
+    name_format(&beyond, key);
+    if (!c->newer)
+        check_problem_of(c, &missing, hint_damaged, "is missing: '%s' reaches to txid %" PRIu64, key, max);
     return 0;
+}
+
+/* ---- losses that the writer noticed */
+
+static void take_losses(struct check *c)
+{
+    for (size_t i = catalog_segment_count(c->catalog); i < c->item_count; i++)
+        if (c->items[i].sound)
+            losses_add(&c->result.losses, item_info(&c->items[i]));
+}
+
+/* Reports the parts and chunks that do not exist. Only txids of a noticed loss may need one. */
+static void report_missing(struct check *c)
+{
+    for (size_t i = 0; i < c->named_count; i++) {
+        const struct item *it = &c->named[i];
+        char owner[NAME_MAX_BYTES];
+        if (!it->missing)
+            continue;
+        const struct segment_info *o = item_info(it->owner);
+        name_format(&it->owner->name, owner);
+        if (!losses_explain(&c->result.losses, it->name.kind == NAME_CHUNK ? o->max : o->min, o->max))
+            check_problem_of(c, &it->name, hint_damaged, "is missing: '%s' names it", owner);
+    }
 }
 
 /* ---- restore points, and objects that they do not need */
@@ -340,6 +378,7 @@ static int check_head(struct check *c, struct err *e)
 static int note_point(void *context, const struct commit_record *record)
 {
     struct verify_result *r = context;
+    losses_note_point(&r->losses, record->txid);
     if (r->points++ == 0)
         r->oldest = *record;
     r->newest = *record;
@@ -439,6 +478,10 @@ static void count_orphans(struct check *c, uint64_t origin)
     const struct catalog *cat = c->catalog;
     count_unnamed(r, cat->chunks, c->chunk_named, cat->chunk_count);
     count_unnamed(r, cat->parts, c->part_named, cat->part_count);
+    for (size_t i = 0; i < cat->packed_count; i++) {
+        r->orphans++;
+        r->orphan_bytes += cat->packed[i].size;
+    }
     for (size_t i = 0; i < c->item_count; i++) {
         const struct item *it = &c->items[i];
         bool before = it->sound && is_segment(it) && r->points > 0 && item_info(it)->max < r->oldest.txid &&
@@ -458,6 +501,8 @@ int chain_check(struct check *c, struct err *e)
 {
     if (note_sound_ends(c, e))
         return -1;
+    take_losses(c);
+    report_missing(c);
     check_level0(c);
     for (size_t i = 0; i < c->item_count; i++)
         if (c->items[i].sound && is_segment(&c->items[i]) && check_states(c, &c->items[i], e))

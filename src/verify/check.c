@@ -11,6 +11,9 @@
 const char hint_damaged[] =
     "put it back from a copy of the replica, or from an older version if the bucket keeps versions; if there is none, "
     "start a second replica in an empty place with 'seawall replicate', and keep this one for what it still has";
+static const char hint_pack[] = "objects that lie in it are still there, and restores use them: if all are, a daemon "
+                                "removes the pack, and packs them again; "
+                                "otherwise put it back from a copy of the replica";
 const char hint_mixed[] =
     "the objects of two replicas are mixed: give each database a place of its own, and move its objects there";
 
@@ -89,7 +92,7 @@ static int note_missing(struct check *c, const struct item *it, const char *key,
     if (!s.listed)
         check_void(c);
     else if (it->owner)
-        check_problem(c, key, hint_damaged, "is missing: '%s' names it", owner);
+        c->named[it - c->named].missing = true;
     else
         check_problem(c, key, hint_damaged, "is listed, but is not there when it is read");
     return 0;
@@ -105,6 +108,8 @@ int check_failed(struct check *c, const struct item *it, struct err *e)
     if (!damaged)
         return -1;
     size_t n = (size_t)snprintf(front, sizeof front, "object '%s': ", key);
-    check_problem(c, key, hint_damaged, "%s", strncmp(e->msg, front, n) == 0 ? e->msg + n : e->msg);
+    const char *why = strncmp(e->msg, front, n) == 0 ? e->msg + n : e->msg;
+    const bool beside = it->name.kind == NAME_PACK && catalog_lies_in(c->catalog, it->object);
+    check_problem(c, key, beside ? hint_pack : hint_damaged, "%.*s", text_front(why), why);
     return 0;
 }

@@ -26,7 +26,8 @@ struct item {
     struct commit_record first, last; /* of a sound segment: its records at both ends */
     uint32_t last_page;               /* highest page of its versions; 0: it has none */
     bool digest_known;
-    bool sound; /* no problem was found in it, nor in what it names */
+    bool missing; /* of a part or chunk: it does not exist. chain_check decides whether that is a problem */
+    bool sound;   /* no problem was found in it, nor in what it names */
 };
 
 struct check {
@@ -47,7 +48,9 @@ struct check {
     struct segment records; /* owned */
     size_t charged;         /* bytes that `named` takes from the budget */
     atomic_size_t kept;     /* bytes of records and lists of all items */
-    pthread_mutex_t lock;   /* guards the problems in `result`, and `changed`, while threads run */
+    pthread_mutex_t lock;   /* guards the problems in `result`, `done` and `changed`, while threads run */
+    uint64_t done;          /* objects that were read */
+    bool newer;             /* the listing has later commits than its level 0: they were put during it */
     bool changed;           /* an object was deleted after it was listed: `result` does not count */
 };
 
@@ -75,8 +78,8 @@ extern const char hint_damaged[], hint_mixed[];
 void check_void(struct check *c);
 
 /* Decides what a failed read of an object means. `e`: the error of the read. Returns 0 if the object is damaged or
- * missing, which is noted as a problem, or if retention has deleted it: then check_void was called. Returns -1 if the
- * store failed, with that error in `e`. */
+ * missing, which is noted as a problem, or for a missing part or chunk in item.missing; or if retention has deleted it:
+ * then check_void was called. Returns -1 if the store failed, with that error in `e`. */
 int check_failed(struct check *c, const struct item *it, struct err *e) MUST_CHECK;
 
 /* Fails with ERR_CANCELED if options->cancel is set. */

@@ -14,6 +14,7 @@ static int list_all(struct check *c, struct err *e)
     catalog_release(cat);
     if (catalog_list(cat, c->store, c->codec, e))
         return -1;
+    catalog_hold(cat);
     c->result.foreign = cat->foreign;
     return 0;
 }
@@ -44,7 +45,7 @@ static int identify(struct check *c, bool *ret_known, struct err *e)
     if (why.code == ERR_NOTFOUND) {
         check_problem(c, NAME_IDENTITY, hint, "is missing, but there are %" PRIu64 " objects of a replica", others);
     } else if (why.code == ERR_CORRUPT || why.code == ERR_LIMIT) {
-        check_problem(c, NAME_IDENTITY, hint, "%s", without_key(&why));
+        check_problem(c, NAME_IDENTITY, hint, "%.*s", text_front(without_key(&why)), without_key(&why));
     } else {
         *e = why;
         return -1;

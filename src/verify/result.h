@@ -2,6 +2,7 @@
 #ifndef SEAWALL_VERIFY_RESULT_H
 #define SEAWALL_VERIFY_RESULT_H
 
+#include "replica/losses.h"
 #include "replica/points.h"
 
 #include <stdatomic.h>
@@ -14,6 +15,9 @@ enum verify_flags { VERIFY_FULL = 1 };
 struct verify_options {
     unsigned flags;
     const atomic_bool *cancel; /* ends the verification with ERR_CANCELED when it becomes true; NULL: never */
+    /* Called after each object that was read, from any thread, but never twice at a time. NULL: not called. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
 };
 
 struct verify_problem {
@@ -31,6 +35,7 @@ struct verify_result {
     uint64_t states;                     /* states whose database checksum was computed; only with VERIFY_FULL */
     uint64_t orphans, orphan_bytes;      /* objects that nothing needs */
     uint64_t foreign;                    /* things that are not objects of a replica */
+    struct losses losses;                /* that the writer noticed: no problems */
     struct commit_record oldest, newest; /* of the restore points */
     uint64_t head; /* newest txid of level 0; greater than that of `newest` while a base is incomplete */
 };

@@ -73,17 +73,43 @@ static void spread_damage(struct check *c)
             c->items[i].sound &= c->named[c->items[i].first_named + k].sound;
 }
 
+static void note_done(struct check *c)
+{
+    const struct catalog *cat = c->catalog;
+    pthread_mutex_lock(&c->lock);
+    c->done++;
+    if (c->options->progress)
+        c->options->progress(c->options->context, c->done, c->item_count + cat->chunk_count + cat->part_count);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static int look_at_item(struct check *c, struct worker *w, size_t index, struct err *e)
+{
+    int rc = examine_item(c, w, index, e);
+    if (rc == 0)
+        note_done(c);
+    return rc;
+}
+
+static int look_at_named(struct check *c, struct worker *w, size_t index, struct err *e)
+{
+    int rc = examine_named(c, w, index, e);
+    if (rc == 0)
+        note_done(c);
+    return rc;
+}
+
 static int look(struct check *c, struct err *e)
 {
     if (listing_take(c, e))
         return -1;
     if (c->item_count == 0 && c->result.problem_total > 0)
         return 0;
-    int rc = crew_each(c, c->item_count, examine_item, NULL, e);
+    int rc = crew_each(c, c->item_count, look_at_item, NULL, e);
     if (rc == 0 && !c->changed)
         rc = make_named(c, e);
     if (rc == 0 && !c->changed)
-        rc = crew_each(c, c->named_count, examine_named, NULL, e);
+        rc = crew_each(c, c->named_count, look_at_named, NULL, e);
     if (rc || c->changed)
         return rc;
     spread_damage(c);

@@ -8,9 +8,9 @@
  *   3. The chunks of a base cover all its pages, and each chunk has every page of its range. A segment holds what
  *      its flags say.
  *   4. Level 0 is linked: if an object begins right after the one before, the SHA-256 that it names is that of the
- *      one before.
+ *      one before. What follows a pack names an object in the pack, which may be gone: there rule 6 decides.
  *   5. From the oldest state that can be restored to the newest object, no txid is missing on all levels at once.
- *      Txids may be missing only right before a base.
+ *      Txids may be missing only right before a base, where retention deletes objects, or in a noticed loss (below).
  *   6. Where two objects give the database checksum of one state, the checksums are equal, whatever the levels of
  *      the objects.
  * The SHA-256 of rule 4, or of a list, is compared only if the object has at most 64 KiB: then the tail is the whole
@@ -22,6 +22,14 @@
  *   8. The page hashes in the indexes give the database checksum of each recorded commit, and each patch finds the
  *      version that it changes.
  * The page that results from a patch is not checked: only a restore computes it.
+ *
+ * A noticed loss. If objects vanish, and the newest txid can't be restored without them, the writer logs an error and
+ * puts a new base, whose marker has the txids that can't be restored since then (replica/losses.h). The loss was logged
+ * and healed, so verify says which txids they are, and allows that
+ *   - no object has txids of that range before the start of the base;
+ *   - a part or chunk does not exist, if the segment or base that names it is in that range.
+ * All other rules hold in that range too: an object that exists must be sound. A txid that is missing before the range
+ * or from the start of the base on is a problem, and so is a loss without a new base.
  *
  * What verify can't see: no object links to the newest object of level 0. If the newest objects are missing
  * altogether, the replica looks older, not damaged.

@@ -246,7 +246,7 @@ static int end_step(struct walk *w, const struct item *step, struct err *e)
 static int apply_source(struct walk *w, const struct source *s, struct err *e)
 {
     const struct segment_info *i = item_info(s->step);
-    bool full = s->item == s->step && s->item->name.kind == NAME_LEVEL0 && plan_records_all(i);
+    bool full = s->item == s->step && s->item->name.kind != NAME_MARKER && plan_records_all(i);
     if (s->item->name.kind == NAME_CHUNK) {
         for (uint32_t k = 0; k < s->segment.trailer.version_count; k++)
             if (merge(w, s->item, &s->segment.versions[k], e))

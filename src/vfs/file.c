@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-int seawall_vfs_register(int make_default)
+int shim_register_linked(const struct shim_opener *opener, int make_default)
 {
     static const struct shim_sqlite linked = {
         .vfs_find = sqlite3_vfs_find,
@@ -18,7 +18,12 @@ int seawall_vfs_register(int make_default)
         .libversion_number = sqlite3_libversion_number,
     };
     int rc = sqlite3_initialize(); /* before it SQLite has no mutexes */
-    return rc == SQLITE_OK ? shim_register(&linked, make_default) : rc;
+    return rc == SQLITE_OK ? shim_register(&linked, opener, make_default) : rc;
+}
+
+int seawall_vfs_register(int make_default)
+{
+    return shim_register_linked(NULL, make_default);
 }
 
 /* The file that SQLite names is a rollback journal if the connection has no -wal. */

@@ -8,6 +8,9 @@
  * name is not what sqlite3_uri_parameter(), sqlite3_database_file_object() and their kind expect: none of them may be
  * called here. So a -wal knows its database only if a program asked for it (file.c).
  *
+ * A file of the replica VFS is another struct, in the same memory: src/extension opens it (struct shim_opener), and
+ * SQLite calls its methods without coming here.
+ *
  * One process may contain several SQLite libraries, and each may register this code. So nothing here is static but
  * constants: each registration has a `struct shim`, which is never freed, and SQLite is called through it.
  *
@@ -213,6 +216,12 @@ seawall_file *shim_file(sqlite3_file *file)
 static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
 {
     seawall_file *f = ours(file);
+    const struct shim_opener *opener = &shim_of(vfs)->opener;
+    if (opener->open && name && (flags & SQLITE_OPEN_MAIN_DB)) {
+        int opened = opener->open(opener->context, name, file, flags, ret_flags);
+        if (opened != SHIM_FORWARD)
+            return opened;
+    }
     memset(f, 0, sizeof *f);
     f->below = (sqlite3_file *)(f + 1);
     f->below->pMethods = NULL;
@@ -233,6 +242,11 @@ static int shim_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 
 static int shim_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_yes)
 {
+    const struct shim_opener *opener = &shim_of(vfs)->opener;
+    if (opener->is_wal_name && flags == SQLITE_ACCESS_EXISTS && opener->is_wal_name(name)) {
+        *ret_yes = 0; /* a database of the same name on the disk may have one: it is not that of the replica */
+        return SQLITE_OK;
+    }
     return below_of(vfs)->xAccess(below_of(vfs), name, flags, ret_yes);
 }
 
@@ -304,10 +318,10 @@ static const char *shim_next_system_call(sqlite3_vfs *vfs, const char *name)
 static void fill(struct shim *s)
 {
     const sqlite3_vfs *below = s->below;
-    int version = below->iVersion < 3 ? below->iVersion : 3;
+    int version = below->iVersion < 3 ? below->iVersion : 3, bytes = (int)sizeof(seawall_file) + below->szOsFile;
     s->vfs = (sqlite3_vfs){
         .iVersion = version,
-        .szOsFile = (int)sizeof(seawall_file) + below->szOsFile,
+        .szOsFile = bytes > s->opener.file_bytes ? bytes : s->opener.file_bytes,
         .mxPathname = below->mxPathname,
         .zName = SEAWALL_VFS_NAME,
         .pAppData = s,
@@ -332,7 +346,7 @@ static void fill(struct shim *s)
 
 /* SQLite's list keeps the struct for as long as the process lives, also after sqlite3_shutdown(): so its memory is the
  * C library's, and is never freed. */
-static int register_once(const struct shim_sqlite *sqlite, int make_default)
+static int register_once(const struct shim_sqlite *sqlite, const struct shim_opener *opener, int make_default)
 {
     if (sqlite->vfs_find(SEAWALL_VFS_NAME))
         return SQLITE_OK;
@@ -344,6 +358,8 @@ static int register_once(const struct shim_sqlite *sqlite, int make_default)
         return SQLITE_NOMEM;
     s->below = below;
     s->sqlite = *sqlite;
+    if (opener)
+        s->opener = *opener;
     fill(s);
     int rc = sqlite->vfs_register(&s->vfs, make_default);
     if (rc != SQLITE_OK)
@@ -351,14 +367,14 @@ static int register_once(const struct shim_sqlite *sqlite, int make_default)
     return rc;
 }
 
-int shim_register(const struct shim_sqlite *sqlite, int make_default)
+int shim_register(const struct shim_sqlite *sqlite, const struct shim_opener *opener, int make_default)
 {
     /* SQLite has this mutex for VFS, and does not use it itself; older versions do not have it */
     sqlite3_mutex *mutex =
         sqlite->libversion_number() >= 3010000 ? sqlite->mutex_alloc(SQLITE_MUTEX_STATIC_VFS3) : NULL;
     if (mutex)
         sqlite->mutex_enter(mutex);
-    int rc = register_once(sqlite, make_default);
+    int rc = register_once(sqlite, opener, make_default);
     if (mutex)
         sqlite->mutex_leave(mutex);
     return rc;

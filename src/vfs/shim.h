@@ -21,11 +21,24 @@ struct shim_sqlite {
     int (*libversion_number)(void);
 };
 
+/* What opens files that are not on the VFS below: the replica VFS of src/extension. A zeroed one opens none. */
+struct shim_opener {
+    /* Called with the first four arguments of xOpen for each main database. SHIM_FORWARD: the file is none of its own.
+     * Otherwise it has done what xOpen must do, in memory of `file_bytes` bytes, and returns a SQLite result code. */
+    int (*open)(const void *context, const char *name, sqlite3_file *file, int flags, int *ret_flags);
+    /* Whether `name` is the name of the -wal of a file that `open` has opened. */
+    int (*is_wal_name)(const char *name);
+    int file_bytes;
+    const void *context;
+};
+#define SHIM_FORWARD (-1)
+
 /* One registration. Lives as long as the process. */
 struct shim {
     sqlite3_vfs vfs;    /* its pAppData points to this struct */
     sqlite3_vfs *below; /* borrowed from SQLite */
     struct shim_sqlite sqlite;
+    struct shim_opener opener;
 };
 
 struct seawall_file {
@@ -50,8 +63,11 @@ struct seawall_file {
 /* Returns `file` as a file of this shim. NULL: the shim did not open it. `file` may be NULL or not open. */
 seawall_file *shim_file(sqlite3_file *file);
 
-/* Does what seawall_vfs_register does, for one SQLite library. Several threads may call it. Returns a SQLite result
- * code; also SQLITE_NOMEM. */
-int shim_register(const struct shim_sqlite *sqlite, int make_default);
+/* Does what seawall_vfs_register does, for one SQLite library. Several threads may call it. `opener` may be NULL; its
+ * context must live as long as the process. Returns a SQLite result code; also SQLITE_NOMEM. */
+int shim_register(const struct shim_sqlite *sqlite, const struct shim_opener *opener, int make_default);
+
+/* The same for the SQLite that this program is linked with. Not in the extension. */
+int shim_register_linked(const struct shim_opener *opener, int make_default);
 
 #endif

@@ -7,12 +7,14 @@ copy counts only if a restore of it is complete.
 
     bench.py [--quick] [--rounds N] [--moments N] [--only NAME]... [--dir DIR] [--keep] [--json FILE]
 
-The variable SEAWALL names the program; default: build/seawall. Everything happens in a folder below --dir, which is removed. Only the
+The variable SEAWALL names the program; default: build/seawall. SEAWALL_BEFORE names an older program, which is measured too, as "before":
+then the table has the ratio to it. Everything happens in a folder below --dir, which is removed. Only the
 writer and two prepared databases stay for the next run.
 """
 
 import argparse
 import contextlib
+import datetime as dt
 import json
 import os
 import pathlib
@@ -49,6 +51,7 @@ class Figure(typing.NamedTuple):
     sign: str = ""  # of the goal: "<=" or ">="; empty where there is no goal
     goal: float = 0
     of_alone: bool = False  # the goal is for the ratio to the application alone
+    of_before: bool = False  # the goal is for the ratio to SEAWALL_BEFORE
     pick: typing.Callable = statistics.median  # of all rounds
 
     @property
@@ -58,7 +61,7 @@ class Figure(typing.NamedTuple):
 
     @property
     def goal_text(self):
-        return f"{self.sign} {self.goal:g}{' x alone' if self.of_alone else ''}" if self.sign else ""
+        return f"{self.sign} {self.goal:g}{' x alone' if self.of_alone else ' x before' if self.of_before else ''}" if self.sign else ""
 
 
 LOSS_RATES = (1, 100, 1000)  # commits a second
@@ -70,9 +73,11 @@ FIGURES = [
     Figure("flat.busy", "flat out: SQLITE_BUSY seen by the writer", "<=", 0, pick=sum),
     Figure("flat.hold", "flat out: longest write-lock hold, ms", pick=max),
     Figure("flat.cpu", "flat out: CPU of the daemon, % of a core"),
+    Figure("flat.each", "flat out: CPU of the daemon for each commit, us", "<=", 0.7, of_before=True),
+    Figure("flat.peak", "flat out: peak resident memory, MB", "<=", 48),
     Figure("flat.behind", "flat out: behind at the end, s"),
     Figure("flat.bytes", "flat out: bytes stored per insert", "<=", 100),
-    Figure("paced.p50", "1000 commits/s: p50, ms", "<=", 0.015),
+    Figure("paced.p50", "1000 commits/s: p50, ms", "<=", 1.15, of_alone=True),
     Figure("paced.p999", "1000 commits/s: p99.9, ms", "<=", 0.3),
     Figure("paced.max", "1000 commits/s: longest, ms", "<=", 3),
     Figure("paced.busy", "1000 commits/s: SQLITE_BUSY seen", "<=", 0, pick=sum),
@@ -81,11 +86,17 @@ FIGURES = [
     Figure("loss.max", "machine dies at 100 commits/s: lost, max, ms", "<=", 50, pick=max),
     *[Figure(f"loss.{pick.__name__}_{rate}", f"machine dies at {rate}/s: age of the oldest lost commit, {word}, ms", pick=pick)
       for rate in LOSS_RATES for pick, word in ((statistics.median, "p50"), (max, "max"))],
-    Figure("backup.rate", "first backup, MB/s", ">=", 150),
+    Figure("crowded.run", "flat out beside a busy core: longest time without a restore point, s", "<=", 0.1),
+    Figure("backup.rate", "first backup, MB/s", ">=", 1.35, of_before=True),
+    Figure("backup.cpu", "first backup: CPU, s"),
     Figure("backup.peak", "first backup: peak resident memory, MB"),
     Figure("backup.size", "first backup: stored, % of the database"),
-    Figure("restore.rate", "restore, MB/s", ">=", 400),
+    Figure("restore.rate", "restore, MB/s", ">=", 1.6, of_before=True),
+    Figure("restore.cpu", "restore: CPU, s"),
     Figure("restore.peak", "restore: peak resident memory, MB", "<=", 64),
+    Figure("behind.ratio", "restore with commits behind the base: time, by that of the base alone", "<=", 1.15),
+    Figure("behind.cpu", "restore with commits behind the base: CPU, by that of the base alone"),
+    Figure("behind.peak", "restore with commits behind the base: peak resident memory, MB", "<=", 64),
     Figure("memory.idle", "idle daemon: resident memory, MB", "<=", 6),
     Figure("memory.big", "one large transaction: peak resident memory, MB", "<=", 64),
     Figure("updates.fresh", "random updates, 100/s: bytes stored each, fresh", "<=", 2000),
@@ -99,12 +110,15 @@ class Tool(typing.NamedTuple):
     fresh: tuple[str, ...] = ()  # folders of a store that hold objects that are not compacted
     compacted_s: float = 0  # if the store has not grown for so long, its first copy was compacted too
 
+    def is_ours(self):
+        return self.name in ("Seawall", "before")
+
     def replicate(self, db, store, once=False):
-        dash, url = ("--", str(store)) if self.name == "Seawall" else ("-", f"file://{store}")
+        dash, url = ("--", str(store)) if self.is_ours() else ("-", f"file://{store}")
         return [self.program, "replicate", *([dash + "once"] if once else []), str(db), url]
 
     def restore(self, store, out):
-        url = str(store) if self.name == "Seawall" else f"file://{store}"
+        url = str(store) if self.is_ours() else f"file://{store}"
         return [self.program, "restore", "-o", str(out), url]
 
 
@@ -245,8 +259,12 @@ class Round:
         return float(match[1]) * {"us": 0.001, "µs": 0.001, "ms": 1, "s": 1000}[match[2]] if match else None
 
     def restore(self, table, last_n):
-        """Restores the newest state and proves that it holds everything up to transaction `last_n`."""
+        """Restores the newest state and proves that it holds everything up to transaction `last_n`. The store is in the page cache, whatever
+        way the tool has written it."""
         os.sync()
+        for folder, _, names in os.walk(self.store):
+            for name in names:
+                pathlib.Path(folder, name).read_bytes()
         process = Process(self.tool.restore(self.store, self.out), self.folder / "restore.log")
         process.wait(STOP_TIMEOUT_S, poll=0.005)
         if (last := newest(self.out, table)) != last_n:
@@ -280,6 +298,8 @@ def measure_flat(turn, opt):
     if turn.daemon:
         yield "flat.behind", turn.daemon.stop()
         yield "flat.cpu", 100 * turn.daemon.cpu_s / seconds
+        yield "flat.each", 1e6 * turn.daemon.cpu_s / report["commits"]
+        yield "flat.peak", turn.daemon.peak_kb * 1024 / MB
         yield "flat.bytes", (turn.fresh() - before) / report["commits"]
         if (hold := turn.lock_hold_ms()) is not None:
             yield "flat.hold", hold
@@ -299,6 +319,25 @@ def measure_paced(turn, opt):
         if (hold := turn.lock_hold_ms()) is not None:
             yield "paced.hold", hold
         turn.restore("log", report["last_n"])
+
+
+def measure_crowded(turn, opt):
+    """While another program takes a core, commits that were not captured one by one become one restore point."""
+    turn.run("create")
+    turn.attach()
+    crowd = Process([sys.executable, "-c", "while True: pass"], turn.folder / "crowd.log")
+    started = time.time()
+    report = turn.run("insert", "--seconds", opt.paced_s)
+    ended = time.time()
+    crowd.kill()
+    turn.daemon.stop()
+    if turn.tool.is_ours():
+        listed = subprocess.run([turn.tool.program, "list", "--points", str(turn.store)], capture_output=True, text=True, check=True)
+        moments = [dt.datetime.fromisoformat(m[0].replace("Z", "+00:00")).timestamp()
+                   for m in re.finditer(r"\d{4}-\d\d-\d\dT[\d:.]+Z", listed.stdout)]
+        moments = [started] + [moment for moment in moments if started <= moment <= ended]
+        yield "crowded.run", max(b - a for a, b in zip(moments, moments[1:]))
+    turn.restore("log", report["last_n"])
 
 
 def journal_read(path):
@@ -354,11 +393,30 @@ def measure_backup(turn, opt):
     backup = Process(turn.tool.replicate(turn.db, turn.store, once=True), turn.folder / "backup.log")
     backup.wait(STOP_TIMEOUT_S, poll=0.005)
     yield "backup.rate", size / MB / backup.seconds
+    yield "backup.cpu", backup.cpu_s
     yield "backup.peak", backup.peak_kb * 1024 / MB
     yield "backup.size", 100 * turn.stored() / size
     restore = turn.restore("log", last)
     yield "restore.rate", size / MB / restore.seconds
+    yield "restore.cpu", restore.cpu_s
     yield "restore.peak", restore.peak_kb * 1024 / MB
+
+
+def measure_behind(turn, opt):
+    shutil.copyfile(opt.big_db, turn.db)
+    last = newest(opt.big_db, "log")
+    turn.daemon = Process(turn.tool.replicate(turn.db, turn.store), turn.folder / "daemon.log")
+    until("the base", lambda: list(turn.store.glob("base/*/marker")), STOP_TIMEOUT_S)
+    turn.daemon.stop()
+    base = turn.restore("log", last)
+    turn.out.unlink()
+    turn.attach()
+    report = turn.run("insert", "--rate", BEHIND_RATE, "--seconds", opt.behind / BEHIND_RATE)
+    turn.daemon.stop()
+    restore = turn.restore("log", report["last_n"])
+    yield "behind.ratio", restore.seconds / base.seconds
+    yield "behind.cpu", restore.cpu_s / base.cpu_s
+    yield "behind.peak", restore.peak_kb * 1024 / MB
 
 
 def measure_memory(turn, opt):
@@ -388,11 +446,15 @@ GROUPS = {
     "flat": measure_flat,
     "paced": measure_paced,
     "loss": measure_loss,
+    "crowded": measure_crowded,
     "backup": measure_backup,
+    "behind": measure_behind,
     "memory": measure_memory,
     "updates": measure_updates,
 }
 WITH_ALONE = {"flat", "paced"}
+OURS_ALONE = {"crowded", "behind"}  # Litestream has no restore point for each commit
+BEHIND_RATE = 1500  # commits a second: capture and the store keep up with them
 
 
 # ---- the run ----
@@ -412,6 +474,10 @@ class Bench:
             yield Tool("Seawall", os.path.abspath(seawall), fresh=("0", "part"))
         else:
             self.notes.append(f"Seawall not measured: no program at {os.path.relpath(seawall)}")
+        if before := os.environ.get("SEAWALL_BEFORE"):
+            version = subprocess.run([before, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+            self.notes.append(f"before: {version}, of SEAWALL_BEFORE")
+            yield Tool("before", os.path.abspath(before), fresh=("0", "part"))
         if litestream := shutil.which("litestream"):
             version = subprocess.run([litestream, "version"], capture_output=True, text=True).stdout.strip()
             self.notes.append(f"Litestream {version}, defaults")
@@ -422,7 +488,7 @@ class Bench:
         opt = self.opt
         compiler = [*os.environ.get("CC", "cc").split(), "-std=gnu11", "-O2", "-Wall", "-Wextra"]
         subprocess.run([*compiler, "-o", self.writer, HERE / "load.c", "-lsqlite3"], check=True)
-        if "backup" in opt.only:
+        if "backup" in opt.only or "behind" in opt.only:
             self.prepare_db(opt.big_db, "fill", opt.big_bytes)
         if "updates" in opt.only:
             self.prepare_db(opt.items_db, "items", opt.items)
@@ -438,6 +504,7 @@ class Bench:
     def run(self, temp):
         for name in self.opt.only:
             tools = [tool for tool in self.tools if tool.program or name in WITH_ALONE]
+            tools = [tool for tool in tools if tool.is_ours() or name not in OURS_ALONE]
             for number in range(self.opt.rounds[name]):
                 shift = number % max(1, len(tools))
                 for tool in tools[shift:] + tools[:shift]:  # so that a tool does not always follow the same one
@@ -484,23 +551,28 @@ class Bench:
             if figure.group in self.opt.only:
                 values = {tool.name: self.value(figure, tool) for tool in self.tools}
                 ratio, ratio_text = self.ratio(values)
-                goal = self.goal(figure, values.get("Seawall"), ratio)
+                goal = self.goal(figure, values.get("Seawall"), self.to_before(values) if figure.of_before else ratio)
                 rows.append([figure.label, *(self.cell(figure, tool) for tool in self.tools), ratio_text, goal])
         return layout(rows)
 
     @staticmethod
     def ratio(values):
-        """The ratio of Seawall to the application alone, or to Litestream if that was not measured."""
+        """The ratio of Seawall to the application alone; if that was not measured, to the program before, or to Litestream."""
         mine = values.get("Seawall")
-        for name in ("alone", "Litestream"):
+        for name in ("alone", "before", "Litestream"):
             other = values.get(name)
             if mine is not None and other:
                 return mine / other, f"{show(mine / other)} x {name}"
         return None, "-"
 
     @staticmethod
+    def to_before(values):
+        mine, before = values.get("Seawall"), values.get("before")
+        return mine / before if mine is not None and before else None
+
+    @staticmethod
     def goal(figure, mine, ratio):
-        reached = ratio if figure.of_alone else mine
+        reached = ratio if figure.of_alone or figure.of_before else mine
         if not figure.sign or reached is None:
             return figure.goal_text
         met = reached >= figure.goal if figure.sign == ">=" else reached <= figure.goal
@@ -574,6 +646,7 @@ def options():
     opt.rounds = dict.fromkeys(GROUPS, rounds)
     opt.rounds["loss"] = opt.moments or (3 if opt.quick else 20)
     opt.flat_s, opt.paced_s, opt.updates_s = (3, 3, 10) if opt.quick else (10, 10, 60)
+    opt.behind = 10_000 if opt.quick else 100_000
     opt.big_bytes, opt.items = (250 * MB, 100_000) if opt.quick else (1000 * MB, 400_000)
     opt.big_db = opt.dir / f"fill-{opt.big_bytes // MB}.db"
     opt.items_db = opt.dir / f"items-{opt.items}.db"

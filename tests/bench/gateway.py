@@ -87,7 +87,7 @@ class Round(bench.Round):
 
     def __init__(self, run, tool, folder):
         super().__init__(run, tool, folder)
-        self.gateway, self.prefix = run.gateway, f"{folder.name}/{tool}"
+        self.gateway, self.prefix = run.gateway, f"{folder.name}/{tool.replace(' ', '-')}"
 
     def url(self):
         endpoint, more = self.gateway.endpoint, "&region=us-east-1&forcePathStyle=true" if self.tool == "Litestream" else ""

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Measures what the history of a replica costs and gives back: bytes uploaded, stored and read, requests, seconds, memory, money.
 
-    history.py [--quick] [--only NAME]... [--seconds N] [--dir DIR] [--json FILE]
+    history.py [--quick] [--only NAME]... [--seconds N] [--hours N] [--dir DIR] [--json FILE]
 
 bytes      bytes uploaded for each of 100 random updates a second (10 minutes), for each level: to S3, to a folder, and by Litestream, all
            at the same time. The server counts them; the first copy is left out
 fanout     the same for other fan-outs (a minute), as a ratio
+folder     100 updates a second into a folder (5 minutes): files, blocks of the disk, restore points, files of a day (computed), and seconds of
+           commands after 1/24 of the time and at its end. SEAWALL_BEFORE names another build of Seawall to measure beside it
 day        requests of a day and bytes that stay stored, and their price at S3
+second     one commit a second for a day at S3, with an hour shortened to a minute: objects, requests by kind, their price, and the requests
+           of an attach. SEAWALL_BEFORE as above
 restore    restores of a 1 GB database with 100,000 commits after its base: seconds and bytes read; then restores of older commits: of the
            whole database, by --delta with and without the state file, and --undo
 large      a base of 10 GB, and a level of 1 GB of changes: seconds and memory; then restores as above. Needs about 45 GB of disk
@@ -27,6 +31,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -71,10 +76,10 @@ class Round(gateway.Round):
     def first_copy(self):
         """Starts the daemon and waits until everything is in the store."""
         self.start(*self.options, quiet=3, timeout=900)
-        if self.tool == "Seawall":
+        if self.tool != "Litestream":
             until("the end of the base", self.no_base_under_way, 900)
         sizes = self.keys()  # Litestream stores its first copy twice, as a snapshot too
-        self.first_bytes = sum(sizes.values()) if self.tool == "Seawall" else max(sizes.values())
+        self.first_bytes = sum(sizes.values()) if self.tool != "Litestream" else max(sizes.values())
 
     def no_base_under_way(self):
         return self.daemon.output().count("writing a base") == self.daemon.output().count("the base is complete")
@@ -114,8 +119,23 @@ class FolderRound(Round):
                     found = path.stat()
                     yield path, found.st_size, found.st_mtime
 
+    def watch(self):
+        """From now on notes each file that it sees: packs and what they have come and go. It looks more often than files go."""
+        self.seen = {}
+
+        def look():
+            while self.daemon and not self.daemon.ended():
+                for path, size, when in self.files():
+                    if not path.name.startswith("."):
+                        self.seen[str(path.relative_to(self.store))] = when, size
+                time.sleep(3)
+
+        threading.Thread(target=look, daemon=True).start()
+
     def uploaded(self, since):
-        return [(when, str(path.relative_to(self.store)), size) for path, size, when in self.files() if when >= since]
+        found = dict(self.seen)
+        found.update((str(path.relative_to(self.store)), (when, size)) for path, size, when in self.files())
+        return [(when, key, size) for key, (when, size) in found.items() if when >= since]
 
     def read_so_far(self):
         return 0
@@ -130,10 +150,10 @@ def kind_of(key):
     if litestream := re.search(r"/(\d{4})/\w{16}-\w{16}\.ltx$", key):
         level = int(litestream[1])
         return "bases" if level == 9 else f"level {level}"  # level 9 of Litestream has its snapshots
-    name = re.search(r"(?:^|/)(base|part|\d)/(?=[^/]+(?:/[^/]+)?$)", key)
+    name = re.search(r"(?:^|/)(base|part|pack|\d)/(?=[^/]+(?:/[^/]+)?$)", key)
     if not name:
         return "other"
-    return {"base": "bases", "part": "parts"}.get(name[1], f"level {name[1]}")
+    return {"base": "bases", "part": "parts", "pack": "packs"}.get(name[1], f"level {name[1]}")
 
 
 # ---- bytes
@@ -170,6 +190,9 @@ def by_level(put):
 
 
 def measure_bytes(run, opt):
+    if before := os.environ.get("SEAWALL_BEFORE"):
+        run.programs[BEFORE] = before
+        COLUMNS.update({"before, S3": (BEFORE, Round), "before, folder": (BEFORE, FolderRound)})
     with contextlib.ExitStack() as stack:
         turns = {column: stack.enter_context(Turn(run, tool, kind)) for column, (tool, kind) in COLUMNS.items() if tool in run.programs}
         yield from updates(run, turns, opt.bytes_s, wanted=("levels", "minutes", *(["hour"] if opt.bytes_s >= HOUR_FROM_S else [])))
@@ -181,6 +204,9 @@ def updates(run, turns, seconds, wanted=()):
     for turn in turns.values():
         shutil.copyfile(items, turn.db)
         turn.first_copy()
+    for turn in turns.values():
+        if isinstance(turn, FolderRound):
+            turn.watch()
     started = time.time()
     applications = {column: turn.application("--mode", "update", "--rate", RATE, "--seconds", seconds) for column, turn in turns.items()}
     commits = {column: report(application)["commits"] for column, application in applications.items()}
@@ -267,6 +293,84 @@ def measure_fanout(run, opt):
     label = "bytes uploaded for each transaction, all levels"
     for column in turns:
         yield f"{opt.fanout_s} s: ratio to --fanout 64", column, found[label, column] / found[label, "--fanout 64"]
+
+
+# ---- a folder
+
+
+BEFORE = "Seawall before"
+DAY_COMMITS = DAY_S * RATE
+COMMANDS = {"list": ["list"], "prune --dry-run": ["prune", "--dry-run"], "verify": ["verify"]}
+
+
+def measure_folder(run, opt):
+    if before := os.environ.get("SEAWALL_BEFORE"):
+        run.programs[BEFORE] = before
+    for tool in [BEFORE, "Seawall"] if before else ["Seawall"]:
+        with Turn(run, tool, FolderRound) as turn:
+            yield from files_of_updates(turn, tool, opt.folder_s)
+
+
+def files_of_updates(turn, tool, seconds):
+    subprocess.run([WRITER, "--mode", "update", "--table-rows", "4000", "--count", "0", turn.db], check=True, capture_output=True)
+    turn.start(quiet=2)
+    application = turn.application("--mode", "update", "--table-rows", 4000, "--rate", RATE, "--seconds", seconds)
+    early, counts, started = None, [], time.monotonic()
+    while (passed := time.monotonic() - started) < seconds - 1:
+        if early is None and passed >= seconds / 24:
+            early = seconds_of_commands(turn, tool)
+        sizes = turn.keys()
+        counts.append((passed, len(sizes), sum(1 for key in sizes if not is_long_lived(key, sizes[key]))))
+        time.sleep(1)
+    commits = report(application)["commits"]
+    late = seconds_of_commands(turn, tool)
+    found = list(turn.files())
+    listed = json.loads(command(turn, tool, "list", "--json").stdout)
+    points = sum(each["count"] for each in listed["ranges"])
+    title = f"a folder at {RATE}/s for {seconds} s"
+    yield f"{title}: files at the end", tool, len(found)
+    yield f"{title}: files, most", tool, max(count for _, count, _ in counts)
+    yield f"{title}: bytes, MB", tool, sum(size for _, size, _ in found) / MB
+    yield f"{title}: blocks of the disk / bytes", tool, sum(path.stat().st_blocks * 512 for path, _, _ in found if path.exists()) / sum(size for _, size, _ in found)
+    yield f"{title}: commits that are restore points, of 100", tool, 100 * (points - 1) / commits  # the first copy is one more
+    yield "files after a day of that (computed)", tool, day_of_files(turn, counts, commits, seconds)
+    for name in COMMANDS:
+        yield f"{title}: {name}, s", tool, late[name]
+        yield f"{title}: {name}, times that after 1/24 of the time", tool, late[name] / early[name]
+    turn.daemon.stop()
+    turn.restored()
+    turn.checked(turn.out, "--table-rows", 4000)
+
+
+def is_long_lived(key, size):
+    return key.startswith("pack/") and size > MB or kind_of(key) in COMPACTED[1:]
+
+
+def day_of_files(turn, counts, commits, seconds):
+    """Packs of a megabyte and more are not packed again: a day has as many of them as their commits say. Segments of level 2 and higher stay as
+    long as a higher level lacks them, which is 64 of them. All other files come and go: of these the most that were seen. A build without packs
+    keeps every file for a day."""
+    large = [key for key, size in turn.keys().items() if key.startswith("pack/") and size > MB]
+    if not large:
+        return len(turn.keys()) / commits * DAY_COMMITS
+    in_pack = median(int(key[22:38], 16) - int(key[5:21], 16) + 1 for key in large)
+    return DAY_COMMITS / in_pack + 64 + DAY_COMMITS / FANOUT**3 + max(count for passed, _, count in counts if passed > seconds / 4)
+
+
+def command(turn, tool, *arguments):
+    return subprocess.run([turn.bench.programs[tool], *arguments, turn.url()], capture_output=True, text=True, check=True)
+
+
+def seconds_of_commands(turn, tool):
+    found = {}
+    for name, arguments in COMMANDS.items():
+        took = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            subprocess.run([turn.bench.programs[tool], *arguments, turn.url()], capture_output=True)
+            took.append(time.perf_counter() - begun)
+        found[name] = median(took)
+    return found
 
 
 # ---- a day
@@ -381,6 +485,74 @@ def stored_by_kind(title, turn):
         yield f"{title}: objects in {kind}", "Seawall", count[kind]
         yield f"{title}: stored in {kind}, MB", "Seawall", stored[kind] / MB
     return sum(stored.values())
+
+
+# ---- a commit a second
+
+
+AN_HOUR_S = 60  # the length of an hour in the functions below
+
+
+def measure_second(run, opt):
+    """The times in options are 60 times shorter, and the writer is 60 times faster: so each prune sees as many objects as it would."""
+    scaled = {"base-interval": DAY_S, "keep-all": DAY_S, "keep-levels": 7 * DAY_S, "grace": 3600, "prune-interval": 3600}
+    options = [word for name, seconds in scaled.items() for word in (f"--{name}", f"{seconds * AN_HOUR_S // 3600}s")]
+    if before := os.environ.get("SEAWALL_BEFORE"):
+        run.programs[BEFORE] = before
+    with contextlib.ExitStack() as stack:
+        turns = {tool: stack.enter_context(Turn(run, tool, Round)) for tool in ([BEFORE, "Seawall"] if before else ["Seawall"])}
+        for turn in turns.values():
+            turn.options = (*options, "--put-rate", "never")
+            subprocess.run([WRITER, "--mode", "update", "--table-rows", "4000", "--count", "0", turn.db], check=True, capture_output=True)
+            turn.first_copy()
+        started = time.time()
+        writers = {tool: turn.application("--mode", "update", "--table-rows", 4000, "--rate", 3600 // AN_HOUR_S, "--seconds", opt.hours * AN_HOUR_S)
+                   for tool, turn in turns.items()}
+        most = dict.fromkeys(turns, 0)
+        while time.time() - started < opt.hours * AN_HOUR_S - 5:
+            time.sleep(AN_HOUR_S / 4)
+            most = {tool: max(most[tool], len(turn.keys())) for tool, turn in turns.items()}
+        written = {tool: report(writer) for tool, writer in writers.items()}
+        ended = time.time()  # at once: the daemons go on, and what is older than a day goes
+        points = {tool: json.loads(command(turn, tool, "list", "--json").stdout) for tool, turn in turns.items()}
+        sizes = {tool: turn.keys() for tool, turn in turns.items()}
+        for turn in turns.values():
+            turn.daemon.stop()
+        for tool, turn in turns.items():
+            title = f"a commit a second for {opt.hours} h"
+            found = sum(each["count"] for each in points[tool]["ranges"]) - 1  # the first copy is one more
+            yield f"{title}: objects, most", tool, max(most[tool], len(sizes[tool]))
+            yield f"{title}: objects at the end", tool, len(sizes[tool])
+            yield f"{title}: commits that are restore points, of 100", tool, 100 * found / written[tool]["commits"]
+            yield from day_of_seconds(turn, tool, (written[tool]["commits"], started, ended), sizes[tool], opt.hours)
+
+
+def day_of_seconds(turn, tool, load, sizes, hours):
+    """`load`: commits, and when it began and ended. Requests are counted as if each commit had an object of its own: if the machine is slow,
+    some share one."""
+    commits, started, ended = load
+    title = f"a commit a second for {hours} h"
+    seen = [r for r in turn.gateway.log(turn.prefix) if started <= r.when < ended]
+    counted = collections.Counter(r.kind for r in seen)
+    level0 = sum(1 for r in seen if r.kind == "PUT" and kind_of(r.key) == "level 0")
+    yield f"{title}: commits for each object of level 0", tool, commits / level0
+    counted["PUT"] += commits - level0
+    yield from bill(title, tool, {kind: count * 24 / hours for kind, count in counted.items()}, sum(sizes.values()))
+    attached = time.time()
+    turn.start(*turn.options, quiet=2)
+    turn.daemon.stop()
+    begun = collections.Counter(r.kind for r in turn.gateway.log(turn.prefix) if r.when >= attached)
+    yield f"{title}: LIST requests of a start and an end", tool, begun["LIST"]
+    for name, arguments in COMMANDS.items():
+        attached = time.time()
+        command(turn, tool, *arguments)
+        begun = collections.Counter(r.kind for r in turn.gateway.log(turn.prefix) if r.when >= attached)
+        yield f"{title}: {name}: requests", tool, sum(begun.values())
+    attached = time.time()
+    turn.restored()
+    begun = collections.Counter(r.kind for r in turn.gateway.log(turn.prefix) if r.when >= attached)
+    yield f"{title}: restore: requests", tool, sum(begun.values())
+    turn.checked(turn.out, "--table-rows", 4000)
 
 
 # ---- restore
@@ -547,7 +719,7 @@ def large_level(turn, rows, opt):
     yield from peaks(turn, "level of large changes")
 
 
-GROUPS = {"bytes": measure_bytes, "fanout": measure_fanout, "day": measure_day, "restore": measure_restore, "large": measure_large}
+GROUPS = {"bytes": measure_bytes, "fanout": measure_fanout, "folder": measure_folder, "day": measure_day, "second": measure_second, "restore": measure_restore, "large": measure_large}
 
 
 class Run(gateway.Run):
@@ -558,10 +730,13 @@ def options():
     parser = argparse.ArgumentParser(description="Measure what the history of a replica costs and gives back.")
     gateway.arguments(parser)
     parser.add_argument("--only", action="append", choices=GROUPS, metavar="NAME", help=f"one of {', '.join(GROUPS)}; can be repeated")
-    parser.add_argument("--seconds", type=int, metavar="N", help="how long the application runs for `bytes` (600; quick 20)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="how long the application runs for `bytes` (600; quick 20) and `folder` (300; quick 60)")
+    parser.add_argument("--hours", type=int, metavar="N", help="how long the application seems to run for `second` (24; quick 2)")
     opt = parser.parse_args()
     opt.dir = opt.dir.resolve()
     opt.bytes_s = opt.seconds or (20 if opt.quick else 600)
+    opt.folder_s = opt.seconds or (60 if opt.quick else 300)
+    opt.hours = opt.hours or (2 if opt.quick else 24)
     opt.fanout_s, opt.idle_s, opt.days, opt.month_days = (10, 5, 1, 3) if opt.quick else (60, 60, 4, 35)
     opt.big_bytes, opt.commits, opt.back, opt.rounds = (100 * MB, 10_000, [360, 3600], 1) if opt.quick else (1000 * MB, 100_000, [3600, 36_000], 3)
     opt.large_bytes, opt.large_change, opt.large_fanout = (300 * MB, 50 * MB, 8) if opt.quick else (10_000 * MB, 1000 * MB, 100)

@@ -17,7 +17,7 @@ import shutil
 
 import pytest
 
-pytest.register_assert_rewrite(*("application bank branches bucket compare control disk failing faults idle killer ledger load s3 seawall walindex".split()))
+pytest.register_assert_rewrite(*("application bank branches bucket compare control disk failing faults fleet idle killer ledger load s3 seawall walindex".split()))
 
 import application
 import bucket
@@ -25,6 +25,7 @@ import stranger
 from application import Writer, check
 from bucket import Bucket
 from control import control_folder
+from fleet import Fleet, make_database
 from compare import assert_same_pages, assert_sound, content_of, drop, settled
 from faults import Faults
 from idle import assert_idle
@@ -197,6 +198,19 @@ def stage(request):
     stage.end(look_for_idle=not request.node.stash.get(FAILED_KEY, False) and not request.node.get_closest_marker("busy_at_the_end"))
     if not request.node.stash.get(FAILED_KEY, False):
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def fleet(stage):
+    """Starts daemons of many databases, which end with the test. Databases that are missing are made."""
+    def start(names, *options, **more):
+        for name in names:
+            if not (stage.folder / f"{name}.db").exists():
+                make_database(stage.folder / f"{name}.db")
+        daemon = Fleet(stage.folder, names, *options, **more)
+        stage.daemons.append(daemon)
+        return daemon
+    return start
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 import application
+from control import assert_synced
 from ledger import TABLE, insert
 from seawall import DONE, restore, seawall, told, url_of
 
@@ -38,6 +39,7 @@ def test_a_daemon_beside_writers_that_checkpoint(stage, checked):
     for kind in ("PASSIVE", "FULL", "RESTART", "TRUNCATE"):
         for _ in range(3):
             app.commit(insert(20, 3000))
+            assert_synced(stage.db)
         app.run(f"PRAGMA wal_checkpoint({kind})")
     daemon.wait_for(lambda: stage.wal_bytes() == 0, 20, "the database is at rest")
     app.commit(insert(1))

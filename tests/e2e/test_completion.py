@@ -47,7 +47,7 @@ def completes_fixture(tmp_path_factory):
 
 
 def test_the_beginning_of_a_command_is_completed(completes):
-    assert completes("re") == {"replicate", "restore"}
+    assert completes("re") == {"reload", "remove", "replicate", "restore"}
     assert {"list", "completion", "help"} < completes("")
     assert completes("x") == set()
 
@@ -71,7 +71,7 @@ def test_values_that_are_words_are_completed(completes):
 
 def test_arguments_that_are_words_are_completed(completes):
     assert completes("completion", "") == {"bash", "zsh", "fish"}
-    assert completes("help", "s") == {"snapshot", "status", "sync", "s3"}
+    assert completes("help", "s") == {"snapshot", "shell", "status", "sync", "s3"}
     assert completes("list", "") == set()   # bash itself completes file names
 
 
@@ -108,6 +108,46 @@ def test_the_tabulator_key_completes_in_an_interactive_bash(tmp_path):
         read_until(terminal, b"--help ")
         os.write(terminal, b"; PS1='last> '\n")
         assert b"Prints a script" in read_until(terminal, b"\nlast> ")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(terminal)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_completes_commands_flags_and_values(tmp_path):
+    path = script("fish", tmp_path)
+
+    def completes(line):
+        result = subprocess.run(["fish", "--no-config", "-c", f"source {path}; complete -C '{line}'"], capture_output=True, check=True,
+                                env={**os.environ, "HOME": str(tmp_path)})
+        assert not result.stderr, told(result)
+        return {found.split("\t")[0] for found in result.stdout.decode().splitlines()}
+    assert completes("seawall re") == {"reload", "remove", "replicate", "restore"}
+    assert completes("seawall list --p") == {"--points"}
+    assert completes("seawall replicate --set-wal ") == {"yes", "no"}
+    assert completes("seawall completion f") == {"fish"}
+    (tmp_path / "some.db").touch()
+    assert completes(f"seawall status {tmp_path}/so") == {f"{tmp_path}/some.db"}
+    assert completes(f"seawall status --control {tmp_path}/so") == {f"{tmp_path}/some.db"}
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+@pytest.mark.parametrize("typed, completed", [("seawall completion --he", b"--help"), ("seawall comple", b"completion"),
+                                              ("seawall replicate --set-wal y", b"yes"), ("seawall status so", b"some.db")])
+def test_the_tabulator_key_completes_in_an_interactive_zsh(tmp_path, typed, completed):
+    script("zsh", tmp_path).rename(tmp_path / "_seawall")
+    (tmp_path / "some.db").touch()
+    terminal, inner = pty.openpty()
+    environment = {**os.environ, "PS1": "ready> ", "TERM": "vt100", "HOME": str(tmp_path), "PATH": f"{BINARY.resolve().parent}:{os.environ['PATH']}"}
+    shell = subprocess.Popen(["zsh", "-f", "-i"], stdin=inner, stdout=inner, stderr=inner, env=environment, start_new_session=True, cwd=tmp_path)
+    os.close(inner)
+    try:
+        read_until(terminal, b"ready> ")
+        os.write(terminal, f"fpath=({tmp_path} $fpath); autoload -U compinit; compinit -u -D; unsetopt zle_bracketed_paste; PS1='next> '\n".encode())
+        read_until(terminal, b"next> ")
+        os.write(terminal, typed.encode() + b"\t")
+        read_until(terminal, completed.removeprefix(typed.split()[-1].encode()))   # zsh writes what is missing
     finally:
         shell.kill()
         shell.wait()

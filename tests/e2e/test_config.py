@@ -1,4 +1,7 @@
 """`seawall config` checks a configuration, and prints it with all defaults and without secrets."""
+import json
+import sqlite3
+
 import pytest
 
 from seawall import DONE, USAGE, seawall, told
@@ -121,6 +124,37 @@ def test_every_command_refuses_a_file_with_one_place_for_two_databases(tmp_path)
 
 
 def test_wrong_usage_exits_with_2_and_says_why(tmp_path):
-    for arguments in (["x"], ["--json"], ["-c"], ["-c", tmp_path / "missing"]):
+    for arguments in (["x"], ["--points"], ["-c"], ["-c", tmp_path / "missing"]):
         result = seawall("config", *arguments)
         assert result.returncode == USAGE and result.stderr, told(result)
+
+
+def test_json_has_the_same_without_secrets(tmp_path):
+    """The members and names are those of the man page."""
+    sqlite3.connect(tmp_path / "two.db").execute("CREATE TABLE t(a)")
+    (tmp_path / "three.db").write_text("this is not a database")
+    path = tmp_path / "seawall.conf"
+    path.write_text(f"{FULL}\n[db {tmp_path}/*.db]\nexclude = {tmp_path}/x.db\nreplica = all\n[replica all]\nurl = s3://all/{{name}}?header=k:TOPSECRET\n")
+    result = seawall("config", "--json", "-c", path)
+    assert result.returncode == DONE and not result.stderr and b"TOPSECRET" not in result.stdout, told(result)
+    found = json.loads(result.stdout)
+    assert set(found) == {"control", "log_format", "options", "dbs", "replicas", "passed_over"} and found["control"] is None
+    assert found["options"]["put-rate"] == "never" and found["options"]["lock-at"] == "500"
+    app, other, pattern = found["dbs"]
+    assert (app["path"], app["pattern"], app["options"]["lock-at"]) == ("/var/lib/app/app.db", False, "never")
+    assert [replica["name"] for replica in app["replicas"]] == ["offsite", None, None]
+    assert app["replicas"][1]["url"] == "/mnt/backup/app" and app["replicas"][0]["url"].startswith("s3://bucket/app")
+    assert other["options"]["set-wal"] == "no"
+    assert pattern["pattern"] and pattern["exclude"] == [{"path": f"{tmp_path}/x.db"}]
+    assert pattern["databases"] == [{"path": f"{tmp_path}/two.db", "replicas": [{"url": "s3://all/two.db"}]}]
+    assert {(one["path"], one["reason"]) for one in found["passed_over"]} >= {(f"{tmp_path}/three.db", "is not a SQLite database")}
+    assert [replica["name"] for replica in found["replicas"]] == ["offsite", "plain", "all"]
+
+
+def test_json_of_a_wrong_file_is_an_error_and_of_no_file_the_defaults(tmp_path):
+    path = tmp_path / "seawall.conf"
+    path.write_text("[seawall]\nput-rate = fast\n")
+    result = seawall("config", "--json", "-c", path)
+    assert result.returncode == USAGE and not result.stdout, told(result)
+    found = json.loads(seawall("config", "--json").stdout)
+    assert found["options"]["set-wal"] == "yes" and found["dbs"] == found["replicas"] == found["passed_over"] == []

@@ -1,14 +1,19 @@
 """A full disk, at the source, at a replica and at the target of a restore: the application goes on as without the daemon, the status
 says why nothing is shipped, nothing is half there, and everything heals when there is space again."""
+import json
+import resource
 import sqlite3
+import subprocess
 
 import pytest
 
 from compare import assert_sound, content_of
-from control import status, wait_control
+from control import assert_synced, status, wait_control
+from fleet import assert_restores, synced
+from fleet import insert as add_row
 from full_disk import Mounted
 from ledger import TABLE, insert
-from seawall import DONE, FAILED, TIMED_OUT, restore, seawall, told, url_of
+from seawall import BINARY, DONE, FAILED, TIMED_OUT, restore, seawall, told, url_of
 from waiting import PATIENCE
 
 
@@ -53,6 +58,24 @@ def test_a_replica_whose_disk_is_full_goes_on_when_there_is_space(stage, disk):
     assert temporary_files(stage.replica) == []
     app.close()
     stage.assert_restore_equals_source()
+
+
+def test_a_replica_whose_disk_is_full_stops_no_other_database(stage, fleet, disk):
+    names = ["tenant-1", "tenant-2"]
+    daemon = fleet(names, "--stop-timeout", "1s", urls=lambda name: (disk.folder if name == "tenant-2" else stage.folder / "replicas") / name)
+    daemon.wait_shipped(names)
+    disk.fill()
+    add_row(daemon.database("tenant-2"), "x" * 300_000)
+    daemon.wait_for(lambda: "No space left on device" in str(daemon.status()["tenant-2"]["replicas"][0]), 20, "the status says why")
+    for i in range(5):
+        add_row(daemon.database("tenant-1"), i)
+        synced(daemon, "tenant-1")
+    assert_restores(daemon, "tenant-1")
+    disk.free()
+    disk.grow(64)
+    synced(daemon, "tenant-2")
+    assert_restores(daemon, "tenant-2")
+    assert daemon.stop() == DONE
 
 
 def commit_until_full(app):
@@ -147,3 +170,52 @@ def test_a_new_database_that_does_not_fit_leaves_nothing(stage, disk):
     result = seawall("verify", "--restore", "--tmp", disk.folder, url_of(stage.replica))
     assert result.returncode == FAILED and b"No space left on device" in result.stderr, told(result)
     assert list(disk.folder.iterdir()) == []
+
+
+def limited(bytes_max):
+    """The process can't make files larger than that. The limit can be raised later."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, resource.RLIM_INFINITY))
+
+
+def lift_limit(daemon):
+    resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("source", [True, False], ids=["the database is larger", "objects are larger"])
+def test_a_limit_of_file_sizes_is_as_a_full_disk(stage, source):
+    """With a limit of the source the daemon can't copy frames back; otherwise it can't put a base."""
+    app = stage.ledger()
+    app.commit(TABLE, insert(1))
+    limit = 1 << 20
+    daemon = wait_control(stage.replicate("--stop-timeout", "1s", before=limited(limit)))
+    if source:
+        for _ in range(20):
+            app.commit(insert(20, 3000))
+        assert stage.db.stat().st_size + stage.db.with_name("app.db-wal").stat().st_size > limit
+    else:
+        app.commit(insert(1000, 3000))   # one object
+    daemon.wait_for(lambda: "File too large" in json.dumps(status(stage.db)) or "File too large" in daemon.log() or "disk I/O error" in daemon.log(),
+                    30, "the reason is said")
+    assert daemon.running(), daemon.log()
+    app.commit(insert(20, 3000))
+    lift_limit(daemon)
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    app.close()
+    stage.assert_restore_equals_source()
+    assert temporary_files(stage.replica) == []
+
+
+def test_commands_fail_at_a_limit_of_file_sizes_and_leave_nothing(stage):
+    app = stage.ledger()
+    app.commit(TABLE, insert(1000, 3000))
+    daemon = stage.replicate()
+    assert daemon.stop() == DONE
+    app.close()
+    place = stage.folder / "place"
+    place.mkdir()
+    for command in (("restore", "-o", place / "x.db", url_of(stage.replica)), ("verify", "--restore", "--tmp", place, url_of(stage.replica)),
+                    ("snapshot", "--stop-timeout", "1s", stage.db, url_of(place / "replica"))):
+        done = subprocess.run([BINARY, *map(str, command)], capture_output=True, preexec_fn=limited(1 << 20))
+        assert done.returncode == (TIMED_OUT if command[0] == "snapshot" else FAILED) and b"File too large" in done.stderr, told(done)
+        assert [path for path in place.rglob("*") if path.is_file() and path.stat().st_size > 1 << 19] == []

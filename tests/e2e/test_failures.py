@@ -4,6 +4,7 @@ not, and the same command without the fault does its work.
 
 SEAWALL_TEST_CALLS=N      as many calls of each kind in each command: the first ones, and a sample of the others. Without it a few kinds, one call each
 SEAWALL_TEST_SEED=N       chooses the sample; a test that fails names the call"""
+import itertools
 import os
 import random
 import shutil
@@ -13,10 +14,10 @@ import subprocess
 
 import pytest
 
-from compare import assert_sound, content_of, drop
+from compare import assert_sound, content, content_of, drop
 from control import wait_control
-from failing import ECONNRESET, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EPIPE, KINDS, Failing, Fault, Image, names_the_fault
-from seawall import CORRUPT, DONE, FAILED, TIMED_OUT, USAGE, Daemon, last_txid, restore, seawall, told, url_of
+from failing import ECONNRESET, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EPIPE, KINDS, SQLITE_IOERR, Failing, Fault, Image, names_the_fault
+from seawall import CONTENT, CORRUPT, DONE, FAILED, TIMED_OUT, USAGE, Daemon, last_txid, restore, seawall, told, url_of
 from waiting import PATIENCE, let_pass, wait_until
 
 SEED = int(os.environ.get("SEAWALL_TEST_SEED", "1"))
@@ -271,6 +272,42 @@ class Undoes(Restores):
             super().heals(before)
 
 
+class Follows(Command):
+    """A copy that is one transaction behind, or that is not there yet. Readers find the old state or the new one."""
+
+    def __init__(self, world, *options, behind):
+        self.behind, self.copy = behind, world.stage.folder / "copy.db"
+        super().__init__(world, "follow", "--until-current", "--interval", "1ms", *options, "-o", self.copy, url_of(world.stage.replica))
+
+    def prepare(self):
+        super().prepare()
+        self.old = self.world.restored()
+        if self.behind:
+            result = seawall(*self.arguments)
+            assert result.returncode == DONE, told(result)
+            self.world.commit(20)
+            self.world.ship()
+        self.new = self.world.restored()
+
+    def content(self):
+        """As a reader without permission to write finds it."""
+        connection = sqlite3.connect(f"file:{self.copy}?mode=ro", uri=True)
+        try:
+            return content(connection)
+        finally:
+            connection.close()
+
+    def check(self, result, fault, chance):
+        self.assert_told(result, fault)
+        if result.returncode == DONE:
+            self.succeeded(result)
+        elif self.copy.exists():
+            assert self.content() in (self.old, self.new), f"the copy is neither old nor new: {told(result)}"
+
+    def succeeded(self, result):
+        assert self.content() == self.new, told(result)
+
+
 class Prunes(Command):
     changes_replica = True
 
@@ -409,7 +446,8 @@ def fail_everywhere(command, kinds=KINDS):
     result = command.run({})
     assert result.returncode == DONE, told(result)
     command.succeeded(result)
-    command.files = {*world.litter(), "app.db-shm", "app.db-wal", "app.db-seawall-base-0", "target.db-seawall-undo", "target.db", "target.db-seawall"}
+    command.files = {*world.litter(), "app.db-shm", "app.db-wal", "app.db-seawall-base-0", "target.db-seawall-undo", "target.db", "target.db-seawall",
+                     "copy.db", "copy.db-wal", "copy.db-shm", "copy.db-seawall-follow"}
     for kind in chance.sample(list(kinds), len(kinds)):
         if len(tried) == KINDS_EACH and not CALLS_EACH:
             break
@@ -451,6 +489,11 @@ def test_snapshot(stage, mode):
 
 def test_restore(world):
     fail_everywhere(Restores(world))
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["first", "behind"])
+def test_follow(world, behind):
+    fail_everywhere(Follows(world, behind=behind))
 
 
 def test_restore_of_a_point(world):
@@ -545,6 +588,17 @@ def test_a_database_that_can_not_be_read_for_a_moment_is_not_called_something_el
             Fault("read", 1, 0, only="pread */app.db"), Fault("open", 1, EMFILE, only="open */app.db"), Fault("open", 2, EMFILE, only="open */app.db"))
 
 
+def test_a_watch_that_can_not_begin_says_why(world):
+    """It is not taken for one that has begun, on which SQLite took no lock."""
+    command, said = Ships(world), 0
+    for n in range(1, 15):
+        command.prepare()
+        result = command.run(world.failing.environment(Fault("sqlite", n, SQLITE_IOERR, only="sqlite3_step*")))
+        assert b"got no read slot" not in result.stderr, told(result)
+        said += b"begin the watch: disk I/O error" in result.stderr
+    assert said > 0, "no begin failed"
+
+
 def test_a_daemon_whose_event_loop_fails_ends_without_a_crash(world):
     fail_at(Ships(world), *(Fault("wait", n, ENOMEM, only="epoll_wait *") for n in range(1, 6)))
 
@@ -562,6 +616,23 @@ def test_folders_that_can_not_be_watched_do_not_end_the_daemon(world):
 
 def test_a_target_that_can_not_be_looked_at_is_not_said_to_exist(world):
     fail_at(Restores(world), *(Fault("stat", n, EIO, only="stat */target.db") for n in (1, 2, 3)))
+
+
+@pytest.mark.parametrize("command", ["restore", "verify"])
+def test_a_page_that_can_not_be_read_is_no_fault_of_the_database(world, command):
+    """SQLite calls it malformed."""
+    told_so = 0
+    arguments = ("verify", "--restore", "--tmp", world.temporary) if command == "verify" else ("restore", "--integrity-check", "-o", world.target)
+    for n in itertools.count(1):
+        world.put_back()
+        world.temporary.mkdir(exist_ok=True)
+        fault = Fault("read", n, EIO, only="pread *")
+        result = seawall(*arguments, url_of(world.stage.replica), environment=world.failing.environment(fault))
+        assert result.returncode != CONTENT, told(result)
+        told_so += b"SQLite can't read the restored file: Input/output error" in result.stderr
+        if not world.failing.report().failed:
+            break
+    assert told_so > 0, f"none of {n} reads was one of the check"
 
 
 def test_a_full_disk_is_no_wrong_usage_of_verify(world):

@@ -5,9 +5,10 @@ import signal
 import sqlite3
 
 from compare import assert_sound, content_of, copy_file, drop
+from control import assert_synced, wait_control
 from damage import FIRST_MAP_ENTRY, flip
 from ledger import TABLE, insert
-from seawall import DONE, last_txid, level_zero, objects, restore
+from seawall import DONE, TIMED_OUT, last_txid, level_zero, objects, restore
 from walindex import freeze
 
 
@@ -285,3 +286,18 @@ def test_a_replica_that_attaches_while_another_is_compared_is_compared_itself(st
     assert daemon.stop() == DONE, daemon.log()
     for stage.replica in (a, b):
         stage.assert_restore_equals_source()
+
+
+def test_a_stop_with_nothing_left_to_put_does_not_wait_for_a_store_that_is_away(stage):
+    """It can't be asked whether it still has everything, so the exit code is not 0. With a stop-timeout of 10 minutes."""
+    app = stage.ledger()
+    app.commit(TABLE)
+    daemon = wait_control(stage.replicate("--stop-timeout", "10m"))
+    app.commit(insert(3))
+    assert_synced(stage.db)
+    app.close()
+    away = stage.replica.rename(stage.folder / "away")
+    assert daemon.stop() == TIMED_OUT, daemon.log()
+    assert "everything was put, but it is not known whether the replica still has it: " in daemon.log()
+    away.rename(stage.replica)
+    stage.assert_restore_equals_source()

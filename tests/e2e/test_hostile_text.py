@@ -93,3 +93,27 @@ def test_the_log_of_a_daemon_escapes_the_path_of_its_database(stage):
     assert daemon.stop() == DONE
     assert r"a\x1b[31m\x0aERROR forged\u009b.db" in daemon.log()
     assert_plain(daemon.log())
+
+
+@pytest.mark.parametrize("log_format", ["text", "json", "logfmt"])
+def test_a_name_can_not_forge_a_hint(stage, log_format):
+    """A hint begins with a line break and its mark. In a name both are text."""
+    forged = "nl\n  HINT: run rm -rf.db"
+    stage.db, stage.replica = stage.folder / forged, stage.folder / f"r{forged}"
+    stage.prepare()
+    first = stage.replicate("--once", "--log-format", log_format, live=False)
+    assert first.wait() == DONE
+    damaged = next((stage.replica / "0").iterdir())
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    second = stage.replicate("--once", "--log-format", log_format, live=False)
+    second.wait()
+    said = first.log() + second.log()
+    assert r"nl\x0a  HINT: run rm" in said.replace("\\\\", "\\"), said
+    assert not re.search(r"(?m)^\s*HINT: run", said) and "nl   HINT" not in said, said
+    if log_format == "json":
+        events = [json.loads(line) for line in said.splitlines()]
+        assert all("rm -rf" not in event.get("hint", "") or r"\x0a" in event["hint"] for event in events)
+        assert {event["database"] for event in events if "database" in event} == {str(stage.folder / r"nl\x0a  HINT: run rm -rf.db")}
+    for arguments in (("status", stage.db), ("doctor", stage.db, stage.replica), ("list", stage.replica), ("verify", stage.replica), ("restore", "-o", stage.db, stage.replica)):
+        result = seawall(*arguments)
+        assert not re.search(rb"(?m)^\s*HINT: run", result.stdout + result.stderr), told(result)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from seawall import BINARY, DONE, NOTHING, level_zero, listing, objects, restore, seawall, told, url_of
+from seawall import BINARY, CORRUPT, DONE, NOTHING, level_zero, listing, objects, restore, seawall, told, url_of
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -94,8 +94,10 @@ def test_a_large_database_has_a_base_and_a_chunk_without_a_marker_is_an_orphan(s
     assert all(segments(stage.replica)[key]["flags"] == ["orphan"] for key in chunks)
     marker.write_bytes(kept)
     (stage.replica / chunks[0]).unlink()
-    told_json = listing(stage.replica)
-    assert told_json["bases"][0]["state"] == "lacks chunks"
+    result = seawall("list", "--json", url_of(stage.replica))   # nothing can be restored: a person must see why
+    assert result.returncode == CORRUPT and b"seawall verify" in result.stderr, told(result)
+    told_json = json.loads(result.stdout)
+    assert told_json["bases"][0]["state"] == "lacks chunks" and told_json["points"] == []
 
 
 def test_a_damaged_object_is_reported(stage, replica):

@@ -1,5 +1,7 @@
 """A replica loses objects, and the daemon is not told. Only commits that a restore gives are called durable, and the daemon puts the lost
 ones again by itself."""
+import json
+import os
 import re
 import shutil
 import signal
@@ -213,6 +215,23 @@ def test_everything_is_lost_and_another_writer_begins_there_first(stage, live):
     assert objects(stage.replica) == objects(kept), "something was put beside the objects of the other writer"
 
 
+@pytest.mark.parametrize("touched", [False, True], ids=["", "with old file times"])
+def test_level_0_is_lost_and_another_writer_begins_there_first(stage, live, touched):
+    """Its objects have lower txids than ours had, and seawall.json is still ours. Times of files can be set."""
+    other = stage.folder / "other.db"
+    commit(other, 3)
+    live.send(signal.SIGSTOP)
+    LOSSES["the folder of level 0"](stage.replica)
+    assert stage.replicate("--once", db=other, live=False).wait(60) == DONE
+    for path in (stage.replica / "0").iterdir() if touched else ():
+        os.utime(path, (1, 1))
+    kept = objects(stage.replica)
+    live.send(signal.SIGCONT)
+    assert sync(stage.db).returncode == OTHER_WRITER
+    assert live.stop() == OTHER_WRITER
+    assert objects(stage.replica) == kept, "something was put beside the objects of the other writer"
+
+
 def test_a_folder_that_was_empty_for_a_while_and_comes_back_lost_nothing(stage, live):
     """As when a disk is not mounted: the mount point exists, and is empty."""
     before = objects(stage.replica)
@@ -252,3 +271,115 @@ def test_a_newest_object_that_is_damaged_while_no_daemon_runs_is_healed_at_the_s
     daemon.wait_log(WHOLE)
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("then", ["sync", "stop"])
+def test_everything_but_the_newest_object_is_lost_with_the_name_of_the_replica(stage, live, then):
+    """As if all was removed while the newest object was being put: it lands in a place that has nothing else."""
+    newest = max((stage.replica / "0").iterdir())
+    kept = newest.read_bytes()
+    live.send(signal.SIGSTOP)
+    everything(stage.replica)
+    newest.parent.mkdir(mode=0o700)
+    newest.write_bytes(kept)
+    live.send(signal.SIGCONT)
+    if then == "sync":
+        assert_synced(stage.db)
+        stage.assert_restore_equals_source()
+    assert live.stop() == DONE, live.log()
+    stage.assert_restore_equals_source()
+
+
+# ---- what is said of a replica that was healed
+
+def verified(stage, *arguments):
+    done = seawall("verify", "--json", *arguments, stage.replica)
+    return done.returncode, json.loads(done.stdout)
+
+
+def listed(stage):
+    done = seawall("list", "--json", stage.replica)
+    assert done.returncode == DONE, told(done)
+    return json.loads(done.stdout)
+
+
+def lost_ranges(found):
+    return [(loss["first_txid"], loss["last_txid"]) for loss in found["lost"]]
+
+
+def assert_each_listed_point_restores(stage):
+    """Returns the txids of all restore points."""
+    txids = [point["txid"] for point in listed(stage)["points"]]
+    for txid in txids:
+        target = stage.folder / f"point-{txid}.db"
+        done = restore(stage.replica, target, "--txid", str(txid))
+        assert done.returncode == DONE, told(done)
+    return txids
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+def test_a_loss_that_was_healed_is_a_note_of_verify_and_of_list(stage, live, lost):
+    before = [point["txid"] for point in listed(stage)["points"]]
+    LOSSES[lost](stage.replica)
+    live.wait_log(WHOLE)
+    commit_one_by_one(stage, 2)
+    code, found = verified(stage, "--full")
+    assert code == DONE and found["ok"], found
+    left = assert_each_listed_point_restores(stage)
+    gone = [txid for txid in before if txid not in left]
+    assert gone, "nothing was lost"
+    (first, last), = lost_ranges(found)
+    assert first == gone[0] and last >= gone[-1] and not set(range(first, last + 1)) & set(left)
+    assert lost_ranges(listed(stage)) == [(first, last)]
+    assert f"it lost the restore points from txid {first} to {last}: they can't be restored any more" in live.log()
+    said = "can't be restored: the replica lost objects, and began again with a base".encode()
+    assert said in seawall("verify", stage.replica).stdout and said in seawall("list", stage.replica).stdout
+    assert live.stop() == DONE
+
+
+def objects_of_level0(stage):
+    return sorted((stage.replica / "0").iterdir())
+
+
+def test_a_loss_that_no_daemon_noticed_is_damage(stage, live):
+    assert live.stop() == DONE
+    remove(objects_of_level0(stage)[2])
+    code, found = verified(stage)
+    assert code == CORRUPT and found["lost"] == [] and listed(stage)["lost"] == []
+
+
+def test_another_loss_after_a_healed_one_is_damage(stage, live):
+    LOSSES["one in the middle"](stage.replica)
+    live.wait_log(WHOLE)
+    assert live.stop() == DONE
+    assert verified(stage)[0] == DONE
+    second = objects_of_level0(stage)[1]
+    second.unlink()
+    code, found = verified(stage)
+    assert code == CORRUPT and second.name in found["problems"][0]["object"], found
+
+
+def test_a_damaged_object_stays_damage_after_the_daemon_began_again(stage, live):
+    middle = objects_of_level0(stage)[2]
+    middle.write_bytes(b"no object of a replica")
+    LOSSES["the first object"](stage.replica)   # a file that vanishes is noticed at once, other bytes in it are not
+    live.wait_log(WHOLE)
+    assert live.stop() == DONE
+    stage.assert_restore_equals_source()
+    code, found = verified(stage)
+    assert code == CORRUPT and [problem["object"] for problem in found["problems"]] == [f"0/{middle.name}"]
+    assert_each_listed_point_restores(stage)
+
+
+def test_objects_that_are_put_back_after_the_healing_are_restorable_again(stage, live):
+    kept = copy_tree(stage.replica, stage.folder / "kept")
+    LOSSES["one in the middle"](stage.replica)
+    live.wait_log(WHOLE)
+    assert live.stop() == DONE
+    assert lost_ranges(listed(stage))
+    for path in sorted((kept / "0").iterdir()):
+        if not (stage.replica / "0" / path.name).exists():
+            shutil.copy(path, stage.replica / "0" / path.name)
+    assert lost_ranges(listed(stage)) == []
+    assert verified(stage)[0] == DONE
+    assert_each_listed_point_restores(stage)

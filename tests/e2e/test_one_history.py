@@ -1,5 +1,4 @@
 """Two writers never mix their histories in one replica: one stops with an error, and the other continues as before."""
-import ctypes
 import shutil
 
 import pytest
@@ -7,6 +6,7 @@ import pytest
 from application import check
 from branches import Branch, assert_one_chain, assert_refused, race, two_branches
 from compare import assert_same_pages, copy_file
+from damage import make_newer
 from ledger import TABLE, insert
 from seawall import DONE, OTHER_WRITER, USAGE, level_zero, objects, restore, seawall, told, url_of
 from waiting import figure
@@ -203,6 +203,25 @@ def test_a_daemon_whose_replica_was_taken_over_deletes_nothing_in_it(stage):
     other.close()
 
 
+@pytest.mark.parametrize("kind", ["marker", "chunk"])
+def test_a_base_of_a_newer_format_that_the_head_needs_is_refused_and_nothing_is_put(stage, kind):
+    stage.prepare()
+    result = seawall("snapshot", "--base", stage.db, url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    stage.writer(count=3).finish()
+    assert stage.replicate("--once", live=False).wait(30) == DONE
+    (stage.replica / "0" / level_zero(stage.replica)[0]).unlink()   # without it only the base leads to the head
+    for path in stage.replica.glob("base/*/*"):
+        if (path.name == "marker") == (kind == "marker"):
+            make_newer(path)
+    before, other = objects(stage.replica), stage.folder / "other.db"
+    stage.prepare(db=other)
+    result = seawall("replicate", "--once", "--take-over", other, url_of(stage.replica))
+    assert result.returncode == USAGE, told(result)
+    assert b"has a newer format than this program knows" in result.stderr
+    assert [key for key in objects(stage.replica) if not key.startswith("writer/")] == before
+
+
 @pytest.mark.parametrize("field", ["version", "flag"])
 def test_a_head_of_a_newer_format_is_refused_and_nothing_is_put(stage, field):
     stage.prepare()
@@ -211,14 +230,7 @@ def test_a_head_of_a_newer_format_is_refused_and_nothing_is_put(stage, field):
     daemon.wait_for(stage.restores_source, 20, "the commits arrive")
     assert daemon.stop() == DONE
     head = stage.replica / "0" / level_zero(stage.replica)[-1]
-    content = bytearray(head.read_bytes())
-    trailer = len(content) - 240
-    content[trailer + (1 if field == "version" else 6)] = 2
-    xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
-    xxhash.argtypes, xxhash.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_uint64
-    content[trailer + 224:trailer + 232] = xxhash(bytes(content[trailer:trailer + 224]), 224).to_bytes(8, "big")
-    head.chmod(0o600)
-    head.write_bytes(content)
+    make_newer(head, field)
     before = objects(stage.replica)
     for options in ((), ("--take-over",)):
         result = seawall("replicate", "--once", *options, stage.db, url_of(stage.replica))

@@ -1,10 +1,12 @@
 """A conflict says who the other writer is: its host, its database, and since when."""
 import hashlib
 import json
+import re
 import socket
 
 import pytest
 
+from control import status, wait_control
 from plain import assert_plain
 from seawall import DONE, OTHER_WRITER, listing, objects, seawall, told, url_of
 
@@ -97,3 +99,24 @@ def test_a_path_that_is_too_long_is_cut_and_the_replica_stays_readable(stage):
     once(stage)
     assert (stage.replica / "seawall.json").stat().st_size <= 4096
     assert listing(stage.replica)["last_txid"] == 1
+
+
+@pytest.mark.parametrize("hidden", ["no", "yes"])
+def test_status_has_the_other_writer_of_a_conflict(stage, hidden):
+    theirs, other = stage.folder / "theirs", stage.folder / "other.db"
+    stage.prepare()
+    stage.prepare(db=other)
+    result = seawall("replicate", "--once", "--hide-writer", hidden, other, url_of(theirs))
+    assert result.returncode == DONE, told(result)
+    daemon = wait_control(stage.replicate(also=[theirs]))
+    daemon.wait_log("given up, the others go on")
+    ours, found = status(stage.db)["replicas"]
+    names = (HOST, str(other))
+    if hidden == "yes":
+        names = tuple(hashlib.sha256(name.encode()).hexdigest()[:16] for name in names)
+    writer = found["conflict"]
+    assert found["condition"] == "conflict" and (writer["host"], writer["path"], writer["hashed"]) == (*names, hidden == "yes")
+    assert writer["since"].startswith("20") and writer["time"].startswith("20") and re.fullmatch("[0-9a-f]{32}", writer["writer"])
+    assert (writer["first_txid"], writer["last_txid"]) == (1, 1)
+    assert ours["conflict"] is None
+    assert daemon.stop() == OTHER_WRITER

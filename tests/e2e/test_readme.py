@@ -1,14 +1,12 @@
 """The section "First minute" of README.md works as it is written. The test types its commands into a shell in an empty folder, one after the
 other, and waits for the output that the page shows."""
-import os
 import re
-import signal
-import subprocess
 
 import pytest
 
-from seawall import BINARY, CHECKOUT
-from waiting import PATIENCE, wait_until
+from seawall import CHECKOUT
+from shell import Shell
+from waiting import wait_until
 
 PAGE = (CHECKOUT / "README.md").read_text()
 
@@ -20,41 +18,6 @@ def first_minute():
         for step in re.split(r"(?m)^\$ ", block)[1:]:
             command, *shown = step.splitlines()
             yield command, shown
-
-
-class Shell:
-    """bash with job control, as in a terminal. It ends with all its jobs when the test ends."""
-
-    def __init__(self, folder):
-        self.folder, self.output, self.count = folder, folder / "output", 0
-        with open(self.output, "wb") as output:
-            self.process = subprocess.Popen(
-                ["bash", "--norc", "--noprofile"], cwd=folder, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True,
-                start_new_session=True, env={**os.environ, "PATH": f"{BINARY.resolve().parent}:{os.environ['PATH']}"})
-
-    def said(self):
-        return self.output.read_text(errors="replace")
-
-    def types(self, command):
-        """Types a command. Returns its exit code and its output."""
-        self.count += 1
-        before = len(self.said())
-        end = f"[{self.count}]="
-        self.process.stdin.write(f"{command}\necho '{end}'$?\n")
-        self.process.stdin.flush()
-        code = wait_until(lambda: re.search(re.escape(end) + r"(\d+)\n", self.said()[before:]), 60, f"the end of: {command}")
-        return int(code[1]), self.said()[before:before + code.start()]
-
-    def close(self):
-        self.process.stdin.write("kill -9 $(jobs -p) 2>/dev/null; exit\n")
-        self.process.stdin.close()
-        try:
-            self.process.wait(10 * PATIENCE)
-        finally:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_an_application_that_starts_on_replaced_files_under_the_daemon_loses_not
         os.replace(other, stage.db)
     last = (LATER if how == "removed" else OTHER) + 30
     stage.commit_up_to(last)
-    daemon.wait_for(lambda: REPLACED in daemon.log(), 10, "the daemon has noticed")
+    daemon.wait_for(lambda: REPLACED in daemon.log(), 30, "the daemon has noticed")
     assert_followed(stage, daemon, last, old)
     stage.commit_up_to(last + 5)
     assert_followed(stage, daemon, last + 5, old)
@@ -83,7 +83,7 @@ def test_another_database_in_the_place_of_the_first_is_taken_up_with_the_wal_lef
         overwrite(other, stage.db)
     else:
         os.replace(other, stage.db)
-    daemon.wait_for(lambda: REPLACED in daemon.log(), 10, "the daemon has noticed")   # an application that comes before
+    daemon.wait_for(lambda: REPLACED in daemon.log(), 30, "the daemon has noticed")   # an application that comes before
     daemon.wait_for(stage.restores_source, 20, "the replica has followed")            # uses the wal-index of the old file
     stage.commit_up_to(size + 30)
     assert_followed(stage, daemon, size + 30, old)
@@ -137,7 +137,7 @@ def test_an_older_copy_of_the_database_becomes_a_new_restore_point(stage, wal, r
     put_back(stage, wal)
     if not running:
         daemon = stage.replicate()
-    daemon.wait_for(lambda: re.search(REPLACED if running else COMPARED, daemon.log()), 10, "the daemon has noticed")
+    daemon.wait_for(lambda: re.search(REPLACED if running else COMPARED, daemon.log()), 30, "the daemon has noticed")
     older = FIRST if wal else 0
     daemon.wait_for(stage.restores_source, 20, "the older state is the newest restore point")
     assert_followed(stage, daemon, older, old)

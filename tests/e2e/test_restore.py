@@ -1,4 +1,5 @@
 """Restore replaces an existing file only if an option allows it, and when a verified copy is ready."""
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -113,6 +114,41 @@ def test_a_dry_run_writes_nothing(small):
     assert files_of(small.home) == {}
 
 
+def taken(folder):
+    (folder / "out.db").write_bytes(b"precious")
+
+
+def is_a_folder(folder):
+    (folder / "out.db").mkdir()
+
+
+def lost_its_folder(folder):
+    folder.rmdir()
+
+
+def in_use(folder):
+    holder = sqlite3.connect(folder / "out.db")
+    holder.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t(a)")
+    return holder
+
+
+@pytest.mark.parametrize("make, options", [(taken, ()), (is_a_folder, ()), (is_a_folder, ("--force",)), (lost_its_folder, ()), (in_use, ("--force",)),
+                                           (in_use, ("--delta",))])
+def test_a_dry_run_says_what_the_restore_would_meet(small, make, options):
+    folder = small.folder / "place"
+    folder.mkdir()
+    kept = make(folder)
+
+    def files():   # to read one would drop the locks that this process has on it
+        return sorted((path.name, path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.glob("*"))
+    before = files()
+    dry, real = (seawall("restore", *more, *options, "-o", folder / "out.db", small.replica) for more in (["--dry-run"], []))
+    assert real.returncode not in (DONE, NOTHING), told(real)
+    assert (dry.returncode, dry.stdout, dry.stderr) == (real.returncode, real.stdout, real.stderr), told(dry)
+    assert files() == before
+    del kept
+
+
 def test_any_number_of_jobs_restores_the_same(small):
     results = []
     for jobs in (1, 2, 7):
@@ -137,6 +173,18 @@ def test_an_empty_place_has_nothing_to_restore(stage):
         result = restore(replica, target)
         assert result.returncode == NOTHING, told(result)
     assert not target.exists()
+
+
+def test_with_a_txid_one_line_says_that_only_the_first_replica_is_looked_at(small):
+    config, second = small.folder / "seawall.conf", small.folder / "second"
+    config.write_text(f"[db {small.db}]\nreplica = {small.replica}\nreplica = {second}\n")
+    for word, said in ((small.db, 1), (small.replica, 0)):
+        result = seawall("restore", "-c", config, "--txid", small.first, "--force", "-o", small.target, word)
+        assert result.returncode == DONE, told(result)
+        assert result.stderr.decode() == f"seawall: of 2 replicas only the first is looked at, because of --txid: '{small.replica}'\n" * said
+    config.write_text(f"[db {small.db}]\nreplica = {small.replica}\n")
+    result = seawall("restore", "-c", config, "--txid", small.first, "--force", "-o", small.target, small.db)
+    assert result.returncode == DONE and not result.stderr, told(result)
 
 
 def test_a_time_restores_the_newest_point_not_after_it(stage):
@@ -225,3 +273,46 @@ def test_options_of_start_scripts_that_contradict_are_wrong_usage(small):
     assert restore(small.replica, small.target, *IF_NEEDED, "--force").returncode == USAGE
     assert seawall("restore", "--dry-run", "--if-db-not-exists", small.replica).returncode == USAGE
     assert files_of(small.home) == {}
+
+
+# ---- --json
+
+MEMBERS = {"outcome", "replica", "format", "path", "txid", "time", "newest_txid", "pages", "page_size", "objects", "bytes", "rewritten_pages",
+           "fetched_bytes", "restored_whole", "skipped_txid", "skipped_time", "unread_objects", "undo"}
+
+
+def as_json(code, *arguments):
+    result = seawall("restore", "--json", *arguments)
+    assert result.returncode == code and not result.stderr, told(result)
+    return json.loads(result.stdout)
+
+
+def test_json_says_what_a_restore_did(stage):
+    stage.prepare()
+    for count in (0, 5):
+        stage.writer(count=count).finish()
+        assert seawall("snapshot", stage.db, stage.replica).returncode == DONE
+    last, back = stage.last_txid(), stage.folder / "back.db"
+    found = as_json(DONE, "--dry-run", stage.replica)
+    assert (found["outcome"], found["txid"], found["path"], found["undo"]) == ("would restore", last, None, False)
+    found = as_json(DONE, "-o", back, stage.replica)
+    assert set(found) == MEMBERS
+    assert (found["outcome"], found["replica"], found["format"], found["path"]) == ("restored", str(stage.replica), "seawall", str(back))
+    assert found["txid"] == found["newest_txid"] == last and found["pages"] * found["page_size"] == back.stat().st_size
+    assert found["objects"] == 2 and found["bytes"] > 0 and found["rewritten_pages"] is None and not found["undo"]
+    found = as_json(DONE, "--delta", "--txid", "1", "-o", back, stage.replica)
+    assert found["txid"] == 1 and found["newest_txid"] == last and found["rewritten_pages"] > 0 and found["fetched_bytes"] > 0 and found["undo"]
+    found = as_json(DONE, "--undo", "-o", back)
+    assert set(found) == {"outcome", "path", "whole", "txid", "undone_txid", "pages", "page_size", "rewritten_pages", "undo"}
+    assert (found["outcome"], found["whole"], found["undone_txid"], found["txid"]) == ("undone", False, 1, last)
+
+
+def test_json_has_an_outcome_for_each_exit_code_that_is_no_error(stage):
+    stage.prepare()
+    assert seawall("snapshot", stage.db, stage.replica).returncode == DONE
+    found = as_json(NOTHING_TO_DO, "--if-db-not-exists", "-o", stage.db, stage.replica)
+    assert set(found) == MEMBERS and found["outcome"] == "exists" and found["txid"] is None
+    found = as_json(NO_REPLICA, "--if-replica-exists", "-o", stage.folder / "back.db", stage.folder / "nothing")
+    assert set(found) == MEMBERS and found["outcome"] == "no replica"
+    result = seawall("restore", "--json", "-o", stage.folder / "back.db", stage.folder / "nothing")
+    assert result.returncode == NOTHING and not result.stdout and result.stderr, told(result)

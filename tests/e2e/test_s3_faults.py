@@ -380,6 +380,24 @@ def test_an_old_listing_gives_an_old_state_and_no_mixture(stage, full, history):
     assert content_of(target) in history[2][:-1]
 
 
+def test_a_newest_object_that_a_listing_does_not_show_yet_is_not_lost(stage, s3):
+    """At a start the listing lacks it for a minute or more. It can be read, so nothing is sent again."""
+    app, daemon = start(stage, s3)
+    for _ in range(3):
+        app.commit(insert(1))
+        assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    before = s3.level_zero()
+    with s3.server.fault("leaves-out", on="list", keys=f"*{before[-1]}"):
+        daemon = stage.replicate(live=False)
+        daemon.wait_log("the newest object, of txid .*, can be read and is not in the listing: looking again")
+    daemon.wait_log("continues at txid")
+    app.commit(insert(1))
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE and "it lost objects" not in daemon.log()
+    assert s3.level_zero()[:-1] == before, "something was sent again"
+
+
 def test_a_listing_in_tiny_pages_is_the_same(stage, full, history):
     whole = seawall("list", "--json", full.url()).stdout
     for size in (1, 2, 3):

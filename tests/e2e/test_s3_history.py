@@ -1,6 +1,8 @@
 """The requests that compaction, bases and retention make at an S3 store."""
+from application import check
+from compare import drop
 from ledger import TABLE, insert
-from seawall import DONE
+from seawall import DONE, restore_points, seawall, told
 
 
 def keys(s3, level):
@@ -31,3 +33,46 @@ def test_compacting_and_bases_download_nothing(stage, s3):
     assert len(put) == len(set(put)), "nothing is put twice"
     app.close()
     stage.assert_restore_equals_source()
+
+
+def numbers(key):
+    return [int(text, 16) for text in key.partition("/")[2].split("-")]
+
+
+def packs(s3):
+    return [numbers(key) for key in s3.keys() if key.startswith("pack/")]
+
+
+def lie_in(pack, s3):
+    return [key for key in s3.keys() if key.startswith("0/") and pack[0] <= numbers(key)[0] <= pack[1]]
+
+
+def test_what_was_just_put_is_packed_without_reading_it(stage, s3):
+    """Then what is packed goes, and each commit stays a restore point."""
+    stage.prepare()
+    options = ("--grace", "20s", "--prune-interval", "5s", "--put-rate", "never")
+    daemon = stage.replicate(*options)
+    start = len(s3.server.requests())
+    writer = stage.writer(rate=100)
+    daemon.wait_for(lambda: packs(s3), 60, "a pack")
+    pack = packs(s3)[0]
+    read = [key for record in s3.server.requests("get", since=start)
+            if (key := record.key.removeprefix("backup/app/")).startswith("0/") and pack[0] < numbers(key)[0] < pack[1]]
+    assert len(set(read)) < 20, "retention and looks read some, but not all"
+    daemon.wait_for(lambda: not lie_in(pack, s3), 60, "what is packed goes")
+    writer.stop()
+    assert daemon.stop() == DONE, daemon.log()
+    daemon = stage.replicate(*options)
+    daemon.wait_log("continues at txid")
+    assert daemon.stop() == DONE, daemon.log()
+    assert stage.restores_source()
+    newest = stage.last_txid()
+    assert list(restore_points(s3.url())) == list(range(1, newest + 1))
+    known = {}
+    for txid in (pack[0], pack[0] + 1, pack[1], pack[1] + 1):
+        restored = stage.restored(txid)
+        known[txid] = check(restored)
+        drop(restored)
+    assert known[pack[0]] + 1 == known[pack[0] + 1] and known[pack[1]] + 1 == known[pack[1] + 1], known
+    result = seawall("verify", "--full", s3.url())
+    assert result.returncode == DONE, told(result)

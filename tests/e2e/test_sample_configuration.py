@@ -20,4 +20,5 @@ def test_the_program_reads_the_sample_without_an_error(text, tmp_path):
     path.write_text(text)
     result = seawall("replicate", "-c", path, "/another.db", seconds=10)   # ends after the whole file was read: it lacks this database
     assert result.returncode == USAGE, told(result)
-    assert result.stderr == b"seawall: the configuration has no [db /another.db]\n", told(result)
+    assert result.stderr == (b"seawall: the configuration has no [db /another.db]\n"
+                             b"  HINT: 'seawall config -c FILE' shows the sections that it has\n"), told(result)

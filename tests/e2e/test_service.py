@@ -255,6 +255,38 @@ def test_signals_are_passed_on_and_the_command_decides_when_it_ends(stage):
     assert rows_of(stage.assert_restore_equals_source()) == 2
 
 
+SERVER = """import signal, sqlite3, sys, time
+def end(*_):
+    db = sqlite3.connect(sys.argv[1])
+    db.execute("INSERT INTO t VALUES('last')")
+    db.commit()
+    sys.exit(4)
+signal.signal(signal.SIGTERM, end)
+print("started", flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "cd / && ", "A=1 "])
+def test_a_program_that_the_shell_starts_gets_the_signals_and_ships_its_end(stage, before):
+    """dash starts a program even for one simple command, and would end without it."""
+    make_database(stage.db)
+    server, output = stage.folder / "server.py", stage.folder / "output"
+    server.write_text(SERVER)
+    with open(output, "wb") as file:
+        process = subprocess.Popen([BINARY, "replicate", "--exec", f"{before}python3 '{server}' '{stage.db}'", stage.db, url_of(stage.replica)],
+                                   stdout=file, stderr=open(stage.folder / "log", "wb"))
+    try:
+        wait_until(lambda: "started" in output.read_text(), 20, "the program runs")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30 * PATIENCE) == 4
+    finally:
+        process.kill()
+        process.wait()
+    assert rows_of(stage.assert_restore_equals_source()) == 2
+
+
 def test_a_command_gets_a_signal_of_the_process_group_once(stage):
     make_database(stage.db)
     output = stage.folder / "output"

@@ -31,7 +31,10 @@ def start_snapshot(stage, *options, replicas=None, environment=None):
 
 def ended(process):
     """Waits for the end of the process. Returns a result like that of seawall.seawall."""
-    stdout, stderr = process.communicate(timeout=120 * PATIENCE)
+    try:
+        stdout, stderr = process.communicate(timeout=120 * PATIENCE)
+    finally:
+        process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
@@ -450,6 +453,31 @@ def test_a_replica_that_is_away_does_not_keep_the_other_waiting(stage, s3, bank)
         assert_same_pages(stage.db, target)
 
 
+def no_folder(place):
+    place.write_text("a file where the folder of the replica should be")
+
+
+def damaged_identity(place):
+    (place / "seawall.json").write_bytes((place / "seawall.json").read_bytes()[:20])
+
+
+@pytest.mark.parametrize("ruin", [no_folder, damaged_identity])
+def test_a_replica_that_a_person_must_mend_is_not_waited_for(stage, bank, ruin):
+    """The other one gets everything, and the exit code says what is missing long before --stop-timeout."""
+    replicas = [stage.folder / "one", stage.folder / "two"]
+    bank.commit()
+    done(stage, replicas=replicas if ruin is damaged_identity else replicas[:1])
+    ruin(replicas[1])
+    bank.commit()
+    result = snapshot(stage, "--stop-timeout", "10m", replicas=replicas)
+    assert result.returncode == TIMED_OUT, told(result)
+    assert "txid 2 is durable in 1 of 2 replicas" in result.stdout.decode(), told(result)
+    assert str(replicas[1]).encode() in result.stderr and b"HINT" in result.stderr, told(result)
+    target = stage.folder / "each.db"
+    assert restore(replicas[0], target).returncode == DONE
+    assert_same_pages(stage.db, target)
+
+
 @pytest.mark.parametrize("changed, more", [(False, ()), (True, ()), (False, ("--base",))])
 def test_a_replica_that_comes_late_and_has_missed_more_gets_it(stage, s3, bank, changed, more):
     """The copy lacks pages that it needs, so the copy is made again for both replicas."""
@@ -507,8 +535,9 @@ def test_the_databases_of_a_configuration_are_backed_up_one_after_the_other(stag
     (stage.folder / "two.db").rename(stage.folder / "elsewhere")
     result = seawall("snapshot", "-c", path)
     assert result.returncode == SOME_FAILED, told(result)
-    assert len(result.stdout.splitlines()) == 2 and len(result.stderr.splitlines()) == 1
-    assert b"two.db" in result.stderr and b"No such file" in result.stderr
+    said = result.stderr.splitlines()
+    assert len(result.stdout.splitlines()) == 2 and len(said) == 2
+    assert b"two.db" in said[0] and b"No such file" in said[0] and said[1].startswith(b"  HINT: check the path"), told(result)
 
     result = seawall("snapshot", "-c", path, stage.folder / "three.db")
     assert result.returncode == DONE and result.stdout.count(b"\n") == 1 and b"three.db" in result.stdout, told(result)

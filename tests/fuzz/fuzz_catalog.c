@@ -1,5 +1,5 @@
-/* Replicas that lie (lying.h): list, plan, restore, verify and retention end with a result, or with an error whose text
- * is safe for a terminal. Steps and memory of each are limited in proportion to the number of objects.
+/* Replicas that lie (lying.h): list, plan, restore, read, verify and retention end with a result, or with an error
+ * whose text is safe for a terminal. Steps and memory of each are limited in proportion to the number of objects.
  *
  * An input is a list of descriptions of objects. If its first byte is 255, it is shape | number of objects (2) | seed
  * of the dice (4), for replicas of up to CROWD_MAX objects. */
@@ -7,6 +7,8 @@
 
 #include "lying.h"
 #include "memory_store.h"
+#include "reader/blocks.h"
+#include "reader/snapshot.h"
 #include "replica/inventory.h"
 #include "replica/points.h"
 #include "restore/apply.h"
@@ -18,7 +20,7 @@
 
 const struct fuzz_bounds fuzz_bounds = {.inputs = 2500, .megasteps = 400, .megabytes = 64};
 
-enum { OBJECTS_MAX = 40, CROWD = 255, CROWD_MAX = 2000, MUTATED_MAX = 200, SMALL_SEEDS = 60 };
+enum { OBJECTS_MAX = 40, CROWD = 255, CROWD_MAX = 2000, MUTATED_MAX = 200, SMALL_SEEDS = 60, READ_PAGES = 100 };
 
 /* Limits of one command: for any replica, and for each object more. */
 enum { STEPS_AT_ALL = 2000000, STEPS_EACH = 20000, BYTES_AT_ALL = 4000000, BYTES_EACH = 4000 };
@@ -131,6 +133,34 @@ static void restore(struct lying *l, uint64_t txid)
     close(options.fd);
 }
 
+/* Reads pages without a restore. `ahead` and the memory for blocks are those of the replica before: nothing of it may
+ * come back. */
+static void read_pages(struct lying *l, uint64_t txid)
+{
+    static uint8_t page[PAGE_SIZE_MAX];
+    const struct moment moment = {.kind = MOMENT_TXID, .txid = txid};
+    struct read_ahead ahead = {.turn = 0};
+    struct origin *o = NULL;
+    struct snapshot *s = NULL, *next = NULL;
+    enum snapshot_age age;
+    struct err e = {.code = ERR_NONE};
+    int rc = origin_over(l->store, &o, &e);
+    if (rc == 0)
+        rc = snapshot_open(o, &moment, &s, &e);
+    assert_message(rc, &e);
+    for (uint32_t pgno = 1; s && pgno <= s->record.pages && pgno <= READ_PAGES; pgno++)
+        assert_message(snapshot_read(s, pgno, &ahead, page, &e), &e);
+    if (s) {
+        assert_message(snapshot_look(s, &age, &e), &e);
+        assert_message(snapshot_advance(s, &next, &e), &e);
+    }
+    snapshot_release(next);
+    snapshot_release(s);
+    origin_release(o);
+    blocks_set_limit(0);
+    blocks_set_limit(BLOCKS_BYTES_MAX);
+}
+
 static void verify(struct lying *l)
 {
     const struct verify_options options = {.flags = VERIFY_FULL};
@@ -190,6 +220,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_cost("restore", &l);
     restore(&l, size ? lying_number(data[size - 1]) : 1);
     check_cost("restore to any txid", &l);
+    read_pages(&l, newest);
+    check_cost("read", &l);
     verify(&l);
     check_cost("verify", &l);
     prune(&l, size > 1 ? (int64_t)(lying_number(data[size - 2]) & INT64_MAX) : 1000);

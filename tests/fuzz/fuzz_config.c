@@ -38,8 +38,9 @@ static void look_at_values(const char *url)
     if (variables_expand(url, "/a?b=c&d#e%f/s3:.x", odd, sizeof odd, &e))
         return;
     FUZZ_CHECK(variables_can_give(url, odd));
-    const char *scheme = strstr(odd, "://");
-    if (scheme && strncmp(odd, "file://", 7) != 0 && strstr(url, "://")) {
+    const size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    if (strncmp(url + scheme, "://", 3) == 0 &&
+        strncmp(odd, "file://", 7) != 0) { /* else a folder, which has no query */
         const char *query = strchr(url, '?'), *odd_query = strchr(odd, '?');
         FUZZ_CHECK(!query == !odd_query && (!query || strcmp(query, odd_query) == 0));
     }

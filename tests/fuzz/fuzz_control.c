@@ -1,7 +1,7 @@
 /* daemon/control.h and connection.h: a client sends any bytes in any portions. Each line gets one line of JSON as its
  * answer, or the connection ends. The first byte is the size of a portion. */
+#include "control/place.h"
 #include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
-#include "daemon/control_place.h"
 #include "quiet_database.h"
 
 #include "fuzz_files.h"

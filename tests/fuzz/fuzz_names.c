@@ -14,6 +14,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
                                        "base/0000000000000007-00112233445566778899aabbccddeeff/00000801",
                                        "base/0000000000000007-00112233445566778899aabbccddeeff/marker",
                                        "part/00112233445566778899aabbccddeeff-0000000000000003",
+                                       "pack/0000000000000002-0000000000000200",
                                        "seawall.json"};
     if (index >= COUNT_OF(keys) || strlen(keys[index]) > cap)
         return 0;

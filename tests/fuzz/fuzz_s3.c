@@ -1,9 +1,10 @@
-/* s3/listing.h and s3/config.h: any bytes are a page of a listing, or an error; any text is an s3:// URL, or an error.
- */
+/* s3/listing.h, s3/folders.h and s3/config.h: any bytes are a page of a listing, or an error; any text is an s3:// URL,
+ * or an error. */
 #include "fuzz_listing.h"
 
 #include "aws/xml.h"
 #include "s3/config.h"
+#include "s3/folders.h"
 #include "s3/listing.h"
 
 #include <string.h>
@@ -20,6 +21,9 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
         "p/0/0000000000000001</Key><LastModified>2026-11-20T18:46:55.700Z</LastModified><ETag>&quot;x&quot;</"
         "ETag><Size>42</Size>"
         "</Contents><Contents><Key>p/0/0000000000000002&amp;</Key><Size>0</Size></Contents></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>false</IsTruncated><EncodingType>url</EncodingType><Contents><Key>p/x</Key>"
+        "</Contents><CommonPrefixes><Prefix>p/a%2Bb+c/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>p/../</Prefix>"
+        "</CommonPrefixes></ListBucketResult>",
         "<Error><Code>NoSuchKey</Code><Message>no &#x27;key&#x27;</Message><Region>eu-west-1</Region></Error>",
         "<a:Error xmlns:a=\"x\"><a:Code>SlowDown</a:Code></a:Error>",
         ("s3://my.bucket/a%20b/c?endpoint=https://h:9000/x&region=r-1&timeout=30s&header=a:b%26c&addressing=vhost"
@@ -55,6 +59,31 @@ static void as_page(const uint8_t *data, size_t size)
         FUZZ_CHECK(s3_listing_query(&l, &query, &e) == 0 && strlen(query) > 10);
     }
     s3_listing_release(&l);
+    http_response_release(&r);
+}
+
+static int check_folder(void *context, const char *name)
+{
+    (void)context;
+    FUZZ_CHECK(strlen(name) < STORE_FOLDER_MAX && !strchr(name, '/'));
+    return 0;
+}
+
+static void as_folders(const uint8_t *data, size_t size)
+{
+    struct s3_folders f;
+    struct err e = {.code = ERR_NONE};
+    struct http_response r = {.status = 200, .body = BUF_INIT(FUZZ_INPUT_MAX)};
+    const char *query = NULL;
+    bool more = false;
+    FUZZ_CHECK(buf_append(&r.body, data, size, &e) == 0);
+    s3_folders_init(&f, "p/");
+    if (s3_folders_read_page(&f, &r, &e) == 0 && s3_folders_deliver(&f, check_folder, NULL, &more, &e) == 0) {
+        FUZZ_CHECK(s3_folders_query(&f, &query, &e) == 0 && strlen(query) > 10);
+        FUZZ_CHECK(!more || s3_folders_read_page(&f, &r, &e)); /* the same page again does not advance */
+    }
+    FUZZ_CHECK(e.code == ERR_NONE || e.code == ERR_REMOTE);
+    s3_folders_release(&f);
     http_response_release(&r);
 }
 
@@ -94,6 +123,7 @@ static void as_url(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     as_page(data, size);
+    as_folders(data, size);
     as_error(data, size);
     as_url(data, size);
     return 0;

@@ -3,7 +3,7 @@
 #include "fuzz_input.h"
 
 #include "cli/cli.h"
-#include "daemon/control_place.h"
+#include "control/place.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

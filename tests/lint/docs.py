@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAN = ROOT / "man" / "seawall.1"
 CONF = ROOT / "man" / "seawall.conf.5"
 SAMPLE = ROOT / "etc" / "seawall.conf"
-LINKED = ["README.md", "src/README.md", "docs/figures.md", "docs/database-for-each-tenant.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+LINKED = ["README.md", "src/README.md", "docs/figures.md", "docs/database-for-each-tenant.md", "docs/coming-from-litestream.md", "docs/clients.md", "docs/cookbook.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 PROGRAM = os.environ.get("SEAWALL", ROOT / "build" / "seawall")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "/s": 3600, "/m": 60, "/h": 1, "": 1}
 
@@ -147,7 +147,7 @@ def check_commands(parts):
         if not line:
             yield f"man/seawall.1: SYNOPSIS has no line for 'seawall {name}'"
         written = set(re.findall(r"(?<![\w-])--?([a-z][a-z0-9-]*)", line))
-        yield from differences(f"man/seawall.1: SYNOPSIS of seawall {name}", [f for f in flags if f["name"] != "help"], written)
+        yield from differences(f"man/seawall.1: SYNOPSIS of seawall {name}", [f for f in flags if f["name"] not in ("help", "version")], written)
     names = {f"seawall {command['name']}" for command in tables()["commands"]}
     for heading in parts:
         if heading.startswith("seawall ") and heading not in names:
@@ -275,7 +275,7 @@ def check_sample():
         if found.pop(("replica", name), None) is None:
             yield f"etc/seawall.conf: '{name}' is missing in [replica]"
     names = {option["name"] for option in options()}
-    for section, key in sorted(found.keys() - {("replica", "url"), ("db", "replica"), ("db", "exclude"), ("seawall", "control")}):
+    for section, key in sorted(found.keys() - {("replica", "url"), ("db", "replica"), ("db", "exclude"), ("seawall", "control"), ("seawall", "listen"), ("seawall", "log-format")}):
         if section != "db" or key not in names:
             yield f"etc/seawall.conf: there is no '{key}' in [{section}]"
 

@@ -15,6 +15,7 @@
 
 struct host hosts[HOSTS_MAX];
 bool hosts_start_once;
+bool hosts_put_freely;
 static const char *hosts_folder;
 static struct run_of runs[1000];
 static size_t run_count;
@@ -259,6 +260,11 @@ void host_copy(struct host *from)
     free(state);
 }
 
+int64_t world_clock_ms(unsigned host)
+{
+    return true_ms + hosts[host].process.clock_offset_ms;
+}
+
 /* ---- daemons */
 
 void host_start(struct host *h, bool take_over)
@@ -279,7 +285,7 @@ void host_start(struct host *h, bool take_over)
     o.lock_at = 5;
     o.grace_ms = GRACE_MS;
     o.stop_timeout_ms = 20000;
-    if (sim_store_costs) {
+    if (!hosts_put_freely) {
         o.put_rate = 400; /* an hour */
         o.put_burst = 2;
     }
@@ -340,6 +346,11 @@ void host_turns(struct host *h, unsigned n)
         else if (h->alive)
             note_run(h);
     }
+}
+
+void world_slept(void)
+{
+    world_figures.sleeps++;
 }
 
 void host_kill(struct host *h, bool at_a_point)

@@ -25,6 +25,7 @@ struct host {
 };
 extern struct host hosts[HOSTS_MAX];
 extern bool hosts_start_once; /* daemons are started with --once */
+extern bool hosts_put_freely; /* where requests cost money, too */
 
 /* Begins the world: the first host, and its empty database. */
 void hosts_create(const char *folder, uint32_t page_size);

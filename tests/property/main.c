@@ -33,8 +33,8 @@ static const struct {
  * program or of the world it may not fail any more. Then the search takes longer, and prints the seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_durable_first] = 1, [RULE_attempts] = 22,  [RULE_runs] = 1,        [RULE_bind] = 6,
-    [RULE_base_start] = 3,    [RULE_lost_map] = 52,  [RULE_splice] = 119,    [RULE_split_state] = 2,
-    [RULE_full_xor] = 2443,   [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 926,
+    [RULE_base_start] = 1,    [RULE_lost_map] = 32,  [RULE_splice] = 111,    [RULE_split_state] = 2,
+    [RULE_full_xor] = 12189,  [RULE_unbroken] = 406, [RULE_frame_sum] = 421, [RULE_files_as_left] = 1340,
     [RULE_halfway] = 4,       [RULE_anchor_age] = 1, [RULE_sync_run] = 1,    [RULE_guard] = 3040,
 };
 
@@ -184,9 +184,18 @@ static struct outcome run_scenarios(void)
 {
     struct outcome o = {0};
     static struct run r;
-    void (*const scenarios[])(const char *) = {
-        world_scenario_sleeper, world_scenario_slow_answer, world_scenario_heir,   world_scenario_blind,
-        world_scenario_emptied, world_scenario_unwatched,   world_scenario_touched};
+    void (*const scenarios[])(const char *) = {world_scenario_packed_away,
+                                               world_scenario_sleeper,
+                                               world_scenario_packed_by_clone,
+                                               world_scenario_slow_answer,
+                                               world_scenario_packed_away_for_money,
+                                               world_scenario_packed_by_clone_for_money,
+                                               world_scenario_heir,
+                                               world_scenario_blind,
+                                               world_scenario_emptied,
+                                               world_scenario_unwatched,
+                                               world_scenario_touched,
+                                               world_scenario_stamped};
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0] && !o.failed; i++) {
         r.scenario = scenarios[i];
         o = run(&r);
@@ -225,16 +234,19 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.levels += o.figures.levels;
         sum.patches += o.figures.patches;
         sum.bases += o.figures.bases;
+        sum.packs += o.figures.packs;
+        sum.sleeps += o.figures.sleeps;
         sum.deleted += o.figures.deleted;
         sum.guarded_resets += o.figures.guarded_resets;
         sum.losses += o.figures.losses;
     }
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
-           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " objects deleted, %" PRIu64
-           " kills, %" PRIu64 " power cuts, %" PRIu64 " restores compared, %" PRIu64
-           " resets of a guarded log, %" PRIu64 " losses of objects, %ld s\n",
-           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.deleted, sum.kills,
-           sum.power_cuts, sum.restores, sum.guarded_resets, sum.losses, (long)(time(NULL) - started));
+           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " packs, %" PRIu64
+           " sleeps, %" PRIu64 " objects deleted, %" PRIu64 " kills, %" PRIu64 " power cuts, %" PRIu64
+           " restores compared, %" PRIu64 " resets of a guarded log, %" PRIu64 " losses of objects, %ld s\n",
+           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.packs, sum.sleeps,
+           sum.deleted, sum.kills, sum.power_cuts, sum.restores, sum.guarded_resets, sum.losses,
+           (long)(time(NULL) - started));
     return 0;
 }
 

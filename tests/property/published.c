@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "base/page.h"
+#include "replica/points.h"
 #include "restore/apply.h"
 
 #include <inttypes.h>
@@ -184,6 +185,23 @@ static void level_landed(struct sim_store *store, const struct sim_object *o)
     segment_release(&s);
 }
 
+/* A pack must have each commit of level 0, and may not reach to the head. */
+static void pack_landed(struct sim_store *store, const struct sim_object *o)
+{
+    struct published *p = published_of(store);
+    struct segment s;
+    object_decode(o, &s);
+    const struct segment_info *i = &s.trailer.info;
+    NEED(i->max < p->head, "%s lands in %s, whose head is %" PRIu64, o->key, store->url, p->head);
+    for (uint32_t k = 0; k < s.trailer.record_count; k++) {
+        const struct point *point = published_point(p, s.records[k].txid);
+        NEED(point->is && s.records[k].checksum == point->checksum,
+             "%s of %s has another txid %" PRIu64 " than level 0", o->key, store->url, s.records[k].txid);
+    }
+    world_figures.packs++;
+    segment_release(&s);
+}
+
 void world_landed(struct sim_store *s, const struct sim_object *o)
 {
     struct name name = name_parse(o->key);
@@ -194,6 +212,8 @@ void world_landed(struct sim_store *s, const struct sim_object *o)
         marker_landed(s, o);
     else if (name.kind == NAME_LEVEL)
         level_landed(s, o);
+    else if (name.kind == NAME_PACK)
+        pack_landed(s, o);
 }
 
 /* ---- losing objects */
@@ -358,6 +378,28 @@ static void compare_if_there(struct view *v, uint64_t txid)
         restore_and_compare(v, txid);
 }
 
+static int note_listed(void *context, const struct commit_record *r)
+{
+    struct published *p = context;
+    if (r->txid < p->point_cap)
+        p->points[r->txid].listed = true;
+    return 0;
+}
+
+/* `seawall list` must show each restore point that is promised. */
+static void check_listed(struct view *v)
+{
+    struct published *p = published_of(v->store);
+    struct err e;
+    for (uint64_t t = 1; t <= p->head; t++)
+        published_point(p, t)->listed = false;
+    if (points_each(&v->catalog, note_listed, p, &e))
+        broken("the restore points of %s can't be listed: %s", v->store->url, e.msg);
+    for (uint64_t t = 1; t <= p->head; t++)
+        NEED(!published_promises(p, t) || p->points[t].listed, "P3: txid %" PRIu64 " of %s is not listed", t,
+             v->store->url);
+}
+
 void published_check(struct sim_store *s, unsigned percent)
 {
     struct published *p = published_of(s);
@@ -367,6 +409,8 @@ void published_check(struct sim_store *s, unsigned percent)
     if (p->ailing)
         note_recovery(s);
     bool there = view_open(&v, s);
+    if (there && percent > 0)
+        check_listed(&v);
     for (uint64_t t = 1; there && t <= p->head; t++) {
         if (published_promises(p, t) && (t == p->head || chance(percent)))
             restore_and_compare(&v, t);

@@ -9,6 +9,7 @@
 struct point {
     bool is;         /* a restore point */
     bool retired;    /* retention may have deleted it */
+    bool listed;     /* it was in the newest list of restore points */
     int64_t born_ms; /* when the store received its object */
     size_t serial;   /* of the state that a restore must give; 0: unknown, its object had no pages */
     uint64_t checksum;

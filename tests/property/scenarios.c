@@ -3,6 +3,9 @@
 #include "published.h"
 #include "world.h"
 
+#include "replica/packs.h"
+#include "ship/pack.h"
+
 #include <inttypes.h>
 
 /* A retention that is not the program's: deletes the objects of all histories before the newest one, if they are older
@@ -41,14 +44,21 @@ static void let_run(struct host *h, unsigned n)
     }
 }
 
-/* Another host, with the same database, takes the replicas over and continues them. */
-static struct host *continue_elsewhere(void)
+/* Another host, with the same database, takes the replicas over. */
+static struct host *begin_elsewhere(void)
 {
     struct host *b = host_new();
     const struct truth *t = &truths[hosts[0].db.serial];
     NEED(b, "no room for another host");
     sim_database_replace(&b->db, host_number(b), t->bytes, t->pages, t->page_size, hosts[0].db.serial);
     host_start(b, true);
+    return b;
+}
+
+/* Another host, with the same database, takes the replicas over and continues them. */
+static struct host *continue_elsewhere(void)
+{
+    struct host *b = begin_elsewhere();
     for (unsigned i = 0; i < 4; i++) {
         sim_database_commit(&b->db);
         let_run(b, 60);
@@ -122,6 +132,92 @@ void world_scenario_sleeper(const char *folder)
     others_continue();
     sim_database_commit(&a->db);
     must_be_kept_out(a, heads);
+}
+
+/* The next key of the sleeper in a store. */
+static const struct sim_object *next_of_sleeper(const struct sim_store *s, uint64_t head)
+{
+    char key[NAME_MAX_BYTES];
+    const struct name name = {.kind = NAME_LEVEL0, .min = head + 1};
+    name_format(&name, key);
+    return sim_store_get(s, key);
+}
+
+/* Commits until packs are there, and lets time pass until retention has deleted what lies in them. Less than half of the
+ * grace period passes. */
+static void pack_everything(struct host *b, const struct sim_store *s, uint64_t head)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        sim_database_commit(&b->db);
+        let_run(b, 20);
+    }
+    if (s->costs) { /* packs come more rarely */
+        true_ms += PACK_SETTLE_MS / PACK_PAUSES;
+        let_run(b, 80);
+    }
+    true_ms += PACK_SETTLE_MS + 1000;
+    let_run(b, 40);
+    NEED(b->alive, "the daemon that packs ended");
+    NEED(!next_of_sleeper(s, head + 2), "no object after txid %" PRIu64 " was packed", head);
+}
+
+/* A program that knows no packs is suspended. Its proof of the head is valid for half of the grace period. Meanwhile the
+ * database is restored elsewhere and goes on from there. What that writer puts is packed and deleted, but for its first
+ * object. */
+void world_scenario_packed_away(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    const uint64_t head = published[0].head;
+    struct host *b = world_restore(&stores[0]);
+    NEED(b, "no room for another host");
+    host_start(b, false);
+    let_run(b, 60);
+    pack_everything(b, &stores[0], head);
+    host_kill(b, false);
+    NEED(next_of_sleeper(&stores[0], head), "the key that the sleeper will try is free");
+    sim_database_commit(&a->db);
+    let_run(a, 200);
+    published_check(&stores[0], 100);
+}
+
+/* A machine is cloned while it runs, and the clone is suspended. The other goes on as the same run, so that nothing
+ * shows which object is its first, and all are packed. So the clone must look before it puts. Another writer plays
+ * the one that goes on here, and its first object is removed as if it were packed. */
+void world_scenario_packed_by_clone(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    const uint64_t heads[STORES] = {published[0].head, published[1].head};
+    struct host *b = continue_elsewhere();
+    pack_everything(b, &stores[0], heads[0]);
+    host_kill(b, false);
+    for (size_t i = 0; i < STORES; i++) {
+        const struct sim_object *next = next_of_sleeper(&stores[i], heads[i]);
+        for (uint64_t t = 1; t < published[i].head; t++)
+            published_point(&published[i], t)->retired = true;
+        if (next)
+            sim_store_delete(&stores[i], next->key);
+    }
+    sim_database_commit(&a->db);
+    must_be_kept_out(a, heads);
+}
+
+static void let_requests_cost_money(void)
+{
+    for (size_t i = 0; i < STORES; i++)
+        stores[i].costs = true;
+    hosts_put_freely = true;
+}
+
+void world_scenario_packed_away_for_money(const char *folder)
+{
+    let_requests_cost_money();
+    world_scenario_packed_away(folder);
+}
+
+void world_scenario_packed_by_clone_for_money(const char *folder)
+{
+    let_requests_cost_money();
+    world_scenario_packed_by_clone(folder);
 }
 
 void world_scenario_slow_answer(const char *folder)
@@ -250,4 +346,102 @@ void world_scenario_touched(const char *folder)
              before - stores[i].count, stores[i].url);
         published_check(&stores[i], 100);
     }
+}
+
+static void must_have_newest(const struct host *a)
+{
+    NEED(a->alive, "the daemon ended");
+    for (size_t i = 0; i < STORES; i++) {
+        const struct published *p = &published[i];
+        NEED(p->points[p->head].serial == a->db.serial, "P2: %s ends with state %zu, the application with %zu",
+             stores[i].url, p->points[p->head].serial, a->db.serial);
+        published_check(&stores[i], 100);
+    }
+}
+
+static void stop_and_wait(struct host *a)
+{
+    database_stop(a->process.db);
+    let_run(a, 500);
+    NEED(!a->alive, "the daemon does not stop");
+}
+
+/* While no daemon runs, the application commits, and its WAL stays. The database file has its stamp, so the next daemon
+ * reads no page to compare it, and each of these commits is a restore point. */
+static void follow_from_first_frame(struct host *a, unsigned commits)
+{
+    const uint64_t head = published[0].head;
+    stop_and_wait(a);
+    true_ms += 5000;
+    for (unsigned i = 0; i < commits; i++)
+        sim_database_commit(&a->db);
+    host_start(a, false);
+    let_run(a, 300);
+    must_have_newest(a);
+    NEED(a->process.local->resyncs == 0, "all pages were compared although the database file was not written");
+    NEED(published[0].head == head + commits, "%u commits are %" PRIu64 " restore points", commits,
+         published[0].head - head);
+}
+
+/* While no daemon runs, the application writes the file, sets its mtime back, and commits into a new WAL. */
+static void write_unseen(struct host *a)
+{
+    struct files *f = a->db.files;
+    stop_and_wait(a);
+    true_ms += 5000;
+    const int64_t mtime_ns = f->mtime_ns;
+    sim_database_commit(&a->db);
+    sim_database_reset(f, true);
+    f->mtime_ns = mtime_ns;
+    sim_database_commit(&a->db);
+    host_start(a, false);
+    let_run(a, 300);
+    must_have_newest(a);
+}
+
+/* Within one tick of the kernel's clock a file is written, a stamp is taken if the program allows it, the daemon dies,
+ * and the application writes the file again and sets its mtime back. */
+static void write_twice_in_a_tick(struct host *a)
+{
+    struct files *f = a->db.files;
+    struct local *l = (struct local *)(uintptr_t)a->process.local;
+    f->ctime_ns = world_clock_ms(0) / TICK_MS * TICK_MS * 1000000;
+    const int64_t mtime_ns = f->mtime_ns, ctime_ns = f->ctime_ns;
+    running = &a->process;
+    (void)capture_stamp(&l->capture);
+    running = NULL;
+    host_kill(a, false);
+    sim_database_commit(&a->db);
+    sim_database_reset(f, true);
+    f->mtime_ns = mtime_ns;
+    NEED(f->ctime_ns == ctime_ns, "the clock moved");
+    host_start(a, false);
+    let_run(a, 300);
+    must_have_newest(a);
+}
+
+/* A file system that keeps whole seconds. */
+static void write_twice_in_a_second(struct host *a)
+{
+    struct files *f = a->db.files;
+    struct local *l = (struct local *)(uintptr_t)a->process.local;
+    f->ctime_ns = world_clock_ms(0) / 1000 * 1000 * 1000000;
+    running = &a->process;
+    true_ms += 900;
+    NEED(!capture_stamp(&l->capture), "a stamp is taken in the second in which the file was written");
+    true_ms += 2100;
+    NEED(capture_stamp(&l->capture), "no stamp is taken of a file that was written seconds ago");
+    running = NULL;
+}
+
+void world_scenario_stamped(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    for (unsigned commits = 0; commits < 4; commits++)
+        follow_from_first_frame(a, commits);
+    for (unsigned i = 0; i < 4; i++)
+        write_unseen(a);
+    for (unsigned i = 0; i < 4; i++)
+        write_twice_in_a_tick(a);
+    write_twice_in_a_second(a);
 }

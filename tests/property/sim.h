@@ -25,6 +25,7 @@ enum {
     GRACE_MS = 120000, /* half of it is longer than LATE_MS */
     KEEP_ALL_MS = 150000,
     KEEP_LEVELS_MS = 240000,
+    TICK_MS = 10,
     LATE_MS = 12000, /* a PUT whose answer was lost is carried out after this time at the latest */
 };
 
@@ -66,8 +67,9 @@ bool truth_equal(const struct truth *t, const uint8_t *bytes, uint32_t pages, ui
 
 /* The files of a database. An open handle keeps them when the path is removed or replaced. */
 struct files {
+    unsigned host;
     uint64_t inode;
-    int64_t mtime_ns;
+    int64_t mtime_ns, ctime_ns;
     uint32_t page_size, file_pages;
     uint8_t file[PAGES_MAX * PAGE_BYTES_MAX];
     uint8_t *wal;
@@ -77,6 +79,8 @@ struct files {
     bool torn; /* a writer died between the two copies of the header: recovery would make `index` */
     struct wal_index_header index;
 };
+
+int64_t world_clock_ms(unsigned host); /* hosts.c: the wall clock of this machine */
 
 struct sim_database {
     unsigned host;
@@ -121,6 +125,7 @@ struct sim_store {
         struct sim_object object;
     } flying[64];
     size_t flying_count;
+    bool costs; /* each request costs money, so the daemon keeps a budget and packs rarely */
     bool down;
     unsigned loss;       /* percent of requests that go wrong */
     int requests_left;   /* how many requests are answered; negative: all */
@@ -131,7 +136,6 @@ struct sim_store {
     void (*before_put)(void), (*after_put)(void);
 };
 extern struct sim_store stores[STORES];
-extern bool sim_store_costs; /* each PUT costs money, so the daemon keeps a budget */
 void sim_store_tick(struct sim_store *s);
 const struct sim_object *sim_store_get(const struct sim_store *s, const char *key);
 void sim_store_delete(struct sim_store *s, const char *key);
@@ -143,6 +147,7 @@ void world_landed(struct sim_store *s, const struct sim_object *o);
 struct sim_process {
     unsigned host;
     struct replicate_config config;
+    struct commons commons;
     const char *urls[STORES];
     struct database *db;
     const struct local *local; /* of `db`, while a job has it too */
@@ -162,6 +167,8 @@ struct sim_process {
 };
 extern struct sim_process *running; /* the process whose code runs now; NULL: the test itself */
 extern struct codec *sim_codec;
+/* Called when a database was closed, to be opened again later (hosts.c). */
+void world_slept(void);
 extern bool sim_calm; /* the machine has no faults, and no commit happens during a job */
 
 /* A place where the process may die. */

@@ -13,6 +13,16 @@ enum { MAGIC_NATIVE = 0x377f0682, COUNTER_AT = 24, PAGES_AT = 28, SERIAL_AT = 40
 struct truth *truths;
 size_t truth_count;
 
+/* ---- times */
+
+/* The kernel's clock moves in steps, and is the clock of the machine. Any program can set an mtime. */
+static void set_times(struct files *f, bool sets_mtime_back)
+{
+    f->ctime_ns = world_clock_ms(f->host) / TICK_MS * TICK_MS * 1000000;
+    if (!sets_mtime_back)
+        f->mtime_ns = true_ms * 1000000 + dice_below(&luck, 1000000);
+}
+
 /* ---- truth */
 
 static size_t add_truth(const struct truth *t)
@@ -264,7 +274,7 @@ void sim_database_backfill(struct files *f)
     memset(f->file + end, 0, sizeof f->file - end); /* the file was truncated, or grew by a hole */
     f->file_pages = f->index.db_pages;
     f->backfilled = f->index.mx_frame;
-    f->mtime_ns = true_ms * 1000000 + dice_below(&luck, 1000000);
+    set_times(f, chance(10));
 }
 
 /* Lets the next writer begin at frame 1. The new salts are in the wal-index at once, and in the WAL with its first
@@ -351,22 +361,23 @@ void sim_database_power_cut(struct sim_database *db)
 
 /* ---- other databases */
 
-static struct files *new_files(uint32_t page_size)
+static struct files *new_files(unsigned host, uint32_t page_size)
 {
     static uint64_t inode = 1000;
     struct files *f = calloc(1, sizeof *f);
     if (!f)
         abort();
+    f->host = host;
     f->inode = ++inode;
     f->page_size = page_size;
-    f->mtime_ns = true_ms * 1000000 + dice_below(&luck, 1000000);
+    set_times(f, false);
     return f;
 }
 
 void sim_database_replace(struct sim_database *db, unsigned host, const uint8_t *bytes, uint32_t pages,
                           uint32_t page_size, size_t serial)
 {
-    struct files *f = new_files(page_size); /* processes that have the old files open keep them */
+    struct files *f = new_files(host, page_size); /* processes that have the old files open keep them */
     memcpy(f->file, bytes, (size_t)pages * page_size);
     f->file_pages = pages;
     *db = (struct sim_database){.host = host, .files = f, .serial = serial};

@@ -16,6 +16,7 @@ struct dice luck;
 struct sim_process *running;
 struct codec *sim_codec;
 bool sim_calm;
+#define SLEEP_MS_MAX 60000
 
 /* ---- death */
 
@@ -58,6 +59,25 @@ void workers_submit(struct workers *w, struct job *job)
     p->jobs[p->job_count++] = (struct sim_job){.job = job};
 }
 
+int workers_of_store(struct workers *w, const char *store, struct workers **ret_workers, struct err *e)
+{
+    *ret_workers = malloc(sizeof **ret_workers);
+    if (!*ret_workers)
+        return err_nomem(e, strlen(store));
+    **ret_workers = *w;
+    return 0;
+}
+
+void workers_close(struct workers *w)
+{
+    free(w);
+}
+
+void workers_wake(const struct workers *w)
+{
+    (void)w; /* each database has its turn anyway */
+}
+
 void workers_set_privacy(struct workers *w, mode_t bits)
 {
     (void)w;
@@ -69,6 +89,14 @@ void workers_set_privacy(struct workers *w, mode_t bits)
 static struct files *open_files(const struct watch *w)
 {
     return (struct files *)(void *)w->reader[0].file;
+}
+
+static struct file_stamp stamp_of(const struct files *f)
+{
+    return (struct file_stamp){.inode = f->inode,
+                               .size = (off_t)f->file_pages * f->page_size,
+                               .mtime_ns = f->mtime_ns,
+                               .ctime_ns = f->ctime_ns};
 }
 
 int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched, struct err *e)
@@ -87,8 +115,7 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     w->reader[0].file = (seawall_file *)(void *)f;
     w->checkpointer.db = (sqlite3 *)(void *)f;
     w->active = 0;
-    w->db_file =
-        (struct file_stamp){.inode = f->inode, .size = (off_t)f->file_pages * f->page_size, .mtime_ns = f->mtime_ns};
+    w->db_file = stamp_of(f);
     *ret_switched = false;
     return 0;
 }
@@ -251,11 +278,6 @@ bool sim_process_guards(const struct sim_process *p, const struct files *f)
 
 /* ---- in place of checkpoint.c: the same steps, without locks */
 
-static struct file_stamp stamp_of(const struct files *f)
-{
-    return (struct file_stamp){.inode = f->inode, .size = (off_t)f->file_pages * f->page_size, .mtime_ns = f->mtime_ns};
-}
-
 void checkpoint_stamp(struct checkpoint *k)
 {
     const struct files *f = open_files(k->watch);
@@ -263,6 +285,23 @@ void checkpoint_stamp(struct checkpoint *k)
     memcpy(k->stamped_salt, f->index.salt, WAL_SALT_BYTES);
     if (running->files_of->files == f)
         k->watch->db_file = stamp_of(f);
+}
+
+bool watch_look_at_db(const struct watch *w, struct file_stamp *ret_stamp)
+{
+    (void)w;
+    if (!running->files_of->files)
+        return false;
+    *ret_stamp = stamp_of(running->files_of->files);
+    return true;
+}
+
+int watch_sync_db(const struct watch *w, struct err *e)
+{
+    (void)w;
+    (void)e;
+    sim_point();
+    return 0;
 }
 
 bool watch_db_untouched(const struct watch *w)
@@ -483,6 +522,40 @@ static bool inside(struct sim_process *p, bool (*what)(struct sim_process *p))
     return rc;
 }
 
+static void open_database(struct sim_process *p, struct workers *w)
+{
+    struct err e;
+    if (database_init(p->db, &p->config, &p->commons, w, &e))
+        broken("a daemon does not start: %s", e.msg);
+    p->db->doubted = !sim_calm && chance(5);
+    p->local = &p->db->home->local;
+    p->db->alarm = (struct alarm){.commit = no_alarm, .opened = no_news_of_files, .path = no_news_of_files};
+}
+
+/* As daemon/sleep.c has it, without the looks and the verification. */
+static bool may_sleep(const struct sim_process *p)
+{
+    const struct database *db = p->db;
+    bool durable = true;
+    for (size_t i = 0; i < db->lanes.count; i++)
+        durable &= lane_restorable_txid(&db->lanes.list[i]) == db->lanes.captured.txid;
+    return p->job_count == 0 && db->state && db->home && db->rested && db->stamped && db->figures.at == LOCAL_RESTING &&
+           db->lanes.captured.proven && !db->signs.news && !db->signs.suspect && !db->signs.touched && !db->failed &&
+           !db->stopping && !db->lost && durable && lanes_all_durable(&db->lanes);
+}
+
+/* Closes everything. Until the time comes at which it is opened again, anything may happen to the files. */
+static void sleep_for_a_while(struct sim_process *p)
+{
+    struct workers *w = p->db->workers;
+    database_release(p->db);
+    p->state = NULL; /* was closed and freed */
+    open_database(p, w);
+    p->db->known = true;
+    p->db->pace.open_at_ms = clock_mono_ms() + dice_below(&luck, SLEEP_MS_MAX);
+    world_slept();
+}
+
 static bool start(struct sim_process *p)
 {
     struct workers *w = calloc(1, sizeof *w);
@@ -492,10 +565,9 @@ static bool start(struct sim_process *p)
         abort();
     w->process = p;
     p->job_count = 0;
-    if (database_init(p->db, &p->config, w, &e))
-        broken("a daemon does not start: %s", e.msg);
-    p->local = &p->db->home->local;
-    p->db->alarm = (struct alarm){.commit = no_alarm, .opened = no_news_of_files, .path = no_news_of_files};
+    if (outages_open(&p->commons.outages, &e))
+        abort();
+    open_database(p, w);
     return true;
 }
 
@@ -514,6 +586,7 @@ static void go_on(struct sim_process *p)
     struct sim_job *j = &p->jobs[i];
     if (!j->ran) {
         j->ran = true;
+        j->job->started_ms = clock_mono_ms();
         j->job->run(j->job, sim_codec);
         if (chance(30))
             return; /* its end is noticed later */
@@ -529,6 +602,9 @@ static bool turn(struct sim_process *p)
         database_woken(p->db);
     if (chance(10))
         database_touched(p->db);
+    outages_turn(p->commons.outages, clock_mono_ms());
+    if (!sim_calm && may_sleep(p) && chance(20))
+        sleep_for_a_while(p);
     database_schedule(p->db);
     go_on(p);
     return !database_finished(p->db);
@@ -545,6 +621,7 @@ bool sim_process_turn(struct sim_process *p, struct err *ret_error)
         *ret_error = p->db->error;
     if (!p->db->hung) { /* otherwise jobs run until the process ends */
         database_release(p->db);
+        outages_close(p->commons.outages);
         p->state = NULL; /* was closed and freed */
     }
     sim_process_kill(p);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool sim_store_costs;
 struct sim_store stores[STORES] = {{.url = "sim:east", .requests_left = -1}, {.url = "sim:west", .requests_left = -1}};
 
 struct handle { /* an open store, as the daemon has it */
@@ -222,7 +221,7 @@ int __wrap_store_open(const char *url, enum store_mode mode, struct store **ret_
                 abort();
             h->base.ops = &ops;
             h->base.fencing = STORE_FENCING_STRONG;
-            h->base.costs = sim_store_costs;
+            h->base.costs = stores[i].costs;
             snprintf(h->base.url, sizeof h->base.url, "%s", url);
             h->store = &stores[i];
             *ret_store = &h->base;

@@ -84,7 +84,9 @@ static void draw_climate(uint64_t seed)
     climate.stale_prunes = chance(30);
     climate.other_policies = chance(30);
     climate.settle_once = chance(30);
-    sim_store_costs = chance(30);
+    const unsigned costs = dice_below(&luck, 100);
+    stores[0].costs = costs < 25;
+    stores[1].costs = costs >= 15 && costs < 40;
     climate.losses = chance(25);
     climate.misfortunes[MISFORTUNE_LOSS_OF_OBJECTS] = climate.losses ? 60 : 0;
     climate.touched = seed % 8 == 7 && !climate.losses;
@@ -96,16 +98,15 @@ static void draw_climate(uint64_t seed)
 /* ---- steps */
 
 /* Restores a point with the program's restore, on another host or in place. It leaves a state file to continue with. */
-static void restore_point(struct sim_store *s, struct host *in_place)
+static struct host *restore_to(struct sim_store *s, struct host *in_place, uint64_t txid)
 {
     struct published *p = published_of(s);
-    uint64_t txid = chance(60) ? p->head : 1 + dice_below(&luck, (uint32_t)p->head + 1);
     struct host *h = !published_promises(p, txid) ? NULL : in_place ? in_place : host_new();
     struct restore_options options = {.url = s->url, .txid = txid, .jobs = 1};
     struct restore_result result;
     struct err e;
     if (!h)
-        return;
+        return NULL;
     options.path = h->path;
     options.flags = RESTORE_FORCE;
     bool down = s->down;
@@ -129,6 +130,18 @@ static void restore_point(struct sim_store *s, struct host *in_place)
         h->heir[s - stores] = txid;
     free(bytes);
     host_sync_state(h);
+    return h;
+}
+
+static void restore_point(struct sim_store *s, struct host *in_place)
+{
+    const uint64_t head = published_of(s)->head;
+    restore_to(s, in_place, chance(60) ? head : 1 + dice_below(&luck, (uint32_t)head + 1));
+}
+
+struct host *world_restore(struct sim_store *s)
+{
+    return restore_to(s, NULL, published_of(s)->head);
 }
 
 static struct retention_policy policy(void)

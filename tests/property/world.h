@@ -14,21 +14,29 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
 /* The cases of scenarios.c. */
 void world_scenario_sleeper(const char *folder);
 void world_scenario_slow_answer(const char *folder);
+void world_scenario_packed_away(const char *folder);
+void world_scenario_packed_by_clone(const char *folder);
+void world_scenario_packed_away_for_money(const char *folder);
+void world_scenario_packed_by_clone_for_money(const char *folder);
 void world_scenario_heir(const char *folder);
 void world_scenario_blind(const char *folder);
 void world_scenario_emptied(const char *folder);
 void world_scenario_unwatched(const char *folder);
 void world_scenario_touched(const char *folder);
+void world_scenario_stamped(const char *folder);
 
 /* Sets what the store's listing says about the time of each object. */
 struct sim_store;
+struct host;
 void world_touch(struct sim_store *s, int64_t listed_ms);
+/* `seawall restore` of the newest point on another host; NULL: there is no room for one. */
+struct host *world_restore(struct sim_store *s);
 /* `seawall prune` with the policy of the daemon. */
 void world_prune(struct sim_store *s);
 
 struct world_figures {
-    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, deleted, guarded_resets,
-        losses;
+    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, packs, sleeps, deleted,
+        guarded_resets, losses;
 };
 extern struct world_figures world_figures;
 

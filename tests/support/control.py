@@ -17,7 +17,7 @@ def control_folder():
 
 
 def socket_of(db, folder=None):
-    """The path of the daemon's socket, as in daemon/control_place.h. The database itself may be missing."""
+    """The path of the daemon's socket, as in control/place.h. The database itself may be missing."""
     real = Path(os.path.realpath(db))
     found = os.stat(real.parent)
     name = os.fsencode(f"{found.st_dev} {found.st_ino} ") + os.fsencode(real.name)

@@ -1,4 +1,5 @@
-"""Damages one byte of a file."""
+"""Damages one byte of a file; makes an object of a newer version of the format."""
+import ctypes
 import os
 
 FIRST_MAP_ENTRY = 69632   # where the page map begins in the state file
@@ -10,3 +11,15 @@ def flip(path, at):
         byte = file.read(1)[0]
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte ^ 0x55]))
+
+
+def make_newer(path, field="version"):
+    """As a newer version of the format could write the object."""
+    content = bytearray(path.read_bytes())
+    trailer = len(content) - 240
+    content[trailer + (1 if field == "version" else 6)] = 2
+    xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
+    xxhash.argtypes, xxhash.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_uint64
+    content[trailer + 224:trailer + 232] = xxhash(bytes(content[trailer:trailer + 224]), 224).to_bytes(8, "big")
+    path.chmod(0o600)
+    path.write_bytes(content)

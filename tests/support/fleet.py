@@ -3,14 +3,17 @@ import json
 import sqlite3
 from pathlib import Path
 
-from seawall import Daemon, listing, seawall
+from compare import assert_sound, content_of
+from seawall import DONE, Daemon, listing, restore, seawall, told
 
 
 class Fleet(Daemon):
     """`seawall replicate -c FILE` as a process. Each database has a replica of its own, a folder with its name."""
 
-    def __init__(self, folder, names, *options, settings=(), pattern=None, environment=None):
-        """`pattern`: of the paths of all databases, instead of a section for each name."""
+    def __init__(self, folder, names, *options, settings=(), pattern=None, urls=None, environment=None):
+        """`pattern`: of the paths of all databases, instead of a section for each name. `urls`: a function from a name to the
+        URL of its replica."""
+        self.urls = urls
         self.folder, self.names, self.settings, self.pattern = Path(folder), list(names), settings, pattern
         self.config = self.folder / "seawall.conf"
         self.write_config()
@@ -28,7 +31,7 @@ class Fleet(Daemon):
         return self.folder / f"{name}.db"
 
     def replica_of(self, name):
-        return self.folder / "replicas" / name
+        return self.urls(name) if self.urls else self.folder / "replicas" / name
 
     def status(self, *arguments):
         """The databases of `status --json`, by name."""
@@ -56,3 +59,19 @@ def insert(path, value):
     connection.execute("INSERT INTO t VALUES (?)", (value,))
     connection.commit()
     connection.close()
+
+
+def synced(fleet, name):
+    result = seawall("sync", "-c", fleet.config, fleet.database(name))
+    assert result.returncode == DONE, told(result)
+    return result
+
+
+def assert_restores(fleet, name):
+    """The newest restore point of this database has what it has now. The daemon may checkpoint meanwhile."""
+    target = fleet.folder / f"restored-{name}.db"
+    result = restore(fleet.replica_of(name), target)
+    assert result.returncode == DONE, told(result)
+    assert content_of(target) == content_of(fleet.database(name))
+    assert_sound(target)
+    target.unlink()

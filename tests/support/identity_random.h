@@ -50,6 +50,8 @@ static inline void random_identity(struct dice *d, struct identity *id)
     id->db_inode = dice_next(d);
     id->db_size = dice_next(d);
     id->db_mtime_ns = (int64_t)dice_next(d);
+    id->db_ctime_ns = (int64_t)dice_next(d);
+    id->boot = dice_next(d);
     id->run_count = dice_below(d, IDENTITY_RUNS_MAX + 1);
     id->replica_count = dice_below(d, IDENTITY_REPLICAS_MAX + 1);
     for (uint32_t i = 0; i < id->run_count; i++)
@@ -81,6 +83,7 @@ static inline void fill_identity(struct dice *d, struct identity *id)
         assert_true(uid_equal(&x_->writer, &y_->writer) && x_->txid == y_->txid && x_->time_ms == y_->time_ms);        \
         assert_true(wal_pos_equal(&x_->pos, &y_->pos) && wal_pos_equal(&x_->pos_before_reset, &y_->pos_before_reset)); \
         assert_true(x_->db_inode == y_->db_inode && x_->db_size == y_->db_size && x_->db_mtime_ns == y_->db_mtime_ns); \
+        assert_true(x_->db_ctime_ns == y_->db_ctime_ns && x_->boot == y_->boot);                                       \
         assert_true(x_->run_count == y_->run_count && x_->replica_count == y_->replica_count);                         \
         assert_memory_equal(x_->runs, y_->runs, x_->run_count * sizeof x_->runs[0]);                                   \
         for (uint32_t i_ = 0; i_ < x_->replica_count; i_++) {                                                          \

@@ -89,7 +89,7 @@ static inline struct name lying_name(const struct segment_info *i)
         .level = i->level, .min = i->min, .max = i->max, .start = i->start, .run = i->run, .first_page = i->first_page};
     switch (i->kind) {
     case OBJECT_SEGMENT:
-        n.kind = i->level ? NAME_LEVEL : NAME_LEVEL0;
+        n.kind = i->level ? NAME_LEVEL : i->flags == 0 && i->run.bytes[1] >= 2 ? NAME_PACK : NAME_LEVEL0;
         break;
     case OBJECT_PART:
         n.kind = NAME_PART;

@@ -176,6 +176,30 @@ static inline int memory_store_list(struct store *s, const char *prefix, const c
     return 0;
 }
 
+static inline int memory_store_folders(struct store *s, store_folder_fn *fn, void *context, struct err *e)
+{
+    struct memory_store *m = (struct memory_store *)s;
+    char last[STORE_KEY_MAX] = "";
+    size_t others = 0;
+    bool stopped = false;
+    if (m->list_fails)
+        return err_set(e, ERR_REMOTE, 0, "made to fail");
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->count && !stopped; i++) {
+        char name[STORE_KEY_MAX];
+        const char *key = m->objects[i].key, *slash = strchr(key, '/');
+        snprintf(name, sizeof name, "%.*s", slash ? (int)(slash - key) : 0, key);
+        others += !slash;
+        if (slash && strcmp(name, last) != 0)
+            stopped = fn(context, name);
+        memcpy(last, name, sizeof last);
+    }
+    for (size_t i = 0; i < others && !stopped; i++)
+        stopped = fn(context, "");
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
 static inline int memory_store_remove(struct store *s, const char *key, struct err *e)
 {
     struct memory_store *m = (struct memory_store *)s;
@@ -216,6 +240,7 @@ static inline struct store *memory_store_new(void) /* store_close frees; NULL: o
         .read = memory_store_read,
         .read_tail = memory_store_read_tail,
         .list = memory_store_list,
+        .folders = memory_store_folders,
         .remove = memory_store_remove,
         .time = memory_store_time,
         .close = memory_store_close,

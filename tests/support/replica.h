@@ -137,6 +137,7 @@ struct replica {
     struct uid database, run;
     struct digest head;
     int64_t time_ms;              /* in the trailers of objects that are put */
+    uint64_t lost_min;            /* min of the markers that are put */
     uint64_t checksum_before_lie; /* XORed into checksum_before of objects that are put */
     struct placed placed[PLACED_MAX];
     size_t placed_count;
@@ -279,12 +280,12 @@ static inline struct placed *replica_note(struct replica *r, const struct name *
     return o;
 }
 
-/* Puts an object of level 0 that has every version. */
-static inline struct placed *replica_put_full(struct replica *r, uint64_t min, uint64_t max, uint32_t flags)
+/* Puts an object that has every version, under the name `name`. */
+static inline struct placed *replica_put_every(struct replica *r, const struct name *name, uint64_t min, uint64_t max,
+                                               uint32_t flags)
 {
     struct packing *p = packing_new();
     struct commit_record records[MODEL_TXIDS];
-    struct name name = {.kind = NAME_LEVEL0, .min = min};
     struct object_parts parts = {.info = replica_info(r, OBJECT_SEGMENT, min, max), .records = records};
     parts.info.flags = flags;
     parts.info.digest_before = r->head;
@@ -294,8 +295,22 @@ static inline struct placed *replica_put_full(struct replica *r, uint64_t min, u
         for (uint64_t t = min; t <= max; t++)
             if (r->model.at[t].page[pgno].txid == t)
                 pack_page(r, p, pgno, t, t - 1);
-    replica_put(r, &name, &parts, p, NULL);
-    return replica_note(r, &name, &parts.info);
+    replica_put(r, name, &parts, p, NULL);
+    return replica_note(r, name, &parts.info);
+}
+
+/* Puts an object of level 0 that has every version. */
+static inline struct placed *replica_put_full(struct replica *r, uint64_t min, uint64_t max, uint32_t flags)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = min};
+    return replica_put_every(r, &name, min, max, flags);
+}
+
+/* Puts a pack. */
+static inline struct placed *replica_put_pack(struct replica *r, uint64_t min, uint64_t max)
+{
+    const struct name name = {.kind = NAME_PACK, .min = min, .max = max};
+    return replica_put_every(r, &name, min, max, 0);
 }
 
 /* Adds the pages first to last that were last changed after the txid `after`, up to `at`, as they are in state `at`. */
@@ -369,6 +384,7 @@ static inline struct placed *replica_put_base(struct replica *r, uint64_t start,
     struct name name = {.kind = NAME_MARKER, .start = start, .run = r->run};
     uint32_t pages = r->model.at[start].record.pages, first = 1;
     struct object_parts marker = {.info = replica_info(r, OBJECT_MARKER, 0, max), .list = list};
+    marker.info.min = r->lost_min;
     marker.info.start = start;
     marker.info.first_page = 1;
     marker.info.last_page = pages;

@@ -27,7 +27,7 @@ class Fault:
         self.server, self.name, self.kinds, self.pattern, self.times, self.skip = server, name, kinds, key, times, skip
         self.points = FAULTS[name]
         self.values = values
-        self.met = 0
+        self.met = self.looked = 0   # `looked`: of looks-then-stores, requests whose look is over
         self.released = threading.Event()
 
     def __enter__(self):
@@ -46,6 +46,9 @@ class Fault:
     def wait_met(self, times=1, seconds=10):
         assert self.server.wait(lambda: self.met >= times, seconds), f"{self.name}: met {self.met} times, not {times}, in {seconds} s"
         return self
+
+    def wait_looked(self, times, seconds=10):
+        assert self.server.wait(lambda: self.looked >= times, seconds), f"{self.name}: looked {self.looked} times, not {times}, in {seconds} s"
 
     def takes(self, kind, key):
         """Whether the fault hits this request. If so, counts it. The caller holds the server's lock."""
@@ -213,8 +216,10 @@ def looks_then_stores(fault, server, exchange):
     """Looks for the key and stores the object in two steps, with time between them, as moto and other gateways do."""
     if not exchange.header("if-none-match"):
         return None
-    with server.lock:
+    with server.changed:
         there = exchange.key in server.buckets[exchange.bucket]
+        fault.looked += 1
+        server.changed.notify_all()
     if there:
         return None   # refused as it should be
     fault.released.wait(fault.value("seconds", 0.1))

@@ -5,10 +5,12 @@
         server.url                          http://127.0.0.1:PORT, the endpoint
         server.objects["p/seawall.json"]    what the first bucket holds: Object with body, etag, modified, headers
         server.count("put")                 how many requests of a kind; server.records has them all
+        server.rules["lifecycle"]           what GET ?lifecycle answers: the inside of the document; also versioning, object-lock
         server.complaints                   requests that were answered, but that no client should send
         with server.fault("slow-down", on="put", key="*/0/*", times=3) as fault: ...
 
-Kinds: put, get, head, list, delete (one object, or many by POST ?delete), bucket (HEAD or PUT of one), imds, container, sts, other.
+Kinds: put, get, head, list, delete (one object, or many by POST ?delete), bucket (HEAD or PUT of one), rules (GET ?versioning and the
+other keys of RULES), imds, container, sts, other.
 s3faults.py has the faults. Each signature is checked against the request as it arrived (sigv4check.py). The first label of a Host
 below `domain` is the bucket; otherwise the first segment of the path is.
 
@@ -42,6 +44,7 @@ SSE_C = "x-amz-server-side-encryption-customer-"
 STORAGE_CLASSES = {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE",
                    "GLACIER_IR"}
 LIST_MAX = DELETE_MAX = 1000
+RULES = {"versioning": None, "object-lock": "ObjectLockConfigurationNotFoundError", "lifecycle": "NoSuchLifecycleConfiguration"}
 
 
 @dataclasses.dataclass
@@ -84,6 +87,7 @@ class S3Server(Server):
         self.imds, self.container, self.sts = (source(self.authority) for source in (awsmeta.Imds, awsmeta.Container, awsmeta.Sts))
         self.faults, self.records, self.complaints = [], [], []
         self.counts = collections.Counter()
+        self.rules = {}
         self.region_answer = "400"   # the answer to a signature for another region; or "400 with a header", "301"
         self.log = None
 
@@ -127,6 +131,7 @@ class S3Server(Server):
             self.records.clear()
             self.counts.clear()
             self.complaints.clear()
+            self.rules.clear()
             self.set_clock(0)
             self.region, self.region_answer = self.region_at_first, "400"
             self.page_size = LIST_MAX
@@ -236,6 +241,8 @@ class S3Server(Server):
             exchange.kind = "list"
         elif exchange.method == "POST" and "delete" in named:
             exchange.kind = "delete"
+        elif exchange.method == "GET" and named & RULES.keys():
+            exchange.kind = "rules"
         else:
             exchange.kind = "bucket" if exchange.method in ("HEAD", "PUT") and exchange.bucket else "other"
 
@@ -295,7 +302,7 @@ class S3Server(Server):
         objects = self.buckets.get(exchange.bucket)
         if objects is None:
             raise Refused(404, "NoSuchBucket", "The specified bucket does not exist", {"BucketName": exchange.bucket})
-        operation = {"bucket": self.head_bucket, "put": self.put, "get": self.get, "head": self.get, "list": self.list,
+        operation = {"bucket": self.head_bucket, "put": self.put, "get": self.get, "head": self.get, "list": self.list, "rules": self.rules_of,
                      "delete": self.delete_many if exchange.method == "POST" else self.delete}.get(exchange.kind)
         if operation is None:
             raise Refused(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
@@ -310,6 +317,15 @@ class S3Server(Server):
 
     def head_bucket(self, exchange, objects):
         return Answer(200, headers=[("x-amz-bucket-region", self.region)])
+
+    def rules_of(self, exchange, objects):
+        named = {name.decode("latin-1") for name, _ in sigv4check.query_pairs(exchange.query)}
+        what = (named & RULES.keys()).pop()
+        if what not in self.rules and RULES[what]:
+            raise Refused(404, RULES[what], "The configuration does not exist")
+        root = {"versioning": "VersioningConfiguration", "object-lock": "ObjectLockConfiguration", "lifecycle": "LifecycleConfiguration"}[what]
+        text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{XMLNS}">{self.rules.get(what, "")}</{root}>'
+        return Answer(200, text.encode(), [("Content-Type", "application/xml")])
 
     def put(self, exchange, objects):
         new = self.new_object(exchange)
@@ -437,7 +453,7 @@ class S3Server(Server):
         def told(key):
             return sigv4check.encode(key, b"/") if encoded else escape(key.decode("utf-8", "surrogateescape"), {'"': "&quot;"})
         lines = [f"<Name>{exchange.bucket}</Name><Prefix>{told(prefix.encode())}</Prefix><KeyCount>{len(page) + len(prefixes)}</KeyCount>"
-                 f"<MaxKeys>{most}</MaxKeys><IsTruncated>{str(truncated).lower()}</IsTruncated>"]
+                 f"<MaxKeys>{most}</MaxKeys><IsTruncated>{str(truncated).lower()}</IsTruncated>{'<EncodingType>url</EncodingType>' * encoded}"]
         if truncated:
             lines.append(f"<NextContinuationToken>{escape(self.token_of_key(last))}</NextContinuationToken>")
         for key, found in page:

@@ -68,7 +68,7 @@ static int probe(struct store *s, const char *key, const char *path, struct err 
 
 static int race(struct store *s, struct err *e)
 {
-    int rc = store_race(s, e);
+    int rc = store_race(s, STORE_RACERS, e);
     if (rc == 0)
         puts(s->fencing == STORE_FENCING_STRONG ? "strong" : "weak");
     return rc;

@@ -11,7 +11,7 @@ from waiting import PATIENCE, wait_until
 CHECKOUT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SEAWALL", CHECKOUT / "build" / "seawall"))
 
-DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT, NOTHING_TO_DO, NO_REPLICA, CONTENT = range(11)
+DONE, FAILED, USAGE, SOME_FAILED, NOTHING, CORRUPT, OTHER_WRITER, TIMED_OUT, NOTHING_TO_DO, NO_REPLICA, CONTENT, NEWCOMER, WRITTEN = range(13)
 COMPARED = "compared all pages|pages differ"   # the log says so if it was not proven that the WAL continues the captured position
 OBJECT_NAME = re.compile(r"[0-9a-f]{16}")
 
@@ -84,8 +84,10 @@ class Daemon:
         self.replica = replica if is_remote(replica) else Path(replica)
         self.start([*options, db, *map(url_of, (replica, *also))], log, environment, before)
 
+    verb = "replicate"
+
     def start(self, arguments, log, environment=None, before=None):
-        self.command = [str(BINARY), "replicate", *map(str, arguments)]
+        self.command = [str(BINARY), self.verb, *map(str, arguments)]
         self.log_path = Path(log)
         with open(log, "ab") as stderr:
             stderr.write(os.fsencode(f"$ {' '.join(self.command)}\n"))

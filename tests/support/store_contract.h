@@ -277,6 +277,66 @@ static inline void an_empty_place_has_an_empty_listing(void **state)
     assert_listing(s, "", "", "");
 }
 
+/* ---- folders */
+
+static inline int store_listing_add_folder(void *context, const char *name)
+{
+    struct store_listing *l = context;
+    if (!name[0]) {
+        l->strange++;
+        return 0;
+    }
+    assert_int_equal(l->strange, 0); /* what is not a folder comes last */
+    assert_true(l->count < COUNT_OF(l->keys) && strlen(name) < STORE_KEY_MAX);
+    snprintf(l->keys[l->count++], STORE_KEY_MAX, "%s", name);
+    return l->count == l->stop_at;
+}
+
+static inline int store_listing_order(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The store has exactly `folders` at its root, which are separated by blanks, and `others` other things. */
+static inline void assert_folders(struct store *s, const char *folders, size_t others)
+{
+    static struct store_listing l;
+    char found[sizeof l.keys] = "";
+    struct err e;
+    size_t at = 0;
+    l.count = l.stop_at = l.strange = 0;
+    assert_ok(store_folders(s, store_listing_add_folder, &l, &e), &e);
+    qsort(l.keys, l.count, sizeof l.keys[0], store_listing_order);
+    for (size_t i = 0; i < l.count; i++)
+        at += (size_t)snprintf(found + at, sizeof found - at, "%s%s", i ? " " : "", l.keys[i]);
+    assert_string_equal(found, folders);
+    assert_int_equal(l.strange, others);
+}
+
+static inline void folders_are_the_first_parts_of_keys_that_have_another_part(void **state)
+{
+    struct store *s = open_it(state);
+    static const char *const keys[] = {"0/01",      "0/02",         "00/01",  "base/02-a/a",
+                                       "base/03/b", "seawall.json", "base-x", "a/b/c/d"};
+    assert_folders(s, "", 0);
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        put(s, keys[i], "x");
+    assert_folders(s, "0 00 a base", 2);
+}
+
+static inline void a_list_of_folders_ends_when_the_reader_says_so(void **state)
+{
+    static struct store_listing l;
+    struct err e;
+    struct store *s = open_it(state);
+    l = (struct store_listing){.stop_at = 2};
+    put(s, "a/1", "1");
+    put(s, "b/1", "1");
+    put(s, "c/1", "1");
+    assert_ok(store_folders(s, store_listing_add_folder, &l, &e), &e);
+    assert_int_equal(l.count, 2);
+}
+
 static inline void a_removed_object_is_gone_and_its_key_is_free(void **state)
 {
     struct err e;
@@ -444,6 +504,8 @@ static inline size_t store_contract_tests(const char *kind, struct store_under_t
          !place->unordered},
         CONTRACT(a_listing_tells_sizes_and_ends_when_the_reader_says_so),
         CONTRACT(an_empty_place_has_an_empty_listing),
+        CONTRACT(folders_are_the_first_parts_of_keys_that_have_another_part),
+        CONTRACT(a_list_of_folders_ends_when_the_reader_says_so),
         CONTRACT(a_removed_object_is_gone_and_its_key_is_free),
         CONTRACT(the_clock_of_the_store_does_not_fall),
         {"of_several_threads_that_put_one_key_exactly_one_wins", of_several_threads_that_put_one_key_exactly_one_wins,

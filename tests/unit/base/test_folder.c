@@ -54,6 +54,35 @@ static void expect_not_ours(const char *text)
     folder_close(&f);
 }
 
+static void below_a_folder_no_link_is_allowed(void **state)
+{
+    char path[PATH_TEXT_MAX];
+    struct err e;
+    static const struct {
+        const char *path;
+        enum err_code code;
+    } cases[] = {{"/d", ERR_NONE},       {"/d/missing/x", ERR_NONE}, {"//d//f", ERR_NONE},
+                 {"/l/x", ERR_CONFIG},   {"/d/l", ERR_CONFIG},       {"/d/dangling", ERR_CONFIG},
+                 {"/d/f/x", ERR_CONFIG}, {"/d/../x", ERR_CONFIG},    {"/missing/l", ERR_NONE}};
+    (void)state;
+    assert_int_equal(mkdir(temp_path("d"), 0700), 0);
+    assert_int_equal(symlink(temp_dir, temp_path("l")), 0);
+    assert_int_equal(symlink(temp_dir, temp_path("d/l")), 0);
+    assert_int_equal(symlink("nowhere", temp_path("d/dangling")), 0);
+    int fd = open(temp_path("d/f"), O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_ok(path_format(path, &e, "%s%s", temp_dir, cases[i].path), &e);
+        if (cases[i].code)
+            assert_error(folder_check_below(temp_dir, path, &e), &e, cases[i].code);
+        else
+            assert_ok(folder_check_below(temp_dir, path, &e), &e);
+    }
+    assert_ok(path_format(path, &e, "%s/l/d", temp_dir), &e); /* the folder itself may be a link */
+    assert_ok(folder_check_below(temp_path("l"), path, &e), &e);
+}
+
 static void a_new_file_is_private_and_is_ours_from_then_on(void **state)
 {
     struct folder f = open_temp();
@@ -329,6 +358,7 @@ static void a_trusted_folder_is_nobody_elses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT_IN_TEMP(below_a_folder_no_link_is_allowed),
         UNIT_IN_TEMP(a_new_file_is_private_and_is_ours_from_then_on),
         UNIT_IN_TEMP(a_symbolic_link_is_not_followed),
         UNIT_IN_TEMP(a_link_to_nothing_makes_nothing),

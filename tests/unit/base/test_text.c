@@ -98,6 +98,35 @@ static void only_the_break_before_a_hint_can_stay_in_an_argument(void **state)
     assert_string_equal(out, "x: lost\n  HINT: look\\x0aERROR forged\\x0a HINT: a\n");
     with_hint(out, sizeof out, TEXT_ESCAPED, "x: %s\n", "lost\n  HINT: look");
     assert_string_equal(out, "x: lost\\x0a  HINT: look\n");
+    with_hint(out, sizeof out, TEXT_HINT_STAYS, "x: %s", "lost\n  HINT: look\n  HINT: forged");
+    assert_string_equal(out, "x: lost\n  HINT: look\\x0a  HINT: forged");
+}
+
+/* Only what ends the line can be a message: all else can be a name. */
+static void a_hint_stays_in_no_name(void **state)
+{
+    static const char name[] = "n\n  HINT: rm";
+    char out[256];
+    (void)state;
+    with_hint(out, sizeof out, TEXT_HINT_STAYS, "file '%s'", name);
+    assert_string_equal(out, "file 'n\\x0a  HINT: rm'");
+    with_hint(out, sizeof out, TEXT_HINT_STAYS, "%s; again", name);
+    assert_string_equal(out, "n\\x0a  HINT: rm; again");
+    with_hint(out, sizeof out, TEXT_HINT_STAYS, "'%s': %s\n", name, "lost\n  HINT: look");
+    assert_string_equal(out, "'n\\x0a  HINT: rm': lost\n  HINT: look\n");
+    with_hint(out, sizeof out, TEXT_HINT_STAYS, "lost" TEXT_HINT "ls %s", name);
+    assert_string_equal(out, "lost\n  HINT: ls n\\x0a  HINT: rm");
+    with_hint(out, sizeof out, TEXT_HINT_STAYS, "  %s\n", name);
+    assert_string_equal(out, "  n\\x0a  HINT: rm\n");
+}
+
+static void a_message_and_its_hint_are_told_apart(void **state)
+{
+    (void)state;
+    assert_int_equal(text_front("lost\n  HINT: look"), 4);
+    assert_int_equal(text_front("lost"), 4);
+    assert_string_equal(text_hint("lost\n  HINT: look"), "look");
+    assert_null(text_hint("lost"));
 }
 
 /* Each conversion gives the same text as with snprintf. */
@@ -197,6 +226,8 @@ int main(void)
         UNIT(text_that_a_person_can_read_stays),
         UNIT(a_second_escape_changes_nothing),
         UNIT(only_the_break_before_a_hint_can_stay_in_an_argument),
+        UNIT(a_hint_stays_in_no_name),
+        UNIT(a_message_and_its_hint_are_told_apart),
         UNIT(conversions_are_those_of_printf),
         UNIT(a_precision_limits_what_is_read),
         UNIT(what_does_not_fit_is_cut_and_counted),

@@ -224,8 +224,27 @@ static void two_dashes_end_the_flags(void **state)
 static void a_lone_dash_is_a_word(void **state)
 {
     (void)state;
-    assert_ok(PARSE("-"), &e);
-    assert_string_equal(request.db, "-");
+    assert_ok(PARSE("db", "-"), &e);
+    assert_int_equal(request.url_count, 1);
+    assert_string_equal(request.urls[0], "-");
+}
+
+static void what_has_the_place_of_a_path_must_be_one(void **state)
+{
+    static const char *const wrong[] = {"-",       "~",         "~/x",       "s3:b",     "s3:/b/x", "S3://b/x",
+                                        "file:/x", "file:///x", "sftp:h:/p", "gs://b/x", "x://y"};
+    static const char *const right[] = {"./-", "./~/x", "~x", "./s3:b", "a:b.db", "/a/s3:b", "a/b://c", "x"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        assert_error(PARSE(wrong[i]), &e, ERR_CONFIG);
+        assert_contains(e.msg, "HINT");
+        assert_error(PARSE("db", "--config", wrong[i]), &e, ERR_CONFIG);
+        assert_ok(PARSE("db", wrong[i]), &e); /* a URL is for the stores to judge */
+    }
+    for (size_t i = 0; i < COUNT_OF(right); i++) {
+        assert_ok(PARSE(right[i]), &e);
+        assert_string_equal(request.db, right[i]);
+    }
 }
 
 static void words_fill_their_places_in_order(void **state)
@@ -380,7 +399,7 @@ static void a_synopsis_written_by_hand_has_every_flag(void **state)
             char dashed[64];
             const char letter[2] = {f->letter, 0};
             snprintf(dashed, sizeof dashed, "%s%s", f->letter ? "-" : "--", f->letter ? letter : f->name);
-            if (f->kind != FLAG_HELP && !mentions(commands[i]->synopsis, dashed))
+            if (f->kind != FLAG_HELP && f->kind != FLAG_VERSION && !mentions(commands[i]->synopsis, dashed))
                 fail_msg("the synopsis of %s lacks %s", commands[i]->name, dashed);
         }
 }
@@ -415,6 +434,7 @@ int main(void)
         UNIT(the_last_of_repeated_flags_counts),
         UNIT(two_dashes_end_the_flags),
         UNIT(a_lone_dash_is_a_word),
+        UNIT(what_has_the_place_of_a_path_must_be_one),
         UNIT(words_fill_their_places_in_order),
         UNIT(too_many_words_are_refused),
         UNIT(a_needed_word_may_be_left_out_only_with_a_configuration),

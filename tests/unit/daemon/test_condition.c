@@ -1,5 +1,6 @@
 /* daemon/condition.h: the condition of a replica, and whether all is well. */
 #include "daemon/condition.h"
+#include "web/summary.h"
 
 #include "unit.h"
 
@@ -54,13 +55,13 @@ static void a_first_copy_is_under_way_until_it_can_be_restored(void **state)
 static void a_replica_may_be_behind_for_a_minute(void **state)
 {
     (void)state;
-    lag_note(&db.lag, 5, 1000000 - 59999);
-    lag_note(&db.lag, 6, 1000000 - 59999);
+    lag_note(&db.lag, 5, 1000000 - 59999, 1);
+    lag_note(&db.lag, 6, 1000000 - 59999, 1);
     db.lanes.captured.txid = 6;
     assert_condition(CONDITION_BEHIND, true);
     db.lag = (struct lag){.count = 0};
-    lag_note(&db.lag, 5, 1000000 - 60000);
-    lag_note(&db.lag, 6, 1000000 - 60000);
+    lag_note(&db.lag, 5, 1000000 - 60000, 1);
+    lag_note(&db.lag, 6, 1000000 - 60000, 1);
     assert_condition(CONDITION_BEHIND, false);
 }
 
@@ -86,9 +87,18 @@ static void a_conflict_is_worse_than_a_loss_and_a_loss_than_problems(void **stat
 
 #define CONDITION_UNIT(test) cmocka_unit_test_setup(test, begin)
 
+static void a_summary_has_the_same_conditions(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < SUMMARY_CONDITIONS; i++)
+        assert_string_equal(summary_conditions[i], condition_name((enum condition)i));
+    assert_int_equal(SUMMARY_CONDITIONS, CONDITION_CONFLICT + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT(a_summary_has_the_same_conditions),
         CONDITION_UNIT(a_replica_that_has_everything_follows),
         CONDITION_UNIT(a_replica_that_was_not_asked_yet_starts),
         CONDITION_UNIT(a_first_copy_is_under_way_until_it_can_be_restored),

@@ -1,7 +1,7 @@
 /* daemon/control.h and connection.h: the protocol over a real socket, one turn of the loop after the other. Time is an
  * argument. */
+#include "control/place.h"
 #include "daemon/control.h" /* first: <fcntl.h> makes macros of names of watch.h */
-#include "daemon/control_place.h"
 #include "quiet_database.h"
 
 #include "unit.h"

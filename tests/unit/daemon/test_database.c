@@ -2,9 +2,11 @@
 #include "daemon/database.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "base/clock.h"
+#include "daemon/status.h"
 #include "unit.h"
 
-#include "base/clock.h"
+#include <string.h>
+#include <unistd.h>
 
 static struct database db;
 static struct lane lanes[1];
@@ -27,7 +29,7 @@ static int begin(void **state)
     db.lanes.list = lanes;
     db.lanes.count = 1;
     db.lanes.captured.proven = true;
-    db.rested = true;
+    db.rested = db.stamped = true;
     lanes[0].home = &shipment;
     lanes[0].asked = true;
     shipment.d.state = DESTINATION_ATTACHED;
@@ -41,6 +43,21 @@ static void at_rest_nothing_runs(void **state)
     assert_false(database_local_due(&db, 1000));
     db.signs.any = true; /* an event alone starts no job */
     assert_false(database_local_due(&db, 1000));
+}
+
+static void at_rest_the_database_gets_its_stamp(void **state)
+{
+    (void)state;
+    db.stamped = false;
+    db.pace.stamp_at_ms = 1500;
+    assert_false(database_local_due(&db, 1499));
+    assert_true(database_local_due(&db, 1500));
+    db.rested = false;
+    db.pace.rest_at_ms = 9000;
+    assert_false(database_local_due(&db, 1500));
+    db.rested = config.as_it_is = true; /* a snapshot leaves no trace */
+    assert_false(database_local_due(&db, 1500));
+    config.as_it_is = false;
 }
 
 static void news_starts_a_job_after_the_pause_of_the_last_one(void **state)
@@ -227,12 +244,44 @@ static void stopping_takes_one_last_pass(void **state)
     assert_false(database_local_due(&db, 1000));
 }
 
+/* Each command can ask from the first moment on, before a job has opened anything. */
+static void before_it_is_opened_its_status_names_it(void **state)
+{
+    (void)state;
+    static const struct commons nothing_shared;
+    const struct pool_size size = {.local = 1, .of_stores = 1};
+    const struct verification none = {.records = {.list = NULL}};
+    char target[PATH_TEXT_MAX];
+    struct database opened;
+    struct workers *workers;
+    struct pool *pool;
+    struct err e;
+    const char *const link = temp_path("link.db"), *const url = temp_path("replica");
+    const struct replicate_config given = {.db_path = link, .urls = &url, .url_count = 1, .options = options_default()};
+    assert_true(path_resolve(temp_path("target.db"), target));
+    assert_int_equal(file_write(target, "", 0), 0);
+    assert_int_equal(symlink(target, link), 0);
+    assert_ok(pool_start(&size, &pool, &e), &e);
+    assert_ok(workers_open(pool, NULL, NULL, &workers, &e), &e);
+    assert_ok(database_init(&opened, &given, &nothing_shared, workers, &e), &e);
+    opened.lanes.count = 0; /* of a replica there is more to say than of its database */
+    struct json *j = status_of(&opened, &none);
+    opened.lanes.count = 1;
+    assert_string_equal(json_get_text(j, "database"), target);
+    assert_string_equal(json_get_text(j, "condition"), "starting");
+    json_free(j);
+    database_release(&opened);
+    workers_close(workers);
+    pool_stop(pool);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(at_rest_nothing_runs),
+        TEST(at_rest_the_database_gets_its_stamp),
         TEST(news_starts_a_job_after_the_pause_of_the_last_one),
         TEST(a_job_that_runs_is_not_started_again),
         TEST(after_an_error_the_files_stay_closed_for_a_while),
@@ -248,6 +297,7 @@ int main(void)
         TEST(a_copy_that_needs_a_piece_starts_a_job),
         TEST(a_catch_up_holds_commits_back_for_a_moment),
         TEST(stopping_takes_one_last_pass),
+        UNIT_IN_TEMP(before_it_is_opened_its_status_names_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* daemon/fleet.h: which database has a file. */
+/* daemon/fleet.h: which database has a file, and which member is meant. */
 #include "daemon/fleet.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
 #include "unit.h"
@@ -19,7 +19,7 @@ static struct stat make_file(const char *path)
 /* A fleet of one database, which was woken when `path` was the file `st`, and has nothing open now. */
 static void wake(struct fleet *f, struct awake *a, struct replicate_config *config, const struct stat *st)
 {
-    const struct shared shared = {.folders_fd = -1};
+    const struct shared shared = {.alone = false};
     struct err e;
     assert_ok(fleet_init(f, config, 1, &shared, &e), &e);
     *a = (struct awake){.member = f->list[0], .db = {.config = config}};
@@ -76,12 +76,29 @@ static void a_database_that_appeared_has_its_file_before_that_is_noted(void **st
     sleep_again(&f);
 }
 
+static void a_member_is_held_by_its_number_too(void **state)
+{
+    (void)state;
+    const struct replicate_config config[] = {{.db_path = "/x/a.db"}, {.db_path = "/x/b.db"}};
+    const struct shared shared = {.alone = false};
+    struct fleet f;
+    struct err e;
+    assert_ok(fleet_init(&f, config, 2, &shared, &e), &e);
+    const struct member *a = f.list[0], *b = f.list[1];
+    assert_int_not_equal(a->number, b->number);
+    assert_true(fleet_holds(&f, a, a->number) && fleet_holds(&f, b, b->number));
+    assert_false(fleet_holds(&f, a, b->number));
+    assert_false(fleet_holds(&f, (const struct member *)&f, a->number));
+    fleet_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT_IN_TEMP(a_database_that_is_about_to_be_opened_has_its_file),
         UNIT_IN_TEMP(a_database_that_was_removed_does_not_have_the_file_with_its_number),
         UNIT_IN_TEMP(a_database_that_appeared_has_its_file_before_that_is_noted),
+        UNIT(a_member_is_held_by_its_number_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,10 @@
  * try again. */
 #include "daemon/lanes.h" /* first: <fcntl.h> makes macros of names of watch.h */
 
+#include "base/clock.h"
 #include "unit.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +14,8 @@ static struct lane lanes[2];
 static struct shipment shipments[2];
 static struct store store;
 static struct replicate_config config;
+static struct commons commons;
+static struct ration ration;
 
 /* Two attached replicas whose PUTs cost money, txid 5 captured and durable. */
 static int begin(void **state)
@@ -23,7 +27,10 @@ static int begin(void **state)
     memset(&store, 0, sizeof store);
     store.costs = true;
     config.options = options_default();
+    memset(&commons, 0, sizeof commons);
+    memset(&ration, 0, sizeof ration);
     all.config = &config;
+    all.commons = &commons;
     all.list = lanes;
     all.count = 2;
     all.captured =
@@ -36,6 +43,7 @@ static int begin(void **state)
         shipments[i].d.state = DESTINATION_ATTACHED;
         shipments[i].d.store = &store;
         shipments[i].d.entry.durable_txid = 5;
+        shipments[i].d.levels.base_at_ms = clock_mono_ms(); /* no base is due, however long the machine runs */
         lane_look(&lanes[i]);
     }
     return 0;
@@ -97,6 +105,21 @@ static void a_full_backlog_does_not_wait_for_a_token(void **state)
     backlog_clear(&all.backlog);
 }
 
+static void a_token_of_all_replicas_is_waited_for_in_turn(void **state)
+{
+    (void)state;
+    ration.budget = (struct budget){.per_hour = 3600, .most = 10, .parts = 0, .at_ms = 1000};
+    commons.ration = &ration;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000); /* it has to be tried, to be in the queue */
+    ration_wait(&ration, &lanes[0].ration);
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) == INT64_MAX);
+    all.urgent_txid = 6;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000);
+    all.urgent_txid = 5;
+    store.costs = false;
+    assert_true(lanes_due_ms(&all, &lanes[0], 1000) <= 1000);
+}
+
 /* ---- which batches are kept */
 
 static void batches_are_kept_until_every_healthy_replica_has_them(void **state)
@@ -123,6 +146,22 @@ static void a_replica_that_is_away_keeps_nothing(void **state)
     capture(7);
     assert_null(all.backlog.first); /* no replica is there that could take them */
     assert_false(lanes_any_keeps(&all));
+}
+
+/* At a start its head may be where the WAL goes on: then each of these commits becomes a restore point. */
+static void a_replica_that_was_not_asked_yet_keeps_batches(void **state)
+{
+    (void)state;
+    lanes[1].seen.state = DESTINATION_DETACHED;
+    lanes[1].asked = false;
+    capture(6);
+    lanes[0].seen.durable = 6;
+    lanes_trim_batches(&all);
+    assert_non_null(all.backlog.first);
+    assert_true(lanes_any_keeps(&all));
+    lanes[1].asked = true;
+    lanes_trim_batches(&all);
+    assert_null(all.backlog.first);
 }
 
 /* ---- which piece is read */
@@ -311,22 +350,128 @@ static void a_replica_that_starts_over_is_asked_at_once_and_counts_on(void **sta
     rmdir(dir);
 }
 
+static void a_replica_that_fails_for_five_minutes_is_told_once_and_again_after_a_success(void **state)
+{
+    struct lane *l = &lanes[0];
+    (void)state;
+    assert_false(lane_fails_for_long(l, 1000000));
+    l->failing_since_ms = 1000000;
+    assert_false(lane_fails_for_long(l, 1000000 + LANE_LONG_MS - 1));
+    assert_true(lane_fails_for_long(l, 1000000 + LANE_LONG_MS));
+    assert_false(lane_fails_for_long(l, 1000000 + 2 * LANE_LONG_MS));
+    lane_succeeded(l);
+    l->failing_since_ms = 5000000;
+    assert_true(lane_fails_for_long(l, 5000000 + LANE_LONG_MS));
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, begin)
+
+/* ---- a stop */
+
+static void fail_in(struct lane *l, enum err_code code, int sys)
+{
+    struct err e;
+    err_set(&e, code, sys, "made to fail");
+    lane_failed(l, &e, 1000);
+}
+
+static void fail_with(struct lane *l, enum err_code code)
+{
+    fail_in(l, code, 0);
+}
+
+static void only_replicas_that_a_person_must_mend_end_the_wait_of_a_stop(void **state)
+{
+    (void)state;
+    assert_false(lanes_hopeless(&all));
+    capture(6);
+    assert_ptr_equal(lanes_owing(&all), &lanes[0]);
+    fail_with(&lanes[0], ERR_CONFIG);
+    assert_false(lanes_hopeless(&all)); /* the other one may become durable */
+    fail_with(&lanes[1], ERR_REMOTE);
+    assert_false(lanes_hopeless(&all));
+    fail_with(&lanes[1], ERR_CLAIM);
+    assert_true(lanes_hopeless(&all));
+    fail_with(&lanes[1], ERR_CORRUPT);
+    assert_true(lanes_hopeless(&all));
+    fail_in(&lanes[1], ERR_IO, ENOSPC); /* retention or another program may make room */
+    assert_false(lanes_hopeless(&all));
+    fail_in(&lanes[1], ERR_IO, EACCES);
+    assert_true(lanes_hopeless(&all));
+    lane_succeeded(&lanes[1]);
+    assert_false(lanes_hopeless(&all));
+    shipments[1].d.entry.durable_txid = 6;
+    lane_look(&lanes[1]);
+    assert_true(lanes_hopeless(&all));
+    lanes[0].home = NULL; /* a job is under way, and may succeed */
+    assert_false(lanes_hopeless(&all));
+    lanes[0].home = &shipments[0];
+    config.once = true; /* it was tried once: that may have been a moment's error */
+    assert_false(lanes_hopeless(&all));
+    fail_with(&lanes[0], ERR_CONFIG);
+    assert_true(lanes_hopeless(&all));
+    config.once = false;
+    backlog_clear(&all.backlog);
+}
+
+static void a_stop_tries_once_more_what_a_person_may_have_mended(void **state)
+{
+    (void)state;
+    fail_with(&lanes[0], ERR_CONFIG);
+    fail_with(&lanes[1], ERR_REMOTE);
+    const int64_t other = lanes[1].pace.retry_at_ms;
+    assert_true(lanes[0].pace.retry_at_ms > 1000);
+    lanes_stop(&all, 1000);
+    assert_int_equal(lanes[0].pace.retry_at_ms, 1000);
+    assert_int_equal(lanes[0].refused, 0);
+    assert_int_equal(lanes[1].pace.retry_at_ms, other);
+}
+
+/* ---- progress */
+
+static void a_base_that_goes_on_counts_from_where_it_was(void **state)
+{
+    const struct copy_terms terms = {.kind = COPY_BASE, .page_size = 4096, .end_page = 1000};
+    struct copy copy = copy_begin(&terms);
+    uint64_t done = 0, total = 0;
+    (void)state;
+    copy.cursor.next_page = 251;
+    transfer_begin(&lanes[0].copy, &copy);
+    lane_show_progress(&lanes[0]);
+    assert_true(lanes[0].shown);
+    assert_int_equal(lanes[0].progress.already, 250 * 4096);
+    lanes[0].copy.reading = true; /* the local job has the cursor: what was seen before counts */
+    lanes[0].copy.copy.cursor.next_page = 0;
+    lane_show_progress(&lanes[0]);
+    lane_copied(&lanes[0], &done, &total);
+    assert_int_equal(done, 250 * 4096);
+    assert_int_equal(total, 1000 * 4096);
+    lanes[0].copy.reading = false;
+    transfer_abandon(&lanes[0].copy);
+    lane_show_progress(&lanes[0]);
+    assert_false(lanes[0].shown);
+}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_single_commit_is_shipped_at_once),
+        TEST(only_replicas_that_a_person_must_mend_end_the_wait_of_a_stop),
+        TEST(a_stop_tries_once_more_what_a_person_may_have_mended),
+        TEST(a_base_that_goes_on_counts_from_where_it_was),
         TEST(many_commits_are_gathered_into_one_object),
         TEST(without_a_token_commits_wait_for_one_unless_a_sync_needs_them),
         TEST(a_full_backlog_does_not_wait_for_a_token),
+        TEST(a_token_of_all_replicas_is_waited_for_in_turn),
         TEST(batches_are_kept_until_every_healthy_replica_has_them),
         TEST(a_replica_that_is_away_keeps_nothing),
+        TEST(a_replica_that_was_not_asked_yet_keeps_batches),
         TEST(a_catch_up_comes_first_and_a_base_last),
         TEST(a_copy_has_as_many_pieces_in_memory_as_may_be_in_flight),
         TEST(a_level_has_one_piece_at_a_time_and_a_ship_job_takes_it_along),
         TEST(a_base_that_is_paused_reads_again_what_was_not_put),
         TEST(failures_wait_longer_each_time_and_longest_where_a_person_must_act),
+        TEST(a_replica_that_fails_for_five_minutes_is_told_once_and_again_after_a_success),
         TEST(an_append_that_has_to_look_again_waits_from_the_second_time_on),
         TEST(all_is_durable_only_with_what_history_owes),
         TEST(a_replica_that_starts_over_is_asked_at_once_and_counts_on),

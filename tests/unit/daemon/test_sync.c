@@ -166,6 +166,43 @@ static void a_conflict_is_reported_when_the_other_replicas_have_the_commits(void
     assert_int_equal(sync_look(&db, &w, 1002), SYNC_CONFLICT);
 }
 
+static void a_commit_that_waits_asks_no_store(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, SYNC_PUT, 1000);
+    run_starts();
+    run_ends(true, 6);
+    lanes[0].seen.durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    lanes[1].seen.durable = 6;
+    lanes[1].loss.since_ms = 900;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    lanes[1].loss.since_ms = 0;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_DURABLE);
+    assert_int_equal(lanes[0].check.asked, 0);
+    assert_int_equal(lanes[1].check.asked, 0);
+}
+
+static void for_a_commit_that_waits_for_any_replica_one_is_enough(void **state)
+{
+    struct sync_wait w;
+    (void)state;
+    sync_begin(&db, &w, SYNC_ANY, 1000);
+    run_starts();
+    run_ends(true, 6);
+    lanes[0].seen.state = DESTINATION_CONFLICT;
+    lanes[0].seen.durable = 6;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    lanes[1].seen.durable = 6;
+    lanes[1].seen.base_owed = true; /* nothing can be restored before it is complete */
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_WAITING);
+    lanes[1].seen.base_owed = false;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_DURABLE);
+    lanes[1].seen.state = DESTINATION_CONFLICT;
+    assert_int_equal(sync_look(&db, &w, 1001), SYNC_CONFLICT);
+}
+
 /* Everything was put, and each store is asked once whether its newest object is there. */
 static void an_older_answer_of_the_store_does_not_count(void **state)
 {
@@ -237,6 +274,8 @@ int main(void)
         SYNC_UNIT(later_commits_are_not_waited_for),
         SYNC_UNIT(every_replica_must_have_the_commits),
         SYNC_UNIT(a_conflict_is_reported_when_the_other_replicas_have_the_commits),
+        SYNC_UNIT(a_commit_that_waits_asks_no_store),
+        SYNC_UNIT(for_a_commit_that_waits_for_any_replica_one_is_enough),
         SYNC_UNIT(an_older_answer_of_the_store_does_not_count),
         SYNC_UNIT(after_a_comparison_of_all_pages_the_sync_waits_for_the_new_txid),
         SYNC_UNIT(a_replica_that_fails_is_tried_again_at_most_once_a_second),

@@ -125,6 +125,60 @@ static void stores_that_hang_delay_no_local_job(void **state)
     stop(w);
 }
 
+/* Two stores hang, with more jobs than there are threads. A third one gets its jobs done, one after the other. */
+static void stores_that_hang_delay_no_other_store(void **state)
+{
+    (void)state;
+    struct workers *w = start(1, 8), *of[3];
+    struct trial hanging[2][12], well[6];
+    const char *const names[] = {"one", "two", "three"};
+    struct err e;
+    for (size_t k = 0; k < 3; k++)
+        assert_ok(workers_of_store(w, names[k], &of[k], &e), &e);
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < COUNT_OF(hanging[k]); i++) {
+            hanging[k][i] = trial_of(JOB_OF_STORE);
+            hanging[k][i].hangs = true;
+            workers_submit(of[k], &hanging[k][i].job);
+        }
+    for (size_t i = 0; i < COUNT_OF(well); i++) {
+        well[i] = trial_of(JOB_OF_STORE);
+        workers_submit(of[2], &well[i].job);
+    }
+    reap_until(&ended[0], COUNT_OF(well));
+    for (size_t i = 0; i < COUNT_OF(well); i++)
+        assert_int_equal(well[i].ends, 1);
+    for (size_t i = 0; i < 2 * COUNT_OF(hanging[0]); i++)
+        assert_int_equal(sem_post(&gate), 0);
+    reap_until(&ended[0], COUNT_OF(well) + 2 * COUNT_OF(hanging[0]));
+    for (size_t k = 0; k < 3; k++)
+        workers_close(of[k]);
+    stop(w);
+}
+
+/* With one store there is nobody to leave threads for. */
+static void one_store_has_all_threads(void **state)
+{
+    (void)state;
+    struct workers *w = start(1, 4), *of = NULL;
+    struct trial jobs[4];
+    struct err e;
+    assert_ok(workers_of_store(w, "one", &of, &e), &e);
+    workers_set_privacy(w, 0027);
+    for (size_t i = 0; i < COUNT_OF(jobs); i++) {
+        jobs[i] = trial_of(JOB_OF_STORE);
+        jobs[i].hangs = i < 3;
+        workers_submit(of, &jobs[i].job);
+    }
+    reap_until(&jobs[3].ends, 1);
+    assert_int_equal(jobs[3].privacy, 0027); /* that of the database */
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(sem_post(&gate), 0);
+    reap_until(&ended[0], 4);
+    workers_close(of);
+    stop(w);
+}
+
 /* A disk that hangs holds up the local job of one database. A later one gets a thread of its own. */
 static void a_local_job_that_hangs_delays_no_other_for_long(void **state)
 {
@@ -178,6 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_database_gets_the_ends_of_its_own_jobs),
         cmocka_unit_test(stores_that_hang_delay_no_local_job),
+        cmocka_unit_test(stores_that_hang_delay_no_other_store),
+        cmocka_unit_test(one_store_has_all_threads),
         cmocka_unit_test(a_local_job_that_hangs_delays_no_other_for_long),
         cmocka_unit_test(a_job_without_progress_is_overdue),
     };

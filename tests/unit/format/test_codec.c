@@ -51,7 +51,9 @@ static void what_one_engine_deflated_every_engine_inflates(void **state)
         size_t n = random_bytes_for(&d, raw), before = out.len; /* the stream is appended */
         if (before > 8 << 20)
             before = out.len = 0;
-        assert_ok(codec_deflate(codecs[round % 2], raw, n, &out, &e), &e);
+        assert_ok(round % 4 < 2 ? codec_deflate(codecs[round % 2], raw, n, &out, &e)
+                                : codec_deflate_small(codecs[round % 2], raw, n, &out, &e),
+                  &e);
         for (int i = 0; i < ENGINES; i++) {
             memset(back, 0xaa, n);
             assert_ok(
@@ -164,11 +166,45 @@ static void each_allocation_of_a_codec_fails_once(void **state)
         assert_true(assert_each_allocation_fails_once(use_new_codec, &engine) >= 2);
 }
 
+/* Bytes like those of patches: short repetitions, and random bytes between them. */
+static void patch_like(uint8_t *out, size_t n)
+{
+    struct dice d = dice_of(9);
+    for (size_t i = 0; i < n; i++)
+        out[i] = i % 32 < 12                    ? (uint8_t)(i % 32)
+                 : i > 700 && dice_below(&d, 3) ? out[i - 64 * (1 + dice_below(&d, 10))]
+                                                : (uint8_t)dice_below(&d, 64);
+}
+
+static void fewer_bytes_are_made_in_more_time_until_too_many_came(void **state)
+{
+    static uint8_t raw[65536];
+    struct err e;
+    struct buf fast = BUF_INIT(1 << 20), small = BUF_INIT(1 << 20);
+    (void)state;
+    patch_like(raw, sizeof raw);
+    for (int i = 0; i < ENGINES; i++) {
+        fast.len = small.len = 0;
+        assert_ok(codec_deflate(codecs[i], raw, sizeof raw, &fast, &e), &e);
+        assert_ok(codec_deflate_small(codecs[i], raw, sizeof raw, &small, &e), &e);
+        assert_true(small.len < fast.len);
+    }
+    /* far more than come in while the loop runs */
+    for (size_t n = 0; n < 40u * CODEC_SMALL_BYTES && small.len != fast.len; n += sizeof raw) {
+        small.len = 0;
+        assert_ok(codec_deflate_small(codecs[CODEC_ZLIB], raw, sizeof raw, &small, &e), &e);
+    }
+    assert_int_equal(small.len, fast.len);
+    buf_release(&fast);
+    buf_release(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(what_one_engine_deflated_every_engine_inflates),
         UNIT(the_stream_is_plain_zlib),
+        UNIT(fewer_bytes_are_made_in_more_time_until_too_many_came),
         UNIT(a_stream_of_another_size_is_corrupt_and_the_codec_goes_on),
         UNIT(a_damaged_stream_is_corrupt_or_gives_the_same_bytes),
         UNIT(a_ceiling_of_the_output_is_an_error),

@@ -17,15 +17,16 @@ static struct name random_name(struct dice *d)
 {
     struct name n = {.kind = (enum name_kind)dice_between(d, NAME_LEVEL0, NAME_PART)};
     uint64_t a = dice_next(d) >> dice_below(d, 64), b = dice_next(d) >> dice_below(d, 64);
-    if (n.kind == NAME_LEVEL0 || n.kind == NAME_LEVEL)
+    if (n.kind == NAME_LEVEL0 || n.kind == NAME_LEVEL || n.kind == NAME_PACK)
         n.min = a;
-    if (n.kind == NAME_LEVEL) {
+    if (n.kind == NAME_LEVEL || n.kind == NAME_PACK)
         n.max = b;
+    if (n.kind == NAME_LEVEL) {
         n.level = dice_between(d, 1, SEGMENT_LEVEL_MAX);
     }
     if (n.kind == NAME_CHUNK || n.kind == NAME_MARKER)
         n.start = a;
-    if (n.kind >= NAME_CHUNK)
+    if (n.kind == NAME_CHUNK || n.kind == NAME_MARKER || n.kind == NAME_PART)
         dice_fill(d, n.run.bytes, UID_BYTES);
     if (n.kind == NAME_CHUNK)
         n.first_page = (uint32_t)b;
@@ -48,6 +49,7 @@ static void keys_look_as_documented(void **state)
         {{.kind = NAME_MARKER, .start = 7, .run = run},
          "base/0000000000000007-00112233445566778899aabbccddeeff/marker"},
         {{.kind = NAME_PART, .run = run, .number = 3}, "part/00112233445566778899aabbccddeeff-0000000000000003"},
+        {{.kind = NAME_PACK, .min = 2, .max = 0x200}, "pack/0000000000000002-0000000000000200"},
     };
     char key[NAME_MAX_BYTES];
     (void)state;
@@ -101,6 +103,10 @@ static void any_other_text_is_not_a_key(void **state)
                                          "base/0000000000000007-00112233445566778899aabbccddeeff/marker2",
                                          "base/0000000000000007-00112233445566778899aabbccddeeff/000000801",
                                          "base/0000000000000007-00112233445566778899AABBCCDDEEFF/marker",
+                                         "pack/0000000000000001",
+                                         "pack/0000000000000001-000000000000000g",
+                                         "pack/0000000000000001-0000000000000002-",
+                                         "Pack/0000000000000001-0000000000000002",
                                          "part/00112233445566778899aabbccddeeff",
                                          "part/00112233445566778899aabbccddeef-0000000000000003",
                                          "seawall.json"};

@@ -7,6 +7,8 @@
 #include "retention/retention.h"
 #include "verify/verify.h"
 
+#include <inttypes.h>
+
 static struct codec *codec;
 static struct store *store;
 static struct memory_store *memory;
@@ -105,10 +107,78 @@ static void a_thing_that_is_not_an_object_is_counted(void **state)
     memory->strange = 3; /* for example FIFOs */
     assert_ok(store_put_new(store, "notes.txt", "x", 1, NULL, &e), &e);
     assert_ok(store_put_new(store, "0/x", "x", 1, NULL, &e), &e);
-    assert_ok(store_put_new(store, "0/0000000000000000", "x", 1, NULL, &e), &e); /* txid 0 does not exist */
+    assert_ok(store_put_new(store, "0/0000000000000000", "x", 1, NULL, &e), &e);   /* txid 0 does not exist */
+    assert_ok(store_put_new(store, STORE_PROBE_PREFIX "x", "x", 1, NULL, &e), &e); /* passed over without a word */
     assert_ok(catalog_open(&c, store, codec, &e), &e);
     assert_int_equal(c.foreign, 6);
     catalog_release(&c);
+}
+
+/* Opens the catalog and compares its list of level 0: "1-3 4 5". */
+static void assert_level0(const char *expected)
+{
+    struct catalog c;
+    struct err e;
+    char text[400] = "";
+    assert_ok(catalog_open(&c, store, codec, &e), &e);
+    for (size_t i = 0; i < c.level0_count; i++) {
+        const struct name *n = &c.level0[i].name;
+        const size_t len = strlen(text);
+        const char *format = n->kind == NAME_PACK ? "%s%" PRIu64 "-%" PRIu64 : "%s%" PRIu64;
+        snprintf(text + len, sizeof text - len, format, i ? " " : "", n->min, n->max);
+    }
+    assert_string_equal(text, expected);
+    catalog_release(&c);
+}
+
+static void remove_level0(uint64_t from, uint64_t upto)
+{
+    struct err e;
+    for (uint64_t t = from; t <= upto; t++) {
+        char key[NAME_MAX_BYTES];
+        const struct name name = {.kind = NAME_LEVEL0, .min = t};
+        name_format(&name, key);
+        assert_ok(store_remove(store, key, &e), &e);
+    }
+}
+
+static void a_pack_that_came_after_the_listing_of_level_0_is_passed_over(void **state)
+{
+    struct catalog c;
+    struct err e;
+    (void)state;
+    replica_put_pack(&r, 2, 4);
+    replica_put_pack(&r, 5, 8);
+    assert_level0("1 2-4 5-8 9 10 11 12");
+    replica_put_pack(&r, 9, 12); /* the newest object is never packed */
+    assert_level0("1 2-4 5-8 9 10 11 12");
+    remove_level0(2, 8);
+    replica_put_pack(&r, 2, 12); /* of small packs */
+    assert_level0("1 2-4 5-8 9 10 11 12");
+    assert_ok(catalog_open(&c, store, codec, &e), &e);
+    assert_true(c.later.kind == NAME_PACK && c.later.max == 12);
+    assert_int_equal(c.packed_count, 0);
+    catalog_release(&c);
+}
+
+static void a_name_that_no_pack_can_have_is_passed_over(void **state)
+{
+    struct err e;
+    (void)state;
+    assert_ok(store_put_new(store, "pack/0000000000000001-0000000000ffffff", "stray\n", 6, NULL, &e), &e);
+    assert_level0("1 2 3 4 5 6 7 8 9 10 11 12");
+}
+
+static void a_pack_stays_if_the_objects_from_its_begin_on_are_lost(void **state)
+{
+    (void)state;
+    replica_put_pack(&r, 2, 8);
+    remove_level0(2, 5);
+    remove_level0(7, 12);
+    assert_level0("1 2-8");
+    remove_level0(1, 1);
+    remove_level0(6, 6);
+    assert_level0("2-8");
 }
 
 /* ---- each command on a listing that is out of order, or has a key twice */
@@ -203,6 +273,9 @@ int main(void)
         CATALOG_TEST(a_listing_in_any_order_gives_the_same_catalog),
         CATALOG_TEST(any_key_that_comes_twice_is_refused_and_named),
         CATALOG_TEST(a_thing_that_is_not_an_object_is_counted),
+        CATALOG_TEST(a_pack_that_came_after_the_listing_of_level_0_is_passed_over),
+        CATALOG_TEST(a_name_that_no_pack_can_have_is_passed_over),
+        CATALOG_TEST(a_pack_stays_if_the_objects_from_its_begin_on_are_lost),
         CATALOG_TEST(each_command_is_right_whatever_the_order_and_refuses_a_key_that_comes_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,8 @@ static void assert_plan(uint64_t txid, const char *expected)
             snprintf(found + at, sizeof found - at, "%sbase/%d", at ? " " : "", (int)n.start);
         else if (n.kind == NAME_PART)
             snprintf(found + at, sizeof found - at, "%spart", at ? " " : "");
+        else if (n.kind == NAME_PACK)
+            snprintf(found + at, sizeof found - at, "%spack/%d-%d", at ? " " : "", (int)n.min, (int)n.max);
         bytes += p.sources[i].size;
     }
     assert_string_equal(found, expected);
@@ -205,15 +207,17 @@ static void another_kind_of_object_under_a_level0_name_is_damage(void **state)
     replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
     replica_put_full(&r, 5, 6, 0);
     replica_put_base(&r, 4, 4);
-    assert_ok(object_load_level0(store, 5, codec, &s, &digest, &e), &e);
+    assert_ok(object_load_named(store, &(struct name){.kind = NAME_LEVEL0, .min = 5}, codec, &s, &digest, &e), &e);
     segment_release(&s);
     put_copy("0/0000000000000005", "0/0000000000000007"); /* its trailer says that it begins at 5 */
-    assert_error(object_load_level0(store, 7, codec, &s, &digest, &e), &e, ERR_CORRUPT);
+    assert_error(object_load_named(store, &(struct name){.kind = NAME_LEVEL0, .min = 7}, codec, &s, &digest, &e), &e,
+                 ERR_CORRUPT);
     struct name marker = {.kind = NAME_MARKER, .start = 4, .run = r.run};
     char key[NAME_MAX_BYTES];
     name_format(&marker, key);
     put_copy(key, "0/0000000000000008");
-    assert_error(object_load_level0(store, 8, codec, &s, &digest, &e), &e, ERR_CORRUPT);
+    assert_error(object_load_named(store, &(struct name){.kind = NAME_LEVEL0, .min = 8}, codec, &s, &digest, &e), &e,
+                 ERR_CORRUPT);
     assert_contains(e.msg, "0/0000000000000008");
 }
 
@@ -419,6 +423,118 @@ static void a_segment_may_begin_before_the_position(void **state)
     assert_plan(8, "base/4 0/3 0/7");
 }
 
+static void a_pack_takes_the_place_of_what_lies_in_it(void **state)
+{
+    (void)state;
+    for (uint64_t t = 1; t <= 12; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_pack(&r, 2, 4);
+    replica_put_pack(&r, 2, 8);
+    list_objects();
+    assert_plan(1, "0/1");
+    assert_plan(5, "0/1 pack/2-8"); /* a restore leaves out what comes after its target */
+    assert_plan(12, "0/1 pack/2-8 0/9 0/10 0/11 0/12");
+    assert_points("1 2 3 4 5 6 7 8 9 10 11 12");
+    assert_ranges("1-12:12");
+    assert_int_equal(catalog.packed_count, 8);
+    for (uint64_t t = 2; t <= 8; t++)
+        replica_remove(&r, &r.placed[t - 1]);
+    list_objects();
+    assert_plan(12, "0/1 pack/2-8 0/9 0/10 0/11 0/12");
+    assert_points("1 2 3 4 5 6 7 8 9 10 11 12");
+    assert_int_equal(catalog.packed_count, 1);
+}
+
+static void what_lies_in_a_damaged_pack_takes_its_place(void **state)
+{
+    (void)state;
+    for (uint64_t t = 1; t <= 12; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_pack(&r, 2, 4);
+    replica_put_pack(&r, 2, 8);
+    for (uint64_t t = 2; t <= 4; t++)
+        replica_remove(&r, &r.placed[t - 1]);
+    struct memory_object *large =
+        memory_store_object((struct memory_store *)store, "pack/0000000000000002-0000000000000008");
+    large->bytes[large->size - 20] ^= 1;
+    list_objects();
+    assert_plan(3, "0/1 pack/2-4");
+    assert_plan(10, "0/1 pack/2-4 0/5 0/6 0/7 0/8 0/9 0/10");
+    assert_points("1 2 3 4 5 6 7 8 9 10 11 12");
+    assert_ranges("1-12:12");
+    assert_int_equal(catalog.packed_count, 1);
+    for (uint64_t t = 5; t <= 8; t++)
+        replica_remove(&r, &r.placed[t - 1]);
+    list_objects();
+    assert_points("1 2 3 4"); /* the smaller pack is all that is left of it */
+}
+
+static void each_point_of_a_pack_is_listed_though_segments_end_in_it(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 1, 2, 4, 0);
+    replica_put_last(&r, 1, 5, 7, 0);
+    replica_put_pack(&r, 2, 9);
+    replica_put_full(&r, 10, 12, 0);
+    list_objects();
+    assert_points("1 2 3 4 5 6 7 8 9 10 11 12");
+    assert_plan(6, "0/1 pack/2-9");
+    replica_remove(&r, &r.placed[0]);
+    replica_put_base(&r, 3, 5);
+    list_objects();
+    assert_points("5 6 7 8 9 10 11 12");
+    for (uint64_t t = 5; t <= 12; t++) {
+        struct plan p = {0};
+        struct err e;
+        assert_ok(plan_make(&catalog, t, &p, &e), &e);
+        plan_release(&p);
+    }
+}
+
+static void packs_of_two_writers_may_overlap(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    replica_put_pack(&r, 2, 6);
+    replica_put_pack(&r, 4, 9);
+    replica_put_full(&r, 10, 12, 0);
+    list_objects();
+    assert_plan(5, "0/1 pack/2-6");
+    assert_plan(8, "0/1 pack/2-6 pack/4-9");
+    assert_plan(12, "0/1 pack/2-6 pack/4-9 0/10");
+    assert_points("1 2 3 4 5 6 7 8 9 10 11 12");
+}
+
+static void a_base_in_the_middle_of_a_pack_leads_on_through_it(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    replica_put_pack(&r, 2, 8);
+    replica_put_full(&r, 9, 12, 0);
+    replica_put_base(&r, 4, 6);
+    list_objects();
+    assert_plan(5, "0/1 pack/2-8");
+    assert_plan(7, "base/4 pack/2-8");
+    assert_plan(12, "base/4 pack/2-8 0/9");
+}
+
+/* The pack's patches may start from versions that the segment does not have. */
+static void a_segment_that_ends_in_a_pack_does_not_lead_into_it(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 1, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 2, 2, 6, 0);
+    replica_put_pack(&r, 4, 8);
+    replica_put_full(&r, 9, 12, 0);
+    list_objects();
+    assert_plan(6, "0/1 2/2-6");
+    assert_no_plan(7, ERR_NOTFOUND, "no segment continues the state after txid 6");
+    replica_put_last(&r, 1, 2, 3, 0);
+    list_objects();
+    assert_plan(3, "0/1 1/2-3");
+}
+
 static void a_plan_begins_at_the_newest_base_that_is_not_after_the_target(void **state)
 {
     (void)state;
@@ -610,6 +726,22 @@ static void a_segment_without_one_of_its_parts_is_passed_over_while_there_is_ano
     replica_remove(&r, fine);
     list_objects();
     assert_plan(4, "part part 1/1-4");
+}
+
+/* It leads nowhere, but it has the record of the state that a base holds. */
+static void a_base_is_a_point_with_the_record_of_a_segment_without_one_of_its_parts(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
+    struct placed *catch_up = replica_put_last(&r, 0, 3, 6, SEGMENT_IN_PARTS);
+    replica_put_full(&r, 7, 8, 0);
+    remove_named(catch_up);
+    list_objects();
+    assert_points("1 2");
+    replica_put_base(&r, 6, 6);
+    list_objects();
+    assert_points("1 2 6 7 8");
+    assert_plan(6, "base/6");
 }
 
 static void a_catch_up_without_one_of_its_parts_is_passed_over_too(void **state)
@@ -1225,6 +1357,12 @@ int main(void)
         CLAIMS_TEST(no_way_leads_through_a_segment_of_a_level_without_pages),
         CLAIMS_TEST(a_higher_level_is_taken_in_place_of_the_segments_that_it_covers),
         CLAIMS_TEST(a_segment_may_begin_before_the_position),
+        CLAIMS_TEST(a_pack_takes_the_place_of_what_lies_in_it),
+        CLAIMS_TEST(what_lies_in_a_damaged_pack_takes_its_place),
+        CLAIMS_TEST(each_point_of_a_pack_is_listed_though_segments_end_in_it),
+        CLAIMS_TEST(packs_of_two_writers_may_overlap),
+        CLAIMS_TEST(a_base_in_the_middle_of_a_pack_leads_on_through_it),
+        CLAIMS_TEST(a_segment_that_ends_in_a_pack_does_not_lead_into_it),
         CLAIMS_TEST(a_plan_begins_at_the_newest_base_that_is_not_after_the_target),
         CLAIMS_TEST(a_base_without_its_marker_does_not_count),
         CLAIMS_TEST(behind_a_gap_a_plan_begins_at_an_older_base_or_there_is_none),
@@ -1236,6 +1374,7 @@ int main(void)
         CLAIMS_TEST(parts_come_before_the_segment_that_names_them),
         CLAIMS_TEST(a_base_without_one_of_its_chunks_is_passed_over_while_there_is_another_way),
         CLAIMS_TEST(a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way),
+        CLAIMS_TEST(a_base_is_a_point_with_the_record_of_a_segment_without_one_of_its_parts),
         CLAIMS_TEST(a_catch_up_without_one_of_its_parts_is_passed_over_too),
         CLAIMS_TEST(a_part_of_another_size_does_not_count),
         CLAIMS_TEST(for_a_target_that_retention_deleted_the_nearest_points_are_named),

@@ -83,6 +83,31 @@ static void a_time_that_has_not_come_is_told(void **state)
     assert_skips(BEGIN + DAY + 4, BEGIN + DAY + 4, 4, 6, false); /* and the bucket says when they came */
 }
 
+/* An object that the store does not give may have a newer point; a damaged one has none. */
+static void objects_that_the_store_does_not_give_are_counted(void **state)
+{
+    struct skipped s;
+    struct err e;
+    (void)state;
+    put(1, BEGIN, BEGIN, BEGIN);
+    put(2, BEGIN + DAY, BEGIN + DAY, BEGIN + 2 * MINUTE);
+    for (uint64_t t = 3; t <= 5; t++)
+        put(t, BEGIN + DAY, BEGIN + (int64_t)t * MINUTE, BEGIN + (int64_t)t * MINUTE);
+    ((struct memory_store *)store)->unread = "0/0000000000000004";
+    assert_ok(catalog_open(&catalog, store, codec, &e), &e);
+    assert_ok(skipped_find(&catalog, BEGIN + 4 * MINUTE, BEGIN + 3 * DAY, 1, &s, &e), &e);
+    assert_int_equal(s.last, 3); /* txid 4 can't be looked at */
+    assert_true(s.unread >= 1);
+    ((struct memory_store *)store)->unread = NULL;
+    struct memory_object *o = memory_store_object((struct memory_store *)store, "0/0000000000000004");
+    o->bytes[o->size - 100] ^= 1;
+    catalog_release(&catalog);
+    assert_ok(catalog_open(&catalog, store, codec, &e), &e);
+    assert_ok(skipped_find(&catalog, BEGIN + 4 * MINUTE, BEGIN + 3 * DAY, 1, &s, &e), &e);
+    assert_int_equal(s.last, 3);
+    assert_int_equal(s.unread, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +116,8 @@ int main(void)
                                         setup, replica_fixture_release),
         cmocka_unit_test_setup_teardown(the_clock_of_a_bucket_counts_where_that_of_the_writer_was_never_set_right,
                                         setup, replica_fixture_release),
+        cmocka_unit_test_setup_teardown(objects_that_the_store_does_not_give_are_counted, setup,
+                                        replica_fixture_release),
         cmocka_unit_test_setup_teardown(a_time_that_has_not_come_is_told, setup, replica_fixture_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

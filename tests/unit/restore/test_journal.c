@@ -2,6 +2,7 @@
 #include "failing_alloc.h"
 #include "sql.h"
 
+#include "base/endian.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/page.h"
@@ -201,6 +202,36 @@ static void damage_is_found(void **state)
     free(whole);
 }
 
+/* The undo needs memory for each page, so one of a few bytes must not claim 2^32. */
+static void an_undo_claims_no_page_that_is_neither_in_it_nor_in_the_database(void **state)
+{
+    const struct {
+        uint32_t pages;
+        enum err_code code;
+    } claims[] = {{16 + PAGES + 1, ERR_NONE}, {16 + PAGES + 2, ERR_CORRUPT}, {UINT32_MAX, ERR_CORRUPT}};
+    uint8_t bytes[PAGES * 512];
+    size_t size = 0;
+    (void)state;
+    make_undo(bytes);
+    uint8_t *whole = file_bytes(temp_path("undo"), &size);
+    assert_non_null(whole);
+    uint8_t *note = whole + size - JOURNAL_NOTE_BYTES;
+    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
+        struct journal_reader j;
+        bool is_journal = false;
+        struct err e = {.code = ERR_NONE};
+        put_be32(whole + 16, claims[i].pages);
+        put_be32(note + 60, claims[i].pages);
+        put_be64(note + 112, hash64(note, 112));
+        assert_int_equal(file_write(temp_path("undo"), whole, size), 0);
+        int rc = journal_open(&j, temp_path("undo"), &is_journal, &e);
+        assert_int_equal(e.code, claims[i].code);
+        if (rc == 0)
+            journal_close(&j);
+    }
+    free(whole);
+}
+
 static int write_undo(void *context, struct err *e)
 {
     const struct stat like = {.st_mode = 0640, .st_uid = geteuid(), .st_gid = getegid()};
@@ -236,6 +267,7 @@ int main(void)
         UNIT_IN_TEMP(a_journal_that_is_not_published_leaves_no_file),
         UNIT_IN_TEMP(a_journal_reads_back_as_it_was_written),
         UNIT_IN_TEMP(damage_is_found),
+        UNIT_IN_TEMP(an_undo_claims_no_page_that_is_neither_in_it_nor_in_the_database),
         UNIT_IN_TEMP(each_allocation_of_the_writer_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include "memory_store.h"
 #include "replica.h"
 
+#include "replica/packs.h"
+#include "replica/whole.h"
 #include "retention/retention.h"
 
 #define MINUTE INT64_C(60000)
@@ -87,6 +89,8 @@ static void short_name(const struct name *n, char out[64])
         snprintf(out, 64, "base/%d", (int)n->start);
     else if (n->kind == NAME_CHUNK)
         snprintf(out, 64, "chunk/%d", (int)n->start);
+    else if (n->kind == NAME_PACK)
+        snprintf(out, 64, "pack/%d-%d", (int)n->min, (int)n->max);
     else
         snprintf(out, 64, "%s", n->kind == NAME_PART ? "part" : NAME_IDENTITY);
 }
@@ -120,12 +124,27 @@ static void assert_reason(const char *object, enum retention_reason reason)
     fail_msg("no verdict of '%s'", object);
 }
 
+struct told_progress {
+    uint64_t done, total;
+};
+
+static void note_progress(void *context, uint64_t done, uint64_t total)
+{
+    *(struct told_progress *)context = (struct told_progress){done, total};
+}
+
 static void prune(const struct retention_policy *policy)
 {
     struct retention_figures f;
     struct err e;
     assert_ok(decide(policy, &e), &e);
+    struct told_progress told = {.done = 0};
+    decided.progress = note_progress;
+    decided.context = &told;
     assert_ok(retention_apply(store, &decided, &f, &e), &e);
+    assert_int_equal(told.done, decided.delete_count);
+    assert_int_equal(told.total, decided.delete_count);
+    decided.progress = NULL;
     assert_true(f.objects == decided.delete_count && f.bytes == decided.delete_bytes);
 }
 
@@ -217,6 +236,135 @@ static void nothing_younger_than_the_grace_period_goes(void **state)
     assert_reason("0/1", RETENTION_YOUNG);
     later(HOUR);
     assert_goes(&hasty, "0/1 0/2 0/3 0/4");
+}
+
+static void what_lies_in_a_pack_goes_when_the_pack_has_settled(void **state)
+{
+    (void)state;
+    later(MINUTE);
+    put_level0();
+    replica_put_last(&r, 1, 2, 4, 0);
+    later(MINUTE);
+    replica_put_pack(&r, 2, 4);
+    later(PACK_SETTLE_MS);
+    assert_goes(&usual, ""); /* exactly as old is not older */
+    assert_reason("0/2", RETENTION_PACK_YOUNG);
+    later(1);
+    assert_goes(&usual, "0/2 0/3 0/4");
+    assert_reason("0/2", RETENTION_PACKED);
+    assert_reason("0/1", RETENTION_YOUNG);
+    assert_reason("pack/2-4", RETENTION_YOUNG);
+    assert_reason("1/2-4", RETENTION_YOUNG); /* no higher level has its txids */
+    prune(&usual);
+    assert_goes(&usual, "");
+}
+
+static void a_pack_goes_as_a_whole_like_an_object_of_level_0(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_pack(&r, 2, 8);
+    replica_put_last(&r, 1, 2, 4, 0);
+    later(2 * DAY);
+    assert_goes(&usual, "0/2 0/3 0/4 0/5 0/6 0/7 0/8");
+    assert_reason("pack/2-8", RETENTION_ALONE); /* 1/2-4 has a part of it */
+    prune(&usual);
+    replica_put_last(&r, 1, 5, 8, 0);
+    replica_put_last(&r, 2, 2, 8, 0);
+    later(DAY);
+    assert_goes(&usual, "1/2-4 1/5-8"); /* the pack has their points */
+    assert_reason("pack/2-8", RETENTION_COVER_YOUNG);
+    later(1);
+    assert_goes(&usual, "pack/2-8 1/2-4 1/5-8");
+    assert_reason("pack/2-8", RETENTION_COVERED);
+}
+
+static void a_segment_in_a_pack_goes_when_a_higher_level_has_it_too(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_last(&r, 1, 2, 4, 0);
+    replica_put_last(&r, 1, 5, 8, 0);
+    replica_put_pack(&r, 2, 8);
+    later(PACK_SETTLE_MS + 1);
+    assert_goes(&usual, "0/2 0/3 0/4 0/5 0/6 0/7 0/8");
+    replica_put_last(&r, 2, 2, 8, 0);
+    assert_goes(&usual, "1/2-4 1/5-8 0/2 0/3 0/4 0/5 0/6 0/7 0/8");
+    assert_reason("1/2-4", RETENTION_LEVEL_PACKED);
+}
+
+static void smaller_packs_go_for_a_larger_one(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_pack(&r, 2, 4);
+    replica_put_pack(&r, 5, 8);
+    replica_put_pack(&r, 2, 8);
+    later(PACK_SETTLE_MS + 1);
+    assert_goes(&usual, "0/2 pack/2-4 0/3 0/4 0/5 pack/5-8 0/6 0/7 0/8");
+    prune(&usual);
+}
+
+static void a_damaged_pack_replaces_nothing(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_pack(&r, 2, 4);
+    replica_put_last(&r, 1, 2, 4, 0);
+    later(PACK_SETTLE_MS + 1);
+    struct memory_object *o = memory_store_object(memory, "pack/0000000000000002-0000000000000004");
+    o->bytes[o->size - 20] ^= 1;
+    assert_goes(&usual, "");
+    assert_reason("pack/2-4", RETENTION_PACK_DAMAGED);
+    assert_reason("0/2", RETENTION_YOUNG); /* it takes the place of the pack */
+    later(2 * DAY);
+    assert_goes(&usual, "0/2 0/3 0/4");
+    assert_reason("0/2", RETENTION_COVERED);
+    assert_reason("pack/2-4", RETENTION_PACK_DAMAGED);
+}
+
+static void a_pack_with_a_damaged_page_replaces_nothing(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_pack(&r, 2, 8);
+    replica_put_last(&r, 1, 2, 4, 0);
+    replica_put_last(&r, 2, 2, 8, 0);
+    later(PACK_SETTLE_MS + 1);
+    struct memory_object *o = memory_store_object(memory, "pack/0000000000000002-0000000000000008");
+    o->bytes[SEGMENT_HEADER_BYTES + 10] ^= 1;
+    assert_goes(&usual, "");
+    assert_reason("0/2", RETENTION_PACK_DAMAGED);
+    o->bytes[SEGMENT_HEADER_BYTES + 10] ^= 1;
+    assert_goes(&usual, "1/2-4 0/2 0/3 0/4 0/5 0/6 0/7 0/8");
+}
+
+static void a_pack_is_read_whole_once(void **state)
+{
+    (void)state;
+    struct whole_packs known = {.next = 0};
+    struct retention_policy policy = usual;
+    policy.whole = &known;
+    put_level0();
+    replica_put_pack(&r, 2, 4);
+    later(PACK_SETTLE_MS + 1);
+    assert_goes(&policy, "0/2 0/3 0/4");
+    assert_int_equal(known.next, 1);
+    assert_goes(&policy, "0/2 0/3 0/4");
+    assert_int_equal(known.next, 1);
+}
+
+static void where_requests_cost_money_what_lies_in_a_pack_waits_for_a_quarter_of_the_grace_period(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_pack(&r, 2, 4);
+    store->costs = true;
+    later(HOUR / 4);
+    assert_goes(&usual, "");
+    later(1);
+    assert_goes(&usual, "0/2 0/3 0/4");
+    store->costs = false;
 }
 
 static void the_newest_of_level_0_never_goes(void **state)
@@ -924,6 +1072,14 @@ int main(void)
         CLAIMS_TEST(a_segment_goes_when_a_higher_level_older_than_keep_all_has_it),
         CLAIMS_TEST(a_segment_that_ends_after_the_higher_one_stays),
         CLAIMS_TEST(nothing_younger_than_the_grace_period_goes),
+        CLAIMS_TEST(what_lies_in_a_pack_goes_when_the_pack_has_settled),
+        CLAIMS_TEST(a_pack_goes_as_a_whole_like_an_object_of_level_0),
+        CLAIMS_TEST(a_segment_in_a_pack_goes_when_a_higher_level_has_it_too),
+        CLAIMS_TEST(smaller_packs_go_for_a_larger_one),
+        CLAIMS_TEST(a_damaged_pack_replaces_nothing),
+        CLAIMS_TEST(a_pack_with_a_damaged_page_replaces_nothing),
+        CLAIMS_TEST(a_pack_is_read_whole_once),
+        CLAIMS_TEST(where_requests_cost_money_what_lies_in_a_pack_waits_for_a_quarter_of_the_grace_period),
         CLAIMS_TEST(the_newest_of_level_0_never_goes),
         CLAIMS_TEST(a_damaged_object_of_a_higher_level_replaces_nothing),
         CLAIMS_TEST(a_segment_that_lacks_a_part_replaces_nothing),

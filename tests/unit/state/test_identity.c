@@ -230,23 +230,40 @@ static void a_binding_names_the_database_and_not_the_way_to_it(void **state)
     assert_error(binding_of(temp_path("absent.db"), 7, &b, &e), &e, ERR_NOTFOUND);
 }
 
-/* Version 2 lacks the txid after which compacted segments begin: they begin at the position. */
-static void a_slot_of_the_version_before_is_read(void **state)
+/* Takes 8 bytes out of a slot, and gives it the digit of an earlier version. */
+static void make_earlier(uint8_t *slot, size_t at, char version)
+{
+    size_t size = get_be32(slot + 16);
+    memmove(slot + at, slot + at + 8, size - at - 8);
+    put_be32(slot + 16, (uint32_t)size - 8);
+    slot[7] = (uint8_t)version;
+    put_be64(slot + 8, hash64(slot + 16, size - 8 - 16));
+}
+
+/* Version 3 lacks the stamp, so there is none. Version 2 also lacks the txid after which compacted segments begin: they
+ * begin at the position. */
+static void a_slot_of_an_earlier_version_is_read(void **state)
 {
     static uint8_t slot[IDENTITY_SLOT_BYTES];
-    static struct identity id = {.txid = 90, .replica_count = 1}, found;
+    static struct identity id = {.txid = 90, .db_mtime_ns = 8, .db_ctime_ns = 9, .replica_count = 1}, found;
+    const size_t stamp_at = 172;
     uint64_t serial = 0;
     (void)state;
     id.replicas[0].durable_txid = 70;
     id.replicas[0].base_owed = 5;
     id.replicas[0].anew_txid = 12;
     identity_encode(&id, 3, slot);
-    size_t size = get_be32(slot + 16);
-    memmove(slot + size - 16, slot + size - 8, 8); /* what follows it: two counts */
-    put_be32(slot + 16, (uint32_t)size - 8);
-    put_be64(slot, UINT64_C(0x53454157414c4c32));
-    put_be64(slot + 8, hash64(slot + 16, size - 8 - 16));
+    assert_memory_equal(slot, "SEAWALL4", 8);
+    assert_int_equal(get_be64(slot + stamp_at), 9);
+    make_earlier(slot, stamp_at, '4');
+    make_earlier(slot, stamp_at, '3');
     assert_true(identity_decode(slot, &found, &serial));
+    assert_int_equal(found.db_mtime_ns, 8);
+    assert_int_equal(found.db_ctime_ns, 0);
+    assert_int_equal(found.replicas[0].anew_txid, 12);
+    make_earlier(slot, get_be32(slot + 16) - 16, '2'); /* before its last two counts */
+    assert_true(identity_decode(slot, &found, &serial));
+    assert_int_equal(found.db_ctime_ns, 0);
     assert_int_equal(serial, 3);
     assert_int_equal(found.txid, 90);
     assert_int_equal(found.replicas[0].durable_txid, 70);
@@ -258,7 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(an_identity_decodes_as_it_was_encoded),
-        UNIT(a_slot_of_the_version_before_is_read),
+        UNIT(a_slot_of_an_earlier_version_is_read),
         UNIT(every_byte_of_a_slot_is_guarded),
         UNIT(a_slot_that_was_never_written_is_no_identity),
         UNIT(counts_beyond_their_limits_are_refused),

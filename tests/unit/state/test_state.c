@@ -618,7 +618,8 @@ static void expect_restart(struct identity *id, const struct state_restart *r, c
     id->time_ms = r->time_ms;
     id->pos = id->pos_before_reset = (struct wal_pos){.frame = 0};
     id->db_inode = id->db_size = 0;
-    id->db_mtime_ns = 0;
+    id->db_mtime_ns = id->db_ctime_ns = 0;
+    id->boot = 0;
 }
 
 /* Puts an identity into the state file, bound to it, in place. */
@@ -738,6 +739,41 @@ static void a_restart_that_fails_leaves_the_state_as_it_was(void **state)
     assert_map_of(&s, 2);
     state_close(&s);
     map_release(&map);
+}
+
+/* ---- looked at */
+
+static void a_look_reads_the_identity_of_a_file_that_another_process_has_open(void **state)
+{
+    struct identity id;
+    struct state s;
+    struct err e;
+    (void)state;
+    struct uid writer = make_state();
+    assert_error(state_peek(temp_path("b.db"), &id, &e), &e, ERR_NOTFOUND);
+    open_state(&s, temp_path("a.db"), STATE_INTACT);
+    assert_ok(state_peek(temp_path("a.db"), &id, &e), &e);
+    assert_true(uid_equal(&id.writer, &writer));
+    assert_int_equal(id.txid, state_txid(&s));
+    state_commit(&s, &(struct state_position){.txid = id.txid + 1});
+    assert_ok(state_peek(temp_path("a.db"), &id, &e), &e);
+    assert_int_equal(id.txid, state_txid(&s));
+    state_close(&s);
+}
+
+static void a_look_finds_no_identity_in_a_copy_or_in_another_file(void **state)
+{
+    struct identity id;
+    struct err e;
+    (void)state;
+    make_state();
+    assert_int_equal(file_copy_apart(temp_path("a.db"), temp_path("b.db")), 0);
+    assert_int_equal(file_copy_apart(temp_path("a.db-seawall"), temp_path("b.db-seawall")), 0);
+    assert_error(state_peek(temp_path("b.db"), &id, &e), &e, ERR_CORRUPT);
+    assert_int_equal(truncate(temp_path("b.db-seawall"), 0), 0);
+    assert_error(state_peek(temp_path("b.db"), &id, &e), &e, ERR_CORRUPT);
+    assert_int_equal(file_copy_apart("/proc/self/exe", temp_path("b.db-seawall")), 0);
+    assert_error(state_peek(temp_path("b.db"), &id, &e), &e, ERR_CONFIG);
 }
 
 /* ---- copied */
@@ -908,6 +944,26 @@ static void a_reserved_file_is_locked_and_leaves_nothing_behind(void **state)
     state_unreserve(&mine, temp_path("no/such/n.db"));
 }
 
+/* Without a map the database file proves nothing. */
+static void a_stamp_goes_with_the_map(void **state)
+{
+    static struct identity found;
+    struct state s;
+    struct err e;
+    const char *db = temp_path("a.db");
+    (void)state;
+    assert_int_equal(file_write(db, "x", 1), 0);
+    open_state(&s, db, STATE_NEW);
+    commit(&s, 1);
+    state_commit(&s, &(struct state_position){.txid = 2, .db_ctime_ns = 77});
+    assert_ok(state_peek(db, &found, &e), &e);
+    assert_true(found.txid == 2 && found.db_ctime_ns == 77);
+    state_lose_map(&s, 3, 1000);
+    assert_ok(state_peek(db, &found, &e), &e);
+    assert_true(found.txid == 3 && found.db_ctime_ns == 0);
+    state_close(&s);
+}
+
 static int open_and_close(void *context, struct err *e)
 {
     struct state s;
@@ -978,6 +1034,7 @@ int main(void)
         UNIT_IN_TEMP(an_older_slot_of_another_txid_has_no_map),
         UNIT_IN_TEMP(after_a_fall_back_the_next_write_counts),
         UNIT_IN_TEMP(every_combination_of_the_two_parts_has_its_outcome),
+        UNIT_IN_TEMP(a_stamp_goes_with_the_map),
         UNIT_IN_TEMP(without_a_state_file_nothing_is_known),
         UNIT_IN_TEMP(a_restart_keeps_who_we_are_and_begins_at_the_restore_point_of_one_replica),
         UNIT_IN_TEMP(a_restart_goes_back_in_txids_and_the_next_commit_goes_on_from_it),
@@ -990,6 +1047,8 @@ int main(void)
         UNIT_IN_TEMP(a_synced_state_survives_a_power_cut_that_tears_all_later_writes),
         UNIT_IN_TEMP(any_other_file_in_its_place_is_refused_and_stays),
         UNIT_IN_TEMP(a_link_a_fifo_or_a_second_name_in_its_place_is_refused),
+        UNIT_IN_TEMP(a_look_reads_the_identity_of_a_file_that_another_process_has_open),
+        UNIT_IN_TEMP(a_look_finds_no_identity_in_a_copy_or_in_another_file),
         UNIT_IN_TEMP(a_copy_at_another_path_proves_nothing),
         UNIT_IN_TEMP(a_copy_that_was_put_back_in_its_place_proves_nothing),
         UNIT_IN_TEMP(a_database_that_was_replaced_keeps_its_state_file),

@@ -6,6 +6,7 @@
 #include "base/path.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,92 @@ static void a_file_that_a_crash_left_is_not_an_object(void **state)
     assert_int_equal(file_write(temp_path(FOLDER "/0/.seawall-0123456789abcdef.tmp"), "half", 4), 0);
     assert_listing(s, "", "", "0/01");
     assert_listing(s, "0/", "", "0/01");
+}
+
+static void the_folder_of_what_was_tried_out_goes_with_the_last_object_in_it(void **state)
+{
+    struct store *s = open_it(state);
+    struct stat st;
+    struct err e;
+    put(s, STORE_PROBE_PREFIX "a", "x");
+    put(s, STORE_PROBE_PREFIX "b", "x");
+    put(s, "0/01", "x");
+    assert_ok(store_remove(s, STORE_PROBE_PREFIX "a", &e), &e);
+    assert_listing(s, STORE_PROBE_PREFIX, "", STORE_PROBE_PREFIX "b");
+    assert_ok(store_remove(s, STORE_PROBE_PREFIX "b", &e), &e);
+    assert_int_equal(lstat(temp_path(FOLDER "/probe"), &st), -1);
+    assert_ok(store_remove(s, "0/01", &e), &e);
+    assert_int_equal(lstat(temp_path(FOLDER "/0"), &st), 0); /* other folders stay */
+}
+
+static void an_object_that_is_held_can_be_read_after_it_was_removed(void **state)
+{
+    static const char *const keys[] = {"0/02", "0/03", "0/01"};
+    struct store *s = open_it(state), *reader = NULL;
+    struct buf out = BUF_INIT(100);
+    uint64_t size = 0;
+    char byte = 0;
+    struct err e;
+    put(s, "0/01", "one");
+    put(s, "0/02", "two");
+    assert_ok(store_open(temp_path(FOLDER), STORE_READ, &reader, &e), &e);
+    store_hold(reader, keys, COUNT_OF(keys)); /* one of them does not exist */
+    assert_ok(store_remove(s, "0/01", &e), &e);
+    assert_ok(store_remove(s, "0/02", &e), &e);
+    assert_ok(store_read(reader, "0/02", 1, &byte, 1, &e), &e);
+    assert_int_equal(byte, 'w');
+    for (int times = 0; times < 2; times++) {
+        out.len = 0;
+        assert_ok(store_read_tail(reader, "0/01", 2, &out, &size, &e), &e);
+        assert_int_equal(size, 3);
+        assert_memory_equal(out.data, "ne", 2);
+    }
+    assert_error(store_read(reader, "0/03", 0, &byte, 1, &e), &e, ERR_NOTFOUND);
+    assert_error(store_read(s, "0/01", 0, &byte, 1, &e), &e, ERR_NOTFOUND);
+    store_hold(reader, keys, 1); /* ends the first one */
+    assert_error(store_read(reader, "0/01", 0, &byte, 1, &e), &e, ERR_NOTFOUND);
+    buf_release(&out);
+    store_close(reader);
+}
+
+#define READERS 16
+#define OBJECTS 60
+
+/* All stores together keep open what the process can spare, and let go of it where a descriptor is missing. */
+static void many_stores_that_keep_objects_leave_descriptors_for_others(void **state)
+{
+    struct store *s = open_it(state), *readers[READERS];
+    struct rlimit before, few;
+    char names[OBJECTS][STORE_KEY_MAX], byte = 0;
+    const char *keys[OBJECTS];
+    int fds[256], n = 0;
+    struct err e;
+    for (int i = 0; i < OBJECTS; i++) {
+        snprintf(names[i], sizeof names[i], "0/%02d", i);
+        put(s, names[i], "one");
+        keys[i] = names[i];
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){.rlim_cur = 256, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < READERS; i++) {
+        assert_ok(store_open(temp_path(FOLDER), STORE_READ, &readers[i], &e), &e);
+        store_hold(readers[i], keys, OBJECTS);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0); /* the first call raised it */
+    }
+    while (n < 256 && (fds[n] = open("/dev/null", O_RDONLY)) >= 0)
+        n++;
+    assert_true(n >= 128);
+    assert_ok(store_read(readers[0], "0/58", 1, &byte, 1, &e), &e);
+    assert_int_equal(byte, 'n');
+    assert_listing(readers[1], "0/5", "0/56", "0/57 0/58 0/59");
+    while (n > 0)
+        close(fds[--n]);
+    for (int i = 0; i < READERS; i++) {
+        assert_ok(store_read(readers[i], "0/01", 0, &byte, 1, &e), &e);
+        store_close(readers[i]);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static void urls_and_paths_name_the_same_folder(void **state)
@@ -216,12 +303,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_file_that_a_crash_left_is_not_an_object, folder),
+        STORE_TEST(an_object_that_is_held_can_be_read_after_it_was_removed, folder),
         STORE_TEST(each_allocation_of_a_listing_fails_once, folder),
         STORE_TEST(a_thing_that_is_not_a_regular_file_is_passed_over_and_not_read, folder),
         STORE_TEST(a_name_longer_than_any_key_is_passed_over_and_counted, folder),
         STORE_TEST(a_linked_folder_below_the_root_leads_nowhere, folder),
         UNIT_IN_TEMP(the_root_itself_may_be_a_link),
         STORE_TEST(a_folder_that_is_not_ours_may_be_unreadable, folder),
+        STORE_TEST(the_folder_of_what_was_tried_out_goes_with_the_last_object_in_it, folder),
+        STORE_TEST(many_stores_that_keep_objects_leave_descriptors_for_others, folder),
         UNIT_IN_TEMP(urls_and_paths_name_the_same_folder),
         UNIT_IN_TEMP(a_path_that_is_not_a_folder_is_refused),
         UNIT_IN_TEMP(reading_makes_no_folder),

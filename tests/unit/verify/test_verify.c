@@ -289,6 +289,102 @@ static void a_gap_is_no_problem_where_a_base_comes_right_behind(void **state)
     assert_named("0/0000000000000009");
 }
 
+/* Twelve objects of level 0, of which txid 4 is lost. The base from txid 8 heals the loss. */
+static void lose_and_heal(void)
+{
+    replica_commits(&r, 12, 512);
+    for (uint64_t t = 1; t <= 12; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_remove(&r, &r.placed[3]);
+    r.lost_min = 4;
+    replica_put_base(&r, 8, 9);
+}
+
+static void a_loss_that_was_noticed_and_healed_is_no_problem(void **state)
+{
+    (void)state;
+    lose_and_heal();
+    assert_sound(store, WHOLE);
+    assert_int_equal(result.points, 3 + 4);
+    assert_int_equal(result.losses.count, 1);
+    assert_int_equal(result.losses.list[0].first, 4);
+    assert_int_equal(result.losses.list[0].last, 8);
+    replica_remove(&r, &r.placed[5]); /* txid 6 is needed by nothing */
+    assert_sound(store, WHOLE);
+}
+
+static void the_same_loss_without_a_word_of_the_writer_is_named(void **state)
+{
+    (void)state;
+    lose_and_heal();
+    r.lost_min = 0;
+    replica_remove(&r, &r.placed[r.placed_count - 1]);
+    r.run.bytes[15]++;
+    replica_put_base(&r, 8, 9);
+    run(store, BY_TAILS);
+    assert_named("0/0000000000000004");
+    assert_int_equal(result.losses.count, 0);
+}
+
+static void another_loss_after_a_healed_one_is_named(void **state)
+{
+    static const uint64_t lost[] = {2, 8, 9, 11};
+    (void)state;
+    lose_and_heal();
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+        char key[NAME_MAX_BYTES];
+        name_format(&(struct name){.kind = NAME_LEVEL0, .min = lost[i]}, key);
+        struct memory_object kept = *object_of(key);
+        struct err e;
+        kept.bytes = malloc(kept.size);
+        assert_non_null(kept.bytes);
+        memcpy(kept.bytes, object_of(key)->bytes, kept.size);
+        snprintf(kept.key, sizeof kept.key, "%s", key);
+        assert_ok(store_remove(store, key, &e), &e);
+        run(store, BY_TAILS);
+        assert_named(key);
+        assert_ok(store_put_new(store, key, kept.bytes, kept.size, NULL, &e), &e);
+        free(kept.bytes);
+    }
+    assert_sound(store, WHOLE);
+}
+
+static void damage_in_a_healed_loss_is_named(void **state)
+{
+    (void)state;
+    lose_and_heal();
+    struct memory_object *o = object_of("0/0000000000000006");
+    o->bytes[o->size - 100] ^= 1;
+    run(store, BY_TAILS);
+    assert_named("0/0000000000000006");
+}
+
+static void a_chunk_that_only_lost_txids_need_is_no_problem(void **state)
+{
+    struct name chunk = {.kind = NAME_CHUNK, .start = 5, .run = r.run, .first_page = 1};
+    char key[NAME_MAX_BYTES];
+    struct err e;
+    (void)state;
+    lose_and_heal();
+    r.run.bytes[15]++;
+    chunk.run = r.run;
+    r.lost_min = 0;
+    replica_put_base(&r, 5, 6);
+    assert_sound(store, WHOLE);
+    assert_int_equal(result.losses.list[0].last, 8);
+    assert_true(result.losses.list[0].first > 8); /* that base leads to txid 8 */
+    name_format(&chunk, key);
+    assert_ok(store_remove(store, key, &e), &e);
+    assert_sound(store, WHOLE);
+    assert_int_equal(result.losses.list[0].first, 4);
+    chunk.start = 8; /* of the base that healed the loss */
+    chunk.run.bytes[15]--;
+    name_format(&chunk, key);
+    assert_ok(store_remove(store, key, &e), &e);
+    run(store, BY_TAILS);
+    assert_named(key);
+}
+
 static void a_base_under_way_is_no_problem(void **state)
 {
     struct err e;
@@ -766,6 +862,65 @@ static void if_retention_deletes_during_each_look_there_is_no_result(void **stat
     assert_contains(e.msg, "HINT");
 }
 
+/* The listing of everything had read level 0 when only the objects before `from` were there. */
+static struct {
+    uint64_t from;
+    store_entry_fn *fn;
+    void *context;
+    unsigned listings;
+} unseen;
+
+static int pass_seen(void *context, const struct store_entry *entry)
+{
+    const struct name name = name_parse(entry->key);
+    (void)context;
+    return name.kind == NAME_LEVEL0 && name.min >= unseen.from ? 0 : unseen.fn(unseen.context, entry);
+}
+
+static int list_seen(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
+                     struct err *e)
+{
+    if (prefix[0])
+        return sound_ops->list(s, prefix, start_after, fn, context, e);
+    unseen.listings++;
+    unseen.fn = fn;
+    unseen.context = context;
+    return sound_ops->list(s, prefix, start_after, pass_seen, NULL, e);
+}
+
+static void what_is_put_while_the_listing_runs_is_no_problem_and_needs_no_second_look(void **state)
+{
+    static struct store_ops ops;
+    (void)state;
+    replica_commits(&r, 14, 512);
+    for (uint64_t t = 1; t <= 14; t++)
+        replica_put_full(&r, t, t, t == 1 ? SEGMENT_FROM_EMPTY : 0);
+    replica_put_last(&r, 1, 1, 8, SEGMENT_FROM_EMPTY);
+    replica_put_last(&r, 1, 11, 12, 0); /* the listing of level 1 was late for 9 to 10 */
+    replica_put_pack(&r, 1, 4);
+    replica_put_pack(&r, 5, 10);
+    sound_ops = store->ops;
+    ops = *sound_ops;
+    ops.list = list_seen;
+    store->ops = &ops;
+    for (unseen.from = 1; unseen.from <= 9; unseen.from += 4) {
+        unseen.listings = 0;
+        assert_sound(store, WHOLE);
+        assert_int_equal(unseen.listings, 1);
+        assert_int_equal(result.head, unseen.from == 1 ? 10 : unseen.from - 1); /* without level 0, packs count */
+    }
+    for (uint64_t t = 9; t <= 14; t++) { /* and now they are lost */
+        char key[NAME_MAX_BYTES];
+        struct err e;
+        const struct name name = {.kind = NAME_LEVEL0, .min = t};
+        name_format(&name, key);
+        assert_ok(store_remove(store, key, &e), &e);
+    }
+    run(store, BY_TAILS);
+    assert_named("0/0000000000000009");
+    store->ops = sound_ops;
+}
+
 static void an_interrupted_verification_says_so(void **state)
 {
     atomic_bool cancel = true;
@@ -809,6 +964,11 @@ int main(void)
         CLAIMS_TEST(leftovers_of_retention_are_no_problem),
         CLAIMS_TEST(a_gap_is_no_problem_where_a_base_comes_right_behind),
         CLAIMS_TEST(only_a_hole_that_a_higher_level_has_is_no_problem),
+        CLAIMS_TEST(a_loss_that_was_noticed_and_healed_is_no_problem),
+        CLAIMS_TEST(the_same_loss_without_a_word_of_the_writer_is_named),
+        CLAIMS_TEST(another_loss_after_a_healed_one_is_named),
+        CLAIMS_TEST(damage_in_a_healed_loss_is_named),
+        CLAIMS_TEST(a_chunk_that_only_lost_txids_need_is_no_problem),
         CLAIMS_TEST(a_base_under_way_is_no_problem),
         CLAIMS_TEST(a_place_without_a_replica_is_an_error),
         CLAIMS_TEST(every_object_that_is_missing_is_named_or_was_not_needed),
@@ -824,6 +984,7 @@ int main(void)
         CLAIMS_TEST(an_object_that_is_deleted_at_each_walk_is_not_missing),
         CLAIMS_TEST(an_object_that_is_listed_and_can_not_be_read_is_named_once),
         CLAIMS_TEST(if_retention_deletes_during_each_look_there_is_no_result),
+        CLAIMS_TEST(what_is_put_while_the_listing_runs_is_no_problem_and_needs_no_second_look),
         CLAIMS_TEST(an_interrupted_verification_says_so),
         CLAIMS_TEST(each_allocation_of_a_verification_fails_once),
     };

@@ -495,9 +495,38 @@ static void offsets_of_frames_do_not_overflow(void **state)
     assert_true(wal_frame_offset(UINT32_MAX, 65536) == 32 + UINT64_C(4294967294) * 65560);
 }
 
+/* By the definition, one step after the other. */
+static struct wal_sum sum_by_steps(struct wal_sum sum, enum wal_order order, const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        bool big = order == WAL_BIG_ENDIAN;
+        sum.s0 += (big ? get_be32(bytes + i) : get_le32(bytes + i)) + sum.s1;
+        sum.s1 += (big ? get_be32(bytes + i + 4) : get_le32(bytes + i + 4)) + sum.s0;
+    }
+    return sum;
+}
+
+static void the_sum_of_any_length_is_that_of_its_steps(void **state)
+{
+    static uint8_t bytes[65536 + 64];
+    struct dice d = dice_of(31);
+    (void)state;
+    dice_fill(&d, bytes, sizeof bytes);
+    memset(bytes + 3000, 0xff, 3000);
+    for (int round = 0; round < 3000; round++) {
+        enum wal_order order = round % 4 == 0 ? WAL_BIG_ENDIAN : WAL_LITTLE_ENDIAN;
+        size_t n = 8 * (size_t)dice_below(&d, round % 100 == 0 ? 8193 : 200), at = dice_below(&d, 64);
+        struct wal_sum before;
+        dice_fill(&d, &before, sizeof before);
+        struct wal_sum sum = wal_sum_add(before, order, bytes + at, n);
+        assert_true(wal_sum_equal(sum, sum_by_steps(before, order, bytes + at, n)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT(the_sum_of_any_length_is_that_of_its_steps),
         UNIT_IN_TEMP(a_log_of_sqlite_is_proven_frame_by_frame),
         UNIT_IN_TEMP(the_frames_are_what_a_checkpoint_copies),
         UNIT(the_vectors_of_both_byte_orders_read_alike),

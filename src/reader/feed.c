@@ -1,0 +1,280 @@
+/* reader/feed.c
+ *
+ * The name of the next object of level 0 is known, so a look is one request. But retention, or a pack, can have
+ * removed that object before it was looked for. They leave it alone for PACK_SETTLE_MS at least (replica/packs.h). So
+ * if the last look is SURE_MS old, level 0 is listed from the head on instead: the newest object of it is never
+ * removed. A listing also shows that the head is not there any more, because the history was begun again; so there is
+ * one now and then in any case. */
+#include "reader/feed.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "reader/fork.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SURE_MS 4000
+#define LIST_MS 5000
+#define LIST_COSTLY_MS 150000 /* where a request costs money: that of a listing is the price of twelve others */
+#define ADVANCES_MAX 64       /* objects of level 0 that are read one after the other; more are planned */
+
+struct feed {
+    struct feed *next; /* in the list of the process */
+    unsigned users;    /* guarded by feeds_lock, as the list */
+    char *url, *cache; /* owned; cache NULL: none */
+    struct disk *disk; /* owned */
+
+    pthread_mutex_t lock;    /* guards all below; held while the store is asked */
+    struct origin *origin;   /* owned: one use */
+    struct snapshot *newest; /* owned: one use; NULL: not known yet */
+    bool plan;               /* the next look plans again */
+    int64_t looked_ms;       /* monotonic: the last look, also one that failed */
+    int64_t known_ms;        /* monotonic: the last look that did not fail; `newest` is NULL: none */
+    int64_t listed_ms;       /* monotonic: the last listing */
+    int64_t news_ms;         /* monotonic: the last look that found something */
+    struct err failed;       /* of the last look; ERR_NONE: it did not fail */
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t feeds_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct feed *feeds;
+
+/* ---- the list of the process */
+
+static void forget(void)
+{
+    pthread_mutex_init(&feeds_lock, NULL);
+    feeds = NULL;
+}
+
+static void watch_forks(void)
+{
+    int rc = fork_forgets(forget);
+    (void)rc;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void free_feed(struct feed *f)
+{
+    snapshot_release(f->newest);
+    origin_release(f->origin);
+    disk_close(f->disk);
+    pthread_mutex_destroy(&f->lock);
+    free(f->url);
+    free(f->cache);
+    free(f);
+}
+
+static int make_feed(const char *url, const char *cache, uint64_t cache_bytes, struct feed **ret_feed, struct err *e)
+{
+    struct feed *f = calloc(1, sizeof *f);
+    if (!f)
+        return err_nomem(e, sizeof *f);
+    pthread_mutex_init(&f->lock, NULL);
+    f->users = 1;
+    f->url = strdup(url);
+    f->cache = cache ? strdup(cache) : NULL;
+    int rc = f->url && (f->cache || !cache) ? 0 : err_nomem(e, strlen(url));
+    if (rc == 0 && cache)
+        rc = disk_open(cache, cache_bytes, &f->disk, e);
+    if (rc == 0)
+        rc = origin_open(url, f->disk, &f->origin, e);
+    if (rc)
+        free_feed(f);
+    else
+        *ret_feed = f;
+    return rc;
+}
+
+int feed_open(const char *url, const char *cache, uint64_t cache_bytes, struct feed **ret_feed, struct err *e)
+{
+    struct feed *f = NULL;
+    int rc = 0;
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&feeds_lock);
+    for (f = feeds; f && !(same(f->url, url) && same(f->cache, cache));)
+        f = f->next;
+    if (f) {
+        f->users++;
+    } else if ((rc = make_feed(url, cache, cache_bytes, &f, e)) == 0) {
+        f->next = feeds;
+        feeds = f;
+    }
+    pthread_mutex_unlock(&feeds_lock);
+    if (rc == 0)
+        *ret_feed = f;
+    return rc;
+}
+
+void feed_close(struct feed *f)
+{
+    if (!f)
+        return;
+    pthread_mutex_lock(&feeds_lock);
+    const bool last = --f->users == 0;
+    struct feed **at = &feeds;
+    while (last && *at && *at != f)
+        at = &(*at)->next;
+    if (last && *at)
+        *at = f->next;
+    pthread_mutex_unlock(&feeds_lock);
+    if (last)
+        free_feed(f);
+}
+
+/* ---- looking */
+
+static void take_newest(struct feed *f, struct snapshot *s)
+{
+    snapshot_release(f->newest);
+    f->newest = s;
+}
+
+/* Opens the store again: one that remembers ends of objects knows those of a history that was begun again. */
+static int plan_again(struct feed *f, const struct moment *m, struct snapshot **ret_snapshot, struct err *e)
+{
+    struct origin *fresh = NULL;
+    if (f->plan) {
+        if (origin_open(f->url, f->disk, &fresh, e))
+            return -1;
+        atomic_store(&fresh->requests, atomic_load(&f->origin->requests));
+        atomic_store(&fresh->bytes, atomic_load(&f->origin->bytes));
+        origin_release(f->origin);
+        f->origin = fresh;
+    }
+    return snapshot_open(f->origin, m, ret_snapshot, e);
+}
+
+static int plan_newest(struct feed *f, struct err *e)
+{
+    const struct moment m = {.kind = MOMENT_NEWEST};
+    struct snapshot *s = NULL;
+    if (plan_again(f, &m, &s, e))
+        return -1;
+    f->plan = false;
+    if (!f->newest || f->newest->record.txid != s->record.txid)
+        f->news_ms = clock_mono_ms();
+    take_newest(f, s);
+    return 0;
+}
+
+/* Reads the objects that follow. *ret_plan: they need a plan, or are too many. */
+static int advance(struct feed *f, bool *ret_plan, struct err *e)
+{
+    for (int i = 0; i < ADVANCES_MAX; i++) {
+        struct snapshot *next = NULL;
+        if (snapshot_advance(f->newest, &next, e)) {
+            *ret_plan = e->code == ERR_GONE || e->code == ERR_CORRUPT || e->code == ERR_LIMIT;
+            return *ret_plan ? 0 : -1;
+        }
+        if (!next)
+            return 0;
+        take_newest(f, next);
+        f->news_ms = clock_mono_ms();
+    }
+    *ret_plan = true;
+    return 0;
+}
+
+static int look(struct feed *f, bool surely, struct err *e)
+{
+    const int64_t now = clock_mono_ms(), list_ms = f->origin->store->costs ? LIST_COSTLY_MS : LIST_MS;
+    bool plan = f->plan || !f->newest;
+    enum snapshot_age age = SNAPSHOT_OLD;
+    const bool list = !plan && (surely || now - f->known_ms > SURE_MS || now - f->listed_ms > list_ms);
+    if (list) {
+        if (snapshot_look(f->newest, &age, e))
+            return -1;
+        f->listed_ms = now;
+        plan = age == SNAPSHOT_FOREIGN;
+    }
+    if (!plan && age == SNAPSHOT_OLD) {
+        const uint64_t before = f->newest->record.txid;
+        if (advance(f, &plan, e))
+            return -1;
+        plan |= list && f->newest->record.txid == before; /* something is there, but not the next one */
+    }
+    f->plan |= plan;
+    if (plan && plan_newest(f, e))
+        return -1;
+    f->listed_ms = plan ? now : f->listed_ms;
+    f->known_ms = now; /* when it was begun: what came meanwhile may be missing */
+    return 0;
+}
+
+static bool is_due(const struct feed *f, int64_t interval_ms, bool slow_down)
+{
+    const int64_t now = clock_mono_ms();
+    int64_t wait = interval_ms;
+    if (!f->newest || f->plan)
+        return true;
+    const int64_t quiet = (now - f->news_ms) / FEED_SLOWDOWN;
+    if (slow_down && quiet > wait)
+        wait = quiet < FEED_SLOWDOWN * interval_ms ? quiet : FEED_SLOWDOWN * interval_ms;
+    return now - f->looked_ms >= wait;
+}
+
+int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snapshot **ret_snapshot, bool *ret_trouble,
+                struct err *e)
+{
+    int rc = 0;
+    pthread_mutex_lock(&f->lock);
+    if (is_due(f, interval_ms, slow_down)) {
+        const bool was_well = f->failed.code == ERR_NONE;
+        struct err failed;
+        f->failed.code = ERR_NONE;
+        if (look(f, interval_ms == FEED_SURELY, &failed)) {
+            f->failed = failed;
+            if (was_well)
+                log_warn("replica '%s': %s", f->origin->store->url, failed.msg);
+        }
+        f->looked_ms = clock_mono_ms();
+    }
+    *ret_trouble = f->failed.code != ERR_NONE;
+    if (*ret_trouble)
+        *e = f->failed;
+    if (f->newest)
+        *ret_snapshot = snapshot_retain(f->newest);
+    else
+        rc = -1;
+    pthread_mutex_unlock(&f->lock);
+    return rc;
+}
+
+int feed_at(struct feed *f, const struct moment *moment, struct snapshot **ret_snapshot, struct err *e)
+{
+    pthread_mutex_lock(&f->lock);
+    int rc = plan_again(f, moment, ret_snapshot, e);
+    pthread_mutex_unlock(&f->lock);
+    return rc;
+}
+
+void feed_distrust(struct feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->plan = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+int64_t feed_known_at_ms(struct feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    const int64_t known = f->known_ms;
+    pthread_mutex_unlock(&f->lock);
+    return known;
+}
+
+void feed_traffic(struct feed *f, uint64_t *ret_requests, uint64_t *ret_bytes)
+{
+    pthread_mutex_lock(&f->lock);
+    *ret_requests = atomic_load(&f->origin->requests);
+    *ret_bytes = atomic_load(&f->origin->bytes);
+    pthread_mutex_unlock(&f->lock);
+}

@@ -1,0 +1,611 @@
+/* reader/snapshot.c */
+#include "reader/snapshot.h"
+
+#include "base/hash.h"
+#include "base/page.h"
+#include "format/patch.h"
+#include "reader/blocks.h"
+#include "replica/points.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLANS_MAX 4
+#define STEPS_FIXED 64 /* patches of a page that need no memory of their own */
+
+/* ---- life */
+
+static void release_chunks(struct chunk_list *c)
+{
+    if (c && atomic_fetch_sub(&c->users, 1) == 1)
+        free(c);
+}
+
+struct snapshot *snapshot_retain(struct snapshot *s)
+{
+    atomic_fetch_add(&s->users, 1);
+    return s;
+}
+
+void snapshot_release(struct snapshot *s)
+{
+    if (!s || atomic_fetch_sub(&s->users, 1) != 1)
+        return;
+    release_chunks(s->chunks);
+    for (size_t i = 0; i < s->layer_count; i++)
+        layer_release(s->layers[i]);
+    origin_release(s->origin);
+    free(s);
+}
+
+static struct snapshot *new_snapshot(struct origin *origin, struct err *e)
+{
+    struct snapshot *s = calloc(1, sizeof *s);
+    if (!s) {
+        err_nomem(e, sizeof *s);
+        return NULL;
+    }
+    atomic_init(&s->users, 1);
+    s->origin = origin_retain(origin);
+    return s;
+}
+
+/* ---- from a plan */
+
+static int take_chunks(struct snapshot *s, const struct plan *p, struct err *e)
+{
+    size_t count = 0;
+    while (count < p->source_count && p->sources[count].kind == OBJECT_CHUNK)
+        count++;
+    if (count == 0)
+        return 0;
+    struct chunk_list *c = calloc(1, sizeof *c + count * sizeof c->list[0]);
+    if (!c)
+        return err_nomem(e, count * sizeof c->list[0]);
+    atomic_init(&c->users, 1);
+    c->count = count;
+    s->chunks = c;
+    for (size_t i = 0; i < count; i++) {
+        const struct plan_source *from = &p->sources[i];
+        struct chunk *to = &c->list[i];
+        memcpy(to->key, from->key, sizeof to->key);
+        memcpy(to->id, from->digest.bytes, sizeof to->id);
+        to->size = from->size;
+        to->max = from->max;
+        to->first_page = from->first_page;
+        to->last_page = from->last_page;
+        if (to->first_page == 0 || to->last_page < to->first_page || (i > 0 && to->first_page <= to[-1].last_page))
+            return err_set(e, ERR_CORRUPT, 0, "object '%s': its base says a range of pages that can't be", to->key);
+    }
+    return 0;
+}
+
+static int check_source(const struct plan_source *source, const struct segment *segment, const struct plan *p,
+                        struct err *e)
+{
+    const struct segment_info *i = &segment->trailer.info;
+    if (i->kind != source->kind || i->max != source->max || segment->trailer.object_size != source->size)
+        return err_set(e, ERR_CORRUPT, 0, "object '%s' has another kind, size or txid than the replica says",
+                       source->key);
+    if (i->page_size != p->page_size || !uid_equal(&i->database, &p->database))
+        return err_set(e, ERR_CORRUPT, 0, "object '%s' belongs to another database", source->key);
+    return 0;
+}
+
+static int add_source(struct origin *o, const struct plan *p, size_t i, struct codec *codec, struct layer *l,
+                      struct err *e)
+{
+    const struct plan_source *source = &p->sources[i];
+    struct segment segment = {0};
+    if (object_load(o->store, source->key, codec, SEGMENT_WANT_ALL, &segment, e)) {
+        if (e->code == ERR_NOTFOUND)
+            e->code = ERR_GONE;
+        return -1;
+    }
+    atomic_fetch_add(&o->requests, 1);
+    int rc = check_source(source, &segment, p, e);
+    segment_drop_records(&segment);
+    if (rc == 0)
+        rc = layer_add(l, i, source->key, &segment, e);
+    segment_release(&segment);
+    return rc;
+}
+
+static void prefetch(const struct origin *o, const struct plan *p, size_t first)
+{
+    const char **keys = malloc((p->source_count + 1) * sizeof *keys);
+    size_t count = 0;
+    for (size_t i = p->source_count; keys && i-- > first;)
+        keys[count++] = p->sources[i].key;
+    if (keys)
+        store_prefetch(o->store, keys, count);
+    free(keys);
+}
+
+/* Reads the indexes of the segments, the newest first. */
+static int take_segments(struct snapshot *s, const struct plan *p, struct err *e)
+{
+    const size_t chunks = s->chunks ? s->chunks->count : 0;
+    struct layer *l = NULL;
+    if (chunks == p->source_count)
+        return 0;
+    struct codec *codec = origin_take_codec(s->origin);
+    int rc = codec ? layer_begin(p->record.txid, p->page_size, p->source_count, &l, e) : err_nomem(e, 0);
+    prefetch(s->origin, p, chunks);
+    for (size_t i = p->source_count; rc == 0 && i-- > chunks;)
+        rc = add_source(s->origin, p, i, codec, l, e);
+    if (codec)
+        origin_give_codec(s->origin, codec);
+    if (rc) {
+        layer_release(l);
+        return -1;
+    }
+    layer_end(l);
+    s->layers[s->layer_count++] = l;
+    return 0;
+}
+
+static int of_plan(struct origin *o, const struct plan *p, struct snapshot **ret_snapshot, struct err *e)
+{
+    struct snapshot *s = new_snapshot(o, e);
+    if (!s)
+        return -1;
+    s->record = p->record;
+    s->page_size = p->page_size;
+    s->database = p->database;
+    if (take_chunks(s, p, e) || take_segments(s, p, e)) {
+        snapshot_release(s);
+        return -1;
+    }
+    *ret_snapshot = s;
+    return 0;
+}
+
+/* ---- from a replica */
+
+static int note_head(struct catalog *c, struct snapshot *s, struct err *e)
+{
+    struct catalog_object *head = catalog_head(c);
+    if (!head)
+        return 0;
+    if (catalog_load(c, head, e))
+        return -1;
+    s->head_min = head->name.min;
+    s->head_max = head->segment->trailer.info.max;
+    s->head_size = head->size;
+    return 0;
+}
+
+/* Asks a slow store to fetch ahead the records that the plan probably needs. */
+static void prefetch_records(const struct catalog *c, uint64_t txid)
+{
+    uint64_t start = 0;
+    for (size_t i = 0; i < c->marker_count; i++)
+        if (c->markers[i].name.start <= txid && c->markers[i].name.start > start)
+            start = c->markers[i].name.start;
+    uint64_t after = start ? start - 1 : 0; /* what a level has is not read from level 0 */
+    for (size_t i = 0; i < c->level_count; i++)
+        if (c->levels[i].name.max <= txid && c->levels[i].name.max > after)
+            after = c->levels[i].name.max;
+    catalog_prefetch(c, after, txid);
+}
+
+static int open_listed(struct origin *o, struct catalog *c, const struct moment *m, struct snapshot **ret_snapshot,
+                       struct err *e)
+{
+    uint64_t txid = m->kind == MOMENT_TXID ? m->txid : POINT_NEWEST;
+    struct plan plan = {0};
+    struct snapshot *s = NULL;
+    if (m->kind == MOMENT_TIME && points_at_time(c, m->time_ms, &txid, e))
+        return -1;
+    prefetch_records(c, txid);
+    if (points_plan(c, txid, &plan, e))
+        return -1;
+    int rc = of_plan(o, &plan, &s, e);
+    if (rc == 0)
+        rc = note_head(c, s, e);
+    plan_release(&plan);
+    if (rc) {
+        snapshot_release(s);
+        return -1;
+    }
+    *ret_snapshot = s;
+    return 0;
+}
+
+static struct catalog_object *first_pack(const struct catalog *c)
+{
+    for (size_t i = 0; i < c->level0_count; i++)
+        if (c->level0[i].name.kind == NAME_PACK)
+            return &c->level0[i];
+    return NULL;
+}
+
+/* Something is damaged. What packs have is often there a second time, in levels. */
+static int open_past_packs(struct origin *o, struct catalog *c, const struct moment *m, struct snapshot **ret_snapshot)
+{
+    struct err without;
+    struct catalog_object *pack = first_pack(c);
+    if (!pack)
+        return -1;
+    for (; pack; pack = first_pack(c))
+        if (catalog_set_aside(c, pack, &without))
+            return -1;
+    return open_listed(o, c, m, ret_snapshot, &without);
+}
+
+static int open_once(struct origin *o, const struct moment *m, struct snapshot **ret_snapshot, struct err *e)
+{
+    struct catalog c;
+    struct codec *codec = origin_take_codec(o);
+    int rc = codec ? catalog_open(&c, o->store, codec, e) : err_nomem(e, 0);
+    if (rc == 0) {
+        rc = open_listed(o, &c, m, ret_snapshot, e);
+        if (rc != 0 && e->code == ERR_CORRUPT)
+            rc = open_past_packs(o, &c, m, ret_snapshot);
+        catalog_release(&c);
+    }
+    if (codec)
+        origin_give_codec(o, codec);
+    return rc;
+}
+
+int snapshot_open(struct origin *origin, const struct moment *moment, struct snapshot **ret_snapshot, struct err *e)
+{
+    struct snapshot *s = NULL;
+    int rc = open_once(origin, moment, &s, e);
+    for (int tries = 1; rc != 0 && e->code == ERR_GONE && tries < PLANS_MAX; tries++)
+        rc = open_once(origin, moment, &s, e);
+    if (rc == 0 && (!page_size_valid(s->page_size) || s->record.pages == 0)) {
+        snapshot_release(s);
+        return err_set(e, ERR_NOTFOUND, 0, "the database is empty at that moment");
+    }
+    if (rc == 0)
+        *ret_snapshot = s;
+    return rc;
+}
+
+/* ---- the next object of level 0 */
+
+/* Whether the segment continues the snapshot so that no plan is needed. */
+static bool continues(const struct snapshot *s, const struct segment *next)
+{
+    const struct segment_info *i = &next->trailer.info;
+    return i->kind == OBJECT_SEGMENT && i->level == 0 && i->min == s->head_max + 1 && s->head_max == s->record.txid &&
+           !(i->flags & (SEGMENT_FROM_EMPTY | SEGMENT_BASE_ONLY | SEGMENT_IN_PARTS)) && next->trailer.list_count == 0 &&
+           i->page_size == s->page_size && uid_equal(&i->database, &s->database) &&
+           i->checksum_before == s->record.checksum && next->trailer.record_count > 0;
+}
+
+static int add_layers(struct snapshot *next, const struct snapshot *s, struct layer *l, struct err *e)
+{
+    for (size_t i = 0; i < s->layer_count; i++)
+        next->layers[next->layer_count++] = layer_retain(s->layers[i]);
+    while (next->layer_count > 0 && 2 * l->count >= next->layers[next->layer_count - 1]->count) {
+        struct layer *older = next->layers[next->layer_count - 1], *merged = NULL;
+        if (layer_merge(older, l, &merged, e)) {
+            layer_release(l);
+            return -1;
+        }
+        layer_release(older);
+        layer_release(l);
+        next->layer_count--;
+        l = merged;
+    }
+    if (next->layer_count == SNAPSHOT_LAYERS_MAX) {
+        layer_release(l);
+        return err_set(e, ERR_LIMIT, 0, "more than %d layers", SNAPSHOT_LAYERS_MAX);
+    }
+    next->layers[next->layer_count++] = l;
+    return 0;
+}
+
+static int continue_with(const struct snapshot *s, const char *key, struct segment *segment, struct snapshot **ret_next,
+                         struct err *e)
+{
+    const struct segment_info info = segment->trailer.info;
+    struct layer *l = NULL;
+    struct snapshot *next = new_snapshot(s->origin, e);
+    if (!next)
+        return -1;
+    next->record = segment->records[segment->trailer.record_count - 1];
+    next->page_size = s->page_size;
+    next->database = s->database;
+    next->chunks = s->chunks;
+    if (next->chunks)
+        atomic_fetch_add(&next->chunks->users, 1);
+    next->head_min = info.min;
+    next->head_max = info.max;
+    next->head_size = segment->trailer.object_size;
+    int rc = next->record.pages > 0 ? layer_begin(info.max, s->page_size, 1, &l, e) : -1;
+    if (next->record.pages == 0)
+        rc = err_set(e, ERR_GONE, 0, "object '%s': an empty database", key);
+    if (rc == 0 && (rc = layer_add(l, 0, key, segment, e)))
+        layer_release(l);
+    if (rc == 0) {
+        layer_end(l);
+        rc = add_layers(next, s, l, e);
+    }
+    if (rc) {
+        snapshot_release(next);
+        return -1;
+    }
+    *ret_next = next;
+    return 0;
+}
+
+int snapshot_advance(const struct snapshot *s, struct snapshot **ret_next, struct err *e)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = s->head_max + 1};
+    struct codec *codec = origin_take_codec(s->origin);
+    struct segment segment = {0};
+    char key[NAME_MAX_BYTES];
+    *ret_next = NULL;
+    if (!codec)
+        return err_nomem(e, 0);
+    name_format(&name, key);
+    int rc = object_load(s->origin->store, key, codec, SEGMENT_WANT_ALL, &segment, e);
+    origin_give_codec(s->origin, codec);
+    if (rc)
+        return e->code == ERR_NOTFOUND ? 0 : -1;
+    if (continues(s, &segment))
+        rc = continue_with(s, key, &segment, ret_next, e);
+    else
+        rc = err_set(e, ERR_GONE, 0, "object '%s' does not continue txid %" PRIu64, key, s->record.txid);
+    segment_release(&segment);
+    return rc;
+}
+
+/* What a listing that begins before the head has. */
+struct head_look {
+    uint64_t min, size;
+    unsigned found;
+    enum snapshot_age age;
+};
+
+static int note_entry(void *context, const struct store_entry *entry)
+{
+    struct head_look *l = context;
+    const struct name name = name_parse(entry->key);
+    if (name.kind != NAME_LEVEL0)
+        return 0;
+    if (l->found++ == 0)
+        l->age = name.min == l->min && entry->size == l->size ? SNAPSHOT_NEWEST : SNAPSHOT_FOREIGN;
+    else
+        l->age = l->age == SNAPSHOT_NEWEST ? SNAPSHOT_OLD : l->age;
+    return l->found == 2;
+}
+
+int snapshot_look(const struct snapshot *s, enum snapshot_age *ret_age, struct err *e)
+{
+    const struct name name = {.kind = NAME_LEVEL0, .min = s->head_min ? s->head_min - 1 : 0};
+    struct head_look look = {.min = s->head_min, .size = s->head_size, .age = SNAPSHOT_FOREIGN};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    if (store_list(s->origin->store, NAME_LEVEL0_PREFIX, key, note_entry, &look, e))
+        return -1;
+    *ret_age = look.age;
+    return 0;
+}
+
+/* ---- reading */
+
+/* A version that is a step on the way to a page. */
+struct step {
+    const struct layer *layer;
+    const struct place *place;
+};
+
+struct steps {
+    struct step fixed[STEPS_FIXED];
+    struct step *list; /* `fixed`, or owned */
+    size_t count, cap;
+    struct step whole; /* the image, or zeros, that the first step applies to; NULL: it is in the base */
+};
+
+static int add_step(struct steps *t, const struct layer *l, const struct place *p, struct err *e)
+{
+    if (t->count == t->cap) {
+        struct step *more = malloc(2 * t->cap * sizeof *more);
+        if (!more)
+            return err_nomem(e, 2 * t->cap * sizeof *more);
+        memcpy(more, t->list, t->count * sizeof *more);
+        if (t->list != t->fixed)
+            free(t->list);
+        t->list = more;
+        t->cap *= 2;
+    }
+    t->list[t->count++] = (struct step){l, p};
+    return 0;
+}
+
+/* Finds the versions of a page that count: those of the newest layer with a whole page, and of the layers after it. */
+static int find_steps(const struct snapshot *s, uint32_t pgno, struct steps *t, struct err *e)
+{
+    const struct place *found[SNAPSHOT_LAYERS_MAX];
+    size_t counts[SNAPSHOT_LAYERS_MAX], first = s->layer_count;
+    t->list = t->fixed;
+    t->cap = STEPS_FIXED;
+    t->count = 0;
+    t->whole = (struct step){NULL, NULL};
+    while (first > 0 && !t->whole.place) {
+        first--;
+        found[first] = layer_find(s->layers[first], pgno, &counts[first]);
+        for (size_t k = 0; found[first] && k < counts[first]; k++)
+            if (found[first][k].kind != VERSION_PATCH)
+                t->whole = (struct step){s->layers[first], &found[first][k]};
+    }
+    for (size_t i = first; i < s->layer_count; i++)
+        for (size_t k = 0; found[i] && k < counts[i]; k++)
+            if (found[i][k].kind == VERSION_PATCH && add_step(t, s->layers[i], &found[i][k], e))
+                return -1;
+    return 0;
+}
+
+static struct block_key key_of_version(const struct place *p)
+{
+    struct block_key k = {.number = p->pgno, .kind = BLOCKS_PAGE};
+    memcpy(k.id, &p->hash, 8);
+    memcpy(k.id + 8, &p->txid, 8);
+    return k;
+}
+
+static const struct layer_source *source_of(const struct step *step)
+{
+    return step->layer->sources[step->place->source];
+}
+
+/* Reads bytes of a version in a segment. */
+static int read_version(const struct snapshot *s, const struct step *step, size_t offset, uint8_t *out, size_t n,
+                        struct read_ahead *ahead, struct err *e)
+{
+    const struct layer_source *from = source_of(step);
+    struct block_source block = {.origin = s->origin,
+                                 .key = from->key,
+                                 .id = from->id,
+                                 .first = step->place->block,
+                                 .blocks = &from->blocks[step->place->block],
+                                 .count = 1};
+    const struct block_key key = {.number = step->place->block, .kind = BLOCKS_BLOCK};
+    struct block_key k = key;
+    memcpy(k.id, from->id, UID_BYTES);
+    if (blocks_get(&k, offset, out, n))
+        return 0;
+    const uint32_t left = from->block_count - step->place->block;
+    struct read_stream *stream = pages_stream(ahead, from->id, block.first, 1);
+    block.count = stream->window < left ? stream->window : left;
+    block.count = pages_missing(&block);
+    pages_stream_reached(stream, (uint64_t)block.first + block.count);
+    return pages_block(&block, offset, out, n, e);
+}
+
+static int is_damaged(const char *key, uint32_t pgno, uint64_t txid, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, 0, "object '%s': page %u of txid %" PRIu64 " has the wrong hash", key, pgno, txid);
+}
+
+static const struct chunk *chunk_of(const struct snapshot *s, uint32_t pgno)
+{
+    size_t low = 0, high = s->chunks ? s->chunks->count : 0;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (s->chunks->list[mid].last_page < pgno)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return s->chunks && low < s->chunks->count && s->chunks->list[low].first_page <= pgno ? &s->chunks->list[low]
+                                                                                          : NULL;
+}
+
+/* Reads the page from the base. *ret_txid: of its version. */
+static int read_from_base(const struct snapshot *s, uint32_t pgno, struct read_ahead *ahead, uint8_t *out,
+                          uint64_t *ret_txid, struct err *e)
+{
+    const struct pages_of of = {s->origin, s->page_size, s->database};
+    const struct chunk *c = chunk_of(s, pgno);
+    struct chunk_page page = {.pgno = pgno};
+    const struct chunk_place *place = &page.place;
+    if (c && pages_in_chunk(&of, c, pgno, &page.place, e))
+        return -1;
+    if (place->txid == 0)
+        return err_set(e, ERR_CORRUPT, 0, "no object holds page %u as of txid %" PRIu64, pgno, s->record.txid);
+    *ret_txid = place->txid;
+    if (place->hash == 0) {
+        memset(out, 0, s->page_size);
+        return 0;
+    }
+    if (pages_chunk_block(&of, c, &page, out, ahead, e))
+        return -1;
+    return page_hash(pgno, out, s->page_size) == place->hash ? 0 : is_damaged(c->key, pgno, place->txid, e);
+}
+
+static int read_whole(const struct snapshot *s, uint32_t pgno, const struct steps *t, struct read_ahead *ahead,
+                      uint8_t *out, uint64_t *ret_txid, struct err *e)
+{
+    const struct place *p = t->whole.place;
+    if (!p)
+        return read_from_base(s, pgno, ahead, out, ret_txid, e);
+    *ret_txid = p->txid;
+    if (p->kind == VERSION_ZERO) {
+        memset(out, 0, s->page_size);
+        return 0;
+    }
+    if (read_version(s, &t->whole, p->extra, out, s->page_size, ahead, e))
+        return -1;
+    return page_hash(pgno, out, s->page_size) == p->hash ? 0 : is_damaged(source_of(&t->whole)->key, pgno, p->txid, e);
+}
+
+static int apply_step(const struct snapshot *s, const struct step *step, uint64_t have, struct read_ahead *ahead,
+                      uint8_t *out, struct err *e)
+{
+    const struct place *p = step->place;
+    const struct place_patch *patch = &step->layer->patches[p->extra];
+    const size_t n = patch_size(patch->mask, s->page_size);
+    if (patch->from > have)
+        return err_set(e, ERR_CORRUPT, 0,
+                       "object '%s': the patch of page %u from txid %" PRIu64 " to %" PRIu64
+                       " does not apply to the page as of txid %" PRIu64,
+                       source_of(step)->key, p->pgno, patch->from, p->txid, have);
+    uint8_t *bytes = malloc(n + 1);
+    if (!bytes)
+        return err_nomem(e, n);
+    int rc = read_version(s, step, patch->offset, bytes, n, ahead, e);
+    if (rc == 0)
+        patch_apply(patch->mask, bytes, s->page_size, out);
+    free(bytes);
+    return rc;
+}
+
+/* Makes a page that has patches. Versions of it that were made before are in memory, maybe: begins with the newest. */
+static int read_patched(const struct snapshot *s, uint32_t pgno, const struct steps *t, struct read_ahead *ahead,
+                        uint8_t *out, struct err *e)
+{
+    size_t next = t->count;
+    uint64_t have = 0;
+    const struct step *last = NULL;
+    for (; next > 0; next--) {
+        const struct block_key key = key_of_version(t->list[next - 1].place);
+        if (!blocks_get(&key, 0, out, s->page_size))
+            continue;
+        have = t->list[next - 1].place->txid;
+        break;
+    }
+    if (next == 0 && read_whole(s, pgno, t, ahead, out, &have, e))
+        return -1;
+    for (; next < t->count; next++) {
+        if (t->list[next].place->txid <= have)
+            continue;
+        if (apply_step(s, &t->list[next], have, ahead, out, e))
+            return -1;
+        last = &t->list[next];
+        have = last->place->txid;
+    }
+    if (!last)
+        return 0;
+    if (page_hash(pgno, out, s->page_size) != last->place->hash)
+        return is_damaged(source_of(last)->key, pgno, last->place->txid, e);
+    const struct block_key key = key_of_version(last->place);
+    blocks_put(&key, out, s->page_size);
+    return 0;
+}
+
+int snapshot_read(const struct snapshot *s, uint32_t pgno, struct read_ahead *ahead, uint8_t *out, struct err *e)
+{
+    struct steps t;
+    uint64_t txid = 0;
+    assert(pgno >= 1 && pgno <= s->record.pages);
+    if (pgno == lock_byte_page(s->page_size)) {
+        memset(out, 0, s->page_size);
+        return 0;
+    }
+    int rc = find_steps(s, pgno, &t, e);
+    if (rc == 0)
+        rc = t.count > 0 ? read_patched(s, pgno, &t, ahead, out, e) : read_whole(s, pgno, &t, ahead, out, &txid, e);
+    if (t.list != t.fixed)
+        free(t.list);
+    return rc;
+}

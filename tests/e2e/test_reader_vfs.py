@@ -1,0 +1,574 @@
+"""The replica VFS: stock SQLite reads a replica at a moment, and what it reads is what a restore would give."""
+import os
+import random
+import shutil
+import sqlite3
+import threading
+
+import pytest
+
+from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
+from seawall import DONE, listing, objects, restore_points, seawall, told, url_of
+from waiting import wait_until
+
+
+def connect(path):
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def make_history(stage, commits, *options, page_size=4096, seed=1, bases=0):
+    """Ships random transactions, with levels on the way, and at least so many bases. Leaves `stage.app` open."""
+    dice = random.Random(seed)
+    app = stage.app = connect(stage.db)
+    for statement in SHAPES:
+        app.execute(statement.format(page_size=page_size))
+    app.execute("PRAGMA journal_mode=wal")
+    daemon = stage.replicate("--fanout", "3", "--base-interval", "1s" if bases else "1h", *options)
+
+    def go_on():
+        for _ in range(5):
+            change(app, dice)
+        assert seawall("sync", stage.db).returncode == DONE
+        return len(listing(stage.replica)["bases"]) >= bases
+
+    for _ in range(commits // 5):
+        go_on()
+    daemon.wait_for(go_on, 30, "bases")
+    for _ in range(2):
+        go_on()
+    assert seawall("sync", stage.db).returncode == DONE
+    return daemon
+
+
+def assert_reads_what_is_restored(stage, txid, seed, **parameters):
+    restored = connect(stage.restored(txid))
+    read = reader(stage.replica, txid=txid, **parameters)
+    assert read.execute("SELECT seawall_txid()").fetchone()[0] == txid
+    assert differing_answers(restored, read, seed) == []
+    assert read.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert list(restored.iterdump()) == list(read.iterdump())
+    read.close()
+    restored.close()
+
+
+@pytest.mark.parametrize("page_size", [512, 4096, 65536])
+def test_each_moment_reads_as_it_is_restored(stage, page_size):
+    daemon = make_history(stage, 40, bases=2, page_size=page_size)
+    assert daemon.stop() == DONE
+    points = restore_points(stage.replica)
+    for n, txid in enumerate([points[0], points[-1], *random.Random(page_size).sample(points, 10)]):
+        if txid > 1:
+            assert_reads_what_is_restored(stage, txid, n)
+
+
+def test_each_moment_of_a_replica_in_a_bucket_reads_as_it_is_restored(stage, s3):
+    daemon = make_history(stage, 20, bases=1)
+    assert daemon.stop() == DONE
+    for n, txid in enumerate(restore_points(stage.replica)[5::6]):
+        assert_reads_what_is_restored(stage, txid, n)
+
+
+def test_a_time_chooses_the_last_commit_before_it(stage):
+    make_history(stage, 20).stop()
+    points = listing(stage.replica)["points"]
+    read = reader(stage.replica, at=points[7]["time"])
+    txid, time = read.execute("SELECT seawall_txid(), seawall_time()").fetchone()
+    assert time == points[7]["time"] and txid == max(p["txid"] for p in points if p["time"] == time)
+    with pytest.raises(sqlite3.OperationalError):
+        reader(stage.replica, at="2001-01-01T00:00:00Z")
+    assert "restore point" in why()
+
+
+def test_a_replica_is_read_only_and_has_no_journal(stage):
+    make_history(stage, 10).stop()
+    read = reader(stage.replica)
+    assert read.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert read.execute("PRAGMA journal_mode=wal").fetchone() == ("delete",)
+    for statement in ("INSERT INTO tag VALUES('x', 1, 1)", "CREATE TABLE more(a)", "PRAGMA user_version=7", "VACUUM"):
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            read.execute(statement)
+    read.execute("CREATE TEMP TABLE own AS SELECT * FROM item")
+    assert read.execute("SELECT count(*) FROM own").fetchone() == read.execute("SELECT count(*) FROM item").fetchone()
+
+
+def test_two_moments_can_be_attached_to_one_connection(stage):
+    make_history(stage, 20).stop()
+    points = restore_points(stage.replica)
+    read = reader(stage.replica, txid=points[-1])
+    read.execute("ATTACH ? AS before", (uri(stage.replica, txid=points[8]),))
+    assert read.execute("SELECT seawall_txid('main'), seawall_txid('before')").fetchone() == (points[-1], points[8])
+    changed = read.execute("SELECT count(*) FROM (SELECT id FROM main.item EXCEPT SELECT id FROM before.item)").fetchone()[0]
+    whole = connect(stage.restored(points[8]))
+    ids = {row[0] for row in whole.execute("SELECT id FROM item")}
+    assert changed == len({row[0] for row in read.execute("SELECT id FROM item")} - ids)
+    local = connect(stage.folder / "local.db")
+    local.execute("CREATE TABLE t(a)")
+    assert loaded().execute("SELECT seawall_txid()").fetchone() == (None,)
+
+
+def test_a_database_of_the_same_name_beside_is_another_file(stage):
+    """Its -wal and its journal are not those of the replica, and stay as they are."""
+    make_history(stage, 10).stop()
+    name = stage.folder / "same.db"
+    local = connect(name)
+    local.execute("PRAGMA journal_mode=wal")
+    local.execute("CREATE TABLE own(a)")
+    journal = stage.folder / "same.db-journal"
+    journal.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(600))
+    for follow in (None, "1s"):
+        read = reader(stage.replica, name=name, follow=follow)
+        assert read.execute("SELECT count(*) FROM sqlite_master WHERE name = 'own'").fetchone() == (0,)
+        assert read.execute("SELECT count(*) FROM item").fetchone()[0] > 0
+        read.close()
+    assert local.execute("SELECT count(*) FROM own").fetchone() == (0,)
+    assert journal.read_bytes()[:4] == b"\xd9\xd5\x05\xf9"
+
+
+def test_the_environment_makes_a_file_name_a_replica(stage):
+    make_history(stage, 10).stop()
+    last = stage.last_txid()
+    value = uri(url_of(stage.replica), name="app.db").removeprefix("file:").replace("vfs=seawall&", "")
+    shown = in_process("""
+here = sqlite3.connect("/nowhere/app.db")
+print(here.execute("SELECT seawall_txid() FROM item").fetchone()[0])
+other = sqlite3.connect(":memory:")
+print(other.execute("SELECT seawall_txid()").fetchone()[0])
+""", environment={**os.environ, "SEAWALL_REPLICA": value})
+    assert shown.split() == [str(last), "None"]
+
+
+@pytest.mark.parametrize("rest", ["", "?replca={url}", "?replica=%zz", "?" + "mode=ro&" * 6000 + "replica={url}", "?replica={url}&tixd=1"],
+                         ids=["nothing", "replca", "percent", "long", "tixd"])
+def test_a_malformed_environment_writes_no_local_file(stage, rest):
+    make_history(stage, 2).stop()
+    shown = in_process("""
+import os
+try:
+    sqlite3.connect(sys.argv[1]).execute("CREATE TABLE t(a)")
+except sqlite3.OperationalError as error:
+    print(error, why())
+print(os.path.exists(sys.argv[1]))
+sqlite3.connect(sys.argv[1] + ".other").execute("CREATE TABLE t(a)")
+""", stage.folder / "mine.db", environment={**os.environ, "SEAWALL_REPLICA": "mine.db" + rest.format(url=url_of(stage.replica))})
+    assert "unable to open" in shown and "SEAWALL_REPLICA" in shown and shown.split()[-1] == "False"
+
+
+@pytest.mark.parametrize("parameters, reason", [
+    ("vfs=seawall&replca={url}", "'replca'"), ("vfs=seawall&replica={url}&folow=1s", "'folow'"), ("vfs=seawall&replica={url}&tixd=1", "'tixd'"),
+    ("replica={url}&cachedir=/x", "'cachedir'"), ("vfs=seawall&txid=1", "without the parameter replica")])
+def test_a_misspelled_parameter_is_refused(stage, parameters, reason):
+    make_history(stage, 2).stop()
+    loaded()
+    name = stage.folder / "mine.db"
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        sqlite3.connect(f"file:{name}?{parameters.format(url=url_of(stage.replica))}", uri=True)
+    assert reason in why() and not name.exists()
+
+
+def test_parameters_of_others_are_left_alone(stage):
+    make_history(stage, 2).stop()
+    loaded()
+    read = sqlite3.connect(uri(stage.replica, mode="ro") + "&_busy_timeout=5", uri=True)
+    assert read.execute("SELECT count(*) FROM tag").fetchone()
+    name = stage.folder / "mine.db"
+    sqlite3.connect(f"file:{name}?other=1&at=noon", uri=True).execute("CREATE TABLE t(a)")
+    sqlite3.connect(f"file:{name}?vfs=seawall&mode=rw&_x=1", uri=True).execute("SELECT * FROM t")
+
+
+SHARED = """
+import ctypes, ctypes.util
+shared = ctypes.CDLL(ctypes.util.find_library("sqlite3")).sqlite3_enable_shared_cache if sys.argv[3] == "process" else None
+if shared:
+    assert shared(1) == 0
+found = []
+try:
+    one = reader(sys.argv[1], txid=sys.argv[2], cache=None if shared else "shared")
+    if sys.argv[4] == "attach":
+        other = sqlite3.connect(":memory:", uri=True)
+        other.execute("ATTACH ? AS x", (uri(sys.argv[1]),))
+    else:
+        other = reader(sys.argv[1])
+    found = other.execute("SELECT count(*) FROM item").fetchall() + one.execute("SELECT count(*) FROM item").fetchall()
+except sqlite3.OperationalError:
+    pass
+print(found, why())
+"""
+
+
+@pytest.mark.parametrize("chosen, how", [("uri", "open"), ("uri", "attach"), ("process", "open"), ("process", "attach")])
+def test_connections_never_share_their_pages(stage, chosen, how):
+    """SQLite would share them by the file name, whatever the replica and the moment."""
+    make_history(stage, 5).stop()
+    shown = in_process(SHARED, stage.replica, restore_points(stage.replica)[-3], chosen, how)
+    assert shown.startswith("[] ") and "shared" in shown, shown
+
+
+@pytest.mark.parametrize("parameters, reason", [
+    ({"txid": "x"}, "txid"), ({"at": "then"}, "at"), ({"follow": "soon"}, "follow"), ({"txid": 1, "follow": "1s"}, "exclude"),
+    ({"txid": 1, "at": "now"}, "exclude"), ({"cache_dir": "x", "cache_size": "1"}, "cache-size"), ({"txid": 999999}, "999999"),
+    ({"cache_dir": "/proc/nowhere/at/all"}, "cache"),
+])
+def test_a_request_that_can_not_be_met_is_refused_with_a_reason(stage, parameters, reason):
+    make_history(stage, 2).stop()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        reader(stage.replica, **parameters)
+    assert reason in why()
+
+
+def test_a_place_without_a_replica_is_refused_with_a_reason(stage):
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        reader(stage.folder / "nothing")
+    assert "nothing" in why()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        reader("ftp://host/place")
+    assert "unknown scheme" in why()
+
+
+# ---- following
+
+LEDGER = ["PRAGMA page_size=1024", "CREATE TABLE entry(id INTEGER PRIMARY KEY, amount INTEGER, padding TEXT)",
+          "CREATE TABLE total(rows INTEGER, amount INTEGER, step INTEGER)", "INSERT INTO total VALUES(0, 0, 0)"]
+STATE = "SELECT (SELECT count(*) FROM entry), (SELECT coalesce(sum(amount), 0) FROM entry), rows, amount, step, seawall_txid() FROM total"
+
+
+def book(app, dice):
+    """One transaction that keeps the totals right."""
+    app.execute("BEGIN IMMEDIATE")
+    for _ in range(dice.randrange(1, 5)):
+        app.execute("INSERT OR REPLACE INTO entry VALUES(?, ?, ?)", (dice.randrange(3000), dice.randrange(1000), "x" * dice.randrange(600)))
+    app.execute("DELETE FROM entry WHERE id BETWEEN ?1 AND ?1 + 3", (dice.randrange(3000),))
+    app.execute("UPDATE total SET rows = (SELECT count(*) FROM entry), amount = (SELECT coalesce(sum(amount), 0) FROM entry), step = step + 1")
+    app.execute("COMMIT")
+
+
+def right(state):
+    return state[0] == state[2] and state[1] == state[3]
+
+
+class Flat:
+    """An application that commits as fast as it can, in a thread."""
+
+    def __init__(self, db):
+        self.db, self.end, self.steps = db, threading.Event(), 0
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        app, dice = connect(self.db), random.Random(3)
+        app.execute("PRAGMA busy_timeout=20000")
+        while not self.end.is_set():
+            book(app, dice)
+            self.steps += 1
+        app.close()
+
+    def stop(self):
+        self.end.set()
+        self.thread.join()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, stage):
+    if request.param == "bucket":
+        request.getfixturevalue("s3")
+    app = connect(stage.db)
+    app.execute("PRAGMA journal_mode=wal")
+    for statement in LEDGER:
+        app.execute(statement)
+    app.close()
+    return stage
+
+
+def test_a_follower_sees_whole_states_in_their_order_while_all_goes_on(place):
+    """Compaction, bases, retention and packs go on beside it; a long transaction stays where it began."""
+    daemon = place.replicate("--fanout", "3", "--base-interval", "1s", "--keep-all", "1s", "--keep-levels", "2s", "--grace", "1s",
+                             "--prune-interval", "1s")
+    flat = Flat(place.db)
+    failures, seen = [], []
+    end = threading.Event()
+
+    def follow(number):
+        read = reader(place.replica, follow="20ms")
+        before, count = (0,) * 6, 0
+        while not end.is_set():
+            read.execute("BEGIN")
+            first = read.execute(STATE).fetchone()
+            again = read.execute(STATE).fetchone() if count % 3 == number % 3 else first
+            known = read.execute("SELECT seawall_current_ms(), seawall_age_ms()").fetchone()
+            read.execute("COMMIT")
+            if not right(first) or again != first or first[4] < before[4] or first[5] < before[5] or known[0] < 0:
+                failures.append((number, before, first, again, known))
+                break
+            before, count = first, count + 1
+        seen.append((count, before))
+        read.close()
+
+    threads = [threading.Thread(target=follow, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    daemon.wait_for(lambda: flat.steps > 1500 or failures, 60, "commits")
+    flat.stop()
+    seawall("sync", place.db)
+    last = place.last_txid()
+    end_reader = reader(place.replica, follow="20ms")
+    assert end_reader.execute("SELECT seawall_wait(?, 10000)", (last,)).fetchone() == (1,)
+    state = end_reader.execute(STATE).fetchone()
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+    assert right(state) and state[4] == flat.steps and state[5] == last
+    assert all(count > 5 and before[4] > 0 for count, before in seen), seen
+
+
+def test_a_follower_takes_news_between_transactions_only(place):
+    place.replicate()
+    app, dice = connect(place.db), random.Random(1)
+    read = reader(place.replica, follow="1ms")
+    read.execute("BEGIN")
+    before = read.execute(STATE).fetchone()
+    for _ in range(5):
+        book(app, dice)
+    assert seawall("sync", place.db).returncode == DONE
+    last = place.last_txid()
+    assert read.execute("SELECT seawall_wait(?, 5000)", (last,)).fetchone() == (1,)
+    assert read.execute(STATE).fetchone() == before
+    read.execute("COMMIT")
+    after = read.execute(STATE).fetchone()
+    assert after[4] == before[4] + 5 and after[5] == last and right(after)
+    assert read.execute("SELECT seawall_wait(?, 50)", (last + 1,)).fetchone() == (0,)
+
+
+def test_a_connection_without_follow_stays_where_it_was_opened(place):
+    place.replicate()
+    app, dice = connect(place.db), random.Random(1)
+    read = reader(place.replica)
+    before = read.execute(STATE).fetchone()
+    book(app, dice)
+    assert seawall("sync", place.db).returncode == DONE
+    assert read.execute(STATE).fetchone() == before
+    assert read.execute("SELECT seawall_current_ms()").fetchone() == (None,)
+    with pytest.raises(sqlite3.OperationalError, match="without follow"):
+        read.execute("SELECT seawall_wait(99, 10)")
+    assert reader(place.replica).execute(STATE).fetchone()[4] == before[4] + 1
+
+
+def test_a_history_that_was_begun_again_is_followed(stage):
+    make_history(stage, 10).stop()
+    read = reader(stage.replica, follow="1ms")
+    assert read.execute("SELECT count(*) FROM item").fetchone()[0] > 0
+    stage.app.close()
+    for path in [stage.db, *stage.folder.glob("app.db-*")]:
+        if path.is_file():
+            path.unlink()
+    shutil.rmtree(stage.replica)
+    app = connect(stage.db)
+    for statement in ("PRAGMA page_size=512", "PRAGMA journal_mode=wal", "CREATE TABLE item(id)", "INSERT INTO item VALUES(42)"):
+        app.execute(statement)
+    stage.replicate()
+
+    def sees_it():
+        try:
+            return read.execute("SELECT * FROM item").fetchall() == [(42,)]
+        except sqlite3.Error:
+            return False   # while the replica is away
+
+    wait_until(sees_it, 20, "the other history")
+
+
+# ---- trouble
+
+def test_retention_under_a_reader_is_an_error_with_a_reason_or_no_error_at_all(stage):
+    """What is gone is read from other objects of the same state; if there are none, the next open goes on."""
+    daemon = make_history(stage, 20, bases=1)
+    points = restore_points(stage.replica)
+    old, fixed, newest = points[3], reader(stage.replica, txid=points[3]), reader(stage.replica)
+    fixed.execute("PRAGMA cache_size=5")
+    daemon.stop()
+    assert seawall("snapshot", stage.db, url_of(stage.replica)).returncode == DONE
+    pruned = seawall("prune", "--grace", "1s", "--keep-all", "1s", "--keep-levels", "1s", url_of(stage.replica))
+    assert pruned.returncode == DONE, told(pruned)
+    assert newest.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    try:
+        fixed.execute("PRAGMA integrity_check").fetchall()
+    except sqlite3.Error:
+        assert f"{old}" in why() and "gone" in why()
+    assert reader(stage.replica).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_damaged_object_is_named(stage):
+    make_history(stage, 20).stop()
+    code = """
+try:
+    read = reader(sys.argv[1])
+    print(read.execute("PRAGMA integrity_check").fetchone()[0], read.execute("SELECT count(*), sum(length(hex(payload))) FROM item").fetchone())
+except sqlite3.Error:
+    print(why())
+"""
+    whole = in_process(code, stage.replica)
+    assert whole.startswith("ok")
+    named = []
+    for key in objects(stage.replica):
+        if key == "seawall.json":
+            continue
+        path = stage.replica / key
+        good = path.read_bytes()
+        for at in (len(good) // 3, len(good) - 100):
+            path.write_bytes(good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1:])
+            shown = in_process(code, stage.replica)
+            assert shown == whole or key in shown, (key, shown)
+            named += [key] if shown != whole else []
+        path.write_bytes(good)
+    assert named
+
+
+def test_a_cache_is_shared_by_processes_and_heals(stage, s3):
+    make_history(stage, 20).stop()
+    cache = stage.folder / "cache"
+    code = """
+read = reader(sys.argv[1], cache_dir=sys.argv[2])
+print(read.execute("PRAGMA integrity_check").fetchone()[0], read.execute("SELECT count(*), sum(length(payload)) FROM item").fetchone())
+"""
+    def blocks():
+        return [r for r in s3.server.requests("get") if r.key.split("/")[-2] in ("0", "1", "2", "3") or "/base/" in r.key]
+    first = in_process(code, stage.replica, cache)
+    gets = len(blocks())
+    assert first.startswith("ok") and in_process(code, stage.replica, cache) == first
+    second = len(blocks()) - gets
+    assert second < gets
+    files = [path for path in cache.iterdir() if path.is_file()]
+    assert files and all(path.stat().st_mode & 0o077 == 0 for path in files)
+    for n, path in enumerate(files):
+        good = path.read_bytes()
+        path.write_bytes([b"", good[:20], good[:-1] + bytes([good[-1] ^ 1]), b"x" * len(good)][n % 4])
+    assert in_process(code, stage.replica, cache) == first
+    assert all(path.stat().st_size > 20 for path in cache.iterdir())
+    os.chmod(cache, 0o777)
+    with pytest.raises(sqlite3.OperationalError):
+        reader(stage.replica, cache_dir=cache)
+    assert "cache" in why()
+
+
+def test_a_cache_stays_below_its_size(stage):
+    dice = random.Random(1)
+    app = connect(stage.db)
+    app.execute("PRAGMA journal_mode=wal")
+    app.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)")
+    stage.replicate("--base-interval", "1h").wait_live()
+    for _ in range(40):
+        app.execute("INSERT INTO t(b) VALUES(?)", (dice.randbytes(200000),))
+    seawall("sync", stage.db)
+    cache = stage.folder / "cache"
+    read = reader(stage.replica, cache_dir=cache, cache_size="2M")
+    assert read.execute("SELECT count(*) FROM t WHERE length(hex(b)) > 0").fetchone() == (40,)
+    assert sum(path.stat().st_size for path in cache.iterdir()) < 3 << 20
+
+
+def test_eight_threads_read_at_a_time(stage):
+    make_history(stage, 20, bases=1).stop()
+    points = restore_points(stage.replica)
+    wrong = []
+
+    def read_moments(seed):
+        dice = random.Random(seed)
+        for txid in dice.choices(points[5:], k=4):
+            read, other = reader(stage.replica, txid=txid), reader(stage.replica, txid=txid)
+            wrong.extend(differing_answers(read, other, seed, 10))
+            read.close()
+            other.close()
+
+    threads = [threading.Thread(target=read_moments, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+FORK = """
+import os
+parent = reader(sys.argv[1], follow="1ms")
+count = parent.execute("SELECT count(*) FROM item").fetchone()
+pid = os.fork()
+if pid == 0:
+    own = reader(sys.argv[1], follow="1ms")
+    own_count = own.execute("SELECT count(*) FROM item").fetchone()
+    try:
+        parent.execute("SELECT count(*) FROM tag").fetchone()
+        used = "used"
+    except sqlite3.Error:
+        used = why()
+    own.close()
+    os._exit(0 if own_count == count and "fork" in used else 3)
+assert os.waitpid(pid, 0)[1] == 0
+print(parent.execute("SELECT count(*) FROM item").fetchone() == count)
+"""
+
+
+def test_a_child_process_opens_its_own_connection(stage):
+    make_history(stage, 10).stop()
+    assert in_process(FORK, stage.replica).strip() == "True"
+
+
+def test_a_child_process_opens_its_own_connection_to_a_bucket(stage, s3):
+    make_history(stage, 10).stop()
+    assert in_process(FORK, stage.replica).strip() == "True"
+
+
+SIGNALS = """
+import os, signal
+read = reader(sys.argv[1], follow="1ms")
+read.execute("SELECT count(*) FROM item").fetchone()
+for task in os.listdir("/proc/self/task"):
+    if int(task) != os.getpid():
+        with open(f"/proc/self/task/{task}/status") as status:
+            blocked = next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk"))
+        print([bool(blocked >> (one - 1) & 1) for one in (signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGSEGV)])
+"""
+
+
+def test_the_signals_of_an_application_are_for_its_own_threads(stage, s3):
+    make_history(stage, 10).stop()
+    assert set(in_process(SIGNALS, stage.replica).splitlines()) == {"[True, True, True, False]"}
+
+
+def test_a_server_that_does_not_answer_is_an_error_in_time(stage, s3):
+    make_history(stage, 10).stop()
+    read = reader(stage.replica, follow="1ms")
+    count = read.execute("SELECT count(*) FROM item").fetchone()
+    s3.server.fault("stall")
+    assert read.execute("SELECT count(*) FROM item").fetchone() == count    # what is known stays readable
+    with pytest.raises(sqlite3.OperationalError):
+        reader(stage.replica, txid=3)
+    s3.server.no_faults()
+    assert reader(stage.replica).execute("SELECT count(*) FROM item").fetchone() == count
+
+
+def test_packs_are_read(stage):
+    stage.prepare()
+    daemon = stage.replicate()
+    writer = stage.writer(rate=150)
+    daemon.wait_for(lambda: (stage.replica / "pack").is_dir() and any((stage.replica / "pack").iterdir()), 60, "a pack")
+    pack = next((stage.replica / "pack").iterdir()).name
+    first, last = (int(text, 16) for text in pack.split("-"))
+    writer.stop()
+    assert daemon.stop() == DONE
+    for txid in (first, (first + last) // 2, last, stage.last_txid()):
+        restored, read = connect(stage.restored(txid)), reader(stage.replica, txid=txid)
+        assert list(restored.iterdump()) == list(read.iterdump())
+
+
+def test_a_large_index_is_fetched_once(stage, s3):
+    """The end of the object tells where it begins, and the planner and the reader both need it."""
+    app = connect(stage.db)
+    app.execute("PRAGMA page_size=512")
+    app.execute("PRAGMA journal_mode=wal")
+    app.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)")
+    stage.replicate("--base-interval", "1h").wait_live()
+    app.execute("INSERT INTO t(b) SELECT randomblob(400) FROM (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 20000) SELECT x FROM n)")
+    assert seawall("sync", stage.db).returncode == DONE
+    start = len(s3.server.requests())
+    read = reader(stage.replica)
+    assert read.execute("SELECT id FROM t WHERE id = 12345").fetchone() == (12345,)
+    ends = [r for r in s3.server.requests("get", since=start)
+            if r.sent > 65536 and r.headers["range"].endswith(f"-{len(s3.server.objects[r.key].body) - 1}")]
+    assert len({r.key for r in ends}) == len(ends) > 0

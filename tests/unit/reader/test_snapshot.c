@@ -1,0 +1,249 @@
+/* reader/snapshot.h: the pages of a snapshot are those of the model, at each txid and after each object that comes. */
+#include "unit.h"
+
+#include "claims.h"
+#include "failing_alloc.h"
+#include "reader/blocks.h"
+#include "reader/snapshot.h"
+#include "replica_fixture.h"
+
+#define BLOCKS_SMALL 3000 /* so little memory that blocks have to be read again and again */
+
+static struct origin *origin;
+
+static int setup(void **state)
+{
+    struct err e;
+    (void)state;
+    return replica_fixture(20, 12) || origin_over(store, &origin, &e) ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    origin_release(origin);
+    blocks_set_limit(0); /* forgets all */
+    blocks_set_limit(BLOCKS_BYTES_MAX);
+    return replica_fixture_release(state);
+}
+
+static void assert_is(const struct snapshot *s, const struct model_state *m)
+{
+    struct read_ahead ahead = {.turn = 0};
+    uint8_t page[PAGE_SIZE_MAX];
+    struct err e;
+    assert_true(s->record.txid == m->record.txid && s->record.checksum == m->record.checksum);
+    assert_int_equal(s->record.pages, m->record.pages);
+    assert_int_equal(s->page_size, m->page_size);
+    for (uint32_t pgno = 1; pgno <= s->record.pages; pgno++) {
+        assert_ok(snapshot_read(s, pgno, &ahead, page, &e), &e);
+        assert_memory_equal(page, model_bytes(m, pgno), m->page_size);
+    }
+}
+
+static int open_txid(struct origin *o, uint64_t txid, struct snapshot **ret_snapshot, struct err *e)
+{
+    const struct moment m = {.kind = MOMENT_TXID, .txid = txid};
+    return snapshot_open(o, &m, ret_snapshot, e);
+}
+
+static void each_restore_point_of_any_replica_reads_as_the_model(void **state)
+{
+    static struct replica any;
+    unsigned read = 0;
+    (void)state;
+    for (unsigned seed = 0; seed < 300; seed++) {
+        struct store *s = memory_store_new();
+        struct origin *o = NULL;
+        struct err e;
+        assert_non_null(s);
+        replica_init(&any, s, codec, seed);
+        replica_random(&any);
+        assert_ok(origin_over(s, &o, &e), &e);
+        blocks_set_limit(seed % 3 ? BLOCKS_BYTES_MAX : BLOCKS_SMALL);
+        for (uint64_t t = 1; t <= any.model.newest; t++) {
+            struct snapshot *one = NULL;
+            if (!replica_can_restore(&any, t))
+                continue;
+            if (any.model.at[t].record.pages == 0) {
+                assert_error(open_txid(o, t, &one, &e), &e, ERR_NOTFOUND);
+                continue;
+            }
+            assert_ok(open_txid(o, t, &one, &e), &e);
+            assert_is(one, &any.model.at[t]);
+            snapshot_release(one);
+            read++;
+        }
+        origin_release(o);
+        replica_release(&any);
+        store_close(s);
+    }
+    assert_true(read > 1500);
+}
+
+/* Puts one commit after the other, and follows. */
+static void what_comes_is_read_as_the_model_and_what_was_open_stays(void **state)
+{
+    struct snapshot *first = NULL, *s = NULL, *next = NULL;
+    enum snapshot_age age = SNAPSHOT_FOREIGN;
+    struct err e;
+    (void)state;
+    replica_commits(&r, 20, 512);
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    assert_ok(open_txid(origin, 4, &first, &e), &e);
+    s = snapshot_retain(first);
+    for (uint64_t t = 5; t <= 32; t += 1 + t % 3) {
+        const uint64_t last = t + t % 3;
+        assert_ok(snapshot_advance(s, &next, &e), &e);
+        assert_null(next);
+        assert_ok(snapshot_look(s, &age, &e), &e);
+        assert_int_equal(age, SNAPSHOT_NEWEST);
+        if (last > 32)
+            break;
+        replica_put_full(&r, t, last, 0);
+        assert_ok(snapshot_look(s, &age, &e), &e);
+        assert_int_equal(age, SNAPSHOT_OLD);
+        assert_ok(snapshot_advance(s, &next, &e), &e);
+        assert_non_null(next);
+        snapshot_release(s);
+        s = next;
+        assert_is(s, &r.model.at[last]);
+        assert_is(first, &r.model.at[4]);
+    }
+    assert_true(s->layer_count < 8); /* twice as large each, so few */
+    snapshot_release(s);
+    snapshot_release(first);
+}
+
+static void another_history_is_noticed(void **state)
+{
+    struct snapshot *s = NULL, *next = NULL;
+    enum snapshot_age age = SNAPSHOT_NEWEST;
+    struct err e;
+    (void)state;
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    struct placed *head = replica_put_full(&r, 4, 5, 0);
+    assert_ok(open_txid(origin, 5, &s, &e), &e);
+    replica_put_full(&r, 6, 8, SEGMENT_FROM_EMPTY); /* begins a history */
+    assert_error(snapshot_advance(s, &next, &e), &e, ERR_GONE);
+    replica_remove(&r, head);
+    assert_ok(snapshot_look(s, &age, &e), &e);
+    assert_int_equal(age, SNAPSHOT_FOREIGN);
+    snapshot_release(s);
+}
+
+static void a_moment_chooses_the_state(void **state)
+{
+    struct snapshot *s = NULL;
+    struct err e;
+    (void)state;
+    replica_put_full(&r, 1, 7, SEGMENT_FROM_EMPTY);
+    struct moment m = {.kind = MOMENT_NEWEST};
+    assert_ok(snapshot_open(origin, &m, &s, &e), &e);
+    assert_is(s, &r.model.at[7]);
+    snapshot_release(s);
+    m = (struct moment){.kind = MOMENT_TIME, .time_ms = r.model.at[3].record.time_ms};
+    assert_ok(snapshot_open(origin, &m, &s, &e), &e);
+    assert_true(s->record.time_ms == r.model.at[3].record.time_ms);
+    snapshot_release(s);
+    m = (struct moment){.kind = MOMENT_TIME, .time_ms = r.model.at[1].record.time_ms - 1};
+    assert_error(snapshot_open(origin, &m, &s, &e), &e, ERR_NOTFOUND);
+    assert_error(open_txid(origin, 8, &s, &e), &e, ERR_NOTFOUND);
+}
+
+static void an_object_that_is_gone_is_told_as_gone(void **state)
+{
+    struct read_ahead ahead = {.turn = 0};
+    uint8_t page[PAGE_SIZE_MAX];
+    struct snapshot *s = NULL;
+    struct err e;
+    (void)state;
+    struct placed *only = replica_put_full(&r, 1, 7, SEGMENT_FROM_EMPTY);
+    assert_ok(open_txid(origin, 7, &s, &e), &e);
+    replica_remove(&r, only);
+    assert_error(snapshot_read(s, 1, &ahead, page, &e), &e, ERR_GONE);
+    snapshot_release(s);
+}
+
+/* Each byte of each object: the page is right, or the object is named. */
+static void a_damaged_byte_never_gives_another_page(void **state)
+{
+    struct memory_store *m = (struct memory_store *)store;
+    unsigned told = 0;
+    (void)state;
+    replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 6, 9, 0);
+    replica_put_base(&r, 3, 5);
+    for (size_t i = 0; i < m->count; i++) {
+        struct memory_object *o = &m->objects[i];
+        for (size_t at = 0; at < o->size; at += 1 + o->size / 150) {
+            struct read_ahead ahead = {.turn = 0};
+            struct snapshot *s = NULL;
+            uint8_t page[PAGE_SIZE_MAX];
+            struct err e;
+            o->bytes[at] ^= 0x40;
+            blocks_set_limit(0);
+            blocks_set_limit(BLOCKS_BYTES_MAX);
+            int rc = open_txid(origin, 9, &s, &e);
+            for (uint32_t pgno = 1; rc == 0 && pgno <= s->record.pages; pgno++) {
+                rc = snapshot_read(s, pgno, &ahead, page, &e);
+                if (rc == 0)
+                    assert_memory_equal(page, model_bytes(&r.model.at[9], pgno), 512);
+            }
+            told += rc != 0;
+            if (rc != 0)
+                assert_int_equal(e.code, ERR_CORRUPT);
+            snapshot_release(s);
+            o->bytes[at] ^= 0x40;
+        }
+    }
+    assert_true(told > 100);
+}
+
+static int open_and_read(struct err *e)
+{
+    struct read_ahead ahead = {.turn = 0};
+    struct snapshot *s = NULL;
+    uint8_t page[PAGE_SIZE_MAX];
+    blocks_set_limit(0);
+    int rc = open_txid(origin, 9, &s, e);
+    for (uint32_t pgno = 1; rc == 0 && pgno <= s->record.pages; pgno++)
+        rc = snapshot_read(s, pgno, &ahead, page, e);
+    if (rc == 0)
+        assert_memory_equal(page, model_bytes(&r.model.at[9], s->record.pages), 512);
+    snapshot_release(s);
+    return rc;
+}
+
+/* What is only kept for later may be missing without an error. */
+static void each_allocation_fails_once(void **state)
+{
+    unsigned told = 0;
+    bool failed = true;
+    (void)state;
+    replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 6, 9, 0);
+    replica_put_base(&r, 3, 5);
+    for (unsigned long nth = 1; failed; nth++) {
+        struct err e = {.code = ERR_NONE};
+        failing_alloc_arm(nth);
+        int rc = open_and_read(&e);
+        failed = failing_alloc_disarm();
+        assert_true(rc == 0 || (failed && e.code == ERR_NOMEM));
+        told += rc != 0;
+    }
+    assert_true(told > 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_restore_point_of_any_replica_reads_as_the_model, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_comes_is_read_as_the_model_and_what_was_open_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_history_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_moment_chooses_the_state, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_object_that_is_gone_is_told_as_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_byte_never_gives_another_page, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_allocation_fails_once, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
