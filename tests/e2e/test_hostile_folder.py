@@ -7,6 +7,7 @@ import pytest
 
 import stranger
 from seawall import DONE, listing, restore, seawall, told, url_of
+from unixsocket import address_of
 
 COMMANDS = (("list",), ("verify",), ("restore", "--dry-run"), ("prune", "--dry-run"))
 
@@ -44,9 +45,8 @@ def test_a_thing_that_is_not_an_object_is_passed_over_and_counted(stage, replica
     (replica / "0" / "0fffffffffffff02").symlink_to("nothing")
     (replica / "0" / "0fffffffffffff03").symlink_to("0fffffffffffff03")
     with socket.socket(socket.AF_UNIX) as listener:
-        at = os.open(replica, os.O_PATH)   # the path itself may be too long for a socket
-        listener.bind(f"/proc/self/fd/{at}/socket")
-        os.close(at)
+        with address_of(replica / "socket") as address:
+            listener.bind(address)
     (replica / ("x" * 200)).write_text("x")
     (replica / "notes.txt").write_text("x")
     (replica / ".hidden").write_text("x")

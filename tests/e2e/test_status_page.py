@@ -14,6 +14,7 @@ import pytest
 
 from fleet import Fleet, insert, make_database, synced
 from seawall import DONE, USAGE, seawall, told
+from unixsocket import address_of
 from waiting import wait_until
 from web import PATHS, answers, ask, descriptors, free_port, hang
 
@@ -237,7 +238,8 @@ def test_a_socket_of_another_process_is_left_alone(stage):
     stage.prepare()
     place = stage.folder / "http"
     with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(place))
+        with address_of(place) as address:
+            other.bind(address)
         other.listen()
         daemon = stage.replicate("--listen", f"unix:{place}")
         daemon.wait_log("another process listens at")
@@ -253,7 +255,8 @@ def test_a_socket_of_another_process_is_left_alone(stage):
 def answers_within(place):
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(0.2)
-        probe.connect(str(place))
+        with address_of(place) as address:
+            probe.connect(address)
         try:
             return probe.recv(1) != b""
         except TimeoutError:

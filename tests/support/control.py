@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seawall import CORRUPT, DONE, FAILED, OTHER_WRITER, seawall, told
+from unixsocket import address_of
 
 SYNC_DONE = b"durable at txid "
 
@@ -62,11 +63,8 @@ def connected(db, seconds=20):
     """A connection to the socket, without a command."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
-        folder = os.open(control_folder(), os.O_RDONLY)   # a path may be longer than a socket address
-        try:
-            client.connect(f"/proc/self/fd/{folder}/{socket_of(db).name}")
-        finally:
-            os.close(folder)
+        with address_of(socket_of(db)) as address:
+            client.connect(address)
         yield client
 
 

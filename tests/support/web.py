@@ -3,6 +3,8 @@ import http.client
 import socket
 from pathlib import Path
 
+from unixsocket import address_of
+
 PATHS = ("/", "/metrics", "/healthz", "/status.json")
 
 
@@ -20,7 +22,8 @@ class Unix(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(20)
-        self.sock.connect(self.path)
+        with address_of(self.path) as address:
+            self.sock.connect(address)
 
 
 class Answer:
@@ -53,9 +56,7 @@ def hang(place, count, text=b""):
     """Connections that send `text` and nothing more."""
     sockets = []
     for _ in range(count):
-        one = socket.socket(socket.AF_INET if isinstance(place, int) else socket.AF_UNIX)
-        one.settimeout(20)
-        one.connect(("127.0.0.1", place) if isinstance(place, int) else str(place))
+        one = socket.create_connection(("127.0.0.1", place), 20)
         try:
             one.sendall(text)
         except OSError:   # the daemon has ended it already
