@@ -12,7 +12,7 @@ import pytest
 from control import socket_of
 from fleet import Fleet, assert_restores, insert, make_database, synced
 from seawall import DONE, FAILED, SOME_FAILED, USAGE, restore, seawall, told
-from waiting import figure, stays_true
+from waiting import figure, stays_true, wait_until
 
 NAMES = [f"tenant-{i}" for i in range(1, 9)]
 
@@ -461,13 +461,16 @@ def test_a_store_that_is_down_gets_one_request_at_a_time(fleet, s3):
         insert(daemon.database(name), 1)
     daemon.wait_log("store 's3://[^']*': it does not answer: its 12 replicas wait, and one at a time tries it")
     stays_true(lambda: refused.met > 0, 8, "what began before the store was down ends with its fourth attempt")
+
+    def waiting():
+        return {record.key.split("/")[0] for record in s3.server.requests(since=before) if record.ended == 0}
     held = s3.server.fault("stall")
     refused.off()
     held.wait_met(1, 40)
     for name in names:
         insert(daemon.database(name), 2)
-    stays_true(lambda: len({record.key.split("/")[0] for record in s3.server.requests(since=before) if record.ended == 0}) == 1, 3,
-               "the requests that wait for an answer are those of one replica")
+    wait_until(lambda: len(waiting()) == 1, 60, "what began before the store was down has ended")
+    stays_true(lambda: len(waiting()) <= 1, 3, "the requests that wait for an answer are those of one replica")
     replicas = [daemon.status()[name]["replicas"][0] for name in names]
     assert all(one["condition"] == "behind" and one["error"] for one in replicas), replicas
     held.off()

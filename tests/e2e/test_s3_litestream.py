@@ -34,7 +34,7 @@ def digest(path):
 
 def restored(s3, *options, code=DONE):
     target = s3.folder / f"restored-{len(list(s3.folder.glob('restored-*')))}.db"
-    result = seawall("restore", *options, "-o", target, s3.url())
+    result = seawall("restore", *options, "-o", target, s3.url(timeout="30s"))
     assert result.returncode == code, told(result)
     return target if code == DONE else result
 
