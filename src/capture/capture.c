@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GROUP_FRAMES_MAX SCALE(128u, 4u) /* whose commits can become one: some milliseconds of a writer at full speed */
 #define CHUNK_BYTES SCALE(512u << 10, 1600u) /* frames read at a time; at least one */
 #define RESYNC_BYTES SCALE(1u << 20, 2048u)  /* pages read at a time */
 
@@ -294,6 +295,24 @@ static uint32_t frames_per_chunk(uint32_t page_size)
     return n ? n : 1;
 }
 
+/* Reads frames from the reader's position up to frame `to`, at most as many as a chunk has. */
+static int read_chunk(struct capture *c, uint32_t to, uint32_t *ret_count, struct err *e)
+{
+    const uint32_t page_size = c->reader.page_size, step = frames_per_chunk(page_size);
+    const uint32_t first = c->reader.pos.frame + 1;
+    const uint32_t n = to - first + 1 < step ? to - first + 1 : step;
+    const size_t bytes = (size_t)n * (WAL_FRAME_HEADER_BYTES + page_size);
+    *ret_count = n;
+    if (need_chunk(c, bytes, e))
+        return -1;
+    return watch_read_wal(c->watch, c->chunk, bytes, wal_frame_offset(first, page_size), e);
+}
+
+static const uint8_t *frame_in_chunk(const struct capture *c, uint32_t at)
+{
+    return c->chunk + at * (size_t)(WAL_FRAME_HEADER_BYTES + c->reader.page_size);
+}
+
 /* Reads frames from the reader's position up to frame `to`, proves each and gives it to `fn`. Ends early when fn
  * sets *stop. */
 typedef int frame_fn(void *context, const struct wal_frame *frame, bool *stop, struct err *e);
@@ -301,19 +320,15 @@ typedef int frame_fn(void *context, const struct wal_frame *frame, bool *stop, s
 static int each_frame(struct capture *c, uint32_t to, frame_fn *fn, void *context, struct err *e)
 {
     struct wal_reader *reader = &c->reader;
-    uint32_t page_size = reader->page_size, step = frames_per_chunk(page_size);
-    size_t frame_bytes = WAL_FRAME_HEADER_BYTES + page_size;
     bool stop = false;
     while (!stop && reader->pos.frame < to) {
+        uint32_t n = 0;
         beat(c);
-        uint32_t first = reader->pos.frame + 1;
-        uint32_t n = to - first + 1 < step ? to - first + 1 : step;
-        if (need_chunk(c, n * frame_bytes, e) ||
-            watch_read_wal(c->watch, c->chunk, n * frame_bytes, wal_frame_offset(first, page_size), e))
+        if (read_chunk(c, to, &n, e))
             return -1;
         for (uint32_t i = 0; i < n && !stop; i++) {
             struct wal_frame frame;
-            if (wal_reader_next(reader, c->chunk + i * frame_bytes, &frame, e) || fn(context, &frame, &stop, e))
+            if (wal_reader_next(reader, frame_in_chunk(c, i), &frame, e) || fn(context, &frame, &stop, e))
                 return -1;
         }
     }
@@ -372,9 +387,12 @@ int capture_read_pages(struct capture *c, uint32_t first, uint32_t n, uint8_t *o
 struct pass {
     struct capture *capture;
     struct batch *batch; /* NULL: only the map follows */
+    enum capture_grain grain;
     bool in_commit;
-    uint32_t old_pages;          /* size of the database before the commit */
-    bool large;                  /* the commit was too large for the batch */
+    uint32_t old_pages; /* size of the database before the commit */
+    uint32_t commits;   /* of the application, since the last one that became a restore point */
+    bool large;         /* the commit was too large for the batch */
+    struct wal_frame group[GROUP_FRAMES_MAX];
     uint8_t room[PAGE_SIZE_MAX]; /* for the version before */
 };
 
@@ -495,7 +513,8 @@ static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *p
     p->in_commit = false;
     assert_whole(c);
     c->txid = txid;
-    c->commits++;
+    c->commits += p->commits;
+    p->commits = 0;
     take_time(c);
     c->pos = *pos;
     if (!p->batch)
@@ -507,6 +526,11 @@ static int end_commit(struct pass *p, uint32_t db_pages, const struct wal_pos *p
     return 0;
 }
 
+static bool is_full(const struct pass *p)
+{
+    return p->large || (p->batch && batch_bytes(p->batch) >= BATCH_BYTES_TARGET);
+}
+
 static int capture_frame(void *context, const struct wal_frame *frame, bool *stop, struct err *e)
 {
     struct pass *p = context;
@@ -516,14 +540,73 @@ static int capture_frame(void *context, const struct wal_frame *frame, bool *sto
         return -1;
     if (frame->db_pages == 0)
         return 0;
+    p->commits = 1;
     if (end_commit(p, frame->db_pages, &p->capture->reader.pos, e))
         return -1;
-    *stop = p->large || (p->batch && batch_bytes(p->batch) >= BATCH_BYTES_TARGET);
+    *stop = is_full(p) || p->grain == CAPTURE_GROUPS;
+    return 0;
+}
+
+/* Does the group have the page again, or did the database end before it? */
+static bool is_superseded(const struct wal_frame *group, uint32_t at, uint32_t count)
+{
+    uint32_t next = at + 1;
+    while (next < count && group[next].pgno != group[at].pgno)
+        next++;
+    return next < count || group[at].pgno > group[count - 1].db_pages;
+}
+
+/* The first `count` frames of `group`, of which the last ends a commit, as one commit. */
+static int add_group(struct pass *p, uint32_t count, const struct wal_pos *end, struct err *e)
+{
+    struct capture *c = p->capture;
+    begin_commit(p);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct wal_frame *frame = &p->group[i];
+        int rc = is_superseded(p->group, i, count) ? frame_index_set(&c->frames, frame->pgno, frame->number, e)
+                                                   : add_frame(p, frame, e);
+        if (rc)
+            return -1;
+    }
+    return end_commit(p, p->group[count - 1].db_pages, end, e);
+}
+
+/* Reads frames, as many as one group may have, and captures the whole commits among them as one. If the first commit is
+ * longer, it is captured alone. */
+static int capture_group(struct pass *p, uint32_t to, struct err *e)
+{
+    struct capture *c = p->capture;
+    struct wal_reader *reader = &c->reader;
+    const struct wal_pos begin = reader->pos;
+    struct wal_pos end = begin;
+    uint32_t n = 0, whole = 0;
+    beat(c);
+    if (read_chunk(c, to - begin.frame < GROUP_FRAMES_MAX ? to : begin.frame + GROUP_FRAMES_MAX, &n, e))
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        if (wal_reader_next(reader, frame_in_chunk(c, i), &p->group[i], e))
+            return -1;
+        if (p->group[i].db_pages == 0)
+            continue;
+        whole = i + 1;
+        end = reader->pos;
+        p->commits++;
+    }
+    reader->pos = end;
+    return whole > 0 ? add_group(p, whole, &end, e) : each_frame(c, to, capture_frame, p, e);
+}
+
+static int capture_groups(struct pass *p, uint32_t to, struct err *e)
+{
+    do {
+        if (capture_group(p, to, e))
+            return -1;
+    } while (p->capture->reader.pos.frame < to && !is_full(p));
     return 0;
 }
 
 int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch,
-                 enum capture_end *ret_end, struct err *e)
+                 enum capture_grain grain, enum capture_end *ret_end, struct err *e)
 {
     assert(!batch || (batch->first == c->txid + 1 && batch->record_count == 0));
     *ret_end = CAPTURE_GAP;
@@ -544,8 +627,11 @@ int capture_pass(struct capture *c, const struct wal_index_header *target, struc
         return err_nomem(e, sizeof *p);
     p->capture = c;
     p->batch = batch;
+    p->grain = grain;
     int rc = ready_reader(c, e);
-    if (rc == 0)
+    if (rc == 0 && grain == CAPTURE_GROUPS)
+        rc = capture_groups(p, target->mx_frame, e);
+    else if (rc == 0)
         rc = each_frame(c, target->mx_frame, capture_frame, p, e);
     if (rc == 0 && p->in_commit)
         rc = err_set(e, ERR_CORRUPT, 0, "the WAL ends in the middle of a commit at frame %u", target->mx_frame);

@@ -65,12 +65,17 @@ enum capture_end {
     CAPTURE_GAP,   /* the WAL does not continue the position: capture_resync is needed */
 };
 
+enum capture_grain {
+    CAPTURE_EACH,   /* each commit is a restore point */
+    CAPTURE_GROUPS, /* commits whose frames are read together are one: far fewer versions */
+};
+
 /* Captures whole commits up to the header `target`. `batch` NULL: only the map follows, and no versions are kept.
  * `batch` must be empty and begin with the txid T + 1. Damaged frames are CAPTURE_GAP.
  * ERR_SQLITE, ERR_IO, ERR_NOMEM: a commit may be captured by half. Then `proven` is false. The whole commits
  * before it are in the batch. */
 int capture_pass(struct capture *c, const struct wal_index_header *target, struct batch *batch,
-                 enum capture_end *ret_end, struct err *e) MUST_CHECK;
+                 enum capture_grain grain, enum capture_end *ret_end, struct err *e) MUST_CHECK;
 
 /* What a replica holds at its head. */
 struct capture_reference {

@@ -24,7 +24,8 @@
 #define RATE_WINDOW_NS (200 * INT64_C(1000000))
 #define HEAVY_FRAMES 200                   /* captured in one window: 1000 in a second */
 #define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* frames that may wait in the WAL during a catch-up */
-/* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then versions are given up. */
+/* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then commits are captured in groups, and
+ * in the end versions are given up. */
 #define ROOM_SHARE 2
 
 /* The state file of another place may be an older one of this writer: the path led there before. A file of another
@@ -184,15 +185,17 @@ static int capture_up_to(struct local *l, const struct wal_index_header *header,
             *ret_end = CAPTURE_MORE;
             return 0;
         }
-        uint64_t txid_before = l->capture.txid;
-        uint32_t frame_before = l->capture.pos.frame;
+        const uint64_t txid_before = l->capture.txid;
+        const uint32_t frame_before = l->capture.pos.frame, commits_before = l->capture.commits;
+        /* More versions than there is room for are dropped at last, and all of their commits become one. */
+        const enum capture_grain grain = keep && l->room == 0 ? CAPTURE_GROUPS : CAPTURE_EACH;
         struct batch *b = keep ? batch_new(txid_before + 1, l->state.map.page_size) : NULL;
         if (keep && !b)
             return err_nomem(e, sizeof *b);
-        int rc = capture_pass(&l->capture, header, b, ret_end, e);
+        int rc = capture_pass(&l->capture, header, b, grain, ret_end, e);
         if (b)
             add_batch(l, b); /* also after an error: the commits in it are whole */
-        l->commits_captured += l->capture.txid - txid_before;
+        l->commits_captured += l->capture.commits - commits_before;
         if (l->capture.pos.frame > frame_before)
             l->frames_captured += l->capture.pos.frame - frame_before;
         note_proof(l);

@@ -247,7 +247,7 @@ def test_a_restore_over_gets_that_fail_is_right(stage, full, history, name):
     if "seconds" in values:
         values = {"seconds": 0.2}   # late, but before the deadline
     with full.server.fault(name, on="get", times=2 if name not in ("expired-token", "slow-down", "too-many") else 1, **values) as fault:
-        target, result = get_it_back(stage, full, timeout="10s")
+        target, result = get_it_back(stage, full, timeout="30s")
     assert result.returncode == DONE, told(result)
     assert fault.met >= 1
     assert_is_source(target, history)
@@ -262,11 +262,11 @@ def test_a_restore_and_a_listing_over_lists_that_fail_are_right_or_say_what_is_w
     expected = seawall("list", "--json", full.url()).stdout
     for skip in (0, 1):
         with full.server.fault(name, on="list", times=1, skip=skip, **values) as fault:
-            target, result = get_it_back(stage, full, timeout="10s")
+            target, result = get_it_back(stage, full, timeout="30s")
         assert fault.met == 1
         assert_right_or_told(target, result, history, name)
         with full.server.fault(name, on="list", times=1, skip=skip, **values):
-            listing = seawall("list", "--json", full.url(timeout="10s"))
+            listing = seawall("list", "--json", full.url(timeout="30s"))
         assert listing.returncode in ((DONE, FAILED) if name == "page-again" else (DONE,)), told(listing)
         assert listing.returncode != DONE or listing.stdout == expected
 
@@ -710,6 +710,29 @@ def test_while_the_store_is_away_the_application_goes_on_and_nothing_but_the_wal
     assert check(stage.assert_restore_equals_source(), rows=ROWS) == report["last"]
     stage.note(f"store away for {report['last'] - commits} commits: longest WAL {wal >> 20} MiB, database {size >> 20} MiB, "
                f"{points} restore points before, one for all that was missed")
+
+
+def test_a_writer_that_is_faster_than_the_store_costs_milliseconds_of_restore_points_and_not_a_long_run(stage, s3):
+    """Memory and WAL are full most of the time: commits that lie together become one restore point, and none is given up."""
+    stage.prepare()
+    stage.replica = s3.url(timeout="30s")
+    daemon = stage.replicate("--wal-limit", "2M", "--max-pending", "2M", live=False)
+    wait_objects(s3, daemon, 1)
+    with s3.server.fault("latency", on="put", seconds=1):
+        app = stage.writer(rate=15000, busy_timeout=20000)
+        app.wait_committed(figure(600000, 60000), 120)
+        report = app.stop()
+        assert all_errors(report) == 0, report
+        daemon.wait_for(stage.restores_source, 60, "the replica has everything")
+    assert daemon.stop() == DONE, daemon.log()
+    points = stage.points()
+    assert len(points) == points[-1] - points[0] + 1 and "could not be shipped one by one" not in daemon.log(), daemon.log()
+    assert report["last"] / 60 < len(points), (len(points), report["last"])
+    assert len(points) < report["last"] or report["rate"] < 5000, "commits had to be captured in groups"
+    assert int(re.search(r"; commits (\d+)", daemon.log()).group(1)) >= report["last"], "each commit of the application counts"
+    for txid in points[1::len(points) // 12]:
+        check(stage.restored(txid))
+    stage.note(f"faster than the store: {len(points)} restore points of {report['last']} commits")
 
 
 # ---- what it costs
