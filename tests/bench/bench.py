@@ -336,7 +336,7 @@ def measure_crowded(turn, opt):
                   for point in json.loads(listed.stdout)["points"]]
         neighbours = list(zip(points, points[1:]))
         yield "crowded.run", max((after[1] - before[1] for before, after in neighbours if after[0] > before[0] + 1), default=0)
-        yield "crowded.points", 100 * len(points) / points[-1][0]
+        yield "crowded.points", 100 * len(points) / report["last_n"]
     turn.restore("log", report["last_n"])
 
 
