@@ -40,9 +40,11 @@ static int begin(void **state)
     commits = 0;
     assert_int_equal(seawall_vfs_register(0), SQLITE_OK);
     app = sql_open(temp_path("app.db"), NULL);
-    sql(app, "PRAGMA page_size=1024; PRAGMA auto_vacuum=incremental; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
-             "CREATE TABLE t(id INTEGER PRIMARY KEY, a); CREATE INDEX i ON t(a);"
-             "INSERT INTO t(a) SELECT randomblob(200) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT i FROM n)");
+    sql(app,
+        "PRAGMA page_size=1024; PRAGMA auto_vacuum=incremental; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a); CREATE INDEX i ON t(a);"
+        "INSERT INTO t(a) SELECT randomblob(200) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+        "WHERE i < 300) SELECT i FROM n)");
     assert_ok(state_open(&state_file, temp_path("app.db"), &found, &e), &e);
     assert_ok(watch_open(&watch, temp_path("app.db"), WATCH_REQUIRE_WAL, &switched, &e), &e);
     capture_init(&capture, &watch, &state_file);
@@ -157,7 +159,8 @@ static void a_long_commit_between_short_ones_is_captured_alone(void **state)
     (void)state;
     for (unsigned i = 0; i < 5; i++)
         commit("INSERT INTO t(a) VALUES(randomblob(50))");
-    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)");
+    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+           "n WHERE i < 500) SELECT i FROM n)");
     for (unsigned i = 0; i < 5; i++)
         commit("DELETE FROM t WHERE id=(SELECT max(id) FROM t)");
     assert_int_equal(captured(), 3);
@@ -168,16 +171,19 @@ static void a_long_commit_between_short_ones_is_captured_alone(void **state)
 static void a_database_that_shrinks_and_grows_within_a_group_has_the_pages_of_its_end(void **state)
 {
     (void)state;
-    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) SELECT i FROM n)");
+    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+           "n WHERE i < 20) SELECT i FROM n)");
     commit("DELETE FROM t WHERE id > 300");
     commit("PRAGMA incremental_vacuum");
     const unsigned points = captured();
     assert_true(points < commits);
     assert_int_equal(capture.commits, commits);
-    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) SELECT i FROM n)");
+    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+           "n WHERE i < 20) SELECT i FROM n)");
     commit("DELETE FROM t WHERE id > 310");
     commit("PRAGMA incremental_vacuum");
-    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT i FROM n)");
+    commit("INSERT INTO t(a) SELECT randomblob(700) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+           "n WHERE i < 3) SELECT i FROM n)");
     (void)captured();
     assert_int_equal(capture.commits, commits);
     assert_int_equal(model_pages, sql_number(app, "PRAGMA page_count"));
@@ -212,8 +218,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_small_commits_are_few_restore_points, begin, end),
         cmocka_unit_test_setup_teardown(one_commit_stays_one, begin, end),
         cmocka_unit_test_setup_teardown(a_long_commit_between_short_ones_is_captured_alone, begin, end),
-        cmocka_unit_test_setup_teardown(a_database_that_shrinks_and_grows_within_a_group_has_the_pages_of_its_end, begin,
-                                        end),
+        cmocka_unit_test_setup_teardown(a_database_that_shrinks_and_grows_within_a_group_has_the_pages_of_its_end,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(groups_and_single_commits_follow_each_other, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
