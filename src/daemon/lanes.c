@@ -413,7 +413,7 @@ static bool abandon_if_useless(const struct lanes *all, struct lane *l)
 /* In order; nothing is put with a txid that the level-0 objects have not reached. */
 static void start_pieces(struct lane *l)
 {
-    const struct place place = destination_place(&l->home->d);
+    const struct destination_place place = destination_place(&l->home->d);
     const struct piece *p = NULL;
     bool is_base = transfer_is(&l->copy, COPY_BASE);
     while ((p = transfer_next(&l->copy))) {

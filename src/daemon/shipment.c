@@ -63,7 +63,7 @@ static int build_and_append(struct shipment *s, const struct author *a)
 
 static int put_part(struct shipment *s, const struct author *a)
 {
-    const struct place place = destination_place(&s->d);
+    const struct destination_place place = destination_place(&s->d);
     return destination_put_piece(&place, a, s->piece, &s->copy.terms, &s->listed, &s->err);
 }
 

@@ -141,8 +141,8 @@ static void run_piece(struct job *job, struct codec *codec)
     pj->rc = destination_put_piece(&pj->place, &author, pj->piece, &pj->terms, &pj->listed, &pj->err);
 }
 
-bool transfer_start_piece(struct transfer *t, const struct place *place, const struct author *a, void *owner,
-                          struct workers *workers, void (*done)(struct job *))
+bool transfer_start_piece(struct transfer *t, const struct destination_place *place, const struct author *a,
+                          void *owner, struct workers *workers, void (*done)(struct job *))
 {
     unsigned i = 0;
     while (i < COPY_IN_FLIGHT && t->jobs[i].busy)

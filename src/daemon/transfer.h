@@ -18,7 +18,7 @@ struct piece_job {
     bool busy;
 
     /* what to do; the job's while it is busy */
-    struct place place;
+    struct destination_place place;
     struct author author;
     struct copy_terms terms;
     struct piece *piece; /* owned */
@@ -64,8 +64,8 @@ void transfer_take_cursor(struct transfer *t, const struct copy_cursor *cursor, 
 /* The piece with the lowest index that waits, but not the last one; NULL: none. It stays. */
 const struct piece *transfer_next(const struct transfer *t);
 /* Starts a piece job for it. False: all piece jobs are busy, or no piece waits. */
-bool transfer_start_piece(struct transfer *t, const struct place *place, const struct author *a, void *owner,
-                          struct workers *workers, void (*done)(struct job *));
+bool transfer_start_piece(struct transfer *t, const struct destination_place *place, const struct author *a,
+                          void *owner, struct workers *workers, void (*done)(struct job *));
 struct piece_job *piece_job_of(struct job *job);
 /* A piece that could not be put waits for another try. */
 void transfer_put_back(struct transfer *t, struct piece *piece);

@@ -170,10 +170,10 @@ void destination_note_clock(struct destination *d, int64_t before_ms, int64_t st
     d->clock_ahead_ms = store_ms < first ? first - store_ms : store_ms > last ? last - store_ms : 0;
 }
 
-struct place destination_place(const struct destination *d)
+struct destination_place destination_place(const struct destination *d)
 {
     assert(d->store && d->known);
-    return (struct place){.store = d->store, .database = d->entry.database};
+    return (struct destination_place){.store = d->store, .database = d->entry.database};
 }
 
 int author_info(const struct author *a, const struct uid *database, struct segment_info *ret_info, struct err *e)

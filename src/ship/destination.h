@@ -248,15 +248,15 @@ int destination_append(struct destination *d, const struct author *a, struct err
  * repeated: an object that is found under the key is ours, or the error is ERR_CONFLICT. */
 
 /* Where the objects of a replica go. Any job may hold a copy. Before: the replica was attached once. */
-struct place {
+struct destination_place {
     struct store *store; /* borrowed */
     struct uid database;
 };
-struct place destination_place(const struct destination *d);
+struct destination_place destination_place(const struct destination *d);
 
 /* Puts a part of a catch-up or of a compacted segment, or a chunk of a base. Does not touch the destination: a ship
  * job may run at the same time. *ret_listed: how the object is named in a list. */
-int destination_put_piece(const struct place *place, const struct author *a, const struct piece *piece,
+int destination_put_piece(const struct destination_place *place, const struct author *a, const struct piece *piece,
                           const struct copy_terms *terms, struct listed *ret_listed, struct err *e) MUST_CHECK;
 
 /* Puts the marker that completes a base. Precondition: every chunk ends at or before the durable position. Afterwards

@@ -84,8 +84,8 @@ struct object {
 typedef bool is_ours_fn(const struct object *o, const struct segment *found);
 
 /* The key exists already. If an earlier try of ours put that object, *o becomes that object. */
-static int take_existing(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
-                         struct err *e)
+static int take_existing(const struct destination_place *p, const struct author *a, struct object *o,
+                         is_ours_fn *is_ours, struct err *e)
 {
     struct segment s;
     if (object_load_whole(p->store, o->key, a->codec, &s, &o->digest, e))
@@ -100,7 +100,7 @@ static int take_existing(const struct place *p, const struct author *a, struct o
     return store_confirm(p->store, o->key, e);
 }
 
-static int put_object(const struct place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
+static int put_object(const struct destination_place *p, const struct author *a, struct object *o, is_ours_fn *is_ours,
                       struct err *e)
 {
     struct segment_writer w = {0};
@@ -123,7 +123,7 @@ static int put_object(const struct place *p, const struct author *a, struct obje
     return rc;
 }
 
-static int begin(const struct place *p, const struct author *a, const struct piece *piece, struct object *o,
+static int begin(const struct destination_place *p, const struct author *a, const struct piece *piece, struct object *o,
                  struct err *e)
 {
     *o = (struct object){.piece = piece};
@@ -148,7 +148,7 @@ static bool is_our_chunk(const struct object *o, const struct segment *found)
            i->max <= o->info.max;
 }
 
-int destination_put_piece(const struct place *place, const struct author *a, const struct piece *piece,
+int destination_put_piece(const struct destination_place *place, const struct author *a, const struct piece *piece,
                           const struct copy_terms *terms, struct listed *ret_listed, struct err *e)
 {
     struct object o;
@@ -222,7 +222,7 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
 {
     const struct copy_terms *terms = &copy->terms;
     const struct copy_objects *chunks = &copy->objects;
-    const struct place place = destination_place(d);
+    const struct destination_place place = destination_place(d);
     struct object o;
     uint64_t bytes = 0;
     assert(terms->kind == COPY_BASE);
@@ -273,7 +273,7 @@ int destination_put_level(struct destination *d, const struct author *a, const s
 {
     const struct copy_terms *terms = &copy->terms;
     const struct copy_objects *parts = &copy->objects;
-    const struct place place = destination_place(d);
+    const struct destination_place place = destination_place(d);
     const struct level_end *from = &d->levels.ends[terms->level];
     struct object o;
     uint64_t bytes = 0;
