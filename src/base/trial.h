@@ -45,6 +45,18 @@
     X(pack_first, "the first object of a run is not packed before it is older than the grace period")                  \
     X(pack_proof, "where objects are packed, the proof of the head must be younger than what goes because of a pack")  \
     X(pack_aligned, "no compacted segment reaches from before a pack into its middle")                                 \
+    X(reader_pinned, "what is planned again in a read transaction is the state with which it began")                   \
+    X(reader_same, "another history's state with the same txid is not taken for the state of a read transaction")      \
+    X(reader_continues, "the next object is added to a state only if it says that it continues that state")            \
+    X(reader_lists, "that the next object is missing proves nothing once it can have been packed away")                \
+    X(reader_lists_on, "when what a listing showed was taken, another listing says whether that was all")              \
+    X(reader_behind, "while the newest object waits for its base, only a plan shows that a state is the newest one")   \
+    X(follow_first, "the note has the state of the first copy before that copy is there")                              \
+    X(follow_note, "the note has the next state before the log of the copy has the last frame of it")                  \
+    X(follow_frames, "the wal-index of the copy names a frame only when the log has it")                               \
+    X(follow_restart, "frames of a copy's log count as copied back only while the log has them")                       \
+    X(follow_cookie, "a copy that skipped a commit gets a schema cookie above all that it had")                        \
+    X(follow_lists, "a copy is called current only after a listing: retention may have removed the next object")       \
     X(patch_from,                                                                                                      \
       "a patch is written into a segment only if it begins not after the state that the segment begins with")
 

@@ -190,6 +190,7 @@ static int print_json(const char *path, const struct follow_status *s)
     json_set_text(j, "replica", n->url);
     json_set_flag(j, "running", s->running);
     json_set_number(j, "txid", (int64_t)n->now.txid);
+    json_set_flag(j, "proven", s->proven);
     set_time(j, "time", n->now.time_ms);
     json_set_number(j, "age_ms", now - n->now.time_ms);
     set_time(j, "current", n->current_ms);
@@ -229,6 +230,10 @@ static int status(const struct request *r)
     int64_t now = clock_wall_ms();
     text_print("%s: txid %" PRIu64 " of %s%s\n", path, n->now.txid, n->url,
                s.running ? "" : "; no 'seawall follow' runs on it");
+    if (!s.proven)
+        text_print("  not proven: the machine has started since, so the copy may be older than that until 'seawall "
+                   "follow' has "
+                   "looked at it\n");
     print_age("newest transaction", n->now.time_ms, now);
     print_age("known to be the newest of the replica", n->current_ms, now);
     if (is_behind(n))
@@ -328,7 +333,7 @@ static const struct flag flags[] = {
     {.name = "status", FLAG_INTO(struct request, status), .help = "say how old the copy is, and exit"},
     {.name = "json",
      FLAG_INTO(struct request, json),
-     .help = "with --status: a JSON object: txid, time, age_ms, current_ms, behind, error and others"},
+     .help = "with --status: a JSON object: txid, proven, time, age_ms, current_ms, behind, error and others"},
     {.name = "mode",
      .kind = FLAG_READ,
      .read = read_mode,

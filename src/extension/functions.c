@@ -63,7 +63,7 @@ static void call_age(const struct call *c)
 
 static void call_current(const struct call *c)
 {
-    const struct reader *r = reader_of(c, 0);
+    struct reader *r = reader_of(c, 0);
     if (r && reader_follows(r))
         c->host->result_int64(c->context, reader_known_ms(r));
 }

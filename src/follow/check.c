@@ -111,6 +111,14 @@ static bool fits_record(struct check_pages *p, const struct commit_record *recor
     return false;
 }
 
+bool check_fits(struct check_pages *p, struct note_point *point)
+{
+    const struct commit_record record = {
+        .txid = point->txid, .time_ms = point->time_ms, .checksum = point->checksum, .pages = point->pages};
+    const struct note_point like = *point;
+    return point->txid > 0 && point->page_size == p->page_size && fits_record(p, &record, &like, point);
+}
+
 int check_search(struct catalog *c, struct check_pages *p, const struct note_point *like, struct note_point *ret_point,
                  struct err *e)
 {

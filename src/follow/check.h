@@ -31,6 +31,9 @@ uint64_t check_checksum(struct check_pages *p, const struct page1_kept *kept);
 /* Whether the pages are the state of a point. */
 bool check_is(struct check_pages *p, const struct note_point *point);
 
+/* The same for a point of which neither position nor bytes of page 1 are known. Sets these bytes if it is. */
+bool check_fits(struct check_pages *p, struct note_point *point);
+
 /* Looks for the pages among the states of the replica that have a record, the newest first. `like`: has bytes of page 1, and
  * the shift. *ret_point has txid 0 if they are none of them. Errors: those of catalog_load that are not about one object. */
 int check_search(struct catalog *c, struct check_pages *p, const struct note_point *like, struct note_point *ret_point,

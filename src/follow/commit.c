@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/page.h"
+#include "base/trial.h"
 #include "follow/page1.h"
 
 #include <assert.h>
@@ -32,7 +33,7 @@ int commit_begin(struct commit *c, const struct commit_terms *terms, struct err 
     c->written = 0;
     c->next.page1 = c->note->now.page1;
     c->next.cookie_shift = c->note->now.cookie_shift;
-    c->raise = terms->raise;
+    c->raise = terms->raise && RULE(follow_cookie);
     c->old = malloc(PAGE_SIZE_MAX);
     if (!c->old)
         return err_nomem(e, PAGE_SIZE_MAX);
@@ -118,7 +119,12 @@ static int publish(struct commit *c, struct err *e)
     c->next.pos = c->copy->sealed;
     n->next = c->next;
     n->copied = false;
-    if (note_save(c->file, n, e) || mirror_publish(c->copy, e))
+    if (RULE(follow_note) && note_save(c->file, n, e))
+        return -1;
+    /* without the new shift the pages of the copy are not known again after a power cut */
+    if (n->next.cookie_shift != n->now.cookie_shift && note_sync(c->file, e))
+        return -1;
+    if (mirror_publish(c->copy, e))
         return -1;
     n->now = n->next;
     n->next = (struct note_point){.txid = 0};

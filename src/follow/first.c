@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/trial.h"
 #include "follow/check.h"
 #include "follow/page1.h"
 #include "replica/points.h"
@@ -17,6 +18,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define OPEN_TRIES 24 /* of some seconds each */
 
 /* ---- what is there */
 
@@ -146,12 +149,38 @@ static int open_replica(struct follow *f, struct err *e)
     return -1;
 }
 
+static struct note_point point_of(const struct restore_result *r)
+{
+    return (struct note_point){.txid = r->record.txid,
+                               .time_ms = r->record.time_ms,
+                               .checksum = r->record.checksum,
+                               .pages = r->record.pages,
+                               .page_size = r->page_size};
+}
+
+/* What the copy will be is in the note before the copy is there. So it is known after a kill, too, when retention has removed
+ * all records of that state. */
+struct planned {
+    struct follow *follow;
+    struct uid database;
+};
+
+static int note_planned(void *context, const struct restore_result *result, struct err *e)
+{
+    const struct planned *p = context;
+    struct follow *f = p->follow;
+    f->note.database = p->database;
+    f->note.next = point_of(result);
+    return note_save(&f->file, &f->note, e) || note_sync(&f->file, e) ? -1 : 0;
+}
+
 /* A copy that is replaced because it can't be opened stays as the undo. */
 static int restore(struct follow *f, unsigned flags, struct err *e)
 {
     const struct follow_options *o = f->options;
     struct restore_result result;
     struct replica_identity identity;
+    struct planned planned = {.follow = f};
     const struct restore_options r = {.url = o->url,
                                       .path = o->path,
                                       .txid = POINT_NEWEST,
@@ -161,27 +190,40 @@ static int restore(struct follow *f, unsigned flags, struct err *e)
                                       .cancel = o->cancel,
                                       .retrying = o->retrying,
                                       .progress = o->progress,
-                                      .context = o->context};
+                                      .context = o->context,
+                                      .planned = note_planned,
+                                      .planned_context = &planned};
     if (open_replica(f, e) || replica_identity_read(f->replica.store, &identity, e))
         return -1;
     snprintf(f->note.url, sizeof f->note.url, "%s", f->replica.store->url);
+    planned.database = identity.database;
     if (note_save(&f->file, &f->note, e) || note_sync(&f->file, e) || restore_run(&r, &result, e))
         return -1;
     f->note.database = identity.database;
     f->note.newest = result.newest_txid;
     f->note.copied = true;
     f->note.boot = clock_boot_id();
-    f->note.now = (struct note_point){.txid = result.record.txid,
-                                      .time_ms = result.record.time_ms,
-                                      .checksum = result.record.checksum,
-                                      .pages = result.record.pages,
-                                      .page_size = result.page_size};
+    f->note.now = point_of(&result);
+    f->note.next = (struct note_point){.txid = 0};
     return make_wal_mode(f, e);
+}
+
+/* A reader of the copy that recovers a long log, because the last follower was killed, shuts all others out meanwhile. */
+static int open_mirror(struct follow *f, struct err *e)
+{
+    for (int tries = 0;; tries++) {
+        if (mirror_open(&f->copy, f->options->path, f->note.mode, e) == 0)
+            return 0;
+        if (e->code != ERR_BUSY || tries == OPEN_TRIES || (f->options->cancel && atomic_load(f->options->cancel)))
+            return -1;
+        if (tries == 0)
+            log_info("copy '%s': waiting for another process that has locked it", f->options->path);
+    }
 }
 
 static int made(struct follow *f, struct err *e)
 {
-    if (mirror_open(&f->copy, f->options->path, f->note.mode, e) || first_settle(f, e))
+    if (open_mirror(f, e) || first_settle(f, e))
         return -1;
     log_info("copy '%s': made from %s, as of txid %" PRIu64, f->options->path, f->note.url, f->note.now.txid);
     return 0;
@@ -241,6 +283,8 @@ static int settle_by_pages(struct follow *f, struct err *e)
         found = n->next;
     else if (rc == 0 && check_is(&pages, &n->now))
         found = n->now;
+    else if (rc == 0 && RULE(follow_first) && n->phase == NOTE_MAKING && check_fits(&pages, &n->next))
+        found = n->next;
     else if (rc == 0)
         rc = search(f, &pages, &found, e);
     check_release(&pages);
@@ -289,7 +333,7 @@ static int settle_unfinished(struct follow *f, mode_t mode, struct err *e)
 
 static int open_copy(struct follow *f, mode_t mode, struct err *e)
 {
-    if (mirror_open(&f->copy, f->options->path, f->note.mode, e) == 0) {
+    if (open_mirror(f, e) == 0) {
         f->start_over = (f->options->flags & FOLLOW_START_OVER) != 0;
         return f->start_over ? 0 : f->note.phase == NOTE_MAKING ? settle_unfinished(f, mode, e) : first_settle(f, e);
     }

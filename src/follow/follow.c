@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trial.h"
 #include "follow/first.h"
 #include "follow/jump.h"
 #include "follow/step.h"
@@ -16,17 +17,17 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define STEPS_IN_ROW 64      /* then the replica is listed: a compacted segment may have the rest */
-#define PROOF_MS 10000       /* without news, level 0 is listed behind the copy so often, */
-#define PROOF_POLLS 10       /* but at most once in so many polls, */
-#define PROOF_MAX_MS 120000  /* unless it was not listed for so long */
-#define IDLE_SHARE 10        /* the pause while nothing comes: this part of the time since the last news */
-#define FAILURE_MS 1000      /* the pause after the first failure; then twice as long each time, */
-#define FAILURE_MAX_MS 30000 /* up to this */
-#define PAUSE_DOUBT_MS 1000  /* a pause that lasted so much longer than planned, by any clock: level 0 is listed */
-#define GONE_TRIES 3         /* an object of a listing that is gone: list again so often, then jump */
-#define NOTE_MS 1000         /* a note in which only times changed is written so often */
-#define LOG_STEP 250         /* frames between checkpoints that readers keep from copying all */
+#define STEPS_IN_ROW SCALE(64, 4) /* then the replica is listed: a compacted segment may have the rest */
+#define PROOF_MS 10000            /* without news, level 0 is listed behind the copy so often, */
+#define PROOF_POLLS 10            /* but at most once in so many polls, */
+#define PROOF_MAX_MS 120000       /* unless it was not listed for so long */
+#define IDLE_SHARE 10             /* the pause while nothing comes: this part of the time since the last news */
+#define FAILURE_MS 1000           /* the pause after the first failure; then twice as long each time, */
+#define FAILURE_MAX_MS 30000      /* up to this */
+#define PAUSE_DOUBT_MS 1000       /* a pause that lasted so much longer than planned, by any clock: level 0 is listed */
+#define GONE_TRIES 3              /* an object of a listing that is gone: list again so often, then jump */
+#define NOTE_MS 1000              /* a note in which only times changed is written so often */
+#define LOG_STEP SCALE(250, 6)    /* frames between checkpoints that readers keep from copying all */
 
 enum turn_end {
     TURN_NEWS,    /* the copy changed, or the replica has more */
@@ -302,7 +303,7 @@ static bool proof_is_due(const struct follow *f)
 
 static int prove_current(struct follow *f, enum turn_end *ret_end, struct err *e)
 {
-    if (look_behind(f, &f->survey, e))
+    if (RULE(follow_lists) && look_behind(f, &f->survey, e))
         return -1;
     f->proof_ms = clock_boot_ms();
     f->doubt = false;
@@ -594,8 +595,11 @@ void follow_close(struct follow *f)
 
 int follow_status(const char *path, struct follow_status *ret_status, struct err *e)
 {
-    if (note_peek(path, &ret_status->note, &ret_status->running, e) == 0)
+    if (note_peek(path, &ret_status->note, &ret_status->running, e) == 0) {
+        const uint64_t boot = clock_boot_id();
+        ret_status->proven = boot != 0 && ret_status->note.boot == boot;
         return 0;
+    }
     if (e->code != ERR_NOTFOUND)
         return -1;
     err_set(e, ERR_NOTFOUND, 0, "'%s' is not a copy of 'seawall follow'", path);

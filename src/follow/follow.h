@@ -33,6 +33,9 @@ void follow_close(struct follow *f);
 struct follow_status {
     struct note note;
     bool running;
+    /* The note is of this boot of the machine. Otherwise a power cut may have taken back the newest transactions of the copy,
+     * and not the note: until a follower has looked, the copy can be older than note.now. */
+    bool proven;
 };
 int follow_status(const char *path, struct follow_status *ret_status, struct err *e) MUST_CHECK;
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/page.h"
+#include "base/trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +18,10 @@
 #define READ_LOCK 3
 #define READ_SLOTS WAL_INDEX_READERS
 
-#define BUSY_MS 5000      /* for a lock that only recovery, or a writer that must not be there, holds */
-#define HEADER_MS 1000    /* for a header that is being written */
-#define DRAIN_MS 2000     /* a long log waits so long for the end of read transactions, once for each */
-#define DRAIN_FRAMES 4000 /* of these frames */
+#define BUSY_MS 5000                 /* for a lock that only recovery, or a writer that must not be there, holds */
+#define HEADER_MS 1000               /* for a header that is being written */
+#define DRAIN_MS 2000                /* a long log waits so long for the end of read transactions, once for each */
+#define DRAIN_FRAMES SCALE(4000, 80) /* of these frames */
 #define DRAIN_PAUSE_US 20000
 #define PAUSE_US 2000
 #define WAL_KEPT_BYTES (INT64_C(64) << 20) /* a longer file is cut when the log starts again */
@@ -343,8 +344,20 @@ bool mirror_is_ours(const struct mirror *c)
            (a.frame == 0 ? memcmp(a.salt, b.salt, WAL_SALT_BYTES) == 0 : wal_pos_equal(&a, &b));
 }
 
-/* As walRestartHdr: the log begins again. Preconditions: the locks of writer, checkpointer and all readers of the log are
- * held, and everything was copied back. */
+/* Nothing counts as copied back, and no reader needs a frame. */
+static void forget_copied(const struct mirror *c)
+{
+    field_set(c, WAL_INDEX_NBACKFILL, 0);
+    field_set(c, WAL_INDEX_ATTEMPTED, 0);
+    field_set(c, WAL_INDEX_READ_MARKS + 4, 0);
+    for (size_t i = 2; i < READ_SLOTS; i++)
+        field_set(c, WAL_INDEX_READ_MARKS + 4 * i, WAL_READ_MARK_NOT_USED);
+}
+
+/* The log begins again. Preconditions: the locks of writer, checkpointer and all readers of the log are held, and
+ * everything was copied back. As walRestartHdr of SQLite, but in another order: the number of frames that were copied back
+ * comes before the header. A kill between the two leaves frames that are copied back once more. In SQLite's order it
+ * leaves a new log of which readers ignore as many frames as the old one had. */
 static int start_again(struct mirror *c, struct err *e)
 {
     sqlite3_int64 size = 0;
@@ -357,12 +370,13 @@ static int start_again(struct mirror *c, struct err *e)
         return -1;
     c->checkpoint_seq++;
     c->header.mx_frame = 0;
+    if (RULE(follow_restart)) {
+        forget_copied(c);
+        c->file->pMethods->xShmBarrier(c->file);
+    }
     header_write(c);
-    field_set(c, WAL_INDEX_NBACKFILL, 0);
-    field_set(c, WAL_INDEX_ATTEMPTED, 0);
-    field_set(c, WAL_INDEX_READ_MARKS + 4, 0);
-    for (size_t i = 2; i < READ_SLOTS; i++)
-        field_set(c, WAL_INDEX_READ_MARKS + 4 * i, WAL_READ_MARK_NOT_USED);
+    if (!RULE(follow_restart))
+        forget_copied(c);
     if (c->wal->pMethods->xFileSize(c->wal, &size) == SQLITE_OK && size > WAL_KEPT_BYTES)
         c->wal->pMethods->xTruncate(c->wal, 0); /* only saves space */
     c->waited_at = 0;
@@ -383,6 +397,19 @@ static int try_to_start_again(struct mirror *c, int64_t ms, struct err *e)
     }
     unlock(c, CHECKPOINT_LOCK, 1);
     return rc;
+}
+
+/* A process that died while it started the log again may have left the number of frames of the log before: SQLite does. */
+static int mend_empty_log(struct mirror *c, struct err *e)
+{
+    if (!RULE(follow_restart) || field_get(c, WAL_INDEX_NBACKFILL) == 0)
+        return 0;
+    if (!lock_within(c, CHECKPOINT_LOCK, 1, BUSY_MS))
+        return err_set(e, ERR_BUSY, 0, "another process holds the lock of checkpointers of '%s'", c->path);
+    field_set(c, WAL_INDEX_NBACKFILL, 0);
+    field_set(c, WAL_INDEX_ATTEMPTED, 0);
+    unlock(c, CHECKPOINT_LOCK, 1);
+    return 0;
 }
 
 /* The header of the -wal comes before its first frame, and is synced: after a power cut frames of the log before must not
@@ -429,7 +456,7 @@ static int begin_locked(struct mirror *c, uint32_t page_size, struct err *e)
     c->last = c->header.mx_frame;
     c->sum = c->header.frame_sum;
     c->held = false;
-    return c->last == 0 ? begin_log(c, e) : 0;
+    return c->last > 0 ? 0 : mend_empty_log(c, e) || begin_log(c, e) ? -1 : 0;
 }
 
 int mirror_begin(struct mirror *c, uint32_t page_size, struct err *e)
@@ -532,14 +559,16 @@ int mirror_publish(struct mirror *c, struct err *e)
     int64_t ignored;
     struct err unread;
     assert(c->writing && c->held && c->sealed.frame == c->last);
-    if (write_held(c, c->sealed_pages, e))
+    if (RULE(follow_frames) && write_held(c, c->sealed_pages, e))
         return -1;
     c->header.change++;
     c->header.page_size = c->page_size;
     c->header.mx_frame = c->last;
     c->header.db_pages = c->sealed_pages;
-    c->header.frame_sum = c->sum;
+    c->header.frame_sum = c->sealed.sum;
     header_write(c);
+    if (!RULE(follow_frames) && write_held(c, c->sealed_pages, e))
+        return -1;
     mirror_abandon(c);
     if (ask(c, "PRAGMA schema_version", &ignored, &unread)) /* moves a read mark: see ask() */
         (void)unread;

@@ -16,6 +16,7 @@
 #define SEAWALL_FOLLOW_MIRROR_H
 
 #include "base/folder.h"
+#include "base/trial.h"
 #include "wal/index.h"
 
 #include <sqlite3.h>
@@ -102,7 +103,7 @@ void mirror_abandon(struct mirror *c);
 
 /* ---- the log */
 
-#define MIRROR_LOG_FRAMES 1000 /* from this length on it is copied back */
+#define MIRROR_LOG_FRAMES SCALE(1000, 25) /* from this length on it is copied back */
 
 enum mirror_checkpoint {
     MIRROR_PASSIVE, /* as far as readers permit */

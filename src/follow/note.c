@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #define SLOT_BYTES 4096
+#define SLOTS 3
+#define SYNCED_SLOT 2
 #define LOCK_TRIES 20 /* note_peek holds the lock for a moment */
 #define LOCK_PAUSE_US 10000
 static const uint8_t magic[8] = {'s', 'e', 'a', 'f', 'o', 'l', 'l', '1'};
@@ -136,9 +138,9 @@ static bool decode(const uint8_t slot[SLOT_BYTES], struct note *n, uint64_t *ret
 
 static bool is_note(int fd)
 {
-    uint8_t first[2][sizeof magic] = {{0}};
+    uint8_t first[SLOTS][sizeof magic] = {{0}};
     struct err ignored;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < SLOTS; i++)
         if (io_pread(fd, first[i], sizeof magic, i * SLOT_BYTES, &ignored) == 0 &&
             memcmp(first[i], magic, sizeof magic) == 0)
             return true;
@@ -161,7 +163,7 @@ static enum note_found read_file(struct note_file *f, struct note *ret_note)
     struct err ignored;
     enum note_found found = NOTE_NONE;
     f->serial = 0;
-    for (uint64_t i = 0; i < 2; i++) {
+    for (uint64_t i = 0; i < SLOTS; i++) {
         struct note n;
         uint64_t serial = 0;
         if (io_pread(f->fd, slot, SLOT_BYTES, i * SLOT_BYTES, &ignored))
@@ -221,9 +223,15 @@ int note_save(struct note_file *f, const struct note *n, struct err *e)
     return 0;
 }
 
+/* The two slots in turn are durable before the third one is written, and the other way round. So at least one slot is whole
+ * whatever a power cut tears. */
 int note_sync(const struct note_file *f, struct err *e)
 {
-    return io_fsync(f->fd, f->path, e) || path_fsync_parent(f->path, e) ? -1 : 0;
+    uint8_t slot[SLOT_BYTES];
+    if (io_fsync(f->fd, f->path, e) || io_pread(f->fd, slot, SLOT_BYTES, f->serial % 2 * SLOT_BYTES, e) ||
+        io_pwrite(f->fd, slot, SLOT_BYTES, SYNCED_SLOT * SLOT_BYTES, e) || io_fsync(f->fd, f->path, e))
+        return -1;
+    return path_fsync_parent(f->path, e);
 }
 
 void note_close(struct note_file *f)

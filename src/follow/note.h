@@ -1,6 +1,9 @@
 /* follow/note.h - the state file of a copy, <copy>-seawall-follow: which replica it follows, and how far it is.
  *
- *   offset 0, 4096   2 slots of 4 KiB, each with a serial number and a checksum: the newest whole one counts
+ *   offset 0, 4096   2 slots of 4 KiB, written in turn, each with a serial number and a checksum
+ *   offset 8192      the slot as it was when the file was synced last
+ *
+ * The newest whole slot counts.
  *
  * Before the last frame of a publication is written, the note has what the copy is now, and what it will be. Each of the two
  * has the position in the log at which it is true. So whatever a kill -9 leaves, the log says which one it is. An flock on
@@ -42,8 +45,9 @@ enum note_phase { NOTE_MAKING = 1, NOTE_FOLLOWING, NOTE_PROMOTING };
 
 struct note {
     enum note_phase phase;
-    struct uid database; /* id of the replica; zeros while the first copy is made */
+    struct uid database; /* id of the replica; zeros until the first copy is made, or is about to be */
     mode_t mode;         /* of the database when it is promoted */
+    /* In NOTE_MAKING `next` is the state of the first copy, which may be there already. */
     struct note_point now, next;
     struct mirror_stamp stamp; /* of the database file after the last checkpoint */
     bool checkpointing;        /* a checkpoint changes the database file, so the stamp does not count */
@@ -84,7 +88,7 @@ int note_peek(const char *path, struct note *ret_note, bool *ret_running, struct
 /* Writes the note. A kill -9 leaves this one or the one before. ERR_IO. */
 int note_save(struct note_file *f, const struct note *n, struct err *e) MUST_CHECK;
 
-/* Makes the note, and its name, durable. ERR_IO. */
+/* Makes the note, and its name, durable. Precondition: it was saved. ERR_IO. */
 int note_sync(const struct note_file *f, struct err *e) MUST_CHECK;
 
 void note_close(struct note_file *f);

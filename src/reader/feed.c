@@ -4,11 +4,15 @@
  * removed that object before it was looked for. They leave it alone for PACK_SETTLE_MS at least (replica/packs.h). So
  * if the last look is SURE_MS old, level 0 is listed from the head on instead: the newest object of it is never
  * removed. A listing also shows that the head is not there any more, because the history was begun again; so there is
- * one now and then in any case. */
+ * one now and then in any case.
+ *
+ * A history that was begun again can begin with an object that has no pages: they come with a base. Until it is complete
+ * the state before is the newest one that can be read, and a plan finds out now and then whether it is still. */
 #include "reader/feed.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trial.h"
 #include "reader/fork.h"
 
 #include <pthread.h>
@@ -18,8 +22,8 @@
 
 #define SURE_MS 4000
 #define LIST_MS 5000
-#define LIST_COSTLY_MS 150000 /* where a request costs money: that of a listing is the price of twelve others */
-#define ADVANCES_MAX 64       /* objects of level 0 that are read one after the other; more are planned */
+#define LIST_COSTLY_MS 150000     /* where a request costs money: that of a listing is the price of twelve others */
+#define ADVANCES_MAX SCALE(64, 5) /* objects of level 0 that are read one after the other; more are planned */
 
 struct feed {
     struct feed *next; /* in the list of the process */
@@ -183,29 +187,66 @@ static int advance(struct feed *f, bool *ret_plan, struct err *e)
     return 0;
 }
 
-static int look(struct feed *f, bool surely, struct err *e)
+/* The newest object of level 0 can't be restored yet: its pages come with a base. No name of level 0 shows when the base
+ * is complete. */
+static bool is_behind(const struct snapshot *s)
+{
+    return s && s->record.txid != s->head_max;
+}
+
+enum look_way {
+    LOOK_PLAN, /* plans the newest state */
+    LOOK_LIST, /* lists level 0, and takes what is there */
+    LOOK_NEXT, /* takes what follows by its name */
+    LOOK_WAIT, /* the same, and does not say that there is nothing newer */
+};
+
+static enum look_way way_to_look(const struct feed *f, bool surely)
 {
     const int64_t now = clock_mono_ms(), list_ms = f->origin->store->costs ? LIST_COSTLY_MS : LIST_MS;
-    bool plan = f->plan || !f->newest;
+    const bool long_ago = RULE(reader_lists) && now - f->listed_ms > list_ms;
+    if (f->plan || !f->newest)
+        return LOOK_PLAN;
+    if (RULE(reader_behind) && is_behind(f->newest))
+        return surely || long_ago ? LOOK_PLAN : LOOK_WAIT;
+    return surely || long_ago || (RULE(reader_lists) && now - f->known_ms > SURE_MS) ? LOOK_LIST : LOOK_NEXT;
+}
+
+/* Lists level 0, and reads what follows. When an object is not there under its name, packs can have what came after it:
+ * another listing tells. */
+static int list_and_advance(struct feed *f, bool *ret_plan, struct err *e)
+{
     enum snapshot_age age = SNAPSHOT_OLD;
-    const bool list = !plan && (surely || now - f->known_ms > SURE_MS || now - f->listed_ms > list_ms);
-    if (list) {
-        if (snapshot_look(f->newest, &age, e))
+    const uint64_t before = f->newest->record.txid;
+    if (snapshot_look(f->newest, &age, e))
+        return -1;
+    f->listed_ms = clock_mono_ms();
+    if (age == SNAPSHOT_OLD && advance(f, ret_plan, e))
+        return -1;
+    if (age == SNAPSHOT_OLD && !*ret_plan && RULE(reader_lists_on)) {
+        if (f->newest->record.txid != before && snapshot_look(f->newest, &age, e))
             return -1;
-        f->listed_ms = now;
-        plan = age == SNAPSHOT_FOREIGN;
     }
-    if (!plan && age == SNAPSHOT_OLD) {
-        const uint64_t before = f->newest->record.txid;
-        if (advance(f, &plan, e))
-            return -1;
-        plan |= list && f->newest->record.txid == before; /* something is there, but not the next one */
-    }
+    *ret_plan |= age == SNAPSHOT_FOREIGN || (age == SNAPSHOT_OLD && RULE(reader_lists_on));
+    return 0;
+}
+
+static int look(struct feed *f, bool surely, struct err *e)
+{
+    const int64_t now = clock_mono_ms(); /* what comes from now on may be missing */
+    const enum look_way way = way_to_look(f, surely);
+    bool plan = way == LOOK_PLAN;
+    if (way == LOOK_LIST && list_and_advance(f, &plan, e))
+        return -1;
+    if ((way == LOOK_NEXT || way == LOOK_WAIT) && advance(f, &plan, e))
+        return -1;
     f->plan |= plan;
     if (plan && plan_newest(f, e))
         return -1;
-    f->listed_ms = plan ? now : f->listed_ms;
-    f->known_ms = now; /* when it was begun: what came meanwhile may be missing */
+    if (plan)
+        f->listed_ms = now;
+    if (plan || way != LOOK_WAIT)
+        f->known_ms = now;
     return 0;
 }
 
@@ -263,10 +304,16 @@ void feed_distrust(struct feed *f)
     pthread_mutex_unlock(&f->lock);
 }
 
-int64_t feed_known_at_ms(struct feed *f)
+static bool is_same_state(const struct snapshot *a, const struct snapshot *b)
+{
+    return a->record.txid == b->record.txid && a->record.checksum == b->record.checksum &&
+           uid_equal(&a->database, &b->database);
+}
+
+int64_t feed_known_at_ms(struct feed *f, const struct snapshot *s)
 {
     pthread_mutex_lock(&f->lock);
-    const int64_t known = f->known_ms;
+    const int64_t known = f->newest && is_same_state(f->newest, s) ? f->known_ms : -1;
     pthread_mutex_unlock(&f->lock);
     return known;
 }

@@ -33,8 +33,9 @@ int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snap
 /* Something that the newest state needs is gone: the next look plans again. */
 void feed_distrust(struct feed *f);
 
-/* Monotonic clock: when the store had nothing newer. */
-int64_t feed_known_at_ms(struct feed *f);
+/* When the store last had nothing newer than this state, by the monotonic clock. -1: another state is known to be the
+ * newest, so when this one was is not known any more. */
+int64_t feed_known_at_ms(struct feed *f, const struct snapshot *s);
 
 void feed_traffic(struct feed *f, uint64_t *ret_requests, uint64_t *ret_bytes);
 

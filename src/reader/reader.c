@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/endian.h"
+#include "base/trial.h"
 #include "reader/feed.h"
 #include "reader/fork.h"
 
@@ -26,6 +27,7 @@ struct reader {
     uint8_t *page;    /* owned: the page that is read in parts */
     uint32_t page_no; /* 0: none */
     uint64_t page_txid;
+    int64_t known_at_ms; /* monotonic: the store had nothing newer than `snapshot` */
     struct err trouble;
 };
 
@@ -42,6 +44,13 @@ bool reader_follows(const struct reader *r)
     return r->follow_ms > 0;
 }
 
+static void note_known(struct reader *r)
+{
+    const int64_t known = feed_known_at_ms(r->feed, r->snapshot);
+    if (known >= 0)
+        r->known_at_ms = known;
+}
+
 static int first_state(struct reader *r, struct err *e)
 {
     bool trouble = false;
@@ -49,6 +58,7 @@ static int first_state(struct reader *r, struct err *e)
         return feed_at(r->feed, &r->moment, &r->snapshot, e);
     if (feed_newest(r->feed, FEED_SURELY, false, &r->snapshot, &trouble, e))
         return -1;
+    note_known(r);
     if (!trouble)
         return 0;
     snapshot_release(r->snapshot); /* it may be old: nobody who opens a replica expects that */
@@ -122,19 +132,24 @@ int reader_begin(struct reader *r, struct err *e)
         return -1;
     if (trouble)
         r->trouble = *e;
-    return take(r, s, e);
+    if (take(r, s, e))
+        return -1;
+    note_known(r);
+    return 0;
 }
 
 /* An object is gone: looks for other objects that give the same state. */
 static int plan_same(struct reader *r, struct err *e)
 {
-    const struct moment same = {.kind = MOMENT_TXID, .txid = r->snapshot->record.txid};
+    const struct moment same = {.kind = RULE(reader_pinned) ? MOMENT_TXID : MOMENT_NEWEST,
+                                .txid = r->snapshot->record.txid};
     const struct commit_record before = r->snapshot->record;
     struct snapshot *s = NULL;
     feed_distrust(r->feed);
     if (feed_at(r->feed, &same, &s, e))
         return err_wrap(e, "an object of txid %" PRIu64 " is gone", same.txid);
-    if (s->record.checksum != before.checksum || s->page_size != r->snapshot->page_size) {
+    const bool is_same = s->record.checksum == before.checksum && s->page_size == r->snapshot->page_size;
+    if (!is_same && RULE(reader_pinned) && RULE(reader_same)) {
         snapshot_release(s);
         return err_set(e, ERR_GONE, 0, "the replica has another txid %" PRIu64 " now: its history was begun again",
                        same.txid);
@@ -224,12 +239,13 @@ uint32_t reader_history(const struct reader *r)
     return get_be32(r->snapshot->database.bytes);
 }
 
-int64_t reader_known_ms(const struct reader *r)
+int64_t reader_known_ms(struct reader *r)
 {
     if (!reader_follows(r))
         return -1;
-    const int64_t known = feed_known_at_ms(r->feed), now = clock_mono_ms(); /* in this order: the first one may wait */
-    return now > known ? now - known : 0;
+    note_known(r); /* before the clock is read: it may wait */
+    const int64_t now = clock_mono_ms();
+    return now > r->known_at_ms ? now - r->known_at_ms : 0;
 }
 
 const char *reader_trouble(struct reader *r)

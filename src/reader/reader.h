@@ -41,8 +41,9 @@ const struct commit_record *reader_record(const struct reader *r);
 uint32_t reader_page_size(const struct reader *r);
 uint32_t reader_history(const struct reader *r); /* a number of the history, so that equal txids of two differ */
 
-/* How many ms ago the store was asked, and had nothing newer. -1: the reader does not follow. */
-int64_t reader_known_ms(const struct reader *r);
+/* How many ms ago the store was asked, and had nothing newer than the state that the reader has now. Another reader of
+ * this URL that finds something newer does not change that. -1: the reader does not follow. */
+int64_t reader_known_ms(struct reader *r);
 
 bool reader_follows(const struct reader *r);
 

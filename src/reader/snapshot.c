@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/page.h"
+#include "base/trial.h"
 #include "format/patch.h"
 #include "reader/blocks.h"
 #include "replica/points.h"
@@ -351,7 +352,7 @@ int snapshot_advance(const struct snapshot *s, struct snapshot **ret_next, struc
     origin_give_codec(s->origin, codec);
     if (rc)
         return e->code == ERR_NOTFOUND ? 0 : -1;
-    if (continues(s, &segment))
+    if (continues(s, &segment) || !RULE(reader_continues))
         rc = continue_with(s, key, &segment, ret_next, e);
     else
         rc = err_set(e, ERR_GONE, 0, "object '%s' does not continue txid %" PRIu64, key, s->record.txid);

@@ -301,6 +301,8 @@ static int restore_once(struct replica_handle *r, const struct restore_options *
     int rc = make_plan(&a, e);
     if (rc == 0)
         rc = describe(&a, e);
+    if (rc == 0 && options->planned)
+        rc = options->planned(options->planned_context, ret_result, e);
     if (rc == 0 && (options->flags & RESTORE_DELTA))
         rc = restore_delta(&a, e);
     else if (rc == 0)

@@ -22,6 +22,8 @@ enum restore_flags {
                                     with io_sync_file_system, before they count. Contents are synced as always */
 };
 
+struct restore_result;
+
 struct restore_options {
     const char *url;
     const char *path;                      /* of the target; NULL with RESTORE_DRY_RUN */
@@ -34,6 +36,11 @@ struct restore_options {
     void (*retrying)(const struct err *e); /* called when the store needs more than two tries; may be NULL */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes; may be NULL */
     void *context;
+    /* Called when the restore point is known: record, page_size and newest_txid of the result are set, and nothing has
+     * changed yet. Non-zero, with `e` set, ends the restore with this error. May be NULL. A restore that plans again calls it
+     * again. */
+    int (*planned)(void *context, const struct restore_result *result, struct err *e);
+    void *planned_context;
 };
 
 enum restore_outcome {

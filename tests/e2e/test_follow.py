@@ -195,6 +195,35 @@ def test_the_copy_goes_on_after_it_was_killed_at_random(following):
     assert same_as_replica(f.copy, f.stage.replica, f.stage.folder)
 
 
+HOLDS_ALL_LOCKS = """
+import sqlite3, sys, time
+db = sqlite3.connect("file:" + sys.argv[1] + "?mode=rw", uri=True, isolation_level=None)
+db.execute("PRAGMA locking_mode=exclusive").fetchall()
+db.execute("SELECT count(*) FROM entry").fetchall()
+print("locked", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_follower_waits_for_a_process_that_has_the_copy_locked(following):
+    """As a reader has that recovers a long log."""
+    f = following.begin()
+    f.follow()
+    f.wait_newest()
+    assert f.follower.stop() == DONE
+    f.app.commit(3)
+    holder = subprocess.Popen([PYTHON, "-c", HOLDS_ALL_LOCKS, f.copy], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"locked\n"
+        f.follow()
+        f.follower.wait_for(lambda: "waiting for another process" in f.follower.log(), 30, "the follower waits")
+    finally:
+        holder.kill()
+        holder.wait()
+    f.wait_newest()
+    assert same_as_replica(f.copy, f.stage.replica, f.stage.folder)
+
+
 @pytest.mark.busy_at_the_end("retention runs every second")
 def test_the_copy_goes_on_after_kills_under_load_with_retention_every_second(following):
     f = following.begin(*RETENTION_EACH_SECOND)

@@ -132,8 +132,12 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
             NEED(serial == before || truths[serial].before == before || truths[serial].alone,
                  "txid %" PRIu64 " of %s: a commit between states %zu and %zu is not a restore point", r->txid,
                  store->url, before, serial);
-        *point = (struct point){
-            .is = true, .serial = serial, .checksum = r->checksum, .born_ms = true_ms, .retired = p->ailing};
+        *point = (struct point){.is = true,
+                                .serial = serial,
+                                .checksum = r->checksum,
+                                .time_ms = r->time_ms,
+                                .born_ms = true_ms,
+                                .retired = p->ailing};
         before = serial;
     }
     p->head = i->max;
@@ -291,12 +295,9 @@ static void note_recovery(struct sim_store *s)
 
 /* ---- restore points that must be there */
 
-bool published_promises(const struct published *p, uint64_t txid)
+/* Whether the objects that came before `ms` can give the point. */
+static bool is_reachable(const struct published *p, uint64_t txid, int64_t ms)
 {
-    if (txid >= p->point_cap || !p->points[txid].is || p->points[txid].retired)
-        return false;
-    if (txid != p->head && true_ms - p->points[txid].born_ms >= KEEP_ALL_MS) /* retention may have deleted it */
-        return false;
     size_t n = p->epoch_count;
     while (n > 0 && p->epochs[n - 1].min > txid)
         n--;
@@ -306,9 +307,36 @@ bool published_promises(const struct published *p, uint64_t txid)
     if (!epoch->base_only)
         return true;
     for (size_t i = 0; i < p->base_count; i++)
-        if (p->bases[i].start >= epoch->max && p->bases[i].max <= txid)
+        if (p->bases[i].start >= epoch->max && p->bases[i].max <= txid && p->bases[i].born_ms < ms)
             return true;
     return false;
+}
+
+bool published_promises(const struct published *p, uint64_t txid)
+{
+    if (txid >= p->point_cap || !p->points[txid].is || p->points[txid].retired)
+        return false;
+    if (txid != p->head && true_ms - p->points[txid].born_ms >= KEEP_ALL_MS) /* retention may have deleted it */
+        return false;
+    return is_reachable(p, txid, INT64_MAX);
+}
+
+uint64_t published_newest_before(const struct published *p, int64_t ms)
+{
+    for (uint64_t t = p->head; t > 0; t--) {
+        const struct point *point = &p->points[t];
+        if (point->is && !point->retired && point->born_ms < ms && is_reachable(p, t, ms))
+            return t;
+    }
+    return 0;
+}
+
+size_t published_serial(struct published *p, uint64_t txid, const uint8_t *page1, uint32_t page_size)
+{
+    struct point *point = published_point(p, txid);
+    if (point->is && point->serial == 0)
+        point->serial = truth_find(page_hash(1, page1, page_size));
+    return point->serial;
 }
 
 bool view_open(struct view *v, struct sim_store *s)

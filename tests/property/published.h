@@ -13,6 +13,7 @@ struct point {
     int64_t born_ms; /* when the store received its object */
     size_t serial;   /* of the state that a restore must give; 0: unknown, its object had no pages */
     uint64_t checksum;
+    int64_t time_ms; /* of its record */
 };
 struct epoch {
     uint64_t min, max; /* of the object that began it */
@@ -46,6 +47,12 @@ struct point *published_point(struct published *p, uint64_t txid); /* makes the 
 
 /* Whether the restore point must be there. Retention may have deleted any other one. */
 bool published_promises(const struct published *p, uint64_t txid);
+
+/* The newest restore point that the store had before a moment of the world's time, as far as it is there still. 0: none. */
+uint64_t published_newest_before(const struct published *p, int64_t ms);
+
+/* The state that a reader must see at a txid. 0: it is not known yet: then the state with this page 1 is the one. */
+size_t published_serial(struct published *p, uint64_t txid, const uint8_t *page1, uint32_t page_size);
 
 /* Restores the head of the store and `percent` of its other points, and compares them with what the application
  * committed. */

@@ -1,12 +1,16 @@
 /* property/scenarios.c - cases that random steps reach too rarely, step by step. */
+#include "copies.h"
 #include "hosts.h"
 #include "published.h"
+#include "readers.h"
 #include "world.h"
 
 #include "replica/packs.h"
 #include "ship/pack.h"
 
 #include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
 
 /* A retention that is not the program's: deletes the objects of all histories before the newest one, if they are older
  * than the grace period. It never deletes the head. */
@@ -346,6 +350,65 @@ void world_scenario_touched(const char *folder)
              before - stores[i].count, stores[i].url);
         published_check(&stores[i], 100);
     }
+}
+
+/* The operator removes a replica. */
+static void remove_replica(struct sim_store *s)
+{
+    struct published *p = published_of(s);
+    while (s->count > 0)
+        sim_store_delete(s, s->objects[0].key);
+    memset(p->points, 0, p->point_cap * sizeof *p->points);
+    *p = (struct published){.points = p->points, .point_cap = p->point_cap};
+}
+
+/* A replica is removed, and another database begins one at its place, with the same txids. A reader in a read transaction
+ * takes no page of it, one that begins a transaction sees it and can tell, and a copy stays what it is until someone makes it
+ * start over. */
+void world_scenario_begun_over(const char *folder)
+{
+    enum { FOLLOWS, STAYS };
+    const struct moment newest = {.kind = MOMENT_NEWEST};
+    struct host *a = prepare_sleeper(folder);
+    copies_begin(folder, &stores[0]);
+    for (unsigned i = 0; i < 6; i++) {
+        sim_database_commit(&a->db);
+        let_run(a, 40);
+    }
+    NEED(copies_follow_until_current(false) == ERR_NONE, "the follower failed");
+    NEED(reader_slot_open(FOLLOWS, &stores[0], &newest, true) && reader_slot_open(STAYS, &stores[0], &newest, false),
+         "the newest state can't be opened");
+    reader_slot_begin(FOLLOWS);
+    reader_slot_begin(STAYS);
+    const uint64_t head = published[0].head;
+    const uint32_t history = reader_slot_history(FOLLOWS);
+    reader_slot_read(FOLLOWS, 1);
+    host_kill(a, false);
+    for (size_t i = 0; i < STORES; i++) /* a replica that is left would say with which txid to go on */
+        remove_replica(&stores[i]);
+    unlink(a->state_path);
+    a->lost = true;
+    host_make_database(a, 512);
+    host_start(a, true);
+    let_run(a, 200);
+    while (published[0].head < head) {
+        sim_database_commit(&a->db);
+        let_run(a, 100);
+        NEED(a->alive, "the daemon ended");
+    }
+    NEED(published[0].points[head].is, "the other history has no restore point with this txid");
+    for (uint32_t pgno = 1; pgno <= reader_slot_pages(STAYS); pgno++) {
+        reader_slot_read(STAYS, pgno);
+        reader_slot_read(FOLLOWS, pgno);
+    }
+    true_ms += 10000;
+    reader_slot_begin(FOLLOWS);
+    NEED(reader_slot_txid(FOLLOWS) == published[0].head && reader_slot_history(FOLLOWS) != history,
+         "a reader does not see the history that was begun over");
+    reader_slot_read(FOLLOWS, 1);
+    NEED(copies_follow_until_current(false) == ERR_CONFLICT, "the copy became another history by itself");
+    NEED(copies_follow_until_current(true) == ERR_NONE, "the copy does not start over");
+    copies_check_newest();
 }
 
 static void must_have_newest(const struct host *a)

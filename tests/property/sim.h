@@ -1,7 +1,7 @@
 /* property/sim.h - a simulated world: a seed decides what databases, stores, clocks and kills do to the daemon.
  *
- * Real: all of src/ except the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim) and the
- * stores; sim_process.c, sim_database.c and sim_store.c replace these. The database writes a real -wal with header,
+ * Real: src/ except the pool of threads (workers.c), the SQLite side (watch.c, checkpoint.c, the shim), the stores and
+ * the programs around it (extension, command line); sim_process.c, sim_database.c and sim_store.c replace these. The database writes a real -wal with header,
  * frames, salts and checksums. The state file is a real file, mapped. No other process runs during a job; but the
  * process of the job may die at the points (sim_point) in it.
  *
@@ -26,6 +26,8 @@ enum {
     KEEP_ALL_MS = 150000,
     KEEP_LEVELS_MS = 240000,
     TICK_MS = 10,
+    COOKIE_AT = 40,  /* in page 1: of the schema */
+    SERIAL_AT = 72,  /* in page 1: the serial number of the state; SQLite leaves these bytes alone */
     LATE_MS = 12000, /* a PUT whose answer was lost is carried out after this time at the latest */
 };
 

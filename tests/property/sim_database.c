@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAGIC_NATIVE = 0x377f0682, COUNTER_AT = 24, PAGES_AT = 28, SERIAL_AT = 40, VALID_FOR_AT = 92, BODY_AT = 100 };
+enum { MAGIC_NATIVE = 0x377f0682, COUNTER_AT = 24, PAGES_AT = 28, VALID_FOR_AT = 92, BODY_AT = 100 };
 
 struct truth *truths;
 size_t truth_count;
@@ -155,9 +155,20 @@ static void change_page(uint8_t *page, uint32_t pgno, uint32_t page_size)
             (uint8_t)(dice_below(&luck, 4) ? dice_below(&luck, 256) : 0);
 }
 
+/* A database without tables, in WAL mode: SQLite can read its pages. The schema cookie belongs to the state. */
 static void stamp_page1(uint8_t *page1, uint32_t page_size, uint32_t pages, size_t serial)
 {
+    static const uint8_t fixed[] = {2, 2, 0, 64, 32, 32}, empty[] = {13, 0, 0, 0, 0};
+    memset(page1, 0, BODY_AT);
+    memcpy(page1, "SQLite format 3", 16);
     put_be16(page1 + 16, (uint16_t)page_size);
+    memcpy(page1 + 18, fixed, sizeof fixed);
+    put_be32(page1 + COOKIE_AT, (uint32_t)serial / 3);
+    put_be32(page1 + 44, 4);
+    put_be32(page1 + 56, 1);
+    memcpy(page1 + BODY_AT, empty, sizeof empty);
+    put_be16(page1 + BODY_AT + 5, (uint16_t)page_size);
+    page1[BODY_AT + 7] = 0;
     put_be32(page1 + COUNTER_AT, (uint32_t)serial);
     put_be32(page1 + VALID_FOR_AT, (uint32_t)serial);
     put_be32(page1 + PAGES_AT, pages);

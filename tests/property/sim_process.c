@@ -2,6 +2,8 @@
  * clocks. */
 #include "sim.h"
 
+#include "sim_child.h"
+
 #include "base/clock.h"
 #include "base/io.h"
 
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 int64_t true_ms;
@@ -408,7 +411,8 @@ int64_t __wrap_clock_boot_ms(void)
 }
 void __wrap_clock_sleep_us(int64_t us)
 {
-    (void)us;
+    if (child_is_one())
+        child_sleep_ms(us / 1000 + 1);
 }
 int __wrap_random_bytes(void *out, size_t n, struct err *e)
 {
@@ -490,6 +494,17 @@ int __wrap_posix_fallocate(int fd, off_t offset, off_t n)
     if (running && !sim_calm && offset > 0 && chance(3))
         return ENOSPC;
     return __real_posix_fallocate(fd, offset, n);
+}
+
+/* A mapping keeps the lock on its file. A process that the test forks must not have it. */
+void *__real_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
+{
+    void *mapped = __real_mmap(at, n, protection, flags, fd, offset);
+    if (mapped != MAP_FAILED && fd >= 0)
+        madvise(mapped, n, MADV_DONTFORK);
+    return mapped;
 }
 
 /* ---- the life of a daemon */

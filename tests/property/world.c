@@ -1,8 +1,10 @@
 /* property/world.c - random steps, and the checks after each. */
 #include "world.h"
 
+#include "copies.h"
 #include "hosts.h"
 #include "published.h"
+#include "readers.h"
 
 #include "base/claim.h"
 #include "base/io.h"
@@ -14,6 +16,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+enum { GUESTS_READ = 20, GUESTS_FOLLOW = 20 }; /* percent of the steps */
 
 struct world_figures world_figures;
 
@@ -492,6 +496,16 @@ static void step(void)
     world_figures.steps++;
 }
 
+/* Readers, and the follower of a copy, change nothing in the world, and have luck of their own. So the world is the same
+ * without them. */
+static void guests_step(void)
+{
+    if (chance(GUESTS_READ))
+        readers_step();
+    if (chance(GUESTS_FOLLOW))
+        copies_step();
+}
+
 /* Ends all faults, and lets one host continue alone. Its replicas must reach the newest state of its application. */
 static void settle(struct host *h)
 {
@@ -558,12 +572,17 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
     draw_climate(seed);
     draw_memory(seed);
     hosts_create(folder, chance(70) ? 512 : 1024);
+    copies_begin(folder, &stores[seed / 2 % STORES]);
     for (size_t i = 0; i < count; i++) {
         if (skip && skip[i])
             continue;
         luck = dice_of(seed * 1000003 + i);
         trace("step %zu", i);
         step();
+        const struct dice world = luck;
+        luck = dice_of(~(seed * 1000003 + i));
+        guests_step();
+        luck = world;
         published_check_any(&stores[dice_below(&luck, STORES)]);
         if (climate.touched && i % 60 == 59) /* back, forward, and to now */
             world_touch(&stores[i / 60 % STORES], i % 3600 < 2400 ? 0 : i % 240 == 239 ? true_ms : true_ms + 3600000);
@@ -571,4 +590,8 @@ void world_run(const char *folder, uint64_t seed, size_t count, const bool *skip
             published_check(&stores[dice_below(&luck, STORES)], 10);
     }
     settle(&hosts[0]);
+    for (size_t i = 0; i < STORES; i++)
+        stores[i].loss = 0;
+    readers_settle();
+    copies_settle();
 }

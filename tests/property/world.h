@@ -24,6 +24,7 @@ void world_scenario_emptied(const char *folder);
 void world_scenario_unwatched(const char *folder);
 void world_scenario_touched(const char *folder);
 void world_scenario_stamped(const char *folder);
+void world_scenario_begun_over(const char *folder);
 
 /* Sets what the store's listing says about the time of each object. */
 struct sim_store;
@@ -36,7 +37,7 @@ void world_prune(struct sim_store *s);
 
 struct world_figures {
     uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, packs, sleeps, deleted,
-        guarded_resets, losses;
+        guarded_resets, losses, pages_read, turns, looks, follower_kills;
 };
 extern struct world_figures world_figures;
 

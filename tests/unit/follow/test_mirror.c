@@ -266,6 +266,33 @@ static void the_log_starts_again_when_it_was_copied_and_nobody_reads_it(void **s
     end(&m);
 }
 
+/* A process that dies while it starts the log again can leave an empty log of which frames count as copied back: SQLite
+ * writes the header first. A reader ignores as many frames of the next log. */
+static void an_empty_log_has_no_frames_that_were_copied_back(void **state)
+{
+    struct model m;
+    (void)state;
+    begin(&m, 1024);
+    sqlite3 *reader = sql_open(m.path, NULL);
+    publish(&m, 30, 10);
+    checkpoint(&m);
+    assert_int_equal(pragma(reader, "PRAGMA page_count"), 10);
+    const uint32_t copied = m.copy.header.mx_frame;
+    uint8_t header[WAL_INDEX_HEADER_BYTES];
+    m.copy.header.mx_frame = 0;
+    m.copy.header.salt[3]++;
+    wal_index_header_encode(&m.copy.header, header);
+    memcpy(m.copy.blocks[0], header, sizeof header);
+    memcpy(m.copy.blocks[0] + sizeof header, header, sizeof header);
+    memcpy(m.copy.blocks[0] + WAL_INDEX_NBACKFILL, &copied, sizeof copied);
+    publish(&m, 3, 12);
+    assert_int_equal(pragma(reader, "PRAGMA page_count"), 12);
+    assert_true(m.copy.header.mx_frame < copied);
+    sqlite3_close(reader);
+    assert_as_sqlite(&m, true);
+    end(&m);
+}
+
 static void a_reader_keeps_its_state_and_the_log(void **state)
 {
     struct model m;
@@ -514,6 +541,7 @@ int main(void)
         UNIT_IN_TEMP(recovery_by_sqlite_builds_the_same_wal_index),
         UNIT_IN_TEMP(a_log_of_several_blocks_is_indexed_as_sqlite_does),
         UNIT_IN_TEMP(the_log_starts_again_when_it_was_copied_and_nobody_reads_it),
+        UNIT_IN_TEMP(an_empty_log_has_no_frames_that_were_copied_back),
         UNIT_IN_TEMP(a_reader_keeps_its_state_and_the_log),
         UNIT_IN_TEMP(what_was_abandoned_leaves_no_trace_in_the_next_publication),
         UNIT_IN_TEMP(a_publication_reads_what_it_wrote),

@@ -131,6 +131,40 @@ static void a_note_without_a_whole_slot_is_broken(void **state)
     note_close(&f);
 }
 
+/* A power cut can tear all that was written since the file was synced. */
+static void a_note_that_was_synced_stays_when_both_slots_are_torn(void **state)
+{
+    (void)state;
+    for (uint64_t synced = 1; synced < 4; synced++) {
+        struct note_file f;
+        struct note n;
+        struct err e;
+        enum note_found found;
+        size_t size = 0;
+        const char *path = save(synced), *note = temp_path("copy.db-seawall-follow");
+        assert_ok(note_open(&f, path, &n, &found, &e), &e);
+        assert_ok(note_sync(&f, &e), &e);
+        n = sample(9);
+        for (int i = 0; i < 2; i++)
+            assert_ok(note_save(&f, &n, &e), &e);
+        note_close(&f);
+        uint8_t *bytes = file_bytes(note, &size);
+        bytes[100] ^= 1;
+        bytes[4096 + 100] ^= 1;
+        assert_int_equal(file_write(note, bytes, size), 0);
+        free(bytes);
+        assert_ok(note_open(&f, path, &n, &found, &e), &e);
+        assert_int_equal(found, NOTE_WHOLE);
+        assert_is(&n, synced);
+        n = sample(10);
+        assert_ok(note_save(&f, &n, &e), &e);
+        note_close(&f);
+        assert_ok(note_open(&f, path, &n, &found, &e), &e);
+        assert_is(&n, 10);
+        assert_ok(note_remove(&f, &e), &e);
+    }
+}
+
 static void a_file_of_another_program_is_not_a_note(void **state)
 {
     struct note_file f;
@@ -170,6 +204,7 @@ int main(void)
         UNIT_IN_TEMP(the_newest_note_is_read_again),
         UNIT_IN_TEMP(a_note_that_was_torn_leaves_the_one_before),
         UNIT_IN_TEMP(a_note_without_a_whole_slot_is_broken),
+        UNIT_IN_TEMP(a_note_that_was_synced_stays_when_both_slots_are_torn),
         UNIT_IN_TEMP(a_file_of_another_program_is_not_a_note),
         UNIT_IN_TEMP(one_follower_has_the_note_and_others_can_look),
     };

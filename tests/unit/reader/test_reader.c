@@ -1,6 +1,7 @@
 /* reader/reader.h: readers in several threads see whole states while objects come; a forked child opens its own. */
 #include "unit.h"
 
+#include "base/clock.h"
 #include "reader/blocks.h"
 #include "reader/reader.h"
 #include "replica.h"
@@ -137,6 +138,52 @@ static void a_reader_without_follow_stays(void **state)
     reader_close(follows);
 }
 
+/* Another reader of the process finds something newer. That does not make the older state the newest one. */
+static void the_age_of_a_state_is_its_own(void **state)
+{
+    struct err e;
+    (void)state;
+    struct reader *holds = opened(1), *goes_on = opened(1);
+    assert_ok(reader_begin(holds, &e), &e);
+    clock_sleep_us(30000);
+    replica_put_full(&r, BEFORE + 1, COMMITS, 0);
+    assert_ok(reader_begin(goes_on, &e), &e);
+    assert_int_equal(reader_record(goes_on)->txid, COMMITS);
+    assert_true(reader_known_ms(holds) >= 29);
+    reader_close(holds);
+    reader_close(goes_on);
+}
+
+/* What a listing shows is taken one by one. The next one is missing, because a pack has it, but that was not all. */
+static void objects_behind_a_pack_are_not_missed(void **state)
+{
+    struct err e;
+    (void)state;
+    struct reader *first = opened(1);
+    replica_put_full(&r, BEFORE + 1, BEFORE + 1, 0);
+    replica_put_pack(&r, BEFORE + 2, COMMITS - 1);
+    replica_put_full(&r, COMMITS, COMMITS, 0);
+    struct reader *reader = opened(1);
+    assert_int_equal(state_of(reader, &e), COMMITS);
+    reader_close(first);
+    reader_close(reader);
+}
+
+/* The pages of the newest object come with a base, later. No object of level 0 shows when. */
+static void a_base_that_is_complete_gives_a_newer_state(void **state)
+{
+    struct err e;
+    (void)state;
+    replica_put_anchor(&r, BEFORE + 1, COMMITS - 1, SEGMENT_FROM_EMPTY);
+    struct reader *first = opened(1);
+    assert_int_equal(state_of(first, &e), BEFORE);
+    replica_put_base(&r, COMMITS - 1, COMMITS - 1);
+    struct reader *reader = opened(1);
+    assert_int_equal(state_of(reader, &e), COMMITS - 1);
+    reader_close(first);
+    reader_close(reader);
+}
+
 /* Its objects are replaced by one that has the same state at its end. */
 static void a_state_is_read_from_other_objects_when_its_own_are_gone(void **state)
 {
@@ -203,6 +250,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_see_whole_states_in_order_while_objects_come, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reader_without_follow_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_age_of_a_state_is_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(objects_behind_a_pack_are_not_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_base_that_is_complete_gives_a_newer_state, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_is_read_from_other_objects_when_its_own_are_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_of_pages_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_child_opens_its_own_reader, setup, teardown),
