@@ -111,6 +111,32 @@ with open({journal!r}, "wb", buffering=0) as journal:
 """
 
 
+REPLICA_READER = """
+import random, sqlite3, sys, time
+sys.path.insert(0, {tests!r})
+from follower import same_in_one_transaction
+from readers import reader, why
+chance = random.Random({seed})
+last = lost = 0
+with open({journal!r}, "wb", buffering=0) as journal:
+    db = reader({copy!r}, follow="200ms")
+    while True:
+        begun = time.monotonic()
+        try:
+            number = same_in_one_transaction(db, lambda: time.sleep(chance.uniform(0, {hold})))
+        except sqlite3.OperationalError:
+            reason = why() or ""
+            assert "gone" in reason, reason   # retention took what this transaction needs
+            journal.write(b"g")
+            db.close()
+            db = reader({copy!r}, follow="200ms")
+            continue
+        assert number >= last, f"the replica went back from {{last}} to {{number}}"
+        last = number
+        journal.write(b"r")
+"""
+
+
 def same_in_one_transaction(db, pause):
     """Reads the same state several times in one read transaction. Returns its number."""
     db.execute("BEGIN")
@@ -127,14 +153,21 @@ def same_in_one_transaction(db, pause):
 class Reader:
     """A process that reads the copy all the time, in transactions that it holds open for a while."""
 
+    program = READER
+
     def __init__(self, copy, folder, number, hold=0.05):
         self.journal, self.output = Path(folder) / f"reader-{number}.journal", Path(folder) / f"reader-{number}.out"
-        program = READER.format(tests=str(Path(__file__).parent), copy=str(copy), journal=str(self.journal), seed=number, hold=hold)
+        program = self.program.format(tests=str(Path(__file__).parent), copy=str(copy), journal=str(self.journal), seed=number, hold=hold)
         with open(self.output, "wb") as stderr:
             self.process = subprocess.Popen([sys.executable, "-c", program], stderr=stderr, stdout=stderr)
 
     def reads(self):
         return self.journal.stat().st_size if self.journal.exists() else 0
+
+    def done(self):
+        """How many transactions came to their end, and how many retention ended."""
+        journal = self.journal.read_bytes() if self.journal.exists() else b""
+        return journal.count(b"r"), journal.count(b"g")
 
     def assert_well(self):
         assert self.process.poll() is None, f"the reader ended: {self.output.read_text()[-2000:]}"
@@ -142,6 +175,44 @@ class Reader:
     def wait_reads(self, more, seconds=60):
         goal = self.reads() + more
         wait_until(lambda: self.assert_well() or self.reads() >= goal, seconds, f"a reader has read {more} times")
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class ReplicaReader(Reader):
+    """The same with the replica VFS: `copy` is the URL of the replica."""
+
+    program = REPLICA_READER
+
+
+FLAT_OUT = """
+import sys
+sys.path.insert(0, {tests!r})
+from follower import Ledgers
+app = Ledgers({path!r})
+with open({journal!r}, "wb", buffering=0) as journal:
+    while True:
+        app.commit()
+        journal.write(b"c")
+"""
+
+
+class FlatOut:
+    """Ledgers in a process of its own, which commits without a pause."""
+
+    def __init__(self, path, folder):
+        self.journal, self.output = Path(folder) / "flat-out.journal", Path(folder) / "flat-out.out"
+        program = FLAT_OUT.format(tests=str(Path(__file__).parent), path=str(path), journal=str(self.journal))
+        with open(self.output, "wb") as output:
+            self.process = subprocess.Popen([sys.executable, "-c", program], stderr=output, stdout=output)
+
+    def commits(self):
+        return self.journal.stat().st_size if self.journal.exists() else 0
+
+    def assert_well(self):
+        assert self.process.poll() is None, f"the application ended: {self.output.read_text()[-2000:]}"
 
     def end(self):
         self.process.kill()
