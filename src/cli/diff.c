@@ -4,12 +4,15 @@
  * rowid, or by the primary key of a table without rowids. Blocks that both states share are fetched once. SQLite finds
  * the rows that belong together. They are compared here, because a SQL expression has a limit that wide tables reach.
  *
+ * Pages that are the same in both states are not read: trees.h says in which ranges of rowids rows can differ.
+ *
  * A table that can't be compared is named, and the others are compared all the same. */
 #include "base/array.h"
 #include "cli/cli.h"
 #include "cli/values.h"
 #include "config/file.h"
 #include "extension/extension.h"
+#include "reader/trees.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +35,7 @@ static const char *const change_words[] = {"inserted", "deleted", "changed"};
 
 struct diff {
     sqlite3 *db;
+    struct trees *trees; /* owned; NULL: each row must be compared */
     bool json;
     uint64_t printed; /* elements of the list that is being printed, for the commas of JSON */
     int exit_code;    /* of the first table that could not be compared; otherwise EXIT_DONE */
@@ -54,6 +58,9 @@ struct columns {
 struct table {
     char *name; /* owned, as all texts here */
     bool in[SIDES];
+    bool declared_alike;    /* the schemas of both states have the same text for it */
+    uint32_t roots[SIDES];  /* of its b-tree */
+    struct row_ranges rows; /* that can differ */
     bool apart;    /* rows of a and b do not belong together: only one of them has rowids, or the keys differ */
     bool reshaped; /* a column is in one state only: each row has another form */
     struct columns columns[SIDES];
@@ -348,31 +355,76 @@ static int print_rows(struct diff *d, struct table *t, enum row_change change, c
     return rc;
 }
 
-/* The rows that only `side` has. */
-static int print_only(struct diff *d, struct table *t, int side, struct err *e)
+/* A range of the rows that can differ, as a condition. "": any row can. */
+static char *condition(const struct table *t, int side, const struct row_range *range)
 {
+    if (!range)
+        return sqlite3_mprintf("");
+    return sqlite3_mprintf(" AND %s BETWEEN %lld AND %lld", t->first[side], (long long)range->low,
+                           (long long)range->high);
+}
+
+/* The rows that only `side` has. */
+static int print_only(struct diff *d, struct table *t, int side, const struct row_range *range, struct err *e)
+{
+    char *within = condition(t, side, range);
     const char *own = state_name(side), *other = state_name(1 - side);
     const bool alone = t->apart || !t->in[1 - side];
     char *sql =
-        alone ? sqlite3_mprintf("SELECT %s%s FROM %s.\"%w\" AS %s ORDER BY %s", t->first[side], t->row[side], own,
-                                t->name, own, t->key[side])
-              : sqlite3_mprintf(
-                    "SELECT %s%s FROM %s.\"%w\" AS %s LEFT JOIN %s.\"%w\" AS %s ON %s WHERE %s IS NULL ORDER BY %s",
-                    t->first[side], t->row[side], own, t->name, own, other, t->name, other, t->same, t->first[1 - side],
-                    t->key[side]);
+        !within ? NULL
+        : alone ? sqlite3_mprintf("SELECT %s%s FROM %s.\"%w\" AS %s ORDER BY %s", t->first[side], t->row[side], own,
+                                  t->name, own, t->key[side])
+                : sqlite3_mprintf("SELECT %s%s FROM %s.\"%w\" AS %s LEFT JOIN %s.\"%w\" AS %s ON %s WHERE %s IS NULL%s "
+                                  "ORDER BY %s",
+                                  t->first[side], t->row[side], own, t->name, own, other, t->name, other, t->same,
+                                  t->first[1 - side], within, t->key[side]);
+    sqlite3_free(within);
     return t->in[side] ? print_rows(d, t, side == 0 ? ROW_DELETED : ROW_INSERTED, sql, e) : (sqlite3_free(sql), 0);
+}
+
+static int print_changed(struct diff *d, struct table *t, const struct row_range *range, struct err *e)
+{
+    char *within = condition(t, 0, range);
+    char *sql = within
+                    ? sqlite3_mprintf("SELECT %s%s%s FROM a.\"%w\" AS a CROSS JOIN b.\"%w\" AS b ON %s%s ORDER BY %s",
+                                      t->first[0], t->row[0], t->row[1], t->name, t->name, t->same, within, t->key[0])
+                    : NULL;
+    sqlite3_free(within);
+    return print_rows(d, t, ROW_CHANGED, sql, e);
+}
+
+static int print_one_change(struct diff *d, struct table *t, enum row_change change, const struct row_range *range,
+                            struct err *e)
+{
+    return change == ROW_CHANGED ? print_changed(d, t, range, e)
+                                 : print_only(d, t, change == ROW_DELETED ? 0 : 1, range, e);
+}
+
+/* Tells by the pages which rows can differ. */
+static int find_rows(struct diff *d, struct table *t, struct err *e)
+{
+    t->rows.all = !d->trees || !t->in[0] || !t->in[1] || !t->declared_alike;
+    return t->rows.all ? 0 : trees_compare(d->trees, t->roots, &t->rows, e);
 }
 
 static int print_table(struct diff *d, struct table *t, struct err *e)
 {
-    if (make_sql(d, t, e) || print_only(d, t, 0, e) || print_only(d, t, 1, e))
+    static const enum row_change order[] = {ROW_DELETED, ROW_INSERTED, ROW_CHANGED};
+    if (find_rows(d, t, e))
         return -1;
-    if (!t->in[0] || !t->in[1] || t->apart)
+    if (!t->rows.all && t->rows.count == 0)
         return 0;
-    return print_rows(d, t, ROW_CHANGED,
-                      sqlite3_mprintf("SELECT %s%s%s FROM a.\"%w\" AS a CROSS JOIN b.\"%w\" AS b ON %s ORDER BY %s",
-                                      t->first[0], t->row[0], t->row[1], t->name, t->name, t->same, t->key[0]),
-                      e);
+    if (make_sql(d, t, e))
+        return -1;
+    const bool pairs = t->in[0] && t->in[1] && !t->apart;
+    for (size_t i = 0; i < (pairs ? 3u : 2u); i++) {
+        if (t->rows.all && print_one_change(d, t, order[i], NULL, e))
+            return -1;
+        for (size_t k = 0; !t->rows.all && k < t->rows.count; k++)
+            if (print_one_change(d, t, order[i], &t->rows.list[k], e))
+                return -1;
+    }
+    return 0;
 }
 
 /* Whether other tables can be compared though one failed. */
@@ -420,9 +472,11 @@ static int read_tables(struct diff *d, const char *only, struct table **ret_list
     size_t cap = 0;
     sqlite3_stmt *s = NULL;
     static const char sql[] =
-        "SELECT name, max(side = 0), max(side = 1) FROM (SELECT name, 0 AS side, type, sql FROM a.sqlite_master UNION "
+        "SELECT name, max(side = 0), max(side = 1), min(sql) = max(sql), max(iif(side = 0, rootpage, 0)), "
+        "max(iif(side = 1, rootpage, 0)) FROM (SELECT name, 0 AS side, type, sql, rootpage FROM a.sqlite_master UNION "
         "ALL "
-        "SELECT name, 1, type, sql FROM b.sqlite_master) WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%%' AND "
+        "SELECT name, 1, type, sql, rootpage FROM b.sqlite_master) WHERE type = 'table' AND sql NOT LIKE 'CREATE "
+        "VIRTUAL%%' AND "
         "substr(name, 1, 7) <> 'sqlite_' AND (%Q IS NULL OR name = %Q COLLATE NOCASE) GROUP BY name ORDER BY name";
     if (prepare(d, sqlite3_mprintf(sql, only, only), &s, e))
         return -1;
@@ -435,6 +489,9 @@ static int read_tables(struct diff *d, const char *only, struct table **ret_list
         t->name = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(s, 0));
         t->in[0] = sqlite3_column_int(s, 1);
         t->in[1] = sqlite3_column_int(s, 2);
+        t->declared_alike = sqlite3_column_int(s, 3) != 0;
+        t->roots[0] = (uint32_t)sqlite3_column_int64(s, 4);
+        t->roots[1] = (uint32_t)sqlite3_column_int64(s, 5);
         rc = t->name ? 0 : err_nomem(e, 0);
     }
     if (rc == 0 && step != SQLITE_DONE)
@@ -531,6 +588,40 @@ static int open_states(struct diff *d, const struct request *r, struct err *e)
     return 0;
 }
 
+/* Accounts for the pages of all b-trees, until each page that differs is known. */
+static int account(struct diff *d, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = 0, step = SQLITE_DONE;
+    for (int side = 0; rc == 0 && side < SIDES; side++)
+        rc = trees_account(d->trees, side, 1, e);
+    if (rc ||
+        prepare(d,
+                sqlite3_mprintf("SELECT 0, rootpage, type FROM a.sqlite_master WHERE rootpage > 0 UNION SELECT 1, "
+                                "rootpage, type FROM b.sqlite_master WHERE rootpage > 0 ORDER BY type DESC"),
+                &s, e))
+        return -1;
+    while (rc == 0 && trees_wants_more(d->trees) && (step = sqlite3_step(s)) == SQLITE_ROW)
+        rc = trees_account(d->trees, sqlite3_column_int(s, 0), (uint32_t)sqlite3_column_int64(s, 1), e);
+    if (rc == 0 && step != SQLITE_DONE && step != SQLITE_ROW)
+        rc = extension_failed(d->db, e);
+    sqlite3_finalize(s);
+    return rc;
+}
+
+/* Without it each row is compared: the pages that can't be read are then found in their tables. */
+static int find_pages(struct diff *d, struct err *e)
+{
+    struct reader *a = extension_reader(d->db, "a"), *b = extension_reader(d->db, "b");
+    if (!a || !b)
+        return 0;
+    if (trees_open(a, b, &d->trees, e) == 0 && (!d->trees || account(d, e) == 0))
+        return 0;
+    trees_close(d->trees);
+    d->trees = NULL;
+    return is_of_one_table(e) ? 0 : -1;
+}
+
 static int diff(const struct request *r, int *ret_exit_code, struct err *e)
 {
     struct diff d = {.json = r->json};
@@ -539,6 +630,8 @@ static int diff(const struct request *r, int *ret_exit_code, struct err *e)
     int rc = open_states(&d, r, e);
     if (rc == 0)
         rc = read_tables(&d, r->table, &list, &count, e);
+    if (rc == 0 && count > 0)
+        rc = find_pages(&d, e);
     if (rc == 0 && r->table && count == 0)
         rc = err_set(e, ERR_CONFIG, 0, "neither state has a table '%s'", r->table);
     if (rc == 0)
@@ -546,6 +639,7 @@ static int diff(const struct request *r, int *ret_exit_code, struct err *e)
     for (size_t i = 0; i < count; i++)
         release_table(&list[i]);
     free(list);
+    trees_close(d.trees);
     sqlite3_close(d.db);
     *ret_exit_code = d.exit_code;
     return rc;

@@ -148,8 +148,10 @@ static int plan_same(struct reader *r, struct err *e)
     feed_distrust(r->feed);
     if (feed_at(r->feed, &same, &s, e))
         return err_wrap(e, "an object of txid %" PRIu64 " is gone", same.txid);
-    const bool is_same = s->record.checksum == before.checksum && s->page_size == r->snapshot->page_size;
-    if (!is_same && RULE(reader_pinned) && RULE(reader_same)) {
+    bool is_other = s->record.checksum != before.checksum || s->page_size != r->snapshot->page_size;
+    is_other = is_other && RULE(reader_pinned);
+    is_other = is_other && RULE(reader_same);
+    if (is_other) {
         snapshot_release(s);
         return err_set(e, ERR_GONE, 0, "the replica has another txid %" PRIu64 " now: its history was begun again",
                        same.txid);
@@ -195,6 +197,20 @@ int reader_read(struct reader *r, uint64_t offset, uint8_t *out, size_t n, struc
         n -= piece;
     }
     return 0;
+}
+
+int reader_same_page(struct reader *a, struct reader *b, uint32_t pgno, bool *ret_same, struct err *e)
+{
+    if (check_process(a, e) || check_process(b, e))
+        return -1;
+    int rc = snapshot_same_page(a->snapshot, b->snapshot, pgno, ret_same, e);
+    for (int i = 0; rc != 0 && e->code == ERR_GONE && i < REPLANS_MAX; i++) {
+        rc = plan_same(a, e) || plan_same(b, e) ? -1 : 0;
+        if (rc != 0)
+            break;
+        rc = snapshot_same_page(a->snapshot, b->snapshot, pgno, ret_same, e);
+    }
+    return rc;
 }
 
 int reader_wait(struct reader *r, uint64_t txid, int64_t timeout_ms, bool *ret_there, struct err *e)

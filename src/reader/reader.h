@@ -32,6 +32,10 @@ int reader_begin(struct reader *r, struct err *e) MUST_CHECK;
  * snapshot_read; an object that is gone is looked for in other objects first. */
 int reader_read(struct reader *r, uint64_t offset, uint8_t *out, size_t n, struct err *e) MUST_CHECK;
 
+/* Whether a page has the same bytes for both readers; no page is read. Precondition and errors: snapshot_same_page. Objects
+ * that are gone are looked for in other objects first. */
+int reader_same_page(struct reader *a, struct reader *b, uint32_t pgno, bool *ret_same, struct err *e) MUST_CHECK;
+
 /* Asks the store, again and again for up to `timeout_ms` ms, until it has `txid`. The read transaction that begins
  * next sees it. *ret_there: whether it has. ERR_CONFIG: the reader does not follow. */
 int reader_wait(struct reader *r, uint64_t txid, int64_t timeout_ms, bool *ret_there, struct err *e) MUST_CHECK;

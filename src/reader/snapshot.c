@@ -610,3 +610,46 @@ int snapshot_read(const struct snapshot *s, uint32_t pgno, struct read_ahead *ah
         free(t.list);
     return rc;
 }
+
+/* ---- comparing */
+
+/* The newest version of a page. NULL: the base has it. */
+static const struct place *newest_place(const struct snapshot *s, uint32_t pgno)
+{
+    for (size_t i = s->layer_count; i > 0; i--) {
+        size_t count = 0;
+        const struct place *found = layer_find(s->layers[i - 1], pgno, &count);
+        if (found && count > 0)
+            return &found[count - 1];
+    }
+    return NULL;
+}
+
+/* *ret_known: an index has the page. */
+static int hash_of_page(const struct snapshot *s, uint32_t pgno, const struct place *place, uint64_t *ret_hash,
+                        bool *ret_known, struct err *e)
+{
+    const struct pages_of of = {s->origin, s->page_size, s->database};
+    const struct chunk *c = place ? NULL : chunk_of(s, pgno);
+    struct chunk_place in_chunk = {.txid = 0};
+    if (c && pages_in_chunk(&of, c, pgno, &in_chunk, e))
+        return -1;
+    *ret_known = place || in_chunk.txid > 0;
+    *ret_hash = place ? place->hash : in_chunk.hash;
+    return 0;
+}
+
+int snapshot_same_page(const struct snapshot *a, const struct snapshot *b, uint32_t pgno, bool *ret_same, struct err *e)
+{
+    const struct place *in_a = newest_place(a, pgno), *in_b = newest_place(b, pgno);
+    const struct chunk *of_a = chunk_of(a, pgno), *of_b = chunk_of(b, pgno);
+    uint64_t hash_a = 0, hash_b = 0;
+    bool known_a = false, known_b = false;
+    *ret_same = !in_a && !in_b && of_a && of_b && memcmp(of_a->id, of_b->id, sizeof of_a->id) == 0;
+    if (*ret_same)
+        return 0;
+    if (hash_of_page(a, pgno, in_a, &hash_a, &known_a, e) || hash_of_page(b, pgno, in_b, &hash_b, &known_b, e))
+        return -1;
+    *ret_same = known_a && known_b && hash_a == hash_b;
+    return 0;
+}

@@ -56,6 +56,11 @@ int snapshot_look(const struct snapshot *s, enum snapshot_age *ret_age, struct e
 struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL does nothing */
 
+/* Whether a page has the same bytes in both, by the hashes in the indexes: no page is read. Precondition: both have it, and
+ * pages of the same size. ERR_CORRUPT, ERR_GONE, and the errors of the store. */
+int snapshot_same_page(const struct snapshot *a, const struct snapshot *b, uint32_t pgno, bool *ret_same,
+                       struct err *e) MUST_CHECK;
+
 /* Reads a page: s->page_size bytes into `out`. Precondition: 1 <= pgno <= record.pages. ERR_GONE: an object is not
  * there any more: open again with the same txid. ERR_CORRUPT, with the name of the object. ERR_CLAIM, ERR_NOMEM, and
  * the errors of the store. */

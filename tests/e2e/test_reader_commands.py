@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from damage import flip
 from readers import SHAPES, change
 from seawall import BINARY, CORRUPT, DONE, FAILED, NOTHING, USAGE, seawall, told, url_of
 
@@ -221,3 +222,58 @@ def test_a_table_that_can_not_be_compared_is_named_and_the_others_are_compared(h
 def test_a_diff_that_can_not_be_made_says_why(history, options, code, words):
     result = seawall("diff", *options, url_of(history.replica))
     assert result.returncode == code and words in result.stderr.decode(), told(result)
+
+
+def replicated(stage, *statements):
+    """Runs statements on the database, and ships them. Returns the txid."""
+    app = sqlite3.connect(stage.db, isolation_level=None)
+    for statement in statements:
+        app.execute(statement).fetchall()
+    app.close()
+    result = seawall("replicate", "--once", stage.db, url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    return stage.last_txid()
+
+
+def changes_between(stage, before, after):
+    result = seawall("diff", "--json", "--txid", before, "--txid", after, url_of(stage.replica))
+    assert result.returncode == DONE, told(result)
+    return [(one["table"], one["change"], one.get("row", one.get("after"))) for one in json.loads(result.stdout)["changes"]]
+
+
+FILL = "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {rows}) INSERT INTO {table} SELECT n, randomblob({size}) FROM i"
+
+
+@pytest.mark.parametrize("auto_vacuum", [0, 1])
+def test_a_table_whose_pages_are_the_same_is_not_read(stage, auto_vacuum):
+    """Some rows of it can't be read: nothing notices that."""
+    before = replicated(stage, f"PRAGMA auto_vacuum={auto_vacuum}", "PRAGMA journal_mode=wal", "CREATE TABLE loud(id INTEGER PRIMARY KEY, a)",
+                        "CREATE TABLE quiet(id INTEGER PRIMARY KEY, a)", "CREATE TABLE keyed(k PRIMARY KEY, a) WITHOUT ROWID",
+                        FILL.format(table="loud", rows=2000, size=100), FILL.format(table="quiet", rows=4000, size=400),
+                        FILL.format(table="keyed", rows=1000, size=50))
+    after = replicated(stage, "UPDATE loud SET a = 'x' WHERE id IN (3, 1500)", "DELETE FROM loud WHERE id = 700")
+    assert sorted(changes_between(stage, before, after), key=str) == [
+        ("loud", "changed", {"id": 1500, "a": "x"}), ("loud", "changed", {"id": 3, "a": "x"}),
+        next(one for one in changes_between(stage, before, after) if one[1] == "deleted")]
+    largest = max((path for path in stage.replica.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    flip(largest, largest.stat().st_size // 2)
+    assert seawall("shell", url_of(stage.replica), "SELECT sum(length(a)) FROM quiet").returncode == CORRUPT
+    assert len(changes_between(stage, before, after)) == 3
+
+
+def test_rows_that_changed_beside_their_leaf_are_found(stage):
+    """The end of a long value is written in place: the leaf that has its begin stays as it was."""
+    before = replicated(stage, "PRAGMA journal_mode=wal", "CREATE TABLE t(id INTEGER PRIMARY KEY, a)",
+                        FILL.format(table="t", rows=3000, size=200), "UPDATE t SET a = randomblob(20000) WHERE id % 500 = 7")
+    after = replicated(stage, "UPDATE t SET a = CAST(substr(a, 1, 19000) || zeroblob(1000) AS BLOB) WHERE id = 1007")
+    assert [(table, change, row["id"]) for table, change, row in changes_between(stage, before, after)] == [("t", "changed", 1007)]
+
+
+def test_many_places_of_a_table_are_compared(stage):
+    """More ranges of rowids than are kept."""
+    before = replicated(stage, "PRAGMA journal_mode=wal", "CREATE TABLE t(id INTEGER PRIMARY KEY, a)", FILL.format(table="t", rows=12000, size=300))
+    ids = list(range(-5, 24000, 35))
+    after = replicated(stage, "BEGIN", *(f"INSERT OR REPLACE INTO t VALUES({n}, 'new')" for n in ids), "COMMIT")
+    found = changes_between(stage, before, after)
+    assert sorted(row["id"] for _, _, row in found) == ids
+    assert {change for _, change, _ in found} == {"inserted", "changed"}

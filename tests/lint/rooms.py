@@ -45,7 +45,7 @@ ARROWS = {  # room: rooms that it includes, besides itself and base. src/README.
     "litestream": "restore replica storage wal format",
     "follow": "restore replica state wal format",
     "import": "config",
-    "cli": "doctor daemon control import follow litestream restore verify retention extension replica storage web config format",
+    "cli": "doctor daemon control import follow litestream restore verify retention extension reader replica storage web config format",
 }
 LIBRARIES = {  # header, or its folder: rooms that open it
     "zlib.h": "format",
