@@ -68,6 +68,12 @@ struct store_rules {
     char why[STORE_RULE_MAX];         /* why something is unknown; "": nothing is */
 };
 
+/* The last bytes of an object: as many, or all of it. */
+struct store_end {
+    const char *key;
+    size_t bytes;
+};
+
 /* What a kind of store implements. storage/store.h states what each function does. */
 struct store_ops {
     int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e);
@@ -80,8 +86,8 @@ struct store_ops {
     /* Removes 2 to STORE_REMOVE_MAX keys. NULL: the store has nothing faster than one `remove` for each. */
     int (*remove_all)(struct store *s, const char *const *keys, size_t count, struct err *e);
     int (*time)(struct store *s, int64_t *ret_time_ms, struct err *e);
-    void (*prefetch)(struct store *s, const char *const *keys, size_t count); /* NULL: reads are cheap */
-    void (*hold)(struct store *s, const char *const *keys, size_t count);     /* NULL: it can't be done */
+    void (*prefetch)(struct store *s, const struct store_end *ends, size_t count); /* NULL: reads are cheap */
+    void (*hold)(struct store *s, const char *const *keys, size_t count);          /* NULL: it can't be done */
     /* Puts `bytes`, which the object at `key` already has, once more, and sets `fencing` by the answer.
      * NULL: `fencing` is known from the start. */
     int (*probe)(struct store *s, const char *key, const void *bytes, size_t n, struct err *e);

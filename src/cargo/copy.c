@@ -16,6 +16,7 @@ void copy_release(struct copy *c)
 {
     free(c->cursor.ranges);
     free(c->objects.list);
+    interior_free(c->objects.interior);
     *c = (struct copy){.terms.kind = COPY_NONE};
 }
 

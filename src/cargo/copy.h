@@ -21,7 +21,7 @@
 #ifndef SEAWALL_CARGO_COPY_H
 #define SEAWALL_CARGO_COPY_H
 
-#include "cargo/piece.h"
+#include "cargo/interior.h"
 
 #define COPY_IN_FLIGHT 2 /* pieces of one copy that are encoded and put at a time */
 
@@ -56,8 +56,9 @@ struct copy_cursor {
 struct copy_objects {
     struct listed *list; /* the objects that were put, in the order of the pieces; owned */
     size_t count, cap;
-    size_t resumed; /* base: how many of them an earlier run put */
-    unsigned put;   /* pieces that were put */
+    size_t resumed;            /* base: how many of them an earlier run put */
+    unsigned put;              /* pieces that were put */
+    struct interior *interior; /* base: of the chunks that this run put; owned; NULL: nothing */
 };
 
 struct copy {

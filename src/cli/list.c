@@ -80,8 +80,8 @@ static const char *state_word(enum inventory_state s)
 static const char *kind_word(enum name_kind k)
 {
     static const char *const words[] = {
-        [NAME_OTHER] = "identity", [NAME_LEVEL0] = "segment", [NAME_LEVEL] = "segment", [NAME_CHUNK] = "chunk",
-        [NAME_MARKER] = "marker",  [NAME_PART] = "part",      [NAME_PACK] = "pack"};
+        [NAME_OTHER] = "identity",    [NAME_LEVEL0] = "segment", [NAME_LEVEL] = "segment", [NAME_CHUNK] = "chunk",
+        [NAME_INTERIOR] = "interior", [NAME_MARKER] = "marker",  [NAME_PART] = "part",     [NAME_PACK] = "pack"};
     return words[k];
 }
 
@@ -386,7 +386,7 @@ static int list(const char *url, unsigned show, struct err *e)
     if (rc == 0)
         rc = replica_handle_list(&l.replica, e);
     if (rc == 0) {
-        catalog_prefetch(&l.replica.catalog, 0, UINT64_MAX);
+        catalog_prefetch(&l.replica.catalog);
         rc = list_catalog(&l, e);
     }
     free(l.ranges);

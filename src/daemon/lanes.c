@@ -906,8 +906,11 @@ static void piece_done(struct job *job)
         l->copy.failed = true;
         return;
     }
-    if (transfer_is(&l->copy, COPY_BASE))
+    if (transfer_is(&l->copy, COPY_BASE)) {
         history_note_chunk(l, piece->index, &pj->listed);
+        if (pj->listed.max == piece->record.txid) /* otherwise the chunk is one of an earlier run, with other pages */
+            interior_take(&l->copy.copy.objects.interior, piece);
+    }
     if (copy_note(&l->copy.copy.objects, piece->index, &pj->listed, &pj->err)) {
         complain(l, &pj->err, true);
         l->copy.failed = true;

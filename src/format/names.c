@@ -24,6 +24,9 @@ void name_format(const struct name *name, char out[NAME_MAX_BYTES])
     case NAME_CHUNK:
         snprintf(out, NAME_MAX_BYTES, "base/%016" PRIx64 "-%s/%08" PRIx32, name->start, run, name->first_page);
         return;
+    case NAME_INTERIOR:
+        snprintf(out, NAME_MAX_BYTES, "base/%016" PRIx64 "-%s/interior", name->start, run);
+        return;
     case NAME_MARKER:
         snprintf(out, NAME_MAX_BYTES, "base/%016" PRIx64 "-%s/marker", name->start, run);
         return;
@@ -104,6 +107,9 @@ static bool parse(const char *key, struct name *name)
         name->kind = NAME_MARKER;
         if (strcmp(key, "marker") == 0)
             return true;
+        name->kind = NAME_INTERIOR;
+        if (strcmp(key, "interior") == 0)
+            return true;
         name->kind = NAME_CHUNK;
         bool ok = take_hex(&key, 8, &v) && *key == 0;
         name->first_page = (uint32_t)v;
@@ -133,6 +139,7 @@ bool name_in_range(const struct name *name)
         return name->min >= 1 && name->min <= name->max && name->max <= SEGMENT_TXID_MAX;
     case NAME_CHUNK:
         return name->start <= SEGMENT_TXID_MAX && name->first_page <= SEGMENT_PAGE_MAX;
+    case NAME_INTERIOR:
     case NAME_MARKER:
         return name->start <= SEGMENT_TXID_MAX;
     default:

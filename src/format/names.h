@@ -5,6 +5,7 @@
  *   0/<min>                             segment of level 0. Two writers that append put the same key: only one succeeds
  *   <level>/<min>-<max>                 compacted segment
  *   base/<start>-<run>/<first page>     chunk of a base
+ *   base/<start>-<run>/interior         interior pages of a base, once more
  *   base/<start>-<run>/marker           marker: the base is complete
  *   part/<run>-<n>                      part of a large segment
  *   pack/<min>-<max>                    the same commits as the segments of level 0 from min to max, in one object
@@ -21,7 +22,7 @@
 #define NAME_IDENTITY "seawall.json"
 #define NAME_LEVEL0_PREFIX "0/"
 
-enum name_kind { NAME_OTHER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_MARKER, NAME_PART, NAME_PACK };
+enum name_kind { NAME_OTHER, NAME_LEVEL0, NAME_LEVEL, NAME_CHUNK, NAME_INTERIOR, NAME_MARKER, NAME_PART, NAME_PACK };
 #define NAME_KINDS (NAME_PACK + 1)
 
 /* A key, decoded. */
@@ -30,8 +31,8 @@ struct name {
     unsigned level;      /* NAME_LEVEL: 1 to 9 */
     uint64_t min;        /* NAME_LEVEL0, NAME_LEVEL, NAME_PACK */
     uint64_t max;        /* NAME_LEVEL, NAME_PACK; the max of a level-0 segment is in its trailer */
-    uint64_t start;      /* NAME_CHUNK, NAME_MARKER */
-    struct uid run;      /* NAME_CHUNK, NAME_MARKER, NAME_PART */
+    uint64_t start;      /* NAME_CHUNK, NAME_INTERIOR, NAME_MARKER */
+    struct uid run;      /* NAME_CHUNK, NAME_INTERIOR, NAME_MARKER, NAME_PART */
     uint32_t first_page; /* NAME_CHUNK */
     uint64_t number;     /* NAME_PART */
 };

@@ -18,7 +18,7 @@
 #define UID_BYTES 16
 #define SEGMENT_HEADER_BYTES 8
 #define SEGMENT_TRAILER_BYTES 240
-#define SEGMENT_VERSION 1
+#define SEGMENT_VERSION 2         /* of the format: an object has 1, or the 2 that its kind needs (segment_version) */
 #define SEGMENT_BLOCK_BYTES 65536 /* uncompressed bytes of a block, at most */
 
 /* Limits of one object. Beyond them encoding fails with ERR_LIMIT, and decoding with ERR_CORRUPT. */
@@ -37,7 +37,10 @@ struct uid {
 };
 bool uid_equal(const struct uid *a, const struct uid *b);
 
-enum object_kind { OBJECT_SEGMENT = 1, OBJECT_PART = 2, OBJECT_CHUNK = 3, OBJECT_MARKER = 4 };
+enum object_kind { OBJECT_SEGMENT = 1, OBJECT_PART = 2, OBJECT_CHUNK = 3, OBJECT_MARKER = 4, OBJECT_INTERIOR = 5 };
+
+/* The version in the trailer: that of the first programs which knew this kind. So older ones read all that they need. */
+unsigned segment_version(enum object_kind kind);
 
 enum segment_flags {
     SEGMENT_LAST_ONLY = 1,  /* has only the last version of each page, as of max: the only restore point is max */
@@ -52,18 +55,20 @@ enum segment_flags {
  * txid that could not be restored any more; the last one is max - 1. */
 struct segment_info {
     enum object_kind kind;
-    unsigned level;     /* 0 to 9; 0 for chunks and markers */
-    uint32_t flags;     /* enum segment_flags */
-    uint64_t min, max;  /* txids, both included; min of a chunk is 0, that of a marker as below */
-    uint64_t start;     /* of a chunk or marker: a restore from the base needs the segments after this txid; else 0 */
-    uint32_t page_size; /* bytes */
+    unsigned level;    /* 0 to 9; 0 for all but segments */
+    uint32_t flags;    /* enum segment_flags */
+    uint64_t min, max; /* txids, both included; min of a chunk or of interior pages is 0, that of a marker as above */
+    uint64_t start; /* of what belongs to a base: a restore from the base needs the segments after this txid; else 0 */
+    uint32_t page_size;             /* bytes */
     uint32_t first_page, last_page; /* pages that it may hold, both included; 0, 0: none */
     int64_t time_ms; /* wall clock when it was written, or at its newest commit if that was clamped; ms since 1970 */
     struct uid database, writer; /* of the replica; of the state file */
-    struct uid run;              /* of the writer; of a chunk or marker: of the base */
+    struct uid run;              /* of the writer; of what belongs to a base: of the base */
     struct uid nonce;            /* random, so that no two objects are equal */
     uint64_t checksum_before;    /* database checksum at txid min - 1 */
-    struct digest digest_before; /* of the level-0 segment before it; zeros in the first one and in other kinds */
+    /* Level 0: of the level-0 segment before it, zeros in the first one. Marker: of the interior pages of the base, zeros:
+     * there are none. Otherwise zeros. */
+    struct digest digest_before;
 };
 
 /* A restore point. Times never decrease within a replica. So after a clock was ahead, and was set right, commits get

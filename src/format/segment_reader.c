@@ -27,7 +27,7 @@ static int bad(struct err *e, const char *why)
 static int check_shape(const struct segment_trailer *t, struct err *e)
 {
     const struct segment_info *i = &t->info;
-    if (i->kind < OBJECT_SEGMENT || i->kind > OBJECT_MARKER)
+    if (i->kind < OBJECT_SEGMENT || i->kind > OBJECT_INTERIOR)
         return bad(e, "unknown kind of object");
     if (i->level > SEGMENT_LEVEL_MAX)
         return bad(e, "level out of range");
@@ -58,6 +58,11 @@ static int check_shape(const struct segment_trailer *t, struct err *e)
     return 0;
 }
 
+unsigned segment_version(enum object_kind kind)
+{
+    return kind == OBJECT_INTERIOR ? 2 : 1;
+}
+
 bool segment_trailer_is_newer(const uint8_t b[SEGMENT_TRAILER_BYTES])
 {
     return memcmp(b + TRAILER_MAGIC, SEGMENT_TRAILER_MAGIC, 8) == 0 &&
@@ -72,12 +77,14 @@ int segment_trailer_decode(const uint8_t b[SEGMENT_TRAILER_BYTES], uint64_t obje
     struct segment_trailer t = {0};
     if (memcmp(b + TRAILER_MAGIC, SEGMENT_TRAILER_MAGIC, 8) != 0)
         return bad(e, "wrong magic number: cut off, or not an object of a replica");
-    if (get_be16(b + TRAILER_VERSION) != SEGMENT_VERSION)
-        return err_set(e, ERR_CORRUPT, 0, "trailer: format version %u; this program reads version %d",
+    if (get_be16(b + TRAILER_VERSION) == 0 || get_be16(b + TRAILER_VERSION) > SEGMENT_VERSION)
+        return err_set(e, ERR_CORRUPT, 0, "trailer: format version %u; this program reads versions 1 to %d",
                        get_be16(b + TRAILER_VERSION), SEGMENT_VERSION);
     if (get_be64(b + TRAILER_CHECKSUM) != hash64(b, TRAILER_CHECKSUM))
         return bad(e, "wrong checksum");
     t.info.kind = b[TRAILER_KIND];
+    if (get_be16(b + TRAILER_VERSION) != segment_version(t.info.kind))
+        return bad(e, "a kind of object that its version of the format does not have");
     t.info.level = b[TRAILER_LEVEL];
     t.info.flags = get_be32(b + TRAILER_FLAGS);
     t.info.min = get_be64(b + TRAILER_MIN);
@@ -262,6 +269,8 @@ static bool version_valid(const struct version *v, const struct segment_info *in
         v->pgno == lock_byte_page(info->page_size))
         return false;
     if (v->txid == 0 || v->txid > info->max || (v->kind == VERSION_ZERO) != (v->hash == 0))
+        return false;
+    if (info->kind == OBJECT_INTERIOR && v->kind != VERSION_IMAGE)
         return false;
     if (info->kind != OBJECT_CHUNK && v->txid < info->min)
         return false;

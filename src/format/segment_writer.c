@@ -162,7 +162,7 @@ static int append_trailer(struct segment_writer *w, const struct segment_trailer
 {
     const struct segment_info *i = &t->info;
     uint8_t b[SEGMENT_TRAILER_BYTES] = {0};
-    put_be16(b + TRAILER_VERSION, SEGMENT_VERSION);
+    put_be16(b + TRAILER_VERSION, (uint16_t)segment_version(i->kind));
     b[TRAILER_KIND] = (uint8_t)i->kind;
     b[TRAILER_LEVEL] = (uint8_t)i->level;
     put_be32(b + TRAILER_FLAGS, i->flags);

@@ -12,13 +12,13 @@
 #define BLOCKS_BYTES_MAX ((size_t)32 << 20) /* all that is kept, with its administration */
 
 /* Whose bytes. A block: the id of its object, and its index. The index of a chunk: BLOCKS_INDEX. A page: an id made
- * from its version, and BLOCKS_PAGE. */
+ * from its version, and BLOCKS_PAGE. Interior pages of a base: reader/interior_pages.c. */
 struct block_key {
     uint8_t id[16];
     uint32_t number;
     uint32_t kind;
 };
-enum { BLOCKS_BLOCK, BLOCKS_INDEX, BLOCKS_PAGE };
+enum { BLOCKS_BLOCK, BLOCKS_INDEX, BLOCKS_PAGE, BLOCKS_INTERIOR };
 
 /* Copies `n` bytes at `offset` of an entry. False: it is not there, or is shorter. */
 bool blocks_get(const struct block_key *key, size_t offset, void *out, size_t n);

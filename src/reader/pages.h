@@ -30,6 +30,8 @@ struct pages_of {
 /* The chunks of a base. Shared by the snapshots that follow each other. */
 struct chunk_list {
     atomic_uint users;
+    bool has_interior; /* some of its pages may be in memory: interior_page finds them by `interior` */
+    uint8_t interior[UID_BYTES];
     size_t count;
     struct chunk {
         char key[NAME_MAX_BYTES];

@@ -3,9 +3,11 @@
 
 #include "base/hash.h"
 #include "base/page.h"
+#include "base/thread.h"
 #include "base/trial.h"
 #include "format/patch.h"
 #include "reader/blocks.h"
+#include "reader/interior_pages.h"
 #include "replica/points.h"
 
 #include <assert.h>
@@ -117,13 +119,13 @@ static int add_source(struct origin *o, const struct plan *p, size_t i, struct c
 
 static void prefetch(const struct origin *o, const struct plan *p, size_t first)
 {
-    const char **keys = malloc((p->source_count + 1) * sizeof *keys);
+    struct store_end *ends = malloc((p->source_count + 1) * sizeof *ends);
     size_t count = 0;
-    for (size_t i = p->source_count; keys && i-- > first;)
-        keys[count++] = p->sources[i].key;
-    if (keys)
-        store_prefetch(o->store, keys, count);
-    free(keys);
+    for (size_t i = p->source_count; ends && i-- > first;)
+        ends[count++] = (struct store_end){p->sources[i].key, object_end_bytes(p->sources[i].size)};
+    if (ends)
+        store_prefetch(o->store, ends, count);
+    free(ends);
 }
 
 /* Reads the indexes of the segments, the newest first. */
@@ -147,6 +149,25 @@ static int take_segments(struct snapshot *s, const struct plan *p, struct err *e
     layer_end(l);
     s->layers[s->layer_count++] = l;
     return 0;
+}
+
+/* The loaded marker of the base of a plan; NULL: it has none, or the marker is not in memory any more. */
+static const struct segment *marker_of(const struct catalog *c, const struct plan *p)
+{
+    const bool base = p->source_count > 0 && p->sources[0].kind == OBJECT_CHUNK;
+    const struct name chunk = base ? name_parse(p->sources[0].key) : (struct name){.kind = NAME_OTHER};
+    const struct name name = {.kind = NAME_MARKER, .start = chunk.start, .run = chunk.run};
+    const struct catalog_object *marker = base ? catalog_find(c, &name) : NULL;
+    return marker ? marker->segment : NULL;
+}
+
+static void take_interior(struct snapshot *s, struct interior_fetch *f, const struct segment *marker)
+{
+    uint8_t id[UID_BYTES];
+    if (!interior_fetch_end(f, s ? marker : NULL, id) || !s || !s->chunks)
+        return;
+    memcpy(s->chunks->interior, id, sizeof id);
+    s->chunks->has_interior = true;
 }
 
 static int of_plan(struct origin *o, const struct plan *p, struct snapshot **ret_snapshot, struct err *e)
@@ -180,32 +201,23 @@ static int note_head(struct catalog *c, struct snapshot *s, struct err *e)
     return 0;
 }
 
-/* Asks a slow store to fetch ahead the records that the plan probably needs. */
-static void prefetch_records(const struct catalog *c, uint64_t txid)
-{
-    uint64_t start = 0;
-    for (size_t i = 0; i < c->marker_count; i++)
-        if (c->markers[i].name.start <= txid && c->markers[i].name.start > start)
-            start = c->markers[i].name.start;
-    uint64_t after = start ? start - 1 : 0; /* what a level has is not read from level 0 */
-    for (size_t i = 0; i < c->level_count; i++)
-        if (c->levels[i].name.max <= txid && c->levels[i].name.max > after)
-            after = c->levels[i].name.max;
-    catalog_prefetch(c, after, txid);
-}
-
 static int open_listed(struct origin *o, struct catalog *c, const struct moment *m, struct snapshot **ret_snapshot,
                        struct err *e)
 {
     uint64_t txid = m->kind == MOMENT_TXID ? m->txid : POINT_NEWEST;
     struct plan plan = {0};
     struct snapshot *s = NULL;
+    struct interior_fetch interior = {.origin = NULL};
     if (m->kind == MOMENT_TIME && points_at_time(c, m->time_ms, &txid, e))
         return -1;
-    prefetch_records(c, txid);
-    if (points_plan(c, txid, &plan, e))
-        return -1;
-    int rc = of_plan(o, &plan, &s, e);
+    const struct catalog_object *base = catalog_newest_base(c, txid);
+    if (base)
+        interior_fetch_begin(&interior, o, c, &base->name);
+    catalog_prefetch_way(c, txid);
+    int rc = points_plan(c, txid, &plan, e);
+    if (rc == 0)
+        rc = of_plan(o, &plan, &s, e);
+    take_interior(s, &interior, rc == 0 ? marker_of(c, &plan) : NULL);
     if (rc == 0)
         rc = note_head(c, s, e);
     plan_release(&plan);
@@ -238,11 +250,31 @@ static int open_past_packs(struct origin *o, struct catalog *c, const struct mom
     return open_listed(o, c, m, ret_snapshot, &without);
 }
 
+static void *read_identity_ahead(void *context)
+{
+    const struct store_end end = {NAME_IDENTITY, 1};
+    store_prefetch(context, &end, 1);
+    return NULL;
+}
+
+/* As catalog_open. A slow store is asked for the identity and for the listing at the same time. */
+static int open_catalog(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
+{
+    pthread_t ahead;
+    const bool running = store->slow && thread_start(&ahead, read_identity_ahead, store) == 0;
+    int rc = catalog_list(c, store, codec, e);
+    if (running)
+        pthread_join(ahead, NULL);
+    if (rc == 0 && (rc = catalog_identify(c, e)))
+        catalog_release(c);
+    return rc;
+}
+
 static int open_once(struct origin *o, const struct moment *m, struct snapshot **ret_snapshot, struct err *e)
 {
     struct catalog c;
     struct codec *codec = origin_take_codec(o);
-    int rc = codec ? catalog_open(&c, o->store, codec, e) : err_nomem(e, 0);
+    int rc = codec ? open_catalog(&c, o->store, codec, e) : err_nomem(e, 0);
     if (rc == 0) {
         rc = open_listed(o, &c, m, ret_snapshot, e);
         if (rc != 0 && e->code == ERR_CORRUPT)
@@ -508,6 +540,8 @@ static int read_from_base(const struct snapshot *s, uint32_t pgno, struct read_a
 {
     const struct pages_of of = {s->origin, s->page_size, s->database};
     const struct chunk *c = chunk_of(s, pgno);
+    if (c && s->chunks->has_interior && interior_page(s->chunks->interior, pgno, s->page_size, out, ret_txid))
+        return 0;
     struct chunk_page page = {.pgno = pgno};
     const struct chunk_place *place = &page.place;
     if (c && pages_in_chunk(&of, c, pgno, &page.place, e))

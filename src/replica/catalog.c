@@ -15,7 +15,7 @@
 
 struct list_context {
     struct catalog *catalog;
-    size_t caps[NAME_KINDS];  /* of the list of each kind */
+    size_t caps[NAME_KINDS];  /* of the list of each kind; that of chunks is under NAME_CHUNK */
     char last[STORE_KEY_MAX]; /* the last key of the replica */
     bool ascending;           /* the keys of the replica come in ascending order, each once */
     struct err *e;
@@ -39,6 +39,7 @@ static struct catalog_object **list_of(struct catalog *c, enum name_kind kind, s
         *ret_count = &c->marker_count;
         return &c->markers;
     case NAME_CHUNK:
+    case NAME_INTERIOR:
         *ret_count = &c->chunk_count;
         return &c->chunks;
     case NAME_PART:
@@ -63,6 +64,7 @@ static int compare_names(const struct name *a, const struct name *b)
                    compare_numbers(a->max, b->max),
                    compare_numbers(a->start, b->start),
                    memcmp(a->run.bytes, b->run.bytes, UID_BYTES),
+                   compare_numbers(a->kind == NAME_INTERIOR, b->kind == NAME_INTERIOR),
                    compare_numbers(a->first_page, b->first_page),
                    compare_numbers(a->number, b->number)};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
@@ -75,7 +77,8 @@ static int add_object(struct list_context *l, const struct catalog_object *o)
 {
     size_t *count = NULL;
     struct catalog_object **list = list_of(l->catalog, o->name.kind, &count);
-    if (array_reserve(list, &l->caps[o->name.kind], *count + 1, sizeof **list, l->e))
+    const enum name_kind of = o->name.kind == NAME_INTERIOR ? NAME_CHUNK : o->name.kind;
+    if (array_reserve(list, &l->caps[of], *count + 1, sizeof **list, l->e))
         return -1;
     (*list)[(*count)++] = *o;
     return 0;
@@ -391,11 +394,16 @@ static int read_identity(struct catalog *c, struct err *e)
     return rc;
 }
 
+int catalog_identify(struct catalog *c, struct err *e)
+{
+    return read_identity(c, e) || catalog_set_damaged_aside(c, e) ? -1 : 0;
+}
+
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e)
 {
     if (catalog_list(c, store, codec, e))
         return -1;
-    if (read_identity(c, e) == 0 && catalog_set_damaged_aside(c, e) == 0)
+    if (catalog_identify(c, e) == 0)
         return 0;
     catalog_release(c);
     return -1;
@@ -449,7 +457,8 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
 {
     char key[NAME_MAX_BYTES];
     struct segment s;
-    assert(o->name.kind != NAME_CHUNK && o->name.kind != NAME_PART && o->name.kind != NAME_OTHER);
+    assert(o->name.kind != NAME_CHUNK && o->name.kind != NAME_INTERIOR && o->name.kind != NAME_PART &&
+           o->name.kind != NAME_OTHER);
     if (o->segment)
         return 0;
     name_format(&o->name, key);
@@ -508,22 +517,78 @@ void catalog_spare(struct catalog *c, struct catalog_object *o)
         catalog_forget(c, o);
 }
 
-void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto)
+/* Ends of objects that are announced to the store. */
+struct hints {
+    char (*names)[NAME_MAX_BYTES]; /* owned, as the next; NULL: out of memory */
+    struct store_end *ends;
+    size_t count;
+};
+
+static struct hints begin_hints(const struct catalog *c)
 {
-    char(*names)[NAME_MAX_BYTES] = malloc((c->level0_count + 1) * sizeof *names);
-    const char **keys = malloc((c->level0_count + 1) * sizeof *keys);
-    size_t count = 0;
-    assert(after <= upto);
-    for (size_t i = 0; names && keys && i < c->level0_count; i++)
-        if (c->level0[i].name.min > after && c->level0[i].name.min <= upto) {
-            name_format(&c->level0[i].name, names[count]);
-            keys[count] = names[count];
-            count++;
-        }
-    if (names && keys)
-        store_prefetch(c->store, keys, count);
-    free(names);
-    free(keys);
+    const size_t most = catalog_segment_count(c) + 1;
+    struct hints h = {.names = malloc(most * sizeof *h.names), .ends = malloc(most * sizeof *h.ends)};
+    if (h.names && h.ends)
+        return h;
+    free(h.names);
+    free(h.ends);
+    return (struct hints){.names = NULL};
+}
+
+static void add_hint(struct hints *h, const struct catalog_object *o)
+{
+    if (!h->names)
+        return;
+    name_format(&o->name, h->names[h->count]);
+    h->ends[h->count] = (struct store_end){h->names[h->count], object_end_bytes(o->size)};
+    h->count++;
+}
+
+/* Those of level 0 with `after` < min <= `upto`. */
+static void add_level0(struct hints *h, const struct catalog *c, uint64_t after, uint64_t upto)
+{
+    for (size_t i = 0; i < c->level0_count; i++)
+        if (c->level0[i].name.min > after && c->level0[i].name.min <= upto)
+            add_hint(h, &c->level0[i]);
+}
+
+static void give_hints(struct hints *h, const struct catalog *c)
+{
+    if (h->names)
+        store_prefetch(c->store, h->ends, h->count);
+    free(h->names);
+    free(h->ends);
+}
+
+void catalog_prefetch(const struct catalog *c)
+{
+    struct hints h = begin_hints(c);
+    add_level0(&h, c, 0, UINT64_MAX);
+    give_hints(&h, c);
+}
+
+const struct catalog_object *catalog_newest_base(const struct catalog *c, uint64_t txid)
+{
+    const struct catalog_object *base = NULL;
+    for (size_t i = 0; i < c->marker_count; i++)
+        if (c->markers[i].name.start <= txid && (!base || c->markers[i].name.start > base->name.start))
+            base = &c->markers[i];
+    return base;
+}
+
+void catalog_prefetch_way(const struct catalog *c, uint64_t txid)
+{
+    const struct catalog_object *base = catalog_newest_base(c, txid);
+    const size_t below = ways_upto(c->ways, txid);
+    const uint64_t start = base ? base->name.start : 0;
+    uint64_t pos = start;
+    struct hints h = begin_hints(c);
+    if (base)
+        add_hint(&h, base);
+    for (const struct ways_place *p = NULL; (p = ways_best(c->ways, INCOMPLETE_TOO, pos, below)); pos = p->max)
+        add_hint(&h, &c->levels[p->index]);
+    add_level0(&h, c, pos > start || pos == 0 ? pos : pos - 1, txid); /* it has the record of the start of the base */
+    give_hints(&h, c);
 }
 
 void catalog_hold(const struct catalog *c)

@@ -41,7 +41,9 @@ struct catalog {
     size_t level_count;
     struct catalog_object *markers; /* ascending start, run */
     size_t marker_count;
-    struct catalog_object *chunks; /* ascending start, run, first page */
+    /* What bases have besides their markers: chunks, and interior pages. Ascending start, run, first page; the interior
+     * pages of a base come after its chunks. */
+    struct catalog_object *chunks;
     size_t chunk_count;
     struct catalog_object *parts; /* ascending run, number */
     size_t part_count;
@@ -62,7 +64,11 @@ struct catalog {
  * ERR_GONE: seawall.json was listed, but no longer exists. After an error the catalog is empty. */
 int catalog_open(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 
-/* The same without seawall.json, and no pack is set aside: `identity` stays zero, and a place without any object gives an empty catalog.
+/* What catalog_open does after catalog_list: reads seawall.json, and sets damaged packs aside. After an error only
+ * catalog_release may follow. Errors: as catalog_open. */
+int catalog_identify(struct catalog *c, struct err *e) MUST_CHECK;
+
+/* As catalog_open without seawall.json, and no pack is set aside: `identity` stays zero, and a place without any object gives an empty catalog.
  * ERR_CORRUPT: the listing has a key twice. */
 int catalog_list(struct catalog *c, struct store *store, struct codec *codec, struct err *e) MUST_CHECK;
 
@@ -105,9 +111,15 @@ void catalog_spare(struct catalog *c, struct catalog_object *o);
 /* Frees o->segment, unless it is lent. */
 void catalog_forget(struct catalog *c, struct catalog_object *o);
 
-/* Tells the store that the objects in the list of level 0 with `after` < min <= `upto` will be loaded soon. Only a hint:
- * nothing is reported. */
-void catalog_prefetch(const struct catalog *c, uint64_t after, uint64_t upto);
+/* Tells the store that the objects in the list of level 0 will be loaded soon. Only a hint: nothing is reported. */
+void catalog_prefetch(const struct catalog *c);
+
+/* The same for what a plan for `txid` loads, as far as the names say: the newest marker that starts not after it, then
+ * levels, then level 0. */
+void catalog_prefetch_way(const struct catalog *c, uint64_t txid);
+
+/* That marker. NULL: there is none. */
+const struct catalog_object *catalog_newest_base(const struct catalog *c, uint64_t txid);
 
 /* For code that reads many objects. If the replica has packs, segments go soon after they were put: asks the store to keep
  * those of this listing readable, the oldest of level 0 first. Only a hint. */

@@ -41,6 +41,11 @@ static bool note_named(struct inventory *v, const struct segment *s)
             (marker ? v->chunk_names : v->part_names)[found - list] =
                 (struct inventory_naming){.named = true, .min = marker ? i->start : i->min, .max = s->list[k].max};
     }
+    const struct name name = {.kind = NAME_INTERIOR, .start = i->start, .run = i->run};
+    const struct catalog_object *interior =
+        marker && !digest_is_zero(&i->digest_before) ? catalog_find(c, &name) : NULL;
+    if (interior)
+        v->chunk_names[interior - list] = (struct inventory_naming){.named = true, .min = i->start, .max = i->max};
     return all;
 }
 
@@ -83,7 +88,7 @@ static int take_bases(struct inventory *v, struct err *e)
         struct inventory_base *b = &v->bases[v->base_count++];
         *b = (struct inventory_base){.start = name.start, .run = name.run, .state = INVENTORY_NOT_COMPLETE};
         for (; k < c->chunk_count && compare_bases(&c->chunks[k].name, &name) == 0; k++) {
-            b->chunks++;
+            b->chunks += c->chunks[k].name.kind == NAME_CHUNK;
             b->bytes += c->chunks[k].size;
             if (c->chunks[k].time_ms > b->time_ms)
                 b->time_ms = c->chunks[k].time_ms;
@@ -201,7 +206,7 @@ static int tell_loaded(struct teller *t, struct catalog_object *o, struct err *e
     return 0;
 }
 
-/* Reports a chunk or a part. All segments and markers that may name it were reported before. */
+/* Reports a chunk, interior pages or a part. All segments and markers that may name it were reported before. */
 static void tell_named(struct teller *t, const struct catalog_object *o, const struct inventory_naming *naming)
 {
     struct inventory_object out = object_of(o);

@@ -21,7 +21,7 @@ struct inventory_base {
     uint64_t max; /* 0 if the marker can't be read */
     struct uid run;
     int64_t time_ms; /* when the marker was written; without a marker, when the store received the last chunk */
-    uint64_t bytes;  /* of chunks and marker */
+    uint64_t bytes;  /* of chunks, interior pages and marker */
     size_t chunks;
     enum inventory_state state;
 };
@@ -62,7 +62,7 @@ struct inventory_object {
     uint64_t size;
     uint32_t flags; /* enum segment_flags */
     bool damaged;   /* its trailer or records can't be read, or it no longer exists */
-    bool orphan;    /* a chunk or part that no marker or segment names */
+    bool orphan;    /* a chunk, interior pages or a part that no marker or segment names */
     bool unknown;   /* the same, but a marker or segment that may name it can't be read */
 };
 

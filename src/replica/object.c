@@ -10,6 +10,14 @@
 /* Most objects are smaller, and take one read. A larger one is read in several, so that it takes little memory. */
 #define WHOLE_PIECE_BYTES (1u << 20)
 
+#define END_SHARE 64 /* of a large segment, records and index take one in ... */
+
+size_t object_end_bytes(uint64_t size)
+{
+    const uint64_t share = size < SEGMENT_BYTES_MAX ? size / END_SHARE : SEGMENT_BYTES_MAX / END_SHARE;
+    return share > OBJECT_TAIL_BYTES ? (size_t)share : OBJECT_TAIL_BYTES;
+}
+
 bool object_fits_name(const struct name *n, const struct segment_info *i)
 {
     switch (n->kind) {
@@ -24,6 +32,8 @@ bool object_fits_name(const struct name *n, const struct segment_info *i)
     case NAME_CHUNK:
         return i->kind == OBJECT_CHUNK && i->start == n->start && uid_equal(&i->run, &n->run) &&
                i->first_page == n->first_page;
+    case NAME_INTERIOR:
+        return i->kind == OBJECT_INTERIOR && i->start == n->start && uid_equal(&i->run, &n->run);
     case NAME_PART:
         return i->kind == OBJECT_PART && uid_equal(&i->run, &n->run);
     default:

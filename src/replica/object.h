@@ -11,6 +11,10 @@
 
 #define OBJECT_TAIL_BYTES 65536
 
+/* So many bytes at the end of a segment of `size` bytes have its records and its index, most probably: whole pages of
+ * 4 KiB take 1.4 % of the object there. */
+size_t object_end_bytes(uint64_t size);
+
 /* Whether the trailer fits the key: kind, level, txids, start, run and first page. */
 bool object_fits_name(const struct name *n, const struct segment_info *i);
 

@@ -58,19 +58,20 @@ enum prefetch_kind { PREFETCH_CHUNKS, PREFETCH_OTHERS };
 static void prefetch_indexes(const struct passes *p, enum prefetch_kind kind)
 {
     const struct plan *plan = p->from.plan;
-    const char **keys = malloc((plan->source_count + 1) * sizeof *keys);
+    struct store_end *ends = malloc((plan->source_count + 1) * sizeof *ends);
     size_t count = 0;
     bool part_of_needed = false;
-    for (size_t i = 0; keys && i < plan->source_count; i++) {
+    for (size_t i = 0; ends && i < plan->source_count; i++) {
         const struct plan_source *source = &plan->sources[i];
         if (is_chunk(p, i) != (kind == PREFETCH_CHUNKS))
             continue;
         if (kind == PREFETCH_OTHERS || wanted_needs(&p->wanted, source, &part_of_needed))
-            keys[count++] = source->key;
+            ends[count++] = (struct store_end){source->key, kind == PREFETCH_CHUNKS ? OBJECT_TAIL_BYTES
+                                                                                    : object_end_bytes(source->size)};
     }
-    if (keys && count > 0)
-        store_prefetch(p->from.store, keys, count);
-    free(keys);
+    if (ends && count > 0)
+        store_prefetch(p->from.store, ends, count);
+    free(ends);
 }
 
 /* Whether pass 3 applies this version, if no newer version is chosen. */

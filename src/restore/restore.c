@@ -238,17 +238,6 @@ static int restore_delta(struct attempt *a, struct err *e)
 
 /* ---- tries */
 
-/* Asks a slow store to fetch ahead the records that the plan probably needs: those after the newest base whose start is
- * not after the target. */
-static void prefetch(const struct catalog *c, uint64_t txid)
-{
-    uint64_t start = 0;
-    for (size_t i = 0; i < c->marker_count; i++)
-        if (c->markers[i].name.start <= txid && c->markers[i].name.start > start)
-            start = c->markers[i].name.start;
-    catalog_prefetch(c, start ? start - 1 : 0, txid);
-}
-
 /* Whether an error of opening or listing the replica means that there is none, and that this is allowed. Only for these
  * two steps: later ERR_NOTFOUND means that the restore point does not exist. */
 static bool accept_no_replica(const struct restore_options *o, struct restore_result *ret_result, const struct err *e)
@@ -268,7 +257,7 @@ static int make_plan(struct attempt *a, struct err *e)
         (points_at_time(a->catalog, moment, &txid, e) ||
          skipped_find(a->catalog, moment, clock_wall_ms(), txid, &a->skipped, e)))
         return -1;
-    prefetch(a->catalog, txid);
+    catalog_prefetch_way(a->catalog, txid);
     return points_plan(a->catalog, txid, &a->plan, e);
 }
 

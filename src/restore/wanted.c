@@ -78,6 +78,7 @@ bool wanted_needs(const struct wanted *w, const struct plan_source *s, bool *par
         return *part_of_needed && (unknown || range_holds(w, s, RANGE_WANTED));
     case OBJECT_SEGMENT:
     case OBJECT_MARKER:
+    case OBJECT_INTERIOR:
         break;
     }
     *part_of_needed = unknown || w->missing > 0;

@@ -64,7 +64,8 @@ static int remove_kind(struct removal *r, enum name_kind kind, struct err *e)
 int retention_apply(struct store *store, const struct retention_plan *p, struct retention_figures *ret_figures,
                     struct err *e)
 {
-    static const enum name_kind order[] = {NAME_MARKER, NAME_LEVEL0, NAME_PACK, NAME_LEVEL, NAME_CHUNK, NAME_PART};
+    static const enum name_kind order[] = {NAME_MARKER, NAME_LEVEL0,   NAME_PACK, NAME_LEVEL,
+                                           NAME_CHUNK,  NAME_INTERIOR, NAME_PART};
     assert(store && (p->count == 0 || p->verdicts));
     *ret_figures = (struct retention_figures){0};
     struct removal *r = calloc(1, sizeof *r);

@@ -263,6 +263,7 @@ static size_t place_of(const struct catalog *c, const struct catalog_object *o)
     case NAME_MARKER:
         return segments + (size_t)(o - c->markers);
     case NAME_CHUNK:
+    case NAME_INTERIOR:
         return segments + c->marker_count + (size_t)(o - c->chunks);
     case NAME_PART:
         return segments + c->marker_count + c->chunk_count + (size_t)(o - c->parts);

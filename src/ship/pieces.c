@@ -74,7 +74,8 @@ struct object {
     struct segment_info info;
     struct name name;
     char key[NAME_MAX_BYTES];
-    const struct piece *piece; /* its pages; NULL: none */
+    const struct piece *piece;       /* its pages; NULL: none */
+    const struct interior *interior; /* its pages; NULL: none */
     struct segment_content content;
     struct digest digest;
     uint64_t size;
@@ -111,6 +112,8 @@ static int put_object(const struct destination_place *p, const struct author *a,
     w.small = o->name.kind == NAME_LEVEL || o->name.kind == NAME_PART;
     if (rc == 0 && o->piece)
         rc = destination_add_piece(&w, o->piece, e);
+    for (size_t i = 0; rc == 0 && o->interior && i < o->interior->count; i++)
+        rc = segment_writer_add(&w, &o->interior->pages[i].version, o->interior->pages[i].bytes, e);
     if (rc == 0)
         rc = segment_writer_finish(&w, &o->content, &bytes, &o->digest, e);
     segment_writer_release(&w);
@@ -177,6 +180,43 @@ int destination_put_piece(const struct destination_place *place, const struct au
                                   .last_page = o.info.last_page,
                                   .max = o.info.max};
     snprintf(ret_listed->name, sizeof ret_listed->name, "%s", o.key);
+    return 0;
+}
+
+/* ---- interior pages */
+
+/* The interior pages of the same base, maybe of an earlier run that had other chunks. */
+static bool is_our_interior(const struct object *o, const struct segment *found)
+{
+    return found->trailer.info.page_size == o->info.page_size && found->trailer.info.max <= o->info.max;
+}
+
+/* Puts the interior pages of a base whose marker will be `marker`, if there are any. One that was put before counts as
+ * well: a marker that was not put afterwards did not name it. *ret_digest: zeros if there is none. */
+static int put_interior(const struct destination_place *place, const struct author *a, const struct copy *copy,
+                        const struct segment_info *marker, struct digest *ret_digest, struct err *e)
+{
+    const struct interior *in = copy->objects.interior;
+    struct object o;
+    *ret_digest = (struct digest){0};
+    if (!in || in->count == 0 || copy->objects.count < 2) /* what a base of one chunk has is found as fast in that */
+        return 0;
+    if (begin(place, a, NULL, &o, e))
+        return -1;
+    o.interior = in;
+    o.info.kind = OBJECT_INTERIOR;
+    o.info.run = marker->run;
+    o.info.start = marker->start;
+    o.info.max = marker->max;
+    o.info.page_size = marker->page_size;
+    o.info.first_page = in->pages[0].version.pgno;
+    o.info.last_page = in->pages[in->count - 1].version.pgno;
+    o.name = (struct name){.kind = NAME_INTERIOR, .start = marker->start, .run = marker->run};
+    if (put_object(place, a, &o, is_our_interior, e)) {
+        const bool left_out = e->code == ERR_CONFLICT || e->code == ERR_CORRUPT || e->code == ERR_NOMEM;
+        return left_out ? 0 : -1;
+    }
+    *ret_digest = o.digest;
     return 0;
 }
 
@@ -249,7 +289,7 @@ int destination_put_marker(struct destination *d, const struct author *a, const 
         return err_set(e, ERR_CONFLICT, 0, "the chunks of the base from txid %" PRIu64 " do not hold every page",
                        terms->start);
     if (check_listed(d->store, copy, chunks->resumed, e) || find_loss(d, a, &o.info.min, e) ||
-        put_object(&place, a, &o, is_our_marker, e))
+        put_interior(&place, a, copy, &o.info, &o.info.digest_before, e) || put_object(&place, a, &o, is_our_marker, e))
         return -1;
     d->lost_first = o.info.min;
     d->lost_last = o.info.min ? o.info.max - 1 : 0;

@@ -131,7 +131,7 @@ static int cached_read_tail(struct store *s, const char *key, size_t n, struct b
     }
     if (c->inner->ops->read_tail(c->inner, key, n, out, ret_size, e))
         return -1;
-    if (out->len - before <= CACHED_TAIL_MAX)
+    if (out->len - before <= CACHED_LARGER_MAX)
         keep(c, key, *ret_size, out->data + before, out->len - before);
     return 0;
 }
@@ -140,35 +140,44 @@ static int cached_read_tail(struct store *s, const char *key, size_t n, struct b
 
 struct prefetch {
     struct cached_store *cached;
-    const char *const *keys;
+    const struct store_end *ends;
     size_t count, next; /* next: guarded by the lock of the store */
 };
+
+/* How much of an end is kept. */
+static size_t end_bytes(const struct store_end *end)
+{
+    const size_t at_least = end->bytes > CACHED_TAIL_MAX ? end->bytes : CACHED_TAIL_MAX;
+    return at_least < CACHED_LARGER_MAX ? at_least : CACHED_LARGER_MAX;
+}
 
 static void *prefetch_thread(void *arg)
 {
     struct prefetch *p = arg;
     struct cached_store *c = p->cached;
-    struct buf tail = BUF_INIT(CACHED_TAIL_MAX);
+    struct buf tail = BUF_INIT(CACHED_LARGER_MAX);
     struct err ignored; /* the read that needs the object will get the error */
     uint64_t size = 0;
     for (;;) {
         pthread_mutex_lock(&c->lock);
-        bool full = c->bytes + CACHED_TAIL_MAX > CACHED_BYTES_MAX;
+        const size_t more = p->next < p->count ? end_bytes(&p->ends[p->next]) : 0;
+        const bool full = c->bytes + more > CACHED_BYTES_MAX;
         size_t i = full || (c->base.cancel && atomic_load(c->base.cancel)) ? p->count : p->next++;
         pthread_mutex_unlock(&c->lock);
         if (i >= p->count)
             break;
         tail.len = 0;
-        if (!find(c, p->keys[i]) && cached_read_tail(&c->base, p->keys[i], CACHED_TAIL_MAX, &tail, &size, &ignored))
+        const struct store_end *end = &p->ends[i];
+        if (!find(c, end->key) && cached_read_tail(&c->base, end->key, end_bytes(end), &tail, &size, &ignored))
             break; /* do not send more requests to a store that fails */
     }
     buf_release(&tail);
     return NULL;
 }
 
-static void cached_prefetch(struct store *s, const char *const *keys, size_t count)
+static void cached_prefetch(struct store *s, const struct store_end *ends, size_t count)
 {
-    struct prefetch p = {.cached = of(s), .keys = keys, .count = count};
+    struct prefetch p = {.cached = of(s), .ends = ends, .count = count};
     pthread_t threads[CACHED_THREADS];
     size_t want = count < CACHED_THREADS ? count : CACHED_THREADS, started = 0;
     while (started < want && thread_start(&threads[started], prefetch_thread, &p) == 0)

@@ -10,8 +10,8 @@
 #include "base/store.h"
 
 #define CACHED_BYTES_MAX (24u << 20)
-#define CACHED_TAIL_MAX 65536          /* bytes kept of one object: all of it, or its index */
-#define CACHED_LARGER_MAX (512u << 10) /* the same, if they were read as the end of an object that is known */
+#define CACHED_TAIL_MAX 65536          /* bytes that a prefetch reads of one object at least: all of it, or its index */
+#define CACHED_LARGER_MAX (512u << 10) /* bytes kept of one object */
 #define CACHED_THREADS 16              /* of a prefetch */
 
 /* Makes a store over `inner`, and takes `inner` over: it is closed with the new store, or at once if this call fails.

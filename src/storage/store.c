@@ -44,12 +44,12 @@ void store_hold(struct store *s, const char *const *keys, size_t count)
         s->ops->hold(s, keys, count);
 }
 
-void store_prefetch(struct store *s, const char *const *keys, size_t count)
+void store_prefetch(struct store *s, const struct store_end *ends, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        assert(strlen(keys[i]) < STORE_KEY_MAX);
+        assert(strlen(ends[i].key) < STORE_KEY_MAX);
     if (s->ops->prefetch && count)
-        s->ops->prefetch(s, keys, count);
+        s->ops->prefetch(s, ends, count);
 }
 
 int store_list(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,

@@ -23,9 +23,9 @@ int store_read(struct store *s, const char *key, uint64_t offset, void *out, siz
 int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
                     struct err *e) MUST_CHECK;
 
-/* Announces that the ends of these objects will be read soon. A slow store reads many at a time, and keeps as many as
- * fit into its cache. */
-void store_prefetch(struct store *s, const char *const *keys, size_t count);
+/* Announces that these ends of objects will be read soon. A slow store reads many at a time, and keeps as many as fit into
+ * its cache. It may keep more or less of each. */
+void store_prefetch(struct store *s, const struct store_end *ends, size_t count);
 
 /* Keeps these objects readable through this handle, also when another process removes them. The call before it ends. Only
  * a folder that is open for reading can do it, and only as far as the process may have files open: the first keys

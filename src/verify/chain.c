@@ -363,6 +363,8 @@ static void report_missing(struct check *c)
 {
     for (size_t i = 0; i < c->named_count; i++) {
         const struct item *it = &c->named[i];
+        if (it->name.kind == NAME_INTERIOR) /* nothing needs them */
+            continue;
         char owner[NAME_MAX_BYTES];
         if (!it->missing)
             continue;

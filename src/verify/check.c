@@ -14,6 +14,8 @@ const char hint_damaged[] =
 static const char hint_pack[] = "objects that lie in it are still there, and restores use them: if all are, a daemon "
                                 "removes the pack, and packs them again; "
                                 "otherwise put it back from a copy of the replica";
+static const char hint_interior[] =
+    "restores do not read it, so they are right; delete it, and readers read the base instead";
 const char hint_mixed[] =
     "the objects of two replicas are mixed: give each database a place of its own, and move its objects there";
 
@@ -110,6 +112,7 @@ int check_failed(struct check *c, const struct item *it, struct err *e)
     size_t n = (size_t)snprintf(front, sizeof front, "object '%s': ", key);
     const char *why = strncmp(e->msg, front, n) == 0 ? e->msg + n : e->msg;
     const bool beside = it->name.kind == NAME_PACK && catalog_lies_in(c->catalog, it->object);
-    check_problem(c, key, beside ? hint_pack : hint_damaged, "%.*s", text_front(why), why);
+    const char *hint = it->name.kind == NAME_INTERIOR ? hint_interior : beside ? hint_pack : hint_damaged;
+    check_problem(c, key, hint, "%.*s", text_front(why), why);
     return 0;
 }

@@ -18,7 +18,7 @@ struct item {
      * short: then `records` is NULL. */
     struct catalog_object *object;
     const struct listed *listed; /* of a part or chunk; the entry of the owner's list */
-    const struct item *owner;    /* of a part or chunk; the segment or marker that names it */
+    const struct item *owner;    /* of a part, a chunk or interior pages; the segment or marker that names it */
     size_t first_named;          /* of a segment or marker; its parts or chunks are check.named from this index on */
     size_t named_count;          /* how many they are */
     struct digest digest;
@@ -26,7 +26,7 @@ struct item {
     struct commit_record first, last; /* of a sound segment: its records at both ends */
     uint32_t last_page;               /* highest page of its versions; 0: it has none */
     bool digest_known;
-    bool missing; /* of a part or chunk: it does not exist. chain_check decides whether that is a problem */
+    bool missing; /* of an item with an owner: it does not exist. chain_check decides whether that is a problem */
     bool sound;   /* no problem was found in it, nor in what it names */
 };
 
@@ -39,7 +39,7 @@ struct check {
     struct item *items; /* owned; as catalog_segment, then the markers */
     size_t item_count;
     bool *chunk_named, *part_named; /* owned; for each chunk and part of the catalog: a marker or segment names it */
-    struct item *named;             /* owned; parts and chunks, in the order of their owners */
+    struct item *named;             /* owned; parts and chunks, in the order of their owners; then interior pages */
     size_t named_count;
     /* Owned; chain_check makes it. For each segment in the order of the catalog's ways: of the segments up to this one
      * that end at the same txid, the index of the first sound item, plus 1; 0: none is sound. */

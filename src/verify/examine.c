@@ -64,6 +64,15 @@ static int check_chunk(const struct segment *s, struct err *e)
     return 0;
 }
 
+static int check_interior(const struct item *it, const struct segment *s, struct err *e)
+{
+    const struct segment_info *i = &s->trailer.info, *base = item_info(it->owner);
+    const bool fits = i->page_size == base->page_size && i->max <= base->max && i->last_page <= base->last_page;
+    if (s->trailer.list_count > 0)
+        return bad(e, "names other objects");
+    return fits ? 0 : bad(e, "can't have the interior pages of its base");
+}
+
 static int check_marker_list(const struct segment *s, const struct name *name, struct err *e)
 {
     const struct segment_info *i = &s->trailer.info;
@@ -113,6 +122,8 @@ static int check_content(const struct check *c, const struct item *it, const str
         return bad(e, "belongs to another database than '" NAME_IDENTITY "' says");
     if (it->listed && check_listed(it, &s->trailer, e))
         return -1;
+    if (i->kind == OBJECT_INTERIOR)
+        return check_interior(it, s, e);
     if (i->kind == OBJECT_CHUNK || i->kind == OBJECT_PART)
         return s->trailer.list_count ? bad(e, "names other objects") : i->kind == OBJECT_CHUNK ? check_chunk(s, e) : 0;
     return i->kind == OBJECT_MARKER ? check_marker_list(s, &it->name, e) : check_segment(s, e);
@@ -193,6 +204,14 @@ static int read_whole(struct whole *o, const struct segment *s, struct digest *r
     return rc;
 }
 
+/* What its owner says; NULL: it has none. */
+static const struct digest *digest_expected(const struct item *it)
+{
+    if (it->name.kind == NAME_INTERIOR)
+        return &item_info(it->owner)->digest_before;
+    return it->listed ? &it->listed->digest : NULL;
+}
+
 static int read_object(struct check *c, struct worker *w, struct item *it, struct segment *ret_segment, struct err *e)
 {
     char key[NAME_MAX_BYTES];
@@ -209,7 +228,8 @@ static int read_object(struct check *c, struct worker *w, struct item *it, struc
     else if (rc == 0 && whole)
         rc = digest_of(w->tail.data, w->tail.len, &it->digest, e);
     it->digest_known = rc == 0 && (check_is_full(c) || whole);
-    if (it->digest_known && it->listed && !digest_equal(&it->digest, &it->listed->digest)) {
+    const struct digest *expected = digest_expected(it);
+    if (it->digest_known && expected && !digest_equal(&it->digest, expected)) {
         char owner[NAME_MAX_BYTES];
         name_format(&it->owner->name, owner);
         rc = err_set(e, ERR_CORRUPT, 0, "is not the object that '%s' names: its SHA-256 is another", owner);

@@ -32,10 +32,31 @@ static void note_named(struct check *c, const struct name *name)
 {
     const struct catalog *cat = c->catalog;
     const struct catalog_object *o = catalog_find(cat, name);
-    if (o && name->kind == NAME_CHUNK)
+    if (o && (name->kind == NAME_CHUNK || name->kind == NAME_INTERIOR))
         c->chunk_named[o - cat->chunks] = true;
     if (o && name->kind == NAME_PART)
         c->part_named[o - cat->parts] = true;
+}
+
+/* The name of the interior pages of a base, if its marker names them and the replica has them: they may be missing. */
+static bool names_interior(const struct check *c, const struct item *it, struct name *ret_name)
+{
+    if (!it->sound || it->name.kind != NAME_MARKER || digest_is_zero(&item_info(it)->digest_before))
+        return false;
+    *ret_name = (struct name){.kind = NAME_INTERIOR, .start = it->name.start, .run = it->name.run};
+    return catalog_find(c->catalog, ret_name) != NULL;
+}
+
+/* Makes items of them, behind those of all owners: damage of theirs does no harm to a base. */
+static void make_interior(struct check *c)
+{
+    for (size_t i = 0; i < c->item_count; i++) {
+        struct name name;
+        if (!names_interior(c, &c->items[i], &name))
+            continue;
+        c->named[c->named_count++] = (struct item){.name = name, .owner = &c->items[i]};
+        note_named(c, &name);
+    }
 }
 
 /* Makes an item of each part and chunk that a sound item names. The entries of lists stay where they are, in the
@@ -43,8 +64,11 @@ static void note_named(struct check *c, const struct name *name)
 static int make_named(struct check *c, struct err *e)
 {
     size_t n = 0;
-    for (size_t i = 0; i < c->item_count; i++)
+    struct name ignored;
+    for (size_t i = 0; i < c->item_count; i++) {
         n += c->items[i].sound ? c->items[i].object->segment->trailer.list_count : 0;
+        n += names_interior(c, &c->items[i], &ignored);
+    }
     if (claim_take(n * sizeof *c->named, e))
         return err_wrap(e, "the %zu objects that segments and bases name", n);
     c->charged = n * sizeof *c->named;
@@ -62,6 +86,7 @@ static int make_named(struct check *c, struct err *e)
             note_named(c, &c->named[c->named_count - 1].name);
         }
     }
+    make_interior(c);
     return 0;
 }
 

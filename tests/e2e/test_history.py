@@ -102,7 +102,7 @@ def large_random_database(path, mebibytes):
 
 
 def chunks_of(replica):
-    return [key for key in objects(replica) if key.startswith("base/") and not key.endswith("marker")]
+    return [key for key in objects(replica) if key.startswith("base/") and not key.endswith(("marker", "interior"))]
 
 
 def test_a_base_goes_on_where_a_killed_daemon_left_it(stage):
@@ -119,6 +119,7 @@ def test_a_base_goes_on_where_a_killed_daemon_left_it(stage):
     assert {key.split("/")[1] for key in chunks_of(stage.replica)} == {put[0].split("/")[1]}, "another base was begun"
     assert set(put) <= set(chunks_of(stage.replica))
     assert not list(stage.folder.glob("*-seawall-base-*")), "the journal of the base was not removed"
+    assert len(list(stage.replica.glob("base/*/interior"))) == 1, "the pages of the second run are there"
     app.close()
     stage.assert_restore_equals_source()
     assert_verified(stage.replica)

@@ -101,6 +101,12 @@ def test_it_prints_for_each_object_why_it_stays_or_goes_and_does_that(past, stag
 
     points = restore_points(past)
     assert set(points) >= {20, 24, 28, 32, 33, 34, 35, 36}   # bases of five days; of the last day every transaction
+    left = {key.rsplit("/", 1)[0]: set() for key in objects(past) if key.startswith("base/")}
+    for key in objects(past):
+        if key.startswith("base/"):
+            left[key.rsplit("/", 1)[0]].add(key.rsplit("/", 1)[1])
+    assert left and all({"interior", "marker"} <= names for names in left.values())
+    assert any(key.endswith("/interior") and word == "delete" for key, (word, _) in said.items())
     assert_restores(past, points, stage.folder)
     assert_sound(past)
     again = prune(past, "--quiet")

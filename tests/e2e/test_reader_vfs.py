@@ -4,10 +4,12 @@ import random
 import shutil
 import sqlite3
 import threading
+import time
 
 import pytest
 
 from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
+from s3server import Object
 from seawall import DONE, listing, objects, restore_points, seawall, told, url_of
 from waiting import wait_until
 
@@ -541,6 +543,78 @@ def test_a_server_that_does_not_answer_is_an_error_in_time(stage, s3):
         reader(stage.replica, txid=3)
     s3.server.no_faults()
     assert reader(stage.replica).execute("SELECT count(*) FROM item").fetchone() == count
+
+
+LOOK = """
+read = reader(sys.argv[1], **(dict(cache_dir=sys.argv[2]) if len(sys.argv) > 2 else {}))
+print(read.execute("SELECT id, hex(substr(payload, 1, 9)) FROM big WHERE id = 9999").fetchone())
+print(read.execute("SELECT count(*) FROM big WHERE name BETWEEN 'row 12' AND 'row 13'").fetchone())
+"""
+
+
+@pytest.fixture
+def deep(stage):
+    """A replica whose base has four chunks and b-trees of some depth, and commits after it that change interior pages."""
+    app = connect(stage.db)
+    for statement in ("PRAGMA journal_mode=wal", "CREATE TABLE big(id INTEGER PRIMARY KEY, name TEXT, payload BLOB)", "CREATE INDEX name ON big(name)",
+                      "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 30000) "
+                      "INSERT INTO big SELECT n, 'row ' || (n * 7919 % 30011), randomblob(900) FROM i"):
+        app.execute(statement).fetchall()
+    assert seawall("snapshot", "--base", stage.db, url_of(stage.replica)).returncode == DONE
+    app.execute("INSERT INTO big(name, payload) SELECT 'row 12' || id, randomblob(900) FROM big WHERE id < 300")
+    app.close()
+    assert seawall("snapshot", stage.db, url_of(stage.replica)).returncode == DONE
+    return stage
+
+
+def chunks_read(s3, since):
+    """Requests for chunks of bases."""
+    return [r for r in s3.server.requests("get", since=since) if "/base/" in r.key and not r.key.endswith(("/interior", "/marker"))]
+
+
+def test_interior_pages_save_requests_and_change_no_row(stage, s3, request):
+    deep = request.getfixturevalue("deep")
+    key, = [key for key in s3.server.objects if key.endswith("/interior")]
+    good = s3.server.objects[key].body
+    start = len(s3.server.requests())
+    rows = in_process(LOOK, deep.replica)
+    least = len(chunks_read(s3, start))
+    assert len([r for r in s3.server.requests("get", since=start) if r.key == key]) == 1
+    del s3.server.objects[key]
+    start = len(s3.server.requests())
+    assert in_process(LOOK, deep.replica) == rows
+    most = len(chunks_read(s3, start))
+    assert least + 3 <= most, (least, most)
+    other = next(o.body for k, o in s3.server.objects.items() if k.endswith("/00000001"))
+    for bad in (good[:-1], good[:len(good) // 2] + bytes([good[len(good) // 2] ^ 1]) + good[len(good) // 2 + 1:], other, b"", bytes(9 << 20)):
+        s3.server.objects[key] = Object(bad, '"x"', time.time(), {})
+        start = len(s3.server.requests())
+        assert in_process(LOOK, deep.replica) == rows
+        assert len(chunks_read(s3, start)) == most
+    s3.server.objects[key] = Object(good, '"x"', time.time(), {})
+    s3.server.fault("access-denied", key=key)
+    assert in_process(LOOK, deep.replica) == rows
+
+
+def test_interior_pages_are_kept_in_the_folder_of_a_cache(stage, s3, request):
+    deep = request.getfixturevalue("deep")
+    cache = deep.folder / "cache"
+    fetched = lambda: len([r for r in s3.server.requests("get") if r.key.endswith("/interior")])
+    rows = in_process(LOOK, deep.replica, cache)
+    assert fetched() == 1 and in_process(LOOK, deep.replica, cache) == rows and fetched() == 1
+    kept, = cache.glob("*-need-*")
+    content = kept.read_bytes()
+    kept.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert in_process(LOOK, deep.replica, cache) == rows and fetched() == 2
+    assert kept.read_bytes() == content
+
+
+def test_pages_that_levels_have_changed_do_not_come_from_the_base(deep):
+    for txid in restore_points(deep.replica):
+        if txid > 1:
+            restored, read = connect(deep.restored(txid)), reader(deep.replica, txid=txid)
+            assert read.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert list(restored.iterdump()) == list(read.iterdump())
 
 
 def test_packs_are_read(stage):

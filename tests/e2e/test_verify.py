@@ -141,7 +141,7 @@ def test_damage_in_a_base_of_chunks_is_named(large):
     for options in (*DEPTHS, ("--full", "--restore", "--tmp", large.folder)):
         result = verify(large.replica, *options)
         assert result.returncode == DONE, told(result)
-    chunks = [key for key in objects(large.replica) if key.startswith("base/") and not key.endswith("/marker")]
+    chunks = [key for key in objects(large.replica) if key.startswith("base/") and not key.endswith(("/marker", "/interior"))]
     assert len(chunks) >= 4
     for key in (chunks[0], chunks[2]):
         path = large.replica / key
@@ -164,6 +164,21 @@ def test_damage_in_a_base_of_chunks_is_named(large):
     (large.replica / marker).unlink()
     result = verify(large.replica)   # looks like a base that is under way
     assert result.returncode == NOTHING, told(result)
+
+
+def test_damage_in_interior_pages_is_named_and_restores_are_right(large):
+    interior, = large.replica.glob("base/*/interior")
+    key = str(interior.relative_to(large.replica))
+    good, other = interior.read_bytes(), next(large.replica.glob("base/*/00000001")).read_bytes()
+    for bad in (good[:-1], good[:50] + bytes([good[50] ^ 1]) + good[51:], other, b""):
+        interior.write_bytes(bad)
+        found = report(large.replica, "--full", code=CORRUPT)
+        assert names(found) == {key}
+        assert "restores do not read it" in found["problems"][0]["hint"]
+        large.assert_restore_equals_source()
+    interior.unlink()   # as a program leaves it that did not know them
+    assert report(large.replica, "--full")["ok"]
+    large.assert_restore_equals_source()
 
 
 def test_objects_of_another_database_are_named(small):

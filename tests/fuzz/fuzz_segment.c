@@ -32,7 +32,7 @@ static void make(unsigned index, struct buf *ret_object)
     static uint8_t payload[4 * 65536 + 70000];
     static const uint32_t sizes[] = {512, 1024, 4096, 65536};
     struct dice d = dice_of(index);
-    uint32_t page_size = sizes[index / 4 % 4];
+    uint32_t page_size = sizes[index / 5 % 4];
     struct version versions[] = {
         {.pgno = 1, .kind = VERSION_IMAGE, .txid = 7, .hash = 11},
         {.pgno = 1, .kind = VERSION_PATCH, .txid = 8, .from = 7, .hash = 12, .mask = 5},
@@ -41,10 +41,11 @@ static void make(unsigned index, struct buf *ret_object)
         {.pgno = 9, .kind = VERSION_ZERO, .txid = 8},
         {.pgno = 1000, .kind = VERSION_ZERO, .txid = 9},
     };
+    const struct version images[] = {versions[0], versions[2]};
     const struct commit_record records[] = {{7, 1000, 2, 21, 0}, {8, 1000, 9, 22, 0}, {9, 1500, 1000, 23, 0}};
     const struct listed list[] = {{.name = "part/a", .size = 5, .first_page = 1, .last_page = 2, .max = 8},
                                   {.name = "b", .max = 9}};
-    enum object_kind kind = (enum object_kind)(OBJECT_SEGMENT + index % 4);
+    enum object_kind kind = (enum object_kind)(OBJECT_SEGMENT + index % 5);
     struct object_parts p = {.info = {.kind = kind,
                                       .flags = kind == OBJECT_SEGMENT ? SEGMENT_IN_PARTS : 0,
                                       .min = kind <= OBJECT_PART ? 7 : 0,
@@ -58,8 +59,10 @@ static void make(unsigned index, struct buf *ret_object)
                              .record_count = kind == OBJECT_SEGMENT ? 3 : 0,
                              .list = list,
                              .list_count = kind == OBJECT_SEGMENT || kind == OBJECT_MARKER ? 2 : 0,
-                             .versions = versions,
-                             .version_count = kind == OBJECT_MARKER ? 0 : COUNT_OF(versions),
+                             .versions = kind == OBJECT_INTERIOR ? images : versions,
+                             .version_count = kind == OBJECT_MARKER     ? 0
+                                              : kind == OBJECT_INTERIOR ? COUNT_OF(images)
+                                                                        : COUNT_OF(versions),
                              .payload = payload};
     struct digest digest;
     struct err e;
@@ -93,7 +96,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t cap)
 {
     struct buf object = {0};
     size_t n = 0;
-    if (index >= 64)
+    if (index >= 80)
         return 0;
     make(index / 4, &object);
     if (index & IN_PIECES) {
@@ -119,6 +122,7 @@ static void check_versions(const struct segment *s)
                    x->pgno != lock_byte_page(i->page_size));
         FUZZ_CHECK(x->txid >= 1 && x->txid <= i->max && (i->kind == OBJECT_CHUNK || x->txid >= i->min));
         FUZZ_CHECK((x->hash == 0) == (x->kind == VERSION_ZERO));
+        FUZZ_CHECK(i->kind != OBJECT_INTERIOR || x->kind == VERSION_IMAGE);
         FUZZ_CHECK(x->kind != VERSION_PATCH || (x->mask != 0 && x->from < x->txid));
         FUZZ_CHECK(v == 0 || x[-1].pgno < x->pgno || (x[-1].pgno == x->pgno && x[-1].txid < x->txid));
     }

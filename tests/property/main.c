@@ -257,6 +257,7 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.levels += o.figures.levels;
         sum.patches += o.figures.patches;
         sum.bases += o.figures.bases;
+        sum.interiors += o.figures.interiors;
         sum.packs += o.figures.packs;
         sum.sleeps += o.figures.sleeps;
         sum.deleted += o.figures.deleted;
@@ -268,14 +269,14 @@ static int survive(uint64_t first, uint64_t seeds, size_t steps)
         sum.follower_kills += o.figures.follower_kills;
     }
     printf("%" PRIu64 " seeds survived: %" PRIu64 " steps, %" PRIu64 " commits, %" PRIu64 " level-0 objects, %" PRIu64
-           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " packs, %" PRIu64
-           " sleeps, %" PRIu64 " objects deleted, %" PRIu64 " kills, %" PRIu64 " power cuts, %" PRIu64
-           " restores compared, %" PRIu64 " resets of a guarded log, %" PRIu64 " losses of objects, %" PRIu64
-           " pages read in place, %" PRIu64 " turns and %" PRIu64 " kills of a follower, %" PRIu64
-           " looks at its copy, %ld s\n",
-           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.packs, sum.sleeps,
-           sum.deleted, sum.kills, sum.power_cuts, sum.restores, sum.guarded_resets, sum.losses, sum.pages_read,
-           sum.turns, sum.follower_kills, sum.looks, (long)(time(NULL) - started));
+           " compacted segments with %" PRIu64 " patches, %" PRIu64 " bases, %" PRIu64 " with interior pages, %" PRIu64
+           " packs, %" PRIu64 " sleeps, %" PRIu64 " objects deleted, %" PRIu64 " kills, %" PRIu64
+           " power cuts, %" PRIu64 " restores compared, %" PRIu64 " resets of a guarded log, %" PRIu64
+           " losses of objects, %" PRIu64 " pages read in place, %" PRIu64 " turns and %" PRIu64
+           " kills of a follower, %" PRIu64 " looks at its copy, %ld s\n",
+           seeds, sum.steps, sum.commits, sum.objects, sum.levels, sum.patches, sum.bases, sum.interiors, sum.packs,
+           sum.sleeps, sum.deleted, sum.kills, sum.power_cuts, sum.restores, sum.guarded_resets, sum.losses,
+           sum.pages_read, sum.turns, sum.follower_kills, sum.looks, (long)(time(NULL) - started));
     return 0;
 }
 

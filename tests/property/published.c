@@ -149,6 +149,51 @@ static void level0_landed(struct sim_store *store, const struct sim_object *o)
     segment_release(&s);
 }
 
+/* Whether a chunk of the base has this very version of a page. */
+static bool chunk_has(const struct sim_store *store, const struct segment *marker, const struct version *v)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < marker->trailer.list_count; i++) {
+        struct segment chunk;
+        if (v->pgno < marker->list[i].first_page || v->pgno > marker->list[i].last_page)
+            continue;
+        object_decode(sim_store_get(store, marker->list[i].name), &chunk);
+        for (uint32_t k = 0; k < chunk.trailer.version_count; k++)
+            found |= chunk.versions[k].pgno == v->pgno && chunk.versions[k].txid == v->txid &&
+                     chunk.versions[k].hash == v->hash;
+        segment_release(&chunk);
+    }
+    return found;
+}
+
+/* The interior pages that a marker names must be pages of its chunks. All chunks are there. */
+static void check_interior(const struct sim_store *store, const struct segment *marker)
+{
+    const struct segment_info *i = &marker->trailer.info;
+    const struct name name = {.kind = NAME_INTERIOR, .start = i->start, .run = i->run};
+    char key[NAME_MAX_BYTES];
+    struct digest digest;
+    struct segment s;
+    struct err e;
+    if (digest_is_zero(&i->digest_before))
+        return;
+    name_format(&name, key);
+    const struct sim_object *o = sim_store_get(store, key);
+    NEED(o || published_of(store)->loses > 0, "a marker names '%s', which is not there", key);
+    if (!o)
+        return;
+    if (digest_of(o->bytes, o->size, &digest, &e))
+        abort();
+    NEED(digest_equal(&digest, &i->digest_before), "a marker names '%s', which is another object", key);
+    object_decode(o, &s);
+    NEED(s.trailer.info.kind == OBJECT_INTERIOR && s.trailer.info.max <= i->max && s.trailer.version_count > 0,
+         "'%s' can't have interior pages of its base", key);
+    for (uint32_t k = 0; k < s.trailer.version_count; k++)
+        NEED(chunk_has(store, marker, &s.versions[k]), "'%s' has a page %u that no chunk has", key, s.versions[k].pgno);
+    world_figures.interiors++;
+    segment_release(&s);
+}
+
 static void marker_landed(struct sim_store *store, const struct sim_object *o)
 {
     struct published *p = published_of(store);
@@ -167,6 +212,7 @@ static void marker_landed(struct sim_store *store, const struct sim_object *o)
         NEED(s.list[k].max >= i->start && s.list[k].max <= i->max, "a chunk at %" PRIu64 " in a base to %" PRIu64,
              s.list[k].max, i->max);
     }
+    check_interior(store, &s);
     NEED(p->base_count < 2000, "too many bases for the test");
     p->bases[p->base_count++] = (struct base){.start = i->start, .max = i->max, .born_ms = true_ms};
     world_figures.bases++;

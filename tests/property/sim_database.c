@@ -155,6 +155,20 @@ static void change_page(uint8_t *page, uint32_t pgno, uint32_t page_size)
             (uint8_t)(dice_below(&luck, 4) ? dice_below(&luck, 256) : 0);
 }
 
+/* Every third page is an interior page of a b-tree, as far as its header tells. */
+static void stamp_interior(uint8_t *page, uint32_t pgno, uint32_t page_size)
+{
+    static const uint8_t zeros[PAGE_BYTES_MAX];
+    if (pgno == 1 || pgno % 3 != 0 || memcmp(page, zeros, page_size) == 0)
+        return;
+    page[0] = 5;
+    put_be16(page + 3, 1);
+    put_be16(page + 5, (uint16_t)(page_size - 8));
+    put_be32(page + 8, pgno + 1);
+    put_be16(page + 12, (uint16_t)(page_size - 8));
+    put_be32(page + page_size - 8, pgno + 2);
+}
+
 /* A database without tables, in WAL mode: SQLite can read its pages. The schema cookie belongs to the state. */
 static void stamp_page1(uint8_t *page1, uint32_t page_size, uint32_t pages, size_t serial)
 {
@@ -209,6 +223,7 @@ static void compose(const struct sim_database *db, struct transaction *t)
             if (t->after.wild[pgno])
                 memset(page, 0, f->page_size);
             change_page(page, pgno, f->page_size);
+            stamp_interior(page, pgno, f->page_size);
             t->writes[pgno] = true;
             t->after.wild[pgno] = false;
         }

@@ -36,8 +36,8 @@ struct host *world_restore(struct sim_store *s);
 void world_prune(struct sim_store *s);
 
 struct world_figures {
-    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, packs, sleeps, deleted,
-        guarded_resets, losses, pages_read, turns, looks, follower_kills;
+    uint64_t steps, kills, power_cuts, restores, commits, objects, levels, patches, bases, interiors, packs, sleeps,
+        deleted, guarded_resets, losses, pages_read, turns, looks, follower_kills;
 };
 extern struct world_figures world_figures;
 

@@ -17,7 +17,8 @@ def make_newer(path, field="version"):
     """As a newer version of the format could write the object."""
     content = bytearray(path.read_bytes())
     trailer = len(content) - 240
-    content[trailer + (1 if field == "version" else 6)] = 2
+    at, value = (1, 3) if field == "version" else (6, 2)
+    content[trailer + at] = value
     xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
     xxhash.argtypes, xxhash.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_uint64
     content[trailer + 224:trailer + 232] = xxhash(bytes(content[trailer:trailer + 224]), 224).to_bytes(8, "big")

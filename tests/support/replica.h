@@ -138,6 +138,7 @@ struct replica {
     struct digest head;
     int64_t time_ms;              /* in the trailers of objects that are put */
     uint64_t lost_min;            /* min of the markers that are put */
+    bool interior;                /* bases that are put have interior pages: some of their pages, once more */
     uint64_t checksum_before_lie; /* XORed into checksum_before of objects that are put */
     struct placed placed[PLACED_MAX];
     size_t placed_count;
@@ -377,6 +378,26 @@ static inline struct placed *replica_put_anchor(struct replica *r, uint64_t min,
 
 enum { BASE_CHUNKS = 3 };
 
+/* Puts every second page of a base once more. */
+static inline struct digest replica_put_interior(struct replica *r, const struct segment_info *marker,
+                                                 const struct listed *chunks, size_t count)
+{
+    struct name name = {.kind = NAME_INTERIOR, .start = marker->start, .run = marker->run};
+    struct object_parts parts = {.info = replica_info(r, OBJECT_INTERIOR, 0, marker->max)};
+    struct packing *p = packing_new();
+    struct listed listed = {.size = 0};
+    parts.info.start = marker->start;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t pgno = chunks[i].first_page | 1; pgno <= chunks[i].last_page; pgno += 2) {
+            const struct model_state *s = &r->model.at[chunks[i].max];
+            if (pgno <= s->record.pages && s->page[pgno].hash != 0)
+                pack_page(r, p, pgno, chunks[i].max, 0);
+        }
+    if (p->count > 0)
+        replica_put(r, &name, &parts, p, &listed);
+    return listed.digest;
+}
+
 /* Puts a base: the chunks, each read at a moment from `start` to `max`, the last one at `max`; then the marker. */
 static inline struct placed *replica_put_base(struct replica *r, uint64_t start, uint64_t max)
 {
@@ -402,6 +423,8 @@ static inline struct placed *replica_put_base(struct replica *r, uint64_t start,
         replica_put(r, &chunk, &content, p, &list[marker.list_count++]);
         first = last + 1;
     }
+    if (r->interior)
+        marker.info.digest_before = replica_put_interior(r, &marker.info, list, marker.list_count);
     replica_put(r, &name, &marker, packing_new(), NULL);
     return replica_note(r, &name, &marker.info);
 }
@@ -463,6 +486,7 @@ static inline void replica_random(struct replica *r)
     uint32_t page_size = sizes[dice_below(&r->dice, 2)];
     unsigned total = dice_between(&r->dice, 1, 24),
              turn = dice_below(&r->dice, 3) ? total : dice_below(&r->dice, total);
+    r->interior = total % 2;
     replica_commits(r, turn, page_size);
     replica_commits(r, total - turn, page_size ^ 512 ^ 1024);
     replica_random_level0(r, ends, &count);

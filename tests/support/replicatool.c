@@ -34,6 +34,7 @@ static void make_day(struct replica *r, uint64_t day, int64_t newest_ms)
     for (uint64_t t = first; t < last; t += 2)
         replica_put_last(r, 1, t, t + 1, t == 1 ? SEGMENT_FROM_EMPTY : 0);
     replica_put_last(r, 2, first, last, flags | (day % 2 ? SEGMENT_IN_PARTS : 0));
+    r->interior = true;
     replica_put_base(r, last, last);
 }
 

@@ -24,9 +24,9 @@ static struct name random_name(struct dice *d)
     if (n.kind == NAME_LEVEL) {
         n.level = dice_between(d, 1, SEGMENT_LEVEL_MAX);
     }
-    if (n.kind == NAME_CHUNK || n.kind == NAME_MARKER)
+    if (n.kind == NAME_CHUNK || n.kind == NAME_INTERIOR || n.kind == NAME_MARKER)
         n.start = a;
-    if (n.kind == NAME_CHUNK || n.kind == NAME_MARKER || n.kind == NAME_PART)
+    if (n.kind == NAME_CHUNK || n.kind == NAME_INTERIOR || n.kind == NAME_MARKER || n.kind == NAME_PART)
         dice_fill(d, n.run.bytes, UID_BYTES);
     if (n.kind == NAME_CHUNK)
         n.first_page = (uint32_t)b;
@@ -46,6 +46,8 @@ static void keys_look_as_documented(void **state)
         {{.kind = NAME_LEVEL, .level = 9, .min = 1, .max = 0xabcdef}, "9/0000000000000001-0000000000abcdef"},
         {{.kind = NAME_CHUNK, .start = 7, .run = run, .first_page = 0x801},
          "base/0000000000000007-00112233445566778899aabbccddeeff/00000801"},
+        {{.kind = NAME_INTERIOR, .start = 7, .run = run},
+         "base/0000000000000007-00112233445566778899aabbccddeeff/interior"},
         {{.kind = NAME_MARKER, .start = 7, .run = run},
          "base/0000000000000007-00112233445566778899aabbccddeeff/marker"},
         {{.kind = NAME_PART, .run = run, .number = 3}, "part/00112233445566778899aabbccddeeff-0000000000000003"},

@@ -37,7 +37,7 @@ struct sample {
 
 static void random_version(struct dice *d, struct version *v, const struct segment_info *info, uint8_t *bytes)
 {
-    v->kind = (enum version_kind)dice_below(d, 3);
+    v->kind = info->kind == OBJECT_INTERIOR ? VERSION_IMAGE : (enum version_kind)dice_below(d, 3);
     v->hash = v->kind == VERSION_ZERO ? 0 : dice_next(d) | 1;
     if (v->kind == VERSION_PATCH) {
         v->mask = (dice_next(d) & dice_next(d)) | 1;
@@ -112,9 +112,9 @@ static void random_sample(struct dice *d, struct sample *s, enum object_kind kin
     info->page_size = page_size;
     info->level = kind == OBJECT_SEGMENT && dice_below(d, 2) ? dice_between(d, 1, SEGMENT_LEVEL_MAX) : 0;
     info->flags = dice_below(d, 16);
-    info->min = kind == OBJECT_CHUNK || kind == OBJECT_MARKER ? 0 : dice_between(d, 1, 1000000);
+    info->min = kind >= OBJECT_CHUNK ? 0 : dice_between(d, 1, 1000000);
     info->max = info->min + dice_below(d, RECORDS_MAX);
-    if (kind == OBJECT_CHUNK || kind == OBJECT_MARKER) {
+    if (kind >= OBJECT_CHUNK) {
         info->max += dice_between(d, 1, 1000);
         info->start = dice_below(d, (uint32_t)info->max + 1);
     }
@@ -189,12 +189,12 @@ static void what_is_written_reads_back(void **state)
     struct dice d = dice_of(8);
     (void)state;
     for (int round = 0; round < 160; round++) {
-        enum object_kind kind = (enum object_kind)(OBJECT_SEGMENT + round % 4);
+        enum object_kind kind = (enum object_kind)(OBJECT_SEGMENT + round % 5);
         struct err e;
         struct buf object = {0};
         struct digest digest, expected;
         struct segment segment;
-        random_sample(&d, &s, kind, PAGE_SIZE_MIN << (round / 4 % 8));
+        random_sample(&d, &s, kind, PAGE_SIZE_MIN << (round / 5 % 8));
         assert_ok(object_make(codec, &s.parts, &object, &digest, &e), &e);
         assert_ok(digest_of(object.data, object.len, &expected, &e), &e);
         assert_true(digest_equal(&digest, &expected));
@@ -525,9 +525,11 @@ static void a_trailer_that_contradicts_itself_is_corrupt(void **state)
 {
     static const struct trailer_case cases[] = {
         {"version 0", TRAILER_VERSION, 2, 0},
-        {"a later version", TRAILER_VERSION, 2, 2},
+        {"a version that its kind does not have", TRAILER_VERSION, 2, 2},
+        {"a later version", TRAILER_VERSION, 2, 3},
         {"kind 0", TRAILER_KIND, 1, 0},
-        {"kind 5", TRAILER_KIND, 1, 5},
+        {"kind 5 in version 1", TRAILER_KIND, 1, 5},
+        {"kind 6", TRAILER_KIND, 1, 6},
         {"level 10", TRAILER_LEVEL, 1, 10},
         {"encrypted", TRAILER_FLAGS, 4, SEGMENT_ENCRYPTED | SEGMENT_IN_PARTS},
         {"unknown flag", TRAILER_FLAGS, 4, 32},
@@ -573,6 +575,52 @@ static void a_trailer_that_contradicts_itself_is_corrupt(void **state)
         memcpy(trailer, kept, sizeof kept);
     }
     buf_release(&object);
+}
+
+/* What older programs need has the version that they know. */
+static void only_interior_pages_have_the_second_version(void **state)
+{
+    (void)state;
+    for (int kind = OBJECT_SEGMENT; kind <= OBJECT_INTERIOR; kind++) {
+        static struct sample s;
+        struct dice d = dice_of(1);
+        struct buf object = {0};
+        struct digest digest;
+        struct err e;
+        random_sample(&d, &s, (enum object_kind)kind, 512);
+        assert_ok(object_make(codec, &s.parts, &object, &digest, &e), &e);
+        uint8_t *trailer = object.data + object.len - SEGMENT_TRAILER_BYTES;
+        assert_int_equal(get_be16(trailer + TRAILER_VERSION), kind == OBJECT_INTERIOR ? 2 : 1);
+        assert_false(segment_trailer_is_newer(trailer));
+        put_be16(trailer + TRAILER_VERSION, 3);
+        object_seal(object.data, object.len);
+        assert_true(segment_trailer_is_newer(trailer));
+        buf_release(&object);
+    }
+}
+
+static void interior_pages_are_images(void **state)
+{
+    static const uint8_t payload[512];
+    (void)state;
+    for (int kind = VERSION_ZERO; kind <= VERSION_PATCH; kind++) {
+        struct version v = {.pgno = 2, .kind = (enum version_kind)kind, .txid = 7, .from = 6, .mask = 1};
+        v.hash = kind != VERSION_ZERO;
+        struct object_parts p = {.info = plain_info(512), .versions = &v, .version_count = 1, .payload = payload};
+        struct buf object = {0};
+        struct segment s = {0};
+        struct digest digest;
+        struct err e;
+        p.info.kind = OBJECT_INTERIOR;
+        p.info.min = 0;
+        assert_ok(object_make(codec, &p, &object, &digest, &e), &e);
+        if (kind == VERSION_IMAGE)
+            assert_ok(object_decode(object.data, object.len, codec, &s, &e), &e);
+        else
+            assert_error(object_decode(object.data, object.len, codec, &s, &e), &e, ERR_CORRUPT);
+        segment_release(&s);
+        buf_release(&object);
+    }
 }
 
 /* tail_offset + sizes, counted modulo 2^64, can give the object's size while the tail lies before the object. */
@@ -990,6 +1038,8 @@ int main(void)
         UNIT(every_byte_of_an_object_is_guarded),
         UNIT(an_object_that_was_cut_or_grew_is_corrupt),
         UNIT(a_trailer_that_contradicts_itself_is_corrupt),
+        UNIT(only_interior_pages_have_the_second_version),
+        UNIT(interior_pages_are_images),
         UNIT(sizes_that_only_fit_after_an_overflow_are_corrupt),
         UNIT(an_object_above_the_limit_is_corrupt),
         UNIT(an_encrypted_object_is_refused_with_its_reason),

@@ -172,6 +172,7 @@ static void a_damaged_byte_never_gives_another_page(void **state)
     (void)state;
     replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
     replica_put_full(&r, 6, 9, 0);
+    r.interior = true;
     replica_put_base(&r, 3, 5);
     for (size_t i = 0; i < m->count; i++) {
         struct memory_object *o = &m->objects[i];
@@ -222,6 +223,7 @@ static void each_allocation_fails_once(void **state)
     (void)state;
     replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
     replica_put_full(&r, 6, 9, 0);
+    r.interior = true;
     replica_put_base(&r, 3, 5);
     for (unsigned long nth = 1; failed; nth++) {
         struct err e = {.code = ERR_NONE};
@@ -234,6 +236,122 @@ static void each_allocation_fails_once(void **state)
     assert_true(told > 30);
 }
 
+/* ---- interior pages */
+
+/* Reads page `pgno` of the state that is a base, and counts the requests since the snapshot was opened. */
+static uint64_t requests_for(uint32_t pgno)
+{
+    struct read_ahead ahead = {.turn = 0};
+    struct snapshot *s = NULL;
+    uint8_t page[PAGE_SIZE_MAX];
+    struct err e;
+    blocks_set_limit(0);
+    blocks_set_limit(BLOCKS_BYTES_MAX);
+    assert_ok(open_txid(origin, 5, &s, &e), &e);
+    const uint64_t before = atomic_load(&origin->requests);
+    assert_ok(snapshot_read(s, pgno, &ahead, page, &e), &e);
+    assert_memory_equal(page, model_bytes(&r.model.at[5], pgno), 512);
+    snapshot_release(s);
+    return atomic_load(&origin->requests) - before;
+}
+
+static struct memory_object *interior_of(uint64_t start)
+{
+    const struct name name = {.kind = NAME_INTERIOR, .start = start, .run = r.run};
+    char key[NAME_MAX_BYTES];
+    name_format(&name, key);
+    struct memory_object *o = memory_store_object((struct memory_store *)store, key);
+    assert_non_null(o);
+    return o;
+}
+
+/* A page of state 5 that is not zeros, in the interior pages or not. 0: there is none. */
+static uint32_t page_of_base(bool interior)
+{
+    for (uint32_t pgno = interior ? 1 : 2; pgno <= r.model.at[5].record.pages; pgno += 2)
+        if (r.model.at[5].page[pgno].hash != 0)
+            return pgno;
+    return 0;
+}
+
+/* A base of txid 5, and segments after it. */
+static void put_base_with_interior(void)
+{
+    replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 6, 9, 0);
+    r.interior = true;
+    replica_put_base(&r, 5, 5);
+    assert_true(page_of_base(true) > 0 && page_of_base(false) > 0);
+}
+
+static void interior_pages_need_no_request_of_their_own(void **state)
+{
+    (void)state;
+    put_base_with_interior();
+    assert_int_equal(requests_for(page_of_base(true)), 0);
+    assert_int_equal(requests_for(page_of_base(false)), 2); /* the index of the chunk, and a block */
+}
+
+static void interior_pages_are_fetched_once_for_all_snapshots_of_a_base(void **state)
+{
+    struct snapshot *first = NULL, *second = NULL;
+    struct err e;
+    (void)state;
+    put_base_with_interior();
+    const uint64_t none = atomic_load(&origin->requests);
+    assert_ok(open_txid(origin, 9, &first, &e), &e);
+    const uint64_t once = atomic_load(&origin->requests) - none;
+    assert_ok(open_txid(origin, 9, &second, &e), &e);
+    assert_int_equal(atomic_load(&origin->requests) - none - once, once - 1);
+    assert_true(first->chunks->has_interior && second->chunks->has_interior);
+    snapshot_release(first);
+    snapshot_release(second);
+}
+
+static void interior_pages_that_are_not_those_of_the_base_are_passed_over(void **state)
+{
+    struct err e;
+    char key[STORE_KEY_MAX];
+    (void)state;
+    put_base_with_interior();
+    const uint32_t pgno = page_of_base(true);
+    struct memory_object *o = interior_of(5);
+    for (size_t at = 0; at < o->size; at += 1 + o->size / 100) { /* damaged */
+        o->bytes[at] ^= 1;
+        assert_int_equal(requests_for(pgno), 2);
+        o->bytes[at] ^= 1;
+    }
+    const size_t whole = o->size;
+    for (o->size = 0; o->size < whole; o->size += 1 + whole / 20) /* cut off */
+        assert_int_equal(requests_for(pgno), 2);
+    o->size = whole;
+    assert_int_equal(requests_for(pgno), 0);
+    struct buf other = BUF_INIT(SEGMENT_BYTES_MAX);
+    replica_put_base(&r, 4, 5); /* those of another base, and of another run of the writer */
+    assert_ok(buf_append(&other, interior_of(4)->bytes, interior_of(4)->size, &e), &e);
+    snprintf(key, sizeof key, "%s", interior_of(5)->key);
+    assert_ok(store_remove(store, key, &e), &e);
+    assert_int_equal(requests_for(pgno), 2); /* missing */
+    assert_ok(store_put_new(store, key, other.data, other.len, NULL, &e), &e);
+    assert_int_equal(requests_for(pgno), 2); /* another */
+    buf_release(&other);
+}
+
+/* A replica of a program that did not know them, or whose marker does not name those that are there. */
+static void a_base_whose_marker_names_none_is_read_without(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 6, 9, 0);
+    replica_put_base(&r, 5, 5);
+    assert_int_equal(requests_for(page_of_base(true)), 2);
+    struct segment_info marker = replica_info(&r, OBJECT_MARKER, 0, 5);
+    const struct listed chunk = {.first_page = 1, .last_page = r.model.at[5].record.pages, .max = 5};
+    marker.start = 5;
+    replica_put_interior(&r, &marker, &chunk, 1);
+    assert_int_equal(requests_for(page_of_base(true)), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +362,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_object_that_is_gone_is_told_as_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_byte_never_gives_another_page, setup, teardown),
         cmocka_unit_test_setup_teardown(each_allocation_fails_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(interior_pages_need_no_request_of_their_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(interior_pages_are_fetched_once_for_all_snapshots_of_a_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(interior_pages_that_are_not_those_of_the_base_are_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_base_whose_marker_names_none_is_read_without, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

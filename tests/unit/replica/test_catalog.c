@@ -26,6 +26,7 @@ static int setup(void **state)
     replica_put_last(&r, 1, 1, 4, SEGMENT_FROM_EMPTY | SEGMENT_IN_PARTS);
     replica_put_last(&r, 1, 5, 8, 0);
     replica_put_last(&r, 2, 1, 8, SEGMENT_FROM_EMPTY);
+    r.interior = true;
     replica_put_base(&r, 4, 4);
     replica_put_base(&r, 8, 9);
     return 0;
@@ -267,6 +268,67 @@ static void each_command_is_right_whatever_the_order_and_refuses_a_key_that_come
 
 #define CATALOG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- hints */
+
+static char announced[1000];
+
+static void note_announced(struct store *s, const struct store_end *ends, size_t count)
+{
+    (void)s;
+    for (size_t i = 0; i < count; i++) {
+        const struct name n = name_parse(ends[i].key);
+        const size_t at = strlen(announced), room = sizeof announced - at;
+        assert_int_equal(ends[i].bytes, OBJECT_TAIL_BYTES); /* these objects are small */
+        if (n.kind == NAME_MARKER)
+            snprintf(announced + at, room, "base/%" PRIu64 " ", n.start);
+        else if (n.kind == NAME_LEVEL)
+            snprintf(announced + at, room, "%u/%" PRIu64 "-%" PRIu64 " ", n.level, n.min, n.max);
+        else
+            snprintf(announced + at, room, "0/%" PRIu64 " ", n.min);
+    }
+}
+
+static void assert_announces(const struct catalog *c, uint64_t txid, const char *expected)
+{
+    struct store_ops ops = *store->ops;
+    const struct store_ops *own = store->ops;
+    ops.prefetch = note_announced;
+    store->ops = &ops;
+    announced[0] = 0;
+    catalog_prefetch_way(c, txid);
+    store->ops = own;
+    assert_string_equal(announced, expected);
+}
+
+static void what_a_plan_will_probably_load_is_announced(void **state)
+{
+    struct catalog c;
+    struct err e;
+    (void)state;
+    assert_ok(catalog_open(&c, store, codec, &e), &e);
+    assert_announces(&c, 12, "base/8 0/8 0/9 0/10 0/11 0/12 "); /* txid 8 for its record */
+    assert_announces(&c, 8, "base/8 0/8 ");
+    assert_announces(&c, 7, "base/4 0/4 0/5 0/6 0/7 ");
+    assert_announces(&c, 3, "0/1 0/2 0/3 ");
+    catalog_release(&c);
+    for (size_t i = r.placed_count; i-- > 0;)
+        if (r.placed[i].name.kind == NAME_MARKER && r.placed[i].start == 8)
+            replica_remove(&r, &r.placed[i]);
+    assert_ok(catalog_open(&c, store, codec, &e), &e);
+    assert_announces(&c, 10, "base/4 2/1-8 0/9 0/10 ");
+    assert_announces(&c, 8, "base/4 2/1-8 ");
+    catalog_release(&c);
+}
+
+static void a_large_segment_has_a_large_end(void **state)
+{
+    (void)state;
+    assert_int_equal(object_end_bytes(0), OBJECT_TAIL_BYTES);
+    assert_int_equal(object_end_bytes(64u * OBJECT_TAIL_BYTES), OBJECT_TAIL_BYTES);
+    assert_int_equal(object_end_bytes(65u * OBJECT_TAIL_BYTES), 65u * OBJECT_TAIL_BYTES / 64);
+    assert_int_equal(object_end_bytes(UINT64_MAX), SEGMENT_BYTES_MAX / 64); /* a listing can say anything */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +338,8 @@ int main(void)
         CATALOG_TEST(a_pack_that_came_after_the_listing_of_level_0_is_passed_over),
         CATALOG_TEST(a_name_that_no_pack_can_have_is_passed_over),
         CATALOG_TEST(a_pack_stays_if_the_objects_from_its_begin_on_are_lost),
+        CATALOG_TEST(what_a_plan_will_probably_load_is_announced),
+        CATALOG_TEST(a_large_segment_has_a_large_end),
         CATALOG_TEST(each_command_is_right_whatever_the_order_and_refuses_a_key_that_comes_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,10 +93,13 @@ static void a_base_is_complete_when_all_chunks_of_its_marker_exist(void **state)
     char marker[NAME_MAX_BYTES], chunk[NAME_MAX_BYTES];
     (void)state;
     replica_put_full(&r, 1, 12, SEGMENT_FROM_EMPTY);
+    r.interior = true;
     struct placed *first = replica_put_base(&r, 4, 6), *second = replica_put_base(&r, 8, 8);
     look();
     assert_int_equal(inventory.base_count, 2);
     assert_true(inventory.bases[0].start == 4 && inventory.bases[0].max == 6 && inventory.bases[0].chunks >= 1);
+    assert_int_equal(inventory.bases[0].chunks + inventory.bases[1].chunks + 2,
+                     catalog.chunk_count); /* interior pages */
     assert_true(inventory.bases[0].state == INVENTORY_COMPLETE && inventory.bases[0].time_ms == 5000);
     assert_int_equal(inventory.bases[1].start, 8);
     uint64_t bytes =
@@ -104,7 +107,8 @@ static void a_base_is_complete_when_all_chunks_of_its_marker_exist(void **state)
     assert_true(bytes == catalog.bytes);
     name_format(&first->name, marker);
     damage(marker);
-    name_format(&catalog.chunks[catalog.chunk_count - 1].name, chunk);
+    assert_int_equal(catalog.chunks[catalog.chunk_count - 1].name.kind, NAME_INTERIOR);
+    name_format(&catalog.chunks[catalog.chunk_count - 2].name, chunk);
     remove_key(chunk);
     look();
     assert_int_equal(inventory.bases[0].state, INVENTORY_DAMAGED);
@@ -123,10 +127,12 @@ static void an_object_that_no_other_names_is_an_orphan_unless_one_of_those_can_n
     replica_put_full(&r, 1, 2, SEGMENT_FROM_EMPTY);
     struct placed *large = replica_put_last(&r, 0, 3, 6, SEGMENT_IN_PARTS);
     replica_put_full(&r, 7, 8, 0);
+    r.interior = true;
     struct placed *base = replica_put_base(&r, 6, 6);
     tell();
     assert_int_equal(count_kind(NAME_PART, false, false), 2);
-    assert_int_equal(count_kind(NAME_CHUNK, false, false), catalog.chunk_count);
+    assert_int_equal(count_kind(NAME_CHUNK, false, false), catalog.chunk_count - 1);
+    assert_int_equal(count_kind(NAME_INTERIOR, false, false), 1);
     for (size_t i = 0; i < told_count; i++)
         if (told[i].kind == NAME_PART)
             assert_true(told[i].min == 3 && told[i].max >= 3 && told[i].max <= 6);
@@ -134,7 +140,8 @@ static void an_object_that_no_other_names_is_an_orphan_unless_one_of_those_can_n
     replica_remove(&r, base);
     tell();
     assert_int_equal(count_kind(NAME_PART, true, false), 2);
-    assert_int_equal(count_kind(NAME_CHUNK, true, false), catalog.chunk_count);
+    assert_int_equal(count_kind(NAME_CHUNK, true, false), catalog.chunk_count - 1);
+    assert_int_equal(count_kind(NAME_INTERIOR, true, false), 1);
     damage("0/0000000000000001");
     tell();
     assert_int_equal(count_kind(NAME_PART, false, true), 2);

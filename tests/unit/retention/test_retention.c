@@ -87,6 +87,8 @@ static void short_name(const struct name *n, char out[64])
         snprintf(out, 64, "%u/%d-%d", n->level, (int)n->min, (int)n->max);
     else if (n->kind == NAME_MARKER)
         snprintf(out, 64, "base/%d", (int)n->start);
+    else if (n->kind == NAME_INTERIOR)
+        snprintf(out, 64, "interior/%d", (int)n->start);
     else if (n->kind == NAME_CHUNK)
         snprintf(out, 64, "chunk/%d", (int)n->start);
     else if (n->kind == NAME_PACK)
@@ -615,6 +617,56 @@ static void chunks_without_a_marker_go_when_a_later_base_is_complete(void **stat
     assert_reason("chunk/4", RETENTION_CHUNK_GIVEN_UP);
 }
 
+static void interior_pages_stay_and_go_with_their_base(void **state)
+{
+    struct retention_policy p = usual;
+    struct placed *b;
+    (void)state;
+    p.keep_levels_ms = 0;
+    p.keep_daily = 0;
+    r.interior = true;
+    put_level0();
+    replica_put_base(&r, 2, 2);
+    b = replica_put_base(&r, 4, 5); /* was never completed */
+    replica_remove(&r, b);
+    replica_put_base(&r, 6, 6);
+    later(2 * DAY);
+    assert_goes(&p, "0/1 0/2 0/3 0/4 0/5 base/2 chunk/2 interior/2 chunk/4 interior/4");
+    assert_reason("interior/2", RETENTION_CHUNK_GOES);
+    assert_reason("interior/4", RETENTION_CHUNK_GIVEN_UP);
+    assert_reason("interior/6", RETENTION_CHUNK_STAYS);
+    prune(&p);
+    list_objects();
+    assert_true(can_plan(6) && can_plan(12));
+}
+
+/* Of a base whose other objects are gone, and of one that lacks its interior pages. */
+static void interior_pages_neither_keep_a_base_nor_hide_one(void **state)
+{
+    struct retention_policy p = usual;
+    struct err e;
+    char key[NAME_MAX_BYTES];
+    (void)state;
+    p.keep_levels_ms = 0;
+    p.keep_daily = 0;
+    r.interior = true;
+    put_level0();
+    replica_put_base(&r, 2, 2);
+    replica_put_base(&r, 6, 6);
+    list_objects();
+    for (size_t i = 0; i < catalog.marker_count + catalog.chunk_count; i++) {
+        const bool marker = i < catalog.marker_count;
+        const struct name *n = marker ? &catalog.markers[i].name : &catalog.chunks[i - catalog.marker_count].name;
+        if ((n->kind == NAME_INTERIOR) != (n->start == 6))
+            continue;
+        name_format(n, key);
+        assert_ok(store_remove(store, key, &e), &e);
+    }
+    later(2 * DAY);
+    assert_goes(&p, "0/1 0/2 0/3 0/4 0/5 interior/2");
+    assert_reason("base/6", RETENTION_BASE_NEWEST);
+}
+
 /* ---- listings that lie */
 
 static const char *hidden, *doubled;
@@ -1092,6 +1144,8 @@ int main(void)
         CLAIMS_TEST(the_point_of_a_base_does_not_move_when_levels_grow),
         CLAIMS_TEST(a_base_that_lacks_a_chunk_does_not_count),
         CLAIMS_TEST(chunks_without_a_marker_go_when_a_later_base_is_complete),
+        CLAIMS_TEST(interior_pages_stay_and_go_with_their_base),
+        CLAIMS_TEST(interior_pages_neither_keep_a_base_nor_hide_one),
         CLAIMS_TEST(a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing),
         CLAIMS_TEST(keys_that_a_listing_leaves_out_do_no_harm),
         CLAIMS_TEST(chunks_whose_marker_the_listing_hides_stay),

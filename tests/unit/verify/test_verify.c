@@ -84,6 +84,7 @@ static struct memory_object *object_of(const char *key)
 /* Puts objects of every kind: full, last_only in parts, higher levels, bases that were read at several moments. */
 static void make_rich(void)
 {
+    r.interior = true;
     replica_commits(&r, 20, 1024);
     replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
     replica_put_last(&r, 0, 4, 8, SEGMENT_IN_PARTS);
@@ -234,10 +235,11 @@ static void objects_that_nothing_needs_are_counted(void **state)
     make_rich();
     put_bytes("part/52000000000000000000000000000000-00000000ffffffff");
     put_bytes("base/0000000000000014-52000000000000000000000000000000/00000001");
+    put_bytes("base/0000000000000014-52000000000000000000000000000000/interior");
     put_bytes("notes.txt");
     assert_sound(store, WHOLE);
-    assert_int_equal(result.orphans, 2);
-    assert_int_equal(result.orphan_bytes, 2);
+    assert_int_equal(result.orphans, 3);
+    assert_int_equal(result.orphan_bytes, 3);
     assert_int_equal(result.foreign, 1);
 }
 
@@ -430,6 +432,8 @@ static void every_object_that_is_missing_is_named_or_was_not_needed(void **state
                     (name.kind == NAME_LEVEL0 && name.min > 12 && name.min < 17);
         if (must)
             assert_named(kept.key);
+        else if (name.kind == NAME_INTERIOR)
+            assert_int_equal(result.problem_total, 0);
         assert_ok(store_put_new(store, kept.key, kept.bytes, kept.size, NULL, &e), &e);
         free(kept.bytes);
     }
@@ -493,7 +497,7 @@ static void swap(struct memory_object *a, struct memory_object *b)
 static bool is_loose(const char *key)
 {
     enum name_kind kind = name_parse(key).kind;
-    return kind == NAME_PART || kind == NAME_CHUNK;
+    return kind == NAME_PART || kind == NAME_CHUNK || kind == NAME_INTERIOR;
 }
 
 static void swapped_objects_are_named(void **state)
@@ -514,6 +518,29 @@ static void swapped_objects_are_named(void **state)
                 assert_named(b->key);
             swap(a, b);
         }
+}
+
+/* No restore point is lost by it. */
+static void damaged_interior_pages_do_no_harm_to_their_base(void **state)
+{
+    (void)state;
+    make_rich();
+    assert_sound(store, WHOLE);
+    const uint64_t points = result.points, objects = result.objects;
+    unsigned damaged = 0;
+    for (size_t i = 0; i < memory()->count; i++) {
+        struct memory_object *o = &memory()->objects[i];
+        if (name_parse(o->key).kind != NAME_INTERIOR)
+            continue;
+        o->bytes[o->size / 2] ^= 1;
+        run(store, WHOLE);
+        assert_int_equal(result.problem_total, 1);
+        assert_named(o->key);
+        assert_true(result.points == points && result.objects == objects - 1);
+        o->bytes[o->size / 2] ^= 1;
+        damaged++;
+    }
+    assert_int_equal(damaged, 2);
 }
 
 static void an_object_of_another_database_is_named(void **state)
@@ -975,6 +1002,7 @@ int main(void)
         CLAIMS_TEST(a_truncated_object_is_named),
         CLAIMS_TEST(a_flipped_bit_is_found_and_named),
         CLAIMS_TEST(swapped_objects_are_named),
+        CLAIMS_TEST(damaged_interior_pages_do_no_harm_to_their_base),
         CLAIMS_TEST(an_object_of_another_database_is_named),
         CLAIMS_TEST(an_object_that_contradicts_others_is_named),
         CLAIMS_TEST(a_checksum_that_was_wrong_from_the_beginning_is_named),
