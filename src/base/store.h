@@ -109,6 +109,18 @@ struct store_traffic {
     atomic_ullong put, get, head, list, remove, failed, sent_bytes, received_bytes;
 };
 
+static inline void store_traffic_add(struct store_traffic *sum, const struct store_traffic *t)
+{
+    atomic_fetch_add(&sum->put, atomic_load(&t->put));
+    atomic_fetch_add(&sum->get, atomic_load(&t->get));
+    atomic_fetch_add(&sum->head, atomic_load(&t->head));
+    atomic_fetch_add(&sum->list, atomic_load(&t->list));
+    atomic_fetch_add(&sum->remove, atomic_load(&t->remove));
+    atomic_fetch_add(&sum->failed, atomic_load(&t->failed));
+    atomic_fetch_add(&sum->sent_bytes, atomic_load(&t->sent_bytes));
+    atomic_fetch_add(&sum->received_bytes, atomic_load(&t->received_bytes));
+}
+
 /* The first member of the struct of each kind of store. */
 struct store {
     const struct store_ops *ops;
@@ -120,10 +132,17 @@ struct store {
     const char *folder; /* the objects are files below this folder, which may be watched. It may be the mount point of a
                            disk that is not mounted: if it was empty when the store was opened, that proves no loss.
                            NULL: there is no such folder, and an empty place is one */
-    struct store_traffic traffic;          /* if `costs` */
+    struct store_traffic traffic;          /* if `costs`: see store_traffic */
+    const struct store *below;             /* the store that makes the requests of this one; NULL: it makes them */
     const atomic_bool *cancel;             /* set by the owner: waits end when it becomes true; NULL: never */
     void (*retrying)(const struct err *e); /* set by the owner: called when a second try failed too; NULL: not called */
 };
+
+/* The requests of a store, and of the one below it. */
+static inline const struct store_traffic *store_traffic(const struct store *s)
+{
+    return s->below ? &s->below->traffic : &s->traffic;
+}
 
 enum store_mode {
     STORE_READ,  /* ERR_NOTFOUND if the place does not exist */

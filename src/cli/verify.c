@@ -13,6 +13,7 @@
 #include "cli/every.h"
 #include "config/find.h"
 #include "restore/restore.h"
+#include "web/summary.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -36,6 +37,7 @@ struct outcome {
     struct restore_result restore;
     char database_problem[ERR_MSG_MAX]; /* a fault that SQLite finds in the database itself; "": none */
     char restore_problem[ERR_MSG_MAX];  /* why the replica does not restore; "": it does, or was not asked to */
+    struct store_traffic traffic;       /* of both */
 };
 
 static int verify(const struct request *r, struct outcome *o, struct err *e)
@@ -44,7 +46,8 @@ static int verify(const struct request *r, struct outcome *o, struct err *e)
                                      .cancel = r->cancel,
                                      .progress = r->progress ? progress_callback : NULL,
                                      .context = r->progress};
-    const struct replica_options access = {.mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry};
+    const struct replica_options access = {
+        .mode = STORE_READ, .cancel = r->cancel, .retrying = cli_tell_retry, .traffic = &o->traffic};
     struct replica_handle replica;
     if (replica_handle_open(&replica, r->url, &access, e))
         return -1;
@@ -68,6 +71,7 @@ static int restore_into(const struct folder_temporary *t, const struct request *
                                       .flags = RESTORE_INTEGRITY_CHECK,
                                       .cancel = r->cancel,
                                       .retrying = cli_tell_retry,
+                                      .traffic = &o->traffic,
                                       .progress = r->progress ? progress_callback : NULL,
                                       .context = r->progress};
     if (folder_temporary_path(t, "restored.db", path, e))
@@ -214,6 +218,8 @@ static struct json *json_of(const struct outcome *o)
     const struct verify_result *v = &o->found;
     struct json *j = json_object_new(), *checked = json_object_new(), *problems = json_list_new(),
                 *orphans = json_object_new();
+    uint64_t requests[REQUEST_FIGURES] = {0};
+    summary_add_requests(&o->traffic, requests);
     for (size_t i = 0; i < v->problem_count; i++)
         json_push(problems, problem_json(v->problems[i].object, v->problems[i].text, v->problems[i].hint));
     if (o->restore_problem[0])
@@ -239,6 +245,7 @@ static struct json *json_of(const struct outcome *o)
     json_set(j, "orphans", orphans);
     json_set_number(j, "foreign", (int64_t)v->foreign);
     json_set(j, "lost", losses_json(&v->losses));
+    json_set(j, "requests", summary_requests_json(requests));
     return j;
 }
 

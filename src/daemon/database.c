@@ -110,14 +110,14 @@ int64_t database_stop_deadline_ms(const struct database *db)
     return db->lanes.progress_ms + timeout_ms;
 }
 
-static void log_requests(const struct store *s)
+static void log_requests(const struct lane *l)
 {
-    const struct store_traffic *t = &s->traffic;
-    log_info("replica '%s': requests: put %llu, get %llu, head %llu, list %llu, delete %llu, failed %llu; bytes: sent "
-             "%llu, received %llu",
-             s->url, atomic_load(&t->put), atomic_load(&t->get), atomic_load(&t->head), atomic_load(&t->list),
-             atomic_load(&t->remove), atomic_load(&t->failed), atomic_load(&t->sent_bytes),
-             atomic_load(&t->received_bytes));
+    uint64_t n[REQUEST_FIGURES];
+    if (lane_requests(l, n))
+        log_info("replica '%s': requests: put %" PRIu64 ", get %" PRIu64 ", head %" PRIu64 ", list %" PRIu64
+                 ", delete %" PRIu64 ", failed %" PRIu64 "; bytes: sent %" PRIu64 ", received %" PRIu64,
+                 l->url, n[REQUEST_PUT], n[REQUEST_GET], n[REQUEST_HEAD], n[REQUEST_LIST], n[REQUEST_DELETE],
+                 n[REQUEST_FAILED], n[REQUEST_SENT_BYTES], n[REQUEST_RECEIVED_BYTES]);
 }
 
 bool database_did_something(const struct database *db)
@@ -145,8 +145,7 @@ void database_log_figures(const struct database *db)
              db->config->db_path, (double)c->longest_write_hold_ns / 1e6, l->commits_captured, l->frames_captured,
              c->resets, c->truncations, c->busy, l->resyncs, objects, bytes);
     for (size_t i = 0; i < all->count; i++)
-        if (all->list[i].seen.store && all->list[i].seen.store->costs)
-            log_requests(all->list[i].seen.store);
+        log_requests(&all->list[i]);
 }
 
 struct replicate_summary database_summary(const struct database *db)

@@ -36,31 +36,20 @@ static void abandon_copies(struct lane *l)
 
 bool lane_requests(const struct lane *l, uint64_t out[REQUEST_FIGURES])
 {
-    const struct store_traffic *t = l->seen.store ? &l->seen.store->traffic : NULL;
     memcpy(out, l->requests_before, sizeof l->requests_before);
-    if (!t || !l->seen.store->costs)
+    summary_add_requests(&l->beside, out);
+    if (!l->seen.store || !l->seen.store->costs)
         return false;
-    const unsigned long long now[REQUEST_FIGURES] = {
-        [REQUEST_PUT] = atomic_load(&t->put),
-        [REQUEST_GET] = atomic_load(&t->get),
-        [REQUEST_HEAD] = atomic_load(&t->head),
-        [REQUEST_LIST] = atomic_load(&t->list),
-        [REQUEST_DELETE] = atomic_load(&t->remove),
-        [REQUEST_FAILED] = atomic_load(&t->failed),
-        [REQUEST_SENT_BYTES] = atomic_load(&t->sent_bytes),
-        [REQUEST_RECEIVED_BYTES] = atomic_load(&t->received_bytes),
-    };
-    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
-        out[i] += now[i];
+    summary_add_requests(&l->seen.store->traffic, out);
     return true;
 }
 
 int lane_start_over(struct lane *l, struct err *e)
 {
     struct destination *d = &l->home->d;
-    uint64_t objects = d->objects, bytes = d->bytes, requests[REQUEST_FIGURES]; /* of the run, which goes on */
-    if (lane_requests(l, requests))
-        memcpy(l->requests_before, requests, sizeof requests);
+    uint64_t objects = d->objects, bytes = d->bytes; /* of the run, which goes on */
+    if (l->seen.store)
+        summary_add_requests(&l->seen.store->traffic, l->requests_before);
     abandon_copies(l);
     destination_close(d);
     kept_forget(l->kept, UINT64_MAX);

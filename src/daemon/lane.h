@@ -98,9 +98,10 @@ struct lane {
 
     unsigned refused; /* so many tries in a row failed with an error that time does not heal, or for damage */
 
-    uint64_t requests_before[REQUEST_FIGURES]; /* of store handles that were closed since the start */
-    uint64_t appended, appended_bytes;         /* level-0 objects that this run put */
-    uint64_t pieces, piece_bytes;              /* other objects */
+    uint64_t requests_before[REQUEST_FIGURES]; /* of store handles of the lane that were closed since the start */
+    struct store_traffic beside;       /* of retention, looks and verifications: they have handles of their own */
+    uint64_t appended, appended_bytes; /* level-0 objects that this run put */
+    uint64_t pieces, piece_bytes;      /* other objects */
 
     struct complaint complaint;
     int64_t failing_since_ms; /* wall clock; 0: it works */

@@ -148,6 +148,7 @@ static int open_lane(struct lanes *all, struct lane *l, const char *url, struct 
     prune_init(&l->prune, url, l->url, o, now);
     l->prune.kept = l->kept;
     look_init(&l->look, url, l, now);
+    l->prune.traffic = l->look.traffic = &l->beside;
     return 0;
 }
 

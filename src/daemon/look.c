@@ -50,7 +50,8 @@ struct look *look_of_job(struct job *job)
 static void run_look(struct job *job, struct codec *codec)
 {
     struct look *k = look_of_job(job);
-    const struct look_terms terms = {.url = k->url, .txid = k->txid, .codec = codec, .cancel = &k->cancel};
+    const struct look_terms terms = {
+        .url = k->url, .txid = k->txid, .codec = codec, .cancel = &k->cancel, .traffic = k->traffic};
     k->rc = look_at_history(&terms, &k->found, &k->err);
 }
 

@@ -18,15 +18,16 @@
 
 struct look {
     struct job job;
-    void *owner;       /* the lane; not looked at here */
-    const char *url;   /* of the replica, as given; borrowed */
-    int64_t due_ms;    /* monotonic; of the look that was asked for; INT64_MAX: none was */
-    int64_t ended_ms;  /* monotonic; end of the last look that succeeded; before that: the start */
-    uint64_t objects;  /* objects that had been put when that look began */
-    unsigned missed;   /* looks in a row that missed something */
-    unsigned failures; /* looks in a row that failed */
-    unsigned losses;   /* losses that were believed since a look found everything */
-    bool busy;         /* the job runs, and owns the fields below, except `cancel` */
+    void *owner;                   /* the lane; not looked at here */
+    const char *url;               /* of the replica, as given; borrowed */
+    struct store_traffic *traffic; /* gets the requests of each job at its end; borrowed; may be NULL */
+    int64_t due_ms;                /* monotonic; of the look that was asked for; INT64_MAX: none was */
+    int64_t ended_ms;              /* monotonic; end of the last look that succeeded; before that: the start */
+    uint64_t objects;              /* objects that had been put when that look began */
+    unsigned missed;               /* looks in a row that missed something */
+    unsigned failures;             /* looks in a row that failed */
+    unsigned losses;               /* losses that were believed since a look found everything */
+    bool busy;                     /* the job runs, and owns the fields below, except `cancel` */
 
     atomic_bool cancel; /* set by the main thread: the job must end */
     uint64_t txid;      /* durable when the job began */

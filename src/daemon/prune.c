@@ -120,7 +120,8 @@ static int decide(struct prune *p, struct replica_handle *r, int64_t listed_ms, 
 static void run_prune(struct job *job, struct codec *codec)
 {
     struct prune *p = prune_of_job(job);
-    const struct replica_options options = {.mode = STORE_WRITE, .codec = codec, .cancel = &p->cancel};
+    const struct replica_options options = {
+        .mode = STORE_WRITE, .codec = codec, .cancel = &p->cancel, .traffic = p->traffic};
     struct replica_handle replica;
     struct retention_plan plan = {0};
     p->figures = (struct retention_figures){0};

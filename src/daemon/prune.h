@@ -33,6 +33,7 @@ struct prune {
     int64_t pack_settle_ms;              /* how old a pack must be; PACK_SETTLE_MS before the store is known */
     int64_t pack_pause_ms;               /* between two prunes at least, whatever was put */
     struct kept *kept;                   /* what was put last, for packs; borrowed; may be NULL */
+    struct store_traffic *traffic;       /* gets the requests of each job at its end; borrowed; may be NULL */
     int64_t settle_ms;                   /* the wait for what the last prune left because a pack was too young; or 0 */
     bool busy;                           /* the job runs: what follows is the job's, but for `cancel` */
 

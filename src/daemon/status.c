@@ -49,14 +49,10 @@ static const char *fencing_name(const struct store *s)
 /* `requests`: NULL: they are not counted. */
 static void set_requests(struct json *j, const uint64_t *requests)
 {
-    if (!requests) {
+    if (requests)
+        json_set(j, "requests", summary_requests_json(requests));
+    else
         json_set_null(j, "requests");
-        return;
-    }
-    struct json *r = json_object_new();
-    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
-        json_set_number(r, summary_requests[i], (int64_t)requests[i]);
-    json_set(j, "requests", r);
 }
 
 /* As retention saw it last. */

@@ -74,7 +74,8 @@ static void note_no_result(const struct verifier_end *end, int code, struct veri
         snprintf(r->error, sizeof r->error, "its process ended with status %d", code);
 }
 
-enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct verification_record *r)
+enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct verification_record *r,
+                          uint64_t requests[REQUEST_FIGURES])
 {
     struct json *found = NULL;
     struct err e;
@@ -95,6 +96,7 @@ enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct
         else
             note_damage(found, end, r);
     }
+    summary_add_requests_json(json_get(found, "requests"), requests);
     json_free(found);
     return verdict;
 }

@@ -3,6 +3,7 @@
 #define SEAWALL_DAEMON_VERDICT_H
 
 #include "daemon/verification_record.h"
+#include "web/summary.h"
 
 /* What a verifier left. */
 struct verifier_end {
@@ -22,7 +23,8 @@ enum verdict {
 
 /* Judges, and writes what follows into the record. With VERDICT_NO_RESULT only `error` and `error_code` change. Exit
  * codes as in seawall(1): what was durable before must be there, so "nothing to restore" is damage. `now_ms`: wall
- * clock. */
-enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct verification_record *r);
+ * clock. The requests that it made, as far as it said them, are added to `requests`. */
+enum verdict verdict_take(const struct verifier_end *end, int64_t now_ms, struct verification_record *r,
+                          uint64_t requests[REQUEST_FIGURES]);
 
 #endif

@@ -107,7 +107,8 @@ static void judge(struct verification *v, int status, int64_t now_ms)
                                      .err_len = child->err.bytes.len};
     bool failed_before = r->error[0] != 0;
     int code_before = r->error_code;
-    enum verdict verdict = verdict_take(&end, clock_wall_ms(), r);
+    struct lane *l = &v->db->lanes.list[v->index];
+    enum verdict verdict = verdict_take(&end, clock_wall_ms(), r, l->requests_before);
     if (verdict == VERDICT_NO_RESULT) {
         log_no_result(url, r, failed_before && code_before == r->error_code);
         retry_later(v, r, now_ms);

@@ -6,7 +6,7 @@
 int replica_handle_open(struct replica_handle *r, const char *url, const struct replica_options *options, struct err *e)
 {
     assert(url);
-    *r = (struct replica_handle){.codec = options->codec};
+    *r = (struct replica_handle){.codec = options->codec, .traffic = options->traffic};
     if (!r->codec) {
         r->codec = codec_new();
         r->owns_codec = true;
@@ -42,6 +42,8 @@ int replica_handle_list(struct replica_handle *r, struct err *e)
 void replica_handle_close(struct replica_handle *r)
 {
     catalog_release(&r->catalog);
+    if (r->store && r->traffic)
+        store_traffic_add(r->traffic, store_traffic(r->store));
     if (r->owns_store)
         store_close(r->store);
     if (r->owns_codec)

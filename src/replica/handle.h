@@ -10,6 +10,7 @@ struct replica_handle {
     struct codec *codec;
     struct catalog catalog; /* of the last listing; empty before the first one */
     bool owns_store, owns_codec;
+    struct store_traffic *traffic; /* of the options */
 };
 
 struct replica_options {
@@ -17,6 +18,7 @@ struct replica_options {
     struct codec *codec;                   /* borrowed; NULL: the handle makes its own */
     const atomic_bool *cancel;             /* ends a wait for the store with ERR_CANCELED when true; NULL: never */
     void (*retrying)(const struct err *e); /* called when an operation takes more than two tries; may be NULL */
+    struct store_traffic *traffic;         /* gets the requests when the handle is closed; borrowed; may be NULL */
 };
 
 /* Opens the store at `url`. Lists nothing: `catalog` is empty afterwards. A remote store is not contacted yet.

@@ -352,7 +352,7 @@ int restore_run(const struct restore_options *options, struct restore_result *re
         return 0;
     }
     const struct replica_options replica = {
-        .mode = STORE_READ, .cancel = options->cancel, .retrying = options->retrying};
+        .mode = STORE_READ, .cancel = options->cancel, .retrying = options->retrying, .traffic = options->traffic};
     if (replica_handle_open(&r, options->url, &replica, e)) /* a folder that is not there */
         return accept_no_replica(options, ret_result, e) ? 0 : -1;
     int rc = restore_in_tries(&r, options, ret_result, e);

@@ -34,6 +34,7 @@ struct restore_options {
     unsigned jobs;                         /* threads; 0: by the kind of store */
     const atomic_bool *cancel;             /* when it becomes true: ERR_CANCELED. May be NULL */
     void (*retrying)(const struct err *e); /* called when the store needs more than two tries; may be NULL */
+    struct store_traffic *traffic;         /* gets the requests at the end; may be NULL */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes; may be NULL */
     void *context;
     /* Called when the restore point is known: record, page_size and newest_txid of the result are set, and nothing has

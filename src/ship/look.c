@@ -126,7 +126,8 @@ int destination_look(struct destination *d, const struct author *a, enum history
 
 int look_at_history(const struct look_terms *terms, struct presence *ret_presence, struct err *e)
 {
-    const struct replica_options options = {.mode = STORE_READ, .codec = terms->codec, .cancel = terms->cancel};
+    const struct replica_options options = {
+        .mode = STORE_READ, .codec = terms->codec, .cancel = terms->cancel, .traffic = terms->traffic};
     struct replica_handle replica;
     assert(terms->txid > 0);
     if (replica_handle_open(&replica, terms->url, &options, e))

@@ -29,10 +29,11 @@ int destination_look(struct destination *d, const struct author *a, enum history
 int64_t look_confirm_ms(const struct store *store);
 
 struct look_terms {
-    const char *url;           /* of the replica */
-    uint64_t txid;             /* durable before the look */
-    struct codec *codec;       /* borrowed */
-    const atomic_bool *cancel; /* ends a wait for the store */
+    const char *url;               /* of the replica */
+    uint64_t txid;                 /* durable before the look */
+    struct codec *codec;           /* borrowed */
+    const atomic_bool *cancel;     /* ends a wait for the store */
+    struct store_traffic *traffic; /* gets the requests; may be NULL */
 };
 
 /* Lists the replica as presence_look does. ERR_CANCELED. */

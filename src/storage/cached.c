@@ -275,6 +275,7 @@ int cached_store_new(struct store *inner, struct store **ret_store, struct err *
     }
     c->base.ops = &cached_ops;
     c->base.costs = inner->costs;
+    c->base.below = inner;
     c->base.slow = inner->slow;
     memcpy(c->base.url, inner->url, sizeof c->base.url);
     memcpy(c->base.note, inner->note, sizeof c->base.note);

@@ -18,6 +18,38 @@ const char *const summary_requests[REQUEST_FIGURES] = {
     [REQUEST_RECEIVED_BYTES] = "received_bytes",
 };
 
+void summary_add_requests(const struct store_traffic *t, uint64_t sums[REQUEST_FIGURES])
+{
+    const unsigned long long now[REQUEST_FIGURES] = {
+        [REQUEST_PUT] = atomic_load(&t->put),
+        [REQUEST_GET] = atomic_load(&t->get),
+        [REQUEST_HEAD] = atomic_load(&t->head),
+        [REQUEST_LIST] = atomic_load(&t->list),
+        [REQUEST_DELETE] = atomic_load(&t->remove),
+        [REQUEST_FAILED] = atomic_load(&t->failed),
+        [REQUEST_SENT_BYTES] = atomic_load(&t->sent_bytes),
+        [REQUEST_RECEIVED_BYTES] = atomic_load(&t->received_bytes),
+    };
+    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
+        sums[i] += now[i];
+}
+
+struct json *summary_requests_json(const uint64_t requests[REQUEST_FIGURES])
+{
+    struct json *j = json_object_new();
+    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
+        json_set_number(j, summary_requests[i], (int64_t)requests[i]);
+    return j;
+}
+
+void summary_add_requests_json(const struct json *requests, uint64_t sums[REQUEST_FIGURES])
+{
+    for (unsigned i = 0; i < REQUEST_FIGURES; i++) {
+        const int64_t n = summary_number(requests, summary_requests[i]);
+        sums[i] += n > 0 ? (uint64_t)n : 0;
+    }
+}
+
 int64_t summary_number(const struct json *j, const char *key)
 {
     int64_t n = 0;

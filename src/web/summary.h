@@ -6,6 +6,7 @@
 #define SEAWALL_WEB_SUMMARY_H
 
 #include "base/json.h"
+#include "base/store.h"
 
 /* The conditions of a database, from the best to the worst: those of daemon/condition.h. */
 #define SUMMARY_CONDITIONS 9
@@ -23,6 +24,12 @@ enum summary_request {
     REQUEST_FIGURES, /* how many there are */
 };
 extern const char *const summary_requests[REQUEST_FIGURES]; /* keys of "requests" */
+
+void summary_add_requests(const struct store_traffic *t, uint64_t sums[REQUEST_FIGURES]);
+
+/* "requests" of a document. */
+struct json *summary_requests_json(const uint64_t requests[REQUEST_FIGURES]);
+void summary_add_requests_json(const struct json *requests, uint64_t sums[REQUEST_FIGURES]); /* NULL is fine */
 
 struct summary {
     uint64_t databases;

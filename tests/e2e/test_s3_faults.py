@@ -789,6 +789,21 @@ def test_the_daemon_counts_its_requests_as_the_server_does(stage, s3):
     assert SECRET not in daemon.log()
 
 
+def test_the_daemon_counts_the_requests_of_retention_looks_and_verifications_too(stage, s3):
+    stage.replica = s3.url(timeout="20s")
+    app = stage.ledger()
+    app.commit(TABLE, insert(2))
+    daemon = stage.replicate("--prune-interval", "1s", "--grace", "1s", "--keep-all", "1s", "--fanout", "2", "--verify-interval", "1s", live=False)
+    wait_control(daemon)
+    for _ in range(6):
+        app.commit(insert(1))
+        assert_synced(stage.db)
+    daemon.wait_for(lambda: (replica_status(stage.db)["proven_restore"] or {}).get("txid") == replica_status(stage.db)["durable_txid"], 60, "a proof of the newest point")
+    s3.server.wait(lambda: s3.server.count("delete") > 0)
+    assert daemon.stop() == DONE, daemon.log()
+    assert s3.logged_requests(daemon) == counted(s3.server)
+
+
 def counted(server):
     records = server.requests()
     return {**{kind: server.count(kind) for kind in ("put", "get", "head", "list", "delete")},

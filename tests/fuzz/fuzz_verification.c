@@ -44,7 +44,8 @@ static void judge(int status, uint8_t flags, struct slice out, struct slice err)
                                      .out_len = flags & 1 ? 0 : out.size,
                                      .err = (const char *)err.bytes,
                                      .err_len = err.size};
-    enum verdict verdict = verdict_take(&end, 5000, &r);
+    uint64_t requests[REQUEST_FIGURES] = {0};
+    enum verdict verdict = verdict_take(&end, 5000, &r, requests);
     FUZZ_CHECK(verdict == VERDICT_NO_RESULT ? r.verified_ms == 1000
                                             : r.verified_ms == 5000 && r.ok == (verdict == VERDICT_SOUND));
     FUZZ_CHECK(r.problems > 0 || verdict != VERDICT_DAMAGED);

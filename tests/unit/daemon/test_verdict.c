@@ -8,12 +8,14 @@
 static const struct verification_record before = {
     .verified_ms = 1000, .ok = true, .proven_ms = 900, .proven_txid = 4, .error = "old", .error_code = 9};
 
+static uint64_t requests[REQUEST_FIGURES]; /* that verdicts added */
+
 static enum verdict judge(int status, const char *out, const char *err, struct verification_record *r)
 {
     *r = before;
     const struct verifier_end end = {
         .status = status, .out = out, .out_len = out ? strlen(out) : 0, .err = err, .err_len = err ? strlen(err) : 0};
-    return verdict_take(&end, 5000, r);
+    return verdict_take(&end, 5000, r, requests);
 }
 
 static int exited(int code)
@@ -31,6 +33,19 @@ static void sound_and_restored_is_a_proof(void **state)
     assert_int_equal(r.proven_ms, 5000);
     assert_int_equal(r.proven_txid, 7);
     assert_string_equal(r.error, "");
+}
+
+static void the_requests_that_it_names_are_added(void **state)
+{
+    struct verification_record r;
+    (void)state;
+    memset(requests, 0, sizeof requests);
+    requests[REQUEST_GET] = 5;
+    judge(exited(0), "{\"ok\":true,\"requests\":{\"get\":7,\"list\":2,\"put\":-1,\"head\":\"x\"}}", NULL, &r);
+    judge(exited(1), NULL, "seawall: out of memory\n", &r);
+    assert_int_equal(requests[REQUEST_GET], 12);
+    assert_int_equal(requests[REQUEST_LIST], 2);
+    assert_int_equal(requests[REQUEST_PUT] + requests[REQUEST_HEAD], 0);
 }
 
 static void a_fault_of_the_database_itself_is_a_proof_and_is_kept(void **state)
@@ -112,7 +127,7 @@ static void a_child_over_its_deadline_is_no_result(void **state)
     struct verification_record r = before;
     (void)state;
     const struct verifier_end end = {.status = SIGTERM, .over_deadline = true};
-    assert_int_equal(verdict_take(&end, 5000, &r), VERDICT_NO_RESULT);
+    assert_int_equal(verdict_take(&end, 5000, &r, requests), VERDICT_NO_RESULT);
     assert_string_equal(r.error, "it took more than 24 hours and was ended");
 }
 
@@ -124,6 +139,7 @@ int main(void)
         cmocka_unit_test(sound_without_a_restore_keeps_the_older_proof),
         cmocka_unit_test(damage_names_the_first_problem_and_counts_all),
         cmocka_unit_test(nothing_to_restore_is_damage_of_a_replica_that_had_something),
+        cmocka_unit_test(the_requests_that_it_names_are_added),
         cmocka_unit_test(any_other_end_is_no_result_and_keeps_the_last_one),
         cmocka_unit_test(a_child_over_its_deadline_is_no_result),
     };
