@@ -388,6 +388,7 @@ E2E ?= tests/e2e
 SANITIZED := tests/e2e/test_replicate.py tests/e2e/test_transactions.py tests/e2e/test_one_history.py tests/e2e/test_interruptions.py \
              tests/e2e/test_restore.py tests/e2e/test_delta.py tests/e2e/test_shapes.py tests/e2e/test_s3_servers.py tests/e2e/test_verify.py \
              tests/e2e/test_status.py tests/e2e/test_sync.py tests/e2e/test_verify_interval.py tests/e2e/test_prune.py tests/e2e/test_history.py \
+             tests/e2e/test_follow.py \
              -k 'not huge and not idle and not flat_out'
 
 # verify_asan_link_order=0: some tests preload a library into the program.
