@@ -361,6 +361,16 @@ static bool continues(const struct row_range *r, int64_t low)
     return low >= r->low && (r->high == INT64_MAX || low <= r->high + 1);
 }
 
+/* The last range may be one of the other state, and end later. */
+static void extend_or_add(struct row_ranges *r, int64_t low, int64_t high)
+{
+    struct row_range *last = r->count > 0 ? &r->list[r->count - 1] : NULL;
+    if (last && continues(last, low))
+        last->high = high > last->high ? high : last->high;
+    else
+        add_range(r, low, high);
+}
+
 /* A page with rows that differs, or that is not one of the other state's tree. */
 static void visit_to_compare(struct walk *w, uint32_t pgno, bool has_rows, int64_t low, int64_t high)
 {
@@ -370,10 +380,8 @@ static void visit_to_compare(struct walk *w, uint32_t pgno, bool has_rows, int64
         return;
     if (w->is_index)
         r->all = true;
-    else if (r->count > 0 && continues(&r->list[r->count - 1], low))
-        r->list[r->count - 1].high = high;
     else
-        add_range(r, low, high);
+        extend_or_add(r, low, high);
 }
 
 static int by_low(const void *a, const void *b)
