@@ -596,6 +596,16 @@ def test_interior_pages_save_requests_and_change_no_row(stage, s3, request):
     assert in_process(LOOK, deep.replica) == rows
 
 
+@pytest.mark.parametrize("fault", ["access-denied", "internal-error"])
+def test_a_base_is_complete_without_the_object_of_its_interior_pages(stage, s3, fault, request):
+    with s3.server.fault(fault, on="put", key="*/interior") as refused:
+        deep = request.getfixturevalue("deep")
+    assert refused.met > 0
+    assert [key for key in s3.server.objects if key.endswith("/marker")] and not [key for key in s3.server.objects if key.endswith("/interior")]
+    assert seawall("verify", "--full", url_of(deep.replica)).returncode == DONE
+    assert "row 12" not in in_process(LOOK, deep.replica)
+
+
 def test_interior_pages_are_kept_in_the_folder_of_a_cache(stage, s3, request):
     deep = request.getfixturevalue("deep")
     cache = deep.folder / "cache"
