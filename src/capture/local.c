@@ -175,6 +175,12 @@ enum capture_urge {
     CAPTURE_ALL, /* for a checkpoint: without room go on without versions, and replicas catch up from the database */
 };
 
+/* Will versions be dropped soon? */
+static bool is_tight(const struct local *l)
+{
+    return l->room == 0 && (l->tight || l->reserve < l->options->max_pending / 2);
+}
+
 /* Captures up to the header. *ret_end: DONE, MORE (no room), LARGE (stopped after a large commit) or GAP. */
 static int capture_up_to(struct local *l, const struct wal_index_header *header, enum capture_urge urge,
                          enum capture_end *ret_end, struct err *e)
@@ -188,7 +194,7 @@ static int capture_up_to(struct local *l, const struct wal_index_header *header,
         const uint64_t txid_before = l->capture.txid;
         const uint32_t frame_before = l->capture.pos.frame, commits_before = l->capture.commits;
         /* More versions than there is room for are dropped at last, and all of their commits become one. */
-        const enum capture_grain grain = keep && l->room == 0 ? CAPTURE_GROUPS : CAPTURE_EACH;
+        const enum capture_grain grain = keep && is_tight(l) ? CAPTURE_GROUPS : CAPTURE_EACH;
         struct batch *b = keep ? batch_new(txid_before + 1, l->state.map.page_size) : NULL;
         if (keep && !b)
             return err_nomem(e, sizeof *b);
@@ -666,6 +672,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
     assert(l->state_open && !l->batches && request->run > 0 && request->reference_count <= LOCAL_REFERENCES_MAX);
     *ret_report = (struct local_report){.cursor = request->cursor};
     l->room = request->room;
+    l->tight = request->tight;
     l->reserve = request->drop ? 0 : l->options->max_pending;
     int rc = 0;
     bool look_at_files = request->look || now - l->last_run_ns > QUIET_CHECK_NS;

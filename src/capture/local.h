@@ -71,6 +71,7 @@ struct local {
     struct batch *batches, **batches_tail; /* that were captured; owned */
     size_t room;                           /* bytes of versions that may still be kept */
     size_t reserve;                        /* more bytes, for what a checkpoint must capture */
+    bool tight;                            /* of the request */
 
     /* since the start */
     uint64_t frames_captured, commits_captured, resyncs;
@@ -90,6 +91,7 @@ struct local_request {
     bool stamp;      /* if the database is at rest afterwards, stamp it (state/state.h) */
     bool drop;       /* without room, go on without versions: no replica can take them */
     size_t room;     /* bytes of versions that may be kept */
+    bool tight;      /* there is no room by far: more versions are soon dropped */
     bool may_resync; /* all that can be found out about the replicas is known */
     struct capture_reference references[LOCAL_REFERENCES_MAX]; /* replicas to compare all pages with */
     size_t reference_count;                                    /* 0: no comparison is asked for */

@@ -433,6 +433,7 @@ static void fill_request(struct database *db, struct local_job *j)
                                 .drop = asked && !lanes_any_keeps(all),
                                 .may_resync = asked,
                                 .room = all->backlog.bytes < max_pending ? max_pending - all->backlog.bytes : 0,
+                                .tight = all->backlog.bytes > 2 * max_pending, /* of three: lanes_take_batches */
                                 .needed_after = lanes_need_after(all)};
     for (size_t i = 0; i < all->count; i++) {
         struct lane *l = &all->list[i];

@@ -716,7 +716,7 @@ def test_a_writer_that_is_faster_than_the_store_costs_milliseconds_of_restore_po
     """Memory and WAL are full most of the time: commits that lie together become one restore point, and none is given up."""
     stage.prepare()
     stage.replica = s3.url(timeout="30s")
-    daemon = stage.replicate("--wal-limit", "2M", "--max-pending", "2M", live=False)
+    daemon = stage.replicate("--wal-limit", "2M", "--max-pending", "4M", live=False)
     wait_objects(s3, daemon, 1)
     with s3.server.fault("latency", on="put", seconds=1):
         app = stage.writer(rate=15000, busy_timeout=20000)
