@@ -474,7 +474,7 @@ def test_a_store_that_is_down_gets_one_request_at_a_time(fleet, s3):
     replicas = [daemon.status()[name]["replicas"][0] for name in names]
     assert all(one["condition"] == "behind" and one["error"] for one in replicas), replicas
     held.off()
-    daemon.wait_log("store 's3://[^']*': it answers again: its 12 replicas go on")
+    daemon.wait_log("store 's3://[^']*': it answers again: its 12 replicas go on", 90)   # the pause between tries has grown
     for name in names:
         synced(daemon, name)
         assert_restores(daemon, name)
