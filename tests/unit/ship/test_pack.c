@@ -447,7 +447,8 @@ static int pack_in_memory(void *context, struct err *e)
     catalog_release(&catalog);
     failing_alloc_arm(armed ? 1 : 1000000);
     if (armed) {
-        void *none = malloc(1); /* what the caller looks at: that one has failed */
+        void *volatile none =
+            malloc(1); /* what the caller looks at: that one has failed. volatile: it is really called */
         assert_null(none);
     }
     return rc;
