@@ -2,7 +2,7 @@
 #include "cargo/interior.h"
 
 #include "base/array.h"
-#include "base/endian.h"
+#include "base/btree.h"
 #include "base/page.h"
 #include "base/search.h"
 
@@ -12,45 +12,22 @@
 
 #define SCHEMA_SHARE 4 /* the pages below page 1 may take so much of the room: one in ... */
 
-/* ---- one page, by SQLite's "B-tree Pages" */
-
-enum {
-    FILE_HEADER = 100, /* in page 1, the header of the page comes after it */
-    TYPE_INDEX = 2,
-    TYPE_TABLE = 5,
-    CELLS_AT = 3,
-    CONTENT_AT = 5,
-    LAST_CHILD_AT = 8,
-    HEADER = 12,
-};
-
-static size_t header_at(uint32_t pgno)
-{
-    return pgno == 1 ? FILE_HEADER : 0;
-}
-
-/* Where the cell number `index` begins; 0: outside of the page. */
-static size_t cell_at(const uint8_t *page, uint32_t page_size, size_t header, unsigned index)
-{
-    const size_t at = get_be16(page + header + HEADER + 2 * (size_t)index);
-    return at + 4 <= page_size ? at : 0;
-}
+/* ---- one page */
 
 bool interior_children(uint32_t pgno, const uint8_t *page, uint32_t page_size, uint32_t ret_children[2])
 {
-    const size_t at = header_at(pgno);
-    const unsigned cells = get_be16(page + at + CELLS_AT);
-    const size_t content = get_be16(page + at + CONTENT_AT) ? get_be16(page + at + CONTENT_AT) : 65536;
-    const size_t end = at + HEADER + 2 * (size_t)cells;
-    if (page[at] != TYPE_INDEX && page[at] != TYPE_TABLE)
+    const size_t at = btree_header_at(pgno), content = btree_content_at(page, at);
+    const unsigned cells = btree_cells(page, at);
+    const size_t end = at + BTREE_HEADER_BYTES + 2 * (size_t)cells;
+    if (page[at] != BTREE_INDEX_INTERIOR && page[at] != BTREE_TABLE_INTERIOR)
         return false;
     if (cells == 0 || end > content || content > page_size)
         return false;
-    const size_t first = cell_at(page, page_size, at, 0);
+    const size_t first = btree_cell_at(page, page_size, at, 0);
     if (first < content)
         return false;
     ret_children[0] = get_be32(page + first);
-    ret_children[1] = get_be32(page + at + LAST_CHILD_AT);
+    ret_children[1] = btree_last_child(page, at);
     return ret_children[0] > 1 && ret_children[1] > 1 && ret_children[0] <= SEGMENT_PAGE_MAX &&
            ret_children[1] <= SEGMENT_PAGE_MAX;
 }
@@ -189,16 +166,16 @@ static int compare_pgnos(const void *a, const void *b)
 /* Notes the children of an interior page of sqlite_schema. */
 static int note_schema(struct interior *in, uint32_t pgno, const uint8_t *page, struct err *e)
 {
-    const size_t at = header_at(pgno), cells = get_be16(page + at + CELLS_AT);
+    const size_t at = btree_header_at(pgno), cells = btree_cells(page, at);
     const size_t max = INTERIOR_BYTES_MAX / SCHEMA_SHARE / in->page_size;
     const size_t room = max > in->schema_count ? max - in->schema_count : 0,
                  count = cells + 1 < room ? cells + 1 : room;
     if (array_reserve(&in->schema, &in->schema_cap, in->schema_count + count, sizeof *in->schema, e))
         return -1;
     for (size_t i = 0; i < count; i++) {
-        const size_t cell = i < cells ? cell_at(page, in->page_size, at, (unsigned)i) : at + LAST_CHILD_AT;
-        if (cell > 0)
-            in->schema[in->schema_count++] = get_be32(page + cell);
+        const size_t cell = i < cells ? btree_cell_at(page, in->page_size, at, (unsigned)i) : 0;
+        if (i == cells || cell > 0)
+            in->schema[in->schema_count++] = i == cells ? btree_last_child(page, at) : get_be32(page + cell);
     }
     qsort(in->schema, in->schema_count, sizeof *in->schema, compare_pgnos);
     return 0;
@@ -228,8 +205,9 @@ static int take_page(struct interior *in, const struct version *v, const uint8_t
 /* An encrypted database has no header, or nothing behind it that a page could begin with. */
 static bool is_readable(const uint8_t *page1)
 {
-    const uint8_t type = page1[FILE_HEADER];
-    return memcmp(page1, "SQLite format 3", 16) == 0 && (type == TYPE_TABLE || type == (TYPE_TABLE | 8));
+    const uint8_t type = page1[btree_header_at(1)];
+    return sqlite_file_has_magic(page1, SQLITE_FILE_MAGIC_BYTES) &&
+           (type == BTREE_TABLE_INTERIOR || type == BTREE_TABLE_LEAF);
 }
 
 static int take(struct interior *in, const struct piece *piece, struct err *e)

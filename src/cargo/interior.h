@@ -6,8 +6,8 @@
  *
  * At most INTERIOR_BYTES_MAX bytes of pages are kept. If there are more, those above the leaves go first, then those
  * above these, so that the pages nearest to the roots stay. A reader fetches all of it when it opens a replica, and it
- * holds those of a database of about 2 GB in 4 MiB, which take a third of that when compressed. Of a larger one, a lookup
- * has to fetch one page above its leaf. */
+ * holds those of a database of about 2 GB with short keys in 4 MiB, which take a third of that when compressed. If there are
+ * more, a lookup has to fetch one page above its leaf. */
 #ifndef SEAWALL_CARGO_INTERIOR_H
 #define SEAWALL_CARGO_INTERIOR_H
 

@@ -98,8 +98,9 @@ struct lane {
 
     unsigned refused; /* so many tries in a row failed with an error that time does not heal, or for damage */
 
-    uint64_t requests_before[REQUEST_FIGURES]; /* of store handles of the lane that were closed since the start */
-    struct store_traffic beside;       /* of retention, looks and verifications: they have handles of their own */
+    uint64_t requests_before
+        [REQUEST_FIGURES];             /* of closed store handles of the lane, and of verifications, since the start */
+    struct store_traffic beside;       /* of retention and looks, whose jobs have handles of their own */
     uint64_t appended, appended_bytes; /* level-0 objects that this run put */
     uint64_t pieces, piece_bytes;      /* other objects */
 

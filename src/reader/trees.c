@@ -1,18 +1,17 @@
 /* reader/trees.c */
 #include "reader/trees.h"
 
-#include "base/endian.h"
+#include "base/btree.h"
+#include "base/buf.h"
 #include "base/page.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 20 /* of a b-tree, in SQLite */
-#define FIRST_HEADER 100
+#define DEPTH_MAX 20      /* of a b-tree, in SQLite */
 #define FREELIST_AT 32    /* in page 1 */
 #define AUTO_VACUUM_AT 52 /* in page 1 */
 #define RESERVED_AT 20    /* in page 1 */
-enum { INDEX_INTERIOR = 2, TABLE_INTERIOR = 5, INDEX_LEAF = 10, TABLE_LEAF = 13 };
 
 struct trees {
     struct reader *reader[2]; /* borrowed */
@@ -155,6 +154,7 @@ bool trees_wants_more(const struct trees *t)
 /* A page above the leaves, and the child that comes next. */
 struct level {
     uint8_t *page;
+    size_t header;        /* where it begins in the page */
     uint32_t next, count; /* children: cells, and one on the right */
     int64_t low;          /* the first rowid that the next child can have */
     int64_t high;         /* the last one of the page */
@@ -171,45 +171,23 @@ struct walk {
     void (*visit)(struct walk *w, uint32_t pgno, bool has_rows, int64_t low, int64_t high);
 };
 
-static const uint8_t *header_of(const uint8_t *page, uint32_t pgno)
-{
-    return page + (pgno == 1 ? FIRST_HEADER : 0);
-}
-
-/* SQLite's integer of 1 to 9 bytes. `end`: behind the page. */
-static bool read_varint(const uint8_t *at, const uint8_t *end, int64_t *ret_value)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 9 && at < end; i++, at++) {
-        if (i == 8)
-            value = value << 8 | *at;
-        else
-            value = value << 7 | (*at & 0x7f);
-        if (i == 8 || !(*at & 0x80)) {
-            *ret_value = (int64_t)value;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The child number `n` of a page, and the last rowid that it can have. False: the page is damaged. */
-static bool child_of(const struct walk *w, const struct level *l, const uint8_t *header, uint32_t n, uint32_t *ret_pgno,
-                     int64_t *ret_high)
+static bool child_of(const struct walk *w, const struct level *l, uint32_t n, uint32_t *ret_pgno, int64_t *ret_high)
 {
-    const uint8_t *end = l->page + w->t->page_size;
     *ret_high = l->high;
     if (n + 1 == l->count) {
-        *ret_pgno = get_be32(header + 8);
+        *ret_pgno = btree_last_child(l->page, l->header);
         return true;
     }
-    if (header + 14 + 2 * (size_t)n > end)
-        return false;
-    const uint32_t at = get_be16(header + 12 + 2 * (size_t)n);
-    if (at + 4 > w->t->page_size)
+    const size_t at = btree_cell_at(l->page, w->t->page_size, l->header, n);
+    if (at == 0)
         return false;
     *ret_pgno = get_be32(l->page + at);
-    return w->is_index || read_varint(l->page + at + 4, end, ret_high);
+    if (w->is_index)
+        return true;
+    struct cursor rowid = cursor_of(l->page + at + 4, w->t->page_size - at - 4);
+    *ret_high = (int64_t)cursor_varint(&rowid);
+    return !rowid.bad;
 }
 
 /* Reads a page above the leaves. *ret_leaf: it is a leaf. False in *ret_ok: it is none of the tree's pages. */
@@ -223,15 +201,16 @@ static int enter(struct walk *w, uint32_t pgno, int64_t low, int64_t high, bool 
         return err_nomem(e, w->t->page_size);
     if (read_page(w->t, w->side, pgno, l->page, e))
         return -1;
-    const uint8_t *header = header_of(l->page, pgno);
-    const bool index = header[0] == INDEX_INTERIOR || header[0] == INDEX_LEAF;
-    *ret_leaf = header[0] == INDEX_LEAF || header[0] == TABLE_LEAF;
-    *ret_ok = index || header[0] == TABLE_INTERIOR || header[0] == TABLE_LEAF;
+    l->header = btree_header_at(pgno);
+    const uint8_t type = l->page[l->header];
+    const bool index = type == BTREE_INDEX_INTERIOR || type == BTREE_INDEX_LEAF;
+    *ret_leaf = type == BTREE_INDEX_LEAF || type == BTREE_TABLE_LEAF;
+    *ret_ok = index || type == BTREE_TABLE_INTERIOR || type == BTREE_TABLE_LEAF;
     if (w->depth == 0)
         w->is_index = index;
     *ret_ok = *ret_ok && index == w->is_index;
     l->next = 0;
-    l->count = *ret_leaf ? 0 : get_be16(header + 3) + 1u;
+    l->count = *ret_leaf ? 0 : btree_cells(l->page, l->header) + 1u;
     l->low = low;
     l->high = high;
     return 0;
@@ -248,7 +227,7 @@ static int descend(struct walk *w, uint32_t root, bool *ret_ok, struct err *e)
             return -1;
         if (!*ret_ok || leaf)
             break;
-        *ret_ok = child_of(w, &w->levels[w->depth], header_of(w->levels[w->depth].page, pgno), 0, &pgno, &high);
+        *ret_ok = child_of(w, &w->levels[w->depth], 0, &pgno, &high);
     }
     *ret_ok = *ret_ok && leaf;
     w->height = w->depth;
@@ -256,11 +235,11 @@ static int descend(struct walk *w, uint32_t root, bool *ret_ok, struct err *e)
     return 0;
 }
 
-/* Goes to the next child of the page at w->depth, which is the page `pgno`. False: it has none that can be. */
-static bool step(struct walk *w, uint32_t pgno, uint32_t *ret_child, int64_t *ret_low, int64_t *ret_high)
+/* Goes to the next child of the page at w->depth. False: it has none that can be. */
+static bool step(struct walk *w, uint32_t *ret_child, int64_t *ret_low, int64_t *ret_high)
 {
     struct level *l = &w->levels[w->depth];
-    if (!child_of(w, l, header_of(l->page, pgno), l->next, ret_child, ret_high))
+    if (!child_of(w, l, l->next, ret_child, ret_high))
         return false;
     *ret_low = l->low;
     l->low = *ret_high < INT64_MAX ? *ret_high + 1 : INT64_MAX;
@@ -270,7 +249,7 @@ static bool step(struct walk *w, uint32_t pgno, uint32_t *ret_child, int64_t *re
 
 static int walk_levels(struct walk *w, uint32_t root, bool *ret_ok, struct err *e)
 {
-    uint32_t pgnos[DEPTH_MAX] = {root}, pgno = root;
+    uint32_t pgno = root;
     int64_t low = INT64_MIN, high = INT64_MAX;
     bool leaf = false;
     w->depth = 0;
@@ -284,14 +263,14 @@ static int walk_levels(struct walk *w, uint32_t root, bool *ret_ok, struct err *
             w->depth--;
             continue;
         }
-        *ret_ok = step(w, pgnos[w->depth], &pgno, &low, &high);
+        *ret_ok = step(w, &pgno, &low, &high);
         if (!*ret_ok)
             break;
         const bool is_leaf = w->depth + 1 == w->height;
         w->visit(w, pgno, is_leaf || w->is_index, low, high);
         if (is_leaf)
             continue;
-        pgnos[++w->depth] = pgno;
+        w->depth++;
         if (enter(w, pgno, low, high, &leaf, ret_ok, e))
             return -1;
         *ret_ok = *ret_ok && !leaf;
@@ -361,14 +340,14 @@ static bool continues(const struct row_range *r, int64_t low)
     return low >= r->low && (r->high == INT64_MAX || low <= r->high + 1);
 }
 
-/* The last range may be one of the other state, and end later. */
-static void extend_or_add(struct row_ranges *r, int64_t low, int64_t high)
+/* Makes the last range longer, if what begins at `low` continues it. It may be one of the other state, and end later. */
+static bool extend(struct row_range *list, size_t count, int64_t low, int64_t high)
 {
-    struct row_range *last = r->count > 0 ? &r->list[r->count - 1] : NULL;
-    if (last && continues(last, low))
-        last->high = high > last->high ? high : last->high;
-    else
-        add_range(r, low, high);
+    struct row_range *last = count > 0 ? &list[count - 1] : NULL;
+    if (!last || !continues(last, low))
+        return false;
+    last->high = high > last->high ? high : last->high;
+    return true;
 }
 
 /* A page with rows that differs, or that is not one of the other state's tree. */
@@ -380,8 +359,8 @@ static void visit_to_compare(struct walk *w, uint32_t pgno, bool has_rows, int64
         return;
     if (w->is_index)
         r->all = true;
-    else
-        extend_or_add(r, low, high);
+    else if (!extend(r->list, r->count, low, high))
+        add_range(r, low, high);
 }
 
 static int by_low(const void *a, const void *b)
@@ -395,13 +374,9 @@ static void join(struct row_ranges *r)
 {
     size_t count = 0;
     qsort(r->list, r->count, sizeof r->list[0], by_low);
-    for (size_t i = 0; i < r->count; i++) {
-        struct row_range *last = count > 0 ? &r->list[count - 1] : NULL;
-        if (last && continues(last, r->list[i].low))
-            last->high = r->list[i].high > last->high ? r->list[i].high : last->high;
-        else
+    for (size_t i = 0; i < r->count; i++)
+        if (!extend(r->list, count, r->list[i].low, r->list[i].high))
             r->list[count++] = r->list[i];
-    }
     r->count = count;
 }
 

@@ -42,14 +42,6 @@ struct json *summary_requests_json(const uint64_t requests[REQUEST_FIGURES])
     return j;
 }
 
-void summary_add_requests_json(const struct json *requests, uint64_t sums[REQUEST_FIGURES])
-{
-    for (unsigned i = 0; i < REQUEST_FIGURES; i++) {
-        const int64_t n = summary_number(requests, summary_requests[i]);
-        sums[i] += n > 0 ? (uint64_t)n : 0;
-    }
-}
-
 int64_t summary_number(const struct json *j, const char *key)
 {
     int64_t n = 0;
@@ -70,6 +62,12 @@ int64_t summary_greatest(const struct json *document, const char *key)
 static uint64_t positive(int64_t n)
 {
     return n > 0 ? (uint64_t)n : 0;
+}
+
+void summary_add_requests_json(const struct json *requests, uint64_t sums[REQUEST_FIGURES])
+{
+    for (unsigned i = 0; i < REQUEST_FIGURES; i++)
+        sums[i] += positive(summary_number(requests, summary_requests[i]));
 }
 
 static bool is_asleep(const struct json *document)
@@ -95,8 +93,7 @@ static void add_replica(struct summary *s, const struct json *replica)
     s->replicas++;
     s->replicas_not_well += !json_get_flag(replica, "well");
     s->lag_ms = lag_ms > s->lag_ms ? lag_ms : s->lag_ms;
-    for (size_t i = 0; requests && i < REQUEST_FIGURES; i++)
-        s->requests[i] += positive(summary_number(requests, summary_requests[i]));
+    summary_add_requests_json(requests, s->requests);
     if (requests)
         s->stored_bytes += positive(summary_number(json_get(replica, "restore_points"), "bytes"));
 }
