@@ -6,8 +6,8 @@
 
 Each part is a make target. Its output goes to build/tests/check/PART.log. A line is printed when a part starts and when it ends, and
 every 20 seconds one that counts the tests. The output of a part that failed is printed whole. Then, if it is one of end-to-end tests, it
-runs once more, alone: a machine that is busy for a moment fails no check. A test that failed only the first time is unsteady: it is named at the end, and is to
-be mended. The exit code is 0 if nothing failed twice."""
+runs once more, alone: a machine that is busy for a moment fails no check. A test that failed only the first time is unsteady: it is named
+at the end, and is to be mended. The exit code is 0 if nothing failed twice."""
 import argparse
 import os
 import pathlib

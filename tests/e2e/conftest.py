@@ -17,7 +17,7 @@ import shutil
 
 import pytest
 
-pytest.register_assert_rewrite(*("application bank branches bucket compare control disk failing faults fleet idle killer ledger load s3 seawall walindex".split()))
+pytest.register_assert_rewrite(*("application background bank branches bucket compare control disk failing faults fleet idle killer ledger load s3 seawall walindex".split()))
 
 import application
 import bucket

@@ -97,7 +97,7 @@ def test_readers_see_one_state_in_a_transaction_while_the_writer_writes_at_full_
             reader.assert_well()
     f.wait_newest()
     for reader in f.readers:
-        reader.wait_reads(5)
+        reader.wait_more(5)
     assert same_as_replica(f.copy, f.stage.replica, f.stage.folder)
 
 
@@ -172,7 +172,7 @@ def test_the_log_of_the_copy_stays_bounded_while_readers_come_and_go(following):
     f.stage.note(f"the -wal of a copy with 3 readers: at most {max(sizes) >> 10} KiB")
     assert max(sizes) < 64 << 20
     for reader in f.readers:
-        reader.wait_reads(3)
+        reader.wait_more(3)
 
 
 def test_the_copy_goes_on_after_it_was_killed_at_random(following):
@@ -646,7 +646,7 @@ def test_a_transaction_in_parts_arrives_as_one(following):
     f.daemon.wait_for(lambda: list(f.stage.replica.glob("part/*")), 60, "parts")
     f.wait_newest(90)
     for reader in f.readers:
-        reader.wait_reads(1)
+        reader.wait_more(1)
     assert same_as_replica(f.copy, f.stage.replica, f.stage.folder)
 
 
@@ -914,7 +914,7 @@ def test_the_log_stays_bounded_while_read_transactions_overlap(following, reader
     f.wait_newest()
     f.read_by(readers, hold)
     for reader in f.readers:
-        reader.wait_reads(1)
+        reader.wait_more(1)
     sizes = []
     for _ in range(60):
         txid = f.follower.status()["txid"]

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from follower import FlatOut, Follower, Reader, ReplicaReader, same_as_replica, status_of
+from background import Committer
+from follower import Follower, Reader, ReplicaReader, same_as_replica, status_of
 from seawall import url_of
 from waiting import figure, let_pass, wait_until
 
@@ -21,8 +22,8 @@ class Soak:
 
     def __init__(self, stage):
         self.stage, self.copy, self.chance = stage, stage.folder / "copy.db", random.Random(ROUNDS)
-        self.app = FlatOut(stage.db, stage.folder)
-        wait_until(lambda: self.app.assert_well() or self.app.commits(), 20, "the application commits")
+        self.app = Committer(stage.folder, stage.db, "follower", "Ledgers")
+        wait_until(lambda: self.app.assert_well() or self.app.count(), 20, "the application commits")
         self.daemon = stage.replicate(*RETENTION)
         self.follow()
         self.follower.wait_txid(1)
@@ -69,7 +70,7 @@ def test_readers_see_whole_states_while_the_follower_dies_again_and_again(soak, 
         if n % CATCH_UP_EACH == 0:
             soak.catch_up()
     for reader in soak.readers:
-        reader.wait_reads(2, 120)
+        reader.wait_more(2, 120)
     soak.app.end()
     soak.daemon.wait_for(stage.restores_source, 60, "the replica has the newest state")
     soak.catch_up()
@@ -77,5 +78,5 @@ def test_readers_see_whole_states_while_the_follower_dies_again_and_again(soak, 
     done, gone = (sum(counts) for counts in zip(*(reader.done() for reader in soak.readers)))
     assert gone < done / 2, f"retention ended {gone} of {done + gone} transactions"
     status = status_of(soak.copy)
-    stage.note(f"{ROUNDS} kills of the follower, {soak.app.commits()} commits, {done} transactions of {READERS} readers, {gone} ended by "
+    stage.note(f"{ROUNDS} kills of the follower, {soak.app.count()} commits, {done} transactions of {READERS} readers, {gone} ended by "
                f"retention, {status['jumps']} jumps, {status['steps']} steps")

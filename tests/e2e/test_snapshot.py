@@ -202,8 +202,8 @@ def test_the_application_goes_on_while_the_store_is_slow(stage, s3, mebibytes, k
         with s3.server.fault("stall", on="put", key=key) as fault:
             process = start_snapshot(stage, *more, "--stop-timeout", "10m")
             fault.wait_met(seconds=60)
-            before = app.committed()
-            app.wait_committed(before + 30)
+            before = app.count()
+            app.wait_count(before + 30)
             assert process.poll() is None
         line_of(ended(process))
         assert ROWS <= entries(stage.restored()) <= ROWS * (before + 2), "the snapshot has commits from after the beginning of the upload"
@@ -222,13 +222,13 @@ def test_snapshots_of_a_busy_database_are_each_one_moment(stage, mode):
         return
     with BusyBank(stage) as app:
         for _ in range(figure(30, 6)):
-            before = app.committed()
+            before = app.count()
             done(stage)
-            after = app.committed()
+            after = app.count()
             restored = stage.restored()
             assert ROWS * before <= entries(restored) <= ROWS * (after + 1)
             drop(restored)
-            app.wait_committed(after + 5)
+            app.wait_count(after + 5)
 
 
 def test_a_transaction_that_was_killed_half_way_is_rolled_back_first(stage):
@@ -798,7 +798,7 @@ def test_killed_at_any_moment_while_the_application_writes(stage, killed):
         deaths = 0
         for n in moments(60, 10):
             deaths += killed.once(n)
-            committed = app.committed()
+            committed = app.count()
             done(stage)
             restored = stage.restored()
             assert entries(restored) >= ROWS * committed

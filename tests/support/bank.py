@@ -1,11 +1,8 @@
 """An application for any journal mode. From a copy of its database alone one sees whether it is the state after one of its transactions."""
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
+from background import Committer
 from compare import assert_sound
-from waiting import wait_until
 
 ROWS = 20   # inserted by a transaction
 
@@ -48,41 +45,19 @@ def entries(path):
     return count
 
 
-WRITER = """
-import sys
-sys.path.insert(0, {tests!r})
-from bank import Bank
-bank = Bank({db!r})
-with open({journal!r}, "wb", buffering=0) as journal:
-    while True:
-        bank.commit()
-        journal.write(b"c")
-"""
-
-
-class BusyBank:
+class BusyBank(Committer):
     """A Bank in a process of its own, which commits all the time until it is killed."""
 
     def __init__(self, stage):
-        self.journal = stage.folder / "commits"
-        program = WRITER.format(tests=str(Path(__file__).parent), db=str(stage.db), journal=str(self.journal))
-        self.process = subprocess.Popen([sys.executable, "-c", program])
+        super().__init__(stage.folder, stage.db, "bank", "Bank")
 
     def __enter__(self):
         try:
-            self.wait_committed(1)
+            self.wait_more(1)
         except AssertionError:
-            self.__exit__()
+            self.end()
             raise
         return self
 
-    def committed(self):
-        return self.journal.stat().st_size if self.journal.exists() else 0
-
-    def wait_committed(self, n):
-        wait_until(lambda: self.committed() >= n, 60, f"{n} commits")
-        assert self.process.poll() is None
-
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+        self.end()

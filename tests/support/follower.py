@@ -1,13 +1,11 @@
 """`seawall follow` as a process, an application whose every state can be checked, and programs that read the copy meanwhile."""
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
+from background import Background
 from compare import content_of, drop
 from seawall import DONE, Daemon, is_remote, restore, seawall, told, url_of
-from waiting import wait_until
 
 
 class Follower(Daemon):
@@ -150,70 +148,21 @@ def same_in_one_transaction(db, pause):
     return first[2]
 
 
-class Reader:
+class Reader(Background):
     """A process that reads the copy all the time, in transactions that it holds open for a while."""
 
     program = READER
 
     def __init__(self, copy, folder, number, hold=0.05):
-        self.journal, self.output = Path(folder) / f"reader-{number}.journal", Path(folder) / f"reader-{number}.out"
-        program = self.program.format(tests=str(Path(__file__).parent), copy=str(copy), journal=str(self.journal), seed=number, hold=hold)
-        with open(self.output, "wb") as stderr:
-            self.process = subprocess.Popen([sys.executable, "-c", program], stderr=stderr, stdout=stderr)
-
-    def reads(self):
-        return self.journal.stat().st_size if self.journal.exists() else 0
+        super().__init__(folder, f"reader-{number}", self.program, copy=str(copy), seed=number, hold=hold)
 
     def done(self):
         """How many transactions came to their end, and how many retention ended."""
         journal = self.journal.read_bytes() if self.journal.exists() else b""
         return journal.count(b"r"), journal.count(b"g")
 
-    def assert_well(self):
-        assert self.process.poll() is None, f"the reader ended: {self.output.read_text()[-2000:]}"
-
-    def wait_reads(self, more, seconds=60):
-        goal = self.reads() + more
-        wait_until(lambda: self.assert_well() or self.reads() >= goal, seconds, f"a reader has read {more} times")
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
 
 class ReplicaReader(Reader):
     """The same with the replica VFS: `copy` is the URL of the replica."""
 
     program = REPLICA_READER
-
-
-FLAT_OUT = """
-import sys
-sys.path.insert(0, {tests!r})
-from follower import Ledgers
-app = Ledgers({path!r})
-with open({journal!r}, "wb", buffering=0) as journal:
-    while True:
-        app.commit()
-        journal.write(b"c")
-"""
-
-
-class FlatOut:
-    """Ledgers in a process of its own, which commits without a pause."""
-
-    def __init__(self, path, folder):
-        self.journal, self.output = Path(folder) / "flat-out.journal", Path(folder) / "flat-out.out"
-        program = FLAT_OUT.format(tests=str(Path(__file__).parent), path=str(path), journal=str(self.journal))
-        with open(self.output, "wb") as output:
-            self.process = subprocess.Popen([sys.executable, "-c", program], stderr=output, stdout=output)
-
-    def commits(self):
-        return self.journal.stat().st_size if self.journal.exists() else 0
-
-    def assert_well(self):
-        assert self.process.poll() is None, f"the application ended: {self.output.read_text()[-2000:]}"
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
