@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct copy copy_begin(const struct copy_terms *terms)
 {
@@ -20,12 +21,18 @@ void copy_release(struct copy *c)
     *c = (struct copy){.terms.kind = COPY_NONE};
 }
 
-void copy_rewind(struct copy_cursor *cursor, unsigned index, uint32_t page)
+void copy_rewind(struct copy *c, unsigned index, uint32_t page)
 {
-    assert(index <= cursor->pieces && page <= cursor->next_page);
-    cursor->pieces = index;
-    cursor->next_page = page;
-    cursor->read_all = false;
+    struct copy_objects *o = &c->objects;
+    assert(index <= c->cursor.pieces && page <= c->cursor.next_page && o->resumed <= index && o->put >= index);
+    c->cursor.pieces = index;
+    c->cursor.next_page = page;
+    c->cursor.read_all = false;
+    if (o->count > index)
+        memset(&o->list[index], 0, (o->count - index) * sizeof *o->list);
+    o->count = o->put = index;
+    if (o->interior)
+        interior_rewind(o->interior, page);
 }
 
 int copy_note(struct copy_objects *objects, unsigned index, const struct listed *object, struct err *e)

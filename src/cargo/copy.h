@@ -73,9 +73,10 @@ struct copy copy_begin(const struct copy_terms *terms);
 /* Frees the memory of the copy; its kind becomes COPY_NONE. A copy that is COPY_NONE is fine. */
 void copy_release(struct copy *c);
 
-/* Sets the cursor of a base back to piece `index`, which begins with page `page`, because that piece was not put.
- * Precondition: index <= cursor->pieces, page <= cursor->next_page. */
-void copy_rewind(struct copy_cursor *cursor, unsigned index, uint32_t page);
+/* Sets a base back to piece `index`, which begins with page `page`, because that piece was not put. Later pieces may have
+ * been put: they are forgotten, read again, and found in the store. Precondition: every piece before `index` was put,
+ * index <= cursor.pieces, page <= cursor.next_page. */
+void copy_rewind(struct copy *c, unsigned index, uint32_t page);
 
 /* Notes the object that the piece `index` became. ERR_LIMIT: the copy has more than SEGMENT_LIST_MAX objects.
  * ERR_NOMEM. */

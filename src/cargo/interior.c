@@ -83,7 +83,7 @@ static unsigned height_above(const struct interior *in, const uint32_t children[
         const struct interior_height *child = noted(in, children[i]);
         if (child && child->height < INTERIOR_HEIGHT_UNKNOWN - 1)
             return child->height + 1;
-        if (!child && children[i] <= in->read_upto)
+        if (!child && children[i] >= in->read_from && children[i] <= in->read_upto)
             return 1;
     }
     return INTERIOR_HEIGHT_UNKNOWN;
@@ -223,6 +223,7 @@ static int take(struct interior *in, const struct piece *piece, struct err *e)
         if (v->kind == VERSION_IMAGE)
             rc = take_page(in, v, bytes, e);
         bytes += version_size(v, piece->page_size);
+        in->read_from = in->read_from == 0 || v->pgno < in->read_from ? v->pgno : in->read_from;
         in->read_upto = v->pgno > in->read_upto ? v->pgno : in->read_upto;
     }
     return rc;
@@ -239,4 +240,14 @@ void interior_take(struct interior **in, const struct piece *piece)
     (*in)->page_size = piece->page_size;
     if (take(*in, piece, &e))
         drop_all(*in);
+}
+
+/* The children of pages of sqlite_schema stay noted: to note them twice changes nothing but the room for them. */
+void interior_rewind(struct interior *in, uint32_t page)
+{
+    assert(page > 0);
+    while (in->count > 0 && in->pages[in->count - 1].version.pgno >= page)
+        free(in->pages[--in->count].bytes);
+    in->noted_count = noted_place(in, page);
+    in->read_upto = page - 1 < in->read_upto ? page - 1 : in->read_upto;
 }

@@ -39,8 +39,8 @@ struct interior {
     size_t noted_count, noted_cap;
     uint32_t *schema; /* owned; the pages below page 1, as far as they may stay; ascending */
     size_t schema_count, schema_cap;
-    uint32_t read_upto; /* the last page that was read */
-    unsigned floor;     /* pages up to this height are left out */
+    uint32_t read_from, read_upto; /* the first and the last page that were read; 0: none */
+    unsigned floor;                /* pages up to this height are left out */
     uint32_t page_size;
     bool closed; /* nothing is collected: the pages can't be recognized, or memory was short */
 };
@@ -48,6 +48,8 @@ struct interior {
 /* Takes what counts of a piece of a base whose chunk was put. The pieces of a base come nearly in order, each once. *in
  * may be NULL before; the caller frees it. Without memory nothing is collected any more. */
 void interior_take(struct interior **in, const struct piece *piece);
+/* Forgets `page` and what follows it: pieces from there on come again. */
+void interior_rewind(struct interior *in, uint32_t page);
 void interior_free(struct interior *in); /* NULL does nothing */
 
 /* The children of an interior page of a b-tree: its first and its last one. False: it is not one. A page of another kind can

@@ -550,6 +550,8 @@ static void schedule_attached(struct lanes *all, struct lane *l, int64_t now_ms)
             start_ship(all, l, SHIP_CATCH_UP);
         return;
     }
+    assert(!transfer_all_put(&l->copy) ||
+           l->copy.copy.objects.put <= l->copy.copy.cursor.pieces); /* each counts once */
     if (transfer_all_put(&l->copy) && l->copy.copy.objects.put == l->copy.copy.cursor.pieces) {
         start_ship(all, l, SHIP_MARKER);
         return;

@@ -200,7 +200,7 @@ struct copy transfer_pause(struct transfer *t)
     assert(transfer_is(t, COPY_BASE) && !transfer_is_lent(t) && !t->failed);
     const struct piece *next = transfer_next(t);
     if (next)
-        copy_rewind(&t->copy.cursor, next->index, next->first_page);
+        copy_rewind(&t->copy, next->index, next->first_page);
     struct copy paused = t->copy;
     t->copy = (struct copy){.terms.kind = COPY_NONE};
     free_pieces(t);

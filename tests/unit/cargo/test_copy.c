@@ -12,6 +12,13 @@ static struct listed chunk_of(uint32_t first)
     return chunk;
 }
 
+static void note(struct copy *c, unsigned index)
+{
+    struct err e;
+    const struct listed chunk = chunk_of(10 * index + 1);
+    assert_ok(copy_note(&c->objects, index, &chunk, &e), &e);
+}
+
 static void a_copy_begins_at_the_first_page_and_ends_as_none(void **state)
 {
     (void)state;
@@ -50,10 +57,34 @@ static void pieces_that_were_not_put_are_read_again(void **state)
     c.cursor.pieces = 5;
     c.cursor.next_page = 101;
     c.cursor.read_all = true;
-    copy_rewind(&c.cursor, 3, 61);
-    assert_int_equal(c.cursor.pieces, 3);
-    assert_int_equal(c.cursor.next_page, 61);
+    note(&c, 0);
+    note(&c, 1);
+    copy_rewind(&c, 2, 21);
+    assert_int_equal(c.cursor.pieces, 2);
+    assert_int_equal(c.cursor.next_page, 21);
     assert_false(c.cursor.read_all);
+    assert_int_equal(c.objects.put, 2);
+    copy_release(&c);
+}
+
+/* Two pieces are put at a time, and the store refused the first one alone. */
+static void a_piece_that_was_put_before_an_earlier_one_counts_once(void **state)
+{
+    (void)state;
+    struct copy c = copy_begin(&base);
+    c.cursor.pieces = 3;
+    c.cursor.next_page = 31;
+    note(&c, 0);
+    note(&c, 2);
+    copy_rewind(&c, 1, 11);
+    assert_int_equal(c.objects.put, 1);
+    assert_int_equal(c.objects.count, 1);
+    note(&c, 2); /* found in the store */
+    assert_int_equal(c.objects.put, 2);
+    assert_int_equal(c.objects.list[1].size, 0); /* not put yet */
+    note(&c, 1);
+    assert_int_equal(c.objects.put, 3);
+    assert_int_equal(c.objects.count, 3);
     copy_release(&c);
 }
 
@@ -84,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_copy_begins_at_the_first_page_and_ends_as_none),
                                        cmocka_unit_test(objects_are_noted_in_any_order),
                                        cmocka_unit_test(pieces_that_were_not_put_are_read_again),
+                                       cmocka_unit_test(a_piece_that_was_put_before_an_earlier_one_counts_once),
                                        cmocka_unit_test(each_allocation_fails_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

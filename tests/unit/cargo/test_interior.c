@@ -128,6 +128,48 @@ static void pieces_may_come_out_of_order(void **state)
     sheet_release(&second);
 }
 
+/* The second piece was put, the first one was not, and both come again. */
+static void pieces_that_come_again_count_once(void **state)
+{
+    struct sheet first = sheet_of(1, 10), second = sheet_of(11, 10), third = sheet_of(21, 10);
+    struct interior *in = NULL;
+    (void)state;
+    put_page1(&first, 13);
+    put_interior(&first, 5, 5, (uint32_t[]){6, 7}, 2);
+    put_interior(&second, 12, 5, (uint32_t[]){13, 14}, 2);
+    put_interior(&third, 22, 5, (uint32_t[]){23, 24}, 2);
+    interior_take(&in, &first.piece);
+    interior_take(&in, &third.piece);
+    interior_rewind(in, 11);
+    assert_int_equal(in->read_upto, 10);
+    put_interior(&third, 22, 13, (uint32_t[]){23, 24}, 2); /* changed meanwhile, into a leaf */
+    interior_take(&in, &second.piece);
+    interior_take(&in, &third.piece);
+    assert_int_equal(in->count, 3);
+    assert_int_equal(in->noted_count, 2);
+    assert_true(has(in, 1) && has(in, 5) && has(in, 12));
+    interior_free(in);
+    sheet_release(&first);
+    sheet_release(&second);
+    sheet_release(&third);
+}
+
+/* A base that an earlier run began: the pages of its chunks are not known, so they are not taken for leaves. */
+static void pages_of_an_earlier_run_have_no_known_height(void **state)
+{
+    struct sheet s = sheet_of(11, 10);
+    struct interior *in = NULL;
+    (void)state;
+    put_interior(&s, 15, 5, (uint32_t[]){3, 4}, 2);
+    put_interior(&s, 19, 5, (uint32_t[]){12, 13}, 2);
+    interior_take(&in, &s.piece);
+    assert_int_equal(in->count, 2);
+    assert_int_equal(in->pages[0].height, INTERIOR_HEIGHT_UNKNOWN);
+    assert_int_equal(in->pages[1].height, 1);
+    interior_free(in);
+    sheet_release(&s);
+}
+
 static void an_encrypted_database_has_none(void **state)
 {
     struct sheet s = sheet_of(1, 10), more = sheet_of(11, 10);
@@ -278,6 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(page_1_and_interior_pages_are_kept_and_others_are_not),
                                        cmocka_unit_test(the_pages_below_page_1_are_kept),
                                        cmocka_unit_test(pieces_may_come_out_of_order),
+                                       cmocka_unit_test(pieces_that_come_again_count_once),
+                                       cmocka_unit_test(pages_of_an_earlier_run_have_no_known_height),
                                        cmocka_unit_test(an_encrypted_database_has_none),
                                        cmocka_unit_test(a_page_that_can_not_be_a_b_tree_is_not_taken_for_one),
                                        cmocka_unit_test(of_too_many_pages_those_nearest_to_the_roots_stay),
