@@ -358,8 +358,8 @@ check-walreset: all $(B)/tests/provoker $(PRELOADED) ## SQLite's WAL-reset bug: 
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_ROUNDS=$(ROUNDS) SEAWALL_TEST_ROUNDS_ALONE=$(ROUNDS) \
 		$(PYTHON) -m pytest -q -s -p no:cacheprovider tests/e2e/test_wal_reset.py
 
-soak-kills: all $(B)/tests/writer $(PRELOADED) ## kill the daemon KILLS=10000 times under load, and compare after each (hours)
-	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_KILLS=$(KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/test_kills.py
+soak-kills: all $(B)/tests/writer $(PRELOADED) ## kill the daemon KILLS=10000 times under load, and compare after each (hours); SEED=n chooses the moments
+	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_KILLS=$(KILLS) SEAWALL_TEST_SEED=$(SEED) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/test_kills.py
 
 soak-follow: all ## kill `seawall follow` ROUNDS=10000 times at random, with 20 readers, a writer at full speed and retention every second
 	PYTHONDONTWRITEBYTECODE=1 SEAWALL=$(CURDIR)/$(B)/seawall SEAWALL_TEST_ROUNDS=$(ROUNDS) SEAWALL_TEST_READERS=20 $(PYTHON) -m pytest -q -s \

@@ -18,6 +18,8 @@ MODES = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"]
 STYLES = [*MODES, "rotating", "the application closes last"]
 KILLS = -(-int(os.environ["SEAWALL_TEST_KILLS"]) // len(STYLES)) if "SEAWALL_TEST_KILLS" in os.environ else figure(34, 3)   # of each style
 
+SEED = os.environ.get("SEAWALL_TEST_SEED", "")
+
 
 class Load:
     """An application that commits without a pause, and a second connection that checkpoints."""
@@ -78,7 +80,7 @@ def assert_caught_up(stage, daemon, app):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_daemon_killed_at_any_moment_loses_nothing_durable_and_catches_up(stage, style):
-    chance = random.Random(style)
+    chance = random.Random(style + SEED)
     closes = style == "the application closes last"
     stage.prepare()
     daemon = stage.replicate("--wal-target", 60)

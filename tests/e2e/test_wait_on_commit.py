@@ -238,8 +238,8 @@ def test_commits_to_a_file_that_was_replaced_are_never_called_durable(app, stage
     assert value(app, "seawall_wait_on_commit(1, 3000)") == 1
     app.execute("INSERT INTO t VALUES (7)")
     replace(stage.db)
-    for i in range(3):
-        assert fails(app, "INSERT INTO t VALUES (8)") in NOT_DURABLE
+    for i in range(3):   # SQLite 3.46 gives the reason of the second one itself
+        assert (why := fails(app, "INSERT INTO t VALUES (8)")) in NOT_DURABLE or "replaced" in why
         assert "replaced" in value(app, "seawall_error()")
         assert "replaced" in fails(app, "SELECT seawall_sync(3000)")
     again = connect(stage.db)
