@@ -178,8 +178,8 @@ $(B)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_DRIVER) $(FUZZ_OBJECTS)
 TRIAL_SOURCES := $(filter-out src/cli/% src/follow/promote.c src/litestream/% src/import/% src/vfs/% src/extension/% $(filter-out src/web/summary.c,$(wildcard src/web/*.c)) $(addprefix src/capture/,connection.c strangers.c watch.c still.c checkpoint.c) $(addprefix src/daemon/,workers.c scheduler.c fleet.c member.c alarms.c control.c status.c reporter.c),$(SOURCES))
 TRIAL_OBJECTS := $(TRIAL_SOURCES:src/%.c=$(B)/trial/%.o)
 PROPERTY := $(wildcard tests/property/*.c)
-WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_sleep_us random_bytes map_set state_open state_commit \
-           state_set_replica state_note_put state_sync posix_fallocate mmap poll io_pwrite io_fsync
+WRAPPED := store_open clock_wall_ms clock_mono_ns clock_boot_ms clock_boot_id clock_sleep_us random_bytes map_set state_open \
+           state_commit state_set_replica state_note_put state_sync posix_fallocate mmap poll io_pwrite io_fsync
 
 $(B)/trial/%.o: src/%.c $(STAMP)
 	@mkdir -p $(@D)

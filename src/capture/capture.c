@@ -170,9 +170,9 @@ static int page_size_of(struct capture *c, const struct wal_index_header *target
 
 bool capture_has_stamp(const struct state_position *at, const struct file_stamp *now)
 {
-    return at->db_ctime_ns != 0 && at->boot != 0 && at->boot == clock_boot_id() && now->inode == at->db_inode &&
-           (uint64_t)now->size == at->db_size && now->mtime_ns == at->db_mtime_ns &&
-           (now->ctime_ns == at->db_ctime_ns || !RULE(stamp));
+    const bool same_boot = (at->boot != 0 && at->boot == clock_boot_id()) || !RULE(stamp_boot);
+    return at->db_ctime_ns != 0 && same_boot && now->inode == at->db_inode && (uint64_t)now->size == at->db_size &&
+           now->mtime_ns == at->db_mtime_ns && (now->ctime_ns == at->db_ctime_ns || !RULE(stamp));
 }
 
 /* Does the WAL that is there now follow T from its first frame on, whatever its salts are? The database file was not
@@ -829,6 +829,8 @@ int capture_resync(struct capture *c, const struct wal_index_header *target, con
     if (rc)
         return err_wrap(e, "compare all pages");
     c->pos = wal_index_pos(target);
+    if (RULE(old_end)) /* what changed since then was found by the pages: the old WAL may have more of it */
+        c->pos_before_reset = (struct wal_pos){.frame = 0};
     c->proven = true;
     c->watch->unbroken = true;
     if (r.result.changed) {

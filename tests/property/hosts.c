@@ -270,12 +270,14 @@ int64_t world_clock_ms(unsigned host)
 void host_start(struct host *h, bool take_over)
 {
     struct sim_process *p = &h->process;
-    int64_t offset = p->clock_offset_ms;
+    const int64_t offset = p->clock_offset_ms;
+    const uint64_t boots = p->boots;
     *p = (struct sim_process){.host = host_number(h),
                               .files_of = &h->db,
                               .state_path = h->state_path,
                               .points_to_live = -1,
-                              .clock_offset_ms = offset};
+                              .clock_offset_ms = offset,
+                              .boots = boots};
     for (size_t i = 0; i < STORES; i++)
         p->urls[i] = stores[i].url;
     struct options o = options_default();

@@ -162,6 +162,7 @@ struct sim_process {
     size_t job_count;
     uint8_t *synced; /* owned by the host; the state file as it was synced last */
     int64_t clock_offset_ms;
+    uint64_t boots; /* power cuts of its machine */
     jmp_buf death;
     int points_to_live; /* the process dies after so many points; negative: it does not */
     bool dead;

@@ -395,6 +395,7 @@ int checkpoint_run(struct checkpoint *k, enum checkpoint_kind kind, enum checkpo
 int64_t __wrap_clock_wall_ms(void);
 int64_t __wrap_clock_mono_ns(void);
 int64_t __wrap_clock_boot_ms(void);
+uint64_t __wrap_clock_boot_id(void);
 void __wrap_clock_sleep_us(int64_t us);
 int __wrap_random_bytes(void *out, size_t n, struct err *e);
 int64_t __wrap_clock_wall_ms(void)
@@ -408,6 +409,10 @@ int64_t __wrap_clock_mono_ns(void)
 int64_t __wrap_clock_boot_ms(void)
 {
     return true_ms;
+}
+uint64_t __wrap_clock_boot_id(void)
+{
+    return 1 + (running ? running->boots : 0);
 }
 void __wrap_clock_sleep_us(int64_t us)
 {

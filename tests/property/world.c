@@ -329,6 +329,7 @@ static void crash(struct host *h, bool power_cut)
         return;
     }
     world_figures.power_cuts++;
+    h->process.boots++;
     sim_database_power_cut(&h->db);
     host_state_after_power_cut(h);
     host_journals_after_power_cut(h);
