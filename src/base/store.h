@@ -78,6 +78,8 @@ struct store_end {
 struct store_ops {
     int (*put_new)(struct store *s, const char *key, const void *bytes, size_t n, int64_t *ret_time_ms, struct err *e);
     int (*read)(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e);
+    /* As store_try_read. NULL: a read is short, and `read` does it. */
+    int (*try_read)(struct store *s, const char *key, void *out, size_t n, const atomic_bool *cancel, struct err *e);
     int (*read_tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e);
     int (*list)(struct store *s, const char *prefix, const char *start_after, store_entry_fn *fn, void *context,
                 struct err *e);

@@ -1,13 +1,17 @@
 /* reader/interior_pages.c
  *
  * An entry of the memory has the txid of a page and the page. Its id is the beginning of the digest that the marker
- * names: it binds the pages to what the writer of the base put. Page 0 says that all pages were put
- * into memory, where each may have been replaced meanwhile. */
+ * names: it binds the pages to what the writer of the base put. Another entry says that all pages of a
+ * base were put into memory, where each may have been replaced meanwhile.
+ *
+ * An empty file in the folder of the cache says that the object of this base is of no use. */
 #include "reader/interior_pages.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/thread.h"
 #include "reader/blocks.h"
+#include "reader/fork.h"
 #include "reader/pages.h"
 #include "replica/object.h"
 
@@ -17,6 +21,7 @@
 #include <string.h>
 
 #define TXID_BYTES sizeof(uint64_t)
+#define ASKED_MAX 64 /* bases that are remembered; the oldest is forgotten first */
 
 static struct block_key key_of(const uint8_t *id, uint32_t pgno)
 {
@@ -29,6 +34,81 @@ bool interior_page(const uint8_t id[UID_BYTES], uint32_t pgno, uint32_t page_siz
 {
     const struct block_key key = key_of(id, pgno);
     return blocks_get(&key, 0, ret_txid, TXID_BYTES) && blocks_get(&key, TXID_BYTES, out, page_size);
+}
+
+bool interior_id(const struct segment *marker, uint8_t ret_id[UID_BYTES])
+{
+    if (digest_is_zero(&marker->trailer.info.digest_before))
+        return false;
+    memcpy(ret_id, marker->trailer.info.digest_before.bytes, UID_BYTES);
+    return true;
+}
+
+/* ---- bases whose pages were asked for, and are not in memory */
+
+struct asked {
+    struct uid run;
+    uint64_t start;
+    bool used;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t asked_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static struct asked asked[ASKED_MAX];
+static size_t asked_next;
+
+/* Another thread of the parent may have held the lock. */
+static void forget(void)
+{
+    pthread_mutex_init(&asked_lock, NULL);
+    memset(asked, 0, sizeof asked);
+}
+
+static void watch_forks(void)
+{
+    int rc = fork_forgets(forget);
+    (void)rc;
+}
+
+static void enter(void)
+{
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&asked_lock);
+}
+
+void interior_forget(void)
+{
+    enter();
+    memset(asked, 0, sizeof asked);
+    pthread_mutex_unlock(&asked_lock);
+}
+
+static struct asked *find_asked(const struct name *base)
+{
+    for (size_t i = 0; i < ASKED_MAX; i++)
+        if (asked[i].used && asked[i].start == base->start && uid_equal(&asked[i].run, &base->run))
+            return &asked[i];
+    return NULL;
+}
+
+/* Notes that a base is asked for. False: it was before. */
+static bool ask(const struct name *base)
+{
+    enter();
+    const bool first = !find_asked(base);
+    if (first)
+        asked[asked_next++ % ASKED_MAX] = (struct asked){.run = base->run, .start = base->start, .used = true};
+    pthread_mutex_unlock(&asked_lock);
+    return first;
+}
+
+static void may_ask_again(const struct name *base)
+{
+    enter();
+    struct asked *a = find_asked(base);
+    if (a)
+        a->used = false;
+    pthread_mutex_unlock(&asked_lock);
 }
 
 /* ---- fetching */
@@ -51,36 +131,96 @@ static void fetch(struct interior_fetch *f)
     char key[NAME_MAX_BYTES], name[DISK_NAME_MAX];
     struct err ignored; /* the pages are read from the base, and 'seawall verify' names a damaged object */
     name_on_disk(f, name);
-    if (disk_get(f->origin->disk, name, &f->bytes))
+    f->on_disk = disk_get(f->origin->disk, name, &f->bytes);
+    if (f->on_disk)
         return;
     name_format(&f->name, key);
     atomic_fetch_add(&f->origin->requests, 1);
     if (buf_reserve(&f->bytes, f->size, &ignored) ||
-        store_read(f->origin->store, key, 0, f->bytes.data, f->size, &ignored))
+        store_try_read(f->origin->store, key, f->bytes.data, f->size, &f->given_up, &ignored))
         return;
     f->bytes.len = f->size;
     atomic_fetch_add(&f->origin->bytes, f->size);
-    disk_put(f->origin->disk, name, f->bytes.data, f->bytes.len);
 }
 
 static void *fetch_thread(void *context)
 {
-    fetch(context);
+    struct interior_fetch *f = context;
+    fetch(f);
+    pthread_mutex_lock(&f->lock);
+    f->done = true;
+    pthread_cond_signal(&f->changed);
+    pthread_mutex_unlock(&f->lock);
     return NULL;
 }
 
-void interior_fetch_begin(struct interior_fetch *f, struct origin *o, const struct catalog *c,
-                          const struct name *marker)
+static void end_thread(struct interior_fetch *f)
 {
-    const struct name name = {.kind = NAME_INTERIOR, .start = marker->start, .run = marker->run};
+    pthread_cond_destroy(&f->changed);
+    pthread_mutex_destroy(&f->lock);
+    f->running = false;
+}
+
+static void begin_thread(struct interior_fetch *f)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&f->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    f->running = thread_start(&f->thread, fetch_thread, f) == 0;
+    if (!f->running)
+        end_thread(f);
+}
+
+void interior_fetch_begin(struct interior_fetch *f, struct origin *o, const struct catalog *c,
+                          const struct catalog_object *base)
+{
+    const struct name name = {.kind = NAME_INTERIOR, .start = base->name.start, .run = base->name.run};
     const struct catalog_object *object = catalog_find(c, &name);
     const struct block_key of_base = key_of_base(&name.run, name.start);
     *f = (struct interior_fetch){.name = name, .bytes = BUF_INIT(INTERIOR_OBJECT_MAX)};
-    if (!object || object->size > INTERIOR_OBJECT_MAX || blocks_has(&of_base))
+    const bool named = !base->segment || !digest_is_zero(&base->segment->trailer.info.digest_before);
+    if (!object || !named || object->size > INTERIOR_OBJECT_MAX || blocks_has(&of_base) || !ask(&name))
         return;
     f->origin = o;
     f->size = (size_t)object->size;
-    f->running = o->store->slow && thread_start(&f->thread, fetch_thread, f) == 0;
+    f->begun_ms = clock_mono_ms();
+    if (o->store->slow)
+        begin_thread(f);
+}
+
+/* Waits until the thread is done, as long as it may take. */
+static void wait_for_thread(struct interior_fetch *f)
+{
+    const int64_t took = clock_mono_ms() - f->begun_ms;
+    const int64_t wait = took < INTERIOR_WAIT_MIN_MS   ? INTERIOR_WAIT_MIN_MS
+                         : took < INTERIOR_WAIT_MAX_MS ? took
+                                                       : INTERIOR_WAIT_MAX_MS;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += wait % 1000 * 1000000;
+    until.tv_sec += wait / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&f->lock);
+    while (!f->done && pthread_cond_timedwait(&f->changed, &f->lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Ends the fetch. `wanted`: its bytes are. */
+static void finish(struct interior_fetch *f, bool wanted)
+{
+    if (f->running) {
+        if (wanted)
+            wait_for_thread(f);
+        atomic_store(&f->given_up, true);
+        pthread_join(f->thread, NULL);
+        end_thread(f);
+    } else if (wanted && !f->origin->store->slow) { /* without a thread a slow store would be waited for */
+        fetch(f);
+    }
 }
 
 /* ---- keeping */
@@ -142,10 +282,11 @@ static int keep_pages(const struct interior_fetch *f, const struct segment *s, c
     return rc;
 }
 
+/* Keeps the pages of the object, if it is the one that the marker names. */
 static int keep(struct interior_fetch *f, const struct segment_info *marker, const uint8_t *id, struct err *e)
 {
     struct segment s = {0};
-    char key[NAME_MAX_BYTES], name[DISK_NAME_MAX];
+    char key[NAME_MAX_BYTES];
     struct codec *codec = origin_take_codec(f->origin);
     struct object_reader r = {.store = f->origin->store, .codec = codec, .key = key, .tail = &f->bytes};
     name_format(&f->name, key);
@@ -157,34 +298,48 @@ static int keep(struct interior_fetch *f, const struct segment_info *marker, con
     segment_release(&s);
     if (codec)
         origin_give_codec(f->origin, codec);
-    name_on_disk(f, name);
-    if (rc)
-        disk_drop(f->origin->disk, name);
     return rc;
 }
 
-bool interior_fetch_end(struct interior_fetch *f, const struct segment *marker, uint8_t ret_id[UID_BYTES])
+/* The object is of no use, now and later. */
+static void note_useless(const struct interior_fetch *f, const char *name)
 {
-    const struct segment_info *info = marker ? &marker->trailer.info : NULL;
-    struct err ignored;
-    bool there = false;
-    if (f->running)
-        pthread_join(f->thread, NULL);
-    else if (f->origin && info)
-        fetch(f);
-    if (info && !digest_is_zero(&info->digest_before)) {
-        memcpy(ret_id, info->digest_before.bytes, UID_BYTES);
-        const struct block_key all = key_of(ret_id, 0), of_base = key_of_base(&info->run, info->start);
-        there = blocks_has(&all);
-        if (!there && f->origin && f->bytes.len > 0 && uid_equal(&info->run, &f->name.run) &&
-            info->start == f->name.start)
-            there = keep(f, info, ret_id, &ignored) == 0;
-        if (there) {
-            blocks_put(&all, "", 1);
-            blocks_put(&of_base, "", 1);
-        }
+    if (!f->on_disk)
+        disk_put(f->origin->disk, name, "", 0);
+    else if (f->bytes.len > 0)
+        disk_drop(f->origin->disk, name); /* the file is wrong: the object may be right */
+}
+
+static void judge(struct interior_fetch *f, const struct segment *marker)
+{
+    uint8_t id[UID_BYTES];
+    char name[DISK_NAME_MAX];
+    struct err e = {.code = ERR_CORRUPT};
+    const bool named = interior_id(marker, id);
+    name_on_disk(f, name);
+    if (named && f->bytes.len == 0) /* it did not come, or is known to be of no use */
+        return;
+    if (!named || keep(f, &marker->trailer.info, id, &e)) {
+        if (e.code == ERR_CORRUPT || e.code == ERR_LIMIT)
+            note_useless(f, name);
+        return;
+    }
+    if (!f->on_disk)
+        disk_put(f->origin->disk, name, f->bytes.data, f->bytes.len);
+    const struct block_key of_base = key_of_base(&f->name.run, f->name.start);
+    blocks_put(&of_base, "", 1);
+    may_ask_again(&f->name); /* once memory has lost them */
+}
+
+void interior_fetch_end(struct interior_fetch *f, const struct segment *marker)
+{
+    if (f->origin) {
+        finish(f, marker && !digest_is_zero(&marker->trailer.info.digest_before));
+        if (marker)
+            judge(f, marker);
+        else
+            may_ask_again(&f->name);
     }
     buf_release(&f->bytes);
     *f = (struct interior_fetch){.origin = NULL};
-    return there;
 }

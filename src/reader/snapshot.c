@@ -161,13 +161,10 @@ static const struct segment *marker_of(const struct catalog *c, const struct pla
     return marker ? marker->segment : NULL;
 }
 
-static void take_interior(struct snapshot *s, struct interior_fetch *f, const struct segment *marker)
+static void take_interior(struct snapshot *s, const struct segment *marker)
 {
-    uint8_t id[UID_BYTES];
-    if (!interior_fetch_end(f, s ? marker : NULL, id) || !s || !s->chunks)
-        return;
-    memcpy(s->chunks->interior, id, sizeof id);
-    s->chunks->has_interior = true;
+    if (marker && s->chunks)
+        s->chunks->has_interior = interior_id(marker, s->chunks->interior);
 }
 
 static int of_plan(struct origin *o, const struct plan *p, struct snapshot **ret_snapshot, struct err *e)
@@ -212,12 +209,14 @@ static int open_listed(struct origin *o, struct catalog *c, const struct moment 
         return -1;
     const struct catalog_object *base = catalog_newest_base(c, txid);
     if (base)
-        interior_fetch_begin(&interior, o, c, &base->name);
+        interior_fetch_begin(&interior, o, c, base);
     catalog_prefetch_way(c, txid);
     int rc = points_plan(c, txid, &plan, e);
     if (rc == 0)
         rc = of_plan(o, &plan, &s, e);
-    take_interior(s, &interior, rc == 0 ? marker_of(c, &plan) : NULL);
+    interior_fetch_end(&interior, base ? base->segment : NULL);
+    if (rc == 0)
+        take_interior(s, marker_of(c, &plan));
     if (rc == 0)
         rc = note_head(c, s, e);
     plan_release(&plan);

@@ -430,7 +430,7 @@ int s3_perform(struct s3_client *c, const struct s3_op *op, struct s3_outcome *o
         }
         if (again_at_once(&a, o->verdict))
             continue;
-        if (o->verdict != S3_RETRY && o->verdict != S3_THROTTLE)
+        if (op->once || (o->verdict != S3_RETRY && o->verdict != S3_THROTTLE))
             return -1;
         o->repeated |= rc == 0 || o->response.sent;
         if (a.number == 1 && op->retrying)

@@ -8,6 +8,8 @@
  *   expired credentials  at once, with new credentials
  *   permanent error      not repeated: ERR_CONFIG
  *
+ * An operation with `once` is repeated only where that happens at once.
+ *
  * Each attempt is signed again. There is no common budget of retries that could run out. */
 #ifndef SEAWALL_S3_CLIENT_H
 #define SEAWALL_S3_CLIENT_H

@@ -32,6 +32,7 @@ struct s3_op {
     /* Checks a response 2xx. An error causes another attempt. NULL: any response is right. */
     int (*check)(void *context, const struct http_response *r, struct err *e);
     void *context;
+    bool once;                             /* not repeated after a pause; its answer holds no other operation back */
     const atomic_bool *cancel;             /* ends the operation with ERR_CANCELED; NULL: never */
     void (*retrying)(const struct err *e); /* called when the second attempt failed too; may be NULL */
 };

@@ -32,7 +32,7 @@ static struct s3_client *client(const struct store *s)
 
 static int perform(struct store *s, struct s3_op *op, struct s3_outcome *o, struct err *e)
 {
-    op->cancel = s->cancel;
+    op->cancel = op->once ? op->cancel : s->cancel;
     op->retrying = s->retrying;
     return s3_perform(client(s), op, o, e);
 }
@@ -76,6 +76,7 @@ static bool is_empty_range(const struct http_response *r)
 struct wanted {
     uint64_t offset;
     size_t n;
+    const atomic_bool *cancel; /* of a read that is tried once; NULL: it is not */
 };
 
 /* Checks that the response has the requested bytes, or as many of them as the object has. */
@@ -108,27 +109,41 @@ static struct s3_op get_op(const char *key, const char *range,
                           .context = context};
 }
 
-static int s3_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+static int read_wanted(struct store *s, const char *key, struct wanted w, void *out, struct err *e)
 {
     char range[64];
-    struct wanted w = {.offset = offset, .n = n};
+    const size_t n = w.n;
     struct s3_outcome o;
     struct s3_op op = get_op(key, range, check_range, &w);
     op.into = out;
     op.into_max = n;
+    op.once = w.cancel != NULL;
+    op.cancel = w.cancel;
     if (n == 0)
         return 0;
-    snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + n - 1);
+    snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, w.offset, w.offset + n - 1);
     int rc = perform(s, &op, &o, e);
     size_t got = o.response.status == 200 ? o.response.body.len : o.response.into_len;
     if (rc == 0 && (o.verdict == S3_RANGE || (o.verdict == S3_DONE && got < n)))
-        rc = err_set(e, ERR_CORRUPT, 0, "the object ends before byte %" PRIu64, offset + n);
+        rc = err_set(e, ERR_CORRUPT, 0, "the object ends before byte %" PRIu64, w.offset + n);
     else if (rc == 0)
         rc = found(&o, e);
     if (rc == 0 && o.response.status == 200)
         memcpy(out, o.response.body.data, n);
     s3_outcome_release(&o);
     return rc;
+}
+
+static int s3_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+{
+    const struct wanted w = {.offset = offset, .n = n};
+    return read_wanted(s, key, w, out, e);
+}
+
+static int s3_try_read(struct store *s, const char *key, void *out, size_t n, const atomic_bool *cancel, struct err *e)
+{
+    const struct wanted w = {.n = n, .cancel = cancel};
+    return read_wanted(s, key, w, out, e);
 }
 
 /* Checks that the response has the end of the object, and its size. */
@@ -515,6 +530,7 @@ static void s3_close(struct store *s)
 static const struct store_ops s3_ops = {
     .put_new = s3_put_new,
     .read = s3_read,
+    .try_read = s3_try_read,
     .read_tail = s3_read_tail,
     .list = s3_list,
     .folders = s3_list_folders,

@@ -117,6 +117,13 @@ static int cached_read(struct store *s, const char *key, uint64_t offset, void *
     return 0;
 }
 
+static int cached_try_read(struct store *s, const char *key, void *out, size_t n, const atomic_bool *cancel,
+                           struct err *e)
+{
+    pass_on(of(s));
+    return store_try_read(of(s)->inner, key, out, n, cancel, e);
+}
+
 static int cached_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
                             struct err *e)
 {
@@ -250,6 +257,7 @@ static void cached_close(struct store *s)
 static const struct store_ops cached_ops = {
     .put_new = cached_put_new,
     .read = cached_read,
+    .try_read = cached_try_read,
     .read_tail = cached_read_tail,
     .list = cached_list,
     .folders = cached_folders,

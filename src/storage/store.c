@@ -32,6 +32,13 @@ int store_read(struct store *s, const char *key, uint64_t offset, void *out, siz
     return s->ops->read(s, key, offset, out, n, e) ? err_wrap(e, "object '%s'", key) : 0;
 }
 
+int store_try_read(struct store *s, const char *key, void *out, size_t n, const atomic_bool *cancel, struct err *e)
+{
+    assert(strlen(key) < STORE_KEY_MAX);
+    int rc = s->ops->try_read ? s->ops->try_read(s, key, out, n, cancel, e) : s->ops->read(s, key, 0, out, n, e);
+    return rc ? err_wrap(e, "object '%s'", key) : 0;
+}
+
 int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct err *e)
 {
     assert(strlen(key) < STORE_KEY_MAX);

@@ -18,6 +18,12 @@ int store_put_new(struct store *s, const char *key, const void *bytes, size_t n,
 /* Reads exactly `n` bytes at `offset`. ERR_NOTFOUND: the object does not exist. ERR_CORRUPT: it ends earlier. */
 int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e) MUST_CHECK;
 
+/* Reads exactly the first `n` bytes of an object that nothing depends on. Asks once: what would be repeated is an error,
+ * and no other request is held back because of it. Ends soon after *cancel has become true, with ERR_CANCELED. Otherwise
+ * as store_read. */
+int store_try_read(struct store *s, const char *key, void *out, size_t n, const atomic_bool *cancel,
+                   struct err *e) MUST_CHECK;
+
 /* Appends the last `n` bytes of an object to `out`, or the whole object if it is shorter. ret_size: its size in bytes.
  * ERR_NOTFOUND: the object does not exist. ERR_LIMIT: the bytes do not fit below the ceiling of `out`. */
 int store_read_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from damage import without_interior
 from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
 from s3server import Object
 from seawall import DONE, listing, objects, restore_points, seawall, told, url_of
@@ -617,6 +618,79 @@ def test_interior_pages_are_kept_in_the_folder_of_a_cache(stage, s3, request):
     kept.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert in_process(LOOK, deep.replica, cache) == rows and fetched() == 2
     assert kept.read_bytes() == content
+
+
+OPENS = """
+import time
+begun = time.monotonic()
+first = reader(sys.argv[1])
+took = time.monotonic() - begun
+rows = first.execute("SELECT id, hex(substr(payload, 1, 9)) FROM big WHERE id = 9999").fetchone()
+for n in range(4):
+    assert reader(sys.argv[1], txid=sys.argv[2]).execute("SELECT id, hex(substr(payload, 1, 9)) FROM big WHERE id = 9999").fetchone() == rows
+print(took, rows)
+"""
+
+
+@pytest.mark.parametrize("fault, options", [("slow-down", {}), ("slow-down", {"retry_after": 20}), ("internal-error", {}), ("stall", {})])
+def test_a_store_that_fails_for_interior_pages_alone_delays_no_open(stage, s3, fault, options, request):
+    deep = request.getfixturevalue("deep")
+    key, = [key for key in s3.server.objects if key.endswith("/interior")]
+    rows = in_process(OPENS, deep.replica, restore_points(deep.replica)[-1]).split(None, 1)[1]
+    start = len(s3.server.requests())
+    with s3.server.fault(fault, on="get", key=key, **options) as met:
+        took, same = in_process(OPENS, deep.replica, restore_points(deep.replica)[-1]).split(None, 1)
+    assert same == rows and met.met == 1
+    assert len([r for r in s3.server.requests("get", since=start) if r.key == key]) == 1, "asked once, by five opens"
+    assert float(took) < 3.8, "a request that stalls is given up before its time is over, and none is repeated"
+
+
+@pytest.mark.parametrize("spoil", ["damaged", "of no base"])
+def test_interior_pages_that_are_of_no_use_are_fetched_once(stage, s3, spoil, request):
+    deep = request.getfixturevalue("deep")
+    key, = [key for key in s3.server.objects if key.endswith("/interior")]
+    body = bytearray(s3.server.objects[key].body)
+    rows = in_process(OPENS, deep.replica, restore_points(deep.replica)[-1]).split(None, 1)[1]
+    if spoil == "damaged":
+        body[len(body) // 2] ^= 1
+        s3.server.objects[key] = Object(bytes(body), '"x"', time.time(), {})
+    else:
+        marker, = [key for key in s3.server.objects if key.endswith("/marker")]
+        without = without_interior(s3.server.objects[marker].body)
+        s3.server.objects[marker] = Object(without, '"x"', time.time(), {})
+    fetched = lambda since: len([r for r in s3.server.requests("get", since=since) if r.key == key])
+    start = len(s3.server.requests())
+    assert in_process(OPENS, deep.replica, restore_points(deep.replica)[-1]).split(None, 1)[1] == rows and fetched(start) <= 1
+    cache, start = deep.folder / "cache", len(s3.server.requests())
+    for _ in range(3):
+        in_process(LOOK, deep.replica, cache)
+    assert fetched(start) <= 1, "the folder of the cache remembers it"
+
+
+FORKS = """
+import os, threading
+thread = threading.Thread(target=lambda: reader(sys.argv[1]).close())
+thread.start()
+while not open(sys.argv[2]).read():
+    pass
+child = os.fork()
+if child == 0:
+    os._exit(0 if reader(sys.argv[1]).execute("SELECT count(*) FROM big WHERE id < 10").fetchone() == (9,) else 3)
+assert os.waitpid(child, 0)[1] == 0
+thread.join()
+"""
+
+
+def test_a_process_forks_while_interior_pages_are_waited_for(stage, s3, request):
+    deep = request.getfixturevalue("deep")
+    asked = deep.folder / "asked"
+    asked.write_text("")
+    with s3.server.fault("stall", on="get", key="*/interior") as stalled:
+        watch = threading.Thread(target=lambda: (wait_until(lambda: stalled.met, 30, "the request"), asked.write_text("yes")))
+        watch.start()
+        in_process(FORKS, deep.replica, asked)
+        watch.join()
+    assert stalled.met == 2, "parent and child"
 
 
 def test_pages_that_levels_have_changed_do_not_come_from_the_base(deep):

@@ -13,14 +13,24 @@ def flip(path, at):
         file.write(bytes([byte ^ 0x55]))
 
 
-def make_newer(path, field="version"):
-    """As a newer version of the format could write the object."""
-    content = bytearray(path.read_bytes())
+def with_trailer(content, at, value):
+    """The bytes of an object with another value at an offset of its trailer, and the right checksum."""
+    content = bytearray(content)
     trailer = len(content) - 240
-    at, value = (1, 3) if field == "version" else (6, 2)
-    content[trailer + at] = value
+    content[trailer + at:trailer + at + len(value)] = value
     xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
     xxhash.argtypes, xxhash.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_uint64
     content[trailer + 224:trailer + 232] = xxhash(bytes(content[trailer:trailer + 224]), 224).to_bytes(8, "big")
+    return bytes(content)
+
+
+def make_newer(path, field="version"):
+    """As a newer version of the format could write the object."""
+    content = with_trailer(path.read_bytes(), *((1, b"\3") if field == "version" else (6, b"\2")))
     path.chmod(0o600)
     path.write_bytes(content)
+
+
+def without_interior(marker):
+    """A marker that names no interior pages."""
+    return with_trailer(marker, 144, bytes(32))

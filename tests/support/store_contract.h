@@ -169,6 +169,22 @@ static inline void a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_
     buf_release(&b);
 }
 
+static inline void a_read_that_is_tried_gives_the_begin_of_an_object(void **state)
+{
+    struct err e;
+    struct store *s = open_it(state);
+    atomic_bool given_up = false;
+    char out[8] = "";
+    put(s, "a/b", "12345");
+    assert_ok(store_try_read(s, "a/b", out, 4, &given_up, &e), &e);
+    assert_string_equal(out, "1234");
+    assert_error(store_try_read(s, "a/b", out, 6, &given_up, &e), &e, ERR_CORRUPT);
+    assert_error(store_try_read(s, "a/c", out, 1, &given_up, &e), &e, ERR_NOTFOUND);
+    assert_contains(e.msg, "a/c");
+    atomic_store(&given_up, true);
+    assert_true(store_try_read(s, "a/b", out, 5, &given_up, &e) == 0 || e.code == ERR_CANCELED);
+}
+
 static inline void the_tail_of_an_object_comes_with_its_size(void **state)
 {
     struct err e;
@@ -479,7 +495,7 @@ static inline void of_several_processes_that_put_one_key_exactly_one_wins(void *
 
 /* ---- all of them */
 
-enum { STORE_CONTRACT_MAX = 16 };
+enum { STORE_CONTRACT_MAX = 17 };
 
 /* Writes to `out` the tests of those parts of the contract that the store at `place` keeps. Returns how many there are.
  * Their names begin with `kind`. */
@@ -495,6 +511,7 @@ static inline size_t store_contract_tests(const char *kind, struct store_under_t
         CONTRACT(an_object_that_was_put_reads_back_from_any_handle),
         CONTRACT(a_second_put_of_a_key_is_refused_and_changes_nothing),
         CONTRACT(a_read_beyond_the_end_is_corrupt_and_a_missing_object_is_not_found),
+        CONTRACT(a_read_that_is_tried_gives_the_begin_of_an_object),
         CONTRACT(the_tail_of_an_object_comes_with_its_size),
         CONTRACT(an_empty_object_is_an_object),
         CONTRACT(large_objects_and_ranges_are_exact),

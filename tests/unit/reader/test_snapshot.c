@@ -1,11 +1,15 @@
 /* reader/snapshot.h: the pages of a snapshot are those of the model, at each txid and after each object that comes. */
 #include "unit.h"
 
+#include "base/clock.h"
 #include "claims.h"
 #include "failing_alloc.h"
 #include "reader/blocks.h"
+#include "reader/interior_pages.h"
 #include "reader/snapshot.h"
 #include "replica_fixture.h"
+
+#include <unistd.h>
 
 #define BLOCKS_SMALL 3000 /* so little memory that blocks have to be read again and again */
 
@@ -18,11 +22,18 @@ static int setup(void **state)
     return replica_fixture(20, 12) || origin_over(store, &origin, &e) ? -1 : 0;
 }
 
+/* What a new process knows. */
+static void forget_all(void)
+{
+    blocks_set_limit(0);
+    blocks_set_limit(BLOCKS_BYTES_MAX);
+    interior_forget();
+}
+
 static int teardown(void **state)
 {
     origin_release(origin);
-    blocks_set_limit(0); /* forgets all */
-    blocks_set_limit(BLOCKS_BYTES_MAX);
+    forget_all();
     return replica_fixture_release(state);
 }
 
@@ -245,8 +256,7 @@ static uint64_t requests_for(uint32_t pgno)
     struct snapshot *s = NULL;
     uint8_t page[PAGE_SIZE_MAX];
     struct err e;
-    blocks_set_limit(0);
-    blocks_set_limit(BLOCKS_BYTES_MAX);
+    forget_all();
     assert_ok(open_txid(origin, 5, &s, &e), &e);
     const uint64_t before = atomic_load(&origin->requests);
     assert_ok(snapshot_read(s, pgno, &ahead, page, &e), &e);
@@ -352,6 +362,148 @@ static void a_base_whose_marker_names_none_is_read_without(void **state)
     assert_int_equal(requests_for(page_of_base(true)), 2);
 }
 
+/* ---- interior pages that do not come, or are of no use */
+
+static struct store_ops counting_ops; /* those of the memory store, but it counts what is tried */
+static atomic_uint tries;
+static enum { ANSWER, REFUSE, STALL } behavior;
+
+static int counting_try_read(struct store *s, const char *key, void *out, size_t n, const atomic_bool *cancel,
+                             struct err *e)
+{
+    atomic_fetch_add(&tries, 1);
+    if (behavior == REFUSE)
+        return err_set(e, ERR_REMOTE, 503, "SlowDown");
+    while (behavior == STALL && !atomic_load(cancel))
+        usleep(1000);
+    return behavior == STALL ? err_set(e, ERR_CANCELED, 0, "interrupted") : s->ops->read(s, key, 0, out, n, e);
+}
+
+static void count_tries(bool slow)
+{
+    counting_ops = *store->ops;
+    counting_ops.try_read = counting_try_read;
+    store->ops = &counting_ops;
+    store->slow = slow;
+    behavior = ANSWER;
+    atomic_store(&tries, 0);
+}
+
+/* Opens the base some times, also while a state of it is open, and reads all pages. Returns how often its interior pages
+ * were asked for. */
+static unsigned tries_of_opens(unsigned opens)
+{
+    struct snapshot *kept = NULL;
+    struct err e;
+    atomic_store(&tries, 0);
+    for (unsigned i = 0; i < opens; i++) {
+        struct snapshot *s = NULL;
+        assert_ok(open_txid(origin, 5 + i % 2, &s, &e), &e);
+        if (s->record.txid == 5)
+            assert_is(s, &r.model.at[5]);
+        snapshot_release(kept);
+        kept = s;
+    }
+    snapshot_release(kept);
+    return atomic_load(&tries);
+}
+
+static void a_slow_store_is_asked_for_interior_pages_beside_the_rest(void **state)
+{
+    (void)state;
+    put_base_with_interior();
+    count_tries(true);
+    assert_int_equal(tries_of_opens(3), 1);
+    assert_int_equal(requests_for(page_of_base(true)), 0);
+}
+
+/* Without an end to that wait this test does not end either. */
+static void an_answer_with_interior_pages_that_does_not_come_is_given_up(void **state)
+{
+    (void)state;
+    put_base_with_interior();
+    count_tries(true);
+    behavior = STALL;
+    const int64_t begun = clock_mono_ms();
+    assert_int_equal(tries_of_opens(4), 1);
+    assert_true(clock_mono_ms() - begun >= INTERIOR_WAIT_MIN_MS);
+    assert_int_equal(requests_for(page_of_base(true)), 2);
+}
+
+static void interior_pages_are_asked_for_once_whatever_comes(void **state)
+{
+    (void)state;
+    put_base_with_interior();
+    for (unsigned slow = 0; slow < 2; slow++) {
+        forget_all();
+        count_tries(slow);
+        behavior = REFUSE;
+        assert_int_equal(tries_of_opens(4), 1);
+        forget_all();
+        behavior = ANSWER;
+        interior_of(5)->bytes[20] ^= 1;
+        assert_int_equal(tries_of_opens(4), 1);
+        forget_all();
+        interior_of(5)->bytes[20] ^= 1;
+        assert_int_equal(tries_of_opens(4), 1);
+        blocks_set_limit(0); /* memory has lost them */
+        blocks_set_limit(BLOCKS_BYTES_MAX);
+        assert_int_equal(tries_of_opens(4), 1);
+    }
+}
+
+/* An open that fails before the marker could be read says nothing about the interior pages. */
+static void interior_pages_are_asked_for_again_after_an_open_that_failed(void **state)
+{
+    struct snapshot *s = NULL;
+    struct err e;
+    (void)state;
+    put_base_with_interior();
+    count_tries(false);
+    const struct name marker = {.kind = NAME_MARKER, .start = 5, .run = r.run};
+    char key[NAME_MAX_BYTES];
+    name_format(&marker, key);
+    ((struct memory_store *)store)->unread = key;
+    assert_int_equal(open_txid(origin, 5, &s, &e), -1);
+    ((struct memory_store *)store)->unread = NULL;
+    assert_int_equal(tries_of_opens(4), 1);
+    assert_int_equal(requests_for(page_of_base(true)), 0);
+}
+
+/* The folder of a cache keeps that as well. */
+static void useless_interior_pages_are_fetched_once_for_all_processes(void **state)
+{
+    struct err e;
+    assert_int_equal(temp_setup(state), 0);
+    assert_ok(disk_open(temp_path("cache"), DISK_BYTES_DEFAULT, &origin->disk, &e), &e);
+    put_base_with_interior();
+    count_tries(false);
+    interior_of(5)->bytes[20] ^= 1;
+    assert_int_equal(tries_of_opens(2), 1);
+    forget_all();
+    assert_int_equal(tries_of_opens(2), 0);
+    disk_close(origin->disk);
+    origin->disk = NULL;
+    assert_int_equal(temp_teardown(state), 0);
+}
+
+/* A writer was killed before it put the marker, and another run of it put one. */
+static void interior_pages_that_no_marker_names_are_fetched_once(void **state)
+{
+    (void)state;
+    replica_put_full(&r, 1, 5, SEGMENT_FROM_EMPTY);
+    replica_put_full(&r, 6, 9, 0);
+    replica_put_base(&r, 5, 5);
+    struct segment_info marker = replica_info(&r, OBJECT_MARKER, 0, 5);
+    const struct listed chunk = {.first_page = 1, .last_page = r.model.at[5].record.pages, .max = 5};
+    marker.start = 5;
+    replica_put_interior(&r, &marker, &chunk, 1);
+    count_tries(true);
+    assert_true(tries_of_opens(4) <= 1);
+    assert_int_equal(tries_of_opens(4), 0);
+    assert_int_equal(requests_for(page_of_base(true)), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +518,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(interior_pages_are_fetched_once_for_all_snapshots_of_a_base, setup, teardown),
         cmocka_unit_test_setup_teardown(interior_pages_that_are_not_those_of_the_base_are_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(a_base_whose_marker_names_none_is_read_without, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_store_is_asked_for_interior_pages_beside_the_rest, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_answer_with_interior_pages_that_does_not_come_is_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(interior_pages_are_asked_for_once_whatever_comes, setup, teardown),
+        cmocka_unit_test_setup_teardown(interior_pages_are_asked_for_again_after_an_open_that_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(useless_interior_pages_are_fetched_once_for_all_processes, setup, teardown),
+        cmocka_unit_test_setup_teardown(interior_pages_that_no_marker_names_are_fetched_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
