@@ -73,7 +73,8 @@ static const char *state_word(enum inventory_state s)
     static const char *const words[] = {[INVENTORY_COMPLETE] = "complete",
                                         [INVENTORY_NOT_COMPLETE] = "not complete",
                                         [INVENTORY_LACKS_CHUNKS] = "lacks chunks",
-                                        [INVENTORY_DAMAGED] = "damaged"};
+                                        [INVENTORY_DAMAGED] = "damaged",
+                                        [INVENTORY_DELETED] = "deleted"};
     return words[s];
 }
 
@@ -147,6 +148,10 @@ static void print_bases(const struct inventory *v)
         char bytes[32];
         units_format_size(b->bytes, bytes);
         text_print("base from txid %" PRIu64, b->start);
+        if (b->state == INVENTORY_DELETED) {
+            text_print(", deleted; %s of it are left, which 'seawall prune' removes\n", bytes);
+            continue;
+        }
         if (b->max)
             text_print(" to %" PRIu64, b->max);
         text_print(", %s, %s in %zu chunk%s, %s\n", when(b->time_ms), bytes, b->chunks, cli_plural(b->chunks),

@@ -93,6 +93,8 @@ static int take_bases(struct inventory *v, struct err *e)
             if (c->chunks[k].time_ms > b->time_ms)
                 b->time_ms = c->chunks[k].time_ms;
         }
+        if (b->chunks == 0 && chunk_first) /* interior pages come after all chunks of their base */
+            b->state = INVENTORY_DELETED;
         if (m < c->marker_count && compare_bases(&c->markers[m].name, &name) == 0 &&
             add_marker(v, b, &c->markers[m++], e))
             return -1;

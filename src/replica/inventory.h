@@ -14,13 +14,14 @@ enum inventory_state {
     INVENTORY_NOT_COMPLETE, /* there is no marker: the base is still written, or was never completed */
     INVENTORY_LACKS_CHUNKS, /* the marker names chunks that do not exist or have another size */
     INVENTORY_DAMAGED,      /* the marker can't be read */
+    INVENTORY_DELETED,      /* only its interior pages are left: a program that did not know them deleted the base */
 };
 
 struct inventory_base {
     uint64_t start;
     uint64_t max; /* 0 if the marker can't be read */
     struct uid run;
-    int64_t time_ms; /* when the marker was written; without a marker, when the store received the last chunk */
+    int64_t time_ms; /* when the marker was written; without a marker, when the store received the last object */
     uint64_t bytes;  /* of chunks, interior pages and marker */
     size_t chunks;
     enum inventory_state state;

@@ -134,6 +134,7 @@ static int read_base(struct decision *d, struct retained_base *b, struct err *e)
     if (catalog_load(d->c, b->marker, e))
         return e->code == ERR_CORRUPT ? 0 : -1;
     b->readable = true;
+    b->interior = !digest_is_zero(&b->marker->segment->trailer.info.digest_before);
     b->time_ms = b->marker->segment->trailer.info.time_ms;
     b->max = b->marker->segment->trailer.info.max;
     decision_note_own(d, &d->markers[b->marker - d->c->markers], b->marker->segment);

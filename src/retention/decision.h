@@ -12,6 +12,7 @@ struct retained_base {
     struct catalog_object *marker;
     int64_t time_ms; /* when the marker was written, by its own word */
     bool readable;   /* the marker can be loaded */
+    bool interior;   /* it names interior pages */
     bool usable;     /* a restore can start from this base */
     bool stays;
     uint64_t start, max; /* of the marker */

@@ -50,15 +50,36 @@ static int check_age(const struct decision *d, struct retention_verdict *v, stru
     return 0;
 }
 
+/* Judges a chunk, or interior pages, that are older than the grace period. `marker`: of its base; NULL: there is none. `chunks`:
+ * its base has some. */
+static void judge_chunk(const struct decision *d, size_t i, const struct catalog_object *marker, bool overtaken,
+                        bool chunks)
+{
+    struct retention_verdict *v = &d->chunks[i];
+    const bool interior = d->c->chunks[i].name.kind == NAME_INTERIOR;
+    const struct retained_base *base = marker ? &d->bases[marker - d->c->markers] : NULL;
+    if (marker && d->markers[marker - d->c->markers].goes)
+        decision_set(v, true, RETENTION_CHUNK_GOES);
+    else if (interior && base && base->readable && !base->interior)
+        decision_set(v, true, RETENTION_INTERIOR_UNNAMED);
+    else if (marker)
+        decision_set(v, false, RETENTION_CHUNK_STAYS);
+    else if (!overtaken)
+        decision_set(v, false, RETENTION_CHUNK_WAITS);
+    else
+        decision_set(v, true, chunks ? RETENTION_CHUNK_GIVEN_UP : RETENTION_INTERIOR_LEFT);
+}
+
 int retention_judge_chunks(struct decision *d, struct err *e)
 {
     const struct catalog *c = d->c;
     const struct catalog_object *marker = NULL;
     const uint64_t newest = newest_complete(d);
-    bool overtaken = false;
+    bool overtaken = false, chunks = false;
     for (size_t i = 0; i < c->chunk_count; i++) {
         const struct name *n = &c->chunks[i].name;
         if (i == 0 || !same_base(n, &c->chunks[i - 1].name)) {
+            chunks = n->kind == NAME_CHUNK;
             const struct name wanted = {.kind = NAME_MARKER, .start = n->start, .run = n->run};
             marker = catalog_find(c, &wanted);
             overtaken = !marker && n->start < newest;
@@ -70,12 +91,8 @@ int retention_judge_chunks(struct decision *d, struct err *e)
             return -1;
         if (!decision_older(d, d->chunks[i].time_ms, d->policy->grace_ms))
             decision_set(&d->chunks[i], false, RETENTION_YOUNG);
-        else if (marker && d->markers[marker - c->markers].goes)
-            decision_set(&d->chunks[i], true, RETENTION_CHUNK_GOES);
-        else if (marker)
-            decision_set(&d->chunks[i], false, RETENTION_CHUNK_STAYS);
         else
-            decision_set(&d->chunks[i], overtaken, overtaken ? RETENTION_CHUNK_GIVEN_UP : RETENTION_CHUNK_WAITS);
+            judge_chunk(d, i, marker, overtaken, chunks);
     }
     return 0;
 }

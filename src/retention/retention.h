@@ -26,7 +26,8 @@
  *      All other bases go. So do all segments that end at or before the anchor's start.
  *
  *   D. Left-overs go:
- *        - the chunks of a base without a marker, if a later base is complete;
+ *        - the chunks and interior pages of a base without a marker, if a later base is complete;
+ *        - interior pages that the marker of their base does not name: a marker never changes;
  *        - a base that lacks chunks, or the segments that follow it, if it is older than the window and begins
  *          before the anchor;
  *        - parts that no segment names, if no segment will name them.
@@ -52,7 +53,7 @@
  * the first one.
  *
  * Objects are deleted in this order: markers; level 0, the oldest first; packs; higher levels, the lowest first; chunks;
- * parts. So an object that names another one is deleted before it. A deletion may be interrupted at any moment: the
+ * interior pages; parts. So an object that names another one is deleted before it. A deletion may be interrupted at any moment: the
  * next one deletes the rest. */
 #ifndef SEAWALL_RETENTION_RETENTION_H
 #define SEAWALL_RETENTION_RETENTION_H

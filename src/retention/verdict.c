@@ -39,6 +39,8 @@ const char *retention_reason_text(enum retention_reason reason)
         [RETENTION_BASE_GIVEN_UP] = "this base is not complete, and a newer one is",
         [RETENTION_CHUNK_GOES] = "its base is deleted",
         [RETENTION_CHUNK_GIVEN_UP] = "its base was never completed",
+        [RETENTION_INTERIOR_UNNAMED] = "its base does not name it",
+        [RETENTION_INTERIOR_LEFT] = "its base was deleted",
         [RETENTION_PART_GOES] = "its segment is deleted",
         [RETENTION_PACKED] = "a pack has its commits",
         [RETENTION_LEVEL_PACKED] = "a pack has its commits, and a segment of a higher level its txids",

@@ -4,6 +4,7 @@
 #include "base/trial.h"
 #include "replica/losses.h"
 #include "ship/destination.h"
+#include "ship/found_interior.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -76,6 +77,9 @@ struct object {
     char key[NAME_MAX_BYTES];
     const struct piece *piece;       /* its pages; NULL: none */
     const struct interior *interior; /* its pages; NULL: none */
+    struct store *store;             /* of interior pages: where the chunks of their base are, */
+    struct codec *codec;
+    const struct copy_objects *chunks; /* and which these are */
     struct segment_content content;
     struct digest digest;
     uint64_t size;
@@ -185,35 +189,46 @@ int destination_put_piece(const struct destination_place *place, const struct au
 
 /* ---- interior pages */
 
-/* The interior pages of the same base, maybe of an earlier run that had other chunks. */
+/* Pages that the chunks of this base have. An earlier run may have put them, or this one before its marker failed. */
 static bool is_our_interior(const struct object *o, const struct segment *found)
 {
-    return found->trailer.info.page_size == o->info.page_size && found->trailer.info.max <= o->info.max;
+    const struct segment_info *i = &found->trailer.info;
+    struct err ignored; /* they are not named then */
+    bool right = false;
+    return i->page_size == o->info.page_size && i->max <= o->info.max &&
+           found_interior_check(o->store, o->codec, o->key, o->chunks, &right, &ignored) == 0 && right;
 }
 
-/* Puts the interior pages of a base whose marker will be `marker`, if there are any. One that was put before counts as
- * well: a marker that was not put afterwards did not name it. *ret_digest: zeros if there is none. */
+/* Puts the interior pages of a base whose marker will be `marker`. If the base has some already, these count if they are
+ * right. So they do if this run has none: it found all chunks there. *ret_digest: zeros if there are none. */
 static int put_interior(const struct destination_place *place, const struct author *a, const struct copy *copy,
                         const struct segment_info *marker, struct digest *ret_digest, struct err *e)
 {
     const struct interior *in = copy->objects.interior;
+    const bool collected = in && in->count > 0;
     struct object o;
     *ret_digest = (struct digest){0};
-    if (!in || in->count == 0 || copy->objects.count < 2) /* what a base of one chunk has is found as fast in that */
+    if (copy->objects.count < 2) /* what a base of one chunk has is found as fast in that */
+        return 0;
+    if (!collected && copy->objects.resumed == 0)
         return 0;
     if (begin(place, a, NULL, &o, e))
         return -1;
     o.interior = in;
+    o.store = place->store;
+    o.codec = a->codec;
+    o.chunks = &copy->objects;
     o.info.kind = OBJECT_INTERIOR;
     o.info.run = marker->run;
     o.info.start = marker->start;
     o.info.max = marker->max;
     o.info.page_size = marker->page_size;
-    o.info.first_page = in->pages[0].version.pgno;
-    o.info.last_page = in->pages[in->count - 1].version.pgno;
+    o.info.first_page = collected ? in->pages[0].version.pgno : 0;
+    o.info.last_page = collected ? in->pages[in->count - 1].version.pgno : 0;
     o.name = (struct name){.kind = NAME_INTERIOR, .start = marker->start, .run = marker->run};
-    if (put_object(place, a, &o, is_our_interior, e)) /* nothing depends on it: the base does not wait for it */
-        return e->code == ERR_CANCELED ? -1 : 0;
+    name_format(&o.name, o.key);
+    if (collected ? put_object(place, a, &o, is_our_interior, e) : take_existing(place, a, &o, is_our_interior, e))
+        return e->code == ERR_CANCELED ? -1 : 0; /* nothing depends on it: the base does not wait for it */
     *ret_digest = o.digest;
     return 0;
 }

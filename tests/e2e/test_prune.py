@@ -113,6 +113,25 @@ def test_it_prints_for_each_object_why_it_stays_or_goes_and_does_that(past, stag
     assert again.stdout.startswith(b"deleted 0 objects, 0 B; kept ") and again.stdout.count(b"\n") == 1
 
 
+def test_interior_pages_that_an_old_program_left_are_called_so_and_removed(past):
+    """A program that does not know them deletes the marker and the chunks of their base, and nothing else."""
+    oldest = min(past.glob("base/*"), key=lambda folder: folder.name)
+    for path in oldest.iterdir():
+        if path.name != "interior":
+            path.unlink()
+    left = f"base/{oldest.name}/interior"
+    told_list = seawall("list", url_of(past)).stdout.decode()
+    start = int(oldest.name.split("-")[0], 16)
+    line, = [line for line in told_list.splitlines() if line.startswith(f"base from txid {start},")]
+    assert line.startswith(f"base from txid {start}, deleted; ") and "'seawall prune' removes" in line
+    assert "not complete" not in told_list
+    bases = json.loads(seawall("list", "--json", url_of(past)).stdout)["bases"]
+    assert [base["state"] for base in bases if base["start"] == start] == ["deleted"]
+    assert verdicts(prune(past))[left] == ("delete", "its base was deleted")
+    assert left not in objects(past) and "deleted;" not in seawall("list", url_of(past)).stdout.decode()
+    assert_sound(past)
+
+
 def test_the_json_has_the_same_verdicts(past):
     text = verdicts(prune(past, "--dry-run"))
     answer = json.loads(prune(past, "--json").stdout)

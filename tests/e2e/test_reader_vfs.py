@@ -1,17 +1,19 @@
 """The replica VFS: stock SQLite reads a replica at a moment, and what it reads is what a restore would give."""
+import hashlib
 import os
 import random
 import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 
 import pytest
 
-from damage import without_interior
+from damage import with_trailer, without_interior
 from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
 from s3server import Object
-from seawall import DONE, listing, objects, restore_points, seawall, told, url_of
+from seawall import BINARY, DONE, listing, objects, restore_points, seawall, told, url_of
 from waiting import wait_until
 
 
@@ -618,6 +620,69 @@ def test_interior_pages_are_kept_in_the_folder_of_a_cache(stage, s3, request):
     kept.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert in_process(LOOK, deep.replica, cache) == rows and fetched() == 2
     assert kept.read_bytes() == content
+
+
+def base_of(s3):
+    """The objects of the only base of a replica, by the last part of their keys."""
+    assert len({key.rsplit("/", 1)[0] for key in s3.server.objects if "/base/" in key}) == 1
+    return {key.rsplit("/", 1)[1]: o.body for key, o in s3.server.objects.items() if "/base/" in key}
+
+
+@pytest.fixture
+def killed_before_its_marker(stage, s3):
+    """A writer was killed when it had put the interior pages of a base, and waited for its marker to be put."""
+    app = connect(stage.db)
+    for statement in ("PRAGMA journal_mode=wal", "CREATE TABLE big(id INTEGER PRIMARY KEY, name TEXT, payload BLOB)", "CREATE INDEX name ON big(name)",
+                      "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 30000) "
+                      "INSERT INTO big SELECT n, 'row ' || (n * 7919 % 30011), randomblob(900) FROM i"):
+        app.execute(statement).fetchall()
+    with s3.server.fault("stall", on="put", key="*/marker") as stalled:
+        writer = subprocess.Popen([BINARY, "snapshot", "--base", stage.db, url_of(stage.replica)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: stalled.met, 60, "the marker")
+        writer.kill()
+        writer.wait()
+    wait_until(lambda: "marker" in base_of(s3), 30, "what the server had held")
+    del s3.server.objects[next(key for key in s3.server.objects if key.endswith("/marker"))]
+    assert "interior" in base_of(s3)
+    app.execute("UPDATE big SET name = 'row 12' || id WHERE id % 50 = 7")     # changes interior pages behind the chunks
+    app.close()
+    return stage
+
+
+def test_a_base_that_goes_on_names_the_interior_pages_that_it_finds(s3, killed_before_its_marker):
+    stage = killed_before_its_marker
+    found = base_of(s3)
+    assert seawall("snapshot", "--base", stage.db, url_of(stage.replica)).returncode == DONE
+    base = base_of(s3)
+    assert {key: base[key] for key in found} == found, "the base went on"
+    assert base["marker"][-240 + 144:][:32] == hashlib.sha256(found["interior"]).digest(), "the marker names them"
+    start = len(s3.server.requests())
+    rows = in_process(LOOK, stage.replica)
+    least = len(chunks_read(s3, start))
+    verified = seawall("verify", "--full", url_of(stage.replica))
+    assert verified.returncode == DONE and b"no restore point needs" not in verified.stdout
+    del s3.server.objects[next(key for key in s3.server.objects if key.endswith("/interior"))]
+    start = len(s3.server.requests())
+    assert in_process(LOOK, stage.replica) == rows and least + 3 <= len(chunks_read(s3, start))
+
+
+@pytest.mark.parametrize("there", ["damaged", "newer than the base"])
+def test_interior_pages_that_a_base_does_not_name_are_deleted(s3, killed_before_its_marker, there):
+    stage = killed_before_its_marker
+    key = next(key for key in s3.server.objects if key.endswith("/interior"))
+    body = s3.server.objects[key].body
+    body = body[:-300] + bytes([body[-300] ^ 1]) + body[-299:] if there == "damaged" else with_trailer(body, 16, (9).to_bytes(8, "big"))
+    s3.server.objects[key] = Object(body, '"x"', time.time(), {})
+    assert seawall("snapshot", "--base", stage.db, url_of(stage.replica)).returncode == DONE
+    assert base_of(s3)["marker"][-240 + 144:][:32] == bytes(32)
+    assert "row 12" not in in_process(LOOK, stage.replica)
+    kept = seawall("prune", url_of(stage.replica))
+    assert kept.returncode == DONE and "interior" in base_of(s3), "younger than grace"
+    prune = lambda: seawall("prune", "--grace", "1s", url_of(stage.replica))
+    wait_until(lambda: b"its base does not name it" in prune().stdout, 30, "it is older than grace")
+    assert "interior" not in base_of(s3) and "marker" in base_of(s3)
+    verified = seawall("verify", "--full", url_of(stage.replica))
+    assert verified.returncode == DONE and b"no restore point needs" not in verified.stdout
 
 
 OPENS = """

@@ -121,6 +121,30 @@ static void a_base_is_complete_when_all_chunks_of_its_marker_exist(void **state)
     assert_int_equal(inventory.base_count, catalog.chunks[catalog.chunk_count - 1].name.start == 8 ? 2 : 1);
 }
 
+/* As a program that does not know interior pages leaves it: it deletes the marker and the chunks. */
+static void a_base_of_which_only_interior_pages_are_left_was_deleted(void **state)
+{
+    char key[NAME_MAX_BYTES];
+    (void)state;
+    replica_put_full(&r, 1, 8, SEGMENT_FROM_EMPTY);
+    r.interior = true;
+    replica_remove(&r, replica_put_base(&r, 4, 4));
+    replica_put_base(&r, 6, 6);
+    look();
+    assert_int_equal(inventory.bases[0].state, INVENTORY_NOT_COMPLETE);
+    for (size_t i = 0; i < catalog.chunk_count; i++) {
+        const struct name *n = &catalog.chunks[i].name;
+        name_format(n, key);
+        if (n->kind == NAME_CHUNK && n->start == 4)
+            remove_key(key);
+    }
+    look();
+    assert_int_equal(inventory.base_count, 2);
+    assert_int_equal(inventory.bases[0].state, INVENTORY_DELETED);
+    assert_true(inventory.bases[0].chunks == 0 && inventory.bases[0].bytes > 0 && inventory.bases[0].max == 0);
+    assert_int_equal(inventory.bases[1].state, INVENTORY_COMPLETE);
+}
+
 static void an_object_that_no_other_names_is_an_orphan_unless_one_of_those_can_not_be_read(void **state)
 {
     (void)state;
@@ -234,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         INVENTORY_TEST(levels_are_summed_up),
         INVENTORY_TEST(a_base_is_complete_when_all_chunks_of_its_marker_exist),
+        INVENTORY_TEST(a_base_of_which_only_interior_pages_are_left_was_deleted),
         INVENTORY_TEST(an_object_that_no_other_names_is_an_orphan_unless_one_of_those_can_not_be_read),
         INVENTORY_TEST(flags_and_txids_are_those_of_the_object),
         INVENTORY_TEST(every_object_of_any_replica_is_listed_once),

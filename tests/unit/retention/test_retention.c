@@ -664,7 +664,30 @@ static void interior_pages_neither_keep_a_base_nor_hide_one(void **state)
     }
     later(2 * DAY);
     assert_goes(&p, "0/1 0/2 0/3 0/4 0/5 interior/2");
+    assert_reason("interior/2", RETENTION_INTERIOR_LEFT);
     assert_reason("base/6", RETENTION_BASE_NEWEST);
+}
+
+/* A marker never changes, so no marker will. */
+static void interior_pages_that_the_marker_of_their_base_does_not_name_go(void **state)
+{
+    struct retention_policy p = usual;
+    (void)state;
+    put_level0();
+    replica_put_base(&r, 6, 6);
+    struct segment_info marker = replica_info(&r, OBJECT_MARKER, 0, 6);
+    const struct listed chunk = {.first_page = 1, .last_page = r.model.at[6].record.pages, .max = 6};
+    marker.start = 6;
+    later(DAY);
+    replica_put_interior(&r, &marker, &chunk, 1);
+    assert_goes(&p, "");
+    assert_reason("interior/6", RETENTION_YOUNG);
+    later(DAY);
+    assert_goes(&p, "interior/6");
+    assert_reason("interior/6", RETENTION_INTERIOR_UNNAMED);
+    prune(&p);
+    list_objects();
+    assert_true(can_plan(6) && can_plan(12));
 }
 
 /* ---- listings that lie */
@@ -1146,6 +1169,7 @@ int main(void)
         CLAIMS_TEST(chunks_without_a_marker_go_when_a_later_base_is_complete),
         CLAIMS_TEST(interior_pages_stay_and_go_with_their_base),
         CLAIMS_TEST(interior_pages_neither_keep_a_base_nor_hide_one),
+        CLAIMS_TEST(interior_pages_that_the_marker_of_their_base_does_not_name_go),
         CLAIMS_TEST(a_listing_that_fails_is_empty_or_has_a_key_twice_deletes_nothing),
         CLAIMS_TEST(keys_that_a_listing_leaves_out_do_no_harm),
         CLAIMS_TEST(chunks_whose_marker_the_listing_hides_stay),
