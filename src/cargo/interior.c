@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 #include "base/btree.h"
+#include "base/claim.h"
 #include "base/page.h"
 #include "base/search.h"
 
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIRST_CAP 16
 #define SCHEMA_SHARE 4 /* the pages below page 1 may take so much of the room: one in ... */
 
 /* ---- one page */
@@ -32,10 +34,42 @@ bool interior_children(uint32_t pgno, const uint8_t *page, uint32_t page_size, u
            ret_children[1] <= SEGMENT_PAGE_MAX;
 }
 
+/* ---- memory
+ *
+ * It is claimed (base/claim.h), and never so that more than half of the budget is taken: what is read from replicas needs
+ * it more. */
+
+static int charge(struct interior *in, size_t bytes, struct err *e)
+{
+    if (claim_take(bytes, e))
+        return -1;
+    in->charged += bytes;
+    return claim_is_tight() ? err_set(e, ERR_CLAIM, 0, "interior pages would take memory that others may need") : 0;
+}
+
+static void free_page(struct interior *in, const struct interior_page *page)
+{
+    free(page->bytes);
+    claim_give(in->page_size);
+    in->charged -= in->page_size;
+}
+
+/* As array_reserve. */
+static int reserve(struct interior *in, void *array, size_t *cap, size_t needed, size_t element_bytes, struct err *e)
+{
+    size_t room = *cap ? *cap : FIRST_CAP;
+    if (needed <= *cap)
+        return 0;
+    while (room < needed)
+        room *= 2;
+    return charge(in, (room - *cap) * element_bytes, e) ? -1 : array_reserve(array, cap, room, element_bytes, e);
+}
+
 /* ---- life */
 
 static void drop_all(struct interior *in)
 {
+    claim_give(in->charged);
     for (size_t i = 0; i < in->count; i++)
         free(in->pages[i].bytes);
     free(in->pages);
@@ -93,7 +127,7 @@ static int note(struct interior *in, uint32_t pgno, unsigned height, struct err 
 {
     if (in->noted_count == INTERIOR_NOTED_MAX)
         return 0;
-    if (array_reserve(&in->noted, &in->noted_cap, in->noted_count + 1, sizeof *in->noted, e))
+    if (reserve(in, &in->noted, &in->noted_cap, in->noted_count + 1, sizeof *in->noted, e))
         return -1;
     const size_t at = noted_place(in, pgno);
     memmove(&in->noted[at + 1], &in->noted[at], (in->noted_count - at) * sizeof *in->noted);
@@ -130,7 +164,7 @@ static void raise_floor(struct interior *in)
         if (in->pages[i].height > in->floor)
             in->pages[kept++] = in->pages[i];
         else
-            free(in->pages[i].bytes);
+            free_page(in, &in->pages[i]);
     }
     in->count = kept;
 }
@@ -140,7 +174,7 @@ static int keep(struct interior *in, const struct interior_page *page, const uin
     size_t at = in->count;
     if (page->height <= in->floor)
         return 0;
-    if (array_reserve(&in->pages, &in->cap, in->count + 1, sizeof *in->pages, e))
+    if (reserve(in, &in->pages, &in->cap, in->count + 1, sizeof *in->pages, e) || charge(in, in->page_size, e))
         return -1;
     uint8_t *copy = malloc(in->page_size);
     if (!copy)
@@ -170,7 +204,7 @@ static int note_schema(struct interior *in, uint32_t pgno, const uint8_t *page, 
     const size_t max = INTERIOR_BYTES_MAX / SCHEMA_SHARE / in->page_size;
     const size_t room = max > in->schema_count ? max - in->schema_count : 0,
                  count = cells + 1 < room ? cells + 1 : room;
-    if (array_reserve(&in->schema, &in->schema_cap, in->schema_count + count, sizeof *in->schema, e))
+    if (reserve(in, &in->schema, &in->schema_cap, in->schema_count + count, sizeof *in->schema, e))
         return -1;
     for (size_t i = 0; i < count; i++) {
         const size_t cell = i < cells ? btree_cell_at(page, in->page_size, at, (unsigned)i) : 0;
@@ -247,7 +281,7 @@ void interior_rewind(struct interior *in, uint32_t page)
 {
     assert(page > 0);
     while (in->count > 0 && in->pages[in->count - 1].version.pgno >= page)
-        free(in->pages[--in->count].bytes);
+        free_page(in, &in->pages[--in->count]);
     in->noted_count = noted_place(in, page);
     in->read_upto = page - 1 < in->read_upto ? page - 1 : in->read_upto;
 }

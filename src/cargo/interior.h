@@ -7,7 +7,10 @@
  * At most INTERIOR_BYTES_MAX bytes of pages are kept. If there are more, those above the leaves go first, then those
  * above these, so that the pages nearest to the roots stay. A reader fetches all of it when it opens a replica, and it
  * holds those of a database of about 2 GB with short keys in 4 MiB, which take a third of that when compressed. If there are
- * more, a lookup has to fetch one page above its leaf. */
+ * more, a lookup has to fetch one page above its leaf.
+ *
+ * The memory is claimed (base/claim.h), at most about 10 MiB for a base. Nothing is collected for a base as soon as more
+ * than half of the budget would be taken. */
 #ifndef SEAWALL_CARGO_INTERIOR_H
 #define SEAWALL_CARGO_INTERIOR_H
 
@@ -42,11 +45,12 @@ struct interior {
     uint32_t read_from, read_upto; /* the first and the last page that were read; 0: none */
     unsigned floor;                /* pages up to this height are left out */
     uint32_t page_size;
-    bool closed; /* nothing is collected: the pages can't be recognized, or memory was short */
+    size_t charged; /* bytes that are claimed */
+    bool closed;    /* nothing is collected: the pages can't be recognized, or memory was short */
 };
 
 /* Takes what counts of a piece of a base whose chunk was put. The pieces of a base come nearly in order, each once. *in
- * may be NULL before; the caller frees it. Without memory nothing is collected any more. */
+ * may be NULL before; the caller frees it. Without memory, or when the budget is tight, nothing is collected any more. */
 void interior_take(struct interior **in, const struct piece *piece);
 /* Forgets `page` and what follows it: pieces from there on come again. */
 void interior_rewind(struct interior *in, uint32_t page);

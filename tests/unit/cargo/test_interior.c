@@ -1,6 +1,7 @@
 /* cargo/interior.h: which pages of a base are kept, and which of them stay when there are too many. */
 #include "cargo/interior.h"
 
+#include "claims.h"
 #include "failing_alloc.h"
 
 #include "base/endian.h"
@@ -315,6 +316,83 @@ static void without_memory_nothing_is_collected(void **state)
     sheet_release(&s);
 }
 
+/* ---- the budget of memory */
+
+/* Collects from a sheet of interior pages whose children were not read. Returns what is claimed then; 0: nothing is
+ * collected. */
+static size_t claimed_by(struct interior **in, struct sheet *s)
+{
+    struct err e;
+    size_t free_before = 0;
+    interior_take(in, &s->piece);
+    while (free_before < CLAIMS_LIMIT && claim_take(free_before + 4096, &e) == 0) {
+        claim_give(free_before + 4096);
+        free_before += 4096;
+    }
+    return CLAIMS_LIMIT - free_before;
+}
+
+static void what_is_kept_is_claimed(void **state)
+{
+    struct sheet s = sheet_of(1, 600);
+    struct interior *in = NULL;
+    (void)state;
+    assert_int_equal(claims_hold(0), 0);
+    put_page1(&s, 13);
+    for (uint32_t pgno = 2; pgno <= 600; pgno++)
+        put_interior(&s, pgno, 2, (uint32_t[]){pgno + 100000, pgno + 100001}, 2);
+    const size_t claimed = claimed_by(&in, &s);
+    assert_true(claimed >= in->count * SIZE && in->count == 600);
+    assert_true(claimed <= in->count * SIZE + in->cap * sizeof *in->pages + in->noted_cap * sizeof *in->noted + 4096);
+    interior_rewind(in, 301);
+    assert_int_equal(in->count, 300);
+    interior_take(&in, &s.piece); /* the first half comes once more: pages are kept twice, and claimed twice */
+    interior_free(in);
+    assert_int_equal(claims_let_go(0), 0);
+    sheet_release(&s);
+}
+
+static void when_the_budget_is_tight_nothing_is_collected(void **state)
+{
+    struct sheet s = sheet_of(1, 600);
+    (void)state;
+    put_page1(&s, 13);
+    for (uint32_t pgno = 2; pgno <= 600; pgno++)
+        put_interior(&s, pgno, 2, (uint32_t[]){pgno + 100000, pgno + 100001}, 2);
+    for (size_t left = 0; left < CLAIMS_LIMIT / 2; left += CLAIMS_LIMIT / 40) {
+        struct interior *in = NULL;
+        const size_t held = CLAIMS_LIMIT / 2 - left;
+        assert_int_equal(claims_hold(held), 0);
+        interior_take(&in, &s.piece);
+        assert_non_null(in);
+        assert_int_equal(in->closed, left < 600 * (size_t)SIZE);
+        assert_int_equal(in->count, in->closed ? 0 : 600);
+        assert_false(claim_is_tight());
+        interior_take(&in, &s.piece);
+        assert_false(claim_is_tight());
+        interior_free(in);
+        assert_int_equal(claims_let_go(held), 0);
+    }
+    sheet_release(&s);
+}
+
+/* However many are left out, all is given back in the end. */
+static void pages_that_are_left_out_are_not_claimed(void **state)
+{
+    const uint32_t count = 3 * ROOM;
+    struct sheet s = sheet_of(1, count);
+    struct interior *in = NULL;
+    (void)state;
+    assert_int_equal(claims_hold(0), 0);
+    put_page1(&s, 13);
+    for (uint32_t pgno = 2; pgno <= count; pgno++)
+        put_interior(&s, pgno, 2, (uint32_t[]){pgno + 100000, pgno + 100001}, 2);
+    assert_true(claimed_by(&in, &s) < INTERIOR_BYTES_MAX + (1u << 20));
+    interior_free(in);
+    assert_int_equal(claims_let_go(0), 0);
+    sheet_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(page_1_and_interior_pages_are_kept_and_others_are_not),
@@ -328,6 +406,9 @@ int main(void)
                                        cmocka_unit_test(a_root_that_comes_first_stays),
                                        cmocka_unit_test(what_is_kept_is_bounded),
                                        cmocka_unit_test(the_pages_of_a_large_schema_are_bounded),
-                                       cmocka_unit_test(without_memory_nothing_is_collected)};
+                                       cmocka_unit_test(without_memory_nothing_is_collected),
+                                       cmocka_unit_test(what_is_kept_is_claimed),
+                                       cmocka_unit_test(when_the_budget_is_tight_nothing_is_collected),
+                                       cmocka_unit_test(pages_that_are_left_out_are_not_claimed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
