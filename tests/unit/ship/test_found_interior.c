@@ -38,8 +38,7 @@ static void put_pages(const char *name, enum object_kind kind, const uint32_t *p
         versions[i] = (struct version){
             .pgno = pages[i], .kind = VERSION_IMAGE, .txid = 5, .hash = page_hash(pages[i], page, SIZE)};
     }
-    const struct object_parts parts = {
-        .info = info, .versions = versions, .version_count = count, .payload = payload};
+    const struct object_parts parts = {.info = info, .versions = versions, .version_count = count, .payload = payload};
     assert_ok(object_make(codec, &parts, &bytes, &digest, &e), &e);
     assert_ok(store_put_new(store, name, bytes.data, bytes.len, NULL, &e), &e);
     buf_release(&bytes);
