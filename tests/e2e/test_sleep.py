@@ -160,6 +160,7 @@ def test_a_restart_opens_nothing(asleep, fleet):
 
 
 def test_after_kill_9_those_sleep_that_were_not_written(asleep, fleet):
+    others = [name for name in NAMES if name != "tenant-2"]
     for round_number in range(figure(10, 3)):
         asleep.kill()
         kept = sqlite3.connect(asleep.database("tenant-2"), isolation_level=None)
@@ -167,12 +168,14 @@ def test_after_kill_9_those_sleep_that_were_not_written(asleep, fleet):
             kept.execute("INSERT INTO t VALUES (?)", (i,))
         asleep = fleet(NAMES, settings=SETTINGS)
         wait_awake(asleep, "tenant-2")
-        assert [n for n, state in states(asleep).items() if state == "asleep"] == [n for n in NAMES if n != "tenant-2"]
+        wait_asleep(asleep, others)
         synced(asleep, "tenant-2")
         assert asleep.status()["tenant-2"]["captured_txid"] == points(asleep, "tenant-2") == 1 + 4 * (round_number + 1)
         assert_restores(asleep, "tenant-2")
         kept.close()
         wait_asleep(asleep)
+        opened = [name for name in NAMES if f"{name}.db': opened" in asleep.log()]
+        assert opened == ["tenant-2"], "one was opened although nothing was written to it"
     assert asleep.stop() == DONE
 
 
