@@ -30,8 +30,29 @@ struct attempt {
     const struct restore_options *options;
     struct plan plan;
     struct skipped skipped; /* RESTORE_BY_TIME */
+    struct digest head;     /* of the head, if the history of the replica ends at the target; zeros: it goes on */
     struct restore_result *result;
 };
+
+/* The listing has the head, so retention may have put it into a pack since: plan again. */
+static int of_the_listing(int rc, struct err *e)
+{
+    if (rc != 0 && e->code == ERR_NOTFOUND)
+        e->code = ERR_GONE;
+    return rc;
+}
+
+/* Notes the digest of the head, before anything is written: later the object can be gone. */
+static int note_head(struct attempt *a, const struct catalog_object *head, struct err *e)
+{
+    struct segment segment;
+    char key[NAME_MAX_BYTES];
+    name_format(&head->name, key);
+    if (of_the_listing(object_load_whole(a->catalog->store, key, a->catalog->codec, &segment, &a->head, e), e))
+        return -1;
+    segment_release(&segment);
+    return 0;
+}
 
 static int describe(struct attempt *a, struct err *e)
 {
@@ -42,28 +63,13 @@ static int describe(struct attempt *a, struct err *e)
     a->result->skipped = a->skipped;
     a->result->newest_txid = p->record.txid;
     if (head) {
-        if (catalog_load(a->catalog, head, e))
+        if (of_the_listing(catalog_load(a->catalog, head, e), e))
             return -1;
         a->result->newest_txid = head->segment->trailer.info.max;
         catalog_spare(a->catalog, head);
     }
-    return 0;
-}
-
-/* The digest of the head, if the history of the replica ends at the target. Zeros if it goes on. */
-static int head_digest(const struct attempt *a, struct digest *ret_digest, struct err *e)
-{
-    struct catalog *c = a->catalog;
-    struct catalog_object *head = catalog_head(c);
-    struct segment segment;
-    char key[NAME_MAX_BYTES];
-    *ret_digest = (struct digest){{0}};
-    if (!head || a->result->newest_txid != a->plan.record.txid)
-        return 0;
-    name_format(&head->name, key);
-    if (object_load_whole(c->store, key, c->codec, &segment, ret_digest, e))
-        return -1;
-    segment_release(&segment);
+    if (head && a->result->newest_txid == p->record.txid && !(a->options->flags & RESTORE_DRY_RUN))
+        return note_head(a, head, e);
     return 0;
 }
 
@@ -79,8 +85,9 @@ static int write_state(const struct attempt *a, struct state *s, const struct ma
                                     .map = map,
                                     .url = a->catalog->store->url,
                                     .database = p->database,
+                                    .head = a->head,
                                     .head_checksum = p->record.checksum};
-    return head_digest(a, &restart.head, e) || state_restart(s, &restart, e) ? -1 : 0;
+    return state_restart(s, &restart, e);
 }
 
 /* Writes the state file. `held`: the open state file; NULL: it is opened and closed here. `reserved`: its lock, or

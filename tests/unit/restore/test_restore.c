@@ -904,6 +904,47 @@ static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **st
     store_close(s);
 }
 
+static int lose_the_head(void *context, const struct restore_result *result, struct err *e)
+{
+    (void)e;
+    *(bool *)context = unlink(temp_path("replica/0/0000000000000004")) == 0 && result->newest_txid == 6;
+    return 0;
+}
+
+/* Retention puts it into a pack at any moment. */
+static void the_head_may_go_while_the_pages_are_restored(void **state)
+{
+    struct store *s = NULL;
+    struct replica any;
+    bool lost = false;
+    struct restore_result result;
+    struct state st;
+    enum state_found found;
+    struct err e;
+    (void)state;
+    assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
+    replica_init(&any, s, codec, 8);
+    replica_commits(&any, 6, 512);
+    replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_full(&any, 4, 6, 0);
+    replica_put_last(&any, 1, 1, 6, SEGMENT_FROM_EMPTY); /* has all pages */
+    const struct restore_options o = {.url = temp_path("replica"),
+                                      .path = temp_path("out.db"),
+                                      .txid = POINT_NEWEST,
+                                      .jobs = 2,
+                                      .cancel = &no_cancel,
+                                      .planned = lose_the_head,
+                                      .planned_context = &lost};
+    assert_ok(restore_run(&o, &result, &e), &e);
+    assert_true(lost);
+    assert_ok(state_open(&st, temp_path("out.db"), &found, &e), &e);
+    assert_int_equal(found, STATE_INTACT);
+    assert_false(digest_is_zero(&(struct digest[]){state_identity(&st).replicas[0].head}[0]));
+    state_close(&st);
+    replica_release(&any);
+    store_close(s);
+}
+
 static void sqlite_says_which_file_is_a_database(void **state)
 {
     struct err e;
@@ -978,6 +1019,7 @@ int main(void)
         CLAIMS_TEST(a_forged_object_is_shown_by_the_pages),
         CLAIMS_TEST(an_object_with_a_page_zero_ends_in_an_error_and_no_crash),
         CLAIMS_TEST(a_real_database_comes_back_and_its_state_file_goes_on),
+        CLAIMS_TEST(the_head_may_go_while_the_pages_are_restored),
         CLAIMS_TEST(an_existing_target_stays_unless_it_is_to_be_replaced),
         CLAIMS_TEST(only_a_file_that_is_not_empty_counts_as_a_database),
         CLAIMS_TEST(a_database_that_comes_meanwhile_is_not_touched),
