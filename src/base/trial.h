@@ -34,6 +34,7 @@
     X(frame_sum, "a position in the log is its salts, frame and checksum: the same salts can go on with other frames") \
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                   \
     X(stamp, "the log is followed from its first frame only if the database file has its stamp: it was not written")   \
+    X(empty_log, "an empty log has no salts: that it is empty again does not show that nothing was committed")         \
     X(old_end, "after a comparison of all pages the end of an older log is forgotten: the log went on there unseen")   \
     X(stamp_boot, "a stamp counts only within one boot: a power cut can bring back an older log")                      \
     X(stamp_age, "two writes within one tick of the clock get one time: a stamp is taken later")                       \

@@ -190,11 +190,18 @@ enum gap {
     GAP_UNWATCHED /* the watch was just opened */
 };
 
+/* An empty WAL has no salts until its first frame. So that it is empty again says nothing about what was between. */
+static bool is_without_salts(const struct wal_index_header *h)
+{
+    static const uint8_t none[WAL_SALT_BYTES];
+    return h->mx_frame == 0 && same_salt(h->salt, none) && RULE(empty_log);
+}
+
 /* If the generation of `target` continues T, moves the position into it. False: it does not continue T. */
 static bool follow_generation(struct capture *c, const struct wal_index_header *target, enum gap gap)
 {
     struct wal_pos *pos = &c->pos;
-    if (same_salt(pos->salt, target->salt))
+    if (same_salt(pos->salt, target->salt) && !is_without_salts(target))
         return target->mx_frame > pos->frame ||
                (target->mx_frame == pos->frame &&
                 (pos->frame == 0 || wal_sum_equal(pos->sum, target->frame_sum) || !RULE(frame_sum)));

@@ -44,6 +44,7 @@ static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_unbroken] = 406,
     [RULE_frame_sum] = 6,
     [RULE_files_as_left] = 1340,
+    [RULE_empty_log] = 2874,
     [RULE_old_end] = 1400,
     [RULE_stamp_boot] = 1400,
     [RULE_halfway] = 4,
