@@ -35,7 +35,7 @@ struct feed {
     struct origin *origin;   /* owned: one use */
     struct snapshot *newest; /* owned: one use; NULL: not known yet */
     bool plan;               /* the next look plans again */
-    int64_t looked_ms;       /* monotonic: the last look, also one that failed */
+    int64_t looked_ms;       /* monotonic: the last look, also one that failed: see feed_interval_from_ms */
     int64_t known_ms;        /* monotonic: the last look that did not fail; `newest` is NULL: none */
     int64_t listed_ms;       /* monotonic: the last listing */
     int64_t news_ms;         /* monotonic: the last look that found something */
@@ -250,6 +250,12 @@ static int look(struct feed *f, bool surely, struct err *e)
     return 0;
 }
 
+int64_t feed_interval_from_ms(int64_t begun_ms, int64_t ended_ms, int64_t interval_ms)
+{
+    const int64_t earliest = ended_ms - (interval_ms > 0 ? interval_ms / 2 : 0);
+    return begun_ms > earliest ? begun_ms : earliest;
+}
+
 static bool is_due(const struct feed *f, int64_t interval_ms, bool slow_down)
 {
     const int64_t now = clock_mono_ms();
@@ -269,6 +275,7 @@ int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snap
     pthread_mutex_lock(&f->lock);
     if (is_due(f, interval_ms, slow_down)) {
         const bool was_well = f->failed.code == ERR_NONE;
+        const int64_t begun = clock_mono_ms();
         struct err failed;
         f->failed.code = ERR_NONE;
         if (look(f, interval_ms == FEED_SURELY, &failed)) {
@@ -276,7 +283,7 @@ int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snap
             if (was_well)
                 log_warn("replica '%s': %s", f->origin->store->url, failed.msg);
         }
-        f->looked_ms = clock_mono_ms();
+        f->looked_ms = feed_interval_from_ms(begun, clock_mono_ms(), interval_ms);
     }
     *ret_trouble = f->failed.code != ERR_NONE;
     if (*ret_trouble)

@@ -30,6 +30,11 @@ int feed_at(struct feed *f, const struct moment *moment, struct snapshot **ret_s
 int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snapshot **ret_snapshot, bool *ret_trouble,
                 struct err *e) MUST_CHECK;
 
+/* From when on the interval to the next look counts, after a look that took from `begun_ms` to `ended_ms`. What it found is as
+ * old as its begin. But half of the interval is left in any case: on a store that takes longer, readers that waited for this
+ * look would all look again, one after the other. interval_ms < 1: from its end. */
+int64_t feed_interval_from_ms(int64_t begun_ms, int64_t ended_ms, int64_t interval_ms);
+
 /* Something that the newest state needs is gone: the next look plans again. */
 void feed_distrust(struct feed *f);
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "reader/blocks.h"
+#include "reader/feed.h"
 #include "reader/reader.h"
 #include "replica.h"
 
@@ -245,6 +246,18 @@ static void a_child_opens_its_own_reader(void **state)
     reader_close(parent);
 }
 
+/* A commit is seen sooner by the time that a look takes; readers that wait for a slow one do not all look again. */
+static void the_interval_counts_from_the_begin_of_a_look_that_was_fast(void **state)
+{
+    (void)state;
+    assert_int_equal(feed_interval_from_ms(1000, 1025, 100), 1000);
+    assert_int_equal(feed_interval_from_ms(1000, 1050, 100), 1000);
+    assert_int_equal(feed_interval_from_ms(1000, 1051, 100), 1001);
+    assert_int_equal(feed_interval_from_ms(1000, 9000, 100), 8950);
+    assert_int_equal(feed_interval_from_ms(1000, 1025, 0), 1025);
+    assert_int_equal(feed_interval_from_ms(1000, 1025, FEED_SURELY), 1025);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_state_is_read_from_other_objects_when_its_own_are_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_of_pages_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_child_opens_its_own_reader, setup, teardown),
+        cmocka_unit_test(the_interval_counts_from_the_begin_of_a_look_that_was_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
