@@ -35,7 +35,7 @@
     X(files_as_left, "a database file that is not as the last run left it is compared page by page")                   \
     X(stamp, "the log is followed from its first frame only if the database file has its stamp: it was not written")   \
     X(empty_log, "an empty log has no salts: that it is empty again does not show that nothing was committed")         \
-    X(old_end, "after a comparison of all pages the end of an older log is forgotten: the log went on there unseen")   \
+    X(old_end, "after a comparison of all pages no older log goes on: where the state lies in it is not known")        \
     X(stamp_boot, "a stamp counts only within one boot: a power cut can bring back an older log")                      \
     X(stamp_age, "two writes within one tick of the clock get one time: a stamp is taken later")                       \
     X(halfway, "a capture that failed half-way is never resumed from")                                                 \

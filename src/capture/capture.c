@@ -808,6 +808,25 @@ static int resync_under(struct capture *c, const struct wal_index_header *target
     return 0;
 }
 
+/* After a reset the WAL has the frames of the generation before until its first writer comes. A recovery of the wal-index
+ * brings them back. Where T lies in them is not known after a comparison of pages, so that position is behind all frames:
+ * follow_generation does not go on from it. */
+static int find_old_generation(struct capture *c, const struct wal_index_header *target, struct wal_pos *ret_pos,
+                               struct err *e)
+{
+    struct wal_header header;
+    *ret_pos = (struct wal_pos){.frame = 0};
+    if (target->mx_frame > 0 || c->watch->rollback)
+        return 0;
+    if (read_wal_header(c, &header, e))
+        return e->code == ERR_CORRUPT ? 0 : -1;
+    if (same_salt(header.salt, target->salt))
+        return 0;
+    ret_pos->frame = UINT32_MAX;
+    memcpy(ret_pos->salt, header.salt, WAL_SALT_BYTES);
+    return 0;
+}
+
 int capture_resync(struct capture *c, const struct wal_index_header *target, const struct resync_request *request,
                    struct resync_result *ret_result, struct err *e)
 {
@@ -831,13 +850,14 @@ int capture_resync(struct capture *c, const struct wal_index_header *target, con
     if (c->dirty && RULE(mask_drop)) /* a commit that was captured half-way may have left masks in it */
         dirty_clear(c->dirty);
     c->proven = false;
-    int rc = resync_under(c, target, &r, e);
+    struct wal_pos old_generation;
+    int rc = find_old_generation(c, target, &old_generation, e) || resync_under(c, target, &r, e) ? -1 : 0;
     map_release(&fresh);
     if (rc)
         return err_wrap(e, "compare all pages");
     c->pos = wal_index_pos(target);
-    if (RULE(old_end)) /* what changed since then was found by the pages: the old WAL may have more of it */
-        c->pos_before_reset = (struct wal_pos){.frame = 0};
+    if (RULE(old_end))
+        c->pos_before_reset = old_generation;
     c->proven = true;
     c->watch->unbroken = true;
     if (r.result.changed) {

@@ -37,7 +37,7 @@ struct capture {
     int64_t clock_ms;    /* of its record */
     uint32_t commits;    /* captured so far: at most what `change` of the wal-index grew by, if it was not recovered */
     struct wal_pos pos;  /* where T ends */
-    struct wal_pos pos_before_reset; /* where the generation before ended */
+    struct wal_pos pos_before_reset; /* where the generation before ended; frame UINT32_MAX: not known */
     bool stamped;                    /* the position in the state file has a stamp */
     bool proven;                     /* `pos` and the map are those of T; false: capture_resync is needed */
     struct wal_reader reader;        /* valid if `reader_ready` */

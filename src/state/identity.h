@@ -61,17 +61,17 @@ struct identity_replica {
 
 struct identity {
     struct binding binding;
-    struct uid writer;  /* random id of this state file */
-    uint64_t txid;      /* of the newest captured commit */
-    struct wal_pos pos; /* the WAL is captured up to here, which is `txid` */
-    struct wal_pos
-        pos_before_reset;       /* end of the WAL generation before: after a crash its bytes can be the WAL again */
-    uint64_t map_seal;          /* a map with the same seal is the map of this identity */
-    int64_t time_ms;            /* of the newest commit record; never decreases */
-    uint64_t db_inode, db_size; /* of the database file, as our last checkpoint left it; size in bytes */
-    int64_t db_mtime_ns;        /* as db_inode */
-    int64_t db_ctime_ns;        /* the stamp (state.h); 0: there is none */
-    uint64_t boot;              /* clock_boot_id when the stamp was taken */
+    struct uid writer;               /* random id of this state file */
+    uint64_t txid;                   /* of the newest captured commit */
+    struct wal_pos pos;              /* the WAL is captured up to here, which is `txid` */
+    struct wal_pos pos_before_reset; /* end of the WAL generation before: after a crash its bytes can be the WAL again.
+                                 * frame UINT32_MAX: the position in them is not known */
+    uint64_t map_seal;               /* a map with the same seal is the map of this identity */
+    int64_t time_ms;                 /* of the newest commit record; never decreases */
+    uint64_t db_inode, db_size;      /* of the database file, as our last checkpoint left it; size in bytes */
+    int64_t db_mtime_ns;             /* as db_inode */
+    int64_t db_ctime_ns;             /* the stamp (state.h); 0: there is none */
+    uint64_t boot;                   /* clock_boot_id when the stamp was taken */
     uint32_t run_count, replica_count;
     struct identity_run runs[IDENTITY_RUNS_MAX];
     struct identity_replica replicas[IDENTITY_REPLICAS_MAX];

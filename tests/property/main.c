@@ -58,7 +58,7 @@ static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_follow_first] = 1083,
     [RULE_follow_note] = 2,
     [RULE_follow_frames] = 11,
-    [RULE_follow_restart] = 83,
+    [RULE_follow_restart] = 2360,
     [RULE_follow_cookie] = 539,
     [RULE_follow_lists] = 27,
 };
