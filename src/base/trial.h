@@ -36,7 +36,6 @@
     X(stamp, "the log is followed from its first frame only if the database file has its stamp: it was not written")   \
     X(empty_log, "an empty log has no salts: that it is empty again does not show that nothing was committed")         \
     X(old_end, "after a comparison of all pages no older log goes on: where the state lies in it is not known")        \
-    X(stamp_boot, "a stamp counts only within one boot: a power cut can bring back an older log")                      \
     X(stamp_age, "two writes within one tick of the clock get one time: a stamp is taken later")                       \
     X(halfway, "a capture that failed half-way is never resumed from")                                                 \
     X(mask_drop, "a page that changed in a way that is not known loses what was known of its changes")                 \

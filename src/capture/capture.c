@@ -170,7 +170,7 @@ static int page_size_of(struct capture *c, const struct wal_index_header *target
 
 bool capture_has_stamp(const struct state_position *at, const struct file_stamp *now)
 {
-    const bool same_boot = (at->boot != 0 && at->boot == clock_boot_id()) || !RULE(stamp_boot);
+    const bool same_boot = at->boot != 0 && at->boot == clock_boot_id(); /* a power cut can bring older times back */
     return at->db_ctime_ns != 0 && same_boot && now->inode == at->db_inode && (uint64_t)now->size == at->db_size &&
            now->mtime_ns == at->db_mtime_ns && (now->ctime_ns == at->db_ctime_ns || !RULE(stamp));
 }

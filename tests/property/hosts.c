@@ -311,10 +311,16 @@ void host_start(struct host *h, bool take_over)
     h->may_take_over |= take_over;
 }
 
+/* Without its state file a database of one page looks like a new one, which must not begin over a history. */
+static bool looks_new(const struct host *h, const char *message)
+{
+    return h->lost && strstr(message, "the database is new") != NULL;
+}
+
 static void host_ended(struct host *h, const struct err *e)
 {
     h->alive = false;
-    bool foreign = h->damaged;
+    bool foreign = h->damaged || looks_new(h, e->msg);
     for (size_t s = 0; s < STORES; s++)
         for (size_t i = 0; i < published[s].writer_count; i++)
             foreign |= !uid_equal(&published[s].writers[i], &h->writer);
@@ -412,7 +418,7 @@ static void check_lane(const struct local *local, const struct lane *l, struct s
 static void check_conflict(const struct host *h, const struct lane *l, const struct published *p)
 {
     bool foreign = false;
-    if (l->seen.state != DESTINATION_CONFLICT || h->damaged)
+    if (l->seen.state != DESTINATION_CONFLICT || h->damaged || looks_new(h, l->conflict.msg))
         return;
     struct uid writer = state_writer(&h->process.local->state);
     for (size_t i = 0; i < p->writer_count; i++)

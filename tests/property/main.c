@@ -32,35 +32,13 @@ static const struct {
 /* For each rule a seed that fails when the rule is off; 0: a scenario fails. It is tried first. After a change of the
  * program or of the world it may not fail any more. Then the search takes longer, and prints the seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
-    [RULE_durable_first] = 1,
-    [RULE_attempts] = 22,
-    [RULE_runs] = 1,
-    [RULE_bind] = 6,
-    [RULE_base_start] = 1,
-    [RULE_lost_map] = 32,
-    [RULE_splice] = 111,
-    [RULE_split_state] = 2,
-    [RULE_full_xor] = 12189,
-    [RULE_unbroken] = 406,
-    [RULE_frame_sum] = 6,
-    [RULE_files_as_left] = 1340,
-    [RULE_empty_log] = 2874,
-    [RULE_old_end] = 1400,
-    [RULE_stamp_boot] = 1400,
-    [RULE_halfway] = 4,
-    [RULE_anchor_age] = 1,
-    [RULE_sync_run] = 1,
-    [RULE_guard] = 3040,
-    [RULE_reader_continues] = 1,
-    [RULE_reader_lists] = 8,
-    [RULE_reader_lists_on] = 63,
-    [RULE_reader_behind] = 66,
-    [RULE_follow_first] = 1083,
-    [RULE_follow_note] = 2,
-    [RULE_follow_frames] = 11,
-    [RULE_follow_restart] = 2360,
-    [RULE_follow_cookie] = 539,
-    [RULE_follow_lists] = 27,
+    [RULE_durable_first] = 1,     [RULE_attempts] = 22,        [RULE_runs] = 1,          [RULE_bind] = 6,
+    [RULE_base_start] = 1,        [RULE_lost_map] = 32,        [RULE_splice] = 111,      [RULE_split_state] = 2,
+    [RULE_full_xor] = 12189,      [RULE_unbroken] = 406,       [RULE_frame_sum] = 6,     [RULE_files_as_left] = 1340,
+    [RULE_empty_log] = 2874,      [RULE_halfway] = 4,          [RULE_anchor_age] = 1,    [RULE_sync_run] = 1,
+    [RULE_guard] = 3040,          [RULE_reader_continues] = 1, [RULE_reader_lists] = 8,  [RULE_reader_lists_on] = 63,
+    [RULE_reader_behind] = 66,    [RULE_follow_first] = 1083,  [RULE_follow_note] = 2,   [RULE_follow_frames] = 11,
+    [RULE_follow_restart] = 2360, [RULE_follow_cookie] = 539,  [RULE_follow_lists] = 27,
 };
 
 static char folder[300];
@@ -221,7 +199,8 @@ static struct outcome run_scenarios(void)
                                                world_scenario_unwatched,
                                                world_scenario_touched,
                                                world_scenario_stamped,
-                                               world_scenario_begun_over};
+                                               world_scenario_begun_over,
+                                               world_scenario_came_back};
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0] && !o.failed; i++) {
         r.scenario = scenarios[i];
         o = run(&r);

@@ -508,3 +508,30 @@ void world_scenario_stamped(const char *folder)
         write_twice_in_a_tick(a);
     write_twice_in_a_second(a);
 }
+
+/* Without a daemon the application commits, and resets the WAL, which keeps its frames. The next daemon compares all pages.
+ * Then a writer dies, and the recovery of the wal-index brings the frames back. What was committed in them is in the
+ * replica already, and older states must not follow it. */
+static void bring_frames_back(struct host *a, unsigned turns)
+{
+    stop_and_wait(a);
+    true_ms += 5000;
+    for (unsigned i = 0; i < 3; i++)
+        sim_database_commit(&a->db);
+    sim_database_reset(a->db.files, false);
+    host_start(a, false);
+    let_run(a, turns);
+    a->db.files->torn = true;
+    let_run(a, 200);
+    sim_database_commit(&a->db);
+    let_run(a, 200);
+    must_have_newest(a);
+}
+
+void world_scenario_came_back(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    for (unsigned turns = 1; turns <= 40; turns++)
+        bring_frames_back(a, turns);
+    bring_frames_back(a, 200);
+}
