@@ -44,6 +44,7 @@ struct run {
     struct replicas replicas;
     struct each each;
     char *fates;          /* owned; enum fate of each database */
+    char *made;           /* owned; of each database: whether its folder was made for it */
     size_t counts[FATES]; /* of all that ended. From here on: guarded by the output of `each` */
     uint64_t bytes;       /* of the restored databases */
     size_t elsewhere;     /* restored from a replica that says it belongs to another path */
@@ -202,13 +203,15 @@ static int make_folder(struct attempt *a, struct err *e)
     return path_make_dirs_unsynced(parent, e);
 }
 
-/* An interrupt or a failure leaves no empty folder. */
-static void remove_folder(const struct attempt *a)
+/* An interrupt or a failure leaves no empty folder. At the end: until then the folder can be that of another database, whose
+ * restore has no file in it yet. */
+static void remove_folders(const struct run *run)
 {
-    char parent[PATH_TEXT_MAX];
+    char target[PATH_TEXT_MAX], parent[PATH_TEXT_MAX];
     struct err e;
-    if (a->made_folder && path_parent(a->target, parent, &e) == 0)
-        path_remove_empty_dir(parent);
+    for (size_t i = 0; i < run->replicas.count; i++)
+        if (run->made[i] && target_of(run, i, target, &e) == 0 && path_parent(target, parent, &e) == 0)
+            path_remove_empty_dir(parent);
 }
 
 /* What is at the target: a database that exists is left alone, or is a failure before anything is fetched. */
@@ -433,8 +436,7 @@ static enum each_answer restore_one(void *context, size_t index, bool alone)
         config_member_make(a.db->section, a.db->path, &m, &e) == 0)
         fate = exists ? FATE_EXISTS : restore_from_any(&a, &m, &e); /* no store is asked for one that exists */
     config_member_release(&m);
-    if (fate != FATE_DONE)
-        remove_folder(&a);
+    run->made[index] |= a.made_folder;
     if (a.again)
         return EACH_AGAIN;
     note(&a, index, fate, &e);
@@ -577,7 +579,8 @@ static int run_all(struct run *run, struct err *e)
     if (replicas_find(r->config, r->at_once, r->options.cancel, &run->replicas, e))
         return -1;
     run->fates = calloc(run->replicas.count + 1, 1);
-    if (!run->fates)
+    run->made = calloc(run->replicas.count + 1, 1);
+    if (!run->fates || !run->made)
         return err_nomem(e, run->replicas.count);
     if (check_targets(run, e))
         return -1;
@@ -586,7 +589,9 @@ static int run_all(struct run *run, struct err *e)
                               .cancel = r->options.cancel,
                               .run = restore_one,
                               .context = run};
-    return each_run(&run->each, "databases", "restore", e) || sync_disks(run, e) ? -1 : 0;
+    int rc = each_run(&run->each, "databases", "restore", e);
+    remove_folders(run);
+    return rc || sync_disks(run, e) ? -1 : 0;
 }
 
 int restore_all(const struct restore_all *r)
@@ -601,6 +606,7 @@ int restore_all(const struct restore_all *r)
             run.counts[FATE_LEFT] += run.fates[i] == FATE_LEFT;
     int code = rc ? cli_fail(&e) : sum_up(&run, clock_mono_ms() - start_ms);
     free(run.fates);
+    free(run.made);
     free(run.disks);
     replicas_release(&run.replicas);
     return code;

@@ -180,6 +180,21 @@ def test_all_databases_as_they_were_at_one_moment(machine):
     assert result.returncode == NOTHING and lines(result)[0].startswith("restored 0 of 3"), told(result)
 
 
+def test_a_database_that_is_passed_over_takes_no_folder_from_others(machine):
+    """It made the folder, which was empty when it was passed over, and another one was about to write into it."""
+    late = [f"late{i}.db" for i in range(8)]
+    machine.configure(("*.db", f"{machine.replicas}/{{stem}}")).add("a.db").snapshot()
+    let_pass(0.01, "the moment is after the first commits, and not in the same millisecond")
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment := time.time())) + f".{int(moment % 1 * 1000):03}Z"
+    let_pass(0.01, "and before the next ones")
+    machine.add(*late).snapshot()
+    for _ in range(20):
+        machine.lose()
+        result = machine.restore("--time", stamp)
+        assert result.returncode == DONE and not result.stderr, told(result)
+        assert content(machine.srv / "a.db") == machine.values["a.db"]
+
+
 def test_a_damaged_replica_stops_no_other_one(tenants):
     for path in (tenants.replicas / "bolt" / "0").iterdir():
         path.write_bytes(path.read_bytes()[:-10] + bytes(10))
