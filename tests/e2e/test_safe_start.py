@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from control import assert_synced, status
+from control import assert_synced, status, wait_control
 from seawall import BINARY, DONE, FAILED, NEWCOMER, OTHER_WRITER, SOME_FAILED, Daemon, restore, seawall, told, url_of
 from waiting import PATIENCE, stays_true, wait_until
 
@@ -61,7 +61,7 @@ def test_a_missing_database_is_not_begun_over_a_history(lost):
     assert not list(lost.folder.glob("app.db*"))
     assert restore(lost.replica, lost.db).returncode == DONE   # the first command of the two
     assert rows(lost.db) == ROWS
-    assert lost.replicate().stop() == DONE
+    assert wait_control(lost.replicate()).stop() == DONE
 
 
 def test_a_missing_database_is_not_begun_over_a_history_in_s3(stage, s3):
@@ -113,7 +113,7 @@ def test_a_database_that_was_removed_under_its_state_file_goes_on(lost):
     """The state file proves that the replica is its own: that volume is not lost."""
     lost.replica.rename(lost.folder / "old")
     fill(lost.db)
-    assert lost.replicate().stop() == DONE
+    assert wait_control(lost.replicate()).stop() == DONE
     for name in ("app.db", "app.db-wal", "app.db-shm"):
         (lost.folder / name).unlink(missing_ok=True)
     daemon = Daemon(lost.db, lost.replica, lost.folder / "log")
