@@ -12,6 +12,7 @@
 #include "replica/handle.h"
 #include "restore/apply.h"
 #include "restore/delta.h"
+#include "restore/source_reader.h"
 #include "restore/target.h"
 #include "state/state.h"
 
@@ -34,22 +35,14 @@ struct attempt {
     struct restore_result *result;
 };
 
-/* The listing has the head, so retention may have put it into a pack since: plan again. */
-static int of_the_listing(int rc, struct err *e)
-{
-    if (rc != 0 && e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE;
-    return rc;
-}
-
 /* Notes the digest of the head, before anything is written: later the object can be gone. */
 static int note_head(struct attempt *a, const struct catalog_object *head, struct err *e)
 {
     struct segment segment;
     char key[NAME_MAX_BYTES];
     name_format(&head->name, key);
-    if (of_the_listing(object_load_whole(a->catalog->store, key, a->catalog->codec, &segment, &a->head, e), e))
-        return -1;
+    if (object_load_whole(a->catalog->store, key, a->catalog->codec, &segment, &a->head, e))
+        return source_is_gone(e);
     segment_release(&segment);
     return 0;
 }
@@ -63,8 +56,8 @@ static int describe(struct attempt *a, struct err *e)
     a->result->skipped = a->skipped;
     a->result->newest_txid = p->record.txid;
     if (head) {
-        if (of_the_listing(catalog_load(a->catalog, head, e), e))
-            return -1;
+        if (catalog_load(a->catalog, head, e))
+            return source_is_gone(e);
         a->result->newest_txid = head->segment->trailer.info.max;
         catalog_spare(a->catalog, head);
     }

@@ -65,7 +65,7 @@ struct identity {
     uint64_t txid;                   /* of the newest captured commit */
     struct wal_pos pos;              /* the WAL is captured up to here, which is `txid` */
     struct wal_pos pos_before_reset; /* end of the WAL generation before: after a crash its bytes can be the WAL again.
-                                 * frame UINT32_MAX: the position in them is not known */
+                                      * frame UINT32_MAX: the position in them is not known */
     uint64_t map_seal;               /* a map with the same seal is the map of this identity */
     int64_t time_ms;                 /* of the newest commit record; never decreases */
     uint64_t db_inode, db_size;      /* of the database file, as our last checkpoint left it; size in bytes */

@@ -877,6 +877,17 @@ static void with_an_integrity_check_a_damaged_database_is_not_put_in_place(void 
     store_close(s);
 }
 
+/* A replica in a folder: six commits in two objects of level 0. The caller releases it, and closes the store. */
+static void make_two_objects(struct replica *ret_replica, struct store **ret_store)
+{
+    struct err e;
+    assert_ok(store_open(temp_path("replica"), STORE_WRITE, ret_store, &e), &e);
+    replica_init(ret_replica, *ret_store, codec, 8);
+    replica_commits(ret_replica, 6, 512);
+    replica_put_full(ret_replica, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_full(ret_replica, 4, 6, 0);
+}
+
 static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **state)
 {
     struct store *s = NULL;
@@ -886,11 +897,7 @@ static void a_dry_run_writes_nothing_and_an_older_target_names_no_head(void **st
     enum state_found found;
     struct err e;
     (void)state;
-    assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
-    replica_init(&any, s, codec, 8);
-    replica_commits(&any, 6, 512);
-    replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
-    replica_put_full(&any, 4, 6, 0);
+    make_two_objects(&any, &s);
     assert_ok(run(5, RESTORE_DRY_RUN, &result, &e), &e);
     assert_true(result.record.txid == 5 && result.newest_txid == 6 && result.objects == 2 && result.bytes > 0);
     assert_int_equal(files_in_temp(), 1);
@@ -922,11 +929,7 @@ static void the_head_may_go_while_the_pages_are_restored(void **state)
     enum state_found found;
     struct err e;
     (void)state;
-    assert_ok(store_open(temp_path("replica"), STORE_WRITE, &s, &e), &e);
-    replica_init(&any, s, codec, 8);
-    replica_commits(&any, 6, 512);
-    replica_put_full(&any, 1, 3, SEGMENT_FROM_EMPTY);
-    replica_put_full(&any, 4, 6, 0);
+    make_two_objects(&any, &s);
     replica_put_last(&any, 1, 1, 6, SEGMENT_FROM_EMPTY); /* has all pages */
     const struct restore_options o = {.url = temp_path("replica"),
                                       .path = temp_path("out.db"),
