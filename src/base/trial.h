@@ -59,6 +59,7 @@
     X(follow_restart, "frames of a copy's log count as copied back only while the log has them")                       \
     X(follow_cookie, "a copy that skipped a commit gets a schema cookie above all that it had")                        \
     X(follow_lists, "a copy is called current only after a listing: retention may have removed the next object")       \
+    X(follow_on, "a copy never goes back to an older txid, although only that one can be restored")                    \
     X(patch_from,                                                                                                      \
       "a patch is written into a segment only if it begins not after the state that the segment begins with")
 

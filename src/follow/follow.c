@@ -145,8 +145,10 @@ static int take(struct follow *f, const char *key, bool *ret_there, struct err *
     if (step_run(&s, key, &end, e) == 0) {
         if (end == STEP_APPLIED)
             return applied(f, e);
-        log_info("copy '%s': object '%s' does not continue txid %" PRIu64 ": %s; starting over from the newest state",
-                 f->options->path, key, f->note.now.txid, s.why);
+        if (f->failures == 0)
+            log_info("copy '%s': object '%s' does not continue txid %" PRIu64
+                     ": %s; starting over from the newest state",
+                     f->options->path, key, f->note.now.txid, s.why);
         return jump(f, e);
     }
     if (e->code == ERR_NOTFOUND) {

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/page.h"
 #include "base/stage.h"
+#include "base/trial.h"
 #include "follow/page1.h"
 #include "replica/points.h"
 #include "restore/apply.h"
@@ -130,10 +131,15 @@ static int publish(struct work *w, struct err *e)
     return rc;
 }
 
-static bool is_there_already(const struct jump *j, const struct plan *p)
+/* Readers of the copy have seen its state, so an older one never follows. What can be restored is older than the copy while a
+ * new history waits for its base, and after a loss. */
+static bool leads_on(const struct jump *j, const struct plan *p)
 {
     const struct note_point *now = &j->note->now;
-    return !j->take_anything && now->txid == p->record.txid && now->checksum == p->record.checksum;
+    if (j->take_anything)
+        return true;
+    return p->record.txid == now->txid ? p->record.checksum != now->checksum
+                                       : p->record.txid > now->txid || !RULE(follow_on);
 }
 
 int jump_run(struct jump *j, struct err *e)
@@ -142,7 +148,7 @@ int jump_run(struct jump *j, struct err *e)
     if (points_plan(j->catalog, POINT_NEWEST, &w.plan, e))
         return -1;
     int rc = 0;
-    if (!is_there_already(j, &w.plan)) {
+    if (leads_on(j, &w.plan)) {
         rc =
             look_at_copy(&w, e) || stage_begin_in(&w.stage, &j->copy->folder, e) || fetch_pages(&w, e) || publish(&w, e)
                 ? -1

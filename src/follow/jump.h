@@ -18,9 +18,9 @@ struct jump {
     bool take_anything; /* the copy may be any database: what another process wrote to it is lost */
 };
 
-/* Jumps. If the copy is the newest restorable state already, does nothing. ERR_CONFLICT: the copy is not what the note says.
- * ERR_GONE: an object is gone that was listed: list again. ERR_NOTFOUND: nothing can be restored now. ERR_BUSY: see
- * mirror_begin. Other errors: those of plan.h, apply.h and commit.h. Then the copy is as it was. */
+/* Jumps. If the newest restorable state is that of the copy or an older one, does nothing. ERR_CONFLICT: the copy is not what
+ * the note says. ERR_GONE: an object is gone that was listed: list again. ERR_NOTFOUND: nothing can be restored now. ERR_BUSY:
+ * see mirror_begin. Other errors: those of plan.h, apply.h and commit.h. Then the copy is as it was. */
 int jump_run(struct jump *j, struct err *e) MUST_CHECK;
 
 #endif

@@ -394,6 +394,24 @@ enum err_code copies_follow_until_current(bool start_over)
     return c->page->rc ? c->page->error.code : ERR_NONE;
 }
 
+uint64_t copies_follow_for(unsigned turns)
+{
+    struct child *c = &copy.follower;
+    struct note note;
+    struct err e;
+    bool runs;
+    child_kill(c);
+    start_follower(false);
+    for (unsigned i = 0; i < turns && c->pid; i++) {
+        if (c->stop == CHILD_SLEEPS && c->page->wake_ms > true_ms)
+            true_ms = c->page->wake_ms;
+        let_follow(CHILD_POINTS_ALL, false);
+    }
+    child_kill(c);
+    NEED(note_peek(copy.path, &note, &runs, &e) == 0, "the copy has no note: %s", e.msg);
+    return note.now.txid;
+}
+
 void copies_check_newest(void)
 {
     struct published *p = published_of(copy.store);

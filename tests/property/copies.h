@@ -25,6 +25,9 @@ void copies_end(void);
 /* Starts the follower, and lets it go on until the copy is current or it ends. Returns the code of its error. */
 enum err_code copies_follow_until_current(bool start_over);
 
+/* Starts the follower, lets it look at the store so often, and kills it. Returns the txid of the copy. */
+uint64_t copies_follow_for(unsigned turns);
+
 /* The copy is the newest state of the store. Ends all processes. */
 void copies_check_newest(void);
 

@@ -200,7 +200,8 @@ static struct outcome run_scenarios(void)
                                                world_scenario_touched,
                                                world_scenario_stamped,
                                                world_scenario_begun_over,
-                                               world_scenario_came_back};
+                                               world_scenario_came_back,
+                                               world_scenario_follows_on};
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0] && !o.failed; i++) {
         r.scenario = scenarios[i];
         o = run(&r);

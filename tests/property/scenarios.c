@@ -535,3 +535,43 @@ void world_scenario_came_back(const char *folder)
         bring_frames_back(a, turns);
     bring_frames_back(a, 200);
 }
+
+static void lose_last_txid(struct sim_store *s, uint64_t txid)
+{
+    for (size_t i = 0; i < s->count;) {
+        const struct name name = name_parse(s->objects[i].key);
+        if (name.max == txid || (name.kind == NAME_LEVEL0 && name.min == txid))
+            sim_store_delete(s, s->objects[i].key);
+        else
+            i++;
+    }
+}
+
+/* The newest txid is lost after a copy got it, and the daemon begins a new history, whose pages come with a base. Until that
+ * is complete, only an older state can be restored. The copy stays where it is. */
+void world_scenario_follows_on(const char *folder)
+{
+    struct host *a = prepare_sleeper(folder);
+    const struct published *p = &published[0];
+    copies_begin(folder, &stores[0]);
+    for (unsigned i = 0; i < 6; i++) {
+        sim_database_commit(&a->db);
+        let_run(a, 40);
+    }
+    NEED(copies_follow_until_current(false) == ERR_NONE, "the follower failed");
+    stop_and_wait(a);
+    const uint64_t head = p->head;
+    lose_last_txid(&stores[0], head);
+    sim_database_commit(&a->db);
+    host_start(a, false);
+    for (unsigned i = 0; i < 500 && p->head == head; i++)
+        let_run(a, 1);
+    NEED(p->head > head && p->epochs[p->epoch_count - 1].base_only, "no new history waits for its base");
+    host_kill(a, false);
+    const uint64_t txid = copies_follow_for(20);
+    NEED(txid == head, "the copy went from txid %" PRIu64 " to %" PRIu64, head, txid);
+    host_start(a, false);
+    let_run(a, 500);
+    NEED(copies_follow_until_current(false) == ERR_NONE, "the follower failed after the base had come");
+    copies_check_newest();
+}

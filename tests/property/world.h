@@ -26,6 +26,7 @@ void world_scenario_touched(const char *folder);
 void world_scenario_stamped(const char *folder);
 void world_scenario_begun_over(const char *folder);
 void world_scenario_came_back(const char *folder);
+void world_scenario_follows_on(const char *folder);
 
 /* Sets what the store's listing says about the time of each object. */
 struct sim_store;
