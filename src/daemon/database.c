@@ -42,6 +42,7 @@
 #define LOCAL_DEADLINE_MS 300000
 #define STOP_UNANSWERED_MS 5000 /* for the answer of a store that acknowledged everything and fails now */
 #define LATE_MAX 300            /* bytes of the last error of a replica in the one of the stop */
+#define SETTLES_MAX 2           /* at the stop: after so many checkpoints the application may keep its WAL */
 #define STOP_HANG_MS 5000 /* after the deadline of a stop: then jobs that run are left to the end of the process */
 
 void database_fail(struct database *db, const struct err *e)
@@ -341,6 +342,26 @@ static void set_stamp(struct database *db, const struct local_job *j, int64_t no
         db->pace.stamp_at_ms = now + (tried ? STAMP_RETRY_MS : STAMP_MS);
 }
 
+/* Where an application goes on all the time, commits come after each checkpoint. Then the last capture leaves them in the
+ * WAL: the next run continues in the middle of a WAL generation, and need not compare all pages. Without room for their
+ * versions only a checkpoint captures them. */
+static bool may_settle(const struct database *db)
+{
+    const bool full = db->lanes.backlog.bytes >= db->config->options.max_pending;
+    return db->stopping && !db->final_done && (db->settles < SETTLES_MAX || full);
+}
+
+static void note_final(struct database *db, const struct local_job *j)
+{
+    const struct local_report *r = &j->report;
+    if (!db->stopping || r->waiting)
+        return;
+    if (j->request.settle && (r->more || !r->rested))
+        db->settles++;
+    else
+        db->final_done |= j->request.settle || r->through > 0;
+}
+
 static void local_done(struct job *job)
 {
     struct local_job *j = local_job_of(job);
@@ -391,8 +412,7 @@ static void local_done(struct job *job)
         note_resync(db, r);
     if (r->rested)
         db->signs.closed = false;
-    if (db->stopping && j->request.settle && !r->waiting && !r->more)
-        db->final_done = true;
+    note_final(db, j);
     note_unrested(db, r, now);
     set_rest(db, r, now);
     set_stamp(db, j, now);
@@ -424,8 +444,8 @@ static void fill_request(struct database *db, struct local_job *j)
     uint64_t max_pending = db->config->options.max_pending;
     bool asked = lanes_all_asked(all);
     *r = (struct local_request){.run = db->runs,
-                                .rest = closed_for_long(db, clock_mono_ms()) || db->stopping,
-                                .settle = db->stopping && !db->final_done,
+                                .rest = closed_for_long(db, clock_mono_ms()) || may_settle(db),
+                                .settle = may_settle(db),
                                 .hold = (lanes_catch_up(all) && !db->stopping) || db->final_done,
                                 .look = db->signs.touched,
                                 .suspect = db->signs.suspect,
@@ -951,6 +971,7 @@ static void start_over(struct database *db)
     lanes_start_over(&db->lanes);
     lanes_cancel(&db->lanes, false);
     db->lost = db->rested = db->final_done = false;
+    db->settles = 0;
     db->figures = (struct local_report){0};
     db->lag = (struct lag){.count = 0};
     db->pace = (struct local_pace){0};

@@ -105,9 +105,10 @@ struct database {
     bool expected; /* the command of --exec has ended, and should have made the database: a stop without it fails */
     bool waited;   /* the database was missing when it should have been opened */
     bool stopping;
-    bool final_done; /* stopping: the last capture is done */
-    bool taken;      /* another process has the state file */
-    bool hung;       /* jobs still run, and only the end of the process ends them: a store neither answers nor fails, or
+    bool final_done;  /* stopping: the last capture is done */
+    unsigned settles; /* stopping: how often the database file was completed, and an application went on meanwhile */
+    bool taken;       /* another process has the state file */
+    bool hung; /* jobs still run, and only the end of the process ends them: a store neither answers nor fails, or
                         the event loop failed */
     bool failed;
     struct err error; /* if failed: why the daemon has to end */

@@ -98,3 +98,25 @@ def test_commits_behind_a_generation_that_came_back_are_the_only_new_ones(stage)
         writer.stop()
         assert daemon.stop() == DONE
     check(stage.assert_restore_equals_source())
+
+
+@pytest.mark.parametrize("rate", [20, 100, 1000])
+def test_a_restart_beside_an_application_that_commits_all_the_time_compares_no_pages(stage, rate):
+    """The application goes on in the WAL generation in which the daemon stopped, or in the one that it began after the file had a stamp."""
+    stage.prepare()
+    daemon = stage.replicate()
+    app = stage.writer(rate=rate)
+    for _ in range(4):
+        app.wait_committed(app.committed() + 20)
+        assert daemon.stop() == DONE
+        app.wait_committed(app.committed() + 10)
+        commits = app.committed()
+        daemon = stage.replicate()
+        daemon.wait_for(lambda: len(stage.points()) >= commits, 20, "it has what was committed meanwhile")
+        assert not re.search(COMPARED, daemon.log())
+        assert "become one restore point" not in daemon.log()
+    last = app.stop()["last"]
+    assert daemon.stop() == DONE
+    assert check(stage.assert_restore_equals_source()) == last
+    points = stage.points()
+    assert points == list(range(points[0], points[0] + len(points))) and len(points) >= last
