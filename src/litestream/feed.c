@@ -73,9 +73,7 @@ static void read_window(struct feed *f, const struct place *p, struct slot *s)
 {
     const struct feed_item *item = &f->items[p->item];
     s->n = window_bytes(f, p);
-    s->rc = store_read(f->store, item->key, p->offset, s->bytes, s->n, &s->error);
-    if (s->rc != 0 && s->error.code == ERR_NOTFOUND)
-        s->error.code = ERR_GONE; /* it was listed */
+    s->rc = store_read(f->store, item->key, p->offset, s->bytes, s->n, &s->error) ? store_listed_is_gone(&s->error) : 0;
 }
 
 /* Takes the next window and its slot. The caller holds the lock. */

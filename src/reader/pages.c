@@ -20,13 +20,6 @@
 #define CHUNK_PAGES_MAX (1u << 20)
 #define INDEX_HEAD 8
 
-static int is_gone(struct err *e)
-{
-    if (e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE;
-    return -1;
-}
-
 static struct block_key key_of(const uint8_t *id, uint32_t number, uint32_t kind)
 {
     struct block_key k = {.number = number, .kind = kind};
@@ -150,7 +143,7 @@ static int from_store(const struct block_source *s, struct codec *codec, uint8_t
     char name[DISK_NAME_MAX];
     int rc = stored && other ? 0 : err_nomem(e, n);
     if (rc == 0 && store_read(s->origin->store, s->key, from, stored, n, e))
-        rc = is_gone(e);
+        rc = store_listed_is_gone(e);
     atomic_fetch_add(&s->origin->requests, 1);
     atomic_fetch_add(&s->origin->bytes, n);
     for (uint32_t i = count; rc == 0 && i-- > 0;) { /* the wanted one last: it is the last to leave the memory */
@@ -283,7 +276,7 @@ static int index_from_store(const struct pages_of *of, const struct chunk *c, co
     struct object_reader r = {.store = of->origin->store, .codec = codec, .key = c->key, .tail = &tail};
     int rc = codec ? 0 : err_nomem(e, 0);
     if (rc == 0 && object_read(&r, OBJECT_TAIL_BYTES, SEGMENT_WANT_ALL, &index, e))
-        rc = is_gone(e);
+        rc = store_listed_is_gone(e);
     atomic_fetch_add(&of->origin->requests, 1);
     atomic_fetch_add(&of->origin->bytes, tail.len);
     if (rc == 0)

@@ -103,11 +103,8 @@ static int add_source(struct origin *o, const struct plan *p, size_t i, struct c
 {
     const struct plan_source *source = &p->sources[i];
     struct segment segment = {0};
-    if (object_load(o->store, source->key, codec, SEGMENT_WANT_ALL, &segment, e)) {
-        if (e->code == ERR_NOTFOUND)
-            e->code = ERR_GONE;
-        return -1;
-    }
+    if (object_load(o->store, source->key, codec, SEGMENT_WANT_ALL, &segment, e))
+        return store_listed_is_gone(e);
     atomic_fetch_add(&o->requests, 1);
     int rc = check_source(source, &segment, p, e);
     segment_drop_records(&segment);

@@ -388,10 +388,9 @@ static int read_identity(struct catalog *c, struct err *e)
         return err_set(e, ERR_NOTFOUND, 0, "'%s' holds no replica", c->store->url);
     if (!c->identity_listed)
         return replica_identity_lost(c->store, e);
-    int rc = replica_identity_read(c->store, &c->identity, e);
-    if (rc != 0 && e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE; /* it was listed: ERR_NOTFOUND would say that there is no replica */
-    return rc;
+    if (replica_identity_read(c->store, &c->identity, e))
+        return store_listed_is_gone(e); /* ERR_NOTFOUND would say that there is no replica */
+    return 0;
 }
 
 int catalog_identify(struct catalog *c, struct err *e)
@@ -462,11 +461,8 @@ int catalog_load(struct catalog *c, struct catalog_object *o, struct err *e)
     if (o->segment)
         return 0;
     name_format(&o->name, key);
-    if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e)) {
-        if (e->code == ERR_NOTFOUND)
-            e->code = ERR_GONE;
-        return -1;
-    }
+    if (object_load(c->store, key, c->codec, SEGMENT_WANT_RECORDS, &s, e))
+        return store_listed_is_gone(e);
     struct segment *kept = malloc(sizeof *kept);
     int rc = kept ? check_object(c, o, &s.trailer, e) : err_nomem(e, sizeof *kept);
     if (rc) {
@@ -489,8 +485,8 @@ int catalog_look(const struct catalog *c, const struct catalog_object *o, struct
     uint64_t size = 0;
     name_format(&o->name, key);
     int rc = store_read_tail(c->store, key, SEGMENT_TRAILER_BYTES, &tail, &size, e);
-    if (rc != 0 && e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE;
+    if (rc != 0)
+        rc = store_listed_is_gone(e);
     if (rc == 0 && tail.len < SEGMENT_TRAILER_BYTES)
         rc = err_set(e, ERR_CORRUPT, 0, "%" PRIu64 " bytes are too few for a segment", size);
     if (rc == 0)

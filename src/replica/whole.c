@@ -68,10 +68,7 @@ int whole_check_named(const struct catalog *c, const struct name *name, struct e
     char key[NAME_MAX_BYTES];
     assert(name->kind == NAME_PACK || name->kind == NAME_LEVEL0);
     name_format(name, key);
-    int rc = read_whole(c, name, key, e);
-    if (rc != 0 && e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE;
-    return rc;
+    return read_whole(c, name, key, e) ? store_listed_is_gone(e) : 0;
 }
 
 static uint64_t hash_of(const struct catalog_object *o, const struct segment_trailer *t)

@@ -42,7 +42,7 @@ static int note_head(struct attempt *a, const struct catalog_object *head, struc
     char key[NAME_MAX_BYTES];
     name_format(&head->name, key);
     if (object_load_whole(a->catalog->store, key, a->catalog->codec, &segment, &a->head, e))
-        return source_is_gone(e);
+        return store_listed_is_gone(e);
     segment_release(&segment);
     return 0;
 }
@@ -57,7 +57,7 @@ static int describe(struct attempt *a, struct err *e)
     a->result->newest_txid = p->record.txid;
     if (head) {
         if (catalog_load(a->catalog, head, e))
-            return source_is_gone(e);
+            return store_listed_is_gone(e);
         a->result->newest_txid = head->segment->trailer.info.max;
         catalog_spare(a->catalog, head);
     }

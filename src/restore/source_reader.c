@@ -22,18 +22,11 @@ static int check_source(const struct plan_source *source, const struct segment *
     return 0;
 }
 
-int source_is_gone(struct err *e)
-{
-    if (e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE;
-    return -1;
-}
-
 int source_load(const struct source_origin *from, const struct plan_source *source, struct codec *codec,
                 struct segment *ret_segment, struct err *e)
 {
     if (object_load(from->store, source->key, codec, SEGMENT_WANT_ALL, ret_segment, e))
-        return source_is_gone(e);
+        return store_listed_is_gone(e);
     if (check_source(source, ret_segment, from->plan, e)) {
         segment_release(ret_segment);
         return -1;
@@ -124,7 +117,7 @@ static int fetch(struct source_reader *r, uint32_t index, struct err *e)
     if (buf_reserve(&r->stored, n ? n : 1, e))
         return -1;
     if (store_read(r->from.store, r->source->key, b->offset, r->stored.data, n, e))
-        return source_is_gone(e);
+        return store_listed_is_gone(e);
     atomic_fetch_add(r->from.fetched, n);
     r->stored.len = n;
     r->stored_at = b->offset;

@@ -16,10 +16,6 @@ struct source_origin {
     atomic_uint_fast64_t *fetched; /* borrowed: bytes of blocks and indexes that were read are added to it */
 };
 
-/* For a read of an object that the listing has: turns ERR_NOTFOUND into ERR_GONE, because retention may have deleted it or put
- * it into a pack since. Returns -1. */
-int source_is_gone(struct err *e);
-
 /* Reads the index of a source, and checks that the object is the one that the plan names. The caller releases
  * *ret_segment. ERR_GONE: the object was listed, but does not exist any more: plan again. ERR_CORRUPT: the message
  * names the object. ERR_CLAIM, ERR_NOMEM, and the errors of the store. */

@@ -33,9 +33,7 @@ static int read_own(const struct decision *d, struct retention_verdict *v, struc
     *ret_read = object_load(d->c->store, key, d->c->codec, SEGMENT_WANT_RECORDS, ret_segment, e) == 0;
     if (*ret_read)
         decision_note_own(d, v, ret_segment);
-    else if (e->code == ERR_NOTFOUND)
-        e->code = ERR_GONE;
-    return *ret_read || e->code == ERR_CORRUPT ? 0 : -1;
+    return *ret_read || e->code == ERR_CORRUPT ? 0 : store_listed_is_gone(e);
 }
 
 /* The same, of an object that nothing else vouches for and that would go. */

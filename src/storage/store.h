@@ -18,6 +18,15 @@ int store_put_new(struct store *s, const char *key, const void *bytes, size_t n,
 /* Reads exactly `n` bytes at `offset`. ERR_NOTFOUND: the object does not exist. ERR_CORRUPT: it ends earlier. */
 int store_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e) MUST_CHECK;
 
+/* For a failed read of an object that a listing has: ERR_NOTFOUND becomes ERR_GONE, because retention may have deleted the
+ * object, or put it into a pack, since. Returns -1. */
+static inline int store_listed_is_gone(struct err *e)
+{
+    if (e->code == ERR_NOTFOUND)
+        e->code = ERR_GONE;
+    return -1;
+}
+
 /* Reads exactly the first `n` bytes of an object that nothing depends on. Asks once: what would be repeated is an error,
  * and no other request is held back because of it. Ends soon after *cancel has become true, with ERR_CANCELED. Otherwise
  * as store_read. */
