@@ -359,7 +359,7 @@ static void note_final(struct database *db, const struct local_job *j)
     if (j->request.settle && (r->more || !r->rested))
         db->settles++;
     else
-        db->final_done |= j->request.settle || r->through > 0;
+        db->final_done |= j->request.settle || r->through > 0 || r->torn;
 }
 
 static void local_done(struct job *job)

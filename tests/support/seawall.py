@@ -139,10 +139,19 @@ class Daemon:
         self.process.send_signal(number)
 
     def stop(self, number=signal.SIGTERM, seconds=120):
-        """Sends SIGTERM, or `number`, and waits until the daemon has ended. Returns its exit code."""
+        """Sends SIGTERM, or `number`, when the daemon takes it, and waits until it has ended. Returns its exit code."""
+        wait_until(lambda: not self.running() or self.takes(number), 20, f"the daemon takes signal {number}")
         if self.running():
             self.send(number)
         return self.wait(seconds)
+
+    def takes(self, number):
+        """Whether the program is so far that the signal does not just kill it."""
+        try:
+            masks = re.findall(r"^Sig(?:Blk|Cgt|Ign):\s*([0-9a-f]+)$", Path(f"/proc/{self.pid}/status").read_text(), re.M)
+        except FileNotFoundError:
+            return True
+        return any(int(mask, 16) >> number - 1 & 1 for mask in masks)
 
     def kill(self):
         if self.running():
