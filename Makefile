@@ -470,8 +470,9 @@ bench-commits: all ## measure commits that wait until they are durable, by 1 to 
 	$(PYTHON) tests/bench/commits.py
 
 MEGABYTES ?= 300
-bench-reader: all ## measure readers of a replica without a restore, on the S3 server of the tests with 25 ms for each request (minutes; MEGABYTES=300)
+bench-reader: all ## measure readers of a replica without a restore, on the S3 server of the tests with 25 ms for each request (minutes; MEGABYTES=300); PEER=FOLDER: Litestream's packages, beside
 	/usr/bin/python3 tests/bench/reader.py $(MEGABYTES)
+	$(if $(PEER),/usr/bin/python3 tests/bench/reader_peer.py $(PEER) $(MEGABYTES))
 
 bench-fleet: all ## measure a daemon of 100 and of 1000 databases (minutes; COUNTS="100 1000 10000"), with Litestream if it is installed
 	$(PYTHON) tests/bench/fleet.py $(COUNTS)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures readers of a replica without a restore: `reader.py [MEGABYTES] [COMMITS] [DELAY_MS]` (300 20000 25), in build/bench.
+"""Measures readers of a replica without a restore: `reader.py [MEGABYTES] [COMMITS] [DELAY_MS]` (300 20000 25), in a folder of its own in build/bench.
 
 A database of about that size is put into a bucket of the S3 server of the tests, with a base, and the commits after it. The server
 delays each request. SQLite reads the replica through build/seawall.so, in this process; the server is another one. In the figures are the
@@ -10,6 +10,7 @@ lookups         more rows by primary keys, chosen at random: time and requests f
 scan            all rows of one table: bytes of pages in a second, against those of a restore
 warm            lookups a second when all is in memory, against stock SQLite on the restored file
 visible         from the end of a commit to the moment when a follower of the same server sees it, follow=100ms"""
+import contextlib
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -63,6 +65,11 @@ class Bucket:
         return count - number, sent
 
 
+def end(process):
+    process.terminate()
+    process.wait()
+
+
 def run(*arguments, **more):
     subprocess.run([SEAWALL, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
 
@@ -84,7 +91,7 @@ def fill(app, megabytes):
             app.execute("COMMIT")
 
 
-def prepare(folder, bucket, megabytes, commits):
+def prepare(folder, bucket, megabytes, commits, stack):
     db = folder / "app.db"
     app = sqlite3.connect(db, isolation_level=None)
     app.execute("PRAGMA journal_mode=wal")
@@ -93,6 +100,7 @@ def prepare(folder, bucket, megabytes, commits):
     run("snapshot", "--base", db, bucket.url)
     log = open(folder / "log", "w")
     daemon = subprocess.Popen([SEAWALL, "replicate", "--base-interval", "10d", db, bucket.url], stderr=log)
+    stack.callback(end, daemon)
     time.sleep(2)
     dice, rows = random.Random(2), app.execute("SELECT max(id) FROM item").fetchone()[0]
     for _ in range(commits):
@@ -157,7 +165,7 @@ def lookups(connection, rows, seconds=3.0):
     return done / (time.monotonic() - started)
 
 
-def measure_visible(bucket, app, count=60):
+def measure_visible(bucket, app, count=200):
     read, times = connect(bucket, follow="100ms"), []
     app.execute("CREATE TABLE clock(at REAL)")
     app.execute("INSERT INTO clock VALUES(0)")
@@ -188,16 +196,10 @@ def measure_visible(bucket, app, count=60):
     return times
 
 
-def main():
-    megabytes, commits, delay = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 300), (2, 20000), (3, 25)))
-    folder = ROOT / "build" / "bench" / "reader"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ.update(AWS_ACCESS_KEY_ID="AKTEST", AWS_SECRET_ACCESS_KEY="SKTEST", AWS_EC2_METADATA_DISABLED="true")
+def measure(folder, stack, megabytes, commits, delay):
     bucket = Bucket()
-    db, app, daemon = prepare(folder, bucket, megabytes, commits)
+    stack.callback(end, bucket.process)
+    db, app, daemon = prepare(folder, bucket, megabytes, commits, stack)
     rows = app.execute("SELECT max(id) FROM item").fetchone()[0]
     pages = app.execute("SELECT sum(length(text) + length(code)) FROM scanned").fetchone()[0]
     print(f"A database of {db.stat().st_size / 1e6:.0f} MB, {commits} commits behind its base, {delay} ms for each request:\n\n| | |\n|---|---|", flush=True)
@@ -211,10 +213,9 @@ def main():
           f"({100 * pages / scan / restored_rate:.0f} %) |")
     print(f"| peak memory of the process | {memory:.0f} MB |", flush=True)
     visible = measure_visible(bucket, app)
-    print(f"| a commit is visible, follow=100ms | p50 {statistics.median(visible) * 1000:.0f} ms, p99 {sorted(visible)[int(len(visible) * .99)] * 1000:.0f} ms |",
+    print(f"| a commit is visible, follow=100ms, {len(visible)} times | p50 {statistics.median(visible) * 1000:.0f} ms, p99 {sorted(visible)[int(len(visible) * .99)] * 1000:.0f} ms |",
           flush=True)
-    daemon.terminate()
-    daemon.wait()
+    end(daemon)
     bucket.ask("delay", 0)
     few = min(rows, 8000)   # about 8 MB: they fit into the memory for blocks, and not into the cache of SQLite
     local, read = sqlite3.connect(folder / "restored.db"), connect(bucket)
@@ -223,8 +224,18 @@ def main():
     pairs = [(lookups(local, few), lookups(read, few)) for _ in range(3)]
     stock, ours = (statistics.median(column) for column in zip(*pairs))
     print(f"| warm lookups | {ours:.0f}/s; stock SQLite on the file {stock:.0f}/s ({ours / stock:.2f}) |")
-    bucket.process.terminate()
-    shutil.rmtree(folder)
+
+
+def main():
+    megabytes, commits, delay = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 300), (2, 20000), (3, 25)))
+    (ROOT / "build" / "bench").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="reader-", dir=ROOT / "build" / "bench"))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(AWS_ACCESS_KEY_ID="AKTEST", AWS_SECRET_ACCESS_KEY="SKTEST", AWS_EC2_METADATA_DISABLED="true")
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        measure(folder, stack, megabytes, commits, delay)
 
 
 if __name__ == "__main__":
