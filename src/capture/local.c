@@ -650,24 +650,21 @@ static int read_piece(struct local *l, const struct local_request *request, stru
 
 /* ---- the stamp */
 
-/* A database that is about to be let go is worth waiting for. Its WAL can be empty although commits were captured in this
- * run. */
-static int stamp(struct local *l, bool wait, struct err *e)
+/* The WAL can be empty although commits were captured in this run. */
+static int stamp(struct local *l, struct local_report *report, struct err *e)
 {
     struct wal_index_header header;
     const bool empty = watch_header(&l->watch, &header) && header.mx_frame == 0 && l->capture.proven;
-    if (l->watch.rollback || l->capture.stamped || !(l->at == LOCAL_RESTING || (wait && empty)))
+    if (l->watch.rollback || l->capture.stamped || !empty)
         return 0;
     if (watch_sync_db(&l->watch, e)) /* a power cut must not take back what the stamp is of */
         return -1;
-    bool done = capture_stamp(&l->capture);
-    if (!done && wait) {
-        clock_sleep_us((STAMP_AGE_MS + 1) * INT64_C(1000));
-        done = capture_stamp(&l->capture);
+    if (!capture_stamp(&l->capture)) {
+        report->unstamped = watch_header(&l->watch, &header) && header.mx_frame == 0;
+        return 0;
     }
-    if (done)
-        enter(l, LOCAL_RESTING);
-    return done ? state_sync(&l->state, e) : 0;
+    enter(l, LOCAL_RESTING);
+    return state_sync(&l->state, e);
 }
 
 int local_run(struct local *l, const struct local_request *request, struct local_report *ret_report, struct err *e)
@@ -700,7 +697,7 @@ int local_run(struct local *l, const struct local_request *request, struct local
     if (rc == 0 && l->at == LOCAL_RESTING) /* what is written from now on is compared with this */
         rc = strangers_look(&l->strangers, &l->watch, e);
     if (rc == 0 && request->stamp && !ret_report->moved && watch_is_open(&l->watch))
-        rc = stamp(l, request->settle, e);
+        rc = stamp(l, ret_report, e);
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
     if (l->map_known && !l->capture.proven &&

@@ -88,7 +88,7 @@ struct local_request {
     bool hold;       /* leave commits in the WAL: a catch-up is under way and needs its txid to stay the newest */
     bool look;       /* the database file was touched: check that the files are still ours */
     bool suspect;    /* the -wal was written, and the wal-index shows no commit: look for strangers */
-    bool stamp;      /* if the database is at rest afterwards, stamp it (state/state.h) */
+    bool stamp;      /* if the WAL is empty afterwards, stamp the database file (state/state.h) */
     bool drop;       /* without room, go on without versions: no replica can take them */
     size_t room;     /* bytes of versions that may be kept */
     bool tight;      /* there is no room by far: more versions are soon dropped */
@@ -111,10 +111,11 @@ struct local_report {
     bool torn;        /* the wal-index header can't be read now */
     bool resynced;    /* all pages were compared */
     struct resync_result resync;
-    bool waiting; /* a comparison is needed, and the request does not have may_resync */
-    bool moved;   /* the files were replaced or overwritten, and closed */
-    bool rested;  /* the WAL is empty and the database file complete */
-    bool stamped; /* and the state file, which is synced, has the stamp of the file */
+    bool waiting;   /* a comparison is needed, and the request does not have may_resync */
+    bool moved;     /* the files were replaced or overwritten, and closed */
+    bool rested;    /* the WAL is empty and the database file complete */
+    bool stamped;   /* and the state file, which is synced, has the stamp of the file */
+    bool unstamped; /* a stamp was asked for, and refused: the WAL is empty, but the file was written too lately */
     /* The watch is held, and a checkpoint of the application may wait for it: see local_should_give_way. */
     bool watching;
     enum local_state at;

@@ -307,7 +307,8 @@ static void note_moved(struct database *db, int64_t now)
 static void note_unrested(struct database *db, const struct local_report *r, int64_t now)
 {
     struct local_pace *p = &db->pace;
-    bool ending = db->stopping && db->final_done && !db->config->once; /* a snapshot of a busy database is whole */
+    /* a snapshot of a busy database is whole */
+    bool ending = db->stopping && db->final_done && !db->written && !db->config->once;
     if (r->rested || r->commits || r->waiting || r->frames == 0) {
         p->unrested_ms = 0;
         return;
@@ -351,15 +352,28 @@ static bool may_settle(const struct database *db)
     return db->stopping && !db->final_done && (db->settles < SETTLES_MAX || full);
 }
 
-static void note_final(struct database *db, const struct local_job *j)
+/* After a job that ran while the database stops. One that completed the file is followed by one that only captures and
+ * stamps, when the file is old enough. */
+static void note_final(struct database *db, const struct local_job *j, int64_t now)
 {
+    struct local_pace *p = &db->pace;
     const struct local_report *r = &j->report;
-    if (!db->stopping || r->waiting)
+    const bool settled = r->rested && !r->more, stamps = p->settled_at_ms > 0;
+    if (!db->stopping || db->final_done || r->waiting ||
+        !(j->request.settle || stamps || db->settles >= SETTLES_MAX)) /* it began before the stop */
         return;
-    if (j->request.settle && (r->more || !r->rested))
+    if (stamps && now < p->settled_at_ms && settled && !r->stamped) /* a copy needed a piece meanwhile */
+        return;
+    if (j->request.settle && r->unstamped) {
+        p->settled_at_ms = now + STAMP_AGE_MS + 1;
+        return;
+    }
+    if (!settled && (j->request.settle || stamps)) {
         db->settles++;
-    else
-        db->final_done |= j->request.settle || r->through > 0 || r->torn;
+        db->written |= r->more || (stamps && r->commits);
+    }
+    db->final_done = settled || (!may_settle(db) && (r->through > 0 || r->torn));
+    p->settled_at_ms = 0;
 }
 
 static void local_done(struct job *job)
@@ -412,7 +426,7 @@ static void local_done(struct job *job)
         note_resync(db, r);
     if (r->rested)
         db->signs.closed = false;
-    note_final(db, j);
+    note_final(db, j, now);
     note_unrested(db, r, now);
     set_rest(db, r, now);
     set_stamp(db, j, now);
@@ -443,9 +457,10 @@ static void fill_request(struct database *db, struct local_job *j)
     struct local_request *r = &j->request;
     uint64_t max_pending = db->config->options.max_pending;
     bool asked = lanes_all_asked(all);
+    bool settle = may_settle(db) && db->pace.settled_at_ms == 0;
     *r = (struct local_request){.run = db->runs,
-                                .rest = closed_for_long(db, clock_mono_ms()) || may_settle(db),
-                                .settle = may_settle(db),
+                                .rest = closed_for_long(db, clock_mono_ms()) || settle,
+                                .settle = settle,
                                 .hold = (lanes_catch_up(all) && !db->stopping) || db->final_done,
                                 .look = db->signs.touched,
                                 .suspect = db->signs.suspect,
@@ -490,7 +505,7 @@ static bool local_wanted(struct database *db, int64_t now)
     if (lanes_wanting_piece(all))
         return true;
     if (db->stopping && !db->final_done)
-        return true;
+        return now >= p->settled_at_ms;
     if (db->final_done || now < p->pass_at_ms)
         return false;
     bool held = lanes_catch_up(all) && !last->commits && !last->torn && now < p->pass_at_ms + HOLD_MS;
@@ -691,6 +706,8 @@ static int64_t next_local_ms(const struct database *db, int64_t now)
         return p->open_at_ms;
     if (p->again_at_ms > now)
         at = earliest(at, p->again_at_ms);
+    if (p->settled_at_ms > 0)
+        return earliest(at, p->settled_at_ms);
     if (db->signs.news)
         at = earliest(at, latest(p->pass_at_ms, p->again_at_ms));
     if (p->look_ms > 0)
@@ -972,6 +989,7 @@ static void start_over(struct database *db)
     lanes_cancel(&db->lanes, false);
     db->lost = db->rested = db->final_done = false;
     db->settles = 0;
+    db->written = false;
     db->figures = (struct local_report){0};
     db->lag = (struct lag){.count = 0};
     db->pace = (struct local_pace){0};

@@ -43,6 +43,7 @@ struct local_pace {
     int64_t rest_at_ms;        /* to complete the database file */
     int64_t closed_rest_at_ms; /* the same, after an application closed it */
     int64_t stamp_at_ms;       /* at rest, and not stamped: not before */
+    int64_t settled_at_ms;     /* stopping: the file is complete, and then old enough for a stamp; 0: not now */
     int64_t unrested_ms; /* since then the file should be complete, and is not; 0: it is; -1: the log has said it */
     int64_t sweep_at_ms;
     int64_t path_at_ms;                /* to see what the given path leads to */
@@ -106,7 +107,8 @@ struct database {
     bool waited;   /* the database was missing when it should have been opened */
     bool stopping;
     bool final_done;  /* stopping: the last capture is done */
-    unsigned settles; /* stopping: how often the database file was completed, and an application went on meanwhile */
+    unsigned settles; /* stopping: how often the database file was completed, or could not be */
+    bool written;     /* stopping: an application went on meanwhile */
     bool taken;       /* another process has the state file */
     bool hung; /* jobs still run, and only the end of the process ends them: a store neither answers nor fails, or
                         the event loop failed */

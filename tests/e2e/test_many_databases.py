@@ -1,17 +1,19 @@
 """One daemon for many databases: each is replicated as if it were alone, and trouble with one stops no other."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from control import socket_of
 from fleet import Fleet, assert_restores, insert, make_database, synced
-from seawall import DONE, FAILED, SOME_FAILED, USAGE, restore, seawall, told
+from seawall import DONE, FAILED, SOME_FAILED, USAGE, last_txid, restore, seawall, told
 from waiting import figure, stays_true, wait_until
 
 NAMES = [f"tenant-{i}" for i in range(1, 9)]
@@ -697,3 +699,35 @@ def test_status_all_names_what_is_passed_over(stage, fleet):
     assert seawall("status", "--all", stage.db).returncode == USAGE
     kept.close()
     assert daemon.stop() == DONE
+
+
+def test_a_stop_beside_applications_that_commit_all_the_time_ends(stage, fleet):
+    """Each gets a commit soon after each checkpoint. So the stop does not wait for a moment when all files are complete."""
+    names = [f"tenant-{i}" for i in range(60)]
+    daemon = fleet(names, pattern=stage.folder / "tenant-*.db", settings=["rest-after = 1h"])
+    daemon.wait_shipped(names)
+    applications = [sqlite3.connect(daemon.database(name), isolation_level=None, timeout=20, check_same_thread=False) for name in names]
+    ended, counts = threading.Event(), dict.fromkeys(names, 0)
+
+    def write():
+        while not ended.is_set():
+            for name, application in zip(names, applications):
+                application.execute("INSERT INTO t VALUES (?)", (counts[name],))
+                counts[name] += 1
+            ended.wait(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        daemon.wait_for(lambda: min(counts.values()) > 20, 60, "each application has committed")
+        before = dict(counts)
+        assert daemon.stop() == DONE
+    finally:
+        ended.set()
+        writer.join()
+    assert "a reader that stays open" not in daemon.log()
+    assert max(map(int, re.findall(r"truncated (\d+)", daemon.log()))) <= 3, "when the application that made it closed it, and twice at the stop"
+    for name in names[::10]:
+        assert last_txid(daemon.replica_of(name)) > before[name]
+    for application in applications:
+        application.close()
