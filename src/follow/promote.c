@@ -18,6 +18,7 @@
 #include "follow/follow.h"
 #include "replica/identity.h"
 #include "replica/points.h"
+#include "replica/writer.h"
 #include "state/state.h"
 
 #include <assert.h>
@@ -56,6 +57,7 @@ static int compare_pages(struct follow *f, const struct map *map, struct err *e)
 /* ---- the fence */
 
 struct fence {
+    struct uid writer; /* of this promotion */
     uint64_t txid;
     struct buf bytes; /* owned */
     struct digest digest;
@@ -105,6 +107,7 @@ static int encode(struct follow *f, const uint8_t *page, const struct commit_rec
                                 .first_page = 1,
                                 .last_page = 1,
                                 .time_ms = record->time_ms,
+                                .writer = fence->writer,
                                 .database = f->note.database,
                                 .checksum_before = now->checksum,
                                 .digest_before = now->head};
@@ -112,8 +115,7 @@ static int encode(struct follow *f, const uint8_t *page, const struct commit_rec
         .pgno = 1, .kind = VERSION_IMAGE, .txid = record->txid, .hash = page_hash(1, page, page_size)};
     const struct segment_content content = {.info = &info, .records = record, .record_count = 1};
     struct segment_writer w = {0};
-    int rc = random_bytes(info.writer.bytes, UID_BYTES, e) || random_bytes(info.run.bytes, UID_BYTES, e) ||
-                     random_bytes(info.nonce.bytes, UID_BYTES, e) ||
+    int rc = random_bytes(info.run.bytes, UID_BYTES, e) || random_bytes(info.nonce.bytes, UID_BYTES, e) ||
                      segment_writer_init(&w, f->replica.codec, page_size, e) || segment_writer_add(&w, &v, page, e) ||
                      segment_writer_finish(&w, &content, &fence->bytes, &fence->digest, e)
                  ? -1
@@ -151,9 +153,17 @@ static int note_behind(void *context, const struct store_entry *entry)
     return *(bool *)context;
 }
 
+/* For the conflict of the writer that had the replica. */
+static void sign(const struct follow *f, struct store *store, const struct fence *fence)
+{
+    struct writer_note note;
+    writer_note_make(&note, &fence->writer, f->options->path, f->replica.catalog.identity.founder.hashed);
+    writer_note_put(store, &note);
+}
+
 /* Puts the fence. *ret_moved: the replica has gone on. If retention had freed the key, the fence goes again. An answer that
  * does not come leaves open whether it is there: the next turn finds it, or not. */
-static int put(struct store *store, const struct fence *fence, bool *ret_moved, struct err *e)
+static int put(const struct follow *f, struct store *store, const struct fence *fence, bool *ret_moved, struct err *e)
 {
     char key[NAME_MAX_BYTES];
     int64_t ignored;
@@ -171,15 +181,18 @@ static int put(struct store *store, const struct fence *fence, bool *ret_moved, 
     if (store_list(store, NAME_LEVEL0_PREFIX, key, note_behind, &behind, e))
         return -1;
     *ret_moved = behind;
-    return behind ? store_remove(store, key, e) : 0;
+    if (behind)
+        return store_remove(store, key, e);
+    sign(f, store, fence);
+    return 0;
 }
 
 /* One attempt. *ret_won: the fence is the newest object, and the copy has it. */
-static int attempt(struct follow *f, struct store *store, bool *ret_won, struct err *e)
+static int attempt(struct follow *f, struct store *store, const struct uid *writer, bool *ret_won, struct err *e)
 {
-    struct fence fence = {.txid = 0};
+    struct fence fence = {.writer = *writer};
     bool moved = false;
-    int rc = build(f, &fence, e) || put(store, &fence, &moved, e) ? -1 : 0;
+    int rc = build(f, &fence, e) || put(f, store, &fence, &moved, e) ? -1 : 0;
     f->chasing = rc == 0;
     if (rc == 0)
         rc = follow_run(f, e);
@@ -195,12 +208,13 @@ static int win(struct follow *f, struct err *e)
         .mode = STORE_WRITE, .cancel = f->options->cancel, .retrying = f->options->retrying};
     const int64_t end = clock_mono_ms() + FENCE_MS;
     struct replica_handle writer;
+    struct uid id;
     bool won = false;
-    if (replica_handle_open(&writer, f->options->url, &o, e))
+    if (random_bytes(id.bytes, UID_BYTES, e) || replica_handle_open(&writer, f->options->url, &o, e))
         return -1;
     int rc = replica_probe(writer.store, e);
     while (rc == 0 && !won) {
-        rc = attempt(f, writer.store, &won, e);
+        rc = attempt(f, writer.store, &id, &won, e);
         if (rc == 0 && !won && clock_mono_ms() >= end) {
             err_set(e, ERR_BUSY, 0, "the replica went on, or did not take an object, each time for %d s",
                     FENCE_MS / 1000);

@@ -450,6 +450,8 @@ def test_promoting_takes_the_replica_over_and_the_old_writer_ends(following):
     assert not f.copy.with_name("copy.db-seawall-follow").exists()
     f.app.commit()
     assert f.daemon.wait() == OTHER_WRITER, f.daemon.log()
+    assert f"database '{f.copy}', since 20" in f.daemon.told_once("belongs to another writer")
+    assert len(list((f.stage.replica / "writer").iterdir())) == 1
     bytes_before = sum(p.stat().st_size for p in f.stage.replica.rglob("*") if p.is_file())
     f.daemon = f.stage.replicate(db=f.copy)
     app = Ledgers.__new__(Ledgers)
