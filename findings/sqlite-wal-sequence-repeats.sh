@@ -5,7 +5,7 @@
 # with each checkpoint. Both invite a program that follows a WAL to prove by them that it missed no generation. But the sequence number is counted by
 # each connection for itself: it stays, jumps and falls, although the WAL was reset exactly once each time. And salt-1 is drawn at random, not
 # incremented, when the first commit after a checkpoint that truncated the WAL comes from a connection that has not reset a WAL itself.
-# So after a reset that a program did not watch, only a comparison of the database file tells what happened.
+# So after a reset that a program did not watch, neither of the two says whether it missed a generation.
 #
 # Seen:      sequence numbers 0, 1, 1, 1, 1, 3, 0 for seven generations in a row; salt-1 rises by 1 each time, but for the last
 # Expected:  0, 1, 2, 3, 4, 5, 6, and a salt-1 that rises by 1 each time

@@ -140,6 +140,11 @@ bool local_suspects(struct local *l)
     return watch_is_open(&l->watch) && strangers_suspect(&l->strangers, clock_mono_ns());
 }
 
+bool local_is_alone(const struct local *l)
+{
+    return watch_is_open(&l->watch) && !l->watch.rollback && !strangers_any(&l->strangers);
+}
+
 /* Does the watch keep a checkpoint of the application waiting, although nothing needs it? */
 static bool is_in_the_way(const struct local *l, const struct wal_index_header *header)
 {

@@ -136,6 +136,9 @@ struct local_report {
 int local_init(struct local *l, const char *path, const struct options *options, const struct identity *removed,
                struct err *e) MUST_CHECK;
 
+/* Whether no other process has the database open. No run may be under way. */
+bool local_is_alone(const struct local *l);
+
 /* Closes the database files, but not the state file. No run may be under way. */
 void local_let_go(struct local *l);
 

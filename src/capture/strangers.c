@@ -72,6 +72,12 @@ bool strangers_suspect(struct strangers *s, int64_t now_ns)
     return s->unseen >= STRANGERS_LOOKS;
 }
 
+bool strangers_any(const struct strangers *s)
+{
+    int pid = 0;
+    return !s->usable || candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
+}
+
 static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)
 {
     int pid = 0;

@@ -46,6 +46,10 @@ void strangers_close(struct strangers *s);
 /* Looks for (2), with a few system calls. True: strangers_look will report it. Before: no local job runs. */
 bool strangers_suspect(struct strangers *s, int64_t now_ns);
 
+/* Whether another process has the database open, as the lock on the -shm shows that each connection holds. True also if that
+ * can't be found out. Before: no local job runs. */
+bool strangers_any(const struct strangers *s);
+
 /* Whether a stranger may be writing: strangers_look has seen the end of the -wal move a short time ago. While this is
  * true, a checkpoint should not reset the -wal, so that the next looks can find more moves. */
 bool strangers_may_write(const struct strangers *s);

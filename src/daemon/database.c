@@ -42,6 +42,7 @@
 #define LOCAL_DEADLINE_MS 300000
 #define STOP_UNANSWERED_MS 5000 /* for the answer of a store that acknowledged everything and fails now */
 #define LATE_MAX 300            /* bytes of the last error of a replica in the one of the stop */
+#define SETTLES_ALONE_MAX 20    /* and so many, if no application has it open at that moment */
 #define SETTLES_MAX 2           /* at the stop: after so many checkpoints the application may keep its WAL */
 #define STOP_HANG_MS 5000 /* after the deadline of a stop: then jobs that run are left to the end of the process */
 
@@ -97,6 +98,7 @@ void database_stop(struct database *db)
     if (db->stopping)
         return;
     db->final_done |= db->detached; /* what was captured is all that is shipped */
+    db->stop_run = db->runs;
     db->stopping = db->signs.any = true;
     atomic_store(&db->guard.cancel, true);
     lanes_stop(&db->lanes, clock_mono_ms());
@@ -349,7 +351,7 @@ static void set_stamp(struct database *db, const struct local_job *j, int64_t no
 static bool may_settle(const struct database *db)
 {
     const bool full = db->lanes.backlog.bytes >= db->config->options.max_pending;
-    return db->stopping && !db->final_done && (db->settles < SETTLES_MAX || full);
+    return db->stopping && !db->final_done && (db->settles < (db->alone ? SETTLES_ALONE_MAX : SETTLES_MAX) || full);
 }
 
 /* After a job that ran while the database stops. One that completed the file is followed by one that only captures and
@@ -359,8 +361,7 @@ static void note_final(struct database *db, const struct local_job *j, int64_t n
     struct local_pace *p = &db->pace;
     const struct local_report *r = &j->report;
     const bool settled = r->rested && !r->more, stamps = p->settled_at_ms > 0;
-    if (!db->stopping || db->final_done || r->waiting ||
-        !(j->request.settle || stamps || db->settles >= SETTLES_MAX)) /* it began before the stop */
+    if (!db->stopping || db->final_done || r->waiting || j->request.run <= db->stop_run)
         return;
     if (stamps && now < p->settled_at_ms && settled && !r->stamped) /* a copy needed a piece meanwhile */
         return;
@@ -372,8 +373,21 @@ static void note_final(struct database *db, const struct local_job *j, int64_t n
         db->settles++;
         db->written |= r->more || (stamps && r->commits);
     }
-    db->final_done = settled || (!may_settle(db) && (r->through > 0 || r->torn));
+    db->alone = false;
+    db->final_done = settled || (!may_settle(db) && (r->through > db->stop_run || r->torn));
+    db->unsettled = !settled;
     p->settled_at_ms = 0;
+}
+
+/* The last capture left commits in the WAL, because an application went on. It has closed the database since, and was not the
+ * last to do so: the file is completed here. */
+static void settle_if_left_alone(struct database *db)
+{
+    if (!db->final_done || !db->unsettled || !db->home || db->settles >= SETTLES_ALONE_MAX ||
+        !local_is_alone(&db->home->local))
+        return;
+    db->alone = true;
+    db->final_done = db->unsettled = false;
 }
 
 static void local_done(struct job *job)
@@ -614,6 +628,7 @@ bool database_finished(struct database *db)
         return false;
     if (db->gone || was_never_looked_at(db))
         return !database_is_running(db);
+    settle_if_left_alone(db);
     if (db->final_done && lanes_all_durable(&db->lanes)) {
         end_with_conflicts(db);
         return !database_is_running(db);
@@ -989,7 +1004,7 @@ static void start_over(struct database *db)
     lanes_cancel(&db->lanes, false);
     db->lost = db->rested = db->final_done = false;
     db->settles = 0;
-    db->written = false;
+    db->written = db->unsettled = db->alone = false;
     db->figures = (struct local_report){0};
     db->lag = (struct lag){.count = 0};
     db->pace = (struct local_pace){0};

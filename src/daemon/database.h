@@ -106,10 +106,13 @@ struct database {
     bool expected; /* the command of --exec has ended, and should have made the database: a stop without it fails */
     bool waited;   /* the database was missing when it should have been opened */
     bool stopping;
-    bool final_done;  /* stopping: the last capture is done */
-    unsigned settles; /* stopping: how often the database file was completed, or could not be */
-    bool written;     /* stopping: an application went on meanwhile */
-    bool taken;       /* another process has the state file */
+    bool final_done;   /* stopping: the last capture is done */
+    unsigned settles;  /* stopping: how often the database file was completed, or could not be */
+    bool written;      /* stopping: an application went on meanwhile */
+    bool unsettled;    /* stopping: the last capture left commits in the WAL */
+    bool alone;        /* and then the last application closed the database: it is completed after all */
+    uint64_t stop_run; /* value of `runs` when the stop began */
+    bool taken;        /* another process has the state file */
     bool hung; /* jobs still run, and only the end of the process ends them: a store neither answers nor fails, or
                         the event loop failed */
     bool failed;

@@ -1,11 +1,15 @@
 """At rest the database file alone holds everything: a copy of that one file is a backup."""
+import signal
 import sqlite3
+import time
+
+import pytest
 
 import walindex
 from application import check
 from compare import copy_file
 from seawall import DONE
-from waiting import wait_until
+from waiting import figure, let_pass, wait_until
 
 NEVER_MS = 600_000
 
@@ -83,3 +87,43 @@ def test_a_reader_that_keeps_the_file_incomplete_is_logged(stage):
     assert daemon.stop() == DONE
     daemon.told_once("a copy of the database file alone lacks them")
     reader.close()
+
+
+@pytest.mark.parametrize("later", [0, 0.03, 0.06, 0.09])
+def test_when_daemon_and_application_end_together_a_copy_of_the_file_alone_is_complete(stage, later):
+    """As at a shutdown: the application goes on after the signal to the daemon, and closes the database before the daemon has."""
+    stage.prepare()
+    for _ in range(figure(10, 3)):
+        daemon = stage.replicate()
+        app = stage.writer(rate=150)
+        app.wait_committed(app.committed() + 30)
+        daemon.send(signal.SIGTERM)
+        let_pass(later, "the application goes on")
+        last, closed = app.stop()["last"], time.monotonic()
+        assert daemon.wait() == DONE
+        if time.monotonic() - closed > 0.05:   # otherwise the daemon had looked for the last time before
+            assert stage.wal_bytes() == 0
+            assert check_lone_copy(stage) == last
+            assert check(stage.assert_restore_equals_source()) == last
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 5])
+def test_what_was_committed_before_the_signal_is_shipped_and_in_the_file(stage, after_ms):
+    """A job that began before the signal does not count as the last one."""
+    stage.prepare()
+    for number in range(1, figure(20, 6) + 1):
+        daemon = stage.replicate()
+        app = sqlite3.connect(stage.db)
+        app.execute("CREATE TABLE IF NOT EXISTS later(n)")
+        app.execute("INSERT INTO later VALUES (?)", (number,))
+        app.commit()
+        app.close()
+        let_pass(after_ms / 1000, "the moment of the signal")
+        assert daemon.stop() == DONE
+        assert stage.wal_bytes() == 0
+        for path in (stage.db, stage.restored()):
+            copy = stage.folder / f"alone-{path.name}-{number}"
+            copy_file(path, copy)
+            found = sqlite3.connect(copy)
+            assert found.execute("SELECT max(n) FROM later").fetchone()[0] == number
+            found.close()

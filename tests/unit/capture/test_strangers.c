@@ -87,6 +87,37 @@ static void the_folder_of_unix_dotfile_makes_the_first_move_a_sign(void **state)
     assert_contains(e.msg, "unix-dotfile");
 }
 
+static void a_process_that_has_the_database_open_is_seen_until_it_closes_it(void **state)
+{
+    int ready[2], stay[2], status = 0;
+    char byte = 0;
+    (void)state;
+    assert_false(strangers_any(&strangers));
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(stay), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        sqlite3 *db = NULL;
+        close(stay[1]);
+        bool ok = sqlite3_open_v2(temp_path("app.db"), &db, SQLITE_OPEN_READWRITE, "unix") == SQLITE_OK &&
+                  sqlite3_exec(db, "SELECT * FROM t", NULL, NULL, NULL) == SQLITE_OK && write(ready[1], "r", 1) == 1;
+        ok = ok && read(stay[0], &byte, 1) == 0;
+        _exit(ok ? 0 : 1);
+    }
+    close(ready[1]);
+    close(stay[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_true(strangers_any(&strangers));
+    close(stay[1]);
+    assert_true(waitpid(child, &status, 0) == child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(ready[0]);
+    assert_false(strangers_any(&strangers));
+    const struct strangers unknown = STRANGERS_NONE;
+    assert_true(strangers_any(&unknown));
+}
+
 #define WATCHED(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -94,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WATCHED(commits_that_the_wal_index_shows_are_no_sign),
         WATCHED(an_end_that_moves_without_the_wal_index_is_a_sign),
+        WATCHED(a_process_that_has_the_database_open_is_seen_until_it_closes_it),
         WATCHED(the_folder_of_unix_dotfile_makes_the_first_move_a_sign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
