@@ -42,8 +42,8 @@
 #define LOCAL_DEADLINE_MS 300000
 #define STOP_UNANSWERED_MS 5000 /* for the answer of a store that acknowledged everything and fails now */
 #define LATE_MAX 300            /* bytes of the last error of a replica in the one of the stop */
-#define SETTLES_ALONE_MAX 20    /* and so many, if no application has it open at that moment */
-#define SETTLES_MAX 2           /* at the stop: after so many checkpoints the application may keep its WAL */
+#define SETTLES_MAX 2           /* at the stop: after so many checkpoints the application may keep its WAL ... */
+#define SETTLES_ALONE_MAX 20    /* ... and after so many, if no application has the database open meanwhile */
 #define STOP_HANG_MS 5000 /* after the deadline of a stop: then jobs that run are left to the end of the process */
 
 void database_fail(struct database *db, const struct err *e)

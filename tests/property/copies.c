@@ -373,6 +373,13 @@ void copies_step(void)
         reader_step(dice_below(&luck, READERS_OF_COPY));
 }
 
+/* Time passes until the follower goes on. */
+static void let_it_wake(const struct child *c)
+{
+    if (c->stop == CHILD_SLEEPS && c->page->wake_ms > true_ms)
+        true_ms = c->page->wake_ms;
+}
+
 enum err_code copies_follow_until_current(bool start_over)
 {
     child_kill(&copy.follower);
@@ -381,8 +388,7 @@ enum err_code copies_follow_until_current(bool start_over)
         copy.txid = 0; /* of another history */
     struct child *c = &copy.follower;
     for (int i = 0; i < SETTLE_TURNS && c->pid; i++) {
-        if (c->stop == CHILD_SLEEPS && c->page->wake_ms > true_ms)
-            true_ms = c->page->wake_ms;
+        let_it_wake(c);
         c->page->command = TELL_GO_ON;
         child_go_on(c, CHILD_POINTS_ALL);
         while (c->pid && c->stop == CHILD_SAYS) {
@@ -403,8 +409,7 @@ uint64_t copies_follow_for(unsigned turns)
     child_kill(c);
     start_follower(false);
     for (unsigned i = 0; i < turns && c->pid; i++) {
-        if (c->stop == CHILD_SLEEPS && c->page->wake_ms > true_ms)
-            true_ms = c->page->wake_ms;
+        let_it_wake(c);
         let_follow(CHILD_POINTS_ALL, false);
     }
     child_kill(c);
