@@ -12,7 +12,6 @@
 #include <sys/vfs.h>
 
 #define WHOLE_DIRECT_BYTES (1u << 20) /* smaller files are cached */
-#define ALLOCATE_BYTES (256u << 10)   /* for less, fallocate costs more than it saves */
 
 /* Returns false if the file system refuses it. */
 static bool set_direct(int fd, bool direct)
@@ -27,11 +26,12 @@ static bool may_be_direct(int fd)
     return fstatfs(fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
 }
 
-void output_begin(struct output *o, int fd, const char *path, enum output_way way)
+void output_begin(struct output *o, int fd, const char *path, uint64_t bytes, enum output_way way)
 {
     assert(fd >= 0);
     o->fd = fd;
     o->path = path;
+    o->bytes = bytes;
     atomic_init(&o->direct, way == OUTPUT_DIRECT && may_be_direct(fd) && set_direct(fd, true));
 }
 
@@ -51,6 +51,19 @@ void output_piece_free(struct output_piece *p)
 {
     free(p->bytes);
     *p = (struct output_piece){0};
+}
+
+/* Several threads write past the page cache at a time where the file has blocks: without them, each write locks the
+ * whole file. fallocate waits for all writes under way, so it is called for large ranges, and only for those that get
+ * bytes. It is a hint, which may fail. */
+static void allocate_range(struct output_piece *p)
+{
+    const uint64_t end = (p->offset / OUTPUT_RANGE_BYTES + 1) * OUTPUT_RANGE_BYTES, file = p->to->bytes;
+    if (end == p->range_end || p->offset >= file)
+        return;
+    p->range_end = end;
+    const uint64_t begin = end - OUTPUT_RANGE_BYTES;
+    fallocate(p->to->fd, 0, (off_t)begin, (off_t)((end < file ? end : file) - begin));
 }
 
 /* All threads write through the page cache from now on. `direct` is cleared last: a thread that finds it cleared must
@@ -76,16 +89,14 @@ int output_flush(struct output_piece *p, struct err *e)
     if (n == 0)
         return 0;
     p->len = 0;
-    /* Both calls for ranges are only hints, which may fail. With fallocate, several threads write past the page cache
-     * at a time: without blocks of its own, a range locks the whole file while it is written. With sync_file_range
-     * the disk writes while we inflate, so that the fsync has less to do. */
     const bool aligned = p->offset % OUTPUT_ALIGN == 0 && n % OUTPUT_ALIGN == 0;
     const bool direct = atomic_load(&o->direct) && (aligned || !give_up_direct(o));
-    if (direct && n >= ALLOCATE_BYTES)
-        fallocate(o->fd, 0, (off_t)p->offset, (off_t)n);
+    if (direct)
+        allocate_range(p);
     int rc = io_pwrite(o->fd, p->bytes, n, p->offset, e);
     if (rc != 0 && direct && is_refused(e) && give_up_direct(o))
         rc = io_pwrite(o->fd, p->bytes, n, p->offset, e);
+    /* A hint, which may fail: the disk writes while we inflate, so that the fsync has less to do. */
     if (rc == 0 && !atomic_load(&o->direct) && n == OUTPUT_PIECE_BYTES)
         sync_file_range(o->fd, (off_t)p->offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
     return rc == 0 || !o->path ? rc : err_wrap(e, "write '%s'", o->path);
@@ -113,7 +124,7 @@ int output_whole(int fd, const uint8_t *bytes, size_t n, struct err *e)
         return io_write(fd, bytes, n, e);
     if (output_piece_init(&p, &o, e))
         return -1;
-    output_begin(&o, fd, NULL, OUTPUT_DIRECT);
+    output_begin(&o, fd, NULL, n, OUTPUT_DIRECT);
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < n; at += OUTPUT_PIECE_BYTES)
         rc = output_add(&p, at, bytes + at, n - at < OUTPUT_PIECE_BYTES ? n - at : OUTPUT_PIECE_BYTES, e);

@@ -18,28 +18,32 @@
 struct output {
     int fd;             /* borrowed */
     const char *path;   /* borrowed; NULL: messages name no file */
+    uint64_t bytes;     /* of the file; 0: not known */
     atomic_bool direct; /* writes go past the page cache */
 };
 
 enum output_way { OUTPUT_CACHED, OUTPUT_DIRECT };
 
-/* Begins to write. If OUTPUT_DIRECT is not possible, the output is cached. A piece whose offset or length is not a
+/* Begins to write a file that will be `bytes` long; 0: that is not known. If OUTPUT_DIRECT is possible, blocks are
+ * allocated in ranges of OUTPUT_RANGE_BYTES, and the file may be that long early; if it is not, the output is cached. A piece whose offset or length is not a
  * multiple of OUTPUT_ALIGN is cached too, and so is all that is written after it. Until output_end, `fd` is written by
  * this output only, and not read. */
-void output_begin(struct output *o, int fd, const char *path, enum output_way way);
+void output_begin(struct output *o, int fd, const char *path, uint64_t bytes, enum output_way way);
 
 /* Ends it: reads and writes of `fd` go through the page cache again. Precondition: every thread has freed its piece. */
 void output_end(struct output *o);
 
 #define OUTPUT_ALIGN 4096
 #define OUTPUT_PIECE_BYTES (1u << 20) /* a multiple of OUTPUT_ALIGN */
+#define OUTPUT_RANGE_BYTES (64u << 20)
 
 /* Neighbouring bytes that a thread has not written yet. */
 struct output_piece {
-    struct output *to; /* borrowed */
-    uint8_t *bytes;    /* owned: OUTPUT_PIECE_BYTES */
-    uint64_t offset;   /* in the file */
-    size_t len;        /* 0: none */
+    struct output *to;  /* borrowed */
+    uint8_t *bytes;     /* owned: OUTPUT_PIECE_BYTES */
+    uint64_t offset;    /* in the file */
+    size_t len;         /* 0: none */
+    uint64_t range_end; /* of the range for which blocks were allocated last; 0: none */
 };
 
 /* Makes the memory of a piece. The caller frees it with output_piece_free. ERR_NOMEM. */

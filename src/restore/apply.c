@@ -291,7 +291,9 @@ static enum output_way way_to_write(const struct apply *a)
 
 static int write_all_images(struct apply *a, struct err *e)
 {
-    output_begin(&a->output, a->passes.fd, a->passes.path, way_to_write(a));
+    const struct plan *plan = a->passes.from.plan;
+    output_begin(&a->output, a->passes.fd, a->passes.path, (uint64_t)plan->record.pages * plan->page_size,
+                 way_to_write(a));
     int rc = write_rounds(a, e);
     output_end(&a->output);
     return rc;

@@ -49,7 +49,7 @@ static void pages_get_to_their_place(void **state)
         struct output_piece p;
         int fd = new_file();
         memset(want, 0, sizeof want);
-        output_begin(&o, fd, NULL, ways[way]);
+        output_begin(&o, fd, NULL, sizeof want, ways[way]);
         assert_ok(output_piece_init(&p, &o, &e), &e);
         add_pages(&p, &d, 600, 800);
         add_pages(&p, &d, 2, 1);
@@ -75,7 +75,7 @@ static void pages_that_are_not_written_are_holes(void **state)
     int fd = new_file();
     (void)state;
     memset(want, 0, sizeof want);
-    output_begin(&o, fd, NULL, OUTPUT_DIRECT);
+    output_begin(&o, fd, NULL, 0, OUTPUT_DIRECT);
     assert_ok(output_piece_init(&p, &o, &e), &e);
     add_pages(&p, &d, 1000, 10);
     assert_ok(output_flush(&p, &e), &e);
@@ -84,6 +84,29 @@ static void pages_that_are_not_written_are_holes(void **state)
     assert_content(fd);
     assert_int_equal(fstat(fd, &st), 0);
     assert_true(st.st_blocks * 512 < (blkcnt_t)sizeof want / 2);
+    close(fd);
+}
+
+/* A replica may be of a database that is far larger than what is in it. */
+static void blocks_are_allocated_only_near_what_is_written(void **state)
+{
+    const uint64_t bytes = 1ull << 40, places[] = {0, bytes / 2 - PAGE, bytes - PAGE};
+    struct err e;
+    struct output o;
+    struct output_piece p;
+    struct stat st;
+    int fd = new_file();
+    (void)state;
+    output_begin(&o, fd, NULL, bytes, OUTPUT_DIRECT);
+    assert_ok(output_piece_init(&p, &o, &e), &e);
+    for (size_t i = 0; i < COUNT_OF(places); i++)
+        assert_ok(output_add(&p, places[i], want, PAGE, &e), &e);
+    assert_ok(output_flush(&p, &e), &e);
+    output_piece_free(&p);
+    output_end(&o);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, bytes);
+    assert_true(st.st_blocks * 512 <= (blkcnt_t)(COUNT_OF(places) * OUTPUT_RANGE_BYTES + (1u << 20)));
     close(fd);
 }
 
@@ -97,7 +120,7 @@ static void a_write_that_is_refused_past_the_page_cache_goes_through_it(void **s
     int fd = new_file();
     (void)state;
     memset(want, 0, sizeof want);
-    output_begin(&o, fd, NULL, OUTPUT_DIRECT);
+    output_begin(&o, fd, NULL, sizeof want, OUTPUT_DIRECT);
     assert_ok(output_piece_init(&one, &o, &e), &e);
     assert_ok(output_piece_init(&two, &o, &e), &e);
     add_pages(&one, &d, 0, 256);
@@ -124,7 +147,7 @@ static void a_file_that_can_not_be_written_is_an_error(void **state)
         struct output_piece p;
         int fd = open(temp_path("f"), O_RDONLY | O_CLOEXEC);
         assert_true(fd >= 0);
-        output_begin(&o, fd, NULL, ways[way]);
+        output_begin(&o, fd, NULL, sizeof want, ways[way]);
         assert_ok(output_piece_init(&p, &o, &e), &e);
         assert_ok(output_add(&p, 0, want, PAGE, &e), &e);
         assert_error(output_flush(&p, &e), &e, ERR_IO);
@@ -162,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT_IN_TEMP(pages_get_to_their_place),
         UNIT_IN_TEMP(pages_that_are_not_written_are_holes),
+        UNIT_IN_TEMP(blocks_are_allocated_only_near_what_is_written),
         UNIT_IN_TEMP(a_write_that_is_refused_past_the_page_cache_goes_through_it),
         UNIT_IN_TEMP(a_file_that_can_not_be_written_is_an_error),
         UNIT_IN_TEMP(a_whole_file_of_any_size_has_its_bytes),
