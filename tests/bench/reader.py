@@ -75,12 +75,15 @@ def run(*arguments, **more):
 
 
 def fill(app, megabytes):
+    """Returns the bytes of the pages of `scanned`."""
     dice, rows = random.Random(1), megabytes * 1000
     words = ["".join(dice.choices("abcdefghijklmnop", k=dice.randrange(3, 9))) for _ in range(4000)]
     app.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, text TEXT, code BLOB)")
     app.execute("CREATE TABLE scanned(id INTEGER PRIMARY KEY, text TEXT, code BLOB)")
     app.execute("CREATE INDEX item_name ON item(name)")
+    before = 0
     for table, count in (("item", rows - 100000), ("scanned", 100000)):
+        before = app.execute("PRAGMA page_count").fetchone()[0]
         for _ in range(count // 5000):
             new = [(" ".join(dice.choices(words, k=90)), dice.randbytes(180)) for _ in range(5000)]
             app.execute("BEGIN")
@@ -89,6 +92,7 @@ def fill(app, megabytes):
             else:
                 app.executemany("INSERT INTO scanned(text, code) VALUES(?, ?)", new)
             app.execute("COMMIT")
+    return 4096 * (app.execute("PRAGMA page_count").fetchone()[0] - before)
 
 
 def prepare(folder, bucket, megabytes, commits, stack):
@@ -96,7 +100,7 @@ def prepare(folder, bucket, megabytes, commits, stack):
     app = sqlite3.connect(db, isolation_level=None)
     app.execute("PRAGMA journal_mode=wal")
     app.execute("PRAGMA synchronous=off")
-    fill(app, megabytes)
+    scanned = fill(app, megabytes)
     run("snapshot", "--base", db, bucket.url)
     log = open(folder / "log", "w")
     daemon = subprocess.Popen([SEAWALL, "replicate", "--base-interval", "10d", db, bucket.url], stderr=log)
@@ -106,7 +110,7 @@ def prepare(folder, bucket, megabytes, commits, stack):
     for _ in range(commits):
         app.execute("UPDATE item SET text = text || 'x' WHERE id = ?", (dice.randrange(1, rows),))
     run("sync", db)
-    return db, app, daemon
+    return db, app, daemon, scanned
 
 
 def connect(bucket, **parameters):
@@ -199,9 +203,8 @@ def measure_visible(bucket, app, count=200):
 def measure(folder, stack, megabytes, commits, delay):
     bucket = Bucket()
     stack.callback(end, bucket.process)
-    db, app, daemon = prepare(folder, bucket, megabytes, commits, stack)
+    db, app, daemon, pages = prepare(folder, bucket, megabytes, commits, stack)
     rows = app.execute("SELECT max(id) FROM item").fetchone()[0]
-    pages = app.execute("SELECT sum(length(text) + length(code)) FROM scanned").fetchone()[0]
     print(f"A database of {db.stat().st_size / 1e6:.0f} MB, {commits} commits behind its base, {delay} ms for each request:\n\n| | |\n|---|---|", flush=True)
     bucket.ask("delay", delay / 1000)
     scan, requests, memory = measure_cold(bucket, rows, delay)
