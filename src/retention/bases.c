@@ -335,6 +335,16 @@ static void keep_newest(struct decision *d)
         keep(d, before_all, RETENTION_BASE_BEFORE_ALL);
 }
 
+/* Another prune may decide later, while this decision is carried out. Its anchor must not go. */
+static void keep_next_anchors(struct decision *d)
+{
+    const uint64_t valid_ms = (uint64_t)d->out.valid_ms;
+    for (size_t i = 0; i < d->c->marker_count; i++)
+        if (d->bases[i].usable && !decision_older(d, d->markers[i].time_ms, d->window_ms) &&
+            decision_older(d, d->markers[i].time_ms, d->window_ms > valid_ms ? d->window_ms - valid_ms : 0))
+            keep(d, &d->bases[i], RETENTION_BASE_ANCHOR_SOON);
+}
+
 /* Rule E. */
 static void note_needed(struct decision *d, size_t i)
 {
@@ -354,6 +364,7 @@ int retention_judge_bases(struct decision *d, struct err *e)
     d->anchor = newest_older_than(d, RULE(anchor_age) ? d->window_ms : 0);
     if (d->anchor)
         keep(d, d->anchor, RETENTION_BASE_ANCHOR);
+    keep_next_anchors(d);
     if (keep_by_calendar(d, e) || (d->anchor && keep_bridges(d, e)))
         return -1;
     for (size_t i = 0; i < n; i++) {

@@ -17,8 +17,8 @@
  *   C. The window is the longer of `keep_all` and `keep_levels`. The anchor is the newest base that is older than
  *      the window and from which a restore can start. Without an anchor, nothing goes by this rule. These bases
  *      stay:
- *        - the newest one, all that are younger than `keep_all`, the newest one that is older than `keep_all`, and
- *          the anchor;
+ *        - the newest one, all that are younger than `keep_all`, the newest one that is older than `keep_all`, the
+ *          anchor, and all that can become the anchor of another prune while this decision is carried out;
  *        - as restic does it: the last base of each of the last `keep_hourly` hours that have a base, and so on
  *          for days, weeks (from Monday) and months. Hours and days are those of UTC, by the time at which the
  *          marker was written;
@@ -38,8 +38,9 @@
  *   F. A pack has every restore point of what lies in it (replica/packs.h). So these go, when the pack is older than
  *      pack_settle_ms, which can be shorter than `grace`:
  *        - what lies in a sound pack: objects of level 0, and smaller packs;
- *        - segments that lie in a sound pack, if a sound segment of a higher level has all their txids too. The pack
- *          has their restore points, and restores find a way through the higher level;
+ *        - segments that lie in a sound pack with more txids than theirs, if a sound segment of a higher level has all
+ *          their txids too. The pack has their restore points, and restores find a way through the higher level. (Because
+ *          of a segment with the same txids the pack goes by B: two prunes at a time would delete both.)
  *      Before anything goes because of a pack, the pack is read whole: every block of it.
  *      A pack itself is judged like an object of level 0. It goes as a whole: by B only when one segment of a higher
  *      level has all its txids.

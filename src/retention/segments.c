@@ -254,6 +254,13 @@ static int rely_on(struct covering *v, size_t pack, bool *ret_sound, struct err 
     return 0;
 }
 
+/* Whether the pack has more txids than the segment in it. If it has the same ones, the pack goes by rule B because of this
+ * segment: of two prunes at a time, each would rely on what the other deletes. */
+static bool has_more(const struct name *pack, const struct name *segment)
+{
+    return pack->min < segment->min || pack->max > segment->max || !RULE(pack_larger);
+}
+
 /* *ret_covered: a sound segment of a higher level has all txids of the segment `i`, whatever its age. If it goes too,
  * one of a higher level covers both. */
 static int is_covered_by_any(struct covering *v, size_t i, bool *ret_covered, struct err *e)
@@ -280,7 +287,7 @@ static int judge_packed_level(struct covering *v, size_t i, struct err *e)
         return 0;
     if (find_pack(v, o->name.min, o->name.max, &pack, e) || (pack && is_covered_by_any(v, i, &covered, e)))
         return -1;
-    if (!covered || !has_settled(d, pack))
+    if (!covered || !has_settled(d, pack) || !has_more(&pack->name, &o->name))
         return 0;
     if (rely_on(v, catalog_segment_index(d->c, pack), &covered, e))
         return -1;

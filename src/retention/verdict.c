@@ -18,6 +18,7 @@ const char *retention_reason_text(enum retention_reason reason)
         [RETENTION_BASE_NEWEST] = "the newest base",
         [RETENTION_BASE_BEFORE_ALL] = "the newest base that is older than keep-all",
         [RETENTION_BASE_ANCHOR] = "the newest base that is older than keep-all and keep-levels",
+        [RETENTION_BASE_ANCHOR_SOON] = "older than keep-all and keep-levels soon, while other bases are deleted",
         [RETENTION_BASE_HOURLY] = "keep-hourly",
         [RETENTION_BASE_DAILY] = "keep-daily",
         [RETENTION_BASE_WEEKLY] = "keep-weekly",

@@ -32,13 +32,31 @@ static const struct {
 /* For each rule a seed that fails when the rule is off; 0: a scenario fails. It is tried first. After a change of the
  * program or of the world it may not fail any more. Then the search takes longer, and prints the seed to write here. */
 static const uint64_t known_seeds[RULE_COUNT] = {
-    [RULE_durable_first] = 1,     [RULE_attempts] = 22,        [RULE_runs] = 1,          [RULE_bind] = 6,
-    [RULE_base_start] = 1,        [RULE_lost_map] = 32,        [RULE_splice] = 111,      [RULE_split_state] = 2,
-    [RULE_full_xor] = 172,        [RULE_unbroken] = 406,       [RULE_frame_sum] = 6,     [RULE_files_as_left] = 50090,
-    [RULE_empty_log] = 2874,      [RULE_halfway] = 4,          [RULE_anchor_age] = 1,    [RULE_sync_run] = 1,
-    [RULE_guard] = 3040,          [RULE_reader_continues] = 1, [RULE_reader_lists] = 8,  [RULE_reader_lists_on] = 64,
-    [RULE_reader_behind] = 3,     [RULE_follow_first] = 2719,  [RULE_follow_note] = 2,   [RULE_follow_frames] = 2,
-    [RULE_follow_restart] = 2360, [RULE_follow_cookie] = 259,  [RULE_follow_lists] = 38,
+    [RULE_durable_first] = 1,
+    [RULE_attempts] = 5,
+    [RULE_runs] = 1,
+    [RULE_bind] = 6,
+    [RULE_base_start] = 1,
+    [RULE_lost_map] = 32,
+    [RULE_splice] = 111,
+    [RULE_split_state] = 2,
+    [RULE_full_xor] = 686,
+    [RULE_frame_sum] = 6,
+    [RULE_files_as_left] = 50090,
+    [RULE_empty_log] = 2874,
+    [RULE_halfway] = 4,
+    [RULE_sync_run] = 1,
+    [RULE_reader_continues] = 1,
+    [RULE_reader_lists] = 8,
+    [RULE_reader_lists_on] = 98,
+    [RULE_reader_behind] = 23,
+    [RULE_follow_first] = 2719,
+    [RULE_follow_note] = 2,
+    [RULE_follow_frames] = 2,
+    [RULE_follow_restart] = 2360,
+    [RULE_follow_cookie] = 259,
+    [RULE_follow_lists] = 292,
+    [RULE_pack_larger] = 700594,
 };
 
 static char folder[300];

@@ -185,6 +185,7 @@ static int remove_object(struct store *handle, const char *key, struct err *e)
     if (fails(of(handle), e))
         return -1;
     sim_store_delete(of(handle), key);
+    trace("      %s deletes %s", of(handle)->url, key);
     world_figures.deleted++;
     return 0;
 }

@@ -295,6 +295,20 @@ static void a_segment_in_a_pack_goes_when_a_higher_level_has_it_too(void **state
     assert_reason("1/2-4", RETENTION_LEVEL_PACKED);
 }
 
+/* Of two prunes at a time one would delete the segment because of the pack, and the other the pack because of it. */
+static void a_segment_with_the_same_txids_as_its_pack_stays(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_last(&r, 1, 2, 4, 0);
+    replica_put_pack(&r, 2, 4);
+    replica_put_last(&r, 2, 2, 8, 0);
+    later(PACK_SETTLE_MS + 1);
+    assert_goes(&usual, "0/2 0/3 0/4");
+    later(DAY);
+    assert_goes(&usual, "pack/2-4 0/5 0/6 0/7 0/8 1/2-4 0/2 0/3 0/4");
+}
+
 static void smaller_packs_go_for_a_larger_one(void **state)
 {
     (void)state;
@@ -520,6 +534,23 @@ static void bases_stay_by_the_calendar_and_each_keeps_its_point(void **state)
     for (uint64_t t = 1; t <= 12; t++)
         assert_true(can_plan(t) == (t == 5 || t >= 9));
     assert_goes(&p, "");
+}
+
+/* Another prune that decides while this one deletes may begin its window there. */
+static void a_base_that_is_the_anchor_soon_stays(void **state)
+{
+    static const struct retention_policy p = {.grace_ms = HOUR, .keep_all_ms = DAY, .keep_levels_ms = 3 * DAY};
+    (void)state;
+    put_days(); /* the base of txid 10 is three days old, less 1 ms */
+    assert_goes(&p, "0/1 0/2 0/3 0/4 0/5 0/6 0/7 0/8 base/1 base/2 base/3 base/4 base/5 base/6 base/7 base/8 chunk/1 "
+                    "chunk/2 chunk/3 chunk/4 chunk/5 chunk/6 chunk/7 chunk/8");
+    assert_reason("base/9", RETENTION_BASE_ANCHOR);
+    assert_reason("base/10", RETENTION_BASE_ANCHOR_SOON);
+    later(2); /* base/12 is the newest one that is older than keep_all now */
+    assert_goes(&p,
+                "0/1 0/2 0/3 0/4 0/5 0/6 0/7 0/8 0/9 base/1 base/2 base/3 base/4 base/5 base/6 base/7 base/8 base/9 "
+                "base/11 chunk/1 chunk/2 chunk/3 chunk/4 chunk/5 chunk/6 chunk/7 chunk/8 chunk/9 chunk/11");
+    assert_reason("base/10", RETENTION_BASE_ANCHOR);
 }
 
 static void months_and_hours_are_counted_where_they_have_a_base(void **state)
@@ -1150,6 +1181,7 @@ int main(void)
         CLAIMS_TEST(what_lies_in_a_pack_goes_when_the_pack_has_settled),
         CLAIMS_TEST(a_pack_goes_as_a_whole_like_an_object_of_level_0),
         CLAIMS_TEST(a_segment_in_a_pack_goes_when_a_higher_level_has_it_too),
+        CLAIMS_TEST(a_segment_with_the_same_txids_as_its_pack_stays),
         CLAIMS_TEST(smaller_packs_go_for_a_larger_one),
         CLAIMS_TEST(a_damaged_pack_replaces_nothing),
         CLAIMS_TEST(a_pack_with_a_damaged_page_replaces_nothing),
@@ -1163,6 +1195,7 @@ int main(void)
         CLAIMS_TEST(without_a_base_older_than_the_window_all_bases_stay),
         CLAIMS_TEST(all_bases_younger_than_keep_all_stay),
         CLAIMS_TEST(bases_stay_by_the_calendar_and_each_keeps_its_point),
+        CLAIMS_TEST(a_base_that_is_the_anchor_soon_stays),
         CLAIMS_TEST(months_and_hours_are_counted_where_they_have_a_base),
         CLAIMS_TEST(the_point_of_a_base_does_not_move_when_levels_grow),
         CLAIMS_TEST(a_base_that_lacks_a_chunk_does_not_count),
