@@ -54,6 +54,7 @@
     X(reader_lists, "that the next object is missing proves nothing once it can have been packed away")                \
     X(reader_lists_on, "when what a listing showed was taken, another listing says whether that was all")              \
     X(reader_behind, "while the newest object waits for its base, only a plan shows that a state is the newest one")   \
+    X(reader_on, "a reader never goes back to an older txid while its own can be read")                                \
     X(follow_first, "the note has the state of the first copy before that copy is there")                              \
     X(follow_note, "the note has the next state before the log of the copy has the last frame of it")                  \
     X(follow_frames, "the wal-index of the copy names a frame only when the log has it")                               \

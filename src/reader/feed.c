@@ -35,6 +35,8 @@ struct feed {
     struct origin *origin;   /* owned: one use */
     struct snapshot *newest; /* owned: one use; NULL: not known yet */
     bool plan;               /* the next look plans again */
+    bool ahead;              /* only a state that is older than `newest` could be restored at the last plan */
+    bool lost;               /* `newest` can't be read any more */
     int64_t looked_ms;       /* monotonic: the last look, also one that failed: see feed_interval_from_ms */
     int64_t known_ms;        /* monotonic: the last look that did not fail; `newest` is NULL: none */
     int64_t listed_ms;       /* monotonic: the last listing */
@@ -139,6 +141,7 @@ static void take_newest(struct feed *f, struct snapshot *s)
 {
     snapshot_release(f->newest);
     f->newest = s;
+    f->ahead = f->lost = false;
 }
 
 /* Opens the store again: one that remembers ends of objects knows those of a history that was begun again. */
@@ -156,6 +159,14 @@ static int plan_again(struct feed *f, const struct moment *m, struct snapshot **
     return snapshot_open(f->origin, m, ret_snapshot, e);
 }
 
+/* Readers have seen the newest state that is known, so an older one follows only if that can't be read any more. What can
+ * be restored is older than it while a new history waits for its base, and after a loss. */
+static bool leads_on(const struct feed *f, const struct snapshot *s)
+{
+    return !f->newest || f->lost || !RULE(reader_on) || s->record.txid >= f->newest->record.txid ||
+           !uid_equal(&s->database, &f->newest->database);
+}
+
 static int plan_newest(struct feed *f, struct err *e)
 {
     const struct moment m = {.kind = MOMENT_NEWEST};
@@ -163,6 +174,11 @@ static int plan_newest(struct feed *f, struct err *e)
     if (plan_again(f, &m, &s, e))
         return -1;
     f->plan = false;
+    f->ahead = !leads_on(f, s);
+    if (f->ahead) {
+        snapshot_release(s);
+        return 0;
+    }
     if (!f->newest || f->newest->record.txid != s->record.txid)
         f->news_ms = clock_mono_ms();
     take_newest(f, s);
@@ -189,9 +205,9 @@ static int advance(struct feed *f, bool *ret_plan, struct err *e)
 
 /* The newest object of level 0 can't be restored yet: its pages come with a base. No name of level 0 shows when the base
  * is complete. */
-static bool is_behind(const struct snapshot *s)
+static bool is_behind(const struct feed *f)
 {
-    return s && s->record.txid != s->head_max;
+    return f->ahead || f->newest->record.txid != f->newest->head_max;
 }
 
 enum look_way {
@@ -207,7 +223,7 @@ static enum look_way way_to_look(const struct feed *f, bool surely)
     const bool long_ago = RULE(reader_lists) && now - f->listed_ms > list_ms;
     if (f->plan || !f->newest)
         return LOOK_PLAN;
-    if (RULE(reader_behind) && is_behind(f->newest))
+    if (RULE(reader_behind) && is_behind(f))
         return surely || long_ago ? LOOK_PLAN : LOOK_WAIT;
     return surely || long_ago || (RULE(reader_lists) && now - f->known_ms > SURE_MS) ? LOOK_LIST : LOOK_NEXT;
 }
@@ -304,17 +320,19 @@ int feed_at(struct feed *f, const struct moment *moment, struct snapshot **ret_s
     return rc;
 }
 
-void feed_distrust(struct feed *f)
-{
-    pthread_mutex_lock(&f->lock);
-    f->plan = true;
-    pthread_mutex_unlock(&f->lock);
-}
-
 static bool is_same_state(const struct snapshot *a, const struct snapshot *b)
 {
     return a->record.txid == b->record.txid && a->record.checksum == b->record.checksum &&
            uid_equal(&a->database, &b->database);
+}
+
+void feed_distrust(struct feed *f, const struct snapshot *lost)
+{
+    pthread_mutex_lock(&f->lock);
+    f->plan = true;
+    if (lost && f->newest && is_same_state(f->newest, lost))
+        f->lost = true;
+    pthread_mutex_unlock(&f->lock);
 }
 
 int64_t feed_known_at_ms(struct feed *f, const struct snapshot *s)

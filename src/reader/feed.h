@@ -35,8 +35,9 @@ int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snap
  * look would all look again, one after the other. interval_ms < 1: from its end. */
 int64_t feed_interval_from_ms(int64_t begun_ms, int64_t ended_ms, int64_t interval_ms);
 
-/* Something that the newest state needs is gone: the next look plans again. */
-void feed_distrust(struct feed *f);
+/* Something that the newest state needs is gone: the next look plans again. `lost`: this state can't be read any more, so an
+ * older one may follow; NULL: it may still be. */
+void feed_distrust(struct feed *f, const struct snapshot *lost);
 
 /* When the store last had nothing newer than this state, by the monotonic clock. -1: another state is known to be the
  * newest, so when this one was is not known any more. */

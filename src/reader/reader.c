@@ -145,7 +145,7 @@ static int plan_same(struct reader *r, struct err *e)
                                 .txid = r->snapshot->record.txid};
     const struct commit_record before = r->snapshot->record;
     struct snapshot *s = NULL;
-    feed_distrust(r->feed);
+    feed_distrust(r->feed, NULL);
     if (feed_at(r->feed, &same, &s, e))
         return err_wrap(e, "an object of txid %" PRIu64 " is gone", same.txid);
     bool is_other = s->record.checksum != before.checksum || s->page_size != r->snapshot->page_size;
@@ -168,6 +168,8 @@ static int read_page(struct reader *r, uint32_t pgno, uint8_t *out, struct err *
             break;
         rc = snapshot_read(r->snapshot, pgno, &r->ahead, out, e);
     }
+    if (rc != 0 && (e->code == ERR_GONE || e->code == ERR_NOTFOUND))
+        feed_distrust(r->feed, r->snapshot);
     return rc;
 }
 

@@ -19,8 +19,15 @@ static struct slot {
     uint64_t checksum;
     size_t serial; /* of the state; 0: not known yet */
     uint32_t history;
-    unsigned loses; /* of the store, when the reader last took a state */
+    unsigned refused; /* of the store, when the reader last took a state */
 } slots[READERS];
+
+static unsigned refused[STORES]; /* how often a page of a state of this store could not be read */
+
+static unsigned *refused_by(const struct sim_store *s)
+{
+    return &refused[s - stores];
+}
 
 /* ---- what is excused */
 
@@ -61,7 +68,7 @@ static void check_record(struct slot *l)
     l->checksum = point->checksum;
     l->serial = point->serial;
     l->history = reader_history(l->reader);
-    l->loses = p->loses;
+    l->refused = *refused_by(l->store);
 }
 
 /* That the state was the newest one so long ago is said. */
@@ -137,7 +144,7 @@ void reader_slot_begin(unsigned slot)
     check_record(l);
     check_age(l);
     NEED(l->follows || l->txid == before.txid, "a reader that does not follow went to another txid");
-    NEED(l->txid >= before.txid || l->history != before.history || l->loses != before.loses || ails(l),
+    NEED(l->txid >= before.txid || l->history != before.history || l->refused != before.refused,
          "a reader of %s went back from txid %" PRIu64 " to %" PRIu64, l->store->url, before.txid, l->txid);
 }
 
@@ -172,6 +179,7 @@ bool reader_slot_read(unsigned slot, uint32_t pgno)
     struct err e;
     if (reader_read(l->reader, (uint64_t)(pgno - 1) * page_size, page, page_size, &e)) {
         excuse(l, is_promised_still(l), "read a page", &e);
+        ++*refused_by(l->store);
         return false;
     }
     world_figures.pages_read++;
