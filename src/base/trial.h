@@ -47,7 +47,7 @@
     X(pack_first, "the first object of a run is not packed before it is older than the grace period")                  \
     X(pack_proof, "where objects are packed, the proof of the head must be younger than what goes because of a pack")  \
     X(pack_aligned, "no compacted segment reaches from before a pack into its middle")                                 \
-    X(pack_larger, "a segment goes because of a pack only if that has more txids: the pack goes because of its equal") \
+    X(pack_equal, "of a pack and a segment with the same txids, no two prunes delete one each")                        \
     X(reader_pinned, "what is planned again in a read transaction is the state with which it began")                   \
     X(reader_same, "another history's state with the same txid is not taken for the state of a read transaction")      \
     X(reader_continues, "the next object is added to a state only if it says that it continues that state")            \

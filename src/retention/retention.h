@@ -38,12 +38,14 @@
  *   F. A pack has every restore point of what lies in it (replica/packs.h). So these go, when the pack is older than
  *      pack_settle_ms, which can be shorter than `grace`:
  *        - what lies in a sound pack: objects of level 0, and smaller packs;
- *        - segments that lie in a sound pack with more txids than theirs, if a sound segment of a higher level has all
- *          their txids too. The pack has their restore points, and restores find a way through the higher level. (Because
- *          of a segment with the same txids the pack goes by B: two prunes at a time would delete both.)
+ *        - segments that lie in a sound pack, if a sound segment of a higher level has all their txids too. The pack
+ *          has their restore points, and restores find a way through the higher level;
  *      Before anything goes because of a pack, the pack is read whole: every block of it.
  *      A pack itself is judged like an object of level 0. It goes as a whole: by B only when one segment of a higher
  *      level has all its txids.
+ *      Of a pack and a segment that has the same txids, each may go because of the other. Two prunes at a time could
+ *      delete both. So the pack goes because of that segment only if no other segment of a level has these txids, and
+ *      the segment because of the pack only if that other segment is older than `grace`: both prunes know it.
  *
  * So retention promises these restore points, as far as they could be restored before: every point in an object
  * younger than `keep_all`; the end of every segment after the anchor, unless an older segment of a higher level

@@ -162,13 +162,26 @@ static int examine(struct covering *v, size_t i, struct err *e)
 
 /* ---- rule B */
 
-/* *ret_covered: a sound segment, old enough, has all txids of the segment `i`. */
-static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct err *e)
+/* A pack has the same txids as its cover, and these lie in a third segment too. Then the cover can go because of the pack, by
+ * rule F: of two prunes at a time, each would delete what the other relies on. */
+static bool lies_in_pack(struct covering *v, const struct cover *cover, size_t pack)
+{
+    const struct name *n = &catalog_segment(v->d->c, pack)->name;
+    if (n->kind != NAME_PACK || cover->min != n->min || cover->max != n->max || !RULE(pack_equal))
+        return false;
+    const size_t at = (size_t)(cover - v->order);
+    mintree_set(&v->any, at, MINTREE_NONE);
+    const struct cover *third = furthest(v, &v->any, n->min);
+    mintree_set(&v->any, at, UINT64_MAX - cover->max);
+    return third && third->max >= n->max;
+}
+
+/* As find_sound. *aside: a cover that does not count for this segment, and was taken out of v->good. */
+static int search_sound(struct covering *v, size_t i, const struct cover **aside, bool *ret_covered, struct err *e)
 {
     struct decision *d = v->d;
     const uint64_t min = catalog_segment(d->c, i)->name.min;
     bool end_known = false;
-    *ret_covered = false;
     for (;;) {
         const struct cover *good = furthest(v, &v->good, min);
         if (!good || good->max < min)
@@ -182,11 +195,25 @@ static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct er
             return 0;
         if (v->sound[good->index] == SOUND_UNKNOWN && examine(v, good->index, e))
             return -1;
-        *ret_covered = v->sound[good->index] == SOUND && is_old(d, good->index);
-        if (*ret_covered)
+        const bool fit = v->sound[good->index] == SOUND && is_old(d, good->index), lies = lies_in_pack(v, good, i);
+        *ret_covered = fit && !lies;
+        if (*ret_covered || (fit && *aside))
             return 0;
+        if (fit)
+            *aside = good;
         mintree_set(&v->good, (size_t)(good - v->order), MINTREE_NONE);
     }
+}
+
+/* *ret_covered: a sound segment, old enough, has all txids of the segment `i`. */
+static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct err *e)
+{
+    const struct cover *aside = NULL;
+    *ret_covered = false;
+    int rc = search_sound(v, i, &aside, ret_covered, e);
+    if (aside)
+        mintree_set(&v->good, (size_t)(aside - v->order), UINT64_MAX - aside->max);
+    return rc;
 }
 
 static int judge_covered(struct covering *v, size_t i, struct err *e)
@@ -254,26 +281,30 @@ static int rely_on(struct covering *v, size_t pack, bool *ret_sound, struct err 
     return 0;
 }
 
-/* Whether the pack has more txids than the segment in it. If it has the same ones, the pack goes by rule B because of this
- * segment: of two prunes at a time, each would rely on what the other deletes. */
-static bool has_more(const struct name *pack, const struct name *segment)
-{
-    return pack->min < segment->min || pack->max > segment->max || !RULE(pack_larger);
-}
-
-/* *ret_covered: a sound segment of a higher level has all txids of the segment `i`, whatever its age. If it goes too,
- * one of a higher level covers both. */
-static int is_covered_by_any(struct covering *v, size_t i, bool *ret_covered, struct err *e)
+/* *ret_cover: a sound segment of a higher level that has all txids of the segment `i`, whatever its age; NULL: there is
+ * none. If it goes too, one of a higher level covers both. */
+static int find_any_sound(struct covering *v, size_t i, const struct cover **ret_cover, struct err *e)
 {
     const struct name *n = &catalog_segment(v->d->c, i)->name;
     const struct cover *any = furthest(v, &v->any, n->min);
-    *ret_covered = false;
+    *ret_cover = NULL;
     if (!any || any->max < n->max)
         return 0;
     if (v->sound[any->index] == SOUND_UNKNOWN && examine(v, any->index, e))
         return -1;
-    *ret_covered = v->sound[any->index] == SOUND;
+    if (v->sound[any->index] == SOUND)
+        *ret_cover = any;
     return 0;
+}
+
+/* Whether another prune under way may delete the pack because of the segment in it: see lies_in_pack. It does not if it
+ * knows the segment's cover, because that is older than the grace period. */
+static bool may_be_relied_on(const struct decision *d, const struct name *n, const struct name *pack,
+                             const struct cover *cover)
+{
+    const uint64_t valid_ms = (uint64_t)d->out.valid_ms, grace_ms = d->policy->grace_ms;
+    return RULE(pack_equal) && n->min == pack->min && n->max == pack->max &&
+           !decision_older(d, d->segments[cover->index].time_ms, grace_ms > valid_ms ? grace_ms : valid_ms);
 }
 
 /* A segment of a level whose end is a restore point in a pack. */
@@ -282,16 +313,17 @@ static int judge_packed_level(struct covering *v, size_t i, struct err *e)
     struct decision *d = v->d;
     struct retention_verdict *verdict = &d->segments[i];
     const struct catalog_object *o = catalog_segment(d->c, i), *pack = NULL;
-    bool covered = false;
+    const struct cover *cover = NULL;
+    bool sound = false;
     if (verdict->goes || d->needed[i] || !decision_older(d, verdict->time_ms, d->settle_ms))
         return 0;
-    if (find_pack(v, o->name.min, o->name.max, &pack, e) || (pack && is_covered_by_any(v, i, &covered, e)))
+    if (find_pack(v, o->name.min, o->name.max, &pack, e) || (pack && find_any_sound(v, i, &cover, e)))
         return -1;
-    if (!covered || !has_settled(d, pack) || !has_more(&pack->name, &o->name))
+    if (!cover || !has_settled(d, pack) || may_be_relied_on(d, &o->name, &pack->name, cover))
         return 0;
-    if (rely_on(v, catalog_segment_index(d->c, pack), &covered, e))
+    if (rely_on(v, catalog_segment_index(d->c, pack), &sound, e))
         return -1;
-    if (covered)
+    if (sound)
         decision_set(verdict, true, RETENTION_LEVEL_PACKED);
     return 0;
 }

@@ -57,7 +57,7 @@ static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_follow_cookie] = 259,
     [RULE_follow_lists] = 292,
     [RULE_reader_on] = 64,
-    [RULE_pack_larger] = 700594,
+    [RULE_pack_equal] = 700594,
 };
 
 static char folder[300];

@@ -295,18 +295,36 @@ static void a_segment_in_a_pack_goes_when_a_higher_level_has_it_too(void **state
     assert_reason("1/2-4", RETENTION_LEVEL_PACKED);
 }
 
-/* Of two prunes at a time one would delete the segment because of the pack, and the other the pack because of it. */
-static void a_segment_with_the_same_txids_as_its_pack_stays(void **state)
+/* Of two prunes at a time one could delete the segment because of the pack, and the other the pack because of it. */
+static void of_a_pack_and_a_segment_with_its_txids_one_stays(void **state)
 {
     (void)state;
     put_level0();
     replica_put_last(&r, 1, 2, 4, 0);
     replica_put_pack(&r, 2, 4);
+    later(DAY - PACK_SETTLE_MS);
     replica_put_last(&r, 2, 2, 8, 0);
     later(PACK_SETTLE_MS + 1);
-    assert_goes(&usual, "0/2 0/3 0/4");
+    assert_goes(&usual, "0/2 0/3 0/4"); /* another prune may not know 2/2-8 */
+    assert_reason("pack/2-4", RETENTION_COVER_YOUNG);
+    assert_reason("1/2-4", RETENTION_COVER_YOUNG);
+    later(HOUR);
+    assert_goes(&usual, "1/2-4 0/2 0/3 0/4");
+    assert_reason("pack/2-4", RETENTION_COVER_YOUNG);
     later(DAY);
     assert_goes(&usual, "pack/2-4 0/5 0/6 0/7 0/8 1/2-4 0/2 0/3 0/4");
+}
+
+/* Nothing else lets the segment go. */
+static void a_pack_goes_for_the_only_segment_with_its_txids(void **state)
+{
+    (void)state;
+    put_level0();
+    replica_put_pack(&r, 2, 4);
+    replica_put_last(&r, 1, 2, 4, 0);
+    later(DAY + 1);
+    assert_goes(&usual, "pack/2-4 0/2 0/3 0/4");
+    assert_reason("1/2-4", RETENTION_ALONE);
 }
 
 static void smaller_packs_go_for_a_larger_one(void **state)
@@ -1181,7 +1199,8 @@ int main(void)
         CLAIMS_TEST(what_lies_in_a_pack_goes_when_the_pack_has_settled),
         CLAIMS_TEST(a_pack_goes_as_a_whole_like_an_object_of_level_0),
         CLAIMS_TEST(a_segment_in_a_pack_goes_when_a_higher_level_has_it_too),
-        CLAIMS_TEST(a_segment_with_the_same_txids_as_its_pack_stays),
+        CLAIMS_TEST(of_a_pack_and_a_segment_with_its_txids_one_stays),
+        CLAIMS_TEST(a_pack_goes_for_the_only_segment_with_its_txids),
         CLAIMS_TEST(smaller_packs_go_for_a_larger_one),
         CLAIMS_TEST(a_damaged_pack_replaces_nothing),
         CLAIMS_TEST(a_pack_with_a_damaged_page_replaces_nothing),
