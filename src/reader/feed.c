@@ -159,12 +159,13 @@ static int plan_again(struct feed *f, const struct moment *m, struct snapshot **
     return snapshot_open(f->origin, m, ret_snapshot, e);
 }
 
-/* Readers have seen the newest state that is known, so an older one follows only if that can't be read any more. What can
- * be restored is older than it while a new history waits for its base, and after a loss. */
+/* Readers have seen the newest state that is known. While a new history waits for its base, level 0 goes on after it, and
+ * only an older state can be restored: that one does not follow, unless the newest can't be read any more. If level 0 ends
+ * before it, the replica was put back or has lost it, and does not have it. */
 static bool leads_on(const struct feed *f, const struct snapshot *s)
 {
     return !f->newest || f->lost || !RULE(reader_on) || s->record.txid >= f->newest->record.txid ||
-           !uid_equal(&s->database, &f->newest->database);
+           s->head_max < f->newest->record.txid || !uid_equal(&s->database, &f->newest->database);
 }
 
 static int plan_newest(struct feed *f, struct err *e)

@@ -56,7 +56,7 @@ static const uint64_t known_seeds[RULE_COUNT] = {
     [RULE_follow_restart] = 2360,
     [RULE_follow_cookie] = 259,
     [RULE_follow_lists] = 292,
-    [RULE_reader_on] = 64,
+    [RULE_reader_on] = 2383,
     [RULE_pack_equal] = 700594,
 };
 

@@ -19,14 +19,18 @@ static struct slot {
     uint64_t checksum;
     size_t serial; /* of the state; 0: not known yet */
     uint32_t history;
-    unsigned refused; /* of the store, when the reader last took a state */
 } slots[READERS];
 
-static unsigned refused[STORES]; /* how often a page of a state of this store could not be read */
+/* The newest state of a store, as its readers saw it last. They share what they know. */
+static struct seen {
+    uint64_t txid;
+    uint32_t history;
+    bool refused; /* a page of it could not be read */
+} newest_seen[STORES];
 
-static unsigned *refused_by(const struct sim_store *s)
+static struct seen *seen_of(const struct sim_store *s)
 {
-    return &refused[s - stores];
+    return &newest_seen[s - stores];
 }
 
 /* ---- what is excused */
@@ -68,7 +72,6 @@ static void check_record(struct slot *l)
     l->checksum = point->checksum;
     l->serial = point->serial;
     l->history = reader_history(l->reader);
-    l->refused = *refused_by(l->store);
 }
 
 /* That the state was the newest one so long ago is said. */
@@ -84,12 +87,38 @@ static void check_age(const struct slot *l)
          l->store->url, l->txid, known_ms, newest);
 }
 
+/* Whether level 0 has more after this txid, which is not restorable yet. Otherwise the replica has lost it. */
+static bool goes_on_after(const struct sim_store *s, uint64_t txid)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct name name = name_parse(s->objects[i].key);
+        if (name.kind == NAME_LEVEL0 && name.min > txid)
+            return true;
+    }
+    return false;
+}
+
+/* Time never runs backwards. */
+static void check_on(const struct slot *l)
+{
+    struct seen *last = seen_of(l->store);
+    NEED(l->txid >= last->txid || l->history != last->history || last->refused || !goes_on_after(l->store, last->txid),
+         "a reader of %s went back from txid %" PRIu64 " to %" PRIu64, l->store->url, last->txid, l->txid);
+    *last = (struct seen){.txid = l->txid, .history = l->history};
+}
+
 /* ---- deeds */
 
 static void close_slot(struct slot *l)
 {
+    struct sim_store *s = l->store;
+    bool open = false;
     reader_close(l->reader);
     *l = (struct slot){.reader = NULL};
+    for (unsigned i = 0; i < READERS; i++)
+        open |= slots[i].reader && slots[i].store == s;
+    if (s && !open)
+        *seen_of(s) = (struct seen){.txid = 0};
 }
 
 static bool is_promised(const struct published *p, const struct moment *m)
@@ -126,6 +155,8 @@ bool reader_slot_open(unsigned slot, struct sim_store *s, const struct moment *m
     check_record(l);
     check_moment(l, moment);
     check_age(l);
+    if (moment->kind == MOMENT_NEWEST)
+        check_on(l);
     trace("  reader %u: opens txid %" PRIu64 " of %s", slot, l->txid, s->url);
     return true;
 }
@@ -144,8 +175,8 @@ void reader_slot_begin(unsigned slot)
     check_record(l);
     check_age(l);
     NEED(l->follows || l->txid == before.txid, "a reader that does not follow went to another txid");
-    NEED(l->txid >= before.txid || l->history != before.history || l->refused != before.refused,
-         "a reader of %s went back from txid %" PRIu64 " to %" PRIu64, l->store->url, before.txid, l->txid);
+    if (l->follows)
+        check_on(l);
 }
 
 static void compare(struct slot *l, uint32_t pgno, const uint8_t *page)
@@ -179,7 +210,7 @@ bool reader_slot_read(unsigned slot, uint32_t pgno)
     struct err e;
     if (reader_read(l->reader, (uint64_t)(pgno - 1) * page_size, page, page_size, &e)) {
         excuse(l, is_promised_still(l), "read a page", &e);
-        ++*refused_by(l->store);
+        seen_of(l->store)->refused = true;
         return false;
     }
     world_figures.pages_read++;
