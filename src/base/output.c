@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 
 #define WHOLE_DIRECT_BYTES (1u << 20) /* smaller files are cached */
+#define ALLOCATE_BYTES (256u << 10)   /* for less, fallocate costs more than it saves */
 
 /* Returns false if the file system refuses it. */
 static bool set_direct(int fd, bool direct)
@@ -54,16 +55,23 @@ void output_piece_free(struct output_piece *p)
 }
 
 /* Several threads write past the page cache at a time where the file has blocks: without them, each write locks the
- * whole file. fallocate waits for all writes under way, so it is called for large ranges, and only for those that get
- * bytes. It is a hint, which may fail. */
-static void allocate_range(struct output_piece *p)
+ * whole file. fallocate waits for all writes under way, so it is called for large ranges if all of them get bytes. It is
+ * a hint, which may fail. */
+static void allocate(struct output_piece *p)
 {
-    const uint64_t end = (p->offset / OUTPUT_RANGE_BYTES + 1) * OUTPUT_RANGE_BYTES, file = p->to->bytes;
-    if (end == p->range_end || p->offset >= file)
+    const uint64_t file = p->to->bytes;
+    uint64_t begin = p->offset, end = p->offset + p->len;
+    if (end <= file) {
+        begin = p->offset / OUTPUT_RANGE_BYTES * OUTPUT_RANGE_BYTES;
+        end = begin + OUTPUT_RANGE_BYTES;
+        if (end == p->range_end)
+            return;
+        p->range_end = end;
+        end = end < file ? end : file;
+    } else if (p->len < ALLOCATE_BYTES) {
         return;
-    p->range_end = end;
-    const uint64_t begin = end - OUTPUT_RANGE_BYTES;
-    fallocate(p->to->fd, 0, (off_t)begin, (off_t)((end < file ? end : file) - begin));
+    }
+    fallocate(p->to->fd, 0, (off_t)begin, (off_t)(end - begin));
 }
 
 /* All threads write through the page cache from now on. `direct` is cleared last: a thread that finds it cleared must
@@ -88,11 +96,11 @@ int output_flush(struct output_piece *p, struct err *e)
     size_t n = p->len;
     if (n == 0)
         return 0;
-    p->len = 0;
     const bool aligned = p->offset % OUTPUT_ALIGN == 0 && n % OUTPUT_ALIGN == 0;
     const bool direct = atomic_load(&o->direct) && (aligned || !give_up_direct(o));
     if (direct)
-        allocate_range(p);
+        allocate(p);
+    p->len = 0;
     int rc = io_pwrite(o->fd, p->bytes, n, p->offset, e);
     if (rc != 0 && direct && is_refused(e) && give_up_direct(o))
         rc = io_pwrite(o->fd, p->bytes, n, p->offset, e);

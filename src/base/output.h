@@ -18,16 +18,16 @@
 struct output {
     int fd;             /* borrowed */
     const char *path;   /* borrowed; NULL: messages name no file */
-    uint64_t bytes;     /* of the file; 0: not known */
+    uint64_t bytes;     /* of the file; 0: it has holes */
     atomic_bool direct; /* writes go past the page cache */
 };
 
 enum output_way { OUTPUT_CACHED, OUTPUT_DIRECT };
 
-/* Begins to write a file that will be `bytes` long; 0: that is not known. If OUTPUT_DIRECT is possible, blocks are
- * allocated in ranges of OUTPUT_RANGE_BYTES, and the file may be that long early; if it is not, the output is cached. A piece whose offset or length is not a
- * multiple of OUTPUT_ALIGN is cached too, and so is all that is written after it. Until output_end, `fd` is written by
- * this output only, and not read. */
+/* Begins to write. `bytes`: the file will be so long, and each byte of it gets written, so blocks can be allocated in ranges
+ * of OUTPUT_RANGE_BYTES, and the file may be that long early; 0: the file has holes, and they stay. If OUTPUT_DIRECT is
+ * not possible, the output is cached. A piece whose offset or length is not a multiple of OUTPUT_ALIGN is cached too, and
+ * so is all that is written after it. Until output_end, `fd` is written by this output only, and not read. */
 void output_begin(struct output *o, int fd, const char *path, uint64_t bytes, enum output_way way);
 
 /* Ends it: reads and writes of `fd` go through the page cache again. Precondition: every thread has freed its piece. */

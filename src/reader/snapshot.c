@@ -534,13 +534,13 @@ static const struct chunk *chunk_of(const struct snapshot *s, uint32_t pgno)
 static int read_from_base(const struct snapshot *s, uint32_t pgno, struct read_ahead *ahead, uint8_t *out,
                           uint64_t *ret_txid, struct err *e)
 {
-    const struct pages_of of = {s->origin, s->page_size, s->database, s->chunks};
+    const struct pages_of of = {s->origin, s->page_size, s->database};
     const struct chunk *c = chunk_of(s, pgno);
     if (c && s->chunks->has_interior && interior_page(s->chunks->interior, pgno, s->page_size, out, ret_txid))
         return 0;
     struct chunk_page page = {.pgno = pgno};
     const struct chunk_place *place = &page.place;
-    if (c && pages_in_chunk(&of, c, pgno, &page.place, ahead, e))
+    if (c && pages_in_chunk(&of, c, pgno, &page.place, e))
         return -1;
     if (place->txid == 0)
         return err_set(e, ERR_CORRUPT, 0, "no object holds page %u as of txid %" PRIu64, pgno, s->record.txid);
@@ -659,10 +659,10 @@ static const struct place *newest_place(const struct snapshot *s, uint32_t pgno)
 static int hash_of_page(const struct snapshot *s, uint32_t pgno, const struct place *place, uint64_t *ret_hash,
                         bool *ret_known, struct err *e)
 {
-    const struct pages_of of = {s->origin, s->page_size, s->database, s->chunks};
+    const struct pages_of of = {s->origin, s->page_size, s->database};
     const struct chunk *c = place ? NULL : chunk_of(s, pgno);
     struct chunk_place in_chunk = {.txid = 0};
-    if (c && pages_in_chunk(&of, c, pgno, &in_chunk, NULL, e))
+    if (c && pages_in_chunk(&of, c, pgno, &in_chunk, e))
         return -1;
     *ret_known = place || in_chunk.txid > 0;
     *ret_hash = place ? place->hash : in_chunk.hash;

@@ -289,11 +289,21 @@ static enum output_way way_to_write(const struct apply *a)
     return direct ? OUTPUT_DIRECT : OUTPUT_CACHED;
 }
 
+/* Pages of zeros are not written. */
+static bool has_holes(const struct apply *a)
+{
+    const struct map *map = a->passes.wanted.map;
+    for (uint32_t pgno = 1; pgno <= map->pages; pgno++)
+        if (map_get(map, pgno).hash == 0 && pgno != lock_byte_page(map->page_size))
+            return true;
+    return false;
+}
+
 static int write_all_images(struct apply *a, struct err *e)
 {
     const struct plan *plan = a->passes.from.plan;
-    output_begin(&a->output, a->passes.fd, a->passes.path, (uint64_t)plan->record.pages * plan->page_size,
-                 way_to_write(a));
+    const uint64_t bytes = has_holes(a) ? 0 : (uint64_t)plan->record.pages * plan->page_size;
+    output_begin(&a->output, a->passes.fd, a->passes.path, bytes, way_to_write(a));
     int rc = write_rounds(a, e);
     output_end(&a->output);
     return rc;

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import sparse
 from application import check
 from compare import assert_same_pages, files_of
-from seawall import (CORRUPT, DONE, FAILED, NO_REPLICA, NOTHING, NOTHING_TO_DO, USAGE, level_zero, listing, restore, seawall, told)
+from seawall import (CORRUPT, DONE, FAILED, NO_REPLICA, NOTHING, NOTHING_TO_DO, USAGE, level_zero, listing, restore, seawall, told, url_of)
 
 
 @pytest.fixture
@@ -157,6 +158,15 @@ def test_any_number_of_jobs_restores_the_same(small):
         assert result.returncode == DONE, told(result)
         results.append(target.read_bytes())
     assert results[0] == results[1] == results[2]
+
+
+def test_pages_of_zeros_become_holes(stage):
+    sparse.database(stage.db, 1, 10)
+    on_disk = stage.db.stat().st_blocks
+    assert seawall("snapshot", stage.db, url_of(stage.replica)).returncode == DONE
+    copy = stage.restored()
+    assert copy.stat().st_size == stage.db.stat().st_size and copy.stat().st_blocks < on_disk + (8 << 20) // 512
+    stage.assert_restore_equals_source()
 
 
 def test_progress_is_not_drawn_where_there_is_no_terminal(small):
