@@ -162,18 +162,24 @@ static int examine(struct covering *v, size_t i, struct err *e)
 
 /* ---- rule B */
 
-/* A pack has the same txids as its cover, and these lie in a third segment too. Then the cover can go because of the pack, by
- * rule F: of two prunes at a time, each would delete what the other relies on. */
-static bool lies_in_pack(struct covering *v, const struct cover *cover, size_t pack)
+/* *ret_lies: a pack has the same txids as its cover, and these lie in a third segment too. Then the cover can go because of
+ * the pack, by rule F: of two prunes at a time, each would delete what the other relies on. */
+static int lies_in_pack(struct covering *v, const struct cover *cover, size_t pack, bool *ret_lies, struct err *e)
 {
     const struct name *n = &catalog_segment(v->d->c, pack)->name;
+    *ret_lies = false;
     if (n->kind != NAME_PACK || cover->min != n->min || cover->max != n->max || !RULE(pack_equal))
-        return false;
+        return 0;
     const size_t at = (size_t)(cover - v->order);
     mintree_set(&v->any, at, MINTREE_NONE);
     const struct cover *third = furthest(v, &v->any, n->min);
     mintree_set(&v->any, at, UINT64_MAX - cover->max);
-    return third && third->max >= n->max;
+    if (!third || third->max < n->max)
+        return 0;
+    if (v->sound[third->index] == SOUND_UNKNOWN && examine(v, third->index, e))
+        return -1;
+    *ret_lies = v->sound[third->index] == SOUND;
+    return 0;
 }
 
 /* As find_sound. *aside: a cover that does not count for this segment, and was taken out of v->good. */
@@ -195,7 +201,10 @@ static int search_sound(struct covering *v, size_t i, const struct cover **aside
             return 0;
         if (v->sound[good->index] == SOUND_UNKNOWN && examine(v, good->index, e))
             return -1;
-        const bool fit = v->sound[good->index] == SOUND && is_old(d, good->index), lies = lies_in_pack(v, good, i);
+        const bool fit = v->sound[good->index] == SOUND && is_old(d, good->index);
+        bool lies = false;
+        if (fit && lies_in_pack(v, good, i, &lies, e))
+            return -1;
         *ret_covered = fit && !lies;
         if (*ret_covered || (fit && *aside))
             return 0;

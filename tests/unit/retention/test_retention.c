@@ -315,6 +315,22 @@ static void of_a_pack_and_a_segment_with_its_txids_one_stays(void **state)
     assert_goes(&usual, "pack/2-4 0/5 0/6 0/7 0/8 1/2-4 0/2 0/3 0/4");
 }
 
+static void a_damaged_segment_keeps_no_pack(void **state)
+{
+    const struct name part = {.kind = NAME_PART, .run = r.run, .number = 8 * 16 + 2 * 2};
+    char key[NAME_MAX_BYTES];
+    struct err e;
+    (void)state;
+    put_level0();
+    replica_put_last(&r, 1, 2, 4, 0);
+    replica_put_pack(&r, 2, 4);
+    replica_put_last(&r, 2, 2, 8, SEGMENT_IN_PARTS);
+    name_format(&part, key);
+    assert_ok(store_remove(store, key, &e), &e);
+    later(DAY + 1);
+    assert_goes(&usual, "pack/2-4 0/2 0/3 0/4");
+}
+
 /* Nothing else lets the segment go. */
 static void a_pack_goes_for_the_only_segment_with_its_txids(void **state)
 {
@@ -1200,6 +1216,7 @@ int main(void)
         CLAIMS_TEST(a_pack_goes_as_a_whole_like_an_object_of_level_0),
         CLAIMS_TEST(a_segment_in_a_pack_goes_when_a_higher_level_has_it_too),
         CLAIMS_TEST(of_a_pack_and_a_segment_with_its_txids_one_stays),
+        CLAIMS_TEST(a_damaged_segment_keeps_no_pack),
         CLAIMS_TEST(a_pack_goes_for_the_only_segment_with_its_txids),
         CLAIMS_TEST(smaller_packs_go_for_a_larger_one),
         CLAIMS_TEST(a_damaged_pack_replaces_nothing),
