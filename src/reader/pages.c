@@ -16,8 +16,6 @@
 
 #define WINDOW_MAX 128u /* blocks: 8 MiB of pages */
 #define SKIP_WINDOWS 2  /* a stream may pass over so many windows */
-#define SCAN_WINDOW 16  /* a stream that has got so far is a scan: it will read the chunks that follow */
-#define INDEXES_AHEAD 7 /* of these chunks, fetched with the index of the first one */
 #define FETCH_BYTES_MAX (8u << 20)
 #define CHUNK_PAGES_MAX (1u << 20)
 #define INDEX_HEAD 8
@@ -294,54 +292,23 @@ static int index_from_store(const struct pages_of *of, const struct chunk *c, co
     return rc;
 }
 
-/* How many chunks after `c` will be read soon, as far as it is known. */
-static size_t chunks_ahead(const struct pages_of *of, const struct chunk *c, struct read_ahead *ahead)
-{
-    static const uint8_t base[UID_BYTES];
-    const size_t after = of->chunks->count - 1 - (size_t)(c - of->chunks->list);
-    const struct read_stream *s =
-        ahead ? find_stream(ahead, base, c->first_page, SEGMENT_BLOCK_BYTES / of->page_size) : NULL;
-    if (!s || s->window < SCAN_WINDOW)
-        return 0;
-    return after < INDEXES_AHEAD ? after : INDEXES_AHEAD;
-}
-
-/* Has the ends of `c` and of chunks that will be read soon fetched at the same time. */
-static void fetch_ends(const struct pages_of *of, const struct chunk *c, struct read_ahead *ahead)
-{
-    struct store_end ends[1 + INDEXES_AHEAD];
-    const struct chunk *last = c + chunks_ahead(of, c, ahead);
-    size_t count = 0;
-    for (const struct chunk *each = c; each <= last; each++) {
-        const struct block_key key = key_of(each->id, 0, BLOCKS_INDEX);
-        if (!blocks_has(&key))
-            ends[count++] = (struct store_end){each->key, OBJECT_TAIL_BYTES};
-    }
-    if (count > 1)
-        store_prefetch(of->origin->store, ends, count);
-}
-
 /* Fetches the index of a chunk into memory. *ret_index: the form that is kept; the caller releases it. */
-static int load_index(const struct pages_of *of, const struct chunk *c, struct read_ahead *ahead, struct buf *ret_index,
-                      struct err *e)
+static int load_index(const struct pages_of *of, const struct chunk *c, struct buf *ret_index, struct err *e)
 {
     const struct block_key key = key_of(c->id, 0, BLOCKS_INDEX);
     char name[DISK_NAME_MAX];
     name_of(c->id, "end-", name); /* the names of blocks have no second '-' */
     *ret_index = BUF_INIT(SEGMENT_BYTES_MAX);
-    if (!index_from_disk(of, c, name, ret_index)) {
-        fetch_ends(of, c, ahead);
-        if (index_from_store(of, c, name, ret_index, e)) {
-            buf_release(ret_index);
-            return -1;
-        }
+    if (!index_from_disk(of, c, name, ret_index) && index_from_store(of, c, name, ret_index, e)) {
+        buf_release(ret_index);
+        return -1;
     }
     blocks_put(&key, ret_index->data, ret_index->len);
     return 0;
 }
 
 int pages_in_chunk(const struct pages_of *of, const struct chunk *c, uint32_t pgno, struct chunk_place *ret_place,
-                   struct read_ahead *ahead, struct err *e)
+                   struct err *e)
 {
     const struct block_key key = key_of(c->id, 0, BLOCKS_INDEX);
     const size_t at = INDEX_HEAD + (size_t)(pgno - c->first_page) * sizeof *ret_place;
@@ -349,7 +316,7 @@ int pages_in_chunk(const struct pages_of *of, const struct chunk *c, uint32_t pg
     assert(pgno >= c->first_page && pgno <= c->last_page);
     if (blocks_get(&key, at, ret_place, sizeof *ret_place))
         return 0;
-    if (load_index(of, c, ahead, &index, e))
+    if (load_index(of, c, &index, e))
         return -1;
     memcpy(ret_place, index.data + at, sizeof *ret_place);
     buf_release(&index);
@@ -369,7 +336,7 @@ static int copy_table(const struct pages_of *of, const struct chunk *c, uint32_t
             return 0;
     }
     struct buf index;
-    if (load_index(of, c, NULL, &index, e))
+    if (load_index(of, c, &index, e))
         return -1;
     memcpy(&all, index.data, sizeof all);
     *count = block >= all ? 0 : *count < all - block ? *count : all - block;

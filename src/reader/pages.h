@@ -20,6 +20,13 @@ struct read_ahead {
     uint64_t turn;
 };
 
+/* Whose pages. */
+struct pages_of {
+    struct origin *origin; /* borrowed */
+    uint32_t page_size;
+    struct uid database;
+};
+
 /* The chunks of a base. Shared by the snapshots that follow each other. */
 struct chunk_list {
     atomic_uint users;
@@ -32,14 +39,6 @@ struct chunk_list {
         uint64_t size, max;
         uint32_t first_page, last_page;
     } list[]; /* ascending pages */
-};
-
-/* Whose pages. */
-struct pages_of {
-    struct origin *origin; /* borrowed */
-    uint32_t page_size;
-    struct uid database;
-    const struct chunk_list *chunks; /* borrowed; NULL: none */
 };
 
 /* A page in a chunk. txid 0: the chunk does not have it. */
@@ -72,10 +71,9 @@ void pages_stream_reached(struct read_stream *s, uint64_t place);
  * taken for missing. */
 uint32_t pages_missing(const struct block_source *s);
 
-/* Finds a page in the index of a chunk of of->chunks. If that is not in memory, it is fetched; in a scan as `ahead`
- * shows it (NULL: none), together with the indexes of the chunks that follow. ERR_CORRUPT, ERR_GONE. */
+/* Finds a page in the index of a chunk, which is fetched if it is not in memory. ERR_CORRUPT, ERR_GONE. */
 int pages_in_chunk(const struct pages_of *of, const struct chunk *c, uint32_t pgno, struct chunk_place *ret_place,
-                   struct read_ahead *ahead, struct err *e) MUST_CHECK;
+                   struct err *e) MUST_CHECK;
 
 /* As pages_block, for the page `pgno`, which is at `place` in a chunk. */
 struct chunk_page {
