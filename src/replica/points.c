@@ -524,8 +524,8 @@ static int look_for_base_to_come(struct catalog *c, uint64_t txid, bool *ret_wai
         struct err failed;
         if (catalog_load(c, &c->level0[i], &failed) == 0) {
             *ret_waits = c->level0[i].segment->trailer.info.flags & SEGMENT_BASE_ONLY;
-        } else if (plan_must_stop(&failed)) {
-            *e = failed;
+        } else if (failed.code != ERR_CORRUPT && failed.code != ERR_NOTFOUND) {
+            *e = failed; /* a store that does not answer damages nothing */
             return -1;
         }
     }

@@ -32,6 +32,7 @@ struct memory_store {
     bool list_fails;
     unsigned removes;   /* how many removals succeed before one fails */
     const char *unread; /* reads of this object fail; NULL: none */
+    unsigned answered;  /* how many of them succeed before */
 };
 
 /* Index of the first object whose key is not below `key`. The caller holds the lock. */
@@ -55,9 +56,13 @@ static inline struct memory_object *memory_store_object(struct memory_store *m, 
     return i < m->count && strcmp(m->objects[i].key, key) == 0 ? &m->objects[i] : NULL;
 }
 
-static inline bool memory_store_refuses(const struct memory_store *m, const char *key)
+static inline bool memory_store_refuses(struct memory_store *m, const char *key)
 {
-    return m->unread && strcmp(m->unread, key) == 0;
+    if (!m->unread || strcmp(m->unread, key) != 0)
+        return false;
+    const bool refuses = m->answered == 0;
+    m->answered -= !refuses;
+    return refuses;
 }
 
 static inline int memory_store_insert(struct memory_store *m, const char *key, const void *bytes, size_t n,

@@ -668,6 +668,33 @@ static void a_segment_without_pages_is_passed_by_a_base_only(void **state)
     assert_points("1 2 3 4 10");
 }
 
+/* The newest object waits for its base. It is read more than once. */
+static void a_store_that_does_not_answer_is_no_damage(void **state)
+{
+    struct memory_store *m = (struct memory_store *)store;
+    unsigned refused = 0;
+    (void)state;
+    replica_put_full(&r, 1, 4, SEGMENT_FROM_EMPTY);
+    replica_put_anchor(&r, 5, 8, 0);
+    for (unsigned reads = 0; reads < 8; reads++) {
+        struct plan p = {0};
+        struct err e;
+        m->unread = NULL;
+        list_objects();
+        m->unread = "0/0000000000000005";
+        m->answered = reads;
+        if (points_plan(&catalog, POINT_NEWEST, &p, &e) == 0) {
+            assert_int_equal(p.record.txid, 4);
+            plan_release(&p);
+        } else {
+            assert_int_equal(e.code, ERR_REMOTE);
+            refused++;
+        }
+    }
+    assert_in_range(refused, 1, 7);
+    m->unread = NULL;
+}
+
 static void parts_come_before_the_segment_that_names_them(void **state)
 {
     (void)state;
@@ -1371,6 +1398,7 @@ int main(void)
         CLAIMS_TEST(objects_before_a_new_beginning_are_not_fetched),
         CLAIMS_TEST(a_new_beginning_can_be_restored_when_everything_before_it_is_gone),
         CLAIMS_TEST(a_segment_without_pages_is_passed_by_a_base_only),
+        CLAIMS_TEST(a_store_that_does_not_answer_is_no_damage),
         CLAIMS_TEST(parts_come_before_the_segment_that_names_them),
         CLAIMS_TEST(a_base_without_one_of_its_chunks_is_passed_over_while_there_is_another_way),
         CLAIMS_TEST(a_segment_without_one_of_its_parts_is_passed_over_while_there_is_another_way),
