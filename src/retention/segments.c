@@ -160,6 +160,21 @@ static int examine(struct covering *v, size_t i, struct err *e)
     return 0;
 }
 
+/* *ret_cover: a sound segment in v->any that has all txids of `n`, whatever its age; NULL: there is none. If it goes too, one
+ * of a higher level covers both. */
+static int find_any_sound(struct covering *v, const struct name *n, const struct cover **ret_cover, struct err *e)
+{
+    const struct cover *any = furthest(v, &v->any, n->min);
+    *ret_cover = NULL;
+    if (!any || any->max < n->max)
+        return 0;
+    if (v->sound[any->index] == SOUND_UNKNOWN && examine(v, any->index, e))
+        return -1;
+    if (v->sound[any->index] == SOUND)
+        *ret_cover = any;
+    return 0;
+}
+
 /* ---- rule B */
 
 /* *ret_lies: a pack has the same txids as its cover, and these lie in a third segment too. Then the cover can go because of
@@ -171,23 +186,21 @@ static int lies_in_pack(struct covering *v, const struct cover *cover, size_t pa
     if (n->kind != NAME_PACK || cover->min != n->min || cover->max != n->max || !RULE(pack_equal))
         return 0;
     const size_t at = (size_t)(cover - v->order);
+    const struct cover *third = NULL;
     mintree_set(&v->any, at, MINTREE_NONE);
-    const struct cover *third = furthest(v, &v->any, n->min);
+    int rc = find_any_sound(v, n, &third, e);
     mintree_set(&v->any, at, UINT64_MAX - cover->max);
-    if (!third || third->max < n->max)
-        return 0;
-    if (v->sound[third->index] == SOUND_UNKNOWN && examine(v, third->index, e))
-        return -1;
-    *ret_lies = v->sound[third->index] == SOUND;
-    return 0;
+    *ret_lies = third;
+    return rc;
 }
 
-/* As find_sound. *aside: a cover that does not count for this segment, and was taken out of v->good. */
-static int search_sound(struct covering *v, size_t i, const struct cover **aside, bool *ret_covered, struct err *e)
+/* *ret_covered: a sound segment, old enough, has all txids of the segment `i`. */
+static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct err *e)
 {
     struct decision *d = v->d;
     const uint64_t min = catalog_segment(d->c, i)->name.min;
     bool end_known = false;
+    *ret_covered = false;
     for (;;) {
         const struct cover *good = furthest(v, &v->good, min);
         if (!good || good->max < min)
@@ -201,28 +214,14 @@ static int search_sound(struct covering *v, size_t i, const struct cover **aside
             return 0;
         if (v->sound[good->index] == SOUND_UNKNOWN && examine(v, good->index, e))
             return -1;
-        const bool fit = v->sound[good->index] == SOUND && is_old(d, good->index);
-        bool lies = false;
-        if (fit && lies_in_pack(v, good, i, &lies, e))
-            return -1;
-        *ret_covered = fit && !lies;
-        if (*ret_covered || (fit && *aside))
-            return 0;
-        if (fit)
-            *aside = good;
+        if (v->sound[good->index] == SOUND && is_old(d, good->index)) {
+            bool lies = false; /* then no other cover has more: of those that reach as far, the first one was found */
+            int rc = lies_in_pack(v, good, i, &lies, e);
+            *ret_covered = rc == 0 && !lies;
+            return rc;
+        }
         mintree_set(&v->good, (size_t)(good - v->order), MINTREE_NONE);
     }
-}
-
-/* *ret_covered: a sound segment, old enough, has all txids of the segment `i`. */
-static int find_sound(struct covering *v, size_t i, bool *ret_covered, struct err *e)
-{
-    const struct cover *aside = NULL;
-    *ret_covered = false;
-    int rc = search_sound(v, i, &aside, ret_covered, e);
-    if (aside)
-        mintree_set(&v->good, (size_t)(aside - v->order), UINT64_MAX - aside->max);
-    return rc;
 }
 
 static int judge_covered(struct covering *v, size_t i, struct err *e)
@@ -290,22 +289,6 @@ static int rely_on(struct covering *v, size_t pack, bool *ret_sound, struct err 
     return 0;
 }
 
-/* *ret_cover: a sound segment of a higher level that has all txids of the segment `i`, whatever its age; NULL: there is
- * none. If it goes too, one of a higher level covers both. */
-static int find_any_sound(struct covering *v, size_t i, const struct cover **ret_cover, struct err *e)
-{
-    const struct name *n = &catalog_segment(v->d->c, i)->name;
-    const struct cover *any = furthest(v, &v->any, n->min);
-    *ret_cover = NULL;
-    if (!any || any->max < n->max)
-        return 0;
-    if (v->sound[any->index] == SOUND_UNKNOWN && examine(v, any->index, e))
-        return -1;
-    if (v->sound[any->index] == SOUND)
-        *ret_cover = any;
-    return 0;
-}
-
 /* Whether another prune under way may delete the pack because of the segment in it: see lies_in_pack. It does not if it
  * knows the segment's cover, because that is older than the grace period. */
 static bool may_be_relied_on(const struct decision *d, const struct name *n, const struct name *pack,
@@ -326,7 +309,7 @@ static int judge_packed_level(struct covering *v, size_t i, struct err *e)
     bool sound = false;
     if (verdict->goes || d->needed[i] || !decision_older(d, verdict->time_ms, d->settle_ms))
         return 0;
-    if (find_pack(v, o->name.min, o->name.max, &pack, e) || (pack && find_any_sound(v, i, &cover, e)))
+    if (find_pack(v, o->name.min, o->name.max, &pack, e) || (pack && find_any_sound(v, &o->name, &cover, e)))
         return -1;
     if (!cover || !has_settled(d, pack) || may_be_relied_on(d, &o->name, &pack->name, cover))
         return 0;
