@@ -74,12 +74,62 @@ static int by_place(const void *a, const void *b)
     return order ? order : compare(x->txid, y->txid);
 }
 
+/* The end of the run of ordered places that begins at `at`. */
+static size_t run_end(const struct place *p, size_t at, size_t count)
+{
+    while (++at < count && by_place(&p[at - 1], &p[at]) <= 0)
+        ;
+    return at < count ? at : count;
+}
+
+static void merge_runs(const struct place *from, size_t begin, size_t middle, size_t end, struct place *to)
+{
+    size_t a = begin, b = middle, n = begin;
+    while (a < middle && b < end)
+        to[n++] = by_place(&from[a], &from[b]) <= 0 ? from[a++] : from[b++];
+    memcpy(&to[n], &from[a], (middle - a) * sizeof *to);
+    memcpy(&to[n + (middle - a)], &from[b], (end - b) * sizeof *to);
+}
+
+/* Merges each run with the next one. False: more than one is left. */
+static bool merge_all_runs(const struct place *from, size_t count, struct place *to)
+{
+    size_t runs = 0;
+    for (size_t begin = 0; begin < count; runs++) {
+        const size_t middle = run_end(from, begin, count), end = run_end(from, middle, count);
+        merge_runs(from, begin, middle, end, to);
+        begin = end;
+    }
+    return runs <= 1;
+}
+
+/* The versions of a segment are in order. So there are as few runs as segments, and merging them takes fewer passes than
+ * qsort, which does not look. */
+static void sort(struct layer *l)
+{
+    struct place *from = l->places, *to = NULL;
+    bool done = l->count == 0 || run_end(from, 0, l->count) == l->count;
+    if (!done && !(to = malloc(l->count * sizeof *to))) {
+        qsort(l->places, l->count, sizeof *l->places, by_place);
+        return;
+    }
+    struct place *const other = to;
+    while (!done) {
+        done = merge_all_runs(from, l->count, to);
+        struct place *const merged = to;
+        to = from;
+        from = merged;
+    }
+    if (from != l->places)
+        memcpy(l->places, from, l->count * sizeof *from);
+    free(other);
+}
+
 /* Keeps of each page the newest whole version, and the patches after it. */
 static void prune(struct layer *l)
 {
     size_t kept = 0;
-    if (l->count > 0)
-        qsort(l->places, l->count, sizeof *l->places, by_place);
+    sort(l);
     for (size_t i = 0, end = 0; i < l->count; i = end) {
         uint64_t whole = 0;
         size_t chosen = SIZE_MAX;
