@@ -5,6 +5,7 @@
 #include "reader/pages.h"
 
 #include "base/hash.h"
+#include "base/thread.h"
 #include "reader/blocks.h"
 #include "replica/object.h"
 
@@ -179,6 +180,40 @@ int pages_block(const struct block_source *s, size_t offset, uint8_t *out, size_
         origin_give_codec(s->origin, codec);
     free(raw);
     return rc;
+}
+
+static void *fetch_thread(void *context)
+{
+    struct pages_fetch *f = context;
+    for (size_t i = 0; (i = atomic_fetch_add(&f->next, 1)) < f->count && !atomic_load(&f->failed);) {
+        uint8_t none = 0;
+        struct err e;
+        if (pages_block(&f->list[i], 0, &none, 0, &e) && !atomic_exchange(&f->failed, true))
+            f->e = e;
+    }
+    return NULL;
+}
+
+void pages_fetch_begin(struct pages_fetch *f, const struct block_source *list, size_t count)
+{
+    const size_t want = count < PAGES_THREADS ? count : PAGES_THREADS;
+    f->list = list;
+    f->count = count;
+    f->started = 0;
+    atomic_init(&f->next, 0);
+    atomic_init(&f->failed, false);
+    while (f->started < want && thread_start(&f->threads[f->started], fetch_thread, f) == 0)
+        f->started++;
+}
+
+int pages_fetch_end(struct pages_fetch *f, struct err *e)
+{
+    for (size_t i = 0; i < f->started; i++)
+        pthread_join(f->threads[i], NULL);
+    if (!atomic_load(&f->failed))
+        return 0;
+    *e = f->e;
+    return -1;
 }
 
 /* ---- the index of a chunk */

@@ -5,6 +5,8 @@
 #include "format/names.h"
 #include "reader/origin.h"
 
+#include <pthread.h>
+
 /* What a reader has read last: neighbours that are read one after the other are fetched in larger pieces. A scan reads
  * pages of several places in turn (leaves, interior pages, overflow pages, an index), so there are several streams. Used
  * by one thread. */
@@ -60,6 +62,25 @@ struct block_source {
 /* Copies `n` bytes at `offset` of the block number `first` of the source to `out`. If it has to be fetched, it is fetched
  * together with the blocks that follow, as far as the source has them. */
 int pages_block(const struct block_source *s, size_t offset, uint8_t *out, size_t n, struct err *e) MUST_CHECK;
+
+/* Blocks of several objects that are read at a time, in threads, into memory. Nobody moves it while it runs. */
+#define PAGES_THREADS 8
+struct pages_fetch {
+    const struct block_source *list; /* borrowed */
+    size_t count;
+    pthread_t threads[PAGES_THREADS];
+    size_t started;
+    atomic_size_t next;
+    atomic_bool failed;
+    struct err e; /* of the first that failed */
+};
+
+/* Begins to fetch the first block of each source, as pages_block does. pages_fetch_end must follow. Where no thread can be
+ * started, nothing is fetched: who needs a block fetches it then. */
+void pages_fetch_begin(struct pages_fetch *f, const struct block_source *list, size_t count);
+
+/* Waits for all. Errors: those of pages_block, of one of them. */
+int pages_fetch_end(struct pages_fetch *f, struct err *e) MUST_CHECK;
 
 /* The stream that a read at `place` belongs to, or a new one, with the blocks to fetch. `step`: places in a block. */
 struct read_stream *pages_stream(struct read_ahead *ahead, const uint8_t *id, uint64_t place, uint32_t step);

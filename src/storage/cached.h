@@ -12,7 +12,7 @@
 #define CACHED_BYTES_MAX (24u << 20)
 #define CACHED_TAIL_MAX 65536          /* bytes that a prefetch reads of one object at least: all of it, or its index */
 #define CACHED_LARGER_MAX (512u << 10) /* bytes kept of one object */
-#define CACHED_THREADS 16              /* of a prefetch */
+#define CACHED_THREADS 48              /* of a prefetch: what a slow store has is fetched in few rounds */
 
 /* Makes a store over `inner`, and takes `inner` over: it is closed with the new store, or at once if this call fails.
  * ERR_NOMEM. */

@@ -9,6 +9,8 @@
 #include "reader/snapshot.h"
 #include "replica_fixture.h"
 
+#include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BLOCKS_SMALL 3000 /* so little memory that blocks have to be read again and again */
@@ -67,6 +69,7 @@ static void each_restore_point_of_any_replica_reads_as_the_model(void **state)
         struct origin *o = NULL;
         struct err e;
         assert_non_null(s);
+        s->slow = seed % 2;
         replica_init(&any, s, codec, seed);
         replica_random(&any);
         assert_ok(origin_over(s, &o, &e), &e);
@@ -209,6 +212,116 @@ static void a_damaged_byte_never_gives_another_page(void **state)
         }
     }
     assert_true(told > 100);
+}
+
+/* ---- patches in several objects */
+
+static struct store_ops meeting_ops; /* those of the memory store, but its reads wait for each other, or are counted */
+static pthread_mutex_t meeting_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t meeting_changed = PTHREAD_COND_INITIALIZER;
+static struct {
+    unsigned expected; /* reads that wait until so many have come; 0: none waits */
+    unsigned come;     /* reads */
+    bool missed;       /* one has waited in vain */
+} meeting;
+
+static int meeting_read(struct store *s, const char *key, uint64_t offset, void *out, size_t n, struct err *e)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 10;
+    pthread_mutex_lock(&meeting_lock);
+    meeting.come++;
+    pthread_cond_broadcast(&meeting_changed);
+    while (!meeting.missed && meeting.come < meeting.expected)
+        meeting.missed = pthread_cond_timedwait(&meeting_changed, &meeting_lock, &end) != 0;
+    pthread_mutex_unlock(&meeting_lock);
+    return memory_store_read(s, key, offset, out, n, e);
+}
+
+/* Reads a page with nothing in memory. Returns how many reads it took. */
+static unsigned reads_of(const struct snapshot *s, uint32_t pgno, bool slow, unsigned expected)
+{
+    struct read_ahead ahead = {.turn = 0};
+    uint8_t page[PAGE_SIZE_MAX];
+    struct err e;
+    forget_all();
+    store->slow = slow;
+    meeting.expected = expected;
+    meeting.come = 0;
+    assert_ok(snapshot_read(s, pgno, &ahead, page, &e), &e);
+    assert_memory_equal(page, model_bytes(&r.model.at[s->record.txid], pgno), 512);
+    assert_false(meeting.missed);
+    return meeting.come;
+}
+
+static void a_slow_store_is_asked_for_all_versions_of_a_page_at_a_time(void **state)
+{
+    struct snapshot *s = NULL;
+    struct err e;
+    unsigned most = 0;
+    (void)state;
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    replica_put_base(&r, 3, 3);
+    for (uint64_t t = 4; t <= 12; t++)
+        replica_put_full(&r, t, t, 0);
+    assert_ok(open_txid(origin, 12, &s, &e), &e);
+    meeting_ops = *store->ops;
+    meeting_ops.read = meeting_read;
+    store->ops = &meeting_ops;
+    for (uint32_t pgno = 1; pgno <= s->record.pages; pgno++) {
+        const unsigned reads = reads_of(s, pgno, false, 0);
+        assert_int_equal(reads_of(s, pgno, true, reads), reads);
+        most = reads > most ? reads : most;
+    }
+    assert_true(most > 2);
+    snapshot_release(s);
+}
+
+/* Reads each page, while `key` can't be read. Returns how many were not there: it is named then. */
+static unsigned pages_without(const struct snapshot *s, const char *key)
+{
+    struct memory_store *m = (struct memory_store *)store;
+    struct read_ahead ahead = {.turn = 0};
+    uint8_t page[PAGE_SIZE_MAX];
+    unsigned told = 0;
+    struct err e;
+    m->unread = key;
+    for (uint32_t pgno = 1; pgno <= s->record.pages; pgno++) {
+        forget_all();
+        if (snapshot_read(s, pgno, &ahead, page, &e) == 0) {
+            assert_memory_equal(page, model_bytes(&r.model.at[s->record.txid], pgno), 512);
+            continue;
+        }
+        assert_non_null(strstr(e.msg, key));
+        told++;
+    }
+    m->unread = NULL;
+    return told;
+}
+
+static void a_version_that_is_gone_is_told_while_others_are_read(void **state)
+{
+    struct snapshot *s = NULL;
+    unsigned told = 0;
+    struct err e;
+    (void)state;
+    replica_put_full(&r, 1, 3, SEGMENT_FROM_EMPTY);
+    for (uint64_t t = 4; t <= 12; t++)
+        replica_put_full(&r, t, t, 0);
+    assert_ok(open_txid(origin, 12, &s, &e), &e);
+    for (uint64_t t = 3; t <= 12; t++) {
+        const struct name name = {.kind = NAME_LEVEL0, .min = t == 3 ? 1 : t};
+        char key[NAME_MAX_BYTES];
+        name_format(&name, key);
+        store->slow = false;
+        const unsigned pages = pages_without(s, key);
+        store->slow = true;
+        assert_int_equal(pages_without(s, key), pages);
+        told += pages;
+    }
+    assert_true(told >= 10);
+    snapshot_release(s);
 }
 
 static int open_and_read(struct err *e)
@@ -513,6 +626,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_moment_chooses_the_state, setup, teardown),
         cmocka_unit_test_setup_teardown(an_object_that_is_gone_is_told_as_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_byte_never_gives_another_page, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_store_is_asked_for_all_versions_of_a_page_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_version_that_is_gone_is_told_while_others_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(each_allocation_fails_once, setup, teardown),
         cmocka_unit_test_setup_teardown(interior_pages_need_no_request_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(interior_pages_are_fetched_once_for_all_snapshots_of_a_base, setup, teardown),
