@@ -23,6 +23,7 @@
 #define LOAD_FACTOR_DEN 2
 #define RATE_WINDOW_NS (200 * INT64_C(1000000))
 #define HEAVY_FRAMES 200                   /* captured in one window: 1000 in a second */
+#define HEAVY_COMMITS 15                   /* and that in so many commits: 75 in a second */
 #define HOLD_FRAMES_MAX SCALE(16384u, 24u) /* frames that may wait in the WAL during a catch-up */
 /* While versions wait for replicas the WAL may grow to wal-limit / ROOM_SHARE. Then commits are captured in groups, and
  * in the end versions are given up. */
@@ -397,18 +398,28 @@ static bool watch_again(struct local *l, struct wal_index_header *ret_header, st
 
 /* ---- checkpoints */
 
-/* Is the writer so fast that a checkpoint of its own, after each commit, would cost it much? */
+/* Is the writer so fast that a checkpoint of its own, after each commit, would cost it much? A few large commits are not:
+ * after those applications ask for a checkpoint themselves. */
 static void note_rate(struct local *l)
 {
     int64_t now = clock_mono_ns(), passed = now - l->rate_since_ns;
-    uint64_t frames = l->frames_captured - l->rate_from;
+    uint64_t windows = passed < RATE_WINDOW_NS ? 1 : (uint64_t)(passed / RATE_WINDOW_NS);
+    bool heavy = l->frames_captured - l->rate_from >= HEAVY_FRAMES * windows &&
+                 l->commits_captured - l->rate_from_commits >= HEAVY_COMMITS * windows;
     if (passed < RATE_WINDOW_NS) {
-        l->heavy |= frames >= HEAVY_FRAMES;
+        l->heavy |= heavy;
         return;
     }
-    l->heavy = frames >= HEAVY_FRAMES * (uint64_t)(passed / RATE_WINDOW_NS);
+    l->heavy = heavy;
     l->rate_since_ns = now;
     l->rate_from = l->frames_captured;
+    l->rate_from_commits = l->commits_captured;
+}
+
+/* The length of a WAL at which the daemon checkpoints although the application does not pause. */
+static uint64_t long_frames(const struct options *o)
+{
+    return o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN;
 }
 
 static bool checkpoint_due(const struct local *l, const struct local_request *request,
@@ -431,7 +442,7 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
         return false; /* a checkpoint now would lose versions; let the WAL grow first */
     if (!l->heavy && report->frames >= o->lock_at)
         return true; /* before the application checkpoints */
-    if (report->frames >= o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN || bytes > o->wal_limit / 4)
+    if (report->frames >= long_frames(o) || bytes > o->wal_limit / 4)
         return true;
     return report->frames >= o->wal_target && !report->commits;
 }
@@ -491,12 +502,13 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, bool settle, s
     return 0;
 }
 
-/* While the WAL is long, checkpoints that applications try after each commit must fail fast: that takes the kept lock.
- * A slow writer's WAL does not get so long, unless a reader is in the way. */
+/* While the WAL of a fast writer is long, checkpoints that applications try after each commit must fail fast: that takes
+ * the kept lock. The WAL of others gets so long when a reader is in the way. */
 static void keep_lock_if_long(struct local *l, uint32_t frames)
 {
-    uint64_t long_frames = l->heavy ? l->options->lock_at : l->options->lock_at * 2;
-    if (frames >= long_frames && !l->watch.kept)
+    const struct options *o = l->options;
+    const uint64_t twice = 2 * o->lock_at, slow = twice > long_frames(o) ? twice : long_frames(o);
+    if (frames >= (l->heavy ? o->lock_at : slow) && !l->watch.kept)
         watch_keep_lock(&l->watch); /* refused while another process checkpoints: the next run tries again */
 }
 

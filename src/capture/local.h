@@ -64,7 +64,7 @@ struct local {
 
     /* how fast the application writes */
     int64_t rate_since_ns;
-    uint64_t rate_from; /* `frames_captured` then */
+    uint64_t rate_from, rate_from_commits; /* `frames_captured` and `commits_captured` then */
     bool heavy;
 
     /* of the present run */

@@ -68,6 +68,24 @@ def test_a_checkpoint_of_the_application_succeeds_soon_after_a_commit(stage, mod
     assert_every_commit_is_a_point(stage, daemon, rounds)
 
 
+@pytest.mark.parametrize("pages", [900, 3000])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_checkpoint_of_the_application_succeeds_soon_after_large_commits(stage, mode, pages):
+    """Applications ask for it after a bulk load. The lock that the daemon keeps beside a fast writer is not kept until the database rests."""
+    stage.prepare()
+    daemon = stage.replicate("--rest-after", "1h")
+    app = application(stage)
+    for _ in range(4):
+        app.execute("BEGIN")
+        app.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {pages}) "
+                    "INSERT INTO t(txn, payload) SELECT 0, randomblob(3500) FROM n")
+        app.execute("COMMIT")
+        let_pass(0.05, "the daemon has seen the commit, and copies it back")
+        checkpoint_again(app, mode)
+    app.close()
+    assert_every_commit_is_a_point(stage, daemon, 4)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_at_rest_a_checkpoint_of_the_application_succeeds_without_busy_timeout(stage, mode):
     stage.prepare()
