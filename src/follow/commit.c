@@ -160,6 +160,7 @@ int commit_copy_back(struct mirror *mirror, struct note *note, struct note_file 
 {
     bool all = false;
     struct wal_pos pos = mirror_pos(mirror);
+    struct mirror_stamp stamp;
     struct err later;
     if (check_file(mirror, note, e))
         return -1;
@@ -169,8 +170,10 @@ int commit_copy_back(struct mirror *mirror, struct note *note, struct note_file 
     int rc = mirror_checkpoint(mirror, mirror_is_long(mirror) ? MIRROR_PATIENT : MIRROR_PASSIVE, &all, e);
     if (rc)
         e = &later;
-    if (mirror_stamp(mirror, &note->stamp, e))
+    if (mirror_stamp(mirror, &stamp, e))
         return -1;
+    /* a checkpoint copies all frames, also those that another process wrote meanwhile: then the file is not proven */
+    note->stamp = mirror_is_ours(mirror) ? stamp : (struct mirror_stamp){.inode = 0};
     note->checkpointing = false;
     note->copied = rc == 0 && all && wal_pos_equal(&pos, &note->now.pos);
     if (note_save(file, note, e) || note_sync(file, e))

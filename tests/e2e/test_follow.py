@@ -832,6 +832,29 @@ def test_what_another_process_wrote_is_not_covered_by_a_checkpoint(following):
     assert f.follower.wait() == WRITTEN, f.follower.log()
 
 
+def test_what_another_process_writes_during_a_checkpoint_is_refused_after_a_restart_too(following):
+    """The checkpoint waits for a reader, and copies what was written meanwhile. Then the last connection empties the log."""
+    f = following.begin()
+    f.follow()
+    f.wait_newest()
+    f.copy.chmod(0o600)
+    f.copy.with_name("copy.db-wal").chmod(0o600)
+    held = sqlite3.connect(f.copy, isolation_level=None)
+    held.execute("BEGIN")
+    held.execute(STATE).fetchone()
+    f.app.commit(1, rows=5000, size=3500)
+    stranger = sqlite3.connect(f.copy, isolation_level=None, timeout=10)
+    f.follower.wait_for(lambda: stranger.execute("SELECT number FROM total").fetchone()[0] == f.app.number, 30, "the long transaction")
+    stranger.execute("UPDATE entry SET filler = 'foreign' WHERE id = (SELECT min(id) FROM entry)")
+    held.close()
+    f.app.commit()
+    assert f.follower.wait() == WRITTEN, f.follower.log()
+    stranger.close()
+    assert not f.copy.with_name("copy.db-wal").exists()
+    result = follow(f.copy, f.stage.replica, "--until-current")
+    assert result.returncode == WRITTEN, told(result)
+
+
 # ---- promotion
 
 def test_a_promotion_wins_against_a_writer_that_never_rests(following):
