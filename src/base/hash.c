@@ -7,8 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/evp.h> /* base64 */
 #include <openssl/md5.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -67,13 +66,37 @@ bool digest_is_zero(const struct digest *d)
     return digest_equal(d, &zero);
 }
 
+/* The hash of a padded key and of bytes. */
+static int hash_with_key(const uint8_t key[SHA256_CBLOCK], uint8_t pad, const void *bytes, size_t n,
+                         struct digest *ret_digest)
+{
+    uint8_t padded[SHA256_CBLOCK];
+    SHA256_CTX ctx;
+    for (size_t i = 0; i < sizeof padded; i++)
+        padded[i] = key[i] ^ pad;
+    const bool done = SHA256_Init(&ctx) == 1 && SHA256_Update(&ctx, padded, sizeof padded) == 1 &&
+                      SHA256_Update(&ctx, bytes, n) == 1 && SHA256_Final(ret_digest->bytes, &ctx) == 1;
+    explicit_bzero(padded, sizeof padded);
+    explicit_bzero(&ctx, sizeof ctx);
+    return done ? 0 : -1;
+}
+
+/* As RFC 2104 has it. The HMAC of OpenSSL goes by its providers, which it frees when the process ends: a thread of an
+ * application that still reads a replica then would crash. */
 int digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n, struct digest *ret_digest, struct err *e)
 {
-    unsigned len = 0;
-    if (key_len > INT32_MAX || !HMAC(EVP_sha256(), key, (int)key_len, bytes, n, ret_digest->bytes, &len) ||
-        len != DIGEST_BYTES)
-        return err_set(e, ERR_NOMEM, 0, "HMAC of %zu bytes failed", n);
-    return 0;
+    uint8_t block[SHA256_CBLOCK] = {0};
+    struct digest inner;
+    int rc = 0;
+    if (key_len <= sizeof block)
+        memcpy(block, key, key_len);
+    else if ((rc = digest_of(key, key_len, &inner, e)) == 0)
+        memcpy(block, inner.bytes, DIGEST_BYTES);
+    if (rc == 0 && (hash_with_key(block, 0x36, bytes, n, &inner) ||
+                    hash_with_key(block, 0x5c, inner.bytes, DIGEST_BYTES, ret_digest)))
+        rc = err_set(e, ERR_NOMEM, 0, "HMAC of %zu bytes failed", n);
+    explicit_bzero(block, sizeof block);
+    return rc;
 }
 
 int md5_of(const void *bytes, size_t n, uint8_t out[MD5_BYTES], struct err *e)

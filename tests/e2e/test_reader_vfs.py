@@ -519,6 +519,25 @@ def test_a_child_process_opens_its_own_connection_to_a_bucket(stage, s3):
     assert in_process(FORK, stage.replica).strip() == "True"
 
 
+ENDS = """
+import ctypes, threading, time
+def read(n):
+    while True:
+        reader(sys.argv[1], txid=n).execute("SELECT count(*), sum(length(payload)) FROM item").fetchone()
+for n in range(3, 7):
+    threading.Thread(target=read, args=(n,), daemon=True).start()
+time.sleep(float(sys.argv[2]))
+ctypes.CDLL(None).exit(0)
+"""
+
+
+def test_a_process_ends_while_its_threads_read(stage, s3):
+    """exit() frees what OpenSSL has while they run."""
+    make_history(stage, 10).stop()
+    for n in range(8):
+        assert in_process(ENDS, stage.replica, 0.1 + 0.05 * n) == ""
+
+
 SIGNALS = """
 import os, signal
 read = reader(sys.argv[1], follow="1ms")

@@ -4,6 +4,10 @@
 #include "base/hash.h"
 #include "base/page.h"
 
+#include <openssl/crypto.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static void digests_are_sha256(void **state)
 {
     struct err e;
@@ -20,6 +24,52 @@ static void digests_are_sha256(void **state)
     assert_false(digest_is_zero(&d));
     s = (struct digest){{0}};
     assert_true(digest_is_zero(&s));
+}
+
+/* HMAC-SHA-256 of a key of `key_len` bytes, as hex. */
+static const char *hmac_hex(const void *key, size_t key_len, const char *bytes)
+{
+    static char hex[65];
+    struct digest d;
+    struct err e;
+    assert_ok(digest_hmac(key, key_len, bytes, strlen(bytes), &d, &e), &e);
+    hex_encode(d.bytes, sizeof d.bytes, hex);
+    return hex;
+}
+
+static void the_hmac_is_that_of_rfc_4231(void **state)
+{
+    uint8_t key[131];
+    (void)state;
+    memset(key, 0xaa, sizeof key);
+    assert_string_equal(hmac_hex("Jefe", 4, "what do ya want for nothing?"), /* 4.3 */
+                        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    assert_string_equal(hmac_hex(key, 131, "Test Using Larger Than Block-Size Key - Hash Key First"), /* 4.7 */
+                        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    /* keys of a block, and of one byte more; by Python's hmac */
+    assert_string_equal(hmac_hex(key, 64, "x"), "ce3c639dcb9d8baae5d44c3b8b5e233faab4d1860e07489af5c84f213998bd79");
+    assert_string_equal(hmac_hex(key, 65, "x"), "c2b9a0a013df029c7d812c5ac18388feef0194ee64fcc5f321d149c06137caa3");
+    assert_string_equal(hmac_hex("", 0, ""), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
+/* OpenSSL frees what it has when the process ends, and threads of an application may read on. */
+static void hashes_need_nothing_that_openssl_frees_at_the_end(void **state)
+{
+    int status = -1;
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        struct digest before = {{0}}, after = {{1}};
+        uint8_t md5[MD5_BYTES];
+        struct err e;
+        int rc = digest_hmac("key", 3, "abc", 3, &before, &e);
+        OPENSSL_cleanup();
+        rc = rc || digest_hmac("key", 3, "abc", 3, &after, &e) || !digest_equal(&before, &after) ||
+             digest_of("abc", 3, &after, &e) || md5_of("abc", 3, md5, &e);
+        _exit(rc ? 1 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 /* The values are part of the format: they must never change. XXH3 of no bytes is in xxHash's own tests. */
@@ -88,6 +138,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(digests_are_sha256),
+        UNIT(the_hmac_is_that_of_rfc_4231),
+        UNIT(hashes_need_nothing_that_openssl_frees_at_the_end),
         UNIT(hashes_of_bytes_and_pages_are_xxh3),
         UNIT(the_hash_of_a_page_depends_on_its_number),
         UNIT(the_hash_is_zero_if_and_only_if_the_page_is),
