@@ -1,9 +1,9 @@
 /* reader/feed.c
  *
  * The name of the next object of level 0 is known, so a look is one request. But retention, or a pack, can have
- * removed that object before it was looked for. They leave it alone for PACK_SETTLE_MS at least (replica/packs.h). So
- * if the last look is SURE_MS old, level 0 is listed from the head on instead: the newest object of it is never
- * removed. A listing also shows that the head is not there any more, because the history was begun again; so there is
+ * removed that object before it was looked for. They leave it alone for PACK_SETTLE_MS at least (replica/packs.h), or for
+ * `grace` if that is shorter. So if the last look is SURE_MS old, level 0 is listed from the head on instead: the newest
+ * object of it is never removed. A listing also shows that the head is not there any more, because the history was begun again; so there is
  * one now and then in any case.
  *
  * A history that was begun again can begin with an object that has no pages: they come with a base. Until it is complete
@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define SURE_MS 4000
+#define SURE_COSTLY_MS 12000 /* where a request costs money: longer than the pauses of a reader with follow=1s */
 #define LIST_MS 5000
 #define LIST_COSTLY_MS 150000     /* where a request costs money: that of a listing is the price of twelve others */
 #define ADVANCES_MAX SCALE(64, 5) /* objects of level 0 that are read one after the other; more are planned */
@@ -220,13 +221,15 @@ enum look_way {
 
 static enum look_way way_to_look(const struct feed *f, bool surely)
 {
-    const int64_t now = clock_mono_ms(), list_ms = f->origin->store->costs ? LIST_COSTLY_MS : LIST_MS;
+    const bool costs = f->origin->store->costs;
+    const int64_t now = clock_mono_ms(), list_ms = costs ? LIST_COSTLY_MS : LIST_MS;
+    const int64_t sure_ms = costs ? SURE_COSTLY_MS : SURE_MS;
     const bool long_ago = RULE(reader_lists) && now - f->listed_ms > list_ms;
     if (f->plan || !f->newest)
         return LOOK_PLAN;
     if (RULE(reader_behind) && is_behind(f))
         return surely || long_ago ? LOOK_PLAN : LOOK_WAIT;
-    return surely || long_ago || (RULE(reader_lists) && now - f->known_ms > SURE_MS) ? LOOK_LIST : LOOK_NEXT;
+    return surely || long_ago || (RULE(reader_lists) && now - f->known_ms > sure_ms) ? LOOK_LIST : LOOK_NEXT;
 }
 
 /* Lists level 0, and reads what follows. When an object is not there under its name, packs can have what came after it:

@@ -14,7 +14,7 @@ from damage import with_trailer, without_interior
 from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
 from s3server import Object
 from seawall import BINARY, DONE, listing, objects, restore_points, seawall, told, url_of
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 
 def connect(path):
@@ -341,6 +341,16 @@ def test_a_follower_takes_news_between_transactions_only(place):
     after = read.execute(STATE).fetchone()
     assert after[4] == before[4] + 5 and after[5] == last and right(after)
     assert read.execute("SELECT seawall_wait(?, 50)", (last + 1,)).fetchone() == (0,)
+
+
+def test_a_look_after_ten_seconds_is_one_request_for_the_next_object(stage, s3):
+    """As often a reader with follow=1s looks while nothing comes: a listing costs as much as twelve requests."""
+    make_history(stage, 2).stop()
+    read = reader(stage.replica, follow="10s")
+    start = len(s3.server.requests())
+    let_pass(10.2, "the time of follow")
+    count = read.execute("SELECT count(*) FROM item").fetchone()
+    assert [r.kind for r in s3.server.requests(since=start)] == ["get"] and count
 
 
 def test_a_connection_without_follow_stays_where_it_was_opened(place):
