@@ -12,6 +12,7 @@
 #include "cli/place.h"
 #include "cli/restore_all.h"
 #include "cli/restore_json.h"
+#include "cli/skipped.h"
 #include "config/find.h"
 #include "restore/target.h"
 #include "restore/undo.h"
@@ -56,26 +57,6 @@ static void print_delta(const struct restore_options *o, const struct restore_re
                    o->path);
 }
 
-/* What a search by time can't find, although the user may have expected it. */
-static void print_skipped(const struct restore_options *o, const struct restore_result *r)
-{
-    char moment[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX], which[64];
-    const uint64_t first = r->record.txid + 1;
-    clock_format(o->time_ms, moment);
-    clock_format(r->skipped.last_ms, last);
-    if (first < r->skipped.last)
-        snprintf(which, sizeof which, "txid %" PRIu64 " to %" PRIu64 " are newer", first, r->skipped.last);
-    else
-        snprintf(which, sizeof which, "txid %" PRIu64 " is newer", first);
-    if (r->skipped.future)
-        text_print("skipped: %s, and the time of the last, %s, has not come yet: a clock is wrong\n", which, last);
-    else
-        text_print("skipped: %s, and the last was there before %s, but its time is %s: the clock of the writer was "
-                   "ahead, and times never fall within a replica\n",
-                   which, moment, last);
-    text_print("  HINT: to restore the newest of them, say --txid %" PRIu64 " instead of --time\n", r->skipped.last);
-}
-
 static void print_restored(const struct restore_options *o, const struct restore_result *r)
 {
     char when[CLOCK_TEXT_MAX];
@@ -87,12 +68,7 @@ static void print_restored(const struct restore_options *o, const struct restore
         clock_format(o->time_ms, when);
         text_print("that is the newest restore point not after %s\n", when);
     }
-    if (r->skipped.last)
-        print_skipped(o, r);
-    if (r->skipped.unread)
-        text_print("%" PRIu64 " object%s could not be read now, so it is not known whether a newer restore point was "
-                   "skipped\n",
-                   r->skipped.unread, cli_plural(r->skipped.unread));
+    skipped_tell(stdout, "", o->time_ms, r->record.txid, &r->skipped);
     if (o->txid == POINT_NEWEST && !(o->flags & RESTORE_BY_TIME) && r->newest_txid != r->record.txid)
         text_print("the replica goes on to txid %" PRIu64 ", which can't be restored yet: its base is not complete\n",
                    r->newest_txid);

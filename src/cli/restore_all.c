@@ -12,6 +12,7 @@
 #include "cli/newest.h"
 #include "cli/place.h"
 #include "cli/replicas.h"
+#include "cli/skipped.h"
 #include "restore/target.h"
 
 #include <assert.h>
@@ -398,6 +399,7 @@ static void hint_for_all(struct err *e)
 static void note(struct attempt *a, size_t index, enum fate fate, const struct err *e)
 {
     struct run *run = a->run;
+    char head[PATH_TEXT_MAX + 32];
     struct err of_disk;
     each_begin_output(&run->each);
     if (fate == FATE_DONE && !(run->request->options.flags & RESTORE_DRY_RUN) && note_disk(run, a->target, &of_disk)) {
@@ -409,6 +411,8 @@ static void note(struct attempt *a, size_t index, enum fate fate, const struct e
     if (fate == FATE_DONE) {
         run->bytes += (uint64_t)a->result.record.pages * a->result.page_size;
         run->elsewhere += a->elsewhere;
+        snprintf(head, sizeof head, "database '%s': ", a->db->path);
+        skipped_tell(stderr, head, run->request->options.time_ms, a->result.record.txid, &a->result.skipped);
     } else if (fate == FATE_FAILED) {
         struct err told = *e;
         hint_for_all(&told);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/when.h"
 #include "cli/cli.h"
+#include "cli/skipped.h"
 #include "cli/values.h"
 #include "config/file.h"
 #include "extension/extension.h"
@@ -189,6 +190,11 @@ static int shell(const struct request *r, struct err *e)
         return err_set(e, ERR_SQLITE, 0, "can't register the VFS");
     if (extension_open(r->url, &r->moment, &in.db, e))
         return -1;
+    if (r->moment.kind == MOMENT_TIME &&
+        skipped_tell_of(r->url, r->moment.time_ms, reader_record(extension_reader(in.db, "main"))->txid, e)) {
+        sqlite3_close(in.db);
+        return -1;
+    }
     if (in.terminal)
         greet(in.db);
     int rc = r->sql ? run_sql(in.db, r->sql, r->header, e) : run_input(&in, e);

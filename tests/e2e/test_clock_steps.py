@@ -161,6 +161,23 @@ def test_a_moment_behind_which_a_wrong_clock_hides_commits_names_them(stage, clo
         assert other.returncode == DONE and b"skipped" not in other.stdout, told(other)
 
 
+@pytest.mark.parametrize("command", ["restore --all", "shell"])
+def test_each_command_with_a_time_names_the_commits_that_a_wrong_clock_hides(stage, clock, command):
+    daemon = ahead_for_three_commits(stage, clock)
+    assert daemon.stop() == DONE
+    newest = stage.last_txid()
+    file = stage.folder / "seawall.conf"
+    file.write_text(f"[db {stage.db}]\nreplica = {stage.replica}\n")
+    arguments = {"restore --all": ["restore", "--all", "-c", file, "--to", stage.folder / "back", "--time"],
+                 "shell": ["shell", url_of(stage.replica), "SELECT 1", "--time"]}[command]
+    result = seawall(*arguments, "now")
+    assert result.returncode == DONE, told(result)
+    assert f"skipped: txid {newest - 4} to {newest} are newer, and the last was there before ".encode() in result.stderr, told(result)
+    assert f" --txid {newest} instead of --time".encode() in result.stderr, told(result)
+    result = seawall("shell", url_of(stage.replica), "SELECT 1", "--time", listing(stage.replica)["points"][-1]["time"])
+    assert result.returncode == DONE and result.stderr == b"", told(result)
+
+
 def test_commits_behind_the_moment_whose_time_has_not_come_are_named(stage, clock):
     stage.prepare()
     daemon = clock.replicate()
