@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -33,13 +34,21 @@ int verifier_open(struct verifier *v, uint64_t memory, struct err *e)
 
 /* ---- start */
 
+/* The file of this program. Without /proc it is the path by which it was started, which may be that of a newer version. */
+static const char *own_program(void)
+{
+    static const char linked[] = "/proc/self/exe";
+    const char *started = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr)
+    return access(linked, X_OK) == 0 || !started ? linked : started;
+}
+
 static int spawn_verify(const struct verifier *v, enum verifier_restore restore, const int fds[3], pid_t *ret_pid)
 {
     char memory[32];
     const char *const restores[] = {"seawall", "verify", "--json", "--memory", memory, "--restore", "-", NULL};
     const char *const checks[] = {"seawall", "verify", "--json", "--memory", memory, "-", NULL};
     snprintf(memory, sizeof memory, "%zu", v->memory);
-    return spawn_program("/proc/self/exe", restore == VERIFIER_RESTORES ? restores : checks, fds, ret_pid);
+    return spawn_program(own_program(), restore == VERIFIER_RESTORES ? restores : checks, fds, ret_pid);
 }
 
 static int add_pipe(struct verifier *v, struct verifier_pipe *pipe, int *fd, size_t ceiling)

@@ -142,6 +142,25 @@ def test_any_name_of_a_database_works(stage, name):
     daemon = stage.replicate(db=db, replica=replica, live=False)
     wait_control(daemon)
     make_database(db)
+WATCHED_IN_A_JAIL = """mount -t tmpfs none /proc || exit 77
+timeout -s TERM 60 "$1" replicate --verify-interval 1s "$2" "$3" & pid=$!
+for i in $(seq 500); do [ -e "$2-seawall-proof.json" ] && break; sleep 0.1; done
+kill $pid; wait $pid
+"""
+
+
+@pytest.mark.skipif(not stranger.IS_ROOT, reason="only root can hide /proc")
+def test_without_proc_the_daemon_verifies_its_replica(replicated):
+    stage = replicated
+    make_database(stage.db)
+    result = subprocess.run(["unshare", "-m", "sh", "-c", WATCHED_IN_A_JAIL, "sh", BINARY, stage.db, url_of(stage.replica)],
+                            capture_output=True, timeout=120 * PATIENCE)
+    if result.returncode == 77 or result.stderr.startswith(b"unshare: "):
+        pytest.skip("only root can mount, and some containers forbid it")
+    assert b"could not be verified" not in result.stderr, told(result)
+    assert proof_of(stage.db).exists() and result.returncode == DONE, told(result)
+
+
     assert_synced(db)
     assert daemon.stop() == DONE
 
