@@ -749,6 +749,17 @@ static void note_loss(struct lane *l, const char *text)
     history_forget_base(l);
 }
 
+/* Something before the head is gone. At the end of the daemon looks have been canceled, and there is no time for two. */
+static void look_for_unlisted(struct lane *l, int64_t now_ms)
+{
+    if (!l->all->stopping) {
+        look_ask(&l->look, now_ms);
+    } else if (!l->look.busy) {
+        atomic_store(&l->look.cancel, false);
+        look_doubt(&l->look, now_ms);
+    }
+}
+
 /* Takes the answer of a look at the head, or of attach, which looks too. */
 static void note_check(struct lane *l, const struct shipment *s, int64_t now_ms)
 {
@@ -762,6 +773,8 @@ static void note_check(struct lane *l, const struct shipment *s, int64_t now_ms)
     if (missed &&
         s->d.state == DESTINATION_DETACHED) /* attach looks at the head alone: what was missed is still open */
         look_doubt(&l->look, now_ms);
+    if (s->kind == SHIP_LOOK && s->d.unlisted && !is_watched(l))
+        look_for_unlisted(l, now_ms);
     if (s->kind == SHIP_ATTACH && s->d.lost) {
         note_loss(l, s->d.found);
     } else if (missed && s->d.state == DESTINATION_ATTACHED && s->d.entry.base_owed > 0) {

@@ -116,6 +116,7 @@ struct destination {
     struct outgoing outgoing;
     struct levels levels; /* valid while ATTACHED */
     struct recent recent; /* put while ATTACHED, and acknowledged */
+    bool unlisted;        /* the last destination_look missed one of `recent` before the head */
     struct kept *kept;    /* borrowed; NULL: nothing is kept for packs. Otherwise likewise, if requests cost money */
 
     /* the head, as attach found it */

@@ -21,7 +21,8 @@ struct head_look {
     uint64_t doubtful[RECENT_MAX]; /* first txids of recent objects that the listing shows with another size or tag */
     char etag[RECENT_MAX][RECENT_ETAG_MAX];
     size_t doubts;
-    uint64_t head; /* first txid of the head */
+    bool listed[RECENT_MAX]; /* of the recent objects, in their order */
+    uint64_t head;           /* first txid of the head */
     bool there;
     uint64_t next; /* first txid of an object behind it; 0: there is none */
 };
@@ -31,6 +32,8 @@ static int note_head(void *context, const struct store_entry *entry)
     struct head_look *l = context;
     struct name name = name_parse(entry->key);
     const struct recent_object *o = name.kind == NAME_LEVEL0 ? recent_find(l->recent, name.min) : NULL;
+    if (o)
+        l->listed[o - l->recent->objects] = true;
     if (o && !recent_fits(o, entry) && l->doubts < RECENT_MAX) {
         l->doubtful[l->doubts] = name.min;
         snprintf(l->etag[l->doubts++], RECENT_ETAG_MAX, "%s", entry->etag ? entry->etag : "");
@@ -40,6 +43,15 @@ static int note_head(void *context, const struct store_entry *entry)
     if (name.kind == NAME_LEVEL0 && name.min > l->head)
         l->next = name.min;
     return l->next != 0;
+}
+
+/* Objects before the head can go by retention. So that one is missing is a reason for a look at everything, and no loss.
+ * The head itself is looked for otherwise, and what is behind it ends the listing. */
+static void note_unlisted(struct destination *d, struct head_look *l)
+{
+    for (size_t i = 0; i < d->recent.count; i++)
+        l->listed[i] |= d->recent.objects[i].min >= d->head_min;
+    d->unlisted = recent_forget_unlisted(&d->recent, l->listed);
 }
 
 /* The listing may lag: what it does not show is read. If the history was missed, the head must be sound too: a base
@@ -55,6 +67,7 @@ static int find_head(struct destination *d, const struct author *a, enum history
     *l = (struct head_look){.recent = &d->recent, .head = d->head_min};
     if (store_list(d->store, NAME_LEVEL0_PREFIX, key, note_head, l, e))
         return -1;
+    note_unlisted(d, l);
     if (l->there && history == HISTORY_BELIEVED)
         return 0;
     if (destination_read_facts(d, a, d->head_min, &found, e)) {

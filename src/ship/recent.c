@@ -36,6 +36,17 @@ struct recent_object *recent_find(struct recent *r, uint64_t min)
     return NULL;
 }
 
+bool recent_forget_unlisted(struct recent *r, const bool listed[RECENT_MAX])
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (listed[i])
+            r->objects[kept++] = r->objects[i];
+    const bool any = kept < r->count;
+    r->count = kept;
+    return any;
+}
+
 bool recent_fits(const struct recent_object *o, const struct store_entry *entry)
 {
     char tag[RECENT_ETAG_MAX];

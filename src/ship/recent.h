@@ -30,6 +30,9 @@ void recent_add(struct recent *r, uint64_t min, const struct digest *digest, con
 /* The object that begins at `min`. NULL: it is not one of them. */
 struct recent_object *recent_find(struct recent *r, uint64_t min);
 
+/* Forgets the objects for which `listed` is false; it has the order of r->objects. Returns whether there was one. */
+bool recent_forget_unlisted(struct recent *r, const bool listed[RECENT_MAX]);
+
 /* Does the entry of a listing have the size and the entity tag of this object? False proves nothing: some stores have
  * tags that are not the MD5. An entry without a tag is compared by its size. */
 bool recent_fits(const struct recent_object *o, const struct store_entry *entry);

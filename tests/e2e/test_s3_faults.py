@@ -15,7 +15,7 @@ from httpd import make_certificate
 from ledger import TABLE, Ledger, insert
 from s3server import Object
 from seawall import CORRUPT, DONE, FAILED, NO_REPLICA, NOTHING, OTHER_WRITER, TIMED_OUT, USAGE, Daemon, restore, seawall, told, url_of
-from waiting import FULL, PATIENCE, figure, stays_true, wait_until
+from waiting import FULL, PATIENCE, figure, let_pass, stays_true, wait_until
 
 AGAIN = {"slow-down": {}, "internal-error": {}, "internal-error-stored": {}, "bad-gateway": {}, "empty-error": {}, "request-timeout": {},
          "timeout-408": {}, "too-many": {}, "error-in-200": {}, "close-before-body": {}, "close-unstored": {}, "close-stored": {},
@@ -873,3 +873,26 @@ def test_an_object_that_the_store_cut_off_is_noticed_by_sync_and_replaced(stage,
     assert assert_synced(stage.db) > txid
     assert daemon.stop() == DONE, daemon.log()
     assert_history(stage, app)
+
+
+@pytest.mark.parametrize("lost, then", [("everything", "a commit"), ("the first", "sync"), ("the first", "a stop")])
+def test_what_a_bucket_lost_just_now_is_put_again_before_sync_or_a_stop_says_durable(stage, s3, lost, then):
+    """A commit after the loss is put as if nothing had happened. The listing of `sync` lacks the objects before it."""
+    app, daemon = start(stage, s3)
+    for _ in range(3):
+        app.commit(insert(1))
+        assert_synced(stage.db)
+    if then == "a stop":
+        let_pass(6, "an answer of the store counts for the stop for 5 seconds")
+    with s3.server.lock:
+        for key in list(s3.server.objects) if lost == "everything" else [f"{PREFIX}/{s3.level_zero()[0]}"]:
+            del s3.server.objects[key]
+    if then == "a commit":
+        app.commit(insert(1))
+        wait_objects(s3, daemon, 1)
+    if then != "a stop":
+        assert_synced(stage.db, "--timeout", "90s")
+        assert content_of(stage.restored()) == app.states[-1]
+    assert daemon.stop() == DONE, daemon.log()
+    assert "it lost objects: " in daemon.log() and content_of(stage.restored()) == app.states[-1]
+    app.close()

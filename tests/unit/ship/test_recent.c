@@ -49,6 +49,20 @@ static void a_tag_that_is_not_the_md5_is_learned(void **state)
     assert_false(fits(&r, 7, 5, "\"" MD5_OF_HELLO "\""));
 }
 
+static void objects_that_are_not_listed_are_forgotten(void **state)
+{
+    struct recent r = {.count = 0};
+    (void)state;
+    for (uint64_t min = 1; min <= 4; min++)
+        put(&r, min);
+    assert_false(recent_forget_unlisted(&r, (bool[RECENT_MAX]){true, true, true, true}));
+    assert_true(recent_forget_unlisted(&r, (bool[RECENT_MAX]){false, true, false, true}));
+    assert_int_equal(r.count, 2);
+    assert_int_equal(r.objects[0].min, 2);
+    assert_int_equal(r.objects[1].min, 4);
+    assert_false(recent_forget_unlisted(&r, (bool[RECENT_MAX]){true, true}));
+}
+
 static void only_the_newest_objects_are_kept(void **state)
 {
     struct recent r = {.count = 0};
@@ -68,6 +82,7 @@ int main(void)
         cmocka_unit_test(an_object_fits_by_its_size_and_its_md5),
         cmocka_unit_test(a_tag_that_is_not_the_md5_is_learned),
         cmocka_unit_test(only_the_newest_objects_are_kept),
+        cmocka_unit_test(objects_that_are_not_listed_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
