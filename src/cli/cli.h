@@ -123,6 +123,11 @@ atomic_bool *cli_catch_interrupts(void);
 /* Says on stderr that a request to a store is tried again. */
 void cli_tell_retry(const struct err *e);
 
+/* The output of this run is its work, as that of a dry run: it fails if standard output can't be written, although the
+ * command `works_without_output`. */
+void cli_output_is_work(void);
+bool cli_is_output_work(void);
+
 /* The plural ending of a noun: "" or "s". */
 const char *cli_plural(uint64_t count);
 

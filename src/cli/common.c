@@ -278,6 +278,18 @@ void cli_tell_retry(const struct err *e)
     text_print_to(stderr, "seawall: trying again: %s\n", e->msg);
 }
 
+static bool output_is_work;
+
+void cli_output_is_work(void)
+{
+    output_is_work = true;
+}
+
+bool cli_is_output_work(void)
+{
+    return output_is_work;
+}
+
 const char *cli_plural(uint64_t count)
 {
     return count == 1 ? "" : "s";

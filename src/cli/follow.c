@@ -222,6 +222,7 @@ static int status(const struct request *r)
     struct err e;
     if (!path)
         return cli_usage(&follow_command, "missing path of the copy: --status PATH");
+    cli_output_is_work();
     if (follow_status(path, &s, &e))
         return cli_fail(&e);
     if (r->json)

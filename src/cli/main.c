@@ -46,7 +46,7 @@ static int check_output(const struct command *c, int code)
         return code;
     text_print_to(stderr, "seawall: standard output can't be written%s%s\n", errno ? ": " : "",
                   errno ? strerror(errno) : "");
-    return code == EXIT_DONE && !c->works_without_output ? EXIT_FAILED : code;
+    return code == EXIT_DONE && (!c->works_without_output || cli_is_output_work()) ? EXIT_FAILED : code;
 }
 
 int main(int argc, char **argv)

@@ -278,6 +278,8 @@ static int cmd_prune(int argc, char **argv)
         return cli_usage(&prune_command, "--jobs goes only with --all");
     if (r.all && (!r.config_path || r.url))
         return cli_usage(&prune_command, "--all needs -c FILE, and takes no replica");
+    if (r.dry_run)
+        cli_output_is_work();
     r.cancel = cli_catch_interrupts();
     if (r.all)
         return prune_all(&r);

@@ -329,6 +329,8 @@ static int cmd_restore(int argc, char **argv)
     code = check_request(&r);
     if (code)
         return code;
+    if (r.options.flags & RESTORE_DRY_RUN)
+        cli_output_is_work();
     r.options.jobs = (unsigned)r.jobs;
     r.options.cancel = cli_catch_interrupts();
     if (r.all)

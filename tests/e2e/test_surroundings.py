@@ -78,7 +78,9 @@ def test_closed_standard_files_do_no_harm(replicated, closed, command):
 
 
 @pytest.mark.parametrize("command, code", [("list REPLICA", FAILED), ("verify REPLICA", FAILED), ("version", FAILED), ("help", FAILED),
-                                           ("completion bash", FAILED), ("snapshot DB REPLICA", DONE), ("restore -o NEW REPLICA", DONE)])
+                                           ("completion bash", FAILED), ("snapshot DB REPLICA", DONE),
+                                           ("restore --dry-run -o NEW REPLICA", FAILED), ("prune --dry-run REPLICA", FAILED),
+                                           ("prune REPLICA", DONE), ("restore -o NEW REPLICA", DONE)])
 def test_output_that_can_not_be_written_is_an_error(replicated, command, code):
     stage = replicated
     words = [{"REPLICA": url_of(stage.replica), "DB": str(stage.db), "NEW": str(stage.folder / "new.db")}.get(word, word)
@@ -87,6 +89,18 @@ def test_output_that_can_not_be_written_is_an_error(replicated, command, code):
         result = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, timeout=60 * PATIENCE)
     assert result.returncode == code, result.stderr
     assert b"standard output can't be written" in result.stderr or b"No space left" in result.stderr, result.stderr
+
+
+def test_a_status_of_a_copy_that_can_not_be_written_is_an_error(replicated):
+    stage = replicated
+    follower = subprocess.Popen([BINARY, "follow", "-o", stage.folder / "copy.db", url_of(stage.replica)], stderr=subprocess.DEVNULL)
+    wait_until(lambda: seawall("follow", "--status", "-o", stage.folder / "copy.db").returncode == DONE, 20, "the copy is there")
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([BINARY, "follow", "--status", "-o", stage.folder / "copy.db"], stdout=full, stderr=subprocess.PIPE,
+                                timeout=60 * PATIENCE)
+    follower.terminate()
+    assert follower.wait(20 * PATIENCE) == DONE
+    assert result.returncode == FAILED and b"standard output can't be written" in result.stderr, result.stderr
 
 
 @pytest.mark.parametrize("command", ["list REPLICA", "list --json REPLICA", "verify REPLICA", "version", "help", "help replicate", "completion bash",
@@ -128,20 +142,6 @@ def test_without_proc_everything_works(replicated):
     assert not [path for path in stage.folder.rglob(".seawall-*")]
 
 
-@pytest.mark.parametrize("name", ["a\nb.db", "a b.db", "a%20b.db", "-x.db", "a?b#c.db", "\u00e4\u6c34.db", "a'b\"c.db"])
-def test_any_name_of_a_database_works(stage, name):
-    db = stage.folder / name
-    make_database(db)
-    replica = stage.folder / "replica of it"
-    result = seawall("snapshot", db, url_of(replica))
-    assert result.returncode == DONE, told(result)
-    target = stage.folder / f"new {name}"
-    result = restore(replica, target, "--integrity-check")
-    assert result.returncode == DONE, told(result)
-    assert rows_of(target) == 1
-    daemon = stage.replicate(db=db, replica=replica, live=False)
-    wait_control(daemon)
-    make_database(db)
 WATCHED_IN_A_JAIL = """mount -t tmpfs none /proc || exit 77
 timeout -s TERM 60 "$1" replicate --verify-interval 1s "$2" "$3" & pid=$!
 for i in $(seq 500); do [ -e "$2-seawall-proof.json" ] && break; sleep 0.1; done
@@ -161,6 +161,20 @@ def test_without_proc_the_daemon_verifies_its_replica(replicated):
     assert proof_of(stage.db).exists() and result.returncode == DONE, told(result)
 
 
+@pytest.mark.parametrize("name", ["a\nb.db", "a b.db", "a%20b.db", "-x.db", "a?b#c.db", "\u00e4\u6c34.db", "a'b\"c.db"])
+def test_any_name_of_a_database_works(stage, name):
+    db = stage.folder / name
+    make_database(db)
+    replica = stage.folder / "replica of it"
+    result = seawall("snapshot", db, url_of(replica))
+    assert result.returncode == DONE, told(result)
+    target = stage.folder / f"new {name}"
+    result = restore(replica, target, "--integrity-check")
+    assert result.returncode == DONE, told(result)
+    assert rows_of(target) == 1
+    daemon = stage.replicate(db=db, replica=replica, live=False)
+    wait_control(daemon)
+    make_database(db)
     assert_synced(db)
     assert daemon.stop() == DONE
 
