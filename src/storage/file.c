@@ -460,11 +460,19 @@ static int add_file(struct listing *l, const char *key, const struct stat *st, s
 
 static int collect(const struct folder *dir, const char *dir_key, struct listing *l, struct err *e);
 
-/* Whether this is the key of a folder that has objects of a replica. Others, such as lost+found, are not ours. */
+/* Whether this is the key of a folder that has objects of a replica. Others are not ours, such as lost+found in the root,
+ * or @eaDir, which a Synology makes in each folder. */
 static bool is_ours(const char *dir_key)
 {
-    return dir_key[0] == 0 || (dir_key[0] >= '0' && dir_key[0] <= '9' && dir_key[1] == '/') ||
-           strncmp(dir_key, "base/", 5) == 0 || strncmp(dir_key, "part/", 5) == 0 || strncmp(dir_key, "pack/", 5) == 0;
+    static const char digits[] = "0123456789", of_base[] = "0123456789abcdef-";
+    const char *rest = strchr(dir_key, '/');
+    if (!rest)
+        return true; /* the root */
+    rest++;
+    if (strncmp(dir_key, "base/", 5) == 0)
+        return strcmp(rest + strspn(rest, of_base), "/") == 0 || *rest == 0;
+    const bool level = strspn(dir_key, digits) == 1 && dir_key[1] == '/';
+    return *rest == 0 && (level || strcmp(dir_key, "part/") == 0 || strcmp(dir_key, "pack/") == 0);
 }
 
 /* Adds the files below the folder `name` of `dir`, if the prefix can lead there. `key`: its key with '/'. */
@@ -524,16 +532,24 @@ static int next_name(DIR *dir, const char *path, const char **ret_name, struct e
     return d || errno == 0 ? 0 : err_sys(e, errno, "read folder '%s'", path);
 }
 
+/* Whether a name in "0/" can be that of an object: hex digits. */
+static bool is_numbered(const char *name)
+{
+    const size_t n = strspn(name, "0123456789abcdef");
+    return n > 0 && name[n] == 0 && n < STORE_KEY_MAX;
+}
+
 /* Objects of level 0 are put in the order of their names. A folder that grows while it is read can show one of them, and
  * not one that was put just before: the history would have a hole. So the folder is read twice, and what comes after the
- * greatest name of the first time is left out. *ret_last: that name. */
+ * greatest name of the first time is left out. *ret_last: that name. Names of others, such as @eaDir, don't count: they
+ * can be greater than all. */
 static int find_last(DIR *dir, const char *path, char ret_last[STORE_KEY_MAX], struct err *e)
 {
     const char *name = NULL;
     int rc = 0;
     ret_last[0] = 0;
     while ((rc = next_name(dir, path, &name, e)) == 0 && name)
-        if (name[0] != '.' && strlen(name) < STORE_KEY_MAX && strcmp(name, ret_last) > 0)
+        if (is_numbered(name) && strcmp(name, ret_last) > 0)
             memcpy(ret_last, name, strlen(name) + 1);
     rewinddir(dir);
     return rc;
@@ -562,7 +578,7 @@ static int collect(const struct folder *folder, const char *dir_key, struct list
         rc = find_last(dir, folder->path, last, e);
     const char *after = ordered && strncmp(l->start_after, "0/", 2) == 0 ? l->start_after + 2 : "";
     while (rc == 0 && (rc = next_name(dir, folder->path, &name, e)) == 0 && name)
-        if (!ordered || strlen(name) >= STORE_KEY_MAX || (strcmp(name, last) <= 0 && strcmp(name, after) > 0))
+        if (!ordered || !is_numbered(name) || (strcmp(name, last) <= 0 && strcmp(name, after) > 0))
             rc = collect_name(folder, dir_key, name, l, e);
     closedir(dir);
     return rc;

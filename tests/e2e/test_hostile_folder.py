@@ -94,16 +94,20 @@ def test_the_folder_of_the_replica_may_itself_be_a_link(stage, replica):
 
 @pytest.mark.open_to_others
 @pytest.mark.skipif(not stranger.IS_ROOT, reason="becomes another user")
-def test_a_folder_that_only_root_may_read_is_passed_over_and_counted(stage):
-    """For example lost+found at the root of a disk."""
+@pytest.mark.parametrize("where", [".", "0", "base", "base/BASE"])
+def test_a_folder_that_only_root_may_read_is_passed_over_and_counted(stage, where):
+    """For example lost+found at the root of a disk, or @eaDir, which a Synology makes in each folder."""
     stage.prepare()
     assert stage.replicate("--once", live=False).wait() == DONE
-    (stage.replica / "lost+found").mkdir(0o700)
-    (stage.replica / "lost+found" / "file").write_text("x")
+    assert seawall("snapshot", "--base", stage.db, url_of(stage.replica)).returncode == DONE
+    parent = stage.replica / where.replace("BASE", next((stage.replica / "base").iterdir()).name)
+    for foreign in "lost+found", "@eaDir":
+        (parent / foreign).mkdir(0o700)
+        (parent / foreign / "file").write_text("x")
     for path in (stage.replica, *stage.replica.rglob("*")):
-        if "lost+found" not in path.parts:
+        if not {"lost+found", "@eaDir"} & set(path.parts):
             os.chown(path, stranger.STRANGER, stranger.STRANGER)
     for command in ("list", "verify"):
         result = stranger.seawall(stage.folder, command, "--json", url_of(stage.replica))
-        assert result.returncode == DONE and json.loads(result.stdout)["foreign"] == 1, told(result)
+        assert result.returncode == DONE and json.loads(result.stdout)["foreign"] == 2, told(result)
     assert stranger.seawall(stage.folder, "prune", "--dry-run", url_of(stage.replica)).returncode == DONE

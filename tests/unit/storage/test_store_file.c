@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void a_file_that_a_crash_left_is_not_an_object(void **state)
@@ -285,6 +286,70 @@ static void the_root_itself_may_be_a_link(void **state)
     store_close(s);
 }
 
+#define LANDING 3000
+
+/* As a writer does, in the order of the history. */
+static void land_all(const char *root)
+{
+    char path[PATH_TEXT_MAX];
+    struct err e;
+    for (unsigned i = 1; i <= LANDING; i++) {
+        if (path_format(path, &e, "%s/0/%016x", root, i))
+            _exit(1);
+        const int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+        if (fd < 0 || close(fd) != 0)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+struct without_gaps {
+    unsigned last;
+    bool gap;
+};
+
+static int expect_next(void *context, const struct store_entry *entry)
+{
+    struct without_gaps *w = context;
+    char key[STORE_KEY_MAX];
+    snprintf(key, sizeof key, "0/%016x", w->last + 1);
+    if (strcmp(key, entry->key) == 0)
+        w->last++;
+    else if (strncmp(entry->key, "0/0", 3) == 0)
+        w->gap = true;
+    return 0;
+}
+
+/* An object is listed only if all that were there before it are. Names of others are no objects, so they don't count. */
+static void a_listing_of_level_0_has_no_gap_while_objects_land(void **state)
+{
+    for (int i = 0; i < 3; i++) { /* 1, 2: with a thing of others */
+        struct store *s = open_it(state);
+        struct err e;
+        int status = 0;
+        put(s, "0/0000000000000000", "x");
+        assert_ok(store_remove(s, "0/0000000000000000", &e), &e);
+        if (i > 0)
+            assert_int_equal(mkdir(i == 1 ? temp_path(FOLDER "/0/zz") : temp_path(FOLDER "/0/@eaDir"), 0700), 0);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            land_all(temp_path(FOLDER));
+        struct without_gaps w = {0};
+        do {
+            w.last = 0;
+            assert_ok(store_list(s, "0/", "", expect_next, &w, &e), &e);
+            assert_false(w.gap);
+        } while (waitpid(child, &status, WNOHANG) == 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        for (unsigned n = 1; n <= LANDING; n++) {
+            char key[STORE_KEY_MAX];
+            snprintf(key, sizeof key, "0/%016x", n);
+            assert_ok(store_remove(s, key, &e), &e);
+        }
+    }
+}
+
 /* For example lost+found at the root of a disk. */
 static void a_folder_that_is_not_ours_may_be_unreadable(void **state)
 {
@@ -309,6 +374,7 @@ int main(void)
         STORE_TEST(a_name_longer_than_any_key_is_passed_over_and_counted, folder),
         STORE_TEST(a_linked_folder_below_the_root_leads_nowhere, folder),
         UNIT_IN_TEMP(the_root_itself_may_be_a_link),
+        STORE_TEST(a_listing_of_level_0_has_no_gap_while_objects_land, folder),
         STORE_TEST(a_folder_that_is_not_ours_may_be_unreadable, folder),
         STORE_TEST(the_folder_of_what_was_tried_out_goes_with_the_last_object_in_it, folder),
         STORE_TEST(many_stores_that_keep_objects_leave_descriptors_for_others, folder),
