@@ -469,10 +469,14 @@ static void take_turns(struct local *l, bool was_guarded, struct local_report *r
         (void)watch_again(l, &header, report);
     if (was_guarded || w->active < 0 || !l->capture.proven || !watch_take_guard(w))
         return;
-    if (watch_header(w, &header) && capture_is_current(&l->capture, &header))
-        watch_let_go(w);
-    else
+    bool same = watch_header(w, &header) && capture_is_current(&l->capture, &header);
+    if (!same || !checkpoint_files_ours(&l->checkpoint)) {
         watch_drop_guard(w);
+        return;
+    }
+    watch_let_go(w);
+    checkpoint_stamp(&l->checkpoint); /* with what that checkpoint copied: under the guard nobody writes the file */
+    capture_commit_state(&l->capture);
 }
 
 static int checkpoint(struct local *l, enum checkpoint_kind kind, bool settle, struct local_report *report,

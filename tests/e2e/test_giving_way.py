@@ -2,14 +2,16 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from application import all_errors
+from application import SLOW_SYNC, all_errors
 from seawall import DONE
-from waiting import let_pass, stays_true, wait_until
+from waiting import PATIENCE, let_pass, stays_true, wait_until
 from walindex import CHECKPOINT_LOCK, freeze, holder
 
 CHECKPOINT_S_MAX = 2       # without giving way, the watch would let a checkpoint wait for its busy timeout, 10 s
@@ -141,12 +143,34 @@ def test_the_wal_that_the_application_truncated_at_rest_is_followed(stage):
     stage.prepare()
     daemon = stage.replicate("--rest-after", 30)
     app = application(stage)
-    for _ in range(20):
+    for _ in range(ROUNDS):
         checkpoint_again(app, "TRUNCATE")
         checkpoint_again(app, "TRUNCATE")
         insert(app)
         checkpoint_again(app, "TRUNCATE")
     app.close()
+    assert_every_commit_is_a_point(stage, daemon, ROUNDS)
+
+
+SLOW_CHECKPOINTS = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=20)
+db.execute("PRAGMA synchronous=NORMAL")
+for _ in range(int(sys.argv[2])):
+    db.execute("INSERT INTO t(txn, payload) VALUES(0, randomblob(100))")
+    print(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0], flush=True)
+"""
+
+
+@pytest.mark.parametrize("rest_after", [10, 30, 60])
+def test_a_slow_checkpoint_of_the_application_at_rest_is_not_taken_for_a_replaced_file(stage, rest_after):
+    """The daemon wants to checkpoint too, and finds that the application does: it lets that one end, and knows what it wrote."""
+    stage.prepare()
+    daemon = stage.replicate("--rest-after", rest_after)
+    app = subprocess.run([sys.executable, "-c", SLOW_CHECKPOINTS, stage.db, "20"], capture_output=True, text=True, timeout=60 * PATIENCE,
+                         env=dict(os.environ, LD_PRELOAD=str(SLOW_SYNC), SLOWSYNC_MS="25"))
+    assert app.returncode == 0 and "0" in app.stdout.split(), app
+    assert "were replaced or overwritten" not in daemon.log()
     assert_every_commit_is_a_point(stage, daemon, 20)
 
 
