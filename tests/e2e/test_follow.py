@@ -1,4 +1,5 @@
 """`seawall follow`: the copy is the newest state of the replica, for stock readers, whatever happens to replica, writer and follower."""
+import datetime
 import os
 import shutil
 import signal
@@ -464,6 +465,7 @@ def test_promoting_takes_the_replica_over_and_the_old_writer_ends(following):
 
 
 def test_it_says_how_old_the_copy_is(following):
+    begun = time.time()
     f = following.begin()
     f.follow()
     f.wait_newest()
@@ -471,6 +473,9 @@ def test_it_says_how_old_the_copy_is(following):
     status = f.follower.status()
     assert status["running"] and not status["behind"] and "error" not in status
     assert status["txid"] == f.stage.last_txid() and status["newest_txid"] == status["txid"]
+    for name in ("time", "current"):   # of its transaction, and of the look that found nothing newer
+        told_s = datetime.datetime.fromisoformat(status[name].replace("Z", "+00:00")).timestamp()
+        assert begun - 0.001 <= told_s <= time.time(), f"{name}: {status[name]}"
     text = seawall("follow", "--status", f.copy).stdout.decode()
     assert f"txid {status['txid']} of" in text and "known to be the newest of the replica" in text
     assert f.follower.stop() == DONE

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
+from bucket import ACCESS, SECRET, Bucket, new_server, plain_environment
 from damage import with_trailer, without_interior
+from httpd import make_certificate
 from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
 from s3server import Object
 from seawall import BINARY, DONE, listing, objects, restore_points, seawall, told, url_of
@@ -527,6 +529,34 @@ def test_a_child_process_opens_its_own_connection(stage):
 def test_a_child_process_opens_its_own_connection_to_a_bucket(stage, s3):
     make_history(stage, 10).stop()
     assert in_process(FORK, stage.replica).strip() == "True"
+
+
+TLS = """
+try:
+    print(reader(sys.argv[1]).execute("SELECT count(*), total(price) FROM item").fetchone())
+except sqlite3.Error:
+    print(why())
+"""
+
+
+def test_a_bucket_is_read_over_tls_with_the_keys_of_a_profile(stage, tmp_path, monkeypatch):
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    make_history(stage, 5).stop()
+    plain_environment(monkeypatch, tmp_path)
+    pem, trusted = make_certificate(tmp_path)
+    (tmp_path / "keys").write_text(f"[far]\naws_access_key_id = {ACCESS}\naws_secret_access_key = {SECRET}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
+    with new_server(tls=pem) as server:
+        secure = Bucket(server, stage.folder)
+        written = seawall("snapshot", stage.db, secure.url(ca_file=trusted, profile="far"))
+        assert written.returncode == DONE, told(written)
+        there = str(stage.app.execute("SELECT count(*), total(price) FROM item").fetchone())
+        assert in_process(TLS, secure.url(ca_file=trusted, profile="far")).strip() == there
+        assert "certificate" in in_process(TLS, secure.url(profile="far", timeout="1s"))
+        without = in_process(TLS, secure.url(ca_file=trusted, profile="other"))
+        assert "other" in without and SECRET not in without
+        assert server.complaints == []
 
 
 ENDS = """
