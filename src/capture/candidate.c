@@ -6,7 +6,6 @@
 #include "base/path.h"
 #include "base/sqlite_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -90,34 +89,6 @@ bool candidate_is_locked(int fd, const struct candidate_range *range, int *ret_p
     return true;
 }
 
-/* Whether the link of an open file in /proc leads to a -wal, which may have been removed since. */
-static bool is_wal(const char *link)
-{
-    static const char suffix[] = "-wal", removed[] = "-wal (deleted)";
-    const size_t n = strlen(link), short_n = sizeof suffix - 1, long_n = sizeof removed - 1;
-    return (n >= short_n && strcmp(link + n - short_n, suffix) == 0) ||
-           (n >= long_n && strcmp(link + n - long_n, removed) == 0);
-}
-
-bool candidate_may_commit(int pid)
-{
-    char folder[32], link[PATH_TEXT_MAX];
-    snprintf(folder, sizeof folder, "/proc/%d/fd", pid);
-    DIR *dir = pid > 0 ? opendir(folder) : NULL;
-    bool any = false, wal = false;
-    for (struct dirent *entry; dir && !wal && (entry = readdir(dir));) {
-        ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
-        if (n < 0)
-            continue; /* "." and "..", or it was closed meanwhile */
-        link[n] = '\0';
-        any = true;
-        wal = (size_t)n == sizeof link - 1 || is_wal(link);
-    }
-    if (dir)
-        closedir(dir);
-    return wal || !any;
-}
-
 int candidate_is_unseen(const char *path, int pid, struct err *e)
 {
     char who[64] = "a process of another container";
@@ -158,7 +129,7 @@ static enum holder look_once(const char *path, bool wal, int *ret_pid)
     if (candidate_is_locked(db, &against_all, ret_pid))
         h = HOLDER_KEEPS;
     else if (wal && candidate_is_locked(db, &candidate_db_open, ret_pid) &&
-             !candidate_is_locked(shm, &candidate_shm_open, &pid) && candidate_may_commit(*ret_pid))
+             !candidate_is_locked(shm, &candidate_shm_open, &pid))
         h = HOLDER_UNSEEN;
     io_close(&db);
     io_close(&shm);

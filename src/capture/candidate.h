@@ -39,11 +39,6 @@ bool candidate_is_locked(int fd, const struct candidate_range *range, int *ret_p
 extern const struct candidate_range candidate_db_open;  /* of the database file: a connection is open */
 extern const struct candidate_range candidate_shm_open; /* of the -shm: a connection is open */
 
-/* Whether process `pid` may commit to the database of which it holds a lock: it has a -wal open, of any database, or that
- * can't be found out. False: it waits to have the database for itself, as with PRAGMA locking_mode=EXCLUSIVE. SQLite
- * opens the -wal only afterwards. `pid`: of candidate_is_locked. */
-bool candidate_may_commit(int pid);
-
 /* Sets ERR_CONFIG: process `pid` has the database open, and its wal-index is not. Returns -1. */
 int candidate_is_unseen(const char *path, int pid, struct err *e);
 

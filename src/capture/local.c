@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "base/trial.h"
 #include "capture/still.h"
 
@@ -139,18 +138,7 @@ bool local_has_news(const struct local *l)
 
 bool local_suspects(struct local *l)
 {
-    if (!watch_is_open(&l->watch))
-        return false;
-    bool suspected = strangers_suspect(&l->strangers, clock_mono_ns());
-    bool waiter = strangers_have_waiter(&l->strangers);
-    if (waiter && !l->waiter_told)
-        log_warn(
-            "database '%s': an application waits to have it for itself, as with PRAGMA locking_mode=EXCLUSIVE, and "
-            "can't while the daemon follows it" TEXT_HINT
-            "'seawall detach' makes the daemon let go of it, and 'seawall attach' take it up again",
-            l->path);
-    l->waiter_told = waiter;
-    return suspected;
+    return watch_is_open(&l->watch) && strangers_suspect(&l->strangers, clock_mono_ns());
 }
 
 bool local_is_alone(const struct local *l)

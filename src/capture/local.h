@@ -47,7 +47,6 @@ struct local {
     bool state_open;
     struct watch watch;
     struct strangers strangers;
-    bool waiter_told; /* the log says that a process waits to have the database for itself */
     struct capture capture;
     struct checkpoint checkpoint;
     bool as_it_is;        /* set by the owner: never switch the journal mode; accept any */

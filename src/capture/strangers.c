@@ -62,21 +62,14 @@ void strangers_close(struct strangers *s)
 
 bool strangers_suspect(struct strangers *s, int64_t now_ns)
 {
-    int pid = 0, shm_pid = 0;
+    int pid = 0;
     if (now_ns - s->looked_ns < STRANGERS_LOOK_NS)
         return s->unseen >= STRANGERS_LOOKS;
     s->looked_ns = now_ns;
     bool unseen = s->usable && candidate_is_locked(s->db_fd, &candidate_db_open, &pid) &&
-                  !candidate_is_locked(s->shm_fd, &candidate_shm_open, &shm_pid);
-    bool waits = unseen && !candidate_may_commit(pid);
-    s->waited = waits ? s->waited + 1 : 0;
-    s->unseen = unseen && !waits ? s->unseen + 1 : 0;
+                  !candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
+    s->unseen = unseen ? s->unseen + 1 : 0;
     return s->unseen >= STRANGERS_LOOKS;
-}
-
-bool strangers_have_waiter(const struct strangers *s)
-{
-    return s->waited >= STRANGERS_LOOKS;
 }
 
 bool strangers_any(const struct strangers *s)

@@ -4,8 +4,7 @@
  * The signs:
  *   (1) The database file has several names, or is a mount of a single file (folder_check_one_name).
  *   (2) In STRANGERS_LOOKS looks in a row another process holds a lock on the database file, and no process holds one
- *       on the -shm. In WAL mode SQLite holds both as long as a connection is open. A process without any -wal is no
- *       stranger: it waits to have the database for itself (candidate_may_commit), and can't commit before.
+ *       on the -shm. In WAL mode SQLite holds both as long as a connection is open.
  *   (3) The -wal has commits that the wal-index does not show, and no process holds WAL_WRITE_LOCK. To see that once
  *       proves nothing: a process may have been killed between the two writes, or the bytes are those of an older
  *       generation. It is a sign if the last of these commits changes STRANGERS_MOVES times while the wal-index stays
@@ -28,7 +27,6 @@ struct strangers {
     int db_fd, shm_fd;             /* -1: not open */
     bool usable;                   /* both are the files of the watch */
     unsigned unseen;               /* looks in a row that found (2) */
-    unsigned waited;               /* looks in a row that found a process that waits to have the database for itself */
     int64_t looked_ns;             /* monotonic; when (2) was looked for last */
     struct wal_index_header index; /* of the last look for (3) */
     struct wal_pos end;            /* the last commit in the -wal that `index` does not show; frame 0: none */
@@ -47,9 +45,6 @@ void strangers_close(struct strangers *s);
 
 /* Looks for (2), with a few system calls. True: strangers_look will report it. Before: no local job runs. */
 bool strangers_suspect(struct strangers *s, int64_t now_ns);
-
-/* Whether a process waits to have the database for itself, for so long that it is worth a word. Of the last look. */
-bool strangers_have_waiter(const struct strangers *s);
 
 /* Whether another process has the database open, as the lock on the -shm shows that each connection holds. True also if that
  * can't be found out. Before: no local job runs. */

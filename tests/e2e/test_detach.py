@@ -1,15 +1,12 @@
 """Work that needs the database alone: `seawall detach` lets go of it until `seawall attach`. And an application that keeps the database
 locked: the daemon says that nothing is replicated, why, and what to do."""
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 
 from application import check
 from control import assert_synced, status, wait_control
 from seawall import DONE, FAILED, seawall, told
-from waiting import PATIENCE
 
 
 def alone(db):
@@ -95,30 +92,3 @@ def test_an_application_that_keeps_the_database_locked_is_an_error_with_a_hint(s
     assert not status(stage.db)["error"]
     assert daemon.log().count(" ERROR ") == 1
     assert daemon.stop() == DONE
-
-
-def test_an_application_that_waits_for_exclusive_mode_gets_a_word_and_the_daemon_goes_on(stage):
-    """It has a lock on the database file, and none on the -shm, as a process that has the file by another name."""
-    stage.prepare()
-    daemon = wait_control(stage.replicate())
-    waiter = subprocess.Popen([sys.executable, "-c", WAIT_FOR_EXCLUSIVE, stage.db, str(5 * PATIENCE)], stdout=subprocess.PIPE)
-    daemon.wait_log("WARN .*: an application waits to have it for itself")
-    assert "'seawall detach' makes the daemon let go of it" in daemon.log()
-    stage.writer(count=3).finish()
-    assert waiter.communicate()[0] == b"database is locked\n"
-    assert daemon.running() and " ERROR " not in daemon.log(), daemon.log()
-    assert_synced(stage.db)
-    assert seawall("status", stage.db).returncode == DONE
-    assert daemon.stop() == DONE and daemon.log().count(" WARN ") == 1, daemon.log()
-    stage.assert_restore_equals_source()
-
-
-WAIT_FOR_EXCLUSIVE = """
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=float(sys.argv[2]))
-db.execute("PRAGMA locking_mode=EXCLUSIVE")
-try:
-    db.execute("CREATE TABLE mine(a)")
-except sqlite3.OperationalError as e:
-    print(e, flush=True)
-"""

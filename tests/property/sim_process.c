@@ -134,12 +134,6 @@ void strangers_close(struct strangers *s)
     *s = STRANGERS_NONE;
 }
 
-bool strangers_have_waiter(const struct strangers *s)
-{
-    (void)s;
-    return false;
-}
-
 bool strangers_suspect(struct strangers *s, int64_t now_ns)
 {
     (void)s;

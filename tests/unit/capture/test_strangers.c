@@ -120,90 +120,6 @@ static void a_process_that_has_the_database_open_is_seen_until_it_closes_it(void
     assert_true(strangers_any(&unknown));
 }
 
-/* A process that holds the lock which SQLite takes on the database file for each connection (os_unix.c, SHARED_FIRST), and
- * none on the -shm. It has `also` open too, unless that is NULL. */
-struct holder {
-    pid_t child;
-    int stay;
-};
-
-static struct holder hold_database(const char *also)
-{
-    struct flock shared = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0x40000002, .l_len = 510};
-    int ready[2], stay[2];
-    char byte = 0;
-    assert_int_equal(pipe(ready), 0);
-    assert_int_equal(pipe(stay), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        for (int fd = 3; fd < 256; fd++) /* also the -wal of the watch, as in a process that was not forked */
-            if (fd != ready[1] && fd != stay[0])
-                close(fd);
-        const int db = open(temp_path("app.db"), O_RDONLY);
-        bool ok = db >= 0 && fcntl(db, F_SETLK, &shared) == 0 && (!also || open(also, O_RDWR | O_CREAT, 0600) >= 0);
-        ok = ok && write(ready[1], "r", 1) == 1 && read(stay[0], &byte, 1) == 0;
-        _exit(ok ? 0 : 1);
-    }
-    close(ready[1]);
-    close(stay[0]);
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    return (struct holder){child, stay[1]};
-}
-
-static void let_go(struct holder h)
-{
-    int status = 0;
-    close(h.stay);
-    assert_true(waitpid(h.child, &status, 0) == h.child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
-static void assert_after_looks(bool suspect, bool waiter)
-{
-    const int64_t begin = strangers.looked_ns;
-    for (int i = 1; i <= STRANGERS_LOOKS; i++) {
-        assert_false(strangers_have_waiter(&strangers));
-        assert_int_equal(strangers_suspect(&strangers, begin + i * INT64_C(1000000000)),
-                         suspect && i == STRANGERS_LOOKS);
-    }
-    assert_int_equal(strangers_have_waiter(&strangers), waiter);
-}
-
-static void a_process_with_a_wal_of_another_name_is_a_stranger(void **state)
-{
-    struct err e;
-    (void)state;
-    struct holder h = hold_database(temp_path("other.db-wal"));
-    assert_after_looks(true, false);
-    assert_error(strangers_look(&strangers, &watch, &e), &e, ERR_CONFIG);
-    assert_contains(e.msg, "by another name");
-    let_go(h);
-}
-
-static void a_process_with_a_wal_that_was_removed_is_a_stranger(void **state)
-{
-    (void)state;
-    struct holder h = hold_database(temp_path("other.db-wal"));
-    assert_int_equal(unlink(temp_path("other.db-wal")), 0);
-    assert_after_looks(true, false);
-    let_go(h);
-}
-
-/* PRAGMA locking_mode=EXCLUSIVE before the first access: SQLite opens the -wal only when it has the database alone. */
-static void a_process_without_a_wal_waits_to_have_the_database_for_itself(void **state)
-{
-    struct err e;
-    (void)state;
-    struct holder h = hold_database(NULL);
-    assert_after_looks(false, true);
-    assert_ok(strangers_look(&strangers, &watch, &e), &e);
-    let_go(h);
-    assert_false(strangers_suspect(&strangers, strangers.looked_ns + INT64_C(1000000000)));
-    assert_false(strangers_have_waiter(&strangers));
-}
-
 #define WATCHED(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -211,9 +127,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WATCHED(commits_that_the_wal_index_shows_are_no_sign),
         WATCHED(an_end_that_moves_without_the_wal_index_is_a_sign),
-        WATCHED(a_process_with_a_wal_of_another_name_is_a_stranger),
-        WATCHED(a_process_with_a_wal_that_was_removed_is_a_stranger),
-        WATCHED(a_process_without_a_wal_waits_to_have_the_database_for_itself),
         WATCHED(a_process_that_has_the_database_open_is_seen_until_it_closes_it),
         WATCHED(the_folder_of_unix_dotfile_makes_the_first_move_a_sign),
     };
