@@ -416,10 +416,13 @@ static void note_rate(struct local *l)
     l->rate_from_commits = l->commits_captured;
 }
 
-/* The length of a WAL at which the daemon checkpoints although the application does not pause. */
-static uint64_t long_frames(const struct options *o)
+/* The length of a WAL at which the daemon checkpoints although the application does not pause, in frames. */
+static uint64_t long_frames(const struct local *l)
 {
-    return o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN;
+    const struct options *o = l->options;
+    const uint64_t frames = o->wal_target * LOAD_FACTOR_NUM / LOAD_FACTOR_DEN;
+    const uint64_t most = o->wal_limit / 4 / (l->state.map.page_size + WAL_FRAME_HEADER_BYTES);
+    return frames < most ? frames : most;
 }
 
 static bool checkpoint_due(const struct local *l, const struct local_request *request,
@@ -442,7 +445,7 @@ static bool checkpoint_due(const struct local *l, const struct local_request *re
         return false; /* a checkpoint now would lose versions; let the WAL grow first */
     if (!l->heavy && report->frames >= o->lock_at)
         return true; /* before the application checkpoints */
-    if (report->frames >= long_frames(o) || bytes > o->wal_limit / 4)
+    if (report->frames >= long_frames(l))
         return true;
     return report->frames >= o->wal_target && !report->commits;
 }
@@ -510,9 +513,8 @@ static int checkpoint(struct local *l, enum checkpoint_kind kind, bool settle, s
  * the kept lock. The WAL of others gets so long when a reader is in the way. */
 static void keep_lock_if_long(struct local *l, uint32_t frames)
 {
-    const struct options *o = l->options;
-    const uint64_t twice = 2 * o->lock_at, slow = twice > long_frames(o) ? twice : long_frames(o);
-    if (frames >= (l->heavy ? o->lock_at : slow) && !l->watch.kept)
+    const uint64_t lock_at = l->options->lock_at, slow = long_frames(l) > 2 * lock_at ? long_frames(l) : 2 * lock_at;
+    if (frames >= (l->heavy ? lock_at : slow) && !l->watch.kept)
         watch_keep_lock(&l->watch); /* refused while another process checkpoints: the next run tries again */
 }
 
