@@ -37,18 +37,25 @@ void skipped_tell(FILE *out, const char *head, int64_t time_ms, uint64_t txid, c
                       head, s->unread, cli_plural(s->unread));
 }
 
-int skipped_tell_of(const char *url, int64_t time_ms, uint64_t txid, struct err *e)
+static int find_in(const char *url, int64_t time_ms, uint64_t txid, struct skipped *ret_found, struct err *e)
 {
     const struct replica_options options = {.mode = STORE_READ};
     struct replica_handle replica;
-    struct skipped found = {.last = 0};
     if (replica_handle_open(&replica, url, &options, e))
         return -1;
     int rc = replica_handle_list(&replica, e);
     if (rc == 0)
-        rc = skipped_find(&replica.catalog, time_ms, clock_wall_ms(), txid, &found, e);
+        rc = skipped_find(&replica.catalog, time_ms, clock_wall_ms(), txid, ret_found, e);
     replica_handle_close(&replica);
-    if (rc == 0)
-        skipped_tell(stderr, "", time_ms, txid, &found);
     return rc;
+}
+
+void skipped_tell_of(const char *url, int64_t time_ms, uint64_t txid)
+{
+    struct skipped found = {.last = 0};
+    struct err e;
+    if (find_in(url, time_ms, txid, &found, &e))
+        text_print_to(stderr, "it is not known whether a newer restore point was skipped: %s\n", e.msg);
+    else
+        skipped_tell(stderr, "", time_ms, txid, &found);
 }

@@ -10,8 +10,7 @@
  * `txid`: the restore point that was found. Says nothing if nothing was skipped and everything could be read. */
 void skipped_tell(FILE *out, const char *head, int64_t time_ms, uint64_t txid, const struct skipped *s);
 
-/* Lists the replica at `url`, and says on stderr what skipped_tell says. Errors are those of replica_handle_open,
- * replica_handle_list and skipped_find. */
-int skipped_tell_of(const char *url, int64_t time_ms, uint64_t txid, struct err *e) MUST_CHECK;
+/* Lists the replica at `url`, and says on stderr what skipped_tell says, or why that is not known. */
+void skipped_tell_of(const char *url, int64_t time_ms, uint64_t txid);
 
 #endif
