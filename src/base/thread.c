@@ -15,3 +15,17 @@ int thread_start(pthread_t *ret_thread, void *(*run)(void *context), void *conte
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
+
+size_t threads_start(pthread_t *ret_threads, size_t count, void *(*run)(void *context), void *context)
+{
+    size_t started = 0;
+    while (started < count && thread_start(&ret_threads[started], run, context) == 0)
+        started++;
+    return started;
+}
+
+void threads_join(const pthread_t *threads, size_t started)
+{
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+}

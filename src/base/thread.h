@@ -9,4 +9,9 @@
  * Returns 0 or an errno. */
 int thread_start(pthread_t *ret_thread, void *(*run)(void *context), void *context);
 
+/* Starts up to `count` threads that share `context`, as thread_start does. Returns how many could be started;
+ * threads_join waits for so many. */
+size_t threads_start(pthread_t *ret_threads, size_t count, void *(*run)(void *context), void *context);
+void threads_join(const pthread_t *threads, size_t started);
+
 #endif

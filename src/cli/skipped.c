@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-void skipped_tell(FILE *out, const char *head, int64_t time_ms, uint64_t txid, const struct skipped *s)
+static void tell_last(FILE *out, const char *head, int64_t time_ms, uint64_t txid, const struct skipped *s)
 {
     char moment[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX], which[64];
     clock_format(time_ms, moment);
@@ -16,20 +16,25 @@ void skipped_tell(FILE *out, const char *head, int64_t time_ms, uint64_t txid, c
         snprintf(which, sizeof which, "txid %" PRIu64 " to %" PRIu64 " are newer", txid + 1, s->last);
     else
         snprintf(which, sizeof which, "txid %" PRIu64 " is newer", s->last);
-    if (s->last && s->future)
+    if (s->future)
         text_print_to(out, "%sskipped: %s, and the time of the last, %s, has not come yet: a clock is wrong\n", head,
                       which, last);
-    else if (s->last)
+    else
         text_print_to(
             out,
             "%sskipped: %s, and the last was there before %s, but its time is %s: the clock of the writer was "
             "ahead, and times never fall within a replica\n",
             head, which, moment, last);
+    text_print_to(out,
+                  head[0] ? "  HINT: restore that database alone, with --txid %" PRIu64 " instead of --time\n"
+                          : "  HINT: to restore the newest of them, say --txid %" PRIu64 " instead of --time\n",
+                  s->last);
+}
+
+void skipped_tell(FILE *out, const char *head, int64_t time_ms, uint64_t txid, const struct skipped *s)
+{
     if (s->last)
-        text_print_to(out,
-                      head[0] ? "  HINT: restore that database alone, with --txid %" PRIu64 " instead of --time\n"
-                              : "  HINT: to restore the newest of them, say --txid %" PRIu64 " instead of --time\n",
-                      s->last);
+        tell_last(out, head, time_ms, txid, s);
     if (s->unread)
         text_print_to(out,
                       "%s%" PRIu64 " object%s could not be read now, so it is not known whether a newer restore point "

@@ -1,10 +1,10 @@
 /* reader/feed.c
  *
  * The name of the next object of level 0 is known, so a look is one request. But retention, or a pack, can have
- * removed that object before it was looked for. They leave it alone for PACK_SETTLE_MS at least (replica/packs.h), or for
- * `grace` if that is shorter. So if the last look is SURE_MS old, level 0 is listed from the head on instead: the newest
- * object of it is never removed. A listing also shows that the head is not there any more, because the history was begun again; so there is
- * one now and then in any case.
+ * removed that object before it was looked for. They leave it alone for PACK_SETTLE_MS at least (replica/packs.h), or
+ * for `grace` if that is shorter. So if the last look is SURE_MS old, level 0 is listed from the head on instead: the
+ * newest object of it is never removed. A listing also shows that the head is not there any more, because the history
+ * was begun again; so there is one now and then in any case.
  *
  * A history that was begun again can begin with an object that has no pages: they come with a base. Until it is complete
  * the state before is the newest one that can be read, and a plan finds out now and then whether it is still. */

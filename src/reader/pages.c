@@ -199,17 +199,14 @@ void pages_fetch_begin(struct pages_fetch *f, const struct block_source *list, s
     const size_t want = count < PAGES_THREADS ? count : PAGES_THREADS;
     f->list = list;
     f->count = count;
-    f->started = 0;
     atomic_init(&f->next, 0);
     atomic_init(&f->failed, false);
-    while (f->started < want && thread_start(&f->threads[f->started], fetch_thread, f) == 0)
-        f->started++;
+    f->started = threads_start(f->threads, want, fetch_thread, f);
 }
 
 int pages_fetch_end(struct pages_fetch *f, struct err *e)
 {
-    for (size_t i = 0; i < f->started; i++)
-        pthread_join(f->threads[i], NULL);
+    threads_join(f->threads, f->started);
     if (!atomic_load(&f->failed))
         return 0;
     *e = f->e;

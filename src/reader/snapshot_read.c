@@ -4,6 +4,7 @@
  * asked for all of these at a time. */
 #include "base/hash.h"
 #include "base/page.h"
+#include "base/search.h"
 #include "base/trial.h"
 #include "format/patch.h"
 #include "reader/blocks.h"
@@ -124,18 +125,22 @@ static int is_damaged(const char *key, uint32_t pgno, uint64_t txid, struct err 
     return err_set(e, ERR_CORRUPT, 0, "object '%s': page %u of txid %" PRIu64 " has the wrong hash", key, pgno, txid);
 }
 
+struct chunk_query {
+    const struct chunk_list *chunks;
+    uint32_t pgno;
+};
+
+static bool ends_at_or_after(const void *context, size_t index)
+{
+    const struct chunk_query *q = context;
+    return q->chunks->list[index].last_page >= q->pgno;
+}
+
 static const struct chunk *chunk_of(const struct snapshot *s, uint32_t pgno)
 {
-    size_t low = 0, high = s->chunks ? s->chunks->count : 0;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (s->chunks->list[mid].last_page < pgno)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return s->chunks && low < s->chunks->count && s->chunks->list[low].first_page <= pgno ? &s->chunks->list[low]
-                                                                                          : NULL;
+    const struct chunk_query q = {s->chunks, pgno};
+    const size_t count = s->chunks ? s->chunks->count : 0, at = search_first(count, ends_at_or_after, &q);
+    return at < count && s->chunks->list[at].first_page <= pgno ? &s->chunks->list[at] : NULL;
 }
 
 /* Reads the page from the base. *ret_txid: of its version. */
@@ -278,6 +283,8 @@ static int read_patched(const struct snapshot *s, uint32_t pgno, const struct st
         have = t->list[next - 1].place->txid;
         break;
     }
+    if (next == t->count)
+        return 0;
     if (read_whole_and_fetch(s, pgno, t, next, ahead, out, &have, e))
         return -1;
     return apply_steps(s, t, next, have, ahead, out, e);

@@ -95,8 +95,7 @@ static int run_round(struct s3_client *c, const char *key, const struct s3_race 
         racers[i].rc = err_nomem(&racers[i].err, sizeof racers[i]);
     if (started == others)
         race_thread(&racers[others]);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
+    threads_join(threads, started);
     pthread_barrier_destroy(&start);
     return judge(racers, race->racers, ret_result, e);
 }

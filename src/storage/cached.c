@@ -186,11 +186,8 @@ static void cached_prefetch(struct store *s, const struct store_end *ends, size_
 {
     struct prefetch p = {.cached = of(s), .ends = ends, .count = count};
     pthread_t threads[CACHED_THREADS];
-    size_t want = count < CACHED_THREADS ? count : CACHED_THREADS, started = 0;
-    while (started < want && thread_start(&threads[started], prefetch_thread, &p) == 0)
-        started++;
-    for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
+    const size_t want = count < CACHED_THREADS ? count : CACHED_THREADS;
+    threads_join(threads, threads_start(threads, want, prefetch_thread, &p));
 }
 
 /* ---- passed through */

@@ -56,6 +56,11 @@ class Following:
     def wait_newest(self, seconds=30):
         self.follower.wait_for(lambda: self.number() == self.app.number, seconds, "the copy has the newest transaction of the application")
 
+    def let_others_write(self):
+        """The copy and its log are read-only files."""
+        for path in (self.copy, self.copy.with_name("copy.db-wal")):
+            path.chmod(0o600)
+
     def read_by(self, count, hold=0.05):
         for _ in range(count):
             self.readers.append(Reader(self.copy, self.stage.folder, len(self.readers), hold))
@@ -372,8 +377,7 @@ def test_what_another_process_wrote_is_refused_and_starting_over_undoes_it(follo
     f.follow()
     f.wait_newest()
     assert f.follower.stop() == DONE
-    f.copy.chmod(0o600)
-    f.copy.with_name("copy.db-wal").chmod(0o600)
+    f.let_others_write()
     stranger = sqlite3.connect(f.copy, isolation_level=None)
     stranger.execute("CREATE TABLE mine(a)")
     stranger.close()
@@ -392,8 +396,7 @@ def test_what_another_process_writes_meanwhile_is_refused(following):
     f = following.begin()
     f.follow()
     f.wait_newest()
-    f.copy.chmod(0o600)
-    f.copy.with_name("copy.db-wal").chmod(0o600)
+    f.let_others_write()
     stranger = sqlite3.connect(f.copy, isolation_level=None, timeout=10)
     stranger.execute("UPDATE total SET number = 99999")
     f.app.commit()
@@ -408,8 +411,7 @@ def test_a_checkpoint_by_another_process_does_no_harm(following, mode):
     f = following.begin()
     f.follow()
     f.wait_newest()
-    f.copy.chmod(0o600)
-    f.copy.with_name("copy.db-wal").chmod(0o600)
+    f.let_others_write()
     for _ in range(4):
         other = sqlite3.connect(f.copy, isolation_level=None, timeout=10)
         other.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
@@ -804,8 +806,7 @@ def test_what_another_process_writes_and_copies_back_is_refused(following, log):
     f.wait_newest()
     if log == "with frames":
         commit_one_by_one(f, 2)
-    f.copy.chmod(0o600)
-    f.copy.with_name("copy.db-wal").chmod(0o600)
+    f.let_others_write()
     stranger = sqlite3.connect(f.copy, isolation_level=None, timeout=10)
     stranger.execute("UPDATE entry SET filler = 'foreign' WHERE id = (SELECT min(id) FROM entry)")
     stranger.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
@@ -842,8 +843,7 @@ def test_what_another_process_writes_during_a_checkpoint_is_refused_after_a_rest
     f = following.begin()
     f.follow()
     f.wait_newest()
-    f.copy.chmod(0o600)
-    f.copy.with_name("copy.db-wal").chmod(0o600)
+    f.let_others_write()
     held = sqlite3.connect(f.copy, isolation_level=None)
     held.execute("BEGIN")
     held.execute(STATE).fetchone()
