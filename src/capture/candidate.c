@@ -136,11 +136,11 @@ static enum holder look_once(const char *path, bool wal, int *ret_pid)
     return h;
 }
 
-int candidate_check_locks(const char *path, bool wal, struct err *e)
+int candidate_check_locks(const char *path, bool wal, unsigned looks, struct err *e)
 {
     int pid = 0;
     enum holder h = look_once(path, wal, &pid);
-    for (unsigned looks = 1; h != HOLDER_NONE && looks < CANDIDATE_LOOKS; looks++) {
+    for (unsigned n = 1; h != HOLDER_NONE && n < looks; n++) {
         clock_sleep_us(CANDIDATE_WAIT_MS * INT64_C(1000));
         enum holder next = look_once(path, wal, &pid);
         h = next == h ? h : HOLDER_NONE;

@@ -721,8 +721,11 @@ int local_run(struct local *l, const struct local_request *request, struct local
         rc = strangers_look(&l->strangers, &l->watch, e);
     if (rc == 0 && request->stamp && !ret_report->moved && watch_is_open(&l->watch))
         rc = stamp(l, ret_report, e);
+    const bool locked = rc != 0 && strangers_have_lock(&l->strangers);
     if (rc != 0 || (ret_report->moved && watch_is_open(&l->watch)))
         let_go(l);
+    if (locked)
+        rc = strangers_look_again(l->path, e);
     if (l->map_known && !l->capture.proven &&
         !ret_report->waiting) /* the map may have half of a commit, so the position proves nothing */
         l->distrust = true;

@@ -60,22 +60,34 @@ void strangers_close(struct strangers *s)
 
 /* ---- (2) */
 
+bool strangers_have_lock(const struct strangers *s)
+{
+    return s->unseen >= STRANGERS_LOOKS;
+}
+
 bool strangers_suspect(struct strangers *s, int64_t now_ns)
 {
     int pid = 0;
     if (now_ns - s->looked_ns < STRANGERS_LOOK_NS)
-        return s->unseen >= STRANGERS_LOOKS;
+        return strangers_have_lock(s);
     s->looked_ns = now_ns;
     bool unseen = s->usable && candidate_is_locked(s->db_fd, &candidate_db_open, &pid) &&
                   !candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
     s->unseen = unseen ? s->unseen + 1 : 0;
-    return s->unseen >= STRANGERS_LOOKS;
+    return strangers_have_lock(s);
 }
 
 bool strangers_any(const struct strangers *s)
 {
     int pid = 0;
     return !s->usable || candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
+}
+
+int strangers_look_again(const char *path, struct err *e)
+{
+    if (candidate_check_locks(path, true, STRANGERS_AGAIN_MS / CANDIDATE_WAIT_MS, e))
+        return -1;
+    return err_set(e, ERR_BUSY, 0, "database '%s': a process waited to have it for itself", path);
 }
 
 static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)
@@ -184,7 +196,7 @@ int strangers_look(struct strangers *s, const struct watch *w, struct err *e)
         return 0;
     if (folder_check_one_name(w->path, e))
         return -1;
-    if (s->unseen >= STRANGERS_LOOKS)
+    if (strangers_have_lock(s))
         return report_unseen(s, w, e);
     return s->usable ? look_beyond_index(s, w, e) : 0;
 }

@@ -1,12 +1,15 @@
 """Work that needs the database alone: `seawall detach` lets go of it until `seawall attach`. And an application that keeps the database
 locked: the daemon says that nothing is replicated, why, and what to do."""
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from application import check
 from control import assert_synced, status, wait_control
 from seawall import DONE, FAILED, seawall, told
+from waiting import PATIENCE
 
 
 def alone(db):
@@ -92,3 +95,56 @@ def test_an_application_that_keeps_the_database_locked_is_an_error_with_a_hint(s
     assert not status(stage.db)["error"]
     assert daemon.log().count(" ERROR ") == 1
     assert daemon.stop() == DONE
+
+
+# waits to have the database argv[1] for itself, at most argv[2] seconds. Then it keeps it until its standard input ends
+WAITER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=float(sys.argv[2]))
+db.execute("PRAGMA locking_mode=EXCLUSIVE")
+try:
+    db.execute("CREATE TABLE mine(a)")
+    print("done", flush=True)
+except sqlite3.OperationalError as e:
+    print(e, flush=True)
+sys.stdin.read()
+"""
+
+
+def waiter(db, seconds):
+    return subprocess.Popen([sys.executable, "-c", WAITER, db, str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_an_application_that_waits_for_exclusive_mode_gets_it_and_the_daemon_says_so(stage):
+    """It has a lock on the database file and none on the -shm, as a process that has the file by another name."""
+    stage.prepare()
+    daemon = wait_control(stage.replicate())
+    app = waiter(stage.db, 60 * PATIENCE)
+    assert app.stdout.readline() == b"done\n"
+    daemon.wait_log("ERROR .*nothing is replicated: an application keeps the database locked")
+    assert seawall("sync", "--timeout", "1", stage.db).returncode != DONE
+    assert seawall("status", stage.db).returncode == FAILED
+    app.communicate()
+    assert_synced(stage.db)
+    assert "by another name" not in daemon.log() and daemon.log().count(" ERROR ") == 1, daemon.log()
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+    with sqlite3.connect(stage.restored()) as db:
+        assert db.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+
+
+def test_an_application_that_gave_up_waiting_for_exclusive_mode_does_no_harm(stage):
+    """A second application has the database open, so the first one never gets it; the daemon sees that by the -shm."""
+    stage.prepare()
+    daemon = wait_control(stage.replicate())
+    other = sqlite3.connect(stage.db, isolation_level=None, timeout=10)
+    other.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    app = waiter(stage.db, 4)
+    assert app.stdout.readline() == b"database is locked\n"
+    app.communicate()
+    other.execute("CREATE TABLE theirs(a)")
+    other.close()
+    assert_synced(stage.db)
+    assert daemon.running() and " ERROR " not in daemon.log(), daemon.log()
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()

@@ -102,6 +102,23 @@ def test_an_application_that_has_the_file_by_a_mount_is_noticed(stage):
     assert rows(stage.db) == 1
 
 
+def test_who_waits_for_exclusive_mode_hides_no_stranger(stage):
+    """The log of the application was renamed: SQLite that opens the database later makes another one. A third process has a lock too, as
+    long as it waits."""
+    prepare(stage)
+    daemon = stage.replicate()
+    stranger = Client(stage.db)
+    assert stranger.commit() == 1
+    for suffix in "-wal", "-shm":
+        os.rename(f"{stage.db}{suffix}", f"{stage.folder}/old{suffix}")
+    waiter = subprocess.Popen([sys.executable, "-c", "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1], timeout=600)\n"
+                               "db.execute('PRAGMA locking_mode=EXCLUSIVE')\ndb.execute('CREATE TABLE mine(a)')", stage.db])
+    assert_lets_go(stage, daemon, "by another name")
+    waiter.kill()
+    waiter.wait()
+    stranger.end()
+
+
 def test_a_second_name_that_comes_later_is_noticed(stage):
     prepare(stage)
     daemon = stage.replicate()
