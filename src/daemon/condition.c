@@ -21,6 +21,14 @@ static int64_t since(int64_t then_ms, int64_t now_ms)
     return now_ms > then_ms ? now_ms - then_ms : 0;
 }
 
+int64_t condition_behind_since_ms(const struct database *db, const struct lane *l)
+{
+    if (db->lanes.captured.txid <= lane_restorable_txid(l))
+        return 0;
+    const int64_t since_ms = lag_since_ms(&db->lag, lane_restorable_txid(l));
+    return since_ms > 0 ? since_ms : l->loss.since_ms;
+}
+
 enum condition condition_of_replica(const struct database *db, const struct lane *l,
                                     const struct verification_record *r, int64_t now_ms, int64_t *ret_for_ms)
 {
@@ -42,7 +50,7 @@ enum condition condition_of_replica(const struct database *db, const struct lane
         return CONDITION_FIRST_COPY;
     if (captured == durable)
         return CONDITION_FOLLOWING;
-    *ret_for_ms = since(lag_since_ms(&db->lag, durable), now_ms);
+    *ret_for_ms = since(condition_behind_since_ms(db, l), now_ms);
     return CONDITION_BEHIND;
 }
 

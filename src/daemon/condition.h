@@ -36,6 +36,10 @@ enum condition condition_of_replica(const struct database *db, const struct lane
 /* The condition of the database itself, without its replicas. */
 enum condition condition_of_database(const struct database *db);
 
+/* When the oldest commit was made that was captured and can't be restored from the replica; wall clock. After a loss of
+ * objects that is not known for older commits: when it was noticed. 0: everything can be restored. */
+int64_t condition_behind_since_ms(const struct database *db, const struct lane *l);
+
 /* How much of the first base was put, in percent; negative: not known. */
 int condition_percent(const struct lane *l);
 

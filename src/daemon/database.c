@@ -239,9 +239,9 @@ static void note_captured(struct database *db, const struct local_report *r)
     all->captured.page_size = r->page_size;
     lag_note(&db->lag, r->newest.txid, commit_clock_ms(b && b->record_count > 0 ? &b->records[0] : &r->newest),
              bytes_captured(db, r));
-    for (size_t i = 0; i < all->count; i++)
-        if (all->list[i].seen.durable < low)
-            low = all->list[i].seen.durable;
+    for (size_t i = 0; i < all->count; i++) /* what waits for the first base is still missing */
+        if (lane_restorable_txid(&all->list[i]) < low)
+            low = lane_restorable_txid(&all->list[i]);
     lag_trim(&db->lag, low);
 }
 

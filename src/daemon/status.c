@@ -85,8 +85,8 @@ static uint64_t lag_of(const struct database *db, const struct lane *l, int64_t 
 {
     const uint64_t durable = lane_restorable_txid(l);
     const bool behind = db->lanes.captured.txid > durable;
-    const int64_t age = behind ? wall_ms - lag_since_ms(&db->lag, durable) : 0;
-    *ret_ms = age > 0 ? age : 0;
+    const int64_t since_ms = condition_behind_since_ms(db, l);
+    *ret_ms = since_ms > 0 && wall_ms > since_ms ? wall_ms - since_ms : 0;
     *ret_bytes = behind ? lag_bytes(&db->lag, durable) : 0;
     return behind ? db->lanes.captured.txid - durable : 0;
 }

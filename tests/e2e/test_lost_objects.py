@@ -104,6 +104,7 @@ def test_sync_does_not_say_durable_before_the_replica_is_whole(stage, faults):
     assert sync(stage.db, "--timeout", "2s").returncode == TIMED_OUT
     found = replica_status(stage.db)
     assert (found["durable_txid"], found["condition"], found["well"]) == (0, "replica lost", False) and found["lost"] and found["lost_since"]
+    assert found["lag_transactions"] > 0 and found["lag_ms"] < 86400000   # since the loss was noticed
     text = seawall("status", stage.db)
     assert text.returncode == CORRUPT and b"LOST OBJECTS, noticed " in text.stdout, told(text)
     faults.off("link-hangs")

@@ -139,6 +139,7 @@ def test_a_clock_that_is_wrong_costs_one_request_and_a_clock_that_is_put_right_a
     s3.server.set_clock(by)
     app.commit(insert(2))
     wait_objects(s3, daemon, 2)
+    daemon.wait_log(rf"WARN .*the clock of this machine is 7\d\d\d s {'behind' if by > 0 else 'ahead of'} the store's")
     assert_one_put_for_each_batch(s3, daemon, app)
     s3.server.set_clock(0)
     app.commit(insert(2))

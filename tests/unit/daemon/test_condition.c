@@ -85,6 +85,24 @@ static void a_conflict_is_worse_than_a_loss_and_a_loss_than_problems(void **stat
     assert_condition(CONDITION_CONFLICT, false);
 }
 
+static void what_waits_for_the_first_base_is_as_old_as_its_oldest_commit(void **state)
+{
+    (void)state;
+    assert_int_equal(condition_behind_since_ms(&db, &lane), 0);
+    lane.seen.base_owed = true;
+    lag_note(&db.lag, 4, 700000, 1);
+    lag_note(&db.lag, 5, 800000, 1);
+    assert_int_equal(condition_behind_since_ms(&db, &lane), 700000);
+}
+
+static void after_a_loss_the_age_counts_from_its_notice(void **state)
+{
+    (void)state;
+    lane.seen.base_owed = true;
+    lane.loss.since_ms = 900000;
+    assert_int_equal(condition_behind_since_ms(&db, &lane), 900000);
+}
+
 #define CONDITION_UNIT(test) cmocka_unit_test_setup(test, begin)
 
 static void a_summary_has_the_same_conditions(void **state)
@@ -104,6 +122,8 @@ int main(void)
         CONDITION_UNIT(a_first_copy_is_under_way_until_it_can_be_restored),
         CONDITION_UNIT(a_replica_may_be_behind_for_a_minute),
         CONDITION_UNIT(a_store_may_fail_for_a_minute),
+        CONDITION_UNIT(what_waits_for_the_first_base_is_as_old_as_its_oldest_commit),
+        CONDITION_UNIT(after_a_loss_the_age_counts_from_its_notice),
         CONDITION_UNIT(a_conflict_is_worse_than_a_loss_and_a_loss_than_problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
