@@ -85,6 +85,11 @@ void io_close(int *fd)
     *fd = -1;
 }
 
+bool io_is_passing(int sys)
+{
+    return sys == EMFILE || sys == ENFILE || sys == ENOMEM || sys == EIO || sys == EINTR;
+}
+
 bool io_is_no_room(int sys)
 {
     return sys == ENOSPC || sys == EDQUOT || sys == EFBIG;

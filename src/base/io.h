@@ -19,6 +19,10 @@ int io_write(int fd, const void *bytes, size_t n, struct err *e) MUST_CHECK;
 /* Whether this errno of a write says that there is no room: on the disk, in a quota, or below a limit of file sizes. */
 bool io_is_no_room(int sys);
 
+/* Whether this errno of a call that looks at a path says nothing about what is there: memory, descriptors or the device
+ * failed, and the next call can succeed. */
+bool io_is_passing(int sys);
+
 /* Makes the contents of a file durable. `path`: for the message. ERR_IO: the kernel may have dropped the data. Then a
  * later success does not mean that the data is durable. */
 int io_fsync(int fd, const char *path, struct err *e) MUST_CHECK;

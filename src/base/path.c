@@ -76,8 +76,14 @@ bool path_resolve(const char *path, char out[PATH_TEXT_MAX])
 {
     char dir[PATH_TEXT_MAX], real[PATH_TEXT_MAX];
     struct err e;
-    if (realpath(path, real))
-        return path_format(out, &e, "%s", real) == 0;
+    for (int tries = 0; tries < 2; tries++) {
+        if (realpath(path, real))
+            return path_format(out, &e, "%s", real) == 0;
+        if (!io_is_passing(errno))
+            break;
+    }
+    if (io_is_passing(errno)) /* it may be a link: then its own folder is the wrong one */
+        return false;
     if (path_parent(path, dir, &e) || !realpath(dir, real))
         return false;
     return path_format(out, &e, "%s/%s", strcmp(real, "/") == 0 ? "" : real, path_name(path)) == 0;
@@ -135,8 +141,11 @@ static int make_dir(const char *path, bool durable, struct err *e)
     struct stat st;
     if (errno != EEXIST)
         return err_sys(e, errno, "mkdir '%s'", path);
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    const bool looked = stat(path, &st) == 0;
+    if (looked && S_ISDIR(st.st_mode))
         return durable ? path_sync_name(path, e) : 0;
+    if (!looked && errno != ENOENT) /* a link that leads nowhere */
+        return err_sys(e, errno, "stat '%s'", path);
     err_set(e, ERR_IO, ENOTDIR, "'%s' is not a folder", path);
     return err_hint(e, "move it away, or name another folder");
 }

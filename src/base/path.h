@@ -24,7 +24,8 @@ int path_parent(const char *path, char out[PATH_TEXT_MAX], struct err *e) MUST_C
 const char *path_name(const char *path);
 
 /* Writes the absolute path, without symbolic links, of the file that `path` leads to now. The file may be missing, its
- * folder may not. False: the folder is missing, or the result is too long. */
+ * folder may not. False: the folder is missing, or the result is too long, or the look failed for a reason of the moment:
+ * then errno is one of io_is_passing. */
 bool path_resolve(const char *path, char out[PATH_TEXT_MAX]);
 
 /* Writes `path` as an absolute path without '.', repeated slashes, and a slash at the end. Looks at no file: links and

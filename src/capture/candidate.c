@@ -16,8 +16,7 @@
 
 static int cant_open(const char *path, int error, struct err *e)
 {
-    bool for_a_moment = error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == EINTR;
-    return err_set(e, for_a_moment ? ERR_IO : ERR_CONFIG, error, "database '%s': %s", path, strerror(error));
+    return err_set(e, io_is_passing(error) ? ERR_IO : ERR_CONFIG, error, "database '%s': %s", path, strerror(error));
 }
 
 int candidate_check(const char *path, struct stat *ret_stat, struct err *e)

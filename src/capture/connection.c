@@ -116,6 +116,6 @@ int watch_connection_begin_patiently(struct watch_connection *c, struct err *e)
 
 void watch_connection_end(struct watch_connection *c)
 {
-    if (watch_connection_reads(c))
+    for (int tries = 0; tries < 2 && watch_connection_reads(c); tries++) /* too little memory, for a moment */
         run(c->commit);
 }

@@ -4,6 +4,7 @@
 #include "base/io.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -160,6 +161,7 @@ static const seawall_hooks checkpointer_hooks = {.before_shm_lock = checkpointer
 
 /* ---- files */
 
+/* False: errno says why. */
 static bool stamp(const char *path, const char *suffix, struct file_stamp *ret_stamp)
 {
     char full[PATH_TEXT_MAX + 8];
@@ -174,7 +176,9 @@ static bool stamp(const char *path, const char *suffix, struct file_stamp *ret_s
 static bool same_file(const struct file_stamp *a, const char *path, const char *suffix)
 {
     struct file_stamp now;
-    return stamp(path, suffix, &now) && now.device == a->device && now.inode == a->inode;
+    if (!stamp(path, suffix, &now))
+        return io_is_passing(errno);
+    return now.device == a->device && now.inode == a->inode;
 }
 
 bool watch_files_are_ours(const struct watch *w)
@@ -283,7 +287,9 @@ static int open_log(struct watch *w, struct err *e)
         return -1;
     if (!stamp(w->path, "", &w->db_file) || !stamp(w->path, "-wal", &w->wal_file) ||
         !stamp(w->path, "-shm", &w->shm_file))
-        return err_set(e, ERR_BUSY, 0, "the files of the database were moved while they were opened");
+        return io_is_passing(errno)
+                   ? err_sys(e, errno, "stat the files of the database")
+                   : err_set(e, ERR_BUSY, 0, "the files of the database were moved while they were opened");
     return 0;
 }
 
@@ -293,7 +299,8 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
     if (path_format(w->path, e, "%s", path))
         return -1;
     if (!stamp(path, "", &w->db_file))
-        return err_set(e, ERR_NOTFOUND, 0, "there is no database '%s'", path);
+        return io_is_passing(errno) ? err_sys(e, errno, "stat '%s'", path)
+                                    : err_set(e, ERR_NOTFOUND, 0, "there is no database '%s'", path);
     w->reader[0].watch = w->reader[1].watch = w->checkpointer.watch = w;
     int rc = watch_connection_open(&w->reader[0], path, &reader_hooks, e);
     if (rc == 0)

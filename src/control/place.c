@@ -25,8 +25,10 @@ static int name_of(const char *db, char out[2 * NAME_BYTES + sizeof ".sock"], st
     char path[PATH_TEXT_MAX], dir[PATH_TEXT_MAX], text[PATH_TEXT_MAX], hex[2 * NAME_BYTES + 1];
     struct digest digest;
     struct stat st;
+    errno = 0;
     if (!path_resolve(db, path)) /* the database may not be there yet, but its folder must be */
-        return err_set(e, ERR_NOTFOUND, ENOENT, "'%s' leads nowhere", db);
+        return io_is_passing(errno) ? err_sys(e, errno, "look at '%s'", db)
+                                    : err_set(e, ERR_NOTFOUND, ENOENT, "'%s' leads nowhere", db);
     if (path_parent(path, dir, e))
         return -1;
     if (stat(dir, &st) != 0)

@@ -5,10 +5,12 @@
 #include "base/container.h"
 #include "base/folder.h"
 #include "base/invariant.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/privacy.h"
 #include "capture/candidate.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -886,21 +888,31 @@ static void wait_for_database(struct database *db, const struct err *e)
     db->pace.open_at_ms = clock_mono_ms() + REOPEN_MS;
 }
 
-/* SQLite opens what a link leads to, and keeps -wal and -shm there. */
-static void find_path(struct database *db)
+/* SQLite opens what a link leads to, and keeps -wal and -shm there. False: errno says why the link can't be looked at now. */
+static bool find_path(struct database *db)
 {
-    if (!path_resolve(db->config->db_path, db->path))
+    errno = 0;
+    const bool found = path_resolve(db->config->db_path, db->path);
+    const int why = found ? 0 : errno;
+    if (!found)
         snprintf(db->path, sizeof db->path, "%s", db->config->db_path);
     snprintf(db->wal_path, sizeof db->wal_path, "%s-wal", db->path);
+    errno = why;
+    return !io_is_passing(why);
 }
 
 static int open_local(struct database *db)
 {
     struct err e;
     struct local *local = &db->home->local;
-    find_path(db);
-    struct stat st;
-    if (stat(db->path, &st) == 0) {
+    struct stat st = {.st_mode = 0};
+    const bool looked = find_path(db) && stat(db->path, &st) == 0;
+    if (!looked && io_is_passing(errno)) { /* it may be a link, or have readers that no file may exceed */
+        err_sys(&e, errno, "database '%s'", db->config->db_path);
+        database_fail(db, &e);
+        return -1;
+    }
+    if (looked) {
         privacy_set(privacy_of(st.st_mode));
         workers_set_privacy(db->workers, privacy());
     }
@@ -940,13 +952,15 @@ static bool leads_to_ours(struct database *db, int64_t now)
     const char *given = db->config->db_path;
     bool sweep = now >= db->pace.path_at_ms;
     if (!sweep && !db->signs.path)
-        return state_is_at_its_path(db->state);
+        return !state_is_lost(db->state);
     db->signs.path = false;
     if (sweep) { /* not after each event: in a busy folder they would never end */
         db->pace.path_at_ms = now + SWEEP_MS;
         db->alarm.path(db->alarm.context, given, db->path);
     }
-    return path_resolve(given, path) && strcmp(path, db->path) == 0 && state_is_at_its_path(db->state);
+    errno = 0;
+    const bool ours = path_resolve(given, path) ? strcmp(path, db->path) == 0 : io_is_passing(errno);
+    return ours && !state_is_lost(db->state);
 }
 
 static void log_lost(const struct database *db)
@@ -1091,7 +1105,7 @@ int database_init(struct database *db, const struct replicate_config *config, co
     if (!db->home)
         return err_nomem(e, sizeof *db->home);
     db->home->owner = db;
-    find_path(db);
+    (void)find_path(db); /* open_local looks again */
     if (lanes_open(&db->lanes, config, commons, workers, e)) {
         free(db->home);
         db->home = NULL;

@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/io.h"
 #include "base/path.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* ---- may it? */
@@ -92,8 +94,10 @@ int sleep_begin_closed(struct sleep *s, struct sleepers *all, const struct repli
 {
     struct identity *id = NULL;
     char path[PATH_TEXT_MAX];
+    errno = 0;
     if (!path_resolve(config->db_path, path))
-        return err_set(e, ERR_NOTFOUND, 0, "there is no database '%s'", config->db_path);
+        return io_is_passing(errno) ? err_sys(e, errno, "look at '%s'", config->db_path)
+                                    : err_set(e, ERR_NOTFOUND, 0, "there is no database '%s'", config->db_path);
     id = malloc(sizeof *id);
     if (!id)
         return err_nomem(e, sizeof *id);

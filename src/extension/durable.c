@@ -28,8 +28,10 @@
 static int check_place(const struct durable_target *t, const char *path, struct stat *ret_stat, struct err *e)
 {
     int moved = 0;
-    if (stat(path, ret_stat) != 0 ||
-        (t->host->file_control(t->db, t->schema, SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved)) {
+    const bool looked = stat(path, ret_stat) == 0;
+    if (!looked && io_is_passing(errno))
+        return err_sys(e, errno, "stat '%s'", path);
+    if (!looked || (t->host->file_control(t->db, t->schema, SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved)) {
         err_set(e, ERR_GONE, 0,
                 "the file was replaced or removed: this connection writes to one that is replicated no more");
         return err_hint(e, "open the database again");

@@ -224,6 +224,20 @@ int mirror_in_place(const struct mirror *c, struct err *e)
     return 0;
 }
 
+/* SQLite opens the -wal for reading if it could not open it for writing, after any failure, and does not say so. Nobody
+ * else writes it. */
+static int check_log(const struct mirror *c, struct err *e)
+{
+    sqlite3_int64 size = 0;
+    uint8_t first = 0;
+    int rc = c->wal->pMethods->xFileSize(c->wal, &size);
+    if (rc == SQLITE_OK && size == 0)
+        rc = c->wal->pMethods->xTruncate(c->wal, 0) == SQLITE_OK ? SQLITE_OK : SQLITE_READONLY;
+    else if (rc == SQLITE_OK && (rc = c->wal->pMethods->xRead(c->wal, &first, 1, 0)) == SQLITE_OK)
+        rc = c->wal->pMethods->xWrite(c->wal, &first, 1, 0) == SQLITE_OK ? SQLITE_OK : SQLITE_READONLY;
+    return rc == SQLITE_OK ? 0 : sqlite_error(c, rc, "open the -wal", e);
+}
+
 int mirror_open(struct mirror *c, const char *path, mode_t mode, struct err *e)
 {
     struct err ignored;
@@ -237,7 +251,7 @@ int mirror_open(struct mirror *c, const char *path, mode_t mode, struct err *e)
                  ? -1
                  : open_connection(c, e);
     if (rc == 0)
-        rc = mirror_look(c, e) || note_inodes(c, e) ? -1 : 0;
+        rc = mirror_look(c, e) || check_log(c, e) || note_inodes(c, e) ? -1 : 0;
     if (c->folder.fd >= 0 && mirror_forbid_writing(c, rc == 0 ? e : &ignored) && rc == 0)
         rc = -1;
     if (rc)

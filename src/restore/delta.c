@@ -22,7 +22,7 @@ int delta_hold_state(struct state *s, const char *path, bool *ret_open, enum sta
         return -1;
     /* state_open would make the file, and a restore that fails must leave nothing behind */
     if (access(state_path, F_OK) != 0 || access(path, F_OK) != 0)
-        return 0;
+        return io_is_passing(errno) ? err_sys(e, errno, "look at '%s'", path) : 0;
     if (state_open(s, path, ret_found, e))
         return -1;
     *ret_open = true;

@@ -2,6 +2,7 @@
 #include "state/identity.h"
 
 #include "base/endian.h"
+#include "base/io.h"
 #include "base/path.h"
 #include "base/trial.h"
 
@@ -33,9 +34,7 @@ static int read_machine_id(char out[64], struct err *e)
     int fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC);
     out[0] = 0;
     if (fd < 0)
-        return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO || errno == EINTR
-                   ? err_sys(e, errno, "open '" MACHINE_ID "'")
-                   : 0;
+        return io_is_passing(errno) ? err_sys(e, errno, "open '" MACHINE_ID "'") : 0;
     while (got < 63 && ((n = read(fd, out + got, 63 - got)) > 0 || (n < 0 && errno == EINTR)))
         got += n > 0 ? (size_t)n : 0;
     int error = errno;

@@ -278,11 +278,24 @@ struct state_position state_position(const struct state *s)
     return position;
 }
 
-bool state_is_at_its_path(const struct state *s)
+/* False: errno says why, or is 0 if it is another file. */
+static bool is_at_its_path(const struct state *s)
 {
     struct stat at_path, open_file;
-    return stat(s->path, &at_path) == 0 && fstat(s->fd, &open_file) == 0 && at_path.st_dev == open_file.st_dev &&
-           at_path.st_ino == open_file.st_ino;
+    if (stat(s->path, &at_path) != 0 || fstat(s->fd, &open_file) != 0)
+        return false;
+    errno = 0;
+    return at_path.st_dev == open_file.st_dev && at_path.st_ino == open_file.st_ino;
+}
+
+bool state_is_at_its_path(const struct state *s)
+{
+    return is_at_its_path(s);
+}
+
+bool state_is_lost(const struct state *s)
+{
+    return !is_at_its_path(s) && !io_is_passing(errno);
 }
 
 void state_adopt(struct state *s, const struct identity *removed)

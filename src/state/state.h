@@ -109,6 +109,9 @@ void state_close(struct state *s);
  * replaced, so the lock does not keep a second daemon away any more. */
 bool state_is_at_its_path(const struct state *s);
 
+/* Whether the path leads to another file, or to none. A look that fails for a reason of the moment does not say so. */
+bool state_is_lost(const struct state *s);
+
 /* ---- reading: each function copies, under the lock */
 
 /* The newest complete state: the map is the database after `txid`, and the WAL is captured up to `pos`. */

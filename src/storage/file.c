@@ -126,6 +126,8 @@ static int check_root(struct file_store *fs, struct err *e)
     if (path_format(identity, e, "%s/seawall.json", fs->root))
         return -1;
     if (access(identity, F_OK) != 0) {
+        if (io_is_passing(errno))
+            return err_set(e, ERR_REMOTE, errno, "look at '%s': %s", identity, strerror(errno));
         err_set(e, ERR_REMOTE, errno, "folder '%s' was replaced and does not hold a replica", fs->root);
         return err_hint(e, "is the disk mounted? If the folder was made again, start the daemon once with --take-over");
     }

@@ -588,6 +588,36 @@ def test_a_database_that_can_not_be_read_for_a_moment_is_not_called_something_el
             Fault("read", 1, 0, only="pread */app.db"), Fault("open", 1, EMFILE, only="open */app.db"), Fault("open", 2, EMFILE, only="open */app.db"))
 
 
+@pytest.mark.parametrize("command", [Ships, ShipsAnew])
+def test_a_look_that_fails_for_a_moment_is_not_taken_for_what_is_there(world, command):
+    """The files of the database, the folders of the replica, and links on the way to them."""
+    command, met = command(world), {}
+    command.prepare()
+    assert command.run({}).returncode == DONE
+    command.files = {*world.litter(), "app.db-shm", "app.db-wal"}
+    problems = []
+    for only in "stat */app.db", "stat */app.db-wal", "stat /*", "realpath */app.db", "access *":
+        met[only] = 0
+        for n in range(1, 25):
+            if not try_one(command, Fault("stat", n, (EIO, ENOMEM)[n % 2], only=only), random.Random(SEED), problems):
+                break
+            met[only] += 1
+    assert not problems, "\n\n".join(problems)
+    assert met["stat */app.db"] > 1 and met["stat */app.db-wal"] and met["realpath */app.db"], met
+
+
+def test_a_follower_whose_log_opens_for_reading_only_does_not_wait_for_ever(world):
+    """SQLite opens the -wal so after any failure, and does not say it."""
+    command = Follows(world, behind=True)
+    command.prepare()
+    for code in EMFILE, EIO:
+        command.prepare()
+        result = command.run(world.failing.environment(Fault("open", 1, code, only="open */copy.db-wal")))
+        assert world.failing.report().failed and result.returncode in COMMON, told(result)
+        assert result.returncode == DONE or b"only for reading" in result.stderr, told(result)
+    assert command.run({}).returncode == DONE
+
+
 def test_a_watch_that_can_not_begin_says_why(world):
     """It is not taken for one that has begun, on which SQLite took no lock."""
     command, said = Ships(world), 0
