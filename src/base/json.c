@@ -1,28 +1,68 @@
 /* base/json.c - `struct json` is jansson's json_t under another name.
  *
  * jansson reports a failed allocation as any other error ("string or '}' expected"), and a document can't be marked as
- * incomplete without memory. So jansson allocates here, and the thread notes what failed. */
+ * incomplete without memory. So jansson allocates here, and the thread notes what failed.
+ *
+ * The parser of jansson 2.14 goes on after a failed allocation, with a text that lacks its last characters, and writes
+ * behind the end of its memory. So it never sees one fail: json_parse leaves it at once, by longjmp, and frees what it
+ * had allocated. It has no other state. */
 #include "base/json.h"
 
 #include <assert.h>
 #include <jansson.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static _Thread_local bool lacked; /* an allocation failed: a document of this thread may be incomplete */
 
+/* Before the memory that jansson gets. */
+struct block {
+    struct block *next, **at; /* the list of the parse that allocated it, as long as that runs; NULL otherwise */
+};
+_Static_assert(sizeof(struct block) % _Alignof(max_align_t) == 0, "what follows a block is aligned for anything");
+
+struct parse {
+    jmp_buf end;
+    struct block *blocks;
+};
+static _Thread_local struct parse *parsing;
+
 static void *allocate(size_t n)
 {
-    void *p = malloc(n);
-    lacked = lacked || !p;
-    return p;
+    struct block *b = n <= SIZE_MAX - sizeof *b ? malloc(sizeof *b + n) : NULL;
+    lacked = lacked || !b;
+    if (!b && parsing)
+        longjmp(parsing->end, 1);
+    if (!b)
+        return NULL;
+    *b = (struct block){.at = NULL};
+    if (parsing) {
+        *b = (struct block){.next = parsing->blocks, .at = &parsing->blocks};
+        if (b->next)
+            b->next->at = &b->next;
+        parsing->blocks = b;
+    }
+    return b + 1;
+}
+
+static void release(void *p)
+{
+    struct block *b = p ? (struct block *)p - 1 : NULL;
+    if (b && b->at)
+        *b->at = b->next;
+    if (b && b->next)
+        b->next->at = b->at;
+    free(b);
 }
 
 /* Before main(), because jansson wants it before its first use, in any thread. */
 __attribute__((constructor)) static void allocate_here(void)
 {
-    json_set_alloc_funcs(allocate, free);
+    json_set_alloc_funcs(allocate, release);
 }
 
 static json_t *of(const struct json *j)
@@ -121,7 +161,7 @@ static char *print(const struct json *j, size_t flags)
     lacked = false;
     if (line)
         memcpy(line + escape(text, line), "\n", 2);
-    free(text);
+    release(text);
     return line;
 }
 
@@ -135,13 +175,38 @@ char *json_print_line(const struct json *j)
     return print(j, JSON_COMPACT);
 }
 
+/* `p` belongs to the caller, because longjmp may lose what changes in this function. */
+static json_t *parse_into(struct parse *p, const void *bytes, size_t n, json_error_t *ret_error)
+{
+    json_t *volatile j = NULL;
+    parsing = p;
+    if (setjmp(p->end) == 0)
+        j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, ret_error);
+    parsing = NULL;
+    return j;
+}
+
+/* NULL: `lacked` says whether for lack of memory. */
+static json_t *parse(const void *bytes, size_t n, json_error_t *ret_error)
+{
+    struct parse p = {.blocks = NULL};
+    json_t *j = parse_into(&p, bytes, n, ret_error);
+    for (struct block *b = p.blocks, *next; b; b = next) {
+        next = b->next;
+        *b = (struct block){.at = NULL};
+        if (!j)
+            free(b);
+    }
+    return j;
+}
+
 int json_parse(const void *bytes, size_t n, struct json **ret_object, struct err *e)
 {
     assert(bytes || n == 0);
     json_error_t error;
     const bool lacked_before = lacked;
     lacked = false;
-    json_t *j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &error);
+    json_t *j = parse(bytes, n, &error);
     const bool lacks = lacked;
     lacked = lacked_before;
     if (lacks) {

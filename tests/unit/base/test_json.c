@@ -205,6 +205,27 @@ static void out_of_memory_is_never_taken_for_a_corrupt_text(void **state)
     assert_true(assert_each_allocation_fails_once(parse_whole, NULL) > 10);
 }
 
+static int parse_text_of(void *context, struct err *e)
+{
+    char bytes[128];
+    struct json *j = NULL;
+    const int length = *(const int *)context;
+    snprintf(bytes, sizeof bytes, "{\"text\":\"%.*s\"}", length,
+             "a text that is longer than the first room of a reader, and than its second, and than its third one");
+    if (parse(bytes, &j, e))
+        return -1;
+    assert_int_equal(strlen(json_get_text(j, "text")), length);
+    json_free(j);
+    return 0;
+}
+
+static void out_of_memory_no_length_of_a_text_does_harm(void **state)
+{
+    (void)state;
+    for (int length = 1; length < 98; length++)
+        assert_true(assert_each_allocation_fails_once(parse_text_of, &length) > 5);
+}
+
 static void a_text_that_is_parsed_meanwhile_does_not_make_a_document_whole(void **state)
 {
     struct err e;
@@ -257,6 +278,7 @@ int main(void)
         UNIT(a_document_that_could_not_be_built_prints_as_null),
         UNIT(what_is_printed_is_whole_whatever_allocation_failed),
         UNIT(out_of_memory_is_never_taken_for_a_corrupt_text),
+        UNIT(out_of_memory_no_length_of_a_text_does_harm),
         UNIT(a_text_that_is_parsed_meanwhile_does_not_make_a_document_whole),
         UNIT(out_of_memory_a_value_is_left_out_and_printing_fails),
     };
