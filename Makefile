@@ -217,6 +217,12 @@ $(B)/tests/%.so: tests/support/app/%.c $(wildcard tests/support/app/*.h) $(STAMP
 	@echo "  CC    $@"
 	$(Q)$(CC) -std=c11 $(OPTIMIZE) -Wall -Wextra $(ERRORS) -fPIC -shared -o $@ $< -ldl
 
+# For `make check-sqlite`, which builds it with the SQLite of the suite.
+$(B)/tests/switch.so: tests/sqlite/switch.c src/vfs/shim.c src/vfs/shim.h include/seawall/vfs.h $(STAMP)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(OPTIMIZE) -Wall -Wextra $(ERRORS) -fPIC -shared -Wl,-z,defs -Iinclude -Isrc -o $@ tests/sqlite/switch.c src/vfs/shim.c -lsqlite3
+
 deps: ## install missing packages for the build (Debian: apt-get; elsewhere it prints what to install)
 	@etc/install-deps build
 
@@ -234,7 +240,7 @@ CHECK_JOBS ?= 2
 check-parts: tests ## run the tests of `make check`: PARTS="unit sync" names some, CHECK_JOBS=2 run at a time
 	@$(PYTHON) tests/check.py --jobs $(CHECK_JOBS) $(PARTS)
 
-tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS)) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/provoker $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool
+tests: $(UNIT_TESTS) $(if $(VARIANT),,$(FUZZERS) $(B)/tests/switch.so) $(PRELOADED) $(B)/tests/property $(B)/tests/writer $(B)/tests/provoker $(B)/tests/s3tool $(B)/tests/replicatool $(B)/tests/liartool
 
 check-unit: $(UNIT_TESTS) ## unit tests: decisions, formats and contracts, one process each
 	CMOCKA_MESSAGE_OUTPUT=TAP prove $(filter-out %/test_store_s3,$(UNIT_TESTS))

@@ -85,7 +85,7 @@ static void make_shims(void)
         original = sqlite3_vfs_find(names[i]);
         if (!original)
             continue;
-        must(shim_register(&sqlite, 0) == SQLITE_OK);
+        must(shim_register(&sqlite, NULL, 0) == SQLITE_OK);
         shim_open = made->xOpen;
         made->xOpen = counted_open;
         made->zName = names[i];
