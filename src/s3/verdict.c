@@ -82,7 +82,9 @@ enum s3_verdict s3_judge(enum s3_kind kind, int status, const char *code)
 
 const char *s3_hint(enum s3_kind kind, int status, const char *code)
 {
-    static const char access[] =
+    static const char reading[] = "allow s3:GetObject on bucket/prefix/* and s3:ListBucket on the bucket; a daemon "
+                                  "needs s3:PutObject and s3:DeleteObject too";
+    static const char writing[] =
         "allow s3:GetObject, s3:PutObject, s3:DeleteObject on bucket/prefix/* and s3:ListBucket on the bucket";
     static const char headers[] = "check that the bucket supports the options sse, storage-class and object-lock-*, "
                                   "and that the SSE-C key is right";
@@ -102,5 +104,7 @@ const char *s3_hint(enum s3_kind kind, int status, const char *code)
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
         if (strcmp(hints[i].code, code) == 0 && !(hints[i].of_objects && kind == S3_LIST))
             return hints[i].hint;
-    return status == 403 ? access : NULL;
+    if (status != 403)
+        return NULL;
+    return kind == S3_PUT || kind == S3_DELETE ? writing : reading;
 }

@@ -56,10 +56,24 @@ static void each_response_has_its_verdict(void **state)
                      s3_judge(cases[i].kind, cases[i].status, cases[i].code));
 }
 
+/* A reader of a replica may have keys that only read. */
+static void a_refused_read_asks_for_no_permission_to_write(void **state)
+{
+    (void)state;
+    assert_contains(s3_hint(S3_PUT, 403, "AccessDenied"), "allow s3:GetObject, s3:PutObject, s3:DeleteObject on");
+    assert_contains(s3_hint(S3_DELETE, 403, "AccessDenied"), "allow s3:GetObject, s3:PutObject, s3:DeleteObject on");
+    static const enum s3_kind reads[] = {S3_GET, S3_HEAD, S3_LIST};
+    for (size_t i = 0; i < COUNT_OF(reads); i++)
+        assert_contains(s3_hint(reads[i], 403, "AccessDenied"),
+                        "allow s3:GetObject on bucket/prefix/* and s3:ListBucket on the bucket; a daemon needs");
+    assert_null(s3_hint(S3_GET, 404, "NoSuchKey"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(each_response_has_its_verdict),
+        UNIT(a_refused_read_asks_for_no_permission_to_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
