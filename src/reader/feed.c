@@ -38,11 +38,12 @@ struct feed {
     bool plan;               /* the next look plans again */
     bool ahead;              /* only a state that is older than `newest` could be restored at the last plan */
     bool lost;               /* `newest` can't be read any more */
-    int64_t looked_ms;       /* monotonic: the last look, also one that failed: see feed_interval_from_ms */
-    int64_t known_ms;        /* monotonic: the last look that did not fail; `newest` is NULL: none */
-    int64_t listed_ms;       /* monotonic: the last listing */
-    int64_t news_ms;         /* monotonic: the last look that found something */
-    struct err failed;       /* of the last look; ERR_NONE: it did not fail */
+    int64_t
+        looked_ms;    /* clock_boot_ms, as the others: the last look, also one that failed: see feed_interval_from_ms */
+    int64_t known_ms; /* the last look that did not fail; `newest` is NULL: none */
+    int64_t listed_ms; /* the last listing */
+    int64_t news_ms;   /* the last look that found something */
+    struct err failed; /* of the last look; ERR_NONE: it did not fail */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -182,7 +183,7 @@ static int plan_newest(struct feed *f, struct err *e)
         return 0;
     }
     if (!f->newest || f->newest->record.txid != s->record.txid)
-        f->news_ms = clock_mono_ms();
+        f->news_ms = clock_boot_ms();
     take_newest(f, s);
     return 0;
 }
@@ -199,7 +200,7 @@ static int advance(struct feed *f, bool *ret_plan, struct err *e)
         if (!next)
             return 0;
         take_newest(f, next);
-        f->news_ms = clock_mono_ms();
+        f->news_ms = clock_boot_ms();
     }
     *ret_plan = true;
     return 0;
@@ -222,7 +223,7 @@ enum look_way {
 static enum look_way way_to_look(const struct feed *f, bool surely)
 {
     const bool costs = f->origin->store->costs;
-    const int64_t now = clock_mono_ms(), list_ms = costs ? LIST_COSTLY_MS : LIST_MS;
+    const int64_t now = clock_boot_ms(), list_ms = costs ? LIST_COSTLY_MS : LIST_MS;
     const int64_t sure_ms = costs ? SURE_COSTLY_MS : SURE_MS;
     const bool long_ago = RULE(reader_lists) && now - f->listed_ms > list_ms;
     if (f->plan || !f->newest)
@@ -240,7 +241,7 @@ static int list_and_advance(struct feed *f, bool *ret_plan, struct err *e)
     const uint64_t before = f->newest->record.txid;
     if (snapshot_look(f->newest, &age, e))
         return -1;
-    f->listed_ms = clock_mono_ms();
+    f->listed_ms = clock_boot_ms();
     if (age == SNAPSHOT_OLD && advance(f, ret_plan, e))
         return -1;
     if (age == SNAPSHOT_OLD && !*ret_plan && RULE(reader_lists_on)) {
@@ -253,7 +254,7 @@ static int list_and_advance(struct feed *f, bool *ret_plan, struct err *e)
 
 static int look(struct feed *f, bool surely, struct err *e)
 {
-    const int64_t now = clock_mono_ms(); /* what comes from now on may be missing */
+    const int64_t now = clock_boot_ms(); /* what comes from now on may be missing */
     const enum look_way way = way_to_look(f, surely);
     bool plan = way == LOOK_PLAN;
     if (way == LOOK_LIST && list_and_advance(f, &plan, e))
@@ -278,7 +279,7 @@ int64_t feed_interval_from_ms(int64_t begun_ms, int64_t ended_ms, int64_t interv
 
 static bool is_due(const struct feed *f, int64_t interval_ms, bool slow_down)
 {
-    const int64_t now = clock_mono_ms();
+    const int64_t now = clock_boot_ms();
     int64_t wait = interval_ms;
     if (!f->newest || f->plan)
         return true;
@@ -295,7 +296,7 @@ int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snap
     pthread_mutex_lock(&f->lock);
     if (is_due(f, interval_ms, slow_down)) {
         const bool was_well = f->failed.code == ERR_NONE;
-        const int64_t begun = clock_mono_ms();
+        const int64_t begun = clock_boot_ms();
         struct err failed;
         f->failed.code = ERR_NONE;
         if (look(f, interval_ms == FEED_SURELY, &failed)) {
@@ -303,7 +304,7 @@ int feed_newest(struct feed *f, int64_t interval_ms, bool slow_down, struct snap
             if (was_well)
                 log_warn("replica '%s': %s", f->origin->store->url, failed.msg);
         }
-        f->looked_ms = feed_interval_from_ms(begun, clock_mono_ms(), interval_ms);
+        f->looked_ms = feed_interval_from_ms(begun, clock_boot_ms(), interval_ms);
     }
     *ret_trouble = f->failed.code != ERR_NONE;
     if (*ret_trouble)

@@ -39,7 +39,7 @@ int64_t feed_interval_from_ms(int64_t begun_ms, int64_t ended_ms, int64_t interv
  * older one may follow; NULL: it may still be. */
 void feed_distrust(struct feed *f, const struct snapshot *lost);
 
-/* When the store last had nothing newer than this state, by the monotonic clock. -1: another state is known to be the
+/* When the store last had nothing newer than this state, by clock_boot_ms. -1: another state is known to be the
  * newest, so when this one was is not known any more. */
 int64_t feed_known_at_ms(struct feed *f, const struct snapshot *s);
 

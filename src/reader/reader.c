@@ -27,7 +27,7 @@ struct reader {
     uint8_t *page;    /* owned: the page that is read in parts */
     uint32_t page_no; /* 0: none */
     uint64_t page_txid;
-    int64_t known_at_ms; /* monotonic: the store had nothing newer than `snapshot` */
+    int64_t known_at_ms; /* clock_boot_ms: the store had nothing newer than `snapshot` */
     struct err trouble;
 };
 
@@ -262,7 +262,7 @@ int64_t reader_known_ms(struct reader *r)
     if (!reader_follows(r))
         return -1;
     note_known(r); /* before the clock is read: it may wait */
-    const int64_t now = clock_mono_ms();
+    const int64_t now = clock_boot_ms();
     return now > r->known_at_ms ? now - r->known_at_ms : 0;
 }
 

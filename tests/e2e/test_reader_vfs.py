@@ -4,16 +4,19 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import subprocess
 import threading
 import time
 
 import pytest
 
+from application import CLOCK_STEP
 from bucket import ACCESS, SECRET, Bucket, new_server, plain_environment
+from control import assert_synced, wait_control
 from damage import with_trailer, without_interior
 from httpd import make_certificate
-from readers import SHAPES, change, differing_answers, in_process, loaded, reader, uri, why
+from readers import SHAPES, change, differing_answers, in_process, loaded, reader, start_process, uri, why
 from s3server import Object
 from seawall import BINARY, DONE, listing, objects, restore_points, seawall, told, url_of
 from waiting import let_pass, wait_until
@@ -869,3 +872,32 @@ def test_a_large_index_is_fetched_once(stage, s3):
     ends = [r for r in s3.server.requests("get", since=start)
             if r.sent > 65536 and r.headers["range"].endswith(f"-{len(s3.server.objects[r.key].body) - 1}")]
     assert len({r.key for r in ends}) == len(ends) > 0
+
+
+AFTER_A_SUSPENSION = """
+import struct
+read = reader(sys.argv[1], follow="1h")
+count = lambda: read.execute("SELECT count(*) FROM t").fetchone()[0]
+print(count(), flush=True)
+sys.stdin.readline()
+print(count(), flush=True)
+open(sys.argv[2], "r+b").write(struct.pack("=q", 7200))
+print(count(), flush=True)
+"""
+
+
+def test_what_a_reader_knew_before_its_machine_was_suspended_is_old(stage):
+    suspended = stage.folder / "suspended"
+    suspended.write_bytes(struct.pack("=q", 0))
+    app = connect(stage.db)
+    app.execute("CREATE TABLE t(a)")
+    daemon = wait_control(stage.replicate())
+    assert_synced(stage.db)
+    process = start_process(AFTER_A_SUSPENSION, stage.replica, suspended,
+                            environment={**os.environ, "LD_PRELOAD": str(CLOCK_STEP), "CLOCKSTEP_SUSPENDED": str(suspended)})
+    assert process.stdout.readline() == "0\n"
+    app.execute("INSERT INTO t VALUES(1)")
+    assert_synced(stage.db)
+    out, _ = process.communicate("\n")
+    assert out == "0\n1\n"   # within the hour nothing is asked; afterwards the newest state
+    assert daemon.stop() == DONE

@@ -44,15 +44,23 @@ def why():
     return loaded().execute("SELECT seawall_error()").fetchone()[0]
 
 
-def in_process(code, *arguments, seconds=60, environment=None):
-    """Runs Python code in a process of its own, with `load()` and `uri()`. Returns its output."""
-    head = f"""
+HEAD = f"""
 import sqlite3, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
 from readers import loaded, reader, uri, why
 loaded()
 """
-    result = subprocess.run([sys.executable, "-c", head + code, *map(str, arguments)], capture_output=True, text=True,
+
+
+def start_process(code, *arguments, environment=None):
+    """Starts Python code in a process of its own, with `load()` and `uri()`. Its standard files are pipes."""
+    return subprocess.Popen([sys.executable, "-c", HEAD + code, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                            env=environment)
+
+
+def in_process(code, *arguments, seconds=60, environment=None):
+    """Runs Python code in a process of its own, with `load()` and `uri()`. Returns its output."""
+    result = subprocess.run([sys.executable, "-c", HEAD + code, *map(str, arguments)], capture_output=True, text=True,
                             timeout=seconds * PATIENCE, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout

@@ -1,5 +1,6 @@
 /* clockstep.c - a wall clock that can be set while the program runs, for LD_PRELOAD. The file CLOCKSTEP has 8 bytes:
- * the seconds that are added to the wall clock. A change has effect at once. Monotonic clocks are not changed. */
+ * the seconds that are added to the wall clock; the file CLOCKSTEP_SUSPENDED has those that CLOCK_BOOTTIME counted and
+ * CLOCK_MONOTONIC did not, as after a time in which the machine was suspended. A change has effect at once. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -12,17 +13,22 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *offset_s;
+static const volatile int64_t *offset_s, *suspended_s;
 
-__attribute__((constructor)) static void map_offset(void)
+static const volatile int64_t *map_seconds(const char *variable)
 {
-    const char *path = getenv("CLOCKSTEP");
+    const char *path = getenv(variable);
     int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *offset_s, PROT_READ, MAP_SHARED, fd, 0);
-    if (at != MAP_FAILED)
-        offset_s = at;
+    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
     if (fd >= 0)
         close(fd);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+__attribute__((constructor)) static void map_offsets(void)
+{
+    offset_s = map_seconds("CLOCKSTEP");
+    suspended_s = map_seconds("CLOCKSTEP_SUSPENDED");
 }
 
 static int64_t offset(void)
@@ -35,6 +41,8 @@ int clock_gettime(clockid_t clock, struct timespec *out)
     int rc = (int)syscall(SYS_clock_gettime, clock, out);
     if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         out->tv_sec += offset();
+    if (rc == 0 && clock == CLOCK_BOOTTIME && suspended_s != NULL)
+        out->tv_sec += *suspended_s;
     return rc;
 }
 
