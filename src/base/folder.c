@@ -202,7 +202,10 @@ static int check_opened(const struct folder *f, const struct folder_file *file, 
         return err_sys(e, errno, "stat '%s/%s'", f->path, file->name);
     if (check_kind(f, file, &st, e))
         return -1;
+    errno = 0;
     bool has_our_contents = file->is_ours && st.st_size > 0 && file->is_ours(fd);
+    if (!has_our_contents && io_is_passing(errno))
+        return err_sys(e, errno, "read '%s/%s'", f->path, file->name);
     if (file->is_ours && st.st_size > 0 && !has_our_contents)
         return not_ours(f, file->name, "is a file of another program", e);
     return has_our_contents || has_our_owner(f, file, st.st_uid)

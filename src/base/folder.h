@@ -82,7 +82,8 @@ struct folder_file {
     const char *name;
     enum folder_access access;
     const char *like; /* name of the database in the same folder, whose owner may own the file. NULL: only we may */
-    bool (*is_ours)(int fd); /* whether a file that is not empty has our contents. NULL: any contents will do */
+    bool (*is_ours)(int fd); /* whether a file that is not empty has our contents. False with an errno of io_is_passing:
+                              * it can't be read now. NULL: any contents will do */
     bool may_be_linked;      /* the file may have several names */
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/invariant.h"
+#include "capture/connection.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -339,7 +340,7 @@ static int truncate_alone(struct checkpoint *k, struct truncation *t, struct err
         capture_note_reset(k->capture, &header);
     if (t->reset || (rc & 0xff) == SQLITE_BUSY || rc == SQLITE_OK)
         return 0;
-    return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
+    return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", watch_sqlite_text(rc));
 }
 
 /* Captures what came since the last pass. *ret_ready: the WAL may be reset now, without a long wait for others. */
@@ -419,7 +420,7 @@ static int cut_log(struct checkpoint *k, struct err *e)
         if ((rc & 0xff) == SQLITE_BUSY)
             return 0; /* a writer came: the next checkpoint at rest truncates the file */
         if (rc != SQLITE_OK)
-            return err_set(e, ERR_SQLITE, rc, "truncate the WAL: %s", sqlite3_errstr(rc));
+            return err_set(e, ERR_SQLITE, rc, "truncate the WAL: %s", watch_sqlite_text(rc));
     }
     k->stats.truncations++;
     return 0;
@@ -455,7 +456,7 @@ static int truncate_log(struct checkpoint *k, enum checkpoint_kind kind, enum ch
         *ret_end = CHECKPOINT_BUSY;
         return 0;
     }
-    return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
+    return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", watch_sqlite_text(rc));
 }
 
 /* ---- the checkpoint */
@@ -494,9 +495,9 @@ static int copy_in_passes(struct checkpoint *k, enum checkpoint_kind kind, struc
         k->pass_ns = clock_mono_ns() - began;
         k->stats.passes++;
         if ((rc & 0xff) == SQLITE_BUSY)
-            return err_set(e, ERR_BUSY, rc, "checkpoint: %s", sqlite3_errstr(rc));
+            return err_set(e, ERR_BUSY, rc, "checkpoint: %s", watch_sqlite_text(rc));
         if (rc != SQLITE_OK)
-            return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", sqlite3_errstr(rc));
+            return err_set(e, ERR_SQLITE, rc, "checkpoint: %s", watch_sqlite_text(rc));
         /* While a writer goes on, PASSIVE copies frames but does not sync the database file. Sync it here, without a
          * lock. */
         if (kind == CHECKPOINT_LOAD && watch_sync_db(k->watch, e))

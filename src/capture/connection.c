@@ -12,10 +12,17 @@
  * them. */
 #define BUSY_STEP_US 2000
 
+const char *watch_sqlite_text(int rc)
+{
+    if ((rc & 0xff) == SQLITE_READONLY) /* so it opens a file after any failure: too many open files, for example */
+        return "SQLite could open a file only for reading";
+    return sqlite3_errstr(rc);
+}
+
 int watch_sqlite_error(struct err *e, sqlite3 *db, int rc, const char *step)
 {
     int primary = rc & 0xff;
-    const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+    const char *text = db && primary != SQLITE_READONLY ? sqlite3_errmsg(db) : watch_sqlite_text(rc);
     if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED || primary == SQLITE_PROTOCOL)
         return err_set(e, ERR_BUSY, rc, "%s: %s", step, text);
     if (primary == SQLITE_NOTADB) {

@@ -42,6 +42,9 @@ int watch_connection_begin_patiently(struct watch_connection *c, struct err *e) 
 void watch_connection_end(struct watch_connection *c);
 bool watch_connection_reads(const struct watch_connection *c); /* a transaction is open */
 
+/* What the SQLite result `rc` means, in words. */
+const char *watch_sqlite_text(int rc);
+
 /* Turns the SQLite result `rc` of the step `step` into an error. `db`: its connection, or NULL.
  * ERR_BUSY for BUSY, LOCKED and PROTOCOL, ERR_CONFIG for NOTADB, otherwise ERR_SQLITE. Returns -1. */
 int watch_sqlite_error(struct err *e, sqlite3 *db, int rc, const char *step);

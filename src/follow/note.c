@@ -139,11 +139,12 @@ static bool decode(const uint8_t slot[SLOT_BYTES], struct note *n, uint64_t *ret
 static bool is_note(int fd)
 {
     uint8_t first[SLOTS][sizeof magic] = {{0}};
-    struct err ignored;
+    struct err failed = {.code = ERR_NONE};
     for (size_t i = 0; i < SLOTS; i++)
-        if (io_pread(fd, first[i], sizeof magic, i * SLOT_BYTES, &ignored) == 0 &&
+        if (io_pread(fd, first[i], sizeof magic, i * SLOT_BYTES, &failed) == 0 &&
             memcmp(first[i], magic, sizeof magic) == 0)
             return true;
+    errno = failed.code == ERR_IO ? failed.sys : 0;
     return false;
 }
 

@@ -49,7 +49,11 @@ void base_journal_path(const char *state_path, uint32_t replica, char out[PATH_T
 static bool is_journal(int fd)
 {
     char start[HEAD_PLACE];
-    return pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start && memcmp(start, MAGIC, sizeof start) == 0;
+    struct err failed;
+    if (io_pread(fd, start, sizeof start, 0, &failed) == 0)
+        return memcmp(start, MAGIC, sizeof start) == 0;
+    errno = failed.code == ERR_IO ? failed.sys : 0;
+    return false;
 }
 
 /* The name of the database: what is in front of the suffix of the state file. */

@@ -412,10 +412,12 @@ static bool has_empty_slots(int fd)
 static bool is_state_file(int fd)
 {
     uint8_t magic[IDENTITY_MAGIC_BYTES];
-    for (off_t at = 0; at < MAP_HEADER_OFFSET; at += IDENTITY_SLOT_BYTES)
-        if (pread(fd, magic, sizeof magic, at) == (ssize_t)sizeof magic && identity_has_magic(magic))
+    struct err failed = {.code = ERR_NONE};
+    for (uint64_t at = 0; at < MAP_HEADER_OFFSET; at += IDENTITY_SLOT_BYTES)
+        if (io_pread(fd, magic, sizeof magic, at, &failed) == 0 && identity_has_magic(magic))
             return true;
-    return has_empty_slots(fd);
+    errno = failed.code == ERR_IO ? failed.sys : 0;
+    return errno == 0 && has_empty_slots(fd);
 }
 
 static int open_file(struct state *s, const char *db_path, struct err *e)
