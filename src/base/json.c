@@ -19,11 +19,11 @@
 
 static _Thread_local bool lacked; /* an allocation failed: a document of this thread may be incomplete */
 
-/* Before the memory that jansson gets. */
+/* Before the memory that jansson gets, which is aligned for anything. */
 struct block {
-    struct block *next, **at; /* the list of the parse that allocated it, as long as that runs; NULL otherwise */
+    _Alignas(max_align_t) struct block *next;
+    struct block **at; /* in the list of the parse that allocated it, as long as that runs; NULL otherwise */
 };
-_Static_assert(sizeof(struct block) % _Alignof(max_align_t) == 0, "what follows a block is aligned for anything");
 
 struct parse {
     jmp_buf end;
