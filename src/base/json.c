@@ -11,52 +11,57 @@
 #include <assert.h>
 #include <jansson.h>
 #include <setjmp.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static _Thread_local bool lacked; /* an allocation failed: a document of this thread may be incomplete */
 
-/* Before the memory that jansson gets, which is aligned for anything. */
-struct block {
-    _Alignas(max_align_t) struct block *next;
-    struct block **at; /* in the list of the parse that allocated it, as long as that runs; NULL otherwise */
-};
-
 struct parse {
     jmp_buf end;
-    struct block *blocks;
+    void **blocks; /* what the parser has allocated and not freed */
+    size_t count, cap;
 };
 static _Thread_local struct parse *parsing;
 
-static void *allocate(size_t n)
+static bool note_block(struct parse *p, void *block)
 {
-    struct block *b = n <= SIZE_MAX - sizeof *b ? malloc(sizeof *b + n) : NULL;
-    lacked = lacked || !b;
-    if (!b && parsing)
-        longjmp(parsing->end, 1);
-    if (!b)
-        return NULL;
-    *b = (struct block){.at = NULL};
-    if (parsing) {
-        *b = (struct block){.next = parsing->blocks, .at = &parsing->blocks};
-        if (b->next)
-            b->next->at = &b->next;
-        parsing->blocks = b;
+    if (p->count == p->cap) {
+        const size_t cap = p->cap ? 2 * p->cap : 64;
+        void **more = realloc(p->blocks, cap * sizeof *more);
+        if (!more)
+            return false;
+        p->blocks = more;
+        p->cap = cap;
     }
-    return b + 1;
+    p->blocks[p->count++] = block;
+    return true;
 }
 
-static void release(void *p)
+/* What it returns can be freed by free(): in an application that has loaded the extension, jansson may be shared. */
+static void *allocate(size_t n)
 {
-    struct block *b = p ? (struct block *)p - 1 : NULL;
-    if (b && b->at)
-        *b->at = b->next;
-    if (b && b->next)
-        b->next->at = b->at;
-    free(b);
+    void *block = malloc(n);
+    if (block && parsing && !note_block(parsing, block)) {
+        free(block);
+        block = NULL;
+    }
+    lacked = lacked || !block;
+    if (!block && parsing)
+        longjmp(parsing->end, 1);
+    return block;
+}
+
+static void release(void *block)
+{
+    struct parse *p = parsing;
+    for (size_t i = p && block ? p->count : 0; i-- > 0;) /* most were allocated a short time ago */
+        if (p->blocks[i] == block) {
+            p->blocks[i] = p->blocks[--p->count];
+            break;
+        }
+    free(block);
 }
 
 /* Before main(), because jansson wants it before its first use, in any thread. */
@@ -161,7 +166,7 @@ static char *print(const struct json *j, size_t flags)
     lacked = false;
     if (line)
         memcpy(line + escape(text, line), "\n", 2);
-    release(text);
+    free(text);
     return line;
 }
 
@@ -191,12 +196,9 @@ static json_t *parse(const void *bytes, size_t n, json_error_t *ret_error)
 {
     struct parse p = {.blocks = NULL};
     json_t *j = parse_into(&p, bytes, n, ret_error);
-    for (struct block *b = p.blocks, *next; b; b = next) {
-        next = b->next;
-        *b = (struct block){.at = NULL};
-        if (!j)
-            free(b);
-    }
+    for (size_t i = 0; !j && i < p.count; i++)
+        free(p.blocks[i]);
+    free(p.blocks);
     return j;
 }
 

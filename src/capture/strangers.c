@@ -87,7 +87,8 @@ int strangers_look_again(const char *path, struct err *e)
 {
     if (candidate_check_locks(path, true, STRANGERS_AGAIN_MS / CANDIDATE_WAIT_MS, e))
         return -1;
-    return err_set(e, ERR_BUSY, 0, "database '%s': a process waited to have it for itself", path);
+    return err_set(e, ERR_BUSY, 0,
+                   "database '%s': a process waited to have it for itself, or had it open by another name", path);
 }
 
 static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)

@@ -65,7 +65,7 @@ bool strangers_have_lock(const struct strangers *s);
 
 /* Looks at the locks again for STRANGERS_AGAIN_MS. Before: (2) was found, and strangers_close was called since, so that
  * a process that waits can have the database at `path`. Returns -1 always.
- * ERR_CONFIG: nothing has changed, so a stranger has it. ERR_BUSY: a process waited, and may have it for itself now. */
+ * ERR_CONFIG: nothing has changed, so a stranger has it. ERR_BUSY: a process waited, and may have it for itself now, or the stranger is gone. */
 int strangers_look_again(const char *path, struct err *e) MUST_CHECK;
 
 #endif

@@ -6,11 +6,14 @@ import shutil
 import sqlite3
 import struct
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import readers
 from application import CLOCK_STEP
 from bucket import ACCESS, SECRET, Bucket, new_server, plain_environment
 from control import assert_synced, wait_control
@@ -901,3 +904,31 @@ def test_what_a_reader_knew_before_its_machine_was_suspended_is_old(stage):
     out, _ = process.communicate("\n")
     assert out == "0\n1\n"   # within the hour nothing is asked; afterwards the newest state
     assert daemon.stop() == DONE
+
+
+OTHER_USER_OF_JANSSON = """
+import ctypes
+jansson, libc = ctypes.CDLL("libjansson.so.4"), ctypes.CDLL(None)
+jansson.json_loads.restype = jansson.json_dumps.restype = ctypes.c_void_p
+read = reader(sys.argv[1])
+before = jansson.json_loads(b'{"a": ["a text of an application that uses jansson itself"]}', 0, None)
+for _ in range(100):
+    read = reader(sys.argv[1])
+    read.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    libc.free(ctypes.c_void_p(jansson.json_dumps(ctypes.c_void_p(before), 0)))   # as an application may
+    jansson.json_delete(ctypes.c_void_p(jansson.json_loads(b'{"b": [1, 2, {"c": "d"}]}', 0, None)))
+jansson.json_delete(ctypes.c_void_p(before))
+print("well")
+"""
+
+
+def test_an_application_can_use_jansson_too(stage):
+    """It shares the library with the extension, and frees texts by free()."""
+    daemon = make_history(stage, 3)
+    assert daemon.stop() == DONE
+    code = OTHER_USER_OF_JANSSON
+    assert in_process(code, stage.replica) == "well\n"
+    early = "import ctypes\njansson = ctypes.CDLL('libjansson.so.4')\njansson.json_loads.restype = ctypes.c_void_p\nearly = jansson.json_loads(b'[1, 2]', 0, None)\n"
+    script = early + "import sys\nsys.path[:0] = [sys.argv[2]]\nfrom readers import reader\n" + code + "jansson.json_delete(ctypes.c_void_p(early))\n"
+    result = subprocess.run([sys.executable, "-c", script, stage.replica, str(Path(readers.__file__).parent)], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "well\n"), result
