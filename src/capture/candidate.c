@@ -135,11 +135,17 @@ static enum holder look_once(const char *path, bool wal, int *ret_pid)
     return h;
 }
 
-int candidate_check_locks(const char *path, bool wal, unsigned looks, struct err *e)
+int candidate_check_kept(const char *path, struct err *e)
+{
+    int pid = 0;
+    return look_once(path, false, &pid) == HOLDER_KEEPS ? keeps_it(path, pid, e) : 0;
+}
+
+int candidate_check_locks(const char *path, bool wal, struct err *e)
 {
     int pid = 0;
     enum holder h = look_once(path, wal, &pid);
-    for (unsigned n = 1; h != HOLDER_NONE && n < looks; n++) {
+    for (unsigned looks = 1; h != HOLDER_NONE && looks < CANDIDATE_LOOKS; looks++) {
         clock_sleep_us(CANDIDATE_WAIT_MS * INT64_C(1000));
         enum holder next = look_once(path, wal, &pid);
         h = next == h ? h : HOLDER_NONE;

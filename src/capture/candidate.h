@@ -20,11 +20,14 @@ const char *candidate_engine(const char *path);
 #define CANDIDATE_LOOKS 3     /* that must find the same */
 #define CANDIDATE_WAIT_MS 200 /* between two of them */
 
-/* Looks at the locks that other processes hold on the database at `path`, which exists: `looks` times if there are
- * some, CANDIDATE_WAIT_MS apart, until two looks differ. `wal`: the database is in WAL mode.
+/* Looks at the locks that other processes hold on the database at `path`, which exists. Takes a moment if there are
+ * some. `wal`: the database is in WAL mode.
  * ERR_BUSY: one process keeps it locked against all others, so that it can't be opened.
  * ERR_CONFIG: a process has it open by another name, or without the wal-index. */
-int candidate_check_locks(const char *path, bool wal, unsigned looks, struct err *e) MUST_CHECK;
+int candidate_check_locks(const char *path, bool wal, struct err *e) MUST_CHECK;
+
+/* One look. ERR_BUSY: one process keeps the database locked against all others. */
+int candidate_check_kept(const char *path, struct err *e) MUST_CHECK;
 
 /* What to do about a database that an application keeps locked. */
 extern const char candidate_locked_hint[];

@@ -85,10 +85,10 @@ bool strangers_any(const struct strangers *s)
 
 int strangers_look_again(const char *path, struct err *e)
 {
-    if (candidate_check_locks(path, true, STRANGERS_AGAIN_MS / CANDIDATE_WAIT_MS, e))
-        return -1;
-    return err_set(e, ERR_BUSY, 0,
-                   "database '%s': a process waited to have it for itself, or had it open by another name", path);
+    const int64_t end = clock_mono_ms() + STRANGERS_AGAIN_MS;
+    while (candidate_check_kept(path, e) == 0 && clock_mono_ms() < end)
+        clock_sleep_us(STRANGERS_STEP_MS * INT64_C(1000));
+    return -1;
 }
 
 static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)

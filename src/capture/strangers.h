@@ -4,8 +4,8 @@
  * The signs:
  *   (1) The database file has several names, or is a mount of a single file (folder_check_one_name).
  *   (2) In STRANGERS_LOOKS looks in a row another process holds a lock on the database file, and no process holds one
- *       on the -shm. In WAL mode SQLite holds both as long as a connection is open. It is a sign only if it stays so
- *       while the watch is closed.
+ *       on the -shm. In WAL mode SQLite holds both as long as a connection is open. It is no sign if that process keeps
+ *       the database locked against all others as soon as the watch is closed: then it only waited for that.
  *   (3) The -wal has commits that the wal-index does not show, and no process holds WAL_WRITE_LOCK. To see that once
  *       proves nothing: a process may have been killed between the two writes, or the bytes are those of an older
  *       generation. It is a sign if the last of these commits changes STRANGERS_MOVES times while the wal-index stays
@@ -23,7 +23,8 @@
 #define STRANGERS_MOVES 3
 #define STRANGERS_WAIT_NS INT64_C(3000000000) /* how long strangers_may_write is true after a move */
 #define STRANGERS_LOOK_NS INT64_C(900000000)  /* the least time between two looks for (2) */
-#define STRANGERS_AGAIN_MS 3000               /* SQLite waits at most 0.1 s between two tries, without usleep() 1 s */
+#define STRANGERS_STEP_MS 50
+#define STRANGERS_AGAIN_MS 3000 /* SQLite waits at most 0.1 s between two tries, without usleep() 1 s */
 
 struct strangers {
     int db_fd, shm_fd;             /* -1: not open */
@@ -64,8 +65,8 @@ int strangers_look(struct strangers *s, const struct watch *w, struct err *e) MU
 bool strangers_have_lock(const struct strangers *s);
 
 /* Looks at the locks again for STRANGERS_AGAIN_MS. Before: (2) was found, and strangers_close was called since, so that
- * a process that waits can have the database at `path`. Returns -1 always.
- * ERR_CONFIG: nothing has changed, so a stranger has it. ERR_BUSY: a process waited, and may have it for itself now, or the stranger is gone. */
+ * a process that waits can have the database at `path`. Returns -1 always. ERR_BUSY: a process waited, and keeps the
+ * database locked now. Otherwise `e` stays as it was: nothing else proves that there is no stranger. */
 int strangers_look_again(const char *path, struct err *e) MUST_CHECK;
 
 #endif

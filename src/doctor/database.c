@@ -222,7 +222,7 @@ static void look_at_locks(struct doctor_report *r, const struct doctor_database 
     if (!path_resolve(d->path, real))
         return;
     const char *engine = candidate_engine(real);
-    if (candidate_check_locks(real, wal, CANDIDATE_LOOKS, &e))
+    if (candidate_check_locks(real, wal, &e))
         doctor_say_error(r, DOCTOR_ERROR, "locks", &e, candidate_locked_hint);
     else if (engine)
         doctor_say(r, DOCTOR_WARNING, "locks",

@@ -126,7 +126,7 @@ def test_an_application_that_waits_for_exclusive_mode_gets_it_and_the_daemon_say
     assert seawall("status", stage.db).returncode == FAILED
     app.communicate()
     assert_synced(stage.db)
-    assert "a process waited to have it for itself" in daemon.log() and daemon.log().count(" ERROR ") == 1, daemon.log()
+    assert "locked against all others" in daemon.log() and daemon.log().count(" ERROR ") == 1, daemon.log()
     assert daemon.stop() == DONE
     stage.assert_restore_equals_source()
     with sqlite3.connect(stage.restored()) as db:

@@ -188,7 +188,7 @@ def test_a_sync_comes_to_an_end_under_a_writer_that_is_faster_than_the_store(sta
         for _ in range(3):
             writer.wait_committed(writer.committed() + 1000)
             before = writer.committed()
-            assert_synced(stage.db, "--timeout", "50")
+            assert_synced(stage.db, "--timeout", "110")
             assert writer.running()
             target = stage.folder / "synced.db"
             drop(target)

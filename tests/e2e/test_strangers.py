@@ -119,6 +119,22 @@ def test_who_waits_for_exclusive_mode_hides_no_stranger(stage):
     stranger.end()
 
 
+def test_connections_by_the_right_path_hide_no_stranger(stage):
+    """While the daemon looks a second time, the -shm is locked for a moment."""
+    prepare(stage)
+    daemon = stage.replicate()
+    stranger = Client(stage.db)
+    assert stranger.commit() == 1
+    for suffix in "-wal", "-shm":
+        os.rename(f"{stage.db}{suffix}", f"{stage.folder}/old{suffix}")
+    visits = subprocess.Popen([sys.executable, "-c", "import sqlite3, sys, time\nwhile True:\n    db = sqlite3.connect(sys.argv[1])\n"
+                               "    db.execute('SELECT count(*) FROM t').fetchone()\n    time.sleep(0.4)\n    db.close()\n    time.sleep(2.8)", stage.db])
+    assert_lets_go(stage, daemon, "by another name")
+    visits.kill()
+    visits.wait()
+    stranger.end()
+
+
 def test_a_second_name_that_comes_later_is_noticed(stage):
     prepare(stage)
     daemon = stage.replicate()
