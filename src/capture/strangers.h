@@ -4,8 +4,8 @@
  * The signs:
  *   (1) The database file has several names, or is a mount of a single file (folder_check_one_name).
  *   (2) In STRANGERS_LOOKS looks in a row another process holds a lock on the database file, and no process holds one
- *       on the -shm. In WAL mode SQLite holds both as long as a connection is open. It is no sign if that process keeps
- *       the database locked against all others as soon as the watch is closed: then it only waited for that.
+ *       on the -shm. In WAL mode SQLite holds both as long as a connection is open. It does not count if that process
+ *       keeps the database locked against all others as soon as the watch is closed: then it only waited for that.
  *   (3) The -wal has commits that the wal-index does not show, and no process holds WAL_WRITE_LOCK. To see that once
  *       proves nothing: a process may have been killed between the two writes, or the bytes are those of an older
  *       generation. It is a sign if the last of these commits changes STRANGERS_MOVES times while the wal-index stays

@@ -909,7 +909,11 @@ static int open_local(struct database *db)
     const bool looked = find_path(db) && stat(db->path, &st) == 0;
     if (!looked && io_is_passing(errno)) { /* it may be a link, or have readers that no file may exceed */
         err_sys(&e, errno, "database '%s'", db->config->db_path);
-        database_fail(db, &e);
+        if (db->config->once || db->stopping)
+            database_fail(db, &e);
+        else if (complaint_text_is_news(&db->complaint, &e))
+            log_warn("can't look at the database, trying again: %s", e.msg);
+        db->pace.open_at_ms = clock_mono_ms() + REOPEN_MS;
         return -1;
     }
     if (looked) {

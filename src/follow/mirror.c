@@ -232,9 +232,11 @@ static int check_log(const struct mirror *c, struct err *e)
     uint8_t first = 0;
     int rc = c->wal->pMethods->xFileSize(c->wal, &size);
     if (rc == SQLITE_OK && size == 0)
-        rc = c->wal->pMethods->xTruncate(c->wal, 0) == SQLITE_OK ? SQLITE_OK : SQLITE_READONLY;
+        rc = c->wal->pMethods->xTruncate(c->wal, 0);
     else if (rc == SQLITE_OK && (rc = c->wal->pMethods->xRead(c->wal, &first, 1, 0)) == SQLITE_OK)
-        rc = c->wal->pMethods->xWrite(c->wal, &first, 1, 0) == SQLITE_OK ? SQLITE_OK : SQLITE_READONLY;
+        rc = c->wal->pMethods->xWrite(c->wal, &first, 1, 0);
+    if (rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_TRUNCATE)
+        rc = SQLITE_READONLY;
     return rc == SQLITE_OK ? 0 : sqlite_error(c, rc, "open the -wal", e);
 }
 
