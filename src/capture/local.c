@@ -590,12 +590,23 @@ static void note_through(struct local *l, uint64_t run, const struct wal_index_h
     l->goal_run = 0;
 }
 
+static bool wants_piece(const struct local_request *request)
+{
+    return request->terms.kind != COPY_NONE && !request->cursor.read_all;
+}
+
+/* Can the database file be newer than the map? The watch sees commits that are not captured, so a checkpoint of the
+ * application can copy them back. Commits come between the last capture and a watch that begins. */
+static bool may_outrun_map(const struct local *l)
+{
+    return watch_sees_beyond(&l->watch, l->capture.pos.frame);
+}
+
 /* Is there nothing to do that needs the watch? `header`: NULL if it is torn. */
 static bool may_stay_guarded(const struct local *l, const struct local_request *request,
                              const struct wal_index_header *header)
 {
-    bool piece = request->terms.kind != COPY_NONE && !request->cursor.read_all;
-    if (!header || piece || request->reference_count > 0)
+    if (!header || wants_piece(request) || request->reference_count > 0)
         return false;
     return l->capture.proven ? capture_is_current(&l->capture, header) : !request->may_resync;
 }
@@ -635,9 +646,11 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
             return report->resynced ? 0 : -1;
         txid = l->capture.txid;
     }
-    bool hold = request->hold && header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX &&
+    const bool beyond = may_outrun_map(l);
+    bool hold = request->hold && !beyond && header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX &&
                 header.mx_frame >= l->capture.pos.frame;
-    if (!hold && capture_up_to(l, &header, request->drop ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
+    const bool all = request->drop || (beyond && wants_piece(request));
+    if (!hold && capture_up_to(l, &header, all ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
         return -1;
     if (end == CAPTURE_GAP) { /* the next run compares all pages */
         report->more = true;
@@ -656,8 +669,7 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
 
 static int read_piece(struct local *l, const struct local_request *request, struct local_report *report, struct err *e)
 {
-    if (request->terms.kind == COPY_NONE || report->cursor.read_all || !l->capture.proven || l->watch.active < 0 ||
-        report->torn)
+    if (!wants_piece(request) || !l->capture.proven || l->watch.active < 0 || report->torn || may_outrun_map(l))
         return 0;
     int rc = copy_read(&request->terms, &report->cursor, &l->capture, &report->piece, e);
     if (rc != 0 && e->code == ERR_CORRUPT) { /* a page is not as the map says: nothing is proven any more */

@@ -124,6 +124,11 @@ bool watch_header(const struct watch *w, struct wal_index_header *ret_header);
 /* How many frames are known to be in the database file already: nBackfill. */
 uint32_t watch_backfilled(const struct watch *w);
 
+/* Can a checkpoint of another process copy back frames behind `frame`, as far as the watch is what keeps it from that?
+ * Then the database file can become newer than a map that was made up to that frame. `frame` is of the generation that
+ * the watch reads. False also while nobody holds the watch. */
+bool watch_sees_beyond(const struct watch *w, uint32_t frame);
+
 /* Moves the watch to the newest commit: the other reader begins, then the one before ends. Before: the watch is open,
  * and not `rollback`. ERR_BUSY, ERR_SQLITE: the watch is as it was. */
 int watch_hand_over(struct watch *w, struct err *e) MUST_CHECK;

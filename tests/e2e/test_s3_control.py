@@ -195,4 +195,5 @@ def test_a_sync_comes_to_an_end_under_a_writer_that_is_faster_than_the_store(sta
             assert restore(stage.replica, target).returncode == DONE
             assert check(target) >= before
         writer.stop()
+    assert "not what the page map says" not in daemon.log()   # a base was read meanwhile, beside checkpoints of the writer
     assert daemon.stop() == DONE
