@@ -406,15 +406,13 @@ void watch_let_go(struct watch *w)
     w->active = -1;
 }
 
-/* A checkpoint copies back up to the oldest mark of the slots that are locked. Some old releases of SQLite call all slots
- * unused when they recover the wal-index; then the mark says nothing. */
+/* A checkpoint copies back up to the oldest mark of the slots that are locked. */
 bool watch_sees_beyond(const struct watch *w, uint32_t frame)
 {
     if (w->active < 0 || w->rollback)
         return false;
     const struct watch_connection *c = &w->reader[w->active];
-    const uint32_t mark = c->slot < 1 ? WAL_READ_MARK_NOT_USED : read_mark(c, c->slot);
-    return mark != WAL_READ_MARK_NOT_USED && mark > frame;
+    return c->slot < 1 || read_mark(c, c->slot) > frame;
 }
 
 int watch_hand_over(struct watch *w, struct err *e)
