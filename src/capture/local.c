@@ -161,6 +161,18 @@ bool local_should_give_way(const struct local *l)
     return watch_is_open(&l->watch) && watch_header(&l->watch, &header) && is_in_the_way(l, &header);
 }
 
+bool local_keeps_waiting(struct local *l)
+{
+    struct wal_index_header header;
+    const struct watch *w = &l->watch;
+    const bool in_the_way = watch_is_open(w) && !w->rollback && (w->active >= 0 || w->guarded) && !w->kept;
+    const bool waits = in_the_way && watch_header(w, &header) && strangers_keep_writers_out(&l->strangers);
+    l->kept_waiting = waits && l->waiting_seen && l->waiting_change == header.change;
+    l->waiting_seen = waits;
+    l->waiting_change = waits ? header.change : 0;
+    return l->kept_waiting;
+}
+
 /* ---- capture */
 
 static void add_batch(struct local *l, struct batch *b)
@@ -647,9 +659,10 @@ static int capture_and_checkpoint(struct local *l, const struct local_request *r
         txid = l->capture.txid;
     }
     const bool beyond = may_outrun_map(l);
-    bool hold = request->hold && !beyond && header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX &&
-                header.mx_frame >= l->capture.pos.frame;
-    const bool all = request->drop || (beyond && wants_piece(request));
+    bool hold = request->hold && !beyond && !l->kept_waiting &&
+                header.mx_frame - l->capture.pos.frame < HOLD_FRAMES_MAX && header.mx_frame >= l->capture.pos.frame;
+    const bool all = request->drop || (beyond && wants_piece(request)) || l->kept_waiting;
+    l->kept_waiting = l->waiting_seen = false;
     if (!hold && capture_up_to(l, &header, all ? CAPTURE_ALL : CAPTURE_WITH_VERSIONS, &end, e))
         return -1;
     if (end == CAPTURE_GAP) { /* the next run compares all pages */

@@ -73,6 +73,11 @@ struct local {
     size_t reserve;                        /* more bytes, for what a checkpoint must capture */
     bool tight;                            /* of the request */
 
+    /* a checkpoint of another process: see local_keeps_waiting */
+    bool waiting_seen;       /* the last look found one that may wait for the watch */
+    uint32_t waiting_change; /* `change` of the header then */
+    bool kept_waiting;       /* two looks did; the next run gives way */
+
     /* since the start */
     uint64_t frames_captured, commits_captured, resyncs;
 
@@ -163,5 +168,11 @@ bool local_suspects(struct local *l);
 /* Is everything captured, and the watch all the same held in the way of a checkpoint by the application? The next run
  * gives way. No run may be under way. No system call. */
 bool local_should_give_way(const struct local *l);
+
+/* Commits may be left in the WAL on purpose: for want of room, during a catch-up, or after the last capture. Does a
+ * checkpoint of another process wait for the watch or the guard meanwhile, and keep writers waiting? It is true at the
+ * second look that finds so, with no commit in between; a few milliseconds should be between two looks. The next run
+ * captures all the same, and gives way. No run may be under way. */
+bool local_keeps_waiting(struct local *l);
 
 #endif

@@ -17,8 +17,9 @@
 
 #define FRAMES_MAX 1024 /* frames that one look reads; the next look finds what is behind them */
 
-/* The write lock, in the -shm. <fcntl.h> has another LOCK_WRITE. */
+/* Locks in the -shm. <fcntl.h> has another LOCK_WRITE. */
 static const struct candidate_range shm_write = {.type = F_WRLCK, .start = 120, .bytes = 1};
+static const struct candidate_range shm_checkpoint = {.type = F_WRLCK, .start = 121, .bytes = 1};
 
 static bool writer_at_work(const struct strangers *s)
 {
@@ -81,6 +82,13 @@ bool strangers_any(const struct strangers *s)
 {
     int pid = 0;
     return !s->usable || candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
+}
+
+bool strangers_keep_writers_out(const struct strangers *s)
+{
+    int writer = 0, checkpointer = 0;
+    return s->usable && candidate_is_locked(s->shm_fd, &shm_write, &writer) &&
+           candidate_is_locked(s->shm_fd, &shm_checkpoint, &checkpointer) && writer == checkpointer;
 }
 
 int strangers_look_again(const char *path, struct err *e)

@@ -53,6 +53,10 @@ bool strangers_suspect(struct strangers *s, int64_t now_ns);
  * can't be found out. Before: no local job runs. */
 bool strangers_any(const struct strangers *s);
 
+/* Whether one process holds both WAL_WRITE_LOCK and WAL_CKPT_LOCK. A checkpoint FULL, RESTART or TRUNCATE does, as long as
+ * it waits for readers; and a process that checkpoints on one connection and writes on another one. */
+bool strangers_keep_writers_out(const struct strangers *s);
+
 /* Whether a stranger may be writing: strangers_look has seen the end of the -wal move a short time ago. While this is
  * true, a checkpoint should not reset the -wal, so that the next looks can find more moves. */
 bool strangers_may_write(const struct strangers *s);

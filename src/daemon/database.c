@@ -313,7 +313,7 @@ static void note_unrested(struct database *db, const struct local_report *r, int
     struct local_pace *p = &db->pace;
     /* a snapshot of a busy database is whole */
     bool ending = db->stopping && db->final_done && !db->written && !db->config->once;
-    if (r->rested || r->commits || r->waiting || r->frames == 0) {
+    if (r->rested || r->commits || r->waiting || r->more || r->frames == 0) {
         p->unrested_ms = 0;
         return;
     }
@@ -447,7 +447,7 @@ static void local_done(struct job *job)
     set_rest(db, r, now);
     set_stamp(db, j, now);
     set_pace(db, r, now);
-    if (r->watching && db->pace.look_ms == 0) {
+    if ((r->watching || db->final_done) && db->pace.look_ms == 0) {
         db->pace.look_ms = LOOK_MS_MAX;
         db->pace.look_at_ms = now + LOOK_MS_MAX;
         db->pace.look_until_ms = now + LOOK_FOR_MS;
@@ -514,7 +514,7 @@ static bool local_wanted(struct database *db, int64_t now)
     const struct local_pace *p = &db->pace;
     const struct local_report *last = &db->figures;
     struct lanes *all = &db->lanes;
-    if (!files_are_open(db))
+    if (!files_are_open(db) && !db->final_done) /* after the last capture only replicas can need it again */
         return true;
     if (lanes_all_asked(all) && (lanes_want_resync(all) || !all->captured.proven))
         return true;
@@ -647,6 +647,11 @@ bool database_finished(struct database *db)
     return db->hung || !database_is_running(db);
 }
 
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* ---- looking for news without a job */
 
 static void look_at_sweep(struct database *db, int64_t now)
@@ -674,11 +679,33 @@ static void look_later(struct local_pace *p, bool watching, int64_t now)
         p->look_ms = watching ? LOOK_SLOW_MS : 0;
 }
 
+/* Commits are left in the WAL, for now or because the daemon stops. A checkpoint of the application must not wait for that.
+ * After the last capture the database is closed for it, unless a replica still needs pages. */
+static void look_at_what_is_left(struct database *db, int64_t now)
+{
+    struct local_pace *p = &db->pace;
+    struct local *local = &db->home->local;
+    if (p->look_ms == 0 || now < p->look_at_ms)
+        return;
+    const bool waits = local_keeps_waiting(local);
+    look_later(p, true, now);
+    if (local->waiting_seen)
+        p->look_at_ms = earliest(p->look_at_ms, now + LOOK_MS_MAX);
+    if (waits && db->final_done && !lanes_wanting_piece(&db->lanes))
+        database_let_go(db);
+    else
+        db->signs.any |= waits;
+}
+
 static void look(struct database *db, int64_t now)
 {
     struct local_pace *p = &db->pace;
-    if (!db->home || !files_are_open(db) || db->signs.news || db->final_done)
+    if (!db->home || !files_are_open(db))
         return;
+    if (db->signs.news || db->final_done) {
+        look_at_what_is_left(db, now);
+        return;
+    }
     const struct local *local = &db->home->local;
     bool due = now >= p->sweep_at_ms || (p->look_ms > 0 && now >= p->look_at_ms);
     db->alarm.commit(db->alarm.context, db->wal_path); /* then one more look: what came in between is not lost */
@@ -702,11 +729,6 @@ static void look(struct database *db, int64_t now)
 }
 
 /* ---- time */
-
-static int64_t earliest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static int64_t latest(int64_t a, int64_t b)
 {

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from application import SLOW_SYNC, all_errors
+from control import assert_synced, wait_control
 from seawall import DONE
 from waiting import PATIENCE, let_pass, stays_true, wait_until
 from walindex import CHECKPOINT_LOCK, freeze, holder
@@ -186,3 +187,75 @@ def test_while_the_daemon_waits_for_its_replica_a_checkpoint_of_the_application_
     app.close()
     stays_true(daemon.running, 0.2, "the daemon still waits")
     daemon.kill()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_during_a_catch_up_a_checkpoint_of_the_application_succeeds(stage, s3, mode):
+    """The daemon leaves commits in the WAL, so that the catch-up has an end: but not while a checkpoint keeps writers waiting for that."""
+    stage.prepare()
+    stage.replica = s3.url(timeout="60s")
+    daemon = wait_control(stage.replicate("--put-rate", "never", live=False))
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    app = application(stage)
+    for _ in range(40):
+        app.execute("INSERT INTO t(txn, payload) VALUES(0, randomblob(2000000))")
+    with s3.server.fault("stall", on="put", key="*/part/*") as stalled:
+        daemon = stage.replicate("--put-rate", "never", live=False)
+        wait_until(lambda: stalled.met > 0, 20, "the store answers the catch-up no more")
+        for _ in range(5):
+            insert(app)
+            checkpoint(app, mode)
+        assert "a reader that stays open" not in daemon.log()   # it is the daemon itself
+    app.close()
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_room_for_versions_a_checkpoint_of_the_application_succeeds(stage, s3, mode):
+    """The daemon leaves commits in the WAL, so that none is given up: but not while a checkpoint keeps writers waiting for that."""
+    stage.prepare()
+    stage.replica = s3.url(timeout="60s")
+    daemon = wait_control(stage.replicate("--put-rate", "never", "--max-pending", "1M", live=False))
+    assert_synced(stage.db)
+    app = application(stage)
+    with s3.server.fault("stall", on="put") as stalled:
+        insert(app)
+        wait_until(lambda: stalled.met > 0, 20, "the store answers no more")
+        for _ in range(10):
+            app.execute("INSERT INTO t(txn, payload) VALUES(0, randomblob(300000))")
+            checkpoint(app, mode)
+    app.close()
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+
+
+@pytest.mark.parametrize("rest_after", ["10ms", "1h"])
+@pytest.mark.parametrize("mode", MODES)
+def test_while_the_daemon_stops_a_checkpoint_of_the_application_succeeds(stage, s3, mode, rest_after):
+    """A stop can take long: the store does not answer. The last capture is done, so nothing has to be kept for it."""
+    stage.prepare()
+    stage.replica = s3.url(timeout="60s")
+    daemon = wait_control(stage.replicate("--put-rate", "never", "--rest-after", rest_after, "--stop-timeout", "1m", live=False))
+    assert_synced(stage.db)
+    app = application(stage)
+    with s3.server.fault("stall", on="put") as stalled:
+        insert(app)
+        wait_until(lambda: stalled.met > 0, 20, "the store answers no more")
+        if rest_after != "1h":
+            wait_until(lambda: os.path.getsize(f"{stage.db}-wal") == 0, 20, "the database rests")
+        daemon.send(signal.SIGTERM)
+        daemon.wait_log("stopping", 20)
+        let_pass(0.3, "the last capture is done")
+        for _ in range(3):
+            insert(app)
+            checkpoint(app, mode)
+        assert daemon.running()
+    assert daemon.wait() == DONE   # what was captured is durable
+    app.close()
+    daemon = stage.replicate()
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
