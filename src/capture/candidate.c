@@ -119,7 +119,12 @@ static int open_beside(const char *path, const char *suffix)
     return open(full, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-enum holder { HOLDER_NONE, HOLDER_KEEPS, HOLDER_UNSEEN };
+enum holder {
+    HOLDER_NONE,
+    HOLDER_OPEN,   /* a process has it open, and may have the wal-index open */
+    HOLDER_KEEPS,  /* it keeps it locked against all others */
+    HOLDER_UNSEEN, /* it has it open without the wal-index */
+};
 
 static enum holder look_once(const char *path, bool wal, int *ret_pid)
 {
@@ -127,30 +132,31 @@ static enum holder look_once(const char *path, bool wal, int *ret_pid)
     enum holder h = HOLDER_NONE;
     if (candidate_is_locked(db, &against_all, ret_pid))
         h = HOLDER_KEEPS;
-    else if (wal && candidate_is_locked(db, &candidate_db_open, ret_pid) &&
-             !candidate_is_locked(shm, &candidate_shm_open, &pid))
-        h = HOLDER_UNSEEN;
+    else if (candidate_is_locked(db, &candidate_db_open, ret_pid))
+        h = wal && !candidate_is_locked(shm, &candidate_shm_open, &pid) ? HOLDER_UNSEEN : HOLDER_OPEN;
     io_close(&db);
     io_close(&shm);
     return h;
 }
 
-int candidate_check_kept(const char *path, struct err *e)
+int candidate_check_kept(const char *path, bool *ret_open, struct err *e)
 {
     int pid = 0;
-    return look_once(path, false, &pid) == HOLDER_KEEPS ? keeps_it(path, pid, e) : 0;
+    enum holder h = look_once(path, false, &pid);
+    *ret_open = h != HOLDER_NONE;
+    return h == HOLDER_KEEPS ? keeps_it(path, pid, e) : 0;
 }
 
 int candidate_check_locks(const char *path, bool wal, struct err *e)
 {
     int pid = 0;
     enum holder h = look_once(path, wal, &pid);
-    for (unsigned looks = 1; h != HOLDER_NONE && looks < CANDIDATE_LOOKS; looks++) {
+    for (unsigned looks = 1; (h == HOLDER_KEEPS || h == HOLDER_UNSEEN) && looks < CANDIDATE_LOOKS; looks++) {
         clock_sleep_us(CANDIDATE_WAIT_MS * INT64_C(1000));
         enum holder next = look_once(path, wal, &pid);
         h = next == h ? h : HOLDER_NONE;
     }
-    if (h == HOLDER_NONE)
+    if (h == HOLDER_NONE || h == HOLDER_OPEN)
         return 0;
     return h == HOLDER_KEEPS ? keeps_it(path, pid, e) : candidate_is_unseen(path, pid, e);
 }

@@ -26,8 +26,8 @@ const char *candidate_engine(const char *path);
  * ERR_CONFIG: a process has it open by another name, or without the wal-index. */
 int candidate_check_locks(const char *path, bool wal, struct err *e) MUST_CHECK;
 
-/* One look. ERR_BUSY: one process keeps the database locked against all others. */
-int candidate_check_kept(const char *path, struct err *e) MUST_CHECK;
+/* One look. ERR_BUSY: one process keeps the database locked against all others. *ret_open: a process has it open. */
+int candidate_check_kept(const char *path, bool *ret_open, struct err *e) MUST_CHECK;
 
 /* What to do about a database that an application keeps locked. */
 extern const char candidate_locked_hint[];

@@ -94,8 +94,15 @@ bool strangers_keep_writers_out(const struct strangers *s)
 int strangers_look_again(const char *path, struct err *e)
 {
     const int64_t end = clock_mono_ms() + STRANGERS_AGAIN_MS;
-    while (candidate_check_kept(path, e) == 0 && clock_mono_ms() < end)
+    int64_t open_ms = clock_mono_ms();
+    bool open = true;
+    while (candidate_check_kept(path, &open, e) == 0 && clock_mono_ms() < end) {
+        if (open)
+            open_ms = clock_mono_ms();
+        else if (clock_mono_ms() - open_ms > STRANGERS_CLOSED_MS)
+            return err_set(e, ERR_BUSY, 0, "a process kept '%s' to itself, and has closed it", path);
         clock_sleep_us(STRANGERS_STEP_MS * INT64_C(1000));
+    }
     return -1;
 }
 

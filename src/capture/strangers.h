@@ -24,6 +24,7 @@
 #define STRANGERS_WAIT_NS INT64_C(3000000000) /* how long strangers_may_write is true after a move */
 #define STRANGERS_LOOK_NS INT64_C(900000000)  /* the least time between two looks for (2) */
 #define STRANGERS_STEP_MS 50
+#define STRANGERS_CLOSED_MS 500 /* longer than SQLite waits between two tries */
 #define STRANGERS_AGAIN_MS 3000 /* SQLite waits at most 0.1 s between two tries, without usleep() 1 s */
 
 struct strangers {
@@ -70,7 +71,7 @@ bool strangers_have_lock(const struct strangers *s);
 
 /* Looks at the locks again for STRANGERS_AGAIN_MS. Before: (2) was found, and strangers_close was called since, so that
  * a process that waits can have the database at `path`. Returns -1 always. ERR_BUSY: a process waited, and keeps the
- * database locked now. Otherwise `e` stays as it was: nothing else proves that there is no stranger. */
+ * database locked now; or it was closed by all for STRANGERS_CLOSED_MS, so that no -wal is left. Otherwise `e` stays as it was: nothing else proves that there is no stranger. */
 int strangers_look_again(const char *path, struct err *e) MUST_CHECK;
 
 #endif

@@ -111,8 +111,8 @@ sys.stdin.read()
 """
 
 
-def waiter(db, seconds):
-    return subprocess.Popen([sys.executable, "-c", WAITER, db, str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def waiter(db, seconds, stdin=subprocess.PIPE):
+    return subprocess.Popen([sys.executable, "-c", WAITER, db, str(seconds)], stdin=stdin, stdout=subprocess.PIPE)
 
 
 def test_an_application_that_waits_for_exclusive_mode_gets_it_and_the_daemon_says_so(stage):
@@ -131,6 +131,18 @@ def test_an_application_that_waits_for_exclusive_mode_gets_it_and_the_daemon_say
     stage.assert_restore_equals_source()
     with sqlite3.connect(stage.restored()) as db:
         assert db.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+
+
+def test_an_application_that_waits_for_exclusive_mode_and_closes_at_once_is_no_reason_to_end(stage):
+    """A migration: it writes and closes within milliseconds. Nobody may see that it had the database for itself."""
+    stage.prepare()
+    daemon = wait_control(stage.replicate())
+    for wanted in (b"done\n", b"table mine already exists\n"):
+        app = waiter(stage.db, 60 * PATIENCE, stdin=subprocess.DEVNULL)
+        assert app.communicate()[0] == wanted
+        assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
 
 
 def test_an_application_that_gave_up_waiting_for_exclusive_mode_does_no_harm(stage):
