@@ -2,15 +2,20 @@
 #include "capture/connection.h"
 
 #include "base/clock.h"
+#include "base/path.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define BUSY_MS 100 /* how long watch_connection_begin_patiently waits */
 /* A writer that commits without a pause leaves gaps of milliseconds. SQLite's own waits are longer and would miss
  * them. */
 #define BUSY_STEP_US 2000
+#define PERMISSION_LOOKS 5
+#define PERMISSION_WAIT_US 20000
 
 const char *watch_sqlite_text(int rc)
 {
@@ -73,6 +78,32 @@ int watch_connection_open(struct watch_connection *c, const char *path, const se
     if (rc == SQLITE_OK) /* reads page 1 and loads no schema */
         rc = sqlite3_prepare_v2(c->db, "PRAGMA user_version", -1, &c->read, NULL);
     return rc == SQLITE_OK ? 0 : watch_sqlite_error(e, c->db, rc, "prepare the watch");
+}
+
+static bool is_kept_out(const char *path, const char *suffix)
+{
+    char full[PATH_TEXT_MAX + 8];
+    snprintf(full, sizeof full, "%s%s", path, suffix);
+    return faccessat(AT_FDCWD, full, R_OK | W_OK, AT_EACCESS) != 0 && errno == EACCES;
+}
+
+/* SQLite opens the -wal for reading if it may not write it, and says no more of the -shm than that it can't open a file. A
+ * process of root makes these files, and then gives them to the owner of the database: so one look proves nothing. */
+int watch_connection_check_files(const char *path, struct err *e)
+{
+    static const char *const suffixes[] = {"-wal", "-shm"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        bool kept_out = is_kept_out(path, suffixes[i]);
+        for (int looks = 1; kept_out && looks < PERMISSION_LOOKS; looks++) {
+            clock_sleep_us(PERMISSION_WAIT_US);
+            kept_out = is_kept_out(path, suffixes[i]);
+        }
+        if (!kept_out)
+            continue;
+        err_set(e, ERR_IO, EACCES, "no permission to write '%s%s'", path, suffixes[i]);
+        return err_hint(e, "the process that made it is of another user: run seawall as the user of the application");
+    }
+    return 0;
 }
 
 static int run(sqlite3_stmt *statement)

@@ -31,6 +31,10 @@ int watch_connection_open(struct watch_connection *c, const char *path, const se
 /* Closes the connection. A connection that is all zeros, or that could not be opened, is fine. */
 void watch_connection_close(struct watch_connection *c);
 
+/* Looks whether this process may read and write the -wal and the -shm of the database at `path`, if they are there. Waits a
+ * moment before it says no. ERR_IO: it may not. */
+int watch_connection_check_files(const char *path, struct err *e) MUST_CHECK;
+
 /* Begins a read transaction. Before: the connection is open. ERR_SQLITE: a transaction is open already.
  * ERR_BUSY: locked. ERR_CONFIG. On error no transaction was begun. */
 int watch_connection_begin(struct watch_connection *c, struct err *e) MUST_CHECK;

@@ -105,7 +105,8 @@ enum watch_wal_mode {
 /* Opens the database at `path` and begins the watch. With WATCH_SET_WAL a database that is not in WAL mode is
  * switched to it; *ret_switched says whether that happened. On error nothing stays open. ERR_CONFIG: not a database,
  * no permission to write, or not in WAL mode and not allowed to switch. ERR_BUSY: locked, or empty; try again later.
- * ERR_NOTFOUND: there is no file at `path`; with WATCH_AS_IT_IS also: it is empty. ERR_SQLITE. */
+ * ERR_NOTFOUND: there is no file at `path`; with WATCH_AS_IT_IS also: it is empty. ERR_IO: the -wal or the -shm is there
+ * and can't be looked at, or may not be written. ERR_SQLITE. */
 int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool *ret_switched,
                struct err *e) MUST_CHECK;
 

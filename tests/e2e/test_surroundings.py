@@ -2,15 +2,17 @@
 program works, or has an error that names the cause."""
 import os
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 
 import stranger
 from control import assert_synced, proof_of, sync, wait_control
-from seawall import BINARY, DONE, FAILED, USAGE, objects, restore, seawall, told, url_of
+from seawall import BINARY, DONE, FAILED, USAGE, level_zero, objects, restore, seawall, told, url_of
 from small import make_database, rows_of
-from waiting import PATIENCE, wait_until
+from waiting import PATIENCE, stays_true, wait_until
 
 
 @pytest.fixture
@@ -23,6 +25,33 @@ def replicated(stage):
 
 def shell(script, *arguments, **more):
     return subprocess.run(["sh", "-c", script, "sh", *map(str, arguments)], capture_output=True, timeout=120 * PATIENCE, **more)
+
+
+# ---- permissions
+
+@pytest.mark.skipif(not stranger.IS_ROOT, reason="only root can become another user")
+@pytest.mark.open_to_others
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_file_beside_the_database_that_belongs_to_another_user_is_named_and_waited_for(stage, suffix, mode):
+    """SQLite gives them the owner of the process that makes them. It says "unable to open database file", or reads them only."""
+    make_database(stage.db)
+    with closing(sqlite3.connect(stage.db, isolation_level=None)) as app:
+        app.execute("CREATE TABLE more(a)")
+        stage.folder.chmod(0o777)
+        for end in "", "-wal", "-shm":
+            os.chmod(f"{stage.db}{end}", 0o666)
+        os.chmod(f"{stage.db}{suffix}", mode)
+        result = stranger.seawall(stage.folder, "replicate", "--once", stage.db, url_of(stage.replica))
+        assert result.returncode == FAILED and f"no permission to write '{stage.db}{suffix}'".encode() in result.stderr, told(result)
+        assert b"HINT: the process that made it is of another user" in result.stderr
+        daemon = stranger.start(stage.folder, "replicate", stage.db, url_of(stage.replica))
+        stays_true(lambda: daemon.poll() is None and not level_zero(stage.replica), 0.5, "the daemon waits")
+        os.chmod(f"{stage.db}{suffix}", 0o666)
+        wait_until(lambda: level_zero(stage.replica), 20, "the daemon goes on by itself")
+        daemon.terminate()
+        assert daemon.wait(60 * PATIENCE) == DONE
+    stage.assert_restore_equals_source()
 
 
 # ---- signals
