@@ -990,10 +990,16 @@ struct transfer *lanes_wanting_piece(struct lanes *all)
 
 bool lanes_catch_up(const struct lanes *all)
 {
-    for (size_t i = 0; i < all->count; i++)
-        if (transfer_is(&all->list[i].copy, COPY_CATCH_UP) && lane_is_healthy(&all->list[i]))
-            return true;
-    return false;
+    bool one_does = false;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct lane *l = &all->list[i];
+        if (!lane_is_healthy(l))
+            continue;
+        if (!transfer_is(&l->copy, COPY_CATCH_UP))
+            return false; /* its commits must not wait for a slower replica */
+        one_does = true;
+    }
+    return one_does;
 }
 
 static uint64_t needs_after(const struct lanes *all, const struct lane *l)

@@ -46,7 +46,7 @@ bool lanes_want_resync(const struct lanes *all);
 void lanes_compared(struct lanes *all);
 /* The transfer whose next piece is wanted most: a catch-up first, a base last. NULL: none wants a piece. */
 struct transfer *lanes_wanting_piece(struct lanes *all);
-/* A healthy replica catches up. */
+/* A healthy replica catches up, and none follows the commits meanwhile. */
 bool lanes_catch_up(const struct lanes *all);
 /* Replicas that are attached, or wait to be compared, need the pages that changed after this txid. */
 uint64_t lanes_need_after(const struct lanes *all);

@@ -1,12 +1,15 @@
 """Several replicas of one database: each has a position of its own, and none waits for another."""
 import os
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from application import all_errors, check
+from control import assert_synced, status, wait_control
 from seawall import DONE, last_txid, restore, restore_points
-from waiting import figure
+from waiting import figure, wait_until
 
 ROWS = 2
 
@@ -176,3 +179,30 @@ def test_folders_with_any_name_that_are_away_at_the_start_are_told_apart(stage):
     for path in away:
         daemon.wait_log(re.escape(f"'file://{path}': trying again"))
     assert daemon.running()
+
+
+def test_a_replica_that_catches_up_slowly_delays_no_other(stage, s3):
+    """During a catch-up the daemon leaves commits in the WAL: but not if another replica could have them."""
+    stage.prepare()
+    slow, folder = s3.url(timeout="60s"), stage.folder / "replica"
+    stage.replica = folder
+    options = ("--put-rate", "never", "--rest-after", "1h")
+    daemon = wait_control(stage.replicate(*options, also=(slow,)))
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    with closing(sqlite3.connect(stage.db, isolation_level=None, timeout=10)) as app:
+        for _ in range(40):   # more than may wait: both replicas catch up
+            app.execute("INSERT INTO t(txn, payload) VALUES(0, randomblob(2000000))")
+        with s3.server.fault("stall", on="put", key="*/part/*") as stalled:
+            daemon = stage.replicate(*options, also=(slow,), live=False)
+            wait_until(lambda: stalled.met > 0, 30, "the store answers the catch-up no more")
+            wait_until(lambda: any(one["lag_transactions"] == 0 for one in status(stage.db)["replicas"]), 30, "the folder has caught up")
+            for _ in range(5):
+                before = last_txid(folder)
+                app.execute("INSERT INTO t(txn, payload) VALUES(0, 'one')")
+                wait_until(lambda: last_txid(folder) > before, 20, "the folder has the commit")
+    assert_synced(stage.db)
+    assert daemon.stop() == DONE
+    stage.assert_restore_equals_source()
+    stage.replica = slow
+    stage.assert_restore_equals_source()
