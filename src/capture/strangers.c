@@ -5,6 +5,7 @@
 #include "base/folder.h"
 #include "base/io.h"
 #include "capture/candidate.h"
+#include "capture/lock_table.h"
 #include "wal/reader.h"
 
 #include <assert.h>
@@ -50,6 +51,8 @@ void strangers_open(struct strangers *s, const struct watch *w)
     s->db_fd = open_one(w->path, "");
     s->shm_fd = open_one(w->path, "-shm");
     s->usable = leads_to(s->db_fd, &w->db_file) && leads_to(s->shm_fd, &w->shm_file);
+    s->db_inode = w->db_file.inode;
+    s->shm_inode = w->shm_file.inode;
 }
 
 void strangers_close(struct strangers *s)
@@ -63,7 +66,21 @@ void strangers_close(struct strangers *s)
 
 bool strangers_have_lock(const struct strangers *s)
 {
-    return s->unseen >= STRANGERS_LOOKS;
+    return s->unseen >= STRANGERS_LOOKS || s->behind_looks >= STRANGERS_BEHIND_LOOKS;
+}
+
+/* A process that has the wal-index open hides a stranger from F_GETLK, which shows one lock only. An application that
+ * waits for PRAGMA locking_mode=EXCLUSIVE looks like a stranger too, and gives up at last. */
+static void look_behind_others(struct strangers *s, int64_t now_ns)
+{
+    int pid = 0;
+    if (now_ns - s->behind_ns < STRANGERS_BEHIND_NS)
+        return;
+    s->behind_ns = now_ns;
+    const bool open = candidate_is_locked(s->db_fd, &candidate_db_open, &pid);
+    const pid_t found = open ? lock_table_unseen(s->db_inode, s->shm_inode) : 0;
+    s->behind_looks = found == 0 ? 0 : found == s->behind ? s->behind_looks + 1 : 1;
+    s->behind = found;
 }
 
 bool strangers_suspect(struct strangers *s, int64_t now_ns)
@@ -75,6 +92,8 @@ bool strangers_suspect(struct strangers *s, int64_t now_ns)
     bool unseen = s->usable && candidate_is_locked(s->db_fd, &candidate_db_open, &pid) &&
                   !candidate_is_locked(s->shm_fd, &candidate_shm_open, &pid);
     s->unseen = unseen ? s->unseen + 1 : 0;
+    if (s->usable && !unseen)
+        look_behind_others(s, now_ns);
     return strangers_have_lock(s);
 }
 
@@ -109,7 +128,10 @@ int strangers_look_again(const char *path, struct err *e)
 static int report_unseen(const struct strangers *s, const struct watch *w, struct err *e)
 {
     int pid = 0;
-    candidate_is_locked(s->db_fd, &candidate_db_open, &pid);
+    if (s->behind_looks >= STRANGERS_BEHIND_LOOKS)
+        pid = s->behind;
+    else
+        candidate_is_locked(s->db_fd, &candidate_db_open, &pid);
     return candidate_is_unseen(w->path, pid, e);
 }
 

@@ -5,7 +5,9 @@
  *   (1) The database file has several names, or is a mount of a single file (folder_check_one_name).
  *   (2) In STRANGERS_LOOKS looks in a row another process holds a lock on the database file, and no process holds one
  *       on the -shm. In WAL mode SQLite holds both as long as a connection is open. It does not count if that process
- *       keeps the database locked against all others as soon as the watch is closed: then it only waited for that.
+ *       keeps the database locked against all others as soon as the watch is closed: then it only waited for that. If
+ *       other processes hold one on the -shm, the kernel's table of locks shows the same of one process, if it is not
+ *       of another container. Then STRANGERS_BEHIND_LOOKS looks must find that process: it takes a minute.
  *   (3) The -wal has commits that the wal-index does not show, and no process holds WAL_WRITE_LOCK. To see that once
  *       proves nothing: a process may have been killed between the two writes, or the bytes are those of an older
  *       generation. It is a sign if the last of these commits changes STRANGERS_MOVES times while the wal-index stays
@@ -19,19 +21,27 @@
 
 #include "capture/watch.h"
 
+#include <sys/types.h>
+
 #define STRANGERS_LOOKS 3
 #define STRANGERS_MOVES 3
-#define STRANGERS_WAIT_NS INT64_C(3000000000) /* how long strangers_may_write is true after a move */
-#define STRANGERS_LOOK_NS INT64_C(900000000)  /* the least time between two looks for (2) */
+#define STRANGERS_BEHIND_LOOKS 6
+#define STRANGERS_BEHIND_NS INT64_C(10000000000) /* the least time between two of these */
+#define STRANGERS_WAIT_NS INT64_C(3000000000)    /* how long strangers_may_write is true after a move */
+#define STRANGERS_LOOK_NS INT64_C(900000000)     /* the least time between two looks for (2) */
 #define STRANGERS_STEP_MS 50
 #define STRANGERS_CLOSED_MS 500 /* longer than SQLite waits between two tries */
 #define STRANGERS_AGAIN_MS 3000 /* SQLite waits at most 0.1 s between two tries, without usleep() 1 s */
 
 struct strangers {
-    int db_fd, shm_fd;             /* -1: not open */
-    bool usable;                   /* both are the files of the watch */
-    unsigned unseen;               /* looks in a row that found (2) */
-    int64_t looked_ns;             /* monotonic; when (2) was looked for last */
+    int db_fd, shm_fd; /* -1: not open */
+    bool usable;       /* both are the files of the watch */
+    unsigned unseen;   /* looks in a row that found (2) */
+    int64_t looked_ns; /* monotonic; when (2) was looked for last */
+    ino_t db_inode, shm_inode;
+    pid_t behind;                  /* the process that the last look behind others found; 0: none */
+    unsigned behind_looks;         /* looks in a row that found that process */
+    int64_t behind_ns;             /* monotonic; when the last one was */
     struct wal_index_header index; /* of the last look for (3) */
     struct wal_pos end;            /* the last commit in the -wal that `index` does not show; frame 0: none */
     bool known;                    /* `index` and `end` are known */

@@ -84,6 +84,7 @@ BY_PATH = {  # file: what it opens
     "cli/import.c": "the file of Litestream that a person names",
     "cli/main.c": "/dev/null, for standard files that are closed",
     "capture/strangers.c": "the database and its wal-index, to look at locks",
+    "capture/lock_table.c": "/proc/locks",
     "capture/candidate.c": "the database, to look at its first bytes, and its wal-index, to look at locks",
     "doctor/machine.c": "settings of the kernel",
     "daemon/folders.c": "folders of a replica, to watch them",
