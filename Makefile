@@ -412,8 +412,13 @@ check-asan-e2e: ## all end-to-end tests under address and undefined-behaviour sa
 	ASAN_OPTIONS=exitcode=66:verify_asan_link_order=0 SEAWALL_TEST_PATIENCE=6 \
 	 $(MAKE) --no-print-directory VARIANT=asan E2E="$(SANITIZED_ALL)" all check-e2e
 
-check-tsan-e2e: ## all end-to-end tests under the thread sanitizer (hours)
-	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 $(MAKE) --no-print-directory VARIANT=tsan E2E="$(SANITIZED_ALL)" all check-e2e
+# Not these: limits of memory that the thread sanitizer alone exceeds (claims, lying_replicas); a writer that it makes slower than all others
+# (full_speed); a preloaded library that hides from it which descriptors are closed (packs, power_cut).
+NOT_TSAN := $(addprefix tests/e2e/test_,$(addsuffix .py,claims lying_replicas full_speed packs power_cut))
+
+check-tsan-e2e: ## end-to-end tests under the thread sanitizer, all but a few (two hours)
+	TSAN_OPTIONS=exitcode=66 SEAWALL_TEST_PATIENCE=6 \
+	 $(MAKE) --no-print-directory VARIANT=tsan E2E="$(filter-out $(NOT_TSAN),$(SANITIZED_ALL))" all check-e2e
 
 check-clang: ## everything built by clang with warnings as errors, and the unit tests
 	@$(MAKE) --no-print-directory -j2 VARIANT=clang WERROR=1 all tests
