@@ -81,7 +81,8 @@ bool strangers_have_lock(const struct strangers *s);
 
 /* Looks at the locks again for STRANGERS_AGAIN_MS. Before: (2) was found, and strangers_close was called since, so that
  * a process that waits can have the database at `path`. Returns -1 always. ERR_BUSY: a process waited, and keeps the
- * database locked now; or it was closed by all for STRANGERS_CLOSED_MS, so that no -wal is left. Otherwise `e` stays as it was: nothing else proves that there is no stranger. */
+ * database locked now; or nobody had it open for STRANGERS_CLOSED_MS, so that no -wal is left. Otherwise `e` stays as
+ * it was: nothing else proves that there is no stranger. */
 int strangers_look_again(const char *path, struct err *e) MUST_CHECK;
 
 #endif

@@ -184,11 +184,25 @@ static void a_catch_up_comes_first_and_a_base_last(void **state)
     assert_ptr_equal(lanes_wanting_piece(&all), &lanes[0].level);
     begin_copy(&lanes[1].copy, COPY_CATCH_UP);
     assert_ptr_equal(lanes_wanting_piece(&all), &lanes[1].copy);
-    assert_true(lanes_catch_up(&all));
     assert_int_equal(lanes_need_after(&all), 0); /* the base */
     transfer_abandon(&lanes[0].copy);
     transfer_abandon(&lanes[0].level);
     assert_int_equal(lanes_need_after(&all), 2);
+    transfer_abandon(&lanes[1].copy);
+}
+
+static void commits_wait_for_a_catch_up_only_if_no_healthy_replica_follows(void **state)
+{
+    (void)state;
+    assert_false(lanes_catch_up(&all));
+    begin_copy(&lanes[1].copy, COPY_CATCH_UP);
+    assert_false(lanes_catch_up(&all));
+    lanes[0].pace.backoff_ms = 1000; /* the other one can't take them */
+    assert_true(lanes_catch_up(&all));
+    lanes[0].pace.backoff_ms = 0;
+    begin_copy(&lanes[0].copy, COPY_CATCH_UP);
+    assert_true(lanes_catch_up(&all));
+    transfer_abandon(&lanes[0].copy);
     transfer_abandon(&lanes[1].copy);
 }
 
@@ -467,6 +481,7 @@ int main(void)
         TEST(a_replica_that_is_away_keeps_nothing),
         TEST(a_replica_that_was_not_asked_yet_keeps_batches),
         TEST(a_catch_up_comes_first_and_a_base_last),
+        TEST(commits_wait_for_a_catch_up_only_if_no_healthy_replica_follows),
         TEST(a_copy_has_as_many_pieces_in_memory_as_may_be_in_flight),
         TEST(a_level_has_one_piece_at_a_time_and_a_ship_job_takes_it_along),
         TEST(a_base_that_is_paused_reads_again_what_was_not_put),
