@@ -32,7 +32,7 @@ int watch_connection_open(struct watch_connection *c, const char *path, const se
 void watch_connection_close(struct watch_connection *c);
 
 /* Looks whether this process may read and write the -wal and the -shm of the database at `path`, if they are there. Waits a
- * moment before it says no. ERR_IO: it may not. */
+ * moment before it says no. ERR_IO: it may not. Without an error `e` stays as it was. */
 int watch_connection_check_files(const char *path, struct err *e) MUST_CHECK;
 
 /* Begins a read transaction. Before: the connection is open. ERR_SQLITE: a transaction is open already.

@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TABLE_PATH "/proc/locks"
-#define HOLDERS_MAX 1024 /* processes that have the database open; with more, nothing is found */
+#define HOLDERS_MAX 1024 /* locks of open connections; with more, nothing is found */
 #define DB_OPEN 0x40000002
 #define SHM_OPEN 128
 #define FILE_MAX 64
@@ -21,16 +23,12 @@ struct entry {
     uint64_t inode, first, last;
 };
 
+/* The locks of open connections on one file, and on files of other devices that have the same inode. */
 struct holders {
-    pid_t pids[HOLDERS_MAX];
+    uint64_t inode, byte; /* that they lock */
+    struct entry list[HOLDERS_MAX];
     size_t count;
     bool overflow;
-};
-
-struct search {
-    ino_t db, shm;
-    struct entry own_db, own_shm; /* pid 0: not found */
-    struct holders opened, indexed;
 };
 
 static bool number(const char *text, uint64_t *ret_number)
@@ -62,55 +60,41 @@ static bool parse(char *line, struct entry *ret_entry)
     return true;
 }
 
-static bool covers(const struct entry *x, uint64_t byte)
+static void note(struct holders *h, const struct entry *x)
 {
-    return x->first <= byte && byte <= x->last;
-}
-
-static bool same_file(const struct entry *a, const struct entry *b)
-{
-    return strcmp(a->file, b->file) == 0;
-}
-
-static bool has(const struct holders *h, pid_t pid)
-{
-    for (size_t i = 0; i < h->count; i++)
-        if (h->pids[i] == pid)
-            return true;
-    return false;
-}
-
-static void add(struct holders *h, pid_t pid)
-{
-    if (has(h, pid))
+    if (x->inode != h->inode || x->first > h->byte || x->last < h->byte)
         return;
     if (h->count == HOLDERS_MAX)
         h->overflow = true;
     else
-        h->pids[h->count++] = pid;
+        h->list[h->count++] = *x;
 }
 
-static void find_own(struct search *s, const struct entry *x)
+static bool has(const struct holders *h, pid_t pid, const char *file)
 {
-    if (x->pid != getpid())
-        return;
-    if (x->inode == s->db && covers(x, DB_OPEN))
-        s->own_db = *x;
-    if (x->inode == s->shm && covers(x, SHM_OPEN))
-        s->own_shm = *x;
+    for (size_t i = 0; i < h->count; i++)
+        if (h->list[i].pid == pid && strcmp(h->list[i].file, file) == 0)
+            return true;
+    return false;
 }
 
-static void find_others(struct search *s, const struct entry *x)
+/* The file that this process locks. NULL: none; or it has two of that inode, on two devices, and which one is meant is
+ * not known. */
+static const char *own_file(const struct holders *h)
 {
-    if (x->pid == getpid() || x->pid <= 0)
-        return;
-    if (same_file(x, &s->own_db) && covers(x, DB_OPEN))
-        add(&s->opened, x->pid);
-    if (same_file(x, &s->own_shm) && covers(x, SHM_OPEN))
-        add(&s->indexed, x->pid);
+    const char *own = NULL;
+    for (size_t i = 0; i < h->count; i++) {
+        const struct entry *x = &h->list[i];
+        if (x->pid != getpid())
+            continue;
+        if (own && strcmp(own, x->file) != 0)
+            return NULL;
+        own = x->file;
+    }
+    return own;
 }
 
-static bool read_table(struct search *s, void (*fn)(struct search *s, const struct entry *x))
+static bool read_table(struct holders *db, struct holders *shm)
 {
     char line[256];
     struct entry x;
@@ -118,23 +102,41 @@ static bool read_table(struct search *s, void (*fn)(struct search *s, const stru
     if (!f)
         return false;
     while (fgets(line, sizeof line, f))
-        if (parse(line, &x))
-            fn(s, &x);
-    const bool whole = !ferror(f);
+        if (parse(line, &x)) {
+            note(db, &x);
+            note(shm, &x);
+        }
+    const bool whole = !ferror(f) && !db->overflow && !shm->overflow;
     return fclose(f) == 0 && whole;
 }
 
-pid_t lock_table_unseen(ino_t db, ino_t shm)
+static pid_t least_unseen(const struct holders *db, const struct holders *shm)
 {
-    struct search s = {.db = db, .shm = shm};
+    const char *own_db = own_file(db), *own_shm = own_file(shm);
     pid_t least = 0;
-    if (!read_table(&s, find_own) || s.own_db.pid == 0 || s.own_shm.pid == 0 || !read_table(&s, find_others) ||
-        s.opened.overflow || s.indexed.overflow)
-        return 0;
-    for (size_t i = 0; i < s.opened.count; i++) {
-        const pid_t pid = s.opened.pids[i];
-        if (!has(&s.indexed, pid) && (least == 0 || pid < least))
-            least = pid;
+    for (size_t i = 0; own_db && own_shm && i < db->count; i++) {
+        const struct entry *x = &db->list[i];
+        if (x->pid > 0 && strcmp(x->file, own_db) == 0 && !has(shm, x->pid, own_shm) && (least == 0 || x->pid < least))
+            least = x->pid;
     }
     return least;
+}
+
+pid_t lock_table_unseen(int db, int shm)
+{
+    struct stat st_db, st_shm;
+    pid_t found = 0;
+    if (fstat(db, &st_db) != 0 || fstat(shm, &st_shm) != 0)
+        return 0;
+    struct holders *both = calloc(2, sizeof *both);
+    if (!both)
+        return 0;
+    both[0].inode = st_db.st_ino;
+    both[0].byte = DB_OPEN;
+    both[1].inode = st_shm.st_ino;
+    both[1].byte = SHM_OPEN;
+    if (read_table(&both[0], &both[1]))
+        found = least_unseen(&both[0], &both[1]);
+    free(both);
+    return found;
 }

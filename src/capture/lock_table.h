@@ -3,12 +3,12 @@
 #ifndef SEAWALL_CAPTURE_LOCK_TABLE_H
 #define SEAWALL_CAPTURE_LOCK_TABLE_H
 
-#include <stdint.h>
 #include <sys/types.h>
 
-/* Finds a process that has a lock on the database file, as an open connection has, and none on the -shm. Before: this
- * process has both locks; its own lines show how the table names the two files. Returns the least such pid; 0: there is
+/* Finds a process that has a lock on the database file, as an open connection has, and none on the -shm. `db`, `shm`:
+ * descriptors of the two files. Before: this process has both locks; its own lines show how the table names the files.
+ * Returns the least such pid; 0: there is
  * none, or the table can't be read. */
-pid_t lock_table_unseen(ino_t db, ino_t shm);
+pid_t lock_table_unseen(int db, int shm);
 
 #endif

@@ -51,8 +51,6 @@ void strangers_open(struct strangers *s, const struct watch *w)
     s->db_fd = open_one(w->path, "");
     s->shm_fd = open_one(w->path, "-shm");
     s->usable = leads_to(s->db_fd, &w->db_file) && leads_to(s->shm_fd, &w->shm_file);
-    s->db_inode = w->db_file.inode;
-    s->shm_inode = w->shm_file.inode;
 }
 
 void strangers_close(struct strangers *s)
@@ -78,7 +76,7 @@ static void look_behind_others(struct strangers *s, int64_t now_ns)
         return;
     s->behind_ns = now_ns;
     const bool open = candidate_is_locked(s->db_fd, &candidate_db_open, &pid);
-    const pid_t found = open ? lock_table_unseen(s->db_inode, s->shm_inode) : 0;
+    const pid_t found = open ? lock_table_unseen(s->db_fd, s->shm_fd) : 0;
     s->behind_looks = found == 0 ? 0 : found == s->behind ? s->behind_looks + 1 : 1;
     s->behind = found;
 }

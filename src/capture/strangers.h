@@ -34,11 +34,10 @@
 #define STRANGERS_AGAIN_MS 3000 /* SQLite waits at most 0.1 s between two tries, without usleep() 1 s */
 
 struct strangers {
-    int db_fd, shm_fd; /* -1: not open */
-    bool usable;       /* both are the files of the watch */
-    unsigned unseen;   /* looks in a row that found (2) */
-    int64_t looked_ns; /* monotonic; when (2) was looked for last */
-    ino_t db_inode, shm_inode;
+    int db_fd, shm_fd;             /* -1: not open */
+    bool usable;                   /* both are the files of the watch */
+    unsigned unseen;               /* looks in a row that found (2) */
+    int64_t looked_ns;             /* monotonic; when (2) was looked for last */
     pid_t behind;                  /* the process that the last look behind others found; 0: none */
     unsigned behind_looks;         /* looks in a row that found that process */
     int64_t behind_ns;             /* monotonic; when the last one was */

@@ -311,11 +311,8 @@ int watch_open(struct watch *w, const char *path, enum watch_wal_mode mode, bool
         rc = begin_in_wal_mode(w, mode, ret_switched, e);
     if (rc == 0 && !w->rollback)
         rc = open_log(w, e);
-    struct err why;
-    if (!w->rollback && (rc == 0 || e->code != ERR_CONFIG) && watch_connection_check_files(path, &why)) {
-        *e = why;
+    if (!w->rollback && (rc == 0 || e->code != ERR_CONFIG) && watch_connection_check_files(path, e))
         rc = -1;
-    }
     if (w->rollback)
         w->db_file.size = w->db_file.mtime_ns = 0;
     if (rc) {

@@ -87,9 +87,9 @@ static void the_folder_of_unix_dotfile_makes_the_first_move_a_sign(void **state)
     assert_contains(e.msg, "unix-dotfile");
 }
 
-/* A child can't use the connections of its parent, so it takes the lock that SQLite takes for each: byte 128 of the -shm, shared
- * (os_unix.c, UNIX_SHM_DMS). */
-/* A process that holds locks as an open connection does, until a byte comes. */
+/* A process that holds locks as an open connection does, until a byte comes. It can't use the connections of its parent, so
+ * it takes those that SQLite takes for each: of the database file (os_unix.c, SHARED_FIRST), and byte 128 of the -shm
+ * (UNIX_SHM_DMS). */
 struct holder {
     pid_t pid;
     int stay;
